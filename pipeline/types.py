@@ -1,0 +1,631 @@
+"""The arrows between the rooms, and the protocols that the rooms fulfil.
+
+    inputs -> source --FileFacts--> plan --Chunk--> block --Receipt--> publish -> Report
+
+Every arrow is a frozen dataclass; every room that can have a second implementation is a protocol with one contract
+test. Nothing here opens a file, and Arrow is imported for its types alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Integers = npt.NDArray[np.int64]
+
+Format = Literal["parquet", "csv"]
+Role = Literal["numeric", "categorical", "kept"]
+Precision = Literal["fast", "accurate"]
+IfExists = Literal["fail", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file found under an INPUT argument.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the INPUT argument, ``/`` between parts: the name of the file in plans, messages and identities.
+    location : str
+        Absolute path, for opening only; it never enters an identity.
+    position : int
+        Which INPUT argument it came from.
+    format : {"parquet", "csv"}
+    partitions : tuple of (name, value)
+        Constants that the path states (``country=NL``), ``None`` for ``__HIVE_DEFAULT_PARTITION__``.
+    """
+
+    path: str
+    location: str
+    position: int
+    format: Format
+    partitions: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells one state of a file from another: the part of its facts that enters ``job_id``.
+
+    Attributes
+    ----------
+    size : int
+        Bytes.
+    mtime_ns : int
+        Nanoseconds since the epoch.
+    digest : str
+        SHA-256, in hexadecimal, of the footer (Parquet) or of the first and last 64 KiB (other).
+    """
+
+    size: int
+    mtime_ns: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """One top-level column of a file: its Arrow field, and its bytes in the file and decoded (0 where unknown)."""
+
+    field: pa.Field
+    encoded_bytes: int
+    decoded_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What planning needs to know of a file, read without reading its rows.
+
+    Attributes
+    ----------
+    file : InputFile
+    identity : Identity
+    columns : tuple of ColumnFacts
+        In file order. The columns of a CSV are text until a :class:`Need` says otherwise.
+    rows : int or None
+        Exact, or ``None`` where only reading can tell (CSV).
+    row_bytes : float
+        Mean encoded bytes of a row; an estimate where ``rows`` is ``None``. At least 1.
+    group_rows : ndarray of int64, shape (row groups,)
+        Rows of each row group of a Parquet file; empty for a CSV.
+    data_start : int
+        Offset of the first byte behind the header of a CSV; 0 for Parquet.
+    cuttable : bool
+        Whether slices may be byte ranges of the file (an uncompressed CSV in an encoding that allows it).
+    """
+
+    file: InputFile
+    identity: Identity
+    columns: tuple[ColumnFacts, ...]
+    rows: int | None
+    row_bytes: float
+    group_rows: Integers
+    data_start: int = 0
+    cuttable: bool = False
+
+    @property
+    def estimated_rows(self) -> int:
+        """Rows, exact where they are known, else the bytes behind the header over the mean row."""
+        if self.rows is not None:
+            return self.rows
+        return int(max(0, self.identity.size - self.data_start) / self.row_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A column that the job reads, and for what.
+
+    ``numeric`` and ``categorical`` columns are features; ``kept`` columns are copied to the output unchanged. A
+    column that is both stands twice. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
+    """
+
+    name: str
+    role: Role
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CsvOptions:
+    """How the CSV inputs are written.
+
+    ``columns`` names the columns of files that have no header; ``nulls`` are the unquoted spellings of null, the
+    empty field always among them; ``types`` maps a column name to the name of an Arrow type.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    nulls: tuple[str, ...] = ("",)
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] | None = None
+    types: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A range of one input file: row groups ``[start, stop)`` of a Parquet file, bytes ``[start, stop)`` of a CSV.
+
+    Of a CSV these are the records whose first byte lies in the range. ``rows`` is ``None`` where only reading tells.
+    """
+
+    file: int
+    start: int
+    stop: int
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit of work, of accounting and of output: one part is written from it.
+
+    ``limit`` bounds the rows read from the slices, taken in order; ``None`` reads all.
+    """
+
+    index: int
+    slices: tuple[Slice, ...]
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A chunk to execute. ``begin`` is the offset of its first record where that is known to differ from the guess."""
+
+    chunk: int
+    begin: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadCell:
+    """A cell, or a record, that the contract does not allow.
+
+    Attributes
+    ----------
+    record : int
+        Number of the record within its slice, from 0.
+    column : str
+        Empty where the whole record is at fault (ragged, unterminated quote).
+    text : str
+        What was found, unescaped; at most 200 characters.
+    reason : str
+        Why it cannot be used, as a clause ("is not a number").
+    offset : int or None
+        Offset of the first byte of the record in the file; ``None`` for Parquet.
+    """
+
+    record: int
+    column: str
+    text: str
+    reason: str
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What a block function makes of one batch.
+
+    Attributes
+    ----------
+    arrays : tuple of pyarrow.Array
+        One for each of its fields, all as long as the batch.
+    null, nan : int
+        Rows in which a result is null; rows in which none is null and one is NaN.
+    events : mapping of str to int
+        What a report counts, by name (``"missing dep_delay"``, ``"unseen carrier"``, ``"infinite distance"``).
+    bad : tuple of BadCell
+        The first bad cells of the batch in row order, records counted from the start of the batch; at most 10.
+    bad_count : int
+        How many bad cells there were.
+    """
+
+    arrays: tuple[pa.Array, ...]
+    null: int = 0
+    nan: int = 0
+    events: Mapping[str, int] = field(default_factory=dict)
+    bad: tuple[BadCell, ...] = ()
+    bad_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SliceAccount:
+    """The balance of one slice: ``read = written + quarantined``, ``written = scored + null + nan``.
+
+    ``begin`` and ``end`` are, for a CSV, the offset of the first record that was read and of the first byte behind
+    the last one; 0 for Parquet. The end of a slice is the begin of the next one, or the cut was wrong.
+    """
+
+    file: int
+    start: int
+    stop: int
+    read: int
+    written: int
+    null: int
+    nan: int
+    quarantined: int = 0
+    begin: int = 0
+    end: int = 0
+
+    @property
+    def scored(self) -> int:
+        """Rows with a value in every result."""
+        return self.written - self.null - self.nan
+
+
+@dataclass(frozen=True, slots=True)
+class PartFile:
+    """A file that a task wrote: its path relative to the staging folder, size, SHA-256 and rows."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a task hands back for a chunk; nothing else travels.
+
+    ``files`` is empty where ``bad_count`` is not 0. ``bad`` holds (slice position in the chunk, cell).
+    """
+
+    chunk: int
+    accounts: tuple[SliceAccount, ...]
+    files: tuple[PartFile, ...]
+    events: Mapping[str, int]
+    bad: tuple[tuple[int, BadCell], ...]
+    bad_count: int
+    bytes_read: int
+    peak_bytes: int
+    seconds: float
+    worker: str
+
+    @property
+    def rows(self) -> int:
+        """Rows read."""
+        return sum(account.read for account in self.accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """How a plan is carried out on this machine. Never enters ``job_id``, never changes a byte of a part.
+
+    Attributes
+    ----------
+    workers : int
+    batch_rows : int
+        Rows decoded at a time inside a chunk.
+    wave : int
+        Chunks whose tasks exist at the same time.
+    allowed_bytes, reserved_bytes, projected_bytes : int
+        The budget; what the process takes before any row is read; the most that the run is expected to take.
+    notes : tuple of str
+        What was lowered to fit, in words for a person.
+    """
+
+    workers: int
+    batch_rows: int
+    wave: int
+    allowed_bytes: int
+    reserved_bytes: int
+    projected_bytes: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over receipts."""
+
+    chunks: int = 0
+    read: int = 0
+    written: int = 0
+    scored: int = 0
+    null: int = 0
+    nan: int = 0
+    quarantined: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    peak_bytes: int = 0
+    events: Mapping[str, int] = field(default_factory=dict)
+
+    def plus(self, receipt: Receipt) -> Totals:
+        """Return the totals with one more receipt."""
+        events = dict(self.events)
+        for name, count in receipt.events.items():
+            events[name] = events.get(name, 0) + count
+        accounts = receipt.accounts
+        return Totals(
+            chunks=self.chunks + 1,
+            read=self.read + sum(a.read for a in accounts),
+            written=self.written + sum(a.written for a in accounts),
+            scored=self.scored + sum(a.scored for a in accounts),
+            null=self.null + sum(a.null for a in accounts),
+            nan=self.nan + sum(a.nan for a in accounts),
+            quarantined=self.quarantined + sum(a.quarantined for a in accounts),
+            bytes_read=self.bytes_read + receipt.bytes_read,
+            bytes_written=self.bytes_written + sum(f.bytes for f in receipt.files),
+            peak_bytes=max(self.peak_bytes, receipt.peak_bytes),
+            events=events,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """One input as ``plan`` and the report show it. ``rows`` is exact unless ``estimated``."""
+
+    path: str
+    format: Format
+    bytes: int
+    rows: int
+    estimated: bool
+    row_groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What a run is going to do, in numbers that a person or a program reads.
+
+    ``fields`` are (name, Arrow type, nullable) of the output; ``notes`` are remarks in words.
+    """
+
+    job_id: str
+    output: str
+    files: tuple[FileSummary, ...]
+    rows: int
+    rows_estimated: bool
+    bytes_to_read: int
+    chunks: int
+    chunk_rows: int
+    row_group_rows: int
+    fields: tuple[tuple[str, str, bool], ...]
+    resources: Resources
+    scheduler: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of a run that ended well.
+
+    ``published`` is False where nothing had to be done, because the same job already stands published.
+    """
+
+    plan: PlanSummary
+    totals: Totals
+    seconds: float
+    peak_bytes: int
+    published: bool
+    manifest_digest: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan stands; work begins."""
+
+    summary: PlanSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A chunk is done. ``input_bytes`` are the bytes of input covered so far, of ``PlanSummary.bytes_to_read``."""
+
+    totals: Totals
+    input_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that a person should know, in a sentence. A warning where ``warning`` is set."""
+
+    text: str
+    warning: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The output stands under its name and is durable."""
+
+    report: Report
+
+
+Event = Planned | Progressed | Noted | Published
+Observer = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column that a block function makes."""
+
+    name: str
+    type: pa.DataType
+    nullable: bool
+
+
+@runtime_checkable
+class BlockFunction(Protocol):
+    """A function of named columns, applied block by block.
+
+    It is picklable, has no state that a call changes, and may be called from several threads at once. Equal rows give
+    equal bits, whatever batch they come in, unless ``whole_chunk`` says that it wants all rows of a chunk at once.
+    """
+
+    @property
+    def whole_chunk(self) -> bool:
+        """Whether it must see a chunk in one piece."""
+        ...
+
+    def columns(self) -> Sequence[Need]:
+        """Return the features that it reads; no ``kept`` ones."""
+        ...
+
+    def fields(self) -> Sequence[Field]:
+        """Return the columns that it makes, in order."""
+        ...
+
+    def check(self, fields: Sequence[pa.Field]) -> Sequence[str]:
+        """Return, for Arrow fields that stand for ``columns()``, one sentence for each that is unfit."""
+        ...
+
+    def block(self, columns: Sequence[pa.Array]) -> Values:
+        """Return the values for arrays that stand for ``columns()``, each of the same length."""
+        ...
+
+    def describe(self) -> Mapping[str, object] | None:
+        """Return JSON from which the function can be made again, or ``None`` where it has no identity."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a caller asks for. Everything that the flow needs, and nothing that it finds out by itself.
+
+    Attributes
+    ----------
+    inputs : tuple of str
+        Files, folders or glob patterns.
+    output : str
+        The folder to publish.
+    block : BlockFunction
+    keep : tuple of str
+        Columns copied to the output, ``("*",)`` for all.
+    chunk_size : str
+        Rows (``500000``) or bytes (``64MiB``).
+    limit : int or None
+        Read no more rows than this, in input order.
+    memory : str or None
+        The budget; half of what is free unless given.
+    workers : int or None
+        As many as there are cores this process may use, unless given.
+    scheduler : str
+        ``threads``, ``sync`` or a cluster address.
+    arithmetic : str
+        The tag of the arithmetic that makes the bits of the scores.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    block: BlockFunction
+    keep: tuple[str, ...] = ()
+    csv: CsvOptions = CsvOptions()
+    format: Format = "parquet"
+    compression: str | None = None
+    if_exists: IfExists = "fail"
+    allow_empty: bool = False
+    chunk_size: str = "1048576"
+    limit: int | None = None
+    memory: str | None = None
+    workers: int | None = None
+    scheduler: str = "threads"
+    insecure: bool = False
+    arithmetic: str = ""
+
+
+class SliceReader(Protocol):
+    """The rows of one slice, as record batches; used once, as a context manager that closes the file.
+
+    Each batch has one column for each need, in order, and at most the rows asked for. After the last batch ``rows``,
+    ``begin`` and ``end`` state what was read (see :class:`SliceAccount`), and ``bad`` the records that were left out
+    because a cell could not be read: the first 10, and how many there were. What a damaged file raises is a
+    :class:`~pipeline.errors.DataError` that names the file; what the system refuses, a ``StorageError``.
+    """
+
+    rows: int
+    begin: int
+    end: int
+    bytes_read: int
+    bad: list[BadCell]
+    bad_count: int
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+    def __iter__(self) -> Iterator[pa.RecordBatch]: ...
+
+
+class Source(Protocol):
+    """How rows come in from one kind of file. Holds options only; may be shared between threads."""
+
+    def facts(self, file: InputFile) -> FileFacts:
+        """Return the facts of a file without reading its rows.
+
+        Raises
+        ------
+        DataError
+            The file is damaged or not of this kind.
+        """
+        ...
+
+    def field(self, facts: FileFacts, need: Need) -> pa.Field:
+        """Return the name, type and nullability with which a needed column will come.
+
+        Raises
+        ------
+        LookupError
+            The file has no such column, or several; the message is a clause for a person.
+        """
+        ...
+
+    def read(
+        self,
+        file: InputFile,
+        identity: Identity,
+        piece: Slice,
+        needs: Sequence[Need],
+        batch_rows: int,
+        begin: int | None = None,
+    ) -> SliceReader:
+        """Open a slice for reading.
+
+        ``begin`` is the offset of the first record where the caller knows it. The file is compared with ``identity``
+        on the open descriptor before the first row and after the last; a difference is an ``InputChangedError``.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """Writes one part into an open binary file. The bytes depend on the rows alone, not on how they were batched."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows; the batch has the schema that the sink was made with."""
+        ...
+
+    def close(self) -> None:
+        """Write what is buffered and the end of the format; the file itself stays open."""
+        ...
+
+
+class OpenAttempt(Protocol):
+    """A new file under a name never used before, open for writing."""
+
+    file: BinaryIO
+
+    def finish(self, rows: int) -> PartFile:
+        """Sync and close the file, and return what stands in it."""
+        ...
+
+
+Task = Callable[[Work], Receipt]
+
+
+class Scheduler(Protocol):
+    """Carries out chunk tasks.
+
+    ``run`` asks ``take(n)`` for at most ``n`` pieces of work whenever there is room, and hands each receipt to
+    ``done`` as soon as the task has ended, in any order, always on the calling thread. It returns when ``take`` gives
+    an empty sequence while no task is under way. A piece of work may be executed more than once and its receipt
+    delivered more than once; it is never lost. The first error of a task, of ``take`` or of ``done`` is raised when
+    the tasks under way have ended or were abandoned with their processes; no thread or process of the scheduler's
+    own making is left.
+    """
+
+    @property
+    def name(self) -> str:
+        """How a person calls it: ``threads``, ``sync``, ``tcp://host:port``."""
+        ...
+
+    def run(self, task: Task, take: Callable[[int], Sequence[Work]], done: Callable[[Receipt], None]) -> None:
+        """Carry out work until there is none."""
+        ...

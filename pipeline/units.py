@@ -1,0 +1,100 @@
+"""Sizes, counts and durations as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.errors import UsageError
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+_BYTE_UNITS = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "k": KIB,
+    "m": MIB,
+    "g": GIB,
+    "t": 1024 * GIB,
+    "kib": KIB,
+    "mib": MIB,
+    "gib": GIB,
+    "tib": 1024 * GIB,
+}
+_QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+
+def parse_bytes(text: str) -> int:
+    """Return a size in bytes: ``512MiB`` and ``512M`` are powers of two, ``512MB`` of ten.
+
+    Raises
+    ------
+    UsageError
+        The text is not a positive number followed by a known unit.
+    """
+    number, unit = _quantity(text)
+    if unit not in _BYTE_UNITS:
+        raise _not_a("size", text, "write 512MiB or 4GiB")
+    return _positive(number * _BYTE_UNITS[unit], "size", text)
+
+
+def parse_chunk_size(text: str) -> tuple[int | None, int | None]:
+    """Return ``(rows, None)`` for a plain number, ``(None, bytes)`` for one with a unit of size."""
+    number, unit = _quantity(text)
+    if unit == "":
+        return _positive(number, "chunk size", text), None
+    if unit not in _BYTE_UNITS:
+        raise _not_a("chunk size", text, "write rows (500000) or bytes (64MiB)")
+    return None, _positive(number * _BYTE_UNITS[unit], "chunk size", text)
+
+
+def format_bytes(size: float) -> str:
+    """Return a size with three significant digits and a unit of powers of two."""
+    for unit, factor in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if abs(size) >= factor:
+            return f"{size / factor:.3g} {unit}" if size < 1000 * factor else f"{size / factor:,.0f} {unit}"
+    return f"{size:.0f} B"
+
+
+def format_count(count: int) -> str:
+    """Return a whole number with thousands separated by commas."""
+    return f"{count:,}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as ``0.42 s``, ``3 min 05 s`` or ``2 h 14 min``."""
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def escape(text: str, limit: int = 120) -> str:
+    """Return text that is safe on a terminal and in a log: control characters escaped, length bounded."""
+    shown = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in shown)
+
+
+def _quantity(text: str) -> tuple[float, str]:
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise _not_a("size", text, "write a number, with a unit where bytes are meant (64MiB)")
+    digits = match.group(1).replace("_", "").replace(",", "")
+    return float(digits), match.group(2).lower()
+
+
+def _positive(value: float, what: str, text: str) -> int:
+    if value < 1:
+        raise _not_a(what, text, "it must be at least 1")
+    return int(value)
+
+
+def _not_a(what: str, text: str, remedy: str) -> UsageError:
+    return UsageError(f"{escape(text)!r} is not a {what}", remedy)

@@ -1,0 +1,54 @@
+"""Fixtures that hold for every test: nothing may be left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+_LONG_LIVED_THREADS = ("Dask-", "IO loop", "Profile", "TCP-", "asyncio_", "pytest_timeout", "execnet")
+
+
+def _open_files() -> set[str]:
+    names = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(descriptor)
+        except OSError:
+            continue
+        if target.startswith("/") and not target.startswith(("/dev/", "/proc/", "/sys/")):
+            names.add(target)
+    return names
+
+
+def _threads() -> set[str]:
+    return {t.name for t in threading.enumerate() if t.is_alive() and not t.name.startswith(_LONG_LIVED_THREADS)}
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
+
+
+def _left_over(before: tuple[set[str], set[str], set[int]]) -> tuple[set[str], set[str], set[int]]:
+    return _open_files() - before[0], _threads() - before[1], _children() - before[2]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves an open file, a thread or a process behind."""
+    before = _open_files(), _threads(), _children()
+    yield
+    deadline = time.monotonic() + 5
+    while any(left := _left_over(before)) and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.02)
+    files, threads, children = left
+    assert not files, f"files left open: {sorted(files)}"
+    assert not threads, f"threads left running: {sorted(threads)}"
+    assert not children, f"processes left running: {sorted(children)}"
