@@ -163,20 +163,27 @@ class Slice:
 class Chunk:
     """The unit of work, of accounting and of output: one part is written from it.
 
-    ``limit`` bounds the rows read from the slices, taken in order; ``None`` reads all.
+    ``row_group_rows`` are the rows of a row group of its part. ``limit`` bounds the rows read from the slices, taken
+    in order; ``None`` reads all.
     """
 
     index: int
     slices: tuple[Slice, ...]
+    row_group_rows: int
     limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A chunk to execute. ``begin`` is the offset of its first record where that is known to differ from the guess."""
+    """A chunk to execute.
+
+    ``begin`` is the offset of its first record where a guess has proven wrong; ``block`` is the block function of
+    this chunk alone, where the job file describes none.
+    """
 
     chunk: int
     begin: int | None = None
+    block: BlockFunction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,7 +482,16 @@ class BlockFunction(Protocol):
         ...
 
     def describe(self) -> Mapping[str, object] | None:
-        """Return JSON from which the function can be made again, or ``None`` where it has no identity."""
+        """Return JSON that says what the function is, or ``None`` where it has no identity."""
+        ...
+
+
+@runtime_checkable
+class PerChunk(Protocol):
+    """A block function that cannot be made again from its description: a chunk's share of it travels with the work."""
+
+    def of_chunk(self, chunk: int) -> BlockFunction:
+        """Return the block function of one chunk, no larger than that chunk needs."""
         ...
 
 

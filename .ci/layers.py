@@ -1,0 +1,193 @@
+"""Checks that imports follow the rooms: down the levels, never sideways, and each third-party package in its room.
+
+    python .ci/layers.py [ROOT]
+
+Reads every file of ``pipeline`` and ``jobs`` without importing it. Prints one line for each import that a room may not
+make and ends with 1, or with 0 where there is none.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the files of a room may import.
+
+    Attributes
+    ----------
+    level : int
+    packages : tuple of str
+        Third-party packages; a dotted name allows that module and what lies below it.
+    rooms : tuple of str
+        Rooms of ``pipeline``.
+    typing : tuple of str
+        Third-party packages under ``if TYPE_CHECKING`` alone.
+    extras : tuple of str
+        Optional packages, imported in the function that needs them and nowhere else.
+    lazy : bool
+        Whether imports may stand in functions.
+    """
+
+    level: int
+    packages: tuple[str, ...] = ()
+    rooms: tuple[str, ...] = ()
+    typing: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    lazy: bool = False
+
+
+PUBLIC = "pipeline"
+JOBS = "jobs"
+COMPUTED = "a computed name"
+GROUND = ("errors", "units", "types")
+BELOW = (*GROUND, "plan", "memory")
+FLOW_LEVEL = (*BELOW, "kernels", "sources", "models", "sinks", "execute", "publish", "report")
+
+ROOMS = {
+    JOBS: Room(9, ("click", "rich", "pydantic"), (PUBLIC, "errors", "units", "types"), lazy=True),
+    PUBLIC: Room(8, (), (*FLOW_LEVEL, "flow", "arrays", "verify"), lazy=True),
+    "arrays": Room(7, ("dask", "numpy", "pyarrow"), (*FLOW_LEVEL, "flow")),
+    "verify": Room(7, ("numpy", "pyarrow"), (*FLOW_LEVEL, "flow")),
+    "flow": Room(6, ("numpy", "pyarrow"), FLOW_LEVEL),
+    "sources": Room(5, ("numpy", "pyarrow"), BELOW),
+    "models": Room(5, ("numpy", "pyarrow", "pydantic"), (*BELOW, "kernels"), extras=("sklearn",)),
+    "sinks": Room(5, ("pyarrow",), BELOW),
+    "execute": Room(5, ("dask", "distributed", "numpy"), BELOW),
+    "publish": Room(5, (), BELOW),
+    "report": Room(5, (), BELOW),
+    "kernels": Room(4, ("numpy",), GROUND),
+    "plan": Room(3, ("numpy",), GROUND),
+    "memory": Room(3, ("numpy", "psutil"), (*GROUND, "plan")),
+    "types": Room(2, ("numpy",), ("errors", "units"), typing=("pyarrow",)),
+    "units": Room(1, (), ("errors",)),
+    "errors": Room(1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One module that a file imports. ``lazy``: in a function; ``typing``: under ``if TYPE_CHECKING``."""
+
+    line: int
+    module: str
+    lazy: bool
+    typing: bool
+
+
+def imports(tree: ast.Module, package: str, rooms: Sequence[str]) -> Iterator[Import]:
+    """Yield every import of a parsed file, relative ones resolved against its package.
+
+    ``from pipeline import flow`` is the room ``pipeline.flow``; ``from pipeline import score`` is ``pipeline``.
+    """
+
+    def visit(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            lazy = True
+        for module in _modules(node, package, rooms):
+            yield Import(getattr(node, "lineno", 0), module, lazy, typing)
+        guarded = isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+        other = node.orelse if isinstance(node, ast.If) else []
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, lazy, typing or (guarded and child not in other))
+
+    yield from visit(tree, lazy=False, typing=False)
+
+
+def _modules(node: ast.AST, package: str, rooms: Sequence[str]) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        parents = package.split(".")
+        base = ".".join(parents[: len(parents) - node.level + 1]) if node.level else ""
+        module = ".".join(filter(None, (base, node.module)))
+        for alias in node.names:
+            yield f"{module}.{alias.name}" if module == PUBLIC and alias.name in rooms else module
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"import_module", "__import__"}:
+        argument = node.args[0] if node.args else None
+        yield str(argument.value) if isinstance(argument, ast.Constant) else COMPUTED
+
+
+def room_of(path: Path) -> str:
+    """Return the room of a file, given relative to the root: ``jobs``, ``pipeline`` or a name below it."""
+    if path.parts[0] == JOBS:
+        return JOBS
+    name = path.parts[1].removesuffix(".py")
+    return PUBLIC if name == "__init__" else name
+
+
+def fault(name: str, found: Import) -> str:
+    """Return why a room may not make an import; empty where it may."""
+    room = ROOMS[name]
+    top = found.module.split(".")[0]
+    if top in sys.stdlib_module_names or (found.module == COMPUTED and room.lazy):
+        return ""
+    if found.module == COMPUTED:
+        return "write an import statement"
+    why = _own_fault(name, found) if top in {PUBLIC, JOBS} else _package_fault(name, found)
+    misplaced = found.lazy and not room.lazy and not _allows(room.extras, found.module)
+    return why or ("imports stand at the top of the file" if misplaced else "")
+
+
+def _own_fault(name: str, found: Import) -> str:
+    top, _, rest = found.module.partition(".")
+    target = rest.split(".")[0] if top == PUBLIC and rest else top
+    if target == name:
+        return ""
+    if target == JOBS:
+        return f"{PUBLIC} never imports {JOBS}"
+    if target not in ROOMS[name].rooms:
+        return f"{name} may use {_listed(ROOMS[name].rooms, 'no other room')} of {PUBLIC}"
+    if name == PUBLIC and not (found.lazy or found.typing):
+        return "public names are loaded when asked for: import in __getattr__ or under TYPE_CHECKING"
+    return ""
+
+
+def _package_fault(name: str, found: Import) -> str:
+    room = ROOMS[name]
+    if _allows(room.extras, found.module):
+        return "" if found.lazy else "it is optional: import it in the function that needs it"
+    if _allows(room.packages, found.module) or (found.typing and _allows(room.typing, found.module)):
+        return ""
+    return f"{name} may use {_listed(room.packages, 'the standard library alone')}"
+
+
+def _allows(names: Sequence[str], module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def _listed(names: Sequence[str], nothing: str) -> str:
+    return ", ".join(sorted(names)) if names else nothing
+
+
+def check(root: Path) -> list[str]:
+    """Return one line for each import under a root that the table does not allow."""
+    lines = []
+    for path in sorted((root / PUBLIC).rglob("*.py")) + sorted((root / JOBS).rglob("*.py")):
+        relative = path.relative_to(root)
+        name = room_of(relative)
+        if name not in ROOMS:
+            lines.append(f"{relative}:1: {name} is no room of the table in .ci/layers.py")
+            continue
+        package = ".".join(relative.parent.parts)
+        found = imports(ast.parse(path.read_bytes(), str(path)), package, tuple(ROOMS))
+        faults = ((each, fault(name, each)) for each in found)
+        lines += [f"{relative}:{each.line}: imports {each.module}: {why}" for each, why in faults if why]
+    return lines
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what is wrong under the root that is named, or under this checkout."""
+    root = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent
+    lines = check(root)
+    print("\n".join(lines) or f"imports follow the rooms ({len(ROOMS)} of them)")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The command line of logitstream: one file a job."""

@@ -1,0 +1,171 @@
+"""The command line: a group of jobs, each imported when it is asked for, and the one door from errors to exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from jobs import console
+from pipeline import __version__
+from pipeline.errors import LogitstreamError
+
+NAME = "logitstream"
+JOBS = ("score", "transform", "plan", "model", "demo")
+
+USAGE, STORAGE, CONFIGURATION, INTERRUPTED, TERMINATED, BUG = 2, 74, 78, 130, 143, 1
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM). Nothing that an ``except Exception`` may swallow."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports ``jobs.<name>`` when the command of that name is looked up."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the jobs, in the order in which a newcomer meets them."""
+        return list(JOBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a job, or ``None`` where there is none."""
+        if cmd_name not in JOBS:
+            return None
+        command = importlib.import_module(f"jobs.{cmd_name}").command
+        return command if isinstance(command, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names, or say which one is nearest."""
+        if args[0] not in JOBS:
+            nearest = difflib.get_close_matches(args[0], JOBS, 1)
+            guess = f" Did you mean '{nearest[0]}'?" if nearest else f" There are {', '.join(JOBS)}."
+            raise click.UsageError(f"No such command {args[0]!r}.{guess}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        console.emit(f"{NAME} {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    NAME,
+    cls=LazyGroup,
+    context_settings={"auto_envvar_prefix": "LOGITSTREAM", "max_content_width": 100},
+    epilog="Try 'logitstream demo' first; then 'logitstream score --help'.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+def group() -> None:
+    """Score datasets larger than memory with logistic models.
+
+    Reads Parquet and CSV in streams, and publishes the result in one step: a run that fails leaves what was published
+    before as it was.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and end the process with its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        ``sys.argv[1:]`` unless given.
+    """
+    console.open_closed_streams()
+    if sys.platform != "linux":
+        console.complain(f"logitstream runs on Linux; this is {sys.platform}", "run it in a Linux container")
+        sys.exit(CONFIGURATION)
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code. Every error has been told on stderr; none is raised."""
+    try:
+        with _terminable(), group.make_context(NAME, list(arguments)) as context:
+            group.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except NoArgsIsHelpError as error:
+        console.tell(error.format_message())
+        return USAGE
+    except click.ClickException as error:
+        console.complain(_sentence(error.format_message()), _see_help(error))
+        return USAGE
+    except LogitstreamError as error:
+        console.complain(error.message, error.remedy)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _stopped("an interrupt (SIGINT)", INTERRUPTED)
+    except Terminated:
+        return _stopped("a request to end (SIGTERM)", TERMINATED)
+    except BaseException as error:  # noqa: BLE001 - the one door; what comes here is told, not hidden
+        return _unexpected(error)
+    return 0
+
+
+def _sentence(message: str) -> str:
+    text = message.strip().removesuffix(".")
+    return text[:1].lower() + text[1:]
+
+
+def _see_help(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see '{context.command_path if context else NAME} --help'"
+
+
+def _stopped(by: str, code: int) -> int:
+    console.complain(f"stopped by {by}", "run the same command again; a published output is never left half made")
+    return code
+
+
+def _unexpected(error: BaseException) -> int:
+    if isinstance(error, BrokenPipeError) and console.reader_is_gone():
+        console.silence(1)
+        return STORAGE
+    console.tell_safely("".join(traceback.format_exception(error)))
+    console.complain(
+        f"this is a bug of logitstream: {type(error).__name__}: {error}",
+        "please report it with the lines above; what was published before stands as it was",
+    )
+    return BUG
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that a run ends in good order; a second SIGTERM ends the process at once."""
+    before = _handle(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> Any:
+    # A parent that ignores the signal (nohup does so with others) has said what it wants.
+    if signal.getsignal(number) is signal.SIG_IGN:
+        return None
+    try:
+        return signal.signal(number, handler)
+    except ValueError:
+        # Not the main thread: whoever embeds the command line keeps its own signals.
+        return None
+
+
+def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_DFL)
+    raise Terminated

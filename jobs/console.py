@@ -1,0 +1,123 @@
+"""The three standard streams: results on stdout, everything else on stderr, and neither can hurt a run."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+from typing import TextIO
+
+from pipeline.errors import StorageError
+from pipeline.units import escape
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_LINE_LIMIT = 2000
+
+
+def open_closed_streams() -> None:
+    """Give every standard stream that is closed the null device, and make every text writable.
+
+    Otherwise the next file that is opened would become descriptor 1 or 2, and messages would end up in data.
+    """
+    for descriptor in (_STDIN, _STDOUT, _STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or _stream(_STDIN, "r")
+    sys.stdout = _any_text(sys.stdout or _stream(_STDOUT, "w"))
+    sys.stderr = _any_text(sys.stderr or _stream(_STDERR, "w"))
+
+
+def emit(text: str) -> None:
+    """Write a result to stdout. A reader that has gone away has read what it wanted.
+
+    Raises
+    ------
+    StorageError
+        The system does not take the text (a full disk).
+    """
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence(_STDOUT)
+    except OSError as error:
+        silence(_STDOUT)
+        raise StorageError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def tell(text: str) -> None:
+    """Write a message to stderr; where that fails, the message is lost and nothing else."""
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        silence(_STDERR)
+
+
+def tell_safely(text: str) -> None:
+    """Write a message to stderr with every character made visible that could act on a terminal."""
+    tell("\n".join(escape(line, _LINE_LIMIT) for line in text.rstrip("\n").split("\n")))
+
+
+def complain(message: str, remedy: str = "") -> None:
+    """Write an error, and on a line of its own what to do about it, to stderr."""
+    tell_safely(f"error: {message}\n{remedy}")
+
+
+def silence(descriptor: int) -> None:
+    """Point a stream at the null device, so that what is still buffered cannot fail when the process ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
+
+
+def reader_is_gone() -> bool:
+    """Return whether nobody reads stdout any more."""
+    poll = select.poll()
+    poll.register(_STDOUT, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+class Forgiving(io.TextIOBase):
+    """A text stream that loses what another one does not take, instead of failing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = False
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the stream."""
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        """Return whether the stream is a terminal."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream."""
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Write, or lose, the text."""
+        if not self._lost:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._lost = True
+        return len(text)
+
+
+def _stream(descriptor: int, mode: str) -> TextIO:
+    return open(descriptor, mode, encoding="utf-8", closefd=False)  # type: ignore[return-value]  # noqa: PTH123, SIM115
+
+
+def _any_text(stream: TextIO) -> TextIO:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+    return stream

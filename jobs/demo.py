@@ -1,0 +1,39 @@
+"""``logitstream demo``: the whole way in one command, on real flights."""
+
+from __future__ import annotations
+
+import click
+
+from jobs import options
+
+EXAMPLE = "logitstream demo --output logitstream-demo"
+
+
+@click.command("demo", cls=options.JobCommand, example=EXAMPLE, uses_demo=False)
+@options.option(
+    "--output",
+    section=options.OUTPUT,
+    default="logitstream-demo",
+    show_default=True,
+    metavar="DIR",
+    is_path=True,
+    help="The folder for the sample and its scores.",
+)
+def command(output: str) -> None:
+    """Plan and score a sample of real flights, from Parquet and from CSV, and compare the results.
+
+    The sample (20,000 flights from New York in 2013, public domain) is copied into a folder, and its scores are
+    published beside it. Running it again replaces the scores; a file in the folder that is not the sample is never
+    overwritten.
+    """
+    from jobs.showcase import show
+
+    show(output)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["demo", *sys.argv[1:]])

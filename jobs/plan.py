@@ -1,0 +1,41 @@
+"""``logitstream plan``: what ``score`` would do, without doing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jobs import options
+
+EXAMPLE = """\
+logitstream plan logitstream-demo/flights \\
+    --model logitstream-demo/delay_model.json --output scores"""
+
+
+@click.command(
+    "plan",
+    cls=options.JobCommand,
+    example=EXAMPLE,
+    table="score",
+    context_settings={"auto_envvar_prefix": "LOGITSTREAM_SCORE"},
+)
+@options.add(options.SCORE)
+def command(**params: Any) -> None:
+    """Show what 'logitstream score' would do with the same options: it is 'score --dry-run'.
+
+    Files, rows, chunks, workers, memory and the columns of the output. Reads the footers of Parquet files and both ends
+    of CSV files, no rows; ends with the exit code that 'score' would end with. The environment (LOGITSTREAM_SCORE_...)
+    and the table [score] of a --config file are those of 'score'.
+    """
+    from jobs.running import carry_out, score_job
+
+    carry_out(score_job(params), params | {"dry_run": True})
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["plan", *sys.argv[1:]])

@@ -1,0 +1,61 @@
+"""From the options of a command to a job, and from a job to what a person or a program reads of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jobs import console
+from jobs.progress import observer
+from jobs.tables import emit_files, tell_files
+from pipeline import flow, interface
+from pipeline.report.json import plan_json, report_json
+from pipeline.report.text import outcome_lines, plan_lines
+from pipeline.types import Job, PlanSummary, Report
+
+Params = Mapping[str, Any]
+
+_NAMED_BY_POSITION = {"inputs", "model", "apply", "output"}
+_OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress"}
+
+
+def score_job(params: Params) -> Job:
+    """Return the job that the options of ``score`` describe."""
+    return interface.score_job(params["inputs"], params["model"], params["output"], **_options(params))
+
+
+def transform_job(params: Params) -> Job:
+    """Return the job that the options of ``transform`` describe."""
+    return interface.transform_job(params["inputs"], params["apply"], params["output"], **_options(params))
+
+
+def carry_out(job: Job, params: Params) -> None:
+    """Plan or run a job, and say how it went: results on stdout, everything else on stderr."""
+    if params["dry_run"]:
+        _show_plan(flow.plan(job), as_json=params["json"], with_files=params["verbose"])
+        return
+    with observer(params["progress"], quiet=params["quiet"], verbose=params["verbose"], show_files=tell_files) as watch:
+        report = flow.run(job, watch)
+    _show_outcome(report, as_json=params["json"], quiet=params["quiet"])
+
+
+def _show_plan(plan: PlanSummary, *, as_json: bool, with_files: bool) -> None:
+    if as_json:
+        console.emit(json.dumps(plan_json(plan), indent=2))
+        return
+    if with_files:
+        emit_files(plan)
+    console.emit("\n".join(plan_lines(plan)))
+
+
+def _show_outcome(report: Report, *, as_json: bool, quiet: bool) -> None:
+    if not quiet:
+        console.tell("\n".join(outcome_lines(report)))
+    if as_json:
+        console.emit(json.dumps(report_json(report), indent=2))
+
+
+def _options(params: Params) -> dict[str, Any]:
+    left_out = _NAMED_BY_POSITION | _OF_THE_COMMAND_LINE | {"type"}
+    return {name: value for name, value in params.items() if name not in left_out} | {"types": dict(params["type"])}

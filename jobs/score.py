@@ -1,0 +1,34 @@
+"""``logitstream score``: rows in, probabilities out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jobs import options
+
+EXAMPLE = """\
+logitstream score logitstream-demo/flights \\
+    --model logitstream-demo/delay_model.json --keep flight_id,carrier --output scores"""
+
+
+@click.command("score", cls=options.JobCommand, example=EXAMPLE)
+@options.add(options.SCORE)
+def command(**params: Any) -> None:
+    """Score the rows of INPUT with a logistic model and publish the probabilities in a folder.
+
+    INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). Row i of the output is
+    row i of the inputs, taken in the order of their paths. A run that fails publishes nothing.
+    """
+    from jobs.running import carry_out, score_job
+
+    carry_out(score_job(params), params)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["score", *sys.argv[1:]])

@@ -1,0 +1,34 @@
+"""``logitstream transform``: functions of columns, without a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jobs import options
+
+EXAMPLE = """\
+logitstream transform logitstream-demo/flights.csv \\
+    --apply "p=sigmoid(dep_delay)" --keep flight_id --output transformed"""
+
+
+@click.command("transform", cls=options.JobCommand, example=EXAMPLE)
+@options.add(options.TRANSFORM)
+def command(**params: Any) -> None:
+    """Apply functions to columns of INPUT and publish the results in a folder.
+
+    INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). Row i of the output is
+    row i of the inputs, taken in the order of their paths. A run that fails publishes nothing.
+    """
+    from jobs.running import carry_out, transform_job
+
+    carry_out(transform_job(params), params)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["transform", *sys.argv[1:]])

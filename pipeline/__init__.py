@@ -1,0 +1,73 @@
+"""Score datasets larger than memory with logistic models, in streams, and publish the result in one step.
+
+    score(inputs, model, output, **options)    score files; returns a Report
+    preview(inputs, model, output, **options)  what score would do, from footers alone
+    transform(inputs, apply, output, ...)      functions of columns, the same way
+    LogisticModel                              a model file: load, save, probability, predict
+    from_sklearn(estimator)                    a model from a fitted scikit-learn estimator
+    open_dataset(inputs)                       the same inputs as Dask arrays
+    sigmoid, logit, log_sigmoid                on NumPy and Dask arrays
+
+Names are loaded when they are first asked for, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.arrays import Dataset, log_sigmoid, logit, open_dataset, sigmoid
+    from pipeline.errors import LogitstreamError
+    from pipeline.interface import preview, score, transform
+    from pipeline.models import LogisticModel, from_sklearn
+    from pipeline.types import PlanSummary, Report
+
+__all__ = [
+    "Dataset",
+    "LogisticModel",
+    "LogitstreamError",
+    "PlanSummary",
+    "Report",
+    "__version__",
+    "from_sklearn",
+    "log_sigmoid",
+    "logit",
+    "open_dataset",
+    "preview",
+    "score",
+    "sigmoid",
+    "transform",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Dataset": "arrays",
+    "LogisticModel": "models",
+    "LogitstreamError": "errors",
+    "PlanSummary": "types",
+    "Report": "types",
+    "from_sklearn": "models",
+    "log_sigmoid": "arrays",
+    "logit": "arrays",
+    "open_dataset": "arrays",
+    "preview": "interface",
+    "score": "interface",
+    "sigmoid": "arrays",
+    "transform": "interface",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from the room in which it lives."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    value = getattr(import_module(f"pipeline.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

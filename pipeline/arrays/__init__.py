@@ -1,0 +1,14 @@
+"""Files as Dask arrays, and Dask arrays of results as published files.
+
+A dataset is cut into chunks exactly as a scoring job would cut it, and a Dask array of its columns has one block a
+chunk. An expression of such arrays whose every block depends on the block of the same chunk alone can be written: each
+block is computed in the task that reads its chunk, next to the kept columns, and published as scores are. Anything
+else (a mean over all rows, a reversal, a running sum) is refused before work, by name.
+"""
+
+from __future__ import annotations
+
+from pipeline.arrays.dataset import Dataset, open_dataset
+from pipeline.arrays.functions import log_sigmoid, logit, sigmoid
+
+__all__ = ["Dataset", "log_sigmoid", "logit", "open_dataset", "sigmoid"]

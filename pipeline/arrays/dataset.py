@@ -1,0 +1,248 @@
+"""Files as Dask arrays, and expressions of them as published files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Unpack
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+from dask.array.core import Array
+
+from pipeline import flow, memory
+from pipeline.arrays.expression import ExpressionBlock
+from pipeline.arrays.matrix import Matrix, to_matrix
+from pipeline.errors import BadCellsError, InputChangedError, SchemaError
+from pipeline.execute import open_scheduler
+from pipeline.flow.agenda import Agenda
+from pipeline.flow.preparation import gather_facts
+from pipeline.interface import JobOptions, Paths, make_job, paths_of
+from pipeline.models.columns import unfit
+from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
+from pipeline.sources import discover, source_for
+from pipeline.types import Chunk, CsvOptions, FileFacts, Identity, InputFile, Need, Receipt, Report, SliceAccount, Work
+from pipeline.units import escape
+
+_READ_ROWS = 65_536
+
+
+def open_dataset(
+    inputs: Paths, *, chunk_size: int | str = DEFAULT_CHUNK_ROWS, csv: CsvOptions | None = None
+) -> Dataset:
+    """Return the files of ``inputs`` as one dataset; footers and headers are read, no rows.
+
+    Parameters
+    ----------
+    inputs : path or iterable of paths
+        Files, folders or glob patterns, Parquet or CSV.
+    chunk_size : int or str
+        Rows of a chunk (``500_000``), or bytes (``"64MiB"``).
+    csv : CsvOptions, optional
+        How CSV inputs are written.
+
+    Raises
+    ------
+    InputMissingError
+        There is no such input.
+    DataError
+        A file is damaged.
+    """
+    options = csv or CsvOptions()
+    paths = paths_of(inputs)
+    files = gather_facts(discover(paths).files, lambda file: source_for(file.format, options))
+    return Dataset(paths, str(chunk_size), options, files)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Files that are read chunk by chunk. Immutable; may be shared between threads.
+
+    Attributes
+    ----------
+    inputs : tuple of str
+    chunk_size : str
+    csv : CsvOptions
+    files : tuple of FileFacts
+    """
+
+    inputs: tuple[str, ...]
+    chunk_size: str
+    csv: CsvOptions
+    files: tuple[FileFacts, ...]
+    _sources: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The chunks, those of a job with the same inputs and chunk size."""
+        return make_plan(self.files, chunk_size=self.chunk_size)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of the first file that has any, its partition keys last."""
+        first = next((facts for facts in self.files if facts.columns), self.files[0])
+        return (*(c.field.name for c in first.columns), *(name for name, _ in first.file.partitions))
+
+    def to_dask_array(self, columns: Sequence[str]) -> Array:
+        """Return columns as a Dask array of shape (rows, columns), float64, one Fortran-ordered block a chunk.
+
+        Rows come in input order and none is dropped; null becomes NaN. The blocks are read when they are computed. A
+        CSV that is cut is read once at this call, to learn where its records begin and how many there are.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Numeric or boolean columns.
+
+        Raises
+        ------
+        TypeError
+            A column is neither numeric nor boolean.
+        SchemaError
+            A column is missing.
+        BadCellsError
+            When computed: a cell is no number, or cannot be float64 exactly.
+        """
+        needs = tuple(Need(name, "numeric", dict(self.csv.types).get(name)) for name in columns)
+        self._check(needs)
+        name = f"logitstream-{uuid4().hex}"
+        reads = [
+            _ChunkRead(
+                tuple((self.files[s.file].file, self.files[s.file].identity) for s in chunk.slices), chunk, begin
+            )
+            for chunk, begin in zip(self.plan.chunks(), self._begins, strict=True)
+        ]
+        graph = {(name, i, 0): (partial(_read_matrix, read, needs, self.csv),) for i, read in enumerate(reads)}
+        self._sources[name] = tuple(columns)
+        meta = np.empty((0, 0), dtype=np.float64, order="F")
+        return Array(graph, name, chunks=(self._rows, (len(columns),)), dtype=np.float64, meta=meta)
+
+    def write(
+        self,
+        expressions: Mapping[str, Array],
+        output: str,
+        *,
+        identity: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Report:
+        """Compute expressions block by block and publish them with the kept columns, in one step.
+
+        The guarantees are those of :func:`pipeline.score`: all or nothing, verified, durable.
+
+        Parameters
+        ----------
+        expressions : mapping of str to dask.array.Array
+            One-dimensional, or of one column; made from arrays of this dataset, with the rows of its chunks.
+        output : path
+            The folder to publish.
+        identity : str, optional
+            The caller's word that equal text means an equal function. Without it every run is a job of its own.
+        **options : JobOptions
+            As of :func:`pipeline.transform`; ``chunk_size`` and the CSV options are those of the dataset.
+
+        Raises
+        ------
+        ValueError
+            A block of an expression depends on another chunk than its own; the message names the operation.
+        TypeError
+            An expression has a dtype that is neither a number nor boolean.
+        """
+        block = ExpressionBlock.of(expressions, self._sources, identity)
+        observe = options.pop("observe", None)
+        job = replace(make_job(self.inputs, output, block, options), csv=self.csv, chunk_size=self.chunk_size)
+        found = gather_facts(discover(job.inputs).files, lambda file: source_for(file.format, job.csv))
+        if [(f.file, f.identity) for f in found] != [(f.file, f.identity) for f in self.files]:
+            raise InputChangedError("the inputs are no longer those that the dataset was opened with", "open it again")
+        return flow.run(job) if observe is None else flow.run(job, observe)
+
+    def _check(self, needs: Sequence[Need]) -> None:
+        for facts in self.files:
+            if facts.file.format == "csv" and not facts.columns:
+                continue
+            source = source_for(facts.file.format, self.csv)
+            for need in needs:
+                try:
+                    found = source.field(facts, need)
+                except LookupError as error:
+                    raise SchemaError(f"{escape(facts.file.path)}: {error.args[0]}") from None
+                if (reason := unfit("numeric", found.type)) is not None:
+                    raise TypeError(f"{escape(facts.file.path)}: column {escape(need.name)} {reason}")
+
+    @cached_property
+    def _accounts(self) -> tuple[Receipt, ...]:
+        """For a dataset with a CSV that is cut: a receipt a chunk, whose begins stand."""
+        plan, found = self.plan, {}
+
+        def keep(receipt: Receipt) -> None:
+            found[receipt.chunk] = receipt
+
+        agenda = Agenda(plan, keep)
+        workers = memory.usable_cores()
+        with open_scheduler("threads", workers=workers, wave=64 * workers) as scheduler:
+            scheduler.run(partial(_count, plan, self.files, self.csv), agenda.take, agenda.deliver)
+        return tuple(found[i] for i in range(len(plan)))
+
+    @property
+    def _counted(self) -> bool:
+        return any(facts.rows is None for facts in self.files)
+
+    @property
+    def _begins(self) -> Sequence[int | None]:
+        if not self._counted:
+            return [None] * len(self.plan)
+        return [r.accounts[0].begin if self.plan.continues(r.chunk) else None for r in self._accounts]
+
+    @property
+    def _rows(self) -> tuple[int, ...]:
+        if self._counted:
+            return tuple(receipt.rows for receipt in self._accounts)
+        return tuple(sum(s.rows or 0 for s in chunk.slices) for chunk in self.plan.chunks())
+
+
+@dataclass(frozen=True, slots=True)
+class _ChunkRead:
+    """A chunk with the files of its slices, and where its first record begins if that had to be found out."""
+
+    files: tuple[tuple[InputFile, Identity], ...]
+    chunk: Chunk
+    begin: int | None
+
+
+def _batches(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterator[pa.RecordBatch]:
+    for position, ((file, identity), piece) in enumerate(zip(read.files, read.chunk.slices, strict=True)):
+        source = source_for(file.format, csv)
+        begin = read.begin if position == 0 else None
+        with source.read(file, identity, piece, needs, _READ_ROWS, begin) as reader:
+            yield from reader
+            if reader.bad_count:
+                cell = reader.bad[0]
+                raise BadCellsError(
+                    f"{escape(file.path)}: byte {cell.offset:,}, column {escape(cell.column)}: "
+                    f"{escape(cell.text)!r} {cell.reason}",
+                    "mend the data, or read other columns",
+                )
+
+
+def _read_matrix(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Matrix:
+    return to_matrix([batch.columns for batch in _batches(read, needs, csv)], [need.name for need in needs])
+
+
+def _count(plan: Plan, files: Sequence[FileFacts], csv: CsvOptions, work: Work) -> Receipt:
+    """Return the account of a chunk of a CSV: where its records begin and end, and how many there are."""
+    chunk = plan.chunk(work.chunk)
+    accounts = []
+    for piece in chunk.slices:
+        facts = files[piece.file]
+        if facts.rows is not None:
+            accounts.append(SliceAccount(piece.file, piece.start, piece.stop, facts.rows, facts.rows, 0, 0))
+            continue
+        needs = [Need(column.field.name, "kept") for column in facts.columns[:1]]
+        source = source_for(facts.file.format, csv)
+        with source.read(facts.file, facts.identity, piece, needs, _READ_ROWS, work.begin) as reader:
+            rows = sum(batch.num_rows for batch in reader) + reader.bad_count
+        accounts.append(
+            SliceAccount(piece.file, piece.start, piece.stop, rows, rows, 0, 0, begin=reader.begin, end=reader.end)
+        )
+    return Receipt(chunk.index, tuple(accounts), (), {}, (), 0, 0, 0, 0.0, "")

@@ -1,0 +1,224 @@
+"""Dask expressions as a block function of the flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from dask.array.core import Array
+from dask.highlevelgraph import HighLevelGraph
+from dask.local import get_sync
+from dask.utils import key_split
+
+from pipeline.arrays.matrix import to_matrix
+from pipeline.errors import UsageError
+from pipeline.types import Field, Need, Values
+
+Key = Any
+Sources = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionBlock:
+    """Expressions over the arrays of a dataset: fulfils ``BlockFunction`` and ``PerChunk``.
+
+    Attributes
+    ----------
+    arrays : tuple of (name, dask.array.Array)
+        What is computed, by the name of its column.
+    sources : tuple of (array name, columns)
+        The arrays of the dataset that the expressions use.
+    tasks : mapping
+        The tasks of all blocks by key.
+    dependencies : mapping
+        The keys that each task needs.
+    identity : str or None
+        The caller's word for what the expressions compute.
+    """
+
+    arrays: tuple[tuple[str, Array], ...]
+    sources: Sources
+    tasks: Mapping[Key, Any]
+    dependencies: Mapping[Key, Any]
+    identity: str | None
+
+    @property
+    def whole_chunk(self) -> bool:
+        """A block of a Dask array is a whole chunk."""
+        return True
+
+    @classmethod
+    def of(
+        cls, expressions: Mapping[str, Array], sources: Mapping[str, tuple[str, ...]], identity: str | None
+    ) -> ExpressionBlock:
+        """Return the block function of expressions.
+
+        Raises
+        ------
+        ValueError
+            A block depends on another chunk than its own, or blocks do not stand for chunks.
+        TypeError
+            A result is neither a number nor boolean.
+        """
+        if not expressions:
+            raise UsageError("there is nothing to write", "give at least one expression, as in {'p': sigmoid(x)}")
+        for name, array in expressions.items():
+            _check_array(name, array)
+        graph = HighLevelGraph.merge(*(array.__dask_graph__() for array in expressions.values()))
+        dependencies = graph.get_all_dependencies()
+        used = tuple((name, columns) for name, columns in sources.items() if (name, 0, 0) in dependencies)
+        block = cls(tuple(expressions.items()), used, graph.to_dict(), dependencies, identity)
+        for name, array in block.arrays:
+            block._check_blocks(name, array)
+        return block
+
+    def columns(self) -> Sequence[Need]:
+        """Return the columns of every source, one source after the other."""
+        return [Need(column, "numeric") for _, columns in self.sources for column in columns]
+
+    def fields(self) -> Sequence[Field]:
+        """Return a column for each expression, of its dtype; no result is null."""
+        return [Field(name, pa.from_numpy_dtype(array.dtype), nullable=False) for name, array in self.arrays]
+
+    def check(self, fields: Sequence[pa.Field]) -> Sequence[str]:
+        """Return nothing: the columns were checked when their array was made."""
+        return [] if len(fields) == len(self.columns()) else ["the columns are not those of the expressions"]
+
+    def describe(self) -> Mapping[str, object] | None:
+        """Return the caller's word for the function, ``None`` where none was given."""
+        return None if self.identity is None else {"kind": "expression", "identity": self.identity}
+
+    def block(self, columns: Sequence[pa.Array]) -> Values:
+        """Return the results of the only chunk."""
+        return self.of_chunk(0).block(columns)
+
+    def of_chunk(self, chunk: int) -> ChunkExpression:
+        """Return the share of one chunk: its tasks alone."""
+        keys = [_block_key(array, chunk) for _, array in self.arrays]
+        source_keys = {(name, chunk, 0) for name, _ in self.sources}
+        needed = {k for key in keys for k in self._walk(key) if k not in source_keys}
+        return ChunkExpression(
+            results=tuple(zip((name for name, _ in self.arrays), keys, strict=True)),
+            made=tuple(self.fields()),
+            sources=tuple(((name, chunk, 0), columns) for name, columns in self.sources),
+            tasks={key: self.tasks[key] for key in needed},
+        )
+
+    def _walk(self, key: Key) -> Iterator[Key]:
+        """Yield a key and all that it depends on, down to the blocks of the sources."""
+        seen, waiting = {key}, [key]
+        while waiting:
+            current = waiting.pop()
+            yield current
+            if self._chunk_of(current) is None:
+                new = [k for k in self.dependencies[current] if k not in seen]
+                seen.update(new)
+                waiting.extend(new)
+
+    def _chunk_of(self, key: Key) -> int | None:
+        """Return the chunk of a source's block, ``None`` for any other key."""
+        is_source = isinstance(key, tuple) and any(key[0] == name for name, _ in self.sources)
+        return int(key[1]) if is_source else None
+
+    def _reach(self, key: Key) -> set[int]:
+        """Return the chunks that a key depends on."""
+        return {chunk for chunk in map(self._chunk_of, self._walk(key)) if chunk is not None}
+
+    def _check_blocks(self, name: str, array: Array) -> None:
+        for block in range(array.numblocks[0]):
+            key = _block_key(array, block)
+            for chunk in map(self._chunk_of, self._walk(key)):
+                if chunk not in {None, block}:
+                    raise ValueError(
+                        f"{name}: {self._culprit(key, block)} needs rows of other chunks: block {block} depends on "
+                        f"chunk {chunk}. Compute such a value first and use it as a number, or write per-row expressions"
+                    )
+
+    def _culprit(self, key: Key, block: int) -> str:
+        """Return the name of the operation, nearest to the source, that leaves its chunk."""
+        nearest = joining = key
+        while self._chunk_of(key) is None:
+            reach = self._reach(key)
+            nearest, joining = key, key if len(reach) > 1 else joining
+            key = next(k for k in self.dependencies[key] if self._reach(k) - {block})
+        return str(key_split(joining if len(self._reach(joining)) > 1 else nearest))
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkExpression:
+    """The expressions of one chunk: a small graph that travels to the worker.
+
+    Attributes
+    ----------
+    results : tuple of (name, key)
+    made : tuple of Field
+    sources : tuple of (key, columns)
+    tasks : mapping
+    """
+
+    results: tuple[tuple[str, Key], ...]
+    made: tuple[Field, ...]
+    sources: tuple[tuple[Key, tuple[str, ...]], ...]
+    tasks: Mapping[Key, Any]
+
+    @property
+    def whole_chunk(self) -> bool:
+        """A block of a Dask array is a whole chunk."""
+        return True
+
+    def columns(self) -> Sequence[Need]:
+        """Return the columns of every source, one source after the other."""
+        return [Need(column, "numeric") for _, columns in self.sources for column in columns]
+
+    def fields(self) -> Sequence[Field]:
+        """Return a column for each expression."""
+        return self.made
+
+    def check(self, fields: Sequence[pa.Field]) -> Sequence[str]:
+        """Return nothing: the columns were checked when their array was made."""
+        return [] if len(fields) == len(self.columns()) else ["the columns are not those of the expressions"]
+
+    def describe(self) -> None:
+        """Return ``None``: it is described as a part of the whole."""
+
+    def block(self, columns: Sequence[pa.Array]) -> Values:
+        """Return the results for the columns of one chunk.
+
+        Raises
+        ------
+        ValueError
+            A result has not one value for each row.
+        """
+        graph = dict(self.tasks)
+        first = 0
+        for key, names in self.sources:
+            graph[key] = to_matrix([columns[first : first + len(names)]], names)
+            first += len(names)
+        rows = len(columns[0]) if columns else None
+        results = get_sync(graph, [key for _, key in self.results])
+        pairs = zip(self.results, self.made, results, strict=True)
+        return Values(tuple(_to_arrow(name, field, result, rows) for (name, _), field, result in pairs))
+
+
+def _to_arrow(name: str, field: Field, result: npt.NDArray[Any], rows: int | None) -> pa.Array:
+    values = np.ascontiguousarray(result).reshape(-1)
+    if rows is not None and values.shape != (rows,):
+        raise ValueError(f"{name}: a block of {rows:,} rows became one of shape {result.shape}; rows cannot change")
+    return pa.array(values, type=field.type)
+
+
+def _block_key(array: Array, chunk: int) -> Key:
+    return (array.name, chunk, *(0 for _ in range(array.ndim - 1)))
+
+
+def _check_array(name: str, array: Array) -> None:
+    if not isinstance(array, Array):
+        raise TypeError(f"{name}: {type(array).__name__} is not a Dask array")
+    if array.ndim not in {1, 2} or (array.ndim == 2 and array.shape[1] != 1):
+        raise ValueError(f"{name}: shape {array.shape}; write one column at a time, as in x[:, 0]")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: dtype {array.dtype} is neither a number nor boolean")

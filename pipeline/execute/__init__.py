@@ -1,0 +1,57 @@
+"""From a callable and pieces of work to receipts, on Dask.
+
+    sync     one task after the other on the calling thread; it says what every other scheduler must do
+    threads  a pool of threads in this process
+    tcp://   a Dask cluster that somebody else started
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from pipeline.errors import UsageError
+from pipeline.types import Scheduler
+from pipeline.units import escape
+
+__all__ = ["open_scheduler"]
+
+LOCAL = ("sync", "threads")
+
+
+def open_scheduler(
+    name: str, *, workers: int, wave: int, insecure: bool = False
+) -> AbstractContextManager[Scheduler]:
+    """Return a scheduler that is ready for work inside the ``with`` block.
+
+    Parameters
+    ----------
+    name : str
+        ``sync``, ``threads`` or ``tcp://host:port``.
+    workers : int
+        Threads of ``threads``. A cluster has the threads that its workers were started with.
+    wave : int
+        The most pieces of work that are known to Dask at the same time.
+    insecure : bool
+        Whether an unencrypted cluster address beyond this machine is used all the same.
+
+    Raises
+    ------
+    UsageError
+        There is no scheduler of this name.
+    ConfigurationError
+        The address is neither of this machine nor encrypted, or a worker has other versions than this process.
+    UnavailableError
+        No scheduler answers at the address, or it has no workers.
+    """
+    # Each branch imports what it alone needs: distributed costs a quarter of a second and many threads.
+    if name in LOCAL:
+        from pipeline.execute.local import open_local
+
+        return open_local(name, workers=workers, wave=wave)
+    if name.startswith("tcp://"):
+        from pipeline.execute.cluster import open_cluster
+
+        return open_cluster(name, wave=wave, insecure=insecure)
+    raise UsageError(
+        f"there is no scheduler {escape(name)!r}", "write threads, sync or the address of a cluster: tcp://host:port"
+    )

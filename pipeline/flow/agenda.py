@@ -1,0 +1,81 @@
+"""What is still to do, and which receipts stand.
+
+A worker that starts in the middle of a CSV guesses where the first record begins. The guess is checked here: the end
+of a slice that stands must be the begin of the next one, so by induction from the header every cut is right. A chunk
+whose guess was wrong is done again from the right place, and its first receipt is dropped. Receipts that wait for
+the chunk before them are held; there are never more of them than tasks that were handed out behind it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from pipeline.plan import Plan
+from pipeline.types import Receipt, Work
+
+
+class Agenda:
+    """Hands out work and passes on each receipt once it stands.
+
+    Every chunk of the plan is confirmed at most once, whatever is delivered twice and in whatever order; the chunks
+    of one CSV are confirmed in order. Not safe for use from several threads.
+
+    Parameters
+    ----------
+    plan : Plan
+    confirmed : callable
+        Is given each receipt that stands.
+    """
+
+    def __init__(self, plan: Plan, confirmed: Callable[[Receipt], None]) -> None:
+        self._plan = plan
+        self._confirmed = confirmed
+        self._next = 0
+        self._stopped = False
+        self._again: deque[Work] = deque()
+        self._held: dict[int, Receipt] = {}
+        self._ends: dict[int, int] = {}
+        self._done = bytearray(len(plan))
+
+    def take(self, limit: int) -> Sequence[Work]:
+        """Return at most ``limit`` pieces of work, those to be done again first."""
+        works = [self._again.popleft() for _ in range(min(limit, len(self._again)))]
+        if not self._stopped:
+            stop = min(len(self._plan), self._next + limit - len(works))
+            works.extend(Work(chunk) for chunk in range(self._next, stop))
+            self._next = stop
+        return works
+
+    def deliver(self, receipt: Receipt) -> None:
+        """Take a receipt: confirm it, hold it, ask for its chunk again, or drop it as a duplicate."""
+        waiting: Receipt | None = receipt
+        while waiting is not None and not self._done[waiting.chunk]:
+            chunk = waiting.chunk
+            if self._plan.continues(chunk):
+                begin = self._ends.get(chunk - 1)
+                if begin is None:
+                    self._held[chunk] = waiting
+                    return
+                if waiting.accounts[0].begin != begin:
+                    self._again.append(Work(chunk, begin))
+                    return
+            self._confirm(waiting)
+            waiting = self._held.pop(chunk + 1, None)
+
+    def stop(self) -> None:
+        """Hand out no new chunks. Wrong guesses are still mended, so that what precedes an error is known."""
+        self._stopped = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chunk of the plan has a receipt that stands."""
+        return all(self._done)
+
+    def _confirm(self, receipt: Receipt) -> None:
+        chunk = receipt.chunk
+        self._done[chunk] = 1
+        self._ends.pop(chunk - 1, None)
+        if chunk + 1 < len(self._plan) and self._plan.continues(chunk + 1):
+            self._ends[chunk] = receipt.accounts[-1].end
+        self._confirmed(receipt)

@@ -1,0 +1,192 @@
+"""The jobs as functions: one call each, for notebooks, schedulers and the command line alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict, Unpack
+
+from pipeline import flow
+from pipeline.errors import UsageError
+from pipeline.kernels import arithmetic_tag
+from pipeline.models import LogisticModel, ScoreBlock, TransformBlock, parse_application
+from pipeline.plan import DEFAULT_CHUNK_ROWS
+from pipeline.types import BlockFunction, CsvOptions, Format, IfExists, Job, Observer, PlanSummary, Precision, Report
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+class JobOptions(TypedDict, total=False):
+    """Options of every job; the command line has the same under the same names.
+
+    ``keep`` are columns copied to the output (``["*"]`` for all); ``types`` maps column names of a CSV to Arrow types;
+    ``columns`` names the columns of CSV files without a header; ``chunk_size`` is rows or, as text, bytes (``64MiB``);
+    ``memory`` is text (``2GiB``) or bytes; ``observe`` is told what happens.
+    """
+
+    keep: Sequence[str]
+    float32: bool
+    limit: int | None
+    delimiter: str
+    quote: str
+    null: Sequence[str]
+    encoding: str
+    columns: Sequence[str] | None
+    types: Mapping[str, str]
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    precision: Precision
+    format: Format
+    compression: str | None
+    if_exists: IfExists
+    allow_empty: bool
+    observe: Observer
+
+
+class ScoreOptions(JobOptions, total=False):
+    """Options of a scoring job.
+
+    ``raw_prediction`` adds the value before the sigmoid; ``threshold`` adds a decision. Without either the model file
+    says which columns are made.
+    """
+
+    raw_prediction: bool
+    threshold: float | None
+
+
+def score(
+    inputs: Paths,
+    model: LogisticModel | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    **options: Unpack[ScoreOptions],
+) -> Report:
+    """Score files with a logistic model and publish the result as one folder, in one step.
+
+    Either the whole output stands, verified and durable, when this returns, or an error is raised and whatever stood
+    under ``output`` before stands there still.
+
+    Parameters
+    ----------
+    inputs : path or iterable of paths
+        Files, folders or glob patterns, Parquet or CSV.
+    model : LogisticModel or path
+    output : path
+        The folder to publish.
+    **options : ScoreOptions
+
+    Returns
+    -------
+    Report
+        Rows read, scored, null and NaN, bytes, seconds, peak memory.
+
+    Raises
+    ------
+    pipeline.errors.LogitstreamError
+        Nothing was published; ``exit_code`` says what kind of reason.
+    """
+    observe = options.pop("observe", None)
+    job = score_job(inputs, model, output, **options)
+    return flow.run(job) if observe is None else flow.run(job, observe)
+
+
+def preview(
+    inputs: Paths,
+    model: LogisticModel | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    **options: Unpack[ScoreOptions],
+) -> PlanSummary:
+    """Return what :func:`score` would do, from footers and headers alone; raise what it would raise before work."""
+    options.pop("observe", None)
+    return flow.plan(score_job(inputs, model, output, **options))
+
+
+def transform(
+    inputs: Paths, apply: str | Sequence[str], output: str | os.PathLike[str], **options: Unpack[JobOptions]
+) -> Report:
+    """Apply functions to columns, as in ``"p=sigmoid(score)"``, and publish the result as :func:`score` does.
+
+    Parameters
+    ----------
+    inputs : path or iterable of paths
+    apply : str or sequence of str
+        ``NAME=FUNCTION(COLUMN)``; without a name the result is called ``FUNCTION_COLUMN``.
+    output : path
+    **options : JobOptions
+    """
+    observe = options.pop("observe", None)
+    job = transform_job(inputs, apply, output, **options)
+    return flow.run(job) if observe is None else flow.run(job, observe)
+
+
+def score_job(
+    inputs: Paths,
+    model: LogisticModel | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    **options: Unpack[ScoreOptions],
+) -> Job:
+    """Return the job of :func:`score`."""
+    loaded = model if isinstance(model, LogisticModel) else LogisticModel.load(model)
+    block = ScoreBlock.of(
+        loaded,
+        raw_prediction=options.pop("raw_prediction", False),
+        threshold=options.pop("threshold", None),
+        float32=options.get("float32", False),
+        precision=options.get("precision", "fast"),
+    )
+    return make_job(inputs, output, block, options)
+
+
+def transform_job(
+    inputs: Paths, apply: str | Sequence[str], output: str | os.PathLike[str], **options: Unpack[JobOptions]
+) -> Job:
+    """Return the job of :func:`transform`."""
+    texts = (apply,) if isinstance(apply, str) else tuple(apply)
+    block = TransformBlock(
+        tuple(parse_application(text) for text in texts),
+        float32=options.get("float32", False),
+        precision=options.get("precision", "fast"),
+    )
+    return make_job(inputs, output, block, options)
+
+
+def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction, options: JobOptions) -> Job:
+    """Return the job that applies a block function to inputs."""
+    limit, workers = options.get("limit"), options.get("workers")
+    for name, value in (("limit", limit), ("workers", workers)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}: it must be at least 1")
+    memory = options.get("memory")
+    columns = options.get("columns")
+    return Job(
+        inputs=paths_of(inputs),
+        output=os.fspath(output),
+        block=block,
+        keep=tuple(options.get("keep", ())),
+        csv=CsvOptions(
+            delimiter=options.get("delimiter", ","),
+            quote=options.get("quote", '"'),
+            nulls=tuple(dict.fromkeys(("", *options.get("null", ())))),
+            encoding=options.get("encoding", "utf-8"),
+            columns=None if columns is None else tuple(columns),
+            types=tuple(sorted(options.get("types", {}).items())),
+        ),
+        format=options.get("format", "parquet"),
+        compression=options.get("compression"),
+        if_exists=options.get("if_exists", "fail"),
+        allow_empty=options.get("allow_empty", False),
+        chunk_size=str(options.get("chunk_size", DEFAULT_CHUNK_ROWS)),
+        limit=limit,
+        memory=None if memory is None else str(memory),
+        workers=workers,
+        scheduler=options.get("scheduler", "threads"),
+        insecure=options.get("insecure", False),
+        arithmetic=arithmetic_tag(options.get("precision", "fast")),
+    )
+
+
+def paths_of(inputs: Paths) -> tuple[str, ...]:
+    """Return one path or several as a tuple of text."""
+    return (os.fspath(inputs),) if isinstance(inputs, str | os.PathLike) else tuple(os.fspath(path) for path in inputs)

@@ -1,0 +1,47 @@
+"""What the bits of a result still depend on, in one word."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.introspect import opt_func_info
+
+if TYPE_CHECKING:
+    from pipeline.types import Precision
+
+_PROBE_POINTS = 4096
+
+
+def arithmetic_tag(precision: Precision) -> str:
+    """Return a name for the arithmetic of this process, such as ``fast-numpy2.4.6-avx512-5d41402a``.
+
+    Where two processes have the same tag, the kernels give them the same bits. The parts are the precision, the
+    version of numpy, which implementation of exp numpy chose for this CPU (``avx512``: its own; ``libm``: that of the
+    C library, as on every CPU without AVX-512), and eight digits that the bits of exp, log and log1p at fixed points
+    give. The last part tells C libraries apart, and the variants that one library has for CPUs with and without a fused
+    multiply-add. ``NPY_DISABLE_CPU_FEATURES`` and ``GLIBC_TUNABLES`` are honoured, since they change the bits.
+
+    Sums, products and quotients are the same everywhere by IEEE 754 and have no part in it.
+    """
+    return f"{precision}-numpy{np.__version__}-{_exp_path()}-{_probe_digest()}"
+
+
+def _exp_path() -> str:
+    # numpy has a vector loop of its own for exp of float64 with AVX-512 alone; every other dispatch target calls libm.
+    loops = opt_func_info(func_name="^exp$", signature="float64").get("exp", {})
+    current = [loop["current"] for loop in loops.values()]
+    return "avx512" if any(name.startswith(("X86_V4", "AVX512")) for name in current) else "libm"
+
+
+def _probe_digest() -> str:
+    steps = np.arange(_PROBE_POINTS, dtype=np.float64)
+    shares = (steps + 0.5) / _PROBE_POINTS
+    exponents = np.concatenate([steps * 0.011 - 38.0, steps * 0.34 - 745.0])
+    with np.errstate(all="ignore"):
+        values = (np.exp(exponents), np.log(shares), np.log1p(shares), np.log1p(-shares))
+    digest = hashlib.sha256()
+    for array in values:
+        digest.update(array.astype("<f8").tobytes())
+    return digest.hexdigest()[:8]

@@ -1,0 +1,143 @@
+"""The raw prediction of a linear model, column by column, straight from the columns' own memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.kernels.tiles import TILE_ROWS, Floats, settle_nan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numeric:
+    """A column whose contribution to a row is ``coefficient * value``.
+
+    Attributes
+    ----------
+    values : ndarray, shape (rows,)
+        Booleans, integers, float16, float32 or float64. Contiguous float64 is used where it lies; anything else is
+        copied into a float64 tile first, with the same bits.
+    coefficient : float
+    """
+
+    values: npt.NDArray[Any]
+    coefficient: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Categorical:
+    """A column whose contribution to a row is ``contributions[code]``.
+
+    Attributes
+    ----------
+    codes : ndarray of int32, shape (rows,)
+        Each at least 0 and under the number of contributions.
+    contributions : ndarray of float64, shape (levels,)
+    """
+
+    codes: npt.NDArray[np.int32]
+    contributions: Floats
+
+
+Term = Numeric | Categorical
+_Step = Callable[[npt.NDArray[Any], Any, Floats, Floats, npt.NDArray[np.intp]], None]
+
+
+def raw_prediction(terms: Sequence[Term], intercept: float, *, out: Floats) -> Floats:
+    """Write ``((intercept + term_1) + term_2) + ...`` to ``out``, the terms in the order given.
+
+    Each product and each sum is rounded to float64 by itself, without a fused multiply-add: the bits of a row depend on
+    its values alone, on no batch, tile, memory layout or kind of CPU. Infinities follow IEEE arithmetic; where they end
+    in NaN it is always the same quiet one. No matrix is built; memory beyond ``out`` is two tiles.
+
+    Parameters
+    ----------
+    terms : sequence of Numeric or Categorical
+        One for each column, each as long as ``out``.
+    intercept : float
+    out : ndarray of float64, shape (rows,)
+        Contiguous, and apart from the memory of every column.
+
+    Returns
+    -------
+    ndarray
+        ``out``.
+
+    Raises
+    ------
+    TypeError
+        A column, a table of contributions or ``out`` has a dtype that is not allowed.
+    ValueError
+        Lengths differ, or ``out`` is not contiguous, not writeable or overlaps a column. Nothing is written.
+    IndexError
+        A code lies outside its table. ``out`` is then partly written.
+    """
+    _check_out(out)
+    steps = [_step(position, term, out) for position, term in enumerate(terms)]
+    scratch = np.empty(min(TILE_ROWS, out.size))
+    index = np.empty(min(TILE_ROWS, out.size), dtype=np.intp)
+    with np.errstate(all="ignore"):
+        for start in range(0, out.size, TILE_ROWS):
+            total = out[start : start + TILE_ROWS]
+            total.fill(intercept)
+            for add, column, weight in steps:
+                add(column[start : start + TILE_ROWS], weight, total, scratch[: total.size], index[: total.size])
+            settle_nan(total)
+    return out
+
+
+def _add_product(values: npt.NDArray[Any], coefficient: Any, total: Floats, scratch: Floats, _: Any) -> None:
+    np.multiply(values, coefficient, out=scratch)
+    np.add(total, scratch, out=total)
+
+
+def _add_converted(values: npt.NDArray[Any], coefficient: Any, total: Floats, scratch: Floats, _: Any) -> None:
+    scratch[...] = values
+    np.multiply(scratch, coefficient, out=scratch)
+    np.add(total, scratch, out=total)
+
+
+def _add_level(
+    codes: npt.NDArray[Any], contributions: Any, total: Floats, scratch: Floats, index: npt.NDArray[np.intp]
+) -> None:
+    lowest, highest = codes.min(), codes.max()
+    if lowest < 0 or highest >= contributions.size:
+        raise IndexError(f"codes from {lowest} to {highest} for a table of {contributions.size} contributions")
+    # With mode "raise" numpy fills a copy of `out`, and codes of another type than intp it converts in a new array.
+    index[...] = codes
+    np.take(contributions, index, out=scratch, mode="clip")
+    np.add(total, scratch, out=total)
+
+
+def _step(position: int, term: Term, out: Floats) -> tuple[_Step, npt.NDArray[Any], Any]:
+    if isinstance(term, Numeric):
+        _check_column(position, term.values, "biuf", out)
+        return _add_product if _is_direct(term.values) else _add_converted, term.values, float(term.coefficient)
+    _check_column(position, term.codes, "iu", out)
+    if term.contributions.dtype != np.float64 or term.contributions.ndim != 1:
+        raise TypeError(f"term {position}: contributions must be one-dimensional float64")
+    return _add_level, term.codes, np.ascontiguousarray(term.contributions)
+
+
+def _is_direct(values: npt.NDArray[Any]) -> bool:
+    return values.dtype == np.float64 and values.flags.c_contiguous and values.flags.aligned
+
+
+def _check_column(position: int, column: npt.NDArray[Any], kinds: str, out: Floats) -> None:
+    if column.dtype.kind not in kinds or column.dtype.itemsize > 8:
+        raise TypeError(f"term {position}: a column of {column.dtype} cannot be used")
+    if column.shape != out.shape:
+        raise ValueError(f"term {position}: a column of shape {column.shape}, where out has {out.shape}")
+    if np.may_share_memory(column, out):
+        raise ValueError(f"term {position}: the column overlaps out")
+
+
+def _check_out(out: Floats) -> None:
+    if out.dtype != np.float64:
+        raise TypeError(f"out must be float64, got {out.dtype}")
+    if out.ndim != 1 or not out.flags.carray:
+        raise ValueError("out must be one-dimensional, contiguous and writeable")

@@ -1,0 +1,29 @@
+"""What named columns mean: models, functions of columns, and both as block functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.models.file import ModelFile, schema
+from pipeline.models.grammar import Application
+from pipeline.models.logistic import LogisticModel
+from pipeline.models.score import ScoreBlock, restore_score
+from pipeline.models.transform import FUNCTIONS, TransformBlock, parse_application, restore_transform
+
+__all__ = [
+    "FUNCTIONS",
+    "Application",
+    "LogisticModel",
+    "ModelFile",
+    "ScoreBlock",
+    "TransformBlock",
+    "parse_application",
+    "restore",
+    "schema",
+]
+
+
+def restore(description: Mapping[str, object]) -> ScoreBlock | TransformBlock:
+    """Return the block function whose ``describe()`` gave this description: the same columns, fields and bits."""
+    makers = {"score": restore_score, "transform": restore_transform}
+    return makers[str(description["function"])](description)

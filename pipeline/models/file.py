@@ -1,0 +1,342 @@
+"""The model file, version 1: what it may say, and everything that is wrong with one that says something else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Strict,
+    Tag,
+    model_validator,
+)
+from pydantic import ValidationError as PydanticError
+from pydantic_core import PydanticCustomError
+
+from pipeline.errors import ModelError
+from pipeline.models import wording
+from pipeline.models.places import PROBLEM_LIMIT, Problem, locate, read
+from pipeline.units import escape
+
+FORMAT = "logitstream-model"
+VERSION = 1
+
+Column = Literal["probability", "raw_prediction", "decision"]
+Word = Literal["null", "error"]
+UnseenWord = Literal["null", "zero", "error"]
+
+_PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill", ".cloudpickle"}
+_PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04")
+_INT64 = range(-(2**63), 2**63)
+
+
+def _policy_tag(value: object) -> str:
+    return "<rule>" if isinstance(value, Mapping | BaseModel) else "<word>"
+
+
+def _feature_tag(value: object) -> str | None:
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return f"<{kind}>" if isinstance(kind, str) else None
+
+
+def _not_zero(scale: float) -> float:
+    if scale == 0:
+        raise PydanticCustomError("zero_scale", "must not be 0: values are divided by it")
+    return scale
+
+
+def _has_name(name: str) -> str:
+    if not name:
+        raise PydanticCustomError("empty_name", "must not be empty")
+    return name
+
+
+def _exact_version(version: object) -> object:
+    # A literal type alone would take true and 1.0 for 1.
+    if type(version) is not int:
+        raise PydanticCustomError("version", f"must be the number {VERSION}, not {{found}}", {"found": _show(version)})
+    return version
+
+
+def _show(value: object) -> str:
+    return escape(json.dumps(value, ensure_ascii=False, default=str), 60)
+
+
+Name = Annotated[str, AfterValidator(_has_name)]
+Scale = Annotated[float, AfterValidator(_not_zero)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Impute(_Part):
+    """A missing value counts as this number, in units of the column (before ``center`` and ``scale``)."""
+
+    impute: float
+
+
+class Level(_Part):
+    """A missing or unseen value counts as this level."""
+
+    level: str
+
+
+MissingNumber = Annotated[
+    Annotated[Word, Tag("<word>")] | Annotated[Impute, Tag("<rule>")],
+    Discriminator(_policy_tag),
+]
+MissingLevel = Annotated[
+    Annotated[Word, Tag("<word>")] | Annotated[Level, Tag("<rule>")],
+    Discriminator(_policy_tag),
+]
+UnseenLevel = Annotated[
+    Annotated[UnseenWord, Tag("<word>")] | Annotated[Level, Tag("<rule>")],
+    Discriminator(_policy_tag),
+]
+
+
+class NumericFeature(_Part):
+    """A column that adds ``coefficient * (value - center) / scale`` to the raw prediction."""
+
+    column: Name
+    kind: Literal["numeric"]
+    coefficient: float
+    center: float = 0.0
+    scale: Scale = 1.0
+    missing: MissingNumber = "null"
+
+    @property
+    def weight(self) -> float:
+        """``coefficient / scale``, rounded once."""
+        return self.coefficient / self.scale
+
+    @property
+    def offset(self) -> float:
+        """``-coefficient * center / scale``, from left to right: the product is rounded, then the quotient."""
+        return -self.coefficient * self.center / self.scale
+
+
+class CategoricalFeature(_Part):
+    """A column that adds the coefficient of its level to the raw prediction."""
+
+    column: Name
+    kind: Literal["categorical"]
+    coefficients: Annotated[dict[str, float], Field(min_length=1)]
+    missing: MissingLevel = "null"
+    unseen: UnseenLevel = "null"
+
+    @model_validator(mode="after")
+    def _levels_exist(self) -> CategoricalFeature:
+        for name, policy in (("missing", self.missing), ("unseen", self.unseen)):
+            if isinstance(policy, Level) and policy.level not in self.coefficients:
+                message = wording.unknown("level", policy.level, self.coefficients)
+                raise PydanticCustomError("unknown_level", "{message}", {"message": message, "at": [name, "level"]})
+        return self
+
+
+Feature = Annotated[
+    Annotated[NumericFeature, Tag("<numeric>")] | Annotated[CategoricalFeature, Tag("<categorical>")],
+    Discriminator(_feature_tag),
+]
+
+
+class Target(_Part):
+    """What the model predicts: the column, and the values that stand for the two classes."""
+
+    column: Name | None = None
+    negative: bool | int | float | str
+    positive: bool | int | float | str
+
+    @model_validator(mode="after")
+    def _two_values_of_one_type(self) -> Target:
+        if wording.json_type(self.negative) != wording.json_type(self.positive):
+            message = f"must be {wording.json_type(self.negative)} as target.negative is, not {_show(self.positive)}"
+        elif self.negative == self.positive:
+            message = "must differ from target.negative"
+        elif any(type(value) is int and value not in _INT64 for value in (self.negative, self.positive)):
+            message = "whole numbers must fit into 64 bits"
+        else:
+            return self
+        raise PydanticCustomError("target", "{message}", {"message": message, "at": ["positive"]})
+
+
+class Output(_Part):
+    """The columns that scoring makes unless told otherwise."""
+
+    columns: Annotated[tuple[Column, ...], Strict(strict=False), Field(min_length=1)] | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _columns_can_be_made(self) -> Output:
+        columns = self.columns or ()
+        if len(set(columns)) < len(columns):
+            message = "a column stands twice"
+        elif "decision" in columns and self.threshold is None:
+            message = "a decision needs a threshold: add output.threshold"
+        else:
+            return self
+        raise PydanticCustomError("output", "{message}", {"message": message, "at": ["columns"]})
+
+
+class ModelFile(_Part):
+    """A logistic model as its file states it; equal to another where the two say the same.
+
+    Immutable, picklable, free of behaviour that costs anything: ``pipeline.models.score`` makes it score.
+    """
+
+    format: Literal["logitstream-model"]
+    version: Annotated[Literal[1], BeforeValidator(_exact_version)]
+    kind: Literal["logistic"]
+    target: Target | None = None
+    intercept: float
+    features: Annotated[tuple[Feature, ...], Strict(strict=False), Field(min_length=1)]
+    output: Output = Output()
+    training: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _arithmetic_is_finite(self) -> ModelFile:
+        for position, feature in enumerate(self.features):
+            if isinstance(feature, NumericFeature) and not math.isfinite(feature.weight):
+                at = ["features", position, "coefficient"]
+                raise PydanticCustomError("weight", "coefficient / scale is beyond float64", {"at": at})
+        if not math.isfinite(self.base):
+            message = "intercept less the sum of coefficient * center / scale is beyond float64"
+            raise PydanticCustomError("base", "{message}", {"message": message, "at": ["intercept"]})
+        return self
+
+    @cached_property
+    def base(self) -> float:
+        """Raw prediction where every column is 0: the intercept and all offsets, added exactly and rounded once."""
+        offsets = [feature.offset for feature in self.features if isinstance(feature, NumericFeature)]
+        if not all(map(math.isfinite, offsets)):
+            return math.nan
+        try:
+            return math.fsum([self.intercept, *offsets])
+        except OverflowError:
+            return math.inf
+
+    def to_json(self) -> str:
+        """Return the file that says the same, defaults left out; floats come back bit for bit."""
+        return json.dumps(self.model_dump(exclude_defaults=True), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def digest(self) -> str:
+        """Return the SHA-256, in hexadecimal, of what the file says; spacing, order of keys, stated defaults are free."""
+        text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a model file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ModelFile.model_json_schema()}
+
+
+def parse(data: bytes, name: str = "model") -> ModelFile:
+    """Return the model that the bytes of a file state.
+
+    Nothing but text is read: a pickle is refused unopened. Whatever the bytes are, the outcome is a model or a
+    ``ModelError``.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file: JSON in UTF-8, at most 256 MiB.
+    name : str
+        How messages call it: the path.
+
+    Raises
+    ------
+    ModelError
+        Everything that is wrong (the first 100 problems), each with its path, line and column.
+    """
+    refuse_pickle(data, name)
+    found = examine(data)
+    if isinstance(found, ModelFile):
+        return found
+    raise _model_error(name, found)
+
+
+def from_mapping(value: Mapping[str, object], name: str = "model") -> ModelFile:
+    """Return the model that a mapping states, as a file with the same JSON would; errors as :func:`parse` has them."""
+    try:
+        data = json.dumps(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"{escape(name)} cannot be written as JSON: {escape(str(error))}") from error
+    found = examine(data)
+    if isinstance(found, ModelFile):
+        return found
+    raise _model_error(name, [replace(problem, line=0, column=0) for problem in found])
+
+
+def examine(data: bytes) -> ModelFile | list[Problem]:
+    """Return the model, or what is wrong with it, in the order of the text."""
+    value, text, faults = read(data)
+    if value is None and faults:
+        return faults
+    found = _validate(value)
+    if isinstance(found, ModelFile):
+        return locate(text, faults) if faults else found
+    known = {problem.path for problem in faults}
+    problems = [*faults, *(problem for problem in found if problem.path not in known)]
+    return locate(text, problems)[:PROBLEM_LIMIT]
+
+
+def refuse_pickle(data: bytes, name: str) -> None:
+    """Raise ``ModelError`` where the name or the first bytes are those of a pickle or of an archive of pickles."""
+    if PurePath(name).suffix.lower() in _PICKLE_SUFFIXES or _PICKLE_START.match(data):
+        raise ModelError(
+            f"{escape(name)} is a pickled object, not a model file; it was not opened, since a pickle runs code",
+            "convert it where it was made: pipeline.from_sklearn(estimator).save('model.json')",
+        )
+
+
+def _validate(value: object) -> ModelFile | list[Problem]:
+    if foreign := list(_foreign(value)):
+        return foreign
+    duplicates = list(_duplicate_columns(cast("Mapping[str, object]", value).get("features")))
+    try:
+        model = ModelFile.model_validate(value)
+    except PydanticError as error:
+        return [*wording.problems(error, value), *duplicates]
+    return duplicates or model
+
+
+def _foreign(value: object) -> Iterator[Problem]:
+    """Yield what shows that this is another kind of file, where listing more would only confuse."""
+    if not isinstance(value, Mapping):
+        yield Problem((), f"a model file is a JSON object, not {wording.json_type(value)}")
+    elif value.get("format") != FORMAT:
+        found = f"not {_show(value['format'])}" if "format" in value else "and is not there"
+        yield Problem(("format",), f'must be "{FORMAT}", {found}')
+    elif type(version := value.get("version")) is int and version != VERSION:
+        yield Problem(("version",), f"is {escape(str(version), 20)}; this release reads version {VERSION}")
+
+
+def _duplicate_columns(features: object) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for position, feature in enumerate(features if isinstance(features, list | tuple) else ()):
+        column = feature.get("column") if isinstance(feature, Mapping) else None
+        if isinstance(column, str) and first.setdefault(column, position) != position:
+            message = f'"{escape(column)}" is already the column of features[{first[column]}]'
+            yield Problem(("features", position, "column"), message)
+
+
+def _model_error(name: str, problems: list[Problem]) -> ModelError:
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    if len(problems) >= PROBLEM_LIMIT:
+        count = f"at least {PROBLEM_LIMIT} problems"
+    lines = "".join(f"\n  {problem}" for problem in problems[:PROBLEM_LIMIT])
+    return ModelError(f"{escape(name)} is not a valid model, {count}:{lines}")

@@ -1,0 +1,56 @@
+"""Arrow arrays made of numpy results. Under a null stands zero, never what memory held before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.models.columns import Mask
+
+Floats = npt.NDArray[np.float64]
+
+
+def float_array(values: Floats, null: Mask | None, *, float32: bool = False) -> pa.Array:
+    """Return float64 values, zero where null, as float64 without a copy, or rounded once to float32."""
+    if float32:
+        with np.errstate(over="ignore", under="ignore"):
+            return _array(pa.float32(), values.astype(np.float32), null)
+    return _array(pa.float64(), values, null)
+
+
+def boolean_array(values: Mask, null: Mask | None) -> pa.Array:
+    """Return booleans, false under a null."""
+    shown = values if null is None else values & ~null
+    return pa.Array.from_buffers(pa.bool_(), len(values), [_validity(null), _packed(shown)], _count(null))
+
+
+def choice_array(choose: Mask, choices: tuple[Any, Any], arrow_type: pa.DataType, null: Mask | None) -> pa.Array:
+    """Return the second choice where ``choose`` is true, else the first; both are text or both are numbers."""
+    if pa.types.is_string(arrow_type):
+        first, second = (pa.scalar(choice, arrow_type) for choice in choices)
+        return pc.if_else(boolean_array(choose, null), second, first)
+    dtype = arrow_type.to_pandas_dtype()
+    values = np.where(choose, dtype(choices[1]), dtype(choices[0]))
+    if null is not None:
+        values[null] = 0
+    return _array(arrow_type, values, null)
+
+
+def _array(arrow_type: pa.DataType, values: npt.NDArray[Any], null: Mask | None) -> pa.Array:
+    return pa.Array.from_buffers(arrow_type, len(values), [_validity(null), pa.py_buffer(values)], _count(null))
+
+
+def _count(null: Mask | None) -> int:
+    return 0 if null is None else int(np.count_nonzero(null))
+
+
+def _validity(null: Mask | None) -> pa.Buffer | None:
+    return None if null is None or not null.any() else _packed(~null)
+
+
+def _packed(flags: Mask) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(flags, bitorder="little"))

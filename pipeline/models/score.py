@@ -1,0 +1,222 @@
+"""Scoring as a block function: a logistic model and the columns that are asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.errors import UsageError
+from pipeline.kernels import raw_prediction, sigmoid
+from pipeline.models.columns import Mask, unfit_columns
+from pipeline.models.file import Column, ModelFile, NumericFeature, from_mapping
+from pipeline.models.results import boolean_array, choice_array, float_array
+from pipeline.models.tally import Tally
+from pipeline.models.terms import CategoricalColumn, NumericColumn
+from pipeline.types import Field, Need, Precision, Values
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic import LogisticModel
+
+COLUMNS: tuple[Column, ...] = ("probability", "raw_prediction", "decision")
+DEFAULT_THRESHOLD = 0.5
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoreBlock:
+    """Scores rows with a logistic model.
+
+    Equal rows give equal bits, in whatever batch they come: every step is elementwise in float64. Without nulls the raw
+    prediction is computed straight from the Arrow buffers and looked at once; rows where it is not finite are computed
+    again with floating NaN settled by the policies of the model.
+
+    ``raw_prediction = ((b + w_1 x_1) + w_2 x_2) + ...`` in the order of the file. ``w_j = coefficient / scale`` is
+    rounded once; each ``-coefficient * center / scale`` after the product and after the quotient; b, the sum of these
+    and the intercept, once (``math.fsum``). ``probability = sigmoid(raw_prediction)``.
+
+    Frozen and picklable; may be called from several threads at once.
+
+    Parameters
+    ----------
+    model : ModelFile
+    columns : tuple of str
+        Which of ``probability``, ``raw_prediction`` and ``decision`` to make.
+    threshold : float
+        A decision is positive iff the probability, in float64, is at least this.
+    float32 : bool
+        Round probability and raw prediction to float32.
+    precision : {"fast", "accurate"}
+        Of the sigmoid.
+    """
+
+    model: ModelFile
+    columns_made: tuple[Column, ...] = ("probability",)
+    threshold: float = DEFAULT_THRESHOLD
+    float32: bool = False
+    precision: Precision = "fast"
+
+    def __post_init__(self) -> None:
+        if not self.columns_made or not set(self.columns_made) <= set(COLUMNS):
+            raise UsageError(f"score columns must be among {', '.join(COLUMNS)}, got {self.columns_made!r}")
+        if not 0 <= self.threshold <= 1:
+            raise UsageError(f"the threshold must lie in [0, 1], got {self.threshold!r}")
+
+    @classmethod
+    def of(
+        cls,
+        model: LogisticModel | ModelFile,
+        *,
+        raw_prediction: bool = False,
+        threshold: float | None = None,
+        float32: bool = False,
+        precision: Precision = "fast",
+    ) -> ScoreBlock:
+        """Return the block that a model's ``output`` asks for, with what flags add: a flag beats the file.
+
+        ``raw_prediction`` and ``threshold`` add a column each; a threshold replaces that of the file.
+        """
+        file = model if isinstance(model, ModelFile) else model.file
+        output = file.output
+        wanted = set(output.columns or ("probability",))
+        if threshold is not None or (output.columns is None and output.threshold is not None):
+            wanted.add("decision")
+        if raw_prediction:
+            wanted.add("raw_prediction")
+        cut = next((value for value in (threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
+        return cls(file, tuple(column for column in COLUMNS if column in wanted), cut, float32, precision)
+
+    @property
+    def whole_chunk(self) -> bool:
+        """Never: rows do not depend on each other."""
+        return False
+
+    def columns(self) -> tuple[Need, ...]:
+        """Return the features, in the order of the model file."""
+        return tuple(Need(feature.column, feature.kind) for feature in self.model.features)
+
+    def fields(self) -> tuple[Field, ...]:
+        """Return the score columns: probability, raw prediction, decision, those that are made.
+
+        Probability and raw prediction are nullable iff a feature has the policy ``null``. A decision is also null
+        where the arithmetic ends in NaN, which only numeric features can bring about; without any, it is nullable as
+        the others are.
+        """
+        nullable = any("null" in _policies(feature) for feature in self.model.features)
+        number = pa.float32() if self.float32 else pa.float64()
+        has_numbers = any(isinstance(feature, NumericFeature) for feature in self.model.features)
+        made = {
+            "probability": Field("probability", number, nullable),
+            "raw_prediction": Field("raw_prediction", number, nullable),
+            "decision": Field("decision", self._decision_type(), nullable or has_numbers),
+        }
+        return tuple(made[column] for column in COLUMNS if column in self.columns_made)
+
+    def check(self, fields: Sequence[pa.Field]) -> list[str]:
+        """Return one sentence for each Arrow field, in the order of ``columns()``, whose type is unfit."""
+        return unfit_columns([(need.name, need.role) for need in self.columns()], fields)
+
+    def block(self, columns: Sequence[pa.Array]) -> Values:
+        """Return the scores of a batch.
+
+        Null results are zero in memory. ``nan`` counts the rows whose raw prediction is NaN, whether or not a
+        decision, which is then null, is made of it. Where ``bad_count`` is not 0 the arrays are not to be used.
+        """
+        tally = Tally(len(columns[0]))
+        raw = self._raw_prediction(columns, tally)
+        nan = np.isnan(raw)
+        if tally.null is not None:
+            raw[tally.null] = 0.0
+            nan &= ~tally.null
+        return Values(
+            arrays=self._arrays(raw, tally.null, nan),
+            null=tally.null_count,
+            nan=int(np.count_nonzero(nan)),
+            events=tally.events,
+            bad=tally.bad(),
+            bad_count=tally.bad_count,
+        )
+
+    def describe(self) -> dict[str, object]:
+        """Return JSON from which :func:`restore` makes the block again: the whole model, and the options."""
+        return {
+            "function": "score",
+            "model": self.model.model_dump(mode="json"),
+            "columns": [column for column in COLUMNS if column in self.columns_made],
+            "threshold": self.threshold,
+            "float32": self.float32,
+            "precision": self.precision,
+        }
+
+    def _raw_prediction(self, columns: Sequence[pa.Array], tally: Tally) -> Floats:
+        prepared = [
+            _prepare(feature, position, array, tally)
+            for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
+        ]
+        raw = np.empty(tally.rows)
+        raw_prediction([column.term for column in prepared], self.model.base, out=raw)
+        rows = np.flatnonzero(~np.isfinite(raw))
+        if rows.size:
+            # A missing value makes the sum NaN and an infinite one makes it infinite or NaN, whatever else is added:
+            # no row but these can hold either.
+            terms = [column.settle(rows, tally) for column in prepared]
+            raw[rows] = raw_prediction(terms, self.model.base, out=np.empty(rows.size))
+        return raw
+
+    def _arrays(self, raw: Floats, null: Mask | None, nan: Mask) -> tuple[pa.Array, ...]:
+        made: dict[str, pa.Array] = {}
+        if "raw_prediction" in self.columns_made:
+            made["raw_prediction"] = float_array(raw, null, float32=self.float32)
+        if self.columns_made != ("raw_prediction",):
+            probability = sigmoid(raw, precision=self.precision)
+            if null is not None:
+                probability[null] = 0.0
+            made["probability"] = float_array(probability, null, float32=self.float32)
+            if "decision" in self.columns_made:
+                made["decision"] = self._decision(probability >= self.threshold, null, nan)
+        return tuple(made[column] for column in COLUMNS if column in self.columns_made)
+
+    def _decision_values(self) -> tuple[Any, Any]:
+        target = self.model.target
+        return (False, True) if target is None else (target.negative, target.positive)
+
+    def _decision_type(self) -> pa.DataType:
+        negative, positive = self._decision_values()
+        if isinstance(positive, bool):
+            return pa.bool_()
+        if isinstance(positive, str):
+            return pa.string()
+        return pa.int64() if isinstance(positive, int) and isinstance(negative, int) else pa.float64()
+
+    def _decision(self, is_positive: Mask, null: Mask | None, nan: Mask) -> pa.Array:
+        undecided = nan if null is None else nan | null
+        negative, positive = self._decision_values()
+        if isinstance(positive, bool):
+            return boolean_array(is_positive == positive, undecided)
+        return choice_array(is_positive, (negative, positive), self._decision_type(), undecided)
+
+
+def restore_score(description: Mapping[str, object]) -> ScoreBlock:
+    """Make a block again from what ``describe()`` returned."""
+    options = cast("Mapping[str, Any]", description)
+    return ScoreBlock(
+        from_mapping(options["model"]),
+        tuple(options["columns"]),
+        options["threshold"],
+        options["float32"],
+        options["precision"],
+    )
+
+
+def _prepare(feature: Any, position: int, array: pa.Array, tally: Tally) -> NumericColumn | CategoricalColumn:
+    kind = NumericColumn if isinstance(feature, NumericFeature) else CategoricalColumn
+    return kind.prepare(feature, position, array, tally)
+
+
+def _policies(feature: Any) -> tuple[object, ...]:
+    return (feature.missing,) if isinstance(feature, NumericFeature) else (feature.missing, feature.unseen)

@@ -1,0 +1,121 @@
+"""A feature of a model at work: from an Arrow column to a term of the raw prediction, under the feature's policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.kernels import Categorical, Numeric
+from pipeline.models.columns import EXACT_INTEGER, Mask, Rows, levels, numbers
+from pipeline.models.file import CategoricalFeature, Impute, Level, NumericFeature
+from pipeline.models.tally import Tally
+
+INEXACT = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
+_MISSING = "is missing, and the model takes that for an error"
+_UNSEEN = "is not a level of the model, and the model takes that for an error"
+
+
+@dataclass(frozen=True, eq=False)
+class NumericColumn:
+    """A batch of a numeric feature: its values with nulls settled by policy, floating NaN not yet looked for."""
+
+    feature: NumericFeature
+    position: int
+    array: pa.Array
+    values: npt.NDArray[Any]
+    null: Mask | None
+
+    @classmethod
+    def prepare(cls, feature: NumericFeature, position: int, array: pa.Array, tally: Tally) -> NumericColumn:
+        """Read a column, and settle its nulls and its inexact values."""
+        cells = numbers(array)
+        tally.add_bad(cells.inexact, position, feature.column, array, INEXACT)
+        column = cls(feature, position, array, cells.values, cells.null)
+        if cells.null is None:
+            return column
+        column._settle_missing(np.flatnonzero(cells.null), tally)
+        if not isinstance(feature.missing, Impute):
+            return column
+        # A Python float would take the type of the column, and be rounded to float32 with it.
+        imputed = np.where(cells.null, np.float64(feature.missing.impute), cells.values)
+        return cls(feature, position, array, imputed, cells.null)
+
+    @property
+    def term(self) -> Numeric:
+        """The term of the raw prediction."""
+        return Numeric(self.values, self.feature.weight)
+
+    def settle(self, rows: Rows, tally: Tally) -> Numeric:
+        """Return the term of some rows alone, floating NaN settled by policy and infinities counted."""
+        values = self.values[rows].astype(np.float64)
+        is_value = np.ones(len(rows), dtype=np.bool_) if self.null is None else ~self.null[rows]
+        tally.count(f"infinite {self.feature.column}", int(np.count_nonzero(np.isinf(values) & is_value)))
+        missing = np.isnan(values) & is_value
+        if missing.any():
+            self._settle_missing(rows[missing], tally)
+            if isinstance(self.feature.missing, Impute):
+                values[missing] = self.feature.missing.impute
+        return Numeric(values, self.feature.weight)
+
+    def _settle_missing(self, rows: Rows, tally: Tally) -> None:
+        tally.count(f"missing {self.feature.column}", len(rows))
+        if self.feature.missing == "null":
+            tally.set_null(rows)
+        elif self.feature.missing == "error":
+            tally.add_bad(rows, self.position, self.feature.column, self.array, _MISSING)
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalColumn:
+    """A batch of a categorical feature, everything settled by policy.
+
+    ``contributions`` has an entry for each level of the batch's dictionary, and a last one for missing values.
+    """
+
+    codes: npt.NDArray[Any]
+    contributions: npt.NDArray[np.float64]
+
+    @classmethod
+    def prepare(cls, feature: CategoricalFeature, position: int, array: pa.Array, tally: Tally) -> CategoricalColumn:
+        """Read a column, look its levels up, and settle missing and unseen ones."""
+        cells = levels(array)
+        codes = cells.codes
+        if cells.null is not None:
+            # What stands under a null may point anywhere.
+            codes = np.where(cells.null, len(cells.names), codes.astype(np.int64))
+        missing = [name is None for name in cells.names] + [cells.null is not None]
+        unseen = [name is not None and name not in feature.coefficients for name in cells.names] + [False]
+        for event, flags in (("missing", missing), ("unseen", unseen)):
+            if any(flags):
+                _settle(feature, event, np.flatnonzero(np.array(flags)[codes]), position, array, tally)
+        return cls(codes, np.array([_contribution(feature, name) for name in [*cells.names, None]]))
+
+    @property
+    def term(self) -> Categorical:
+        """The term of the raw prediction."""
+        return Categorical(self.codes, self.contributions)
+
+    def settle(self, rows: Rows, _: Tally) -> Categorical:
+        """Return the term of some rows alone."""
+        return Categorical(self.codes[rows], self.contributions)
+
+
+def _contribution(feature: CategoricalFeature, name: str | None) -> float:
+    """Return what a level adds to the raw prediction; 0 where the row has no score."""
+    if name in feature.coefficients:
+        return feature.coefficients[name]
+    policy = feature.missing if name is None else feature.unseen
+    return feature.coefficients[policy.level] if isinstance(policy, Level) else 0.0
+
+
+def _settle(feature: CategoricalFeature, event: str, rows: Rows, position: int, array: pa.Array, tally: Tally) -> None:
+    policy = feature.missing if event == "missing" else feature.unseen
+    tally.count(f"{event} {feature.column}", len(rows))
+    if policy == "null" and rows.size:
+        tally.set_null(rows)
+    elif policy == "error":
+        tally.add_bad(rows, position, feature.column, array, _MISSING if event == "missing" else _UNSEEN)

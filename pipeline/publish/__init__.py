@@ -1,0 +1,26 @@
+"""Publishing: staging, journal, lock, manifest, and the one step that puts a result in its place.
+
+Everything that makes a name on disk is here. Workers make files that nobody looks at (:func:`open_attempt`); the driver
+alone locks, lists and publishes (:func:`open_staging`). Standard library only.
+"""
+
+from pipeline.publish.files import Attempt, open_attempt
+from pipeline.publish.manifest import Codec, Manifest, Part, canonical, digest, read_manifest
+from pipeline.publish.output import check_output
+from pipeline.publish.staging import Staging, open_staging
+from pipeline.publish.system import free_bytes
+
+__all__ = [
+    "Attempt",
+    "Codec",
+    "Manifest",
+    "Part",
+    "Staging",
+    "canonical",
+    "check_output",
+    "digest",
+    "free_bytes",
+    "open_attempt",
+    "open_staging",
+    "read_manifest",
+]

@@ -1,0 +1,355 @@
+"""The one place where this room touches the operating system.
+
+Every call that opens, syncs, links, renames, locks or removes goes through here, on descriptors of folders rather than
+on paths, so that nobody who swaps a folder for a link can lead a run elsewhere. What the system refuses becomes one of
+the project's errors here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import platform
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Protocol, Self
+
+from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError
+from pipeline.units import escape, format_bytes
+
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_NOREPLACE, _EXCHANGE = 1, 2
+# Old sandboxes answer EPERM to a system call that they do not know.
+_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+_RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "loongarch64": 276, "ppc64le": 357, "s390x": 347}
+
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_IN_THE_WAY = frozenset({errno.EEXIST, errno.EXDEV, errno.EBUSY})
+
+
+class _Rename(Protocol):
+    def __call__(self, source: int, name: bytes, target: int, new_name: bytes, flags: int, /) -> int: ...
+
+
+class Folder:
+    """An open folder. Names are looked up below its descriptor, whatever becomes of its path; links are not followed.
+
+    Every method raises the project's errors, naming the path; the descriptor is closed by the context manager.
+    """
+
+    __slots__ = ("descriptor", "path")
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self.descriptor = descriptor
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path, flags: int = 0) -> Self:
+        """Open a folder by its path."""
+        with door("open", path):
+            return cls(os.open(path, _FOLDER | flags), path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptor; again is harmless."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def enter(self, name: str) -> Folder:
+        """Open a folder below this one."""
+        with door("open", self.path / name):
+            descriptor = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=self.descriptor)
+        return Folder(descriptor, self.path / name)
+
+    def make(self, name: str, *, exist_ok: bool = False) -> Folder:
+        """Make a folder that only its owner may enter, sync its name, and open it."""
+        with door("make the folder", self.path / name):
+            try:
+                os.mkdir(name, 0o700, dir_fd=self.descriptor)
+            except FileExistsError:
+                if not exist_ok:
+                    raise
+                return self.enter(name)
+        folder = self.enter(name)
+        try:
+            # The umask may have taken rights from the owner.
+            folder.set_mode(0o700)
+            self.sync()
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    def set_mode(self, mode: int) -> None:
+        """Set the permissions, and keep the bit that hands the group down."""
+        with door("set the mode of", self.path):
+            wanted = mode | (os.fstat(self.descriptor).st_mode & stat.S_ISGID)
+            os.fchmod(self.descriptor, wanted)
+
+    def status(self) -> os.stat_result:
+        """Return the facts of the folder itself."""
+        with door("look at", self.path):
+            return os.fstat(self.descriptor)
+
+    def look(self, name: str) -> os.stat_result | None:
+        """Return the facts of a name, ``None`` where there is no such name."""
+        with door("look at", self.path / name):
+            try:
+                return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+
+    def names(self) -> Iterator[str]:
+        """Iterate over the names in the folder, in no order; they may be removed on the way."""
+        with door("list", self.path), os.scandir(self.descriptor) as entries:
+            for entry in entries:
+                yield entry.name
+
+    def allows(self, mode: int, name: str = ".") -> bool:
+        """Return whether the system would grant this access to a name."""
+        return os.access(name, mode, dir_fd=self.descriptor, effective_ids=True)
+
+    def open_file(self, name: str, flags: int, mode: int = 0o600) -> int:
+        """Open a file and return its descriptor."""
+        with door("create" if flags & os.O_EXCL else "open", self.path / name):
+            return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self.descriptor)
+
+    def link(self, name: str, target: Folder, new_name: str) -> None:
+        """Give a file a second name, or move it where the file system knows no second names."""
+        with door("link", target.path / new_name):
+            try:
+                os.link(
+                    name,
+                    new_name,
+                    src_dir_fd=self.descriptor,
+                    dst_dir_fd=target.descriptor,
+                    follow_symlinks=False,
+                )
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                self._move_where_free(name, target, new_name)
+
+    def move(self, name: str, target: Folder, new_name: str) -> None:
+        """Rename to a name that must be free.
+
+        Where the file system cannot refuse a taken name by itself, the caller's lock is what keeps it free between the
+        look and the rename.
+        """
+        with door("rename to", target.path / new_name):
+            try:
+                renameat2(self.descriptor, name, target.descriptor, new_name, _NOREPLACE)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                self._move_where_free(name, target, new_name)
+
+    def _move_where_free(self, name: str, target: Folder, new_name: str) -> None:
+        if target.look(new_name) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        os.rename(name, new_name, src_dir_fd=self.descriptor, dst_dir_fd=target.descriptor)
+
+    def exchange(self, name: str, target: Folder, other_name: str) -> None:
+        """Swap two names in one step."""
+        with door("exchange", target.path / other_name):
+            renameat2(self.descriptor, name, target.descriptor, other_name, _EXCHANGE)
+
+    def can_exchange(self, name: str, other_name: str) -> bool:
+        """Swap two names of this folder, and return whether the file system can."""
+        with door("exchange", self.path / name):
+            try:
+                renameat2(self.descriptor, name, self.descriptor, other_name, _EXCHANGE)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                return False
+        return True
+
+    def unlink(self, name: str) -> None:
+        """Remove a file."""
+        with door("remove", self.path / name):
+            os.unlink(name, dir_fd=self.descriptor)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove an empty folder."""
+        with door("remove", self.path / name):
+            os.rmdir(name, dir_fd=self.descriptor)
+
+    def sync(self) -> None:
+        """Make the names in the folder survive a power cut."""
+        sync(self.descriptor, self.path)
+
+
+@contextmanager
+def door(action: str, path: Path) -> Iterator[None]:
+    """Turn what the system refuses into the project's errors, saying what was tried on which path."""
+    try:
+        yield
+    except OSError as error:
+        raise translated(error, action, path) from error
+
+
+def translated(error: OSError, action: str, path: Path) -> LogitstreamError:
+    """Return the project's error for one of the system's."""
+    message = f"cannot {action} {escape(str(path), 1000)}: {error.strerror or error}"
+    if error.errno in _REFUSED:
+        return PermissionDeniedError(message, "check the owner and the mode of the folder, and how it is mounted")
+    if error.errno in _FULL:
+        return StorageError(f"{message} ({_free_near(path)})", "free space or raise the quota, then run again")
+    if error.errno == errno.EFBIG:
+        return StorageError(message, "raise the limit on file sizes (ulimit -f) or lower --chunk-size, then run again")
+    if error.errno in _IN_THE_WAY:
+        return OutputError(message, "look at what is there now, then run again")
+    return StorageError(message, "see whether the disk is sound and mounted, then run again")
+
+
+def _free_near(path: Path) -> str:
+    for folder in path.parents:
+        try:
+            return f"{format_bytes(_free(folder))} free for this user"
+        except OSError:
+            continue
+    return "free space unknown"
+
+
+def free_bytes(path: Path) -> int:
+    """Return the bytes that this user may still write to the file system that holds an existing path."""
+    with door("measure the free space of", path):
+        return _free(path)
+
+
+def _free(path: Path) -> int:
+    facts = os.statvfs(path)
+    return facts.f_bavail * facts.f_frsize
+
+
+def real_path(path: Path) -> Path:
+    """Return the absolute path of what exists, links resolved. Raises the system's own errors."""
+    return Path(os.path.realpath(path, strict=True))
+
+
+def is_mount_point(path: Path) -> bool:
+    """Return whether something is mounted on an absolute, resolved path, a bind mount included."""
+    if os.path.ismount(path):
+        return True
+    wanted = str(path)
+    for character in "\\ \t\n":
+        wanted = wanted.replace(character, f"\\{ord(character):03o}")
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    except OSError:
+        return False
+    return any(line.split(" ", 5)[4:5] == [wanted] for line in mounts.splitlines())
+
+
+def umask() -> int:
+    """Return the umask of the process without setting it, which other threads would notice."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o077
+
+
+def user() -> int:
+    """Return the user id under which files are made."""
+    return os.geteuid()
+
+
+def write_all(descriptor: int, data: memoryview, path: Path) -> None:
+    """Write all bytes, however many calls that takes."""
+    with door("write", path):
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+def sync(descriptor: int, path: Path) -> None:
+    """Make what was written survive a power cut. A failure is final: the system may have dropped the pages."""
+    with door("sync", path):
+        os.fsync(descriptor)
+
+
+def set_mode(descriptor: int, mode: int, path: Path) -> None:
+    """Set the permissions of an open file."""
+    with door("set the mode of", path):
+        os.fchmod(descriptor, mode)
+
+
+def status(descriptor: int, path: Path) -> os.stat_result:
+    """Return the facts of an open file."""
+    with door("look at", path):
+        return os.fstat(descriptor)
+
+
+def close(descriptor: int, path: Path) -> None:
+    """Close a file; some file systems report here what they could not write."""
+    with door("close", path):
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int, path: Path) -> bool:
+    """Take the lock on an open file, held until it is closed; ``False`` where another process has it."""
+    with door("lock", path):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def overwrite(descriptor: int, content: bytes, path: Path) -> None:
+    """Replace the content of an open file, not atomically."""
+    with door("write", path):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, content, 0)
+
+
+def read(descriptor: int, size: int, path: Path) -> bytes:
+    """Read at most so many bytes from where the file stands; empty at its end."""
+    with door("read", path):
+        return os.read(descriptor, size)
+
+
+def renameat2(source: int, name: str, target: int, new_name: str, flags: int) -> None:
+    """Rename below open folders with the flags of renameat2(2). Raises the system's own errors."""
+    if _rename()(source, os.fsencode(name), target, os.fsencode(new_name), flags) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+@cache
+def _rename() -> _Rename:
+    library = ctypes.CDLL(None, use_errno=True)
+    arguments = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    if hasattr(library, "renameat2"):
+        library.renameat2.argtypes = arguments
+        named: _Rename = library.renameat2
+        return named
+    return _rename_by_number(library, arguments)
+
+
+def _rename_by_number(library: ctypes.CDLL, arguments: tuple[type, ...]) -> _Rename:
+    number = _RENAMEAT2.get(platform.machine())
+    library.syscall.argtypes = (ctypes.c_long, *arguments)
+
+    def call(source: int, name: bytes, target: int, new_name: bytes, flags: int, /) -> int:
+        if number is None:
+            ctypes.set_errno(errno.ENOSYS)
+            return -1
+        return int(library.syscall(number, source, name, target, new_name, flags))
+
+    return call

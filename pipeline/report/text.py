@@ -1,0 +1,91 @@
+"""A plan and a run in lines of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipeline.types import FileSummary, PlanSummary, Report
+from pipeline.units import escape, format_bytes, format_count, format_seconds
+
+
+def account(report: Report) -> str:
+    """Return the one line that accounts for a run: rows by outcome, time, memory, output.
+
+    ``read = scored + null + NaN`` holds of the numbers in it.
+    """
+    totals = report.totals
+    rate = f" ({format_count(round(totals.read / report.seconds))} rows/s)" if report.seconds > 0 else ""
+    return (
+        f"read {format_count(totals.read)} rows: {format_count(totals.scored)} scored, "
+        f"{format_count(totals.null)} null, {format_count(totals.nan)} NaN; "
+        f"{format_seconds(report.seconds)}{rate}; peak memory {format_bytes(report.peak_bytes)}; "
+        f"output {escape(report.plan.output)}"
+    )
+
+
+def outcome_lines(report: Report) -> list[str]:
+    """Return the lines of a run that ended well: what was counted beside the rows, then the account."""
+    lines = [f"counted: {_counts(report.totals.events)}"] if any(report.totals.events.values()) else []
+    if not report.published:
+        lines.append(f"{escape(report.plan.output)} holds the result of this very job already: nothing was done")
+    return [*lines, account(report)]
+
+
+def plan_lines(plan: PlanSummary) -> list[str]:
+    """Return a plan as lines of a label and a text, aligned; a number after ``~`` is an estimate."""
+    resources = plan.resources
+    rows = _rows(plan.rows, plan.rows_estimated)
+    pairs = [
+        ("inputs", f"{_many(len(plan.files), 'file')}, {rows} rows, {format_bytes(plan.bytes_to_read)} to read"),
+        ("output", escape(plan.output)),
+        ("chunks", f"{format_count(plan.chunks)}, of {format_count(plan.chunk_rows)} rows where a file is larger"),
+        ("workers", f"{format_count(resources.workers)}, on {escape(plan.scheduler)}"),
+        ("batch", f"{format_count(resources.batch_rows)} rows at a time inside a chunk"),
+        ("memory", f"{format_bytes(resources.projected_bytes)} of the {format_bytes(resources.allowed_bytes)} allowed"),
+        ("row groups", f"{format_count(plan.row_group_rows)} rows in the output"),
+        ("job", plan.job_id[:12]),
+    ]
+    pairs += [("column", _field(*field)) for field in plan.fields]
+    pairs += [("note", escape(note, 1000)) for note in (*resources.notes, *plan.notes)]
+    return aligned(pairs)
+
+
+def aligned(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return lines of label and text in two columns; a label is not repeated on the line below its like."""
+    pairs = list(pairs)
+    width = max((len(label) for label, _ in pairs), default=0)
+    before = [""] + [label for label, _ in pairs]
+    return [
+        f"{'' if label == above else label:{width}}  {text}" for (label, text), above in zip(pairs, before, strict=False)
+    ]
+
+
+def file_rows(files: Sequence[FileSummary]) -> list[tuple[str, str, str, str, str]]:
+    """Return path, format, rows, row groups and size of each input, as text."""
+    return [
+        (
+            escape(file.path),
+            file.format,
+            _rows(file.rows, file.estimated),
+            format_count(file.row_groups) if file.format == "parquet" else "",
+            format_bytes(file.bytes),
+        )
+        for file in files
+    ]
+
+
+def _rows(rows: int, estimated: bool) -> str:
+    return f"{'~' if estimated else ''}{format_count(rows)}"
+
+
+def _field(name: str, kind: str, nullable: bool) -> str:
+    return f"{escape(name)}: {kind}{'' if nullable else ', never null'}"
+
+
+def _counts(events: Mapping[str, int]) -> str:
+    counted = sorted((name, count) for name, count in events.items() if count)
+    return ", ".join(f"{escape(name)} {format_count(count)}" for name, count in counted)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"

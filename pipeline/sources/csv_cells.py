@@ -1,0 +1,176 @@
+"""A piece in which something is wrong, judged record by record and cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import BalanceError
+from pipeline.sources.csv_parse import Piece, infinite, names_infinity
+from pipeline.sources.csv_types import is_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.sources.csv_columns import Columns
+
+# Cells with any other character are refused by the parser whatever else they hold; only the rest is asked for.
+_NUMERAL = r"^[0-9A-Fa-fxX+\-.iIntTyY \t]+$"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a record: its number in the piece, its first byte, and the cell, or the record if ragged."""
+
+    record: int
+    start: int
+    position: int | None
+    text: bytes
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The records of a piece that are as they must be, in their order, and what is wrong with the others."""
+
+    good: bytes
+    records: int
+    faults: tuple[Fault, ...]
+
+
+def judge(piece: Piece, columns: Columns, undecodable: str) -> Verdict:
+    """Tell the good records of a piece from the bad ones. The piece is whole records of any bytes.
+
+    A good record is one that the parser accepts; its bytes come back as they are, so that it gets the same values in
+    any company.
+
+    Parameters
+    ----------
+    piece : Piece
+    columns : Columns
+    undecodable : str
+        The reason for a cell that is not text ("is not valid UTF-8").
+    """
+    text = bytes(piece.text)
+    spans, faults = _records(text, piece, columns)
+    for number, (start, stop) in enumerate(spans):
+        if number not in faults and 0 in text[start:stop]:
+            faults[number] = _nul(number, start, text[start:stop], columns)
+    sound = [number for number in range(len(spans)) if number not in faults]
+    for fault in _bad_cells(text, spans, sound, columns, undecodable):
+        faults.setdefault(fault.record, fault)
+    good = b"".join(text[slice(*spans[number])] for number in sound if number not in faults)
+    return Verdict(good, len(spans), tuple(faults[number] for number in sorted(faults)))
+
+
+def _records(text: bytes, piece: Piece, columns: Columns) -> tuple[list[tuple[int, int]], dict[int, Fault]]:
+    """Return begin and end of each record, and the faults of those with a wrong number of fields."""
+    parser = columns.parser
+    spans = parser.dialect.records(text, blank=parser.blank_lines_count)
+    parsed = parser.structure(piece)
+    if parsed.length != len(text) or parsed.rows + len(parsed.ragged) != len(spans):
+        found = f"{parsed.rows + len(parsed.ragged):,} records where its lines make {len(spans):,}"
+        raise BalanceError(f"the CSV parser finds {found}", "This is a fault of ours: please report it.")
+    faults = {}
+    for row in parsed.ragged:
+        start, stop = spans[row.number]
+        reason = f"has {row.fields:,} field{'s' * (row.fields != 1)} instead of {parser.columns:,}"
+        faults[row.number] = Fault(row.number, start, None, text[start:stop].rstrip(b"\r\n"), reason)
+    return spans, faults
+
+
+def _nul(number: int, start: int, record: bytes, columns: Columns) -> Fault:
+    cells, _ = columns.parser.dialect.fields(record)
+    position = next(position for position, cell in enumerate(cells) if 0 in cell)
+    return Fault(number, start, position, cells[position], "holds a NUL byte; was the file torn?")
+
+
+def _bad_cells(
+    text: bytes, spans: Sequence[tuple[int, int]], sound: Sequence[int], columns: Columns, undecodable: str
+) -> list[Fault]:
+    if not sound:
+        return []
+    parser = columns.parser
+    piece = parser.piece(b"".join(text[slice(*spans[number])] for number in sound), final=True)
+    faults = []
+    for position, target in columns.targets():
+        nulls = ("",) if target.exact else columns.nulls
+        arrays = parser.parse(piece, parser.converting({position: pa.binary()}, nulls)).arrays
+        assert arrays is not None
+        bad = _refused(arrays[position], target.type, columns)
+        reason = undecodable if is_text(target.type) else _reason(target.type)
+        for row in _rows_with(arrays[position], bad):
+            number, cell = sound[row], arrays[position][row].as_py()
+            why = f"is beyond the range of {target.type}" if bad[cell] else reason
+            faults.append(Fault(number, spans[number][0], position, cell, why))
+    return faults
+
+
+def _rows_with(cells: pa.Array, bad: dict[bytes, bool]) -> list[int]:
+    if not bad:
+        return []
+    found: list[int] = pc.indices_nonzero(pc.is_in(cells, pa.array(list(bad), pa.binary()))).to_pylist()
+    return found
+
+
+def _refused(cells: pa.Array, type_: pa.DataType, columns: Columns) -> dict[bytes, bool]:
+    """Return the cells that are no values of a type, each with whether it is a number too large."""
+    distinct = pc.unique(cells.drop_null())
+    if pa.types.is_binary(type_):
+        return {}
+    if is_text(type_):
+        return dict.fromkeys((cell for cell in distinct.to_pylist() if not _is_utf8(cell)), False)
+    bad: dict[bytes, bool] = {}
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_):
+        likely = pc.match_substring_regex(distinct, _NUMERAL)
+        bad = dict.fromkeys(distinct.filter(pc.invert(likely)).to_pylist(), False)
+        distinct = distinct.filter(likely)
+    _ask(distinct.to_pylist(), _asker(type_, columns), bad)
+    return bad
+
+
+def _ask(cells: list[bytes], convert: Callable[[list[bytes]], pa.Array | None], bad: dict[bytes, bool]) -> None:
+    """Add to ``bad`` the cells that do not convert, halving the list until those stand alone."""
+    if not cells:
+        return
+    values = convert(cells)
+    if values is not None:
+        mask = infinite(values)
+        overflown = [] if mask is None else [cells[row] for row in mask.nonzero()[0]]
+        bad.update(dict.fromkeys((cell for cell in overflown if not names_infinity(cell)), True))
+    elif len(cells) == 1:
+        bad[cells[0]] = False
+    else:
+        _ask(cells[: len(cells) // 2], convert, bad)
+        _ask(cells[len(cells) // 2 :], convert, bad)
+
+
+def _asker(type_: pa.DataType, columns: Columns) -> Callable[[list[bytes]], pa.Array | None]:
+    """Return a function that has the parser convert cells, each the one field of a record, quoted."""
+    parser = columns.parser.with_columns(1)
+    options = parser.converting({0: type_}, ())
+    quote = parser.dialect.quote.encode()
+
+    def convert(cells: list[bytes]) -> pa.Array | None:
+        lines = (quote + cell.replace(quote, quote * 2) + quote if quote else cell for cell in cells)
+        arrays = parser.parse(parser.piece(b"\n".join(lines) + b"\n", final=True), options).arrays
+        return None if arrays is None else arrays[0]
+
+    return convert
+
+
+def _is_utf8(cell: bytes) -> bool:
+    try:
+        cell.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _reason(type_: pa.DataType) -> str:
+    if pa.types.is_floating(type_):
+        return "is not a number"
+    return f"is not of type {type_}"

@@ -1,0 +1,209 @@
+"""One piece of a CSV through the parser of Arrow: the one place where its exceptions are met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.sources.csv_dialect import Dialect
+
+Text = bytes | memoryview
+
+BOM = b"\xef\xbb\xbf"
+
+# More than any piece: what is parsed in one call is one block, which the parser never cuts by itself.
+_BLOCK = 1 << 30
+_HIGH_BYTES = bytes(range(0x80)) + b"?" * 0x80
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text that begins with a record and ends at a line end, or, if ``final``, at the end of the file.
+
+    ``quoted`` says whether it has a quote character at all. Where it has none, every line end ends a record.
+    """
+
+    text: Text
+    quoted: bool
+    final: bool
+
+    def until(self, length: int) -> Piece:
+        """Return the beginning of the piece."""
+        return replace(self, text=self.text[:length])
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A record that has another number of fields. ``number`` counts from 0 all records of the piece."""
+
+    number: int
+    fields: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What the parser made of a piece.
+
+    ``arrays`` are by position of the column, ``None`` where a cell could not be converted. ``length`` is how many
+    bytes of the piece are whole records, ``rows`` how many of them have the right number of fields; ``ragged`` are
+    the others.
+    """
+
+    arrays: dict[int, pa.Array] | None
+    rows: int
+    length: int
+    ragged: Sequence[Ragged]
+
+
+class Parser:
+    """Parses pieces of a file with a fixed number of columns. Not to be shared between threads.
+
+    Parameters
+    ----------
+    dialect : Dialect
+    columns : int
+        How many fields a record has.
+    """
+
+    def __init__(self, dialect: Dialect, columns: int) -> None:
+        self.dialect = dialect
+        self.columns = columns
+        self.blank_lines_count = columns == 1
+        self._probe = dialect.probe(columns)
+        self._quote = dialect.quote.encode()
+        self._read_options = arrow_csv.ReadOptions(
+            use_threads=False, block_size=_BLOCK, column_names=[str(position) for position in range(columns)]
+        )
+        self._met: list[Any] = []
+        self._count_only = self.converting({0: pa.binary()}, ("",))
+        self._options = {quoting: self._parse_options(quoting) for quoting in (False, True)}
+
+    def with_columns(self, columns: int) -> Parser:
+        """Return a parser of the same dialect for another number of columns."""
+        return Parser(self.dialect, columns)
+
+    def piece(self, text: Text, *, final: bool) -> Piece:
+        """Return a text as a piece, having looked for quotes in it."""
+        return Piece(text, self._has_quote(text), final)
+
+    def parse(self, piece: Piece, convert: arrow_csv.ConvertOptions) -> Parsed:
+        """Parse a piece of UTF-8; the record that it leaves open, if it ends inside quotes, is left out."""
+        text, ending = piece.text, b""
+        if piece.quoted:
+            ending = b"\n" + self._probe if piece.final and text[-1] not in b"\r\n" else self._probe
+            text = b"".join((text, ending))
+        arrays, rows = self._convert(text, convert, quoted=piece.quoted)
+        ragged = [Ragged(row.number - 1, row.actual_columns, row.text) for row in self._met]
+        length = len(text)
+        if piece.quoted:
+            left_open = len(ragged.pop().text.encode()) + 1
+            length -= len(ending) if left_open == len(self._probe) else left_open
+        return Parsed(arrays, rows, length, ragged)
+
+    def structure(self, piece: Piece) -> Parsed:
+        """Parse a piece of any bytes for its records alone; ``arrays`` is empty and texts of records are masked."""
+        masked = replace(piece, text=bytes(piece.text).translate(_HIGH_BYTES))
+        return replace(self.parse(masked, self._count_only), arrays={})
+
+    def converting(self, types: Mapping[int, pa.DataType], nulls: Sequence[str]) -> arrow_csv.ConvertOptions:
+        """Return the options that read columns, by position, as types; at least one."""
+        return arrow_csv.ConvertOptions(
+            column_types={str(position): type_ for position, type_ in types.items()},
+            include_columns=[str(position) for position in types],
+            null_values=list(nulls),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            check_utf8=True,
+            true_values=["1", "true", "True", "TRUE"],
+            false_values=["0", "false", "False", "FALSE"],
+        )
+
+    def _has_quote(self, text: Text) -> bool:
+        if isinstance(text, bytes) or not self._quote:
+            return bool(self._quote) and self._quote in bytes(text)
+        return bool((np.frombuffer(text, np.uint8) == self._quote[0]).any())
+
+    def _convert(
+        self, text: Text, convert: arrow_csv.ConvertOptions, *, quoted: bool
+    ) -> tuple[dict[int, pa.Array] | None, int]:
+        self._met.clear()
+        if text[:3] == BOM:
+            text = b"".join((BOM, text))  # the parser takes one away, and this one is data
+        try:
+            table = arrow_csv.read_csv(
+                pa.BufferReader(pa.py_buffer(text)),
+                read_options=self._read_options,
+                parse_options=self._options[quoted],
+                convert_options=convert,
+            )
+        except pa.ArrowInvalid:
+            return None, 0
+        return {int(name): _only_chunk(table.column(name)) for name in table.column_names}, table.num_rows
+
+    def _parse_options(self, quoting: bool) -> arrow_csv.ParseOptions:
+        met = self._met
+
+        def note(row: Any) -> str:
+            met.append(row)
+            return "skip"
+
+        return arrow_csv.ParseOptions(
+            delimiter=self.dialect.delimiter,
+            quote_char=self.dialect.quote if quoting else False,
+            newlines_in_values=True,
+            ignore_empty_lines=not self.blank_lines_count,
+            invalid_row_handler=note,
+        )
+
+
+def _only_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def is_plain_utf8(text: Text) -> bool:
+    """Return whether a text is UTF-8 without NUL."""
+    view = np.frombuffer(text, np.uint8)
+    if not len(view) or (view.max() < 0x80 and view.min() > 0):
+        return True
+    ends = pa.py_buffer(np.array([0, len(view)], np.int32))
+    try:
+        pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(text)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return bool(view.min() > 0)
+
+
+def infinite(array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    """Return where a floating array is infinite, or ``None`` where it is nowhere."""
+    if not pa.types.is_floating(array.type) or not len(array):
+        return None
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    values = np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
+    found = np.isinf(values)
+    return found if found.any() else None
+
+
+def names_infinity(text: bytes) -> bool:
+    """Return whether a text that the parser took for a number says infinity in letters."""
+    return b"n" in text.lower()
+
+
+def count_lines(text: Text, *, blank: bool) -> int:
+    """Return how many lines a text without quotes has, with or without the blank ones."""
+    view = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero((view == 0x0A) | (view == 0x0D))
+    paired = (view[ends[:-1]] == 0x0D) & (view[ends[1:]] == 0x0A) & (np.diff(ends) == 1)
+    starts = np.concatenate(([0], np.delete(ends, np.flatnonzero(paired)) + 1))
+    first_bytes = view[starts[starts < len(view)]]
+    return len(first_bytes) if blank else int(np.count_nonzero((first_bytes != 0x0A) & (first_bytes != 0x0D)))
+
+

@@ -1,0 +1,57 @@
+"""The Arrow types that a column of a CSV may have, by name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+import pyarrow as pa
+
+from pipeline.errors import UsageError
+from pipeline.units import escape
+
+LEVELS = pa.dictionary(pa.int32(), pa.string())
+
+_PLAIN = {
+    "bool": pa.bool_(),
+    **{f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "date32": pa.date32(),
+    **{f"timestamp[{unit}]": pa.timestamp(unit) for unit in ("s", "ms", "us", "ns")},
+    **{f"timestamp[{unit}, UTC]": pa.timestamp(unit, "UTC") for unit in ("s", "ms", "us", "ns")},
+    **{f"time32[{unit}]": pa.time32(unit) for unit in ("s", "ms")},
+    **{f"time64[{unit}]": pa.time64(unit) for unit in ("us", "ns")},
+}
+_DECIMAL = re.compile(r"decimal128\(\s*(\d{1,2})\s*,\s*(-?\d{1,2})\s*\)")
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """Return the Arrow type that a name such as ``int64`` or ``decimal128(12, 2)`` means.
+
+    Raises
+    ------
+    UsageError
+        There is no such type, or a CSV column cannot have it.
+    """
+    if name in _PLAIN:
+        return _PLAIN[name]
+    decimal = _DECIMAL.fullmatch(name)
+    if decimal is not None and 1 <= int(decimal.group(1)) <= 38 and 0 <= int(decimal.group(2)) <= int(decimal.group(1)):
+        return pa.decimal128(int(decimal.group(1)), int(decimal.group(2)))
+    raise UsageError(f"{escape(name)!r} is not a type that a CSV column can have", _suggestion(name))
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Return whether any UTF-8 is a value of the type."""
+    return bool(pa.types.is_string(type_) or pa.types.is_dictionary(type_))
+
+
+def _suggestion(name: str) -> str:
+    near = difflib.get_close_matches(name, [*_PLAIN, "decimal128(12, 2)"], n=1, cutoff=0.5)
+    start = f"Did you mean {near[0]}? " if near else ""
+    return start + "There are bool, int8 to int64, uint8 to uint64, float32, float64, string, date32, timestamp[us], " + (
+        "time32[s], time64[us], decimal128(12, 2)."
+    )

@@ -1,0 +1,82 @@
+"""Opening input files, and the one translation of what the system answers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from pipeline.errors import (
+    DataError,
+    InputMissingError,
+    LogitstreamError,
+    PermissionDeniedError,
+    StorageError,
+    UsageError,
+)
+from pipeline.units import escape
+
+_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+_DENIED = {errno.EACCES, errno.EPERM}
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+}
+
+
+def show(path: str) -> str:
+    """Return a path as it may stand in a message: control characters escaped, at most 1,000 characters."""
+    return escape(path, limit=1000)
+
+
+def open_regular(location: str, path: str) -> int:
+    """Open a regular file for reading and return its descriptor; never waits for the writer of a FIFO.
+
+    Parameters
+    ----------
+    location : str
+        What is opened.
+    path : str
+        What messages call it.
+
+    Raises
+    ------
+    InputMissingError, PermissionDeniedError, StorageError
+        As :func:`system_error` says.
+    DataError
+        It is a folder, a FIFO, a socket or a device.
+    """
+    try:
+        descriptor = os.open(location, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise system_error(error, path) from error
+    try:
+        require_regular(os.fstat(descriptor).st_mode, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def require_regular(mode: int, path: str) -> None:
+    """Raise a :class:`DataError` unless a mode is that of a regular file."""
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+        message = f"{show(path)} is {kind}; only files can be read as data"
+        raise DataError(message, "Write the data to a file first; a run reads its input more than once.")
+
+
+def system_error(error: OSError, path: str) -> LogitstreamError:
+    """Return what an error of the system means for an input: 66 missing, 77 denied, 74 anything else."""
+    shown = show(path)
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _MISSING:
+        return InputMissingError(f"no such input: {shown}")
+    if error.errno in _DENIED:
+        return PermissionDeniedError(f"{shown} cannot be read: {reason}", "Let the user who runs this read it.")
+    if error.errno == errno.ELOOP:
+        return UsageError(f"{shown} is a symbolic link that leads to itself")
+    return StorageError(f"{shown} cannot be read: {reason}")

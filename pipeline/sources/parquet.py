@@ -1,0 +1,336 @@
+"""Rows of Parquet files, row group by row group, a batch at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import DataError, InputChangedError, InputMissingError
+from pipeline.sources.files import open_regular, show
+from pipeline.sources.footer import Footer, open_parquet, read_footer, read_identity, translated
+from pipeline.sources.partitions import (
+    TEXT_DICTIONARY,
+    arrow_type,
+    partition_array,
+    partition_field,
+    partition_scalar,
+)
+from pipeline.types import BadCell, ColumnFacts, FileFacts, Identity, InputFile, Integers, Need, Slice
+from pipeline.units import escape
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetSource:
+    """Reads Parquet files: whole row groups, the needed columns alone, memory that does not grow with a row group.
+
+    A ``kept`` column comes with the very type of the file, a ``numeric`` one too; a ``categorical`` one of text comes
+    as a dictionary of int32 and text, so that a level is looked up once a dictionary. A need with a type is cast
+    safely to it. Partitions come as constants (see :mod:`pipeline.sources.partitions`). May be shared between threads;
+    every reader has a descriptor of its own.
+    """
+
+    def facts(self, file: InputFile) -> FileFacts:
+        """Return the facts of a file from its footer, which is all that is read.
+
+        Raises
+        ------
+        DataError
+            The file is empty, cut short, encrypted, damaged, has no columns, or its footer contradicts itself.
+        InputMissingError, PermissionDeniedError, StorageError
+            The system refuses the file.
+        """
+        with _opened(file) as descriptor:
+            identity = read_identity(descriptor, file.path)
+            footer = read_footer(file.location, identity, descriptor, file.path)
+        with translated(file.path):
+            encoded, decoded = _column_bytes(footer)
+            rows = footer.metadata.num_rows
+            return FileFacts(
+                file=file,
+                identity=identity,
+                columns=tuple(
+                    ColumnFacts(field.remove_metadata(), encoded[number], decoded[number])
+                    for number, field in enumerate(footer.schema)
+                ),
+                rows=rows,
+                row_bytes=max(1.0, sum(encoded) / max(1, rows)),
+                group_rows=_group_rows(footer),
+            )
+
+    def field(self, facts: FileFacts, need: Need) -> pa.Field:
+        """Return the name, type and nullability with which a column will come.
+
+        Raises
+        ------
+        LookupError
+            The file has no such column, several, or one that its path states too; or the type that the need asks for
+            cannot be made of it. The message is a clause for a person.
+        UsageError
+            The need names a type that Arrow does not have.
+        """
+        return _field([column.field for column in facts.columns], facts.file, need)
+
+    def read(
+        self,
+        file: InputFile,
+        identity: Identity,
+        piece: Slice,
+        needs: Sequence[Need],
+        batch_rows: int,
+        begin: int | None = None,  # noqa: ARG002 - records of a CSV alone have an offset
+    ) -> ParquetReader:
+        """Return a reader of the row groups ``[piece.start, piece.stop)``; see :class:`ParquetReader`."""
+        return ParquetReader(file, identity, piece, tuple(needs), batch_rows)
+
+
+class ParquetReader:
+    """The rows of some row groups, as record batches; a context manager, used once, by one thread.
+
+    Batches have one column for each need and 1 to ``batch_rows`` rows. A column that stands in several needs is
+    decoded once. Every batch is validated in full, the text as UTF-8 too.
+
+    Raises
+    ------
+    InputChangedError
+        On entering or behind the last row: the file is not the one that was planned.
+    DataError
+        A page is damaged, a value is invalid or not of the type asked for, or the rows that came are not as many as
+        the footer states.
+    """
+
+    def __init__(
+        self, file: InputFile, identity: Identity, piece: Slice, needs: tuple[Need, ...], batch_rows: int
+    ) -> None:
+        self.rows = 0
+        self.begin = 0
+        self.end = 0
+        self.bytes_read = 0
+        self.bad: list[BadCell] = []
+        self.bad_count = 0
+        self._file = file
+        self._identity = identity
+        self._groups = range(piece.start, piece.stop)
+        self._needs = needs
+        self._batch_rows = batch_rows
+        self._stack = ExitStack()
+        self._checked = False
+
+    def __enter__(self) -> Self:
+        try:
+            self._descriptor = self._open()
+            self._stack.callback(os.close, self._descriptor)
+            self._compare("has changed since it was planned")
+            self._footer = read_footer(self._file.location, self._identity, self._descriptor, self._file.path)
+            self._columns = _plan_columns(self._footer.schema, self._file, self._needs)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._stack:
+            if exc[:1] == (None,) and not self._checked:
+                self._compare("changed while it was read")
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        expected = int(_group_rows(self._footer)[self._groups.start : self._groups.stop].sum())
+        batches = self._decoded() if self._columns.names else self._constants(expected)
+        for batch in batches:
+            self.rows += batch.num_rows
+            yield batch
+        self._compare("changed while it was read")
+        self._checked = True
+        if self.rows != expected:
+            raise DataError(
+                f"{show(self._file.path)} is damaged: row groups {self._groups.start} to {self._groups.stop - 1} have "
+                f"{expected:,} rows by the footer, {self.rows:,} came out"
+            )
+
+    def _open(self) -> int:
+        try:
+            return open_regular(self._file.location, self._file.path)
+        except InputMissingError as error:
+            raise InputChangedError(f"{show(self._file.path)} has changed since it was planned: it is gone") from error
+
+    def _compare(self, how: str) -> None:
+        """Raise an :class:`InputChangedError` unless the open file is still in the state that was planned."""
+        status = os.fstat(self._descriptor)
+        now = (status.st_size, status.st_mtime_ns)
+        try:
+            same = now == (self._identity.size, self._identity.mtime_ns) and self._identity == read_identity(
+                self._descriptor, self._file.path
+            )
+        except DataError:
+            same = False
+        if not same:
+            message = f"{show(self._file.path)} {how}"
+            raise InputChangedError(message, "Run again when nobody writes to it.")
+
+    def _decoded(self) -> Iterator[pa.RecordBatch]:
+        """Yield what the file holds. Arrow runs inside the door; the consumer of a batch does not."""
+        columns, stack = self._columns, self._stack
+        with translated(self._file.path):
+            parquet = stack.enter_context(
+                open_parquet(self._descriptor, self._footer.metadata, columns.read_dictionary)
+            )
+            self.bytes_read = _encoded_bytes(self._footer, self._groups, columns.names)
+            batches = iter(
+                parquet.iter_batches(
+                    self._batch_rows, row_groups=list(self._groups), columns=columns.names, use_threads=False
+                )
+            )
+        while True:
+            with translated(self._file.path):
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                batch.validate(full=True)
+            if batch.num_rows:
+                yield columns.deliver(batch)
+
+    def _constants(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield batches that need nothing of the file but its number of rows."""
+        for start in range(0, rows, self._batch_rows):
+            count = min(self._batch_rows, rows - start)
+            yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]))
+
+
+Maker = Callable[[pa.RecordBatch], pa.Array]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """How the columns of a decoded batch become those that the needs ask for.
+
+    ``names`` are read, each once; those in ``read_dictionary`` come as dictionaries. ``makers`` stand for the needs.
+    """
+
+    names: list[str]
+    read_dictionary: list[str]
+    schema: pa.Schema
+    makers: tuple[Maker, ...]
+
+    def deliver(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if not self.makers:
+            return batch.select([])
+        return pa.RecordBatch.from_arrays([make(batch) for make in self.makers], schema=self.schema)
+
+
+def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> _Columns:
+    stated = dict(file.partitions)
+    names = list(dict.fromkeys(need.name for need in needs if need.name not in stated))
+    try:
+        fields = [_field(_fields_named(schema, need.name), file, need) for need in needs]
+        makers = tuple(_maker(schema, file, need, field) for need, field in zip(needs, fields, strict=True))
+    except LookupError as error:
+        raise DataError(f"{show(file.path)}: {error.args[0]}") from error
+    categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == TEXT_DICTIONARY}
+    encoded = [name for name in names if name in categories and _is_text(schema.field(name).type)]
+    return _Columns(names, encoded, pa.schema(fields), makers)
+
+
+def _maker(schema: pa.Schema, file: InputFile, need: Need, field: pa.Field) -> Maker:
+    stated = dict(file.partitions)
+    if need.name in stated:
+        return partial(_constant, value=partition_scalar(stated[need.name], need), type_=field.type)
+    return partial(_column, path=file.path, field=field, plain=schema.field(need.name).type)
+
+
+def _constant(batch: pa.RecordBatch, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
+    return partition_array(value, type_, batch.num_rows)
+
+
+def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataType) -> pa.Array:
+    """Return a column in the type of its field; ``plain`` is the type that it has in the file.
+
+    A text column read as a dictionary for one need is decoded for the others, which is cheaper than reading it twice.
+    """
+    with translated(path):
+        array = batch.column(field.name)
+        if array.type == field.type:
+            return array
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        if field.type == TEXT_DICTIONARY and _is_text(plain):
+            return array.cast(pa.string()).dictionary_encode()
+        array = array.cast(plain)
+    try:
+        return array.cast(field.type, safe=True)
+    except (pa.ArrowException, ValueError) as error:
+        message = f"{show(path)}: column {escape(field.name)!r} cannot be read as {field.type}"
+        raise DataError(f"{message}: {escape(str(error), 300)}", "Change its --type, or leave it out.") from error
+
+
+def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
+    constant = partition_field(file, need)
+    named = [field for field in fields if field.name == need.name]
+    name = escape(need.name)
+    if constant is not None:
+        if named:
+            raise LookupError(f"column {name!r} stands in the file and in its path")
+        return constant
+    if not named:
+        alike = [field.name for field in fields if field.name.lower() == need.name.lower()]
+        raise LookupError(f"has no column {name!r}" + (f", but {escape(alike[0])!r}" if alike else ""))
+    if len(named) > 1:
+        raise LookupError(f"has {len(named)} columns {name!r}")
+    return pa.field(need.name, _delivered_type(named[0].type, need), named[0].nullable)
+
+
+def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
+    if need.type is None:
+        return TEXT_DICTIONARY if need.role == "categorical" and _is_text(type_) else type_
+    target = arrow_type(need.type)
+    try:
+        pa.nulls(0, type_).cast(target)
+    except (pa.ArrowException, ValueError) as error:
+        raise LookupError(f"column {escape(need.name)!r} is {type_}, which cannot be read as {target}") from error
+    return target
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def _fields_named(schema: pa.Schema, name: str) -> list[pa.Field]:
+    return [schema.field(number) for number in schema.get_all_field_indices(name)]
+
+
+@contextmanager
+def _opened(file: InputFile) -> Iterator[int]:
+    descriptor = open_regular(file.location, file.path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _group_rows(footer: Footer) -> Integers:
+    metadata = footer.metadata
+    return np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
+
+
+def _column_bytes(footer: Footer) -> tuple[list[int], list[int]]:
+    """Return the bytes of each top-level column in the file and decoded, over all row groups."""
+    encoded, decoded = [0] * len(footer.schema), [0] * len(footer.schema)
+    owners = footer.owners()
+    for number in range(footer.metadata.num_row_groups):
+        group = footer.metadata.row_group(number)
+        for leaf, owner in enumerate(owners):
+            column = group.column(leaf)
+            encoded[owner] += column.total_compressed_size
+            decoded[owner] += column.total_uncompressed_size
+    return encoded, decoded
+
+
+def _encoded_bytes(footer: Footer, groups: Sequence[int], names: Sequence[str]) -> int:
+    leaves = [leaf for name in names for leaf in footer.leaves(footer.schema.get_field_index(name))]
+    group_metadata = (footer.metadata.row_group(number) for number in groups)
+    return sum(group.column(leaf).total_compressed_size for group in group_metadata for leaf in leaves)

@@ -1,0 +1,125 @@
+"""Constants that a path states: ``country=NL/part-0.parquet``."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from pipeline.errors import DataError, UsageError
+from pipeline.sources.files import show
+from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.types import InputFile, Need
+
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+
+Partition = tuple[str, str | None]
+
+
+def parse_segment(segment: str) -> Partition | None:
+    """Return the name and value that a folder name states, or ``None`` where it is no ``key=value``.
+
+    Both sides are percent-decoded UTF-8; the value is ``None`` for ``__HIVE_DEFAULT_PARTITION__`` and the empty text
+    for ``key=``. The value is data and never becomes a path again.
+
+    Raises
+    ------
+    DataError
+        A side is not UTF-8 once decoded.
+    """
+    key, equals, value = segment.partition("=")
+    if not (key and equals):
+        return None
+    if value == NULL_PARTITION:
+        return _decode(key, segment), None
+    return _decode(key, segment), _decode(value, segment)
+
+
+def partition_field(file: InputFile, need: Need) -> pa.Field | None:
+    """Return the field with which a partition comes, or ``None`` where the path states no such name.
+
+    Text, unless the need has a type or is numeric (float64); a categorical one is a dictionary of text. Always
+    nullable, because another folder of the same name may be the null one.
+
+    Raises
+    ------
+    LookupError
+        The value is not of the type that is needed.
+    """
+    found = dict(file.partitions)
+    if need.name not in found:
+        return None
+    value = partition_scalar(found[need.name], need)
+    type_ = TEXT_DICTIONARY if need.role == "categorical" and pa.types.is_string(value.type) else value.type
+    return pa.field(need.name, type_)
+
+
+def partition_scalar(text: str | None, need: Need) -> pa.Scalar:
+    """Return the value of a partition in the type that a need asks for.
+
+    Raises
+    ------
+    LookupError
+        The text is not of that type; the message is a clause for a person.
+    """
+    target = _target(need)
+    try:
+        value = pa.scalar(text, pa.string()).cast(target)
+    except (pa.ArrowException, ValueError) as error:
+        raise _unfit(text, need, target) from error
+    if pa.types.is_floating(target) and value.is_valid and _overflows(text, value.as_py()):
+        raise _unfit(text, need, target)
+    return value
+
+
+def partition_array(value: pa.Scalar, type_: pa.DataType, rows: int) -> pa.Array:
+    """Return a constant column; of a dictionary type it holds the value once."""
+    if not pa.types.is_dictionary(type_):
+        return pa.repeat(value, rows)
+    levels = pa.array([value.as_py()] if value.is_valid else [], type_.value_type)
+    index = pa.scalar(0 if value.is_valid else None, type_.index_type)
+    return pa.DictionaryArray.from_arrays(pa.repeat(index, rows), levels)
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """Return the Arrow type of a ``--type NAME=TYPE``.
+
+    Raises
+    ------
+    UsageError
+        Arrow has no such type.
+    """
+    try:
+        return pa.type_for_alias(name)
+    except ValueError as error:
+        remedy = "Such as int64, float64, bool, string, date32, timestamp[us]."
+        raise UsageError(f"{escape(name)!r} is not the name of an Arrow type", remedy) from error
+
+
+def _target(need: Need) -> pa.DataType:
+    if need.type is not None:
+        return arrow_type(need.type)
+    return pa.float64() if need.role == "numeric" else pa.string()
+
+
+def _overflows(text: str | None, number: float) -> bool:
+    return math.isinf(number) and "inf" not in (text or "").lower()
+
+
+def _unfit(text: str | None, need: Need, target: pa.DataType) -> LookupError:
+    what = "a number" if pa.types.is_float64(target) else f"of type {target}"
+    return LookupError(f"column {escape(need.name)!r} is {escape(text or '')!r} in the path, which is not {what}")
+
+
+def _decode(text: str, segment: str) -> str:
+    try:
+        decoded = unquote(text, errors="strict")
+        decoded.encode()
+    except UnicodeError as error:
+        raise DataError(f"the folder name {show(segment)} is not UTF-8", "Rename the folder.") from error
+    return decoded

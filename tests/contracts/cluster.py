@@ -1,0 +1,105 @@
+"""A Dask cluster of processes on loopback, as a person would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Cluster:
+    """A scheduler that listens at ``address``; its log and those of its workers are files in ``folder``."""
+
+    address: str
+    folder: Path
+    scheduler: subprocess.Popen[bytes]
+
+    @contextmanager
+    def worker(self, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a worker of one thread, under a nanny unless an option says otherwise."""
+        arguments = ["worker", self.address, "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", *options]
+        with _dask([*arguments, "--memory-limit", "0"], self.folder, environment or {}) as process:
+            yield process
+
+
+@contextmanager
+def start_scheduler(folder: Path) -> Iterator[Cluster]:
+    """Run a scheduler without workers on a free port."""
+    about = folder / "scheduler.json"
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--dashboard-address", "127.0.0.1:0", "--no-show", "--scheduler-file", str(about)]
+    with _dask(["scheduler", *options], folder, {}) as process:
+        deadline = time.monotonic() + 30
+        while True:
+            assert process.poll() is None, "the scheduler ended"
+            assert time.monotonic() < deadline, "the scheduler does not start"
+            try:
+                address = json.loads(about.read_text())["address"]
+                break
+            except (FileNotFoundError, ValueError):
+                time.sleep(0.02)
+        yield Cluster(address, folder, process)
+
+
+@contextmanager
+def start_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
+    """Run a scheduler and so many workers of one thread each, and wait until all are there."""
+    with ExitStack() as stack:
+        cluster = stack.enter_context(start_scheduler(folder))
+        for _ in range(workers):
+            stack.enter_context(cluster.worker())
+        wait_for_workers(cluster.address, workers)
+        yield cluster
+
+
+def wait_for_workers(address: str, workers: int) -> None:
+    """Ask from a process of its own: a client here would leave threads behind."""
+    code = "import sys; from distributed import Client; Client(sys.argv[1]).wait_for_workers(int(sys.argv[2]), 60)"
+    subprocess.run([sys.executable, "-c", code, address, str(workers)], check=True, timeout=90, env=_environment({}))
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+@contextmanager
+def _dask(arguments: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    number = len(list(folder.glob("*.log")))
+    scratch = folder / f"scratch-{number}"
+    scratch.mkdir()
+    with (folder / f"{arguments[0]}-{number}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=scratch,
+            env=_environment({"DASK_TEMPORARY_DIRECTORY": str(scratch), **environment}),
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and its children: a nanny that may say goodbye takes two seconds."""
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    process.kill()
+    process.wait()
+    for child in family:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(family, timeout=10)

@@ -1,0 +1,190 @@
+"""What every scheduler must do; each implementation's tests call :func:`check_scheduler`."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.errors import BadCellsError
+from pipeline.types import Receipt, Scheduler, Work
+
+Open = Callable[[], AbstractContextManager[Scheduler]]
+
+
+def receipt(chunk: int, bytes_read: int = 0) -> Receipt:
+    return Receipt(chunk, (), (), {}, (), 0, bytes_read, 0, 0.0, str(os.getpid()))
+
+
+def no_op(work: Work) -> Receipt:
+    return receipt(work.chunk)
+
+
+def echo_begin(work: Work) -> Receipt:
+    return receipt(work.chunk, work.begin or 0)
+
+
+@dataclass(frozen=True)
+class Marking:
+    """Leaves a file when it starts and one when it ends; fails on one chunk."""
+
+    folder: str
+    failing: int | None = None
+    seconds: float = 0.02
+
+    def __call__(self, work: Work) -> Receipt:
+        Path(self.folder, f"{work.chunk}.started").touch()
+        time.sleep(self.seconds)
+        Path(self.folder, f"{work.chunk}.ended").touch()
+        if work.chunk == self.failing:
+            raise BadCellsError(f"chunk {work.chunk} is bad", "mend it")
+        return receipt(work.chunk)
+
+
+class Supply:
+    """Hands out works and remembers what was asked and delivered, and on which thread."""
+
+    def __init__(self, works: Sequence[Work]) -> None:
+        self.works = list(works)
+        self.given = 0
+        self.largest = 0
+        self.delivered: Counter[int] = Counter()
+        self.threads: set[int] = set()
+
+    @classmethod
+    def of(cls, count: int) -> Supply:
+        return cls([Work(i) for i in range(count)])
+
+    def take(self, n: int) -> Sequence[Work]:
+        assert n >= 1
+        self.threads.add(threading.get_ident())
+        taken = self.works[self.given : self.given + n]
+        self.given += len(taken)
+        self.largest = max(self.largest, n)
+        return taken
+
+    def done(self, made: Receipt) -> None:
+        self.threads.add(threading.get_ident())
+        self.delivered[made.chunk] += 1
+
+
+def check_scheduler(open_it: Open, folder: Path, *, wave: int, chunks: int = 10_000) -> None:
+    """Check an implementation, opened with ``wave``; ``folder`` is empty and seen by its workers."""
+    _check_delivery(open_it, wave)
+    _check_late_work(open_it)
+    _check_nothing_to_do(open_it)
+    _check_error_of_task(open_it, folder)
+    _check_errors_of_callbacks(open_it)
+    _check_many(open_it, wave, chunks)
+
+
+def _check_delivery(open_it: Open, wave: int) -> None:
+    supply = Supply([Work(i, begin=7 * i) for i in range(3 * wave + 1)])
+    begins = {}
+
+    def done(made: Receipt) -> None:
+        begins[made.chunk] = made.bytes_read
+        supply.done(made)
+
+    with open_it() as scheduler:
+        assert scheduler.name
+        scheduler.run(echo_begin, supply.take, done)
+    assert begins == {work.chunk: work.begin for work in supply.works}
+    assert supply.threads == {threading.get_ident()}
+    assert supply.largest <= wave
+
+
+def _check_late_work(open_it: Open) -> None:
+    """``take`` has nothing for a while; a receipt makes the next piece of work, one after the other."""
+    supply = Supply.of(1)
+
+    def done(made: Receipt) -> None:
+        supply.done(made)
+        if made.chunk < 9:
+            supply.works.append(Work(made.chunk + 1))
+
+    with open_it() as scheduler:
+        scheduler.run(no_op, supply.take, done)
+        assert sorted(supply.delivered) == list(range(10))
+        again = Supply.of(3)
+        scheduler.run(no_op, again.take, again.done)
+    assert sorted(again.delivered) == [0, 1, 2]
+
+
+def _check_nothing_to_do(open_it: Open) -> None:
+    supply = Supply.of(0)
+    with open_it() as scheduler:
+        scheduler.run(no_op, supply.take, supply.done)
+    assert not supply.delivered
+
+
+def _check_error_of_task(open_it: Open, folder: Path) -> None:
+    supply = Supply.of(200)
+    with open_it() as scheduler, pytest.raises(BadCellsError) as caught:
+        scheduler.run(Marking(str(folder), failing=5), supply.take, supply.done)
+    assert (caught.value.message, caught.value.remedy) == ("chunk 5 is bad", "mend it")
+    assert 5 not in supply.delivered
+    _check_all_ended(folder)
+    assert len(list(folder.glob("*.started"))) < 100
+
+
+def _check_all_ended(folder: Path) -> None:
+    """Tasks abandoned on a cluster end a moment later; of the others none starts any more."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        started = {path.stem for path in folder.glob("*.started")}
+        time.sleep(0.1)
+        if started == {path.stem for path in folder.glob("*.ended")} == {p.stem for p in folder.glob("*.started")}:
+            return
+    pytest.fail("tasks go on after the error")
+
+
+def _check_errors_of_callbacks(open_it: Open) -> None:
+    supply = Supply.of(50)
+
+    def take_fails_later(n: int) -> Sequence[Work]:
+        if supply.given:
+            raise LookupError("take")
+        return supply.take(min(n, 2))
+
+    def done_fails(made: Receipt) -> None:
+        raise LookupError("done")
+
+    def interrupted(made: Receipt) -> None:
+        raise KeyboardInterrupt
+
+    with open_it() as scheduler:
+        with pytest.raises(LookupError, match="take"):
+            scheduler.run(no_op, take_fails_later, supply.done)
+        with pytest.raises(LookupError, match="done"):
+            scheduler.run(no_op, Supply.of(50).take, done_fails)
+        with pytest.raises(KeyboardInterrupt):
+            scheduler.run(no_op, Supply.of(50).take, interrupted)
+        after = Supply.of(3)
+        scheduler.run(no_op, after.take, after.done)
+        assert set(after.delivered) == {0, 1, 2}
+
+
+def _check_many(open_it: Open, wave: int, chunks: int) -> None:
+    """Memory does not grow with the number of chunks."""
+    process = psutil.Process()
+    supply = Supply.of(chunks)
+    sizes = []
+
+    def done(made: Receipt) -> None:
+        supply.done(made)
+        if len(supply.delivered) % (chunks // 10) == 0:
+            sizes.append(process.memory_info().rss)
+
+    with open_it() as scheduler:
+        scheduler.run(no_op, supply.take, done)
+    assert set(supply.delivered) == set(range(chunks))
+    assert max(sizes) - sizes[1] < 32 * 1024**2

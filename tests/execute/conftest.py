@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contracts.cluster import Cluster, start_cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two workers of one thread. Being of the session, it stands before any test's leak check counts processes."""
+    with start_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running

@@ -1,0 +1,197 @@
+"""The schedulers of this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import dask
+import pytest
+
+from pipeline.errors import BadCellsError, UsageError
+from pipeline.execute import open_scheduler
+from pipeline.types import Receipt, Work
+from tests.contracts.scheduler import Marking, Supply, check_scheduler, no_op, receipt
+
+NAMES = ["sync", "threads"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_contract(name: str, tmp_path: Path) -> None:
+    check_scheduler(lambda: open_scheduler(name, workers=2, wave=128), tmp_path, wave=128)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_contract_in_small_waves(workers: int, tmp_path: Path) -> None:
+    check_scheduler(lambda: open_scheduler("threads", workers=workers, wave=3), tmp_path, wave=3, chunks=500)
+
+
+def test_an_unknown_scheduler_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="there is no scheduler") as caught:
+        open_scheduler("thread\x1bs", workers=1, wave=1)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tasks_start_in_the_order_of_take(name: str) -> None:
+    order = []
+
+    def task(work: Work) -> Receipt:
+        order.append(work.chunk)
+        return receipt(work.chunk)
+
+    with open_scheduler(name, workers=1, wave=40) as scheduler:
+        supply = Supply.of(100)
+        scheduler.run(task, supply.take, supply.done)
+    assert order == list(range(100))
+
+
+def test_sync_runs_on_the_calling_thread_and_threads_on_so_many_others() -> None:
+    def seen(name: str) -> set[int]:
+        threads = set()
+
+        def task(work: Work) -> Receipt:
+            threads.add(threading.get_ident())
+            time.sleep(0.005)
+            return receipt(work.chunk)
+
+        with open_scheduler(name, workers=3, wave=30) as scheduler:
+            supply = Supply.of(90)
+            scheduler.run(task, supply.take, supply.done)
+        return threads
+
+    assert seen("sync") == {threading.get_ident()}
+    pool = seen("threads")
+    assert len(pool) == 3
+    assert threading.get_ident() not in pool
+
+
+def test_receipts_come_one_by_one_while_tasks_run() -> None:
+    """A wave holds back no receipt: the first arrives while the last task waits for it."""
+    first = threading.Event()
+
+    def task(work: Work) -> Receipt:
+        if work.chunk == 1:
+            assert first.wait(10)
+        return receipt(work.chunk)
+
+    def done(made: Receipt) -> None:
+        if made.chunk == 0:
+            first.set()
+
+    with open_scheduler("threads", workers=2, wave=2) as scheduler:
+        scheduler.run(task, Supply.of(2).take, done)
+    assert first.is_set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_runs_when_the_error_is_raised(name: str, tmp_path: Path) -> None:
+    supply = Supply.of(100)
+    with open_scheduler(name, workers=3, wave=100) as scheduler, pytest.raises(BadCellsError):
+        scheduler.run(Marking(str(tmp_path), failing=4, seconds=0.05), supply.take, supply.done)
+    started, ended = (sorted(p.stem for p in tmp_path.glob(f"*.{what}")) for what in ("started", "ended"))
+    assert started == ended
+    assert len(started) <= 4 + 2 * 3
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
+@pytest.mark.parametrize("name", NAMES)
+def test_errors_that_are_no_exceptions_come_through(name: str, error: type[BaseException]) -> None:
+    def task(work: Work) -> Receipt:
+        raise error
+
+    with open_scheduler(name, workers=2, wave=8) as scheduler, pytest.raises(error):
+        scheduler.run(task, Supply.of(20).take, lambda made: None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_interrupt_ends_the_run_when_the_tasks_under_way_have_ended(name: str, tmp_path: Path) -> None:
+    def interrupt() -> None:
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    supply = Supply.of(1000)
+    with open_scheduler(name, workers=2, wave=128) as scheduler, pytest.raises(KeyboardInterrupt):
+        scheduler.run(Marking(str(tmp_path), seconds=0.03), supply.take, supply.done)
+    sender.join()
+    started = len(list(tmp_path.glob("*.started")))
+    assert 0 <= started - len(list(tmp_path.glob("*.ended"))) <= (name == "sync")
+    assert started < 200
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_users_dask_configuration_changes_nothing(name: str) -> None:
+    calls = []
+
+    def task(work: Work) -> Receipt:
+        calls.append(work.chunk)
+        if work.chunk == 30:
+            raise BadCellsError("bad")
+        return receipt(work.chunk)
+
+    odd = {
+        "scheduler": "processes",
+        "num_workers": 1,
+        "chunksize": 7,
+        "rerun_exceptions_locally": True,
+        "optimization.fuse.ave-width": 100,
+        "tokenize.ensure-deterministic": True,
+    }
+    supply = Supply.of(40)
+    with dask.config.set(odd), open_scheduler(name, workers=1, wave=20) as scheduler:
+        with pytest.raises(BadCellsError):
+            scheduler.run(task, supply.take, supply.done)
+    assert calls == list(range(31))
+    assert set(supply.delivered) == set(range(30))
+
+
+def test_registered_callbacks_of_the_user_do_not_see_chunks_and_ours_do_not_see_theirs() -> None:
+    from dask.callbacks import Callback
+
+    supply = Supply.of(10)
+    seen = []
+    with Callback(posttask=lambda *state: seen.append(state)), open_scheduler("sync", workers=1, wave=5) as scheduler:
+        scheduler.run(no_op, supply.take, supply.done)
+    assert not seen
+    assert sum(supply.delivered.values()) == 10
+
+
+def test_two_runs_at_once_keep_apart() -> None:
+    supplies = [Supply.of(300) for _ in range(3)]
+
+    def one(supply: Supply) -> None:
+        with open_scheduler("threads", workers=2, wave=50) as scheduler:
+            scheduler.run(no_op, supply.take, supply.done)
+
+    threads = [threading.Thread(target=one, args=(supply,)) for supply in supplies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(supply.delivered == dict.fromkeys(range(300), 1) for supply in supplies)
+
+
+_ALONE = """
+import sys
+from pipeline.execute import open_scheduler
+from tests.contracts.scheduler import Supply, no_op
+supply = Supply.of(20)
+with open_scheduler(sys.argv[1], workers=2, wave=8) as scheduler:
+    scheduler.run(no_op, supply.take, supply.done)
+assert len(supply.delivered) == 20
+assert "distributed" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("planning", ["True", "False"])
+def test_works_without_distributed_and_with_either_kind_of_dask_array(name: str, planning: str) -> None:
+    environment = {**os.environ, "DASK_ARRAY__QUERY_PLANNING": planning, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", _ALONE, name], env=environment, check=True, timeout=60)

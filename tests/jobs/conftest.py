@@ -1,0 +1,61 @@
+"""The command line in this process and in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.cli import run
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = "from jobs.cli import main; main()"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("LOGITSTREAM_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run a command line in this process."""
+
+    def call(*words: object) -> Outcome:
+        capsys.readouterr()
+        code = run([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[..., Outcome]:
+    """Run a command line in a process of its own, with no environment but what is given."""
+
+    def call(
+        *words: object, env: Mapping[str, str] | None = None, start: Sequence[str] = ("-c", CODE), **options: Any
+    ) -> Outcome:
+        command = [sys.executable, *start, *(str(word) for word in words)]
+        environment = {"PYTHONPATH": str(ROOT)} | dict(env or {})
+        options = {"cwd": tmp_path, "capture_output": True, "timeout": 120} | options
+        done = subprocess.run(command, env=environment, check=False, **options)
+        return Outcome(done.returncode, (done.stdout or b"").decode(), (done.stderr or b"").decode())
+
+    return call

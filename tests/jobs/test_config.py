@@ -1,0 +1,182 @@
+"""Where a value comes from: the command line, then the environment, then a file, then the default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from jobs.cli import group
+from jobs.values import split_list
+
+
+def parsed(job: str, *words: str) -> dict[str, object]:
+    """Return what a command gets, without running it."""
+    with click.Context(group, info_name="logitstream", auto_envvar_prefix="LOGITSTREAM") as context:
+        command = group.get_command(context, job)
+        assert command is not None
+        return command.make_context(job, list(words), parent=context).params
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "job.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+WHOLE = """
+[score]
+inputs = ["flights", "more/*.csv"]
+model = "m.json"
+output = "/published/out"
+keep = ["id", "a,b"]
+raw-prediction = true
+threshold = 0.25
+limit = 100
+delimiter = "tab"
+null = ["NA", "-"]
+columns = ["id", "a,b", "x"]
+type = ["id=int64", "d=decimal128(10, 2)"]
+chunk-size = 5000
+workers = 3
+memory = "2GiB"
+if-exists = "replace"
+json = true
+
+[transform]
+apply = ["p=sigmoid(x)"]
+"""
+
+
+def test_a_file_states_the_whole_job(tmp_path):
+    params = parsed("score", "--config", write(tmp_path, WHOLE))
+    assert params["inputs"] == (f"{tmp_path}/flights", f"{tmp_path}/more/*.csv")
+    assert params["model"] == f"{tmp_path}/m.json"
+    assert params["output"] == "/published/out"
+    assert params["keep"] == ("id", "a,b")
+    assert params["raw_prediction"] is True
+    assert params["threshold"] == 0.25
+    assert params["limit"] == 100
+    assert params["delimiter"] == "\t"
+    assert params["null"] == ("NA", "-")
+    assert params["columns"] == ("id", "a,b", "x")
+    assert params["type"] == (("id", "int64"), ("d", "decimal128(10, 2)"))
+    assert (params["chunk_size"], params["workers"], params["memory"]) == ("5000", 3, "2GiB")
+    assert params["json"] is True
+    assert params["quote"] == '"'
+
+
+def test_a_plan_reads_the_table_and_the_environment_of_score(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOGITSTREAM_SCORE_WORKERS", "7")
+    params = parsed("plan", "--config", write(tmp_path, WHOLE))
+    assert (params["workers"], params["memory"]) == (7, "2GiB")
+
+
+def test_the_flag_beats_the_environment_and_the_environment_the_file(tmp_path, monkeypatch):
+    words = ["score", "--config", write(tmp_path, WHOLE)]
+    assert parsed(*words)["workers"] == 3
+    monkeypatch.setenv("LOGITSTREAM_SCORE_WORKERS", "4")
+    assert parsed(*words)["workers"] == 4
+    assert parsed(*words, "--workers", "5")["workers"] == 5
+    assert parsed(*words, "given.csv")["inputs"] == ("given.csv",)
+    assert parsed(*words, "--keep", "other")["keep"] == ("other",)
+
+
+def test_the_environment_names_the_file_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOGITSTREAM_SCORE_CONFIG", write(tmp_path, WHOLE))
+    assert parsed("score")["workers"] == 3
+
+
+def test_several_values_in_the_environment_are_separated_by_commas(monkeypatch):
+    for name, value in {
+        "KEEP": 'id, "a,b"', "NULL": "NA,-", "TYPE": "id=int64, d=decimal128(10, 2)", "COLUMNS": "id,d",
+        "RAW_PREDICTION": "1", "JSON": "true", "FORMAT": "csv", "CHUNK_SIZE": "64MiB",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"LOGITSTREAM_SCORE_{name}", value)
+    params = parsed("score", "a.csv", "--model", "m", "--output", "o")
+    assert params["keep"] == ("id", "a,b")
+    assert params["null"] == ("NA", "-")
+    assert params["type"] == (("id", "int64"), ("d", "decimal128(10, 2)"))
+    assert params["columns"] == ("id", "d")
+    assert (params["raw_prediction"], params["json"], params["format"]) == (True, True, "csv")
+    assert params["chunk_size"] == "64MiB"
+
+
+def test_several_functions_in_the_environment(monkeypatch):
+    monkeypatch.setenv("LOGITSTREAM_TRANSFORM_APPLY", 'p=sigmoid(x), q=logit("a,b")')
+    assert parsed("transform", "a.csv", "--output", "o")["apply"] == ("p=sigmoid(x)", 'q=logit("a,b")')
+
+
+def test_a_list_in_one_text():
+    assert split_list("a, b(c, d) ,\"e,f\"") == ["a", "b(c, d)", '"e,f"']
+    assert split_list("") == [""]
+    assert split_list("a)),b") == ["a))", "b"]
+
+
+def test_a_path_in_a_file_starts_from_the_folder_of_the_file(tmp_path, monkeypatch):
+    folder = tmp_path / "data[1]"
+    folder.mkdir()
+    path = write(folder, '[score]\ninputs = ["x.csv", "*.csv"]\nmodel = "m.json"\noutput = "out"\n')
+    params = parsed("score", "--config", path)
+    assert params["inputs"] == (f"{folder}/x.csv", f"{tmp_path}/data[[]1]/*.csv")
+    monkeypatch.chdir(folder)
+    assert parsed("score", "--config", "job.toml")["inputs"] == ("x.csv", "*.csv")
+    assert parsed("score", "--config", "job.toml", "--output", "other")["output"] == "other"
+
+
+FAULTS = {
+    "[score]\nwokers = 3\n": ("[score] wokers is not known", "did you mean workers?"),
+    "[score]\nchunk_size = 3\n": ("[score] chunk_size is not known", "did you mean chunk-size?"),
+    "[score]\nconfig = 'other.toml'\n": ("[score] config is not known", "known are allow-empty, chunk-size,"),
+    "[scores]\nworkers = 3\n": ("table [scores] is not known", "did you mean score?"),
+    "workers = 3\n": ("workers is not known", "known are score, transform"),
+    "[transform]\n": ("has no table [score]", "write the options below a line [score]"),
+    "score = 3\n": ("has no table [score]", "write the options below a line [score]"),
+    "[score]\nworkers = '3'\n": ("[score] workers is a text; a whole number is expected", ""),
+    "[score]\nworkers = true\n": ("[score] workers is true or false; a whole number is expected", ""),
+    "[score]\nworkers = 0\n": ("[score] workers: '0' is not a whole number of at least 1", ""),
+    "[score]\nthreshold = 'half'\n": ("[score] threshold is a text; a number is expected", ""),
+    "[score]\nthreshold = 2.5\n": ("[score] threshold: 2.5 is not a number from 0 to 1", ""),
+    "[score]\nkeep = [1]\n": ("[score] keep is a list; a list of texts is expected", ""),
+    "[score]\nkeep = ['']\n": ("[score] keep: a column name is empty", ""),
+    "[score]\nnull = 5\n": ("[score] null is a whole number; a list of texts is expected", ""),
+    "[score]\njson = 'yes'\n": ("[score] json is a text; true or false is expected", ""),
+    "[score]\nmemory = 0.5\n": ("[score] memory is a number; a text or a whole number is expected", ""),
+    "[score]\nmodel = 2013-01-01\n": ("[score] model is a date or a time; a text is expected", ""),
+    "[score]\nprecision = 'quick'\n": ("[score] precision: 'quick' is not one of 'fast', 'accurate'", ""),
+    "[score\n": ("is not TOML: ", "(at line 1, column 7)"),
+    "[score]\n'\\u001b[31m' = 1\n": ("[score] \\u001b[31m is not known", ""),
+}
+
+
+@pytest.mark.parametrize("text", FAULTS, ids=[text.replace("\n", " ")[:40] for text in FAULTS])
+def test_a_fault_of_the_file_is_named_with_its_place(cli, tmp_path, text):
+    message, more = FAULTS[text]
+    path = write(tmp_path, text)
+    outcome = cli("score", "a.csv", "--model", "m", "--output", "o", "--config", path)
+    assert outcome.code == 78, outcome.err
+    assert outcome.err.startswith(f"error: {path}")
+    assert message in outcome.err
+    assert more in outcome.err
+
+
+def test_a_file_that_cannot_be_read(cli, tmp_path):
+    outcome = cli("score", "--config", tmp_path / "none.toml")
+    assert outcome.code == 78
+    assert outcome.err == f"error: {tmp_path}/none.toml cannot be read: No such file or directory\n"
+    (tmp_path / "latin.toml").write_bytes(b"[score]\nmodel = '\xe9'\n")
+    assert cli("score", "--config", tmp_path / "latin.toml").code == 78
+    assert cli("score", "--config", tmp_path).code == 78
+
+
+def test_a_fault_of_the_environment_is_named_by_the_variable(cli, monkeypatch):
+    monkeypatch.setenv("LOGITSTREAM_SCORE_PRECISION", "quick")
+    outcome = cli("plan", "a.csv", "--model", "m", "--output", "o")
+    assert outcome.code == 78
+    assert outcome.err == "error: LOGITSTREAM_SCORE_PRECISION: 'quick' is not one of 'fast', 'accurate'\n"
+    monkeypatch.setenv("LOGITSTREAM_SCORE_PRECISION", "fast")
+    monkeypatch.setenv("LOGITSTREAM_SCORE_FLOAT32", "perhaps")
+    outcome = cli("plan", "a.csv", "--model", "m", "--output", "o")
+    assert outcome.code == 78
+    assert outcome.err.startswith("error: LOGITSTREAM_SCORE_FLOAT32: ")

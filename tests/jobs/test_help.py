@@ -1,0 +1,112 @@
+"""What ``--help`` shows, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+
+import click
+import pytest
+
+from jobs.cli import JOBS, group
+from jobs.options import SECTIONS, JobCommand
+
+COMMANDS = (("score",), ("transform",), ("plan",), ("model", "show"), ("model", "check"), ("demo",))
+HEAVY = ("numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "psutil")
+
+CLOSED_LIST = {
+    "What": ["--model", "--keep", "--raw-prediction", "--threshold", "--float32", "--limit"],
+    "CSV": ["--delimiter", "--quote", "--null", "--encoding", "--columns", "--type"],
+    "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure"],
+    "Output": ["--output", "--format", "--compression", "--if-exists", "--allow-empty"],
+    "Talk": ["--config", "--dry-run", "--json", "--quiet", "--verbose", "--progress"],
+}
+OF_A_MODEL = {"--model", "--raw-prediction", "--threshold"}
+
+
+def find(words: tuple[str, ...]) -> click.Command:
+    command: click.Command = group
+    for word in words:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
+    return command
+
+
+def sections(words: tuple[str, ...]) -> dict[str, list[str]]:
+    options = [param for param in find(words).params if isinstance(param, click.Option)]
+    return {
+        name: [max(option.opts, key=len) for option in options if option.section == name]
+        for name in SECTIONS
+        if any(option.section == name for option in options)
+    }
+
+
+@pytest.mark.parametrize("words", [("score",), ("plan",)])
+def test_the_list_of_options_is_closed(words):
+    assert sections(words) == CLOSED_LIST
+
+
+def test_transform_has_the_options_of_score_without_those_of_a_model():
+    expected = {
+        name: [option for option in options if option not in OF_A_MODEL] for name, options in CLOSED_LIST.items()
+    }
+    expected["What"].insert(0, "--apply")
+    assert sections(("transform",)) == expected
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_option_has_help_and_every_command_ends_with_an_example(cli, words):
+    command = find(words)
+    assert isinstance(command, JobCommand)
+    for param in command.params:
+        if isinstance(param, click.Option):
+            assert param.help, param.name
+            assert re.search(r"[.\]]$", param.help), param.help
+    outcome = cli(*words, "--help")
+    assert outcome.code == 0
+    assert outcome.out.rstrip().endswith(command.example.splitlines()[-1].strip())
+    assert max(map(len, outcome.out.splitlines())) <= 100
+    for param in command.params:
+        assert param.opts[0] in outcome.out or param.make_metavar(click.Context(command)) in outcome.out
+
+
+def test_the_help_of_the_group_names_every_job(cli):
+    outcome = cli("--help")
+    assert outcome.code == 0
+    assert [line.split()[0] for line in outcome.out.split("Commands:\n")[1].splitlines() if line[2:3].strip()][
+        : len(JOBS)
+    ] == list(JOBS)
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--help",), ("--version",), ("score", "--help"), ("model", "--help"), ("demo", "--help"), ("score", "x", "--workers", "0")]
+)
+def test_help_and_usage_errors_import_nothing_heavy(process, words):
+    code = (
+        "import json, sys\nfrom jobs.cli import run\ncode = run(sys.argv[1:])\n"
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    outcome = process(*words, start=("-c", code))
+    assert set(json.loads(outcome.out.splitlines()[-1])) & set(HEAVY) == set(), outcome.err
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_job_runs_as_a_module(process, job):
+    outcome = process("--help", start=("-m", f"jobs.{job}"))
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith(f"Usage: logitstream {job} ")
+    assert outcome.err == ""
+
+
+def test_every_example_runs(process, tmp_path):
+    demonstration = process("demo")
+    assert demonstration.code == 0, demonstration.err
+    for words in COMMANDS:
+        example = find(words).example.replace("\\\n", " ")
+        outcome = process(*shlex.split(example)[1:])
+        assert outcome.code == 0, f"{example}\n{outcome.err}"
+    assert (tmp_path / "scores" / "_manifest.json").exists()
+    assert (tmp_path / "transformed" / "_manifest.json").exists()

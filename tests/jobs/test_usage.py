@@ -1,0 +1,96 @@
+"""What is said, and with which exit code, to whoever asks for what cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+GIVEN = ("score", "in.parquet", "--model", "m.json", "--output", "out")
+
+MISTAKES = {
+    ("--workers", "0"): "invalid value for '--workers': '0' is not a whole number of at least 1",
+    ("--workers", "two"): "invalid value for '--workers': 'two' is not a whole number of at least 1",
+    ("--limit", "-5"): "invalid value for '--limit': '-5' is not a whole number of at least 1",
+    ("--threshold", "1.5"): "invalid value for '--threshold': '1.5' is not a number from 0 to 1",
+    ("--threshold", "nan"): "invalid value for '--threshold': 'nan' is not a number from 0 to 1",
+    ("--memory", "lots"): "invalid value for '--memory': 'lots' is not a size: write a number, with a unit where bytes "
+    "are meant (64MiB)",
+    ("--memory", "512"): "invalid value for '--memory': '512' is not a size: write 512MiB or 4GiB",
+    ("--chunk-size", "0"): "invalid value for '--chunk-size': '0' is not a chunk size: it must be at least 1",
+    ("--chunk-size", "3 parsecs"): "invalid value for '--chunk-size': '3 parsecs' is not a chunk size: write rows "
+    "(500000) or bytes (64MiB)",
+    ("--scheduler", "slurm"): "invalid value for '--scheduler': 'slurm' is not threads, sync or the address of a "
+    "scheduler (tcp://HOST:PORT)",
+    ("--scheduler", "tcp://host"): "invalid value for '--scheduler': 'tcp://host' is not threads, sync or the address "
+    "of a scheduler (tcp://HOST:PORT)",
+    ("--precision", "quick"): "invalid value for '--precision': 'quick' is not one of 'fast', 'accurate'",
+    ("--format", "orc"): "invalid value for '--format': 'orc' is not one of 'parquet', 'csv'",
+    ("--if-exists", "append"): "invalid value for '--if-exists': 'append' is not one of 'fail', 'replace'",
+    ("--progress", "loud"): "invalid value for '--progress': 'loud' is not one of 'auto', 'bar', 'log', 'none'",
+    ("--delimiter", "::"): "invalid value for '--delimiter': '::' is not one ASCII character (a tabulator is written "
+    "tab)",
+    ("--delimiter", "é"): "invalid value for '--delimiter': 'é' is not one ASCII character (a tabulator is written "
+    "tab)",
+    ("--quote", ""): "invalid value for '--quote': '' is not one ASCII character (a tabulator is written tab)",
+    ("--quote", ","): "--quote and --delimiter are the same character ','",
+    ("--encoding", "utf-9"): "invalid value for '--encoding': 'utf-9' is not an encoding that is known (utf-8, "
+    "latin-1, cp1252, utf-16 ...)",
+    ("--encoding", "rot13"): "invalid value for '--encoding': 'rot13' is not an encoding that is known (utf-8, "
+    "latin-1, cp1252, utf-16 ...)",
+    ("--type", "id"): "invalid value for '--type': 'id' is not NAME=TYPE, such as id=int64",
+    ("--type", "id=int64", "--type", "id=int32"): "invalid value for '--type': 'id' is named twice",
+    ("--columns", "a,,b"): "invalid value for '--columns': a column name is empty",
+    ("--columns", "a,b,a"): "invalid value for '--columns': 'a' is named twice",
+    ("--keep", ""): "invalid value for '--keep': a column name is empty",
+    ("--keep", '"a'): "invalid value for '--keep': '\"a' is not a list of names separated by commas",
+    ("--keep", "*,a"): "invalid value for '--keep': '*' stands for all columns; leave the others out",
+    ("-q", "-v"): "--quiet and --verbose contradict each other",
+    ("--zzz", "5"): "no such option '--zzz'",
+}
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES.items(), ids=lambda value: " ".join(value)[:40])
+def test_a_mistake_on_the_command_line_is_told_in_a_sentence(cli, words, message):
+    outcome = cli(*GIVEN, *words)
+    assert outcome.code == 2
+    assert outcome.err == f"error: {message}\nsee 'logitstream score --help'\n"
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "see"),
+    [
+        (("score",), "missing argument 'INPUT...'", "logitstream score"),
+        (("score", "a.csv"), "missing option '--model'", "logitstream score"),
+        (("score", "a.csv", "--model", "m"), "missing option '--output'", "logitstream score"),
+        (("transform", "a.csv", "--output", "o"), "missing option '--apply'", "logitstream transform"),
+        (("scoer",), "no such command 'scoer'. Did you mean 'score'?", "logitstream"),
+        (("model", "shwo"), "no such command 'shwo'. Did you mean 'show'?", "logitstream model"),
+        (("model", "show"), "missing argument 'MODEL'", "logitstream model show"),
+        (("--verison",), "no such option '--verison'. Did you mean '--version'?", "logitstream"),
+        (("demo", "x"), "got unexpected extra argument (x)", "logitstream demo"),
+    ],
+)
+def test_what_is_missing_or_unknown_is_named(cli, words, message, see):
+    outcome = cli(*words)
+    assert outcome.code == 2
+    assert outcome.err == f"error: {message}\nsee '{see} --help'\n"
+
+
+def test_no_command_shows_the_help_and_is_a_usage_error(cli):
+    outcome = cli()
+    assert outcome.code == 2
+    assert outcome.err.startswith("Usage: logitstream [OPTIONS] COMMAND")
+
+
+def test_what_cannot_be_printed_is_made_visible(cli):
+    outcome = cli("score", "--\x1b[31mred\r\n")
+    assert outcome.code == 2
+    assert "\\x1b[31mred" in outcome.err
+    assert "\x1b" not in outcome.err
+
+
+def test_the_version_is_that_of_the_package(cli):
+    import pipeline
+
+    outcome = cli("--version")
+    assert (outcome.code, outcome.out) == (0, f"logitstream {pipeline.__version__}\n")

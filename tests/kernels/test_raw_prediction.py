@@ -1,0 +1,184 @@
+"""The raw prediction is the sum that the model defines, rounded step by step."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pipeline.kernels import TILE_ROWS, Categorical, Numeric, raw_prediction
+from tests.kernels.exact import bits
+
+LEVELS = 5
+NUMERIC_TYPES = ["f8", "f4", "f2", "i8", "i4", "u1", "u8", "?", ">f8", ">i2"]
+
+
+def _row_by_row(terms, intercept, rows):
+    """The definition in Python's own arithmetic, which never fuses a product with a sum."""
+    totals = []
+    for row in range(rows):
+        total = intercept
+        for term in terms:
+            if isinstance(term, Numeric):
+                total = total + term.coefficient * float(term.values[row])
+            else:
+                total = total + float(term.contributions[term.codes[row]])
+        totals.append(math.nan if math.isnan(total) else total)
+    return np.array(totals, dtype=np.float64)
+
+
+@st.composite
+def _terms(draw, rows):
+    terms = []
+    for _ in range(draw(st.integers(0, 4))):
+        if draw(st.booleans()):
+            values = draw(hnp.arrays(draw(st.sampled_from(NUMERIC_TYPES)), rows))
+            terms.append(Numeric(values, draw(st.floats())))
+        else:
+            codes = draw(hnp.arrays(np.int32, rows, elements=st.integers(0, LEVELS - 1)))
+            terms.append(Categorical(codes, draw(hnp.arrays(np.float64, LEVELS))))
+    return terms
+
+
+def _random_terms(rows, seed=0):
+    random = np.random.default_rng(seed)
+    specials = random.choice([np.inf, -np.inf, np.nan, -np.nan, 0.0], rows)
+    return [
+        Numeric(random.standard_normal(rows), 0.7),
+        Categorical(random.integers(0, LEVELS, rows, dtype=np.int32), random.standard_normal(LEVELS)),
+        Numeric(random.standard_normal(rows).astype(np.float32), -1.3),
+        Numeric(np.where(random.random(rows) < 0.05, specials, random.standard_normal(rows)), 1e-3),
+        Numeric(random.integers(-(2**40), 2**40, rows), 1e-9),
+        Numeric(np.where(random.random(rows) < 0.05, specials, random.standard_normal(rows)), -2.0),
+    ]
+
+
+def _rows(term, rows):
+    if isinstance(term, Numeric):
+        return Numeric(term.values[rows], term.coefficient)
+    return Categorical(term.codes[rows], term.contributions)
+
+
+@given(data=st.data())
+def test_it_is_the_sum_in_the_order_of_the_terms(data):
+    rows = data.draw(st.integers(0, 12))
+    terms = data.draw(_terms(rows))
+    intercept = data.draw(st.floats(allow_nan=False))
+    out = np.empty(rows)
+    assert raw_prediction(terms, intercept, out=out) is out
+    np.testing.assert_array_equal(bits(out), bits(_row_by_row(terms, intercept, rows)))
+
+
+def test_products_are_rounded_before_they_are_added():
+    third = 1 / 3
+    out = raw_prediction([Numeric(np.full(9, third), 3.0 + 2**-51)], -1.0, out=np.empty(9))
+    assert np.all(out == third * (3.0 + 2**-51) - 1.0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_any_batching_gives_the_same_bits(data):
+    rows = data.draw(st.integers(1, 2 * TILE_ROWS + 100))
+    cuts = sorted(data.draw(st.lists(st.integers(0, rows), max_size=6)))
+    terms = _random_terms(rows, data.draw(st.integers(0, 99)))
+    whole = raw_prediction(terms, -0.25, out=np.empty(rows))
+    batched = np.empty(rows)
+    for first, last in zip([0, *cuts], [*cuts, rows], strict=True):
+        raw_prediction([_rows(t, slice(first, last)) for t in terms], -0.25, out=batched[first:last])
+    np.testing.assert_array_equal(bits(batched), bits(whole))
+
+
+def test_a_row_alone_has_the_same_bits():
+    terms = _random_terms(300)
+    whole = raw_prediction(terms, -0.25, out=np.empty(300))
+    alone = [raw_prediction([_rows(t, slice(r, r + 1)) for t in terms], -0.25, out=np.empty(1)) for r in range(300)]
+    np.testing.assert_array_equal(bits(np.concatenate(alone)), bits(whole))
+
+
+@pytest.mark.parametrize("step", [-1, 2, -3])
+def test_the_layout_of_a_column_does_not_show(step):
+    terms = _random_terms(2 * TILE_ROWS + 1)
+    strided = [_rows(t, slice(None, None, step)) for t in terms]
+    rows = len(strided[0].values)
+    contiguous = [Numeric(t.values.copy(), t.coefficient) if isinstance(t, Numeric) else t for t in strided]
+    np.testing.assert_array_equal(
+        bits(raw_prediction(strided, 1.5, out=np.empty(rows))), bits(raw_prediction(contiguous, 1.5, out=np.empty(rows)))
+    )
+
+
+def test_columns_are_read_only_and_unchanged():
+    values = np.arange(10.0)
+    values.flags.writeable = False
+    raw_prediction([Numeric(values, 2.0)], 0.0, out=np.empty(10))
+    np.testing.assert_array_equal(values, np.arange(10.0))
+
+
+def test_no_terms_leave_the_intercept():
+    np.testing.assert_array_equal(raw_prediction([], 0.25, out=np.empty(3)), [0.25, 0.25, 0.25])
+
+
+def test_nothing_warns_or_raises_whatever_the_callers_error_state():
+    values = np.array([np.inf, 1e308, 5e-324, np.nan, 0.0])
+    with np.errstate(all="raise"):
+        out = raw_prediction([Numeric(values, 1e10), Numeric(-values, 1e10)], 0.0, out=np.empty(5))
+    np.testing.assert_array_equal(out, [np.nan, np.nan, 0.0, np.nan, 0.0])
+
+
+def test_memory_is_a_few_tiles_and_no_matrix():
+    rows = 20 * TILE_ROWS
+    terms = [*_random_terms(rows), *_random_terms(rows, 1)]
+    out = np.empty(rows)
+    tracemalloc.start()
+    try:
+        raw_prediction(terms, 0.0, out=out)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * TILE_ROWS * 8
+
+
+@pytest.mark.parametrize("codes", [[0, 1, LEVELS], [-1, 0, 1]])
+def test_a_code_outside_its_table_is_refused(codes):
+    term = Categorical(np.array(codes, np.int32), np.zeros(LEVELS))
+    with pytest.raises(IndexError, match=f"for a table of {LEVELS} contributions"):
+        raw_prediction([term], 0.0, out=np.empty(3))
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        (np.zeros(3, complex), TypeError, "term 0: a column of complex128 cannot be used"),
+        (np.array(["a", "b", "c"]), TypeError, "term 0: a column of <U1 cannot be used"),
+        (np.zeros(3, np.longdouble), TypeError, "term 0: a column of"),
+        (np.zeros(2), ValueError, r"term 0: a column of shape \(2,\), where out has \(3,\)"),
+        (np.zeros((3, 1)), ValueError, r"term 0: a column of shape \(3, 1\)"),
+    ],
+)
+def test_an_unfit_column_is_refused(values, error, message):
+    with pytest.raises(error, match=message):
+        raw_prediction([Numeric(values, 1.0)], 0.0, out=np.empty(3))
+
+
+def test_unfit_tables_and_codes_are_refused():
+    codes = np.zeros(3, np.int32)
+    with pytest.raises(TypeError, match="contributions must be one-dimensional float64"):
+        raw_prediction([Categorical(codes, np.zeros(2, np.float32))], 0.0, out=np.empty(3))
+    with pytest.raises(TypeError, match="a column of float64 cannot be used"):
+        raw_prediction([Categorical(codes.astype(float), np.zeros(2))], 0.0, out=np.empty(3))
+
+
+def test_an_unfit_out_is_refused():
+    with pytest.raises(TypeError, match="out must be float64, got float32"):
+        raw_prediction([], 0.0, out=np.empty(3, np.float32))
+    for out in (np.empty((3, 1)), np.empty(6)[::2], np.empty(3)[::-1]):
+        with pytest.raises(ValueError, match="one-dimensional, contiguous and writeable"):
+            raw_prediction([], 0.0, out=out)
+    values = np.arange(4.0)
+    with pytest.raises(ValueError, match="term 0: the column overlaps out"):
+        raw_prediction([Numeric(values[1:], 1.0)], 0.0, out=values[:-1])
+    np.testing.assert_array_equal(values, np.arange(4.0))

@@ -1,0 +1,146 @@
+"""A plan and a report as people and programs read them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.report.json import plan_json, report_json
+from pipeline.report.text import account, aligned, file_rows, outcome_lines, plan_lines
+from pipeline.types import FileSummary, PlanSummary, Report, Resources, Totals
+from pipeline.units import MIB
+
+PLAN = PlanSummary(
+    job_id="0123456789abcdef" * 4,
+    output="scores",
+    files=(
+        FileSummary("flights/a.parquet", "parquet", 3 * MIB, 15_000, estimated=False, row_groups=3),
+        FileSummary("flights/b.csv", "csv", 2 * MIB, 5_000, estimated=True, row_groups=0),
+    ),
+    rows=20_000,
+    rows_estimated=True,
+    bytes_to_read=5 * MIB,
+    chunks=2,
+    chunk_rows=1_048_576,
+    row_group_rows=131_072,
+    fields=(("id", "int64", False), ("probability", "double", True)),
+    resources=Resources(2, 65_536, 128, 512 * MIB, 100 * MIB, 300 * MIB, ("batch lowered from 131,072 rows",)),
+    scheduler="threads",
+    notes=("no input columns are kept",),
+)
+TOTALS = Totals(
+    chunks=2, read=20_000, written=20_000, scored=19_500, null=499, nan=1, bytes_read=5 * MIB, bytes_written=MIB,
+    peak_bytes=200 * MIB, events={"missing dep_delay": 499, "infinite distance": 1, "unseen carrier": 0},
+)  # fmt: skip
+REPORT = Report(PLAN, TOTALS, 2.0, 250 * MIB, published=True, manifest_digest="ab" * 32, notes=("a note",))
+
+
+def test_the_account_is_one_line_in_which_the_rows_balance():
+    assert account(REPORT) == (
+        "read 20,000 rows: 19,500 scored, 499 null, 1 NaN; 2.00 s (10,000 rows/s); peak memory 250 MiB; output scores"
+    )
+
+
+def test_a_run_without_a_measurable_time_has_no_rate():
+    assert "0.00 s; peak" in account(replace(REPORT, seconds=0.0))
+
+
+def test_what_was_counted_stands_before_the_account():
+    assert outcome_lines(REPORT) == ["counted: infinite distance 1, missing dep_delay 499", account(REPORT)]
+
+
+def test_a_run_that_had_nothing_to_do_says_so():
+    lines = outcome_lines(replace(REPORT, published=False, totals=Totals()))
+    assert lines[0] == "scores holds the result of this very job already: nothing was done"
+    assert len(lines) == 2
+
+
+def test_the_plan_is_aligned_and_marks_estimates():
+    assert plan_lines(PLAN) == [
+        "inputs      2 files, ~20,000 rows, 5 MiB to read",
+        "output      scores",
+        "chunks      2, of 1,048,576 rows where a file is larger",
+        "workers     2, on threads",
+        "batch       65,536 rows at a time inside a chunk",
+        "memory      300 MiB of the 512 MiB allowed",
+        "row groups  131,072 rows in the output",
+        "job         0123456789ab",
+        "column      id: int64, never null",
+        "            probability: double",
+        "note        batch lowered from 131,072 rows",
+        "            no input columns are kept",
+    ]
+
+
+def test_the_inputs_are_listed_with_rows_and_sizes():
+    assert file_rows(PLAN.files) == [
+        ("flights/a.parquet", "parquet", "15,000", "3", "3 MiB"),
+        ("flights/b.csv", "csv", "~5,000", "", "2 MiB"),
+    ]
+
+
+def test_nothing_foreign_reaches_the_terminal():
+    hostile = "a\x1b[2J\nb"
+    plan = replace(
+        PLAN,
+        output=hostile,
+        files=(replace(PLAN.files[0], path=hostile),),
+        fields=((hostile, "int64", True),),
+        notes=(hostile,),
+    )
+    report = replace(REPORT, plan=plan, totals=replace(TOTALS, events={hostile: 1}))
+    shown = [*plan_lines(plan), *outcome_lines(report), *(cell for row in file_rows(plan.files) for cell in row)]
+    assert all(line.isprintable() for line in shown)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "note", "columns"]), st.text(max_size=5))))
+def test_labels_are_aligned_and_not_repeated(pairs):
+    lines = aligned(pairs)
+    assert len(lines) == len(pairs)
+    width = max((len(label) for label, _ in pairs), default=0)
+    above = ""
+    for line, (label, text) in zip(lines, pairs, strict=True):
+        assert line[width:] == f"  {text}"
+        assert line[:width].strip() == ("" if label == above else label)
+        above = label
+
+
+def test_a_plan_in_json_has_the_documented_keys():
+    value = json.loads(json.dumps(plan_json(PLAN), allow_nan=False))
+    assert value["schema_version"] == 1
+    assert value["kind"] == "plan"
+    assert value["files"][1] == {
+        "path": "flights/b.csv", "format": "csv", "bytes": 2 * MIB, "rows": 5_000, "rows_estimated": True,
+        "row_groups": 0,
+    }  # fmt: skip
+    assert value["fields"][1] == {"name": "probability", "type": "double", "nullable": True}
+    assert value["resources"]["projected_bytes"] == 300 * MIB
+    assert value["notes"] == ["batch lowered from 131,072 rows", "no input columns are kept"]
+    assert set(value) == {"schema_version", "kind"} | {f.name for f in fields(PlanSummary)}
+
+
+def test_a_report_in_json_has_the_documented_keys():
+    value = json.loads(json.dumps(report_json(REPORT), allow_nan=False))
+    assert set(value) == {
+        "schema_version", "kind", "published", "output", "job_id", "manifest_digest", "rows", "events", "chunks",
+        "bytes_read", "bytes_written", "peak_bytes", "seconds", "notes", "plan",
+    }  # fmt: skip
+    assert value["kind"] == "report"
+    assert value["published"] is True
+    assert value["rows"] == {"read": 20_000, "written": 20_000, "scored": 19_500, "null": 499, "nan": 1}
+    assert value["events"]["missing dep_delay"] == 499
+    assert value["seconds"] == 2.0
+    assert value["plan"] == plan_json(PLAN)
+
+
+@pytest.mark.parametrize("make", [plan_json, report_json])
+def test_every_key_is_in_the_documentation(make):
+    import pipeline.report.json as documented
+
+    value = make(PLAN if make is plan_json else REPORT)
+    for key in value:
+        assert f"``{key}" in documented.__doc__, key

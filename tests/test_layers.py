@@ -1,0 +1,112 @@
+"""The import rules hold in this tree, and each of them can fail."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / ".ci" / "layers.py"
+
+
+def _load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("layers", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["layers"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+layers = _load()
+
+
+def _check(root: Path, file: str, text: str) -> list[str]:
+    path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return layers.check(root)
+
+
+def test_this_tree_follows_the_rooms() -> None:
+    assert layers.check(ROOT) == []
+
+
+def test_the_table_itself_goes_down() -> None:
+    """Rooms below, and beside only in the ground floors; rooms of level 5 never know each other."""
+    for name, room in layers.ROOMS.items():
+        for target in room.rooms:
+            below = layers.ROOMS[target].level
+            assert below < room.level or (below == room.level and room.level in {1, 3}), (name, target)
+    assert layers.ROOMS["publish"].packages == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("pipeline/sinks/parquet.py", "import os\nfrom pipeline.sources import find", "sinks may use errors, memory"),
+        ("pipeline/sinks/parquet.py", "import os\nimport pipeline.sources.csv", "sinks may use errors, memory"),
+        ("pipeline/sinks/parquet.py", "import os\nfrom pipeline import sources", "sinks may use errors, memory"),
+        ("pipeline/sinks/parquet.py", "import os\nfrom ..sources import find", "sinks may use errors, memory"),
+        ("pipeline/sinks/parquet.py", "import os\nfrom .. import sources", "sinks may use errors, memory"),
+        ("pipeline/sinks/parquet.py", "import os\nfrom pipeline import score", "sinks may use errors, memory"),
+        ("pipeline/sinks/parquet.py", "import os\nimport dask.array", "sinks may use pyarrow"),
+        ("pipeline/plan.py", "import os\nfrom pipeline.flow import run", "plan may use errors, types, units"),
+        ("pipeline/plan.py", "import os\nimport jobs.cli", "pipeline never imports jobs"),
+        ("pipeline/types.py", "import os\nimport pyarrow as pa", "types may use numpy"),
+        ("pipeline/sinks/csv.py", "if TYPE_CHECKING:\n    import numpy", "sinks may use pyarrow"),
+        ("pipeline/types.py", "if TYPE_CHECKING:\n    import dask", "types may use numpy"),
+        ("pipeline/types.py", "if not typing.TYPE_CHECKING:\n    import pyarrow", "types may use numpy"),
+        ("pipeline/publish/lock.py", "import os\nimport numpy", "publish may use the standard library alone"),
+        ("pipeline/errors.py", "import os\nimport pipeline.units", "errors may use no other room"),
+        ("pipeline/models/sk.py", "import os\nimport sklearn", "it is optional: import it in the function"),
+        ("pipeline/sources/csv.py", "def f():\n    import pyarrow", "imports stand at the top of the file"),
+        ("pipeline/sources/csv.py", "async def f():\n    import pyarrow", "imports stand at the top of the file"),
+        ("pipeline/plan.py", "def f():\n    from pipeline import errors", "imports stand at the top of the file"),
+        ("pipeline/plan.py", "import importlib\nimportlib.import_module('jobs')", "pipeline never imports jobs"),
+        ("pipeline/plan.py", "import importlib\nimportlib.import_module(name)", "write an import statement"),
+        ("pipeline/plan.py", "import os\n__import__('dask')", "plan may use numpy"),
+        ("pipeline/__init__.py", "import os\nfrom pipeline.flow import run", "loaded when asked for"),
+        ("pipeline/__init__.py", "import os\nimport numpy", "pipeline may use the standard library alone"),
+        ("jobs/score.py", "import os\nfrom pipeline.flow import run", "jobs may use errors, pipeline, types, units"),
+        ("jobs/score.py", "def f():\n    import pyarrow", "jobs may use click, pydantic, rich"),
+    ],
+)
+def test_a_planted_violation_is_named(tmp_path: Path, file: str, text: str, message: str) -> None:
+    (line,) = _check(tmp_path, file, text)
+    assert line.startswith(f"{file}:2: imports ")
+    assert message in line
+
+
+def test_a_file_outside_every_room_is_named(tmp_path: Path) -> None:
+    (line,) = _check(tmp_path, "pipeline/helpers.py", "")
+    assert line.startswith("pipeline/helpers.py:1: helpers is no room")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pipeline/types.py", "import numpy\nif TYPE_CHECKING:\n    import pyarrow as pa"),
+        ("pipeline/types.py", "if typing.TYPE_CHECKING:\n    import pyarrow as pa"),
+        ("pipeline/sources/csv.py", "from . import cut\nfrom pipeline.sources.cut import pieces\nimport pyarrow.csv"),
+        ("pipeline/models/sk.py", "def f():\n    from sklearn.pipeline import Pipeline"),
+        ("pipeline/__init__.py", "if TYPE_CHECKING:\n    from pipeline.flow import run"),
+        ("pipeline/__init__.py", "from importlib import import_module\ndef f(n):\n    return import_module(n)"),
+        ("jobs/cli.py", "import click\nimport jobs.options\ndef f():\n    from pipeline import score\n    import rich"),
+    ],
+)
+def test_what_is_allowed_passes(tmp_path: Path, file: str, text: str) -> None:
+    assert _check(tmp_path, file, text) == []
+
+
+def test_the_script_ends_with_1_and_says_where(tmp_path: Path) -> None:
+    _check(tmp_path, "pipeline/plan.py", "import dask\n")
+    run = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stdout == "pipeline/plan.py:1: imports dask: plan may use numpy\n"
