@@ -28,42 +28,47 @@ class Room:
         Rooms of ``pipeline``.
     typing : tuple of str
         Third-party packages under ``if TYPE_CHECKING`` alone.
-    extras : tuple of str
-        Optional packages, imported in the function that needs them and nowhere else.
+    late : tuple of str
+        Modules imported in the function that needs them and nowhere else: optional packages, engines to choose from.
     lazy : bool
-        Whether imports may stand in functions.
+        Whether every import may stand in a function.
     """
 
     level: int
     packages: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
     typing: tuple[str, ...] = ()
-    extras: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
     lazy: bool = False
 
 
 PUBLIC = "pipeline"
 JOBS = "jobs"
 COMPUTED = "a computed name"
+# Known to type checkers alone.
+STUBS = "_typeshed"
+
 GROUND = ("errors", "units", "types")
 BELOW = (*GROUND, "plan", "memory")
-FLOW_LEVEL = (*BELOW, "kernels", "sources", "models", "sinks", "execute", "publish", "report")
+ROOMS_BELOW_FLOW = (*BELOW, "kernels", "sources", "models", "sinks", "execute", "publish", "report")
+ENGINES = ("pipeline.execute.local", "pipeline.execute.cluster")
 
 ROOMS = {
-    JOBS: Room(9, ("click", "rich", "pydantic"), (PUBLIC, "errors", "units", "types"), lazy=True),
-    PUBLIC: Room(8, (), (*FLOW_LEVEL, "flow", "arrays", "verify"), lazy=True),
-    "arrays": Room(7, ("dask", "numpy", "pyarrow"), (*FLOW_LEVEL, "flow")),
-    "verify": Room(7, ("numpy", "pyarrow"), (*FLOW_LEVEL, "flow")),
-    "flow": Room(6, ("numpy", "pyarrow"), FLOW_LEVEL),
+    JOBS: Room(9, ("click", "rich", "pydantic"), (PUBLIC, "interface", "flow", "report", "memory", *GROUND), lazy=True),
+    PUBLIC: Room(8, (), ("interface", "arrays", "verify", "flow", *ROOMS_BELOW_FLOW), lazy=True),
+    "arrays": Room(7, ("dask", "numpy", "pyarrow"), ("interface", "flow", *ROOMS_BELOW_FLOW)),
+    "interface": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),
+    "verify": Room(7, ("numpy", "pyarrow"), ("flow", *ROOMS_BELOW_FLOW)),
+    "flow": Room(6, ("numpy", "pyarrow"), ROOMS_BELOW_FLOW),
     "sources": Room(5, ("numpy", "pyarrow"), BELOW),
-    "models": Room(5, ("numpy", "pyarrow", "pydantic"), (*BELOW, "kernels"), extras=("sklearn",)),
+    "models": Room(5, ("numpy", "pyarrow", "pydantic", "pydantic_core"), (*BELOW, "kernels"), late=("sklearn",)),
     "sinks": Room(5, ("pyarrow",), BELOW),
-    "execute": Room(5, ("dask", "distributed", "numpy"), BELOW),
+    "execute": Room(5, ("dask", "distributed", "numpy"), BELOW, late=ENGINES),
     "publish": Room(5, (), BELOW),
     "report": Room(5, (), BELOW),
     "kernels": Room(4, ("numpy",), GROUND),
     "plan": Room(3, ("numpy",), GROUND),
-    "memory": Room(3, ("numpy", "psutil"), (*GROUND, "plan")),
+    "memory": Room(3, ("numpy", "psutil"), ("plan", *GROUND)),
     "types": Room(2, ("numpy",), ("errors", "units"), typing=("pyarrow",)),
     "units": Room(1, (), ("errors",)),
     "errors": Room(1),
@@ -89,7 +94,7 @@ def imports(tree: ast.Module, package: str, rooms: Sequence[str]) -> Iterator[Im
     def visit(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             lazy = True
-        for module in _modules(node, package, rooms):
+        for module in dict.fromkeys(_modules(node, package, rooms)):
             yield Import(getattr(node, "lineno", 0), module, lazy, typing)
         guarded = isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
         other = node.orelse if isinstance(node, ast.If) else []
@@ -125,13 +130,18 @@ def fault(name: str, found: Import) -> str:
     """Return why a room may not make an import; empty where it may."""
     room = ROOMS[name]
     top = found.module.split(".")[0]
-    if top in sys.stdlib_module_names or (found.module == COMPUTED and room.lazy):
+    if _is_free(room, found, top):
         return ""
     if found.module == COMPUTED:
         return "write an import statement"
+    if _allows(room.late, found.module):
+        return "" if found.lazy else "import it in the function that needs it"
     why = _own_fault(name, found) if top in {PUBLIC, JOBS} else _package_fault(name, found)
-    misplaced = found.lazy and not room.lazy and not _allows(room.extras, found.module)
-    return why or ("imports stand at the top of the file" if misplaced else "")
+    return why or ("imports stand at the top of the file" if found.lazy and not room.lazy else "")
+
+
+def _is_free(room: Room, found: Import, top: str) -> bool:
+    return top in sys.stdlib_module_names or (found.typing and top == STUBS) or (found.module == COMPUTED and room.lazy)
 
 
 def _own_fault(name: str, found: Import) -> str:
@@ -150,8 +160,6 @@ def _own_fault(name: str, found: Import) -> str:
 
 def _package_fault(name: str, found: Import) -> str:
     room = ROOMS[name]
-    if _allows(room.extras, found.module):
-        return "" if found.lazy else "it is optional: import it in the function that needs it"
     if _allows(room.packages, found.module) or (found.typing and _allows(room.typing, found.module)):
         return ""
     return f"{name} may use {_listed(room.packages, 'the standard library alone')}"

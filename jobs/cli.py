@@ -32,11 +32,11 @@ class Terminated(BaseException):
 class LazyGroup(click.Group):
     """A group that imports ``jobs.<name>`` when the command of that name is looked up."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Return the names of the jobs, in the order in which a newcomer meets them."""
         return list(JOBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         """Return the command of a job, or ``None`` where there is none."""
         if cmd_name not in JOBS:
             return None
@@ -54,7 +54,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         console.emit(f"{NAME} {__version__}")
         ctx.exit()
@@ -99,22 +99,29 @@ def run(arguments: Sequence[str]) -> int:
             group.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except NoArgsIsHelpError as error:
-        console.tell(error.format_message())
-        return USAGE
-    except click.ClickException as error:
-        console.complain(_sentence(error.format_message()), _see_help(error))
-        return USAGE
-    except LogitstreamError as error:
-        console.complain(error.message, error.remedy)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return _stopped("an interrupt (SIGINT)", INTERRUPTED)
-    except Terminated:
-        return _stopped("a request to end (SIGTERM)", TERMINATED)
-    except BaseException as error:  # noqa: BLE001 - the one door; what comes here is told, not hidden
-        return _unexpected(error)
+    except BaseException as error:  # noqa: BLE001 - the one door: what comes here is told, never hidden
+        return _told(error)
     return 0
+
+
+def _told(error: BaseException) -> int:
+    """Tell an error on stderr and return its exit code."""
+    match error:
+        case NoArgsIsHelpError():
+            console.tell(error.format_message())
+            return USAGE
+        case click.ClickException():
+            console.complain(_sentence(error.format_message()), _see_help(error))
+            return USAGE
+        case LogitstreamError():
+            console.complain(error.message, error.remedy)
+            return error.exit_code
+        case KeyboardInterrupt() | click.Abort():
+            return _stopped("an interrupt (SIGINT)", INTERRUPTED)
+        case Terminated():
+            return _stopped("a request to end (SIGTERM)", TERMINATED)
+        case _:
+            return _unexpected(error)
 
 
 def _sentence(message: str) -> str:
@@ -166,6 +173,6 @@ def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], N
         return None
 
 
-def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:
+def _raise_terminated(number: int, _: FrameType | None) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)
     raise Terminated

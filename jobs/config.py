@@ -26,6 +26,14 @@ from pipeline.errors import ConfigurationError
 from pipeline.units import escape
 
 TABLES = ("score", "transform")
+_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "a table",
+}
 _NOT_IN_FILES = {"config", "help"}
 
 
@@ -83,7 +91,7 @@ def _value(place: str, value: object, param: click.Parameter, path: str) -> obje
         raise ConfigurationError(f"{place} is {_kind(value)}; {expected} is expected")
     items = value if isinstance(value, list) else [value]
     if getattr(param, "is_path", False):
-        items = [_below(str(Path(path).parent), item) for item in items]
+        items = [_below(str(Path(path).parent), str(item)) for item in items]
     if not _is_many(param):
         return items[0]
     return [items] if param.type is NAMES and isinstance(value, list) else items
@@ -116,8 +124,7 @@ def _is_texts(value: object) -> bool:
 
 
 def _kind(value: object) -> str:
-    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list", dict: "a table"}
-    return kinds.get(type(value), "a date or a time")
+    return _KINDS.get(type(value), "a date or a time")
 
 
 def _below(folder: str, path: str) -> str:

@@ -109,11 +109,12 @@ class Forgiving(io.TextIOBase):
                 self._stream.flush()
             except (OSError, ValueError):
                 self._lost = True
+                silence(self._stream.fileno())
         return len(text)
 
 
 def _stream(descriptor: int, mode: str) -> TextIO:
-    return open(descriptor, mode, encoding="utf-8", closefd=False)  # type: ignore[return-value]  # noqa: PTH123, SIM115
+    return open(descriptor, mode, encoding="utf-8", closefd=False)  # type: ignore[return-value]
 
 
 def _any_text(stream: TextIO) -> TextIO:

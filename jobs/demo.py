@@ -22,11 +22,11 @@ EXAMPLE = "logitstream demo --output logitstream-demo"
 def command(output: str) -> None:
     """Plan and score a sample of real flights, from Parquet and from CSV, and compare the results.
 
-    The sample (20,000 flights from New York in 2013, public domain) is copied into a folder, and its scores are
+    The sample (some 20,000 flights from New York in 2013, public domain) is copied into a folder, and its scores are
     published beside it. Running it again replaces the scores; a file in the folder that is not the sample is never
     overwritten.
     """
-    from jobs.showcase import show
+    from jobs.showcase import show  # noqa: PLC0415 - --help stays light
 
     show(output)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from jobs import options
+import pipeline
+from jobs import console, options
+from pipeline.units import escape, format_count
 
 
 @click.group("model")
@@ -16,21 +18,16 @@ def command() -> None:
 @click.argument("model")
 def show(model: str) -> None:
     """Show the coefficients of MODEL as a table, with its policies for missing and unseen values."""
-    from jobs.tables import emit_model
-    from pipeline import LogisticModel
+    from jobs.tables import emit_model  # noqa: PLC0415 - --help stays light
 
-    emit_model(LogisticModel.load(model).file)
+    emit_model(pipeline.LogisticModel.load(model))
 
 
 @command.command("check", cls=options.JobCommand, example="logitstream model check logitstream-demo/delay_model.json")
 @click.argument("model")
 def check(model: str) -> None:
     """Check MODEL, and report every error of the file at once with its place (exit code 65)."""
-    from jobs import console
-    from pipeline import LogisticModel
-    from pipeline.units import escape, format_count
-
-    features = len(LogisticModel.load(model).file.features)
+    features = len(pipeline.LogisticModel.load(model).file.features)
     console.emit(f"{escape(model)}: valid, {format_count(features)} feature{'' if features == 1 else 's'}")
 
 

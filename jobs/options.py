@@ -6,7 +6,7 @@ that ``--config`` names, else from its default; a value that cannot be used is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -67,11 +67,9 @@ class JobCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and refuse options that contradict each other."""
         rest = super().parse_args(ctx, args)
-        given = ctx.params
-        if given.get("quiet") and given.get("verbose"):
-            raise click.UsageError("--quiet and --verbose contradict each other.", ctx)
-        if given.get("quote") is not None and given.get("quote") == given.get("delimiter"):
-            raise click.UsageError(f"--quote and --delimiter are the same character {given['quote']!r}.", ctx)
+        contradiction = _contradiction(ctx.params)
+        if contradiction and not ctx.resilient_parsing:
+            raise click.UsageError(contradiction, ctx)
         return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -88,7 +86,7 @@ class JobCommand(click.Command):
                 with formatter.section(section or "Help"):
                     formatter.write_dl(rows)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write the example, unwrapped, so that it can be pasted."""
         with formatter.section("Example (on what 'logitstream demo' leaves)" if self.uses_demo else "Example"):
             for line in self.example.splitlines():
@@ -112,6 +110,7 @@ def add(decorators: Iterable[Decorator]) -> Callable[[Decorated], Decorated]:
 
 
 _CONFIG_FILE = "logitstream.config"
+_CSV_CODECS = ("none", "gzip", "zstd")
 
 
 def _table(ctx: click.Context) -> str:
@@ -119,7 +118,17 @@ def _table(ctx: click.Context) -> str:
     return command.table if isinstance(command, JobCommand) else str(command.name)
 
 
-def _load_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+def _contradiction(given: Mapping[str, Any]) -> str:
+    if given.get("quiet") and given.get("verbose"):
+        return "--quiet and --verbose contradict each other."
+    if given.get("quote") is not None and given.get("quote") == given.get("delimiter"):
+        return f"--quote and --delimiter are the same character {given['quote']!r}."
+    if given.get("format") == "csv" and given.get("compression") not in {None, *_CSV_CODECS}:
+        return f"--compression {given['compression']} is not one of CSV: {', '.join(_CSV_CODECS)}."
+    return ""
+
+
+def _load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
         ctx.meta[_CONFIG_FILE] = value
         ctx.default_map = config.defaults(value, _table(ctx), ctx.command.params)
@@ -305,8 +314,9 @@ format_ = option(
 compression = option(
     "--compression",
     section=OUTPUT,
+    type=click.Choice(["snappy", "zstd", "lz4", "gzip", "brotli", "none"]),
     metavar="NAME",
-    help="How the output is compressed: PLACEHOLDER",
+    help="snappy, zstd, lz4, gzip, brotli or none; for CSV none, gzip or zstd.  [default: snappy; for CSV none]",
 )
 if_exists = option(
     "--if-exists",

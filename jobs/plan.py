@@ -10,7 +10,7 @@ from jobs import options
 
 EXAMPLE = """\
 logitstream plan logitstream-demo/flights \\
-    --model logitstream-demo/delay_model.json --output scores"""
+    --model logitstream-demo/delay_model.json --output scores --if-exists replace"""
 
 
 @click.command(
@@ -28,7 +28,7 @@ def command(**params: Any) -> None:
     of CSV files, no rows; ends with the exit code that 'score' would end with. The environment (LOGITSTREAM_SCORE_...)
     and the table [score] of a --config file are those of 'score'.
     """
-    from jobs.running import carry_out, score_job
+    from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light
 
     carry_out(score_job(params), params | {"dry_run": True})
 

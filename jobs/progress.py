@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
@@ -162,7 +162,9 @@ class Bar(Silent):
     """A bar of rich on stderr that vanishes when the run ends."""
 
     def __init__(self) -> None:
-        self._console = Console(file=console.Forgiving(sys.stderr), force_terminal=True, highlight=False)
+        self._console = Console(
+            file=cast("TextIO", console.Forgiving(sys.stderr)), force_terminal=True, highlight=False
+        )
         self._progress = Progress(
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f} %"),
@@ -201,7 +203,7 @@ class _Figures(ProgressColumn):
 
 @dataclass
 class Person:
-    """The observer of a run for a person: passes on what is worth knowing to a display.
+    """The observer of a run for a person: passes on to a display what is worth knowing, once.
 
     Parameters
     ----------
@@ -213,9 +215,10 @@ class Person:
     """
 
     display: Display
-    verbose: bool = False
-    show_files: Callable[[PlanSummary], None] = lambda plan: None
+    verbose: bool
+    show_files: Callable[[PlanSummary], None]
     _pace: Pace | None = field(default=None, init=False)
+    _said: set[str] = field(default_factory=set, init=False)
 
     def __call__(self, event: Event) -> None:
         """Take in an event. Called on one thread."""
@@ -224,23 +227,18 @@ class Person:
         elif isinstance(event, Progressed) and self._pace is not None:
             self._pace = self._pace.moved(event)
             self.display.move(self._pace)
-        elif isinstance(event, Noted):
+        elif isinstance(event, Noted) and event.text not in self._said:
+            self._said.add(event.text)
             self.display.say(f"{'warning' if event.warning else 'note'}: {escape(event.text, _LINE_LIMIT)}")
 
     def _begin(self, plan: PlanSummary) -> None:
-        if self._pace is None:
-            self._tell_plan(plan)
-        self._pace = Pace(plan, time.monotonic())
-        self.display.start(self._pace)
-
-    def _tell_plan(self, plan: PlanSummary) -> None:
-        if self.verbose:
+        if self.verbose and self._pace is None:
             self.show_files(plan)
             for line in plan_lines(plan):
                 self.display.say(line)
-        else:
-            for note in (*plan.resources.notes, *plan.notes):
-                self.display.say(f"note: {escape(note, _LINE_LIMIT)}")
+            self._said.update(plan.notes, plan.resources.notes)
+        self._pace = Pace(plan, time.monotonic())
+        self.display.start(self._pace)
 
 
 @contextmanager
@@ -263,7 +261,8 @@ def display_for(mode: Mode) -> Display:
     """Return the display for a mode; ``auto`` is a bar where stderr is a terminal that can draw one."""
     if mode == "auto":
         mode = "bar" if _draws(Console(stderr=True)) else "log"
-    return {"bar": Bar, "log": Log, "none": Silent}[mode]()
+    displays: dict[str, Callable[[], Display]] = {"bar": Bar, "log": Log, "none": Silent}
+    return displays[mode]()
 
 
 def _draws(terminal: Console) -> bool:

@@ -70,6 +70,8 @@ def _copy_sample(sample: Path, target: Path) -> None:
             _copy(source, target / source.relative_to(sample))
     except PermissionError as error:
         raise PermissionDeniedError(f"cannot write {escape(str(error.filename))}: {error.strerror}") from error
+    except (FileExistsError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise OutputError(f"cannot make {escape(str(target))}: {error.strerror}", "name another --output") from error
     except OSError as error:
         raise StorageError(f"cannot write {escape(str(error.filename or target))}: {error.strerror}") from error
 
@@ -85,7 +87,8 @@ def _copy(source: Path, copy: Path) -> None:
     if copy.exists():
         if copy.is_dir() or copy.read_bytes() != content:
             raise OutputError(
-                f"{escape(str(copy))} exists and is not the file of the sample", "move it away, or name another --output"
+                f"{escape(str(copy))} exists and is not the file of the sample",
+                "move it away, or name another --output",
             )
         return
     copy.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich import box
 from rich.console import Console
@@ -14,16 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs import console
-from pipeline.models import ScoreBlock
 from pipeline.report.text import aligned, file_rows
 from pipeline.units import escape, format_count
 
 if TYPE_CHECKING:
-    from pipeline.models.file import Feature, ModelFile
+    from pipeline import LogisticModel
     from pipeline.types import PlanSummary
 
 _WIDE = 1000
-_RIGHT, _LEFT = "right", "left"
 
 
 def tell_files(plan: PlanSummary) -> None:
@@ -36,38 +34,39 @@ def emit_files(plan: PlanSummary) -> None:
     console.emit(_files(plan, sys.stdout))
 
 
-def emit_model(model: ModelFile) -> None:
+def emit_model(model: LogisticModel) -> None:
     """Show a model on stdout: what it says of itself, and a row for each of its coefficients."""
     headers = ("column", "kind", "level", "coefficient", "center", "scale", "missing", "unseen")
-    rows = [row for feature in model.features for row in _coefficients(feature)]
+    rows = [row for feature in model.file.features for row in _coefficients(feature)]
     console.emit("\n".join(aligned(_facts(model))) + "\n")
     console.emit(_drawn(headers, rows, sys.stdout, numbers=(3, 4, 5)))
 
 
-def _facts(model: ModelFile) -> list[tuple[str, str]]:
-    target, output = model.target, model.output
-    facts = [("kind", model.kind), ("intercept", repr(model.intercept))]
+def _facts(model: LogisticModel) -> list[tuple[str, str]]:
+    file, target, output = model.file, model.file.target, model.file.output
+    decides = () if output.threshold is None else ("decision",)
+    facts = [("kind", file.kind), ("intercept", repr(file.intercept))]
     if target is not None:
         of = f"{escape(target.column)}: " if target.column else ""
         facts.append(("target", f"{of}{_shown(target.negative)} or {_shown(target.positive)}"))
-    facts.append(("output", ", ".join(field.name for field in ScoreBlock.of(model).fields())))
+    facts.append(("output", ", ".join(output.columns or ("probability", *decides))))
     if output.threshold is not None:
         facts.append(("threshold", repr(output.threshold)))
-    facts.append(("features", format_count(len(model.features))))
-    return [*facts, ("digest", model.digest())]
+    facts.append(("features", format_count(len(file.features))))
+    return [*facts, ("digest", file.digest())]
 
 
-def _coefficients(feature: Feature) -> Iterable[tuple[str, ...]]:
+def _coefficients(feature: Any) -> Iterable[tuple[str, ...]]:
     name, missing = escape(feature.column), _policy(feature.missing)
     if feature.kind == "numeric":
-        numbers = (repr(number) for number in (feature.coefficient, feature.center, feature.scale))
-        yield name, "numeric", "", *numbers, missing, ""
+        stated = (feature.coefficient, feature.center, feature.scale)
+        yield name, feature.kind, "", *(repr(number) for number in stated), missing, ""
         return
-    cells = (name, feature.kind)
-    for level, coefficient in feature.coefficients.items():
-        last = (missing, _policy(feature.unseen)) if cells[0] else ("", "")
-        yield *cells, escape(level), repr(coefficient), "", "", *last
-        cells = ("", "")
+    for position, (level, coefficient) in enumerate(feature.coefficients.items()):
+        numbers = (escape(level), repr(coefficient), "", "")
+        yield (
+            ("", "", *numbers, "", "") if position else (name, feature.kind, *numbers, missing, _policy(feature.unseen))
+        )
 
 
 def _policy(policy: object) -> str:
@@ -89,7 +88,7 @@ def _files(plan: PlanSummary, stream: TextIO) -> str:
 def _drawn(headers: Sequence[str], rows: Iterable[Sequence[str]], stream: TextIO, numbers: Sequence[int]) -> str:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for position, header in enumerate(headers):
-        table.add_column(header, justify=_RIGHT if position in numbers else _LEFT, overflow="fold")
+        table.add_column(header, justify="right" if position in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     terminal = stream.isatty()

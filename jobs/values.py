@@ -6,11 +6,17 @@ import csv
 import math
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.errors import UsageError
 from pipeline.units import parse_bytes, parse_chunk_size
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType
 
 _CLUSTER = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})")
 _SPELLED = {r"\t": "\t", "tab": "\t"}
@@ -31,21 +37,17 @@ def split_list(text: str) -> list[str]:
     return [*items, item.strip()]
 
 
-class Text(click.ParamType):
+class Text(ParamType):
     """A text; several in one environment variable are separated by commas."""
 
     name = "text"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Return the text itself."""
-        return value
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
         """Return the items of a comma separated list."""
         return split_list(rv)
 
 
-class Names(click.ParamType):
+class Names(ParamType):
     """Column names separated by commas, a name with a comma in double quotes. A list is taken as it is."""
 
     name = "names"
@@ -84,8 +86,8 @@ class TypedName(Text):
         return name, kind.strip()
 
 
-class Character(click.ParamType):
-    """One character of ASCII; ``\\t`` and ``tab`` are the tabulator."""
+class Character(ParamType):
+    """One character of ASCII; ``tab`` and a backslash with a t are the tabulator."""
 
     name = "char"
 
@@ -97,7 +99,7 @@ class Character(click.ParamType):
         return character
 
 
-class Encoding(click.ParamType):
+class Encoding(ParamType):
     """The name of a text encoding that Python knows."""
 
     name = "encoding"
@@ -111,7 +113,7 @@ class Encoding(click.ParamType):
         return value
 
 
-class Quantity(click.ParamType):
+class Quantity(ParamType):
     """A size that ``parse`` accepts; it stays text, because a plan keeps what was asked for."""
 
     name = "size"
@@ -129,7 +131,7 @@ class Quantity(click.ParamType):
         return text
 
 
-class Count(click.ParamType):
+class Count(ParamType):
     """A whole number of at least 1."""
 
     name = "number"
@@ -146,7 +148,7 @@ class Count(click.ParamType):
         return number
 
 
-class Share(click.ParamType):
+class Share(ParamType):
     """A finite number from 0 to 1."""
 
     name = "number"
@@ -162,7 +164,7 @@ class Share(click.ParamType):
         return number
 
 
-class Where(click.ParamType):
+class Where(ParamType):
     """Where chunks are carried out: ``threads``, ``sync`` or the address of a Dask scheduler."""
 
     name = "where"

@@ -97,4 +97,4 @@ def _positive(value: float, what: str, text: str) -> int:
 
 
 def _not_a(what: str, text: str, remedy: str) -> UsageError:
-    return UsageError(f"{escape(text)!r} is not a {what}", remedy)
+    return UsageError(f"'{escape(text)}' is not a {what}", remedy)

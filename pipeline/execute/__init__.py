@@ -1,8 +1,8 @@
 """From a callable and pieces of work to receipts, on Dask.
 
-    sync     one task after the other on the calling thread; it says what every other scheduler must do
-    threads  a pool of threads in this process
-    tcp://   a Dask cluster that somebody else started
+sync     one task after the other on the calling thread; it says what every other scheduler must do
+threads  a pool of threads in this process
+tcp://   a Dask cluster that somebody else started
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ __all__ = ["open_scheduler"]
 LOCAL = ("sync", "threads")
 
 
-def open_scheduler(
-    name: str, *, workers: int, wave: int, insecure: bool = False
-) -> AbstractContextManager[Scheduler]:
+def open_scheduler(name: str, *, workers: int, wave: int, insecure: bool = False) -> AbstractContextManager[Scheduler]:
     """Return a scheduler that is ready for work inside the ``with`` block.
 
     Parameters
@@ -45,11 +43,11 @@ def open_scheduler(
     """
     # Each branch imports what it alone needs: distributed costs a quarter of a second and many threads.
     if name in LOCAL:
-        from pipeline.execute.local import open_local
+        from pipeline.execute.local import open_local  # noqa: PLC0415
 
         return open_local(name, workers=workers, wave=wave)
     if name.startswith("tcp://"):
-        from pipeline.execute.cluster import open_cluster
+        from pipeline.execute.cluster import open_cluster  # noqa: PLC0415
 
         return open_cluster(name, wave=wave, insecure=insecure)
     raise UsageError(

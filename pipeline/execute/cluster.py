@@ -5,6 +5,9 @@ that the death of a worker costs the chunks that it was working on and no finish
 its worker down with it (``allowed-failures``, 3), when a silent worker counts as dead (``worker-ttl``), work
 stealing and every other setting of the scheduler are those that the scheduler was started with: a client cannot set
 them.
+
+The client lives in an event loop of our own, in one thread: a client that makes its own loop waits for ever for a
+server that accepts connections and says nothing, and leaves the thread behind when it cannot connect.
 """
 
 from __future__ import annotations
@@ -14,34 +17,32 @@ import itertools
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
-from concurrent.futures import wait as wait_for
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import dask.config
-from distributed import Client, Future, KilledWorker
+from distributed import Client, KilledWorker
+from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.versions import VersionMismatchWarning
 
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.execute.address import check_address
-from pipeline.execute.versions import Checked, check_cluster, versions
+from pipeline.execute.versions import Checked, check_versions, versions
 from pipeline.types import Receipt, Scheduler, Task, Work
 from pipeline.units import escape
 
 CONNECT_SECONDS = 10.0
 WORKERS_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
-LOOK_SECONDS = 0.25
-"""How long to wait for a receipt before looking whether the cluster is still there."""
+WATCH_SECONDS = 1.0
 
-# Values that the user's Dask configuration would otherwise decide. Without a scheduler nothing is tried again: the
-# run has ended, and says so at once.
-_FIXED = {"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s", "distributed.comm.retry.count": 0}
+T = TypeVar("T")
 
 
 @contextmanager
@@ -60,8 +61,14 @@ def open_cluster(address: str, *, wave: int, insecure: bool) -> Iterator[Schedul
         Nobody answers within 10 seconds, or no worker is there within 30.
     """
     check_address(address, insecure=insecure)
-    with dask.config.set(_FIXED), _held_back_logs(), _connected(address) as client:
-        yield ClusterScheduler(address, client, wave)
+    # Without a scheduler nothing is tried again, whatever the user's configuration says: the run ends and says so.
+    with (
+        dask.config.set({"distributed.comm.retry.count": 0}),
+        _held_back_logs(),
+        _event_loop() as loop,
+        _connected(address, loop) as client,
+    ):
+        yield ClusterScheduler(address, client, loop, wave)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,13 @@ class ClusterScheduler:
     """Fulfils :class:`pipeline.types.Scheduler` on a cluster.
 
     ``task`` is pickled by reference: scheduler and workers need this package and the module of the task. A chunk
-    whose worker dies is executed again. After an error the futures that remain are cancelled: tasks that have not
+    whose worker dies is executed again. After an error the remaining futures are released: tasks that have not
     started do not start, those under way end unheard in the processes of their workers. ``run`` may be called again.
     """
 
     name: str
     client: Client
+    loop: asyncio.AbstractEventLoop
     wave: int
 
     def run(self, task: Task, take: Callable[[int], Sequence[Work]], done: Callable[[Receipt], None]) -> None:
@@ -87,151 +95,170 @@ class ClusterScheduler:
         ConfigurationError
             A worker that joined later has other versions than this process, or lacks the module of the task.
         """
-        window = _Window(self.name, self.client, Checked(task, versions()), self.wave)
+        window = _Window(self.name, self.client, self.loop, Checked(task, versions()))
         try:
-            while window.fill(take):
-                for receipt in window.receipts():
-                    done(receipt)
+            window.open()
+            while window.fill(self.wave, take):
+                done(window.receipt())
         finally:
             window.abandon()
 
 
 @dataclass(slots=True)
 class _Window:
-    """The futures under way; used by one thread."""
+    """The chunks under way. Coroutines run in the thread of the loop, everything else in the caller's."""
 
     address: str
     client: Client
+    loop: asyncio.AbstractEventLoop
     task: Checked
-    wave: int
     run: str = field(default_factory=lambda: uuid4().hex)
     tries: Iterator[int] = field(default_factory=itertools.count)
-    under_way: dict[str, tuple[Work, Future]] = field(default_factory=dict)
-    ended: SimpleQueue[Future] = field(default_factory=SimpleQueue)
+    under_way: set[Future[Receipt]] = field(default_factory=set)
+    ended: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
+    watch: Future[None] | None = None
     threads: int = 0
-    looked: float = float("-inf")
-    workers_seen: float = field(default_factory=time.monotonic)
 
-    def fill(self, take: Callable[[int], Sequence[Work]]) -> bool:
-        """Submit as much work as there is room for, and return whether any is under way."""
-        self._look()
-        room = min(self.wave, max(2, 2 * self.threads)) - len(self.under_way)
-        if room > 0 and (works := take(room)):
-            with self._translated():
-                self._submit(works)
+    def open(self) -> None:
+        """Look at the cluster once, and from now on every second; its loss is an end that :meth:`receipt` sees."""
+        self.threads = _ask(self.loop, self._about())["total_threads"]
+        self.watch = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
+        self.watch.add_done_callback(self.ended.put)
+
+    def fill(self, wave: int, take: Callable[[int], Sequence[Work]]) -> bool:
+        """Send as much work as there is room for, and return whether any is under way."""
+        room = min(wave, max(2, 2 * self.threads)) - len(self.under_way)
+        for work in take(room) if room > 0 else ():
+            future = asyncio.run_coroutine_threadsafe(self._carry_out(work), self.loop)
+            self.under_way.add(future)
+            future.add_done_callback(self.ended.put)
         return bool(self.under_way)
 
-    def receipts(self) -> list[Receipt]:
-        """Wait until a task has ended and return the receipts of all that have, their futures released."""
-        with self._translated():
-            futures = self._wait_for_ended()
-            receipts = self._gather(futures)
-        for future in futures:
-            del self.under_way[future.key]
-            future.release()
-        return receipts
+    def receipt(self) -> Receipt:
+        """Wait until a chunk has ended and return its receipt, or raise its error."""
+        future = self.ended.get()
+        self.under_way.discard(future)
+        receipt: Receipt = future.result()
+        return receipt
 
     def abandon(self) -> None:
-        """Cancel what is under way; nothing is when the run has ended well."""
-        futures = [future for _, future in self.under_way.values()]
-        self.under_way.clear()
-        # The error that ended the run is the one to be raised; what is not cancelled here goes with the connection.
-        with suppress(Exception):
-            if futures and self.client.status == "running":
-                self.client.cancel(futures)
+        """Stop watching, and give up what is under way; nothing is when the run has ended well."""
+        for future in [self.watch, *self.under_way]:
+            if future is not None:
+                future.cancel()
 
-    def _submit(self, works: Sequence[Work]) -> None:
-        keys = [f"logitstream-{self.run}-{work.chunk}-{next(self.tries)}" for work in works]
-        futures = self.client.map(self.task, works, key=keys, pure=False, retries=0)
-        for key, work, future in zip(keys, works, futures, strict=True):
-            self.under_way[key] = work, future
-            future.add_done_callback(self.ended.put)
+    async def _carry_out(self, work: Work) -> Receipt:
+        key = f"logitstream-{self.run}-{work.chunk}-{next(self.tries)}"
+        with self._translated(work):
+            future = self.client.submit(self.task, work, key=key, pure=False, retries=0)
+            try:
+                receipt: Receipt = await future
+            finally:
+                future.release()
+        return receipt
 
-    def _wait_for_ended(self) -> list[Future]:
-        futures: list[Future] = []
-        while not futures:
-            with suppress(Empty):
-                futures.append(self.ended.get(timeout=LOOK_SECONDS))
-                while True:
-                    futures.append(self.ended.get_nowait())
-            self._look()
-        return futures
+    async def _watch(self) -> None:
+        seen = time.monotonic()
+        while time.monotonic() - seen < WORKERS_SECONDS:
+            await asyncio.sleep(WATCH_SECONDS)
+            about = await self._about()
+            self.threads = about["total_threads"]
+            if about["n_workers"]:
+                seen = time.monotonic()
+        raise _no_workers(self.address)
 
-    def _gather(self, futures: list[Future]) -> list[Receipt]:
-        # A worker may die between the end of a task and this. Dask then runs the chunk once more, which may take
-        # long, so that this wait looks around as the other one does.
-        coroutine = self.client.gather(futures, asynchronous=True)
-        gathered = asyncio.run_coroutine_threadsafe(coroutine, self.client.loop.asyncio_loop)
+    async def _about(self) -> dict[str, Any]:
         try:
-            while not wait_for([gathered], timeout=LOOK_SECONDS).done:
-                self._look()
-            return list(gathered.result())
-        finally:
-            gathered.cancel()
-
-    def _look(self) -> None:
-        """Raise if the scheduler or all workers are gone; ask for the number of threads at most once a second."""
-        if self.client.status != "running":
-            raise _scheduler_lost(self.address)
-        now = time.monotonic()
-        if now - self.looked < 1:
-            return
-        about = self.client.scheduler_info(n_workers=0)
-        self.looked, self.threads = now, about["total_threads"]
-        if about["n_workers"]:
-            self.workers_seen = now
-        elif now - self.workers_seen > WORKERS_SECONDS:
-            raise _no_workers(self.address)
+            scheduler: Any = self.client.scheduler
+            about: dict[str, Any] = await scheduler.identity(n_workers=0)
+        except (OSError, AttributeError) as error:
+            raise _scheduler_lost(self.address) from error
+        return about
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """The door for what Dask raises; what a task raises passes as it is."""
+    def _translated(self, work: Work) -> Iterator[None]:
+        """Turn what Dask raises into our errors; what the task raises passes as it is."""
         try:
             yield
         except KilledWorker as error:
-            raise self._killed(error) from error
-        except (CancelledError, CommClosedError) as error:
+            raise _killed(work, error) from error
+        except (FutureCancelledError, CommClosedError) as error:
             raise _scheduler_lost(self.address) from error
         except RuntimeError as error:
             if not isinstance(error.__cause__, ImportError):
                 raise
             raise _unknown_module(error.__cause__) from error
 
-    def _killed(self, error: KilledWorker) -> UnavailableError:
-        work, _ = self.under_way[error.task]
-        return UnavailableError(
-            f"chunk {work.chunk} was given up: {error.allowed_failures + 1} workers died while they worked on it, the"
-            f" last one at {error.last_worker.address}",
-            "a worker that is killed has most often taken too much memory: give the workers more, or lower --memory"
-            " or --chunk-size; the log of the worker says more",
-        )
+
+@contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        started.set_result((asyncio.get_running_loop(), stop))
+        await stop.wait()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="logitstream-cluster") as pool:
+        served = pool.submit(asyncio.run, serve())
+        loop, stop = started.result()
+        try:
+            yield loop
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            served.result()
+
+
+def _ask(loop: asyncio.AbstractEventLoop, question: Coroutine[Any, Any, T]) -> T:
+    """Return the answer of a coroutine to a thread that is not the loop's; an interrupt cancels the question."""
+    future = asyncio.run_coroutine_threadsafe(question, loop)
+    try:
+        return future.result()
+    finally:
+        future.cancel()
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[Client]:
+def _connected(address: str, loop: asyncio.AbstractEventLoop) -> Iterator[Client]:
+    client = _ask(loop, _connect(address))
     try:
-        with warnings.catch_warnings():
-            # Said by check_cluster, as an error and with a remedy.
-            warnings.simplefilter("ignore", VersionMismatchWarning)
-            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="logitstream")
-    except OSError as error:
-        raise UnavailableError(
-            f"no Dask scheduler answers at {address} within {CONNECT_SECONDS:.0f} seconds: {escape(str(error))}",
-            "start one with `dask scheduler --host 127.0.0.1`, or correct the address",
-        ) from error
-    try:
-        _wait_for_workers(address, client)
-        check_cluster(client)
+        _ask(loop, _meet_workers(address, client))
         yield client
     finally:
-        client.close(timeout=CLOSE_SECONDS)
+        _ask(loop, _close(client))
 
 
-def _wait_for_workers(address: str, client: Client) -> None:
+async def _connect(address: str) -> Client:
+    with warnings.catch_warnings():
+        # Said by check_versions, as an error and with a remedy.
+        warnings.simplefilter("ignore", VersionMismatchWarning)
+        client = Client(address, asynchronous=True, timeout=CONNECT_SECONDS, set_as_default=False, name="logitstream")
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await client
+        except (OSError, ImportError) as error:
+            await _close(client)
+            raise UnavailableError(
+                f"no Dask scheduler answers at {address} within {CONNECT_SECONDS:.0f} seconds",
+                "start one with `dask scheduler --host 127.0.0.1`, or correct the address",
+            ) from error
+    return client
+
+
+async def _meet_workers(address: str, client: Client) -> None:
+    waiting: Any = client.wait_for_workers  # annotated as it behaves outside of an event loop
     try:
-        client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+        await waiting(1, timeout=WORKERS_SECONDS)
     except TimeoutError:
         raise _no_workers(address) from None
+    await check_versions(client)
+
+
+async def _close(client: Client) -> None:
+    # Whatever is not closed in time ends with the loop, which is ours.
+    with suppress(OSError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await client.close()
 
 
 @contextmanager
@@ -250,6 +277,15 @@ def _held_back_logs() -> Iterator[None]:
 
 def _scheduler_lost(address: str) -> UnavailableError:
     return UnavailableError(f"the connection to the scheduler at {address} was lost", "see its log, and run again")
+
+
+def _killed(work: Work, error: KilledWorker) -> UnavailableError:
+    return UnavailableError(
+        f"chunk {work.chunk} was given up: {error.allowed_failures + 1} workers died while they worked on it, the last"
+        f" one at {error.last_worker.address}",
+        "a worker that is killed has most often taken too much memory: give the workers more, or lower --memory or"
+        " --chunk-size; the log of the worker says more",
+    )
 
 
 def _no_workers(address: str) -> UnavailableError:

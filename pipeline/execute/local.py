@@ -1,9 +1,8 @@
 """Chunk tasks in this process: ``sync`` on the calling thread, ``threads`` in a pool of our own.
 
-Each wave is a Dask array of receipts, one block a chunk. Its graph is written down directly: a block costs about 40
-microseconds under ``sync`` and 80 under ``threads``, a third of what ``from_array(...).map_blocks(...)`` takes, and
-there is nothing in it for an optimiser to fuse. A wave ends with fewer tasks than threads; at 64 chunks a thread
-that idles each of them for less than one part in a hundred.
+Each wave is a Dask array of receipts, one block a chunk. Its graph is written down directly: a block costs 40 to 100
+microseconds, a third of what ``from_array(...).map_blocks(...)`` takes, and there is nothing in it for an optimiser
+to fuse. A wave ends with fewer tasks than threads; at 64 chunks a thread that idles each for one part in a hundred.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import dask.local
 import dask.threaded
 import numpy as np
 
-
 # The class itself, not ``dask.array.Array``: with ``array.query-planning`` set that name means another one.
 from dask.array.core import Array
 
@@ -29,8 +27,8 @@ from pipeline.types import Receipt, Scheduler, Task, Work
 
 _NO_BLOCK = np.empty(0, dtype=object)
 
-# Values that the user's Dask configuration would otherwise decide: tasks sent to a thread at a time, failed tasks run
-# once more in the caller, a cache shared with other computations.
+# Values that the user's Dask configuration would otherwise decide: how many tasks a thread is sent at a time, and
+# whether a failed task runs once more in the caller.
 _FIXED = {"chunksize": 1, "rerun_exceptions_locally": False}
 
 Get = Callable[..., Any]

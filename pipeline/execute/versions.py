@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from distributed import Client, get_worker
 from distributed.versions import get_versions
@@ -28,7 +28,7 @@ def versions() -> Versions:
     return _pick(get_versions(packages=PACKAGES))
 
 
-def check_cluster(client: Client) -> None:
+async def check_versions(client: Client) -> None:
     """Compare the scheduler, which unpickles tasks too, and every worker with this process.
 
     Raises
@@ -37,7 +37,7 @@ def check_cluster(client: Client) -> None:
         Versions differ; each process that differs is named with what it has.
     """
     # The question is answered by every Dask server itself, so that a worker without this package can answer as well.
-    answers = client.get_versions(packages=PACKAGES)
+    answers: Any = await cast("Any", client).get_versions(packages=PACKAGES)
     processes = {"the scheduler": answers["scheduler"]} | {
         f"worker {address}": answer for address, answer in sorted(answers["workers"].items())
     }
@@ -50,7 +50,7 @@ def check_cluster(client: Client) -> None:
 class Checked:
     """A task that begins with the question whether the worker is like the process that sent it.
 
-    A worker may join a cluster at any time, after :func:`check_cluster` has looked.
+    A worker may join a cluster at any time, after :func:`check_versions` has looked.
     """
 
     task: Task

@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.errors import DataError, SchemaError, UsageError
-from pipeline.flow.demand import demand_of
+from pipeline.flow.demand import batch_share, demand_of, width_of
 from pipeline.flow.jobfile import JobFile
+from pipeline.memory import Demand
 from pipeline.plan import Plan, digest_of, identity_of, job_id, make_plan, part_digest, part_name
 from pipeline.publish import Codec, check_output
 from pipeline.sinks import check_output_schema, extension
@@ -42,6 +43,7 @@ CODEC = Codec(
     decompressed=lambda stream: pa.CompressedInputStream(stream, "zstd"),
 )
 
+_CLUSTER_WAVE = 1_024
 _PROBLEMS_SHOWN = 20
 _FACT_READERS = 8
 
@@ -62,6 +64,8 @@ class Preparation:
     schema : pyarrow.Schema
         Of the output.
     plan : Plan
+    demand : Demand
+        What the plan takes of memory.
     resources : Resources
     meaning : str
         Digest of what the job does to a row.
@@ -76,6 +80,7 @@ class Preparation:
     features: int
     schema: pa.Schema
     plan: Plan
+    demand: Demand
     resources: Resources
     meaning: str
     job_id: str
@@ -102,7 +107,7 @@ class Preparation:
     def least_output_bytes(self) -> int:
         """About what the output will take: made columns at their width, kept ones as they are encoded in the input."""
         kept = {need.name for need in self.needs[self.features :]}
-        made = sum(_width(field.type) for field in list(self.schema)[len(self.needs) - self.features :])
+        made = sum(width_of(field.type) for field in list(self.schema)[len(self.needs) - self.features :])
         encoded = sum(c.encoded_bytes for facts in self.files for c in facts.columns if c.field.name in kept)
         return int(made * self.expected_rows + encoded)
 
@@ -145,7 +150,6 @@ class Preparation:
 
     def job_file(self, staging: Path) -> JobFile:
         """Return what a worker has to know."""
-        resources, demand = self.resources, demand_of(self.files, self.needs, self.schema, self.plan, self.job.block)
         return JobFile(
             files=tuple((facts.file, facts.identity) for facts in self.files),
             plan=self.plan,
@@ -155,8 +159,8 @@ class Preparation:
             schema=self.schema,
             format=self.job.format,
             compression=self.job.compression,
-            batch_rows=resources.batch_rows,
-            batch_bytes=demand.batch_share(resources),
+            batch_rows=self.resources.batch_rows,
+            batch_bytes=batch_share(self.demand, self.resources),
             staging=str(staging),
             arithmetic=self.job.arithmetic,
             block=self.job.block.describe(),
@@ -208,6 +212,7 @@ def prepare(job: Job) -> Preparation:
         output_row_bytes=[_output_row_bytes(facts, schema, len(kept)) for facts in files],
     )
     meaning = digest_of(_meaning(job, needs, schema))
+    demand = demand_of(job, files, needs, schema, plan)
     preparation = Preparation(
         job=job,
         files=files,
@@ -215,7 +220,8 @@ def prepare(job: Job) -> Preparation:
         features=len(features),
         schema=schema,
         plan=plan,
-        resources=_resources(job, files, needs, schema, plan),
+        demand=demand,
+        resources=_resources(job, demand, len(plan)),
         meaning=meaning,
         job_id="",
         notes=_notes(job, found.skipped, plan, files),
@@ -358,10 +364,13 @@ def _meaning(job: Job, needs: Sequence[Need], schema: pa.Schema) -> dict[str, ob
     }
 
 
-def _resources(job: Job, files: Sequence[FileFacts], needs: Sequence[Need], schema: pa.Schema, plan: Plan) -> Resources:
+def _resources(job: Job, demand: Demand, chunks: int) -> Resources:
+    """Return workers and rows of a batch; on a cluster, what one thread of a worker takes."""
     allowed = parse_bytes(job.memory) if job.memory else memory.default_budget()
-    demand = demand_of(files, needs, schema, plan, job.block)
-    return memory.choose_resources(demand, allowed, job.workers or memory.usable_cores(), len(plan))
+    if job.scheduler == "threads":
+        return memory.choose_resources(demand, allowed, job.workers or memory.usable_cores(), chunks)
+    one = memory.choose_resources(demand, allowed, 1, chunks)
+    return one if job.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
 
 
 def _output_row_bytes(facts: FileFacts, schema: pa.Schema, kept: int) -> float:
@@ -375,15 +384,8 @@ def _output_row_bytes(facts: FileFacts, schema: pa.Schema, kept: int) -> float:
         elif column is not None:
             total += facts.row_bytes / len(columns)
         else:
-            total += _width(field.type)
+            total += width_of(field.type)
     return total
-
-
-def _width(type_: pa.DataType) -> float:
-    try:
-        return float(type_.bit_width) / 8
-    except ValueError:
-        return 16.0
 
 
 def _file_summary(facts: FileFacts) -> FileSummary:

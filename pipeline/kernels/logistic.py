@@ -26,9 +26,11 @@ def sigmoid(
 ) -> npt.NDArray[Any]:
     """Return ``1 / (1 + exp(-x))``, right over the whole range, the subnormal results included.
 
-    Error in float64: at most 2.5 u with ``fast``, 2.25 u with ``accurate``. float32 and float16 are computed in float64
-    and rounded once: within 0.5000001 u and 0.5 u. The infinities give 0 and 1, NaN stays NaN (always the same quiet
-    one), and an element has the same bits wherever it stands.
+    Error in float64: at most 2.75 u with either precision. The largest found among some 10^8 inputs chosen where it is
+    worst, just under results that are a power of two, is 2.62 u with ``fast`` and 2.60 u with ``accurate``; under -37.5
+    it is 1.84 u and 0.93 u. float32 and float16 are computed in float64 and rounded once: within 0.5000001 u, and
+    correctly. The infinities give 0 and 1, NaN stays NaN (always the same quiet one), and an element has the same bits
+    wherever it stands.
 
     Parameters
     ----------
@@ -38,8 +40,8 @@ def sigmoid(
         Where the result goes: the shape of ``x`` and the dtype of the result. May be ``x`` itself, and may overlap it
         (which costs a copy).
     precision : {"fast", "accurate"}
-        ``accurate`` takes about twice the time. Neighbouring inputs may step back by one u with it; no such pair is
-        known with ``fast``.
+        ``accurate`` takes 1.6 times as long. Neighbouring inputs may step back by one u with it; among 130 million
+        pairs of neighbours none did with ``fast``.
 
     Returns
     -------
@@ -58,7 +60,8 @@ def sigmoid(
     -----
     ``fast`` is the definition; below -700, where ``exp(-x)`` comes near overflow, it is ``exp(x)``, which differs by
     less than 1e-304 of itself. ``accurate`` is ``exp(min(x, 0)) / (1 + exp(-abs(x)))``: numerator and denominator of
-    ``exp(x) / (1 + exp(x))`` for x < 0, of the definition otherwise.
+    ``exp(x) / (1 + exp(x))`` for x < 0, of the definition otherwise. With an exp that errs by e u, the sum and the
+    quotient make it 2 (e + 1/2) + 1/2 at worst; e is 0.6 where that happens with numpy's own exp, 0.51 with glibc's.
     """
     return apply_tiles(_sigmoid_function(precision), x, out)
 
@@ -75,8 +78,8 @@ def sigmoid_tile(x: Floats, out: Floats, scratch: Floats, precision: Precision =
 def log_sigmoid(x: npt.ArrayLike, *, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
     """Return the logarithm of the sigmoid, right where the sigmoid itself is 0 or rounds to 1.
 
-    Error in float64: at most LOGSIG u. Types, ``out`` and errors are those of :func:`sigmoid`; minus infinity stays,
-    plus infinity gives 0.
+    Error in float64: at most 2 u (largest found: 1.72). Types, ``out`` and errors are those of :func:`sigmoid`; minus
+    infinity stays, plus infinity gives 0.
 
     Notes
     -----
@@ -89,8 +92,8 @@ def log_sigmoid(x: npt.ArrayLike, *, out: npt.NDArray[Any] | None = None) -> npt
 def logit(p: npt.ArrayLike, *, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
     """Return ``log(p / (1 - p))``, the inverse of the sigmoid, right near 1/2 too.
 
-    Error in float64: at most LOGIT u. Types, ``out`` and errors are those of :func:`sigmoid`; 0 gives minus infinity, 1
-    plus infinity, and what lies outside [0, 1] NaN.
+    Error in float64: at most 2.25 u (largest found: 1.87). Types, ``out`` and errors are those of :func:`sigmoid`; 0
+    gives minus infinity, 1 plus infinity, and what lies outside [0, 1] NaN.
 
     Notes
     -----

@@ -8,15 +8,19 @@ from pipeline.models.file import ModelFile, schema
 from pipeline.models.grammar import Application
 from pipeline.models.logistic import LogisticModel
 from pipeline.models.score import ScoreBlock, restore_score
+from pipeline.models.sklearn import Comparison, compare, from_sklearn
 from pipeline.models.transform import FUNCTIONS, TransformBlock, parse_application, restore_transform
 
 __all__ = [
     "FUNCTIONS",
     "Application",
+    "Comparison",
     "LogisticModel",
     "ModelFile",
     "ScoreBlock",
     "TransformBlock",
+    "compare",
+    "from_sklearn",
     "parse_application",
     "restore",
     "schema",
@@ -25,5 +29,6 @@ __all__ = [
 
 def restore(description: Mapping[str, object]) -> ScoreBlock | TransformBlock:
     """Return the block function whose ``describe()`` gave this description: the same columns, fields and bits."""
-    makers = {"score": restore_score, "transform": restore_transform}
-    return makers[str(description["function"])](description)
+    if description["function"] == "score":
+        return restore_score(description)
+    return restore_transform(description)

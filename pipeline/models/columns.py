@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,9 @@ TEXT_LIMIT = 200
 
 _NUMERIC = "a numeric feature is an integer, a float, a boolean or a decimal of at most 38 digits"
 _CATEGORICAL = "a categorical feature is text, an integer or a boolean"
-# Up to 2**52 units the spacing of float64 is under one unit of the decimal, and up to 10**22 the power is exact, so
-# that one division rounds once: together the digits survive.
-_DECIMAL_UNITS = 2**52
+# Fifteen digits always survive in float64; numerator and power of ten are exact, so that one division rounds once.
+_DECIMAL_UNITS = 10**15
 _DECIMAL_SCALE = 22
-_WIDE = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +86,9 @@ def unfit_columns(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field])
 def numbers(array: pa.Array) -> Numbers:
     """Return the cells of an array whose type is fit for a numeric feature.
 
-    Integers, floats and their slices are not copied. An integer beyond 2**53 in magnitude is inexact, and a decimal
-    whose nearest float64, rounded back to the scale of the column, is another decimal.
+    Integers, floats and their slices are not copied. An integer beyond 2**53 in magnitude is inexact, and so is a
+    decimal whose digits do not survive: its nearest float64 is another number, and is one in its shortest form too.
+    Decimals of up to 15 digits always survive.
     """
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -110,7 +109,10 @@ def levels(array: pa.Array) -> Levels:
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     indices = encoded.indices
     codes = _fixed_width(indices, np.dtype(indices.type.to_pandas_dtype()))
-    return Levels(codes, [_level_name(value) for value in encoded.dictionary.to_pylist()], null_mask(indices))
+    names = encoded.dictionary.to_pylist()
+    if pa.types.is_integer(encoded.type.value_type) or pa.types.is_boolean(encoded.type.value_type):
+        names = [_level_name(value) for value in names]
+    return Levels(codes, names, null_mask(indices))
 
 
 def null_mask(array: pa.Array) -> Mask | None:
@@ -194,11 +196,11 @@ def _decimals(array: pa.Array, null: Mask | None) -> Numbers:
     if null is not None:
         is_short |= null
     long_rows = np.flatnonzero(~is_short).tolist()
-    inexact = [row for row in long_rows if not _set_decimal(values, row, array[row].as_py(), scale)]
+    inexact = [row for row in long_rows if not _set_decimal(values, row, array[row].as_py())]
     return Numbers(values, null, np.array(inexact, dtype=np.intp))
 
 
-def _set_decimal(values: npt.NDArray[np.float64], row: int, cell: Decimal, scale: int) -> bool:
-    """Write the nearest float64 of a decimal, and return whether it gives the decimal back."""
+def _set_decimal(values: npt.NDArray[np.float64], row: int, cell: Decimal) -> bool:
+    """Write the nearest float64 of a decimal, and return whether its digits survive."""
     values[row] = float(cell)
-    return Decimal(float(cell)).quantize(Decimal(1).scaleb(-scale), context=_WIDE) == cell
+    return cell in {Decimal(float(cell)), Decimal(repr(float(cell)))}

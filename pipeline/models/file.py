@@ -234,7 +234,7 @@ class ModelFile(_Part):
         return json.dumps(self.model_dump(exclude_defaults=True), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def digest(self) -> str:
-        """Return the SHA-256, in hexadecimal, of what the file says; spacing, order of keys, stated defaults are free."""
+        """Return the SHA-256, in hexadecimal, of what the file says, however it is laid out."""
         text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -105,7 +105,9 @@ class _Parser:
         if match is None:
             blank = len(self.text[self.offset :]) - len(self.text[self.offset :].lstrip())
             token = _Token("wrong", "", self.offset + blank)
-            message = "a quote is not closed" if self.text[token.offset] == '"' else "a name like this needs double quotes"
+            message = (
+                "a quote is not closed" if self.text[token.offset] == '"' else "a name like this needs double quotes"
+            )
             raise self._error(token, message)
         self.offset = match.end()
         kind = str(match.lastgroup)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from pipeline.errors import (
     BadCellsError,
@@ -23,10 +22,21 @@ from pipeline.errors import (
     StorageError,
 )
 from pipeline.kernels import sigmoid
-from pipeline.models.file import Feature, Impute, Level, ModelFile, NumericFeature, Output, Target, parse, refuse_pickle
+from pipeline.models.file import (
+    Column,
+    Feature,
+    Impute,
+    Level,
+    ModelFile,
+    NumericFeature,
+    Output,
+    Target,
+    parse,
+    refuse_pickle,
+)
 from pipeline.models.places import SIZE_LIMIT
 from pipeline.models.rows import batches
-from pipeline.models.score import Column, ScoreBlock
+from pipeline.models.score import DEFAULT_THRESHOLD, ScoreBlock
 from pipeline.types import Values
 from pipeline.units import escape, format_count
 
@@ -55,10 +65,10 @@ class LogisticModel:
 
     Immutable, picklable, and equal to a model that says the same. All methods may be called from several threads.
 
-    Rows come as an Arrow table or record batch, as a dataframe (anything with ``__arrow_c_stream__``), as a mapping from
-    column names to arrays - each matched by name, other columns ignored -, as a NumPy array of shape (rows, features)
-    with the columns in the order of ``features`` (of objects where there are categorical features), or as a Dask array
-    of that shape, chunked by rows alone, which gives a Dask array.
+    Rows come as an Arrow table or record batch, as a dataframe (anything with ``__arrow_c_stream__``), or as a mapping
+    from column names to arrays, all matched by name, other columns ignored; as a NumPy array of shape (rows, features)
+    with the columns in the order of ``features`` (of objects where there are categorical features); or as a Dask array
+    of that shape, cut by rows alone, which gives a Dask array.
 
     Null and floating NaN are missing values, and the policies of the model decide. Scores have the bits that the
     streaming job gives to the same rows.
@@ -174,7 +184,7 @@ class LogisticModel:
             return _check_dask(data, len(self.features)).map_blocks(
                 self.probability, drop_axis=1, dtype=np.float64, meta=np.empty(0)
             )
-        return _joined([_floats(values.arrays[0]) for values in self._scored(data, "probability")], np.dtype(np.float64))
+        return self._floats(data, "probability")
 
     def predict_proba(self, data: Any) -> Any:
         """Return the probabilities of the negative and of the positive class; otherwise as :meth:`probability`.
@@ -188,9 +198,8 @@ class LogisticModel:
             return _check_dask(data, len(self.features)).map_blocks(
                 self.predict_proba, chunks=(data.chunks[0], (2,)), dtype=np.float64, meta=np.empty((0, 2))
             )
-        raw = [_floats(values.arrays[0]) for values in self._scored(data, "raw_prediction")]
-        joined = _joined(raw, np.dtype(np.float64))
-        return np.column_stack([sigmoid(-joined), sigmoid(joined)])
+        raw = self._floats(data, "raw_prediction")
+        return np.column_stack([sigmoid(-raw), sigmoid(raw)])
 
     def predict(self, data: Any) -> Any:
         """Return the decision: the positive class iff its probability is at least the threshold.
@@ -221,9 +230,13 @@ class LogisticModel:
             )
         return _joined([array.to_numpy(zero_copy_only=False).astype(dtype) for array in decisions], dtype)
 
+    def _floats(self, data: Any, column: Column) -> Floats:
+        parts = [values.arrays[0].to_numpy(zero_copy_only=False) for values in self._scored(data, column)]
+        return _joined(parts, np.dtype(np.float64))
+
     def _scored(self, data: Any, column: Column) -> Iterator[Values]:
         threshold = self.output.threshold
-        block = ScoreBlock(self.file, (column,), 0.5 if threshold is None else threshold)
+        block = ScoreBlock(self.file, (column,), DEFAULT_THRESHOLD if threshold is None else threshold)
         first = 0
         for arrays in batches(data, block.columns()):
             values = block.block(arrays)
@@ -252,11 +265,6 @@ def _policy(policy: str | Impute | Level) -> str:
     if isinstance(policy, Impute):
         return f"impute {policy.impute!r}"
     return f'level "{policy.level}"' if isinstance(policy, Level) else policy
-
-
-def _floats(array: pa.Array) -> Floats:
-    values: Floats = array.to_numpy(zero_copy_only=False)
-    return values
 
 
 def _joined(parts: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -129,10 +129,9 @@ class ScoreBlock:
         """
         tally = Tally(len(columns[0]))
         raw = self._raw_prediction(columns, tally)
-        nan = np.isnan(raw)
         if tally.null is not None:
             raw[tally.null] = 0.0
-            nan &= ~tally.null
+        nan = np.isnan(raw)
         return Values(
             arrays=self._arrays(raw, tally.null, nan),
             null=tally.null_count,

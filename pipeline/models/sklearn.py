@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ConfigurationError, DataError, ModelError
-from pipeline.models.estimators import Cell, Encoding, Indicator, Scaled, Signal, class_name, run, require
+from pipeline.models.estimators import Cell, Indicator, Scaled, Signal, class_name, require, run
 from pipeline.models.file import from_mapping
 from pipeline.models.logistic import LogisticModel
 from pipeline.units import escape, format_count
@@ -125,17 +125,20 @@ def _split(estimator: Any) -> tuple[list[tuple[str, Any]], Any]:
 
 def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
     count = int(require(estimator, "n_features_in_", ""))
-    fitted = getattr(estimator, "feature_names_in_", None)
+    fitted: Any = getattr(estimator, "feature_names_in_", None)
     if columns is None and fitted is None:
         raise ModelError("the estimator was fitted without column names", f"give columns=[...], {count} names")
     if columns is not None and len(columns) != count:
         raise ModelError(f"columns has {len(columns)} names, the estimator takes {count}")
     if columns is not None and fitted is not None and list(columns) != list(fitted):
         raise ModelError("columns differs from the names that the estimator was fitted with", "leave columns out")
-    return [str(name) for name in (fitted if columns is None else columns)]
+    chosen: Sequence[Any] = fitted if columns is None else columns
+    return [str(name) for name in chosen]
 
 
-def _document(signals: Sequence[Signal], regression: Any, target: str | None, threshold: float | None) -> dict[str, Any]:
+def _document(
+    signals: Sequence[Signal], regression: Any, target: str | None, threshold: float | None
+) -> dict[str, Any]:
     weights = np.asarray(regression.coef_)
     if weights.shape != (1, len(signals)):
         raise ModelError(f"the estimator has {weights.shape[-1]} coefficients for {len(signals)} columns", _SUPPORTED)
@@ -159,23 +162,28 @@ def _target(classes: Any, column: str | None) -> dict[str, Any]:
 
 
 def _features(signals: Sequence[Signal], weights: Sequence[float]) -> list[dict[str, Any]]:
-    features: dict[int, dict[str, Any]] = {}
-    encodings: dict[int, Encoding] = {}
+    groups: dict[int, list[tuple[Signal, float]]] = {}
     for signal, weight in zip(signals, weights, strict=True):
-        position = signal.cell.position
-        if isinstance(signal, Indicator):
-            known = encodings.setdefault(position, signal.encoding)
-            if known is signal.encoding and (position in features) == (known is not signal.encoding):
-                features[position] = known.feature()
-            is_same = known is signal.encoding
-        else:
-            is_same = position not in features
-            features.setdefault(position, _numeric(signal, weight))
-        if not is_same:
-            raise ModelError(f'column "{escape(signal.cell.name)}" is used twice', "use each column in one step")
-        if isinstance(signal, Indicator):
-            features[position]["coefficients"][signal.level] = weight
-    return [features[position] for position in sorted(features)]
+        groups.setdefault(signal.cell.position, []).append((signal, weight))
+    return [_feature(groups[position]) for position in sorted(groups)]
+
+
+def _feature(group: Sequence[tuple[Signal, float]]) -> dict[str, Any]:
+    first, weight = group[0]
+    if not isinstance(first, Indicator):
+        if len(group) > 1:
+            raise _used_twice(first)
+        return _numeric(first, weight)
+    feature = first.encoding.feature()
+    for signal, coefficient in group:
+        if not isinstance(signal, Indicator) or signal.encoding is not first.encoding:
+            raise _used_twice(first)
+        feature["coefficients"][signal.level] = coefficient
+    return feature
+
+
+def _used_twice(signal: Signal) -> ModelError:
+    return ModelError(f'column "{escape(signal.cell.name)}" is used twice', "use each column in one step")
 
 
 def _numeric(signal: Cell | Scaled, weight: float) -> dict[str, Any]:

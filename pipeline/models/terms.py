@@ -87,12 +87,17 @@ class CategoricalColumn:
         if cells.null is not None:
             # What stands under a null may point anywhere.
             codes = np.where(cells.null, len(cells.names), codes.astype(np.int64))
-        missing = [name is None for name in cells.names] + [cells.null is not None]
-        unseen = [name is not None and name not in feature.coefficients for name in cells.names] + [False]
-        for event, flags in (("missing", missing), ("unseen", unseen)):
-            if any(flags):
-                _settle(feature, event, np.flatnonzero(np.array(flags)[codes]), position, array, tally)
-        return cls(codes, np.array([_contribution(feature, name) for name in [*cells.names, None]]))
+        # One look-up a level, not a row; still, a dictionary may have as many levels as the batch has rows.
+        is_missing = np.array([name is None for name in [*cells.names, None]])
+        contributions = np.array([*map(feature.coefficients.get, cells.names), None], dtype=np.float64)  # type: ignore[arg-type]
+        is_unseen = np.isnan(contributions) & ~is_missing
+        contributions[is_missing] = _replacement(feature, feature.missing)
+        contributions[is_unseen] = _replacement(feature, feature.unseen)
+        if cells.null is not None or is_missing[:-1].any():
+            _settle(feature, "missing", np.flatnonzero(is_missing[codes]), position, array, tally)
+        if is_unseen.any():
+            _settle(feature, "unseen", np.flatnonzero(is_unseen[codes]), position, array, tally)
+        return cls(codes, contributions)
 
     @property
     def term(self) -> Categorical:
@@ -104,11 +109,8 @@ class CategoricalColumn:
         return Categorical(self.codes[rows], self.contributions)
 
 
-def _contribution(feature: CategoricalFeature, name: str | None) -> float:
-    """Return what a level adds to the raw prediction; 0 where the row has no score."""
-    if name in feature.coefficients:
-        return feature.coefficients[name]
-    policy = feature.missing if name is None else feature.unseen
+def _replacement(feature: CategoricalFeature, policy: str | Level) -> float:
+    """Return what a value without a coefficient of its own adds; 0 too where the row has no score."""
     return feature.coefficients[policy.level] if isinstance(policy, Level) else 0.0
 
 

@@ -126,7 +126,8 @@ def _steps(location: Sequence[str | int], value: Any, *, ends_in_key: bool) -> I
     for position, step in enumerate(location):
         if step in _TAGS and not (ends_in_key and position == len(location) - 1):
             continue
-        if not isinstance(value, Mapping | list | tuple):
+        # Beyond the value itself come the types that it might have had.
+        if not isinstance(value, Mapping if isinstance(step, str) else list | tuple):
             return
         yield step
         value = _member(step, value)

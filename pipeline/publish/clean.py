@@ -9,7 +9,7 @@ import re
 import stat
 import uuid
 
-from pipeline.errors import LogitstreamError
+from pipeline.errors import LogitstreamError, OutputError
 from pipeline.publish import journal
 from pipeline.publish.files import ATTEMPT_NAME
 from pipeline.publish.manifest import MANIFEST, PART_NAME, RECEIPTS, manifest_in
@@ -59,7 +59,8 @@ def _keep_former(home: Folder, jobs: Folder, job_id: str) -> None:
         with staging.enter(TREE) as tree:
             try:
                 former = manifest_in(tree).job_id
-            except LogitstreamError:
+            except OutputError:
+                # No version yet: the run ended while it made one.
                 return
             if former == job_id:
                 return

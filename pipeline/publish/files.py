@@ -103,14 +103,14 @@ class NewFile:
             system.set_mode(descriptor, self._mode, self.path)
             system.sync(descriptor, self.path)
         except BaseException:
-            system.close(descriptor, self.path)
+            system.release(descriptor)
             raise
         system.close(descriptor, self.path)
 
     def abandon(self) -> None:
         """Close without syncing, unless finished; the file stays for whoever cleans the folder."""
         if self._descriptor >= 0:
-            system.close(self._take(), self.path)
+            system.release(self._take())
 
     def _take(self) -> int:
         if self._descriptor < 0:

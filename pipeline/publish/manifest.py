@@ -14,7 +14,7 @@ import re
 import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -207,8 +207,8 @@ def parts_in(folder: Folder, manifest: Manifest, codec: Codec) -> Iterator[Part]
 def _parts(folder: Folder, codec: Codec) -> Iterator[Part]:
     before = ""
     descriptor = folder.open_file(RECEIPTS, system.READ)
-    with os.fdopen(descriptor, "rb") as file, codec.decompressed(file) as stream, closing(_lines(stream)) as lines:
-        for line in lines:
+    with os.fdopen(descriptor, "rb") as file, codec.decompressed(file) as stream:
+        for line in _lines(stream):
             facts = json.loads(line)
             name = _matching(PART_NAME, facts["name"])
             if name <= before:
@@ -237,7 +237,7 @@ def _blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:
             limit -= len(block)
             yield block
     finally:
-        system.close(descriptor, path)
+        system.release(descriptor)
 
 
 def _matching(pattern: re.Pattern[str], text: str) -> str:

@@ -121,7 +121,7 @@ def _resolve(output: Path) -> Target:
 def _real_parent(parent: Path) -> Path:
     shown = escape(str(parent), 1000)
     try:
-        return system.real_path(parent)
+        return system.real_folder(parent)
     except FileNotFoundError as error:
         raise OutputError(f"there is no folder {shown}", f"make it: mkdir -p {shown!r}") from error
     except OSError as error:

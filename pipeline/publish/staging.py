@@ -218,7 +218,7 @@ def _locked(home: Folder, target: Target) -> Iterator[None]:
         system.overwrite(descriptor, json.dumps(note).encode() + b"\n", path)
         yield
     finally:
-        system.close(descriptor, path)
+        system.release(descriptor)
 
 
 def _holder(note: bytes) -> str:

@@ -14,7 +14,7 @@ import os
 import platform
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Protocol, Self
@@ -68,7 +68,7 @@ class Folder:
         """Close the descriptor; again is harmless."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
-            os.close(descriptor)
+            release(descriptor)
 
     def enter(self, name: str) -> Folder:
         """Open a folder below this one."""
@@ -238,9 +238,12 @@ def _free(path: Path) -> int:
     return facts.f_bavail * facts.f_frsize
 
 
-def real_path(path: Path) -> Path:
-    """Return the absolute path of what exists, links resolved. Raises the system's own errors."""
-    return Path(os.path.realpath(path, strict=True))
+def real_folder(path: Path) -> Path:
+    """Return the absolute path of a folder that exists, links resolved. Raises the system's own errors."""
+    real = Path(os.path.realpath(path, strict=True))
+    if not real.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return real
 
 
 def is_mount_point(path: Path) -> bool:
@@ -298,6 +301,15 @@ def status(descriptor: int, path: Path) -> os.stat_result:
 def close(descriptor: int, path: Path) -> None:
     """Close a file; some file systems report here what they could not write."""
     with door("close", path):
+        os.close(descriptor)
+
+
+def release(descriptor: int) -> None:
+    """Close what holds nothing unwritten: a folder, a lock, a file that was read, synced or given up.
+
+    What the system may report here says nothing about the data, and must not hide the error that led here.
+    """
+    with suppress(OSError):
         os.close(descriptor)
 
 

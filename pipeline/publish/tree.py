@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from pipeline.errors import StorageError
 from pipeline.publish import system
@@ -16,7 +16,7 @@ from pipeline.units import escape
 _ATTEMPT_PATH = re.compile(rf"{ATTEMPTS}/([0-9]{{1,19}})/({ATTEMPT_NAME.pattern})")
 
 
-def linked(staging: Folder, tree: Folder, parts: Iterable[Part], mode: int) -> Iterator[Part]:
+def linked(staging: Folder, tree: Folder, parts: Iterable[Part], mode: int) -> Generator[Part, None, None]:
     """Link each part into the tree and yield it, one in memory at a time.
 
     Raises
@@ -70,4 +70,4 @@ def _settle(bucket: Folder, attempt: str, part: Part, mode: int) -> None:
             system.set_mode(descriptor, mode, path)
             system.sync(descriptor, path)
     finally:
-        system.close(descriptor, path)
+        system.release(descriptor)

@@ -24,11 +24,9 @@ def account(report: Report) -> str:
 
 
 def outcome_lines(report: Report) -> list[str]:
-    """Return the lines of a run that ended well: what was counted beside the rows, then the account."""
+    """Return the lines of a run that ended well: what was counted beside the rows, what is to be noted, the account."""
     lines = [f"counted: {_counts(report.totals.events)}"] if any(report.totals.events.values()) else []
-    if not report.published:
-        lines.append(f"{escape(report.plan.output)} holds the result of this very job already: nothing was done")
-    return [*lines, account(report)]
+    return [*lines, *(f"note: {escape(note, 1000)}" for note in report.notes), account(report)]
 
 
 def plan_lines(plan: PlanSummary) -> list[str]:
@@ -38,11 +36,11 @@ def plan_lines(plan: PlanSummary) -> list[str]:
     pairs = [
         ("inputs", f"{_many(len(plan.files), 'file')}, {rows} rows, {format_bytes(plan.bytes_to_read)} to read"),
         ("output", escape(plan.output)),
-        ("chunks", f"{format_count(plan.chunks)}, of {format_count(plan.chunk_rows)} rows where a file is larger"),
+        ("chunks", f"{format_count(plan.chunks)}, chunk size {format_count(plan.chunk_rows)} rows"),
         ("workers", f"{format_count(resources.workers)}, on {escape(plan.scheduler)}"),
         ("batch", f"{format_count(resources.batch_rows)} rows at a time inside a chunk"),
         ("memory", f"{format_bytes(resources.projected_bytes)} of the {format_bytes(resources.allowed_bytes)} allowed"),
-        ("row groups", f"{format_count(plan.row_group_rows)} rows in the output"),
+        ("row groups", f"of {format_count(plan.row_group_rows)} rows in the output"),
         ("job", plan.job_id[:12]),
     ]
     pairs += [("column", _field(*field)) for field in plan.fields]
@@ -56,7 +54,8 @@ def aligned(pairs: Iterable[tuple[str, str]]) -> list[str]:
     width = max((len(label) for label, _ in pairs), default=0)
     before = [""] + [label for label, _ in pairs]
     return [
-        f"{'' if label == above else label:{width}}  {text}" for (label, text), above in zip(pairs, before, strict=False)
+        f"{'' if label == above else label:{width}}  {text}"
+        for (label, text), above in zip(pairs, before, strict=False)
     ]
 
 

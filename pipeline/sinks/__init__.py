@@ -1,0 +1,88 @@
+"""How rows go out: one part, in one format, into a file that somebody else has opened."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UsageError
+from pipeline.sinks.csv import CsvSink, is_writable
+from pipeline.sinks.parquet import ParquetSink
+from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.types import Format, Sink
+
+__all__ = ["CsvSink", "ParquetSink", "check_output_schema", "extension", "open_sink"]
+
+_CODECS = {
+    "parquet": {"snappy": "", "zstd": "", "lz4": "", "gzip": "", "brotli": "", "none": ""},
+    "csv": {"none": "", "gzip": ".gz", "zstd": ".zst"},
+}
+
+
+def open_sink(format_: Format, file: BinaryIO, schema: pa.Schema, row_group_rows: int, compression: str | None) -> Sink:
+    """Return a sink that writes rows of a schema into an open file; the file stays open when the sink is closed.
+
+    Parameters
+    ----------
+    format_ : {"parquet", "csv"}
+    file : BinaryIO
+        Open for writing, at its start.
+    schema : pyarrow.Schema
+    row_group_rows : int
+        Rows of a Parquet row group; a CSV has none.
+    compression : str or None
+        For Parquet snappy, zstd, lz4, gzip, brotli or none, for CSV none, gzip or zstd; ``None`` is the default,
+        snappy and none.
+
+    Raises
+    ------
+    UsageError
+        The format has no such compression.
+    """
+    codec = _codec(format_, compression)
+    if format_ == "parquet":
+        return ParquetSink(file, schema, row_group_rows, codec)
+    return CsvSink(file, schema, codec)
+
+
+def extension(format_: Format, compression: str | None) -> str:
+    """Return how the name of a part ends: ``parquet``, ``csv``, ``csv.gz`` or ``csv.zst``.
+
+    Raises
+    ------
+    UsageError
+        The format has no such compression.
+    """
+    return format_ + _CODECS[format_][_codec(format_, compression)]
+
+
+def check_output_schema(format_: Format, schema: pa.Schema) -> None:
+    """Raise a :class:`UsageError` that names every column which cannot be written in a format."""
+    fits = is_writable if format_ == "csv" else _parquet_can_hold
+    unfit = [f"'{escape(field.name)}' ({escape(str(field.type))})" for field in schema if not fits(field.type)]
+    if unfit:
+        columns = "column" if len(unfit) == 1 else "columns"
+        remedy = "Leave them out of --keep" + (", or use --format parquet." if format_ == "csv" else ".")
+        raise UsageError(f"--format {format_} cannot hold {columns} {', '.join(unfit)}", remedy)
+
+
+def _codec(format_: Format, compression: str | None) -> str:
+    codec = compression or ("snappy" if format_ == "parquet" else "none")
+    if codec not in _CODECS[format_]:
+        choices = ", ".join(_CODECS[format_])
+        raise UsageError(f"--compression {escape(codec)} is not one of {format_}", f"Choose one of {choices}.")
+    return codec
+
+
+def _parquet_can_hold(type_: pa.DataType) -> bool:
+    schema = pa.schema([("column", type_)])
+    try:
+        pq.write_table(schema.empty_table(), io.BytesIO())
+    except (pa.ArrowException, ValueError):
+        return False
+    return True

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from pipeline.sources.csv import CsvSource
 from pipeline.sources.discovery import Discovery, discover
 from pipeline.sources.parquet import ParquetSource
 
-__all__ = ["Discovery", "ParquetSource", "discover"]
+if TYPE_CHECKING:
+    from pipeline.types import CsvOptions, Format, Source
+
+__all__ = ["CsvSource", "Discovery", "ParquetSource", "discover", "source_for"]
+
+
+def source_for(format_: Format, csv: CsvOptions) -> Source:
+    """Return the source that reads files of a format; the options are those of CSV files alone."""
+    return ParquetSource() if format_ == "parquet" else CsvSource(csv)

@@ -13,20 +13,22 @@ from pipeline.sources.csv_parse import Piece, infinite, names_infinity
 from pipeline.sources.csv_types import is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pipeline.sources.csv_columns import Columns
 
-# Cells with any other character are refused by the parser whatever else they hold; only the rest is asked for.
-_NUMERAL = r"^[0-9A-Fa-fxX+\-.iIntTyY \t]+$"
+# The numerals that the parser takes. Thousands of other cells are told apart at once; these it is still asked for.
+_FLOAT = r"^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?))[ \t]*$"
+_INTEGER = r"^[ \t]*(-?[0-9]+|-?0[xX][0-9A-Fa-f]+)[ \t]*$"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a record: its number in the piece, its first byte, and the cell, or the record if ragged."""
+    """What is wrong with a record: its number and place in the piece, and the cell, or the whole record."""
 
     record: int
     start: int
+    stop: int
     position: int | None
     text: bytes
     reason: str
@@ -44,8 +46,8 @@ class Verdict:
 def judge(piece: Piece, columns: Columns, undecodable: str) -> Verdict:
     """Tell the good records of a piece from the bad ones. The piece is whole records of any bytes.
 
-    A good record is one that the parser accepts; its bytes come back as they are, so that it gets the same values in
-    any company.
+    A good record is one that the parser accepts; its bytes come back as they are, but for its line end, so that it
+    gets the same values in any company.
 
     Parameters
     ----------
@@ -58,11 +60,11 @@ def judge(piece: Piece, columns: Columns, undecodable: str) -> Verdict:
     spans, faults = _records(text, piece, columns)
     for number, (start, stop) in enumerate(spans):
         if number not in faults and 0 in text[start:stop]:
-            faults[number] = _nul(number, start, text[start:stop], columns)
+            faults[number] = _nul(number, (start, stop), text[start:stop], columns)
     sound = [number for number in range(len(spans)) if number not in faults]
     for fault in _bad_cells(text, spans, sound, columns, undecodable):
         faults.setdefault(fault.record, fault)
-    good = b"".join(text[slice(*spans[number])] for number in sound if number not in faults)
+    good = _lines(text, (spans[number] for number in sound if number not in faults))
     return Verdict(good, len(spans), tuple(faults[number] for number in sorted(faults)))
 
 
@@ -78,14 +80,19 @@ def _records(text: bytes, piece: Piece, columns: Columns) -> tuple[list[tuple[in
     for row in parsed.ragged:
         start, stop = spans[row.number]
         reason = f"has {row.fields:,} field{'s' * (row.fields != 1)} instead of {parser.columns:,}"
-        faults[row.number] = Fault(row.number, start, None, text[start:stop].rstrip(b"\r\n"), reason)
+        faults[row.number] = Fault(row.number, start, stop, None, text[start:stop].rstrip(b"\r\n"), reason)
     return spans, faults
 
 
-def _nul(number: int, start: int, record: bytes, columns: Columns) -> Fault:
+def _lines(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    # each with an end of its own: a lone CR and the LF of a blank line would become one line end
+    return b"".join(text[start:stop].rstrip(b"\r\n") + b"\n" for start, stop in spans)
+
+
+def _nul(number: int, span: tuple[int, int], record: bytes, columns: Columns) -> Fault:
     cells, _ = columns.parser.dialect.fields(record)
     position = next(position for position, cell in enumerate(cells) if 0 in cell)
-    return Fault(number, start, position, cells[position], "holds a NUL byte; was the file torn?")
+    return Fault(number, *span, position, cells[position], "holds a NUL byte; was the file torn?")
 
 
 def _bad_cells(
@@ -94,7 +101,7 @@ def _bad_cells(
     if not sound:
         return []
     parser = columns.parser
-    piece = parser.piece(b"".join(text[slice(*spans[number])] for number in sound), final=True)
+    piece = parser.piece(_lines(text, (spans[number] for number in sound)), final=True)
     faults = []
     for position, target in columns.targets():
         nulls = ("",) if target.exact else columns.nulls
@@ -105,7 +112,7 @@ def _bad_cells(
         for row in _rows_with(arrays[position], bad):
             number, cell = sound[row], arrays[position][row].as_py()
             why = f"is beyond the range of {target.type}" if bad[cell] else reason
-            faults.append(Fault(number, spans[number][0], position, cell, why))
+            faults.append(Fault(number, *spans[number], position, cell, why))
     return faults
 
 
@@ -125,7 +132,7 @@ def _refused(cells: pa.Array, type_: pa.DataType, columns: Columns) -> dict[byte
         return dict.fromkeys((cell for cell in distinct.to_pylist() if not _is_utf8(cell)), False)
     bad: dict[bytes, bool] = {}
     if pa.types.is_integer(type_) or pa.types.is_floating(type_):
-        likely = pc.match_substring_regex(distinct, _NUMERAL)
+        likely = pc.match_substring_regex(distinct, _INTEGER if pa.types.is_integer(type_) else _FLOAT)
         bad = dict.fromkeys(distinct.filter(pc.invert(likely)).to_pylist(), False)
         distinct = distinct.filter(likely)
     _ask(distinct.to_pylist(), _asker(type_, columns), bad)

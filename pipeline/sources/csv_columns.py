@@ -15,8 +15,6 @@ from pipeline.units import escape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow.csv as arrow_csv
-
     from pipeline.types import CsvOptions, InputFile, Need
 
 _SHOWN_NAMES = 20
@@ -143,7 +141,7 @@ class Columns:
         What :class:`Parsed` says of records holds in both cases, except ``rows`` where a cell cannot be converted.
         """
         first = self.parser.parse(piece, self._asked[0])
-        if first.arrays is None or first.ragged:
+        if first.arrays is None or first.ragged or not first.length:
             return first, None
         piece = piece.until(first.length)
         turns = []
@@ -162,7 +160,7 @@ class Columns:
             return False
         texts = self._read_again(piece, dict.fromkeys(places, pa.binary()), self.nulls)
         cells = (cell for position, mask in places.items() for cell in texts[position].filter(pa.array(mask)))
-        return not all(names_infinity(cell.as_py()) for cell in cells)
+        return not all(names_infinity(cell.as_py()) for cell in cells if cell.is_valid)
 
     def _exact(self, piece: Piece, turn: dict[int, Target], arrays: dict[int, pa.Array]) -> dict[int, pa.Array]:
         """Return the arrays of a pass with kept text as it is written, also where it spells a null."""
@@ -176,9 +174,7 @@ class Columns:
         text = bytes(piece.text)
         return any(spelling in text for spelling in self._spellings)
 
-    def _read_again(
-        self, piece: Piece, types: dict[int, pa.DataType], nulls: Sequence[str]
-    ) -> dict[int, pa.Array]:
+    def _read_again(self, piece: Piece, types: dict[int, pa.DataType], nulls: Sequence[str]) -> dict[int, pa.Array]:
         arrays = self.parser.parse(piece, self.parser.converting(types, nulls)).arrays
         assert arrays is not None
         return arrays

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 MAX_COLUMNS = 65_536
 MAX_HEADER = 4 * MIB
 
-_FOREIGN_BOMS = {b"\x00\x00\xfe\xff": "utf-32", b"\xff\xfe\x00\x00": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_FOREIGN_BOMS = {
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe\x00\x00": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
 
 
 @dataclass(frozen=True)

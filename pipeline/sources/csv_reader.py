@@ -9,80 +9,73 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from pipeline.errors import BalanceError, InputChangedError, MemoryBudgetError
-from pipeline.sources.csv_cells import Fault, judge
+from pipeline.errors import InputChangedError, MemoryBudgetError
 from pipeline.sources.csv_columns import Columns
-from pipeline.sources.csv_dialect import Bytes, Dialect, last_line_end, next_line_start
 from pipeline.sources.csv_header import Header, read_header
-from pipeline.sources.csv_parse import Parser, Piece, count_lines, is_plain_utf8
-from pipeline.sources.decode import (
-    Encoding,
-    Inflated,
-    RawFile,
-    Recoded,
-    Stream,
-    Window,
-    compression_of,
-    identify,
-)
-from pipeline.sources.files import open_regular, show
+from pipeline.sources.csv_parse import Parser
+from pipeline.sources.cutting import Cut, Cutter, Sizes, guess_begin
+from pipeline.sources.decode import Encoding, Inflated, RawFile, Recoded, Stream, Window, compression_of, identify
+from pipeline.sources.files import open_regular, show, system_error
 from pipeline.types import BadCell
-from pipeline.units import KIB, MIB, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pipeline.sources.csv_cells import Fault
+    from pipeline.sources.csv_dialect import Dialect
     from pipeline.types import CsvOptions, Identity, InputFile, Need, Slice
 
 SHOWN_BAD = 10
 SHOWN_TEXT = 200
-_AHEAD = 16 * KIB
-_NO_STOP = sys.maxsize
+
+_MARKS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff")}
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Bytes of a piece that is parsed at a time, and of the longest record that is read."""
+class Settings:
+    """How the files are written, as the reader uses it."""
 
-    piece: int = MIB
-    record: int = 64 * MIB
+    options: CsvOptions
+    dialect: Dialect
+    encoding: Encoding
+    sizes: Sizes
 
 
 @dataclass(frozen=True)
-class Opened:
-    """An open CSV: its compression, and a stream of its text from the first byte on."""
+class OpenText:
+    """The text of an open file, decompressed, and decoded where it can only be decoded as a stream.
+
+    ``mark`` is how many bytes of a byte order mark the decoder takes away.
+    """
 
     raw: RawFile
     codec: str | None
     window: Window
+    header: Header
     mark: int
 
 
-def open_text(descriptor: int, path: str, encoding: Encoding) -> Opened:
-    """Return the text of an open file, decompressed, and decoded where it can only be decoded as a stream.
-
-    ``mark`` is how many bytes of a byte order mark the decoder takes away.
-    """
+def open_text(descriptor: int, path: str, settings: Settings) -> OpenText:
+    """Return the text of an open file, its header read; the window stands at the beginning."""
     head = os.pread(descriptor, 8, 0)
     codec = compression_of(head, path)
     raw = RawFile(descriptor, path)
     stream: Stream = raw if codec is None else Inflated(raw, codec)
+    encoding = settings.encoding
     if encoding.kind == "stream":
         stream = Recoded(stream, encoding)
-    return Opened(raw, codec, Window(stream), _mark(head, encoding) if codec is None else 0)
-
-
-def _mark(head: bytes, encoding: Encoding) -> int:
-    marks = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff")}
-    return next((len(mark) for mark in marks.get(encoding.name, ()) if head.startswith(mark)), 0)
+    window = Window(stream)
+    header = read_header(window, settings.dialect, encoding, settings.options.columns, path)
+    mark = next((len(mark) for mark in _MARKS.get(encoding.name, ()) if head.startswith(mark)), 0)
+    return OpenText(raw, codec, window, header, mark)
 
 
 class CsvReader:
-    """Reads a slice in pieces, each cut at a line end and parsed with a record appended that tells whether it was one.
+    """Reads a slice in pieces. See :class:`~pipeline.types.SliceReader`; used by one thread.
 
-    See :class:`~pipeline.types.SliceReader`. A record is bad where it is ragged, is not closed, or has a NUL or a cell
-    that its type does not allow; nothing about bad records is raised, because a slice whose begin was guessed may have
-    begun inside a record. Memory is about four pieces, or four times the longest record.
+    A record is bad where it is ragged, is not closed, or has a NUL or a cell that its type does not allow. Nothing
+    about bad records is raised, because a slice whose begin was guessed may begin inside a record. Memory is a few
+    times a piece, or the longest record.
 
     Raises
     ------
@@ -91,7 +84,7 @@ class CsvReader:
     DataError
         Compressed data is damaged or cut off.
     MemoryBudgetError
-        A record is longer than the limit, where it is certain that the record begins there.
+        A record is longer than the limit, where it is certain that it begins there.
     """
 
     def __init__(
@@ -102,23 +95,18 @@ class CsvReader:
         needs: Sequence[Need],
         batch_rows: int,
         begin: int | None,
-        settings: tuple[CsvOptions, Dialect, Encoding, Sizes],
+        settings: Settings,
     ) -> None:
         self.rows = 0
         self.begin = self.end = piece.start
+        self.bytes_read = 0
         self.bad: list[BadCell] = []
         self.bad_count = 0
         self._file, self._identity, self._slice, self._needs = file, identity, piece, needs
-        self._batch_rows, self._given = batch_rows, begin
-        self._options, self._dialect, self._encoding, self._sizes = settings
+        self._batch_rows, self._given, self._settings = batch_rows, begin, settings
         self._descriptor = -1
-        self._raw: RawFile | None = None
-        self._compared = True
-
-    @property
-    def bytes_read(self) -> int:
-        """Bytes read from the file for rows and header."""
-        return 0 if self._raw is None else self._raw.bytes_read
+        self._pending = False
+        self._records = 0
 
     def __enter__(self) -> Self:
         self._descriptor = open_regular(self._file.location, self._file.path)
@@ -131,19 +119,28 @@ class CsvReader:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            if exc[0] is None and not self._compared:
+            if self._pending and exc[0] is None:
                 self._compare()
         finally:
             self._close()
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        self._compared = False
+        self._pending = True
         try:
-            yield from self._batches()
+            opened = open_text(self._descriptor, self._file.path, self._settings)
+            for batch in self._batches(opened):
+                for start in range(0, batch.num_rows, self._batch_rows):
+                    part = batch.slice(start, self._batch_rows)
+                    self.rows += part.num_rows
+                    self.bytes_read = opened.raw.bytes_read
+                    yield part
         except pa.ArrowMemoryError as error:
             raise MemoryBudgetError(f"{show(self._file.path)}: {error}", "Give more --memory.") from error
+        except OSError as error:
+            raise system_error(error, self._file.path) from error
+        self.bytes_read = opened.raw.bytes_read
+        self._pending = False
         self._compare()
-        self._compared = True
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -151,25 +148,80 @@ class CsvReader:
         self._descriptor = -1
 
     def _compare(self) -> None:
-        found = identify(self._descriptor, self._file.path)
-        if found != self._identity:
-            message = f"{show(self._file.path)} has changed since it was planned"
+        if identify(self._descriptor, self._file.path) != self._identity:
+            message = f"{show(self._file.path)} has changed since the run began"
             raise InputChangedError(message, "Run again when nothing writes to it any more.")
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        opened = open_text(self._descriptor, self._file.path, self._encoding)
-        self._raw = opened.raw
-        header = read_header(
-            opened.window, self._dialect, self._encoding, self._options.columns, self._file.path
-        )
-        cuttable = opened.codec is None and self._encoding.kind != "stream"
-        walk = self._cut_file(opened, header) if cuttable else self._whole_file(opened, header)
-        if not header.names or walk.window.offset >= walk.stop:
+    def _batches(self, opened: OpenText) -> Iterator[pa.RecordBatch]:
+        cuttable = opened.codec is None and self._settings.encoding.kind != "stream"
+        if not cuttable:
+            yield from self._whole(opened)
             return
-        parser = Parser(self._dialect, len(header.names))
-        columns = Columns(parser, self._file, header.names, self._needs, self._options)
-        for batch in _Pieces(walk, columns, header, self._encoding, self).batches():
-            self.rows += batch.num_rows
-            for start in range(0, batch.num_rows, self._batch_rows):
-                yield batch.slice(start, self._batch_rows)
-            self.end = walk.window.offset if cuttable else self.end
+        window = self._seek(opened)
+        self.begin = self.end = window.offset
+        for cut in self._cuts(window, opened.header, self._slice.stop):
+            self._note_bad(cut, opened.header, window.offset)
+            if cut.batch is not None:
+                yield cut.batch
+            self.end = window.offset + cut.length if not cut.overlong else self._identity.size
+
+    def _whole(self, opened: OpenText) -> Iterator[pa.RecordBatch]:
+        window = opened.window
+        encoding = self._settings.encoding
+        offset = opened.mark + encoding.file_bytes(window.text[: opened.header.end])
+        window.drop(opened.header.end)
+        for cut in self._cuts(window, opened.header, sys.maxsize):
+            self._note_bad(cut, opened.header, offset)
+            if cut.batch is not None:
+                yield cut.batch
+            offset += encoding.file_bytes(cut.text)
+        self.end = self._slice.stop
+
+    def _seek(self, opened: OpenText) -> Window:
+        """Return a window that stands at the first record: given, behind the header, or guessed."""
+        first = opened.header.end
+        begin = self._given if self._given is not None else first if self._slice.start <= first else None
+        if begin is not None and begin == first:
+            opened.window.drop(first)
+            return opened.window
+        if begin is not None:
+            opened.raw.move(begin)
+            return Window(opened.raw, begin)
+        opened.raw.move(self._slice.start - 1)
+        window = Window(opened.raw, self._slice.start - 1)
+        guess_begin(window, self._slice.stop, self._settings.sizes.record)
+        return window
+
+    def _cuts(self, window: Window, header: Header, stop: int) -> Iterator[Cut]:
+        if not header.names or window.offset >= stop:
+            return
+        settings = self._settings
+        parser = Parser(settings.dialect, len(header.names))
+        columns = Columns(parser, self._file, header.names, self._needs, settings.options)
+        yield from Cutter(window, stop, columns, settings.encoding, settings.sizes, self._batch_rows)
+
+    def _note_bad(self, cut: Cut, header: Header, offset: int) -> None:
+        if cut.overlong and self._certain(header):
+            message = f"{show(self._file.path)}: the record at byte {offset:,} {cut.faults[0].reason}"
+            raise MemoryBudgetError(message, "Is a quote left open there, or is --quote another character?")
+        before = self._records
+        self._records += cut.records
+        self.bad_count += len(cut.faults)
+        for fault in cut.faults[: SHOWN_BAD - len(self.bad)]:
+            place = offset + self._settings.encoding.file_bytes(cut.text[: fault.start])
+            repeats = bytes(cut.text[fault.start : fault.stop]).rstrip(b"\r\n") == self._header_text(header)
+            self.bad.append(_bad_cell(fault, header.names, before, place, repeats=repeats))
+
+    def _certain(self, header: Header) -> bool:
+        return self._given is not None or self._slice.start <= header.end
+
+    def _header_text(self, header: Header) -> bytes | None:
+        return self._settings.encoding.utf8(header.record) if header.record else None
+
+
+def _bad_cell(fault: Fault, names: Sequence[str], before: int, offset: int, *, repeats: bool) -> BadCell:
+    column = "" if fault.position is None else names[fault.position]
+    # 200 characters are at most 800 bytes, and what lies behind them may be long
+    text = fault.text[: 4 * SHOWN_TEXT].decode("utf-8", "backslashreplace")[:SHOWN_TEXT]
+    reason = f"{fault.reason}; the record repeats the header: concatenated files?" if repeats else fault.reason
+    return BadCell(before + fault.record, column, text, reason, offset)

@@ -52,6 +52,8 @@ def is_text(type_: pa.DataType) -> bool:
 def _suggestion(name: str) -> str:
     near = difflib.get_close_matches(name, [*_PLAIN, "decimal128(12, 2)"], n=1, cutoff=0.5)
     start = f"Did you mean {near[0]}? " if near else ""
-    return start + "There are bool, int8 to int64, uint8 to uint64, float32, float64, string, date32, timestamp[us], " + (
-        "time32[s], time64[us], decimal128(12, 2)."
+    return (
+        start
+        + "There are bool, int8 to int64, uint8 to uint64, float32, float64, string, date32, timestamp[us], "
+        + ("time32[s], time64[us], decimal128(12, 2).")
     )

@@ -52,11 +52,11 @@ class Encoding:
             return raw
         return raw.decode(self.name, _STRICT).encode("utf-8", "surrogatepass")
 
-    def file_bytes(self, text: bytes) -> int:
+    def file_bytes(self, text: bytes | bytearray | memoryview) -> int:
         """Return how many bytes of the file a piece of UTF-8 text stands for."""
-        if self.kind == "utf-8" or (text.isascii() and self.kind == "bytewise"):
+        if self.kind == "utf-8":
             return len(text)
-        characters = text.decode("utf-8", "surrogatepass")
+        characters = bytes(text).decode("utf-8", "surrogatepass")
         return len(characters) if self.kind == "bytewise" else len(characters.encode(self._plain_name, "replace"))
 
     @property
@@ -76,7 +76,7 @@ def find_encoding(name: str) -> Encoding:
     remedy = "Such as utf-8, latin-1, cp1252, utf-16, shift_jis."
     try:
         found = codecs.lookup(name)
-        b"".decode(name)
+        "a".encode(name)
     except (LookupError, ValueError) as error:
         raise UsageError(f"there is no encoding {escape(name)!r}", remedy) from error
     if found.name in {"utf-8", "utf-8-sig"}:
@@ -125,6 +125,10 @@ class RawFile(io.RawIOBase):
     def readable(self) -> bool:
         """Return True."""
         return True
+
+    def move(self, offset: int) -> None:
+        """Read on from an offset."""
+        self._offset = offset
 
     def readinto(self, view: memoryview) -> int:  # type: ignore[override]
         """Fill the beginning of a view and return how much of it; 0 at the end alone."""

@@ -127,7 +127,7 @@ class _Folder:
 
 def _search(argument: str) -> Iterator[_Found]:
     if not argument or "\0" in argument:
-        raise UsageError(f"{show(argument)!r} is not the name of an input")
+        raise UsageError(f"'{show(argument)}' is not the name of an input")
     segments = [segment for segment in argument.split("/") if segment not in {"", "."}]
     root = "/" if argument.startswith("/") else ""
     mode = _mode(argument, argument)
@@ -192,7 +192,7 @@ def _with(partitions: tuple[Partition, ...], segment: str, path: str) -> tuple[P
     if partition is None:
         return partitions
     if partition[0] in dict(partitions):
-        raise DataError(f"{show(path)} states {show(partition[0])!r} twice", "Rename one of the folders.")
+        raise DataError(f"{show(path)} states '{show(partition[0])}' twice", "Rename one of the folders.")
     return (*partitions, partition)
 
 

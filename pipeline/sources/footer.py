@@ -7,19 +7,21 @@ replaced under its name in the meantime cannot give the identity of one state an
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
 from pipeline.sources.files import show, system_error
-from pipeline.types import Identity
+from pipeline.types import Identity, Integers
 from pipeline.units import KIB, MIB, escape
 
 # pre_buffer keeps what it has read until the file is closed: memory would grow with the row group. Page checksums are
@@ -51,22 +53,16 @@ class Footer:
     metadata : pyarrow.parquet.FileMetaData
     schema : pyarrow.Schema
         As the reader options give it, which the metadata alone do not tell.
+    group_rows : ndarray of int64, shape (row groups,)
+    encoded, decoded : ndarray of int64, shape (row groups, top-level columns)
+        Bytes in the file, and bytes once decompressed.
     """
 
     metadata: pq.FileMetaData
     schema: pa.Schema
-
-    def leaves(self, column: int) -> range:
-        """Return the numbers of the leaf columns of a top-level column.
-
-        The dotted path of a leaf cannot tell: a column ``a.b`` and a member ``b`` of ``a`` are spelled alike.
-        """
-        start = sum(_leaf_count(field.type) for field in list(self.schema)[:column])
-        return range(start, start + _leaf_count(self.schema.field(column).type))
-
-    def owners(self) -> list[int]:
-        """Return, for each leaf column, the number of its top-level column."""
-        return [number for number, field in enumerate(self.schema) for _ in range(_leaf_count(field.type))]
+    group_rows: Integers
+    encoded: Integers
+    decoded: Integers
 
 
 class FooterCache:
@@ -136,8 +132,7 @@ def read_footer(location: str, identity: Identity, descriptor: int, path: str) -
     footer = _cache.get(location, identity)
     if footer is None:
         with translated(path), open_parquet(descriptor) as parquet:
-            footer = Footer(parquet.metadata, parquet.schema_arrow)
-            _check(footer, path)
+            footer = _footer(parquet.metadata, parquet.schema_arrow, identity.size, path)
         _cache.put(location, identity, footer)
     return footer
 
@@ -167,7 +162,7 @@ def _refusal(error: Exception, path: str) -> LogitstreamError:
     if isinstance(error, OSError) and error.errno is not None:
         return system_error(error, path)
     text = str(error)
-    if "encrypt" in text.lower():
+    if "crypt" in text.lower():
         return _encrypted(path)
     return DataError(f"{show(path)} is damaged or not readable as Parquet: {escape(text, 300)}")
 
@@ -205,36 +200,83 @@ def _encrypted(path: str) -> DataError:
     return DataError(f"{show(path)} is encrypted, which is not supported", "Decrypt it first.")
 
 
+def _footer(metadata: pq.FileMetaData, schema: pa.Schema, size: int, path: str) -> Footer:
+    """Return a footer, or raise a :class:`DataError` where it contradicts itself."""
+    shown = show(path)
+    if not len(schema):
+        raise DataError(f"{shown} has no columns")
+    owners = [number for number, field in enumerate(schema) for _ in range(_leaf_count(field.type))]
+    if len(owners) != metadata.num_columns:
+        raise DataError(f"{shown} is damaged: {metadata.num_columns:,} leaf columns do not make up its schema")
+    rows = np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
+    if rows.sum() != metadata.num_rows or rows.min(initial=0) < 0:
+        raise DataError(f"{shown} is damaged: {metadata.num_rows:,} rows, but its row groups have {rows.sum():,}")
+    encoded = np.zeros((len(rows), len(schema)), dtype=np.int64)
+    decoded = np.zeros_like(encoded)
+    flat = [metadata.schema.column(leaf).max_repetition_level == 0 for leaf in range(len(owners))]
+    for number in np.flatnonzero(rows):
+        _probe(metadata, int(number), size)
+        group = metadata.row_group(int(number))
+        for leaf, owner in enumerate(owners):
+            column = group.column(leaf)
+            encoded[number, owner] += column.total_compressed_size
+            decoded[number, owner] += column.total_uncompressed_size
+            if flat[leaf] and column.num_values != rows[number]:
+                raise DataError(
+                    f"{shown} is damaged: row group {number} has {rows[number]:,} rows, "
+                    f"but {column.num_values:,} values of '{escape(column.path_in_schema)}'"
+                )
+    return Footer(metadata, schema, rows, encoded, decoded)
+
+
 def _leaf_count(type_: pa.DataType) -> int:
+    """Return how many leaf columns a type has.
+
+    The dotted path of a leaf cannot tell whose it is: a column ``a.b`` and a member ``b`` of ``a`` are spelled alike.
+    """
     if isinstance(type_, pa.BaseExtensionType):
         return _leaf_count(type_.storage_type)
     return sum(_leaf_count(type_.field(number).type) for number in range(type_.num_fields)) or 1
 
 
-def _check(footer: Footer, path: str) -> None:
-    """Raise a :class:`DataError` where a footer contradicts itself."""
-    metadata, shown = footer.metadata, show(path)
-    if not len(footer.schema):
-        raise DataError(f"{shown} has no columns")
-    if len(footer.owners()) != metadata.num_columns:
-        raise DataError(
-            f"{shown} is damaged: its schema has {metadata.num_columns:,} leaves in columns that hold others"
-        )
-    rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-    if sum(rows) != metadata.num_rows or min(rows, default=0) < 0:
-        raise DataError(
-            f"{shown} is damaged: {metadata.num_rows:,} rows are not the sum of its row groups' {sum(rows):,}"
-        )
-    flat = [n for n in range(metadata.num_columns) if metadata.schema.column(n).max_repetition_level == 0]
-    for number, expected in enumerate(rows):
-        _check_values(metadata.row_group(number), number, flat, expected, shown)
+class _Unread(Exception):  # noqa: N818 - no error: the sign that Arrow got as far as reading
+    """Arrow has accepted the metadata of every column and asks for the first page."""
 
 
-def _check_values(group: pq.RowGroupMetaData, number: int, flat: Sequence[int], rows: int, shown: str) -> None:
-    for leaf in flat:
-        column = group.column(leaf)
-        if column.num_values != rows:
-            raise DataError(
-                f"{shown} is damaged: row group {number} has {rows:,} rows, "
-                f"but {column.num_values:,} values of {escape(column.path_in_schema)!r}"
-            )
+class _Fence(io.RawIOBase):
+    """A file of a given size that cannot be read."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def readall(self) -> bytes:
+        raise _Unread
+
+    def readinto(self, buffer: object, /) -> int:  # noqa: ARG002 - nothing is ever read
+        raise _Unread
+
+
+def _probe(metadata: pq.FileMetaData, group: int, size: int) -> None:
+    """Raise what Arrow finds wrong with the column metadata of a row group that has rows.
+
+    ``RowGroupMetaData.column`` ends the whole process on an exception of the C++ library (size statistics that do not
+    fit, columns encrypted under a plain footer). The reader meets the same metadata first, and raises.
+    """
+    with pa.PythonFile(_Fence(size), mode="r") as fence:
+        parquet = pq.ParquetFile(fence, metadata=metadata, **READER_OPTIONS)
+        with suppress(_Unread):
+            next(parquet.iter_batches(1, row_groups=[group], use_threads=False), None)

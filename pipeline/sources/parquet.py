@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.errors import DataError, InputChangedError, InputMissingError
 from pipeline.sources.files import open_regular, show
-from pipeline.sources.footer import Footer, open_parquet, read_footer, read_identity, translated
+from pipeline.sources.footer import open_parquet, read_footer, read_identity, translated
 from pipeline.sources.partitions import (
     TEXT_DICTIONARY,
     arrow_type,
@@ -22,7 +22,7 @@ from pipeline.sources.partitions import (
     partition_field,
     partition_scalar,
 )
-from pipeline.types import BadCell, ColumnFacts, FileFacts, Identity, InputFile, Integers, Need, Slice
+from pipeline.types import BadCell, ColumnFacts, FileFacts, Identity, InputFile, Need, Slice
 from pipeline.units import escape
 
 
@@ -49,20 +49,19 @@ class ParquetSource:
         with _opened(file) as descriptor:
             identity = read_identity(descriptor, file.path)
             footer = read_footer(file.location, identity, descriptor, file.path)
-        with translated(file.path):
-            encoded, decoded = _column_bytes(footer)
-            rows = footer.metadata.num_rows
-            return FileFacts(
-                file=file,
-                identity=identity,
-                columns=tuple(
-                    ColumnFacts(field.remove_metadata(), encoded[number], decoded[number])
-                    for number, field in enumerate(footer.schema)
-                ),
-                rows=rows,
-                row_bytes=max(1.0, sum(encoded) / max(1, rows)),
-                group_rows=_group_rows(footer),
-            )
+        encoded, decoded = footer.encoded.sum(axis=0).tolist(), footer.decoded.sum(axis=0).tolist()
+        rows = footer.metadata.num_rows
+        return FileFacts(
+            file=file,
+            identity=identity,
+            columns=tuple(
+                ColumnFacts(field.remove_metadata(), encoded[number], decoded[number])
+                for number, field in enumerate(footer.schema)
+            ),
+            rows=rows,
+            row_bytes=max(1.0, sum(encoded) / max(1, rows)),
+            group_rows=footer.group_rows,
+        )
 
     def field(self, facts: FileFacts, need: Need) -> pa.Field:
         """Return the name, type and nullability with which a column will come.
@@ -140,13 +139,13 @@ class ParquetReader:
                 self._compare("changed while it was read")
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        expected = int(_group_rows(self._footer)[self._groups.start : self._groups.stop].sum())
+        expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
         batches = self._decoded() if self._columns.names else self._constants(expected)
         for batch in batches:
             self.rows += batch.num_rows
             yield batch
-        self._compare("changed while it was read")
         self._checked = True
+        self._compare("changed while it was read")
         if self.rows != expected:
             raise DataError(
                 f"{show(self._file.path)} is damaged: row groups {self._groups.start} to {self._groups.stop - 1} have "
@@ -180,7 +179,8 @@ class ParquetReader:
             parquet = stack.enter_context(
                 open_parquet(self._descriptor, self._footer.metadata, columns.read_dictionary)
             )
-            self.bytes_read = _encoded_bytes(self._footer, self._groups, columns.names)
+            numbers = [self._footer.schema.get_field_index(name) for name in columns.names]
+            self.bytes_read = int(self._footer.encoded[np.ix_(self._groups, numbers)].sum())
             batches = iter(
                 parquet.iter_batches(
                     self._batch_rows, row_groups=list(self._groups), columns=columns.names, use_threads=False
@@ -264,7 +264,7 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
     try:
         return array.cast(field.type, safe=True)
     except (pa.ArrowException, ValueError) as error:
-        message = f"{show(path)}: column {escape(field.name)!r} cannot be read as {field.type}"
+        message = f"{show(path)}: column '{escape(field.name)}' cannot be read as {field.type}"
         raise DataError(f"{message}: {escape(str(error), 300)}", "Change its --type, or leave it out.") from error
 
 
@@ -274,13 +274,13 @@ def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
     name = escape(need.name)
     if constant is not None:
         if named:
-            raise LookupError(f"column {name!r} stands in the file and in its path")
+            raise LookupError(f"column '{name}' stands in the file and in its path")
         return constant
     if not named:
         alike = [field.name for field in fields if field.name.lower() == need.name.lower()]
-        raise LookupError(f"has no column {name!r}" + (f", but {escape(alike[0])!r}" if alike else ""))
+        raise LookupError(f"has no column '{name}'" + (f", but '{escape(alike[0])}'" if alike else ""))
     if len(named) > 1:
-        raise LookupError(f"has {len(named)} columns {name!r}")
+        raise LookupError(f"has {len(named)} columns '{name}'")
     return pa.field(need.name, _delivered_type(named[0].type, need), named[0].nullable)
 
 
@@ -291,7 +291,7 @@ def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
     try:
         pa.nulls(0, type_).cast(target)
     except (pa.ArrowException, ValueError) as error:
-        raise LookupError(f"column {escape(need.name)!r} is {type_}, which cannot be read as {target}") from error
+        raise LookupError(f"column '{escape(need.name)}' is {type_}, which cannot be read as {target}") from error
     return target
 
 
@@ -310,27 +310,3 @@ def _opened(file: InputFile) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _group_rows(footer: Footer) -> Integers:
-    metadata = footer.metadata
-    return np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
-
-
-def _column_bytes(footer: Footer) -> tuple[list[int], list[int]]:
-    """Return the bytes of each top-level column in the file and decoded, over all row groups."""
-    encoded, decoded = [0] * len(footer.schema), [0] * len(footer.schema)
-    owners = footer.owners()
-    for number in range(footer.metadata.num_row_groups):
-        group = footer.metadata.row_group(number)
-        for leaf, owner in enumerate(owners):
-            column = group.column(leaf)
-            encoded[owner] += column.total_compressed_size
-            decoded[owner] += column.total_uncompressed_size
-    return encoded, decoded
-
-
-def _encoded_bytes(footer: Footer, groups: Sequence[int], names: Sequence[str]) -> int:
-    leaves = [leaf for name in names for leaf in footer.leaves(footer.schema.get_field_index(name))]
-    group_metadata = (footer.metadata.row_group(number) for number in groups)
-    return sum(group.column(leaf).total_compressed_size for group in group_metadata for leaf in leaves)

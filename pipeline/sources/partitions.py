@@ -98,7 +98,7 @@ def arrow_type(name: str) -> pa.DataType:
         return pa.type_for_alias(name)
     except ValueError as error:
         remedy = "Such as int64, float64, bool, string, date32, timestamp[us]."
-        raise UsageError(f"{escape(name)!r} is not the name of an Arrow type", remedy) from error
+        raise UsageError(f"'{escape(name)}' is not the name of an Arrow type", remedy) from error
 
 
 def _target(need: Need) -> pa.DataType:
@@ -113,7 +113,7 @@ def _overflows(text: str | None, number: float) -> bool:
 
 def _unfit(text: str | None, need: Need, target: pa.DataType) -> LookupError:
     what = "a number" if pa.types.is_float64(target) else f"of type {target}"
-    return LookupError(f"column {escape(need.name)!r} is {escape(text or '')!r} in the path, which is not {what}")
+    return LookupError(f"column '{escape(need.name)}' is '{escape(text or '')}' in the path, which is not {what}")
 
 
 def _decode(text: str, segment: str) -> str:

@@ -34,11 +34,22 @@ class Cluster:
 
 
 @contextmanager
-def start_scheduler(folder: Path) -> Iterator[Cluster]:
+def start_scheduler(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """Run a scheduler without workers on a free port."""
     about = folder / "scheduler.json"
-    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--dashboard-address", "127.0.0.1:0", "--no-show", "--scheduler-file", str(about)]
-    with _dask(["scheduler", *options], folder, {}) as process:
+    options = [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--dashboard-address",
+        "127.0.0.1:0",
+        "--no-show",
+        "--scheduler-file",
+        str(about),
+    ]
+    with _dask(["scheduler", *options], folder, environment or {}) as process:
         deadline = time.monotonic() + 30
         while True:
             assert process.poll() is None, "the scheduler ended"
@@ -52,20 +63,22 @@ def start_scheduler(folder: Path) -> Iterator[Cluster]:
 
 
 @contextmanager
-def start_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
+def start_cluster(folder: Path, workers: int = 2, environment: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """Run a scheduler and so many workers of one thread each, and wait until all are there."""
     with ExitStack() as stack:
-        cluster = stack.enter_context(start_scheduler(folder))
+        cluster = stack.enter_context(start_scheduler(folder, environment))
         for _ in range(workers):
             stack.enter_context(cluster.worker())
-        wait_for_workers(cluster.address, workers)
+        wait_for_workers(cluster, workers)
         yield cluster
 
 
-def wait_for_workers(address: str, workers: int) -> None:
-    """Ask from a process of its own: a client here would leave threads behind."""
-    code = "import sys; from distributed import Client; Client(sys.argv[1]).wait_for_workers(int(sys.argv[2]), 60)"
-    subprocess.run([sys.executable, "-c", code, address, str(workers)], check=True, timeout=90, env=_environment({}))
+def wait_for_workers(cluster: Cluster, workers: int) -> None:
+    """Read it in the logs: a client would cost two seconds of imports in a process of its own."""
+    deadline = time.monotonic() + 60
+    while sum("Registered to:" in log.read_text() for log in cluster.folder.glob("worker-*.log")) < workers:
+        assert time.monotonic() < deadline, "the workers do not start"
+        time.sleep(0.05)
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
@@ -102,4 +115,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for child in family:
         with suppress(psutil.NoSuchProcess):
             child.kill()
-    psutil.wait_procs(family, timeout=10)

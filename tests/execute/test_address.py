@@ -51,5 +51,5 @@ def test_other_forms_are_usage_errors(address: str, insecure: bool) -> None:
 
 
 def test_a_host_that_does_not_exist() -> None:
-    with pytest.raises(UnavailableError, match="no host 'nowhere.invalid'"):
+    with pytest.raises(UnavailableError, match=r"no host 'nowhere\.invalid'"):
         check_address("tcp://nowhere.invalid:8786", insecure=False)

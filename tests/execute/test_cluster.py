@@ -6,10 +6,13 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
+import types
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import dask.config
 import pytest
@@ -17,16 +20,9 @@ import pytest
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.execute import cluster as cluster_module
 from pipeline.execute import open_scheduler
-from pipeline.types import Receipt, Work
-from tests.contracts.cluster import Cluster, start_cluster, start_scheduler, wait_for_workers
+from pipeline.types import Receipt, Scheduler, Work
+from tests.contracts.cluster import ROOT, Cluster, start_cluster, start_scheduler
 from tests.contracts.scheduler import Marking, Supply, check_scheduler, no_op, receipt
-
-
-@pytest.fixture
-def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """A cluster that a test may break."""
-    with start_cluster(tmp_path) as running:
-        yield running
 
 
 def raise_timeout(work: Work) -> Receipt:
@@ -44,17 +40,27 @@ def slow(work: Work) -> Receipt:
     return receipt(work.chunk)
 
 
-def _loop_threads() -> int:
-    return sum(thread.name.startswith("IO loop") for thread in threading.enumerate())
+def tasks_known(dask_scheduler: Any) -> int:
+    return len(dask_scheduler.tasks)
+
+
+def open_it(cluster: Cluster, wave: int = 128) -> AbstractContextManager[Scheduler]:
+    return open_scheduler(cluster.address, workers=1, wave=wave)
+
+
+def run(cluster: Cluster, task, chunks: int, done=lambda made: None, wave: int = 128) -> None:
+    with open_it(cluster, wave) as scheduler:
+        scheduler.run(task, Supply.of(chunks).take, done)
+
+
+def loop_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith(("IO loop", "logitstream"))]
 
 
 def test_contract(cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    def open_it():
-        return open_scheduler(cluster.address, workers=1, wave=128)
-
-    check_scheduler(open_it, tmp_path, wave=128, chunks=1000)
+    check_scheduler(lambda: open_it(cluster), tmp_path, wave=128, chunks=300)
     assert not caplog.records
-    assert _loop_threads() == 0
+    assert not loop_threads()
 
 
 def test_tasks_run_on_every_worker_and_the_window_is_twice_their_threads(cluster: Cluster) -> None:
@@ -65,7 +71,7 @@ def test_tasks_run_on_every_worker_and_the_window_is_twice_their_threads(cluster
         workers.add(made.worker)
         supply.done(made)
 
-    with open_scheduler(cluster.address, workers=1, wave=128) as scheduler:
+    with open_it(cluster) as scheduler:
         assert scheduler.name == cluster.address
         scheduler.run(slow, supply.take, done)
     assert len(workers) == 2
@@ -73,29 +79,22 @@ def test_tasks_run_on_every_worker_and_the_window_is_twice_their_threads(cluster
     assert supply.delivered == dict.fromkeys(range(40), 1)
 
 
-def test_nothing_stays_on_the_scheduler_and_the_configuration_is_restored(cluster: Cluster) -> None:
-    before = dict(dask.config.config["distributed"]["comm"]["timeouts"])
-    level = logging.getLogger("distributed.client").level
-    with open_scheduler(cluster.address, workers=1, wave=8) as scheduler:
-        supply = Supply.of(50)
-        scheduler.run(no_op, supply.take, supply.done)
-        deadline = time.monotonic() + 5
-        while scheduler.client.run_on_scheduler(_tasks_known) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert scheduler.client.run_on_scheduler(_tasks_known) == 0
-        assert not scheduler.client.futures
-    assert dask.config.config["distributed"]["comm"]["timeouts"] == before
-    assert logging.getLogger("distributed.client").level == level
+def test_nothing_stays_on_the_scheduler_and_what_was_set_is_restored(cluster: Cluster) -> None:
+    with dask.config.set({"distributed.comm.retry.count": 7}):
+        level = logging.getLogger("distributed.client").level
+        with open_it(cluster, wave=8) as scheduler:
+            scheduler.run(no_op, Supply.of(50).take, lambda made: None)
+            deadline = time.monotonic() + 5
+            while (known := scheduler.client.run_on_scheduler(tasks_known)) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert known == 0
+        assert dask.config.get("distributed.comm.retry.count") == 7
+        assert logging.getLogger("distributed.client").level == level
 
 
-def _tasks_known(dask_scheduler) -> int:
-    return len(dask_scheduler.tasks)
-
-
-def test_an_error_of_the_task_that_looks_like_ours_is_still_the_tasks(cluster: Cluster) -> None:
-    with open_scheduler(cluster.address, workers=1, wave=8) as scheduler:
-        with pytest.raises(TimeoutError, match="the task's own"):
-            scheduler.run(raise_timeout, Supply.of(5).take, lambda made: None)
+def test_an_error_of_the_task_that_looks_like_one_of_the_network_is_the_tasks(cluster: Cluster) -> None:
+    with pytest.raises(TimeoutError, match="the task's own"):
+        run(cluster, raise_timeout, 5)
 
 
 def test_an_interrupt_ends_the_run_and_nothing_more_starts(cluster: Cluster, tmp_path: Path) -> None:
@@ -104,7 +103,7 @@ def test_an_interrupt_ends_the_run_and_nothing_more_starts(cluster: Cluster, tmp
         os.kill(os.getpid(), signal.SIGINT)
 
     sender = threading.Thread(target=interrupt)
-    with open_scheduler(cluster.address, workers=1, wave=128) as scheduler:
+    with open_it(cluster) as scheduler:
         sender.start()
         with pytest.raises(KeyboardInterrupt):
             scheduler.run(Marking(str(tmp_path), seconds=0.05), Supply.of(10_000).take, lambda made: None)
@@ -115,116 +114,109 @@ def test_an_interrupt_ends_the_run_and_nothing_more_starts(cluster: Cluster, tmp
     assert started == len(list(tmp_path.glob("*.started"))) < 100
 
 
-def test_a_worker_killed_in_mid_run_loses_no_receipt(own_cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    supply = Supply.of(60)
-    killed = []
-
-    def done(made: Receipt) -> None:
-        supply.done(made)
-        if len(supply.delivered) == 10:
-            os.kill(int(made.worker), signal.SIGKILL)
-            killed.append(made.worker)
-
-    with open_scheduler(own_cluster.address, workers=1, wave=128) as scheduler:
-        scheduler.run(slow, supply.take, done)
-    assert killed
-    assert set(supply.delivered) == set(range(60))
-    assert not caplog.records
-
-
-def test_a_lost_scheduler_ends_the_run_at_once(own_cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    killed_at = []
-
-    def done(made: Receipt) -> None:
-        if not killed_at:
-            own_cluster.scheduler.kill()
-            killed_at.append(time.monotonic())
-
-    with pytest.raises(UnavailableError, match="connection to the scheduler at tcp://127.0.0.1:.* was lost"):
-        with open_scheduler(own_cluster.address, workers=1, wave=128) as scheduler:
-            scheduler.run(slow, Supply.of(1000).take, done)
-    assert time.monotonic() - killed_at[0] < 5
-    assert not caplog.records
-    assert _loop_threads() == 0
-
-
-def test_a_chunk_that_kills_every_worker_is_named(own_cluster: Cluster) -> None:
-    with pytest.raises(UnavailableError, match="chunk 3 was given up: 4 workers died"):
-        with open_scheduler(own_cluster.address, workers=1, wave=1) as scheduler:
-            scheduler.run(end_the_worker, Supply.of(4).take, lambda made: None)
-
-
-def test_without_workers_the_run_ends_and_begins_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "WORKERS_SECONDS", 1.0)
-    with start_scheduler(tmp_path) as lonely:
-        with pytest.raises(UnavailableError, match="no worker for 1 seconds"):
-            with open_scheduler(lonely.address, workers=1, wave=8):
-                pass
-        with pytest.raises(UnavailableError, match="no worker for 1 seconds"), lonely.worker("--no-nanny") as worker:
-            wait_for_workers(lonely.address, 1)
-            with open_scheduler(lonely.address, workers=1, wave=8) as scheduler:
-                scheduler.run(slow, Supply.of(100).take, lambda made: worker.kill())
-
-
-def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 1.0)
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        with pytest.raises(UnavailableError, match="no Dask scheduler answers"):
-            with open_scheduler(f"tcp://127.0.0.1:{closed.getsockname()[1]}", workers=1, wave=8):
-                pass
-    assert _loop_threads() == 0
-
-
-def test_somebody_else_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 1.0)
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        with pytest.raises(UnavailableError, match="no Dask scheduler answers"):
-            with open_scheduler(f"tcp://127.0.0.1:{mute.getsockname()[1]}", workers=1, wave=8):
-                pass
-    assert _loop_threads() == 0
-
-
-def _older_numpy(folder: Path) -> dict[str, str]:
-    """An environment in which numpy says of itself that it is another version."""
-    about = folder / "numpy-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0\n")
-    root = Path(__file__).resolve().parents[2]
-    return {"PYTHONPATH": f"{folder}{os.pathsep}{root}"}
-
-
-def test_a_worker_with_another_numpy_is_refused_before_and_in_mid_run(tmp_path: Path) -> None:
-    (logs := tmp_path / "logs").mkdir()
-    odd = _older_numpy(tmp_path / "odd")
-    with start_scheduler(logs) as own:
-        with own.worker():
-            wait_for_workers(own.address, 1)
-            with open_scheduler(own.address, workers=1, wave=8) as scheduler, own.worker(environment=odd):
-                with pytest.raises(ConfigurationError, match=r"worker tcp://\S+ has numpy 1\.0 \(here "):
-                    scheduler.run(slow, Supply.of(2000).take, lambda made: None)
-        with own.worker(environment=odd):
-            wait_for_workers(own.address, 1)
-            with pytest.raises(ConfigurationError, match=r"worker tcp://\S+ has numpy 1\.0 \(here "):
-                with open_scheduler(own.address, workers=1, wave=8):
-                    pass
-
-
-def test_a_cluster_that_cannot_import_the_task_is_named_so(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-    import types
-
+def test_a_task_that_the_cluster_cannot_import(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     stranger = types.ModuleType("stranger")
     exec("def task(work): return work", stranger.__dict__)
     monkeypatch.setitem(sys.modules, "stranger", stranger)
     with pytest.raises(ConfigurationError, match="No module named 'stranger'"):
-        with open_scheduler(cluster.address, workers=1, wave=8) as scheduler:
-            scheduler.run(stranger.task, Supply.of(5).take, lambda made: None)
+        run(cluster, stranger.task, 5)
 
 
-def test_a_worker_that_cannot_import_the_package_is_named_so(tmp_path: Path) -> None:
-    with start_scheduler(tmp_path) as own, own.worker(environment={"PYTHONPATH": ""}):
-        wait_for_workers(own.address, 1)
-        with pytest.raises(ConfigurationError, match="No module named|logitstream not installed"):
-            with open_scheduler(own.address, workers=1, wave=8) as scheduler:
-                scheduler.run(no_op, Supply.of(5).take, lambda made: None)
+def test_a_worker_with_another_numpy_is_refused_in_mid_run_and_before(cluster: Cluster, tmp_path: Path) -> None:
+    odd = _other_numpy(tmp_path)
+    named = r"worker tcp://127\.0\.0\.1:\d+ has numpy 1\.0 \(here \d"
+    with open_it(cluster) as scheduler, cluster.worker("--no-nanny", environment=odd):
+        with pytest.raises(ConfigurationError, match=named):
+            scheduler.run(slow, Supply.of(2000).take, lambda made: None)
+        with pytest.raises(ConfigurationError, match=named):
+            run(cluster, no_op, 1)
+    _run_when_it_is_gone(cluster)
+
+
+def _other_numpy(folder: Path) -> dict[str, str]:
+    """An environment in which numpy says of itself that it is another version."""
+    about = folder / "numpy-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0\n")
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+
+
+def _run_when_it_is_gone(cluster: Cluster) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return run(cluster, no_op, 1)
+        except ConfigurationError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_deaths(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One cluster dies piece by piece: setting up three would triple the time."""
+    one_death_allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    with start_cluster(tmp_path, environment=one_death_allowed) as mortal:
+        _a_worker_killed_in_mid_run_loses_no_receipt(mortal)
+        _a_chunk_that_kills_every_worker_is_named(mortal)
+        _a_lost_scheduler_ends_the_run_at_once(mortal)
+    assert not caplog.records
+    assert not loop_threads()
+
+
+def _a_worker_killed_in_mid_run_loses_no_receipt(cluster: Cluster) -> None:
+    seen = set()
+    killed = []
+
+    def done(made: Receipt) -> None:
+        seen.add(made.chunk)
+        if len(seen) == 10:
+            os.kill(int(made.worker), signal.SIGKILL)
+            killed.append(made.worker)
+
+    run(cluster, slow, 60, done)
+    assert killed
+    assert seen == set(range(60))
+
+
+def _a_chunk_that_kills_every_worker_is_named(cluster: Cluster) -> None:
+    with pytest.raises(UnavailableError, match="chunk 3 was given up: 2 workers died"):
+        run(cluster, end_the_worker, 4, wave=1)
+
+
+def _a_lost_scheduler_ends_the_run_at_once(cluster: Cluster) -> None:
+    killed_at: list[float] = []
+
+    def done(made: Receipt) -> None:
+        if not killed_at:
+            cluster.scheduler.kill()
+            killed_at.append(time.monotonic())
+
+    with pytest.raises(UnavailableError, match=r"the connection to the scheduler at tcp://127\.\S+ was lost"):
+        run(cluster, slow, 1000, done)
+    assert time.monotonic() - killed_at[0] < 5
+
+
+def test_without_workers_a_run_does_not_begin_and_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start_scheduler(tmp_path) as lonely:
+        with lonely.worker("--no-nanny") as worker, open_it(lonely) as scheduler:
+            monkeypatch.setattr(cluster_module, "WORKERS_SECONDS", 1.0)
+            with pytest.raises(UnavailableError, match="has had no worker for 1 seconds"):
+                scheduler.run(slow, Supply.of(100).take, lambda made: worker.kill())
+        with pytest.raises(UnavailableError, match="has had no worker for 1 seconds"):
+            run(lonely, no_op, 1)
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_no_scheduler_at_the_address(listens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody, or somebody who says nothing."""
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        if listens:
+            port.listen()
+        address = f"tcp://127.0.0.1:{port.getsockname()[1]}"
+        scheduler = open_scheduler(address, workers=1, wave=8)
+        with pytest.raises(UnavailableError, match=f"no Dask scheduler answers at {address}"), scheduler:
+            pass
+    assert not loop_threads()

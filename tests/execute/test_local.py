@@ -145,9 +145,8 @@ def test_the_users_dask_configuration_changes_nothing(name: str) -> None:
         "tokenize.ensure-deterministic": True,
     }
     supply = Supply.of(40)
-    with dask.config.set(odd), open_scheduler(name, workers=1, wave=20) as scheduler:
-        with pytest.raises(BadCellsError):
-            scheduler.run(task, supply.take, supply.done)
+    with dask.config.set(odd), open_scheduler(name, workers=1, wave=20) as scheduler, pytest.raises(BadCellsError):
+        scheduler.run(task, supply.take, supply.done)
     assert calls == list(range(31))
     assert set(supply.delivered) == set(range(30))
 

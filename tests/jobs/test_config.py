@@ -109,7 +109,7 @@ def test_several_functions_in_the_environment(monkeypatch):
 
 
 def test_a_list_in_one_text():
-    assert split_list("a, b(c, d) ,\"e,f\"") == ["a", "b(c, d)", '"e,f"']
+    assert split_list('a, b(c, d) ,"e,f"') == ["a", "b(c, d)", '"e,f"']
     assert split_list("") == [""]
     assert split_list("a)),b") == ["a))", "b"]
 

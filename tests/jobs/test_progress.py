@@ -65,13 +65,15 @@ def test_a_short_run_has_no_log_line(capsys):
     with progress.observer("log") as watch:
         watch(Planned(PLAN))
         watch(HALF)
-    assert capsys.readouterr().err == "note: batch lowered\nnote: no input columns are kept\n"
+    assert capsys.readouterr().err == ""
 
 
-def test_a_plan_that_is_made_again_is_told_once(capsys):
-    with progress.observer("none") as watch:
-        watch(Planned(PLAN))
-        watch(Planned(PLAN))
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_was_said_is_not_said_again(capsys, verbose):
+    with progress.observer("none", verbose=verbose) as watch:
+        for _ in range(2):
+            watch(Planned(PLAN))
+            watch(Noted(PLAN.notes[0], warning=False))
     assert capsys.readouterr().err.count("no input columns") == 1
 
 
@@ -96,13 +98,19 @@ def test_verbose_shows_the_plan_and_the_inputs(capsys):
     with progress.observer("none", verbose=True, show_files=shown.append) as watch:
         watch(Planned(PLAN))
     assert shown == [PLAN]
-    assert "chunks      4, of 250 rows" in capsys.readouterr().err
+    assert "chunks      4, chunk size 250 rows" in capsys.readouterr().err
 
 
 def test_the_display_ends_when_the_run_fails(capsys):
-    with pytest.raises(ZeroDivisionError), progress.observer("log") as watch:
-        watch(Planned(PLAN))
-        raise ZeroDivisionError
+    def fail() -> None:
+        with progress.observer("log") as watch:
+            watch(Planned(PLAN))
+            watch(Noted("under way"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert capsys.readouterr().err == "warning: under way\n"
 
 
 def test_elsewhere_than_on_a_terminal_auto_is_the_log(monkeypatch):

@@ -90,8 +90,8 @@ import click
 from jobs import cli
 @click.command("model")
 def command():
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     finally:
         print("tidied", flush=True)
@@ -137,7 +137,9 @@ def test_elsewhere_than_on_linux_it_says_so(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: logitstream runs on Linux; this is darwin\nrun it in a Linux container\n"
 
 
-@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+@pytest.mark.parametrize(
+    "locale", [{}, {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
 def test_it_runs_with_an_empty_environment_and_the_locale_of_cron(process, locale):
     outcome = process("score", "--h\u00e9lp", env=locale)
     assert outcome.code == 2

@@ -43,6 +43,9 @@ MISTAKES = {
     ("--keep", ""): "invalid value for '--keep': a column name is empty",
     ("--keep", '"a'): "invalid value for '--keep': '\"a' is not a list of names separated by commas",
     ("--keep", "*,a"): "invalid value for '--keep': '*' stands for all columns; leave the others out",
+    ("--compression", "lzma"): "invalid value for '--compression': 'lzma' is not one of 'snappy', 'zstd', 'lz4', "
+    "'gzip', 'brotli', 'none'",
+    ("--format", "csv", "--compression", "snappy"): "--compression snappy is not one of CSV: none, gzip, zstd",
     ("-q", "-v"): "--quiet and --verbose contradict each other",
     ("--zzz", "5"): "no such option '--zzz'",
 }

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy._core import _multiarray_umath
 
 from pipeline.kernels import arithmetic_tag
 
@@ -28,30 +27,34 @@ for values in (sigmoid(raw), sigmoid(raw * 50, precision="accurate"), log_sigmoi
 """
 
 
-def _with(**environment):
-    """Run the program in a process with these variables: its tag, the digest of sums alone, the other digests."""
+DISPATCHED = """
+from numpy._core import _multiarray_umath as umath
+print(*(name for name in umath.__cpu_dispatch__ if umath.__cpu_features__.get(name)))
+"""
+
+
+def _output(program, **environment):
     inherited = {k: v for k, v in os.environ.items() if k not in ("NPY_DISABLE_CPU_FEATURES", "GLIBC_TUNABLES")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         env={**inherited, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         capture_output=True,
         text=True,
         check=True,
     )
-    tag, sums, *rest = done.stdout.split()
+    return done.stdout.split()
+
+
+def _with(**environment):
+    """Run the program in a process with these variables: its tag, the digest of sums alone, the other digests."""
+    tag, sums, *rest = _output(PROGRAM, **environment)
     return tag, sums, tuple(rest)
-
-
-def _dispatched():
-    """The dispatch targets of this numpy that this CPU has, lowest first."""
-    features = _multiarray_umath.__cpu_features__
-    return [name for name in _multiarray_umath.__cpu_dispatch__ if features.get(name)]
 
 
 @pytest.fixture(scope="module")
 def runs():
     """The same program with every possible number of dispatch targets, and with the plainest exp of the C library."""
-    names = _dispatched()
+    names = _output(DISPATCHED)  # what numpy was built for and this CPU has, lowest first
     levels = [_with(NPY_DISABLE_CPU_FEATURES=" ".join(names[kept:])) for kept in range(len(names) + 1)]
     plain = _with(NPY_DISABLE_CPU_FEATURES=" ".join(names), GLIBC_TUNABLES="glibc.cpu.hwcaps=-FMA,-AVX2")
     return [*levels, plain]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.kernels import TILE_ROWS, log_sigmoid, logit, sigmoid, sigmoid_tile
+from pipeline.kernels.tiles import apply_tiles
 from tests.kernels.exact import bits
 
 FUNCTIONS = {
@@ -84,6 +85,26 @@ def test_the_layout_does_not_show(function, layout, size):
         target = layout(np.zeros(size))
         assert function(x, out=target) is target
         np.testing.assert_array_equal(bits(target), expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_tiles_are_contiguous_and_forward(layout):
+    seen = []
+
+    def copy(values, results, scratch):
+        seen.append((values.strides, results.strides, values.flags.aligned, values.size <= TILE_ROWS, scratch.size))
+        results[...] = values
+
+    x = np.arange(2.0 * TILE_ROWS)
+    np.testing.assert_array_equal(apply_tiles(copy, layout(x), np.empty_like(x)[::-1]), x)
+    assert all(tile[:4] == ((8,), (8,), True, True) for tile in seen)
+    assert sum(tile[4] for tile in seen) == x.size
+
+
+@every_function
+def test_a_nan_is_always_the_same_one(function):
+    nans = np.array([0x7FF8_0000_0000_0000, 0xFFF8_0000_0000_0000, 0xFFF8_0000_0000_ABCD], np.uint64).view(np.float64)
+    assert set(bits(function(nans)).tolist()) == {0x7FF8_0000_0000_0000}
 
 
 @every_function

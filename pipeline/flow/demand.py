@@ -1,0 +1,101 @@
+"""What a plan takes of memory: from the facts of the files and the types of the columns, before any row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from pipeline import memory
+from pipeline.memory import COLUMN_READER_BYTES, Demand
+from pipeline.plan import Plan
+from pipeline.sources import source_for
+from pipeline.types import CsvOptions, FileFacts, Job, Need, Resources
+from pipeline.units import MIB
+
+# A process with everything imported, at rest (Python 3.11, pyarrow 26, dask 2026.8).
+_IMPORTED_BYTES = 150 * MIB
+
+# A CSV is read in pieces of about a MiB; a piece, its copy, the parsed columns and the decompressor live together.
+_CSV_READER_BYTES = 24 * MIB
+
+# An open Parquet column holds no more than it has: pages as stored, decompressed and decoded.
+_READER_COPIES = 3
+
+# A text or nested value whose width no footer tells.
+_UNKNOWN_WIDTH = 32.0
+
+# A batch of text may be this much wider than the mean of its file before it is taken in smaller steps.
+_SLACK = 2
+
+
+def demand_of(job: Job, files: Sequence[FileFacts], needs: Sequence[Need], schema: pa.Schema, plan: Plan) -> Demand:
+    """Return what a plan takes of memory.
+
+    Fixed-width columns are exact. Text and nested ones are taken at their mean width by the footer; what is wider is
+    noticed when it is read.
+    """
+    kept = len(schema) - len(job.block.fields())
+    widths = _column_widths(job.csv, files, needs)
+    made = sum(width_of(field.type) for field in list(schema)[kept:])
+    largest = plan.most_rows() or plan.chunk_rows
+    name = max(widths, key=lambda column: widths[column], default="")
+    return Demand(
+        reserved_bytes=max(_IMPORTED_BYTES, memory.current_bytes()),
+        reader_bytes=max((_reader_bytes(facts, needs) for facts in files), default=0),
+        decoded_row_bytes=sum(widths.values()),
+        made_row_bytes=2 * made + 8,
+        output_row_bytes=made + sum(widths[need.name] for need in needs[len(needs) - kept :]),
+        row_group_rows=min(int(plan.group_rows.max()) if len(plan) else 0, max(1, largest)),
+        threads_share_process=job.scheduler in {"threads", "sync"},
+        chunk_rows=largest,
+        whole_chunk=job.block.whole_chunk,
+        widest=(name, widths.get(name, 0.0)),
+    )
+
+
+def batch_share(demand: Demand, resources: Resources) -> int:
+    """Return the bytes that a decoded batch may take before it counts as too large."""
+    return int(_SLACK * max(MIB, resources.batch_rows * demand.decoded_row_bytes))
+
+
+def width_of(type_: pa.DataType) -> float:
+    """Return the bytes of a value of a fixed-width type, and a guess for any other."""
+    try:
+        return max(1.0, float(type_.bit_width) / 8)
+    except ValueError:
+        return _UNKNOWN_WIDTH
+
+
+def _column_widths(csv: CsvOptions, files: Sequence[FileFacts], needs: Sequence[Need]) -> dict[str, float]:
+    """Return for each needed column the decoded bytes of a value, in the file where they are most."""
+    widths: dict[str, float] = {}
+    for facts in files:
+        for need in needs if facts.columns else ():
+            width = _value_width(csv, facts, need)
+            widths[need.name] = max(width, widths.get(need.name, 0.0))
+    return widths
+
+
+def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> float:
+    try:
+        type_ = source_for(facts.file.format, csv).field(facts, need).type
+    except LookupError:
+        return 0.0
+    if pa.types.is_dictionary(type_):
+        return 4.0
+    if facts.file.format == "csv":
+        return width_of(type_) if type_ != pa.string() else 4 + facts.row_bytes / max(1, len(facts.columns))
+    try:
+        return float(type_.bit_width) / 8 + 1 / 8
+    except ValueError:
+        decoded = next((c.decoded_bytes for c in facts.columns if c.field.name == need.name), 0)
+        return 4 + (decoded / facts.rows if facts.rows else _UNKNOWN_WIDTH)
+
+
+def _reader_bytes(facts: FileFacts, needs: Sequence[Need]) -> int:
+    if facts.file.format == "csv":
+        return _CSV_READER_BYTES
+    names = {need.name for need in needs}
+    columns = [column for column in facts.columns if column.field.name in names]
+    return sum(min(COLUMN_READER_BYTES, _READER_COPIES * column.decoded_bytes + 64 * 1024) for column in columns)

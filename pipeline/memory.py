@@ -1,0 +1,382 @@
+"""Memory as a number: what is free, what a plan takes, and what was taken.
+
+    available_bytes, default_budget, usable_cores   what this machine, or the control group we run in, leaves us
+    choose_resources                                a plan's demand and a budget -> workers and rows of a batch
+    peak_bytes, current_bytes, TreeMeter            the meter
+
+``choose_resources`` is a pure function; everything else reads ``/proc``, ``/sys/fs/cgroup`` and limits of the process.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from pipeline.errors import MemoryBudgetError
+from pipeline.types import Resources
+from pipeline.units import MIB, escape, format_bytes, format_count
+
+LARGEST_BATCH = 65_536
+SMALLEST_BATCH = 4_096
+CHUNKS_PER_WORKER = 64
+
+# An open Parquet column holds a page as stored, decompressed and decoded, behind a read buffer of 1 MiB: 61 MiB in
+# the Arrow pool for 20 columns of a file with pages of 1 MiB, whatever the batch (pyarrow 26).
+COLUMN_READER_BYTES = 3 * MIB + MIB // 4
+
+# Resident bytes for each decoded byte of a batch: the batch, the one that is being decoded, and what mimalloc keeps.
+# Batches of 10 and 40 MiB of 20 doubles added 38 and 130 MiB to the peak of reading the same file.
+BATCH_FACTOR = 3.5
+
+# For each byte of an output row group: the columns as they are collected, and their pages encoded and compressed.
+ROW_GROUP_FACTOR = 2.0
+
+_ROOT = Path("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a plan takes of memory, in bytes and rows.
+
+    Attributes
+    ----------
+    reserved_bytes : int
+        A process with its imports, before any row is read.
+    reader_bytes : int
+        Of the readers that a worker holds open, whatever the batch: columns x ``COLUMN_READER_BYTES``.
+    decoded_row_bytes : float
+        A row of the needed columns, decoded.
+    made_row_bytes : float
+        A row of what the block function makes and of its temporaries.
+    output_row_bytes : float
+        A row of the output, decoded.
+    row_group_rows : int
+        Rows of an output row group: no more than the largest chunk has.
+    threads_share_process : bool
+        Whether the workers are threads of one process; otherwise each has ``reserved_bytes`` of its own.
+    chunk_rows : int
+        Rows of the largest chunk, an estimate where rows are not known.
+    whole_chunk : bool
+        Whether the block function wants a chunk in one piece: the batch is then the chunk.
+    widest : tuple of (str, float)
+        The widest needed column and its decoded bytes a row.
+    """
+
+    reserved_bytes: int
+    reader_bytes: int
+    decoded_row_bytes: float
+    made_row_bytes: float
+    output_row_bytes: float
+    row_group_rows: int
+    threads_share_process: bool
+    chunk_rows: int
+    whole_chunk: bool
+    widest: tuple[str, float]
+
+    def batch_bytes(self, rows: int) -> int:
+        """Return what a batch takes with everything that is made from it."""
+        return math.ceil(rows * (self.decoded_row_bytes * BATCH_FACTOR + self.made_row_bytes))
+
+    @property
+    def row_group_bytes(self) -> int:
+        """What an output row group takes until it is written."""
+        return math.ceil(self.row_group_rows * self.output_row_bytes * ROW_GROUP_FACTOR)
+
+    def projected_bytes(self, workers: int, batch_rows: int) -> int:
+        """Return the most that a run is expected to take: base + workers x (readers + batch + row group)."""
+        each = self.reader_bytes + self.batch_bytes(batch_rows) + self.row_group_bytes
+        if not self.threads_share_process:
+            each += self.reserved_bytes
+        return self.reserved_bytes + workers * each
+
+
+def choose_resources(demand: Demand, allowed_bytes: int, workers: int, chunks: int) -> Resources:
+    """Return the workers and the rows of a batch with which a plan fits a budget.
+
+    Pure. The projection is never over the budget. The batch is lowered first, by halves, then the workers, and each
+    is said in a note; neither grows when the budget shrinks.
+
+    Parameters
+    ----------
+    demand : Demand
+    allowed_bytes : int
+        The budget.
+    workers : int
+        The most workers to use; no more than there are chunks are used in any case.
+    chunks : int
+
+    Raises
+    ------
+    MemoryBudgetError
+        One worker with the smallest batch does not fit. The message has both numbers and what takes most.
+    """
+    wanted = max(1, min(workers, chunks))
+    for used, rows in _ladder(demand, wanted):
+        projected = demand.projected_bytes(used, rows)
+        if projected <= allowed_bytes:
+            notes = _lowered(_batches(demand)[0], rows, wanted, used, allowed_bytes)
+            wave = min(CHUNKS_PER_WORKER * used, max(1, chunks))
+            return Resources(used, rows, wave, allowed_bytes, demand.reserved_bytes, projected, notes)
+    raise _does_not_fit(demand, _batches(demand)[-1], allowed_bytes)
+
+
+def _ladder(demand: Demand, workers: int) -> Iterator[tuple[int, int]]:
+    batches = _batches(demand)
+    yield from ((workers, rows) for rows in batches)
+    yield from ((fewer, batches[-1]) for fewer in range(workers - 1, 0, -1))
+
+
+def _batches(demand: Demand) -> list[int]:
+    """Return the rows that a batch may have, largest first: none but the last is more than a chunk needs."""
+    if demand.whole_chunk:
+        return [max(1, demand.chunk_rows)]
+    batches = [LARGEST_BATCH]
+    while batches[-1] > SMALLEST_BATCH:
+        batches.append(batches[-1] // 2)
+    return [rows for rows in batches if rows == SMALLEST_BATCH or rows < 2 * demand.chunk_rows]
+
+
+def _lowered(batch: int, rows: int, wanted: int, used: int, allowed: int) -> tuple[str, ...]:
+    notes = []
+    if rows < batch:
+        notes.append(f"batch lowered from {format_count(batch)} to {format_count(rows)} rows")
+    if used < wanted:
+        notes.append(f"workers lowered from {wanted} to {used}")
+    return tuple(f"{note} to fit {format_bytes(allowed)}" for note in notes)
+
+
+def _does_not_fit(demand: Demand, rows: int, allowed: int) -> MemoryBudgetError:
+    needed = demand.projected_bytes(1, rows)
+    takes, what, remedy = max(_parts(demand, rows))
+    return MemoryBudgetError(
+        f"the job needs {_mebibytes(needed)} with one worker and batches of {format_count(rows)} rows, and may use"
+        f" {allowed // MIB:,} MiB; most of it, {format_bytes(takes)}, is {what}",
+        f"allow --memory {math.ceil(needed / MIB)}MiB, or {remedy}",
+    )
+
+
+def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
+    name, width = demand.widest
+    column = f"the widest column is {escape(name)} with {format_bytes(width)} a row"
+    yield demand.reserved_bytes, "the program itself", "end other programs"
+    yield demand.reader_bytes, "the open columns of the input", "read fewer columns (--keep)"
+    yield demand.row_group_bytes, "a row group of the output", "keep fewer columns (--keep), or lower --chunk-size"
+    if demand.whole_chunk:
+        batch = f"a chunk of {format_count(rows)} rows, which the function wants in one piece ({column})"
+        yield demand.batch_bytes(rows), batch, "lower --chunk-size"
+    else:
+        yield demand.batch_bytes(rows), f"a batch ({column})", "read fewer columns (--keep)"
+
+
+def _mebibytes(size: int) -> str:
+    # Rounded up where the budget is rounded down: the two numbers in the message are never equal.
+    return f"{math.ceil(size / MIB):,} MiB"
+
+
+def available_bytes() -> int:
+    """Return what this process may still take, in bytes.
+
+    The least of what the machine has available, what every control group from ours to the root leaves (version 1 and
+    2; file cache that can be dropped counts as free), and what ``RLIMIT_AS`` and ``RLIMIT_DATA`` leave.
+    """
+    limits = (psutil.virtual_memory().available, cgroup_available(_ROOT), rlimit_available())
+    return max(0, min(limit for limit in limits if limit is not None))
+
+
+def default_budget() -> int:
+    """Return half of what this process may still take."""
+    return available_bytes() // 2
+
+
+def usable_cores() -> int:
+    """Return the cores of our affinity, or fewer where a control group has a quota; at least 1."""
+    cores = len(os.sched_getaffinity(0))
+    quota = cgroup_cores(_ROOT)
+    return max(1, cores if quota is None else min(cores, math.ceil(quota)))
+
+
+def cgroup_available(root: Path) -> int | None:
+    """Return the bytes that the control groups under a root of ``/proc`` and ``/sys`` leave; ``None`` without limit."""
+    found = [_left_v1(folder) for folder in _folders(root, "memory")]
+    found += [_left_v2(folder) for folder in _folders(root, "")]
+    return min((left for left in found if left is not None), default=None)
+
+
+def cgroup_cores(root: Path) -> float | None:
+    """Return the cores that the control groups under a root of ``/proc`` and ``/sys`` allow; ``None`` without quota."""
+    found = [_quota_v1(folder) for folder in _folders(root, "cpu")]
+    found += [_quota_v2(folder) for folder in _folders(root, "")]
+    return min((quota for quota in found if quota is not None), default=None)
+
+
+def rlimit_available() -> int | None:
+    """Return the bytes that ``RLIMIT_AS`` and ``RLIMIT_DATA`` leave to this process; ``None`` without limit."""
+    found = [
+        limit - _status(os.getpid(), field)
+        for which, field in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData"))
+        if (limit := resource.getrlimit(which)[0]) != resource.RLIM_INFINITY
+    ]
+    return min(found, default=None)
+
+
+def _left_v2(folder: Path) -> int | None:
+    limits = [limit for name in ("memory.max", "memory.high") if (limit := _integer(folder / name)) is not None]
+    if not limits:
+        return None
+    used = _integer(folder / "memory.current") or 0
+    return min(limits) - used + _stat(folder, "inactive_file")
+
+
+def _left_v1(folder: Path) -> int | None:
+    limit = _integer(folder / "memory.limit_in_bytes")
+    if limit is None:
+        return None
+    used = _integer(folder / "memory.usage_in_bytes") or 0
+    return limit - used + _stat(folder, "total_inactive_file")
+
+
+def _quota_v2(folder: Path) -> float | None:
+    words = _text(folder / "cpu.max").split()
+    return int(words[0]) / int(words[1]) if len(words) == 2 and words[0].isdigit() else None
+
+
+def _quota_v1(folder: Path) -> float | None:
+    quota, period = _integer(folder / "cpu.cfs_quota_us"), _integer(folder / "cpu.cfs_period_us")
+    return quota / period if quota is not None and period else None
+
+
+def _folders(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of our control group and of all above it; the empty controller stands for version 2."""
+    group = _group(root, controller)
+    for top, mount in _mounts(root, controller):
+        # Seen from a container that shares its host's view of groups, the mount begins somewhere below the root.
+        inside = Path(group).relative_to(top) if group and Path(group).is_relative_to(top) else Path()
+        folder = root / mount.relative_to("/")
+        yield from (folder / part for part in (inside, *inside.parents))
+
+
+def _group(root: Path, controller: str) -> str | None:
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controller in controllers.split(","):
+            return group
+    return None
+
+
+def _mounts(root: Path, controller: str) -> Iterator[tuple[str, Path]]:
+    """Yield (group at the top of the mount, mount point) of each mount of a controller."""
+    for line in _text(root / "proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.split(" ", 2)
+        named = controller in options.split(" ")[-1].split(",") if controller else True
+        if named and kind == ("cgroup" if controller else "cgroup2"):
+            words = before.split(" ")
+            yield words[3], Path(words[4])
+
+
+def _stat(folder: Path, name: str) -> int:
+    for line in _text(folder / "memory.stat").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return 0
+
+
+def _integer(path: Path) -> int | None:
+    text = _text(path).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _text(path: Path) -> str:
+    """Return what stands in a file of the kernel, nothing where it does not exist or may not be read."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def peak_bytes() -> int:
+    """Return the most that was ever resident of this process (``VmHWM``), in bytes."""
+    return _status(os.getpid(), "VmHWM")
+
+
+def current_bytes() -> int:
+    """Return what is resident of this process (``VmRSS``), in bytes."""
+    return _status(os.getpid(), "VmRSS")
+
+
+def _status(pid: int, name: str) -> int:
+    for line in _text(Path(f"/proc/{pid}/status")).splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class TreeMeter:
+    """Measures a process and its descendants from outside: the sum over all of them of the peak of each.
+
+    The sum is an upper bound: the peaks need not fall together, and pages that processes share count in each. It is
+    sampled by a thread inside the ``with`` block; what a process takes within ``interval`` seconds of its end is
+    missed.
+
+    Parameters
+    ----------
+    pid : int
+        The root of the tree.
+    interval : float
+        Seconds between samples.
+    """
+
+    def __init__(self, pid: int, interval: float = 0.02) -> None:
+        self._pid = pid
+        self._interval = interval
+        self._peaks: dict[tuple[int, float], int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample_on, name="logitstream-meter")
+
+    @property
+    def bytes(self) -> int:
+        """The sum of the peaks seen so far."""
+        return sum(self._peaks.copy().values())
+
+    def sample(self) -> None:
+        """Look once."""
+        try:
+            root = psutil.Process(self._pid)
+            family = [root, *root.children(recursive=True)]
+            for process in family:
+                key = process.pid, process.create_time()
+                self._peaks[key] = max(self._peaks.get(key, 0), _status(process.pid, "VmHWM"))
+        except psutil.NoSuchProcess:
+            return
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample_on(self) -> None:
+        self.sample()
+        while not self._stop.wait(self._interval):
+            self.sample()
+
+
+def tree_peak_bytes(pid: int) -> int:
+    """Return the sum of ``VmHWM`` over a process and its descendants as they are now, in bytes."""
+    meter = TreeMeter(pid)
+    meter.sample()
+    return meter.bytes

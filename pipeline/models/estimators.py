@@ -1,0 +1,257 @@
+"""The steps of a scikit-learn Pipeline, followed column by column from the table to the regression.
+
+A step turns a list of signals into a list of signals, one for each column of the matrix that it would make. Steps are
+told by the name of their class; nothing of scikit-learn is imported or called.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import ModelError
+from pipeline.units import escape
+
+_MISSING_LEVEL = "(missing)"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A column of the table as it is, missing values filled where ``is_filled``."""
+
+    name: str
+    position: int
+    is_filled: bool = False
+    fill: Any = None
+
+    @property
+    def cell(self) -> Cell:
+        """The column that it comes from."""
+        return self
+
+    def numeric_policy(self) -> str | dict[str, float]:
+        """Return what a model file says of missing values, where the column is a number."""
+        if not self.is_filled:
+            return "error"
+        if isinstance(self.fill, str):
+            raise ModelError(f'column "{escape(self.name)}" is a number, but the imputer fills in text')
+        return {"impute": float(self.fill)}
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """``(cell - center) / scale``."""
+
+    cell: Cell
+    center: float
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoding:
+    """A column encoded as levels. ``missing`` is the level of missing values, ``None`` where they are refused."""
+
+    cell: Cell
+    levels: tuple[str, ...]
+    missing: str | None
+    unseen: str
+
+    def feature(self) -> dict[str, Any]:
+        """Return the feature of a model file with coefficients of 0, which is what levels without a column have."""
+        return {
+            "column": self.cell.name,
+            "kind": "categorical",
+            "coefficients": dict.fromkeys(self.levels, 0.0),
+            "missing": "error" if self.missing is None else {"level": self.missing},
+            "unseen": self.unseen,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """1 where a column has a level, else 0."""
+
+    encoding: Encoding
+    level: str
+
+    @property
+    def cell(self) -> Cell:
+        """The column that it comes from."""
+        return self.encoding.cell
+
+
+Signal = Cell | Scaled | Indicator
+
+
+def class_name(step: Any) -> str:
+    """Return the name of a class of scikit-learn; any other class has a name that no class of it has."""
+    kind = type(step)
+    return kind.__name__ if kind.__module__.partition(".")[0] == "sklearn" else f"{kind.__module__}.{kind.__name__}"
+
+
+def require(step: Any, attribute: str, name: str) -> Any:
+    """Return what fitting leaves behind."""
+    if not hasattr(step, attribute):
+        where = f'step "{escape(name)}"' if name else "the estimator"
+        raise ModelError(f"{where} ({type(step).__name__}) is not fitted", "call fit() first")
+    return getattr(step, attribute)
+
+
+def run(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
+    """Return what a step makes of signals.
+
+    Raises
+    ------
+    ModelError
+        The step is of a kind, or has an option, that a model file cannot state; its name, and what is supported.
+    """
+    if step is None or (isinstance(step, str) and step == "passthrough") or _is_identity(step):
+        return signals
+    if isinstance(step, str) and step == "drop":
+        return []
+    function = _STEPS.get(class_name(step))
+    if function is None:
+        raise _unsupported(step, name, "is not supported", supported)
+    return function(step, name, signals, supported)
+
+
+def _is_identity(step: Any) -> bool:
+    # What a ColumnTransformer makes of "passthrough" when it is fitted.
+    return class_name(step) == "FunctionTransformer" and step.func is None
+
+
+def _pipeline(step: Any, _: str, signals: list[Signal], supported: str) -> list[Signal]:
+    for name, inner in step.steps:
+        signals = run(inner, name, signals, supported)
+    return signals
+
+
+def _column_transformer(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
+    if step.transformer_weights:
+        raise _unsupported(step, name, "has transformer_weights, which are not supported", supported)
+    made: list[Signal] = []
+    names = [cell.name for cell in _cells(step, name, signals, supported)]
+    for inner_name, inner, columns in require(step, "transformers_", name):
+        chosen = [signals[position] for position in _positions(columns, names)]
+        # An encoder that was given no column is left unfitted.
+        if chosen:
+            made += run(inner, inner_name, chosen, supported)
+    return made
+
+
+def _positions(columns: Any, names: list[str]) -> list[int]:
+    if isinstance(columns, slice):
+        ends = [names.index(end) if isinstance(end, str) else end for end in (columns.start, columns.stop)]
+        # A slice of names has its last name in it.
+        stop = ends[1] + 1 if isinstance(columns.stop, str) else ends[1]
+        return list(range(len(names)))[slice(ends[0], stop, columns.step)]
+    listed = [columns] if isinstance(columns, str | int | np.integer) else list(columns)
+    if listed and all(isinstance(column, bool | np.bool_) for column in listed):
+        return [position for position, is_chosen in enumerate(listed) if is_chosen]
+    return [names.index(column) if isinstance(column, str) else range(len(names))[int(column)] for column in listed]
+
+
+def _standard_scaler(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
+    cells = _cells(step, name, signals, supported)
+    require(step, "n_features_in_", name)
+    centers = step.mean_ if step.with_mean else np.zeros(len(cells))
+    scales = step.scale_ if step.with_std else np.ones(len(cells))
+    return [
+        Scaled(cell, float(center), float(scale)) for cell, center, scale in zip(cells, centers, scales, strict=True)
+    ]
+
+
+def _simple_imputer(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
+    cells = _cells(step, name, signals, supported)
+    fills = require(step, "statistics_", name)
+    if step.add_indicator:
+        raise _unsupported(step, name, "has add_indicator, which is not supported", supported)
+    if not _is_missing(step.missing_values):
+        raise _unsupported(step, name, f"imputes {step.missing_values!r}, not missing values", supported)
+    for cell, fill in zip(cells, fills, strict=True):
+        if cell.is_filled:
+            raise _unsupported(step, name, f'imputes column "{escape(cell.name)}" a second time', supported)
+        if _is_missing(fill):
+            raise _unsupported(step, name, f'saw no value in column "{escape(cell.name)}"', supported)
+    return [replace(cell, is_filled=True, fill=_plain(fill)) for cell, fill in zip(cells, fills, strict=True)]
+
+
+def _one_hot_encoder(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
+    cells = _cells(step, name, signals, supported)
+    categories = require(step, "categories_", name)
+    if step.min_frequency is not None or step.max_categories is not None:
+        raise _unsupported(step, name, "groups infrequent categories, which is not supported", supported)
+    drops = [None] * len(cells) if step.drop_idx_ is None else list(step.drop_idx_)
+    made: list[Signal] = []
+    for cell, values, drop in zip(cells, categories, drops, strict=True):
+        encoding, columns = _encoding(
+            cell, [_plain(value) for value in values], is_strict=step.handle_unknown == "error"
+        )
+        if drop is not None:
+            del columns[int(drop)]
+        made += [Indicator(encoding, level) for level in columns]
+    return made
+
+
+def _encoding(cell: Cell, values: list[Any], *, is_strict: bool) -> tuple[Encoding, list[str]]:
+    """Return how a column is encoded, and the level of each category.
+
+    A missing value is the level that the imputer fills in, or the category that it is itself; where there is no such
+    level it is unknown: refused, or a level of its own that no column stands for.
+    """
+    texts = {_text(value, cell) for value in values if not _is_missing(value)}
+    absent = _MISSING_LEVEL
+    while absent in texts:
+        absent += "_"
+    columns = [absent if _is_missing(value) else _text(value, cell) for value in values]
+    if len(set(columns)) < len(columns):
+        raise ModelError(f'two categories of column "{escape(cell.name)}" are the same when written as text')
+    missing: str | None = _text(cell.fill, cell) if cell.is_filled else absent
+    if missing not in columns:
+        missing = None if is_strict else absent
+    levels = dict.fromkeys(columns if missing is None else [*columns, missing])
+    return Encoding(cell, tuple(levels), missing, "error" if is_strict else "zero"), columns
+
+
+def _cells(step: Any, name: str, signals: list[Signal], supported: str) -> list[Cell]:
+    cells = [signal for signal in signals if isinstance(signal, Cell)]
+    if len(cells) < len(signals):
+        raise _unsupported(step, name, "comes after a step that scales or encodes, which is not supported", supported)
+    return cells
+
+
+def _unsupported(step: Any, name: str, why: str, supported: str) -> ModelError:
+    return ModelError(f'step "{escape(name)}" ({type(step).__name__}) {why}', supported)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _text(value: Any, cell: Cell) -> str:
+    """Return a category as a model file spells it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int):
+        return str(value)
+    raise ModelError(
+        f'column "{escape(cell.name)}" has {escape(repr(value), 40)} as a category, a {type(value).__name__}',
+        "make the column text or whole numbers before fitting",
+    )
+
+
+_STEPS: dict[str, Callable[[Any, str, list[Signal], str], list[Signal]]] = {
+    "Pipeline": _pipeline,
+    "ColumnTransformer": _column_transformer,
+    "StandardScaler": _standard_scaler,
+    "SimpleImputer": _simple_imputer,
+    "OneHotEncoder": _one_hot_encoder,
+}

@@ -1,0 +1,181 @@
+"""The Dask-array face: what may be written, what is refused, and that both are said before work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+import pipeline
+from pipeline.arrays import Dataset
+from pipeline.errors import BadCellsError, InputChangedError, SchemaError, UsageError
+from pipeline.types import CsvOptions
+
+ROWS = 1_000
+
+
+@pytest.fixture
+def table() -> pa.Table:
+    random = np.random.default_rng(7)
+    x = random.normal(size=ROWS)
+    return pa.table(
+        {
+            "id": pa.array(range(ROWS), pa.int64()),
+            "x": pa.array(x, mask=random.random(ROWS) < 0.05),
+            "n": pa.array(random.integers(0, 9, ROWS), pa.int8()),
+            "flag": pa.array(random.random(ROWS) < 0.5),
+            "name": pa.array([f"name {i}" for i in range(ROWS)]),
+        }
+    )
+
+
+@pytest.fixture
+def dataset(table: pa.Table, tmp_path: Path) -> Dataset:
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=100)
+    return pipeline.open_dataset(tmp_path / "in.parquet", chunk_size=300)
+
+
+def doubles(table: pa.Table, name: str) -> np.ndarray:
+    return table[name].cast(pa.float64()).to_numpy()
+
+
+def written(folder: Path) -> pa.Table:
+    return pq.read_table(folder)
+
+
+def test_a_dataset_gives_one_fortran_ordered_block_a_chunk(dataset: Dataset, table: pa.Table) -> None:
+    x = dataset.to_dask_array(["x", "n", "flag"])
+    assert x.shape == (ROWS, 3)
+    assert x.chunks[0] == (300, 300, 300, 100)
+    assert x.dtype == np.float64
+    assert x.to_delayed()[1, 0].compute(scheduler="sync").flags.f_contiguous
+    expected = np.column_stack([doubles(table, name) for name in ("x", "n", "flag")])
+    np.testing.assert_array_equal(x.compute(scheduler="sync"), expected)
+
+
+def test_columns_that_are_no_numbers_are_a_type_error(dataset: Dataset) -> None:
+    with pytest.raises(TypeError, match=r"in\.parquet.*name.*string"):
+        dataset.to_dask_array(["x", "name"])
+    with pytest.raises(SchemaError, match="nothing"):
+        dataset.to_dask_array(["nothing"])
+
+
+def test_affine_and_sigmoid_are_published_with_kept_columns(dataset: Dataset, table: pa.Table, tmp_path: Path) -> None:
+    x = dataset.to_dask_array(["x", "n"])
+    p = pipeline.sigmoid(2.0 * x[:, 0] - 0.5 * x[:, 1] + 1.0)
+    report = dataset.write({"p": p}, str(tmp_path / "out"), keep=["id", "name"])
+    out = written(tmp_path / "out")
+    assert out.column_names == ["id", "name", "p"]
+    assert out["name"].equals(table["name"])
+    z = 2.0 * doubles(table, "x") - 0.5 * doubles(table, "n") + 1.0
+    np.testing.assert_array_equal(out["p"].to_numpy(), pipeline.sigmoid(z))
+    nan = int(np.isnan(z).sum())
+    assert (report.totals.read, report.totals.nan, report.totals.null) == (ROWS, nan, 0)
+
+
+def test_two_outputs_a_user_function_where_and_float32(dataset: Dataset, table: pa.Table, tmp_path: Path) -> None:
+    x = dataset.to_dask_array(["x"])
+    n = dataset.to_dask_array(["n"])[:, 0]
+    shifted = x.map_blocks(lambda block: block - 1.0)
+    chosen = da.where(n > 4, n, -n)
+    single = (x[:, 0] * 3).astype(np.float32)
+    dataset.write({"shifted": shifted, "chosen": chosen, "single": single, "big": n > 4}, str(tmp_path / "out"))
+    out = written(tmp_path / "out")
+    source = doubles(table, "n")
+    np.testing.assert_array_equal(out["shifted"].to_numpy(), doubles(table, "x") - 1.0)
+    np.testing.assert_array_equal(out["chosen"].to_numpy(), np.where(source > 4, source, -source))
+    np.testing.assert_array_equal(out["single"].to_numpy(), (doubles(table, "x") * 3).astype(np.float32))
+    assert out.schema.field("single").type == pa.float32()
+    assert out.schema.field("big").type == pa.bool_()
+
+
+@pytest.mark.parametrize(
+    ("expression", "operation"),
+    [
+        (lambda x: x - x.mean(), "mean"),
+        (lambda x: x[::-1], "getitem"),
+        (lambda x: da.cumsum(x, axis=0), "cumsum"),
+        (lambda x: da.concatenate([x[1:], x[:1]]), "concatenate|getitem"),
+        (lambda x: pipeline.sigmoid(x[::-1]) * 2, "getitem"),
+    ],
+)
+def test_what_needs_other_chunks_is_refused_by_name(
+    dataset: Dataset, tmp_path: Path, expression: object, operation: str
+) -> None:
+    x = dataset.to_dask_array(["x"])[:, 0]
+    with pytest.raises(ValueError, match=rf"p: .*({operation}).*other chunks") as caught:
+        dataset.write({"p": expression(x)}, str(tmp_path / "out"))  # type: ignore[operator]
+    assert "chunk" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_result_of_another_length_or_kind_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    x = dataset.to_dask_array(["x", "n"])
+    with pytest.raises(ValueError, match="one column at a time"):
+        dataset.write({"p": x}, str(tmp_path / "out"))
+    with pytest.raises(TypeError, match="neither a number nor boolean"):
+        dataset.write({"p": x[:, 0].astype(str)}, str(tmp_path / "out"))
+    with pytest.raises(TypeError, match="not a Dask array"):
+        dataset.write({"p": np.zeros(ROWS)}, str(tmp_path / "out"))
+    with pytest.raises(ValueError, match="rows"):
+        dataset.write({"p": x[:, 0].map_blocks(lambda b: b[:5])}, str(tmp_path / "out"))
+    with pytest.raises(UsageError):
+        dataset.write({}, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_expression_has_no_identity_but_the_callers_word(dataset: Dataset, tmp_path: Path) -> None:
+    x = dataset.to_dask_array(["x"])[:, 0]
+    first = dataset.write({"p": x * 2}, str(tmp_path / "a"))
+    second = dataset.write({"p": x * 2}, str(tmp_path / "b"))
+    assert first.plan.job_id != second.plan.job_id
+    named = [dataset.write({"p": x * 2}, str(tmp_path / n), identity="twice x") for n in ("c", "d")]
+    assert named[0].plan.job_id == named[1].plan.job_id
+
+
+def test_a_csv_that_is_cut_has_known_rows_and_the_same_values(table: pa.Table, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    rows = zip(table["id"].to_pylist(), table["x"].to_pylist(), table["n"].to_pylist(), strict=True)
+    lines = [f'{i},"line\nbreak, ""{i}""",{"" if x is None else repr(x)},{n}' for i, x, n in rows]
+    path.write_text("id,text,x,n\n" + "\n".join(lines) + "\n")
+    dataset = pipeline.open_dataset(path, chunk_size="1KiB")
+    x = dataset.to_dask_array(["x", "n"])
+    assert len(dataset.plan) > 10
+    assert x.shape == (ROWS, 2)
+    expected = np.column_stack([doubles(table, "x"), doubles(table, "n")])
+    np.testing.assert_array_equal(x.compute(scheduler="sync"), expected)
+    dataset.write({"double": 2 * x[:, 0]}, str(tmp_path / "out"), keep=["id"])
+    out = written(tmp_path / "out")
+    assert out["id"].to_pylist() == [str(i) for i in range(ROWS)]
+    np.testing.assert_array_equal(out["double"].to_numpy(), 2 * doubles(table, "x"))
+
+
+def test_bad_cells_are_errors_when_computed(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("x\n1\ntwo\n")
+    with pytest.raises(BadCellsError, match="two"):
+        pipeline.open_dataset(path, csv=CsvOptions()).to_dask_array(["x"]).compute(scheduler="sync")
+    pq.write_table(pa.table({"x": pa.array([2**53 + 1], pa.int64())}), tmp_path / "in.parquet")
+    with pytest.raises(BadCellsError, match=str(2**53 + 1)):
+        pipeline.open_dataset(tmp_path / "in.parquet").to_dask_array(["x"]).compute(scheduler="sync")
+
+
+def test_files_that_changed_since_are_refused(dataset: Dataset, table: pa.Table, tmp_path: Path) -> None:
+    x = dataset.to_dask_array(["x"])[:, 0]
+    pq.write_table(table.slice(0, 10), tmp_path / "in.parquet")
+    with pytest.raises(InputChangedError):
+        dataset.write({"p": x}, str(tmp_path / "out"))
+
+
+def test_functions_take_numpy_and_dask_alike() -> None:
+    values = np.linspace(-5, 5, 1001)
+    for function in (pipeline.sigmoid, pipeline.log_sigmoid):
+        np.testing.assert_array_equal(function(da.from_array(values, chunks=100)).compute(scheduler="sync"), function(values))
+    p = pipeline.sigmoid(values)
+    blocks = pipeline.logit(da.from_array(p, chunks=100))
+    np.testing.assert_array_equal(blocks.compute(scheduler="sync"), pipeline.logit(p))

@@ -1,0 +1,287 @@
+"""The model file: what it may say, and every way of saying something else."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import InputMissingError, ModelError
+from pipeline.models import LogisticModel, schema
+from pipeline.models.file import ModelFile, examine, from_mapping, parse
+
+EXAMPLE = """{"format": "logitstream-model", "version": 1, "kind": "logistic",
+ "target": {"column": "late", "negative": false, "positive": true},
+ "intercept": -1.5,
+ "features": [
+   {"column": "distance", "kind": "numeric", "coefficient": 0.12, "center": 1048.3, "scale": 735.6,
+    "missing": {"impute": 872.0}},
+   {"column": "hour", "kind": "numeric", "coefficient": 0.07},
+   {"column": "carrier", "kind": "categorical", "coefficients": {"AA": 0.1, "UA": -0.2}, "unseen": "zero",
+    "missing": "null"}],
+ "output": {"columns": ["probability", "decision"], "threshold": 0.5}}"""
+
+
+CENTER = '"coefficient": 0.12, "center": 1048.3'
+
+
+def changed(old: str, new: str) -> bytes:
+    assert old in EXAMPLE
+    return EXAMPLE.replace(old, new).encode()
+
+
+def problems(data: bytes) -> list[str]:
+    found = examine(data)
+    assert not isinstance(found, ModelFile)
+    return [str(problem) for problem in found]
+
+
+def test_the_example_says_what_it_says() -> None:
+    model = parse(EXAMPLE.encode())
+    assert [feature.column for feature in model.features] == ["distance", "hour", "carrier"]
+    assert model.base == math.fsum([-1.5, -0.12 * 1048.3 / 735.6, -0.07 * 0.0 / 1.0])
+    assert model.features[0].weight == 0.12 / 735.6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"intercept": -1.5', '"intercept": NaN', "intercept at line 3, column 15: NaN is not a finite number"),
+        ('"intercept": -1.5', '"intercept": -Infinity', "intercept at line 3, column 15: -Infinity is not a finite"),
+        ('"intercept": -1.5', '"intercept": 1e999', "intercept at line 3, column 15: 1e999 is beyond the range"),
+        ('"intercept": -1.5', '"intercept": ' + "9" * 5000, "intercept at line 3, column 15: 999"),
+        ('"intercept": -1.5', '"intercept": true', "intercept at line 3, column 2: must be a number, not true"),
+        ('"intercept": -1.5', '"intercept": "1"', 'intercept at line 3, column 2: must be a number, not "1"'),
+        ('"intercept": -1.5', '"intercept": null', "intercept at line 3, column 2: must be a number, not null"),
+        ('"intercept": -1.5', '"slope": 1', "intercept at line 1, column 1: is required and is not there"),
+        ('"intercept": -1.5', '"intercept": 1, "intercept": 1', "column 18: duplicate key, first on line 3"),
+        ('"intercept": -1.5', '"intercept": 1, "ouput": {}', 'unknown key "ouput"; did you mean "output"?'),
+        ('"coefficient": 0.07', '"coeficient": 0.07', 'features[1].coeficient at line 7, column 42: unknown key "coe'),
+        ('"scale": 735.6', '"scale": 0', "features[0].scale at line 5, column 85: must not be 0"),
+        ('"scale": 735.6', '"scale": -0.0', "features[0].scale at line 5, column 85: must not be 0"),
+        ('"hour"', '"distance"', 'features[1].column at line 7, column 5: "distance" is already the column of featu'),
+        ('"hour"', '""', "features[1].column at line 7, column 5: must not be empty"),
+        ('"hour"', "7", "features[1].column at line 7, column 5: must be text, not 7"),
+        ('"hour"', r'"\ud800"', "half of a surrogate pair"),
+        ('"kind": "logistic"', '"kind": "tree"', 'kind at line 1, column 47: must be "logistic", not "tree"'),
+        ('"version": 1', '"version": 2', "version at line 1, column 33: is 2; this release reads version 1"),
+        ('"version": 1', '"version": true', "version at line 1, column 33: must be the number 1, not true"),
+        ('"version": 1', '"version": 1.0', "version at line 1, column 33: must be the number 1, not 1.0"),
+        ("logitstream-model", "onnx", 'format at line 1, column 2: must be "logitstream-model", not "onnx"'),
+        ('"format": "logitstream-model", ', "", 'format at line 1, column 1: must be "logitstream-model", and is not'),
+        ('"hour", "kind": "numeric"', '"hour", "kind": "spline"', 'features[1].kind at line 7, column 23: must'),
+        ('"hour", "kind": "numeric"', '"hour"', "features[1].kind at line 7, column 4: must be"),
+        ('"impute": 872.0', '"impute": "872"', "features[0].missing.impute at line 6, column 17: must be a number"),
+        ('"impute": 872.0', '"level": "x"', 'features[0].missing.level at line 6, column 17: unknown key "level"'),
+        ('"missing": "null"', '"missing": "zero"', 'must be "null" or "error", not "zero"'),
+        ('"missing": "null"', '"missing": {"level": "BA"}', 'features[2].missing.level at line 9, column 17: unknown'),
+        ('"missing": "null"', '"missing": []', 'must be "null" or "error", not []'),
+        ('"unseen": "zero"', '"unseen": "zer"', 'must be "null", "zero" or "error", not "zer"'),
+        ('"unseen": "zero"', '"unseen": {"level": "U"}', 'features[2].unseen.level at line 8, column 101: unknown lev'),
+        ('{"AA": 0.1, "UA": -0.2}', "{}", "features[2].coefficients at line 8, column 49: must not be empty"),
+        ('{"AA": 0.1, "UA": -0.2}', '{"A A": "x"}', 'features[2].coefficients["A A"] at line 8, column 66: must be'),
+        ('{"AA": 0.1, "UA": -0.2}', '{"AA": 1, "AA": 2}', "features[2].coefficients.AA at line 8, column 75: duplic"),
+        ('"positive": true', '"positive": 1', "target.positive at line 2, column 50: must be a boolean as"),
+        ('"positive": true', '"positive": false', "target.positive at line 2, column 50: must differ"),
+        ('"positive": true', '"positive": [1]', "target.positive at line 2, column 50: must be text, a boolean or a n"),
+        ('"probability", "dec', '"probability", "probability", "dec', "output.columns at line 10, column 13: a col"),
+        ('"probability", "decision"', '"logit"', 'output.columns[0] at line 10, column 25: must be'),
+        ('"probability", "decision"', "", "output.columns at line 10, column 13: must not be empty"),
+        (', "threshold": 0.5', "", "output.columns at line 10, column 13: a decision needs a threshold"),
+        ('"threshold": 0.5', '"threshold": 1.5', "output.threshold at line 10, column 53: must lie in [0, 1], not 1.5"),
+        ('"scale": 735.6', '"scale": 1e-320', "features[0].coefficient at line 5, column 46: coefficient / scale is"),
+        ('"center": 1048.3', '"center": 1e308, "x": 0', "features[0].x at line 5, column 84: unknown key"),
+        (CENTER, '"coefficient": 1e9, "center": 1e308', "intercept at line 3, column 2: intercept less the sum"),
+        ('"intercept": -1.5,', '"intercept": -1.5', "line 4, column 2: not JSON: expecting ',' delimiter"),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_named_with_its_place(old: str, new: str, expected: str) -> None:
+    found = problems(changed(old, new))
+    assert any(expected in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "line 1, column 1: not JSON: expecting value"),
+        (b"[]", "a model file is a JSON object, not a list"),
+        (b"null", "a model file is a JSON object, not null"),
+        (b"[" * 200_000, "nested more than 100 deep"),
+        (b'{"a":' * 200_000, "nested more than 100 deep"),
+        (changed("-1.5", '1, "training": {"a": ' + "[" * 120 + "]" * 120 + "}"), "nested more than 100 deep"),
+        (changed("-1.5", '1, "training": {"a": [1, NaN]}'), "training.a[1] at line 3, column 40: NaN is not"),
+        (b'{"a":\n "\xff"}', "line 2, column 3: not UTF-8: byte 0xff at offset 8"),
+        (b"{}\x00", "line 1, column 3: not JSON: extra data"),
+        (EXAMPLE.encode("utf-16"), "not UTF-8"),
+    ],
+)  # fmt: skip
+def test_what_is_no_model_at_all_is_refused(data: bytes, expected: str) -> None:
+    assert expected in "\n".join(problems(data))
+
+
+def test_everything_that_is_wrong_is_reported_at_once_in_the_order_of_the_text() -> None:
+    data = changed('"scale": 735.6', '"scale": 0').replace(b"0.07", b'"x"').replace(b"-1.5", b"1e999")
+    places = [problem.split(":")[0] for problem in problems(data.replace(b'"zero"', b'"nil"'))]
+    assert places == [
+        "intercept at line 3, column 15",
+        "features[0].scale at line 5, column 85",
+        "features[1].coefficient at line 7, column 42",
+        "features[2].unseen at line 8, column 90",
+    ]
+    with pytest.raises(ModelError, match=r"m\.json is not a valid model, 4 problems:\n  intercept at line 3"):
+        parse(data.replace(b'"zero"', b'"nil"'), "m.json")
+
+
+def test_a_file_over_the_limit_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "large.json"
+    with path.open("wb") as stream:
+        stream.truncate(257 * 2**20)
+    with pytest.raises(ModelError, match="larger than 256 MiB"):
+        LogisticModel.load(path)
+
+
+def test_control_characters_never_reach_the_terminal() -> None:
+    data = changed('"hour"', '"hour", "\\u001b[31m\\u202e": 1')
+    message = "\n".join(problems(data))
+    assert r"\x1b[31m\u202e" in message
+    assert all(character.isprintable() or character == "\n" for character in message)
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "m.PICKLE", "m.joblib", "m.skops"])
+def test_a_pickle_is_refused_by_its_name_without_being_opened(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="from_sklearn"):
+        LogisticModel.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_under_another_name_is_refused_by_its_first_bytes(protocol: int, tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    path.write_bytes(pickle.dumps({"a": 1}, protocol=protocol))
+    with pytest.raises(ModelError, match="it was not opened, since a pickle runs code"):
+        LogisticModel.load(path)
+
+
+def test_nothing_is_unpickled_while_a_model_is_loaded(tmp_path: Path) -> None:
+    seen: list[str] = []
+    sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("pickle.") else None)
+    for name, data in (("model.json", EXAMPLE.encode()), ("other.json", pickle.dumps(Path()))):
+        (tmp_path / name).write_bytes(data)
+    LogisticModel.load(tmp_path / "model.json")
+    with pytest.raises(ModelError):
+        LogisticModel.load(tmp_path / "other.json")
+    assert seen == []
+
+
+def test_a_missing_file_and_a_folder_have_their_own_errors(tmp_path: Path) -> None:
+    with pytest.raises(InputMissingError, match="no such file"):
+        LogisticModel.load(tmp_path / "none.json")
+    with pytest.raises(ModelError, match="is a folder"):
+        LogisticModel.load(tmp_path)
+    with pytest.raises(InputMissingError, match="cannot be a path"):
+        LogisticModel.load("a\0b")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_model_or_a_model_error(data: bytes) -> None:
+    with pytest.raises(ModelError):
+        parse(data)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+PATHS = [
+    (), ("version",), ("kind",), ("target",), ("target", "negative"), ("intercept",), ("features",), ("features", 0),
+    ("features", 0, "missing"), ("features", 0, "scale"), ("features", 0, "kind"), ("features", 2, "coefficients"),
+    ("features", 2, "coefficients", "AA"), ("features", 2, "unseen"), ("output",), ("output", "columns"), ("training",),
+]  # fmt: skip
+
+
+@given(st.sampled_from(PATHS), JSON)
+def test_any_value_anywhere_is_a_model_or_a_list_of_problems(path: tuple[str | int, ...], value: object) -> None:
+    document = json.loads(EXAMPLE)
+    if path:
+        place = document
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = value
+    else:
+        document = value
+    text = json.dumps(document)
+    found = examine(text.encode())
+    if isinstance(found, ModelFile):
+        assert parse(found.to_json().encode()) == found
+        return
+    lines = text.split("\n")
+    for problem in found:
+        assert problem.message
+        assert 0 <= problem.line <= len(lines)
+        assert problem.column <= len(lines[problem.line - 1]) + 1
+        assert str(problem).isprintable()
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=5))
+def test_floats_come_back_bit_for_bit(numbers: list[float]) -> None:
+    levels = {str(position): number for position, number in enumerate(numbers)}
+    feature = {"column": "c", "kind": "categorical", "coefficients": levels}
+    model = from_mapping(
+        {
+            "format": "logitstream-model",
+            "version": 1,
+            "kind": "logistic",
+            "intercept": numbers[0],
+            "features": [feature],
+        }
+    )
+    again = parse(model.to_json().encode())
+    stored = list(again.features[0].coefficients.values())  # type: ignore[union-attr]
+    assert struct.pack(f"<{len(numbers)}d", *stored) == struct.pack(f"<{len(numbers)}d", *numbers)
+    assert struct.pack("<d", again.intercept) == struct.pack("<d", numbers[0])
+    assert again.digest() == model.digest()
+
+
+def test_the_digest_is_of_what_the_file_says_not_of_how() -> None:
+    model = parse(EXAMPLE.encode())
+    assert parse(b"\xef\xbb\xbf" + json.dumps(json.loads(EXAMPLE), indent=4).encode()).digest() == model.digest()
+    assert parse(changed('"coefficient": 0.07', '"scale": 1, "coefficient": 0.07')).digest() == model.digest()
+    assert parse(changed("0.07", "0.070000001")).digest() != model.digest()
+
+
+def test_terms_of_the_base_are_rounded_after_the_product_and_after_the_quotient() -> None:
+    coefficient, center, scale = 0.1, 0.7, 0.3
+    model = parse(changed("-1.5", "0").replace(b"0.12", b"0.1").replace(b"1048.3", b"0.7").replace(b"735.6", b"0.3"))
+    assert model.base == -(coefficient * center) / scale
+    assert model.base != -(coefficient * (center / scale))
+    assert model.base != -(coefficient / scale * center)
+
+
+def test_a_place_points_at_the_text_that_is_wrong() -> None:
+    data = changed('"scale": 735.6', '"scale": 0')
+    (problem,) = examine(data)  # type: ignore[misc]
+    assert data.decode().split("\n")[problem.line - 1][problem.column - 1 :].startswith('"scale": 0')
+
+
+def test_what_is_no_json_cannot_come_in_by_the_python_interface() -> None:
+    document = json.loads(EXAMPLE)
+    with pytest.raises(ModelError, match="cannot be written as JSON"):
+        from_mapping({**document, "training": {"a": object()}})
+    with pytest.raises(ModelError, match="not a finite number"):
+        from_mapping({**document, "training": {"a": float("nan")}})
+    with pytest.raises(ModelError, match="surrogate"):
+        from_mapping({**document, "training": {"a": "\ud800"}})
+
+
+def test_the_json_schema_is_for_editors() -> None:
+    described = schema()
+    assert described["properties"].keys() == ModelFile.model_fields.keys()
+    assert described["additionalProperties"] is False
+    json.dumps(described)

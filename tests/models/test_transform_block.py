@@ -1,0 +1,163 @@
+"""Functions of columns, and the grammar in which they are asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import UsageError
+from pipeline.kernels import log_sigmoid, logit, sigmoid
+from pipeline.models import Application, TransformBlock, parse_application, restore
+from pipeline.types import BlockFunction, Need
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sigmoid(x)", Application("sigmoid_x", "sigmoid", "x")),
+        ("p=sigmoid(x)", Application("p", "sigmoid", "x")),
+        ("  p = logit ( a.b_2 )  ", Application("p", "logit", "a.b_2")),
+        ('"my p" = sigmoid("score, raw (1)")', Application("my p", "sigmoid", "score, raw (1)")),
+        ('sigmoid("a ""b""")', Application('sigmoid_a "b"', "sigmoid", 'a "b"')),
+        ("größe=log_sigmoid(länge)", Application("größe", "log_sigmoid", "länge")),
+        ("sigmoid=sigmoid(sigmoid)", Application("sigmoid", "sigmoid", "sigmoid")),
+    ],
+)
+def test_what_the_grammar_reads(text: str, expected: Application) -> None:
+    assert parse_application(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message"),
+    [
+        ("", 1, "expected a function"),
+        ("p=", 3, "expected a function"),
+        ("p=sigmod(x)", 3, 'no function "sigmod"; did you mean "sigmoid"?'),
+        ("p=tan(x)", 3, 'no function "tan"; there are log_sigmoid, logit, sigmoid'),
+        ("sigmoid", 8, 'expected "("'),
+        ("sigmoid x", 9, 'expected "("'),
+        ("sigmoid()", 9, "expected a column"),
+        ("sigmoid(x", 10, 'expected ")"'),
+        ("sigmoid(x, y)", 10, "sigmoid takes one column"),
+        ("sigmoid(x) + 1", 12, "a name like this needs double quotes"),
+        ("sigmoid(x))", 11, "expected nothing more"),
+        ("sigmoid(x y)", 11, 'expected ")"'),
+        ("sigmoid(2x)", 9, "a name like this needs double quotes"),
+        ('sigmoid("x)', 9, "a quote is not closed"),
+        ('sigmoid("")', 9, "a name must not be empty"),
+        ("p==sigmoid(x)", 3, "expected a function"),
+        ("__import__('os')", 1, 'no function "__import__"'),
+        ("p=sigmoid(x);q", 13, "a name like this needs double quotes"),
+    ],
+)
+def test_a_mistake_is_shown_where_it_stands(text: str, column: int, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_application(text)
+    first, shown, caret = caught.value.message.split("\n")
+    assert first.startswith(message)
+    assert first.endswith(f", at column {column}")
+    assert shown == f"  {text}"
+    assert caret == " " * (2 + column - 1) + "^"
+
+
+def test_the_caret_stands_right_under_escaped_and_in_long_texts() -> None:
+    for text in ("\x1b[31m", "sigmoid(" + "x" * 500 + " y)"):
+        with pytest.raises(UsageError) as caught:
+            parse_application(text)
+        _, shown, caret = caught.value.message.split("\n")
+        assert shown.isprintable()
+        assert len(shown) < 200
+        assert shown[caret.index("^") :].startswith(("\\x1b", "y)"))
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_read_or_is_a_usage_error(text: str) -> None:
+    try:
+        parse_application(text)
+    except UsageError as error:
+        assert "at column" in error.message  # noqa: PT017 - either outcome is fine
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_any_name_can_be_quoted(name: str, column: str) -> None:
+    quoted = [text.replace('"', '""') for text in (name, column)]
+    assert parse_application(f'"{quoted[0]}"=logit("{quoted[1]}")') == Application(name, "logit", column)
+
+
+def block_of(*texts: str, float32: bool = False) -> TransformBlock:
+    return TransformBlock(tuple(map(parse_application, texts)), float32=float32)
+
+
+def test_results_are_those_of_the_kernels() -> None:
+    block = block_of("a=sigmoid(x)", "logit(p)", "b=log_sigmoid(x)")
+    x, p = np.array([-800.0, -1.0, 0.0, 3.5]), np.array([0.0, 0.25, 0.5, 1.0])
+    values = block.block([pa.array(x), pa.array(p)])
+    assert block.columns() == (Need("x", "numeric"), Need("p", "numeric"))
+    assert [made.name for made in block.fields()] == ["a", "logit_p", "b"]
+    for array, expected in zip(values.arrays, (sigmoid(x), logit(p), log_sigmoid(x)), strict=True):
+        assert array.to_numpy().tobytes() == expected.tobytes()
+    assert (values.null, values.nan, values.events) == (0, 0, {})
+
+
+def test_null_gives_null_and_nan_gives_nan() -> None:
+    block = block_of("sigmoid(x)", "logit(x)")
+    values = block.block([pa.array([None, math.nan, 2.0, 0.5, math.inf])])
+    first, second = (array.to_pylist() for array in values.arrays)
+    assert first[0] is second[0] is None
+    assert math.isnan(first[1])
+    assert math.isnan(second[1])
+    assert first[4] == 1.0
+    assert math.isnan(second[2])
+    assert (values.null, values.nan) == (1, 3)
+    assert values.events == {"missing x": 1, "infinite x": 1}
+    assert all(array.buffers()[1].to_pybytes()[:8] == bytes(8) for array in values.arrays)
+
+
+@pytest.mark.parametrize("cells", [[1, 0, None], [1.0, 0.0, None], [True, False, None]])
+@pytest.mark.parametrize("float32", [False, True])
+def test_every_numeric_type_is_computed_in_float64(cells: list[object], float32: bool) -> None:
+    block = block_of("sigmoid(x)", float32=float32)
+    (array,) = block.block([pa.array(cells)]).arrays
+    expected = sigmoid(np.array([1.0, 0.0]))
+    assert array.type == block.fields()[0].type == (pa.float32() if float32 else pa.float64())
+    assert array.to_pylist() == [*(expected.astype(np.float32) if float32 else expected).tolist(), None]
+
+
+def test_values_that_float64_cannot_hold_are_bad_cells() -> None:
+    values = block_of("sigmoid(x)").block([pa.array([1, 2**60, None])])
+    assert values.bad_count == 1
+    assert (values.bad[0].record, values.bad[0].column, values.bad[0].text) == (1, "x", str(2**60))
+
+
+def test_the_input_is_never_written_to() -> None:
+    array = pa.array([1.0, 2.0])
+    block_of("a=sigmoid(x)", "b=log_sigmoid(x)").block([array])
+    assert array.to_pylist() == [1.0, 2.0]
+
+
+def test_a_block_travels_by_pickle_and_by_json() -> None:
+    block = block_of("a=sigmoid(x)", "logit(p)", float32=True)
+    assert isinstance(block, BlockFunction)
+    assert pickle.loads(pickle.dumps(block)) == block
+    assert restore(json.loads(json.dumps(block.describe()))) == block
+    assert not block.whole_chunk
+
+
+def test_requests_that_make_no_sense_are_usage_errors() -> None:
+    with pytest.raises(UsageError, match='two results are called "p"'):
+        block_of("p=sigmoid(x)", "p=logit(x)")
+    with pytest.raises(UsageError, match="nothing to apply"):
+        block_of()
+    with pytest.raises(UsageError, match='no function "tan"'):
+        TransformBlock((Application("p", "tan", "x"),))
+
+
+def test_check_names_unfit_columns() -> None:
+    assert block_of("sigmoid(x)").check([pa.field("x", pa.string())])[0].startswith('column "x" is string')

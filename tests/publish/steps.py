@@ -1,0 +1,54 @@
+"""Watches, or disturbs, every call to the operating system that publishing makes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.publish import system
+
+CHANGING = {"mkdir", "link", "rename", "unlink", "rmdir", "fsync", "fchmod", "write", "pwrite", "ftruncate", "open"}
+ALL = CHANGING | {"stat", "fstat", "scandir", "read"}
+
+
+class WatchedOs:
+    """The module ``os``, with a call of ``before`` ahead of each step: its name and the path it works on."""
+
+    def __init__(self, before: Callable[[str, str], None], names: set[str]) -> None:
+        self._before = before
+        self._names = names
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(os, name)
+        if name not in self._names:
+            return found
+
+        def step(*arguments: object, **options: object) -> object:
+            self._before(name, _path(*arguments))
+            return found(*arguments, **options)
+
+        return step
+
+
+def _path(first: object, *_: object) -> str:
+    return str(Path(f"/proc/self/fd/{first}").readlink()) if isinstance(first, int) else str(first)
+
+
+@contextmanager
+def watched(before: Callable[[str, str], None], names: set[str] = ALL) -> Iterator[None]:
+    """Let ``before`` see each step ahead of it; whatever it raises is what the step raises."""
+    rename = system.renameat2
+    kinds = ("", "renameat2 noreplace", "renameat2 exchange")
+
+    def renamed(source: int, name: str, target: int, new_name: str, flags: int) -> None:
+        if kinds[flags] in names or "rename" in names:
+            before(kinds[flags], str(Path(_path(target)) / new_name))
+        rename(source, name, target, new_name, flags)
+
+    system.os, system.renameat2 = WatchedOs(before, names), renamed
+    try:
+        yield
+    finally:
+        system.os, system.renameat2 = os, rename

@@ -1,0 +1,329 @@
+"""Control groups as trees of files, the choice of resources as a property, the meter on real processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pipeline import memory
+from pipeline.errors import MemoryBudgetError
+from pipeline.memory import Demand, TreeMeter, cgroup_available, cgroup_cores, choose_resources, tree_peak_bytes
+from pipeline.units import MIB, parse_bytes
+
+UNLIMITED_V1 = "9223372036854771712"
+
+
+class Kernel:
+    """A folder that looks like the ``/proc`` and ``/sys`` of a machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.mounts = ["23 1 0:22 / / rw - ext4 /dev/vda rw"]
+        self.groups: list[str] = []
+
+    def v2(self, group: str, mount: str = "/sys/fs/cgroup", top: str = "/") -> Kernel:
+        self.groups.append(f"0::{group}")
+        return self._mount(top, mount, "cgroup2", "rw,nsdelegate")
+
+    def v1(self, controllers: str, group: str, top: str = "/") -> Kernel:
+        self.groups.append(f"{len(self.groups) + 1}:{controllers}:{group}")
+        return self._mount(top, f"/sys/fs/cgroup/{controllers}", "cgroup", f"rw,{controllers}")
+
+    def _mount(self, top: str, mount: str, kind: str, options: str) -> Kernel:
+        self.mounts.append(
+            f"{40 + len(self.mounts)} 23 0:30 {top} {mount} rw,nosuid shared:9 - {kind} cgroup {options}"
+        )
+        self.files("proc/self", mountinfo="\n".join(self.mounts), cgroup="\n".join(self.groups))
+        return self
+
+    def files(self, folder: str, **files: str) -> Kernel:
+        path = self.root / folder
+        path.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (path / name.replace("__", ".")).write_text(f"{text}\n")
+        return self
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Kernel:
+    return Kernel(tmp_path)
+
+
+def test_no_control_groups_no_limit(kernel: Kernel) -> None:
+    assert cgroup_available(kernel.root) is None
+    assert cgroup_cores(kernel.root) is None
+
+
+def test_v2_counts_droppable_file_cache_as_free(kernel: Kernel) -> None:
+    kernel.v2("/job").files(
+        "sys/fs/cgroup/job",
+        memory__max="1000",
+        memory__high="max",
+        memory__current="700",
+        memory__stat="anon 500\ninactive_file 150\nactive_file 50",
+    )
+    assert cgroup_available(kernel.root) == 1000 - 700 + 150
+
+
+def test_v2_high_is_a_limit_too(kernel: Kernel) -> None:
+    kernel.v2("/job").files("sys/fs/cgroup/job", memory__max="1000", memory__high="800", memory__current="100")
+    assert cgroup_available(kernel.root) == 700
+
+
+def test_v2_max_everywhere_is_no_limit(kernel: Kernel) -> None:
+    kernel.v2("/a/b").files("sys/fs/cgroup/a", memory__max="max", memory__high="max", memory__current="5")
+    assert cgroup_available(kernel.root) is None
+
+
+@pytest.mark.parametrize(("outer", "inner", "left"), [("900", "2000", 600), ("max", "2000", 1990), ("5000", "50", 40)])
+def test_every_level_counts(kernel: Kernel, outer: str, inner: str, left: int) -> None:
+    kernel.v2("/outer/middle/inner")
+    kernel.files("sys/fs/cgroup/outer", memory__max=outer, memory__current="300")
+    kernel.files("sys/fs/cgroup/outer/middle/inner", memory__max=inner, memory__current="10")
+    assert cgroup_available(kernel.root) == left
+
+
+def test_v1_nested(kernel: Kernel) -> None:
+    kernel.v1("cpu,cpuacct", "/x").v1("memory", "/outer/inner")
+    kernel.files("sys/fs/cgroup/memory", memory__limit_in_bytes=UNLIMITED_V1, memory__usage_in_bytes="99")
+    kernel.files(
+        "sys/fs/cgroup/memory/outer",
+        memory__limit_in_bytes="4000",
+        memory__usage_in_bytes="3000",
+        memory__stat="inactive_file 1\ntotal_inactive_file 200",
+    )
+    kernel.files("sys/fs/cgroup/memory/outer/inner", memory__limit_in_bytes="3500", memory__usage_in_bytes="20")
+    assert cgroup_available(kernel.root) == 1200
+
+
+def test_hybrid_takes_the_least_of_both(kernel: Kernel) -> None:
+    kernel.v1("memory", "/job").v2("/job", mount="/sys/fs/cgroup/unified")
+    kernel.files("sys/fs/cgroup/memory/job", memory__limit_in_bytes="3000", memory__usage_in_bytes="0")
+    assert cgroup_available(kernel.root) == 3000
+    kernel.files("sys/fs/cgroup/unified/job", memory__max="2000", memory__current="0")
+    assert cgroup_available(kernel.root) == 2000
+
+
+@pytest.mark.parametrize("group", ["/docker/c1", "/docker/c1/sub"])
+def test_a_container_whose_mount_begins_at_its_own_group(kernel: Kernel, group: str) -> None:
+    kernel.v1("memory", group, top="/docker/c1")
+    kernel.files("sys/fs/cgroup/memory", memory__limit_in_bytes="1000", memory__usage_in_bytes="1")
+    assert cgroup_available(kernel.root) == 999
+
+
+def test_a_group_that_the_mount_does_not_show_has_the_limit_of_the_mount(kernel: Kernel) -> None:
+    kernel.v2("/../elsewhere").files("sys/fs/cgroup", memory__max="1000", memory__current="1")
+    assert cgroup_available(kernel.root) == 999
+
+
+def test_cpu_quotas(kernel: Kernel) -> None:
+    kernel.v2("/a/b").files("sys/fs/cgroup/a/b", cpu__max="max 100000")
+    assert cgroup_cores(kernel.root) is None
+    kernel.files("sys/fs/cgroup/a", cpu__max="250000 100000")
+    assert cgroup_cores(kernel.root) == 2.5
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("-1", None), ("50000", 0.5)])
+def test_cpu_quota_v1(kernel: Kernel, quota: str, cores: float | None) -> None:
+    kernel.v1("cpu,cpuacct", "/a")
+    kernel.files("sys/fs/cgroup/cpu,cpuacct/a", cpu__cfs_quota_us=quota, cpu__cfs_period_us="100000")
+    assert cgroup_cores(kernel.root) == cores
+
+
+def test_the_quota_is_rounded_up_and_never_below_one(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.v2("/a").files("sys/fs/cgroup/a", cpu__max="20000 100000")
+    monkeypatch.setattr(memory, "_ROOT", kernel.root)
+    assert memory.usable_cores() == 1
+
+
+def test_this_machine() -> None:
+    assert 1 <= memory.usable_cores() <= len(os.sched_getaffinity(0))
+    assert 0 < memory.available_bytes() <= psutil.virtual_memory().total
+    assert memory.default_budget() < memory.available_bytes()
+
+
+def test_the_control_group_bounds_what_is_available(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.v2("/a").files("sys/fs/cgroup/a", memory__max="100", memory__current="90")
+    monkeypatch.setattr(memory, "_ROOT", kernel.root)
+    assert (memory.available_bytes(), memory.default_budget()) == (10, 5)
+    kernel.files("sys/fs/cgroup/a", memory__current="190")
+    assert memory.available_bytes() == 0
+
+
+_LIMITED = """
+import resource, sys
+from pipeline import memory
+which = getattr(resource, sys.argv[1])
+before = memory.rlimit_available()
+resource.setrlimit(which, (8 << 30, 8 << 30))
+print(before, memory.rlimit_available())
+"""
+
+
+@pytest.mark.parametrize("which", ["RLIMIT_AS", "RLIMIT_DATA"])
+@pytest.mark.skipif(
+    resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    or resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY,
+    reason="the tests themselves run under a limit, which a process cannot raise",
+)
+def test_process_limits_leave_what_is_not_taken(which: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    printed = subprocess.run(
+        [sys.executable, "-c", _LIMITED, which], env=environment, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert printed[0] == "None"
+    assert 4 << 30 < int(printed[1]) < 8 << 30
+
+
+def test_peak_and_current() -> None:
+    before = memory.peak_bytes()
+    block = bytearray(64 * MIB)
+    assert memory.current_bytes() >= len(block)
+    del block
+    assert memory.peak_bytes() >= memory.current_bytes()
+    assert memory.peak_bytes() >= before
+    assert tree_peak_bytes(os.getpid()) >= memory.peak_bytes() * 0.9
+
+
+_TREE = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; b = bytearray(80 << 20); del b; time.sleep(0.4)"])
+b = bytearray(50 << 20); del b
+child.wait()
+"""
+
+
+def test_the_meter_sees_children_that_are_gone_and_memory_that_is_freed() -> None:
+    process = subprocess.Popen([sys.executable, "-c", _TREE])
+    with TreeMeter(process.pid) as meter:
+        process.wait()
+    assert 130 * MIB < meter.bytes < 200 * MIB
+
+
+def demand(**changes: object) -> Demand:
+    base = Demand(
+        reserved_bytes=100 * MIB,
+        reader_bytes=10 * MIB,
+        decoded_row_bytes=160.0,
+        made_row_bytes=24.0,
+        output_row_bytes=16.0,
+        row_group_rows=1_048_576,
+        threads_share_process=True,
+        chunk_rows=1_048_576,
+        whole_chunk=False,
+        widest=("note", 60.0),
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def test_with_room_nothing_is_lowered() -> None:
+    chosen = choose_resources(demand(), 4096 * MIB, workers=4, chunks=1000)
+    assert (chosen.workers, chosen.batch_rows, chosen.wave, chosen.notes) == (4, 65_536, 256, ())
+    assert chosen.allowed_bytes == 4096 * MIB
+    assert chosen.reserved_bytes == 100 * MIB
+    assert chosen.projected_bytes == demand().projected_bytes(4, 65_536)
+
+
+def test_the_batch_is_lowered_first_and_said() -> None:
+    allowed = demand().projected_bytes(4, 16_384)
+    chosen = choose_resources(demand(), allowed, workers=4, chunks=1000)
+    assert (chosen.workers, chosen.batch_rows) == (4, 16_384)
+    assert chosen.projected_bytes == allowed
+    assert re.fullmatch(r"batch lowered from 65,536 to 16,384 rows to fit \d+ MiB", chosen.notes[0])
+
+
+def test_then_the_workers() -> None:
+    allowed = demand().projected_bytes(4, 4_096) - 1
+    chosen = choose_resources(demand(), allowed, workers=4, chunks=1000)
+    assert (chosen.workers, chosen.batch_rows, chosen.wave) == (3, 4_096, 192)
+    assert [note.partition(" to fit")[0] for note in chosen.notes] == [
+        "batch lowered from 65,536 to 4,096 rows",
+        "workers lowered from 4 to 3",
+    ]
+
+
+def test_no_more_workers_than_chunks_and_no_larger_batch_than_a_chunk() -> None:
+    chosen = choose_resources(demand(chunk_rows=10_000), 4096 * MIB, workers=8, chunks=2)
+    assert (chosen.workers, chosen.batch_rows, chosen.wave, chosen.notes) == (2, 16_384, 2, ())
+    assert choose_resources(demand(chunk_rows=0), 4096 * MIB, workers=8, chunks=0).workers == 1
+
+
+def test_a_whole_chunk_is_the_batch() -> None:
+    whole = demand(whole_chunk=True, chunk_rows=300_000)
+    assert choose_resources(whole, 4096 * MIB, workers=2, chunks=9).batch_rows == 300_000
+    with pytest.raises(MemoryBudgetError, match="a chunk of 300,000 rows, which the function wants") as caught:
+        choose_resources(whole, 200 * MIB, workers=2, chunks=9)
+    assert "--chunk-size" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("changes", "culprit", "flag"),
+    [
+        ({"reserved_bytes": 900 * MIB}, "the program itself", "--memory"),
+        ({"reader_bytes": 900 * MIB}, "the open columns of the input", "--keep"),
+        ({"output_row_bytes": 2000.0}, "a row group of the output", "--chunk-size"),
+        ({"decoded_row_bytes": 90_000.0}, "the widest column is note with 60 B a row", "--keep"),
+    ],
+)
+def test_a_refusal_names_what_takes_most(changes: dict[str, object], culprit: str, flag: str) -> None:
+    with pytest.raises(MemoryBudgetError) as caught:
+        choose_resources(demand(**changes), 256 * MIB, workers=2, chunks=9)
+    assert culprit in caught.value.message
+    assert "may use 256 MiB" in caught.value.message
+    assert flag in caught.value.remedy
+
+
+demands = st.builds(
+    Demand,
+    reserved_bytes=st.integers(1 << 20, 1 << 30),
+    reader_bytes=st.integers(0, 1 << 30),
+    decoded_row_bytes=st.floats(0, 1e6),
+    made_row_bytes=st.floats(0, 1e4),
+    output_row_bytes=st.floats(0, 1e5),
+    row_group_rows=st.integers(0, 1 << 21),
+    threads_share_process=st.booleans(),
+    chunk_rows=st.integers(0, 1 << 22),
+    whole_chunk=st.booleans(),
+    widest=st.tuples(st.text(), st.floats(0, 1e6)),
+)
+budgets = st.integers(1 << 20, 1 << 38)
+
+
+@given(demands, budgets, st.integers(1, 64), st.integers(0, 10**6))
+def test_never_over_the_budget_and_a_refusal_is_honest(wanted: Demand, allowed: int, workers: int, chunks: int) -> None:
+    try:
+        chosen = choose_resources(wanted, allowed, workers, chunks)
+    except MemoryBudgetError as error:
+        needed, stated = (int(n.replace(",", "")) for n in re.findall(r"([\d,]+) MiB(?=[ ;])", error.message)[:2])
+        assert needed * MIB > allowed >= stated * MIB
+        assert needed > stated
+        asked = re.search(r"--memory (\d+MiB)", error.remedy)
+        assert asked
+        assert choose_resources(wanted, parse_bytes(asked.group(1)), workers, chunks).workers >= 1
+    else:
+        assert chosen.projected_bytes == wanted.projected_bytes(chosen.workers, chosen.batch_rows) <= allowed
+        assert 1 <= chosen.workers <= workers
+        assert 1 <= chosen.wave <= max(1, 64 * chosen.workers)
+        assert wanted.whole_chunk or 4_096 <= chosen.batch_rows <= 65_536
+
+
+@given(demands, budgets, budgets, st.integers(1, 64))
+def test_more_memory_never_gives_less(wanted: Demand, one: int, other: int, workers: int) -> None:
+    assume(one != other)
+    try:
+        less = choose_resources(wanted, min(one, other), workers, 1000)
+    except MemoryBudgetError:
+        return
+    more = choose_resources(wanted, max(one, other), workers, 1000)
+    assert more.workers >= less.workers
+    assert more.batch_rows >= less.batch_rows
