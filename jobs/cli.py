@@ -64,7 +64,9 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     NAME,
     cls=LazyGroup,
     context_settings={"auto_envvar_prefix": "LOGITSTREAM", "max_content_width": 100},
-    epilog="Try 'logitstream demo' first; then 'logitstream score --help'.",
+    epilog="Try 'logitstream demo' first, then 'logitstream score --help'. An option may also stand in the environment "
+    "(LOGITSTREAM_SCORE_CHUNK_SIZE=64MiB) or in a file (--config): the flag beats the environment, the environment the "
+    "file.",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."

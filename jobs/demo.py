@@ -9,7 +9,9 @@ from jobs import options
 EXAMPLE = "logitstream demo --output logitstream-demo"
 
 
-@click.command("demo", cls=options.JobCommand, example=EXAMPLE, uses_demo=False)
+@click.command(
+    "demo", cls=options.JobCommand, example=EXAMPLE, uses_demo=False, short_help="See it work on real flights."
+)
 @options.option(
     "--output",
     section=options.OUTPUT,
@@ -23,8 +25,7 @@ def command(output: str) -> None:
     """Plan and score a sample of real flights, from Parquet and from CSV, and compare the results.
 
     The sample (some 20,000 flights from New York in 2013, public domain) is copied into a folder, and its scores are
-    published beside it. Running it again replaces the scores; a file in the folder that is not the sample is never
-    overwritten.
+    published beside it. It may be run again; a file in the folder that is not the sample is never overwritten.
     """
     from jobs.showcase import show  # noqa: PLC0415 - --help stays light
 

@@ -14,7 +14,12 @@ def command() -> None:
     """Show or check a model file."""
 
 
-@command.command("show", cls=options.JobCommand, example="logitstream model show logitstream-demo/delay_model.json")
+@command.command(
+    "show",
+    cls=options.JobCommand,
+    example="logitstream model show logitstream-demo/delay_model.json",
+    short_help="Show the coefficients as a table.",
+)
 @click.argument("model")
 def show(model: str) -> None:
     """Show the coefficients of MODEL as a table, with its policies for missing and unseen values."""
@@ -23,7 +28,12 @@ def show(model: str) -> None:
     emit_model(pipeline.LogisticModel.load(model))
 
 
-@command.command("check", cls=options.JobCommand, example="logitstream model check logitstream-demo/delay_model.json")
+@command.command(
+    "check",
+    cls=options.JobCommand,
+    example="logitstream model check logitstream-demo/delay_model.json",
+    short_help="Report every error of the file at once.",
+)
 @click.argument("model")
 def check(model: str) -> None:
     """Check MODEL, and report every error of the file at once with its place (exit code 65)."""

@@ -250,7 +250,7 @@ typed = option(
     type=values.TYPED_NAME,
     callback=_one_type_a_column,
     metavar="NAME=TYPE",
-    help="The Arrow type of a kept column (id=int64), which is text otherwise. Repeatable.",
+    help="The Arrow type of a column or partition (id=int64); a kept one is text otherwise. Repeatable.",
 )
 
 chunk_size = option(
@@ -342,7 +342,7 @@ config_file = option(
 dry_run = option("--dry-run", section=TALK, is_flag=True, help="Show the plan, and do no work.")
 json_ = option("--json", section=TALK, is_flag=True, help="Write the outcome to stdout as JSON.")
 quiet = option("-q", "--quiet", section=TALK, is_flag=True, help="Say nothing unless something is wrong.")
-verbose = option("-v", "--verbose", section=TALK, is_flag=True, help="Say more: notes, and a table of the inputs.")
+verbose = option("-v", "--verbose", section=TALK, is_flag=True, help="Say more: the plan, and a table of the inputs.")
 progress = option(
     "--progress",
     section=TALK,

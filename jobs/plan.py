@@ -18,6 +18,7 @@ logitstream plan logitstream-demo/flights \\
     cls=options.JobCommand,
     example=EXAMPLE,
     table="score",
+    short_help="Show what score would do, without doing it.",
     context_settings={"auto_envvar_prefix": "LOGITSTREAM_SCORE"},
 )
 @options.add(options.SCORE)

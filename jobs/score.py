@@ -13,7 +13,9 @@ logitstream score logitstream-demo/flights \\
     --model logitstream-demo/delay_model.json --keep flight_id,carrier --output scores"""
 
 
-@click.command("score", cls=options.JobCommand, example=EXAMPLE)
+@click.command(
+    "score", cls=options.JobCommand, example=EXAMPLE, short_help="Score rows of Parquet or CSV with a logistic model."
+)
 @options.add(options.SCORE)
 def command(**params: Any) -> None:
     """Score the rows of INPUT with a logistic model and publish the probabilities in a folder.

@@ -13,7 +13,9 @@ logitstream transform logitstream-demo/flights.csv \\
     --apply "p=sigmoid(dep_delay)" --keep flight_id --output transformed"""
 
 
-@click.command("transform", cls=options.JobCommand, example=EXAMPLE)
+@click.command(
+    "transform", cls=options.JobCommand, example=EXAMPLE, short_help="Apply functions to columns, without a model."
+)
 @options.add(options.TRANSFORM)
 def command(**params: Any) -> None:
     """Apply functions to columns of INPUT and publish the results in a folder.

@@ -179,7 +179,7 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         allow_empty=options.get("allow_empty", False),
         chunk_size=str(options.get("chunk_size", DEFAULT_CHUNK_ROWS)),
         limit=limit,
-        memory=None if memory is None else str(memory),
+        memory=f"{memory}B" if isinstance(memory, int) else memory,
         workers=workers,
         scheduler=options.get("scheduler", "threads"),
         insecure=options.get("insecure", False),

@@ -128,8 +128,23 @@ class Ledger:
             place = f"record {rows_before + record:,}"
             place += f" (byte {cell.offset:,})" if cell.offset is not None else ""
         column = f", column {escape(cell.column)}" if cell.column else ""
-        message = f"{escape(facts.file.path)}: {place}{column}: {escape(cell.text)!r} {cell.reason}"
+        message = f"{escape(facts.file.path)}: {place}{column}: '{escape(cell.text)}' {cell.reason}"
         others = self._bad_count - 1
         if others:
-            message += f"\n{others:,} more bad cells were found in the chunks that were finished"
-        return BadCellsError(message, "mend the data, or the policy of the column in the model; nothing was published")
+            found = "bad cell was" if others == 1 else "bad cells were"
+            message += f"\n{others:,} more {found} found in the chunks that were finished"
+        return BadCellsError(message, _remedy(cell))
+
+
+def _remedy(cell: BadCell) -> str:
+    """Return what helps against a cell; what the source of a CSV could not read has an offset, what a model bars not.
+
+    A record at fault as a whole names no column.
+    """
+    if cell.offset is None:
+        remedy = "mend the data, or the policy of the column in the model"
+    elif cell.column:
+        remedy = "mend the data; a spelling of null is named by --null TEXT, another encoding by --encoding NAME"
+    else:
+        remedy = "mend the data; --delimiter, --quote and --columns say how it is written"
+    return f"{remedy}; nothing was published"

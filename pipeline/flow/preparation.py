@@ -18,6 +18,8 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.errors import DataError, SchemaError, UsageError
+from pipeline.execute import LOCAL
+from pipeline.execute.address import check_address
 from pipeline.flow.demand import batch_share, demand_of, width_of
 from pipeline.flow.jobfile import JobFile
 from pipeline.memory import Demand
@@ -196,6 +198,7 @@ def prepare(job: Job) -> Preparation:
         that does not fit (65), a contradiction in the request (2), no room in memory (71), an output that cannot be
         made (73).
     """
+    _check_request(job)
     found = discover(job.inputs)
     _check_apart(job, found.files)
     files = gather_facts(found.files, lambda file: source_for(file.format, job.csv))
@@ -241,12 +244,36 @@ def _declared(job: Job, name: str) -> str | None:
     return dict(job.csv.types).get(name)
 
 
+def _check_request(job: Job) -> None:
+    """Refuse what no input could make right."""
+    for option, value, known in (
+        ("--format", job.format, ("parquet", "csv")),
+        ("--if-exists", job.if_exists, ("fail", "replace")),
+    ):
+        if value not in known:
+            raise UsageError(f"{option} {escape(value)}: there is no such choice", f"choose {' or '.join(known)}")
+    extension(job.format, job.compression)
+    if job.scheduler.startswith("tcp://"):
+        check_address(job.scheduler, insecure=job.insecure)
+    elif job.scheduler not in LOCAL:
+        raise UsageError(
+            f"there is no scheduler {escape(job.scheduler)!r}",
+            "write threads, sync or the address of a cluster: tcp://host:port",
+        )
+
+
+def _all_names(files: Sequence[FileFacts]) -> Iterable[str]:
+    """Return every column of every file: one that only a later file has is a difference, not to be dropped."""
+    with_columns = [facts for facts in files if facts.columns] or files[:1]
+    for facts in with_columns:
+        yield from (column.field.name for column in facts.columns)
+        yield from (name for name, _ in facts.file.partitions)
+
+
 def _kept_names(job: Job, files: Sequence[FileFacts]) -> tuple[str, ...]:
-    if job.keep != ("*",):
-        names = job.keep
-    else:
-        first = next((facts for facts in files if facts.columns), files[0])
-        names = (*(c.field.name for c in first.columns), *(name for name, _ in first.file.partitions))
+    names = job.keep
+    if "*" in names:
+        names = tuple(dict.fromkeys((*_all_names(files), *(name for name in job.keep if name != "*"))))
     made = {field.name for field in job.block.fields()}
     for position, name in enumerate(names):
         if name in made:
@@ -273,7 +300,7 @@ def _output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need
         if facts.file.format == "csv" and not facts.columns:
             continue
         name = escape(facts.file.path)
-        problems += (f"{name}: {problem}" for problem in _unfit(job, facts, features))
+        problems += (f"{name}: {problem}" for problem in _unfit(job, facts, features, kept))
         source = source_for(facts.file.format, job.csv)
         for need in kept:
             try:
@@ -283,21 +310,22 @@ def _output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need
                 continue
             first, where = standing.setdefault(need.name, (field, name))
             if first.type != field.type:
-                problems.append(f"{name}: column {escape(need.name)} is {field.type}, in {where} it is {first.type}")
+                problems.append(f"{name}: column '{escape(need.name)}' is {field.type}, in {where} it is {first.type}")
             elif field.nullable and not first.nullable:
                 standing[need.name] = (field, where)
     if problems:
-        raise SchemaError(_listed(problems), "mend the files, or name other columns")
+        raise SchemaError(_listed(problems), _schema_remedy(files))
     fields = [standing[need.name][0] if need.name in standing else pa.field(need.name, pa.string()) for need in kept]
     fields += [pa.field(f.name, f.type, nullable=f.nullable) for f in job.block.fields()]
     return pa.schema([field.remove_metadata() for field in fields])
 
 
-def _unfit(job: Job, facts: FileFacts, features: Sequence[Need]) -> Iterable[str]:
-    names = {column.field.name for column in facts.columns}
+def _unfit(job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[Need]) -> Iterable[str]:
+    names = {column.field.name for column in facts.columns} - {need.name for need in (*features, *kept)}
     for name, _ in facts.file.partitions:
+        # of a column that is needed its source says so
         if name in names:
-            yield f"column {escape(name)} stands in the file and in its path"
+            yield f"column '{escape(name)}' stands in the file and in its path"
     source = source_for(facts.file.format, job.csv)
     fields = []
     for need in features:
@@ -307,6 +335,13 @@ def _unfit(job: Job, facts: FileFacts, features: Sequence[Need]) -> Iterable[str
             yield str(error.args[0])
     if len(fields) == len(features):
         yield from job.block.check(fields)
+
+
+def _schema_remedy(files: Sequence[FileFacts]) -> str:
+    remedy = "mend the files, or name other columns"
+    if any(facts.file.format == "csv" for facts in files):
+        remedy += "; of a CSV, --delimiter says how it is cut, --columns names what has no header, --type NAME=TYPE"
+    return remedy
 
 
 def _listed(problems: Sequence[str]) -> str:

@@ -147,6 +147,20 @@ class _Tally:
             )
         )
 
+    def add_barred(self, position: int, cells: Sequence[BadCell], count: int, reader: SliceReader) -> None:
+        """Add cells that the block function bars, their records counted among those that could be read.
+
+        Of the records left out before them the first 10 are known, and more are not needed: what is shown is the
+        first of all.
+        """
+        left_out = sorted(cell.record for cell in reader.bad)
+        for cell in cells[:_BAD_KEPT]:
+            record = cell.record
+            for other in left_out:
+                record += other <= record
+            self.bad.append((position, replace(cell, record=record)))
+        self.bad_count += count
+
     def add_bad(self, position: int, cells: Iterable[BadCell], count: int) -> None:
         self.bad.extend((position, cell) for cell in cells)
         self.bad_count += count

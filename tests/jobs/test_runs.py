@@ -196,10 +196,11 @@ def test_an_empty_output_is_published_when_that_is_said(cli, scene):
     assert pq.read_table("out").num_rows == 0
 
 
-def test_a_run_that_is_told_to_end_publishes_nothing(tmp_path):
-    command = [sys.executable, "-m", "jobs.score", FLIGHTS, "--model", MODEL, "--output", tmp_path / "out"]
+@pytest.mark.parametrize("scheduler", ["sync", "threads"])
+def test_a_run_that_is_told_to_end_publishes_nothing(tmp_path, scheduler):
+    words = [SAMPLE / "flights.csv", "--model", MODEL, "--output", tmp_path / "out", "--chunk-size", "500B"]
     with subprocess.Popen(
-        [*command, "--chunk-size", "5", "--scheduler", "sync"],
+        [sys.executable, "-m", "jobs.score", *words, "--scheduler", scheduler],
         env={"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,

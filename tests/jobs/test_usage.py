@@ -11,6 +11,7 @@ MISTAKES = {
     ("--workers", "two"): "invalid value for '--workers': 'two' is not a whole number of at least 1",
     ("--limit", "-5"): "invalid value for '--limit': '-5' is not a whole number of at least 1",
     ("--threshold", "1.5"): "invalid value for '--threshold': '1.5' is not a number from 0 to 1",
+    ("--threshold", "half"): "invalid value for '--threshold': 'half' is not a number from 0 to 1",
     ("--threshold", "nan"): "invalid value for '--threshold': 'nan' is not a number from 0 to 1",
     ("--memory", "lots"): "invalid value for '--memory': 'lots' is not a size: write a number, with a unit where bytes "
     "are meant (64MiB)",
