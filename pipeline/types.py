@@ -220,7 +220,7 @@ class Values:
     arrays : tuple of pyarrow.Array
         One for each of its fields, all as long as the batch.
     null, nan : int
-        Rows in which a result is null; rows in which none is null and one is NaN.
+        Rows without a result because a value was missing; rows whose arithmetic ended in NaN. No row counts twice.
     events : mapping of str to int
         What a report counts, by name (``"missing dep_delay"``, ``"unseen carrier"``, ``"infinite distance"``).
     bad : tuple of BadCell

@@ -82,6 +82,11 @@ def escape(text: str, limit: int = 120) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in shown)
 
 
+def quoted(text: str, limit: int = 120) -> str:
+    """Return escaped text between single quotes."""
+    return f"'{escape(text, limit)}'"
+
+
 def _quantity(text: str) -> tuple[float, str]:
     match = _QUANTITY.fullmatch(text)
     if match is None:
@@ -97,4 +102,4 @@ def _positive(value: float, what: str, text: str) -> int:
 
 
 def _not_a(what: str, text: str, remedy: str) -> UsageError:
-    return UsageError(f"'{escape(text)}' is not a {what}", remedy)
+    return UsageError(f"{quoted(text)} is not a {what}", remedy)

@@ -143,5 +143,6 @@ def test_every_exit_code_of_the_page_is_one_of_ours() -> None:
     def codes(cls: type[LogitstreamError]) -> set[int]:
         return {cls.exit_code}.union(*map(codes, cls.__subclasses__()))
 
-    listed = {int(n) for cell in re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE) for n in cell.split(",")}
+    table = README.split("| exit code |")[1].split("\n\n")[0]
+    listed = {int(n) for cell in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for n in cell.split(",")}
     assert listed == codes(LogitstreamError) | {0, 130, 143}

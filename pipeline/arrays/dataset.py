@@ -24,7 +24,7 @@ from pipeline.models.columns import unfit
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
 from pipeline.sources import discover, source_for
 from pipeline.types import Chunk, CsvOptions, FileFacts, Identity, InputFile, Need, Receipt, Report, SliceAccount, Work
-from pipeline.units import escape
+from pipeline.units import escape, quoted
 
 _READ_ROWS = 65_536
 
@@ -220,7 +220,7 @@ def _batches(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterat
                 cell = reader.bad[0]
                 raise BadCellsError(
                     f"{escape(file.path)}: byte {cell.offset:,}, column {escape(cell.column)}: "
-                    f"{escape(cell.text)!r} {cell.reason}",
+                    f"{quoted(cell.text)} {cell.reason}",
                     "mend the data, or read other columns",
                 )
 

@@ -135,7 +135,7 @@ class ExpressionBlock:
                 if chunk not in {None, block}:
                     raise ValueError(
                         f"{name}: {self._culprit(key, block)} needs rows of other chunks: block {block} depends on "
-                        f"chunk {chunk}. Compute such a value first and use it as a number, or write per-row expressions"
+                        f"chunk {chunk}. Compute such a value first and use it as a number"
                     )
 
     def _culprit(self, key: Key, block: int) -> str:

@@ -10,12 +10,27 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from pipeline.errors import UsageError
+from pipeline.execute.address import check_address
 from pipeline.types import Scheduler
-from pipeline.units import escape
+from pipeline.units import quoted
 
-__all__ = ["open_scheduler"]
+__all__ = ["check_scheduler", "open_scheduler"]
 
 LOCAL = ("sync", "threads")
+
+
+def check_scheduler(name: str, *, insecure: bool) -> None:
+    """Refuse, without connecting, a scheduler that :func:`open_scheduler` would refuse for its name alone.
+
+    Raises
+    ------
+    UsageError, ConfigurationError, UnavailableError
+        As :func:`open_scheduler`.
+    """
+    if name.startswith("tcp://"):
+        check_address(name, insecure=insecure)
+    elif name not in LOCAL:
+        raise _unknown(name)
 
 
 def open_scheduler(name: str, *, workers: int, wave: int, insecure: bool = False) -> AbstractContextManager[Scheduler]:
@@ -50,6 +65,10 @@ def open_scheduler(name: str, *, workers: int, wave: int, insecure: bool = False
         from pipeline.execute.cluster import open_cluster  # noqa: PLC0415
 
         return open_cluster(name, wave=wave, insecure=insecure)
-    raise UsageError(
-        f"there is no scheduler {escape(name)!r}", "write threads, sync or the address of a cluster: tcp://host:port"
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(
+        f"there is no scheduler {quoted(name)}", "write threads, sync or the address of a cluster: tcp://host:port"
     )

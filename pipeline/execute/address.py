@@ -7,7 +7,7 @@ import socket
 from urllib.parse import urlsplit
 
 from pipeline.errors import ConfigurationError, UnavailableError, UsageError
-from pipeline.units import escape
+from pipeline.units import escape, quoted
 
 _OPEN_PORT = (
     "whoever reaches the port of a scheduler runs code as the user of its workers, and whoever holds it runs code as"
@@ -42,7 +42,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
     except ValueError:
         host = port = None
     if not host or not port or address.lower() not in {f"tcp://{host}:{port}", f"tcp://[{host}]:{port}"}:
-        raise UsageError(f"{escape(address)!r} is not the address of a scheduler", "write tcp://host:port")
+        raise UsageError(f"{quoted(address)} is not the address of a scheduler", "write tcp://host:port")
     return host, port
 
 
@@ -50,7 +50,7 @@ def _resolve(host: str, port: int) -> list[str]:
     try:
         return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
-        raise UnavailableError(f"there is no host {escape(host)!r}: {error}", "correct the address") from error
+        raise UnavailableError(f"there is no host {quoted(host)}: {error}", "correct the address") from error
 
 
 def _is_loopback(address: str) -> bool:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, cast
 
 from pipeline import memory
 from pipeline.errors import StorageError
@@ -69,7 +70,7 @@ def run(job: Job, observe: Observer = _unobserved) -> Report:
     _tell_plan(preparation, observe)
     with open_staging(Path(job.output), preparation.job_id, if_exists=job.if_exists, codec=CODEC) as staging:
         if isinstance(staging, Manifest):
-            return _already(preparation, staging.digest, observe)
+            return _already(preparation, staging, time.monotonic() - started, observe)
         _check_free_space(preparation)
         ledger = _execute(preparation, staging, observe)
         report = Report(
@@ -95,9 +96,17 @@ def _tell_plan(preparation: Preparation, observe: Observer) -> None:
         observe(Noted(note))
 
 
-def _already(preparation: Preparation, digest: str, observe: Observer) -> Report:
-    note = f"{escape(preparation.job.output)} holds the result of this very job, intact: there was nothing to do"
-    report = Report(preparation.summary(), Totals(), 0.0, memory.peak_bytes(), False, digest, (note,))
+def _already(preparation: Preparation, manifest: Manifest, seconds: float, observe: Observer) -> Report:
+    """Report on the output that stands, with the accounts that its manifest proves."""
+    report = Report(
+        plan=preparation.summary(),
+        totals=Totals(**cast("dict[str, Any]", manifest.body["totals"]), chunks=manifest.parts),
+        seconds=seconds,
+        peak_bytes=memory.peak_bytes(),
+        published=False,
+        manifest_digest=manifest.digest,
+        notes=(f"{escape(preparation.job.output)} holds the result of this very job: there was nothing to do",),
+    )
     observe(Published(report))
     return report
 

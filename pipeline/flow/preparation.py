@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.errors import DataError, SchemaError, UsageError
-from pipeline.execute import LOCAL
+from pipeline.execute import LOCAL, check_scheduler
 from pipeline.execute.address import check_address
 from pipeline.flow.demand import batch_share, demand_of, width_of
 from pipeline.flow.jobfile import JobFile
@@ -38,7 +38,7 @@ from pipeline.types import (
     Source,
     Totals,
 )
-from pipeline.units import escape, parse_bytes
+from pipeline.units import escape, parse_bytes, quoted
 
 CODEC = Codec(
     compressed=lambda stream: pa.CompressedOutputStream(stream, "zstd"),
@@ -199,6 +199,8 @@ def prepare(job: Job) -> Preparation:
         made (73).
     """
     _check_request(job)
+    check_scheduler(job.scheduler, insecure=job.insecure)
+    extension(job.format, job.compression)
     found = discover(job.inputs)
     _check_apart(job, found.files)
     files = gather_facts(found.files, lambda file: source_for(file.format, job.csv))
@@ -257,7 +259,7 @@ def _check_request(job: Job) -> None:
         check_address(job.scheduler, insecure=job.insecure)
     elif job.scheduler not in LOCAL:
         raise UsageError(
-            f"there is no scheduler {escape(job.scheduler)!r}",
+            f"there is no scheduler {quoted(job.scheduler)}",
             "write threads, sync or the address of a cluster: tcp://host:port",
         )
 

@@ -128,17 +128,20 @@ class _Tally:
     bad_count: int = 0
     bytes_read: int = 0
 
-    def close_slice(self, position: int, piece: Slice, reader: SliceReader, counts: tuple[int, int, int]) -> None:
-        """Book a slice that was read to its end: rows written, and of these null and NaN."""
+    def close_slice(
+        self, position: int, piece: Slice, reader: SliceReader, counts: tuple[int, int, int], limit: int | None
+    ) -> None:
+        """Book a slice that was read to its end, or to a limit: rows written, and of these null and NaN."""
         written, null, nan = counts
-        self.add_bad(position, reader.bad, reader.bad_count)
+        unreadable, unreadable_count = _unreadable(reader, limit)
+        self.add_bad(position, unreadable, unreadable_count)
         self.bytes_read += reader.bytes_read
         self.accounts.append(
             SliceAccount(
                 file=piece.file,
                 start=piece.start,
                 stop=piece.stop,
-                read=written + reader.bad_count,
+                read=written + unreadable_count,
                 written=written,
                 null=null,
                 nan=nan,
@@ -146,20 +149,6 @@ class _Tally:
                 end=reader.end,
             )
         )
-
-    def add_barred(self, position: int, cells: Sequence[BadCell], count: int, reader: SliceReader) -> None:
-        """Add cells that the block function bars, their records counted among those that could be read.
-
-        Of the records left out before them the first 10 are known, and more are not needed: what is shown is the
-        first of all.
-        """
-        left_out = sorted(cell.record for cell in reader.bad)
-        for cell in cells[:_BAD_KEPT]:
-            record = cell.record
-            for other in left_out:
-                record += other <= record
-            self.bad.append((position, replace(cell, record=record)))
-        self.bad_count += count
 
     def add_bad(self, position: int, cells: Iterable[BadCell], count: int) -> None:
         self.bad.extend((position, cell) for cell in cells)
@@ -201,39 +190,42 @@ class _Run:
         left = chunk.limit
         for position, piece in enumerate(chunk.slices):
             read = null = nan = 0
+            barred: list[BadCell] = []
             with self._open(piece, begin if position == 0 else None) as reader:
                 for batch in self._batches(reader, left):
                     values = self.block.block(batch.columns[: self.job.features])
                     tally.events.update(values.events)
-                    tally.add_bad(position, _moved(values.bad, read), values.bad_count)
+                    barred += _moved(values.bad, read)
+                    tally.bad_count += values.bad_count
                     sink.write(self._output(batch, values))
                     read, null, nan = read + batch.num_rows, null + values.null, nan + values.nan
-            tally.close_slice(position, piece, reader, (read, null, nan))
+            tally.add_bad(position, _numbered(barred, reader), 0)
+            tally.close_slice(position, piece, reader, (read, null, nan), left)
             left = None if left is None else left - read
 
     def _at_once(self, chunk: Chunk, begin: int | None, sink: Sink, tally: _Tally) -> None:
         """Give the block function all rows of the chunk in one piece; the accounts stay slice by slice."""
         left = chunk.limit
         batches: list[pa.RecordBatch] = []
-        reads: list[tuple[Slice, SliceReader, int]] = []
+        reads: list[tuple[Slice, SliceReader, int, int | None]] = []
         for position, piece in enumerate(chunk.slices):
             with self._open(piece, begin if position == 0 else None) as reader:
                 new = list(self._batches(reader, left))
             rows = sum(batch.num_rows for batch in new)
             batches += new
-            reads.append((piece, reader, rows))
+            reads.append((piece, reader, rows, left))
             left = None if left is None else left - rows
         values = Values(())
-        if any(rows for _, _, rows in reads):
+        if any(rows for _, _, rows, _ in reads):
             whole = pa.concat_batches(batches)
             values = self.block.block(whole.columns[: self.job.features])
             tally.events.update(values.events)
             tally.add_bad(0, values.bad, values.bad_count)
             sink.write(self._output(whole, values))
         first = 0
-        for position, (piece, reader, rows) in enumerate(reads):
+        for position, (piece, reader, rows, limit) in enumerate(reads):
             null, nan = _outcomes(values.arrays, first, rows)
-            tally.close_slice(position, piece, reader, (rows, null, nan))
+            tally.close_slice(position, piece, reader, (rows, null, nan), limit)
             first += rows
 
     def _output(self, batch: pa.RecordBatch, values: Values) -> pa.RecordBatch:
@@ -283,6 +275,28 @@ def _fixed_width(type_: pa.DataType) -> bool:
         return bool(type_.bit_width)
     except ValueError:
         return False
+
+
+def _unreadable(reader: SliceReader, limit: int | None) -> tuple[Sequence[BadCell], int]:
+    """Return the records that could not be read, and how many; those behind a limit were not asked for."""
+    if limit is None or all(cell.record < limit for cell in reader.bad):
+        return reader.bad, reader.bad_count
+    within = [cell for cell in reader.bad if cell.record < limit]
+    return within, len(within)
+
+
+def _numbered(cells: Iterable[BadCell], reader: SliceReader) -> Iterator[BadCell]:
+    """Yield cells, whose records are counted among those that could be read, with their numbers in the slice.
+
+    Of the records that could not be read the first 10 are known. That is enough, for the first of all bad cells is
+    the one that is shown.
+    """
+    left_out = sorted(cell.record for cell in reader.bad)
+    for cell in cells:
+        record = cell.record
+        for other in left_out:
+            record += other <= record
+        yield replace(cell, record=record)
 
 
 def _moved(cells: Iterable[BadCell], rows: int) -> Iterator[BadCell]:

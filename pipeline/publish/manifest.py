@@ -24,7 +24,7 @@ from pipeline.publish import system
 from pipeline.publish.files import NewFile, write_new
 from pipeline.publish.system import Folder
 from pipeline.types import PartFile
-from pipeline.units import escape, format_bytes
+from pipeline.units import escape, format_bytes, quoted
 
 MANIFEST = "_manifest.json"
 RECEIPTS = "_manifest.receipts"
@@ -242,7 +242,7 @@ def _blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:
 
 def _matching(pattern: re.Pattern[str], text: str) -> str:
     if not pattern.fullmatch(text):
-        raise ValueError(f"{escape(text)!r} is no name of ours")
+        raise ValueError(f"{quoted(text)} is no name of ours")
     return text
 
 

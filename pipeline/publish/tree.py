@@ -11,7 +11,7 @@ from pipeline.publish import system
 from pipeline.publish.files import ATTEMPT_NAME, ATTEMPTS
 from pipeline.publish.manifest import PART_NAME, Part
 from pipeline.publish.system import Folder
-from pipeline.units import escape
+from pipeline.units import escape, quoted
 
 _ATTEMPT_PATH = re.compile(rf"{ATTEMPTS}/([0-9]{{1,19}})/({ATTEMPT_NAME.pattern})")
 
@@ -48,9 +48,9 @@ def linked(staging: Folder, tree: Folder, parts: Iterable[Part], mode: int) -> G
 def _checked(part: Part, before: str) -> tuple[str, str]:
     path = _ATTEMPT_PATH.fullmatch(part.file.path)
     if path is None:
-        raise ValueError(f"{escape(part.file.path)!r} is not the path of an attempt")
+        raise ValueError(f"{quoted(part.file.path)} is not the path of an attempt")
     if not PART_NAME.fullmatch(part.name):
-        raise ValueError(f"{escape(part.name)!r} is not a name for a part")
+        raise ValueError(f"{quoted(part.name)} is not a name for a part")
     if part.name <= before:
         raise ValueError(f"{part.name} comes after {before}")
     return path.group(1), path.group(2)

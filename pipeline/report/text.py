@@ -14,7 +14,9 @@ def account(report: Report) -> str:
     ``read = scored + null + NaN`` holds of the numbers in it.
     """
     totals = report.totals
-    rate = f" ({format_count(round(totals.read / report.seconds))} rows/s)" if report.seconds > 0 else ""
+    rate = (
+        f" ({format_count(round(totals.read / report.seconds))} rows/s)" if report.published and report.seconds else ""
+    )
     return (
         f"read {format_count(totals.read)} rows: {format_count(totals.scored)} scored, "
         f"{format_count(totals.null)} null, {format_count(totals.nan)} NaN; "

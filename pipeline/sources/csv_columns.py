@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline.sources.csv_parse import Parsed, Parser, Piece, infinite, names_infinity
 from pipeline.sources.csv_types import LEVELS, arrow_type
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
-from pipeline.units import escape
+from pipeline.units import escape, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def csv_field(file: InputFile, names: Sequence[str], need: Need, options: CsvOpt
     need = with_type(need, options)
     constant = partition_field(file, need)
     if constant is not None and need.name in names:
-        raise LookupError(f"column {escape(need.name)!r} stands both in the file and in its path")
+        raise LookupError(f"column {quoted(need.name)} stands both in the file and in its path")
     if constant is not None:
         return constant
     if names:
@@ -73,8 +73,8 @@ def position_of(names: Sequence[str], name: str) -> int:
     header = ", ".join(escape(found, 40) or "''" for found in names[:_SHOWN_NAMES])
     more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
     if count:
-        raise LookupError(f"has {count} columns {escape(name)!r}; its header is {header}{more}")
-    raise LookupError(f"has no column {escape(name)!r}; its header is {header}{more}")
+        raise LookupError(f"has {count} columns {quoted(name)}; its header is {header}{more}")
+    raise LookupError(f"has no column {quoted(name)}; its header is {header}{more}")
 
 
 def with_type(need: Need, options: CsvOptions) -> Need:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.units import escape
+from pipeline.units import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,13 +117,13 @@ def dialect_of(options: CsvOptions) -> Dialect:
     if options.quote:
         _one_character("quote", options.quote, "write --quote \"'\", or --quote '' where nothing is quoted")
     if options.delimiter == options.quote:
-        raise UsageError(f"delimiter and quote are both {escape(options.quote)!r}", "Give two different characters.")
+        raise UsageError(f"delimiter and quote are both {quoted(options.quote)}", "Give two different characters.")
     return Dialect(options.delimiter, options.quote)
 
 
 def _one_character(what: str, text: str, remedy: str) -> None:
     if len(text) != 1 or not text.isascii() or text in _FORBIDDEN:
-        raise UsageError(f"the {what} must be one ASCII character, not {escape(text)!r}", remedy)
+        raise UsageError(f"the {what} must be one ASCII character, not {quoted(text)}", remedy)
 
 
 def last_line_end(text: bytearray, stop: int, *, final: bool) -> int:

@@ -63,7 +63,7 @@ def open_text(descriptor: int, path: str, settings: Settings) -> OpenText:
     stream: Stream = raw if codec is None else Inflated(raw, codec)
     encoding = settings.encoding
     if encoding.kind == "stream":
-        stream = Recoded(stream, encoding)
+        stream = Recoded(stream, encoding, path)
     window = Window(stream)
     header = read_header(window, settings.dialect, encoding, settings.options.columns, path)
     mark = next((len(mark) for mark in _MARKS.get(encoding.name, ()) if head.startswith(mark)), 0)

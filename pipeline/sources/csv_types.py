@@ -8,7 +8,7 @@ import re
 import pyarrow as pa
 
 from pipeline.errors import UsageError
-from pipeline.units import escape
+from pipeline.units import quoted
 
 LEVELS = pa.dictionary(pa.int32(), pa.string())
 
@@ -41,7 +41,7 @@ def arrow_type(name: str) -> pa.DataType:
     decimal = _DECIMAL.fullmatch(name)
     if decimal is not None and 1 <= int(decimal.group(1)) <= 38 and 0 <= int(decimal.group(2)) <= int(decimal.group(1)):
         return pa.decimal128(int(decimal.group(1)), int(decimal.group(2)))
-    raise UsageError(f"{escape(name)!r} is not a type that a CSV column can have", _suggestion(name))
+    raise UsageError(f"{quoted(name)} is not a type that a CSV column can have", _suggestion(name))
 
 
 def is_text(type_: pa.DataType) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.errors import DataError, UsageError
 from pipeline.sources.files import show, system_error
 from pipeline.types import Identity
-from pipeline.units import KIB, escape
+from pipeline.units import KIB, quoted
 
 ENDS = 64 * KIB
 
@@ -78,13 +78,13 @@ def find_encoding(name: str) -> Encoding:
         found = codecs.lookup(name)
         "a".encode(name)
     except (LookupError, ValueError) as error:
-        raise UsageError(f"there is no encoding {escape(name)!r}", remedy) from error
+        raise UsageError(f"there is no encoding {quoted(name)}", remedy) from error
     if found.name in {"utf-8", "utf-8-sig"}:
         return Encoding("utf-8", "utf-8")
     if _bytewise(name):
         return Encoding(found.name, "bytewise")
     if found.incrementaldecoder is None or not _keeps_ascii(name):
-        raise UsageError(f"a file in {escape(name)!r} cannot be read as a stream", remedy)
+        raise UsageError(f"a file in {quoted(name)} cannot be read as a stream", remedy)
     return Encoding(found.name, "stream")
 
 
@@ -167,8 +167,10 @@ class Inflated:
 class Recoded:
     """Text of a ``stream`` encoding as UTF-8."""
 
-    def __init__(self, inner: Stream, encoding: Encoding) -> None:
+    def __init__(self, inner: Stream, encoding: Encoding, path: str) -> None:
         self._inner = inner
+        self._name = encoding.name
+        self._path = path
         self._decoder = codecs.getincrementaldecoder(encoding.name)(_STRICT)
         self._block = bytearray(256 * KIB)
         self._ready = memoryview(b"")
@@ -177,7 +179,7 @@ class Recoded:
         """Fill the beginning of a view and return how much of it; 0 at the end alone."""
         while not self._ready:
             count = self._inner.readinto(memoryview(self._block))
-            text = self._decoder.decode(bytes(self._block[:count]), final=count == 0)
+            text = self._decode(bytes(self._block[:count]))
             self._ready = memoryview(text.encode("utf-8", "surrogatepass"))
             if count == 0:
                 break
@@ -185,6 +187,13 @@ class Recoded:
         view[:count] = self._ready[:count]
         self._ready = self._ready[count:]
         return count
+
+    def _decode(self, block: bytes) -> str:
+        try:
+            return self._decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            message = f"{show(self._path)} is not text in {self._name}: {error}"
+            raise DataError(message, "Name the encoding that it is written in with --encoding.") from error
 
 
 class Window:

@@ -174,8 +174,9 @@ def test_files_that_changed_since_are_refused(dataset: Dataset, table: pa.Table,
 
 def test_functions_take_numpy_and_dask_alike() -> None:
     values = np.linspace(-5, 5, 1001)
+    blocks = da.from_array(values, chunks=100)
     for function in (pipeline.sigmoid, pipeline.log_sigmoid):
-        np.testing.assert_array_equal(function(da.from_array(values, chunks=100)).compute(scheduler="sync"), function(values))
+        np.testing.assert_array_equal(function(blocks).compute(scheduler="sync"), function(values))
     p = pipeline.sigmoid(values)
     blocks = pipeline.logit(da.from_array(p, chunks=100))
     np.testing.assert_array_equal(blocks.compute(scheduler="sync"), pipeline.logit(p))

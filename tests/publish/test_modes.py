@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.publish import Staging, open_attempt, open_staging, system
 from tests.publish.runs import CODEC, NEW, OLD, home, job_id, publish, work
+from tests.publish.steps import watched
 
 
 @contextmanager
@@ -76,8 +77,11 @@ def test_attempts_of_a_worker_with_other_rights_are_set_right(tmp_path: Path) ->
         parts = list(work(staging, OLD))
         for part in parts:
             (staging.directory / part.file.path).chmod(0o600)
-        staging.publish({}, parts, observed={})
+        synced: list[str] = []
+        with watched(lambda _, path: synced.append(path), {"fsync"}):
+            staging.publish({}, parts, observed={})
     assert {mode(path) for path in output.iterdir()} == {0o644}
+    assert sum(path.endswith(".attempt") for path in synced) == len(parts)
 
 
 def test_the_umask_is_read_and_not_set(tmp_path: Path) -> None:

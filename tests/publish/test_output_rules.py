@@ -131,6 +131,14 @@ def test_receipts_that_agree_with_a_forged_manifest(tmp_path: Path, lines: bytes
         publish(output, "new", NEW, "replace")
 
 
+def test_receipts_that_are_not_those_of_the_manifest(tmp_path: Path) -> None:
+    publish(tmp_path / "out", "old", OLD)
+    publish(tmp_path / "other", "old", {name: content[::-1] for name, content in OLD.items()})
+    shutil.copy(tmp_path / "other" / "_manifest.receipts", tmp_path / "out")
+    with pytest.raises(OutputError, match=r"its _manifest\.receipts was damaged or edited"):
+        publish(tmp_path / "out", "old", NEW, "replace")
+
+
 def test_what_a_manifest_only_notes_may_change(tmp_path: Path) -> None:
     publish(tmp_path / "out", "old", OLD)
     _edit(tmp_path / "out", lambda body: body["observed"].update(seconds=7))
