@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from pipeline.errors import LogitstreamError
+from pipeline.errors import LogitstreamError, MemoryBudgetError
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ".out.logitstream"
@@ -126,7 +127,11 @@ class Bench:
         assert tree(self.folder) == before
         if known:
             assert type(expected.value) is kind
-            assert str(expected.value) == str(caught.value)
+            words = [str(error.value) for error in (expected, caught)]
+            if kind is MemoryBudgetError:
+                # what the process takes by itself is measured each time
+                words = [re.sub(r"\d+", "0", text) for text in words]
+            assert words[0] == words[1]
         return str(caught.value)
 
 

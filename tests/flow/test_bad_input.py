@@ -183,6 +183,33 @@ def test_the_name_of_a_file_cannot_speak_to_the_terminal(bench: Bench) -> None:
     assert message.startswith(r"a\x1b[31m\n.csv: record 1 (byte 4)")
 
 
+def test_a_blank_line_is_a_record_where_there_is_one_column(bench: Bench) -> None:
+    bench.put("f.csv", "x\n1\n\n2\n")
+    report = bench.score(model=bench.model(FEATURES[:1]))
+    assert (report.totals.read, report.totals.events) == (3, {"missing x": 1})
+
+
+def test_null_nan_and_empty_text(bench: Bench) -> None:
+    bench.put("f.csv", 'x,c,k\nnan,"",""\n,,\n-inf,a,\n')
+    report = bench.score(keep=["k"])
+    assert report.totals.events == {"missing x": 2, "missing c": 1, "unseen c": 1, "infinite x": 1}
+    assert bench.table()["k"].to_pylist() == ["", None, None]
+    assert bench.table()["probability"].to_pylist() == [None, None, 0.0]
+
+
+def test_a_cell_of_megabytes_is_read_whole(bench: Bench) -> None:
+    bench.put("f.csv", "x,c,k\n" + "1,a,k\n" * 1000 + '2,b,"' + "y\n" * 1_000_000 + '"\n' + "1,a,k\n")
+    bench.score(keep=["k"], chunk_size="64KiB")
+    assert bench.table()["k"].to_pylist() == ["k"] * 1000 + ["y\n" * 1_000_000, "k"]
+
+
+def test_a_member_behind_the_first_of_a_gzip_file_begins_with_no_header(bench: Bench) -> None:
+    member = gzip.compress((HEAD + ROWS).encode())
+    bench.put("f.csv.gz", member * 2)
+    message = bench.refused(BadCellsError, known=False)
+    assert message.startswith("f.csv.gz: record 3 (byte 12), column x: 'x' is not a number; the record repeats the hea")
+
+
 # --- schemas
 
 
@@ -209,6 +236,30 @@ def test_every_difference_of_every_file_is_listed_at_once(bench: Bench, former: 
     assert "has no column 'k'" in lines[4]
     assert remedy == "mend the files, or name other columns"
     assert SchemaError.exit_code == 65
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        (pa.array([[1.0]]), "is list<"),
+        (pa.array([{"a": 1.0}]), "is struct<"),
+        (pa.array([0], pa.timestamp("us")), "is timestamp[us], but"),
+        (pa.array([Decimal("1.1")], pa.decimal256(50, 2)), "is decimal256(50, 2), but"),
+        (pa.array([b"x"]), "is binary, but"),
+    ],
+    ids=["list", "struct", "timestamp", "wide decimal", "binary"],
+)
+def test_a_feature_of_an_unfit_type(bench: Bench, column: pa.Array, found: str) -> None:
+    bench.put("f.parquet", pa.table({"x": column, "c": ["a"]}))
+    message = bench.refused(SchemaError)
+    assert 'f.parquet: column "x" ' in message
+    assert found in message
+
+
+def test_a_parquet_file_with_the_column_twice(bench: Bench) -> None:
+    table = pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0]), pa.array(["a"])], names=["x", "x", "c"])
+    bench.put("f.parquet", table)
+    assert "f.parquet: has 2 columns 'x'" in bench.refused(SchemaError)
 
 
 def test_columns_in_another_order_and_extra_columns_are_fine(bench: Bench) -> None:
@@ -441,6 +492,12 @@ def test_an_input_named_twice(bench: Bench, other: str) -> None:
     assert "its rows would be counted twice" in message
 
 
+def test_a_fifo_is_no_input(bench: Bench) -> None:
+    os.mkfifo(bench.inputs / "f.csv")
+    message = bench.refused(DataError)
+    assert message.startswith("f.csv is a FIFO; only files can be read as data\n")
+
+
 # --- files that change
 
 
@@ -506,6 +563,13 @@ def test_a_model_file_that_is_not_one(bench: Bench, change: tuple[str, str], fou
     assert message.startswith(f"{model} is not a valid model, ")
     assert found in message
     assert ModelError.exit_code == 65
+
+
+def test_the_model_is_the_one_that_was_read(bench: Bench) -> None:
+    bench.put("f.csv", HEAD + ROWS)
+    model = bench.model()
+    bench.score(model=model, observe=lambda event: model.write_text("{}"))
+    assert bench.table()["probability"].to_numpy() == pytest.approx(sigmoid(np.array([2.5, 1.5])), rel=1e-14)
 
 
 def test_a_pickle_is_not_opened(bench: Bench) -> None:

@@ -7,6 +7,8 @@ import errno
 import gzip
 import hashlib
 import json
+import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -340,8 +342,10 @@ def test_a_failed_run_is_looked_at_until_something_is_published(tmp_path: Path) 
         assert json.loads(content) == {"chunk": number}
         assert hashlib.sha256(content.encode()).hexdigest().startswith(checksum)
         assert len(checksum) == 16
+    with open_staging(output, job_id("another"), if_exists="fail", codec=CODEC):
+        assert job_id("failed") in names(home(output) / "jobs")
     publish(output, "other", NEW)
-    assert not list((home(output) / "jobs").iterdir())
+    assert not names(home(output) / "jobs")
 
 
 def test_only_names_of_ours_are_removed(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""What a request says that no input could make right, and whether its inputs and its output are apart."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.execute import LOCAL
+from pipeline.execute.address import check_address
+from pipeline.sinks import extension
+from pipeline.types import InputFile, Job
+from pipeline.units import escape
+
+
+def check_request(job: Job) -> None:
+    """Refuse choices that do not exist, before anything is opened.
+
+    Raises
+    ------
+    UsageError
+        The format, what happens to an output that exists, the compression or the scheduler is none that there is.
+    ConfigurationError, UnavailableError
+        As :func:`pipeline.execute.address.check_address`.
+    """
+    for option, value, known in (
+        ("--format", job.format, ("parquet", "csv")),
+        ("--if-exists", job.if_exists, ("fail", "replace")),
+    ):
+        if value not in known:
+            raise UsageError(f"{option} {escape(value)}: there is no such choice", f"choose {' or '.join(known)}")
+    extension(job.format, job.compression)
+    if job.scheduler.startswith("tcp://"):
+        check_address(job.scheduler, insecure=job.insecure)
+    elif job.scheduler not in LOCAL:
+        raise UsageError(
+            f"there is no scheduler {escape(job.scheduler)!r}",
+            "write threads, sync or the address of a cluster: tcp://host:port",
+        )
+
+
+def check_apart(job: Job, files: Sequence[InputFile]) -> None:
+    """Refuse an input inside the output, and an output where the next run would find it among its inputs.
+
+    Raises
+    ------
+    UsageError
+        Naming both.
+    """
+    output = Path(job.output).resolve()
+    for file in files:
+        if Path(file.location).is_relative_to(output):
+            raise UsageError(
+                f"{escape(file.location)}: this input lies inside the output {escape(job.output)}",
+                "choose another --output",
+            )
+    part = (*output.parts, f"part-0000000-0.{extension(job.format, job.compression)}")
+    for text in job.inputs:
+        folder = Path(text)
+        if folder.is_dir() and output.is_relative_to(folder.resolve()):
+            raise _inside(job, text, "lies inside")
+        if not folder.exists() and _leads_to(_segments(text), part):
+            raise _inside(job, text, "would be found by")
+
+
+def _inside(job: Job, text: str, how: str) -> UsageError:
+    return UsageError(
+        f"--output {escape(job.output)} {how} the input {escape(text)}: the next run would read it",
+        "choose an --output outside the inputs",
+    )
+
+
+def _segments(pattern: str) -> tuple[str, ...]:
+    """Return the names of a pattern from the root; the folders before the first wildcard are resolved."""
+    names = Path(os.path.abspath(pattern)).parts
+    first = next((number for number, name in enumerate(names) if set(name) & set("*?[")), len(names))
+    return (*Path(*names[:first]).resolve().parts, *names[first:])
+
+
+def _leads_to(pattern: Sequence[str], names: Sequence[str]) -> bool:
+    """Return whether a pattern matches a path or a folder above it."""
+    if not pattern:
+        return True
+    if not names:
+        return False
+    if pattern[0] == "**":
+        return len(pattern) == 1 or _leads_to(pattern[1:], names) or _leads_to(pattern, names[1:])
+    return fnmatch.fnmatchcase(names[0], pattern[0]) and _leads_to(pattern[1:], names[1:])
