@@ -114,7 +114,7 @@ def _already(preparation: Preparation, manifest: Manifest, seconds: float, obser
 def _execute(preparation: Preparation, staging: Staging, observe: Observer) -> Ledger:
     """Carry out every chunk, and return the accounts once they balance."""
     job, resources = preparation.job, preparation.resources
-    path, digest = staging.write_job(preparation.job_file(staging.directory).to_bytes())
+    path, digest = staging.write_job(preparation.job_file(staging.directory, staging.file_mode).to_bytes())
     ledger = Ledger(preparation, lambda receipt: staging.append(asdict(receipt)), observe)
     agenda = Agenda(preparation.plan, ledger.book)
     with open_scheduler(

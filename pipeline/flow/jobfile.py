@@ -47,6 +47,8 @@ class JobFile:
         Most bytes that a decoded batch may take.
     staging : str
         The folder in which attempts are written.
+    file_mode : int
+        Permissions of a part.
     arithmetic : str
         Tag of the arithmetic that every worker must have.
     block : mapping or None
@@ -64,6 +66,7 @@ class JobFile:
     batch_rows: int
     batch_bytes: int
     staging: str
+    file_mode: int
     arithmetic: str
     block: Mapping[str, object] | None
 
@@ -82,6 +85,7 @@ class JobFile:
             "batch_rows": self.batch_rows,
             "batch_bytes": self.batch_bytes,
             "staging": self.staging,
+            "file_mode": self.file_mode,
             "arithmetic": self.arithmetic,
             "block": self.block,
         }
@@ -133,6 +137,7 @@ def _restore(content: Mapping[str, Any]) -> JobFile:
         batch_rows=content["batch_rows"],
         batch_bytes=content["batch_bytes"],
         staging=content["staging"],
+        file_mode=content["file_mode"],
         arithmetic=content["arithmetic"],
         block=content["block"],
     )

@@ -142,7 +142,7 @@ def _remedy(cell: BadCell) -> str:
     A record at fault as a whole names no column.
     """
     if cell.offset is None:
-        remedy = "mend the data, or the policy of the column in the model"
+        remedy = "mend the data; the model file says what becomes of a missing or an unseen value"
     elif cell.column:
         remedy = "mend the data; a spelling of null is named by --null TEXT, another encoding by --encoding NAME"
     else:

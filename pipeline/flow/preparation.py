@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.errors import DataError, SchemaError, UsageError
-from pipeline.execute import LOCAL, check_scheduler
-from pipeline.execute.address import check_address
 from pipeline.flow.demand import batch_share, demand_of, width_of
 from pipeline.flow.jobfile import JobFile
+from pipeline.flow.request import check_apart, check_request
 from pipeline.memory import Demand
 from pipeline.plan import Plan, digest_of, identity_of, job_id, make_plan, part_digest, part_name
 from pipeline.publish import Codec, check_output
@@ -38,7 +37,7 @@ from pipeline.types import (
     Source,
     Totals,
 )
-from pipeline.units import escape, parse_bytes, quoted
+from pipeline.units import escape, parse_bytes
 
 CODEC = Codec(
     compressed=lambda stream: pa.CompressedOutputStream(stream, "zstd"),
@@ -150,7 +149,7 @@ class Preparation:
         digest = part_digest(self.plan.chunk(chunk), self.inputs, self.meaning)
         return part_name(chunk, digest, extension(self.job.format, self.job.compression))
 
-    def job_file(self, staging: Path) -> JobFile:
+    def job_file(self, staging: Path, file_mode: int) -> JobFile:
         """Return what a worker has to know."""
         return JobFile(
             files=tuple((facts.file, facts.identity) for facts in self.files),
@@ -164,6 +163,7 @@ class Preparation:
             batch_rows=self.resources.batch_rows,
             batch_bytes=batch_share(self.demand, self.resources),
             staging=str(staging),
+            file_mode=file_mode,
             arithmetic=self.job.arithmetic,
             block=self.job.block.describe(),
         )
@@ -198,11 +198,9 @@ def prepare(job: Job) -> Preparation:
         that does not fit (65), a contradiction in the request (2), no room in memory (71), an output that cannot be
         made (73).
     """
-    _check_request(job)
-    check_scheduler(job.scheduler, insecure=job.insecure)
-    extension(job.format, job.compression)
+    check_request(job)
     found = discover(job.inputs)
-    _check_apart(job, found.files)
+    check_apart(job, found.files)
     files = gather_facts(found.files, lambda file: source_for(file.format, job.csv))
     features = tuple(replace(need, type=_declared(job, need.name)) for need in job.block.columns())
     kept = tuple(Need(name, "kept", _declared(job, name)) for name in _kept_names(job, files))
@@ -244,24 +242,6 @@ def gather_facts(files: Sequence[InputFile], source: Callable[[InputFile], Sourc
 
 def _declared(job: Job, name: str) -> str | None:
     return dict(job.csv.types).get(name)
-
-
-def _check_request(job: Job) -> None:
-    """Refuse what no input could make right."""
-    for option, value, known in (
-        ("--format", job.format, ("parquet", "csv")),
-        ("--if-exists", job.if_exists, ("fail", "replace")),
-    ):
-        if value not in known:
-            raise UsageError(f"{option} {escape(value)}: there is no such choice", f"choose {' or '.join(known)}")
-    extension(job.format, job.compression)
-    if job.scheduler.startswith("tcp://"):
-        check_address(job.scheduler, insecure=job.insecure)
-    elif job.scheduler not in LOCAL:
-        raise UsageError(
-            f"there is no scheduler {quoted(job.scheduler)}",
-            "write threads, sync or the address of a cluster: tcp://host:port",
-        )
 
 
 def _all_names(files: Sequence[FileFacts]) -> Iterable[str]:
@@ -335,14 +315,18 @@ def _unfit(job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[
             fields.append(source.field(facts, need))
         except LookupError as error:
             yield str(error.args[0])
-    if len(fields) == len(features):
-        yield from job.block.check(fields)
+            # one that fits, so that the others are judged all the same
+            fields.append(pa.field(need.name, pa.float64() if need.role == "numeric" else pa.string()))
+    yield from job.block.check(fields)
 
 
 def _schema_remedy(files: Sequence[FileFacts]) -> str:
     remedy = "mend the files, or name other columns"
     if any(facts.file.format == "csv" for facts in files):
-        remedy += "; of a CSV, --delimiter says how it is cut, --columns names what has no header, --type NAME=TYPE"
+        remedy += (
+            "; of a CSV, --delimiter says what separates its fields, --columns names them where there is no header,"
+            " and --type NAME=TYPE is the type of a kept one"
+        )
     return remedy
 
 
@@ -369,23 +353,6 @@ def _surely_empty(facts: FileFacts) -> bool:
     if facts.rows is not None:
         return facts.rows == 0
     return facts.cuttable and facts.identity.size <= facts.data_start
-
-
-def _check_apart(job: Job, files: Sequence[InputFile]) -> None:
-    output = Path(job.output).resolve()
-    for file in files:
-        if Path(file.location).is_relative_to(output):
-            raise UsageError(
-                f"{escape(file.location)}: this input lies inside the output {escape(job.output)}",
-                "choose another --output",
-            )
-    for text in job.inputs:
-        folder = Path(text)
-        if folder.is_dir() and output.is_relative_to(folder.resolve()):
-            raise UsageError(
-                f"--output {escape(job.output)} lies inside the input {escape(text)}: the next run would read it",
-                "choose an --output outside the inputs",
-            )
 
 
 def _meaning(job: Job, needs: Sequence[Need], schema: pa.Schema) -> dict[str, object]:

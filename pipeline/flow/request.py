@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.execute import LOCAL
-from pipeline.execute.address import check_address
+from pipeline.execute import check_scheduler
 from pipeline.sinks import extension
 from pipeline.types import InputFile, Job
 from pipeline.units import escape
@@ -23,7 +22,7 @@ def check_request(job: Job) -> None:
     UsageError
         The format, what happens to an output that exists, the compression or the scheduler is none that there is.
     ConfigurationError, UnavailableError
-        As :func:`pipeline.execute.address.check_address`.
+        As :func:`pipeline.execute.check_scheduler`.
     """
     for option, value, known in (
         ("--format", job.format, ("parquet", "csv")),
@@ -32,13 +31,7 @@ def check_request(job: Job) -> None:
         if value not in known:
             raise UsageError(f"{option} {escape(value)}: there is no such choice", f"choose {' or '.join(known)}")
     extension(job.format, job.compression)
-    if job.scheduler.startswith("tcp://"):
-        check_address(job.scheduler, insecure=job.insecure)
-    elif job.scheduler not in LOCAL:
-        raise UsageError(
-            f"there is no scheduler {escape(job.scheduler)!r}",
-            "write threads, sync or the address of a cluster: tcp://host:port",
-        )
+    check_scheduler(job.scheduler, insecure=job.insecure)
 
 
 def check_apart(job: Job, files: Sequence[InputFile]) -> None:
@@ -74,7 +67,7 @@ def _inside(job: Job, text: str, how: str) -> UsageError:
 
 def _segments(pattern: str) -> tuple[str, ...]:
     """Return the names of a pattern from the root; the folders before the first wildcard are resolved."""
-    names = Path(os.path.abspath(pattern)).parts
+    names = Path(os.path.abspath(pattern)).parts  # noqa: PTH100 - resolve() would follow links behind wildcards
     first = next((number for number, name in enumerate(names) if set(name) & set("*?[")), len(names))
     return (*Path(*names[:first]).resolve().parts, *names[first:])
 

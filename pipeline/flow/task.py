@@ -167,7 +167,8 @@ class _Run:
         job = self.job
         chunk = job.plan.chunk(work.chunk)
         tally = _Tally()
-        with open_attempt(Path(job.staging), chunk.index, extension(job.format, job.compression)) as attempt:
+        name = extension(job.format, job.compression)
+        with open_attempt(Path(job.staging), chunk.index, name, job.file_mode) as attempt:
             sink = open_sink(job.format, attempt.file, job.schema, chunk.row_group_rows, job.compression)
             read = self._at_once if self.block.whole_chunk else self._in_batches
             read(chunk, work.begin, sink, tally)

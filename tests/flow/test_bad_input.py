@@ -86,7 +86,7 @@ def test_the_remedy_suits_the_fault(bench: Bench) -> None:
     assert "--delimiter, --quote and --columns say how it is written" in bench.refused(BadCellsError, known=False)
     bench.put("f.csv", HEAD + ",a\n")
     message = bench.refused(BadCellsError, known=False, model=bench.model(STRICT))
-    assert "mend the data, or the policy of the column in the model" in message
+    assert "the model file says what becomes of a missing or an unseen value" in message
 
 
 def test_a_quote_left_open(bench: Bench) -> None:
@@ -197,10 +197,10 @@ def test_null_nan_and_empty_text(bench: Bench) -> None:
     assert bench.table()["probability"].to_pylist() == [None, None, 0.0]
 
 
-def test_a_cell_of_megabytes_is_read_whole(bench: Bench) -> None:
-    bench.put("f.csv", "x,c,k\n" + "1,a,k\n" * 1000 + '2,b,"' + "y\n" * 1_000_000 + '"\n' + "1,a,k\n")
+def test_a_cell_longer_than_a_chunk_is_read_whole(bench: Bench) -> None:
+    bench.put("f.csv", "x,c,k\n" + "1,a,k\n" * 1000 + '2,b,"' + "y\n" * 100_000 + '"\n' + "1,a,k\n")
     bench.score(keep=["k"], chunk_size="64KiB")
-    assert bench.table()["k"].to_pylist() == ["k"] * 1000 + ["y\n" * 1_000_000, "k"]
+    assert bench.table()["k"].to_pylist() == ["k"] * 1000 + ["y\n" * 100_000, "k"]
 
 
 def test_a_member_behind_the_first_of_a_gzip_file_begins_with_no_header(bench: Bench) -> None:
@@ -260,6 +260,15 @@ def test_a_parquet_file_with_the_column_twice(bench: Bench) -> None:
     table = pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0]), pa.array(["a"])], names=["x", "x", "c"])
     bench.put("f.parquet", table)
     assert "f.parquet: has 2 columns 'x'" in bench.refused(SchemaError)
+
+
+def test_an_unfit_column_is_listed_beside_a_missing_one(bench: Bench) -> None:
+    for number in range(30):
+        bench.put(f"p{number:02}.parquet", pa.table({"x": ["text"]}))
+    _, *lines, more, _ = bench.refused(SchemaError).splitlines()
+    assert lines[:2] == ["  p00.parquet: has no column 'c'", lines[1]]
+    assert lines[1].startswith('  p00.parquet: column "x" is string, but')
+    assert (len(lines), more) == (20, "  and 40 more")
 
 
 def test_columns_in_another_order_and_extra_columns_are_fine(bench: Bench) -> None:
@@ -481,6 +490,25 @@ def test_input_inside_the_output_and_output_inside_the_input(bench: Bench) -> No
     message = bench.refused(UsageError, output=bench.inputs / "out")
     assert f"{bench.inputs / 'out'} lies inside the input {bench.inputs}" in message
     assert UsageError.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "output", "options"),
+    [
+        ("in/*", "in/out", {}),
+        ("*/*.csv", "in/out.csv", {}),
+        ("in/**/*.csv", "in/out", {"format": "csv"}),
+        ("in/../i[n]", "in/out", {}),
+    ],
+)
+def test_an_output_that_a_pattern_would_find_the_next_time(
+    bench: Bench, pattern: str, output: str, options: dict[str, str]
+) -> None:
+    bench.put("f.csv", HEAD + ROWS)
+    output = bench.folder / output
+    message = bench.refused(UsageError, inputs=bench.folder / pattern, output=output, **options)
+    assert f"--output {output} would be found by the input {bench.folder / pattern}" in message
+    assert bench.score(inputs=bench.inputs / "*.csv", output=bench.inputs / "apart").published
 
 
 @pytest.mark.parametrize("other", ["in", "in/f.csv", "in/*.csv", "link"])
