@@ -130,7 +130,7 @@ def score_job(
     """Return the job of :func:`score`."""
     loaded = model if isinstance(model, LogisticModel) else LogisticModel.load(model)
     block = ScoreBlock.of(
-        loaded,
+        loaded.file,
         raw_prediction=options.pop("raw_prediction", False),
         threshold=options.pop("threshold", None),
         float32=options.get("float32", False),

@@ -2,7 +2,7 @@
 
     available_bytes, default_budget, usable_cores   what this machine, or the control group we run in, leaves us
     choose_resources                                a plan's demand and a budget -> workers and rows of a batch
-    peak_bytes, current_bytes, TreeMeter            the meter
+    peak_bytes, current_bytes                       what was taken, and what is
 
 ``choose_resources`` is a pure function; everything else reads ``/proc``, ``/sys/fs/cgroup`` and limits of the process.
 """
@@ -12,12 +12,9 @@ from __future__ import annotations
 import math
 import os
 import resource
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import psutil
 
@@ -324,64 +321,3 @@ def _status(pid: int, name: str) -> int:
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-class TreeMeter:
-    """Measures a process and its descendants from outside: the sum over all of them of the peak of each.
-
-    The sum is an upper bound: the peaks need not fall together, and pages that processes share count in each. It is
-    sampled by a thread inside the ``with`` block; what a process takes within ``interval`` seconds of its end is
-    missed.
-
-    Parameters
-    ----------
-    pid : int
-        The root of the tree.
-    interval : float
-        Seconds between samples.
-    """
-
-    def __init__(self, pid: int, interval: float = 0.02) -> None:
-        self._pid = pid
-        self._interval = interval
-        self._peaks: dict[tuple[int, float], int] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample_on, name="logitstream-meter")
-
-    @property
-    def bytes(self) -> int:
-        """The sum of the peaks seen so far."""
-        return sum(self._peaks.copy().values())
-
-    def sample(self) -> None:
-        """Look once."""
-        try:
-            root = psutil.Process(self._pid)
-            family = [root, *root.children(recursive=True)]
-            for process in family:
-                key = process.pid, process.create_time()
-                self._peaks[key] = max(self._peaks.get(key, 0), _status(process.pid, "VmHWM"))
-        except psutil.NoSuchProcess:
-            return
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _sample_on(self) -> None:
-        self.sample()
-        while not self._stop.wait(self._interval):
-            self.sample()
-
-
-def tree_peak_bytes(pid: int) -> int:
-    """Return the sum of ``VmHWM`` over a process and its descendants as they are now, in bytes."""
-    meter = TreeMeter(pid)
-    meter.sample()
-    return meter.bytes

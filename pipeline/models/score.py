@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,6 @@ from pipeline.models.results import boolean_array, choice_array, float_array
 from pipeline.models.tally import Tally
 from pipeline.models.terms import CategoricalColumn, NumericColumn
 from pipeline.types import Field, Need, Precision, Values
-
-if TYPE_CHECKING:
-    from pipeline.models.logistic import LogisticModel
 
 COLUMNS: tuple[Column, ...] = ("probability", "raw_prediction", "decision")
 DEFAULT_THRESHOLD = 0.5
@@ -70,7 +67,7 @@ class ScoreBlock:
     @classmethod
     def of(
         cls,
-        model: LogisticModel | ModelFile,
+        model: ModelFile,
         *,
         raw_prediction: bool = False,
         threshold: float | None = None,
@@ -81,15 +78,14 @@ class ScoreBlock:
 
         ``raw_prediction`` and ``threshold`` add a column each; a threshold replaces that of the file.
         """
-        file = model if isinstance(model, ModelFile) else model.file
-        output = file.output
+        output = model.output
         wanted = set(output.columns or ("probability",))
         if threshold is not None or (output.columns is None and output.threshold is not None):
             wanted.add("decision")
         if raw_prediction:
             wanted.add("raw_prediction")
         cut = next((value for value in (threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
-        return cls(file, tuple(column for column in COLUMNS if column in wanted), cut, float32, precision)
+        return cls(model, tuple(column for column in COLUMNS if column in wanted), cut, float32, precision)
 
     @property
     def whole_chunk(self) -> bool:

@@ -70,7 +70,7 @@ def tables() -> list[Any]:
 @pytest.mark.parametrize("data", tables(), ids=lambda data: type(data).__name__)
 def test_rows_give_the_same_bits_in_whatever_they_come(data: Any) -> None:
     model = model_of()
-    (expected,) = ScoreBlock.of(model).block([pa.array(X), pa.array(C)]).arrays
+    (expected,) = ScoreBlock.of(model.file).block([pa.array(X), pa.array(C)]).arrays
     found = model.probability(data)
     assert found.dtype == np.float64
     assert same_bits(found, expected.to_numpy(zero_copy_only=False))

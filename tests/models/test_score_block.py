@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.models import LogisticModel, ScoreBlock, restore
+from pipeline.models import ScoreBlock, restore
 from pipeline.models.file import CategoricalFeature, ModelFile, NumericFeature, from_mapping
 from pipeline.types import BlockFunction, Values
 
@@ -320,7 +320,7 @@ def test_nullability_comes_from_the_model_alone(features: list[Any], nullable: b
     ],
 )
 def test_a_flag_beats_the_file(output: Any, flags: dict[str, Any], columns: list[str]) -> None:
-    model = LogisticModel(model_of(numeric(), **({} if output is None else {"output": output})))
+    model = model_of(numeric(), **({} if output is None else {"output": output}))
     block = ScoreBlock.of(model, **flags)
     assert [made.name for made in block.fields()] == columns
     assert block.threshold == flags.get("threshold", (output or {}).get("threshold", 0.5))
