@@ -160,6 +160,17 @@ def test_the_policy_error_counts_rows_over_the_row_groups_of_a_parquet_file(benc
     assert message.startswith("f.parquet: row 18, column x: 'null' is missing, and the model takes that for an error\n")
 
 
+def test_the_policy_error_counts_rows_over_the_batches_of_a_row_group(bench: Bench) -> None:
+    rows, bad = 600_000, 550_000
+    x = np.zeros(rows)
+    x[bad] = np.nan
+    bench.put("f.parquet", pa.table({"x": x, "c": pa.repeat("a", rows)}), row_group_size=rows)
+    model = bench.model(STRICT)
+    assert bench.preview(model=model).resources.batch_rows < bad
+    message = bench.refused(BadCellsError, known=False, model=model)
+    assert message.startswith("f.parquet: row 550,001, column x: 'NaN' is missing, and the model takes that for an")
+
+
 @pytest.mark.parametrize(
     ("values", "row", "text"),
     [
@@ -709,14 +720,15 @@ def test_writing_that_the_system_refuses_leaves_the_former_version(bench: Bench,
     assert {part.name: part.read_bytes() for part in former.iterdir()} == before
 
 
-def test_a_disk_too_small_is_refused_before_work(bench: Bench, command) -> None:
+@pytest.mark.parametrize("job", ["score", "plan"])
+def test_a_disk_too_small_is_refused_before_work(bench: Bench, command, job: str) -> None:
     if os.getuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root can mount a small file system, in a mount namespace of its own")
     bench.put("f.parquet", pa.table({"x": np.zeros(50_000), "c": ["a"] * 50_000}))
     place = bench.folder / "small"
     place.mkdir()
     script = 'mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"'
-    words = ("score", bench.inputs, "--model", bench.model(), "--output", place / "out", "-q")
+    words = (job, bench.inputs, "--model", bench.model(), "--output", place / "out", "-q")
     done = command(*words, before=("unshare", "-m", "sh", "-c", script, str(place)))
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no mount namespace here: {done.stderr.strip()}")
