@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,10 +52,10 @@ def check_apart(job: Job, files: Sequence[InputFile]) -> None:
             )
     part = (*output.parts, f"part-0000000-0.{extension(job.format, job.compression)}")
     for text in job.inputs:
-        folder = Path(text)
-        if folder.is_dir() and output.is_relative_to(folder.resolve()):
+        mode = _mode(text)
+        if stat.S_ISDIR(mode) and output.is_relative_to(Path(text).resolve()):
             raise _inside(job, text, "lies inside")
-        if not folder.exists() and _leads_to(_segments(text), part):
+        if not mode and _leads_to(_segments(text), part):
             raise _inside(job, text, "would be found by")
 
 
@@ -63,6 +64,14 @@ def _inside(job: Job, text: str, how: str) -> UsageError:
         f"--output {escape(job.output)} {how} the input {escape(text)}: the next run would read it",
         "choose an --output outside the inputs",
     )
+
+
+def _mode(text: str) -> int:
+    """Return the mode of what stands under a name, 0 where nothing does: then it is a pattern."""
+    try:
+        return Path(text).stat().st_mode
+    except OSError:
+        return 0
 
 
 def _segments(pattern: str) -> tuple[str, ...]:

@@ -266,7 +266,8 @@ def _missing(argument: str) -> InputMissingError:
 
 
 def _nothing(argument: str, skipped: int) -> InputMissingError:
-    if Path(argument).is_dir():
+    mode = _mode(argument, argument)
+    if mode is not None and stat.S_ISDIR(mode):
         message = f"the folder {show(argument)} holds no Parquet or CSV file"
     else:
         message = f"nothing matches {show(argument)}"

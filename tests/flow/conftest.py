@@ -22,7 +22,6 @@ import pipeline
 from pipeline.errors import LogitstreamError, MemoryBudgetError
 
 ROOT = Path(__file__).resolve().parents[2]
-HOME = ".out.logitstream"
 
 # raw_prediction = 0.5 + x + (1 for a, -1 for b)
 FEATURES = [
@@ -45,7 +44,7 @@ def tree(folder: Path) -> dict[str, bytes | None]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if name.split("/", maxsplit=1)[0] != HOME:
+        if not name.split("/", maxsplit=1)[0].endswith(".logitstream"):
             found[name] = path.read_bytes() if path.is_file() else None
     return found
 

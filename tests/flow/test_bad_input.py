@@ -41,9 +41,6 @@ def parquet_bytes(table: pa.Table, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-# --- cells of a CSV
-
-
 @pytest.mark.parametrize(
     ("record", "place", "found"),
     [
@@ -221,9 +218,6 @@ def test_a_member_behind_the_first_of_a_gzip_file_begins_with_no_header(bench: B
     assert message.startswith("f.csv.gz: record 3 (byte 12), column x: 'x' is not a number; the record repeats the hea")
 
 
-# --- schemas
-
-
 def test_every_difference_of_every_file_is_listed_at_once(bench: Bench, former: Path) -> None:
     bench.put("p0.parquet", GOOD)
     bench.put("p1.parquet", pa.table({"k": [1], "c": ["a"], "x": ["text"]}))
@@ -326,9 +320,6 @@ def test_a_csv_and_a_parquet_file_agree_on_a_kept_column_only_by_type(bench: Ben
     assert bench.table()["k"].to_pylist() == [7, 1, 2]
 
 
-# --- partitions
-
-
 def test_a_partition_is_a_constant_of_its_file(bench: Bench) -> None:
     bench.put("x=3/f.csv", "c\na\nb\n")
     bench.put("x=__HIVE_DEFAULT_PARTITION__/f.csv", "c\na\n")
@@ -355,9 +346,6 @@ def test_a_file_that_has_the_column_of_its_path_is_named_once(bench: Bench, need
     message = bench.refused(SchemaError)
     assert message.count(f"{needed}=3/f.{ending}: column '{needed}' stands ") == 1
     assert len(message.splitlines()) == 3
-
-
-# --- damage
 
 
 WHOLE = parquet_bytes(pa.table({"x": np.arange(1000.0), "c": ["a"] * 1000}), compression="none", use_dictionary=False)
@@ -434,9 +422,6 @@ def test_a_bad_cell_in_a_compressed_csv_has_its_place_in_the_text(bench: Bench) 
     assert message.startswith("f.csv.gz: record 3 (byte 12), column x: 'zz' is not a number")
 
 
-# --- empty
-
-
 def test_empty_inputs_among_full_ones_are_zero_rows(bench: Bench) -> None:
     bench.put("a.parquet", GOOD.slice(0, 0))
     bench.put("b.csv", "")
@@ -475,9 +460,6 @@ def test_nothing_but_empty_inputs(bench: Bench, name: str, content: str | bytes 
     assert bench.table().schema.field("probability").type == pa.float64()
 
 
-# --- which files
-
-
 @pytest.mark.parametrize(
     ("argument", "found"),
     [
@@ -492,6 +474,14 @@ def test_no_input(bench: Bench, former: Path, argument: str, found: str) -> None
     assert found in message
     assert argument in message
     assert InputMissingError.exit_code == 66
+
+
+def test_a_name_too_long_for_the_system_names_nothing(bench: Bench) -> None:
+    assert "nothing matches" in bench.refused(InputMissingError, inputs=bench.inputs / ("*" + "x" * 300))
+    file = bench.put("f.csv", HEAD + ROWS)
+    pattern = bench.inputs / ("f" + "*" * 300)
+    assert bench.score(inputs=pattern).totals.read == 2
+    assert file.exists()
 
 
 def test_input_inside_the_output_and_output_inside_the_input(bench: Bench) -> None:
@@ -537,9 +527,6 @@ def test_a_fifo_is_no_input(bench: Bench) -> None:
     assert message.startswith("f.csv is a FIFO; only files can be read as data\n")
 
 
-# --- files that change
-
-
 @pytest.mark.parametrize("name", ["f.csv", "f.csv.gz", "f.parquet"])
 @pytest.mark.parametrize("change", ["touched", "replaced", "grown", "removed"])
 def test_an_input_that_changes_once_it_was_planned(bench: Bench, former: Path, name: str, change: str) -> None:
@@ -578,9 +565,6 @@ def test_an_input_that_changes_while_another_is_read(bench: Bench) -> None:
     with pytest.raises(InputChangedError, match=r"b\.csv has changed"):
         bench.score(observe=disturb, chunk_size=2)
     assert not bench.out.exists()
-
-
-# --- models
 
 
 @pytest.mark.parametrize(
@@ -623,9 +607,6 @@ def test_a_pickle_is_not_opened(bench: Bench) -> None:
 def test_a_model_that_is_not_there(bench: Bench) -> None:
     bench.put("f.csv", HEAD + ROWS)
     assert "nope.json: no such file" in bench.refused(InputMissingError, model=bench.folder / "nope.json")
-
-
-# --- the command line
 
 
 def test_the_command_says_it_on_stderr_and_publishes_nothing(bench: Bench, command) -> None:
@@ -689,12 +670,12 @@ def test_a_file_that_may_not_be_read(open_bench: Bench, command) -> None:
 
 
 def test_a_folder_that_may_not_be_written(open_bench: Bench, command) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can make a folder that its own process then may not write")
     good = open_bench.put("f.csv", HEAD + ROWS)
     places = open_bench.folder / "results"
     places.mkdir(mode=0o755)
     done = command(good, good, open_bench.model(), places / "out", code=UNPRIVILEGED)
-    if os.getuid() != 0:
-        pytest.skip("only root can make a folder that its own process then may not write")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("77|cannot write to ") == 2
 

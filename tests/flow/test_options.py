@@ -23,6 +23,7 @@ from pipeline.errors import (
     MemoryBudgetError,
     OutputError,
     SchemaError,
+    StorageError,
     UsageError,
 )
 from pipeline.types import Planned, Published
@@ -38,9 +39,6 @@ def two(bench: Bench) -> Bench:
     """A bench with two rows in a CSV."""
     bench.put("f.csv", HEAD + ROWS)
     return bench
-
-
-# --- requests that no input could make right
 
 
 @pytest.mark.parametrize(
@@ -86,9 +84,6 @@ def test_too_little_memory_is_refused_with_both_numbers(two: Bench, former: Path
     # this process may have grown since
     assert two.score(memory=f"{int(remedy.removesuffix('MiB')) + 64}MiB", if_exists="replace").published
     assert MemoryBudgetError.exit_code == 71
-
-
-# --- what stands under the output
 
 
 def test_an_output_that_exists_is_kept_unless_replaced(two: Bench, former: Path) -> None:
@@ -150,7 +145,13 @@ def test_a_dry_run_writes_nothing(two: Bench) -> None:
     assert report.plan.job_id == plan.job_id
 
 
-# --- columns
+def test_a_dry_run_of_what_stands_asks_for_no_space(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.score()
+    monkeypatch.setattr("pipeline.flow.free_bytes", lambda path: 0)
+    assert two.preview().rows == 2
+    assert not two.score().published
+    assert "0 B are free there" in two.refused(StorageError, output=two.folder / "other")
+    assert StorageError.exit_code == 74
 
 
 def test_keep_everything(bench: Bench) -> None:
@@ -216,9 +217,6 @@ def test_float32_rounds_once_and_decides_before(two: Bench) -> None:
     assert two.table()["decision"].to_pylist() == [bool(SCORES[0] >= between), False]
 
 
-# --- how many rows
-
-
 @pytest.mark.parametrize("limit", [1, 10, 11, 25, 39, 40, 41])
 def test_a_limit_reads_the_first_rows_exactly(bench: Bench, limit: int) -> None:
     x = np.arange(40.0)
@@ -247,9 +245,6 @@ def test_what_is_wrong_behind_a_limit_was_not_asked_for(bench: Bench) -> None:
     shutil.rmtree(bench.out)
     message = bench.refused(BadCellsError, known=False, limit=3)
     assert message.startswith("f.csv: record 3 (byte 12), column x: 'zz' is not a number\nmend")
-
-
-# --- counting
 
 
 def test_the_report_counts_what_numpy_counts(bench: Bench) -> None:
@@ -291,9 +286,6 @@ def test_the_report_counts_what_numpy_counts(bench: Bench) -> None:
     )
 
 
-# --- how a CSV is written
-
-
 @pytest.mark.parametrize(
     ("content", "options"),
     [
@@ -323,9 +315,6 @@ def test_utf16_is_named_where_it_was_not_said(bench: Bench) -> None:
     bench.put("f.csv", (HEAD + ROWS).encode("utf-16"))
     message = bench.refused(DataError)
     assert message == "f.csv begins with the byte order mark of UTF-16\nSay so: --encoding utf-16"
-
-
-# --- how the output is written
 
 
 @pytest.mark.parametrize("compression", [None, "snappy", "zstd", "lz4", "gzip", "brotli", "none"])
@@ -369,9 +358,6 @@ def test_a_column_that_a_csv_cannot_hold(bench: Bench) -> None:
     message = bench.refused(UsageError, keep=["k"], format="csv")
     assert message.startswith("--format csv cannot hold column 'k' (list<")
     assert "--format parquet" in message
-
-
-# --- several kinds of input
 
 
 def test_parquet_and_csv_in_one_run_give_the_bits_of_each_alone(bench: Bench) -> None:
