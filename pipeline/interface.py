@@ -24,14 +24,14 @@ class JobOptions(TypedDict, total=False):
     ``memory`` is text (``2GiB``) or bytes; ``observe`` is told what happens.
     """
 
-    keep: Sequence[str]
+    keep: str | Sequence[str]
     float32: bool
     limit: int | None
     delimiter: str
     quote: str
-    null: Sequence[str]
+    null: str | Sequence[str]
     encoding: str
-    columns: Sequence[str] | None
+    columns: str | Sequence[str] | None
     types: Mapping[str, str]
     chunk_size: int | str
     workers: int | None
@@ -153,24 +153,29 @@ def transform_job(
 
 
 def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction, options: JobOptions) -> Job:
-    """Return the job that applies a block function to inputs."""
-    limit, workers = options.get("limit"), options.get("workers")
-    for name, value in (("limit", limit), ("workers", workers)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} is {value}: it must be at least 1")
+    """Return the job that applies a block function to inputs.
+
+    Raises
+    ------
+    TypeError
+        There is no option of a name that was given.
+    UsageError
+        The value of an option is none that it can have.
+    """
+    _check_options(options)
     memory = options.get("memory")
     columns = options.get("columns")
     return Job(
         inputs=paths_of(inputs),
         output=os.fspath(output),
         block=block,
-        keep=tuple(options.get("keep", ())),
+        keep=_names(options.get("keep", ())),
         csv=CsvOptions(
             delimiter=options.get("delimiter", ","),
             quote=options.get("quote", '"'),
-            nulls=tuple(dict.fromkeys(("", *options.get("null", ())))),
+            nulls=tuple(dict.fromkeys(("", *_names(options.get("null", ()))))),
             encoding=options.get("encoding", "utf-8"),
-            columns=None if columns is None else tuple(columns),
+            columns=None if columns is None else _names(columns),
             types=tuple(sorted(options.get("types", {}).items())),
         ),
         format=options.get("format", "parquet"),
@@ -178,13 +183,30 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         if_exists=options.get("if_exists", "fail"),
         allow_empty=options.get("allow_empty", False),
         chunk_size=str(options.get("chunk_size", DEFAULT_CHUNK_ROWS)),
-        limit=limit,
+        limit=options.get("limit"),
         memory=f"{memory}B" if isinstance(memory, int) else memory,
-        workers=workers,
+        workers=options.get("workers"),
         scheduler=options.get("scheduler", "threads"),
         insecure=options.get("insecure", False),
         arithmetic=arithmetic_tag(options.get("precision", "fast")),
     )
+
+
+def _check_options(options: JobOptions) -> None:
+    unknown = options.keys() - JobOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"there is no option {min(unknown)!r}")
+    for name in ("limit", "workers", "memory"):
+        value = options.get(name)
+        if isinstance(value, int) and value < 1:
+            raise UsageError(f"{name} is {value}: it must be at least 1")
+    if (precision := options.get("precision", "fast")) not in {"fast", "accurate"}:
+        raise UsageError(f"precision {precision!r}: there is no such choice", "choose fast or accurate")
+
+
+def _names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name or several as a tuple: a text is one name, not its letters."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def paths_of(inputs: Paths) -> tuple[str, ...]:

@@ -110,7 +110,8 @@ class Preparation:
         kept = {need.name for need in self.needs[self.features :]}
         made = sum(width_of(field.type) for field in list(self.schema)[len(self.needs) - self.features :])
         encoded = sum(c.encoded_bytes for facts in self.files for c in facts.columns if c.field.name in kept)
-        return int(made * self.expected_rows + encoded)
+        share = self.expected_rows / max(1, sum(facts.estimated_rows for facts in self.files))
+        return int(made * self.expected_rows + encoded * share)
 
     @property
     def expected_rows(self) -> int:
@@ -205,6 +206,7 @@ def prepare(job: Job) -> Preparation:
     features = tuple(replace(need, type=_declared(job, need.name)) for need in job.block.columns())
     kept = tuple(Need(name, "kept", _declared(job, name)) for name in _kept_names(job, files))
     needs = (*features, *kept)
+    _check_types(job, needs)
     schema = _output_schema(job, files, features, kept)
     check_output_schema(job.format, schema)
     _check_not_empty(job, files)
@@ -238,6 +240,16 @@ def gather_facts(files: Sequence[InputFile], source: Callable[[InputFile], Sourc
     """Return the facts of every file, in order; the first damaged file in input order is the one that is named."""
     with ThreadPoolExecutor(min(_FACT_READERS, max(1, len(files))), "logitstream-facts") as pool:
         return tuple(pool.map(lambda file: source(file).facts(file), files))
+
+
+def _check_types(job: Job, needs: Sequence[Need]) -> None:
+    read = {need.name for need in needs}
+    for name, type_ in job.csv.types:
+        if name not in read:
+            raise UsageError(
+                f"--type {escape(name)}={escape(type_)}: the job reads no column of that name",
+                "correct the name, keep the column (--keep), or leave the type out",
+            )
 
 
 def _declared(job: Job, name: str) -> str | None:

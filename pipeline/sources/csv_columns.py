@@ -72,6 +72,8 @@ def position_of(names: Sequence[str], name: str) -> int:
         return names.index(name)
     header = ", ".join(escape(found, 40) or "''" for found in names[:_SHOWN_NAMES])
     more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
+    if not name:
+        raise LookupError(f"has a column without a name, which cannot be asked for; its header is {header}{more}")
     if count:
         raise LookupError(f"has {count} columns {quoted(name)}; its header is {header}{more}")
     raise LookupError(f"has no column {quoted(name)}; its header is {header}{more}")

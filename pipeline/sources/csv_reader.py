@@ -15,7 +15,7 @@ from pipeline.sources.csv_header import Header, read_header
 from pipeline.sources.csv_parse import Parser
 from pipeline.sources.cutting import Cut, Cutter, Sizes, guess_begin
 from pipeline.sources.decode import Encoding, Inflated, RawFile, Recoded, Stream, Window, compression_of, identify
-from pipeline.sources.files import open_regular, show, system_error
+from pipeline.sources.files import open_planned, show, system_error
 from pipeline.types import BadCell
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class CsvReader:
         self._records = 0
 
     def __enter__(self) -> Self:
-        self._descriptor = open_regular(self._file.location, self._file.path)
+        self._descriptor = open_planned(self._file.location, self._file.path)
         try:
             self._compare()
         except BaseException:

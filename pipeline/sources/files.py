@@ -8,6 +8,7 @@ import stat
 
 from pipeline.errors import (
     DataError,
+    InputChangedError,
     InputMissingError,
     LogitstreamError,
     PermissionDeniedError,
@@ -59,6 +60,22 @@ def open_regular(location: str, path: str) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def open_planned(location: str, path: str) -> int:
+    """Open a file that was there when the run was planned.
+
+    Raises
+    ------
+    InputChangedError
+        It is gone.
+    PermissionDeniedError, StorageError
+        As :func:`open_regular`.
+    """
+    try:
+        return open_regular(location, path)
+    except InputMissingError as error:
+        raise InputChangedError(f"{show(path)} has changed since it was planned: it is gone") from error
 
 
 def require_regular(mode: int, path: str) -> None:

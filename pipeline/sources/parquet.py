@@ -12,8 +12,8 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import DataError, InputChangedError, InputMissingError
-from pipeline.sources.files import open_regular, show
+from pipeline.errors import DataError, InputChangedError
+from pipeline.sources.files import open_planned, open_regular, show
 from pipeline.sources.footer import open_parquet, read_footer, read_identity, translated
 from pipeline.sources.partitions import (
     TEXT_DICTIONARY,
@@ -123,7 +123,7 @@ class ParquetReader:
 
     def __enter__(self) -> Self:
         try:
-            self._descriptor = self._open()
+            self._descriptor = open_planned(self._file.location, self._file.path)
             self._stack.callback(os.close, self._descriptor)
             self._compare("has changed since it was planned")
             self._footer = read_footer(self._file.location, self._identity, self._descriptor, self._file.path)
@@ -151,12 +151,6 @@ class ParquetReader:
                 f"{show(self._file.path)} is damaged: row groups {self._groups.start} to {self._groups.stop - 1} have "
                 f"{expected:,} rows by the footer, {self.rows:,} came out"
             )
-
-    def _open(self) -> int:
-        try:
-            return open_regular(self._file.location, self._file.path)
-        except InputMissingError as error:
-            raise InputChangedError(f"{show(self._file.path)} has changed since it was planned: it is gone") from error
 
     def _compare(self, how: str) -> None:
         """Raise an :class:`InputChangedError` unless the open file is still in the state that was planned."""

@@ -377,3 +377,19 @@ def test_parquet_and_csv_in_one_run_give_the_bits_of_each_alone(bench: Bench) ->
     assert report.plan.chunks > 5
     assert bench.table()["c"].to_pylist() == table["c"].to_pylist()
     assert bench.table()["probability"].to_pylist() == reference.to_pylist()
+
+
+def test_an_option_that_does_not_exist_or_cannot_be_is_refused(bench: Bench) -> None:
+    bench.put("a.csv", "x,c,k\n1,a,7\n")
+    with pytest.raises(TypeError, match="no option 'kep'"):
+        bench.score(kep=["k"])
+    assert "zz=int64: the job reads no column" in bench.refused(UsageError, types={"zz": "int64"})
+    assert "memory is 0" in bench.refused(UsageError, memory=0)
+    assert "precision 'slow'" in bench.refused(UsageError, precision="slow")
+
+
+def test_a_text_is_one_name_not_its_letters(bench: Bench) -> None:
+    bench.put("a.csv", "x,c,key\n1,a,7\nNA,b,8\n")
+    report = bench.score(keep="key", null="NA")
+    assert bench.table()["key"].to_pylist() == ["7", "8"]
+    assert report.totals.null == 1
