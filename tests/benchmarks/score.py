@@ -93,7 +93,7 @@ def contenders(data: Path, model_path: Path, dataset: Dataset, without: Sequence
     found = [Contender(OURS, ours)]
     if POLARS not in without:
         if find_spec(POLARS) is None:
-            raise SystemExit("polars is not installed: pip install '.[bench]', or say --without polars")
+            raise SystemExit("polars is not installed: pip install '.[test]', or say --without polars")
         script = str(PEERS / "polars_score.py")
         found += [
             Contender(f"{POLARS} {form}", [sys.executable, script, str(data), str(model_path), "{out}", form])

@@ -77,7 +77,6 @@ def test_the_floor_reads_and_writes_every_row_once(tmp_path: Path, kind: str) ->
 @pytest.mark.parametrize("form", ["nested", "horizontal"])
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_polars_scores_by_the_same_model(tmp_path: Path, kind: str, form: str) -> None:
-    pytest.importorskip("polars", reason="polars is for benchmarks alone: pip install '.[bench]'")
     dataset, content = Dataset(5000, SMALL, kind), model(SMALL)
     data, model_path, out = dataset.make(tmp_path), save_model(content, tmp_path / "m.json"), tmp_path / "out.parquet"
     meter.run([sys.executable, str(score.PEERS / "polars_score.py"), str(data), str(model_path), str(out), form])

@@ -156,7 +156,8 @@ def test_the_target_has_the_classes_of_the_estimator(classes: list[Any], expecte
 
 
 def test_frames_are_scored_both_ways_and_the_difference_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    polars = pytest.importorskip("polars", reason="the benchmark extra brings it")
+    import polars
+
     data = matrix(missing=False)
     columns = {name: data[:, position].tolist() for position, name in enumerate(NAMES)}
     frame = polars.DataFrame(columns)

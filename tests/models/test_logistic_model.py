@@ -82,7 +82,8 @@ def test_rows_give_the_same_bits_in_whatever_they_come(data: Any) -> None:
 
 
 def test_dataframes_of_pandas_are_read_by_name() -> None:
-    pandas = pytest.importorskip("pandas", reason="pandas is an optional peer, not a dependency")
+    import pandas
+
     frame = pandas.DataFrame({"odd": [object()] * 4, "c": C, "x": X}, index=[7, 8, 9, 10])
     assert same_bits(model_of().probability(frame), model_of().probability({"x": X, "c": C}))
 

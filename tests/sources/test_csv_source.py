@@ -151,7 +151,7 @@ class TestHeader:
         assert read(file, [Need("b", "numeric")])[0] == [(2.0,)]
         with pytest.raises(LookupError, match="2 columns 'a'; its header is '', a, b, a"):
             source.field(facts, Need("a", "kept"))
-        with pytest.raises(LookupError, match="no column ''"):
+        with pytest.raises(LookupError, match="a column without a name"):
             source.field(facts, Need("", "kept"))
 
     def test_a_missing_column_names_the_header_found(self, write: Write) -> None:
