@@ -8,7 +8,7 @@ words.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -17,10 +17,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import memory
-from pipeline.errors import DataError, SchemaError, UsageError
+from pipeline.errors import DataError
 from pipeline.flow.demand import batch_share, demand_of, width_of
 from pipeline.flow.jobfile import JobFile
 from pipeline.flow.request import check_apart, check_request
+from pipeline.flow.schema import needs_of, output_schema
 from pipeline.memory import Demand
 from pipeline.plan import Plan, digest_of, identity_of, job_id, make_plan, part_digest, part_name
 from pipeline.publish import Codec, check_output
@@ -45,7 +46,6 @@ CODEC = Codec(
 )
 
 _CLUSTER_WAVE = 1_024
-_PROBLEMS_SHOWN = 20
 _FACT_READERS = 8
 
 
@@ -203,11 +203,9 @@ def prepare(job: Job) -> Preparation:
     found = discover(job.inputs)
     check_apart(job, found.files)
     files = gather_facts(found.files, lambda file: source_for(file.format, job.csv))
-    features = tuple(replace(need, type=_declared(job, need.name)) for need in job.block.columns())
-    kept = tuple(Need(name, "kept", _declared(job, name)) for name in _kept_names(job, files))
+    features, kept = needs_of(job, files)
     needs = (*features, *kept)
-    _check_types(job, needs)
-    schema = _output_schema(job, files, features, kept)
+    schema = output_schema(job, files, features, kept)
     check_output_schema(job.format, schema)
     _check_not_empty(job, files)
     plan = make_plan(
@@ -240,114 +238,6 @@ def gather_facts(files: Sequence[InputFile], source: Callable[[InputFile], Sourc
     """Return the facts of every file, in order; the first damaged file in input order is the one that is named."""
     with ThreadPoolExecutor(min(_FACT_READERS, max(1, len(files))), "logitstream-facts") as pool:
         return tuple(pool.map(lambda file: source(file).facts(file), files))
-
-
-def _check_types(job: Job, needs: Sequence[Need]) -> None:
-    read = {need.name for need in needs}
-    for name, type_ in job.csv.types:
-        if name not in read:
-            raise UsageError(
-                f"--type {escape(name)}={escape(type_)}: the job reads no column of that name",
-                "correct the name, keep the column (--keep), or leave the type out",
-            )
-
-
-def _declared(job: Job, name: str) -> str | None:
-    return dict(job.csv.types).get(name)
-
-
-def _all_names(files: Sequence[FileFacts]) -> Iterable[str]:
-    """Return every column of every file: one that only a later file has is a difference, not to be dropped."""
-    with_columns = [facts for facts in files if facts.columns] or files[:1]
-    for facts in with_columns:
-        yield from (column.field.name for column in facts.columns)
-        yield from (name for name, _ in facts.file.partitions)
-
-
-def _kept_names(job: Job, files: Sequence[FileFacts]) -> tuple[str, ...]:
-    names = job.keep
-    if "*" in names:
-        names = tuple(dict.fromkeys((*_all_names(files), *(name for name in job.keep if name != "*"))))
-    made = {field.name for field in job.block.fields()}
-    for position, name in enumerate(names):
-        if name in made:
-            raise UsageError(
-                f"--keep {escape(name)}: the output has a column of that name already, made by this job",
-                "rename the input column, or leave it out of --keep",
-            )
-        if name in names[:position]:
-            raise UsageError(f"--keep {escape(name)}: named twice", "name each column once")
-    return names
-
-
-def _output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need], kept: Sequence[Need]) -> pa.Schema:
-    """Return the schema of the output, after every file was held against what the job needs.
-
-    Raises
-    ------
-    SchemaError
-        With every difference of every file.
-    """
-    problems: list[str] = []
-    standing: dict[str, tuple[pa.Field, str]] = {}
-    for facts in files:
-        if facts.file.format == "csv" and not facts.columns:
-            continue
-        name = escape(facts.file.path)
-        problems += (f"{name}: {problem}" for problem in _unfit(job, facts, features, kept))
-        source = source_for(facts.file.format, job.csv)
-        for need in kept:
-            try:
-                field = source.field(facts, need)
-            except LookupError as error:
-                problems.append(f"{name}: {error.args[0]}")
-                continue
-            first, where = standing.setdefault(need.name, (field, name))
-            if first.type != field.type:
-                problems.append(f"{name}: column '{escape(need.name)}' is {field.type}, in {where} it is {first.type}")
-            elif field.nullable and not first.nullable:
-                standing[need.name] = (field, where)
-    if problems:
-        raise SchemaError(_listed(problems), _schema_remedy(files))
-    fields = [standing[need.name][0] if need.name in standing else pa.field(need.name, pa.string()) for need in kept]
-    fields += [pa.field(f.name, f.type, nullable=f.nullable) for f in job.block.fields()]
-    return pa.schema([field.remove_metadata() for field in fields])
-
-
-def _unfit(job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[Need]) -> Iterable[str]:
-    names = {column.field.name for column in facts.columns} - {need.name for need in (*features, *kept)}
-    for name, _ in facts.file.partitions:
-        # of a column that is needed its source says so
-        if name in names:
-            yield f"column '{escape(name)}' stands in the file and in its path"
-    source = source_for(facts.file.format, job.csv)
-    fields = []
-    for need in features:
-        try:
-            fields.append(source.field(facts, need))
-        except LookupError as error:
-            yield str(error.args[0])
-            # one that fits, so that the others are judged all the same
-            fields.append(pa.field(need.name, pa.float64() if need.role == "numeric" else pa.string()))
-    yield from job.block.check(fields)
-
-
-def _schema_remedy(files: Sequence[FileFacts]) -> str:
-    remedy = "mend the files, or name other columns"
-    if any(facts.file.format == "csv" for facts in files):
-        remedy += (
-            "; of a CSV, --delimiter says what separates its fields, --columns names them where there is no header,"
-            " and --type NAME=TYPE is the type of a kept one"
-        )
-    return remedy
-
-
-def _listed(problems: Sequence[str]) -> str:
-    unique = list(dict.fromkeys(problems))
-    shown = [f"  {problem}" for problem in unique[:_PROBLEMS_SHOWN]]
-    if len(unique) > _PROBLEMS_SHOWN:
-        shown.append(f"  and {len(unique) - _PROBLEMS_SHOWN:,} more")
-    return "\n".join(["the inputs do not fit the job:", *shown])
 
 
 def _check_not_empty(job: Job, files: Sequence[FileFacts]) -> None:
