@@ -115,6 +115,7 @@ class _Window:
     run: str = field(default_factory=lambda: uuid4().hex)
     tries: Iterator[int] = field(default_factory=itertools.count)
     under_way: set[Future[Receipt]] = field(default_factory=set)
+    sent: dict[str, Any] = field(default_factory=dict)
     ended: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
     watch: Future[None] | None = None
     threads: int = 0
@@ -143,17 +144,25 @@ class _Window:
 
     def abandon(self) -> None:
         """Stop watching, and give up what is under way; nothing is when the run has ended well."""
-        for future in [self.watch, *self.under_way]:
-            if future is not None:
-                future.cancel()
+        if self.watch is not None:
+            self.watch.cancel()
+        self.loop.call_soon_threadsafe(self._release_all)
+
+    def _release_all(self) -> None:
+        # Not by cancelling who waits: that would cancel a transfer of results which the client shares between all that
+        # wait, and every later one would wait for it.
+        for future in list(self.sent.values()):
+            future.release()
 
     async def _carry_out(self, work: Work) -> Receipt:
         key = f"logitstream-{self.run}-{work.chunk}-{next(self.tries)}"
         with self._translated(work):
             future = self.client.submit(self.task, work, key=key, pure=False, retries=0)
+            self.sent[key] = future
             try:
                 receipt: Receipt = await future
             finally:
+                del self.sent[key]
                 future.release()
         return receipt
 
