@@ -46,6 +46,21 @@ class JobOptions(TypedDict, total=False):
     observe: Observer
 
 
+class WriteOptions(TypedDict, total=False):
+    """Options of :meth:`pipeline.Dataset.write`; how the inputs are read and cut was said when they were opened."""
+
+    keep: str | Sequence[str]
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    format: Format
+    compression: str | None
+    if_exists: IfExists
+    allow_empty: bool
+    observe: Observer
+
+
 class ScoreOptions(JobOptions, total=False):
     """Options of a scoring job.
 

@@ -93,6 +93,13 @@ class Demand:
         """What an output row group takes until it is written."""
         return math.ceil(self.row_group_rows * self.output_row_bytes * ROW_GROUP_FACTOR)
 
+    def batch_room(self, allowed_bytes: int, workers: int) -> int:
+        """Return the decoded bytes that a batch may take, so that a run of so many workers stays within a budget."""
+        fixed = WORKER_BYTES + self.reader_bytes + self.row_group_bytes
+        if not self.threads_share_process:
+            fixed += self.reserved_bytes
+        return int(((allowed_bytes - self.reserved_bytes) / workers - fixed) / BATCH_FACTOR)
+
     def projected_bytes(self, workers: int, batch_rows: int) -> int:
         """Return the most that a run is expected to take: base + workers x (readers + batch + row group)."""
         each = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows) + self.row_group_bytes

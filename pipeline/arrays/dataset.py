@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Unpack
+from typing import Unpack, cast
 from uuid import uuid4
 
 import numpy as np
@@ -19,11 +19,23 @@ from pipeline.errors import BadCellsError, InputChangedError, SchemaError
 from pipeline.execute import open_scheduler
 from pipeline.flow.agenda import Agenda
 from pipeline.flow.preparation import gather_facts
-from pipeline.interface import JobOptions, Paths, make_job, paths_of
+from pipeline.interface import JobOptions, Paths, WriteOptions, make_job, paths_of
 from pipeline.models.columns import unfit
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
 from pipeline.sources import discover, source_for
-from pipeline.types import Chunk, CsvOptions, FileFacts, Identity, InputFile, Need, Receipt, Report, SliceAccount, Work
+from pipeline.types import (
+    Chunk,
+    CsvOptions,
+    FileFacts,
+    Identity,
+    InputFile,
+    Job,
+    Need,
+    Receipt,
+    Report,
+    SliceAccount,
+    Work,
+)
 from pipeline.units import escape, quoted
 
 _READ_ROWS = 65_536
@@ -56,7 +68,7 @@ def open_dataset(
     return Dataset(paths, str(chunk_size), options, files)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Files that are read chunk by chunk. Immutable; may be shared between threads.
 
@@ -89,7 +101,8 @@ class Dataset:
         """Return columns as a Dask array of shape (rows, columns), float64, one Fortran-ordered block a chunk.
 
         Rows come in input order and none is dropped; null becomes NaN. The blocks are read when they are computed. A
-        CSV that is cut is read once at this call, to learn where its records begin and how many there are.
+        CSV is read once at this call, to learn where its records begin and how many there are. A dataset of one chunk
+        has an empty second block: with it an expression that needs other rows shows it, as it would on more data.
 
         Parameters
         ----------
@@ -115,9 +128,11 @@ class Dataset:
             for chunk, begin in zip(self.plan.chunks(), self._begins, strict=True)
         ]
         graph = {(name, i, 0): (partial(_read_matrix, read, needs, self.csv),) for i, read in enumerate(reads)}
+        if len(reads) == 1:
+            graph[name, 1, 0] = (partial(_no_rows, len(needs)),)
         self._sources[name] = tuple(columns)
         meta = np.empty((0, 0), dtype=np.float64, order="F")
-        return Array(graph, name, chunks=(self._rows, (len(columns),)), dtype=np.float64, meta=meta)
+        return Array(graph, name, chunks=(self._blocks, (len(columns),)), dtype=np.float64, meta=meta)
 
     def write(
         self,
@@ -125,7 +140,7 @@ class Dataset:
         output: str,
         *,
         identity: str | None = None,
-        **options: Unpack[JobOptions],
+        **options: Unpack[WriteOptions],
     ) -> Report:
         """Compute expressions block by block and publish them with the kept columns, in one step.
 
@@ -139,23 +154,36 @@ class Dataset:
             The folder to publish.
         identity : str, optional
             The caller's word that equal text means an equal function. Without it every run is a job of its own.
-        **options : JobOptions
-            As of :func:`pipeline.transform`; ``chunk_size`` and the CSV options are those of the dataset.
+        **options : WriteOptions
+            As of :func:`pipeline.transform`; how the inputs are read and cut was said when they were opened.
 
         Raises
         ------
         ValueError
-            A block of an expression depends on another chunk than its own; the message names the operation.
+            A block of an expression depends on another chunk than its own, and the message names the operation; or
+            its blocks have not the rows of the chunks.
         TypeError
-            An expression has a dtype that is neither a number nor boolean.
+            An expression has a dtype that is neither a number nor boolean, or there is no option of a name.
         """
-        block = ExpressionBlock.of(expressions, self._sources, identity)
+        if unknown := options.keys() - WriteOptions.__annotations__.keys():
+            raise TypeError(f"there is no option {min(unknown)!r}")
+        block = ExpressionBlock.of(expressions, self._sources, self._blocks, identity)
         observe = options.pop("observe", None)
-        job = replace(make_job(self.inputs, output, block, options), csv=self.csv, chunk_size=self.chunk_size)
+        job = make_job(self.inputs, output, block, cast("JobOptions", options))
+        job = replace(job, csv=self._csv_of(job), chunk_size=self.chunk_size)
         found = gather_facts(discover(job.inputs).files, lambda file: source_for(file.format, job.csv))
         if [(f.file, f.identity) for f in found] != [(f.file, f.identity) for f in self.files]:
             raise InputChangedError("the inputs are no longer those that the dataset was opened with", "open it again")
         return flow.run(job) if observe is None else flow.run(job, observe)
+
+    def __repr__(self) -> str:
+        """Return one line, however many files there are."""
+        return f"<Dataset of {len(self.files):,} files in {len(self.plan):,} chunks: {', '.join(self.columns)}>"
+
+    def _csv_of(self, job: Job) -> CsvOptions:
+        """Return the CSV options with the types of the columns that a job reads."""
+        read = {*job.keep, *(need.name for need in job.block.columns())}
+        return replace(self.csv, types=tuple(pair for pair in self.csv.types if "*" in job.keep or pair[0] in read))
 
     def _check(self, needs: Sequence[Need]) -> None:
         for facts in self.files:
@@ -195,6 +223,11 @@ class Dataset:
         return [r.accounts[0].begin if self.plan.continues(r.chunk) else None for r in self._accounts]
 
     @property
+    def _blocks(self) -> tuple[int, ...]:
+        """Rows of the blocks of an array: those of the chunks, and none in the second block beside a single chunk."""
+        return (*self._rows, 0) if len(self.plan) == 1 else self._rows
+
+    @property
     def _rows(self) -> tuple[int, ...]:
         if self._counted:
             return tuple(receipt.rows for receipt in self._accounts)
@@ -227,6 +260,10 @@ def _batches(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterat
 
 def _read_matrix(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Matrix:
     return to_matrix([batch.columns for batch in _batches(read, needs, csv)], [need.name for need in needs])
+
+
+def _no_rows(columns: int) -> Matrix:
+    return np.empty((0, columns), dtype=np.float64, order="F")
 
 
 def _count(plan: Plan, files: Sequence[FileFacts], csv: CsvOptions, work: Work) -> Receipt:

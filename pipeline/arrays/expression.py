@@ -53,9 +53,13 @@ class ExpressionBlock:
 
     @classmethod
     def of(
-        cls, expressions: Mapping[str, Array], sources: Mapping[str, tuple[str, ...]], identity: str | None
+        cls,
+        expressions: Mapping[str, Array],
+        sources: Mapping[str, tuple[str, ...]],
+        rows: tuple[int, ...],
+        identity: str | None,
     ) -> ExpressionBlock:
-        """Return the block function of expressions.
+        """Return the block function of expressions; ``rows`` are those of the blocks of a source.
 
         Raises
         ------
@@ -74,6 +78,7 @@ class ExpressionBlock:
         block = cls(tuple(expressions.items()), used, graph.to_dict(), dependencies, identity)
         for name, array in block.arrays:
             block._check_blocks(name, array)
+            _check_rows(name, array, rows)
         return block
 
     def columns(self) -> Sequence[Need]:
@@ -213,6 +218,14 @@ def _to_arrow(name: str, field: Field, result: npt.NDArray[Any], rows: int | Non
 
 def _block_key(array: Array, chunk: int) -> Key:
     return (array.name, chunk, *(0 for _ in range(array.ndim - 1)))
+
+
+def _check_rows(name: str, array: Array, rows: tuple[int, ...]) -> None:
+    if array.chunks[0] != rows:
+        raise ValueError(
+            f"{name}: its {len(array.chunks[0])} blocks have not the rows of the {len(rows)} chunks; rows cannot be "
+            "dropped, added or moved between blocks"
+        )
 
 
 def _check_array(name: str, array: Array) -> None:

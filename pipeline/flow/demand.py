@@ -25,9 +25,6 @@ _READER_COPIES = 3
 # A text or nested value whose width no footer tells.
 _UNKNOWN_WIDTH = 32.0
 
-# A batch of text may be this much wider than the mean of its file before it is taken in smaller steps.
-_SLACK = 2
-
 
 def demand_of(job: Job, files: Sequence[FileFacts], needs: Sequence[Need], schema: pa.Schema, plan: Plan) -> Demand:
     """Return what a plan takes of memory.
@@ -55,8 +52,8 @@ def demand_of(job: Job, files: Sequence[FileFacts], needs: Sequence[Need], schem
 
 
 def batch_share(demand: Demand, resources: Resources) -> int:
-    """Return the bytes that a decoded batch may take before it counts as too large."""
-    return int(_SLACK * max(MIB, resources.batch_rows * demand.decoded_row_bytes))
+    """Return the bytes that a decoded batch may take before it counts as too large: what the budget leaves for it."""
+    return max(MIB, demand.batch_room(resources.allowed_bytes, resources.workers))
 
 
 def width_of(type_: pa.DataType) -> float:

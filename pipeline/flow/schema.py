@@ -12,7 +12,7 @@ from pipeline.sources import source_for
 from pipeline.types import FileFacts, Job, Need
 from pipeline.units import escape
 
-_PROBLEMS_SHOWN = 20
+_PROBLEMS_SHOWN = 1_000
 
 
 def needs_of(job: Job, files: Sequence[FileFacts]) -> tuple[tuple[Need, ...], tuple[Need, ...]]:

@@ -150,6 +150,10 @@ class _Tally:
             )
         )
 
+    def skip_slice(self, piece: Slice) -> None:
+        """Book a slice that lies behind the limit and was not opened."""
+        self.accounts.append(SliceAccount(piece.file, piece.start, piece.stop, read=0, written=0, null=0, nan=0))
+
     def add_bad(self, position: int, cells: Iterable[BadCell], count: int) -> None:
         self.bad.extend((position, cell) for cell in cells)
         self.bad_count += count
@@ -190,6 +194,9 @@ class _Run:
     def _in_batches(self, chunk: Chunk, begin: int | None, sink: Sink, tally: _Tally) -> None:
         left = chunk.limit
         for position, piece in enumerate(chunk.slices):
+            if left == 0:
+                tally.skip_slice(piece)
+                continue
             read = null = nan = 0
             barred: list[BadCell] = []
             with self._open(piece, begin if position == 0 else None) as reader:

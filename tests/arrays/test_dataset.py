@@ -114,6 +114,29 @@ def test_what_needs_other_chunks_is_refused_by_name(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("expression", [lambda x: x - x.mean(), lambda x: x[::-1], lambda x: da.cumsum(x, axis=0)])
+def test_one_chunk_refuses_what_several_refuse(table: pa.Table, tmp_path: Path, expression: object) -> None:
+    pq.write_table(table, tmp_path / "in.parquet")
+    dataset = pipeline.open_dataset(tmp_path / "in.parquet")
+    x = dataset.to_dask_array(["x"])[:, 0]
+    assert len(dataset.plan) == 1
+    with pytest.raises(ValueError, match="p: "):
+        dataset.write({"p": expression(x)}, str(tmp_path / "out"))  # type: ignore[operator]
+    dataset.write({"p": x + 1}, str(tmp_path / "out"))
+    np.testing.assert_array_equal(written(tmp_path / "out")["p"].to_numpy(), doubles(table, "x") + 1)
+
+
+def test_rows_that_were_sliced_away_and_options_that_do_not_exist(dataset: Dataset, tmp_path: Path) -> None:
+    x = dataset.to_dask_array(["x"])[:, 0]
+    with pytest.raises(ValueError, match="rows cannot be dropped"):
+        dataset.write({"p": x[:600]}, str(tmp_path / "out"))
+    for option in ("limit", "float32", "delimiter", "chunk_size"):
+        with pytest.raises(TypeError, match=option):
+            dataset.write({"p": x}, str(tmp_path / "out"), **{option: 1})
+    assert not (tmp_path / "out").exists()
+    assert repr(dataset) == "<Dataset of 1 files in 4 chunks: id, x, n, flag, name>"
+
+
 def test_a_result_of_another_length_or_kind_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     x = dataset.to_dask_array(["x", "n"])
     with pytest.raises(ValueError, match="one column at a time"):

@@ -270,10 +270,10 @@ def test_a_parquet_file_with_the_column_twice(bench: Bench) -> None:
 def test_an_unfit_column_is_listed_beside_a_missing_one(bench: Bench) -> None:
     for number in range(30):
         bench.put(f"p{number:02}.parquet", pa.table({"x": ["text"]}))
-    _, *lines, more, _ = bench.refused(SchemaError).splitlines()
+    _, *lines, _ = bench.refused(SchemaError).splitlines()
     assert lines[:2] == ["  p00.parquet: has no column 'c'", lines[1]]
     assert lines[1].startswith('  p00.parquet: column "x" is string, but')
-    assert (len(lines), more) == (20, "  and 40 more")
+    assert len(lines) == 60
 
 
 def test_columns_in_another_order_and_extra_columns_are_fine(bench: Bench) -> None:
@@ -582,7 +582,7 @@ def test_a_model_file_that_is_not_one(bench: Bench, change: tuple[str, str], fou
     model = bench.model(FEATURES)
     model.write_text(model.read_text().replace(*change))
     message = bench.refused(ModelError, model=model)
-    assert message.startswith(f"{model} is not a valid model, ")
+    assert message.startswith(f"{model} is not a valid model: ")
     assert found in message
     assert ModelError.exit_code == 65
 

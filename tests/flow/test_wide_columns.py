@@ -1,0 +1,60 @@
+"""Columns that are wider than their footer says: within the budget, or refused by name, and more memory helps."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import MemoryBudgetError
+from pipeline.memory import current_bytes
+from pipeline.units import MIB
+from tests.flow.conftest import Bench
+
+ONE_TEXT = {
+    "format": "logitstream-model",
+    "version": 1,
+    "kind": "logistic",
+    "intercept": 0.5,
+    "features": [{"column": "c", "kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "zero"}],
+}
+
+
+# Short enough for one page of a dictionary, so that the footer counts it once.
+LONG = "x" * 900 * 1024
+
+
+def budget(extra: int) -> int:
+    return max(160 * MIB, current_bytes()) + extra * MIB
+
+
+@pytest.fixture
+def long_texts(bench: Bench) -> Bench:
+    """Texts of a megabyte behind many short ones: the first rows do not tell, nor does the footer."""
+    texts = ["ab"] * 2_000 + [LONG] * 60
+    bench.put("in.parquet", pa.table({"x": [1.0] * len(texts), "c": ["a"] * len(texts), "note": texts}))
+    return bench
+
+
+def test_more_levels_than_a_dictionary_holds(bench: Bench) -> None:
+    values = [str(uuid.UUID(int=i)) for i in range(60_000)]
+    bench.put("in.parquet", pa.table({"c": values}))
+    model = bench.folder / "one_text.json"
+    model.write_text(json.dumps(ONE_TEXT))
+    report = bench.score(model=model, memory=budget(150))
+    assert report.totals.events["unseen c"] == len(values)
+    assert report.totals.scored == len(values)
+
+
+def test_long_texts_fit_a_large_budget(long_texts: Bench) -> None:
+    report = long_texts.score(keep=["note"], memory=budget(1_500))
+    assert report.totals.written == 2_060
+    assert long_texts.table()["note"].to_pylist()[-1] == LONG
+
+
+def test_long_texts_are_refused_by_name_in_a_small_one(long_texts: Bench) -> None:
+    message = long_texts.refused(MemoryBudgetError, known=False, keep=["note"], memory=budget(70))
+    assert "column note: a batch of" in message
+    assert "--memory" in message
