@@ -54,14 +54,21 @@ ROOMS_BELOW_FLOW = (*BELOW, "kernels", "sources", "models", "sinks", "execute", 
 ENGINES = ("pipeline.execute.local", "pipeline.execute.cluster")
 
 ROOMS = {
-    JOBS: Room(9, ("click", "rich", "pydantic"), (PUBLIC, "interface", "flow", "report", "memory", *GROUND), lazy=True),
+    JOBS: Room(
+        9,
+        ("click", "rich", "pydantic"),
+        (PUBLIC, "interface", "flow", "report", "memory", "grammar", *GROUND),
+        lazy=True,
+    ),
     PUBLIC: Room(8, (), ("interface", "arrays", "verify", "flow", *ROOMS_BELOW_FLOW), lazy=True),
     "arrays": Room(7, ("dask", "numpy", "pyarrow"), ("interface", "flow", *ROOMS_BELOW_FLOW)),
     "interface": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),
     "verify": Room(7, ("numpy", "pyarrow"), ("flow", *ROOMS_BELOW_FLOW)),
     "flow": Room(6, ("numpy", "pyarrow"), ROOMS_BELOW_FLOW),
     "sources": Room(5, ("numpy", "pyarrow"), BELOW),
-    "models": Room(5, ("numpy", "pyarrow", "pydantic", "pydantic_core"), (*BELOW, "kernels"), late=("sklearn",)),
+    "models": Room(
+        5, ("numpy", "pyarrow", "pydantic", "pydantic_core"), (*BELOW, "kernels", "grammar"), late=("sklearn",)
+    ),
     "sinks": Room(5, ("pyarrow",), BELOW),
     "execute": Room(5, ("dask", "distributed", "numpy"), BELOW, late=ENGINES),
     "publish": Room(5, (), BELOW),
@@ -69,6 +76,7 @@ ROOMS = {
     "kernels": Room(4, ("numpy",), GROUND),
     "plan": Room(3, ("numpy",), GROUND),
     "memory": Room(3, ("numpy", "psutil"), ("plan", *GROUND)),
+    "grammar": Room(2, (), ("errors", "units")),
     "types": Room(2, ("numpy",), ("errors", "units"), typing=("pyarrow",)),
     "units": Room(1, (), ("errors",)),
     "errors": Room(1),

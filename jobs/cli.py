@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -16,8 +17,10 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from jobs import console
+from jobs.help import HelpfulGroup
 from pipeline import __version__
-from pipeline.errors import LogitstreamError
+from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError
+from pipeline.units import escape
 
 NAME = "logitstream"
 JOBS = ("score", "transform", "plan", "model", "demo")
@@ -29,7 +32,7 @@ class Terminated(BaseException):
     """The process was asked to end (SIGTERM). Nothing that an ``except Exception`` may swallow."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(HelpfulGroup):
     """A group that imports ``jobs.<name>`` when the command of that name is looked up."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
@@ -63,13 +66,21 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.group(
     NAME,
     cls=LazyGroup,
+    example="logitstream demo",
+    uses_demo=False,
     context_settings={"auto_envvar_prefix": "LOGITSTREAM", "max_content_width": 100},
     epilog="Try 'logitstream demo' first, then 'logitstream score --help'. An option may also stand in the environment "
     "(LOGITSTREAM_SCORE_CHUNK_SIZE=64MiB) or in a file (--config): the flag beats the environment, the environment the "
     "file.",
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    callback=_show_version,
+    help="Show the version.",
 )
 def group() -> None:
     """Score datasets larger than memory with logistic models.
@@ -118,10 +129,10 @@ def _told(error: BaseException) -> int:
         case LogitstreamError():
             console.complain(error.message, error.remedy)
             return error.exit_code
-        case KeyboardInterrupt() | click.Abort():
-            return _stopped("an interrupt (SIGINT)", INTERRUPTED)
-        case Terminated():
-            return _stopped("a request to end (SIGTERM)", TERMINATED)
+        case KeyboardInterrupt() | click.Abort() | Terminated():
+            return _stopped(error)
+        case OSError() if not (isinstance(error, BrokenPipeError) and console.reader_is_gone()):
+            return _told(_translated(error))
         case _:
             return _unexpected(error)
 
@@ -136,9 +147,30 @@ def _see_help(error: click.ClickException) -> str:
     return f"see '{context.command_path if context else NAME} --help'"
 
 
-def _stopped(by: str, code: int) -> int:
-    console.complain(f"stopped by {by}", "run the same command again; a published output is never left half made")
-    return code
+def _stopped(error: BaseException) -> int:
+    terminated = isinstance(error, Terminated)
+    by = "a request to end (SIGTERM)" if terminated else "an interrupt (SIGINT)"
+    notes = getattr(error, "__notes__", ())
+    console.complain("; ".join((f"stopped by {by}", *notes)), "run the same command again")
+    return TERMINATED if terminated else INTERRUPTED
+
+
+def _translated(error: OSError) -> LogitstreamError:
+    """Return what the system refused where nothing closer to it has said so."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if isinstance(error, FileNotFoundError) and _working_folder_is_gone():
+        return OutputError("the working folder no longer exists", "give absolute paths")
+    place = "" if error.filename is None else f"{escape(os.fsdecode(error.filename), 1000)}: "
+    kind = PermissionDeniedError if isinstance(error, PermissionError) else StorageError
+    return kind(f"{place}{reason}")
+
+
+def _working_folder_is_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - as text: the folder has no path any more
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _unexpected(error: BaseException) -> int:

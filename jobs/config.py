@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 import click
 
 from jobs.values import COUNT, NAMES, SHARE, Quantity
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, PermissionDeniedError
 from pipeline.units import escape
 
 TABLES = ("score", "transform")
@@ -35,6 +36,7 @@ _KINDS: dict[type, str] = {
     dict: "a table",
 }
 _NOT_IN_FILES = {"config", "help"}
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
 
 
 def defaults(path: str, table: str, params: Iterable[click.Parameter]) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def defaults(path: str, table: str, params: Iterable[click.Parameter]) -> dict[s
     ------
     ConfigurationError
         The file cannot be read, has no such table, or has a key or a type of value that is not known.
+    PermissionDeniedError
+        The system does not let the file be read.
     """
     document = _read(path)
     for name in document:
@@ -68,6 +72,10 @@ def key(param: click.Parameter) -> str:
 def _read(path: str) -> Mapping[str, Any]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise PermissionDeniedError(
+            f"{escape(path)} cannot be read: {error.strerror}", "check the rights of the file and of its folders"
+        ) from error
     except OSError as error:
         raise ConfigurationError(f"{escape(path)} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -128,7 +136,7 @@ def _kind(value: object) -> str:
 
 
 def _below(folder: str, path: str) -> str:
-    if folder == "." or Path(path).is_absolute():
+    if not path or folder == "." or Path(path).is_absolute() or _ADDRESS.match(path):
         return path
     # A folder named data[1] must not turn a pattern below it into another pattern.
     prefix = glob.escape(folder) if glob.has_magic(path) else folder

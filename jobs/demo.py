@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobs import options
+from jobs import options, values
 
 EXAMPLE = "logitstream demo --output logitstream-demo"
 
@@ -18,6 +18,7 @@ EXAMPLE = "logitstream demo --output logitstream-demo"
     default="logitstream-demo",
     show_default=True,
     metavar="DIR",
+    type=values.PATH,
     is_path=True,
     help="The folder for the sample and its scores.",
 )

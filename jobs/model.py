@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 import pipeline
-from jobs import console, options
+from jobs import console, options, values
+from jobs.help import HelpfulGroup
 from pipeline.units import escape, format_count
 
 
-@click.group("model")
+@click.group("model", cls=HelpfulGroup, example="logitstream model show logitstream-demo/delay_model.json")
 def command() -> None:
     """Show or check a model file."""
 
@@ -20,7 +21,7 @@ def command() -> None:
     example="logitstream model show logitstream-demo/delay_model.json",
     short_help="Show the coefficients as a table.",
 )
-@click.argument("model")
+@click.argument("model", type=values.PATH)
 def show(model: str) -> None:
     """Show the coefficients of MODEL as a table, with its policies for missing and unseen values."""
     from jobs.tables import emit_model  # noqa: PLC0415 - --help stays light
@@ -34,7 +35,7 @@ def show(model: str) -> None:
     example="logitstream model check logitstream-demo/delay_model.json",
     short_help="Report every error of the file at once.",
 )
-@click.argument("model")
+@click.argument("model", type=values.PATH)
 def check(model: str) -> None:
     """Check MODEL, and report every error of the file at once with its place (exit code 65)."""
     features = len(pipeline.LogisticModel.load(model).file.features)

@@ -13,7 +13,9 @@ import click
 from click.core import ParameterSource
 
 from jobs import config, values
-from pipeline.errors import ConfigurationError
+from jobs.help import Helpful
+from pipeline.errors import ConfigurationError, UsageError
+from pipeline.grammar import parse_application, refuse_repeated
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
@@ -39,6 +41,11 @@ class JobOption(click.Option):
             if place is None:
                 raise
             raise ConfigurationError(f"{place}: {error.message.rstrip('.')}") from None
+        except UsageError as error:
+            place = self._place(ctx)
+            if place is None:
+                raise
+            raise ConfigurationError(f"{place}: {error.message}", error.remedy) from None
 
     def _place(self, ctx: click.Context) -> str | None:
         source = ctx.get_parameter_source(str(self.name))
@@ -55,18 +62,17 @@ class JobArgument(click.Argument):
     is_path = True
 
 
-class JobCommand(click.Command):
-    """A command whose help groups the options and ends with an example that runs."""
+class JobCommand(Helpful):
+    """A command whose help groups the options."""
 
-    def __init__(self, *args: Any, example: str, table: str = "", uses_demo: bool = True, **attributes: Any) -> None:
+    def __init__(self, *args: Any, table: str = "", **attributes: Any) -> None:
         super().__init__(*args, **attributes)
-        self.example = example
-        self.uses_demo = uses_demo
         self.table = table or str(self.name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and refuse options that contradict each other."""
         rest = super().parse_args(ctx, args)
+        _settle_talk(ctx)
         contradiction = _contradiction(ctx.params)
         if contradiction and not ctx.resilient_parsing:
             raise click.UsageError(contradiction, ctx)
@@ -85,12 +91,6 @@ class JobCommand(click.Command):
             if rows:
                 with formatter.section(section or "Help"):
                     formatter.write_dl(rows)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        """Write the example, unwrapped, so that it can be pasted."""
-        with formatter.section("Example (on what 'logitstream demo' leaves)" if self.uses_demo else "Example"):
-            for line in self.example.splitlines():
-                formatter.write(f"{' ' * formatter.current_indent}{line}\n")
 
 
 def option(*names: str, section: str, **attributes: Any) -> Decorator:
@@ -118,6 +118,22 @@ def _table(ctx: click.Context) -> str:
     return command.table if isinstance(command, JobCommand) else str(command.name)
 
 
+_STRENGTH = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT)
+
+
+def _settle_talk(ctx: click.Context) -> None:
+    """Let the stronger place decide where one says ``quiet`` and another ``verbose``."""
+    if ctx.params.get("quiet") and ctx.params.get("verbose"):
+        quiet, verbose = _strength(ctx, "quiet"), _strength(ctx, "verbose")
+        if quiet != verbose:
+            ctx.params["verbose" if quiet > verbose else "quiet"] = False
+
+
+def _strength(ctx: click.Context, name: str) -> int:
+    source = ctx.get_parameter_source(name)
+    return _STRENGTH.index(source) if source in _STRENGTH else len(_STRENGTH)
+
+
 def _contradiction(given: Mapping[str, Any]) -> str:
     if given.get("quiet") and given.get("verbose"):
         return "--quiet and --verbose contradict each other."
@@ -141,6 +157,11 @@ def _kept(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ..
     return names
 
 
+def _understood(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_repeated([parse_application(text) for text in value])
+    return value
+
+
 def _column_names(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ...], ...]) -> Any:
     names = [name for part in value for name in part]
     _refuse_repeated(ctx, param, names)
@@ -162,13 +183,22 @@ def _refuse_repeated(ctx: click.Context, param: click.Parameter, names: Sequence
 
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", cls=JobArgument)
 
-model = option("--model", section=WHAT, required=True, metavar="FILE", is_path=True, help="The model, a JSON file.")
+model = option(
+    "--model",
+    section=WHAT,
+    required=True,
+    type=values.PATH,
+    metavar="FILE",
+    is_path=True,
+    help="The model, a JSON file.",
+)
 apply = option(
     "--apply",
     section=WHAT,
     required=True,
     multiple=True,
     type=values.TEXT,
+    callback=_understood,
     metavar="TEXT",
     help="NAME=FUNCTION(COLUMN), with sigmoid, logit or log_sigmoid; without NAME= the column is called "
     "FUNCTION_COLUMN. Repeatable.",
@@ -301,7 +331,13 @@ precision = option(
 )
 
 output = option(
-    "--output", section=OUTPUT, required=True, metavar="DIR", is_path=True, help="The folder to publish, in one step."
+    "--output",
+    section=OUTPUT,
+    required=True,
+    type=values.PATH,
+    metavar="DIR",
+    is_path=True,
+    help="The folder to publish, in one step.",
 )
 format_ = option(
     "--format",

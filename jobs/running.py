@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jobs import console
@@ -12,7 +13,7 @@ from jobs.tables import emit_files, tell_files
 from pipeline import flow, interface
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import outcome_lines, plan_lines
-from pipeline.types import Job, PlanSummary, Report
+from pipeline.types import Job, Observer, PlanSummary, Report
 
 Params = Mapping[str, Any]
 
@@ -36,8 +37,28 @@ def carry_out(job: Job, params: Params) -> None:
         _show_plan(flow.plan(job), as_json=params["json"], with_files=params["verbose"])
         return
     with observer(params["progress"], quiet=params["quiet"], verbose=params["verbose"], show_files=tell_files) as watch:
-        report = flow.run(job, watch)
+        report = _run(job, watch)
     _show_outcome(report, as_json=params["json"], quiet=params["quiet"])
+
+
+def _run(job: Job, watch: Observer) -> Report:
+    before = _standing(job)
+    try:
+        return flow.run(job, watch)
+    except BaseException as error:
+        # A signal may come when the output has just taken its name: only the output can tell.
+        if not isinstance(error, Exception) and _standing(job) == before:
+            error.add_note("nothing was published")
+        raise
+
+
+def _standing(job: Job) -> tuple[int, int] | None:
+    """Return what tells the manifest that stands under the name of the output from the next one."""
+    try:
+        status = (Path(job.output) / "_manifest.json").stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _show_plan(plan: PlanSummary, *, as_json: bool, with_files: bool) -> None:

@@ -47,6 +47,18 @@ class Text(ParamType):
         return split_list(rv)
 
 
+class PathText(ParamType):
+    """A path, as text that is not empty."""
+
+    name = "path"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        if not value:
+            self.fail("it is empty.", param, ctx)
+        return value
+
+
 class Names(ParamType):
     """Column names separated by commas, a name with a comma in double quotes. A list is taken as it is."""
 
@@ -177,6 +189,7 @@ class Where(ParamType):
 
 
 TEXT = Text()
+PATH = PathText()
 NAMES = Names()
 TYPED_NAME = TypedName()
 CHARACTER = Character()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from pipeline.errors import UsageError
 
@@ -85,6 +87,15 @@ def escape(text: str, limit: int = 120) -> str:
 def quoted(text: str, limit: int = 120) -> str:
     """Return escaped text between single quotes."""
     return f"'{escape(text, limit)}'"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean "..."?`` where a known name is close, else nothing."""
+    # Comparing with every level of a huge model would take minutes.
+    names = list(known)[:10_000]
+    folded = {candidate.casefold(): candidate for candidate in names}
+    close = get_close_matches(name[:200].casefold(), folded, n=1, cutoff=0.6)
+    return f'; did you mean "{escape(folded[close[0]])}"?' if close else ""
 
 
 def _quantity(text: str) -> tuple[float, str]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from pipeline.errors import BadCellsError, BalanceError
 from pipeline.flow.preparation import Preparation, empty_error
+from pipeline.flow.schema import shown_names
 from pipeline.plan import Plan
 from pipeline.types import BadCell, Observer, PartFile, Progressed, Receipt, SliceAccount, Totals
 from pipeline.units import escape
@@ -87,9 +88,9 @@ class Ledger:
             part.rows for part in self.parts.values()
         ):
             raise BalanceError(f"{totals.read:,} rows were read, {totals.written:,} written")
-        for facts, rows in zip(self._files, self._rows, strict=True):
+        for number, (facts, rows) in enumerate(zip(self._files, self._rows, strict=True)):
             if facts.rows is not None and self._plan.limit is None and facts.rows != rows:
-                raise BalanceError(f"{escape(facts.file.path)}: {facts.rows:,} rows by its footer, {rows:,} were read")
+                raise BalanceError(f"{self._name(number)}: {facts.rows:,} rows by its footer, {rows:,} were read")
         if not totals.read and not self._allow_empty:
             raise empty_error()
 
@@ -116,6 +117,9 @@ class Ledger:
             return (account.stop - account.start) * self._group_bytes[account.file]
         return account.stop - account.start
 
+    def _name(self, file: int) -> str:
+        return shown_names(self._files)[file]
+
     def _bad_cells(self) -> BadCellsError:
         chunk, position, cell, rows_before = min(self._bad, key=lambda bad: (bad[0], bad[1], bad[2].record))
         piece = self._plan.chunk(chunk).slices[position]
@@ -128,7 +132,7 @@ class Ledger:
             place = f"record {rows_before + record:,}"
             place += f" (byte {cell.offset:,})" if cell.offset is not None else ""
         column = f", column {escape(cell.column)}" if cell.column else ""
-        message = f"{escape(facts.file.path)}: {place}{column}: '{escape(cell.text)}' {cell.reason}"
+        message = f"{self._name(piece.file)}: {place}{column}: '{escape(cell.text)}' {cell.reason}"
         others = self._bad_count - 1
         if others:
             found = "bad cell was" if others == 1 else "bad cells were"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -13,6 +14,14 @@ from pipeline.types import FileFacts, Job, Need
 from pipeline.units import escape
 
 _PROBLEMS_SHOWN = 1_000
+
+
+def shown_names(files: Sequence[FileFacts]) -> list[str]:
+    """Return how messages call each file: by its path below the INPUT argument, or in full where two share that."""
+    count = Counter(facts.file.path for facts in files)
+    return [
+        escape(facts.file.path if count[facts.file.path] == 1 else facts.file.location, limit=1_000) for facts in files
+    ]
 
 
 def needs_of(job: Job, files: Sequence[FileFacts]) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
@@ -40,10 +49,9 @@ def output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need]
     """
     problems: list[str] = []
     standing: dict[str, tuple[pa.Field, str]] = {}
-    for facts in files:
+    for facts, name in zip(files, shown_names(files), strict=True):
         if facts.file.format == "csv" and not facts.columns:
             continue
-        name = escape(facts.file.path)
         problems += (f"{name}: {problem}" for problem in _unfit(job, facts, features, kept))
         source = source_for(facts.file.format, job.csv)
         for need in kept:

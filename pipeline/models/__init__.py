@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipeline.grammar import Application, parse_application
 from pipeline.models.file import ModelFile, schema
-from pipeline.models.grammar import Application
 from pipeline.models.logistic import LogisticModel
 from pipeline.models.score import ScoreBlock, restore_score
 from pipeline.models.sklearn import Comparison, compare, from_sklearn
-from pipeline.models.transform import FUNCTIONS, TransformBlock, parse_application, restore_transform
+from pipeline.models.transform import FUNCTIONS, TransformBlock, restore_transform
 
 __all__ = [
     "FUNCTIONS",

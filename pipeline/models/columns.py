@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,13 +13,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.types import BadCell, Role
-from pipeline.units import escape
+from pipeline.units import MIB, escape
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
+Found = tuple[npt.NDArray[np.float64], Mask]
 
 EXACT_INTEGER = 2**53
 TEXT_LIMIT = 200
+_KEPT_BYTES = 4 * MIB
 
 _NUMERIC = "a numeric feature is an integer, a float, a boolean or a decimal of at most 38 digits"
 _CATEGORICAL = "a categorical feature is text, an integer or a boolean"
@@ -54,16 +57,64 @@ class Levels:
     Attributes
     ----------
     codes : ndarray of integers, shape (rows,)
-        Positions in ``names``; arbitrary where a cell is null.
-    names : list of str or None
-        The levels as a model file spells them; ``None`` for a null in a dictionary. They may repeat.
+        Positions in ``dictionary``; arbitrary where a cell is null.
+    dictionary : pyarrow.Array
+        The levels: text, integers or booleans. They may repeat, and be null.
     null : ndarray of bool or None
         Where cells are null, those excepted that point to a null in the dictionary; ``None`` where none is.
     """
 
     codes: npt.NDArray[Any]
-    names: list[str | None]
+    dictionary: pa.Array
     null: Mask | None
+
+    @property
+    def names(self) -> list[str | None]:
+        """The levels as a model file spells them; ``None`` for a null in the dictionary. Made anew each time."""
+        return _names(self.dictionary)
+
+
+class RecentLevels(threading.local):
+    """Coefficients of the levels of a dictionary, looked up again only where the dictionary is another one.
+
+    Batches come with one dictionary for many of them, and looking up thousands of levels takes longer than scoring the
+    rows. Each thread keeps what it looked up last, together with a copy of the dictionary, and compares by value: the
+    result is that of looking up every time. A dictionary of more than 4 MiB is not kept. A copy or pickle is empty.
+    """
+
+    def __init__(self) -> None:
+        self._coefficients: Mapping[str, float] | None = None
+        self._dictionary: pa.Array | None = None
+        self._found: Found | None = None
+
+    def __reduce__(self) -> tuple[type[RecentLevels], tuple[()]]:
+        return RecentLevels, ()
+
+    def find(self, coefficients: Mapping[str, float], dictionary: pa.Array) -> Found:
+        """Return the coefficients of the levels of a dictionary, and of a last one that is null.
+
+        Parameters
+        ----------
+        coefficients : mapping
+            Never changed afterwards.
+        dictionary : pyarrow.Array
+            As :class:`Levels` has it.
+
+        Returns
+        -------
+        found : ndarray of float64, shape (levels + 1,)
+            NaN where there is none.
+        is_missing : ndarray of bool, shape (levels + 1,)
+            Where the level is null. Both are read-only.
+        """
+        if self._found is not None and self._coefficients is coefficients and _same(self._dictionary, dictionary):
+            return self._found
+        found = _look_up(coefficients, dictionary)
+        if dictionary.nbytes <= _KEPT_BYTES:
+            # A copy, since the memory may be the caller's, who may change it or wait for its release.
+            self._dictionary = dictionary.take(pa.array(np.arange(len(dictionary))))
+            self._coefficients, self._found = coefficients, found
+        return found
 
 
 def unfit(role: Role, arrow_type: pa.DataType) -> str | None:
@@ -105,14 +156,14 @@ def levels(array: pa.Array) -> Levels:
     """Return the cells of an array whose type is fit for a categorical feature."""
     if pa.types.is_boolean(array.type):
         codes = _bits(array.buffers()[1], array.offset, len(array))
-        return Levels(codes, ["false", "true"], null_mask(array))
+        return Levels(codes, pa.array([False, True]), null_mask(array))
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     indices = encoded.indices
     codes = _fixed_width(indices, np.dtype(indices.type.to_pandas_dtype()))
-    names = encoded.dictionary.to_pylist()
-    if pa.types.is_integer(encoded.type.value_type) or pa.types.is_boolean(encoded.type.value_type):
-        names = [_level_name(value) for value in names]
-    return Levels(codes, names, null_mask(indices))
+    dictionary = encoded.dictionary
+    if pa.types.is_string_view(dictionary.type):
+        dictionary = dictionary.cast(pa.large_string())  # views cannot be copied by taking
+    return Levels(codes, dictionary, null_mask(indices))
 
 
 def null_mask(array: pa.Array) -> Mask | None:
@@ -144,6 +195,24 @@ def _is_level(value_type: pa.DataType) -> bool:
         pa.types.is_string(value_type) or pa.types.is_large_string(value_type) or pa.types.is_string_view(value_type)
     )
     return bool(is_text or pa.types.is_integer(value_type) or pa.types.is_boolean(value_type))
+
+
+def _names(dictionary: pa.Array) -> list[str | None]:
+    names: list[Any] = dictionary.to_pylist()
+    is_text = not (pa.types.is_integer(dictionary.type) or pa.types.is_boolean(dictionary.type))
+    return names if is_text else [_level_name(value) for value in names]
+
+
+def _same(one: pa.Array, other: pa.Array) -> bool:
+    return bool(one.type == other.type and one.equals(other))
+
+
+def _look_up(coefficients: Mapping[str, float], dictionary: pa.Array) -> Found:
+    names = [*_names(dictionary), None]
+    found = np.array([*map(coefficients.get, names)], dtype=np.float64)  # type: ignore[arg-type]
+    is_missing = np.array([name is None for name in names])
+    found.flags.writeable = is_missing.flags.writeable = False
+    return found, is_missing
 
 
 def _level_name(value: object) -> str | None:

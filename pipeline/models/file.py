@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePath
@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.errors import ModelError
 from pipeline.models import wording
+from pipeline.models.columns import RecentLevels
 from pipeline.models.places import PROBLEM_LIMIT, Problem, locate, read
 from pipeline.units import escape
 
@@ -119,6 +120,13 @@ class NumericFeature(_Part):
     scale: Scale = 1.0
     missing: MissingNumber = "null"
 
+    @model_validator(mode="after")
+    def _weight_is_finite(self) -> NumericFeature:
+        if not math.isfinite(self.weight):
+            message = "coefficient / scale is beyond float64"
+            raise PydanticCustomError("weight", "{message}", {"message": message, "at": ["coefficient"]})
+        return self
+
     @property
     def weight(self) -> float:
         """``coefficient / scale``, rounded once."""
@@ -139,12 +147,16 @@ class CategoricalFeature(_Part):
     missing: MissingLevel = "null"
     unseen: UnseenLevel = "null"
 
+    @cached_property
+    def recent_levels(self) -> RecentLevels:
+        """What was looked up last in ``coefficients``; no part of what the file says."""
+        return RecentLevels()
+
     @model_validator(mode="after")
     def _levels_exist(self) -> CategoricalFeature:
-        for name, policy in (("missing", self.missing), ("unseen", self.unseen)):
-            if isinstance(policy, Level) and policy.level not in self.coefficients:
-                message = wording.unknown("level", policy.level, self.coefficients)
-                raise PydanticCustomError("unknown_level", "{message}", {"message": message, "at": [name, "level"]})
+        for problem in _unknown_levels({**dict(self), **self.model_dump(include={"missing", "unseen"})}):
+            context = {"message": problem.message, "at": list(problem.path)}
+            raise PydanticCustomError("unknown_level", "{message}", context)
         return self
 
 
@@ -208,11 +220,7 @@ class ModelFile(_Part):
     training: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _arithmetic_is_finite(self) -> ModelFile:
-        for position, feature in enumerate(self.features):
-            if isinstance(feature, NumericFeature) and not math.isfinite(feature.weight):
-                at = ["features", position, "coefficient"]
-                raise PydanticCustomError("weight", "coefficient / scale is beyond float64", {"at": at})
+    def _base_is_finite(self) -> ModelFile:
         if not math.isfinite(self.base):
             message = "intercept less the sum of coefficient * center / scale is beyond float64"
             raise PydanticCustomError("base", "{message}", {"message": message, "at": ["intercept"]})
@@ -304,18 +312,23 @@ def refuse_pickle(data: bytes, name: str) -> None:
 
 
 def _validate(value: object) -> ModelFile | list[Problem]:
-    if foreign := list(_foreign(value)):
+    foreign = list(_foreign(value))
+    if foreign and not _resembles_a_model(value):
         return foreign
-    duplicates = list(_duplicate_columns(cast("Mapping[str, object]", value).get("features")))
+    features = cast("Mapping[str, object]", value).get("features")
+    features = features if isinstance(features, list) else []
+    # The validation stops at the first fault between the parts of a feature, and before it where a part is at fault.
+    ours = [*foreign, *_duplicate_columns(features), *_unknown_levels_in(features)]
     try:
         model = ModelFile.model_validate(value)
     except PydanticError as error:
-        return [*wording.problems(error, value), *duplicates]
-    return duplicates or model
+        known = {problem.path for problem in ours}
+        return [*ours, *(problem for problem in wording.problems(error, value) if problem.path not in known)]
+    return ours or model
 
 
 def _foreign(value: object) -> Iterator[Problem]:
-    """Yield what shows that this is another kind of file, where listing more would only confuse."""
+    """Yield what shows that this is another kind of file, or of another version."""
     if not isinstance(value, Mapping):
         yield Problem((), f"a model file is a JSON object, not {wording.json_type(value)}")
     elif value.get("format") != FORMAT:
@@ -325,9 +338,35 @@ def _foreign(value: object) -> Iterator[Problem]:
         yield Problem(("version",), f"is {escape(str(version), 20)}; this release reads version {VERSION}")
 
 
-def _duplicate_columns(features: object) -> Iterator[Problem]:
+def _resembles_a_model(value: object) -> bool:
+    """Return whether a value is worth a list of all that is wrong with it as a model of this version."""
+    if not isinstance(value, Mapping) or not value.keys() & {"intercept", "features"}:
+        return False
+    return type(version := value.get("version")) is not int or version == VERSION
+
+
+def _unknown_levels_in(features: Sequence[object]) -> Iterator[Problem]:
+    for position, feature in enumerate(features):
+        if isinstance(feature, Mapping) and feature.get("kind") == "categorical":
+            for problem in _unknown_levels(feature):
+                yield replace(problem, path=("features", position, *problem.path))
+
+
+def _unknown_levels(feature: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield the policies of a categorical feature that name a level without a coefficient."""
+    coefficients = feature.get("coefficients")
+    if not isinstance(coefficients, Mapping) or not coefficients:
+        return
+    for name in ("missing", "unseen"):
+        policy = feature.get(name)
+        level = policy.get("level") if isinstance(policy, Mapping) else None
+        if isinstance(level, str) and level not in coefficients:
+            yield Problem((name, "level"), wording.unknown("level", level, coefficients))
+
+
+def _duplicate_columns(features: Sequence[object]) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    for position, feature in enumerate(features if isinstance(features, list | tuple) else ()):
+    for position, feature in enumerate(features):
         column = feature.get("column") if isinstance(feature, Mapping) else None
         if isinstance(column, str) and first.setdefault(column, position) != position:
             message = f'"{escape(column)}" is already the column of features[{first[column]}]'
@@ -335,8 +374,8 @@ def _duplicate_columns(features: object) -> Iterator[Problem]:
 
 
 def _model_error(name: str, problems: list[Problem]) -> ModelError:
-    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     if len(problems) >= PROBLEM_LIMIT:
         count = f"at least {PROBLEM_LIMIT} problems"
     lines = "".join(f"\n  {problem}" for problem in problems[:PROBLEM_LIMIT])
-    return ModelError(f"{escape(name)} is not a valid model, {count}:{lines}")
+    return ModelError(f"{escape(name)} is not a valid model: {count}{lines}")

@@ -10,9 +10,8 @@ import pyarrow as pa
 
 from pipeline.errors import SchemaError
 from pipeline.models.columns import unfit
-from pipeline.models.wording import nearest
 from pipeline.types import Need
-from pipeline.units import escape
+from pipeline.units import escape, nearest
 
 _ACCEPTED = (
     "give an Arrow table or record batch, a dataframe, a mapping of names to arrays, "

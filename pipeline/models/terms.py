@@ -86,11 +86,10 @@ class CategoricalColumn:
         codes = cells.codes
         if cells.null is not None:
             # What stands under a null may point anywhere.
-            codes = np.where(cells.null, len(cells.names), codes.astype(np.int64))
-        # One look-up a level, not a row; still, a dictionary may have as many levels as the batch has rows.
-        is_missing = np.array([name is None for name in [*cells.names, None]])
-        contributions = np.array([*map(feature.coefficients.get, cells.names), None], dtype=np.float64)  # type: ignore[arg-type]
-        is_unseen = np.isnan(contributions) & ~is_missing
+            codes = np.where(cells.null, len(cells.dictionary), codes.astype(np.int64))
+        found, is_missing = feature.recent_levels.find(feature.coefficients, cells.dictionary)
+        is_unseen = np.isnan(found) & ~is_missing
+        contributions = found.copy()
         contributions[is_missing] = _replacement(feature, feature.missing)
         contributions[is_unseen] = _replacement(feature, feature.unseen)
         if cells.null is not None or is_missing[:-1].any():

@@ -12,9 +12,8 @@ import pyarrow as pa
 
 from pipeline import kernels
 from pipeline.errors import UsageError
-from pipeline.models import grammar
+from pipeline.grammar import Application, refuse_repeated
 from pipeline.models.columns import Mask, numbers, unfit_columns
-from pipeline.models.grammar import Application
 from pipeline.models.results import float_array
 from pipeline.models.tally import Tally
 from pipeline.models.terms import INEXACT
@@ -38,11 +37,6 @@ def _log_sigmoid(values: Floats, _: Precision) -> Floats:
 
 
 FUNCTIONS: Mapping[str, _Function] = {"sigmoid": _sigmoid, "logit": _logit, "log_sigmoid": _log_sigmoid}
-
-
-def parse_application(text: str) -> Application:
-    """Return what ``[NAME=]FUNCTION(COLUMN)`` asks for; see :func:`pipeline.models.grammar.parse_application`."""
-    return grammar.parse_application(text, FUNCTIONS)
 
 
 @dataclass(frozen=True)
@@ -69,10 +63,7 @@ class TransformBlock:
     def __post_init__(self) -> None:
         if not self.applications:
             raise UsageError("nothing to apply", "give NAME=FUNCTION(COLUMN) at least once")
-        names = [application.name for application in self.applications]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            listed = ", ".join(f'"{escape(name)}"' for name in repeated)
-            raise UsageError(f"two results are called {listed}", "name them apart: NAME=FUNCTION(COLUMN)")
+        refuse_repeated(self.applications)
         for application in self.applications:
             if application.function not in FUNCTIONS:
                 raise UsageError(f'no function "{escape(application.function)}"')

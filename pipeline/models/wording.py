@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.models.places import Path, Problem
-from pipeline.units import escape
+from pipeline.units import escape, nearest
 
 _KEYS = {
     "": ("format", "version", "kind", "target", "intercept", "features", "output", "training"),
@@ -22,6 +21,11 @@ _KEYS = {
 }
 _TAGS = {"<word>", "<rule>", "<numeric>", "<categorical>"}
 _RULES = {"<numeric>": ("impute",), "<categorical>": ("level",)}
+_POLICIES: dict[tuple[str | int, ...], str] = {
+    ("<numeric>", "missing"): '"null", "error" or {"impute": number}',
+    ("<categorical>", "missing"): '"null", "error" or {"level": text}',
+    ("<categorical>", "unseen"): '"null", "zero", "error" or {"level": text}',
+}
 _EXPECTED = {
     "float_type": "must be a number",
     "int_type": "must be a whole number",
@@ -52,15 +56,6 @@ def problems(error: ValidationError, value: object) -> list[Problem]:
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Return that a name is not known, with the one that was perhaps meant."""
     return f'unknown {what} "{escape(name)}"{nearest(name, known)}'
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean "..."?`` where a known name is close, else nothing."""
-    # Comparing with every level of a huge model would take minutes.
-    names = list(known)[:10_000]
-    folded = {candidate.casefold(): candidate for candidate in names}
-    close = get_close_matches(name[:200].casefold(), folded, n=1, cutoff=0.6)
-    return f'; did you mean "{escape(folded[close[0]])}"?' if close else ""
 
 
 def json_type(value: object) -> str:
@@ -98,7 +93,8 @@ def _message(kind: str, detail: ErrorDetails, context: Mapping[str, Any]) -> str
     if kind in _EXPECTED:
         return f"{_EXPECTED[kind]}, not {found}"
     if kind == "literal_error":
-        return f"must be {context['expected'].replace(chr(39), chr(34))}, not {found}"
+        choices = _POLICIES.get(detail["loc"][-3:-1]) or context["expected"].replace("'", '"')
+        return f"must be {choices}, not {found}"
     if kind in {"greater_than_equal", "less_than_equal"}:
         return f"must lie in [0, 1], not {found}"
     if kind == "too_short":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from pipeline.units import escape
 
 HOME_SUFFIX = ".logitstream"
 _NAME_LIMIT = 255 - len(f".{HOME_SUFFIX}")
+# A path joins the two slashes of an address.
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +115,51 @@ def _resolve(output: Path) -> Target:
             f"{shown!r} is no name for an output",
             f"give a path that ends in a name of at most {_NAME_LIMIT} bytes without control characters",
         )
-    parent = _real_parent(output.parent)
+    parent = _real_parent(output)
     if any(part.startswith(".") and part.endswith(HOME_SUFFIX) for part in (*parent.parts, name)):
         raise OutputError(f"{shown} lies in a folder in which runs are prepared", "choose another --output")
+    _refuse_inside_an_output(shown, parent)
     return Target(parent, name)
 
 
-def _real_parent(parent: Path) -> Path:
+def _refuse_inside_an_output(shown: str, parent: Path) -> None:
+    # An output with an entry that its manifest does not list could never be replaced.
+    for folder in (parent, *parent.parents):
+        if os.path.lexists(folder / MANIFEST):
+            outer = escape(str(folder), 1000)
+            raise OutputError(f"{shown} lies inside the output {outer}", f"choose an --output outside {outer}")
+
+
+def _real_parent(output: Path) -> Path:
+    parent = output.parent
     shown = escape(str(parent), 1000)
     try:
         return system.real_folder(parent)
     except FileNotFoundError as error:
-        raise OutputError(f"there is no folder {shown}", f"make it: mkdir -p {shown!r}") from error
+        raise _no_folder(output) from error
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}:
             raise OutputError(f"{shown} is not a folder: {error.strerror}", "choose another --output") from error
         raise system.translated(error, "resolve", parent) from error
+
+
+def _no_folder(output: Path) -> OutputError:
+    if _ADDRESS.match(str(output)):
+        address = _ADDRESS.sub(r"\1://", str(output), count=1)
+        return OutputError(f"{escape(address, 1000)} cannot be an output", "only local folders can be written")
+    if not output.is_absolute() and _working_folder_is_gone():
+        return OutputError("the working folder no longer exists", "give absolute paths")
+    _refuse_inside_an_output(escape(str(output), 1000), Path(os.path.realpath(output.parent)))
+    shown = escape(str(output.parent), 1000)
+    return OutputError(f"there is no folder {shown}", f"make it: mkdir -p {shown!r}")
+
+
+def _working_folder_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def find(target: Target, parent: Folder, job_id: str, if_exists: IfExists, codec: Codec) -> Finding:

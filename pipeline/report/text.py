@@ -11,18 +11,19 @@ from pipeline.units import escape, format_bytes, format_count, format_seconds
 def account(report: Report) -> str:
     """Return the one line that accounts for a run: rows by outcome, time, memory, output.
 
-    ``read = scored + null + NaN`` holds of the numbers in it.
+    ``rows = scored + null + NaN`` holds of the numbers in it. Where nothing had to be done, they are those of the
+    output that stands.
     """
-    totals = report.totals
-    rate = (
-        f" ({format_count(round(totals.read / report.seconds))} rows/s)" if report.published and report.seconds else ""
+    totals, output = report.totals, escape(report.plan.output)
+    rows = (
+        f"{format_count(totals.read)} rows: {format_count(totals.scored)} scored, "
+        f"{format_count(totals.null)} null, {format_count(totals.nan)} NaN"
     )
-    return (
-        f"read {format_count(totals.read)} rows: {format_count(totals.scored)} scored, "
-        f"{format_count(totals.null)} null, {format_count(totals.nan)} NaN; "
-        f"{format_seconds(report.seconds)}{rate}; peak memory {format_bytes(report.peak_bytes)}; "
-        f"output {escape(report.plan.output)}"
-    )
+    if not report.published:
+        return f"{output} holds {rows}; {format_seconds(report.seconds)}"
+    rate = f" ({format_count(round(totals.read / report.seconds))} rows/s)" if report.seconds else ""
+    memory = f"{format_bytes(report.peak_bytes)}{' (largest process)' if _on_cluster(report.plan) else ''}"
+    return f"read {rows}; {format_seconds(report.seconds)}{rate}; peak memory {memory}; output {output}"
 
 
 def outcome_lines(report: Report) -> list[str]:
@@ -39,8 +40,8 @@ def plan_lines(plan: PlanSummary) -> list[str]:
         ("inputs", f"{_many(len(plan.files), 'file')}, {rows} rows, {format_bytes(plan.bytes_to_read)} to read"),
         ("output", escape(plan.output)),
         ("chunks", f"{format_count(plan.chunks)}, chunk size {format_count(plan.chunk_rows)} rows"),
-        ("workers", f"{format_count(resources.workers)}, on {escape(plan.scheduler)}"),
-        ("batch", f"{format_count(resources.batch_rows)} rows at a time inside a chunk"),
+        ("workers", _workers(plan)),
+        ("batch", f"{format_count(_batch_rows(plan))} rows at a time inside a chunk"),
         ("memory", f"{format_bytes(resources.projected_bytes)} of the {format_bytes(resources.allowed_bytes)} allowed"),
         ("row groups", f"of {format_count(plan.row_group_rows)} rows in the output"),
         ("job", plan.job_id[:12]),
@@ -73,6 +74,22 @@ def file_rows(files: Sequence[FileSummary]) -> list[tuple[str, str, str, str, st
         )
         for file in files
     ]
+
+
+def _workers(plan: PlanSummary) -> str:
+    if _on_cluster(plan):
+        return f"those of the cluster, {escape(plan.scheduler)}"
+    return f"{format_count(plan.resources.workers)}, on {escape(plan.scheduler)}"
+
+
+def _batch_rows(plan: PlanSummary) -> int:
+    # A chunk has whole row groups, and may be larger than it was asked to be.
+    mean = -(-plan.rows // max(1, plan.chunks))
+    return min(plan.resources.batch_rows, max(plan.chunk_rows, mean), max(1, plan.rows))
+
+
+def _on_cluster(plan: PlanSummary) -> bool:
+    return plan.scheduler.startswith("tcp://")
 
 
 def _rows(rows: int, estimated: bool) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from pipeline.sources.column_types import arrow_type
 from pipeline.sources.csv_columns import csv_field
 from pipeline.sources.csv_dialect import dialect_of
 from pipeline.sources.csv_reader import CsvReader, OpenText, Settings, open_text
-from pipeline.sources.csv_types import arrow_type
 from pipeline.sources.cutting import Sizes
 from pipeline.sources.decode import ENDS, find_encoding, identify
 from pipeline.sources.files import open_regular, system_error

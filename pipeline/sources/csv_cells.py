@@ -9,17 +9,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import BalanceError
-from pipeline.sources.csv_parse import Piece, infinite, names_infinity
-from pipeline.sources.csv_types import is_text
+from pipeline.sources.column_types import is_text
+from pipeline.sources.csv_parse import EXACT_INTEGER, Piece, beyond_exact, infinite, names_infinity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pipeline.sources.csv_columns import Columns
 
 # The numerals that the parser takes. Thousands of other cells are told apart at once; these it is still asked for.
 _FLOAT = r"^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?))[ \t]*$"
 _INTEGER = r"^[ \t]*(-?[0-9]+|-?0[xX][0-9A-Fa-f]+)[ \t]*$"
+
+
+_INEXACT = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
 
 
 @dataclass(frozen=True)
@@ -107,16 +110,20 @@ def _bad_cells(
         nulls = ("",) if target.exact else columns.nulls
         arrays = parser.parse(piece, parser.converting({position: pa.binary()}, nulls)).arrays
         assert arrays is not None
-        bad = _refused(arrays[position], target.type, columns)
+        refused = _refused(arrays[position], target.type, columns)
         reason = undecodable if is_text(target.type) else _reason(target.type)
+        bad = {cell: f"is beyond the range of {target.type}" if large else reason for cell, large in refused.items()}
+        if b"" in bad:
+            bad[b""] += ": a quoted empty field is text, not null"
+        if columns.is_feature(position) and pa.types.is_floating(target.type):
+            bad = {**dict.fromkeys(beyond_exact(arrays[position]), _INEXACT), **bad}
         for row in _rows_with(arrays[position], bad):
             number, cell = sound[row], arrays[position][row].as_py()
-            why = f"is beyond the range of {target.type}" if bad[cell] else reason
-            faults.append(Fault(number, *spans[number], position, cell, why))
+            faults.append(Fault(number, *spans[number], position, cell, bad[cell]))
     return faults
 
 
-def _rows_with(cells: pa.Array, bad: dict[bytes, bool]) -> list[int]:
+def _rows_with(cells: pa.Array, bad: Mapping[bytes, str]) -> list[int]:
     if not bad:
         return []
     found: list[int] = pc.indices_nonzero(pc.is_in(cells, pa.array(list(bad), pa.binary()))).to_pylist()

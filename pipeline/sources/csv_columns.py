@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.sources.csv_parse import Parsed, Parser, Piece, infinite, names_infinity
-from pipeline.sources.csv_types import LEVELS, arrow_type
+from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.csv_parse import Parsed, Parser, Piece, beyond_exact, infinite, large, names_infinity
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
 from pipeline.units import escape, quoted
 
@@ -106,6 +106,7 @@ class Columns:
         self.nulls = tuple(dict.fromkeys(("", *options.nulls)))
         self._spellings = [null.encode() for null in self.nulls if null]
         self._turns: list[dict[int, Target]] = []
+        self._features: set[int] = set()
         self._picks = [self._pick(file, names, need, options) for need in needs]
         self._turns = self._turns or [{0: Target(pa.binary(), exact=True)}]
         self._asked = [parser.converting(types_of(turn), self.nulls) for turn in self._turns]
@@ -115,8 +116,14 @@ class Columns:
         """Return each position with each of its targets, in the order of the file."""
         return sorted((pair for turn in self._turns for pair in turn.items()), key=lambda pair: pair[0])
 
+    def is_feature(self, position: int) -> bool:
+        """Return whether a column is needed as a number that a model calculates with."""
+        return position in self._features
+
     def batch(self, turns: Sequence[dict[int, pa.Array]], rows: int) -> pa.RecordBatch:
         """Return the needed columns of a piece, in the order of the needs."""
+        if not self._picks:
+            return pa.record_batch([pa.nulls(rows)], ["rows"]).select([])
         arrays = [
             turns[pick.turn][pick.position]
             if pick.constant is None
@@ -131,6 +138,8 @@ class Columns:
             constant = partition_scalar(dict(file.partitions)[need.name], with_type(need, options))
             return Pick(field, constant=constant)
         position, target = position_of(names, need.name), _target(need, options)
+        if need.role == "numeric":
+            self._features.add(position)
         for number, turn in enumerate(self._turns):
             if turn.setdefault(position, target) == target:
                 return Pick(field, number, position)
@@ -149,19 +158,33 @@ class Columns:
         turns = []
         for number, turn in enumerate(self._turns):
             arrays = first.arrays if number == 0 else self.parser.parse(piece, self._asked[number]).arrays
-            if arrays is None or self._overflows(piece, turn, arrays):
+            if arrays is None or self._misread(piece, turn, arrays):
                 return first, None
             turns.append(self._exact(piece, turn, arrays))
         return first, self.batch(turns, first.rows)
 
-    def _overflows(self, piece: Piece, turn: dict[int, Target], arrays: dict[int, pa.Array]) -> bool:
-        """Return whether a finite number became an infinity, of which the parser says nothing."""
-        found = {position: infinite(arrays[position]) for position in turn}
-        places = {position: mask for position, mask in found.items() if mask is not None}
-        if not places:
+    def _misread(self, piece: Piece, turn: dict[int, Target], arrays: dict[int, pa.Array]) -> bool:
+        """Return whether the parser made another number of a cell without saying so.
+
+        A finite number became an infinity, or an integer of a feature is beyond those that float64 has.
+        """
+        found = {
+            position: large(arrays[position]) if self.is_feature(position) else infinite(arrays[position])
+            for position in turn
+        }
+        masks = {position: mask for position, mask in found.items() if mask is not None}
+        if not masks:
             return False
-        texts = self._read_again(piece, dict.fromkeys(places, pa.binary()), self.nulls)
-        cells = (cell for position, mask in places.items() for cell in texts[position].filter(pa.array(mask)))
+        texts = self._read_again(piece, dict.fromkeys(masks, pa.binary()), self.nulls)
+        return any(
+            self._overflows(texts[position], arrays[position])
+            or (self.is_feature(position) and bool(beyond_exact(texts[position].filter(pa.array(mask)))))
+            for position, mask in masks.items()
+        )
+
+    def _overflows(self, texts: pa.Array, numbers: pa.Array) -> bool:
+        mask = infinite(numbers)
+        cells = texts.filter(pa.array(mask)) if mask is not None else ()
         return not all(names_infinity(cell.as_py()) for cell in cells if cell.is_valid)
 
     def _exact(self, piece: Piece, turn: dict[int, Target], arrays: dict[int, pa.Array]) -> dict[int, pa.Array]:

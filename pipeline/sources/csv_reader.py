@@ -73,9 +73,9 @@ def open_text(descriptor: int, path: str, settings: Settings) -> OpenText:
 class CsvReader:
     """Reads a slice in pieces. See :class:`~pipeline.types.SliceReader`; used by one thread.
 
-    A record is bad where it is ragged, is not closed, or has a NUL or a cell that its type does not allow. Nothing
-    about bad records is raised, because a slice whose begin was guessed may begin inside a record. Memory is a few
-    times a piece, or the longest record.
+    A record is bad where it is ragged, is not closed, or has a NUL or a cell that its type does not allow; so is an
+    integer beyond 2**53 that a feature would take as another float64. Nothing about bad records is raised, because a
+    slice whose begin was guessed may begin inside a record. Memory is a few times a piece, or the longest record.
 
     Raises
     ------
@@ -209,19 +209,27 @@ class CsvReader:
         self.bad_count += len(cut.faults)
         for fault in cut.faults[: SHOWN_BAD - len(self.bad)]:
             place = offset + self._settings.encoding.file_bytes(cut.text[: fault.start])
-            repeats = bytes(cut.text[fault.start : fault.stop]).rstrip(b"\r\n") == self._header_text(header)
-            self.bad.append(_bad_cell(fault, header.names, before, place, repeats=repeats))
+            record = bytes(cut.text[fault.start : fault.stop]).rstrip(b"\r\n")
+            self.bad.append(
+                _bad_cell(fault, header.names, before, place, self._hint(record, before + fault.record, header))
+            )
 
     def _certain(self, header: Header) -> bool:
         return self._given is not None or self._slice.start <= header.end
 
-    def _header_text(self, header: Header) -> bytes | None:
-        return self._settings.encoding.utf8(header.record) if header.record else None
+    def _hint(self, record: bytes, number: int, header: Header) -> str:
+        """Return what to add to the reason of a bad record that says what the header says, or should have said."""
+        if header.record and record == self._settings.encoding.utf8(header.record):
+            return "; the record repeats the header: concatenated files?"
+        if self._settings.options.columns is None or number or self._slice.start > header.end:
+            return ""
+        fields, _ = self._settings.dialect.fields(record)
+        is_header = fields == [name.encode() for name in header.names]
+        return "; the record looks like a header: leave out --columns" if is_header else ""
 
 
-def _bad_cell(fault: Fault, names: Sequence[str], before: int, offset: int, *, repeats: bool) -> BadCell:
+def _bad_cell(fault: Fault, names: Sequence[str], before: int, offset: int, hint: str) -> BadCell:
     column = "" if fault.position is None else names[fault.position]
     # 200 characters are at most 800 bytes, and what lies behind them may be long
     text = fault.text[: 4 * SHOWN_TEXT].decode("utf-8", "backslashreplace")[:SHOWN_TEXT]
-    reason = f"{fault.reason}; the record repeats the header: concatenated files?" if repeats else fault.reason
-    return BadCell(before + fault.record, column, text, reason, offset)
+    return BadCell(before + fault.record, column, text, fault.reason + hint, offset)

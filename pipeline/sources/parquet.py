@@ -13,15 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import DataError, InputChangedError
+from pipeline.sources.column_types import LEVELS, arrow_type
 from pipeline.sources.files import open_planned, open_regular, show
 from pipeline.sources.footer import open_parquet, read_footer, read_identity, translated
-from pipeline.sources.partitions import (
-    TEXT_DICTIONARY,
-    arrow_type,
-    partition_array,
-    partition_field,
-    partition_scalar,
-)
+from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
 from pipeline.types import BadCell, ColumnFacts, FileFacts, Identity, InputFile, Need, Slice
 from pipeline.units import escape
 
@@ -72,7 +67,7 @@ class ParquetSource:
             The file has no such column, several, or one that its path states too; or the type that the need asks for
             cannot be made of it. The message is a clause for a person.
         UsageError
-            The need names a type that Arrow does not have.
+            The need names a type that a column cannot be given.
         """
         return _field([column.field for column in facts.columns], facts.file, need)
 
@@ -225,7 +220,7 @@ def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> 
         makers = tuple(_maker(schema, file, need, field) for need, field in zip(needs, fields, strict=True))
     except LookupError as error:
         raise DataError(f"{show(file.path)}: {error.args[0]}") from error
-    categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == TEXT_DICTIONARY}
+    categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == LEVELS}
     encoded = [name for name in names if name in categories and _is_text(schema.field(name).type)]
     return _Columns(names, encoded, pa.schema(fields), makers)
 
@@ -252,7 +247,7 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
             return array
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
-        if field.type == TEXT_DICTIONARY and _is_text(plain):
+        if field.type == LEVELS and _is_text(plain):
             return array.cast(pa.string()).dictionary_encode()
         array = array.cast(plain)
     try:
@@ -280,7 +275,7 @@ def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
 
 def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
     if need.type is None:
-        return TEXT_DICTIONARY if need.role == "categorical" and _is_text(type_) else type_
+        return LEVELS if need.role == "categorical" and _is_text(type_) else type_
     target = arrow_type(need.type)
     try:
         pa.nulls(0, type_).cast(target)

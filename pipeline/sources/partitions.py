@@ -8,7 +8,9 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import DataError
+from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.csv_parse import EXACT_INTEGER, beyond_exact
 from pipeline.sources.files import show
 from pipeline.units import escape
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.types import InputFile, Need
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
 Partition = tuple[str, str | None]
 
@@ -55,7 +56,7 @@ def partition_field(file: InputFile, need: Need) -> pa.Field | None:
     if need.name not in found:
         return None
     value = partition_scalar(found[need.name], need)
-    type_ = TEXT_DICTIONARY if need.role == "categorical" and pa.types.is_string(value.type) else value.type
+    type_ = LEVELS if need.role == "categorical" and pa.types.is_string(value.type) else value.type
     return pa.field(need.name, type_)
 
 
@@ -74,6 +75,9 @@ def partition_scalar(text: str | None, need: Need) -> pa.Scalar:
         raise _unfit(text, need, target) from error
     if pa.types.is_floating(target) and value.is_valid and _overflows(text, value.as_py()):
         raise _unfit(text, need, target)
+    if pa.types.is_floating(target) and need.role == "numeric" and beyond_exact(pa.array([text], pa.binary())):
+        reason = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
+        raise LookupError(f"column '{escape(need.name)}' is '{escape(text or '')}' in the path, which {reason}")
     return value
 
 
@@ -84,21 +88,6 @@ def partition_array(value: pa.Scalar, type_: pa.DataType, rows: int) -> pa.Array
     levels = pa.array([value.as_py()] if value.is_valid else [], type_.value_type)
     index = pa.scalar(0 if value.is_valid else None, type_.index_type)
     return pa.DictionaryArray.from_arrays(pa.repeat(index, rows), levels)
-
-
-def arrow_type(name: str) -> pa.DataType:
-    """Return the Arrow type of a ``--type NAME=TYPE``.
-
-    Raises
-    ------
-    UsageError
-        Arrow has no such type.
-    """
-    try:
-        return pa.type_for_alias(name)
-    except ValueError as error:
-        remedy = "Such as int64, float64, bool, string, date32, timestamp[us]."
-        raise UsageError(f"'{escape(name)}' is not the name of an Arrow type", remedy) from error
 
 
 def _target(need: Need) -> pa.DataType:

@@ -63,12 +63,14 @@ def start_scheduler(folder: Path, environment: Mapping[str, str] | None = None) 
 
 
 @contextmanager
-def start_cluster(folder: Path, workers: int = 2, environment: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+def start_cluster(
+    folder: Path, *options: str, workers: int = 2, environment: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
     """Run a scheduler and so many workers of one thread each, and wait until all are there."""
     with ExitStack() as stack:
         cluster = stack.enter_context(start_scheduler(folder, environment))
         for _ in range(workers):
-            stack.enter_context(cluster.worker())
+            stack.enter_context(cluster.worker(*options))
         wait_for_workers(cluster, workers)
         yield cluster
 

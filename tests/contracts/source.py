@@ -52,6 +52,7 @@ def check_source(
     source = pickle.loads(pickle.dumps(source))
     _check_facts(source, make_file(table), table, needs)
     _check_rows(source, make_file(table), needs, rows)
+    _check_no_needs(source, make_file(table), table.num_rows)
     _check_threads(source, make_file(table), needs, rows)
     _check_changes(source, make_file, table, needs)
     _check_closing(source, make_file(table), needs)
@@ -125,6 +126,15 @@ def _check_rows(source: Source, file: InputFile, needs: Sequence[Need], rows: li
         assert reader.bytes_read > 0 or not rows
     for pieces in _cuts(facts):
         _check_cut(source, facts, pieces, needs, rows)
+
+
+def _check_no_needs(source: Source, file: InputFile, rows: int) -> None:
+    facts = source.facts(file)
+    for batch_rows in BATCH_ROWS:
+        with source.read(file, facts.identity, whole(facts), [], batch_rows) as reader:
+            batches = list(reader)
+        assert sum(batch.num_rows for batch in batches) == reader.rows == rows
+        assert all(batch.num_columns == 0 and 0 < batch.num_rows <= batch_rows for batch in batches)
 
 
 def _cuts(facts: FileFacts) -> list[list[Slice]]:

@@ -10,5 +10,5 @@ from tests.contracts.cluster import Cluster, start_cluster
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two workers of one thread. Being of the session, it stands before any test's leak check counts processes."""
-    with start_cluster(tmp_path_factory.mktemp("cluster")) as running:
+    with start_cluster(tmp_path_factory.mktemp("cluster"), "--no-nanny") as running:
         yield running

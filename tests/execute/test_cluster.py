@@ -24,6 +24,8 @@ from pipeline.types import Receipt, Scheduler, Work
 from tests.contracts.cluster import ROOT, Cluster, start_cluster, start_scheduler
 from tests.contracts.scheduler import Marking, Supply, check_scheduler, no_op, receipt
 
+WAVE = 32  # more than the window of two workers
+
 
 def raise_timeout(work: Work) -> Receipt:
     raise TimeoutError("the task's own")
@@ -44,11 +46,11 @@ def tasks_known(dask_scheduler: Any) -> int:
     return len(dask_scheduler.tasks)
 
 
-def open_it(cluster: Cluster, wave: int = 128) -> AbstractContextManager[Scheduler]:
+def open_it(cluster: Cluster, wave: int = WAVE) -> AbstractContextManager[Scheduler]:
     return open_scheduler(cluster.address, workers=1, wave=wave)
 
 
-def run(cluster: Cluster, task, chunks: int, done=lambda made: None, wave: int = 128) -> None:
+def run(cluster: Cluster, task, chunks: int, done=lambda made: None, wave: int = WAVE) -> None:
     with open_it(cluster, wave) as scheduler:
         scheduler.run(task, Supply.of(chunks).take, done)
 
@@ -58,13 +60,13 @@ def loop_threads() -> list[str]:
 
 
 def test_contract(cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    check_scheduler(lambda: open_it(cluster), tmp_path, wave=128, chunks=300)
+    check_scheduler(lambda: open_it(cluster), tmp_path, wave=WAVE, chunks=300)
     assert not caplog.records
     assert not loop_threads()
 
 
 def test_tasks_run_on_every_worker_and_the_window_is_twice_their_threads(cluster: Cluster) -> None:
-    supply = Supply.of(40)
+    supply = Supply.of(20)
     workers = set()
 
     def done(made: Receipt) -> None:
@@ -76,7 +78,7 @@ def test_tasks_run_on_every_worker_and_the_window_is_twice_their_threads(cluster
         scheduler.run(slow, supply.take, done)
     assert len(workers) == 2
     assert supply.largest == 4
-    assert supply.delivered == dict.fromkeys(range(40), 1)
+    assert supply.delivered == dict.fromkeys(range(20), 1)
 
 
 def test_nothing_stays_on_the_scheduler_and_what_was_set_is_restored(cluster: Cluster) -> None:
@@ -99,7 +101,7 @@ def test_an_error_of_the_task_that_looks_like_one_of_the_network_is_the_tasks(cl
 
 def test_an_interrupt_ends_the_run_and_nothing_more_starts(cluster: Cluster, tmp_path: Path) -> None:
     def interrupt() -> None:
-        time.sleep(0.5)
+        time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGINT)
 
     sender = threading.Thread(target=interrupt)
@@ -108,9 +110,9 @@ def test_an_interrupt_ends_the_run_and_nothing_more_starts(cluster: Cluster, tmp
         with pytest.raises(KeyboardInterrupt):
             scheduler.run(Marking(str(tmp_path), seconds=0.05), Supply.of(10_000).take, lambda made: None)
     sender.join()
-    time.sleep(0.3)
+    time.sleep(0.2)
     started = len(list(tmp_path.glob("*.started")))
-    time.sleep(0.3)
+    time.sleep(0.2)
     assert started == len(list(tmp_path.glob("*.started"))) < 100
 
 
@@ -151,12 +153,13 @@ def _run_when_it_is_gone(cluster: Cluster) -> None:
             time.sleep(0.05)
 
 
-def test_deaths(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One cluster dies piece by piece: setting up three would triple the time."""
+def test_deaths(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One cluster, with nannies that start dead workers again, dies piece by piece: three would triple the time."""
     one_death_allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
-    with start_cluster(tmp_path, environment=one_death_allowed) as mortal:
+    with start_cluster(tmp_path, "--nanny", environment=one_death_allowed) as mortal:
         _a_worker_killed_in_mid_run_loses_no_receipt(mortal)
         _a_chunk_that_kills_every_worker_is_named(mortal)
+        monkeypatch.setattr(cluster_module, "CLOSE_SECONDS", 0.3)  # a client without a scheduler takes two to close
         _a_lost_scheduler_ends_the_run_at_once(mortal)
     assert not caplog.records
     assert not loop_threads()
@@ -172,9 +175,9 @@ def _a_worker_killed_in_mid_run_loses_no_receipt(cluster: Cluster) -> None:
             os.kill(int(made.worker), signal.SIGKILL)
             killed.append(made.worker)
 
-    run(cluster, slow, 60, done)
+    run(cluster, slow, 40, done)
     assert killed
-    assert seen == set(range(60))
+    assert seen == set(range(40))
 
 
 def _a_chunk_that_kills_every_worker_is_named(cluster: Cluster) -> None:
@@ -198,9 +201,10 @@ def _a_lost_scheduler_ends_the_run_at_once(cluster: Cluster) -> None:
 def test_without_workers_a_run_does_not_begin_and_does_not_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cluster_module, "WATCH_SECONDS", 0.1)
     with start_scheduler(tmp_path) as lonely:
         with lonely.worker("--no-nanny") as worker, open_it(lonely) as scheduler:
-            monkeypatch.setattr(cluster_module, "WORKERS_SECONDS", 1.0)
+            monkeypatch.setattr(cluster_module, "WORKERS_SECONDS", 0.6)
             with pytest.raises(UnavailableError, match="has had no worker for 1 seconds"):
                 scheduler.run(slow, Supply.of(100).take, lambda made: worker.kill())
         with pytest.raises(UnavailableError, match="has had no worker for 1 seconds"):
@@ -210,7 +214,7 @@ def test_without_workers_a_run_does_not_begin_and_does_not_go_on(
 @pytest.mark.parametrize("listens", [True, False])
 def test_no_scheduler_at_the_address(listens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody, or somebody who says nothing."""
-    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.3)
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))
         if listens:

@@ -715,3 +715,11 @@ def test_a_disk_too_small_is_refused_before_work(bench: Bench, command, job: str
     assert done.returncode == 74, done.stderr
     assert re.search(r"the output takes about 391 KiB, \d+ KiB are free there\n", done.stderr), done.stderr
     assert "free some space, or choose another --output" in done.stderr
+
+
+def test_two_files_of_one_name_are_told_apart(bench: Bench) -> None:
+    for folder, content in (("d1", "x,c\n1,a\n"), ("d2", "x,c\nbad,a\n")):
+        (bench.inputs / folder).mkdir()
+        bench.put(f"{folder}/f.csv", content)
+    inputs = [bench.inputs / "d1" / "f.csv", bench.inputs / "d2" / "f.csv"]
+    assert "d2/f.csv: record 1 (byte 4)" in bench.refused(BadCellsError, known=False, inputs=inputs)

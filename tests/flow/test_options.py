@@ -64,7 +64,7 @@ def two(bench: Bench) -> Bench:
         ({"encoding": "klingon"}, UsageError, "there is no encoding 'klingon'"),
         ({"delimiter": ";;"}, UsageError, "the delimiter must be one ASCII character, not ';;'"),
         ({"delimiter": '"'}, UsageError, "delimiter and quote are both '\"'"),
-        ({"keep": ["x"], "types": {"x": "int65"}}, UsageError, "'int65' is not a type that a CSV column can have"),
+        ({"keep": ["x"], "types": {"x": "int65"}}, UsageError, "'int65' is not a type that a column can be given"),
     ],
     ids=lambda value: json.dumps(value, default=str) if isinstance(value, dict) else "",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import click
@@ -168,6 +170,42 @@ def test_a_file_that_cannot_be_read(cli, tmp_path):
     (tmp_path / "latin.toml").write_bytes(b"[score]\nmodel = '\xe9'\n")
     assert cli("score", "--config", tmp_path / "latin.toml").code == 78
     assert cli("score", "--config", tmp_path).code == 78
+
+
+def test_a_file_that_may_not_be_read(cli, tmp_path, monkeypatch):
+    path = write(tmp_path, WHOLE)
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    # The superuser may read whatever its mode is.
+    monkeypatch.setattr(Path, "read_text", refuse)
+    outcome = cli("score", "--config", path)
+    assert outcome.code == 77
+    assert outcome.err == (
+        f"error: {path} cannot be read: Permission denied\ncheck the rights of the file and of its folders\n"
+    )
+
+
+@pytest.mark.parametrize(("stated", "flag", "other"), [("quiet", "-v", "verbose"), ("verbose", "-q", "quiet")])
+def test_how_much_is_said_is_decided_by_the_stronger_place(tmp_path, monkeypatch, stated, flag, other):
+    words = ("score", "a.csv", "--model", "m", "--output", "o")
+    file = ("--config", write(tmp_path, f"[score]\n{stated} = true\n"))
+    params = parsed(*words, *file, flag)
+    assert (params[stated], params[other]) == (False, True)
+    monkeypatch.setenv(f"LOGITSTREAM_SCORE_{other.upper()}", "1")
+    params = parsed(*words, *file)
+    assert (params[stated], params[other]) == (False, True)
+    monkeypatch.setenv(f"LOGITSTREAM_SCORE_{stated.upper()}", "1")
+    with pytest.raises(click.UsageError, match="contradict each other"):
+        parsed(*words)
+
+
+def test_an_empty_path_and_an_address_in_a_file_stay_what_they_are(cli, tmp_path):
+    path = write(tmp_path, "[score]\ninputs = ['a.csv']\nmodel = ''\noutput = 's3://b/x'\n")
+    outcome = cli("score", "--config", path)
+    assert (outcome.code, outcome.err) == (78, f"error: {path}: [score] model: it is empty\n")
+    assert parsed("score", "--config", path, "--model", "m")["output"] == "s3://b/x"
 
 
 def test_a_fault_of_the_environment_is_named_by_the_variable(cli, monkeypatch):

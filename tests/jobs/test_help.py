@@ -10,6 +10,7 @@ import click
 import pytest
 
 from jobs.cli import JOBS, group
+from jobs.help import Helpful
 from jobs.options import SECTIONS, JobCommand
 
 COMMANDS = (("score",), ("transform",), ("plan",), ("model", "show"), ("model", "check"), ("demo",))
@@ -83,15 +84,28 @@ def test_the_help_of_the_group_names_every_job(cli):
 
 def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "model --help",
-             "model show --help", "demo --help", "score x --workers 0", "scroe", "score"]  # fmt: skip
+             "model show --help", "demo --help", "score -h", "score x --workers 0", "scroe", "score",
+             "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
+             "score x --model m --output"]  # fmt: skip
     code = (
         "import json, sys\nfrom jobs.cli import run\ncodes = [run(line.split()) for line in sys.argv[1:]]\n"
         "print(json.dumps([codes, sorted({name.split('.')[0] for name in sys.modules})]))"
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 8), 2, 2, 2]
+    assert codes == [2, *([0] * 9), *([2] * 6)]
     assert set(modules) & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("words", [(), ("model",), *COMMANDS], ids=" ".join)
+def test_help_has_a_short_name_and_ends_with_an_example(cli, words):
+    short, long = cli(*words, "-h"), cli(*words, "--help")
+    assert short == long
+    assert (long.code, long.err) == (0, "")
+    command = find(words)
+    assert isinstance(command, Helpful)
+    assert long.out.rstrip().endswith(command.example.splitlines()[-1].strip())
+    assert "-h, --help" in long.out
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -106,7 +120,7 @@ def test_every_example_runs(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     demonstration = cli("demo")
     assert demonstration.code == 0, demonstration.err
-    for words in COMMANDS:
+    for words in (("model",), *COMMANDS):
         example = find(words).example.replace("\\\n", " ")
         outcome = cli(*shlex.split(example)[1:])
         assert outcome.code == 0, f"{example}\n{outcome.err}"

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import flow
+
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"
 MODEL = SAMPLE / "delay_model.json"
@@ -70,6 +72,7 @@ def test_the_same_job_again_does_nothing_and_another_one_is_refused(cli, out):
     again = cli(*words)
     assert again.code == 0
     assert "there was nothing to do" in again.err
+    assert again.err.splitlines()[-1].startswith(f"{out} holds 5 rows: 5 scored, 0 null, 0 NaN; ")
     other = cli(*words[:-1], "6")
     assert other.code == 73
     assert "--if-exists replace" in other.err
@@ -144,6 +147,8 @@ REFUSED = {
     "a damaged file": (("damaged.parquet",), {}, 65, "damaged.parquet"),
     "no room": ((FLIGHTS,), {"--memory": "1MiB"}, 71, "--memory"),
     "an output that is not ours": ((FLIGHTS,), {"--output": "theirs", "--if-exists": "replace"}, 73, "theirs"),
+    "an address as output": ((FLIGHTS,), {"--output": "s3://b/x"}, 73, "only local folders can be written"),
+    "output inside an output": ((FLIGHTS,), {"--output": "ours/out"}, 73, "lies inside the output"),
     "an open scheduler": ((FLIGHTS,), {"--scheduler": "tcp://192.0.2.1:8786"}, 78, "--insecure"),
     "output inside input": (("folder",), {"--output": "folder/out"}, 2, "lies inside the input"),
 }
@@ -157,6 +162,8 @@ def scene(tmp_path, monkeypatch):
     Path("empty.csv").write_text("dep_delay,distance,hour,carrier,origin\n")
     Path("good.csv").write_text("dep_delay,distance,hour,carrier,origin\n1,2,3,UA,EWR\n")
     Path("damaged.parquet").write_bytes(b"PAR1 is not enough")
+    Path("ours").mkdir()
+    Path("ours/_manifest.json").write_text("{}")
     Path("theirs").mkdir()
     Path("theirs/data.txt").write_text("precious")
     Path("folder").mkdir()
@@ -196,8 +203,15 @@ def test_an_empty_output_is_published_when_that_is_said(cli, scene):
     assert pq.read_table("out").num_rows == 0
 
 
-@pytest.mark.parametrize("scheduler", ["sync", "threads"])
-def test_a_run_that_is_told_to_end_publishes_nothing(tmp_path, scheduler):
+@pytest.mark.parametrize(
+    ("scheduler", "number", "code", "by"),
+    [
+        ("sync", signal.SIGTERM, 143, "a request to end (SIGTERM)"),
+        ("threads", signal.SIGTERM, 143, "a request to end (SIGTERM)"),
+        ("threads", signal.SIGINT, 130, "an interrupt (SIGINT)"),
+    ],
+)
+def test_a_run_that_is_told_to_end_publishes_nothing(tmp_path, scheduler, number, code, by):
     words = [SAMPLE / "flights.csv", "--model", MODEL, "--output", tmp_path / "out", "--chunk-size", "500B"]
     with subprocess.Popen(
         [sys.executable, "-m", "jobs.score", *words, "--scheduler", scheduler],
@@ -208,10 +222,10 @@ def test_a_run_that_is_told_to_end_publishes_nothing(tmp_path, scheduler):
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob(".out.logitstream/jobs/*/*")) and time.monotonic() < deadline:
             time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 143, err
-    assert "stopped by a request to end (SIGTERM)" in err
+    assert process.returncode == code, err
+    assert err.endswith(f"error: stopped by {by}; nothing was published\nrun the same command again\n")
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
 
@@ -311,3 +325,17 @@ class TestDemo:
         monkeypatch.setattr(showcase, "__file__", str(tmp_path / "jobs" / "showcase.py"))
         with pytest.raises(ConfigurationError):
             showcase.sample_folder()
+
+
+def test_an_interrupt_behind_the_publication_does_not_deny_it(cli, out, monkeypatch):
+    run = flow.run
+
+    def interrupted(*given):
+        run(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flow, "run", interrupted)
+    outcome = cli("score", FLIGHTS, "--model", MODEL, "--output", out)
+    assert outcome.code == 130
+    assert outcome.err.endswith("error: stopped by an interrupt (SIGINT)\nrun the same command again\n")
+    assert pq.read_table(out).num_rows == ROWS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -79,9 +80,36 @@ def test_anything_else_is_a_bug_with_a_traceback(raising):
 def test_a_signal_has_its_code_and_no_traceback(raising, error, code, signal_name):
     outcome = raising(error)
     assert outcome.code == code
-    assert outcome.err.startswith("error: stopped by ")
-    assert signal_name in outcome.err.splitlines()[0]
-    assert "Traceback" not in outcome.err
+    by = {"SIGINT": "an interrupt", "SIGTERM": "a request to end"}[signal_name]
+    assert outcome.err == f"error: stopped by {by} ({signal_name})\nrun the same command again\n"
+
+
+def _refused(number: int, name: str | None = None) -> OSError:
+    return OSError(number, os.strerror(number), *(() if name is None else (name,)))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (_refused(errno.EACCES, "/a\x1b"), 77, "/a\\x1b: Permission denied"),
+        (_refused(errno.EPERM), 77, "Operation not permitted"),
+        (_refused(errno.EIO, "/a"), 74, "/a: Input/output error"),
+        (_refused(errno.ENOSPC), 74, "No space left on device"),
+        (_refused(errno.ENOENT, "/a"), 74, "/a: No such file or directory"),
+        (TimeoutError(), 74, "TimeoutError"),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug(raising, error, code, message):
+    outcome = raising(error)
+    assert (outcome.code, outcome.err) == (code, f"error: {message}\n")
+
+
+def test_a_working_folder_that_is_gone_is_said(raising, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    outcome = raising(_refused(errno.ENOENT))
+    assert (outcome.code, outcome.err) == (73, "error: the working folder no longer exists\ngive absolute paths\n")
 
 
 WAITING = """
@@ -210,14 +238,23 @@ def test_a_reader_that_has_gone_away_is_no_error():
     os.close(read)
     try:
         assert run_into(write, emitting("x")) == (0, "")
-        assert run_into(write, "from jobs.cli import main; main(['--help'])") == (74, "")
+        assert run_into(write, "from jobs.cli import main; main(['--help'])") == (0, "")
     finally:
         os.close(write)
 
 
 def test_a_full_disk_under_stdout_is_an_error():
+    _full_disk(emitting("x"))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["score", "-h"], ["--version"]])
+def test_a_full_disk_under_the_help_is_an_error(words):
+    _full_disk(f"from jobs.cli import main; main({words})")
+
+
+def _full_disk(program: str) -> None:
     with Path("/dev/full").open("w") as full:
-        code, err = run_into(full.fileno(), emitting("x"))
+        code, err = run_into(full.fileno(), program)
     assert code == 74
     assert err == "error: standard output cannot be written: No space left on device\n"
 

@@ -9,6 +9,8 @@ GIVEN = ("score", "in.parquet", "--model", "m.json", "--output", "out")
 MISTAKES = {
     ("--workers", "0"): "invalid value for '--workers': '0' is not a whole number of at least 1",
     ("--workers", "two"): "invalid value for '--workers': 'two' is not a whole number of at least 1",
+    ("--output", ""): "invalid value for '--output': it is empty",
+    ("--model", ""): "invalid value for '--model': it is empty",
     ("--limit", "-5"): "invalid value for '--limit': '-5' is not a whole number of at least 1",
     ("--threshold", "1.5"): "invalid value for '--threshold': '1.5' is not a number from 0 to 1",
     ("--threshold", "half"): "invalid value for '--threshold': 'half' is not a number from 0 to 1",
@@ -98,3 +100,55 @@ def test_the_version_is_that_of_the_package(cli):
 
     outcome = cli("--version")
     assert (outcome.code, outcome.out) == (0, f"logitstream {pipeline.__version__}\n")
+
+
+WRITE = "write NAME=FUNCTION(COLUMN), odd names in double quotes"
+
+
+@pytest.mark.parametrize(
+    ("texts", "error"),
+    [
+        (
+            ["p=sigm(x)"],
+            f'no function "sigm"; did you mean "sigmoid"?, at column 3\n  p=sigm(x)\n    ^\n{WRITE}\n',
+        ),
+        (
+            ["p=sigmoid(x)", "p=logit(x)"],
+            'two results are called "p"\nname them apart: NAME=FUNCTION(COLUMN)\n',
+        ),
+    ],
+)
+def test_a_function_is_understood_before_anything_is_opened(cli, texts, error):
+    outcome = cli("transform", "none.csv", *(word for text in texts for word in ("--apply", text)), "--output", "o")
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"error: {error}")
+
+
+def test_a_function_in_the_environment_is_named_by_its_variable(cli, monkeypatch):
+    monkeypatch.setenv("LOGITSTREAM_TRANSFORM_APPLY", "p=sigm(x)")
+    outcome = cli("transform", "none.csv", "--output", "o")
+    assert outcome.code == 78
+    assert outcome.err.startswith('error: LOGITSTREAM_TRANSFORM_APPLY: no function "sigm"')
+
+
+def test_an_empty_path_of_a_model_or_a_demonstration_is_refused(cli):
+    for words in (("model", "check", ""), ("model", "show", ""), ("demo", "--output", "")):
+        outcome = cli(*words)
+        assert outcome.code == 2
+        assert "it is empty" in outcome.err
+
+
+def test_no_variable_of_the_environment_asks_for_the_version_or_the_help(cli, monkeypatch):
+    for name in ("VERSION", "HELP", "SCORE_HELP", "SCORE_VERSION", "MODEL_HELP", "MODEL_CHECK_HELP"):
+        monkeypatch.setenv(f"LOGITSTREAM_{name}", "1")
+    for words in (("score", "none.csv", "--model", "none.json", "--output", "o"), ("model", "check", "none.json")):
+        outcome = cli(*words)
+        assert (outcome.code, outcome.out) == (66, "")
+
+
+def test_the_environment_may_ask_for_the_plan_alone(cli, monkeypatch, tmp_path):
+    monkeypatch.setenv("LOGITSTREAM_TRANSFORM_DRY_RUN", "1")
+    (tmp_path / "in.csv").write_text("x\n1\n")
+    outcome = cli("transform", tmp_path / "in.csv", "--apply", "p=sigmoid(x)", "--output", tmp_path / "o")
+    assert outcome.code == 0, outcome.err
+    assert "p: double" in outcome.out
+    assert not (tmp_path / "o").exists()

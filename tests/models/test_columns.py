@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.models.columns import bad_cell, levels, null_mask, numbers, unfit
+from pipeline.models.columns import RecentLevels, bad_cell, levels, null_mask, numbers, unfit
 
 NUMERIC = [
     pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(),
@@ -160,6 +162,70 @@ def test_levels_have_the_names_of_a_model_file(array: pa.Array, expected: list[s
     assert names_of(array) == expected
     assert names_of(array.slice(1)) == expected[1:]
     assert names_of(array.slice(0, 1)) == expected[:1]
+
+
+NAMES = st.none() | st.text(max_size=3)
+DICTIONARIES = st.one_of(
+    st.builds(pa.array, st.lists(NAMES, max_size=5), st.sampled_from([pa.string(), pa.large_string()])),
+    st.builds(pa.array, st.lists(st.none() | st.integers(0, 9), max_size=5), st.sampled_from([pa.int8(), pa.int64()])),
+    st.builds(pa.array, st.lists(st.none() | st.booleans(), max_size=3), st.just(pa.bool_())),
+)
+COEFFICIENTS = {"": 0.5, "a": -1.0, "0": 2.0, "1": 3.0, "true": 4.0, "é": 5.0}
+
+
+def looked_up(dictionary: pa.Array, coefficients: dict[str, float]) -> tuple[list[float | None], list[bool]]:
+    shown = [str(value).lower() if isinstance(value, bool) else value for value in [*dictionary.to_pylist(), None]]
+    return [None if n is None else coefficients.get(str(n)) for n in shown], [n is None for n in shown]
+
+
+def found_in(recent: RecentLevels, dictionary: pa.Array, coefficients: dict[str, float]) -> object:
+    found, is_missing = recent.find(coefficients, dictionary)
+    return [None if np.isnan(value) else value for value in found.tolist()], is_missing.tolist()
+
+
+@given(st.lists(DICTIONARIES, min_size=1, max_size=4), st.lists(st.integers(0, 3), min_size=1, max_size=12), st.data())
+def test_levels_that_are_kept_are_those_of_looking_up_each_time(
+    dictionaries: list[pa.Array], order: list[int], data: st.DataObject
+) -> None:
+    others = {**COEFFICIENTS, "a": 7.0, "2": 8.0}
+    recent = RecentLevels()
+    for position in order:
+        dictionary = dictionaries[position % len(dictionaries)]
+        dictionary = dictionary.slice(data.draw(st.integers(0, len(dictionary))))
+        coefficients = data.draw(st.sampled_from([COEFFICIENTS, others]))
+        assert found_in(recent, dictionary, coefficients) == looked_up(dictionary, coefficients)
+
+
+def test_kept_levels_do_not_depend_on_the_memory_of_the_caller() -> None:
+    numbers = np.array([0, 1, 5])
+    dictionary = pa.array(numbers)
+    recent = RecentLevels()
+    assert found_in(recent, dictionary, COEFFICIENTS) == looked_up(pa.array([0, 1, 5]), COEFFICIENTS)
+    numbers[:] = [5, 5, 1]
+    assert found_in(recent, dictionary, COEFFICIENTS) == looked_up(pa.array([5, 5, 1]), COEFFICIENTS)
+
+
+def test_kept_levels_are_looked_up_once_and_by_each_thread_for_itself() -> None:
+    recent = RecentLevels()
+    dictionary = pa.array(["a", "b", None])
+    first = recent.find(COEFFICIENTS, dictionary)
+    assert recent.find(COEFFICIENTS, pa.array(["a", "b", None])) is first
+    assert not first[0].flags.writeable
+    assert not first[1].flags.writeable
+    assert pickle.loads(pickle.dumps(recent)).find(COEFFICIENTS, dictionary) is not first
+    large = pa.array(["x" * 5_000_000])
+    assert recent.find(COEFFICIENTS, large) is not recent.find(COEFFICIENTS, large)
+
+    def work(seed: int) -> bool:
+        chosen = np.random.default_rng(seed)
+        pool = [pa.array(chosen.permutation(["a", "b", "é", "0", ""])) for _ in range(3)]
+        return all(
+            found_in(recent, pool[n], COEFFICIENTS) == looked_up(pool[n], COEFFICIENTS)
+            for n in chosen.integers(0, 3, 200)
+        )
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(work, range(16)))
 
 
 def test_a_bad_cell_shows_what_was_found() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import pickle
@@ -9,13 +10,14 @@ import struct
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputMissingError, ModelError
 from pipeline.models import LogisticModel, schema
-from pipeline.models.file import ModelFile, examine, from_mapping, parse
+from pipeline.models.file import CategoricalFeature, ModelFile, examine, from_mapping, parse
 
 EXAMPLE = """{"format": "logitstream-model", "version": 1, "kind": "logistic",
  "target": {"column": "late", "negative": false, "positive": true},
@@ -80,10 +82,11 @@ def test_the_example_says_what_it_says() -> None:
         ('"hour", "kind": "numeric"', '"hour"', "features[1].kind at line 7, column 4: must be"),
         ('"impute": 872.0', '"impute": "872"', "features[0].missing.impute at line 6, column 17: must be a number"),
         ('"impute": 872.0', '"level": "x"', 'features[0].missing.level at line 6, column 17: unknown key "level"'),
-        ('"missing": "null"', '"missing": "zero"', 'must be "null" or "error", not "zero"'),
+        ('"missing": "null"', '"missing": "zero"', 'must be "null", "error" or {"level": text}, not "zero"'),
         ('"missing": "null"', '"missing": {"level": "BA"}', 'features[2].missing.level at line 9, column 17: unknown'),
-        ('"missing": "null"', '"missing": []', 'must be "null" or "error", not []'),
-        ('"unseen": "zero"', '"unseen": "zer"', 'must be "null", "zero" or "error", not "zer"'),
+        ('"missing": {"impute": 872.0}', '"missing": 0', 'must be "null", "error" or {"impute": number}, not 0'),
+        ('"missing": "null"', '"missing": []', 'must be "null", "error" or {"level": text}, not []'),
+        ('"unseen": "zero"', '"unseen": "zer"', 'must be "null", "zero", "error" or {"level": text}, not "zer"'),
         ('"unseen": "zero"', '"unseen": {"level": "U"}', 'features[2].unseen.level at line 8, column 101: unknown lev'),
         ('{"AA": 0.1, "UA": -0.2}', "{}", "features[2].coefficients at line 8, column 49: must not be empty"),
         ('{"AA": 0.1, "UA": -0.2}', '{"A A": "x"}', 'features[2].coefficients["A A"] at line 8, column 66: must be'),
@@ -135,8 +138,56 @@ def test_everything_that_is_wrong_is_reported_at_once_in_the_order_of_the_text()
         "features[1].coefficient at line 7, column 42",
         "features[2].unseen at line 8, column 90",
     ]
-    with pytest.raises(ModelError, match=r"m\.json is not a valid model, 4 problems:\n  intercept at line 3"):
+    with pytest.raises(ModelError, match=r"m\.json is not a valid model: 4 problems\n  intercept at line 3"):
         parse(data.replace(b'"zero"', b'"nil"'), "m.json")
+
+
+def test_levels_that_do_not_exist_are_reported_beside_any_other_fault() -> None:
+    data = changed('"unseen": "zero"', '"unseen": {"level": "UB"}').replace(b'"null"}', b'{"level": "AB"}}')
+    expected = [
+        'features[2].unseen.level at line 8, column 101: unknown level "UB"',
+        'features[2].missing.level at line 9, column 17: unknown level "AB"',
+    ]
+    assert [problem.partition(";")[0] for problem in problems(data)] == expected
+    elsewhere = problems(data.replace(b"0.07", b'"x"').replace(b'"scale": 735.6', b'"scale": 1e-320'))
+    assert [problem.split(" at ")[0] for problem in elsewhere] == [
+        "features[0].coefficient",
+        "features[1].coefficient",
+        "features[2].unseen.level",
+        "features[2].missing.level",
+    ]
+    beside = problems(data.replace(b"0.1,", b'"x",').replace(b"categorical", b'categorical", "x": "'))
+    assert [problem.split(" at ")[0] for problem in beside] == [
+        "features[2].x",
+        "features[2].coefficients.AA",
+        "features[2].unseen.level",
+        "features[2].missing.level",
+    ]
+
+
+def test_each_weight_beyond_float64_is_reported() -> None:
+    data = changed('"scale": 735.6', '"scale": 1e-320').replace(
+        b'"coefficient": 0.07', b'"coefficient": 7, "scale": 1e-320'
+    )
+    assert [problem.split(" at ")[0] for problem in problems(data)] == [
+        "features[0].coefficient",
+        "features[1].coefficient",
+    ]
+
+
+def test_a_wrong_format_hides_nothing() -> None:
+    data = changed("logitstream-model", "onnx").replace(b"0.07", b'"x"')
+    assert [problem.split(" at ")[0] for problem in problems(data)] == ["format", "features[1].coefficient"]
+    without = changed('"format": "logitstream-model", ', "").replace(b"0.07", b'"x"')
+    assert [problem.split(" at ")[0] for problem in problems(without)] == ["format", "features[1].coefficient"]
+    assert problems(b'{"learner": {"attributes": {}}}') == [
+        'format at line 1, column 1: must be "logitstream-model", and is not there'
+    ]
+
+
+def test_one_problem_is_counted_as_one() -> None:
+    with pytest.raises(ModelError, match=r"m\.json is not a valid model: 1 problem\n  intercept at line 3"):
+        parse(changed("-1.5", "true"), "m.json")
 
 
 def test_a_file_over_the_limit_is_refused_unread(tmp_path: Path) -> None:
@@ -247,6 +298,18 @@ def test_floats_come_back_bit_for_bit(numbers: list[float]) -> None:
     assert struct.pack(f"<{len(numbers)}d", *stored) == struct.pack(f"<{len(numbers)}d", *numbers)
     assert struct.pack("<d", again.intercept) == struct.pack("<d", numbers[0])
     assert again.digest() == model.digest()
+
+
+def test_what_is_kept_of_scoring_is_no_part_of_the_model() -> None:
+    used, unused = parse(EXAMPLE.encode()), parse(EXAMPLE.encode())
+    feature = used.features[2]
+    assert isinstance(feature, CategoricalFeature)
+    feature.recent_levels.find(feature.coefficients, pa.array(["AA", "B6"]))
+    assert used == unused
+    assert (used.digest(), used.to_json()) == (unused.digest(), unused.to_json())
+    assert pickle.loads(pickle.dumps(used)) == copy.deepcopy(used) == unused
+    other = feature.model_copy(update={"coefficients": {"AA": 7.0}})
+    assert other.recent_levels.find(other.coefficients, pa.array(["AA", "B6"]))[0][0] == 7.0
 
 
 def test_the_digest_is_of_what_the_file_says_not_of_how() -> None:

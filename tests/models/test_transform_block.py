@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import grammar
 from pipeline.errors import UsageError
 from pipeline.kernels import log_sigmoid, logit, sigmoid
-from pipeline.models import Application, TransformBlock, parse_application, restore
+from pipeline.models import FUNCTIONS, Application, TransformBlock, parse_application, restore
 from pipeline.types import BlockFunction, Need
 
 
@@ -161,3 +162,7 @@ def test_requests_that_make_no_sense_are_usage_errors() -> None:
 
 def test_check_names_unfit_columns() -> None:
     assert block_of("sigmoid(x)").check([pa.field("x", pa.string())])[0].startswith('column "x" is string')
+
+
+def test_the_grammar_knows_the_functions_that_there_are() -> None:
+    assert set(grammar.FUNCTIONS) == set(FUNCTIONS)

@@ -304,3 +304,36 @@ def test_a_mount_point_and_a_file_system_that_is_read_only(tmp_path: Path) -> No
         refused(parent / "other", PermissionDeniedError)
     finally:
         subprocess.run(["umount", str(parent)], check=True)
+
+
+@pytest.mark.parametrize("inner", ["inner", "made/inner", "missing/inner"])
+def test_an_output_inside_an_output(tmp_path: Path, inner: str) -> None:
+    """It would be an entry that no manifest lists: the outer output could never be replaced."""
+    outer = tmp_path / "outer"
+    publish(outer, "old", OLD)
+    if inner.startswith("made"):
+        (outer / "made").mkdir()
+    error = refused(outer / inner)
+    assert error.message == f"{outer}/{inner} lies inside the output {outer}"
+    assert error.remedy == f"choose an --output outside {outer}"
+    (tmp_path / "link").symlink_to(outer)
+    assert "lies inside the output" in refused(tmp_path / "link" / inner).message
+    if not inner.startswith("made"):
+        publish(outer, "new", NEW, "replace")
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/out", "gs://bucket/a/b/out", "hdfs://host:9000/out"])
+def test_an_address_is_no_local_folder(address: str) -> None:
+    error = refused(Path(address))
+    assert (error.message, error.remedy) == (f"{address} cannot be an output", "only local folders can be written")
+
+
+def test_a_working_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(OutputError, match="the working folder no longer exists") as caught:
+        check_output(Path("out"), job_id("new"), if_exists="fail", codec=CODEC)
+    assert caught.value.remedy == "give absolute paths"
+    with pytest.raises(OutputError, match="there is no folder"):
+        check_output(tmp_path / "none" / "out", job_id("new"), if_exists="fail", codec=CODEC)

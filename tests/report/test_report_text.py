@@ -49,6 +49,26 @@ def test_a_run_without_a_measurable_time_has_no_rate():
     assert "0.00 s; peak" in account(replace(REPORT, seconds=0.0))
 
 
+def test_where_nothing_was_done_the_account_is_of_what_stands():
+    assert account(replace(REPORT, published=False, seconds=0.02)) == (
+        "scores holds 20,000 rows: 19,500 scored, 499 null, 1 NaN; 0.02 s"
+    )
+
+
+def test_a_cluster_has_its_own_workers_and_the_memory_of_its_largest_process():
+    plan = replace(PLAN, scheduler="tcp://127.0.0.1:8786")
+    assert "workers     those of the cluster, tcp://127.0.0.1:8786" in plan_lines(plan)
+    assert "; peak memory 250 MiB (largest process); " in account(replace(REPORT, plan=plan))
+
+
+@pytest.mark.parametrize(
+    ("chunk_rows", "chunks", "shown"), [(500, 40, "500"), (500, 8, "2,500"), (500, 0, "20,000"), (10**6, 1, "20,000")]
+)
+def test_a_batch_is_no_larger_than_a_chunk(chunk_rows, chunks, shown):
+    plan = replace(PLAN, chunk_rows=chunk_rows, chunks=chunks)
+    assert f"batch       {shown} rows at a time inside a chunk" in plan_lines(plan)
+
+
 def test_what_was_counted_stands_before_the_account():
     assert outcome_lines(REPORT) == [
         "counted: infinite distance 1, missing dep_delay 499",
@@ -63,7 +83,7 @@ def test_the_plan_is_aligned_and_marks_estimates():
         "output      scores",
         "chunks      2, chunk size 1,048,576 rows",
         "workers     2, on threads",
-        "batch       65,536 rows at a time inside a chunk",
+        "batch       20,000 rows at a time inside a chunk",
         "memory      300 MiB of the 512 MiB allowed",
         "row groups  of 131,072 rows in the output",
         "job         0123456789ab",

@@ -16,14 +16,16 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import DataError, InputChangedError, InputMissingError, MemoryBudgetError, UsageError
 from pipeline.sources import csv_cells
+from pipeline.sources.column_types import arrow_type
 from pipeline.sources.csv import CsvSource
 from pipeline.sources.csv_dialect import Dialect
 from pipeline.sources.csv_parse import Parser
 from pipeline.sources.csv_reader import CsvReader
-from pipeline.sources.csv_types import arrow_type
 from pipeline.types import BadCell, CsvOptions, FileFacts, InputFile, Need, Slice
 from tests.contracts.source import check_source
 
@@ -304,13 +306,78 @@ class TestValues:
         assert reader.bad_count == 0
 
     def test_the_bits_of_good_rows_do_not_depend_on_bad_ones(self, write: Write) -> None:
-        numbers = [b"0.1", b"1e-320", b"123456789.123456789", b"2.2250738585072014e-308", b"9007199254740993"]
+        numbers = [b"0.1", b"1e-320", b"123456789.123456789", b"2.2250738585072014e-308", b"9007199254740993.0"]
         good = read(write(b"a,b\n" + b"".join(n + b",x\n" for n in numbers)), [Need("a", "numeric")])[0]
         mixed = b"a,b\n" + b"".join(n + b",x\nNA,y\n1e400,z\n1\n" for n in numbers)
         rows, reader = read(write(mixed), [Need("a", "numeric")])
         assert rows == good
         assert reader.bad_count == 15
         assert len(reader.bad) == 10
+
+    @pytest.mark.parametrize("cell", ["9007199254740993", "-9007199254740993", "+009007199254740993", "1" + "0" * 300])
+    @pytest.mark.parametrize("form", ["{}", '"{}"', " {}\t"])
+    def test_an_integer_that_float64_does_not_have_is_a_bad_cell(self, write: Write, cell: str, form: str) -> None:
+        written = form.format(cell)
+        file = write(f"a,b\n0.1,x\n{written},y\n1e300,z\n".encode())
+        for needs in ([Need("a", "numeric")], [Need("a", "kept", "float64"), Need("a", "numeric")]):
+            rows, reader = read(file, needs)
+            assert rows == [(0.1,) * len(needs), (1e300,) * len(needs)]
+            assert [(bad.record, bad.column, bad.text) for bad in reader.bad] == [(1, "a", written.strip('"')[:200])]
+            assert reader.bad[0].reason == "cannot be held exactly as a float64 (integers: up to 9007199254740992)"
+            assert file_tail(file, reader.bad[0]).startswith(written.encode())
+
+    def test_large_numbers_that_are_values(self, write: Write) -> None:
+        cells = [
+            "9007199254740992",
+            "-9007199254740992",
+            "0009007199254740992",
+            "9007199254740993.0",
+            "9007199254740993.",
+        ]
+        cells += ["1e300", "9007199254740993e0", "inf", "-Infinity", "", "9" * 15]
+        file = write("\n".join(["a,b", *(f"{cell},x" for cell in cells)]).encode())
+        rows, reader = read(file, [Need("a", "numeric")])
+        assert rows == [(float(cell) if cell else None,) for cell in cells]
+        assert reader.bad_count == 0
+        assert read(file, [Need("a", "kept")])[0] == [(cell or None,) for cell in cells]
+
+    def test_an_integer_that_is_no_feature_is_what_its_type_says(self, write: Write) -> None:
+        file = write(b"a,b\n9007199254740993,x\n")
+        assert read(file, [Need("a", "kept", "int64")])[0] == [(2**53 + 1,)]
+        assert read(file, [Need("a", "numeric", "int64")])[0] == [(2**53 + 1,)]
+        assert only_bad(file, [Need("a", "numeric", "float32")]).reason.startswith("cannot be held exactly")
+
+    @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(cells=st.lists(st.integers(-(2**55), 2**55) | st.integers(2**53 - 3, 2**53 + 3), min_size=1, max_size=20))
+    def test_integers_come_exactly_or_not_at_all(self, write: Write, cells: list[int]) -> None:
+        rows, reader = read(
+            write("\n".join(["a,b", *(f"{cell},x" for cell in cells)]).encode()), [Need("a", "numeric")]
+        )
+        assert [int(row[0]) for row in rows] == [cell for cell in cells if abs(cell) <= 2**53]  # type: ignore[call-overload]
+        assert reader.bad_count == len(cells) - len(rows)
+
+    @pytest.mark.parametrize("type_name", [None, "int64", "date32"])
+    def test_a_quoted_empty_field_is_told_from_null(self, write: Write, type_name: str | None) -> None:
+        cell = only_bad(write(b'a,b\n,x\n"",y\n'), [Need("a", "numeric", type_name)])
+        assert (cell.record, cell.text) == (1, "")
+        assert cell.reason.endswith(": a quoted empty field is text, not null")
+
+    @pytest.mark.parametrize("content", [b"a,b\n1,x\n2,y\n", b'a,b\n1,"x\ny"\n"2",\n', b"a,b\r\n1,\xff\r\n2,y"])
+    def test_no_needs_still_count_the_rows(self, write: Write, content: bytes) -> None:
+        source = CsvSource(CsvOptions())
+        facts = source.facts(write(content))
+        piece = Slice(0, facts.data_start, facts.identity.size, None)
+        with source.read(facts.file, facts.identity, piece, [], 1) as reader:
+            assert [(batch.num_rows, batch.num_columns) for batch in reader] == [(1, 0), (1, 0)]
+        assert (reader.rows, reader.bad_count) == (2, 0)
+
+    def test_no_needs_leave_out_bad_records(self, write: Write) -> None:
+        source = CsvSource(CsvOptions())
+        facts = source.facts(write(b'a,b\n1,"x"\n2\n3,z\n'))
+        piece = Slice(0, facts.data_start, facts.identity.size, None)
+        with source.read(facts.file, facts.identity, piece, [], 10) as reader:
+            assert [batch.num_rows for batch in reader] == [2]
+        assert reader.bad_count == 1
 
     def test_partition_values_are_constants(self, write: Write) -> None:
         file = write(b"x\n1\n2\n", partitions=(("year", "2013"), ("empty", None)))
@@ -377,6 +444,15 @@ class TestBadRecords:
         cell = only_bad(write(b"x,y\n1,2\nx,y\n3,4\n"), [Need("y", "numeric")])
         assert (cell.column, cell.text) == ("y", "y")
         assert "concatenated files?" in cell.reason
+
+    @pytest.mark.parametrize("header", [b"x,y\n", b'"x","y"\r\n', BOM + b"x,y\n"])
+    def test_a_header_where_names_are_given_is_recognised(self, write: Write, header: bytes) -> None:
+        options = CsvOptions(columns=("x", "y"))
+        for file in (write(header + b"1,2\n"), write(gzip.compress(header + b"1,2\n"), "data.csv.gz")):
+            cell = only_bad(file, [Need("y", "numeric")], options)
+            assert (cell.record, cell.text) == (0, "y")
+            assert cell.reason == "is not a number; the record looks like a header: leave out --columns"
+        assert only_bad(write(b"1,2\nx,y\n"), [Need("y", "numeric")], options).reason == "is not a number"
 
     def test_offsets_of_bad_records_behind_many_pieces(self, write: Write) -> None:
         lines = [b'%d,"t\n%d"\n' % (number, number) for number in range(5000)]

@@ -253,7 +253,7 @@ def test_declared_types_are_safe_casts(tmp_path: Path) -> None:
         read_all(file, [Need("n", "kept", "int8")])
     with pytest.raises(LookupError, match=r"column 'list' is list<.*>, which cannot be read as int64"):
         SOURCE.field(SOURCE.facts(file), Need("list", "kept", "int64"))
-    with pytest.raises(UsageError, match=r"'number' is not the name of an Arrow type"):
+    with pytest.raises(UsageError, match=r"'number' is not a type that a column can be given"):
         SOURCE.field(SOURCE.facts(file), Need("n", "kept", "number"))
     assert open_descriptors(file.location) == 0
 
@@ -301,6 +301,16 @@ def test_a_partition_that_is_no_number(tmp_path: Path, text: str) -> None:
     ):
         pass
     assert open_descriptors(file.location) == 0
+
+
+def test_an_integer_in_a_partition_that_float64_does_not_have(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    pq.write_table(flights(1), path)
+    file = input_file(path, (("a", "9007199254740993"), ("b", "9007199254740992")))
+    with pytest.raises(LookupError, match="in the path, which cannot be held exactly as a float64"):
+        SOURCE.field(SOURCE.facts(file), Need("a", "numeric"))
+    got = read_all(file, [Need("a", "kept"), Need("a", "kept", "int64"), Need("b", "numeric")])
+    assert plain_rows(got.columns) == [("9007199254740993", 2**53 + 1, 2.0**53)]
 
 
 def test_infinities_and_nan_in_a_partition(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The Arrow types that a column of a CSV may have, by name."""
+"""The Arrow types that a column may be given by name, whatever the format of its file."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def arrow_type(name: str) -> pa.DataType:
     Raises
     ------
     UsageError
-        There is no such type, or a CSV column cannot have it.
+        It is not one of those that a column can be given.
     """
     if name in _PLAIN:
         return _PLAIN[name]
     decimal = _DECIMAL.fullmatch(name)
     if decimal is not None and 1 <= int(decimal.group(1)) <= 38 and 0 <= int(decimal.group(2)) <= int(decimal.group(1)):
         return pa.decimal128(int(decimal.group(1)), int(decimal.group(2)))
-    raise UsageError(f"{quoted(name)} is not a type that a CSV column can have", _suggestion(name))
+    raise UsageError(f"{quoted(name)} is not a type that a column can be given", _suggestion(name))
 
 
 def is_text(type_: pa.DataType) -> bool:

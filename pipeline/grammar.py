@@ -1,4 +1,4 @@
-"""The grammar of ``--apply``: ``[NAME =] FUNCTION ( COLUMN )``. Read by hand, never evaluated.
+"""The grammar of ``--apply``: ``[NAME =] FUNCTION ( COLUMN )``. Read by hand, never evaluated, and without Arrow.
 
 A name is a letter or underscore followed by letters, digits, underscores and dots, in any script; any other name stands
 in double quotes, a quote in it doubled: ``p = sigmoid("score, raw")``.
@@ -7,15 +7,16 @@ in double quotes, a quote in it doubled: ``p = sigmoid("score, raw")``.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
-from pipeline.models.wording import nearest
-from pipeline.units import escape
+from pipeline.units import escape, nearest
 
 _TOKEN = re.compile(r'\s*(?:(?P<name>[^\W\d][\w.]*)|(?P<quoted>"(?:[^"]|"")*")|(?P<sign>[=(),])|(?P<end>\Z))')
 _SHOWN = 60
+
+FUNCTIONS = ("sigmoid", "logit", "log_sigmoid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class _Token:
     offset: int
 
 
-def parse_application(text: str, functions: Collection[str]) -> Application:
+def parse_application(text: str) -> Application:
     """Return what a text such as ``p=sigmoid(score)`` asks for; without a name it is ``FUNCTION_COLUMN``.
 
     Raises
@@ -43,7 +44,7 @@ def parse_application(text: str, functions: Collection[str]) -> Application:
         The text does not follow the grammar or names a function that does not exist; the message shows the text with a
         caret under the mistake.
     """
-    parser = _Parser(text, functions)
+    parser = _Parser(text)
     first = parser.name("a function, as in sigmoid(score)")
     named = parser.accept("=")
     function = parser.name("a function") if named else first
@@ -56,10 +57,17 @@ def parse_application(text: str, functions: Collection[str]) -> Application:
     return Application(first.text if named else f"{function.text}_{column.text}", function.text, column.text)
 
 
+def refuse_repeated(applications: Iterable[Application]) -> None:
+    """Raise a UsageError where two results have one name."""
+    names = [application.name for application in applications]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        listed = ", ".join(f'"{escape(name)}"' for name in repeated)
+        raise UsageError(f"two results are called {listed}", "name them apart: NAME=FUNCTION(COLUMN)")
+
+
 class _Parser:
-    def __init__(self, text: str, functions: Collection[str]) -> None:
+    def __init__(self, text: str) -> None:
         self.text = text
-        self.functions = functions
         self.offset = 0
 
     def name(self, what: str) -> _Token:
@@ -89,8 +97,8 @@ class _Parser:
             raise self._error(token, "expected nothing more")
 
     def check_function(self, token: _Token) -> None:
-        if token.text not in self.functions:
-            known = nearest(token.text, self.functions) or f"; there are {', '.join(sorted(self.functions))}"
+        if token.text not in FUNCTIONS:
+            known = nearest(token.text, FUNCTIONS) or f"; there are {', '.join(sorted(FUNCTIONS))}"
             raise self._error(token, f'no function "{escape(token.text)}"{known}')
 
     def check_single(self, function: str) -> None:
