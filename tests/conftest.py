@@ -10,6 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("without_deadlines", deadline=None)
+settings.load_profile("without_deadlines")
 
 _LONG_LIVED_THREADS = ("Dask-", "IO loop", "Profile", "TCP-", "asyncio_", "pytest_timeout", "execnet")
 

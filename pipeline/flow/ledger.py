@@ -12,6 +12,10 @@ from pipeline.plan import Plan
 from pipeline.types import BadCell, Observer, PartFile, Progressed, Receipt, SliceAccount, Totals
 from pipeline.units import escape
 
+# How the reasons of cells begin that no spelling of null and no encoding would mend.
+_OUT_OF_RANGE = ("is beyond the range", "cannot be held exactly")
+_OTHER_TYPE = "is not of type"
+
 
 class Ledger:
     """Books receipts, tells the observer, and judges the balance.
@@ -147,6 +151,12 @@ def _remedy(cell: BadCell) -> str:
     """
     if cell.offset is None:
         remedy = "mend the data; the model file says what becomes of a missing or an unseen value"
+    elif "--" in cell.reason:
+        remedy = "mend the data, or the command"
+    elif cell.reason.startswith(_OUT_OF_RANGE):
+        remedy = "mend the data, or leave the column out"
+    elif cell.reason.startswith(_OTHER_TYPE):
+        remedy = "mend the data, or name another type with --type"
     elif cell.column:
         remedy = "mend the data; a spelling of null is named by --null TEXT, another encoding by --encoding NAME"
     else:
