@@ -69,7 +69,7 @@ def test_a_bad_cell_is_named_with_its_place_and_the_former_version_stands(
     bench.put("f.csv", (HEAD + ROWS).encode() + record + b"\n" + ROWS.encode())
     message = bench.refused(BadCellsError, known=False, if_exists="replace")
     assert message.splitlines()[0] == f"f.csv: record 3 (byte 12){place}: {found}"
-    assert message.splitlines()[1].startswith("mend the data; ")
+    assert message.splitlines()[1].startswith("mend the data")
     assert message.endswith("; nothing was published")
     assert BadCellsError.exit_code == 65
 
