@@ -23,6 +23,8 @@ Decorator = Callable[[Any], Any]
 WHAT, CSV, HOW, OUTPUT, TALK = "What", "CSV", "How", "Output", "Talk"
 SECTIONS = (WHAT, CSV, HOW, OUTPUT, TALK)
 
+SCORE_COLUMNS = ("probability", "raw_prediction", "decision")
+
 
 class JobOption(click.Option):
     """An option that knows its group in ``--help`` and the place its value came from."""
@@ -155,6 +157,15 @@ def _kept(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ..
     if "*" in names and len(names) > 1:
         raise click.BadParameter("'*' stands for all columns; leave the others out.", ctx, param)
     return names
+
+
+def refuse_taken(keep: Iterable[str], made: Iterable[str]) -> None:
+    """Refuse a kept column that has the name of a column that the job makes, before anything heavy is loaded."""
+    for name in set(made).intersection(keep):
+        raise UsageError(
+            f"--keep {name}: that is the name of a column that this job makes",
+            "rename the input column, or leave it out of --keep",
+        )
 
 
 def _understood(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:

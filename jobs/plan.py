@@ -29,6 +29,7 @@ def command(**params: Any) -> None:
     of CSV files, no rows; ends with the exit code that 'score' would end with. The environment (LOGITSTREAM_SCORE_...)
     and the table [score] of a --config file are those of 'score'.
     """
+    options.refuse_taken(params["keep"], options.SCORE_COLUMNS)
     from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light
 
     carry_out(score_job(params), params | {"dry_run": True})

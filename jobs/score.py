@@ -23,6 +23,7 @@ def command(**params: Any) -> None:
     INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). Row i of the output is
     row i of the inputs, taken in the order of their paths. A run that fails publishes nothing.
     """
+    options.refuse_taken(params["keep"], options.SCORE_COLUMNS)
     from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light
 
     carry_out(score_job(params), params)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobs import options
+from pipeline.grammar import parse_application
 
 EXAMPLE = """\
 logitstream transform logitstream-demo/flights.csv \\
@@ -23,6 +24,7 @@ def command(**params: Any) -> None:
     INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). Row i of the output is
     row i of the inputs, taken in the order of their paths. A run that fails publishes nothing.
     """
+    options.refuse_taken(params["keep"], (parse_application(text).name for text in params["apply"]))
     from jobs.running import carry_out, transform_job  # noqa: PLC0415 - --help stays light
 
     carry_out(transform_job(params), params)

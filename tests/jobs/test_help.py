@@ -86,14 +86,15 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "model --help",
              "model show --help", "demo --help", "score -h", "score x --workers 0", "scroe", "score",
              "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
-             "score x --model m --output"]  # fmt: skip
+             "score x --model m --output", "score x --model m --keep probability --output o",
+             "transform x --apply p=sigmoid(x) --keep p --output o"]  # fmt: skip
     code = (
         "import json, sys\nfrom jobs.cli import run\ncodes = [run(line.split()) for line in sys.argv[1:]]\n"
         "print(json.dumps([codes, sorted({name.split('.')[0] for name in sys.modules})]))"
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 9), *([2] * 6)]
+    assert codes == [2, *([0] * 9), *([2] * 8)]
     assert set(modules) & set(HEAVY) == set()
 
 
