@@ -40,7 +40,7 @@ ROW_GROUP_FACTOR = 4.0
 
 # What a busy worker takes besides: its stack, an arena of each allocator, the tiles of the kernels. A run over three
 # columns, whose batches are small, peaked 40 MiB above the imports for each of two threads, readers included.
-WORKER_BYTES = 24 * MIB
+WORKER_BYTES = 32 * MIB
 
 _ROOT = Path("/")
 
