@@ -26,7 +26,8 @@ def command(**params: Any) -> None:
     """Show what 'logitstream score' would do with the same options: it is 'score --dry-run'.
 
     Files, rows, chunks, workers, memory and the columns of the output. Reads the footers of Parquet files and both ends
-    of CSV files, no rows; ends with the exit code that 'score' would end with. The environment (LOGITSTREAM_SCORE_...)
+    of CSV files, no rows; what 'score' would refuse before work is refused with the same exit code, but that another
+    run holds the output is not seen. The environment (LOGITSTREAM_SCORE_...)
     and the table [score] of a --config file are those of 'score'.
     """
     options.refuse_taken(params["keep"], options.SCORE_COLUMNS)

@@ -21,7 +21,7 @@ from pipeline.flow.agenda import Agenda
 from pipeline.flow.ledger import Ledger
 from pipeline.flow.preparation import CODEC, Preparation, prepare
 from pipeline.flow.task import ChunkTask
-from pipeline.publish import Manifest, Part, Staging, check_output, free_bytes, open_staging
+from pipeline.publish import Manifest, Part, Staging, free_bytes, open_staging
 from pipeline.types import Event, Job, Noted, Observer, PerChunk, Planned, PlanSummary, Published, Report, Totals, Work
 from pipeline.units import escape, format_bytes
 
@@ -43,7 +43,7 @@ def plan(job: Job) -> PlanSummary:
         As :func:`run`, for every reason that is known before the first row is read.
     """
     preparation = prepare(job)
-    if check_output(Path(job.output), preparation.job_id, if_exists=job.if_exists, codec=CODEC) is None:
+    if not preparation.stands:
         _check_free_space(preparation)
     return preparation.summary()
 

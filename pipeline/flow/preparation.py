@@ -71,6 +71,8 @@ class Preparation:
     meaning : str
         Digest of what the job does to a row.
     job_id : str
+    stands : bool
+        Whether this very job stands published already, intact.
     notes : tuple of str
         Remarks for a person.
     """
@@ -85,6 +87,7 @@ class Preparation:
     resources: Resources
     meaning: str
     job_id: str
+    stands: bool
     notes: tuple[str, ...]
 
     @cached_property
@@ -227,11 +230,12 @@ def prepare(job: Job) -> Preparation:
         resources=_resources(job, demand, len(plan)),
         meaning=meaning,
         job_id="",
+        stands=False,
         notes=_notes(job, found.skipped, plan, files),
     )
-    identified = replace(preparation, job_id=job_id(preparation.inputs, plan, {"meaning": meaning}))
-    check_output(Path(job.output), identified.job_id, if_exists=job.if_exists, codec=CODEC)
-    return identified
+    identity = job_id(preparation.inputs, plan, {"meaning": meaning})
+    standing = check_output(Path(job.output), identity, if_exists=job.if_exists, codec=CODEC)
+    return replace(preparation, job_id=identity, stands=standing is not None)
 
 
 def gather_facts(files: Sequence[InputFile], source: Callable[[InputFile], Source]) -> tuple[FileFacts, ...]:
