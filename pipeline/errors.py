@@ -13,12 +13,14 @@
       MemoryBudgetError            71   the job does not fit the memory it may use
       OutputError                  73   the output cannot be made, exists, or is not ours
       StorageError                 74   reading or writing failed, or the disk is full
+        TransientError             74   the same once more may go well
       TemporaryError               75   locked by another run, or stopped part-way: run again
       PermissionDeniedError        77   the system refuses access
       ConfigurationError           78   configuration, or an environment that differs
 
 The codes are those of sysexits.h and are stable. Errors from Arrow, Dask and the operating system are turned
 into these classes where the foreign call is made; the command line turns these into exit codes in one place.
+``Abandoned`` stands outside the tree: it passes every ``except Exception``.
 """
 
 from __future__ import annotations
@@ -112,6 +114,10 @@ class StorageError(LogitstreamError):
     exit_code = 74
 
 
+class TransientError(StorageError):
+    """Reading or writing failed in a way that may pass: the same once more may go well."""
+
+
 class TemporaryError(LogitstreamError):
     """Locked by another run, or stopped part-way: run again."""
 
@@ -128,3 +134,10 @@ class ConfigurationError(LogitstreamError):
     """Configuration, or an environment that differs."""
 
     exit_code = 78
+
+
+class Abandoned(BaseException):  # noqa: N818 - no error of anything: the order to leave
+    """The process is to end now: raised in the main thread by a signal handler, when patience is over.
+
+    Nobody waits for threads or processes that are under way; who raised it ends the process with ``os._exit``.
+    """

@@ -22,8 +22,11 @@ Integers = npt.NDArray[np.int64]
 
 Format = Literal["parquet", "csv"]
 Role = Literal["numeric", "categorical", "kept"]
-Precision = Literal["fast", "accurate"]
+Precision = Literal["fast", "accurate", "reproducible"]
 IfExists = Literal["fail", "replace"]
+IfRunning = Literal["fail", "skip", "wait"]
+Durability = Literal["full", "none"]
+Fingerprint = Literal["ends", "full"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,14 @@ class Identity:
         Nanoseconds since the epoch.
     digest : str
         SHA-256, in hexadecimal, of the footer (Parquet) or of the first and last 64 KiB (other).
+    content : str
+        SHA-256, in hexadecimal, of all bytes where they were asked for (``--fingerprint full``), else empty.
     """
 
     size: int
     mtime_ns: int
     digest: str
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +194,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class BadCell:
-    """A cell, or a record, that the contract does not allow.
+    """A cell, or a record, that keeps its row out of the output.
 
     Attributes
     ----------
     record : int
-        Number of the record within its slice, from 0.
+        Number of the record within its slice, from 0, bad ones counted; of a row within its batch where a block
+        function states it.
     column : str
         Empty where the whole record is at fault (ragged, unterminated quote).
     text : str
@@ -201,7 +208,11 @@ class BadCell:
     reason : str
         Why it cannot be used, as a clause ("is not a number").
     offset : int or None
-        Offset of the first byte of the record in the file; ``None`` for Parquet.
+        Offset of the first byte of the record in the file; ``None`` for Parquet, and where a block function states it.
+    line : str or None
+        The record as it stands in a CSV, at most 64 KiB of it; ``None`` where ``offset`` is.
+    by_policy : bool
+        Whether the model file sends such rows to the quarantine: then the row is not a bad one.
     """
 
     record: int
@@ -209,6 +220,17 @@ class BadCell:
     text: str
     reason: str
     offset: int | None = None
+    line: str | None = None
+    by_policy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row of a batch comes from: see :class:`BadCell` for ``record``, ``offset`` and ``line``."""
+
+    record: int
+    offset: int | None = None
+    line: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,29 +240,29 @@ class Values:
     Attributes
     ----------
     arrays : tuple of pyarrow.Array
-        One for each of its fields, all as long as the batch.
+        One for each of its fields, all as long as the batch; what stands in a rejected row means nothing.
     null, nan : int
-        Rows without a result because a value was missing; rows whose arithmetic ended in NaN. No row counts twice.
+        Rows without a result because a value was missing; rows whose arithmetic ended in NaN. No row counts twice, and
+        none that is rejected.
     events : mapping of str to int
         What a report counts, by name (``"missing dep_delay"``, ``"unseen carrier"``, ``"infinite distance"``).
-    bad : tuple of BadCell
-        The first bad cells of the batch in row order, records counted from the start of the batch; at most 10.
-    bad_count : int
-        How many bad cells there were.
+    rejected : tuple of BadCell
+        The rows that must not be written, ascending, one cell a row: the first bad one in the order of the columns,
+        else the first that the model sends to the quarantine. Records are counted from the start of the batch.
     """
 
     arrays: tuple[pa.Array, ...]
     null: int = 0
     nan: int = 0
     events: Mapping[str, int] = field(default_factory=dict)
-    bad: tuple[BadCell, ...] = ()
-    bad_count: int = 0
+    rejected: tuple[BadCell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SliceAccount:
     """The balance of one slice: ``read = written + quarantined``, ``written = scored + null + nan``.
 
+    ``bad`` are those of the quarantined rows that count towards ``--max-bad``; the others are there by policy.
     ``begin`` and ``end`` are, for a CSV, the offset of the first record that was read and of the first byte behind
     the last one; 0 for Parquet. The end of a slice is the begin of the next one, or the cut was wrong.
     """
@@ -253,6 +275,7 @@ class SliceAccount:
     null: int
     nan: int
     quarantined: int = 0
+    bad: int = 0
     begin: int = 0
     end: int = 0
 
@@ -276,15 +299,17 @@ class PartFile:
 class Receipt:
     """What a task hands back for a chunk; nothing else travels.
 
-    ``files`` is empty where ``bad_count`` is not 0. ``bad`` holds (slice position in the chunk, cell).
+    ``part`` is ``None`` where the task gave up, because the chunk has more bad rows than the run allows; the slices
+    behind that place are then booked with no rows. ``quarantine`` is the file of the rows that are not in the part,
+    ``None`` where there are none. ``bad`` holds (slice position in the chunk, cell) of the first 10 bad rows.
     """
 
     chunk: int
     accounts: tuple[SliceAccount, ...]
-    files: tuple[PartFile, ...]
+    part: PartFile | None
+    quarantine: PartFile | None
     events: Mapping[str, int]
     bad: tuple[tuple[int, BadCell], ...]
-    bad_count: int
     bytes_read: int
     peak_bytes: int
     seconds: float
@@ -294,6 +319,16 @@ class Receipt:
     def rows(self) -> int:
         """Rows read."""
         return sum(account.read for account in self.accounts)
+
+    @property
+    def bad_rows(self) -> int:
+        """Rows that count towards ``--max-bad``."""
+        return sum(account.bad for account in self.accounts)
+
+    @property
+    def files(self) -> tuple[PartFile, ...]:
+        """The files that were written: the part, and the quarantine where there is one."""
+        return tuple(file for file in (self.part, self.quarantine) if file is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,15 +359,22 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over receipts."""
+    """Sums over receipts.
+
+    ``resumed`` of the chunks were done by an earlier try of the same job, ``reused`` taken over from the published
+    version; ``bytes_read`` are those of this run alone.
+    """
 
     chunks: int = 0
+    resumed: int = 0
+    reused: int = 0
     read: int = 0
     written: int = 0
     scored: int = 0
     null: int = 0
     nan: int = 0
     quarantined: int = 0
+    bad: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
     peak_bytes: int = 0
@@ -486,6 +528,48 @@ class BlockFunction(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class BadLimit:
+    """How many bad rows a run may have: a number of rows, or a share of the rows read (0.01 for 1 %)."""
+
+    rows: int | None = 0
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a run goes about its work. Never enters ``job_id``, never changes a byte of a part.
+
+    Attributes
+    ----------
+    resume : bool
+        Whether the chunks that an earlier try of the same job has done are taken as done.
+    reuse : bool
+        Whether the parts of the published version that would be the same are taken over.
+    if_running : {"fail", "skip", "wait"}
+        What to do where another run holds the output.
+    wait_seconds : float or None
+        How long to wait for it under ``wait``; ``None`` as long as it takes.
+    deadline_seconds : float or None
+        When to stop in good order.
+    retries : int
+        How often a chunk is tried again after an error that may pass.
+    durability : {"full", "none"}
+        Whether everything is synced before the output takes its name.
+    keep_versions : int
+        How many former versions are kept.
+    """
+
+    resume: bool = True
+    reuse: bool = True
+    if_running: IfRunning = "fail"
+    wait_seconds: float | None = None
+    deadline_seconds: float | None = None
+    retries: int = 3
+    durability: Durability = "full"
+    keep_versions: int = 1
+
+
 @runtime_checkable
 class PerChunk(Protocol):
     """A block function that cannot be made again from its description: a chunk's share of it travels with the work."""
@@ -504,7 +588,7 @@ class Job:
     inputs : tuple of str
         Files, folders or glob patterns.
     output : str
-        The folder to publish.
+        The folder to publish; the file, where the name ends in ``.parquet`` or ``.csv``.
     block : BlockFunction
     keep : tuple of str
         Columns copied to the output, ``("*",)`` for all.
@@ -517,9 +601,15 @@ class Job:
     workers : int or None
         As many as there are cores this process may use, unless given.
     scheduler : str
-        ``threads``, ``sync`` or a cluster address.
+        ``threads``, ``sync``, ``processes`` or a cluster address.
     arithmetic : str
         The tag of the arithmetic that makes the bits of the scores.
+    max_bad : BadLimit
+        How many bad rows may go to the quarantine before the run fails. Decides whether a run ends well, never what it
+        writes: it does not enter ``job_id``.
+    fingerprint : {"ends", "full"}
+        Whether the identity of an input holds a digest of all of its bytes.
+    conduct : Conduct
     """
 
     inputs: tuple[str, ...]
@@ -538,14 +628,18 @@ class Job:
     scheduler: str = "threads"
     insecure: bool = False
     arithmetic: str = ""
+    max_bad: BadLimit = BadLimit()
+    fingerprint: Fingerprint = "ends"
+    conduct: Conduct = Conduct()
 
 
 class SliceReader(Protocol):
     """The rows of one slice, as record batches; used once, as a context manager that closes the file.
 
-    Each batch has one column for each need, in order, and at most the rows asked for. After the last batch ``rows``,
-    ``begin`` and ``end`` state what was read (see :class:`SliceAccount`), and ``bad`` the records that were left out
-    because a cell could not be read: the first 10, and how many there were. What a damaged file raises is a
+    Each batch has one column for each need, in order, and at most the rows asked for; none, where only bad records
+    were met since the batch before, so that they can be taken while they are few. After the last batch ``rows`` (those
+    of the batches), ``begin`` and ``end`` state what was read (see :class:`SliceAccount`); ``bad_count`` is the number
+    of records left out so far because a cell could not be read. What a damaged file raises is a
     :class:`~pipeline.errors.DataError` that names the file; what the system refuses, a ``StorageError``.
     """
 
@@ -553,12 +647,26 @@ class SliceReader(Protocol):
     begin: int
     end: int
     bytes_read: int
-    bad: list[BadCell]
     bad_count: int
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
     def __iter__(self) -> Iterator[pa.RecordBatch]: ...
+
+    def take_bad(self) -> list[BadCell]:
+        """Return the records that were left out and not yet taken, in the order of the file, one cell a record.
+
+        Those before the last row of the batch given last are among them; some behind it may be.
+        """
+        ...
+
+    def record(self, row: int) -> int:
+        """Return the number, within the slice and bad records counted, of a row of the batch given last."""
+        ...
+
+    def origins(self, rows: Sequence[int]) -> list[Origin]:
+        """Return where rows of the batch given last come from."""
+        ...
 
 
 class Source(Protocol):

@@ -27,6 +27,8 @@ _BYTE_UNITS = {
     "gib": GIB,
     "tib": 1024 * GIB,
 }
+_SECOND_UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+_BAD_LIMIT = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*(%?)\s*")
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -52,6 +54,41 @@ def parse_chunk_size(text: str) -> tuple[int | None, int | None]:
     if unit not in _BYTE_UNITS:
         raise _not_a("chunk size", text, "write rows (500000) or bytes (64MiB)")
     return None, _positive(number * _BYTE_UNITS[unit], "chunk size", text)
+
+
+def parse_seconds(text: str) -> float:
+    """Return a duration in seconds: ``90``, ``90s``, ``25m``, ``3h``, ``7d``.
+
+    Raises
+    ------
+    UsageError
+        The text is not a positive number followed by a known unit.
+    """
+    number, unit = _quantity(text, "duration", "write 90s, 25m, 3h or 7d")
+    if unit not in _SECOND_UNITS:
+        raise _not_a("duration", text, "write 90s, 25m, 3h or 7d")
+    if number <= 0:
+        raise _not_a("duration", text, "it must be more than 0")
+    return number * _SECOND_UNITS[unit]
+
+
+def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
+    """Return ``(rows, None)`` for a whole number, ``(None, share)`` for a percentage: ``1%`` is 0.01.
+
+    Raises
+    ------
+    UsageError
+        The text is neither.
+    """
+    remedy = "write a number of rows (100) or a percentage (0.5%)"
+    match = _BAD_LIMIT.fullmatch(text)
+    if match is None or (match.group(2) and float(_digits(match.group(1))) > 100):
+        raise _not_a("number of bad rows", text, remedy)
+    if match.group(2):
+        return None, float(_digits(match.group(1))) / 100
+    if "." in match.group(1):
+        raise _not_a("number of bad rows", text, remedy)
+    return int(_digits(match.group(1))), None
 
 
 def format_bytes(size: float) -> str:
@@ -98,12 +135,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{escape(folded[close[0]])}"?' if close else ""
 
 
-def _quantity(text: str) -> tuple[float, str]:
+def _quantity(
+    text: str, what: str = "size", remedy: str = "write a number, with a unit where bytes are meant (64MiB)"
+) -> tuple[float, str]:
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise _not_a("size", text, "write a number, with a unit where bytes are meant (64MiB)")
-    digits = match.group(1).replace("_", "").replace(",", "")
-    return float(digits), match.group(2).lower()
+        raise _not_a(what, text, remedy)
+    return float(_digits(match.group(1))), match.group(2).lower()
+
+
+def _digits(text: str) -> str:
+    return text.replace("_", "").replace(",", "")
 
 
 def _positive(value: float, what: str, text: str) -> int:
