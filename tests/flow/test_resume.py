@@ -129,7 +129,7 @@ def test_a_chunk_whose_file_is_not_intact_is_computed_again(bench: Bench, damage
     shutil.rmtree(bench.out)
     with pytest.raises(TemporaryError):
         run(bench, "csv", after=3)
-    victim = sorted(bench.folder.rglob("1-*.parquet.attempt"))[0]
+    victim = min(bench.folder.rglob("1-*.parquet.attempt"))
     content = victim.read_bytes()
     victim.unlink()
     if damage == "flip":
