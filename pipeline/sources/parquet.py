@@ -17,7 +17,7 @@ from pipeline.sources.column_types import LEVELS, arrow_type
 from pipeline.sources.files import open_planned, open_regular, show
 from pipeline.sources.footer import open_parquet, read_footer, read_identity, translated
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
-from pipeline.types import BadCell, ColumnFacts, FileFacts, Identity, InputFile, Need, Slice
+from pipeline.types import BadCell, ColumnFacts, FileFacts, Identity, InputFile, Need, Origin, Slice
 from pipeline.units import escape
 
 
@@ -106,7 +106,6 @@ class ParquetReader:
         self.begin = 0
         self.end = 0
         self.bytes_read = 0
-        self.bad: list[BadCell] = []
         self.bad_count = 0
         self._file = file
         self._identity = identity
@@ -115,6 +114,7 @@ class ParquetReader:
         self._batch_rows = batch_rows
         self._stack = ExitStack()
         self._checked = False
+        self._before = 0
 
     def __enter__(self) -> Self:
         try:
@@ -137,6 +137,7 @@ class ParquetReader:
         expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
         batches = self._decoded() if self._columns.names else self._constants(expected)
         for batch in batches:
+            self._before = self.rows
             self.rows += batch.num_rows
             yield batch
         self._checked = True
@@ -146,6 +147,18 @@ class ParquetReader:
                 f"{show(self._file.path)} is damaged: row groups {self._groups.start} to {self._groups.stop - 1} have "
                 f"{expected:,} rows by the footer, {self.rows:,} came out"
             )
+
+    def take_bad(self) -> list[BadCell]:
+        """Return nothing: what cannot be read of a Parquet file is an error."""
+        return []
+
+    def record(self, row: int) -> int:
+        """Return the number of a row of the batch given last among those of the slice."""
+        return self._before + row
+
+    def origins(self, rows: Sequence[int]) -> list[Origin]:
+        """Return the numbers of rows of the batch given last; they have neither offset nor line."""
+        return [Origin(self.record(row)) for row in rows]
 
     def _compare(self, how: str) -> None:
         """Raise an :class:`InputChangedError` unless the open file is still in the state that was planned."""
