@@ -21,7 +21,7 @@ Open = Callable[[], AbstractContextManager[Scheduler]]
 
 
 def receipt(chunk: int, bytes_read: int = 0) -> Receipt:
-    return Receipt(chunk, (), (), {}, (), 0, bytes_read, 0, 0.0, str(os.getpid()))
+    return Receipt(chunk, (), None, None, {}, (), bytes_read, 0, 0.0, str(os.getpid()))
 
 
 def no_op(work: Work) -> Receipt:
@@ -80,6 +80,7 @@ def check_scheduler(open_it: Open, folder: Path, *, wave: int, chunks: int = 10_
     """Check an implementation, opened with ``wave``; ``folder`` is empty and seen by its workers."""
     _check_delivery(open_it, wave)
     _check_late_work(open_it)
+    _check_draining(open_it)
     _check_nothing_to_do(open_it)
     _check_error_of_task(open_it, folder)
     _check_errors_of_callbacks(open_it)
@@ -117,6 +118,19 @@ def _check_late_work(open_it: Open) -> None:
         again = Supply.of(3)
         scheduler.run(no_op, again.take, again.done)
     assert sorted(again.delivered) == [0, 1, 2]
+
+
+def _check_draining(open_it: Open) -> None:
+    """From some receipt on ``take`` gives nothing: what is under way is still delivered, and it is not much."""
+    supply = Supply.of(1000)
+
+    def take(n: int) -> Sequence[Work]:
+        return supply.take(n) if len(supply.delivered) < 5 else ()
+
+    with open_it() as scheduler:
+        scheduler.run(no_op, take, supply.done)
+    assert supply.delivered == dict.fromkeys(range(supply.given), 1)
+    assert 5 <= supply.given < 20
 
 
 def _check_nothing_to_do(open_it: Open) -> None:
