@@ -1,4 +1,4 @@
-"""Putting away what is over: the former version is kept, the folders of ended runs go.
+"""Putting away what is over: the folders of ended runs go, and all former versions but the newest.
 
 Only names that a run of ours makes are removed. Whatever else somebody put into our folders stays, and the folder too.
 """
@@ -8,18 +8,25 @@ from __future__ import annotations
 import re
 import stat
 import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
-from pipeline.errors import LogitstreamError, OutputError
+from pipeline.errors import LogitstreamError
 from pipeline.publish import journal
-from pipeline.publish.files import ATTEMPT_NAME
-from pipeline.publish.manifest import MANIFEST, PART_NAME, RECEIPTS, manifest_in
+from pipeline.publish.files import ATTEMPT_NAME, ATTEMPTS
+from pipeline.publish.manifest import JOB_ID, MANIFEST, PART_NAME
+from pipeline.publish.receipts import QUARANTINE_NAME, RECEIPTS
 from pipeline.publish.system import Folder
+from pipeline.publish.versions import JOBS, KEPT, keep_former, prune
 
-JOBS, VERSIONS, TREE, JOB = "jobs", "versions", "tree", "job.json"
-KEPT = ".kept"
+JOB_FILE = re.compile(r"job-[0-9a-f]{16}\.json(?:\.[0-9a-f]{32})?")
+RETIRED = re.compile(rf"({JOB_ID.pattern})(?:\.[0-9a-f]{{32}})?")
 
-_PLAIN = "|".join(re.escape(name) for name in (JOB, journal.NAME, MANIFEST, RECEIPTS))
-_OURS = re.compile(rf"{_PLAIN}|{ATTEMPT_NAME.pattern}|{PART_NAME.pattern}(?:{re.escape(KEPT)})?")
+_PLAIN = "|".join(re.escape(name) for name in (journal.NAME, MANIFEST, RECEIPTS))
+_OURS = re.compile(
+    rf"{_PLAIN}|{JOB_FILE.pattern}|{ATTEMPT_NAME.pattern}|{PART_NAME.pattern}(?:{re.escape(KEPT)})?"
+    rf"|{QUARANTINE_NAME.pattern}"
+)
 
 
 def retire(home: Folder, job_id: str) -> None:
@@ -31,57 +38,48 @@ def retire(home: Folder, job_id: str) -> None:
     with home.enter(JOBS) as jobs:
         if jobs.look(job_id) is None:
             return
-        _keep_former(home, jobs, job_id)
+        keep_former(home, jobs, job_id)
         retired = f"{job_id}.{uuid.uuid4().hex}"
         jobs.move(job_id, jobs, retired)
         remove(jobs, retired)
 
 
-def sweep(home: Folder, job_id: str) -> None:
+def sweep(home: Folder, keep_versions: int) -> None:
     """After a publication: keep the former version, and remove older ones and the staging folders of every job.
 
     The caller has the lock, so no other run is under way; a task of an ended one that still writes finds its folder
     gone. Never fails: the output stands, and what is left over goes with the next publication.
     """
-    try:
-        retire(home, job_id)
-        with home.enter(JOBS) as jobs:
-            for name in list(jobs.names()):
-                remove(jobs, name)
-    except LogitstreamError:
-        return
+    with suppress(LogitstreamError), home.enter(JOBS) as jobs:
+        for name in list(jobs.names()):
+            with suppress(LogitstreamError):
+                discard(home, jobs, name)
+        for name in prune(home, jobs, keep_versions):
+            remove(jobs, name)
 
 
-def _keep_former(home: Folder, jobs: Folder, job_id: str) -> None:
-    with jobs.enter(job_id) as staging:
-        if staging.look(TREE) is None:
-            return
-        with staging.enter(TREE) as tree:
-            try:
-                former = manifest_in(tree).job_id
-            except OutputError:
-                # No version yet: the run ended while it made one.
-                return
-            if former == job_id:
-                return
-            _rename_parts(tree)
-        with home.make(VERSIONS, exist_ok=True) as versions:
-            _make_room(versions, jobs, former)
-            staging.move(TREE, versions, former)
-            for name in list(versions.names()):
-                if name != former:
-                    remove(versions, name)
+def discard(home: Folder, jobs: Folder, name: str) -> None:
+    """Remove what lies under a name among the staging folders, if it is ours."""
+    if JOB_ID.fullmatch(name):
+        retire(home, name)
+    elif RETIRED.fullmatch(name):
+        keep_former(home, jobs, name)
+        remove(jobs, name)
 
 
-def _rename_parts(tree: Folder) -> None:
-    for name in tree.names():
-        if PART_NAME.fullmatch(name) and not name.endswith(KEPT):
-            tree.move(name, tree, f"{name}{KEPT}")
-
-
-def _make_room(versions: Folder, jobs: Folder, name: str) -> None:
-    if versions.look(name) is not None:
-        versions.move(name, jobs, f"{name}.{uuid.uuid4().hex}")
+def remove_strays(staging: Folder, receipts: Iterable[Mapping[str, object]]) -> None:
+    """Remove the attempts that no receipt lists, which only take up space; what cannot be removed stays."""
+    listed: set[str] = set()
+    for receipt in receipts:
+        for facts in (receipt.get("part"), receipt.get("quarantine")):
+            if isinstance(facts, Mapping):
+                listed.add(str(facts.get("path")).rpartition("/")[2])
+    with suppress(LogitstreamError), staging.enter(ATTEMPTS) as attempts:
+        for thousand in list(attempts.names()):
+            with suppress(LogitstreamError), attempts.enter(thousand) as bucket:
+                for name in list(bucket.names()):
+                    if ATTEMPT_NAME.fullmatch(name) and name not in listed:
+                        bucket.unlink(name)
 
 
 def remove(parent: Folder, name: str) -> None:
