@@ -76,7 +76,12 @@ def _unfit(target: Target, reason: str) -> OutputError:
 
 @contextmanager
 def locked(
-    home: Folder, target: Target, conduct: Conduct, *, job_id: str | None = None, while_waiting: Callable[[], None]
+    home: Folder,
+    target: Target,
+    conduct: Conduct,
+    *,
+    job_id: str | None = None,
+    while_waiting: Callable[[], None] = nothing,
 ) -> Iterator[Busy | None]:
     """Hold the lock of an output; yields ``None``, or who holds it where the conduct says to skip then.
 

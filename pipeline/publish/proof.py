@@ -55,8 +55,8 @@ def _sha256(folder: Folder, descriptor: int, name: str) -> str:
     return found.hexdigest()
 
 
-def passing(items: Iterable[Item], check: Callable[[Item], bool]) -> Iterator[tuple[Item, bool]]:
-    """Iterate over items, in order, with what a check says of each; several are checked at once, few ahead."""
+def checked(items: Iterable[Item], check: Callable[[Item], bool]) -> Iterator[tuple[Item, bool]]:
+    """Iterate over items, in their order, with what a check says of each; several are checked at once, a few ahead."""
     pool = ThreadPoolExecutor(_THREADS)
     waiting: deque[tuple[Item, Future[bool]]] = deque()
     try:
@@ -89,7 +89,7 @@ def standing_receipts(receipts: Iterable[Mapping[str, object]], attempts: Folder
     def stands(candidate: tuple[Mapping[str, object], tuple[PartFile, ...]]) -> bool:
         return all(_attempt_stands(attempts, file) for file in candidate[1])
 
-    for (receipt, _), good in passing(candidates(), stands):
+    for (receipt, _), good in checked(candidates(), stands):
         if good and receipt["chunk"] not in done:
             done.add(receipt["chunk"])
             yield receipt

@@ -22,7 +22,6 @@ from pathlib import Path
 
 from pipeline.errors import LogitstreamError, OutputError, StorageError
 from pipeline.publish import reuse, system
-from pipeline.publish.clean import remove, remove_strays, retire, sweep
 from pipeline.publish.files import ATTEMPTS, write_new
 from pipeline.publish.journal import Journal
 from pipeline.publish.lock import Busy, locked, nothing, open_home
@@ -30,6 +29,7 @@ from pipeline.publish.manifest import JOB_ID, Manifest, aside, blocks, write_man
 from pipeline.publish.output import Target, Version, find, open_parent, refuse_if_changed
 from pipeline.publish.proof import standing_receipts
 from pipeline.publish.receipts import Codec, Part, parts_in, write_receipts
+from pipeline.publish.removal import remove, remove_strays, retire, sweep
 from pipeline.publish.system import Folder
 from pipeline.publish.tree import Tree
 from pipeline.publish.versions import JOBS, TREE, heal, is_folder

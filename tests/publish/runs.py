@@ -16,6 +16,7 @@ CODEC = Codec(
     lambda stream: gzip.GzipFile(fileobj=stream, mode="wb", mtime=0),
     lambda stream: gzip.GzipFile(fileobj=stream, mode="rb"),
 )
+USUAL = Conduct()
 OLD = {"part-0000000-aa.parquet": b"old zero", "part-0000001-ab.parquet": b"old one"}
 NEW = {"part-0000000-ba.parquet": b"new zero", "part-0000001-ab.parquet": b"old one", "part-0000002-bc.parquet": b"2"}
 
@@ -63,7 +64,7 @@ def publish(
     contents: Mapping[str, bytes],
     if_exists: IfExists = "fail",
     change: Callable[[Staging, list[Part]], Iterable[Part]] = lambda _, parts: parts,
-    conduct: Conduct = Conduct(),
+    conduct: Conduct = USUAL,
 ) -> Manifest | str:
     """Run a whole job; the manifest where it already stood published, else the digest."""
     with open_staging(output, job_id(job), if_exists=if_exists, codec=CODEC, conduct=conduct) as staging:
