@@ -680,13 +680,15 @@ class SliceReader(Protocol):
 class Source(Protocol):
     """How rows come in from one kind of file. Holds options only; may be shared between threads."""
 
-    def facts(self, file: InputFile) -> FileFacts:
-        """Return the facts of a file without reading its rows.
+    def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
+        """Return the facts of a file without reading its rows; ``full`` has its ``content`` digested.
 
         Raises
         ------
         DataError
             The file is damaged or not of this kind.
+        InputChangedError
+            It changed while it was digested.
         """
         ...
 
@@ -711,8 +713,9 @@ class Source(Protocol):
     ) -> SliceReader:
         """Open a slice for reading.
 
-        ``begin`` is the offset of the first record where the caller knows it. The file is compared with ``identity``
-        on the open descriptor before the first row and after the last; a difference is an ``InputChangedError``.
+        ``begin`` is the offset of the first record where the caller knows it. The file is compared with ``identity``,
+        but for its ``content``, on the open descriptor before the first row and after the last; a difference is an
+        ``InputChangedError``.
         """
         ...
 

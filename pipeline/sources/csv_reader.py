@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from pipeline.errors import InputChangedError, MemoryBudgetError
+from pipeline.sources.content import same_state
 from pipeline.sources.csv_columns import Columns
 from pipeline.sources.csv_header import Header, read_header
 from pipeline.sources.csv_parse import Parser
@@ -164,7 +165,7 @@ class CsvReader:
         self._descriptor = -1
 
     def _compare(self) -> None:
-        if identify(self._descriptor, self._file.path) != self._identity:
+        if not same_state(identify(self._descriptor, self._file.path), self._identity):
             message = f"{show(self._file.path)} has changed since the run began"
             raise InputChangedError(message, "Run again when nothing writes to it any more.")
 

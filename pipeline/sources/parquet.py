@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.errors import DataError, InputChangedError
 from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.content import same_state, with_content
 from pipeline.sources.files import open_planned, open_regular, show
 from pipeline.sources.footer import open_parquet, read_footer, read_identity, translated
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
@@ -31,19 +32,23 @@ class ParquetSource:
     every reader has a descriptor of its own.
     """
 
-    def facts(self, file: InputFile) -> FileFacts:
-        """Return the facts of a file from its footer, which is all that is read.
+    def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
+        """Return the facts of a file from its footer, which is all that is read unless ``full`` asks for all bytes.
 
         Raises
         ------
         DataError
             The file is empty, cut short, encrypted, damaged, has no columns, or its footer contradicts itself.
+        InputChangedError
+            It changed while it was digested.
         InputMissingError, PermissionDeniedError, StorageError
             The system refuses the file.
         """
         with _opened(file) as descriptor:
             identity = read_identity(descriptor, file.path)
             footer = read_footer(file.location, identity, descriptor, file.path)
+            if full:
+                identity = with_content(identity, descriptor, file.path, read_identity)
         encoded, decoded = footer.encoded.sum(axis=0).tolist(), footer.decoded.sum(axis=0).tolist()
         rows = footer.metadata.num_rows
         return FileFacts(
@@ -165,8 +170,8 @@ class ParquetReader:
         status = os.fstat(self._descriptor)
         now = (status.st_size, status.st_mtime_ns)
         try:
-            same = now == (self._identity.size, self._identity.mtime_ns) and self._identity == read_identity(
-                self._descriptor, self._file.path
+            same = now == (self._identity.size, self._identity.mtime_ns) and same_state(
+                read_identity(self._descriptor, self._file.path), self._identity
             )
         except DataError:
             same = False

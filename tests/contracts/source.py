@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import os
 import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.errors import DataError, InputChangedError
+from pipeline.sources import content_digest
 from pipeline.types import BadCell, FileFacts, InputFile, Need, Origin, Slice, SliceReader, Source
 
 if TYPE_CHECKING:
@@ -162,6 +164,12 @@ def _check_facts(source: Source, file: InputFile, table: pa.Table, needs: Sequen
         assert source.field(facts, need).name == need.name
     with pytest.raises(LookupError):
         source.field(facts, Need("no such column", "kept"))
+    digested = source.facts(file, full=True).identity
+    assert digested.content == content_digest(file) == hashlib.sha256(Path(file.location).read_bytes()).hexdigest()
+    assert replace(digested, content="") == facts.identity
+    assert open_descriptors(file.location) == 0
+    with source.read(file, replace(digested, content="of another state"), whole(facts), needs, 7) as reader:
+        assert sum(batch.num_rows for batch in reader) == table.num_rows
 
 
 def _check_rows(source: Source, file: InputFile, needs: Sequence[Need], rows: list[tuple[object, ...]]) -> None:
