@@ -163,6 +163,8 @@ def manifest_in(folder: Folder) -> Manifest:
 
 def _parsed(content: bytes) -> Manifest:
     body = json.loads(content)
+    if not isinstance(body, dict):
+        raise TypeError("it is no JSON object")
     if canonical(body) + b"\n" != content:
         raise ValueError("it is not spelled canonically")
     proven = {name: value for name, value in body.items() if name not in {"observed", "digest"}}
@@ -174,9 +176,9 @@ def _parsed(content: bytes) -> Manifest:
     return Manifest(
         job_id=_matching(JOB_ID, body["job_id"]),
         digest=body["digest"],
-        parts=int(parts["count"]),
-        bytes=int(parts["bytes"]),
-        rows=int(parts["rows"]),
+        parts=_count(parts["count"]),
+        bytes=_count(parts["bytes"]),
+        rows=_count(parts["rows"]),
         receipts_sha256=str(body["receipts"]["sha256"]),
         body=body,
     )
@@ -214,7 +216,7 @@ def _parts(folder: Folder, codec: Codec) -> Iterator[Part]:
             if name <= before:
                 raise ValueError("names do not ascend")
             before = name
-            size, rows = int(facts["bytes"]), int(facts["rows"])
+            size, rows = _count(facts["bytes"]), _count(facts["rows"])
             yield Part(name, PartFile(name, size, str(facts["sha256"]), rows), dict(facts["receipt"]))
 
 
@@ -238,6 +240,12 @@ def _blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:
             yield block
     finally:
         system.release(descriptor)
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{quoted(str(value))} is no count")
+    return value
 
 
 def _matching(pattern: re.Pattern[str], text: str) -> str:
