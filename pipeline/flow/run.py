@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import memory
-from pipeline.errors import InputChangedError, LogitstreamError, TemporaryError
+from pipeline.errors import InputChangedError, LogitstreamError
 from pipeline.execute import open_scheduler
 from pipeline.flow.agenda import Agenda
 from pipeline.flow.ledger import Ledger, exceeds, excess_error
 from pipeline.flow.preparation import CODEC, Preparation, check_free_space, prepare
 from pipeline.flow.standing import resumed, reused
-from pipeline.flow.stop import Stop
+from pipeline.flow.stop import Clock, Stop
 from pipeline.flow.task import ChunkTask
 from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
 from pipeline.sources import content_digest
 from pipeline.types import Event, Job, Noted, Observer, PerChunk, Planned, Published, Receipt, Report, Totals, Work
-from pipeline.units import escape, format_count, format_seconds
+from pipeline.units import escape, format_count
+
+
+_CODES: dict[type, int] = {KeyboardInterrupt: 130}
 
 
 def _unobserved(_: Event) -> None:
@@ -49,19 +52,24 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
     LogitstreamError
         With the exit code of its class.
     """
-    started = time.monotonic()
+    clock = Clock(stop or Stop(), job.conduct.deadline_seconds)
+    started = clock.started
     preparation = prepare(job)
     _tell_plan(preparation, observe)
-    output = Path(job.output)
     with open_staging(
-        output, preparation.job_id, if_exists=job.if_exists, conduct=job.conduct, codec=CODEC, merge=preparation.merger
+        Path(job.output),
+        preparation.job_id,
+        if_exists=job.if_exists,
+        codec=CODEC,
+        conduct=job.conduct,
+        while_waiting=clock.check,
     ) as staging:
         if isinstance(staging, Manifest):
             return _already(preparation, staging, time.monotonic() - started, observe)
         if isinstance(staging, Busy):
             return _skipped(preparation, staging, time.monotonic() - started, observe)
         with _noting_the_end(staging):
-            attempt = _Attempt(preparation, staging, observe, stop or Stop(), started)
+            attempt = _Attempt(preparation, staging, observe, clock)
             ledger = attempt.carry_out()
             report = Report(
                 plan=preparation.summary(),
@@ -70,7 +78,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
                 peak_bytes=max(memory.peak_bytes(), ledger.totals.peak_bytes),
                 published=True,
                 manifest_digest="",
-                notes=_notes(ledger.totals, job, staging),
+                notes=_notes(ledger.totals, job),
             )
             digest = _publish(preparation, staging, ledger, report)
     report = replace(report, manifest_digest=digest, seconds=time.monotonic() - started)
@@ -93,9 +101,8 @@ def _noting_the_end(staging: Staging) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        code = error.exit_code if isinstance(error, LogitstreamError) else None
         text = error.message if isinstance(error, LogitstreamError) else type(error).__name__
-        staging.note_end(text, code)
+        staging.note_end(text, getattr(error, "exit_code", _CODES.get(type(error), 1)))
         raise
 
 
@@ -109,10 +116,9 @@ def _already(preparation: Preparation, manifest: Manifest, seconds: float, obser
 
 
 def _skipped(preparation: Preparation, busy: Busy, seconds: float, observe: Observer) -> Report:
-    note = f"{escape(preparation.job.output)} is being published by {busy.holder}: nothing was done (--if-running skip)"
-    report = _undone(preparation, Totals(), "", note, seconds, observe, skipped=busy.holder)
+    note = f"{busy.text}: nothing was done (--if-running skip)"
     observe(Noted(note))
-    return report
+    return _undone(preparation, Totals(), "", note, seconds, observe, skipped=busy.text)
 
 
 def _undone(
@@ -145,8 +151,7 @@ class _Attempt:
     preparation: Preparation
     staging: Staging
     observe: Observer
-    stop: Stop
-    started: float
+    clock: Clock
 
     def carry_out(self) -> Ledger:
         """Do what is not done yet, and return the accounts once they balance."""
@@ -166,9 +171,9 @@ class _Attempt:
                 share_bytes=preparation.worker_share,
             ) as scheduler:
                 scheduler.run(ChunkTask(str(path), digest), self._taking(agenda, ledger), agenda.deliver)
-        if self.stop.error is not None and not agenda.complete:
+        if not agenda.complete:
             staging.sync()
-            raise self.stop.error
+            self.clock.check()
         ledger.close(agenda.complete)
         if job.fingerprint == "full":
             self._compare_inputs()
@@ -187,7 +192,7 @@ class _Attempt:
             self.observe(
                 Noted(f"resuming: {_chunks(len(done))} of {len(preparation.plan):,} done before", warning=False)
             )
-        elif staging.has_other_jobs:
+        elif staging.others():
             text = "an unfinished run stands here, but inputs, model or options have changed since: starting clean"
             self.observe(Noted(text, warning=False))
         if preparation.job.conduct.reuse:
@@ -201,8 +206,7 @@ class _Attempt:
         block = self.preparation.job.block
 
         def take(limit: int) -> Sequence[Work]:
-            self._check_deadline()
-            if self.stop.error is not None:
+            if self.clock.is_over():
                 agenda.give_up()
             if ledger.failed:
                 agenda.stop()
@@ -213,11 +217,6 @@ class _Attempt:
 
         return take
 
-    def _check_deadline(self) -> None:
-        seconds = self.preparation.job.conduct.deadline_seconds
-        if seconds is not None and time.monotonic() - self.started > seconds:
-            self.stop.request(deadline_error(seconds))
-
     def _compare_inputs(self) -> None:
         for facts in self.preparation.files:
             if content_digest(facts.file) != facts.identity.content:
@@ -225,14 +224,6 @@ class _Attempt:
                     f"{escape(facts.file.path, 1000)} was edited while the run read it, its size and time as before",
                     "run again when nobody writes to it",
                 )
-
-
-def deadline_error(seconds: float) -> TemporaryError:
-    """Return what ends a run whose time is over."""
-    return TemporaryError(
-        f"stopped: the deadline of {format_seconds(seconds)} has passed",
-        "run the same command again: finished chunks are not computed again",
-    )
 
 
 def _publish(preparation: Preparation, staging: Staging, ledger: Ledger, report: Report) -> str:
@@ -264,7 +255,7 @@ def _observed(report: Report, job: Job) -> dict[str, object]:
     }
 
 
-def _notes(totals: Totals, job: Job, staging: Staging) -> tuple[str, ...]:
+def _notes(totals: Totals, job: Job) -> tuple[str, ...]:
     """Return what a person is to know of a run that ended well, besides the rows."""
     notes = []
     if totals.resumed or totals.reused:
@@ -275,7 +266,7 @@ def _notes(totals: Totals, job: Job, staging: Staging) -> tuple[str, ...]:
         policy = totals.quarantined - totals.bad
         notes.append(
             f"{_rows(totals.quarantined)} in the quarantine, {totals.bad:,} bad and {policy:,} by the model: "
-            f"logitstream inspect {escape(str(staging.quarantine_of(job.output)), 1000)}"
+            f"logitstream inspect {escape(job.output, 1000)}/_quarantine"
         )
     return tuple(notes)
 

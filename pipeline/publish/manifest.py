@@ -102,6 +102,8 @@ def manifest_in(folder: Folder) -> Manifest:
 
 def _parsed(content: bytes) -> Manifest:
     body = json.loads(content)
+    if not isinstance(body, dict):
+        raise TypeError("it is no JSON object")
     if canonical(body) + b"\n" != content:
         raise ValueError("it is not spelled canonically")
     proven = {name: value for name, value in body.items() if name not in {"observed", "digest"}}
@@ -113,10 +115,10 @@ def _parsed(content: bytes) -> Manifest:
     return Manifest(
         job_id=matching(JOB_ID, body["job_id"]),
         digest=body["digest"],
-        parts=int(parts["count"]),
-        bytes=int(parts["bytes"]),
-        rows=int(parts["rows"]),
-        quarantines=int(body["quarantines"]["count"]),
+        parts=count(parts["count"]),
+        bytes=count(parts["bytes"]),
+        rows=count(parts["rows"]),
+        quarantines=count(body["quarantines"]["count"]),
         receipts_sha256=str(body["receipts"]["sha256"]),
         body=body,
     )
@@ -132,6 +134,13 @@ def blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:
             yield block
     finally:
         system.release(descriptor)
+
+
+def count(value: object) -> int:
+    """Return a whole number of at least 0. Raises ``ValueError`` for anything else."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{quoted(str(value))} is no count")
+    return value
 
 
 def matching(pattern: re.Pattern[str], text: str) -> str:

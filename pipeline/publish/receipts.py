@@ -20,7 +20,7 @@ from pipeline.errors import OutputError
 from pipeline.publish import system
 from pipeline.publish.canonical import LINE_LIMIT, canonical
 from pipeline.publish.files import NewFile
-from pipeline.publish.manifest import PART_NAME, Manifest, blocks, foreign, matching
+from pipeline.publish.manifest import PART_NAME, Manifest, blocks, count, foreign, matching
 from pipeline.publish.system import Folder
 from pipeline.types import PartFile
 from pipeline.units import escape, format_bytes
@@ -168,7 +168,7 @@ def _part(facts: Mapping[str, Any]) -> Part:
 
 
 def _file(facts: Mapping[str, Any]) -> PartFile:
-    return PartFile(str(facts["name"]), int(facts["bytes"]), str(facts["sha256"]), int(facts["rows"]))
+    return PartFile(str(facts["name"]), count(facts["bytes"]), str(facts["sha256"]), count(facts["rows"]))
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:

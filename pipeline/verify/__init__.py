@@ -86,13 +86,13 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
     if not os.path.lexists(path):
         raise InputMissingError(f"there is no output {escape(str(path), 1000)}")
     with open_published(path, CODEC) as published:
-        manifest, differences = published.manifest, list(published.defects)
-        found = [Difference(*defect) for defect in differences]
+        manifest, parts = published.manifest, published.parts
+        found = [Difference(*defect) for defect in published.defects]
         if manifest is None:
             return Verification(str(path), "", "", 0, 0, 0, 0, 0, tuple(found))
-        parts = list(published.parts)
-        found += _files(published, manifest, parts)
-        found += _balance(manifest, parts)
+        if parts or not manifest.parts:
+            found += _files(published, manifest)
+            found += _balance(manifest, parts)
     if inputs:
         found += _inputs(manifest)
     if sample:
@@ -110,13 +110,13 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
     )
 
 
-def _files(published: Published, manifest: Manifest, parts: Sequence[Part]) -> Iterator[Difference]:
+def _files(published: Published, manifest: Manifest) -> Iterator[Difference]:
     """Yield what differs in the files, each read whole, several at a time."""
     options = cast("Mapping[str, Any]", manifest.body["options"])
     schema = cast("Sequence[Mapping[str, Any]]", manifest.body["schema"])
     check = _FileCheck(published, options["format"], tuple((f["name"], f["type"], f["nullable"]) for f in schema))
     with ThreadPoolExecutor(max(1, memory.usable_cores()), "logitstream-verify") as pool:
-        for differences in pool.map(check, published.files(parts)):
+        for differences in pool.map(check, published.files()):
             yield from differences
 
 
@@ -129,7 +129,7 @@ class _FileCheck:
     def __call__(self, listed: tuple[str, PartFile]) -> list[Difference]:
         """Return what differs in one listed file; a quarantine is Parquet whatever the parts are."""
         name, file = listed
-        path = self.published.path_of(name)
+        path = self.published.folder / name
         try:
             status = path.lstat()
         except OSError:
@@ -228,7 +228,7 @@ def _inputs(manifest: Manifest) -> Iterator[Difference]:
 def _numbered(states: Sequence[Sequence[Any]]) -> dict[tuple[str, int], Sequence[Any]]:
     """Return the states by path and how many of the same path came before: two arguments may hold like names."""
     seen: Counter[str] = Counter()
-    numbered = {}
+    numbered: dict[tuple[str, int], Sequence[Any]] = {}
     for path, *state in states:
         numbered[path, seen[path]] = state
         seen[path] += 1

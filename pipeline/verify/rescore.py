@@ -19,7 +19,7 @@ from pipeline.kernels import arithmetic_tag
 from pipeline.plan import identity_of
 from pipeline.publish import Manifest, Part
 from pipeline.sources import discover, source_for
-from pipeline.types import BadLimit, Job, PartFile, Precision, SliceAccount, Work
+from pipeline.types import BadLimit, Job, PartFile, SliceAccount, Work
 from pipeline.units import escape, format_count
 
 Found = tuple[str, str, str, str]
@@ -108,7 +108,7 @@ def _preparation(output: Path, manifest: Manifest) -> Preparation:
             "verify it without --sample",
         )
     block = models.restore(description)
-    here = arithmetic_tag(cast("Precision", block.precision))
+    here = arithmetic_tag(block.precision)
     if here != options["arithmetic"]:
         raise ConfigurationError(
             f"this machine computes with {here}, the output was made with {options['arithmetic']}: bits would differ",
