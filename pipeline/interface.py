@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, get_args
 
 from pipeline import flow
 from pipeline.errors import UsageError
@@ -215,8 +215,8 @@ def _check_options(options: JobOptions) -> None:
         value = options.get(name)
         if isinstance(value, int) and value < 1:
             raise UsageError(f"{name} is {value}: it must be at least 1")
-    if (precision := options.get("precision", "fast")) not in {"fast", "accurate"}:
-        raise UsageError(f"precision {precision!r}: there is no such choice", "choose fast or accurate")
+    if (precision := options.get("precision", "fast")) not in get_args(Precision):
+        raise UsageError(f"precision {precision!r}: there is no such choice", "choose fast, accurate or reproducible")
 
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -97,11 +98,12 @@ def _block(job_file: str, digest: str) -> BlockFunction:
 
 
 def _check_arithmetic(job: JobFile) -> None:
-    precision: Precision = "accurate" if job.arithmetic.startswith("accurate") else "fast"
+    precision = cast("Precision", job.arithmetic.partition("-")[0])
     if job.arithmetic and (here := arithmetic_tag(precision)) != job.arithmetic:
         raise ConfigurationError(
             f"worker {_worker()} computes with {here}, the job was planned for {job.arithmetic}: the bits would differ",
-            "use workers with one kind of CPU and one numpy",
+            "use workers with one kind of CPU, one numpy and one logitstream; CPU and numpy may differ with "
+            "--precision reproducible",
         )
 
 

@@ -48,7 +48,7 @@ class ScoreBlock:
         A decision is positive iff the probability, in float64, is at least this.
     float32 : bool
         Round probability and raw prediction to float32.
-    precision : {"fast", "accurate"}
+    precision : {"fast", "accurate", "reproducible"}
         Of the sigmoid.
     """
 

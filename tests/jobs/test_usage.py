@@ -25,7 +25,8 @@ MISTAKES = {
     "scheduler (tcp://HOST:PORT)",
     ("--scheduler", "tcp://host"): "invalid value for '--scheduler': 'tcp://host' is not threads, sync or the address "
     "of a scheduler (tcp://HOST:PORT)",
-    ("--precision", "quick"): "invalid value for '--precision': 'quick' is not one of 'fast', 'accurate'",
+    ("--precision", "quick"): "invalid value for '--precision': 'quick' is not one of 'fast', 'accurate', "
+    "'reproducible'",
     ("--format", "orc"): "invalid value for '--format': 'orc' is not one of 'parquet', 'csv'",
     ("--if-exists", "append"): "invalid value for '--if-exists': 'append' is not one of 'fail', 'replace'",
     ("--progress", "loud"): "invalid value for '--progress': 'loud' is not one of 'auto', 'bar', 'log', 'none'",
