@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from pipeline.errors import StorageError
 from pipeline.publish import Part, Staging, open_attempt, open_staging
 from pipeline.types import Conduct
 from tests.publish.runs import CODEC, USUAL, data_of, files_of, home, job_id, names, parts_of, publish, receipt, work
@@ -278,6 +281,42 @@ def test_what_a_run_without_syncs_left_is_synced_when_it_is_gone_on_with(tmp_pat
     assert {str(path) for path in folder.rglob("*.attempt")} <= set(synced)
     assert {str(folder / name) for name in ("journal", "attempts", "attempts/0", ".")} <= {*synced, f"{folder}/."}
     assert str(folder) in synced
+
+
+def test_a_former_version_that_cannot_be_kept_now_is_not_removed(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    publish(output, "old", {"part-0000000-o.csv": b"old"})
+    staging = home(output) / "jobs" / job_id("new")
+
+    def stop(name: str, path: str) -> None:
+        if name == "fsync" and path == str(tmp_path) and parts_of(output) != {"part-0000000-o.csv": b"old"}:
+            raise KeyboardInterrupt
+
+    def fail(_: str, path: str) -> None:
+        if "versions" in path:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with suppress(KeyboardInterrupt), watched(stop):
+        publish(output, "new", CONTENTS, "replace")
+    shutil.rmtree(output)
+    with watched(fail, {"mkdir"}), pytest.raises(StorageError):
+        publish(output, "new", CONTENTS)
+    assert (staging / "tree" / "part-0000000-o.csv.kept").read_bytes() == b"old"
+    publish(output, "new", CONTENTS)
+    assert data_of(output) == files_of(CONTENTS)
+    assert names(home(output) / "versions") == [f"0000001-{job_id('old')}"]
+
+
+def test_receipts_that_are_not_read_to_the_end_leave_nothing_open(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    stopped(output)
+    with open_staging(output, job_id("x"), if_exists="fail", codec=CODEC) as staging:
+        assert isinstance(staging, Staging)
+        before = len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
+        receipts = staging.receipts()
+        next(receipts)
+        receipts.close()
+        assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before  # noqa: PTH208
 
 
 def test_why_a_run_ends_is_noted_and_never_fails(tmp_path: Path) -> None:
