@@ -133,7 +133,7 @@ def test_an_abandoned_run_leaves_a_cluster_that_does_not_answer(cluster: Cluster
             run(cluster, slow, 1000, done)
     finally:
         cluster.scheduler.send_signal(signal.SIGCONT)
-    assert leave.seconds < 3
+    assert leave.seconds < 2
     run(cluster, no_op, 1)
 
 
