@@ -1,0 +1,168 @@
+"""Any bytes as a CSV file: numbers that are those of the text, however it is read, or bad records, or a refusal."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import LogitstreamError
+from pipeline.sources import source_for
+from pipeline.types import CsvOptions, FileFacts, InputFile, Need, Slice, Source
+from tests.fuzz.target import Check, Target, check_refusal, require
+
+NAME = "data.csv"
+OPTIONS = (
+    CsvOptions(),
+    CsvOptions(nulls=("", "NA", "-")),
+    CsvOptions(delimiter=";", quote="'"),
+    CsvOptions(delimiter="\t", encoding="latin-1"),
+    CsvOptions(encoding="utf-16"),
+    CsvOptions(columns=("a", "b", "c")),
+    CsvOptions(columns=("a", "b"), types=(("a", "int64"), ("b", "bool"))),
+    CsvOptions(encoding="shift_jis"),
+)
+COLUMNS = 3
+BATCHES = (1000, 3)
+# Arrow strips these from a number; Python would strip more.
+BLANK = " \t\n\r\v\f"
+INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
+
+Row = tuple[object, ...]
+Reading = tuple[list[Row], int]
+
+
+def make(folder: Path) -> Check:
+    """Return the check of one input: a byte that chooses the options, and the file."""
+    path = folder / NAME
+    file = InputFile(NAME, str(path), 0, "csv")
+    sources = [source_for("csv", options) for options in OPTIONS]
+
+    def check(data: bytes) -> None:
+        choice = data[0] % len(OPTIONS) if data else 0
+        path.write_bytes(data[1:])
+        try:
+            facts = sources[choice].facts(file)
+            needs = list(_needs(sources[choice], facts))
+            first, second = (_read(sources[choice], facts, needs, batch_rows) for batch_rows in BATCHES)
+        except LogitstreamError as error:
+            check_refusal(error, NAME)
+            return
+        require(repr(first) == repr(second), f"other rows from the same file:\n{first}\n{second}")
+        for row in first[0]:
+            _check_row(dict(zip(((need.name, need.role) for need in needs), row, strict=True)), OPTIONS[choice])
+
+    return check
+
+
+def _needs(source: Source, facts: FileFacts) -> Iterator[Need]:
+    for column in facts.columns[:COLUMNS]:
+        for role in ("kept", "numeric", "categorical"):
+            need = Need(column.field.name, role)
+            try:
+                source.field(facts, need)
+            except LookupError as reason:
+                require(str(reason).isprintable(), f"a reason cannot be shown: {reason!r}")
+                break
+            yield need
+
+
+def _read(source: Source, facts: FileFacts, needs: list[Need], batch_rows: int) -> Reading:
+    rows: list[Row] = []
+    piece = Slice(0, facts.data_start, facts.identity.size, None)
+    with source.read(facts.file, facts.identity, piece, needs, batch_rows) as reader:
+        for batch in reader:
+            batch.validate(full=True)
+            require(batch.num_rows <= batch_rows, f"a batch of {batch.num_rows:,} rows, not {batch_rows:,}")
+            if batch.num_columns:
+                rows += zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            else:
+                rows += [()] * batch.num_rows
+    require(reader.rows == len(rows), f"{len(rows):,} rows came, {reader.rows:,} are stated")
+    require(reader.end == facts.identity.size, f"read up to {reader.end:,} of {facts.identity.size:,} bytes")
+    return rows, reader.bad_count
+
+
+def _check_row(row: dict[tuple[str, str], object], options: CsvOptions) -> None:
+    for (name, role), value in row.items():
+        text = row[name, "kept"]
+        if isinstance(text, str):
+            if role == "numeric":
+                _check_number(value, text, options)
+            elif role == "categorical":
+                require(value == text or (value is None and text in options.nulls), f"{value!r} of {text!r}")
+        elif text is None:
+            require(value is None, f"{value!r} where the file has nothing")
+
+
+def _check_number(value: object, text: str, options: CsvOptions) -> None:
+    plain = text.strip(BLANK)
+    if value is None:
+        require(text in options.nulls, f"null of {text!r}")
+    elif isinstance(value, bool):
+        require(plain.lower() in {"true", "false", "1", "0"}, f"{value} of {text!r}")
+    elif WHOLE.fullmatch(plain):
+        require(isinstance(value, int | float) and int(plain) == value, f"{value!r} of {text!r}")
+    else:
+        require(isinstance(value, float), f"{value!r} of {text!r}")
+        _check_float(float(str(value)), plain)
+
+
+def _check_float(value: float, plain: str) -> None:
+    try:
+        expected = float(plain)
+    except ValueError:
+        expected = None
+    require(expected is not None and "_" not in plain, f"{value!r} of {plain!r}")
+    if math.isinf(value):
+        require(INFINITE.fullmatch(plain), f"an infinity of {plain!r}")
+    require(repr(expected) == repr(value) or (value == 0 == expected), f"{value!r} of {plain!r}, not {expected!r}")
+
+
+def seeds() -> list[bytes]:
+    """Return small files in every dialect, with what readers trip over."""
+    plain = b"id,x,c\n1,2.5,a\n2,-1e3,b\n3,,\n"
+    quoted = b'id,x,c\r\n"1","2.5","a ""b"" c"\r\n2,"nan","line\nbreak"\r\n3,inf,\r\n'
+    odd = 'id,x,é\n9007199254740993,1e400,NA\n0x10, 7 ,\u00a0\n1_0,+1,-\n,-0,""\n'.encode()
+    files = [
+        (0, plain),
+        (0, quoted),
+        (0, odd),
+        (1, odd),
+        (0, b"\xef\xbb\xbf" + plain),
+        (2, plain.replace(b",", b";").replace(b"a", b"'a;b'")),
+        (3, "id\tx\tname\n1\t2\tcafé\n".encode("latin-1")),
+        (4, plain.decode().encode("utf-16")),
+        (5, b"1,2,x\n3,4\n5,6,y,z\n"),
+        (6, b"1,true\n2,false\n,\n9223372036854775807,1\n"),
+        (7, "id,名\n1,表\n".encode("shift_jis")),
+        (0, gzip.compress(plain, mtime=0)),
+        (0, b'a,b\n1,"open\n2,3\n'),
+        (0, b"a\n1\n\n2\n"),
+        (0, b"a,a\n1,2\n"),
+        (0, b"a,b\n1,\0\n\xff,2\n"),
+        (0, b""),
+    ]
+    return [bytes([choice]) + content for choice, content in files]
+
+
+TOKENS = (
+    b'"',
+    b'""',
+    b",",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b";",
+    b"\t",
+    b"nan",
+    b"inf",
+    b"1e400",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"NA",
+)
+TARGETS = [Target("csv", make, seeds, TOKENS)]

@@ -1,0 +1,67 @@
+"""Any bytes as a model file: a model that its own text states again, or every problem in words that can be shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipeline.errors import ModelError
+from pipeline.models.file import parse
+from tests.fuzz.target import Check, Target, check_refusal, require
+
+NAME = "model.json"
+SAMPLE = Path(__file__).resolve().parents[2] / "sample_data" / "delay_model.json"
+
+
+def make(_: Path) -> Check:
+    """Return the check of one file."""
+    return _check
+
+
+def _check(data: bytes) -> None:
+    try:
+        model = parse(data, NAME)
+    except ModelError as error:
+        check_refusal(error, NAME, (ModelError,))
+        return
+    again = parse(model.to_json().encode(), NAME)
+    require(again == model, "the model's own text states another model")
+    require(again.digest() == model.digest(), "equal models have different digests")
+
+
+def seeds() -> list[bytes]:
+    """Return models with every rule that a file can state, and files that state none."""
+    numeric = {"column": "x", "kind": "numeric", "coefficient": 0.5}
+    levels = {"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "b": -2, "": 0}}
+    model = {"format": "logitstream-model", "version": 1, "kind": "logistic", "intercept": -1.5}
+    full = {
+        **model,
+        "target": {"column": "y", "negative": 0, "positive": 1},
+        "features": [
+            {**numeric, "center": 3, "scale": 2.0, "missing": {"impute": 1e-300}},
+            {**levels, "missing": {"level": "a"}, "unseen": {"level": "b"}},
+            {**levels, "column": "é", "missing": "error", "unseen": "zero"},
+        ],
+        "output": {"columns": ["probability", "decision"], "threshold": 0.5},
+        "training": {"rows": 10, "of": [None, True, {"deep": []}]},
+    }
+    wrong = {**model, "version": True, "features": [{**numeric, "scale": 0}, numeric, {**levels, "kind": "text"}, 3]}
+    texts = [json.dumps(full, indent=1), json.dumps({**model, "features": [numeric]}), json.dumps(wrong)]
+    strange = [
+        b'{"format": "logitstream-model", "version": 1, "version": 2, "features": [NaN, 1e999, "\\ud800"]}',
+        b"\xef\xbb\xbf{}",
+        b"[" * 200,
+        b'{"a": ' * 99 + b"1" + b"}" * 99,
+        b"\x80\x04K\x01.",
+        b"9" * 500,
+        b"\xff\xfe{\0}\0",
+        b"",
+    ]
+    return [SAMPLE.read_bytes(), *(text.encode() for text in texts), *strange]
+
+
+TOKENS = (
+    b'"features"', b'"missing"', b'"unseen"', b'"level"', b'"impute"', b'"coefficients"', b'"scale"', b'"quarantine"',
+    b'"target"', b'"output"', b"NaN", b"-Infinity", b"1e999", b"null", b"{}", b"[]", b"\\ud800", b"\\u0000",
+)  # fmt: skip
+TARGETS = [Target("model", make, seeds, TOKENS)]

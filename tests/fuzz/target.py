@@ -1,0 +1,56 @@
+"""What a target is, and what every target asks of a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
+
+Check = Callable[[bytes], None]
+
+
+class ViolationError(AssertionError):
+    """The code under test broke its promise for an input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that takes bytes from outside.
+
+    Attributes
+    ----------
+    name : str
+        What it is called on the command line.
+    make : callable
+        Gives the check of one input, for an empty folder that the check may use. The check returns where the promise
+        was kept, and raises anything else otherwise.
+    seeds : callable
+        Gives inputs to begin with.
+    tokens : sequence of bytes
+        Words that the inputs are made of.
+    """
+
+    name: str
+    make: Callable[[Path], Check]
+    seeds: Callable[[], list[bytes]]
+    tokens: Sequence[bytes] = ()
+
+
+def require(condition: object, message: str) -> None:
+    """Raise a :class:`ViolationError` unless the condition holds."""
+    if not condition:
+        raise ViolationError(message)
+
+
+def check_refusal(
+    error: LogitstreamError, name: str, kinds: tuple[type[LogitstreamError], ...] = (DataError, MemoryBudgetError)
+) -> None:
+    """Check that a refusal is of an expected kind, names the file, gives a reason and can be shown."""
+    require(isinstance(error, kinds), f"refused with {type(error).__name__}: {error}")
+    require(name in error.message, f"the refusal does not name {name}: {error.message!r}")
+    require(len(error.message) > len(name) + 5, f"the refusal gives no reason: {error.message!r}")
+    require(len(error.message) < 100_000, f"the refusal has {len(error.message):,} characters")
+    for line in str(error).split("\n"):
+        require(line.isprintable(), f"the refusal cannot be shown as it is: {line!r}")
