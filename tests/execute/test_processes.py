@@ -38,6 +38,7 @@ from tests.execute.misfits import (
     Ending,
     Sleeping,
     divide,
+    processes_of,
     raise_exit,
     raise_interrupt,
     raise_unknown,
@@ -180,7 +181,7 @@ def test_an_interrupt_from_the_terminal_does_not_end_a_process_not_even_one_that
 
     def interrupt() -> None:
         while not over.wait(0.005):
-            for child in psutil.Process().children():
+            for child in processes_of(os.getpid()):
                 with suppress(psutil.NoSuchProcess):
                     child.send_signal(signal.SIGINT)
 
