@@ -4,23 +4,37 @@ Everything that makes a name on disk is here. Workers make files that nobody loo
 alone locks, lists and publishes (:func:`open_staging`). Standard library only.
 """
 
+from pipeline.publish.canonical import canonical, digest
 from pipeline.publish.files import Attempt, open_attempt
-from pipeline.publish.manifest import Codec, Manifest, Part, canonical, digest, read_manifest
+from pipeline.publish.listing import Cleaned, RunFacts, VersionFacts, clean, runs, versions_of
+from pipeline.publish.lock import Busy
+from pipeline.publish.manifest import Manifest, read_manifest
 from pipeline.publish.output import check_output
+from pipeline.publish.receipts import Codec, Part
+from pipeline.publish.restoring import Rolled, rollback
 from pipeline.publish.staging import Staging, open_staging
 from pipeline.publish.system import free_bytes
 
 __all__ = [
     "Attempt",
+    "Busy",
+    "Cleaned",
     "Codec",
     "Manifest",
     "Part",
+    "Rolled",
+    "RunFacts",
     "Staging",
+    "VersionFacts",
     "canonical",
     "check_output",
+    "clean",
     "digest",
     "free_bytes",
     "open_attempt",
     "open_staging",
     "read_manifest",
+    "rollback",
+    "runs",
+    "versions_of",
 ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = "attempts"
 ATTEMPT_NAME = re.compile(r"[0-9]{1,19}-[0-9a-f]{32}\.[a-z0-9.]{1,16}\.attempt")
+ATTEMPT_PATH = re.compile(rf"{ATTEMPTS}/([0-9]{{1,19}})/({ATTEMPT_NAME.pattern})")
 _PER_FOLDER = 1000
 
 
@@ -67,11 +68,13 @@ class DigestingFile(io.FileIO):
 class NewFile:
     """A file under a name that must not exist, open for writing; as a context manager it closes in every case.
 
-    ``finish`` makes it durable; its name is durable once the folder is synced. Not for use by two threads at once.
+    ``finish`` makes it durable, if the folder is; its name is durable once the folder, which stays open until then, is
+    synced. Not for use by two threads at once.
     """
 
     def __init__(self, folder: Folder, name: str, mode: int = 0o600) -> None:
         self.path = folder.path / name
+        self._folder = folder
         self._mode = mode
         self._descriptor = folder.open_file(name, system.CREATE)
         self._file = DigestingFile(self._descriptor, self.path)
@@ -101,7 +104,7 @@ class NewFile:
         descriptor = self._take()
         try:
             system.set_mode(descriptor, self._mode, self.path)
-            system.sync(descriptor, self.path)
+            self._folder.sync_file(descriptor, self.path.name)
         except BaseException:
             system.release(descriptor)
             raise
@@ -135,13 +138,10 @@ class Attempt:
     when the staging folder goes. Not for use by two threads at once.
     """
 
-    def __init__(self, staging: Path, chunk: int, extension: str, mode: int) -> None:
-        bucket = str(chunk // _PER_FOLDER)
-        name = f"{chunk}-{uuid.uuid4().hex}.{extension}.attempt"
-        if not ATTEMPT_NAME.fullmatch(name):
-            raise ValueError(f"chunk {chunk} and extension {extension!r} do not make a name")
+    def __init__(self, staging: Path, chunk: int, extension: str, mode: int, durable: bool) -> None:
+        bucket, name = attempt_name(chunk, extension)
         self._path = f"{ATTEMPTS}/{bucket}/{name}"
-        with Folder.open(staging / ATTEMPTS) as attempts:
+        with Folder.open(staging / ATTEMPTS, durable=durable) as attempts:
             self._folder = attempts.make(bucket, exist_ok=True)
         try:
             self._new = NewFile(self._folder, name, mode)
@@ -175,8 +175,16 @@ class Attempt:
             self._new.abandon()
 
 
-def open_attempt(staging: Path, chunk: int, extension: str, mode: int = 0o600) -> Attempt:
-    """Open a new file for the part of a chunk, under a name that was never used and never will be.
+def attempt_name(chunk: int, extension: str) -> tuple[str, str]:
+    """Return the folder, below that of all attempts, and a name never used before for a file of a chunk."""
+    name = f"{chunk}-{uuid.uuid4().hex}.{extension}.attempt"
+    if not ATTEMPT_NAME.fullmatch(name):
+        raise ValueError(f"chunk {chunk} and extension {extension!r} do not make a name")
+    return str(chunk // _PER_FOLDER), name
+
+
+def open_attempt(staging: Path, chunk: int, extension: str, mode: int = 0o600, *, durable: bool = True) -> Attempt:
+    """Open a new file for the part or the quarantine of a chunk, under a name that was never used and never will be.
 
     Any process that sees the staging folder may call it; nothing but a new file (and the folder of a thousand that
     holds it) is made. The name ends in ``.attempt``, so that nobody who walks the parent takes it for data.
@@ -188,13 +196,15 @@ def open_attempt(staging: Path, chunk: int, extension: str, mode: int = 0o600) -
     chunk : int
         Number of the chunk.
     extension : str
-        ``parquet``, ``csv``, ``csv.gz``: what the part is going to be called, for a person who looks.
+        ``parquet``, ``csv``, ``csv.gz``, ``quarantine``: what it is going to be called, for a person who looks.
     mode : int
         Permissions that the file gets with ``finish``: ``Staging.file_mode``, so that publishing need not set them.
+    durable : bool
+        Whether ``finish`` syncs the file and its name.
 
     Raises
     ------
     StorageError
         The staging folder is gone (the run has ended), or the disk is full.
     """
-    return Attempt(staging, chunk, extension, mode)
+    return Attempt(staging, chunk, extension, mode, durable)

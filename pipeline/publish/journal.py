@@ -1,49 +1,133 @@
-"""The journal: what is known to be done, line by line, whatever happens next."""
+"""The journal: what is known to be done, line by line, whatever happens next.
+
+    {"format":"logitstream-journal","job_id":"...","version":1} 5b0c...      the header
+    {"chunk":0,"part":{...},...} 91d7...                                     a receipt
+    {"ended":"...","exit_code":75,"unix":1767225600.0} c411...               why a run ended
+
+Each line is a JSON object, a space, and the first 16 hexadecimal digits of its SHA-256. What follows the first line
+that is torn or damaged counts as never written.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import stat
 import time
+from collections.abc import Generator, Iterator, Mapping
+from typing import NoReturn, Self
 
+from pipeline.errors import LogitstreamError, OutputError
 from pipeline.publish import system
+from pipeline.publish.canonical import LINE_LIMIT, canonical
 from pipeline.publish.system import Folder
+from pipeline.units import escape, format_bytes
 
 NAME = "journal"
 GROUP_LINES = 64
 GROUP_SECONDS = 0.1
 
+_FORMAT, _VERSION = "logitstream-journal", 1
+_CHECKSUM_DIGITS = 16
+_BLOCK = 2**20
+
 
 class Journal:
-    """Appends lines to a new file. A line is written at once and synced with its group.
+    """Appends lines. A line is written at once and synced with its group, unless the folder is not durable.
 
     A killed process loses no line; a power cut may lose those since the last sync, which costs only the work that they
     stand for. A group ends with 64 lines, or with the first line appended 100 ms after the group began; the caller ends
-    the last one with ``sync``. Each line is followed by a space and the first 16 hexadecimal digits of its SHA-256, so
-    that a torn line is known as such. For one thread.
+    the last one with ``sync``. For one thread.
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, descriptor: int, size: int) -> None:
+        self._folder = folder
         self._path = folder.path / NAME
-        self._descriptor = folder.open_file(NAME, system.CREATE | os.O_APPEND)
+        self._descriptor = descriptor
+        self._replayed = self._size = size
+        self._torn = False
         self._pending = 0
         self._began = 0.0
 
-    def append(self, line: str) -> None:
-        """Write a line, which holds no line break, and sync if that ends a group."""
-        content = line.encode()
-        checksum = hashlib.sha256(content).hexdigest()[:16].encode()
-        system.write_all(self._descriptor, memoryview(content + b" " + checksum + b"\n"), self._path)
+    @classmethod
+    def create(cls, folder: Folder, job_id: str) -> Self:
+        """Begin the journal of a job."""
+        journal = cls(folder, folder.open_file(NAME, system.CREATE | os.O_APPEND), 0)
+        try:
+            journal.append({"format": _FORMAT, "version": _VERSION, "job_id": job_id})
+            journal.sync()
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    @classmethod
+    def reopen(cls, folder: Folder, job_id: str) -> Self | None:
+        """Go on with the journal of a job behind its last good line; ``None`` where the folder has none of this job."""
+        size = 0
+        for line, end in lines_in(folder):
+            if not size and not _is_header(line, job_id):
+                return None
+            size = end
+        if not size:
+            return None
+        journal = cls(folder, folder.open_file(NAME, os.O_WRONLY | os.O_APPEND), size)
+        try:
+            system.truncate(journal._descriptor, size, journal._path)
+            # Lines that a killed run did not come to sync count from here on.
+            folder.sync_file(journal._descriptor, NAME)
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def replayed(self) -> Generator[Mapping[str, object], None, None]:
+        """Iterate over the receipts that stood in the journal when it was opened again, in their order."""
+        for line, end in lines_in(self._folder):
+            if end > self._replayed:
+                return
+            if "chunk" in line:
+                yield line
+
+    def append(self, content: Mapping[str, object]) -> None:
+        """Write a line, and sync if that ends a group.
+
+        Raises
+        ------
+        StorageError
+            The disk is full or broken; the line counts as not written, and more may be appended.
+        OutputError
+            The line is too long to be read again.
+        """
+        line = canonical(content)
+        line += b" " + _checksum(line) + b"\n"
+        if len(line) > LINE_LIMIT:
+            raise OutputError(
+                f"a line of {escape(str(self._path), 1000)} would be longer than {format_bytes(LINE_LIMIT)}",
+                "a chunk is gathered from too many files; lower --chunk-size",
+            )
+        if self._torn:
+            system.truncate(self._descriptor, self._size, self._path)
+        self._torn = True
+        system.write_all(self._descriptor, memoryview(line), self._path)
+        self._torn = False
+        self._size += len(line)
         if not self._pending:
             self._began = time.monotonic()
         self._pending += 1
         if self._pending >= GROUP_LINES or time.monotonic() - self._began >= GROUP_SECONDS:
             self.sync()
 
+    def end(self, reason: str, exit_code: int) -> None:
+        """Note, durable, why the run ended."""
+        self.append({"ended": reason[:1000], "exit_code": exit_code, "unix": time.time()})
+        self.sync()
+
     def sync(self) -> None:
         """Make every line so far survive a power cut."""
         if self._pending:
-            system.sync(self._descriptor, self._path)
+            self._folder.sync_file(self._descriptor, NAME)
             self._pending = 0
 
     def close(self) -> None:
@@ -51,3 +135,70 @@ class Journal:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             system.release(descriptor)
+
+
+def lines_in(folder: Folder) -> Iterator[tuple[Mapping[str, object], int]]:
+    """Iterate over the good lines of the journal in a folder, each with the offset behind it, up to the first bad one.
+
+    Whatever stands there, nothing but a refusal of the system is raised; where there is no file, nothing is yielded.
+    """
+    status = folder.look(NAME)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return
+    path = folder.path / NAME
+    descriptor = folder.open_file(NAME, system.READ)
+    try:
+        end, rest = 0, b""
+        while len(rest) <= LINE_LIMIT and (block := system.read(descriptor, _BLOCK, path)):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                content = _content(line)
+                if content is None:
+                    return
+                end += len(line) + 1
+                yield content, end
+    finally:
+        system.release(descriptor)
+
+
+def facts_in(folder: Folder, job_id: str) -> tuple[int, str | None, int | None]:
+    """Return the chunks that a journal says are done, and why its last run ended with which exit code.
+
+    The reason is ``None`` where nothing is noted: the run was killed, or is under way. What cannot be read is empty.
+    """
+    chunks: set[object] = set()
+    last: Mapping[str, object] = {}
+    try:
+        for number, (line, _) in enumerate(lines_in(folder)):
+            if not number and not _is_header(line, job_id):
+                break
+            chunk, last = line.get("chunk"), line
+            if isinstance(chunk, int) and line.get("part") is not None:
+                chunks.add(chunk)
+    except LogitstreamError:
+        pass
+    reason, code = last.get("ended"), last.get("exit_code")
+    return len(chunks), reason if isinstance(reason, str) else None, code if isinstance(code, int) else None
+
+
+def _is_header(line: Mapping[str, object], job_id: str) -> bool:
+    return line == {"format": _FORMAT, "version": _VERSION, "job_id": job_id}
+
+
+def _content(line: bytes) -> Mapping[str, object] | None:
+    content, _, checksum = line.rpartition(b" ")
+    if checksum != _checksum(content):
+        return None
+    try:
+        found = json.loads(content.decode("ascii"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _refuse(literal: str) -> NoReturn:
+    raise ValueError(literal)
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest()[:_CHECKSUM_DIGITS].encode()

@@ -7,16 +7,19 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError
+from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError
 from pipeline.publish import system
-from pipeline.publish.manifest import MANIFEST, RECEIPTS, Codec, Manifest, aside, foreign, manifest_in, parts_in
+from pipeline.publish.manifest import MANIFEST, Manifest, aside, foreign, manifest_in
+from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, parts_in
 from pipeline.publish.system import Folder
 from pipeline.types import IfExists
 from pipeline.units import escape
+
+State = tuple[tuple[int, int, int], ...]
 
 HOME_SUFFIX = ".logitstream"
 _NAME_LIMIT = 255 - len(f".{HOME_SUFFIX}")
@@ -51,14 +54,14 @@ class Target:
 class Version:
     """A version of ours as it was found under the name of the output.
 
-    ``defects`` says what a part lacks, as a clause, and is empty where every listed part is there with its size.
+    ``defects`` says what a file lacks, as a clause, and is empty where every listed file is there with its size.
     ``state`` changes when another folder takes the name, or a name appears in or goes from this one.
     """
 
     manifest: Manifest
     folder_mode: int
     file_mode: int
-    state: tuple[int, int, int]
+    state: State
     defects: str
 
 
@@ -91,10 +94,10 @@ def check_output(output: Path, job_id: str, *, if_exists: IfExists, codec: Codec
 
 
 @contextmanager
-def open_parent(output: Path) -> Iterator[tuple[Target, Folder]]:
+def open_parent(output: Path, *, durable: bool = True) -> Iterator[tuple[Target, Folder]]:
     """Resolve an output and open the folder that it stands in, if a run may write there."""
-    target = _resolve(output)
-    with Folder.open(target.parent) as parent:
+    target = resolve(output)
+    with Folder.open(target.parent, durable=durable) as parent:
         mode = parent.status().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise OutputError(
@@ -108,7 +111,8 @@ def open_parent(output: Path) -> Iterator[tuple[Target, Folder]]:
         yield target, parent
 
 
-def _resolve(output: Path) -> Target:
+def resolve(output: Path) -> Target:
+    """Return where an output stands. Raises as :func:`check_output` does."""
     name, shown = output.name, escape(str(output), 1000)
     if name in {"", "..", "."} or not name.isprintable() or len(os.fsencode(name)) > _NAME_LIMIT:
         raise OutputError(
@@ -171,9 +175,14 @@ def find(target: Target, parent: Folder, job_id: str, if_exists: IfExists, codec
         return Finding(version, version.manifest)
     if if_exists == "fail":
         raise OutputError(_taken(target, job_id, version), "--if-exists replace puts the new result in its place")
+    refuse_of_others(target, parent)
+    return Finding(version, None)
+
+
+def refuse_of_others(target: Target, parent: Folder) -> None:
+    """Raise where the system would not let this user give the output's name to another folder."""
     if not parent.allows(os.W_OK, target.name) or not _may_rename(target, parent):
         raise PermissionDeniedError(f"cannot replace {target.shown}: it belongs to another user", "check its owner")
-    return Finding(version, None)
 
 
 def _taken(target: Target, job_id: str, version: Version) -> str:
@@ -210,7 +219,7 @@ def examine(target: Target, parent: Folder, codec: Codec) -> Version | None:
         raise OutputError(f"{target.shown} is a mount point and cannot be exchanged", "name a folder inside it")
     with parent.enter(target.name) as folder:
         try:
-            return _version(folder, codec)
+            return version_in(folder, codec)
         except LogitstreamError:
             now = parent.look(target.name)
             if now is not None and os.path.samestat(now, folder.status()):
@@ -219,21 +228,23 @@ def examine(target: Target, parent: Folder, codec: Codec) -> Version | None:
     return examine(target, parent, codec)
 
 
-def _version(folder: Folder, codec: Codec) -> Version:
+def version_in(folder: Folder, codec: Codec, suffix: str = "") -> Version:
+    """Return the version of ours in an open folder; its parts have their names with a suffix. Raises for any other."""
     if next(folder.names(), None) is None:
         shown = escape(str(folder.path), 1000)
         raise OutputError(f"{shown} is an empty folder that no run made", f"remove it: rmdir {shown!r}")
-    state = state_of(folder.status())
+    state = state_of(folder)
     manifest = manifest_in(folder)
-    present, damaged, first = 0, 0, ""
-    for part in parts_in(folder, manifest, codec):
-        status = folder.look(part.name)
-        present += status is not None
-        if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != part.file.bytes:
-            damaged += 1
-            first = first or part.name
-    if sum(1 for _ in folder.names()) != present + 2:
-        raise foreign(folder, f"it holds {_unlisted(folder, manifest, codec)}, which no manifest lists")
+    with ExitStack() as stack:
+        quarantine = _quarantine(folder, stack) if manifest.quarantines else None
+        listing, held = _Listing(folder, suffix), _Listing(quarantine)
+        for part in parts_in(folder, manifest, codec):
+            listing.check(part.name, part.file.bytes)
+            if part.quarantine is not None:
+                held.check(part.quarantine_name, part.quarantine.bytes)
+        if listing.others() != (2 if quarantine is None else 3) or held.others():
+            raise foreign(folder, f"it holds {_unlisted(folder, manifest, codec, suffix)}, which no manifest lists")
+    damaged, first = listing.damaged + held.damaged, listing.first or held.first
     return Version(
         manifest=manifest,
         folder_mode=stat.S_IMODE(folder.status().st_mode) & 0o777,
@@ -243,17 +254,69 @@ def _version(folder: Folder, codec: Codec) -> Version:
     )
 
 
+class _Listing:
+    """Counts, of the files that should be in a folder, those that are not as they should; of no folder, all."""
+
+    def __init__(self, folder: Folder | None, suffix: str = "") -> None:
+        self._folder = folder
+        self._suffix = suffix
+        self._present = 0
+        self.damaged = 0
+        self.first = ""
+
+    def check(self, name: str, size: int) -> None:
+        status = self._folder.look(f"{name}{self._suffix}") if self._folder is not None else None
+        self._present += status is not None
+        if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            self.damaged += 1
+            self.first = self.first or name
+
+    def others(self) -> int:
+        """Return how many names there are in the folder that were not checked."""
+        return sum(1 for _ in self._folder.names()) - self._present if self._folder is not None else 0
+
+
+def _quarantine(folder: Folder, stack: ExitStack) -> Folder | None:
+    status = folder.look(QUARANTINE)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return None
+    return stack.enter_context(folder.enter(QUARANTINE))
+
+
 def _file_mode(folder: Folder) -> int:
     status = folder.look(MANIFEST)
     return 0o600 if status is None else stat.S_IMODE(status.st_mode) & 0o777
 
 
-def _unlisted(folder: Folder, manifest: Manifest, codec: Codec) -> str:
-    listed = {part.name for part in parts_in(folder, manifest, codec)} | {MANIFEST, RECEIPTS}
-    extra = next((name for name in folder.names() if name not in listed), "a file that is gone again")
-    return escape(extra)
+def _unlisted(folder: Folder, manifest: Manifest, codec: Codec, suffix: str) -> str:
+    listed, held = {MANIFEST, RECEIPTS}, set()
+    for part in parts_in(folder, manifest, codec):
+        listed.add(f"{part.name}{suffix}")
+        if part.quarantine is not None:
+            held.add(part.quarantine_name)
+    with ExitStack() as stack:
+        quarantine = _quarantine(folder, stack) if held else None
+        if quarantine is not None:
+            listed.add(QUARANTINE)
+            extra = next((name for name in quarantine.names() if name not in held), None)
+            if extra is not None:
+                return escape(f"{QUARANTINE}/{extra}")
+    return escape(next((name for name in folder.names() if name not in listed), "a file that is gone again"))
 
 
-def state_of(status: os.stat_result) -> tuple[int, int, int]:
-    """Return what tells a folder, and its list of names, from another."""
-    return status.st_dev, status.st_ino, status.st_mtime_ns
+def state_of(folder: Folder) -> State:
+    """Return what tells a folder, with its list of names and that of its quarantines, from another."""
+    status, quarantine = folder.status(), folder.look(QUARANTINE)
+    found = (status,) if quarantine is None else (status, quarantine)
+    return tuple((one.st_dev, one.st_ino, one.st_mtime_ns) for one in found)
+
+
+def refuse_if_changed(target: Target, parent: Folder, version: Version) -> None:
+    """Raise where what stands under the name of the output is no longer the version that was found there."""
+    try:
+        with parent.enter(target.name) as folder:
+            same = state_of(folder) == version.state
+    except StorageError:
+        same = False
+    if not same:
+        raise OutputError(f"{target.shown} was changed by somebody else during the run", aside(target.path))

@@ -2,53 +2,58 @@
 
     .<name>.logitstream/             0700, beside the output
         lock                         held while a run lives; says who holds it
-        jobs/<job_id>/               one run: job.json, journal, attempts/<thousand>/..., and tree/ while publishing
-        versions/<job_id>/           the version before the published one, its parts renamed to *.kept
+        jobs/<job_id>/               one job: job-<digest>.json, journal, attempts/<thousand>/..., and tree/ while
+                                     publishing
+        versions/<number>-<job_id>/  versions before the published one, their parts renamed to *.kept
 
-A run that fails leaves its folder under jobs/ for whoever wants to look; it goes when the same job starts again, or
-when any run publishes to this output.
+A run that fails leaves its folder under jobs/: the same job, started again, goes on with it; it goes when any run
+publishes to this output.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import socket
+import hashlib
 import stat
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import OutputError, StorageError, TemporaryError
-from pipeline.publish import system
-from pipeline.publish.clean import JOB, JOBS, TREE, remove, retire, sweep
+from pipeline.errors import LogitstreamError, OutputError, StorageError
+from pipeline.publish import reuse, system
 from pipeline.publish.files import ATTEMPTS, write_new
 from pipeline.publish.journal import Journal
-from pipeline.publish.manifest import JOB_ID, Codec, Manifest, Part, aside, canonical, write_manifest, write_receipts
-from pipeline.publish.output import Target, Version, find, open_parent, state_of
+from pipeline.publish.lock import Busy, locked, nothing, open_home
+from pipeline.publish.manifest import JOB_ID, Manifest, aside, blocks, write_manifest
+from pipeline.publish.output import Target, Version, find, open_parent, refuse_if_changed
+from pipeline.publish.proof import standing_receipts
+from pipeline.publish.receipts import Codec, Part, parts_in, write_receipts
+from pipeline.publish.removal import remove, remove_strays, retire, sweep
 from pipeline.publish.system import Folder
-from pipeline.publish.tree import linked
-from pipeline.types import IfExists
-from pipeline.units import escape
+from pipeline.publish.tree import Tree
+from pipeline.publish.versions import JOBS, TREE, heal, is_folder
+from pipeline.types import Conduct, IfExists, PartFile
 
-LOCK = "lock"
-_HOLDER_LIMIT = 4096
+_USUAL = Conduct()
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a run publishes: the output, the open folders around it, and what stood there when the run began."""
+    """Where a run publishes: the output, the open folders around it, and what stood there when the run began.
+
+    ``standing`` is the open folder of that version.
+    """
 
     target: Target
     parent: Folder
     home: Folder
     version: Version | None
+    standing: Folder | None
 
 
 class Staging:
-    """The prepared folder of one run, under the lock. For the thread that drives the run.
+    """The prepared folder of one run, under the lock. For the thread that drives the run, but for ``adopt``.
 
     Attributes
     ----------
@@ -56,34 +61,93 @@ class Staging:
         Absolute; workers open their attempts below it.
     file_mode : int
         Permissions of the published files: those of the version that is replaced, else 0666 less the umask.
+    durable : bool
+        Whether anything is synced in this run: what workers need to know to open attempts.
     """
 
-    def __init__(self, place: _Place, folder: Folder, journal: Journal, codec: Codec, job_id: str) -> None:
+    def __init__(
+        self, place: _Place, folder: Folder, journal: Journal, codec: Codec, job_id: str, conduct: Conduct
+    ) -> None:
         self._place = place
         self._folder = folder
         self._journal = journal
         self._codec = codec
         self._job_id = job_id
+        self._keep_versions = conduct.keep_versions
         mask = system.umask()
         version = place.version
         self.directory = folder.path
+        self.durable = folder.durable
         self.file_mode = 0o666 & ~mask if version is None else version.file_mode
         # Without its owner's rights a folder could not be moved to its place.
         self._folder_mode = 0o700 | (0o777 & ~mask if version is None else version.folder_mode)
 
     def write_job(self, content: bytes) -> tuple[Path, str]:
-        """Write the job file, durable and once only; return its path and SHA-256 in hexadecimal."""
-        sha256 = write_new(self._folder, JOB, content)
+        """Write a job file, durable, under the name of its digest; return its path and SHA-256 in hexadecimal.
+
+        An equal one that stands there already is used; no file ever changes under its name.
+        """
+        sha256 = hashlib.sha256(content).hexdigest()
+        name = f"job-{sha256[:16]}.json"
+        status = self._folder.look(name)
+        if status is not None and not (stat.S_ISREG(status.st_mode) and self._holds(name, content)):
+            self._folder.unlink(name)
+            status = None
+        if status is None:
+            draft = f"{name}.{uuid.uuid4().hex}"
+            write_new(self._folder, draft, content)
+            self._folder.move(draft, self._folder, name)
         self._folder.sync()
-        return self.directory / JOB, sha256
+        return self.directory / name, sha256
+
+    def _holds(self, name: str, content: bytes) -> bool:
+        return b"".join(blocks(self._folder, name, len(content) + 1)) == content
+
+    def receipts(self) -> Iterator[Mapping[str, object]]:
+        """Iterate over the receipts that an earlier run of this job journalled and whose files are intact.
+
+        Each file is digested again, several at once; the first receipt of a chunk that holds is the one that counts. A
+        receipt is what ``append`` was given: ``chunk``, and under ``part`` and ``quarantine`` the ``path``, ``bytes``,
+        ``sha256`` and ``rows`` of a file or ``None``.
+        """
+        with self._folder.enter(ATTEMPTS) as attempts, closing(self._journal.replayed()) as replayed:
+            yield from standing_receipts(replayed, attempts)
+
+    def others(self) -> bool:
+        """Return whether other jobs that were to publish to this output were stopped and not yet put away."""
+        with self._place.home.enter(JOBS) as jobs:
+            return any(JOB_ID.fullmatch(name) and name != self._job_id for name in jobs.names())
+
+    def standing(self) -> Iterator[Part]:
+        """Iterate over the parts that the version under the output's name lists; none where nothing stands there."""
+        version, folder = self._place.version, self._place.standing
+        if version is not None and folder is not None:
+            yield from parts_in(folder, version.manifest, self._codec)
+
+    def adopt(self, chunk: int, part: Part) -> tuple[PartFile, PartFile | None] | None:
+        """Take a standing part, and its quarantine, over as attempts at a chunk; several threads may do so at once.
+
+        Their bytes are digested first and then given second names, not copied. Returns the files as they are to stand
+        in the receipt of the chunk; ``None`` where they are not intact, or the file system gives no second names: then
+        the chunk must be computed.
+        """
+        if self._place.standing is None:
+            return None
+        with self._folder.enter(ATTEMPTS) as attempts:
+            return reuse.adopt(self._place.standing, attempts, chunk, part, self.file_mode)
 
     def append(self, receipt: Mapping[str, object]) -> None:
         """Append a receipt, as JSON, to the journal; synced with its group of 64 lines or 100 ms."""
-        self._journal.append(canonical(receipt).decode())
+        self._journal.append(receipt)
 
     def sync(self) -> None:
         """Make every receipt so far survive a power cut: the barrier before publishing."""
         self._journal.sync()
+
+    def note_end(self, reason: str, exit_code: int) -> None:
+        """Note in the journal why the run ends, durable. Never fails: the error that ends the run is what counts."""
+        with suppress(LogitstreamError):
+            self._journal.end(reason, exit_code)
 
     def publish(self, sections: Mapping[str, object], parts: Iterable[Part], *, observed: Mapping[str, object]) -> str:
         """Put the parts in place of the output, all or nothing, durable on return; return the manifest's digest.
@@ -109,15 +173,14 @@ class Staging:
             Somebody put something else under the name of the output while the run was under way.
         """
         self.sync()
-        with self._folder.make(TREE) as tree:
-            with closing(linked(self._folder, tree, parts, self.file_mode)) as winners:
-                listed = write_receipts(tree, winners, self.file_mode, self._codec)
-            manifest = write_manifest(tree, self._job_id, sections, observed, listed, self.file_mode)
-            tree.set_mode(self._folder_mode)
-            tree.sync()
+        with self._folder.make(TREE) as folder, Tree(self._folder, folder, self.file_mode, self._folder_mode) as tree:
+            with closing(tree.linked(parts)) as winners:
+                listed = write_receipts(folder, winners, self.file_mode, self._codec)
+            manifest = write_manifest(folder, self._job_id, sections, observed, listed, self.file_mode)
+            tree.finish()
         self._folder.sync()
         self._commit()
-        sweep(self._place.home, self._job_id)
+        sweep(self._place.home, self._keep_versions)
         return manifest.digest
 
     def _commit(self) -> None:
@@ -125,7 +188,7 @@ class Staging:
         if self._place.version is None:
             self._folder.move(TREE, parent, target.name)
         else:
-            self._refuse_if_changed(self._place.version)
+            refuse_if_changed(target, parent, self._place.version)
             self._folder.exchange(TREE, parent, target.name)
         try:
             parent.sync()
@@ -133,20 +196,35 @@ class Staging:
         except StorageError as error:
             raise StorageError(f"{target.shown} is published, but {error.message}", error.remedy) from error
 
-    def _refuse_if_changed(self, version: Version) -> None:
-        target = self._place.target
-        status = self._place.parent.look(target.name)
-        if status is None or state_of(status) != version.state:
-            raise OutputError(f"{target.shown} was changed by somebody else during the run", aside(target.path))
-
 
 @contextmanager
-def open_staging(output: Path, job_id: str, *, if_exists: IfExists, codec: Codec) -> Iterator[Staging | Manifest]:
-    """Lock an output and prepare a run that publishes to it.
+def open_staging(
+    output: Path,
+    job_id: str,
+    *,
+    if_exists: IfExists,
+    codec: Codec,
+    conduct: Conduct = _USUAL,
+    while_waiting: Callable[[], None] = nothing,
+) -> Iterator[Staging | Manifest | Busy]:
+    """Lock an output and prepare a run that publishes to it, or go on with one that was stopped.
 
     Yields a :class:`Staging`; or, where this very job already stands published and intact, its :class:`Manifest`, and
-    there is nothing to do. The lock is released on exit in every case, and by the system if the process dies. The
-    output is examined, and what the file system can do is tried out, before anything is staged.
+    there is nothing to do; or, where another run holds the output and the conduct says to skip then, :class:`Busy`. The
+    lock is released on exit in every case, and by the system if the process dies. The output is examined, and what the
+    file system can do is tried out, before anything is staged. What an earlier try of the same job has journalled stays
+    if the conduct says so; see :meth:`Staging.receipts`.
+
+    Parameters
+    ----------
+    output : Path
+    job_id : str
+    if_exists : {"fail", "replace"}
+    codec : Codec
+    conduct : Conduct
+        ``resume``, ``if_running``, ``wait_seconds``, ``durability`` and ``keep_versions`` of it count here.
+    while_waiting : callable
+        Called every second, or more often, while another run is waited for; what it raises ends the waiting.
 
     Raises
     ------
@@ -160,99 +238,88 @@ def open_staging(output: Path, job_id: str, *, if_exists: IfExists, codec: Codec
     if not JOB_ID.fullmatch(job_id):
         raise ValueError(f"{job_id!r} is not a job id")
     with ExitStack() as stack:
-        target, parent = stack.enter_context(open_parent(output))
+        target, parent = stack.enter_context(open_parent(output, durable=conduct.durability == "full"))
         if parent.look(target.home_name) is None:
             # Before anything is made, so that a refusal leaves nothing beside a stranger's folder.
             find(target, parent, job_id, if_exists, codec)
-        home = stack.enter_context(_open_home(target, parent))
-        stack.enter_context(_locked(home, target))
+        home = stack.enter_context(open_home(target, parent))
+        busy = stack.enter_context(locked(home, target, conduct, job_id=job_id, while_waiting=while_waiting))
+        if busy is not None:
+            yield busy
+            return
+        heal(parent, home)
         finding = find(target, parent, job_id, if_exists, codec)
-        stack.enter_context(home.make(JOBS, exist_ok=True))
         if finding.same is not None:
-            # The run that published it may have been stopped between its rename and this.
-            parent.sync()
-            sweep(home, job_id)
+            sweep(home, conduct.keep_versions)
             yield finding.same
-        else:
-            place = _Place(target, parent, home, finding.version)
-            yield _stage(place, job_id, codec, stack)
+            return
+        standing = stack.enter_context(parent.enter(target.name)) if finding.version is not None else None
+        place = _Place(target, parent, home, finding.version, standing)
+        folder, journal = _stage(place, job_id, conduct, stack)
+        yield Staging(place, folder, journal, codec, job_id, conduct)
 
 
-def _open_home(target: Target, parent: Folder) -> Folder:
-    shown = escape(str(parent.path / target.home_name), 1000)
-    facts = parent.look(target.home_name)
-    if facts is not None and (reason := _unfit(facts)):
-        raise OutputError(
-            f"{shown}, in which the run would be prepared, {reason}", "set it aside, or choose another --output"
-        )
-    home = parent.make(target.home_name, exist_ok=True)
-    try:
-        # Again on the open folder: the name may have been given to another one since.
-        if reason := _unfit(home.status()) or ("is a mount point" if system.is_mount_point(home.path) else ""):
-            raise OutputError(f"{shown}, in which the run would be prepared, {reason}", "choose another --output")
-        home.set_mode(0o700)
-    except BaseException:
-        home.close()
-        raise
-    return home
-
-
-def _unfit(status: os.stat_result) -> str:
-    if not stat.S_ISDIR(status.st_mode):
-        return "is not a folder"
-    if status.st_uid != system.user():
-        return f"belongs to user {status.st_uid}, not to this one ({system.user()})"
-    return ""
-
-
-@contextmanager
-def _locked(home: Folder, target: Target) -> Iterator[None]:
-    path = home.path / LOCK
-    descriptor = home.open_file(LOCK, os.O_RDWR | os.O_CREAT)
-    try:
-        if not system.try_lock(descriptor, path):
-            holder = _holder(system.read(descriptor, _HOLDER_LIMIT, path))
-            raise TemporaryError(f"{target.shown} is being published by {holder}", "run again when that has ended")
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        note = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
-        system.overwrite(descriptor, json.dumps(note).encode() + b"\n", path)
-        yield
-    finally:
-        system.release(descriptor)
-
-
-def _holder(note: bytes) -> str:
-    try:
-        facts = json.loads(note)
-        text = f"process {facts['pid']} on {facts['host']}, started {facts['started']}"
-    except (ValueError, LookupError, TypeError):
-        # It has the lock and has not yet written who it is.
-        return "another run"
-    return escape(text)
-
-
-def _stage(place: _Place, job_id: str, codec: Codec, stack: ExitStack) -> Staging:
-    retire(place.home, job_id)
+def _stage(place: _Place, job_id: str, conduct: Conduct, stack: ExitStack) -> tuple[Folder, Journal]:
     with place.home.enter(JOBS) as jobs:
-        folder = stack.enter_context(jobs.make(job_id))
-        if not _can_exchange(folder) and place.version is not None:
-            remove(jobs, job_id)
+        reopened = _reopened(jobs, job_id, stack) if conduct.resume else None
+        if reopened is not None:
+            folder, journal = reopened
+        else:
+            retire(place.home, job_id)
+            folder = stack.enter_context(jobs.make(job_id))
+        if place.version is not None and not _can_exchange(folder):
+            if reopened is None:
+                remove(jobs, job_id)
             raise OutputError(
                 f"the file system of {place.target.shown} cannot exchange two folders in one step, so nothing there "
                 "can be replaced",
                 aside(place.target.path),
             )
-    folder.make(ATTEMPTS).close()
-    journal = Journal(folder)
-    stack.callback(journal.close)
+    if reopened is None:
+        folder.make(ATTEMPTS).close()
+        journal = Journal.create(folder, job_id)
+        stack.callback(journal.close)
     folder.sync()
-    return Staging(place, folder, journal, codec, job_id)
+    return folder, journal
+
+
+def _reopened(jobs: Folder, job_id: str, stack: ExitStack) -> tuple[Folder, Journal] | None:
+    """Open the staging folder of a job again; ``None`` where there is none that can be gone on with."""
+    if not is_folder(jobs, job_id):
+        return None
+    with ExitStack() as opened:
+        folder = opened.enter_context(jobs.enter(job_id))
+        if folder.look(TREE) is not None:
+            # A version that an exchange left there was kept before; this is one that was never finished.
+            remove(folder, TREE)
+        if folder.look(TREE) is not None or not is_folder(folder, ATTEMPTS):
+            return None
+        journal = Journal.reopen(folder, job_id)
+        if journal is None:
+            return None
+        opened.callback(journal.close)
+        remove_strays(folder, journal.replayed())
+        _sync_names(folder)
+        stack.enter_context(opened.pop_all())
+        return folder, journal
+
+
+def _sync_names(staging: Folder) -> None:
+    """Make the names of all attempts durable: the run that made them may not have done so."""
+    if not staging.durable:
+        return
+    with staging.enter(ATTEMPTS) as attempts:
+        for name in list(attempts.names()):
+            if is_folder(attempts, name):
+                with attempts.enter(name) as bucket:
+                    bucket.sync()
+        attempts.sync()
 
 
 def _can_exchange(folder: Folder) -> bool:
     names = "probe-1", "probe-2"
     for name in names:
-        folder.make(name).close()
+        folder.make(name, exist_ok=True).close()
     able = folder.can_exchange(*names)
     for name in names:
         folder.remove_folder(name)

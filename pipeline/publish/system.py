@@ -29,6 +29,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NOREPLACE, _EXCHANGE = 1, 2
 # Old sandboxes answer EPERM to a system call that they do not know.
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+_NO_SECOND_NAME = frozenset({errno.EXDEV, errno.EMLINK, errno.EACCES, errno.ENOENT})
 _RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "loongarch64": 276, "ppc64le": 357, "s390x": 347}
 
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -43,20 +44,22 @@ class _Rename(Protocol):
 class Folder:
     """An open folder. Names are looked up below its descriptor, whatever becomes of its path; links are not followed.
 
-    Every method raises the project's errors, naming the path; the descriptor is closed by the context manager.
+    Every method raises the project's errors, naming the path; the descriptor is closed by the context manager. Where it
+    is not ``durable``, nothing in it is ever synced, and the folders entered from it are not durable either.
     """
 
-    __slots__ = ("descriptor", "path")
+    __slots__ = ("descriptor", "durable", "path")
 
-    def __init__(self, descriptor: int, path: Path) -> None:
+    def __init__(self, descriptor: int, path: Path, *, durable: bool = True) -> None:
         self.descriptor = descriptor
         self.path = path
+        self.durable = durable
 
     @classmethod
-    def open(cls, path: Path, flags: int = 0) -> Self:
+    def open(cls, path: Path, flags: int = 0, *, durable: bool = True) -> Self:
         """Open a folder by its path."""
         with door("open", path):
-            return cls(os.open(path, _FOLDER | flags), path)
+            return cls(os.open(path, _FOLDER | flags), path, durable=durable)
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +77,7 @@ class Folder:
         """Open a folder below this one."""
         with door("open", self.path / name):
             descriptor = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=self.descriptor)
-        return Folder(descriptor, self.path / name)
+        return Folder(descriptor, self.path / name, durable=self.durable)
 
     def make(self, name: str, *, exist_ok: bool = False) -> Folder:
         """Make a folder that only its owner may enter, sync its name, and open it."""
@@ -141,9 +144,26 @@ class Folder:
                     follow_symlinks=False,
                 )
             except OSError as error:
-                if error.errno not in _UNSUPPORTED:
+                if error.errno not in _UNSUPPORTED | {errno.EMLINK}:
                     raise
                 self._move_where_free(name, target, new_name)
+
+    def try_link(self, name: str, target: Folder, new_name: str) -> bool:
+        """Give a file a second name; ``False`` where it cannot have one there, and then nothing was done."""
+        with door("link", target.path / new_name):
+            try:
+                os.link(
+                    name,
+                    new_name,
+                    src_dir_fd=self.descriptor,
+                    dst_dir_fd=target.descriptor,
+                    follow_symlinks=False,
+                )
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED | _NO_SECOND_NAME:
+                    raise
+                return False
+        return True
 
     def move(self, name: str, target: Folder, new_name: str) -> None:
         """Rename to a name that must be free.
@@ -192,7 +212,13 @@ class Folder:
 
     def sync(self) -> None:
         """Make the names in the folder survive a power cut."""
-        sync(self.descriptor, self.path)
+        if self.durable:
+            sync(self.descriptor, self.path)
+
+    def sync_file(self, descriptor: int, name: str) -> None:
+        """Make what was written to an open file of the folder survive a power cut."""
+        if self.durable:
+            sync(descriptor, self.path / name)
 
 
 @contextmanager
@@ -313,11 +339,14 @@ def release(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def try_lock(descriptor: int, path: Path) -> bool:
-    """Take the lock on an open file, held until it is closed; ``False`` where another process has it."""
+def try_lock(descriptor: int, path: Path, *, shared: bool = False) -> bool:
+    """Take the lock on an open file, held until it is closed; ``False`` where another process has it.
+
+    A shared lock stands beside other shared ones.
+    """
     with door("lock", path):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
     return True
@@ -328,6 +357,12 @@ def overwrite(descriptor: int, content: bytes, path: Path) -> None:
     with door("write", path):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, content, 0)
+
+
+def truncate(descriptor: int, size: int, path: Path) -> None:
+    """Cut an open file to so many bytes."""
+    with door("cut", path):
+        os.ftruncate(descriptor, size)
 
 
 def read(descriptor: int, size: int, path: Path) -> bytes:

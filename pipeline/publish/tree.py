@@ -2,72 +2,111 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Generator, Iterable
+from contextlib import ExitStack
+from typing import Self
 
 from pipeline.errors import StorageError
 from pipeline.publish import system
-from pipeline.publish.files import ATTEMPT_NAME, ATTEMPTS
-from pipeline.publish.manifest import PART_NAME, Part
+from pipeline.publish.files import ATTEMPT_PATH, ATTEMPTS
+from pipeline.publish.manifest import PART_NAME
+from pipeline.publish.receipts import QUARANTINE, Part
 from pipeline.publish.system import Folder
+from pipeline.types import PartFile
 from pipeline.units import escape, quoted
 
-_ATTEMPT_PATH = re.compile(rf"{ATTEMPTS}/([0-9]{{1,19}})/({ATTEMPT_NAME.pattern})")
 
+class Tree:
+    """The new tree while it is filled; as a context manager it closes the folders that it opened, not the tree itself.
 
-def linked(staging: Folder, tree: Folder, parts: Iterable[Part], mode: int) -> Generator[Part, None, None]:
-    """Link each part into the tree and yield it, one in memory at a time.
-
-    Raises
-    ------
-    StorageError
-        An attempt is missing, or is not the file that its receipt speaks of.
-    ValueError
-        Names do not ascend, or one is not a name for a part; the path of an attempt is not one.
+    Parameters
+    ----------
+    staging, folder : Folder
+        Where the attempts are, and the tree, which is empty.
+    mode, folder_mode : int
+        Permissions of the files and of the folders.
     """
-    before = ""
-    with staging.enter(ATTEMPTS) as attempts:
-        bucket = None
-        try:
-            for part in parts:
-                thousand, attempt = _checked(part, before)
-                if bucket is None or bucket.path.name != thousand:
-                    if bucket is not None:
-                        bucket.close()
-                    bucket = attempts.enter(thousand)
-                _settle(bucket, attempt, part, mode)
-                bucket.link(attempt, tree, part.name)
-                before = part.name
-                yield part
-        finally:
-            if bucket is not None:
-                bucket.close()
+
+    def __init__(self, staging: Folder, folder: Folder, mode: int, folder_mode: int) -> None:
+        self._stack = ExitStack()
+        self._folder = folder
+        self._mode = mode
+        self._folder_mode = folder_mode
+        self._attempts = self._stack.enter_context(staging.enter(ATTEMPTS))
+        self._bucket: Folder | None = None
+        self._quarantine: Folder | None = None
+        self._stack.callback(self._leave_bucket)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def linked(self, parts: Iterable[Part]) -> Generator[Part, None, None]:
+        """Link each part and its quarantine into the tree and yield it, one in memory at a time.
+
+        Raises
+        ------
+        StorageError
+            An attempt is missing, or is not the file that its receipt speaks of.
+        ValueError
+            Names do not ascend, or one is not a name for a part; the path of an attempt is not one.
+        """
+        before = ""
+        for part in parts:
+            if not PART_NAME.fullmatch(part.name):
+                raise ValueError(f"{quoted(part.name)} is not a name for a part")
+            if part.name <= before:
+                raise ValueError(f"{part.name} comes after {before}")
+            self._link(part.file, self._folder, part.name)
+            if part.quarantine is not None:
+                if self._quarantine is None:
+                    self._quarantine = self._stack.enter_context(self._folder.make(QUARANTINE))
+                self._link(part.quarantine, self._quarantine, part.quarantine_name)
+            before = part.name
+            yield part
+
+    def finish(self) -> None:
+        """Set the permissions of the folders and make the names in them durable."""
+        for folder in (self._quarantine, self._folder):
+            if folder is not None:
+                folder.set_mode(self._folder_mode)
+                folder.sync()
+
+    def _link(self, file: PartFile, target: Folder, name: str) -> None:
+        path = ATTEMPT_PATH.fullmatch(file.path)
+        if path is None:
+            raise ValueError(f"{quoted(file.path)} is not the path of an attempt")
+        bucket = self._enter(path.group(1))
+        _settle(bucket, path.group(2), file, self._mode)
+        bucket.link(path.group(2), target, name)
+
+    def _enter(self, thousand: str) -> Folder:
+        if self._bucket is None or self._bucket.path.name != thousand:
+            self._leave_bucket()
+            self._bucket = self._attempts.enter(thousand)
+        return self._bucket
+
+    def _leave_bucket(self) -> None:
+        bucket, self._bucket = self._bucket, None
+        if bucket is not None:
+            bucket.close()
 
 
-def _checked(part: Part, before: str) -> tuple[str, str]:
-    path = _ATTEMPT_PATH.fullmatch(part.file.path)
-    if path is None:
-        raise ValueError(f"{quoted(part.file.path)} is not the path of an attempt")
-    if not PART_NAME.fullmatch(part.name):
-        raise ValueError(f"{quoted(part.name)} is not a name for a part")
-    if part.name <= before:
-        raise ValueError(f"{part.name} comes after {before}")
-    return path.group(1), path.group(2)
-
-
-def _settle(bucket: Folder, attempt: str, part: Part, mode: int) -> None:
+def _settle(bucket: Folder, attempt: str, file: PartFile, mode: int) -> None:
     path = bucket.path / attempt
     descriptor = bucket.open_file(attempt, system.READ)
     try:
         status = system.status(descriptor, path)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != part.file.bytes:
+        if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
             raise StorageError(
-                f"{escape(str(path), 1000)} has {status.st_size:,} bytes, and {part.file.bytes:,} were written",
+                f"{escape(str(path), 1000)} has {status.st_size:,} bytes, and {file.bytes:,} were written",
                 "something else changes files there; run again",
             )
         if stat.S_IMODE(status.st_mode) != mode:
             system.set_mode(descriptor, mode, path)
-            system.sync(descriptor, path)
+            bucket.sync_file(descriptor, attempt)
     finally:
         system.release(descriptor)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pipeline.publish import Codec, Manifest, Part, Staging, open_attempt, open_staging
-from pipeline.types import IfExists, PartFile
+from pipeline.types import Conduct, IfExists, PartFile
 
 CODEC = Codec(
     lambda stream: gzip.GzipFile(fileobj=stream, mode="wb", mtime=0),
     lambda stream: gzip.GzipFile(fileobj=stream, mode="rb"),
 )
+USUAL = Conduct()
 OLD = {"part-0000000-aa.parquet": b"old zero", "part-0000001-ab.parquet": b"old one"}
 NEW = {"part-0000000-ba.parquet": b"new zero", "part-0000001-ab.parquet": b"old one", "part-0000002-bc.parquet": b"2"}
 
@@ -22,18 +25,37 @@ def job_id(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def attempt(staging: Staging, chunk: int, content: bytes) -> PartFile:
-    with open_attempt(staging.directory, chunk, "parquet", staging.file_mode) as opened:
+def attempt(staging: Staging, chunk: int, content: bytes, extension: str = "parquet") -> PartFile:
+    with open_attempt(staging.directory, chunk, extension, staging.file_mode, durable=staging.durable) as opened:
         opened.file.write(content)
         return opened.finish(rows=len(content))
 
 
+def receipt(chunk: int, part: PartFile, quarantine: PartFile | None = None) -> dict[str, object]:
+    return {
+        "chunk": chunk,
+        "part": asdict(part),
+        "quarantine": None if quarantine is None else asdict(quarantine),
+    }
+
+
 def work(staging: Staging, contents: Mapping[str, bytes], stride: int = 1) -> Iterator[Part]:
+    """Make the parts that no earlier run made; what belongs into a quarantine stands behind a bar."""
     staging.write_job(b'{"job": 1}')
-    for chunk, (name, content) in enumerate(contents.items()):
-        file = attempt(staging, chunk * stride, content)
-        staging.append({"chunk": chunk})
-        yield Part(name, file, {"chunk": chunk})
+    done = {found["chunk"]: _files(found) for found in staging.receipts()}
+    for number, (name, content) in enumerate(contents.items()):
+        chunk = number * stride
+        if chunk not in done:
+            good, _, bad = content.partition(b"|")
+            part = attempt(staging, chunk, good)
+            quarantine = attempt(staging, chunk, bad, "quarantine") if bad else None
+            staging.append(receipt(chunk, part, quarantine))
+            done[chunk] = part, quarantine
+        yield Part(name, done[chunk][0], {"chunk": chunk}, done[chunk][1])
+
+
+def _files(found: Mapping[str, Any]) -> tuple[PartFile, PartFile | None]:
+    return PartFile(**found["part"]), PartFile(**found["quarantine"]) if found["quarantine"] else None
 
 
 def publish(
@@ -42,11 +64,13 @@ def publish(
     contents: Mapping[str, bytes],
     if_exists: IfExists = "fail",
     change: Callable[[Staging, list[Part]], Iterable[Part]] = lambda _, parts: parts,
+    conduct: Conduct = USUAL,
 ) -> Manifest | str:
     """Run a whole job; the manifest where it already stood published, else the digest."""
-    with open_staging(output, job_id(job), if_exists=if_exists, codec=CODEC) as staging:
+    with open_staging(output, job_id(job), if_exists=if_exists, codec=CODEC, conduct=conduct) as staging:
         if isinstance(staging, Manifest):
             return staging
+        assert isinstance(staging, Staging)
         parts = list(work(staging, contents))
         return staging.publish({"totals": {"chunks": len(parts)}}, change(staging, parts), observed={"seconds": 1.5})
 

@@ -1,0 +1,240 @@
+"""What stands beside an output: the staging folders of runs, and former versions; and putting it away when asked."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import LogitstreamError
+from pipeline.publish.journal import NAME, facts_in
+from pipeline.publish.lock import Busy, holder, locked, open_home
+from pipeline.publish.manifest import JOB_ID, Manifest, manifest_in
+from pipeline.publish.output import Target, open_parent, resolve
+from pipeline.publish.removal import RETIRED, discard, remove
+from pipeline.publish.system import Folder
+from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, is_folder, set_apart
+from pipeline.types import Conduct
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """The staging folder of a run that has not published.
+
+    Attributes
+    ----------
+    name, job_id : str
+        The folder, and the job whose it is.
+    age_seconds : float
+        Since the last sign of life.
+    bytes : int
+        Of all files in it; those that a published version shares count here too.
+    chunks : int
+        Done, by the journal.
+    ended : str or None
+        Why the last run of the job ended; ``None`` where it was killed, or is under way.
+    exit_code : int or None
+    running : bool
+        Whether a run of this job is under way now.
+    resumable : bool
+        Whether the same job would go on with it; what is being removed is not.
+    """
+
+    name: str
+    job_id: str
+    age_seconds: float
+    bytes: int
+    chunks: int
+    ended: str | None
+    exit_code: int | None
+    running: bool
+    resumable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """A former version. The larger its ``number``, the newer; ``rows`` is ``None`` where its manifest is damaged."""
+
+    name: str
+    number: int
+    job_id: str
+    age_seconds: float
+    bytes: int
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What was removed, or would be."""
+
+    runs: tuple[RunFacts, ...]
+    versions: tuple[VersionFacts, ...]
+
+
+def runs(output: Path) -> tuple[RunFacts, ...]:
+    """Return the staging folders beside an output, the oldest first, without locking or changing anything."""
+    with _home(output) as (target, home):
+        return () if home is None else _runs(home, holder(home, target))
+
+
+def versions_of(output: Path) -> tuple[VersionFacts, ...]:
+    """Return the former versions of an output, the newest first, without locking or changing anything."""
+    with _home(output) as (_, home):
+        return () if home is None else _versions(home)
+
+
+def clean(
+    output: Path, *, jobs: bool, versions: bool, older_than: float | None = None, dry_run: bool = False
+) -> Cleaned:
+    """Remove staging folders and former versions of an output, and return what was removed.
+
+    Only what is ours by its name is removed; a folder that holds anything else stays, and is not returned.
+
+    Parameters
+    ----------
+    output : Path
+    jobs, versions : bool
+        What to remove: staging folders, former versions.
+    older_than : float, optional
+        Nothing that showed a sign of life within so many seconds.
+    dry_run : bool
+        Remove nothing, and return what would be.
+
+    Raises
+    ------
+    TemporaryError
+        A run is under way.
+    """
+    with ExitStack() as stack:
+        target, parent = stack.enter_context(open_parent(output))
+        if parent.look(target.home_name) is None:
+            return Cleaned((), ())
+        home = stack.enter_context(open_home(target, parent))
+        stack.enter_context(locked(home, target, Conduct()))
+        if not dry_run:
+            # What a stopped run has just replaced is a former version, and not to go with the folder that it lies in.
+            heal(parent, home)
+        found = Cleaned(
+            tuple(run for run in _runs(home, None) if jobs and _is_old(run.age_seconds, older_than)),
+            tuple(one for one in _versions(home) if versions and _is_old(one.age_seconds, older_than)),
+        )
+        return found if dry_run else _removed(home, found)
+
+
+def _is_old(age: float, older_than: float | None) -> bool:
+    return older_than is None or age >= older_than
+
+
+def _removed(home: Folder, found: Cleaned) -> Cleaned:
+    with home.make(JOBS, exist_ok=True) as jobs:
+        runs_gone = tuple(run for run in found.runs if _discarded(home, jobs, run))
+        if not found.versions:
+            return Cleaned(runs_gone, ())
+        with home.enter(VERSIONS) as versions:
+            gone = tuple(one for one in found.versions if _version_removed(versions, jobs, one))
+    return Cleaned(runs_gone, gone)
+
+
+def _discarded(home: Folder, jobs: Folder, run: RunFacts) -> bool:
+    def left() -> int:
+        return sum(name.partition(".")[0] == run.job_id for name in jobs.names())
+
+    before = left()
+    discard(home, jobs, run.name)
+    return left() < before
+
+
+def _version_removed(versions: Folder, jobs: Folder, version: VersionFacts) -> bool:
+    name = set_apart(versions, Former(version.number, version.name, version.job_id), jobs)
+    remove(jobs, name)
+    return jobs.look(name) is None
+
+
+@contextmanager
+def _home(output: Path) -> Iterator[tuple[Target, Folder | None]]:
+    target = resolve(output)
+    with Folder.open(target.parent) as parent:
+        if not is_folder(parent, target.home_name):
+            yield target, None
+            return
+        with parent.enter(target.home_name) as home:
+            yield target, home
+
+
+def _runs(home: Folder, busy: Busy | None) -> tuple[RunFacts, ...]:
+    if not is_folder(home, JOBS):
+        return ()
+    found = []
+    with home.enter(JOBS) as jobs:
+        for name in list(jobs.names()):
+            match = RETIRED.fullmatch(name)
+            if match is not None and is_folder(jobs, name):
+                found.append(_run(jobs, name, match[1], busy))
+    return tuple(sorted(found, key=lambda run: (-run.age_seconds, run.name)))
+
+
+def _run(jobs: Folder, name: str, job_id: str, busy: Busy | None) -> RunFacts:
+    with jobs.enter(name) as folder:
+        chunks, ended, exit_code = facts_in(folder, job_id)
+        whole = JOB_ID.fullmatch(name) is not None
+        running = whole and busy is not None and busy.job_id == job_id
+        return RunFacts(
+            name=name,
+            job_id=job_id,
+            age_seconds=_age(folder, NAME),
+            bytes=_bytes(folder),
+            chunks=chunks,
+            ended=None if running else ended,
+            exit_code=None if running else exit_code,
+            running=running,
+            resumable=whole,
+        )
+
+
+def _versions(home: Folder) -> tuple[VersionFacts, ...]:
+    if not is_folder(home, VERSIONS):
+        return ()
+    with home.enter(VERSIONS) as versions:
+        return tuple(_version(versions, former) for former in formers(versions))
+
+
+def _version(versions: Folder, former: Former) -> VersionFacts:
+    with versions.enter(former.name) as folder:
+        try:
+            manifest: Manifest | None = manifest_in(folder)
+        except LogitstreamError:
+            manifest = None
+        return VersionFacts(
+            name=former.name,
+            number=former.number,
+            job_id=former.job_id if manifest is None else manifest.job_id,
+            age_seconds=_age(folder),
+            bytes=_bytes(folder),
+            rows=None if manifest is None else manifest.rows,
+        )
+
+
+def _age(folder: Folder, name: str | None = None) -> float:
+    status = (folder.look(name) if name is not None else None) or folder.status()
+    return max(0.0, time.time() - status.st_mtime)
+
+
+def _bytes(folder: Folder) -> int:
+    """Return the bytes of all files below a folder; what is removed meanwhile does not count."""
+    total = 0
+    for name in list(folder.names()):
+        status = folder.look(name)
+        if status is None:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            total += status.st_size
+        elif stat.S_ISDIR(status.st_mode):
+            try:
+                with folder.enter(name) as inner:
+                    total += _bytes(inner)
+            except LogitstreamError:
+                continue
+    return total

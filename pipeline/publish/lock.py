@@ -1,0 +1,157 @@
+"""The folder beside an output, and its lock: one run at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline.errors import OutputError, TemporaryError
+from pipeline.publish import system
+from pipeline.publish.output import Target
+from pipeline.publish.system import Folder
+from pipeline.types import Conduct
+from pipeline.units import escape, format_seconds
+
+LOCK = "lock"
+_HOLDER_LIMIT = 4096
+# Whoever only looks whether a run is under way holds the lock for an instant.
+_PATIENCE = 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 1.0, 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another run holds the output: a sentence for a person, and what the run says of itself.
+
+    ``pid``, ``host``, ``started`` and ``job_id`` are ``None`` where it has not yet written them; ``job_id`` is also
+    ``None`` where what is under way is not a run but a rollback or a cleaning.
+    """
+
+    text: str
+    pid: int | None = None
+    host: str | None = None
+    started: str | None = None
+    job_id: str | None = None
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+def open_home(target: Target, parent: Folder) -> Folder:
+    """Open the folder beside the output, and make it where there is none."""
+    facts = parent.look(target.home_name)
+    if facts is not None:
+        _refuse_unfit(target, facts)
+    home = parent.make(target.home_name, exist_ok=True)
+    try:
+        # Again on the open folder: the name may have been given to another one since.
+        _refuse_unfit(target, home.status())
+        if system.is_mount_point(home.path):
+            raise _unfit(target, "is a mount point")
+        home.set_mode(0o700)
+    except BaseException:
+        home.close()
+        raise
+    return home
+
+
+def _refuse_unfit(target: Target, status: os.stat_result) -> None:
+    if not stat.S_ISDIR(status.st_mode):
+        raise _unfit(target, "is not a folder")
+    if status.st_uid != system.user():
+        raise _unfit(target, f"belongs to user {status.st_uid}, not to this one ({system.user()})")
+
+
+def _unfit(target: Target, reason: str) -> OutputError:
+    shown = escape(str(target.parent / target.home_name), 1000)
+    return OutputError(f"{shown}, in which runs are prepared, {reason}", "set it aside, or choose another --output")
+
+
+@contextmanager
+def locked(
+    home: Folder,
+    target: Target,
+    conduct: Conduct,
+    *,
+    job_id: str | None = None,
+    while_waiting: Callable[[], None] = nothing,
+) -> Iterator[Busy | None]:
+    """Hold the lock of an output; yields ``None``, or who holds it where the conduct says to skip then.
+
+    The lock goes with the open file, which no child process inherits; the file itself stays.
+
+    Raises
+    ------
+    TemporaryError
+        Another run holds it, and it was not to be waited for, or not as long as that.
+    """
+    path = home.path / LOCK
+    descriptor = home.open_file(LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        patience = conduct.wait_seconds if conduct.if_running == "wait" else _PATIENCE
+        if _taken(descriptor, home, patience, while_waiting):
+            started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            note = {"pid": os.getpid(), "host": socket.gethostname(), "started": started, "job_id": job_id}
+            system.overwrite(descriptor, json.dumps(note).encode() + b"\n", path)
+            yield None
+            return
+        busy = _busy(target, system.read(descriptor, _HOLDER_LIMIT, path))
+        if conduct.if_running != "skip":
+            raise _refusal(busy, conduct)
+        yield busy
+    finally:
+        system.release(descriptor)
+
+
+def _taken(descriptor: int, home: Folder, patience: float | None, while_waiting: Callable[[], None]) -> bool:
+    started, pause = time.monotonic(), _FIRST_PAUSE
+    while not system.try_lock(descriptor, home.path / LOCK):
+        while_waiting()
+        left = pause if patience is None else started + patience - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+    return True
+
+
+def _refusal(busy: Busy, conduct: Conduct) -> TemporaryError:
+    waited = conduct.wait_seconds if conduct.if_running == "wait" else None
+    text = busy.text if waited is None else f"{busy.text}, still after {format_seconds(waited)}"
+    return TemporaryError(text, "run again when that has ended")
+
+
+def _busy(target: Target, note: bytes) -> Busy:
+    try:
+        facts = json.loads(note)
+        pid, host, started, job_id = int(facts["pid"]), facts["host"], facts["started"], facts.get("job_id")
+        # Also of a job id: nothing but text comes from the file.
+        if not isinstance(host, str) or not isinstance(started, str) or not isinstance(job_id, str | None):
+            raise TypeError
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
+        # It has the lock and has not yet written who it is.
+        return Busy(f"{target.shown} is being published by another run")
+    by = escape(f"process {pid} on {host}, started {started}")
+    return Busy(f"{target.shown} is being published by {by}", pid, host, started, job_id)
+
+
+def holder(home: Folder, target: Target) -> Busy | None:
+    """Return who holds the lock of an output now, ``None`` where nobody does; nothing is made or changed."""
+    status = home.look(LOCK)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return None
+    path = home.path / LOCK
+    descriptor = home.open_file(LOCK, system.READ)
+    try:
+        if system.try_lock(descriptor, path, shared=True):
+            return None
+        return _busy(target, system.read(descriptor, _HOLDER_LIMIT, path))
+    finally:
+        system.release(descriptor)

@@ -1,0 +1,130 @@
+"""Whether a file is still the one that was recorded: regular, reached without following links, size and digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeGuard, TypeVar
+
+from pipeline.errors import LogitstreamError
+from pipeline.publish import system
+from pipeline.publish.files import ATTEMPT_PATH
+from pipeline.publish.system import Folder
+from pipeline.types import PartFile
+
+_BLOCK = 2**20
+_THREADS = 4
+_AHEAD = 32
+
+Item = TypeVar("Item")
+
+
+def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
+    """Return the facts of a file whose every byte was digested and is what was recorded; ``None`` for any other.
+
+    It is synced, unless the folder is not durable: whoever wrote it may not have done so. What cannot be read or synced
+    is of no use, and counts as another file.
+    """
+    try:
+        found = folder.look(name)
+        if found is None or not stat.S_ISREG(found.st_mode):
+            return None
+        descriptor = folder.open_file(name, system.READ)
+        try:
+            status = system.status(descriptor, folder.path / name)
+            if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
+                return None
+            if _sha256(folder, descriptor, name) != file.sha256:
+                return None
+            folder.sync_file(descriptor, name)
+            return status
+        finally:
+            system.release(descriptor)
+    except LogitstreamError:
+        return None
+
+
+def _sha256(folder: Folder, descriptor: int, name: str) -> str:
+    found = hashlib.sha256()
+    while block := system.read(descriptor, _BLOCK, folder.path / name):
+        found.update(block)
+    return found.hexdigest()
+
+
+def checked(items: Iterable[Item], check: Callable[[Item], bool]) -> Iterator[tuple[Item, bool]]:
+    """Iterate over items, in their order, with what a check says of each; several are checked at once, a few ahead."""
+    pool = ThreadPoolExecutor(_THREADS)
+    waiting: deque[tuple[Item, Future[bool]]] = deque()
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(check, item)))
+            if len(waiting) >= _AHEAD:
+                first, answer = waiting.popleft()
+                yield first, answer.result()
+        while waiting:
+            first, answer = waiting.popleft()
+            yield first, answer.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def standing_receipts(receipts: Iterable[Mapping[str, object]], attempts: Folder) -> Iterator[Mapping[str, object]]:
+    """Iterate over the receipts whose files are all what they were when they were written, one a chunk.
+
+    Of several that stand for a chunk the first one counts. A receipt without a part, of a task that gave up, or one
+    that names anything but attempts, stands for nothing.
+    """
+    done: set[object] = set()
+
+    def candidates() -> Iterator[tuple[Mapping[str, object], tuple[PartFile, ...]]]:
+        for receipt in receipts:
+            files = _files(receipt)
+            if files and receipt["chunk"] not in done:
+                yield receipt, files
+
+    def stands(candidate: tuple[Mapping[str, object], tuple[PartFile, ...]]) -> bool:
+        return all(_attempt_stands(attempts, file) for file in candidate[1])
+
+    for (receipt, _), good in checked(candidates(), stands):
+        if good and receipt["chunk"] not in done:
+            done.add(receipt["chunk"])
+            yield receipt
+
+
+def _attempt_stands(attempts: Folder, file: PartFile) -> bool:
+    path = ATTEMPT_PATH.fullmatch(file.path)
+    if path is None:
+        return False
+    try:
+        with attempts.enter(path.group(1)) as bucket:
+            return proven(bucket, path.group(2), file) is not None
+    except LogitstreamError:
+        return False
+
+
+def _files(receipt: Mapping[str, object]) -> tuple[PartFile, ...]:
+    """Return the files of a receipt, none where it is not one of a chunk that was done."""
+    chunk, part, quarantine = (receipt.get(name) for name in ("chunk", "part", "quarantine"))
+    if not _is_count(chunk):
+        return ()
+    files = [_file(facts) for facts in (part, quarantine) if facts is not None]
+    if part is None or None in files:
+        return ()
+    return tuple(file for file in files if file is not None)
+
+
+def _file(facts: object) -> PartFile | None:
+    if not isinstance(facts, Mapping):
+        return None
+    path, size, sha256, rows = (facts.get(name) for name in ("path", "bytes", "sha256", "rows"))
+    if not isinstance(path, str) or not isinstance(sha256, str) or not _is_count(size) or not _is_count(rows):
+        return None
+    return PartFile(path, size, sha256, rows)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

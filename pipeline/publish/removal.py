@@ -1,0 +1,97 @@
+"""Putting away what is over: the folders of ended runs go, and all former versions but the newest.
+
+Only names that a run of ours makes are removed. Whatever else somebody put into our folders stays, and the folder too.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from pipeline.errors import LogitstreamError
+from pipeline.publish import journal
+from pipeline.publish.files import ATTEMPT_NAME, ATTEMPTS
+from pipeline.publish.manifest import JOB_ID, MANIFEST, PART_NAME
+from pipeline.publish.receipts import QUARANTINE_NAME, RECEIPTS
+from pipeline.publish.system import Folder
+from pipeline.publish.versions import JOBS, KEPT, keep_former, prune
+
+JOB_FILE = re.compile(r"job-[0-9a-f]{16}\.json(?:\.[0-9a-f]{32})?")
+RETIRED = re.compile(rf"({JOB_ID.pattern})(?:\.[0-9a-f]{{32}})?")
+
+_PLAIN = "|".join(re.escape(name) for name in (journal.NAME, MANIFEST, RECEIPTS))
+_OURS = re.compile(
+    rf"{_PLAIN}|{JOB_FILE.pattern}|{ATTEMPT_NAME.pattern}|{PART_NAME.pattern}(?:{re.escape(KEPT)})?"
+    rf"|{QUARANTINE_NAME.pattern}"
+)
+
+
+def retire(home: Folder, job_id: str) -> None:
+    """Put the staging folder of a job out of the way, under a name never used again, and remove it.
+
+    A former version that a run left there, because it was stopped right after its exchange, is kept first. What
+    cannot be removed stays where it is: it does no harm, and the next publication tries again.
+    """
+    with home.enter(JOBS) as jobs:
+        if jobs.look(job_id) is None:
+            return
+        keep_former(home, jobs, job_id)
+        retired = f"{job_id}.{uuid.uuid4().hex}"
+        jobs.move(job_id, jobs, retired)
+        remove(jobs, retired)
+
+
+def sweep(home: Folder, keep_versions: int) -> None:
+    """After a publication: keep the former version, and remove older ones and the staging folders of every job.
+
+    The caller has the lock, so no other run is under way; a task of an ended one that still writes finds its folder
+    gone. Never fails: the output stands, and what is left over goes with the next publication.
+    """
+    with suppress(LogitstreamError), home.enter(JOBS) as jobs:
+        for name in list(jobs.names()):
+            with suppress(LogitstreamError):
+                discard(home, jobs, name)
+        for name in prune(home, jobs, keep_versions):
+            remove(jobs, name)
+
+
+def discard(home: Folder, jobs: Folder, name: str) -> None:
+    """Remove what lies under a name among the staging folders, if it is ours."""
+    if JOB_ID.fullmatch(name):
+        retire(home, name)
+    elif RETIRED.fullmatch(name):
+        keep_former(home, jobs, name)
+        remove(jobs, name)
+
+
+def remove_strays(staging: Folder, receipts: Iterable[Mapping[str, object]]) -> None:
+    """Remove the attempts that no receipt lists, which only take up space; what cannot be removed stays."""
+    listed: set[str] = set()
+    for receipt in receipts:
+        for facts in (receipt.get("part"), receipt.get("quarantine")):
+            if isinstance(facts, Mapping):
+                listed.add(str(facts.get("path")).rpartition("/")[2])
+    with suppress(LogitstreamError), staging.enter(ATTEMPTS) as attempts:
+        for thousand in list(attempts.names()):
+            with suppress(LogitstreamError), attempts.enter(thousand) as bucket:
+                for name in list(bucket.names()):
+                    if ATTEMPT_NAME.fullmatch(name) and name not in listed:
+                        bucket.unlink(name)
+
+
+def remove(parent: Folder, name: str) -> None:
+    """Remove a folder of ours with what is ours in it; failing that, leave the rest."""
+    try:
+        with parent.enter(name) as folder:
+            for entry in folder.names():
+                status = folder.look(entry)
+                if status is not None and stat.S_ISDIR(status.st_mode):
+                    remove(folder, entry)
+                elif _OURS.fullmatch(entry):
+                    folder.unlink(entry)
+        parent.remove_folder(name)
+    except LogitstreamError:
+        return
