@@ -51,7 +51,7 @@ STUBS = "_typeshed"
 GROUND = ("errors", "units", "types")
 BELOW = (*GROUND, "plan", "memory")
 ROOMS_BELOW_FLOW = (*BELOW, "kernels", "sources", "models", "sinks", "execute", "publish", "report")
-ENGINES = ("pipeline.execute.local", "pipeline.execute.cluster")
+ENGINES = ("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster")
 
 ROOMS = {
     JOBS: Room(
@@ -70,7 +70,7 @@ ROOMS = {
         5, ("numpy", "pyarrow", "pydantic", "pydantic_core"), (*BELOW, "kernels", "grammar"), late=("sklearn",)
     ),
     "sinks": Room(5, ("pyarrow",), BELOW),
-    "execute": Room(5, ("dask", "distributed", "numpy"), BELOW, late=ENGINES),
+    "execute": Room(5, ("cloudpickle", "dask", "distributed", "numpy"), BELOW, late=ENGINES),
     "publish": Room(5, (), BELOW),
     "report": Room(5, (), BELOW),
     "kernels": Room(4, ("numpy",), GROUND),

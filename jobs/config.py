@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 
-from jobs.values import COUNT, NAMES, SHARE, Quantity
+from jobs.values import NAMES, SHARE, Count, Quantity
 from pipeline.errors import ConfigurationError, PermissionDeniedError
 from pipeline.units import escape
 
@@ -110,7 +110,7 @@ def _expectation(param: click.Parameter) -> tuple[str, Any]:
         return "true or false", lambda value: isinstance(value, bool)
     if _is_many(param):
         return "a list of texts", _is_texts
-    if param.type is COUNT:
+    if isinstance(param.type, Count):
         return "a whole number", _is_whole
     if param.type is SHARE:
         return "a number", lambda value: _is_whole(value) or isinstance(value, float)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import click
 
-from jobs import options, values
+from jobs import values
+from jobs.command import OUTPUT, JobCommand, option
 
 EXAMPLE = "logitstream demo --output logitstream-demo"
 
 
-@click.command(
-    "demo", cls=options.JobCommand, example=EXAMPLE, uses_demo=False, short_help="See it work on real flights."
-)
-@options.option(
+@click.command("demo", cls=JobCommand, example=EXAMPLE, uses_demo=False, short_help="See it work on real flights.")
+@option(
     "--output",
-    section=options.OUTPUT,
+    section=OUTPUT,
     default="logitstream-demo",
     show_default=True,
     metavar="DIR",

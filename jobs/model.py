@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 import pipeline
-from jobs import console, options, values
+from jobs import console, values
+from jobs.command import JobCommand
 from jobs.help import HelpfulGroup
 from pipeline.units import escape, format_count
 
@@ -17,7 +18,7 @@ def command() -> None:
 
 @command.command(
     "show",
-    cls=options.JobCommand,
+    cls=JobCommand,
     example="logitstream model show logitstream-demo/delay_model.json",
     short_help="Show the coefficients as a table.",
 )
@@ -31,7 +32,7 @@ def show(model: str) -> None:
 
 @command.command(
     "check",
-    cls=options.JobCommand,
+    cls=JobCommand,
     example="logitstream model check logitstream-demo/delay_model.json",
     short_help="Report every error of the file at once.",
 )

@@ -1,155 +1,18 @@
-"""Every option of the jobs, once, and how ``--help`` shows them: in groups, with an example at the end.
-
-A value comes from the command line, else from the environment (``LOGITSTREAM_SCORE_CHUNK_SIZE``), else from the file
-that ``--config`` names, else from its default; a value that cannot be used is reported with the place it came from.
-"""
+"""Every option of the jobs, once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from jobs import config, values
-from jobs.help import Helpful
-from pipeline.errors import ConfigurationError, UsageError
+from jobs import values
+from jobs.command import CSV, HOW, OUTPUT, TALK, WHAT, JobArgument, load_config, option
+from pipeline.errors import UsageError
 from pipeline.grammar import parse_application, refuse_repeated
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-Decorator = Callable[[Any], Any]
-
-WHAT, CSV, HOW, OUTPUT, TALK = "What", "CSV", "How", "Output", "Talk"
-SECTIONS = (WHAT, CSV, HOW, OUTPUT, TALK)
-
 SCORE_COLUMNS = ("probability", "raw_prediction", "decision")
-
-
-class JobOption(click.Option):
-    """An option that knows its group in ``--help`` and the place its value came from."""
-
-    def __init__(self, *args: Any, section: str, is_path: bool = False, **attributes: Any) -> None:
-        super().__init__(*args, **attributes)
-        self.section = section
-        self.is_path = is_path
-
-    def process_value(self, ctx: click.Context, value: Any) -> Any:
-        """Return the value as its type; a mistake in the environment or in a file is named by its place."""
-        try:
-            return super().process_value(ctx, value)
-        except click.BadParameter as error:
-            place = self._place(ctx)
-            if place is None:
-                raise
-            raise ConfigurationError(f"{place}: {error.message.rstrip('.')}") from None
-        except UsageError as error:
-            place = self._place(ctx)
-            if place is None:
-                raise
-            raise ConfigurationError(f"{place}: {error.message}", error.remedy) from None
-
-    def _place(self, ctx: click.Context) -> str | None:
-        source = ctx.get_parameter_source(str(self.name))
-        if source is ParameterSource.ENVIRONMENT:
-            return f"{ctx.auto_envvar_prefix}_{str(self.name).upper()}"
-        if source is ParameterSource.DEFAULT_MAP:
-            return f"{ctx.meta[_CONFIG_FILE]}: [{_table(ctx)}] {config.key(self)}"
-        return None
-
-
-class JobArgument(click.Argument):
-    """An argument that stands for paths."""
-
-    is_path = True
-
-
-class JobCommand(Helpful):
-    """A command whose help groups the options."""
-
-    def __init__(self, *args: Any, table: str = "", **attributes: Any) -> None:
-        super().__init__(*args, **attributes)
-        self.table = table or str(self.name)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and refuse options that contradict each other."""
-        rest = super().parse_args(ctx, args)
-        _settle_talk(ctx)
-        contradiction = _contradiction(ctx.params)
-        if contradiction and not ctx.resilient_parsing:
-            raise click.UsageError(contradiction, ctx)
-        return rest
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, group by group."""
-        for section in (*SECTIONS, ""):
-            rows = [
-                row
-                for param in self.get_params(ctx)
-                if isinstance(param, click.Option)
-                and getattr(param, "section", "") == section
-                and (row := param.get_help_record(ctx))
-            ]
-            if rows:
-                with formatter.section(section or "Help"):
-                    formatter.write_dl(rows)
-
-
-def option(*names: str, section: str, **attributes: Any) -> Decorator:
-    """Return the decorator that adds an option in a group."""
-    return click.option(*names, cls=JobOption, section=section, **attributes)
-
-
-def add(decorators: Iterable[Decorator]) -> Callable[[Decorated], Decorated]:
-    """Return one decorator that adds several options, listed in the order in which help shows them."""
-
-    def decorate(function: Decorated) -> Decorated:
-        for decorator in reversed(list(decorators)):
-            function = decorator(function)
-        return function
-
-    return decorate
-
-
-_CONFIG_FILE = "logitstream.config"
-_CSV_CODECS = ("none", "gzip", "zstd")
-
-
-def _table(ctx: click.Context) -> str:
-    command = ctx.command
-    return command.table if isinstance(command, JobCommand) else str(command.name)
-
-
-_STRENGTH = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT)
-
-
-def _settle_talk(ctx: click.Context) -> None:
-    """Let the stronger place decide where one says ``quiet`` and another ``verbose``."""
-    if ctx.params.get("quiet") and ctx.params.get("verbose"):
-        quiet, verbose = _strength(ctx, "quiet"), _strength(ctx, "verbose")
-        if quiet != verbose:
-            ctx.params["verbose" if quiet > verbose else "quiet"] = False
-
-
-def _strength(ctx: click.Context, name: str) -> int:
-    source = ctx.get_parameter_source(name)
-    return _STRENGTH.index(source) if source in _STRENGTH else len(_STRENGTH)
-
-
-def _contradiction(given: Mapping[str, Any]) -> str:
-    if given.get("quiet") and given.get("verbose"):
-        return "--quiet and --verbose contradict each other."
-    if given.get("quote") is not None and given.get("quote") == given.get("delimiter"):
-        return f"--quote and --delimiter are the same character {given['quote']!r}."
-    if given.get("format") == "csv" and given.get("compression") not in {None, *_CSV_CODECS}:
-        return f"--compression {given['compression']} is not one of CSV: {', '.join(_CSV_CODECS)}."
-    return ""
-
-
-def _load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        ctx.meta[_CONFIG_FILE] = value
-        ctx.default_map = config.defaults(value, _table(ctx), ctx.command.params)
 
 
 def _kept(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
@@ -294,6 +157,25 @@ typed = option(
     help="The Arrow type of a column or partition (id=int64); a kept one is text otherwise. Repeatable.",
 )
 
+max_bad = option(
+    "--max-bad",
+    section=WHAT,
+    type=values.MAX_BAD,
+    default="0",
+    show_default=True,
+    metavar="N|P%",
+    help="How many rows, or what share of the rows read, may be too bad to use: they go to the quarantine of the "
+    "output instead. More of them fail the run.",
+)
+fingerprint = option(
+    "--fingerprint",
+    section=WHAT,
+    type=click.Choice(["ends", "full"]),
+    default="ends",
+    show_default=True,
+    help="What tells an input from an earlier state of it: size, time and the ends of the file, or all of its bytes.",
+)
+
 chunk_size = option(
     "--chunk-size",
     section=HOW,
@@ -324,7 +206,7 @@ scheduler = option(
     default="threads",
     show_default=True,
     metavar="WHERE",
-    help="threads, sync (one chunk after the other) or the address of a Dask scheduler, tcp://HOST:PORT.",
+    help="threads, processes, sync (one chunk after the other) or the address of a Dask scheduler, tcp://HOST:PORT.",
 )
 insecure = option(
     "--insecure",
@@ -341,6 +223,54 @@ precision = option(
     help="The arithmetic of the sigmoid.",
 )
 
+retries = option(
+    "--retries",
+    section=HOW,
+    type=values.COUNT_OR_NONE,
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="How often a chunk is tried again after an error that may pass.",
+)
+no_resume = option(
+    "--no-resume",
+    section=HOW,
+    is_flag=True,
+    help="Compute every chunk anew, also those that an earlier try of the same job has finished.",
+)
+no_reuse = option(
+    "--no-reuse",
+    section=HOW,
+    is_flag=True,
+    help="Compute every part anew, also those that the published output has already.",
+)
+if_running = option(
+    "--if-running",
+    section=HOW,
+    type=values.IF_RUNNING,
+    default="fail",
+    show_default=True,
+    metavar="DO",
+    help="What to do while another run works on DIR: fail (75), skip (0), wait, or wait=10m for no longer than that.",
+)
+deadline = option(
+    "--deadline",
+    section=HOW,
+    type=values.DURATION,
+    metavar="TIME",
+    help="Stop in good order after this time (90s, 25m, 3h); the same command again goes on from there.  "
+    "[default: none]",
+)
+grace = option(
+    "--grace",
+    section=HOW,
+    type=values.DURATION,
+    default="25s",
+    show_default=True,
+    metavar="TIME",
+    help="How long chunks under way may take to end when the run is told to stop.",
+)
+
 output = option(
     "--output",
     section=OUTPUT,
@@ -348,15 +278,13 @@ output = option(
     type=values.PATH,
     metavar="DIR",
     is_path=True,
-    help="The folder to publish, in one step.",
+    help="What to publish, in one step: a folder, or a file where the name ends in .parquet or .csv.",
 )
 format_ = option(
     "--format",
     section=OUTPUT,
     type=click.Choice(["parquet", "csv"]),
-    default="parquet",
-    show_default=True,
-    help="The format of the output.",
+    help="The format of the output.  [default: what the name of a file says, else parquet]",
 )
 compression = option(
     "--compression",
@@ -376,13 +304,30 @@ if_exists = option(
 allow_empty = option(
     "--allow-empty", section=OUTPUT, is_flag=True, help="Publish an output of zero rows when no input has any."
 )
+keep_versions = option(
+    "--keep-versions",
+    section=OUTPUT,
+    type=values.COUNT_OR_NONE,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many former versions are kept for 'logitstream rollback'.",
+)
+durability = option(
+    "--durability",
+    section=OUTPUT,
+    type=click.Choice(["full", "none"]),
+    default="full",
+    show_default=True,
+    help="full survives a power cut; none leaves it to the system when the bytes reach the disk.",
+)
 
 config_file = option(
     "--config",
     section=TALK,
     is_eager=True,
     expose_value=False,
-    callback=_load_config,
+    callback=load_config,
     metavar="FILE.toml",
     help="Read INPUT and options from the table of this command in a TOML file; its paths start from its folder.",
 )
@@ -401,8 +346,12 @@ progress = option(
 
 READ = (delimiter, quote, null, encoding, columns, typed)
 RUN = (chunk_size, workers, memory, scheduler, precision, insecure)
-WRITE = (output, format_, compression, if_exists, allow_empty)
+CONDUCT = (retries, no_resume, no_reuse, if_running, deadline, grace)
+WRITE = (output, format_, compression, if_exists, allow_empty, keep_versions, durability)
 SAY = (config_file, dry_run, json_, quiet, verbose, progress)
 
-SCORE = (inputs, model, keep, raw_prediction, threshold, float32, limit, *READ, *RUN, *WRITE, *SAY)
-TRANSFORM = (inputs, apply, keep, float32, limit, *READ, *RUN, *WRITE, *SAY)
+_ROWS = (limit, max_bad, fingerprint)
+_SHARED = (*_ROWS, *READ, *RUN, *CONDUCT, *WRITE, *SAY)
+
+SCORE = (inputs, model, keep, raw_prediction, threshold, float32, *_SHARED)
+TRANSFORM = (inputs, apply, keep, float32, *_SHARED)

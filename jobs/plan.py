@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobs import options
+from jobs.command import JobCommand, add
 
 EXAMPLE = """\
 logitstream plan logitstream-demo/flights \\
@@ -15,13 +16,13 @@ logitstream plan logitstream-demo/flights \\
 
 @click.command(
     "plan",
-    cls=options.JobCommand,
+    cls=JobCommand,
     example=EXAMPLE,
     table="score",
     short_help="Show what score would do, without doing it.",
     context_settings={"auto_envvar_prefix": "LOGITSTREAM_SCORE"},
 )
-@options.add(options.SCORE)
+@add(options.SCORE)
 def command(**params: Any) -> None:
     """Show what 'logitstream score' would do with the same options: it is 'score --dry-run'.
 

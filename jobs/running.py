@@ -18,7 +18,8 @@ from pipeline.types import Job, Observer, PlanSummary, Report
 Params = Mapping[str, Any]
 
 _NAMED_BY_POSITION = {"inputs", "model", "apply", "output"}
-_OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress"}
+_OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace"}
+_SAID_OTHERWISE = {"type", "no_resume", "no_reuse"}
 
 
 def score_job(params: Params) -> Job:
@@ -78,5 +79,10 @@ def _show_outcome(report: Report, *, as_json: bool, quiet: bool) -> None:
 
 
 def _options(params: Params) -> dict[str, Any]:
-    left_out = _NAMED_BY_POSITION | _OF_THE_COMMAND_LINE | {"type"}
-    return {name: value for name, value in params.items() if name not in left_out} | {"types": dict(params["type"])}
+    left_out = _NAMED_BY_POSITION | _OF_THE_COMMAND_LINE | _SAID_OTHERWISE
+    same = {name: value for name, value in params.items() if name not in left_out}
+    return same | {
+        "types": dict(params["type"]),
+        "resume": not params["no_resume"],
+        "reuse": not params["no_reuse"],
+    }

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobs import options
+from jobs.command import JobCommand, add
 
 EXAMPLE = """\
 logitstream score logitstream-demo/flights \\
@@ -14,9 +15,9 @@ logitstream score logitstream-demo/flights \\
 
 
 @click.command(
-    "score", cls=options.JobCommand, example=EXAMPLE, short_help="Score rows of Parquet or CSV with a logistic model."
+    "score", cls=JobCommand, example=EXAMPLE, short_help="Score rows of Parquet or CSV with a logistic model."
 )
-@options.add(options.SCORE)
+@add(options.SCORE)
 def command(**params: Any) -> None:
     """Score the rows of INPUT with a logistic model and publish the probabilities in a folder.
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobs import options
+from jobs.command import JobCommand, add
 from pipeline.grammar import parse_application
 
 EXAMPLE = """\
@@ -14,10 +15,8 @@ logitstream transform logitstream-demo/flights.csv \\
     --apply "p=sigmoid(dep_delay)" --keep flight_id --output transformed"""
 
 
-@click.command(
-    "transform", cls=options.JobCommand, example=EXAMPLE, short_help="Apply functions to columns, without a model."
-)
-@options.add(options.TRANSFORM)
+@click.command("transform", cls=JobCommand, example=EXAMPLE, short_help="Apply functions to columns, without a model.")
+@add(options.TRANSFORM)
 def command(**params: Any) -> None:
     """Apply functions to columns of INPUT and publish the results in a folder.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.errors import UsageError
-from pipeline.units import parse_bytes, parse_chunk_size
+from pipeline.units import parse_bad_limit, parse_bytes, parse_chunk_size, parse_if_running, parse_seconds
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
@@ -19,6 +19,7 @@ else:
     ParamType = click.ParamType
 
 _CLUSTER = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})")
+_HERE = ("threads", "processes", "sync")
 _SPELLED = {r"\t": "\t", "tab": "\t"}
 
 
@@ -126,9 +127,9 @@ class Encoding(ParamType):
 
 
 class Quantity(ParamType):
-    """A size that ``parse`` accepts; it stays text, because a plan keeps what was asked for."""
+    """A size, a time or a share that ``parse`` accepts; it stays text, because a plan keeps what was asked for."""
 
-    name = "size"
+    name = "quantity"
 
     def __init__(self, parse: Callable[[str], object]) -> None:
         self._parse = parse
@@ -143,10 +144,30 @@ class Quantity(ParamType):
         return text
 
 
+class Behaviour(ParamType):
+    """A choice of which one may state a time; ``parse`` accepts it, and it stays text."""
+
+    name = "choice"
+
+    def __init__(self, parse: Callable[[str], object]) -> None:
+        self._parse = parse
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, once it has been understood."""
+        try:
+            self._parse(value)
+        except UsageError as error:
+            self.fail(f"{error.message}: {error.remedy}.", param, ctx)
+        return value
+
+
 class Count(ParamType):
-    """A whole number of at least 1."""
+    """A whole number of at least ``least``."""
 
     name = "number"
+
+    def __init__(self, least: int = 1) -> None:
+        self._least = least
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number; digits may be grouped by ``_`` or ``,``."""
@@ -154,9 +175,9 @@ class Count(ParamType):
         try:
             number = int(digits)
         except ValueError:
-            number = 0
-        if number < 1:
-            self.fail(f"{str(value)!r} is not a whole number of at least 1.", param, ctx)
+            number = self._least - 1
+        if number < self._least:
+            self.fail(f"{str(value)!r} is not a whole number of at least {self._least}.", param, ctx)
         return number
 
 
@@ -177,14 +198,15 @@ class Share(ParamType):
 
 
 class Where(ParamType):
-    """Where chunks are carried out: ``threads``, ``sync`` or the address of a Dask scheduler."""
+    """Where chunks are carried out: ``threads``, ``processes``, ``sync`` or the address of a Dask scheduler."""
 
     name = "where"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text."""
-        if value not in {"threads", "sync"} and _CLUSTER.fullmatch(value) is None:
-            self.fail(f"{value!r} is not threads, sync or the address of a scheduler (tcp://HOST:PORT).", param, ctx)
+        if value not in _HERE and _CLUSTER.fullmatch(value) is None:
+            known = f"{', '.join(_HERE)} or the address of a scheduler (tcp://HOST:PORT)"
+            self.fail(f"{value!r} is not {known}.", param, ctx)
         return value
 
 
@@ -196,6 +218,10 @@ CHARACTER = Character()
 ENCODING = Encoding()
 MEMORY = Quantity(parse_bytes)
 CHUNK_SIZE = Quantity(parse_chunk_size)
+DURATION = Quantity(parse_seconds)
+MAX_BAD = Quantity(parse_bad_limit)
+IF_RUNNING = Behaviour(parse_if_running)
 COUNT = Count()
+COUNT_OR_NONE = Count(0)
 SHARE = Share()
 WHERE = Where()

@@ -136,7 +136,7 @@ class ConfigurationError(LogitstreamError):
     exit_code = 78
 
 
-class Abandoned(BaseException):  # noqa: N818 - no error of anything: the order to leave
+class Abandoned(BaseException):
     """The process is to end now: raised in the main thread by a signal handler, when patience is over.
 
     Nobody waits for threads or processes that are under way; who raised it ends the process with ``os._exit``.

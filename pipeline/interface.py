@@ -4,29 +4,66 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, cast
 
 from pipeline import flow
 from pipeline.errors import UsageError
 from pipeline.kernels import arithmetic_tag
 from pipeline.models import LogisticModel, ScoreBlock, TransformBlock, parse_application
 from pipeline.plan import DEFAULT_CHUNK_ROWS
-from pipeline.types import BlockFunction, CsvOptions, Format, IfExists, Job, Observer, PlanSummary, Precision, Report
+from pipeline.types import (
+    BadLimit,
+    BlockFunction,
+    Conduct,
+    CsvOptions,
+    Durability,
+    Fingerprint,
+    Format,
+    IfExists,
+    IfRunning,
+    Job,
+    Observer,
+    PlanSummary,
+    Precision,
+    Report,
+)
+from pipeline.units import parse_bad_limit, parse_if_running, parse_seconds, quoted
+
+FORMATS: tuple[Format, ...] = ("parquet", "csv")
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
-class JobOptions(TypedDict, total=False):
+class ConductOptions(TypedDict, total=False):
+    """Options that say how a run goes about its work; they never change a byte of what it writes.
+
+    Attributes are those of :class:`pipeline.types.Conduct`, as a person writes them.
+    """
+
+    resume: bool
+    reuse: bool
+    if_running: str
+    deadline: float | str | None
+    retries: int
+    durability: Durability
+    keep_versions: int
+
+
+class JobOptions(ConductOptions, total=False):
     """Options of every job; the command line has the same under the same names.
 
     ``keep`` are columns copied to the output (``["*"]`` for all); ``types`` maps column names of a CSV to Arrow types;
     ``columns`` names the columns of CSV files without a header; ``chunk_size`` is rows or, as text, bytes (``64MiB``);
-    ``memory`` is text (``2GiB``) or bytes; ``observe`` is told what happens.
+    ``memory`` is text (``2GiB``) or bytes; ``max_bad`` is a number of rows or, as text, a percentage (``0.5%``);
+    ``if_running`` is ``fail``, ``skip``, ``wait`` or ``wait=10m``; ``deadline`` is seconds or text (``3h``);
+    ``resume=False`` and ``reuse=False`` compute everything anew; ``observe`` is told what happens.
     """
 
     keep: str | Sequence[str]
     float32: bool
     limit: int | None
+    max_bad: int | str
+    fingerprint: Fingerprint
     delimiter: str
     quote: str
     null: str | Sequence[str]
@@ -39,22 +76,25 @@ class JobOptions(TypedDict, total=False):
     scheduler: str
     insecure: bool
     precision: Precision
-    format: Format
+    format: Format | None
     compression: str | None
     if_exists: IfExists
     allow_empty: bool
     observe: Observer
 
 
-class WriteOptions(TypedDict, total=False):
-    """Options of :meth:`pipeline.Dataset.write`; how the inputs are read and cut was said when they were opened."""
+class WriteOptions(ConductOptions, total=False):
+    """Options of :meth:`pipeline.Dataset.write`; how the inputs are read and cut was said when they were opened.
+
+    ``resume`` and ``reuse`` act where the expressions have an ``identity``: without one nothing is ever taken over.
+    """
 
     keep: str | Sequence[str]
     workers: int | None
     memory: int | str | None
     scheduler: str
     insecure: bool
-    format: Format
+    format: Format | None
     compression: str | None
     if_exists: IfExists
     allow_empty: bool
@@ -78,7 +118,7 @@ def score(
     output: str | os.PathLike[str],
     **options: Unpack[ScoreOptions],
 ) -> Report:
-    """Score files with a logistic model and publish the result as one folder, in one step.
+    """Score files with a logistic model and publish the result in one step.
 
     Either the whole output stands, verified and durable, when this returns, or an error is raised and whatever stood
     under ``output`` before stands there still.
@@ -89,7 +129,7 @@ def score(
         Files, folders or glob patterns, Parquet or CSV.
     model : LogisticModel or path
     output : path
-        The folder to publish.
+        What to publish: a folder, or a file where the name ends in ``.parquet`` or ``.csv``.
     **options : ScoreOptions
 
     Returns
@@ -193,7 +233,7 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
             columns=None if columns is None else _names(columns),
             types=tuple(sorted(options.get("types", {}).items())),
         ),
-        format=options.get("format", "parquet"),
+        format=_format(os.fspath(output), options.get("format")),
         compression=options.get("compression"),
         if_exists=options.get("if_exists", "fail"),
         allow_empty=options.get("allow_empty", False),
@@ -204,6 +244,37 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         scheduler=options.get("scheduler", "threads"),
         insecure=options.get("insecure", False),
         arithmetic=arithmetic_tag(options.get("precision", "fast")),
+        max_bad=BadLimit(*parse_bad_limit(str(options.get("max_bad", 0)))),
+        fingerprint=options.get("fingerprint", "ends"),
+        conduct=_conduct(options),
+    )
+
+
+def _format(output: str, asked: Format | None) -> Format:
+    """Return the format of an output: what the name of a file says, else what was asked for, else Parquet."""
+    named: Format | None = next((kind for kind in FORMATS if output.endswith(f".{kind}")), None)
+    if named and asked and named != asked:
+        raise UsageError(
+            f"--format {asked}: the output {quoted(output)} is {named} by its name",
+            "leave --format out, or give the output another name",
+        )
+    return named or asked or "parquet"
+
+
+def _conduct(options: ConductOptions) -> Conduct:
+    if_running, wait_seconds = parse_if_running(options.get("if_running", "fail"))
+    deadline = options.get("deadline")
+    if deadline is not None:
+        deadline = parse_seconds(deadline if isinstance(deadline, str) else f"{deadline:f}")
+    return Conduct(
+        resume=options.get("resume", True),
+        reuse=options.get("reuse", True),
+        if_running=cast("IfRunning", if_running),
+        wait_seconds=wait_seconds,
+        deadline_seconds=deadline,
+        retries=options.get("retries", 3),
+        durability=options.get("durability", "full"),
+        keep_versions=options.get("keep_versions", 1),
     )
 
 
@@ -211,10 +282,13 @@ def _check_options(options: JobOptions) -> None:
     unknown = options.keys() - JobOptions.__annotations__.keys()
     if unknown:
         raise TypeError(f"there is no option {min(unknown)!r}")
-    for name in ("limit", "workers", "memory"):
+    for name, least in {"limit": 1, "workers": 1, "memory": 1, "retries": 0, "keep_versions": 0}.items():
         value = options.get(name)
-        if isinstance(value, int) and value < 1:
-            raise UsageError(f"{name} is {value}: it must be at least 1")
+        if isinstance(value, int) and value < least:
+            raise UsageError(f"{name} is {value}: it must be at least {least}")
+    for name, known in {"fingerprint": ("ends", "full"), "durability": ("full", "none")}.items():
+        if options.get(name, known[0]) not in known:
+            raise UsageError(f"{name} {options.get(name)!r}: there is no such choice", f"choose {' or '.join(known)}")
     if (precision := options.get("precision", "fast")) not in {"fast", "accurate"}:
         raise UsageError(f"precision {precision!r}: there is no such choice", "choose fast or accurate")
 

@@ -2,7 +2,7 @@
 
     available_bytes, default_budget, usable_cores   what this machine, or the control group we run in, leaves us
     choose_resources                                a plan's demand and a budget -> workers and rows of a batch
-    peak_bytes, current_bytes                       what was taken, and what is
+    peak_bytes, current_bytes, data_bytes           what was taken, and what is
 
 ``choose_resources`` is a pure function; everything else reads ``/proc``, ``/sys/fs/cgroup`` and limits of the process.
 """
@@ -321,6 +321,11 @@ def peak_bytes() -> int:
 def current_bytes() -> int:
     """Return what is resident of this process (``VmRSS``), in bytes."""
     return _status(os.getpid(), "VmRSS")
+
+
+def data_bytes() -> int:
+    """Return what this process holds of what ``RLIMIT_DATA`` limits (``VmData``), in bytes."""
+    return _status(os.getpid(), "VmData")
 
 
 def _status(pid: int, name: str) -> int:

@@ -155,7 +155,8 @@ def digest_of(value: object) -> str:
 
 def identity_of(file: InputFile, identity: Identity) -> list[object]:
     """Return what enters a digest of one input: its path below the INPUT argument and its state, never its location."""
-    return [file.path, identity.size, identity.mtime_ns, identity.digest, [list(p) for p in file.partitions]]
+    state = [identity.size, identity.mtime_ns, identity.digest, identity.content]
+    return [file.path, *state, [list(p) for p in file.partitions]]
 
 
 def job_id(inputs: Iterable[object], plan: Plan, meaning: Mapping[str, object]) -> str:
@@ -189,6 +190,11 @@ def part_digest(chunk: Chunk, inputs: Sequence[object], meaning: str) -> str:
 def part_name(index: int, digest: str, extension: str) -> str:
     """Return the name under which a part is published."""
     return f"part-{index:07d}-{digest}.{extension}"
+
+
+def digest_in_name(name: str) -> str:
+    """Return the digest that the name of a part holds, empty where it is no such name."""
+    return name.split(".", 1)[0].rpartition("-")[2] if name.startswith("part-") else ""
 
 
 def _mean_row_bytes(files: Sequence[FileFacts]) -> float:

@@ -27,6 +27,7 @@ IfExists = Literal["fail", "replace"]
 IfRunning = Literal["fail", "skip", "wait"]
 Durability = Literal["full", "none"]
 Fingerprint = Literal["ends", "full"]
+Done = Literal["computed", "resumed", "reused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,23 +381,27 @@ class Totals:
     peak_bytes: int = 0
     events: Mapping[str, int] = field(default_factory=dict)
 
-    def plus(self, receipt: Receipt) -> Totals:
+    def plus(self, receipt: Receipt, how: Done = "computed") -> Totals:
         """Return the totals with one more receipt."""
         events = dict(self.events)
         for name, count in receipt.events.items():
             events[name] = events.get(name, 0) + count
         accounts = receipt.accounts
+        computed = how == "computed"
         return Totals(
             chunks=self.chunks + 1,
+            resumed=self.resumed + (how == "resumed"),
+            reused=self.reused + (how == "reused"),
             read=self.read + sum(a.read for a in accounts),
             written=self.written + sum(a.written for a in accounts),
             scored=self.scored + sum(a.scored for a in accounts),
             null=self.null + sum(a.null for a in accounts),
             nan=self.nan + sum(a.nan for a in accounts),
             quarantined=self.quarantined + sum(a.quarantined for a in accounts),
-            bytes_read=self.bytes_read + receipt.bytes_read,
-            bytes_written=self.bytes_written + sum(f.bytes for f in receipt.files),
-            peak_bytes=max(self.peak_bytes, receipt.peak_bytes),
+            bad=self.bad + receipt.bad_rows,
+            bytes_read=self.bytes_read + (receipt.bytes_read if computed else 0),
+            bytes_written=self.bytes_written + (sum(f.bytes for f in receipt.files) if computed else 0),
+            peak_bytes=max(self.peak_bytes, receipt.peak_bytes) if computed else self.peak_bytes,
             events=events,
         )
 
@@ -439,7 +444,8 @@ class PlanSummary:
 class Report:
     """The outcome of a run that ended well.
 
-    ``published`` is False where nothing had to be done, because the same job already stands published.
+    ``published`` is False where nothing had to be done, because the same job already stands published, or nothing was
+    done, because another run holds the output and the caller said to skip then: ``skipped`` names that run.
     """
 
     plan: PlanSummary
@@ -449,6 +455,7 @@ class Report:
     published: bool
     manifest_digest: str
     notes: tuple[str, ...] = ()
+    skipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,7 +506,8 @@ class BlockFunction(Protocol):
     """A function of named columns, applied block by block.
 
     It is picklable, has no state that a call changes, and may be called from several threads at once. Equal rows give
-    equal bits, whatever batch they come in, unless ``whole_chunk`` says that it wants all rows of a chunk at once.
+    equal bits, whatever batch they come in, unless ``whole_chunk`` says that it wants all rows of a chunk at once; such
+    a function rejects no rows.
     """
 
     @property
@@ -672,13 +680,15 @@ class SliceReader(Protocol):
 class Source(Protocol):
     """How rows come in from one kind of file. Holds options only; may be shared between threads."""
 
-    def facts(self, file: InputFile) -> FileFacts:
-        """Return the facts of a file without reading its rows.
+    def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
+        """Return the facts of a file without reading its rows; ``full`` has its ``content`` digested.
 
         Raises
         ------
         DataError
             The file is damaged or not of this kind.
+        InputChangedError
+            It changed while it was digested.
         """
         ...
 
@@ -703,8 +713,9 @@ class Source(Protocol):
     ) -> SliceReader:
         """Open a slice for reading.
 
-        ``begin`` is the offset of the first record where the caller knows it. The file is compared with ``identity``
-        on the open descriptor before the first row and after the last; a difference is an ``InputChangedError``.
+        ``begin`` is the offset of the first record where the caller knows it. The file is compared with ``identity``,
+        but for its ``content``, on the open descriptor before the first row and after the last; a difference is an
+        ``InputChangedError``.
         """
         ...
 

@@ -28,6 +28,9 @@ _BYTE_UNITS = {
     "tib": 1024 * GIB,
 }
 _SECOND_UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+# What timers and 64-bit integers take.
+_LONGEST_SECONDS = 3650 * 86400
+_TOO_LARGE = 2**63
 _BAD_LIMIT = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*(%?)\s*")
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
@@ -67,9 +70,12 @@ def parse_seconds(text: str) -> float:
     number, unit = _quantity(text, "duration", "write 90s, 25m, 3h or 7d")
     if unit not in _SECOND_UNITS:
         raise _not_a("duration", text, "write 90s, 25m, 3h or 7d")
-    if number <= 0:
+    seconds = number * _SECOND_UNITS[unit]
+    if seconds <= 0:
         raise _not_a("duration", text, "it must be more than 0")
-    return number * _SECOND_UNITS[unit]
+    if seconds > _LONGEST_SECONDS:
+        raise _not_a("duration", text, "it must be at most 3650d")
+    return seconds
 
 
 def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
@@ -84,11 +90,26 @@ def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
     match = _BAD_LIMIT.fullmatch(text)
     if match is None or (match.group(2) and float(_digits(match.group(1))) > 100):
         raise _not_a("number of bad rows", text, remedy)
+    number = _digits(match.group(1))
     if match.group(2):
-        return None, float(_digits(match.group(1))) / 100
-    if "." in match.group(1):
+        return None, float(number) / 100
+    if "." in number or float(number) >= _TOO_LARGE:
         raise _not_a("number of bad rows", text, remedy)
-    return int(_digits(match.group(1))), None
+    return int(number), None
+
+
+def parse_if_running(text: str) -> tuple[str, float | None]:
+    """Return what to do while another run is at work, and for how many seconds at most: ``wait=10m`` is (wait, 600).
+
+    Raises
+    ------
+    UsageError
+        The text is neither ``fail``, ``skip``, ``wait`` nor ``wait=`` and a duration.
+    """
+    choice, equals, duration = text.partition("=")
+    if choice not in {"fail", "skip", "wait"} or (equals and choice != "wait"):
+        raise UsageError(f"{quoted(text)} is neither fail, skip nor wait", "write fail, skip, wait or wait=10m")
+    return choice, parse_seconds(duration) if equals else None
 
 
 def format_bytes(size: float) -> str:
@@ -151,6 +172,8 @@ def _digits(text: str) -> str:
 def _positive(value: float, what: str, text: str) -> int:
     if value < 1:
         raise _not_a(what, text, "it must be at least 1")
+    if value >= _TOO_LARGE:
+        raise _not_a(what, text, "it is too large")
     return int(value)
 
 

@@ -248,12 +248,14 @@ def _batches(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterat
         source = source_for(file.format, csv)
         begin = read.begin if position == 0 else None
         with source.read(file, identity, piece, needs, _READ_ROWS, begin) as reader:
-            yield from reader
-            if reader.bad_count:
-                cell = reader.bad[0]
+            first = None
+            for batch in reader:
+                first = first or next(iter(reader.take_bad()), None)
+                yield batch
+            if first is not None:
                 raise BadCellsError(
-                    f"{escape(file.path)}: byte {cell.offset:,}, column {escape(cell.column)}: "
-                    f"{quoted(cell.text)} {cell.reason}",
+                    f"{escape(file.path)}: byte {first.offset:,}, column {escape(first.column)}: "
+                    f"{quoted(first.text)} {first.reason}",
                     "mend the data, or read other columns",
                 )
 
@@ -278,8 +280,10 @@ def _count(plan: Plan, files: Sequence[FileFacts], csv: CsvOptions, work: Work) 
         needs = [Need(column.field.name, "kept") for column in facts.columns[:1]]
         source = source_for(facts.file.format, csv)
         with source.read(facts.file, facts.identity, piece, needs, _READ_ROWS, work.begin) as reader:
-            rows = sum(batch.num_rows for batch in reader) + reader.bad_count
+            rows = 0
+            for batch in reader:
+                rows += batch.num_rows + len(reader.take_bad())
         accounts.append(
             SliceAccount(piece.file, piece.start, piece.stop, rows, rows, 0, 0, begin=reader.begin, end=reader.end)
         )
-    return Receipt(chunk.index, tuple(accounts), (), {}, (), 0, 0, 0, 0.0, "")
+    return Receipt(chunk.index, tuple(accounts), None, None, {}, (), 0, 0, 0.0, "")

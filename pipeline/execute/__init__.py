@@ -1,8 +1,9 @@
 """From a callable and pieces of work to receipts, on Dask.
 
-sync     one task after the other on the calling thread; it says what every other scheduler must do
-threads  a pool of threads in this process
-tcp://   a Dask cluster that somebody else started
+sync       one task after the other on the calling thread; it says what every other scheduler must do
+threads    a pool of threads in this process
+processes  processes of this machine, each with a limit of its memory if one is given
+tcp://     a Dask cluster that somebody else started
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from contextlib import AbstractContextManager
 
 from pipeline.errors import UsageError
 from pipeline.execute.address import check_address
+from pipeline.execute.deaths import Named
 from pipeline.types import Scheduler
 from pipeline.units import quoted
 
-__all__ = ["check_scheduler", "open_scheduler"]
+__all__ = ["Named", "check_scheduler", "open_scheduler"]
 
 LOCAL = ("sync", "threads")
 
@@ -29,23 +31,29 @@ def check_scheduler(name: str, *, insecure: bool) -> None:
     """
     if name.startswith("tcp://"):
         check_address(name, insecure=insecure)
-    elif name not in LOCAL:
+    elif name not in (*LOCAL, "processes"):
         raise _unknown(name)
 
 
-def open_scheduler(name: str, *, workers: int, wave: int, insecure: bool = False) -> AbstractContextManager[Scheduler]:
+def open_scheduler(
+    name: str, *, workers: int, wave: int, insecure: bool = False, share_bytes: int | None = None
+) -> AbstractContextManager[Scheduler]:
     """Return a scheduler that is ready for work inside the ``with`` block.
 
     Parameters
     ----------
     name : str
-        ``sync``, ``threads`` or ``tcp://host:port``.
+        ``sync``, ``threads``, ``processes`` or ``tcp://host:port``.
     workers : int
-        Threads of ``threads``. A cluster has the threads that its workers were started with.
+        Threads of ``threads``, processes of ``processes``. A cluster has the threads that its workers were started
+        with.
     wave : int
         The most pieces of work that are known to Dask at the same time.
     insecure : bool
         Whether an unencrypted cluster address beyond this machine is used all the same.
+    share_bytes : int or None
+        What a task may take of memory in a process of ``processes``, beside what the process takes without work; one
+        that takes 64 MiB more ends with a ``MemoryBudgetError``. ``None`` sets no limit.
 
     Raises
     ------
@@ -61,6 +69,10 @@ def open_scheduler(name: str, *, workers: int, wave: int, insecure: bool = False
         from pipeline.execute.local import open_local  # noqa: PLC0415
 
         return open_local(name, workers=workers, wave=wave)
+    if name == "processes":
+        from pipeline.execute.processes import open_processes  # noqa: PLC0415
+
+        return open_processes(workers=workers, wave=wave, share_bytes=share_bytes)
     if name.startswith("tcp://"):
         from pipeline.execute.cluster import open_cluster  # noqa: PLC0415
 
@@ -70,5 +82,6 @@ def open_scheduler(name: str, *, workers: int, wave: int, insecure: bool = False
 
 def _unknown(name: str) -> UsageError:
     return UsageError(
-        f"there is no scheduler {quoted(name)}", "write threads, sync or the address of a cluster: tcp://host:port"
+        f"there is no scheduler {quoted(name)}",
+        "write threads, processes, sync or the address of a cluster: tcp://host:port",
     )

@@ -4,12 +4,14 @@ A worker that starts in the middle of a CSV guesses where the first record begin
 of a slice that stands must be the begin of the next one, so by induction from the header every cut is right. A chunk
 whose guess was wrong is done again from the right place, and its first receipt is dropped. Receipts that wait for
 the chunk before them are held; there are never more of them than tasks that were handed out behind it.
+
+Chunks that an earlier try or the published version has done are known from the start, with the ends of their slices.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pipeline.plan import Plan
 from pipeline.types import Receipt, Work
@@ -26,9 +28,11 @@ class Agenda:
     plan : Plan
     confirmed : callable
         Is given each receipt that stands.
+    standing : iterable of Receipt
+        Of the chunks that are done already; their begins were confirmed when they were done.
     """
 
-    def __init__(self, plan: Plan, confirmed: Callable[[Receipt], None]) -> None:
+    def __init__(self, plan: Plan, confirmed: Callable[[Receipt], None], standing: Iterable[Receipt] = ()) -> None:
         self._plan = plan
         self._confirmed = confirmed
         self._next = 0
@@ -37,14 +41,21 @@ class Agenda:
         self._held: dict[int, Receipt] = {}
         self._ends: dict[int, int] = {}
         self._done = bytearray(len(plan))
+        self._given_up = False
+        for receipt in standing:
+            self._done[receipt.chunk] = 1
+            self._ends[receipt.chunk] = receipt.accounts[-1].end
+        self._ends = {chunk: end for chunk, end in self._ends.items() if self._awaits(chunk + 1)}
 
     def take(self, limit: int) -> Sequence[Work]:
         """Return at most ``limit`` pieces of work, those to be done again first."""
+        if self._given_up:
+            return []
         works = [self._again.popleft() for _ in range(min(limit, len(self._again)))]
-        if not self._stopped:
-            stop = min(len(self._plan), self._next + limit - len(works))
-            works.extend(Work(chunk) for chunk in range(self._next, stop))
-            self._next = stop
+        while not self._stopped and len(works) < limit and self._next < len(self._plan):
+            if not self._done[self._next]:
+                works.append(Work(self._next, self._known_begin(self._next)))
+            self._next += 1
         return works
 
     def deliver(self, receipt: Receipt) -> None:
@@ -67,15 +78,26 @@ class Agenda:
         """Hand out no new chunks. Wrong guesses are still mended, so that what precedes an error is known."""
         self._stopped = True
 
+    def give_up(self) -> None:
+        """Hand out nothing more."""
+        self._given_up = True
+
     @property
     def complete(self) -> bool:
         """Whether every chunk of the plan has a receipt that stands."""
         return all(self._done)
 
+    def _awaits(self, chunk: int) -> bool:
+        """Return whether a chunk is to be done, and begins where the one before it ends."""
+        return chunk < len(self._plan) and not self._done[chunk] and self._plan.continues(chunk)
+
+    def _known_begin(self, chunk: int) -> int | None:
+        return self._ends.get(chunk - 1) if self._plan.continues(chunk) else None
+
     def _confirm(self, receipt: Receipt) -> None:
         chunk = receipt.chunk
         self._done[chunk] = 1
         self._ends.pop(chunk - 1, None)
-        if chunk + 1 < len(self._plan) and self._plan.continues(chunk + 1):
+        if self._awaits(chunk + 1):
             self._ends[chunk] = receipt.accounts[-1].end
         self._confirmed(receipt)

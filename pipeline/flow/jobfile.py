@@ -49,6 +49,12 @@ class JobFile:
         The folder in which attempts are written.
     file_mode : int
         Permissions of a part.
+    durable : bool
+        Whether what a worker writes is synced.
+    bad_rows : int or None
+        More bad rows than this in one chunk end it, for the run has failed; ``None`` where only the end can tell.
+    retries : int
+        How often a chunk is tried again after an error that may pass.
     arithmetic : str
         Tag of the arithmetic that every worker must have.
     block : mapping or None
@@ -67,6 +73,9 @@ class JobFile:
     batch_bytes: int
     staging: str
     file_mode: int
+    durable: bool
+    bad_rows: int | None
+    retries: int
     arithmetic: str
     block: Mapping[str, object] | None
 
@@ -86,6 +95,9 @@ class JobFile:
             "batch_bytes": self.batch_bytes,
             "staging": self.staging,
             "file_mode": self.file_mode,
+            "durable": self.durable,
+            "bad_rows": self.bad_rows,
+            "retries": self.retries,
             "arithmetic": self.arithmetic,
             "block": self.block,
         }
@@ -112,8 +124,19 @@ def read_job_file(path: str, digest: str) -> JobFile:
     return _restore(json.loads(content))
 
 
+def csv_options(csv: Mapping[str, Any]) -> CsvOptions:
+    """Return the options of CSV files that were written down as JSON."""
+    return CsvOptions(
+        delimiter=csv["delimiter"],
+        quote=csv["quote"],
+        nulls=tuple(csv["nulls"]),
+        encoding=csv["encoding"],
+        columns=None if csv["columns"] is None else tuple(csv["columns"]),
+        types=_pairs(csv["types"]),
+    )
+
+
 def _restore(content: Mapping[str, Any]) -> JobFile:
-    csv = content["csv"]
     plan: dict[str, Any] = {name: _array(value) for name, value in content["plan"].items()}
     return JobFile(
         files=tuple(
@@ -123,14 +146,7 @@ def _restore(content: Mapping[str, Any]) -> JobFile:
         plan=Plan(**plan),
         needs=tuple(Need(**need) for need in content["needs"]),
         features=content["features"],
-        csv=CsvOptions(
-            delimiter=csv["delimiter"],
-            quote=csv["quote"],
-            nulls=tuple(csv["nulls"]),
-            encoding=csv["encoding"],
-            columns=None if csv["columns"] is None else tuple(csv["columns"]),
-            types=_pairs(csv["types"]),
-        ),
+        csv=csv_options(content["csv"]),
         schema=pa.ipc.read_schema(pa.BufferReader(base64.b64decode(content["schema"]))),
         format=content["format"],
         compression=content["compression"],
@@ -138,6 +154,9 @@ def _restore(content: Mapping[str, Any]) -> JobFile:
         batch_bytes=content["batch_bytes"],
         staging=content["staging"],
         file_mode=content["file_mode"],
+        durable=content["durable"],
+        bad_rows=content["bad_rows"],
+        retries=content["retries"],
         arithmetic=content["arithmetic"],
         block=content["block"],
     )

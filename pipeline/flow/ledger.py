@@ -9,12 +9,13 @@ from pipeline.errors import BadCellsError, BalanceError
 from pipeline.flow.preparation import Preparation, empty_error
 from pipeline.flow.schema import shown_names
 from pipeline.plan import Plan
-from pipeline.types import BadCell, Observer, PartFile, Progressed, Receipt, SliceAccount, Totals
-from pipeline.units import escape
+from pipeline.types import BadCell, BadLimit, Done, FileFacts, Observer, Progressed, Receipt, SliceAccount, Totals
+from pipeline.units import escape, format_count
 
 # How the reasons of cells begin that no spelling of null and no encoding would mend.
 _OUT_OF_RANGE = ("is beyond the range", "cannot be held exactly")
 _OTHER_TYPE = "is not of type"
+_OF_THE_MODEL = "the model"
 
 
 class Ledger:
@@ -24,7 +25,7 @@ class Ledger:
     ----------
     preparation : Preparation
     record : callable
-        Is given each booked receipt, to be kept in the journal.
+        Is given each receipt that is new, to be kept in the journal.
     observe : Observer
     """
 
@@ -32,23 +33,21 @@ class Ledger:
         self._files = preparation.files
         self._plan: Plan = preparation.plan
         self._allow_empty = preparation.job.allow_empty
+        self._max_bad = preparation.job.max_bad
         self._record = record
         self._observe = observe
-        self._rows = [0] * len(preparation.files)
-        self._bad: list[tuple[int, int, BadCell, int]] = []
-        self._bad_count = 0
+        self._bad: list[tuple[int, int, BadCell]] = []
         self._input_bytes = 0.0
         self._group_bytes = [preparation.bytes_of(facts) / max(1, len(facts.group_rows)) for facts in preparation.files]
         self.totals = Totals()
-        self.parts: dict[int, PartFile] = {}
-        self.accounts: dict[int, Mapping[str, object]] = {}
+        self.receipts: dict[int, Receipt] = {}
 
     @property
     def failed(self) -> bool:
-        """Whether a bad cell was booked."""
-        return self._bad_count > 0
+        """Whether more bad rows were booked than the run may have, whatever is still to come."""
+        return self._max_bad.rows is not None and self.totals.bad > self._max_bad.rows
 
-    def book(self, receipt: Receipt) -> None:
+    def book(self, receipt: Receipt, how: Done = "computed") -> None:
         """Take a receipt that stands into the accounts.
 
         Raises
@@ -56,20 +55,19 @@ class Ledger:
         BalanceError
             Its rows do not add up.
         """
-        chunk = self._plan.chunk(receipt.chunk)
-        self._check(receipt)
-        if receipt.bad_count:
-            self._bad_count += receipt.bad_count
-            self._bad += ((receipt.chunk, p, cell, self._rows[chunk.slices[p].file]) for p, cell in receipt.bad)
-        else:
-            self.parts[receipt.chunk] = receipt.files[0]
-            self.accounts[receipt.chunk] = {"accounts": [asdict(account) for account in receipt.accounts]}
+        _check(receipt, self._plan, self._files)
+        self._bad += ((receipt.chunk, position, cell) for position, cell in receipt.bad)
+        self.receipts[receipt.chunk] = receipt
+        if receipt.part is not None and how != "resumed":
             self._record(receipt)
-        for account in receipt.accounts:
-            self._rows[account.file] += account.read
-            self._input_bytes += self._bytes(account)
-        self.totals = self.totals.plus(receipt)
+        self._input_bytes += sum(map(self._bytes, receipt.accounts))
+        self.totals = self.totals.plus(receipt, how)
         self._observe(Progressed(self.totals, int(self._input_bytes)))
+
+    def accounts(self, chunk: int) -> Mapping[str, object]:
+        """Return what the manifest says of a chunk besides its files."""
+        receipt = self.receipts[chunk]
+        return {"accounts": [asdict(account) for account in receipt.accounts], "events": dict(receipt.events)}
 
     def close(self, complete: bool) -> None:
         """Judge the run.
@@ -77,79 +75,126 @@ class Ledger:
         Raises
         ------
         BadCellsError
-            Cells were found that the contract does not allow.
+            More bad rows were found than the job allows.
         BalanceError
             A chunk is missing, or the sums do not agree.
         DataError
             No row was read, and the job does not allow that.
         """
-        if self._bad:
-            raise self._bad_cells()
-        if not complete or len(self.parts) != len(self._plan):
-            raise BalanceError(f"{len(self.parts):,} of {len(self._plan):,} chunks have a part")
-        totals = self.totals
+        totals, receipts = self.totals, self.receipts.values()
+        if exceeds(self._max_bad, totals) or any(receipt.part is None for receipt in receipts):
+            raise self._too_many_bad()
+        if not complete or len(receipts) != len(self._plan):
+            raise BalanceError(f"{len(receipts):,} of {len(self._plan):,} chunks have a part")
         if totals.read != totals.written + totals.quarantined or totals.written != sum(
-            part.rows for part in self.parts.values()
+            receipt.part.rows for receipt in receipts if receipt.part
         ):
-            raise BalanceError(f"{totals.read:,} rows were read, {totals.written:,} written")
-        for number, (facts, rows) in enumerate(zip(self._files, self._rows, strict=True)):
-            if facts.rows is not None and self._plan.limit is None and facts.rows != rows:
-                raise BalanceError(f"{self._name(number)}: {facts.rows:,} rows by its footer, {rows:,} were read")
+            raise BalanceError(
+                f"{totals.read:,} rows were read, {totals.written:,} written, {totals.quarantined:,} set aside"
+            )
+        self._check_footers()
         if not totals.read and not self._allow_empty:
             raise empty_error()
 
-    def _check(self, receipt: Receipt) -> None:
-        chunk = self._plan.chunk(receipt.chunk)
-        name = f"chunk {receipt.chunk}"
-        if [(a.file, a.start, a.stop) for a in receipt.accounts] != [(s.file, s.start, s.stop) for s in chunk.slices]:
-            raise BalanceError(f"{name}: the receipt is of other slices than the plan")
-        if receipt.bad_count:
+    def _check_footers(self) -> None:
+        if self._plan.limit is not None:
             return
-        for piece, account in zip(chunk.slices, receipt.accounts, strict=True):
-            if account.read != account.written + account.quarantined:
-                raise BalanceError(f"{name}: {account.read:,} rows were read, {account.written:,} written")
-            if piece.rows is not None and chunk.limit is None and piece.rows != account.read:
-                raise BalanceError(f"{name}: {piece.rows:,} rows were planned, {account.read:,} were read")
-            facts = self._files[piece.file]
-            if facts.cuttable and chunk.limit is None and piece.stop == facts.identity.size != account.end:
-                raise BalanceError(f"{name}: reading ended at byte {account.end:,} of {facts.identity.size:,}")
-        if [part.rows for part in receipt.files] != [sum(a.written for a in receipt.accounts)]:
-            raise BalanceError(f"{name}: the rows of its part are not the rows written")
+        rows = [0] * len(self._files)
+        for receipt in self.receipts.values():
+            for account in receipt.accounts:
+                rows[account.file] += account.read
+        for number, facts in enumerate(self._files):
+            if facts.rows is not None and facts.rows != rows[number]:
+                name = shown_names(self._files)[number]
+                raise BalanceError(f"{name}: {facts.rows:,} rows by its footer, {rows[number]:,} were read")
 
     def _bytes(self, account: SliceAccount) -> float:
         if len(self._files[account.file].group_rows):
             return (account.stop - account.start) * self._group_bytes[account.file]
         return account.stop - account.start
 
-    def _name(self, file: int) -> str:
-        return shown_names(self._files)[file]
+    def _too_many_bad(self) -> BadCellsError:
+        chunk, position, cell = min(self._bad, key=lambda bad: (bad[0], bad[1], bad[2].record))
+        piece = self._plan.chunk(chunk).slices[position]
+        place = self._place(chunk, position, cell)
+        column = f", column {escape(cell.column)}" if cell.column else ""
+        message = f"{shown_names(self._files)[piece.file]}: {place}{column}: '{escape(cell.text)}' {cell.reason}"
+        if others := self.totals.bad - 1:
+            message += (
+                f"\n{others:,} more bad row{' was' if others == 1 else 's were'} found in the chunks that were read"
+            )
+        if self._max_bad != BadLimit():
+            message += f"\n{_allowed(self._max_bad, self.totals)}"
+        return BadCellsError(message, _remedy(cell, allowed=self._max_bad != BadLimit()))
 
-    def _bad_cells(self) -> BadCellsError:
-        chunk, position, cell, rows_before = min(self._bad, key=lambda bad: (bad[0], bad[1], bad[2].record))
+    def _place(self, chunk: int, position: int, cell: BadCell) -> str:
+        """Return where a bad row stands in its file; its number where everything before it was read."""
         piece = self._plan.chunk(chunk).slices[position]
         facts = self._files[piece.file]
-        record = cell.record + 1
         if facts.file.format == "parquet":
-            before = int(facts.group_rows[: piece.start].sum())
-            place = f"row {before + record:,}"
-        else:
-            place = f"record {rows_before + record:,}"
-            place += f" (byte {cell.offset:,})" if cell.offset is not None else ""
-        column = f", column {escape(cell.column)}" if cell.column else ""
-        message = f"{self._name(piece.file)}: {place}{column}: '{escape(cell.text)}' {cell.reason}"
-        others = self._bad_count - 1
-        if others:
-            found = "bad cell was" if others == 1 else "bad cells were"
-            message += f"\n{others:,} more {found} found in the chunks that were finished"
-        return BadCellsError(message, _remedy(cell))
+            return f"row {int(facts.group_rows[: piece.start].sum()) + cell.record + 1:,}"
+        at = f"byte {cell.offset:,}" if cell.offset is not None else ""
+        before = self._rows_before(chunk, position, piece.file)
+        if before is None:
+            return f"the record at {at}"
+        return f"record {before + cell.record + 1:,}" + (f" ({at})" if at else "")
+
+    def _rows_before(self, chunk: int, position: int, file: int) -> int | None:
+        """Return the records of a file in front of a slice, ``None`` where a chunk between was not read."""
+        rows = sum(a.read for a in self.receipts[chunk].accounts[:position] if a.file == file)
+        while self._plan.continues(chunk):
+            chunk -= 1
+            if chunk not in self.receipts:
+                return None
+            rows += sum(a.read for a in self.receipts[chunk].accounts if a.file == file)
+        return rows
 
 
-def _remedy(cell: BadCell) -> str:
-    """Return what helps against a cell; what the source of a CSV could not read has an offset, what a model bars not.
+def exceeds(limit: BadLimit, totals: Totals) -> bool:
+    """Return whether a run that has ended has more bad rows than it may have."""
+    if limit.rows is not None:
+        return totals.bad > limit.rows
+    return totals.bad > (limit.share or 0.0) * totals.read
+
+
+def excess_error(limit: BadLimit, totals: Totals) -> BadCellsError:
+    """Return the error for an output that stands, but has more bad rows than are allowed now."""
+    return BadCellsError(_allowed(limit, totals), "raise --max-bad, or mend the data")
+
+
+def _allowed(limit: BadLimit, totals: Totals) -> str:
+    allowed = format_count(limit.rows) if limit.rows is not None else f"{100 * (limit.share or 0.0):g}%"
+    return f"{totals.bad:,} of {totals.read:,} rows read are bad, --max-bad allows {allowed}"
+
+
+def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
+    chunk = plan.chunk(receipt.chunk)
+    name = f"chunk {receipt.chunk}"
+    if [(a.file, a.start, a.stop) for a in receipt.accounts] != [(s.file, s.start, s.stop) for s in chunk.slices]:
+        raise BalanceError(f"{name}: the receipt is of other slices than the plan")
+    if receipt.part is None:
+        return
+    for piece, account in zip(chunk.slices, receipt.accounts, strict=True):
+        if account.read != account.written + account.quarantined:
+            raise BalanceError(f"{name}: {account.read:,} rows were read, {account.written:,} written")
+        if piece.rows is not None and chunk.limit is None and piece.rows != account.read:
+            raise BalanceError(f"{name}: {piece.rows:,} rows were planned, {account.read:,} were read")
+        facts = files[piece.file]
+        if facts.cuttable and chunk.limit is None and piece.stop == facts.identity.size != account.end:
+            raise BalanceError(f"{name}: reading ended at byte {account.end:,} of {facts.identity.size:,}")
+    if receipt.part.rows != sum(account.written for account in receipt.accounts):
+        raise BalanceError(f"{name}: the rows of its part are not the rows written")
+    set_aside = receipt.quarantine.rows if receipt.quarantine else 0
+    if set_aside != sum(account.quarantined for account in receipt.accounts):
+        raise BalanceError(f"{name}: the rows of its quarantine are not the rows set aside")
+
+
+def _remedy(cell: BadCell, *, allowed: bool) -> str:
+    """Return what helps against a cell; what the source of a CSV could not read has an offset.
 
     A record at fault as a whole names no column.
     """
-    if cell.offset is None:
+    if cell.offset is None or _OF_THE_MODEL in cell.reason:
         remedy = "mend the data; the model file says what becomes of a missing or an unseen value"
     elif "--" in cell.reason:
         remedy = "mend the data, or the command"
@@ -161,4 +206,5 @@ def _remedy(cell: BadCell) -> str:
         remedy = "mend the data; a spelling of null is named by --null TEXT, another encoding by --encoding NAME"
     else:
         remedy = "mend the data; --delimiter, --quote and --columns say how it is written"
-    return f"{remedy}; nothing was published"
+    more = "" if allowed else "; --max-bad N lets so many such rows go to a quarantine"
+    return f"{remedy}{more}; nothing was published"

@@ -17,15 +17,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import memory
-from pipeline.errors import DataError
+from pipeline.errors import DataError, StorageError
 from pipeline.flow.demand import batch_share, demand_of, width_of
 from pipeline.flow.jobfile import JobFile
 from pipeline.flow.request import check_apart, check_request
 from pipeline.flow.schema import needs_of, output_schema
 from pipeline.memory import Demand
 from pipeline.plan import Plan, digest_of, identity_of, job_id, make_plan, part_digest, part_name
-from pipeline.publish import Codec, check_output
-from pipeline.sinks import check_output_schema, extension
+from pipeline.publish import Codec, check_output, free_bytes
+from pipeline.sinks import Merger, check_output_schema, extension, open_merger
 from pipeline.sources import discover, source_for
 from pipeline.types import (
     FileFacts,
@@ -38,7 +38,7 @@ from pipeline.types import (
     Source,
     Totals,
 )
-from pipeline.units import escape, parse_bytes
+from pipeline.units import escape, format_bytes, parse_bytes
 
 CODEC = Codec(
     compressed=lambda stream: pa.CompressedOutputStream(stream, "zstd"),
@@ -122,12 +122,32 @@ class Preparation:
         rows = sum(facts.estimated_rows for facts in self.files)
         return rows if self.job.limit is None else min(rows, self.job.limit)
 
+    @property
+    def merger(self) -> Merger | None:
+        """What makes one file of the parts, ``None`` where the output is a folder."""
+        if not names_a_file(self.job.output):
+            return None
+        rows = int(self.plan.group_rows.max()) if len(self.plan) else 1
+        return open_merger(self.job.format, self.schema, rows, self.job.compression)
+
+    @property
+    def worker_share(self) -> int:
+        """Bytes that the budget leaves to one worker, besides what a process takes before any row is read."""
+        resources = self.resources
+        share = (resources.allowed_bytes - resources.reserved_bytes) // max(1, resources.workers)
+        return share if self.demand.threads_share_process else max(0, share - self.demand.reserved_bytes)
+
     def manifest(self, totals: Totals) -> dict[str, object]:
         """Return what the manifest states of this job, all of it decided by the inputs, the model and the options."""
         job = self.job
         return {
             "inputs": self.inputs,
-            "plan": {"chunks": len(self.plan), "chunk_rows": self.plan.chunk_rows, "limit": self.plan.limit},
+            "plan": {
+                "chunks": len(self.plan),
+                "chunk_size": job.chunk_size,
+                "chunk_rows": self.plan.chunk_rows,
+                "limit": self.plan.limit,
+            },
             "block": job.block.describe(),
             "options": {
                 "keep": list(job.keep),
@@ -135,6 +155,7 @@ class Preparation:
                 "format": job.format,
                 "compression": job.compression,
                 "arithmetic": job.arithmetic,
+                "fingerprint": job.fingerprint,
             },
             "schema": [{"name": f.name, "type": str(f.type), "nullable": f.nullable} for f in self.schema],
             "totals": {
@@ -144,14 +165,18 @@ class Preparation:
                 "null": totals.null,
                 "nan": totals.nan,
                 "quarantined": totals.quarantined,
+                "bad": totals.bad,
                 "events": dict(sorted(totals.events.items())),
             },
         }
 
+    def part_digest(self, chunk: int) -> str:
+        """Return the digest of what decides the bytes of a chunk's part."""
+        return part_digest(self.plan.chunk(chunk), self.inputs, self.meaning)
+
     def part_name(self, chunk: int) -> str:
         """Return the name under which a chunk's part is published."""
-        digest = part_digest(self.plan.chunk(chunk), self.inputs, self.meaning)
-        return part_name(chunk, digest, extension(self.job.format, self.job.compression))
+        return part_name(chunk, self.part_digest(chunk), extension(self.job.format, self.job.compression))
 
     def job_file(self, staging: Path, file_mode: int) -> JobFile:
         """Return what a worker has to know."""
@@ -168,6 +193,9 @@ class Preparation:
             batch_bytes=batch_share(self.demand, self.resources),
             staging=str(staging),
             file_mode=file_mode,
+            durable=self.job.conduct.durability == "full",
+            bad_rows=self.job.max_bad.rows,
+            retries=self.job.conduct.retries,
             arithmetic=self.job.arithmetic,
             block=self.job.block.describe(),
         )
@@ -192,6 +220,22 @@ class Preparation:
         )
 
 
+def plan(job: Job) -> PlanSummary:
+    """Return what a run would do, or raise what it would raise before work; nothing is written.
+
+    Footers, headers and the ends of files are read, no rows.
+
+    Raises
+    ------
+    LogitstreamError
+        As a run, for every reason that is known before the first row is read, but that another run holds the output.
+    """
+    preparation = prepare(job)
+    if not preparation.stands:
+        check_free_space(preparation)
+    return preparation.summary()
+
+
 def prepare(job: Job) -> Preparation:
     """Return the job, ready to start.
 
@@ -205,7 +249,8 @@ def prepare(job: Job) -> Preparation:
     check_request(job)
     found = discover(job.inputs)
     check_apart(job, found.files)
-    files = gather_facts(found.files, lambda file: source_for(file.format, job.csv))
+    full = job.fingerprint == "full"
+    files = gather_facts(found.files, lambda file: source_for(file.format, job.csv), full=full)
     features, kept = needs_of(job, files)
     needs = (*features, *kept)
     schema = output_schema(job, files, features, kept)
@@ -238,10 +283,38 @@ def prepare(job: Job) -> Preparation:
     return replace(preparation, job_id=identity, stands=standing is not None)
 
 
-def gather_facts(files: Sequence[InputFile], source: Callable[[InputFile], Source]) -> tuple[FileFacts, ...]:
+def gather_facts(
+    files: Sequence[InputFile], source: Callable[[InputFile], Source], *, full: bool = False
+) -> tuple[FileFacts, ...]:
     """Return the facts of every file, in order; the first damaged file in input order is the one that is named."""
     with ThreadPoolExecutor(min(_FACT_READERS, max(1, len(files))), "logitstream-facts") as pool:
-        return tuple(pool.map(lambda file: source(file).facts(file), files))
+        return tuple(pool.map(lambda file: source(file).facts(file, full=full), files))
+
+
+def names_a_file(output: str) -> bool:
+    """Return whether the name of an output asks for one file rather than a folder of parts."""
+    return output.endswith((".parquet", ".csv"))
+
+
+def check_free_space(preparation: Preparation, done: int = 0) -> None:
+    """Refuse a run whose output cannot fit, less the share of the chunks that are done.
+
+    Raises
+    ------
+    StorageError
+        With what is needed and what is free.
+    """
+    chunks = max(1, len(preparation.plan))
+    needed = preparation.least_output_bytes * (chunks - done) // chunks
+    if preparation.merger is not None:
+        needed += preparation.least_output_bytes
+    free = free_bytes(Path(preparation.job.output).absolute().parent)
+    if needed > free:
+        raise StorageError(
+            f"{escape(preparation.job.output)}: the output takes about {format_bytes(needed)}, "
+            f"{format_bytes(free)} are free there",
+            "free some space, or choose another --output",
+        )
 
 
 def _check_not_empty(job: Job, files: Sequence[FileFacts]) -> None:
@@ -277,7 +350,7 @@ def _meaning(job: Job, needs: Sequence[Need], schema: pa.Schema) -> dict[str, ob
 def _resources(job: Job, demand: Demand, chunks: int) -> Resources:
     """Return workers and rows of a batch; on a cluster, what one thread of a worker takes."""
     allowed = parse_bytes(job.memory) if job.memory else memory.default_budget()
-    if job.scheduler == "threads":
+    if job.scheduler in {"threads", "processes"}:
         return memory.choose_resources(demand, allowed, job.workers or memory.usable_cores(), chunks)
     one = memory.choose_resources(demand, allowed, 1, chunks)
     return one if job.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))

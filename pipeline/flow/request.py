@@ -32,7 +32,17 @@ def check_request(job: Job) -> None:
         if value not in known:
             raise UsageError(f"{option} {escape(value)}: there is no such choice", f"choose {' or '.join(known)}")
     extension(job.format, job.compression)
+    _check_file_name(job)
     check_scheduler(job.scheduler, insecure=job.insecure)
+
+
+def _check_file_name(job: Job) -> None:
+    suffix = next((suffix for suffix in ("parquet", "csv") if job.output.endswith(f".{suffix}")), job.format)
+    if suffix != job.format:
+        raise UsageError(
+            f"--output {escape(job.output)} names a {suffix} file, and --format is {job.format}",
+            f"say --format {suffix}, or name a folder",
+        )
 
 
 def check_apart(job: Job, files: Sequence[InputFile]) -> None:

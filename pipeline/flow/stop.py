@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
+from pipeline.errors import TemporaryError
+from pipeline.units import format_seconds
+
 
 class Stop:
     """Set once, seen by the flow whenever a worker asks for more.
@@ -22,3 +27,38 @@ class Stop:
     def error(self) -> BaseException | None:
         """What the flow is to raise, ``None`` where nobody asked for an end."""
         return self._error
+
+
+class Clock:
+    """Says when a run is over before its work is done: somebody asked for it, or its time has passed.
+
+    Parameters
+    ----------
+    stop : Stop
+    deadline_seconds : float or None
+        From now.
+    """
+
+    def __init__(self, stop: Stop, deadline_seconds: float | None) -> None:
+        self.started = time.monotonic()
+        self._stop = stop
+        self._deadline = deadline_seconds
+
+    def is_over(self) -> bool:
+        """Return whether no more work is to be started."""
+        if self._deadline is not None and time.monotonic() - self.started > self._deadline:
+            self._stop.request(deadline_error(self._deadline))
+        return self._stop.error is not None
+
+    def check(self) -> None:
+        """Raise what ends the run, if it is over."""
+        if self.is_over() and self._stop.error is not None:
+            raise self._stop.error
+
+
+def deadline_error(seconds: float) -> TemporaryError:
+    """Return what ends a run whose time has passed."""
+    return TemporaryError(
+        f"the deadline of {format_seconds(seconds)} has passed",
+        "run the same command again: finished chunks are not computed again",
+    )

@@ -9,41 +9,40 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import memory, models
-from pipeline.errors import BalanceError, ConfigurationError, MemoryBudgetError
+from pipeline.errors import BalanceError, ConfigurationError, MemoryBudgetError, TransientError
 from pipeline.flow.jobfile import JobFile, read_job_file
+from pipeline.flow.slices import SliceBook, Tally, outcomes
 from pipeline.kernels import arithmetic_tag
 from pipeline.publish import open_attempt
-from pipeline.sinks import extension, open_sink
+from pipeline.sinks import QUARANTINE, QuarantineSink, extension, open_sink
 from pipeline.sources import source_for
 from pipeline.types import (
     BadCell,
     BlockFunction,
     Chunk,
+    PartFile,
     Precision,
     Receipt,
     Sink,
     Slice,
-    SliceAccount,
     SliceReader,
     Values,
     Work,
 )
-from pipeline.units import format_bytes
+from pipeline.units import escape, format_bytes
 
-_BAD_KEPT = 10
 _PROBE_ROWS = 1_024
 _SECOND_TRY = 16
+_FIRST_PAUSE = 0.1
 
 
 class _BatchTooLargeError(Exception):
@@ -77,15 +76,42 @@ class ChunkTask:
         job = read_job_file(self.job_file, self.digest)
         block = work.block or _block(self.job_file, self.digest)
         _check_arithmetic(job)
-        try:
-            account = _Run(job, block, job.batch_rows).chunk(work)
-        except _BatchTooLargeError:
-            try:
-                account = _Run(job, block, max(1, job.batch_rows // _SECOND_TRY)).chunk(work)
-            except _BatchTooLargeError as error:
-                raise _too_large(error, job) from None
+        receipt = _patiently(job.retries, lambda: _in_memory(job, block, work))
         pa.default_memory_pool().release_unused()
-        return replace(account, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
+        return replace(receipt, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
+
+    def name_of(self, work: Work) -> str:
+        """Return what a piece of work reads, for a message."""
+        job = read_job_file(self.job_file, self.digest)
+        pieces = job.plan.chunk(work.chunk).slices
+        names = dict.fromkeys(escape(job.files[piece.file][0].path, 1000) for piece in pieces)
+        shown = ", ".join(list(names)[:3]) + (f" and {len(names) - 3:,} more files" if len(names) > 3 else "")
+        first = pieces[0]
+        if len(pieces) > 1:
+            return f"chunk {work.chunk}: {shown}"
+        unit = "row groups" if job.files[first.file][0].format == "parquet" else "bytes"
+        return f"chunk {work.chunk}: {shown}, {unit} {first.start:,} to {first.stop - 1:,}"
+
+
+def _patiently(retries: int, attempt: Callable[[], Receipt]) -> Receipt:
+    """Try a chunk again, after growing pauses, while what went wrong may pass."""
+    for number in range(retries):
+        try:
+            return attempt()
+        except TransientError:
+            time.sleep(_FIRST_PAUSE * 4**number)
+    return attempt()
+
+
+def _in_memory(job: JobFile, block: BlockFunction, work: Work) -> Receipt:
+    """Carry out a chunk; where a batch proves too large, once more with smaller ones."""
+    try:
+        return _Run(job, block, job.batch_rows).chunk(work)
+    except _BatchTooLargeError:
+        try:
+            return _Run(job, block, max(1, job.batch_rows // _SECOND_TRY)).chunk(work)
+        except _BatchTooLargeError as error:
+            raise _too_large(error, job) from None
 
 
 @lru_cache(maxsize=4)
@@ -118,45 +144,28 @@ def _worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-@dataclass(slots=True)
-class _Tally:
-    """What accumulates over the slices of a chunk."""
+class _Quarantine:
+    """The quarantine file of one try at a chunk: made with the first row that goes there."""
 
-    accounts: list[SliceAccount] = field(default_factory=list)
-    events: Counter[str] = field(default_factory=Counter)
-    bad: list[tuple[int, BadCell]] = field(default_factory=list)
-    bad_count: int = 0
-    bytes_read: int = 0
+    def __init__(self, job: JobFile, chunk: int, stack: ExitStack) -> None:
+        self._job, self._chunk, self._stack = job, chunk, stack
+        self._sink: QuarantineSink | None = None
 
-    def close_slice(
-        self, position: int, piece: Slice, reader: SliceReader, counts: tuple[int, int, int], limit: int | None
-    ) -> None:
-        """Book a slice that was read to its end, or to a limit: rows written, and of these null and NaN."""
-        written, null, nan = counts
-        unreadable, unreadable_count = _unreadable(reader, limit)
-        self.add_bad(position, unreadable, unreadable_count)
-        self.bytes_read += reader.bytes_read
-        self.accounts.append(
-            SliceAccount(
-                file=piece.file,
-                start=piece.start,
-                stop=piece.stop,
-                read=written + unreadable_count,
-                written=written,
-                null=null,
-                nan=nan,
-                begin=reader.begin,
-                end=reader.end,
-            )
-        )
+    def add(self, piece: Slice, cell: BadCell) -> None:
+        """Add a row of a slice."""
+        job = self._job
+        if self._sink is None:
+            opened = open_attempt(Path(job.staging), self._chunk, QUARANTINE, job.file_mode, durable=job.durable)
+            self._attempt = self._stack.enter_context(opened)
+            self._sink = QuarantineSink(self._attempt.file)
+        self._sink.add(job.files[piece.file][0].path, piece.start, cell)
 
-    def skip_slice(self, piece: Slice) -> None:
-        """Book a slice that lies behind the limit and was not opened."""
-        self.accounts.append(SliceAccount(piece.file, piece.start, piece.stop, read=0, written=0, null=0, nan=0))
-
-    def add_bad(self, position: int, cells: Iterable[BadCell], count: int) -> None:
-        self.bad.extend((position, cell) for cell in cells)
-        self.bad_count += count
+    def finish(self) -> PartFile | None:
+        """Make the file durable and return what stands in it, ``None`` where no row went there."""
+        if self._sink is None:
+            return None
+        self._sink.close()
+        return self._attempt.finish(self._sink.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,70 +179,86 @@ class _Run:
     def chunk(self, work: Work) -> Receipt:
         job = self.job
         chunk = job.plan.chunk(work.chunk)
-        tally = _Tally()
         name = extension(job.format, job.compression)
-        with open_attempt(Path(job.staging), chunk.index, name, job.file_mode) as attempt:
+        part = set_aside = None
+        with ExitStack() as stack:
+            quarantine = _Quarantine(job, chunk.index, stack)
+            tally = Tally(job.bad_rows, quarantine.add)
+            opened = open_attempt(Path(job.staging), chunk.index, name, job.file_mode, durable=job.durable)
+            attempt = stack.enter_context(opened)
             sink = open_sink(job.format, attempt.file, job.schema, chunk.row_group_rows, job.compression)
             read = self._at_once if self.block.whole_chunk else self._in_batches
             read(chunk, work.begin, sink, tally)
-            sink.close()
-            part = attempt.finish(sum(account.written for account in tally.accounts))
+            if not tally.given_up:
+                sink.close()
+                part = attempt.finish(sum(account.written for account in tally.accounts))
+                set_aside = quarantine.finish()
         return Receipt(
             chunk=chunk.index,
             accounts=tuple(tally.accounts),
-            files=() if tally.bad_count else (part,),
+            part=part,
+            quarantine=set_aside,
             events=dict(tally.events),
-            bad=tuple(sorted(tally.bad, key=lambda b: (b[0], b[1].record))[:_BAD_KEPT]),
-            bad_count=tally.bad_count,
+            bad=tuple(tally.bad),
             bytes_read=tally.bytes_read,
             peak_bytes=0,
             seconds=0.0,
             worker=_worker(),
         )
 
-    def _in_batches(self, chunk: Chunk, begin: int | None, sink: Sink, tally: _Tally) -> None:
+    def _in_batches(self, chunk: Chunk, begin: int | None, sink: Sink, tally: Tally) -> None:
         left = chunk.limit
         for position, piece in enumerate(chunk.slices):
-            if left == 0:
-                tally.skip_slice(piece)
+            if left == 0 or tally.given_up:
+                tally.skip(piece)
                 continue
-            read = null = nan = 0
-            barred: list[BadCell] = []
             with self._open(piece, begin if position == 0 else None) as reader:
-                for batch in self._batches(reader, left):
-                    values = self.block.block(batch.columns[: self.job.features])
-                    tally.events.update(values.events)
-                    barred += _moved(values.bad, read)
-                    tally.bad_count += values.bad_count
-                    sink.write(self._output(batch, values))
-                    read, null, nan = read + batch.num_rows, null + values.null, nan + values.nan
-            tally.add_bad(position, _numbered(barred, reader), 0)
-            tally.close_slice(position, piece, reader, (read, null, nan), left)
-            left = None if left is None else left - read
+                book = SliceBook(piece, position, reader, left, [need.name for need in self.job.needs], tally)
+                for batch in self._checked(reader):
+                    self._write(book, book.within_limit(batch), sink)
+                    if tally.given_up or book.reached_limit(batch):
+                        break
+            book.close()
+            left = None if left is None else left - book.read
 
-    def _at_once(self, chunk: Chunk, begin: int | None, sink: Sink, tally: _Tally) -> None:
+    def _write(self, book: SliceBook, batch: pa.RecordBatch, sink: Sink) -> None:
+        if not batch.num_rows:
+            book.take_bad()
+            return
+        values = self.block.block(batch.columns[: self.job.features])
+        written = book.rejects(batch, values)
+        output = self._output(batch, values)
+        sink.write(output if written is None else output.filter(written))
+
+    def _at_once(self, chunk: Chunk, begin: int | None, sink: Sink, tally: Tally) -> None:
         """Give the block function all rows of the chunk in one piece; the accounts stay slice by slice."""
         left = chunk.limit
         batches: list[pa.RecordBatch] = []
-        reads: list[tuple[Slice, SliceReader, int, int | None]] = []
+        books: list[tuple[SliceBook, int]] = []
+        names = [need.name for need in self.job.needs]
         for position, piece in enumerate(chunk.slices):
             with self._open(piece, begin if position == 0 else None) as reader:
-                new = list(self._batches(reader, left))
+                book = SliceBook(piece, position, reader, left, names, tally)
+                new = []
+                for batch in self._checked(reader):
+                    new.append(book.within_limit(batch))
+                    book.take_bad()
+                    if book.reached_limit(batch):
+                        break
             rows = sum(batch.num_rows for batch in new)
             batches += new
-            reads.append((piece, reader, rows, left))
-            left = None if left is None else left - rows
+            books.append((book, rows))
+            left = None if left is None else left - rows - book.read
         values = Values(())
-        if any(rows for _, _, rows, _ in reads):
+        if any(rows for _, rows in books):
             whole = pa.concat_batches(batches)
             values = self.block.block(whole.columns[: self.job.features])
             tally.events.update(values.events)
-            tally.add_bad(0, values.bad, values.bad_count)
             sink.write(self._output(whole, values))
         first = 0
-        for position, (piece, reader, rows, limit) in enumerate(reads):
-            null, nan = _outcomes(values.arrays, first, rows)
-            tally.close_slice(position, piece, reader, (rows, null, nan), limit)
+        for book, rows in books:
+            book.add(rows, *outcomes(values.arrays, first, rows))
+            book.close()
             first += rows
 
     def _output(self, batch: pa.RecordBatch, values: Values) -> pa.RecordBatch:
@@ -248,21 +273,13 @@ class _Run:
         source = source_for(file.format, self.job.csv)
         return source.read(file, identity, piece, self.job.needs, rows, begin)
 
-    def _batches(self, reader: SliceReader, limit: int | None) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of a slice up to a number of rows; none larger than its share of memory."""
-        left = limit
+    def _checked(self, reader: SliceReader) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of a slice; none larger than its share of memory."""
         for batch in reader:
             if batch.nbytes > self.job.batch_bytes and batch.num_rows > 1:
                 widest = max(range(batch.num_columns), key=lambda i: batch.column(i).nbytes)
                 raise _BatchTooLargeError(self.job.needs[widest].name, batch.nbytes)
-            if left is None:
-                yield batch
-                continue
-            if left > 0:
-                yield batch.slice(0, left)
-            left -= batch.num_rows
-            if left <= 0:
-                return
+            yield batch
 
     def _fitting_rows(self, piece: Slice) -> int:
         """Return the rows of a batch: fewer than planned where the first rows show wide text or nested values."""
@@ -283,42 +300,3 @@ def _fixed_width(type_: pa.DataType) -> bool:
         return bool(type_.bit_width)
     except ValueError:
         return False
-
-
-def _unreadable(reader: SliceReader, limit: int | None) -> tuple[Sequence[BadCell], int]:
-    """Return the records that could not be read, and how many; those behind a limit were not asked for."""
-    if limit is None or all(cell.record < limit for cell in reader.bad):
-        return reader.bad, reader.bad_count
-    within = [cell for cell in reader.bad if cell.record < limit]
-    return within, len(within)
-
-
-def _numbered(cells: Iterable[BadCell], reader: SliceReader) -> Iterator[BadCell]:
-    """Yield cells, whose records are counted among those that could be read, with their numbers in the slice.
-
-    Of the records that could not be read the first 10 are known. That is enough, for the first of all bad cells is
-    the one that is shown.
-    """
-    left_out = sorted(cell.record for cell in reader.bad)
-    for cell in cells:
-        record = cell.record
-        for other in left_out:
-            record += other <= record
-        yield replace(cell, record=record)
-
-
-def _moved(cells: Iterable[BadCell], rows: int) -> Iterator[BadCell]:
-    return (replace(cell, record=cell.record + rows) for cell in cells)
-
-
-def _outcomes(arrays: Sequence[pa.Array], first: int, rows: int) -> tuple[int, int]:
-    """Return how many of these rows have a null, and how many have no null but a NaN."""
-    null = np.zeros(rows, dtype=bool)
-    nan = np.zeros(rows, dtype=bool)
-    for array in arrays:
-        part = array.slice(first, rows)
-        if part.null_count:
-            null |= part.is_null().to_numpy(zero_copy_only=False)
-        if pa.types.is_floating(part.type):
-            nan |= pc.is_nan(part).fill_null(False).to_numpy(zero_copy_only=False)
-    return int(null.sum()), int((nan & ~null).sum())

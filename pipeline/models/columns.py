@@ -177,11 +177,11 @@ def null_mask(array: pa.Array) -> Mask | None:
     return ~is_valid
 
 
-def bad_cell(array: pa.Array, row: int, column: str, reason: str) -> BadCell:
-    """Return the cell of a row as one that the contract does not allow."""
+def bad_cell(array: pa.Array, row: int, column: str, reason: str, *, by_policy: bool = False) -> BadCell:
+    """Return the cell of a row as one that keeps the row out of the output."""
     value = array[row].as_py()
     text = "null" if value is None else "NaN" if value != value else str(_level_name(value))  # noqa: PLR0124 - NaN
-    return BadCell(record=row, column=column, text=text[:TEXT_LIMIT], reason=reason)
+    return BadCell(record=row, column=column, text=text[:TEXT_LIMIT], reason=reason, by_policy=by_policy)
 
 
 def _is_number(value_type: pa.DataType) -> bool:

@@ -36,8 +36,8 @@ FORMAT = "logitstream-model"
 VERSION = 1
 
 Column = Literal["probability", "raw_prediction", "decision"]
-Word = Literal["null", "error"]
-UnseenWord = Literal["null", "zero", "error"]
+Word = Literal["null", "error", "quarantine"]
+UnseenWord = Literal["null", "zero", "error", "quarantine"]
 
 _PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill", ".cloudpickle"}
 _PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04")

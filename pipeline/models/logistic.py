@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline.errors import (
     BadCellsError,
@@ -22,6 +23,7 @@ from pipeline.errors import (
     StorageError,
 )
 from pipeline.kernels import sigmoid
+from pipeline.models.columns import Rows
 from pipeline.models.file import (
     Column,
     Feature,
@@ -37,7 +39,7 @@ from pipeline.models.file import (
 from pipeline.models.places import SIZE_LIMIT
 from pipeline.models.rows import batches
 from pipeline.models.score import DEFAULT_THRESHOLD, ScoreBlock
-from pipeline.types import Values
+from pipeline.models.tally import Tally
 from pipeline.units import escape, format_count
 
 Floats = npt.NDArray[np.float64]
@@ -70,8 +72,8 @@ class LogisticModel:
     with the columns in the order of ``features`` (of objects where there are categorical features); or as a Dask array
     of that shape, cut by rows alone, which gives a Dask array.
 
-    Null and floating NaN are missing values, and the policies of the model decide. Scores have the bits that the
-    streaming job gives to the same rows.
+    Null and floating NaN are missing values, and the policies of the model decide; a row that they send to the
+    quarantine has no score here either. Scores have the bits that the streaming job gives to the same rows.
 
     Parameters
     ----------
@@ -169,7 +171,8 @@ class LogisticModel:
         Returns
         -------
         ndarray of float64, shape (rows,)
-            NaN where the model gives no score. A Dask array for a Dask array.
+            NaN where the model gives no score: under the policies ``null`` and ``quarantine``, and where the arithmetic
+            ends in NaN. A Dask array for a Dask array.
 
         Raises
         ------
@@ -214,36 +217,38 @@ class LogisticModel:
         Raises
         ------
         DataError
-            Rows without a decision (missing values under the policy ``null``, or NaN), for which these types have no
-            value; :meth:`probability` shows them as NaN. Otherwise as :meth:`probability`.
+            Rows without a decision (policies ``null`` and ``quarantine``, or NaN), for which these types have no value;
+            :meth:`probability` shows them as NaN. Otherwise as :meth:`probability`.
         """
         dtype = self._decision_dtype()
         if _is_dask(data):
             return _check_dask(data, len(self.features)).map_blocks(
                 self.predict, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype=dtype)
             )
-        decisions = [values.arrays[0] for values in self._scored(data, "decision")]
-        if undecided := sum(array.null_count for array in decisions):
+        scored = list(self._scored(data, "decision"))
+        if undecided := sum(array.null_count + len(quarantined) for array, quarantined in scored):
             raise DataError(
-                f"{format_count(undecided)} rows have no decision, since a value is missing or the score is NaN",
+                f"{format_count(undecided)} rows have no decision: the model gives them no score, or it is NaN",
                 "leave these rows out, or use probability(), which is NaN there",
             )
-        return _joined([array.to_numpy(zero_copy_only=False).astype(dtype) for array in decisions], dtype)
+        return _joined([array.to_numpy(zero_copy_only=False).astype(dtype) for array, _ in scored], dtype)
 
     def _floats(self, data: Any, column: Column) -> Floats:
-        parts = [values.arrays[0].to_numpy(zero_copy_only=False) for values in self._scored(data, column)]
+        parts = [_with_nan(array, quarantined) for array, quarantined in self._scored(data, column)]
         return _joined(parts, np.dtype(np.float64))
 
-    def _scored(self, data: Any, column: Column) -> Iterator[Values]:
+    def _scored(self, data: Any, column: Column) -> Iterator[tuple[pa.Array, Rows]]:
+        """Yield the scores of batch after batch, and which of its rows the model sends to the quarantine."""
         threshold = self.output.threshold
         block = ScoreBlock(self.file, (column,), DEFAULT_THRESHOLD if threshold is None else threshold)
         first = 0
         for arrays in batches(data, block.columns()):
-            values = block.block(arrays)
-            if values.bad_count:
-                raise _bad_cells(values, first)
-            first += len(arrays[0])
-            yield values
+            tally = Tally(len(arrays[0]))
+            (scores,), _ = block.scores(arrays, tally)
+            if tally.bad.size:
+                raise _bad_cells(tally, first)
+            first += tally.rows
+            yield scores, tally.rejected
 
     def _decision_dtype(self) -> np.dtype[Any]:
         if self.target is None:
@@ -271,9 +276,19 @@ def _joined(parts: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[
     return np.concatenate([np.empty(0, dtype=dtype), *parts])
 
 
-def _bad_cells(values: Values, first: int) -> BadCellsError:
-    cell = values.bad[0]
-    more = f" (and {format_count(values.bad_count - 1)} more)" if values.bad_count > 1 else ""
+def _with_nan(scores: pa.Array, rows: Rows) -> Floats:
+    values: Floats = scores.to_numpy(zero_copy_only=False)
+    if rows.size:
+        values = values.copy()
+        values[rows] = np.nan
+    return values
+
+
+def _bad_cells(tally: Tally, first: int) -> BadCellsError:
+    bad = tally.bad
+    (cell,) = tally.cells(bad[:1])
+    others = bad.size - 1
+    more = f" (and {format_count(others)} more row{'' if others == 1 else 's'})" if others else ""
     return BadCellsError(
         f"row {format_count(first + cell.record)}, column {escape(cell.column)}: "
         f"{escape(cell.text)} {cell.reason}{more}",

@@ -48,7 +48,7 @@ class ScoreBlock:
         A decision is positive iff the probability, in float64, is at least this.
     float32 : bool
         Round probability and raw prediction to float32.
-    precision : {"fast", "accurate"}
+    precision : {"fast", "accurate", "reproducible"}
         Of the sigmoid.
     """
 
@@ -101,7 +101,7 @@ class ScoreBlock:
 
         Probability and raw prediction are nullable iff a feature has the policy ``null``. A decision is also null
         where the arithmetic ends in NaN, which only numeric features can bring about; without any, it is nullable as
-        the others are.
+        the others are. The quarantine makes nothing nullable: its rows are not written.
         """
         nullable = any("null" in _policies(feature) for feature in self.model.features)
         number = pa.float32() if self.float32 else pa.float64()
@@ -121,21 +121,30 @@ class ScoreBlock:
         """Return the scores of a batch.
 
         Null results are zero in memory. ``nan`` counts the rows whose raw prediction is NaN, whether or not a
-        decision, which is then null, is made of it. Where ``bad_count`` is not 0 the arrays are not to be used.
+        decision, which is then null, is made of it. Events count rejected rows too.
         """
         tally = Tally(len(columns[0]))
-        raw = self._raw_prediction(columns, tally)
-        if tally.null is not None:
-            raw[tally.null] = 0.0
-        nan = np.isnan(raw)
+        arrays, nan = self.scores(columns, tally)
         return Values(
-            arrays=self._arrays(raw, tally.null, nan),
+            arrays=arrays,
             null=tally.null_count,
-            nan=int(np.count_nonzero(nan)),
+            nan=nan,
             events=tally.events,
-            bad=tally.bad(),
-            bad_count=tally.bad_count,
+            rejected=tally.cells(tally.rejected),
         )
+
+    def scores(self, columns: Sequence[pa.Array], tally: Tally) -> tuple[tuple[pa.Array, ...], int]:
+        """Return the arrays of a batch and how many rows are NaN, and enter in ``tally`` what else happened to it.
+
+        A rejected row has the scores of the raw prediction 0.
+        """
+        raw = self._raw_prediction(columns, tally)
+        null = tally.null
+        if null is not None:
+            raw[null] = 0.0
+        raw[tally.rejected] = 0.0
+        nan = np.isnan(raw)
+        return self._arrays(raw, null, nan), int(np.count_nonzero(nan))
 
     def describe(self) -> dict[str, object]:
         """Return JSON from which :func:`restore` makes the block again: the whole model, and the options."""

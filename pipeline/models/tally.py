@@ -1,25 +1,45 @@
-"""What happened to the rows of a batch: which are null, which cells are bad, and what is counted."""
+"""What happened to the rows of a batch: which are null, which must not be written, and what is counted."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.models.columns import Mask, Rows, bad_cell
 from pipeline.types import BadCell
 
-BAD_LIMIT = 10
+# A rank orders the claims on a row: bad before by policy, then the position of the column, then the order of coming.
+_BY_POLICY = 1 << 62
+_POSITION = 1 << 32
+_ACCEPTED = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Claim:
+    """Why cells of a column keep their rows out of the output."""
+
+    column: str
+    array: pa.Array
+    reason: str
+    by_policy: bool
 
 
 class Tally:
-    """Gathers, while a batch is scored, what becomes its ``Values`` besides the arrays. Used by one call alone."""
+    """Gathers, while a batch is scored, what becomes its ``Values`` besides the arrays. Used by one call alone.
+
+    A row is rejected where a cell is bad, or where the model sends it to the quarantine; then it is neither null nor
+    NaN. What is kept of that is a number a row, however many columns reject it; cells are made when they are asked for.
+    """
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        self.null: Mask | None = None
         self.events: dict[str, int] = {}
-        self.bad_count = 0
-        self._bad: list[tuple[int, int, BadCell]] = []
+        self._null: Mask | None = None
+        self._ranks: npt.NDArray[np.int64] | None = None
+        self._claims: dict[int, _Claim] = {}
 
     def count(self, event: str, rows: int) -> None:
         """Add to the number of an event; nothing is named that did not occur."""
@@ -28,21 +48,60 @@ class Tally:
 
     def set_null(self, rows: Mask | Rows) -> None:
         """Make the results of these rows null."""
-        if self.null is None:
-            self.null = np.zeros(self.rows, dtype=np.bool_)
-        self.null[rows] = True
+        if self._null is None:
+            self._null = np.zeros(self.rows, dtype=np.bool_)
+        self._null[rows] = True
 
     def add_bad(self, rows: Rows, position: int, column: str, array: pa.Array, reason: str) -> None:
-        """Note the cells of a column, which is the one at ``position``, as bad; ``rows`` ascend."""
-        self.bad_count += len(rows)
-        for row in rows[:BAD_LIMIT].tolist():
-            self._bad.append((row, position, bad_cell(array, row, column, reason)))
+        """Reject rows since a cell of the column at ``position`` is bad; no row stands twice."""
+        self._reject(rows, position, _Claim(column, array, reason, by_policy=False))
+
+    def add_quarantined(self, rows: Rows, position: int, column: str, array: pa.Array, reason: str) -> None:
+        """Reject rows since the model sends them to the quarantine for a cell of the column at ``position``."""
+        self._reject(rows, position, _Claim(column, array, reason, by_policy=True))
+
+    @property
+    def null(self) -> Mask | None:
+        """Where results are null, rejected rows excepted; ``None`` where none is."""
+        if self._null is None or self._ranks is None:
+            return self._null
+        null: Mask = self._null & (self._ranks == _ACCEPTED)
+        return null
 
     @property
     def null_count(self) -> int:
         """Rows whose results are null."""
-        return 0 if self.null is None else int(np.count_nonzero(self.null))
+        null = self.null
+        return 0 if null is None else int(np.count_nonzero(null))
 
-    def bad(self) -> tuple[BadCell, ...]:
-        """Return the first bad cells, by row and then by column."""
-        return tuple(cell for _, _, cell in sorted(self._bad, key=lambda entry: entry[:2])[:BAD_LIMIT])
+    @property
+    def rejected(self) -> Rows:
+        """Rows that must not be written, ascending."""
+        return np.empty(0, dtype=np.intp) if self._ranks is None else np.flatnonzero(self._ranks != _ACCEPTED)
+
+    @property
+    def bad(self) -> Rows:
+        """Those of the rejected rows that are bad."""
+        return np.empty(0, dtype=np.intp) if self._ranks is None else np.flatnonzero(self._ranks < _BY_POLICY)
+
+    def cells(self, rows: Rows) -> tuple[BadCell, ...]:
+        """Return for each of some rejected rows the cell that speaks for it.
+
+        It is the first bad one in the order of the columns, else the first that the model sends to the quarantine.
+        """
+        if self._ranks is None:
+            return ()
+        claims = map(self._claims.__getitem__, self._ranks[rows].tolist())
+        return tuple(
+            bad_cell(claim.array, row, claim.column, claim.reason, by_policy=claim.by_policy)
+            for row, claim in zip(rows.tolist(), claims, strict=True)
+        )
+
+    def _reject(self, rows: Rows, position: int, claim: _Claim) -> None:
+        if not len(rows):
+            return
+        if self._ranks is None:
+            self._ranks = np.full(self.rows, _ACCEPTED)
+        rank = (_BY_POLICY if claim.by_policy else 0) + position * _POSITION + len(self._claims)
+        self._claims[rank] = claim
+        self._ranks[rows] = np.minimum(self._ranks[rows], rank)

@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from pipeline.kernels import Categorical, Numeric
 from pipeline.models.columns import EXACT_INTEGER, Mask, Rows, levels, numbers
-from pipeline.models.file import CategoricalFeature, Impute, Level, NumericFeature
+from pipeline.models.file import CategoricalFeature, Feature, Impute, Level, NumericFeature
 from pipeline.models.tally import Tally
 
 INEXACT = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
-_MISSING = "is missing, and the model takes that for an error"
-_UNSEEN = "is not a level of the model, and the model takes that for an error"
+_FOUND = {"missing": "is missing", "unseen": "is not a level of the model"}
+_ERROR = "and the model takes that for an error"
+_QUARANTINE = "and the model sends such rows to the quarantine"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +63,7 @@ class NumericColumn:
         return Numeric(values, self.feature.weight)
 
     def _settle_missing(self, rows: Rows, tally: Tally) -> None:
-        tally.count(f"missing {self.feature.column}", len(rows))
-        if self.feature.missing == "null":
-            tally.set_null(rows)
-        elif self.feature.missing == "error":
-            tally.add_bad(rows, self.position, self.feature.column, self.array, _MISSING)
+        _settle(self.feature, "missing", rows, self.position, self.array, tally)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +110,13 @@ def _replacement(feature: CategoricalFeature, policy: str | Level) -> float:
     return feature.coefficients[policy.level] if isinstance(policy, Level) else 0.0
 
 
-def _settle(feature: CategoricalFeature, event: str, rows: Rows, position: int, array: pa.Array, tally: Tally) -> None:
-    policy = feature.missing if event == "missing" else feature.unseen
+def _settle(feature: Feature, event: str, rows: Rows, position: int, array: pa.Array, tally: Tally) -> None:
+    """Do with rows what the policy for missing or for unseen values says; replacing a value is left to the caller."""
+    policy = feature.unseen if event == "unseen" and isinstance(feature, CategoricalFeature) else feature.missing
     tally.count(f"{event} {feature.column}", len(rows))
     if policy == "null" and rows.size:
         tally.set_null(rows)
     elif policy == "error":
-        tally.add_bad(rows, position, feature.column, array, _MISSING if event == "missing" else _UNSEEN)
+        tally.add_bad(rows, position, feature.column, array, f"{_FOUND[event]}, {_ERROR}")
+    elif policy == "quarantine":
+        tally.add_quarantined(rows, position, feature.column, array, f"{_FOUND[event]}, {_QUARANTINE}")

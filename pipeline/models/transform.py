@@ -52,8 +52,8 @@ class TransformBlock:
         One for each result, in the order of the results.
     float32 : bool
         Round the results to float32.
-    precision : {"fast", "accurate"}
-        Of the sigmoid.
+    precision : {"fast", "accurate", "reproducible"}
+        Of the functions.
     """
 
     applications: tuple[Application, ...]
@@ -98,15 +98,15 @@ class TransformBlock:
         }
         nan = np.zeros(tally.rows, dtype=np.bool_)
         arrays = [self._result(application, *values[application.column], nan) for application in self.applications]
-        if tally.null is not None:
-            nan &= ~tally.null
+        if (null := tally.null) is not None:
+            nan &= ~null
+        nan[tally.rejected] = False
         return Values(
             arrays=tuple(arrays),
             null=tally.null_count,
             nan=int(np.count_nonzero(nan)),
             events=tally.events,
-            bad=tally.bad(),
-            bad_count=tally.bad_count,
+            rejected=tally.cells(tally.rejected),
         )
 
     def describe(self) -> dict[str, object]:

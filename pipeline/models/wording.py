@@ -22,9 +22,9 @@ _KEYS = {
 _TAGS = {"<word>", "<rule>", "<numeric>", "<categorical>"}
 _RULES = {"<numeric>": ("impute",), "<categorical>": ("level",)}
 _POLICIES: dict[tuple[str | int, ...], str] = {
-    ("<numeric>", "missing"): '"null", "error" or {"impute": number}',
-    ("<categorical>", "missing"): '"null", "error" or {"level": text}',
-    ("<categorical>", "unseen"): '"null", "zero", "error" or {"level": text}',
+    ("<numeric>", "missing"): '"null", "error", "quarantine" or {"impute": number}',
+    ("<categorical>", "missing"): '"null", "error", "quarantine" or {"level": text}',
+    ("<categorical>", "unseen"): '"null", "zero", "error", "quarantine" or {"level": text}',
 }
 _EXPECTED = {
     "float_type": "must be a number",

@@ -10,6 +10,7 @@ from pipeline.publish.listing import Cleaned, RunFacts, VersionFacts, clean, run
 from pipeline.publish.lock import Busy
 from pipeline.publish.manifest import Manifest, read_manifest
 from pipeline.publish.output import check_output
+from pipeline.publish.published import Published, open_published
 from pipeline.publish.receipts import Codec, Part
 from pipeline.publish.restoring import Rolled, rollback
 from pipeline.publish.staging import Staging, open_staging
@@ -22,6 +23,7 @@ __all__ = [
     "Codec",
     "Manifest",
     "Part",
+    "Published",
     "Rolled",
     "RunFacts",
     "Staging",
@@ -32,6 +34,7 @@ __all__ = [
     "digest",
     "free_bytes",
     "open_attempt",
+    "open_published",
     "open_staging",
     "read_manifest",
     "rollback",

@@ -137,7 +137,7 @@ def blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:
 
 
 def count(value: object) -> int:
-    """Return a number of things as JSON states it. Raises ``ValueError`` for anything else."""
+    """Return a whole number of at least 0. Raises ``ValueError`` for anything else."""
     if type(value) is not int or value < 0:
         raise ValueError(f"{quoted(str(value))} is no count")
     return value

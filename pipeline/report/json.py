@@ -11,9 +11,11 @@ another meaning. Sizes are bytes, durations seconds, counts whole numbers.
     ``notes``.
 
 ``kind: "report"``
-    ``published`` (false where the same job stood published already), ``output``, ``job_id``, ``manifest_digest``;
-    ``rows`` with ``read``, ``written``, ``scored``, ``null``, ``nan``; ``events``, a count by name; ``chunks``,
-    ``bytes_read``, ``bytes_written``, ``peak_bytes``, ``seconds``; ``notes``; ``plan``, as above.
+    ``published`` (false where the same job stood published already, or nothing was done), ``skipped`` (whom the output
+    was left to, empty unless ``--if-running skip`` did so), ``output``, ``job_id``, ``manifest_digest``; ``rows`` with
+    ``read``, ``written``, ``scored``, ``null``, ``nan``, ``quarantined`` and, of these, ``bad``; ``events``, a count by
+    name; ``chunks``, of these ``chunks_resumed`` and ``chunks_reused``; ``bytes_read`` and ``bytes_written`` by this
+    run, ``peak_bytes``, ``seconds``; ``notes``; ``plan``, as above.
 """
 
 from __future__ import annotations
@@ -70,6 +72,7 @@ def report_json(report: Report) -> Json:
         "schema_version": SCHEMA_VERSION,
         "kind": "report",
         "published": report.published,
+        "skipped": report.skipped,
         "output": report.plan.output,
         "job_id": report.plan.job_id,
         "manifest_digest": report.manifest_digest,
@@ -79,9 +82,13 @@ def report_json(report: Report) -> Json:
             "scored": totals.scored,
             "null": totals.null,
             "nan": totals.nan,
+            "quarantined": totals.quarantined,
+            "bad": totals.bad,
         },
         "events": dict(sorted(totals.events.items())),
         "chunks": totals.chunks,
+        "chunks_resumed": totals.resumed,
+        "chunks_reused": totals.reused,
         "bytes_read": totals.bytes_read,
         "bytes_written": totals.bytes_written,
         "peak_bytes": report.peak_bytes,

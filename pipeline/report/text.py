@@ -11,23 +11,28 @@ from pipeline.units import escape, format_bytes, format_count, format_seconds
 def account(report: Report) -> str:
     """Return the one line that accounts for a run: rows by outcome, time, memory, output.
 
-    ``rows = scored + null + NaN`` holds of the numbers in it. Where nothing had to be done, they are those of the
-    output that stands.
+    ``rows = scored + null + NaN + quarantined`` holds of the numbers in it. Where nothing had to be done, they are those
+    of the output that stands.
     """
     totals, output = report.totals, escape(report.plan.output)
     rows = (
         f"{format_count(totals.read)} rows: {format_count(totals.scored)} scored, "
         f"{format_count(totals.null)} null, {format_count(totals.nan)} NaN"
     )
+    if totals.quarantined:
+        rows += f", {format_count(totals.quarantined)} quarantined"
     if not report.published:
         return f"{output} holds {rows}; {format_seconds(report.seconds)}"
     rate = f" ({format_count(round(totals.read / report.seconds))} rows/s)" if report.seconds else ""
     memory = f"{format_bytes(report.peak_bytes)}{' (largest process)' if _on_cluster(report.plan) else ''}"
-    return f"read {rows}; {format_seconds(report.seconds)}{rate}; peak memory {memory}; output {output}"
+    saved = f"; {format_bytes(totals.bytes_read)} read" if totals.resumed or totals.reused else ""
+    return f"read {rows}; {format_seconds(report.seconds)}{rate}{saved}; peak memory {memory}; output {output}"
 
 
 def outcome_lines(report: Report) -> list[str]:
     """Return the lines of a run that ended well: what was counted beside the rows, what is to be noted, the account."""
+    if report.skipped:
+        return []
     lines = [f"counted: {_counts(report.totals.events)}"] if any(report.totals.events.values()) else []
     return [*lines, *(f"note: {escape(note, 1000)}" for note in report.notes), account(report)]
 

@@ -10,13 +10,25 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
 from pipeline.sinks.csv import CsvSink, is_writable
+from pipeline.sinks.merge import Merger
 from pipeline.sinks.parquet import ParquetSink
+from pipeline.sinks.quarantine import QUARANTINE, QuarantineSink
 from pipeline.units import escape
 
 if TYPE_CHECKING:
     from pipeline.types import Format, Sink
 
-__all__ = ["CsvSink", "ParquetSink", "check_output_schema", "extension", "open_sink"]
+__all__ = [
+    "QUARANTINE",
+    "CsvSink",
+    "Merger",
+    "ParquetSink",
+    "QuarantineSink",
+    "check_output_schema",
+    "extension",
+    "open_merger",
+    "open_sink",
+]
 
 _CODECS = {
     "parquet": {"snappy": "", "zstd": "", "lz4": "", "gzip": "", "brotli": "", "none": ""},
@@ -48,6 +60,22 @@ def open_sink(format_: Format, file: BinaryIO, schema: pa.Schema, row_group_rows
     if format_ == "parquet":
         return ParquetSink(file, schema, row_group_rows, codec)
     return CsvSink(file, schema, codec)
+
+
+def open_merger(format_: Format, schema: pa.Schema, row_group_rows: int, compression: str | None) -> Merger:
+    """Return what puts parts of a schema together to one file; parameters and errors are those of :func:`open_sink`.
+
+    Raises
+    ------
+    UsageError
+        A CSV in one file is not compressed here.
+    """
+    codec = _codec(format_, compression)
+    if format_ == "csv" and codec != "none":
+        raise UsageError(
+            f"--compression {codec}: a CSV in one file is written plain", "name a folder, whose parts are compressed"
+        )
+    return Merger(format_, schema, row_group_rows, codec)
 
 
 def extension(format_: Format, compression: str | None) -> str:

@@ -49,7 +49,7 @@ class CsvSink:
         self._compressor = _COMPRESSORS[compression](self._outlet)
         self._block = bytearray()
         with translated():
-            self._add(_header(schema))
+            self._add(csv_header(schema))
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
@@ -120,7 +120,8 @@ def is_writable(type_: pa.DataType) -> bool:
     return True
 
 
-def _header(schema: pa.Schema) -> bytes:
+def csv_header(schema: pa.Schema) -> bytes:
+    """Return the first line of a part, its line end included."""
     names = pa.array(schema.names, _TEXT)
     # A leading byte order mark that belongs to a name would be taken for that of the file.
     marked = pc.starts_with(names, "\ufeff")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.sources.content import content_digest
 from pipeline.sources.csv import CsvSource
 from pipeline.sources.discovery import Discovery, discover
 from pipeline.sources.parquet import ParquetSource
@@ -11,7 +12,7 @@ from pipeline.sources.parquet import ParquetSource
 if TYPE_CHECKING:
     from pipeline.types import CsvOptions, Format, Source
 
-__all__ = ["CsvSource", "Discovery", "ParquetSource", "discover", "source_for"]
+__all__ = ["CsvSource", "Discovery", "ParquetSource", "content_digest", "discover", "source_for"]
 
 
 def source_for(format_: Format, csv: CsvOptions) -> Source:

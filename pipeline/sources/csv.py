@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.sources.column_types import arrow_type
+from pipeline.sources.content import with_content
 from pipeline.sources.csv_columns import csv_field
 from pipeline.sources.csv_dialect import dialect_of
 from pipeline.sources.csv_reader import CsvReader, OpenText, Settings, open_text
@@ -54,8 +55,10 @@ class CsvSource:
         sizes = Sizes(piece_bytes, record_bytes)
         self._settings = Settings(options, dialect_of(options), find_encoding(options.encoding), sizes)
 
-    def facts(self, file: InputFile) -> FileFacts:
+    def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
         """Return the facts of a file, read from its header and 64 KiB at each end; ``rows`` is never known.
+
+        ``full`` reads all bytes once more, for the ``content`` of the identity.
 
         A compressed file, or one in an encoding that is decoded as a stream, is not ``cuttable``: its one slice is
         ``(0, size)``, and its ``data_start`` is 0.
@@ -64,12 +67,16 @@ class CsvSource:
         ------
         DataError
             It is not CSV in the encoding that the options state, or its header cannot be read.
+        InputChangedError
+            It changed while it was digested.
         """
         descriptor = open_regular(file.location, file.path)
         try:
             identity = identify(descriptor, file.path)
             opened = open_text(descriptor, file.path, self._settings)
             row_bytes = self._row_bytes(opened, descriptor, identity.size)
+            if full:
+                identity = with_content(identity, descriptor, file.path, identify)
         except OSError as error:
             raise system_error(error, file.path) from error
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ _INTEGER = r"^[ \t]*(-?[0-9]+|-?0[xX][0-9A-Fa-f]+)[ \t]*$"
 _INEXACT = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong with a record: its number and place in the piece, and the cell, or the whole record."""
 
@@ -39,15 +40,19 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The records of a piece that are as they must be, in their order, and what is wrong with the others."""
+    """The records of a piece that are as they must be, in their order, and what is wrong with the others.
+
+    ``length`` is how many bytes of the piece were judged: all, or those of as many records as one asked for.
+    """
 
     good: bytes
+    length: int
     records: int
     faults: tuple[Fault, ...]
 
 
-def judge(piece: Piece, columns: Columns, undecodable: str) -> Verdict:
-    """Tell the good records of a piece from the bad ones. The piece is whole records of any bytes.
+def judge(piece: Piece, columns: Columns, undecodable: str, most: int) -> Verdict:
+    """Tell the good records at the beginning of a piece from the bad ones. The piece is whole records of any bytes.
 
     A good record is one that the parser accepts; its bytes come back as they are, but for its line end, so that it
     gets the same values in any company.
@@ -58,9 +63,15 @@ def judge(piece: Piece, columns: Columns, undecodable: str) -> Verdict:
     columns : Columns
     undecodable : str
         The reason for a cell that is not text ("is not valid UTF-8").
+    most : int
+        How many records are judged: what is said of a bad one takes many times its bytes.
     """
     text = bytes(piece.text)
-    spans, faults = _records(text, piece, columns)
+    spans = list(islice(columns.parser.dialect.records(text, blank=columns.parser.blank_lines_count), most))
+    if len(spans) == most:
+        text = text[: spans[-1][1]]
+        piece = piece.until(len(text))
+    faults = _ragged(text, spans, piece, columns)
     for number, (start, stop) in enumerate(spans):
         if number not in faults and 0 in text[start:stop]:
             faults[number] = _nul(number, (start, stop), text[start:stop], columns)
@@ -68,13 +79,12 @@ def judge(piece: Piece, columns: Columns, undecodable: str) -> Verdict:
     for fault in _bad_cells(text, spans, sound, columns, undecodable):
         faults.setdefault(fault.record, fault)
     good = _lines(text, (spans[number] for number in sound if number not in faults))
-    return Verdict(good, len(spans), tuple(faults[number] for number in sorted(faults)))
+    return Verdict(good, len(text), len(spans), tuple(faults[number] for number in sorted(faults)))
 
 
-def _records(text: bytes, piece: Piece, columns: Columns) -> tuple[list[tuple[int, int]], dict[int, Fault]]:
-    """Return begin and end of each record, and the faults of those with a wrong number of fields."""
+def _ragged(text: bytes, spans: Sequence[tuple[int, int]], piece: Piece, columns: Columns) -> dict[int, Fault]:
+    """Return the faults of records with a wrong number of fields, having compared the records with the parser's."""
     parser = columns.parser
-    spans = parser.dialect.records(text, blank=parser.blank_lines_count)
     parsed = parser.structure(piece)
     if parsed.length != len(text) or parsed.rows + len(parsed.ragged) != len(spans):
         found = f"{parsed.rows + len(parsed.ragged):,} records where its lines make {len(spans):,}"
@@ -84,7 +94,7 @@ def _records(text: bytes, piece: Piece, columns: Columns) -> tuple[list[tuple[in
         start, stop = spans[row.number]
         reason = f"has {row.fields:,} field{'s' * (row.fields != 1)} instead of {parser.columns:,}"
         faults[row.number] = Fault(row.number, start, stop, None, text[start:stop].rstrip(b"\r\n"), reason)
-    return spans, faults
+    return faults
 
 
 def _lines(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:

@@ -120,6 +120,10 @@ class Columns:
         """Return whether a column is needed as a number that a model calculates with."""
         return position in self._features
 
+    def no_rows(self) -> pa.RecordBatch:
+        """Return the needed columns without a row."""
+        return pa.RecordBatch.from_pylist([], schema=self.schema)
+
     def batch(self, turns: Sequence[dict[int, pa.Array]], rows: int) -> pa.RecordBatch:
         """Return the needed columns of a piece, in the order of the needs."""
         if not self._picks:

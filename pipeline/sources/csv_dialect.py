@@ -52,17 +52,15 @@ class Dialect:
         ends_line = match.group("end") is not None and (match.end() < stop or match.group("end") != b"\r")
         return match.end() if final or ends_line else None
 
-    def records(self, text: bytes, *, blank: bool) -> list[tuple[int, int]]:
-        """Return begin and end of each record of a text, line end included; blank lines only if they are records."""
-        spans = []
+    def records(self, text: bytes, *, blank: bool) -> Iterator[tuple[int, int]]:
+        """Yield begin and end of each record of a text, line end included; blank lines only if they are records."""
         start = 0
         while start < len(text):
             end = self.record_end(text, start, len(text), final=True)
             assert end is not None
             if blank or text[start] not in b"\r\n":
-                spans.append((start, end))
+                yield start, end
             start = end
-        return spans
 
     def fields(self, record: bytes) -> tuple[list[bytes], bool]:
         """Return the fields of one record unquoted, and whether the last one is closed."""

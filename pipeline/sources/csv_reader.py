@@ -10,23 +10,20 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from pipeline.errors import InputChangedError, MemoryBudgetError
+from pipeline.sources.content import same_state
 from pipeline.sources.csv_columns import Columns
 from pipeline.sources.csv_header import Header, read_header
 from pipeline.sources.csv_parse import Parser
+from pipeline.sources.csv_records import Records
 from pipeline.sources.cutting import Cut, Cutter, Sizes, guess_begin
 from pipeline.sources.decode import Encoding, Inflated, RawFile, Recoded, Stream, Window, compression_of, identify
 from pipeline.sources.files import open_planned, show, system_error
-from pipeline.types import BadCell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipeline.sources.csv_cells import Fault
     from pipeline.sources.csv_dialect import Dialect
-    from pipeline.types import CsvOptions, Identity, InputFile, Need, Slice
-
-SHOWN_BAD = 10
-SHOWN_TEXT = 200
+    from pipeline.types import BadCell, CsvOptions, Identity, InputFile, Need, Origin, Slice
 
 _MARKS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff")}
 
@@ -75,7 +72,8 @@ class CsvReader:
 
     A record is bad where it is ragged, is not closed, or has a NUL or a cell that its type does not allow; so is an
     integer beyond 2**53 that a feature would take as another float64. Nothing about bad records is raised, because a
-    slice whose begin was guessed may begin inside a record. Memory is a few times a piece, or the longest record.
+    slice whose begin was guessed may begin inside a record. Memory is a few times a piece, or the longest record, if
+    the bad records are taken at every batch.
 
     Raises
     ------
@@ -100,13 +98,14 @@ class CsvReader:
         self.rows = 0
         self.begin = self.end = piece.start
         self.bytes_read = 0
-        self.bad: list[BadCell] = []
         self.bad_count = 0
         self._file, self._identity, self._slice, self._needs = file, identity, piece, needs
         self._batch_rows, self._given, self._settings = batch_rows, begin, settings
         self._descriptor = -1
         self._pending = False
-        self._records = 0
+        self._bad: list[BadCell] = []
+        self._before = self._first = 0
+        self._piece: Records | None = None
 
     def __enter__(self) -> Self:
         self._descriptor = open_planned(self._file.location, self._file.path)
@@ -128,12 +127,15 @@ class CsvReader:
         self._pending = True
         try:
             opened = open_text(self._descriptor, self._file.path, self._settings)
-            for batch in self._batches(opened):
-                for start in range(0, batch.num_rows, self._batch_rows):
-                    part = batch.slice(start, self._batch_rows)
+            for cut in self._pieces(opened):
+                # bad records alone are one batch without a row
+                for start in range(0, max(cut.batch.num_rows, bool(cut.faults)), self._batch_rows):
+                    part = cut.batch.slice(start, self._batch_rows)
+                    self._first = start
                     self.rows += part.num_rows
                     self.bytes_read = opened.raw.bytes_read
                     yield part
+            self._piece = None
         except pa.ArrowMemoryError as error:
             raise MemoryBudgetError(f"{show(self._file.path)}: {error}", "Give more --memory.") from error
         except OSError as error:
@@ -142,17 +144,32 @@ class CsvReader:
         self._pending = False
         self._compare()
 
+    def take_bad(self) -> list[BadCell]:
+        """Return the bad records of the pieces read so far, but for those that were taken."""
+        taken, self._bad = self._bad, []
+        return taken
+
+    def record(self, row: int) -> int:
+        """Return the number within the slice of a row of the batch given last, until the next one is asked for."""
+        assert self._piece is not None
+        return self._piece.number(self._first + row)
+
+    def origins(self, rows: Sequence[int]) -> list[Origin]:
+        """Return where rows of the batch given last come from, until the next one is asked for."""
+        assert self._piece is not None
+        return self._piece.origins([self._first + row for row in rows])
+
     def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = -1
 
     def _compare(self) -> None:
-        if identify(self._descriptor, self._file.path) != self._identity:
+        if not same_state(identify(self._descriptor, self._file.path), self._identity):
             message = f"{show(self._file.path)} has changed since the run began"
             raise InputChangedError(message, "Run again when nothing writes to it any more.")
 
-    def _batches(self, opened: OpenText) -> Iterator[pa.RecordBatch]:
+    def _pieces(self, opened: OpenText) -> Iterator[Cut]:
         cuttable = opened.codec is None and self._settings.encoding.kind != "stream"
         if not cuttable:
             yield from self._whole(opened)
@@ -160,20 +177,18 @@ class CsvReader:
         window = self._seek(opened)
         self.begin = self.end = window.offset
         for cut in self._cuts(window, opened.header, self._slice.stop):
-            self._note_bad(cut, opened.header, window.offset)
-            if cut.batch is not None:
-                yield cut.batch
+            self._note(cut, opened.header, window.offset)
+            yield cut
             self.end = window.offset + cut.length if not cut.overlong else self._identity.size
 
-    def _whole(self, opened: OpenText) -> Iterator[pa.RecordBatch]:
+    def _whole(self, opened: OpenText) -> Iterator[Cut]:
         window = opened.window
         encoding = self._settings.encoding
         offset = opened.mark + encoding.file_bytes(window.text[: opened.header.end])
         window.drop(opened.header.end)
         for cut in self._cuts(window, opened.header, sys.maxsize):
-            self._note_bad(cut, opened.header, offset)
-            if cut.batch is not None:
-                yield cut.batch
+            self._note(cut, opened.header, offset)
+            yield cut
             offset += encoding.file_bytes(cut.text)
         self.end = self._slice.stop
 
@@ -200,36 +215,28 @@ class CsvReader:
         columns = Columns(parser, self._file, header.names, self._needs, settings.options)
         yield from Cutter(window, stop, columns, settings.encoding, settings.sizes, self._batch_rows)
 
-    def _note_bad(self, cut: Cut, header: Header, offset: int) -> None:
+    def _note(self, cut: Cut, header: Header, offset: int) -> None:
+        """Keep where the records of a piece stand, and what is wrong with the bad ones."""
         if cut.overlong and self._certain(header):
             message = f"{show(self._file.path)}: the record at byte {offset:,} {cut.faults[0].reason}"
             raise MemoryBudgetError(message, "Is a quote left open there, or is --quote another character?")
-        before = self._records
-        self._records += cut.records
+        settings = self._settings
+        blank = len(header.names) == 1
+        self._piece = Records(cut, self._before, offset, settings.dialect, settings.encoding, blank=blank)
+        self._before += cut.records
         self.bad_count += len(cut.faults)
-        for fault in cut.faults[: SHOWN_BAD - len(self.bad)]:
-            place = offset + self._settings.encoding.file_bytes(cut.text[: fault.start])
-            record = bytes(cut.text[fault.start : fault.stop]).rstrip(b"\r\n")
-            self.bad.append(
-                _bad_cell(fault, header.names, before, place, self._hint(record, before + fault.record, header))
-            )
+        repeated = settings.encoding.utf8(header.record)
+        self._bad += self._piece.bad(header.names, lambda record, number: self._hint(record, number, header, repeated))
 
     def _certain(self, header: Header) -> bool:
         return self._given is not None or self._slice.start <= header.end
 
-    def _hint(self, record: bytes, number: int, header: Header) -> str:
+    def _hint(self, record: bytes, number: int, header: Header, repeated: bytes) -> str:
         """Return what to add to the reason of a bad record that says what the header says, or should have said."""
-        if header.record and record == self._settings.encoding.utf8(header.record):
+        if repeated and record == repeated:
             return "; the record repeats the header: concatenated files?"
         if self._settings.options.columns is None or number or self._slice.start > header.end:
             return ""
         fields, _ = self._settings.dialect.fields(record)
         is_header = fields == [name.encode() for name in header.names]
         return "; the record looks like a header: leave out --columns" if is_header else ""
-
-
-def _bad_cell(fault: Fault, names: Sequence[str], before: int, offset: int, hint: str) -> BadCell:
-    column = "" if fault.position is None else names[fault.position]
-    # 200 characters are at most 800 bytes, and what lies behind them may be long
-    text = fault.text[: 4 * SHOWN_TEXT].decode("utf-8", "backslashreplace")[:SHOWN_TEXT]
-    return BadCell(before + fault.record, column, text, fault.reason + hint, offset)

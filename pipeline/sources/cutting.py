@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from pipeline.errors import BalanceError
 from pipeline.sources.csv_cells import Fault, judge
 from pipeline.sources.csv_dialect import last_line_end, next_line_start
@@ -16,12 +14,15 @@ from pipeline.units import KIB, MIB, format_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pyarrow as pa
+
     from pipeline.sources.csv_columns import Columns
     from pipeline.sources.decode import Encoding, Window
 
 _AHEAD = 16 * KIB
 _SMALLEST = 32 * KIB
 _FIRST_ROW = 64
+_JUDGED = 16_384
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,18 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Cut:
-    """A piece: its good rows if there are any, how many records it has, and what is wrong with the bad ones.
+    """A piece: its good rows, how many records it has, and what is wrong with the bad ones, in their order.
 
-    ``text`` is the piece as UTF-8, ``length`` its bytes in the window. ``overlong`` says that the piece is the
-    beginning of a record longer than the limit; nothing can be read behind it.
+    ``text`` is the piece as UTF-8, ``length`` its bytes in the window. ``open`` says that the piece is a record without
+    an end; ``overlong`` that it is the beginning of one longer than the limit, and nothing can be read behind it.
     """
 
-    batch: pa.RecordBatch | None
+    batch: pa.RecordBatch
     records: int
     faults: tuple[Fault, ...]
     text: bytes | memoryview
     length: int
+    open: bool = False
     overlong: bool = False
 
 
@@ -173,11 +175,14 @@ class Cutter:
     def _judged(self, piece: Piece, length: int) -> Cut:
         name = self._encoding.name
         undecodable = f"is not valid {'UTF-8' if name == 'utf-8' else name}"
-        verdict = judge(piece, self._columns, undecodable)
-        batch = None
+        verdict = judge(piece, self._columns, undecodable, _JUDGED)
+        if verdict.length < len(piece.text):
+            piece = piece.until(verdict.length)
+            length = self._window_bytes(piece.text)
+        batch: pa.RecordBatch | None = self._columns.no_rows()
         if verdict.good:
             batch = self._columns.convert(self._columns.parser.piece(verdict.good, final=True))[1]
-        if (batch.num_rows if batch is not None else 0) != verdict.records - len(verdict.faults):
+        if batch is None or batch.num_rows != verdict.records - len(verdict.faults):
             raise BalanceError("a record of a CSV is good and bad", "This is a fault of ours: please report it.")
         return Cut(batch, verdict.records, verdict.faults, piece.text, length)
 
@@ -190,7 +195,7 @@ class Cutter:
         window = self._window
         text = self._encoding.utf8(bytes(window.text[: window.length]))
         fault = Fault(0, 0, len(text), None, text, reason)
-        return Cut(None, 1, (fault,), text, window.length, overlong)
+        return Cut(self._columns.no_rows(), 1, (fault,), text, window.length, open=True, overlong=overlong)
 
     def _window_bytes(self, text: bytes | memoryview) -> int:
         """Return the bytes of the window that a piece of UTF-8 text stands for."""

@@ -13,12 +13,27 @@ from pipeline.errors import (
     LogitstreamError,
     PermissionDeniedError,
     StorageError,
+    TransientError,
     UsageError,
 )
 from pipeline.units import escape
 
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 _DENIED = {errno.EACCES, errno.EPERM}
+# A disk or a server that did not answer, and what the machine is short of at the moment. EIO of a bad block does not
+# pass, but a server that comes back says the same, and to try again costs little.
+_TRANSIENT = {
+    errno.EIO,
+    errno.EREMOTEIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EAGAIN,
+    errno.EINTR,
+    errno.ENFILE,
+    errno.EMFILE,
+    errno.ENOBUFS,
+    errno.ENOMEM,
+}
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
@@ -87,7 +102,10 @@ def require_regular(mode: int, path: str) -> None:
 
 
 def system_error(error: OSError, path: str) -> LogitstreamError:
-    """Return what an error of the system means for an input: 66 missing, 77 denied, 74 anything else."""
+    """Return what an error of the system means for an input: 66 missing, 77 denied, 74 anything else.
+
+    What may pass is a :class:`~pipeline.errors.TransientError`.
+    """
     shown = show(path)
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _MISSING:
@@ -96,4 +114,5 @@ def system_error(error: OSError, path: str) -> LogitstreamError:
         return PermissionDeniedError(f"{shown} cannot be read: {reason}", "Let the user who runs this read it.")
     if error.errno == errno.ELOOP:
         return UsageError(f"{shown} is a symbolic link that leads to itself")
-    return StorageError(f"{shown} cannot be read: {reason}")
+    kind = TransientError if error.errno in _TRANSIENT else StorageError
+    return kind(f"{shown} cannot be read: {reason}")

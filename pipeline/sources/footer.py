@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
+from pipeline.sources.content import without_content
 from pipeline.sources.files import show, system_error
 from pipeline.types import Identity, Integers
 from pipeline.units import KIB, MIB, escape
@@ -129,11 +130,12 @@ def read_footer(location: str, identity: Identity, descriptor: int, path: str) -
     DataError
         It cannot be parsed, or contradicts itself.
     """
-    footer = _cache.get(location, identity)
+    state = without_content(identity)
+    footer = _cache.get(location, state)
     if footer is None:
         with translated(path), open_parquet(descriptor) as parquet:
             footer = _footer(parquet.metadata, parquet.schema_arrow, identity.size, path)
-        _cache.put(location, identity, footer)
+        _cache.put(location, state, footer)
     return footer
 
 

@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from pipeline.errors import DataError, InputChangedError
 from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.content import same_state, with_content
 from pipeline.sources.files import open_planned, open_regular, show
 from pipeline.sources.footer import open_parquet, read_footer, read_identity, translated
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
-from pipeline.types import BadCell, ColumnFacts, FileFacts, Identity, InputFile, Need, Slice
+from pipeline.types import BadCell, ColumnFacts, FileFacts, Identity, InputFile, Need, Origin, Slice
 from pipeline.units import escape
 
 
@@ -31,19 +32,23 @@ class ParquetSource:
     every reader has a descriptor of its own.
     """
 
-    def facts(self, file: InputFile) -> FileFacts:
-        """Return the facts of a file from its footer, which is all that is read.
+    def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
+        """Return the facts of a file from its footer, which is all that is read unless ``full`` asks for all bytes.
 
         Raises
         ------
         DataError
             The file is empty, cut short, encrypted, damaged, has no columns, or its footer contradicts itself.
+        InputChangedError
+            It changed while it was digested.
         InputMissingError, PermissionDeniedError, StorageError
             The system refuses the file.
         """
         with _opened(file) as descriptor:
             identity = read_identity(descriptor, file.path)
             footer = read_footer(file.location, identity, descriptor, file.path)
+            if full:
+                identity = with_content(identity, descriptor, file.path, read_identity)
         encoded, decoded = footer.encoded.sum(axis=0).tolist(), footer.decoded.sum(axis=0).tolist()
         rows = footer.metadata.num_rows
         return FileFacts(
@@ -106,7 +111,6 @@ class ParquetReader:
         self.begin = 0
         self.end = 0
         self.bytes_read = 0
-        self.bad: list[BadCell] = []
         self.bad_count = 0
         self._file = file
         self._identity = identity
@@ -115,6 +119,7 @@ class ParquetReader:
         self._batch_rows = batch_rows
         self._stack = ExitStack()
         self._checked = False
+        self._before = 0
 
     def __enter__(self) -> Self:
         try:
@@ -137,6 +142,7 @@ class ParquetReader:
         expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
         batches = self._decoded() if self._columns.names else self._constants(expected)
         for batch in batches:
+            self._before = self.rows
             self.rows += batch.num_rows
             yield batch
         self._checked = True
@@ -147,13 +153,25 @@ class ParquetReader:
                 f"{expected:,} rows by the footer, {self.rows:,} came out"
             )
 
+    def take_bad(self) -> list[BadCell]:
+        """Return nothing: what cannot be read of a Parquet file is an error."""
+        return []
+
+    def record(self, row: int) -> int:
+        """Return the number of a row of the batch given last among those of the slice."""
+        return self._before + row
+
+    def origins(self, rows: Sequence[int]) -> list[Origin]:
+        """Return the numbers of rows of the batch given last; they have neither offset nor line."""
+        return [Origin(self.record(row)) for row in rows]
+
     def _compare(self, how: str) -> None:
         """Raise an :class:`InputChangedError` unless the open file is still in the state that was planned."""
         status = os.fstat(self._descriptor)
         now = (status.st_size, status.st_mtime_ns)
         try:
-            same = now == (self._identity.size, self._identity.mtime_ns) and self._identity == read_identity(
-                self._descriptor, self._file.path
+            same = now == (self._identity.size, self._identity.mtime_ns) and same_state(
+                read_identity(self._descriptor, self._file.path), self._identity
             )
         except DataError:
             same = False

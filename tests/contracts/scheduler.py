@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -16,37 +14,9 @@ import pytest
 
 from pipeline.errors import BadCellsError
 from pipeline.types import Receipt, Scheduler, Work
+from tests.contracts.tasks import Marking, echo_begin, no_op
 
 Open = Callable[[], AbstractContextManager[Scheduler]]
-
-
-def receipt(chunk: int, bytes_read: int = 0) -> Receipt:
-    return Receipt(chunk, (), (), {}, (), 0, bytes_read, 0, 0.0, str(os.getpid()))
-
-
-def no_op(work: Work) -> Receipt:
-    return receipt(work.chunk)
-
-
-def echo_begin(work: Work) -> Receipt:
-    return receipt(work.chunk, work.begin or 0)
-
-
-@dataclass(frozen=True)
-class Marking:
-    """Leaves a file when it starts and one when it ends; fails on one chunk."""
-
-    folder: str
-    failing: int | None = None
-    seconds: float = 0.02
-
-    def __call__(self, work: Work) -> Receipt:
-        Path(self.folder, f"{work.chunk}.started").touch()
-        time.sleep(self.seconds)
-        Path(self.folder, f"{work.chunk}.ended").touch()
-        if work.chunk == self.failing:
-            raise BadCellsError(f"chunk {work.chunk} is bad", "mend it")
-        return receipt(work.chunk)
 
 
 class Supply:
@@ -80,6 +50,7 @@ def check_scheduler(open_it: Open, folder: Path, *, wave: int, chunks: int = 10_
     """Check an implementation, opened with ``wave``; ``folder`` is empty and seen by its workers."""
     _check_delivery(open_it, wave)
     _check_late_work(open_it)
+    _check_draining(open_it)
     _check_nothing_to_do(open_it)
     _check_error_of_task(open_it, folder)
     _check_errors_of_callbacks(open_it)
@@ -117,6 +88,19 @@ def _check_late_work(open_it: Open) -> None:
         again = Supply.of(3)
         scheduler.run(no_op, again.take, again.done)
     assert sorted(again.delivered) == [0, 1, 2]
+
+
+def _check_draining(open_it: Open) -> None:
+    """From some receipt on ``take`` gives nothing: what is under way is still delivered, and it is not much."""
+    supply = Supply.of(1000)
+
+    def take(n: int) -> Sequence[Work]:
+        return supply.take(n) if len(supply.delivered) < 5 else ()
+
+    with open_it() as scheduler:
+        scheduler.run(no_op, take, supply.done)
+    assert supply.delivered == dict.fromkeys(range(supply.given), 1)
+    assert 5 <= supply.given < 20
 
 
 def _check_nothing_to_do(open_it: Open) -> None:

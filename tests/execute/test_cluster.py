@@ -22,7 +22,8 @@ from pipeline.execute import cluster as cluster_module
 from pipeline.execute import open_scheduler
 from pipeline.types import Receipt, Scheduler, Work
 from tests.contracts.cluster import ROOT, Cluster, start_cluster, start_scheduler
-from tests.contracts.scheduler import Marking, Supply, check_scheduler, no_op, receipt
+from tests.contracts.scheduler import Supply, check_scheduler
+from tests.contracts.tasks import Marking, no_op, receipt
 
 WAVE = 32  # more than the window of two workers
 

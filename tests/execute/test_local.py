@@ -16,7 +16,8 @@ import pytest
 from pipeline.errors import BadCellsError, UsageError
 from pipeline.execute import open_scheduler
 from pipeline.types import Receipt, Work
-from tests.contracts.scheduler import Marking, Supply, check_scheduler, no_op, receipt
+from tests.contracts.scheduler import Supply, check_scheduler
+from tests.contracts.tasks import Marking, no_op, receipt
 
 NAMES = ["sync", "threads"]
 
@@ -180,7 +181,8 @@ def test_two_runs_at_once_keep_apart() -> None:
 _ALONE = """
 import sys
 from pipeline.execute import open_scheduler
-from tests.contracts.scheduler import Supply, no_op
+from tests.contracts.scheduler import Supply
+from tests.contracts.tasks import no_op
 supply = Supply.of(20)
 with open_scheduler(sys.argv[1], workers=2, wave=8) as scheduler:
     scheduler.run(no_op, supply.take, supply.done)

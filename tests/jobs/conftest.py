@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from jobs.cli import run
+from jobs.cli import group, run
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = "from jobs.cli import main; main()"
@@ -23,6 +24,14 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+def parsed(job: str, *words: str) -> dict[str, object]:
+    """Return what a command gets, without running it."""
+    with click.Context(group, info_name="logitstream", auto_envvar_prefix="LOGITSTREAM") as context:
+        command = group.get_command(context, job)
+        assert command is not None
+        return command.make_context(job, list(words), parent=context).params
 
 
 @pytest.fixture(autouse=True)

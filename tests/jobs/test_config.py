@@ -9,16 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from jobs.cli import group
 from jobs.values import split_list
-
-
-def parsed(job: str, *words: str) -> dict[str, object]:
-    """Return what a command gets, without running it."""
-    with click.Context(group, info_name="logitstream", auto_envvar_prefix="LOGITSTREAM") as context:
-        command = group.get_command(context, job)
-        assert command is not None
-        return command.make_context(job, list(words), parent=context).params
+from tests.jobs.conftest import parsed
 
 
 def write(folder: Path, text: str) -> str:
@@ -44,6 +36,16 @@ chunk-size = 5000
 workers = 3
 memory = "2GiB"
 if-exists = "replace"
+max-bad = 100
+fingerprint = "full"
+retries = 0
+no-resume = true
+no-reuse = true
+if-running = "wait=10m"
+deadline = 3600
+grace = "5s"
+keep-versions = 0
+durability = "none"
 json = true
 
 [transform]
@@ -65,6 +67,10 @@ def test_a_file_states_the_whole_job(tmp_path):
     assert params["columns"] == ("id", "a,b", "x")
     assert params["type"] == (("id", "int64"), ("d", "decimal128(10, 2)"))
     assert (params["chunk_size"], params["workers"], params["memory"]) == ("5000", 3, "2GiB")
+    assert (params["max_bad"], params["fingerprint"], params["retries"]) == ("100", "full", 0)
+    assert (params["no_resume"], params["no_reuse"], params["if_running"]) == (True, True, "wait=10m")
+    assert (params["deadline"], params["grace"]) == ("3600", "5s")
+    assert (params["keep_versions"], params["durability"]) == (0, "none")
     assert params["json"] is True
     assert params["quote"] == '"'
 
@@ -94,6 +100,8 @@ def test_several_values_in_the_environment_are_separated_by_commas(monkeypatch):
     for name, value in {
         "KEEP": 'id, "a,b"', "NULL": "NA,-", "TYPE": "id=int64, d=decimal128(10, 2)", "COLUMNS": "id,d",
         "RAW_PREDICTION": "1", "JSON": "true", "FORMAT": "csv", "CHUNK_SIZE": "64MiB",
+        "MAX_BAD": "0.5%", "FINGERPRINT": "full", "RETRIES": "0", "NO_RESUME": "1", "NO_REUSE": "true",
+        "IF_RUNNING": "skip", "DEADLINE": "3h", "GRACE": "5", "KEEP_VERSIONS": "2", "DURABILITY": "none",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"LOGITSTREAM_SCORE_{name}", value)
     params = parsed("score", "a.csv", "--model", "m", "--output", "o")
@@ -103,6 +111,10 @@ def test_several_values_in_the_environment_are_separated_by_commas(monkeypatch):
     assert params["columns"] == ("id", "d")
     assert (params["raw_prediction"], params["json"], params["format"]) == (True, True, "csv")
     assert params["chunk_size"] == "64MiB"
+    assert (params["max_bad"], params["fingerprint"], params["retries"]) == ("0.5%", "full", 0)
+    assert (params["no_resume"], params["no_reuse"], params["if_running"]) == (True, True, "skip")
+    assert (params["deadline"], params["grace"]) == ("3h", "5")
+    assert (params["keep_versions"], params["durability"]) == (2, "none")
 
 
 def test_several_functions_in_the_environment(monkeypatch):
@@ -145,6 +157,20 @@ FAULTS = {
     "[score]\nnull = 5\n": ("[score] null is a whole number; a list of texts is expected", ""),
     "[score]\njson = 'yes'\n": ("[score] json is a text; true or false is expected", ""),
     "[score]\nmemory = 0.5\n": ("[score] memory is a number; a text or a whole number is expected", ""),
+    "[score]\nretries = -1\n": ("[score] retries: '-1' is not a whole number of at least 0", ""),
+    "[score]\nretries = '3'\n": ("[score] retries is a text; a whole number is expected", ""),
+    "[score]\nkeep-versions = -1\n": ("[score] keep-versions: '-1' is not a whole number of at least 0", ""),
+    "[score]\nmax-bad = 0.5\n": ("[score] max-bad is a number; a text or a whole number is expected", ""),
+    "[score]\nmax-bad = '101%'\n": ("[score] max-bad: '101%' is not a number of bad rows: write a number", ""),
+    "[score]\nno-resume = 'yes'\n": ("[score] no-resume is a text; true or false is expected", ""),
+    "[score]\nresume = false\n": ("[score] resume is not known", "did you mean no-resume?"),
+    "[score]\nno-reuse = 1\n": ("[score] no-reuse is a whole number; true or false is expected", ""),
+    "[score]\nif-running = 'skip=5m'\n": ("[score] if-running: 'skip=5m' is neither fail, skip nor wait", ""),
+    "[score]\nif-running = true\n": ("[score] if-running is true or false; a text is expected", ""),
+    "[score]\ndeadline = '3 weeks'\n": ("[score] deadline: '3 weeks' is not a duration: write 90s, 25m, 3h", ""),
+    "[score]\ngrace = 0\n": ("[score] grace: '0' is not a duration: it must be more than 0", ""),
+    "[score]\nfingerprint = 'none'\n": ("[score] fingerprint: 'none' is not one of 'ends', 'full'", ""),
+    "[score]\ndurability = 'half'\n": ("[score] durability: 'half' is not one of 'full', 'none'", ""),
     "[score]\nmodel = 2013-01-01\n": ("[score] model is a date or a time; a text is expected", ""),
     "[score]\nprecision = 'quick'\n": ("[score] precision: 'quick' is not one of 'fast', 'accurate'", ""),
     "[score\n": ("is not TOML: ", "(at line 1, column 7)"),

@@ -10,19 +10,22 @@ import click
 import pytest
 
 from jobs.cli import JOBS, group
+from jobs.command import SECTIONS, JobCommand
 from jobs.help import Helpful
-from jobs.options import SECTIONS, JobCommand
 
 COMMANDS = (("score",), ("transform",), ("plan",), ("model", "show"), ("model", "check"), ("demo",))
 HEAVY = ("numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "psutil")
 
 CLOSED_LIST = {
-    "What": ["--model", "--keep", "--raw-prediction", "--threshold", "--float32", "--limit"],
+    "What": ["--model", "--keep", "--raw-prediction", "--threshold", "--float32", "--limit", "--max-bad",
+             "--fingerprint"],
     "CSV": ["--delimiter", "--quote", "--null", "--encoding", "--columns", "--type"],
-    "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure"],
-    "Output": ["--output", "--format", "--compression", "--if-exists", "--allow-empty"],
+    "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure",
+            "--retries", "--no-resume", "--no-reuse", "--if-running", "--deadline", "--grace"],
+    "Output": ["--output", "--format", "--compression", "--if-exists", "--allow-empty", "--keep-versions",
+               "--durability"],
     "Talk": ["--config", "--dry-run", "--json", "--quiet", "--verbose", "--progress"],
-}
+}  # fmt: skip
 OF_A_MODEL = {"--model", "--raw-prediction", "--threshold"}
 
 

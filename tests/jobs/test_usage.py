@@ -21,10 +21,26 @@ MISTAKES = {
     ("--chunk-size", "0"): "invalid value for '--chunk-size': '0' is not a chunk size: it must be at least 1",
     ("--chunk-size", "3 parsecs"): "invalid value for '--chunk-size': '3 parsecs' is not a chunk size: write rows "
     "(500000) or bytes (64MiB)",
-    ("--scheduler", "slurm"): "invalid value for '--scheduler': 'slurm' is not threads, sync or the address of a "
-    "scheduler (tcp://HOST:PORT)",
-    ("--scheduler", "tcp://host"): "invalid value for '--scheduler': 'tcp://host' is not threads, sync or the address "
+    ("--scheduler", "slurm"): "invalid value for '--scheduler': 'slurm' is not threads, processes, sync or the address "
     "of a scheduler (tcp://HOST:PORT)",
+    ("--scheduler", "tcp://host"): "invalid value for '--scheduler': 'tcp://host' is not threads, processes, sync or "
+    "the address of a scheduler (tcp://HOST:PORT)",
+    ("--retries", "-1"): "invalid value for '--retries': '-1' is not a whole number of at least 0",
+    ("--retries", "some"): "invalid value for '--retries': 'some' is not a whole number of at least 0",
+    ("--keep-versions", "-1"): "invalid value for '--keep-versions': '-1' is not a whole number of at least 0",
+    ("--if-running", "queue"): "invalid value for '--if-running': 'queue' is neither fail, skip nor wait: write fail, "
+    "skip, wait or wait=10m",
+    ("--if-running", "wait=long"): "invalid value for '--if-running': 'long' is not a duration: write 90s, 25m, 3h or "
+    "7d",
+    ("--deadline", "0s"): "invalid value for '--deadline': '0s' is not a duration: it must be more than 0",
+    ("--deadline", "noon"): "invalid value for '--deadline': 'noon' is not a duration: write 90s, 25m, 3h or 7d",
+    ("--grace", "a while"): "invalid value for '--grace': 'a while' is not a duration: write 90s, 25m, 3h or 7d",
+    ("--max-bad", "some"): "invalid value for '--max-bad': 'some' is not a number of bad rows: write a number of rows "
+    "(100) or a percentage (0.5%)",
+    ("--max-bad", "101%"): "invalid value for '--max-bad': '101%' is not a number of bad rows: write a number of rows "
+    "(100) or a percentage (0.5%)",
+    ("--fingerprint", "none"): "invalid value for '--fingerprint': 'none' is not one of 'ends', 'full'",
+    ("--durability", "half"): "invalid value for '--durability': 'half' is not one of 'full', 'none'",
     ("--precision", "quick"): "invalid value for '--precision': 'quick' is not one of 'fast', 'accurate'",
     ("--format", "orc"): "invalid value for '--format': 'orc' is not one of 'parquet', 'csv'",
     ("--if-exists", "append"): "invalid value for '--if-exists': 'append' is not one of 'fail', 'replace'",
@@ -49,6 +65,7 @@ MISTAKES = {
     ("--compression", "lzma"): "invalid value for '--compression': 'lzma' is not one of 'snappy', 'zstd', 'lz4', "
     "'gzip', 'brotli', 'none'",
     ("--format", "csv", "--compression", "snappy"): "--compression snappy is not one of CSV: none, gzip, zstd",
+    ("--output", "o.csv", "--compression", "snappy"): "--compression snappy is not one of CSV: none, gzip, zstd",
     ("-q", "-v"): "--quiet and --verbose contradict each other",
     ("--zzz", "5"): "no such option '--zzz'",
 }

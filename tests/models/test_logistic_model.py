@@ -156,11 +156,35 @@ def test_rows_without_a_decision_are_an_error() -> None:
         model_of().predict({"x": X, "c": C})
 
 
+def test_rows_for_the_quarantine_have_no_score() -> None:
+    model = numeric_model("quarantine")
+    data = {"a": [1.0, None, math.nan, 2.0], "b": [1.0, 1.0, math.inf, 2.0]}
+    for table in (data, pa.concat_tables([pa.table(data)] * 2).slice(4)):
+        assert np.isnan(model.probability(table)).tolist() == [False, True, True, False]
+        assert np.isnan(model.predict_proba(table)).tolist() == [[False] * 2, [True] * 2, [True] * 2, [False] * 2]
+        with pytest.raises(DataError, match="2 rows have no decision"):
+            model.predict(table)
+    lazy = da.from_array(np.column_stack([[1.0, math.nan], [2.0, 2.0]]), chunks=(1, 2))
+    assert np.isnan(model.probability(lazy).compute(scheduler="sync")).tolist() == [False, True]
+    unseen = {**DOCUMENT["features"][1], "unseen": "quarantine", "missing": "quarantine"}
+    decided = model_of(features=[unseen], target=None)
+    assert decided.predict({"c": ["AA", "UA"]}).tolist() == [True, False]
+    with pytest.raises(DataError, match="2 rows have no decision"):
+        decided.predict({"c": ["AA", "ZZ", None]})
+    policies = (("a", "quarantine"), ("b", "error"))
+    mixed = [{"column": name, "kind": "numeric", "coefficient": 1, "missing": policy} for name, policy in policies]
+    with pytest.raises(BadCellsError, match="row 1, column b: null is missing, and the model takes that for an error"):
+        model_of(features=mixed).probability({"a": [None, None], "b": [1.0, None]})
+    assert [(row.missing, row.unseen) for row in decided.coefficients()] == [("quarantine", "quarantine")] * 2
+
+
 def test_bad_cells_are_named_with_their_row() -> None:
     model = numeric_model("error")
     table = pa.table({"a": pa.chunked_array([[1.0, 2.0], [3.0, None]]), "b": [1.0, 1.0, 1.0, 1.0]})
     with pytest.raises(BadCellsError, match="row 3, column a: null is missing"):
         model.probability(table)
+    with pytest.raises(BadCellsError, match=r"row 0, column b: null is missing.* \(and 1 more row\)"):
+        model.probability({"a": [1.0, None, 1.0], "b": [None, None, 1.0]})
     with pytest.raises(BadCellsError, match=rf"row 1, column b: {2**60} cannot be held exactly"):
         model.probability({"a": [1, 2], "b": [1, 2**60]})
 

@@ -82,11 +82,11 @@ def test_the_example_says_what_it_says() -> None:
         ('"hour", "kind": "numeric"', '"hour"', "features[1].kind at line 7, column 4: must be"),
         ('"impute": 872.0', '"impute": "872"', "features[0].missing.impute at line 6, column 17: must be a number"),
         ('"impute": 872.0', '"level": "x"', 'features[0].missing.level at line 6, column 17: unknown key "level"'),
-        ('"missing": "null"', '"missing": "zero"', 'must be "null", "error" or {"level": text}, not "zero"'),
+        ('"missing": "null"', '"missing": "zero"', '"null", "error", "quarantine" or {"level": text}, not "zero"'),
         ('"missing": "null"', '"missing": {"level": "BA"}', 'features[2].missing.level at line 9, column 17: unknown'),
-        ('"missing": {"impute": 872.0}', '"missing": 0', 'must be "null", "error" or {"impute": number}, not 0'),
-        ('"missing": "null"', '"missing": []', 'must be "null", "error" or {"level": text}, not []'),
-        ('"unseen": "zero"', '"unseen": "zer"', 'must be "null", "zero", "error" or {"level": text}, not "zer"'),
+        ('"missing": {"impute": 872.0}', '"missing": 0', '"null", "error", "quarantine" or {"impute": number}, not 0'),
+        ('"missing": "null"', '"missing": []', 'must be "null", "error", "quarantine" or {"level": text}, not []'),
+        ('"unseen": "zero"', '"unseen": "zer"', '"null", "zero", "error", "quarantine" or {"level": text}, not "zer"'),
         ('"unseen": "zero"', '"unseen": {"level": "U"}', 'features[2].unseen.level at line 8, column 101: unknown lev'),
         ('{"AA": 0.1, "UA": -0.2}', "{}", "features[2].coefficients at line 8, column 49: must not be empty"),
         ('{"AA": 0.1, "UA": -0.2}', '{"A A": "x"}', 'features[2].coefficients["A A"] at line 8, column 66: must be'),
@@ -345,6 +345,16 @@ def test_what_is_no_json_cannot_come_in_by_the_python_interface() -> None:
 
 def test_the_json_schema_is_for_editors() -> None:
     described = schema()
+    policies = {
+        (kind, name): described["$defs"][kind]["properties"][name]["oneOf"][0]["enum"]
+        for kind, name in (
+            ("NumericFeature", "missing"),
+            ("CategoricalFeature", "missing"),
+            ("CategoricalFeature", "unseen"),
+        )
+    }
+    assert all({"null", "error", "quarantine"} <= set(words) for words in policies.values())
+    assert ["zero" in words for words in policies.values()] == [False, False, True]
     assert described["properties"].keys() == ModelFile.model_fields.keys()
     assert described["additionalProperties"] is False
     json.dumps(described)

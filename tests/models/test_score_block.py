@@ -6,10 +6,12 @@ import json
 import math
 import pickle
 import struct
+import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -55,7 +57,11 @@ class Expected:
 
     raw: list[float | None] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
-    bad: list[tuple[int, str, str]] = field(default_factory=list)
+    rejected: dict[int, tuple[str, str, bool]] = field(default_factory=dict)
+
+
+def level_of(cell: object) -> str:
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 
 def reference(model: ModelFile, rows: Sequence[Sequence[Any]]) -> Expected:
@@ -63,6 +69,8 @@ def reference(model: ModelFile, rows: Sequence[Sequence[Any]]) -> Expected:
     for number, row in enumerate(rows):
         total = model.base
         is_null = False
+        bad: list[tuple[str, str, bool]] = []
+        quarantined: list[tuple[str, str, bool]] = []
         for feature, cell in zip(model.features, row, strict=True):
             is_missing = cell is None or (isinstance(cell, float) and math.isnan(cell))
             event = "missing" if is_missing else ""
@@ -74,20 +82,32 @@ def reference(model: ModelFile, rows: Sequence[Sequence[Any]]) -> Expected:
                 product = 0.0 if value is None or isinstance(policy, str) else feature.weight * float(value)
             else:
                 assert isinstance(feature, CategoricalFeature)
-                level = {True: "true", False: "false"}[cell] if isinstance(cell, bool) else str(cell)
+                level = level_of(cell)
                 if not is_missing and level not in feature.coefficients:
                     event, policy = "unseen", feature.unseen
                 key = level if policy is None else getattr(policy, "level", None)
                 product = 0.0 if key is None else feature.coefficients[key]
             if event:
                 expected.events[f"{event} {feature.column}"] += 1
-            if policy == "error":
-                text = "null" if cell is None else "NaN" if is_missing else str(cell)
-                expected.bad.append((number, feature.column, text))
+            is_inexact = isinstance(feature, NumericFeature) and isinstance(cell, int) and abs(cell) > 2**53
+            text = "null" if cell is None else "NaN" if is_missing else level_of(cell)
+            if policy == "error" or is_inexact:
+                bad.append((feature.column, text, False))
+            elif policy == "quarantine":
+                quarantined.append((feature.column, text, True))
             is_null |= policy == "null"
             total = total + product
+        if reasons := bad + quarantined:
+            expected.rejected[number] = reasons[0]
         expected.raw.append(None if is_null else total)
     return expected
+
+
+def shown(values: Values) -> dict[int, tuple[str, str, bool]]:
+    """Return the rejected rows as the reference has them, once it is seen that they ascend."""
+    records = [cell.record for cell in values.rejected]
+    assert records == sorted(set(records))
+    return {cell.record: (cell.column, cell.text, cell.by_policy) for cell in values.rejected}
 
 
 def bits(value: float | None) -> bytes | None:
@@ -104,7 +124,7 @@ cells = {
     "float64": st.none() | st.floats() | st.sampled_from([NAN, INF, -INF, 0.0, -0.0, 1e308]),
     "float32": st.none() | st.floats(width=32),
     "halffloat": st.none() | st.floats(width=16),
-    "int64": st.none() | st.integers(-(2**53), 2**53),
+    "int64": st.none() | st.integers(-(2**53), 2**53) | st.sampled_from([2**53 + 1, -(2**60)]),
     "uint8": st.none() | st.integers(0, 255),
     "bool": st.none() | st.booleans(),
     "string": st.none() | st.sampled_from([*LEVELS, "unknown"]),
@@ -117,7 +137,7 @@ TYPES = {name: pa.type_for_alias(name) for name in cells}
 
 @st.composite
 def numeric_features(draw: st.DrawFn, column: str) -> tuple[dict[str, Any], str]:
-    missing = draw(st.sampled_from(["null", "error"]) | finite.map(lambda value: {"impute": value}))
+    missing = draw(st.sampled_from(["null", "error", "quarantine"]) | finite.map(lambda value: {"impute": value}))
     scale = draw(st.floats(0.01, 100))
     feature = numeric(column, draw(finite), center=draw(finite), scale=scale, missing=missing)
     return feature, draw(st.sampled_from(["float64", "float64", "float32", "halffloat", "int64", "uint8", "bool"]))
@@ -127,8 +147,8 @@ def numeric_features(draw: st.DrawFn, column: str) -> tuple[dict[str, Any], str]
 def categorical_features(draw: st.DrawFn, column: str) -> tuple[dict[str, Any], str]:
     coefficients = draw(st.dictionaries(st.sampled_from(LEVELS), finite, min_size=1))
     level = st.sampled_from(sorted(coefficients)).map(lambda name: {"level": name})
-    missing = draw(st.sampled_from(["null", "error"]) | level)
-    unseen = draw(st.sampled_from(["null", "zero", "error"]) | level)
+    missing = draw(st.sampled_from(["null", "error", "quarantine"]) | level)
+    unseen = draw(st.sampled_from(["null", "zero", "error", "quarantine"]) | level)
     feature = categorical(column, coefficients, missing=missing, unseen=unseen)
     return feature, draw(st.sampled_from(["string", "large_string", "string_view", "int32", "bool"]))
 
@@ -163,17 +183,15 @@ def test_a_batch_is_what_the_rows_are_one_by_one(job: Drawn, encode: int) -> Non
     model, types, rows = job
     expected = reference(model, rows)
     values = everything(model).block(arrays_of(rows, types, encode))
-    probability, raw, decision = (array.to_pylist() for array in values.arrays)
     assert values.events == dict(expected.events)
-    assert values.bad_count == len(expected.bad)
-    assert [cell.record for cell in values.bad] == [row for row, _, _ in expected.bad[:10]]
-    assert [cell.column for cell in values.bad] == [column for _, column, _ in expected.bad[:10]]
-    if values.bad_count:
-        return
-    assert list(map(bits, raw)) == list(map(bits, expected.raw))
-    assert values.null == expected.raw.count(None)
-    assert values.nan == sum(value is not None and math.isnan(value) for value in expected.raw)
-    for score, chosen, value in zip(probability, decision, expected.raw, strict=True):
+    assert shown(values) == expected.rejected
+    written = [row for row in range(len(rows)) if row not in expected.rejected]
+    raws = [expected.raw[row] for row in written]
+    probability, raw, decision = (array.take(pa.array(written, pa.int64())).to_pylist() for array in values.arrays)
+    assert list(map(bits, raw)) == list(map(bits, raws))
+    assert values.null == raws.count(None)
+    assert values.nan == sum(value is not None and math.isnan(value) for value in raws)
+    for score, chosen, value in zip(probability, decision, raws, strict=True):
         if value is None or math.isnan(value):
             assert chosen is None
             assert score is None if value is None else math.isnan(score)
@@ -184,6 +202,7 @@ def test_a_batch_is_what_the_rows_are_one_by_one(job: Drawn, encode: int) -> Non
             assert chosen is (score >= 0.5)
     for array, made in zip(values.arrays, everything(model).fields(), strict=True):
         array.validate(full=True)
+        assert len(array) == len(rows)
         assert array.type == made.type
         assert made.nullable or array.null_count == 0
 
@@ -198,12 +217,17 @@ def test_the_bits_do_not_depend_on_how_rows_are_cut(job: Drawn, cuts: list[int],
         block.block([array.slice(first, last - first) for array in arrays_of(rows, types)])
         for first, last in pairwise(edges)
     ]
-    for position, array in enumerate(whole.arrays if not whole.bad_count else ()):
+    for position, array in enumerate(whole.arrays):
         joined = pa.concat_arrays([array[:0], *(piece.arrays[position] for piece in pieces)])
         assert joined.to_pylist().__repr__() == array.to_pylist().__repr__()
     assert sum(piece.null for piece in pieces) == whole.null
     assert sum(piece.nan for piece in pieces) == whole.nan
-    assert sum(piece.bad_count for piece in pieces) == whole.bad_count
+    moved = [
+        replace(cell, record=cell.record + first)
+        for piece, first in zip(pieces, edges[:-1], strict=True)
+        for cell in piece.rejected
+    ]
+    assert tuple(moved) == whole.rejected
     assert sum((Counter(piece.events) for piece in pieces), Counter()) == Counter(whole.events)
 
 
@@ -225,9 +249,8 @@ def test_error_comes_before_null_where_both_fire() -> None:
     model = model_of(numeric("x"), numeric("y", missing="error"))
     for missing in (None, NAN):
         values = one(everything(model), pa.array([missing], pa.float64()), pa.array([missing], pa.float64()))
-        assert values.bad_count == 1
-        assert values.bad[0].column == "y"
-        assert values.bad[0].text == ("null" if missing is None else "NaN")
+        assert shown(values) == {0: ("y", "null" if missing is None else "NaN", False)}
+        assert (values.null, values.nan) == (0, 0)
 
 
 def test_infinities_are_values_and_their_difference_is_counted_as_nan() -> None:
@@ -251,7 +274,7 @@ def test_what_lies_under_a_null_never_shows() -> None:
     model = model_of(numeric("f"), numeric("i"), categorical("c"), target={"negative": 3, "positive": 9})
     values = everything(model).block([floats, integers, codes])
     assert values.events == {"missing f": 3, "missing i": 3, "missing c": 3}
-    assert (values.null, values.nan, values.bad_count) == (3, 0, 0)
+    assert (values.null, values.nan, values.rejected) == (3, 0, ())
     for array in values.arrays:
         assert array.null_count == 3
         assert bytes(array.buffers()[1])[8:] == bytes(24)
@@ -297,7 +320,9 @@ def test_the_threshold_itself_is_positive() -> None:
         ([numeric(missing="error")], False, True),
         ([numeric(missing={"impute": 1.0})], False, True),
         ([categorical()], True, True),
+        ([numeric(missing="quarantine")], False, True),
         ([categorical(missing="error")], True, True),
+        ([categorical(missing="quarantine", unseen="quarantine")], False, False),
         ([categorical(missing="error", unseen="zero")], False, False),
         ([categorical(missing={"level": "AA"}, unseen={"level": "UA"}), numeric(missing="error")], False, True),
     ],
@@ -356,14 +381,55 @@ def test_check_names_every_unfit_column() -> None:
     assert len(sentences) == 2
 
 
-def test_the_first_ten_bad_cells_come_in_the_order_of_the_rows() -> None:
+def test_every_rejected_row_has_one_cell_in_the_order_of_the_rows() -> None:
     model = model_of(numeric("x", missing="error"), categorical("c", unseen="error", missing="error"))
     x = pa.array([None if row % 2 else 1.0 for row in range(20)])
     c = pa.array(["ZZ" if row % 3 == 0 else "AA" for row in range(20)])
     values = one(everything(model), x, c)
-    expected = reference(model, list(zip(x.to_pylist(), c.to_pylist(), strict=True))).bad
-    assert [(cell.record, cell.column, cell.text) for cell in values.bad] == expected[:10]
-    assert values.bad_count == len(expected) == 17
+    assert shown(values) == {
+        row: ("x", "null", False) if row % 2 else ("c", "ZZ", False) for row in range(20) if row % 2 or row % 3 == 0
+    }
+
+
+def test_error_comes_before_the_quarantine_and_the_quarantine_before_null() -> None:
+    features = [numeric("n"), numeric("q", missing="quarantine"), categorical("u", unseen="quarantine")]
+    model = model_of(*features, numeric("e", missing="error"))
+    n, q, e = (pa.array(cells) for cells in ([None, None, 1.0, 1.0], [NAN, NAN, NAN, 1.0], [1.0, None, 1.0, 1.0]))
+    values = one(everything(model), n, q, pa.array(["ZZ", "ZZ", "AA", "ZZ"]), e)
+    assert [(cell.record, cell.column, cell.text, cell.reason, cell.by_policy) for cell in values.rejected] == [
+        (0, "q", "NaN", "is missing, and the model sends such rows to the quarantine", True),
+        (1, "e", "null", "is missing, and the model takes that for an error", False),
+        (2, "q", "NaN", "is missing, and the model sends such rows to the quarantine", True),
+        (3, "u", "ZZ", "is not a level of the model, and the model sends such rows to the quarantine", True),
+    ]
+    assert (values.null, values.nan) == (0, 0)
+    assert values.events == {"missing n": 2, "missing q": 3, "missing e": 1, "unseen u": 3}
+
+
+def test_a_bad_row_counts_neither_as_null_nor_as_nan() -> None:
+    model = model_of(numeric("x"), numeric("y", missing="quarantine"), numeric("z", -1.5))
+    x, y = pa.array([None, INF, INF, 1.0]), pa.array([None, None, 1.0, 1.0])
+    values = one(everything(model), x, y, pa.array([1.0, INF, INF, 2.0]))
+    assert list(shown(values)) == [0, 1]
+    assert (values.null, values.nan) == (0, 1)
+    assert [array.null_count for array in values.arrays] == [0, 0, 1]
+
+
+def test_a_whole_batch_of_rejected_rows_is_told_in_little_time() -> None:
+    """A memory of each cell of each column would take half a gigabyte here, and seconds to sort."""
+    features = [numeric(f"x{position}", missing="error") for position in range(100)]
+    columns = [pa.nulls(65_536, pa.float64())] * 100
+    tracemalloc.start()
+    try:
+        started = time.process_time()
+        values = everything(model_of(*features)).block(columns)
+        assert time.process_time() - started < 5
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(values.rejected) == 65_536
+    assert {cell.column for cell in values.rejected} == {"x0"}
+    assert peak < 100 * 2**20
 
 
 def test_options_that_make_no_sense_are_usage_errors() -> None:

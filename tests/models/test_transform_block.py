@@ -133,8 +133,21 @@ def test_every_numeric_type_is_computed_in_float64(cells: list[object], float32:
 
 def test_values_that_float64_cannot_hold_are_bad_cells() -> None:
     values = block_of("sigmoid(x)").block([pa.array([1, 2**60, None])])
-    assert values.bad_count == 1
-    assert (values.bad[0].record, values.bad[0].column, values.bad[0].text) == (1, "x", str(2**60))
+    assert [(cell.record, cell.column, cell.text, cell.by_policy) for cell in values.rejected] == [
+        (1, "x", str(2**60), False)
+    ]
+    assert (values.null, values.nan, len(values.arrays[0])) == (1, 0, 3)
+
+
+def test_a_row_with_two_bad_cells_is_rejected_once_for_the_first_column_and_is_not_null() -> None:
+    values = block_of("a=sigmoid(x)", "b=sigmoid(y)", "c=logit(z)").block(
+        [pa.array([1, None, 2**60]), pa.array([2**60, 1, 2**61]), pa.array([0.5, None, 7.0])]
+    )
+    assert [(cell.record, cell.column, cell.text) for cell in values.rejected] == [
+        (0, "y", str(2**60)),
+        (2, "x", str(2**60)),
+    ]
+    assert (values.null, values.nan) == (1, 0)
 
 
 def test_the_input_is_never_written_to() -> None:

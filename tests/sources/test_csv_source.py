@@ -9,6 +9,7 @@ import math
 import random
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,19 +52,42 @@ def kept(facts: FileFacts) -> list[Need]:
     return [Need(column.field.name, "kept") for column in facts.columns]
 
 
+@dataclass
+class Read:
+    """What a whole file gave: the closed reader, and its bad records."""
+
+    reader: CsvReader
+    bad: list[BadCell]
+
+    @property
+    def bad_count(self) -> int:
+        return self.reader.bad_count
+
+    @property
+    def begin(self) -> int:
+        return self.reader.begin
+
+    @property
+    def end(self) -> int:
+        return self.reader.end
+
+
 def read(
     file: InputFile, needs: Sequence[Need] | None = None, options: CsvOptions | None = None, **sizes: int
-) -> tuple[Rows, CsvReader]:
+) -> tuple[Rows, Read]:
     source = CsvSource(options or CsvOptions(), **sizes)
     facts = source.facts(file)
     piece = Slice(0, facts.data_start, facts.identity.size, None)
     rows: Rows = []
+    bad: list[BadCell] = []
     with source.read(file, facts.identity, piece, kept(facts) if needs is None else needs, 100_000) as reader:
         for batch in reader:
             batch.validate(full=True)
+            bad += reader.take_bad()
             rows += zip(*(column.to_pylist() for column in batch.columns), strict=True)
     assert reader.rows == len(rows)
-    return rows, reader
+    assert len(bad) == reader.bad_count
+    return rows, Read(reader, bad)
 
 
 def names(file: InputFile, options: CsvOptions | None = None) -> list[str]:
@@ -312,7 +336,7 @@ class TestValues:
         rows, reader = read(write(mixed), [Need("a", "numeric")])
         assert rows == good
         assert reader.bad_count == 15
-        assert len(reader.bad) == 10
+        assert [cell.text for cell in reader.bad] == ["NA", "1e400", "1"] * 5
 
     @pytest.mark.parametrize("cell", ["9007199254740993", "-9007199254740993", "+009007199254740993", "1" + "0" * 300])
     @pytest.mark.parametrize("form", ["{}", '"{}"', " {}\t"])
@@ -395,7 +419,7 @@ class TestValues:
 class TestBadRecords:
     def test_text_in_a_numeric_column(self, write: Write) -> None:
         file = write(b"id,x\n1,2\n2,abc\n3,4\n")
-        assert only_bad(file, [Need("x", "numeric")]) == BadCell(1, "x", "abc", "is not a number", 9)
+        assert only_bad(file, [Need("x", "numeric")]) == BadCell(1, "x", "abc", "is not a number", 9, "2,abc")
         assert read(file, [Need("x", "numeric")])[0] == [(2.0,), (4.0,)]
 
     def test_quoted_empty_text_is_no_number(self, write: Write) -> None:
@@ -403,7 +427,7 @@ class TestBadRecords:
 
     def test_a_finite_literal_that_overflows(self, write: Write) -> None:
         cell = only_bad(write(b"x,y\ninf,1\n1e400,2\n"), [Need("x", "numeric")])
-        assert cell == BadCell(1, "x", "1e400", "is beyond the range of double", 10)
+        assert cell == BadCell(1, "x", "1e400", "is beyond the range of double", 10, "1e400,2")
         cell = only_bad(write(b"x,y\n3e38,1\n1e39,2\n"), [Need("x", "numeric", "float32")])
         assert (cell.record, cell.text) == (1, "1e39")
 
@@ -413,18 +437,19 @@ class TestBadRecords:
     @pytest.mark.parametrize("tail", [b"", b'8,"q"\n'])
     def test_ragged(self, write: Write, line: bytes, reason: str, tail: bytes) -> None:
         file = write(b"a,b\n\n1,2\n\r\n" + line + b"\n3,4\n" + tail)
-        assert only_bad(file) == BadCell(1, "", line.decode(), reason, 11)
+        assert only_bad(file) == BadCell(1, "", line.decode(), reason, 11, line.decode())
         assert read(file)[0][:2] == [("1", "2"), ("3", "4")]
 
     def test_invalid_utf8_is_bad_where_it_is_needed(self, write: Write) -> None:
         file = write(b"a,b\nx,y\n\xe9t\xe9,z\nw,w\n")
-        assert only_bad(file) == BadCell(1, "a", r"\xe9t\xe9", "is not valid UTF-8", 8)
+        assert only_bad(file) == BadCell(1, "a", r"\xe9t\xe9", "is not valid UTF-8", 8, r"\xe9t\xe9,z")
         assert only_bad(file, [Need("a", "categorical")]).column == "a"
         assert read(file, [Need("b", "kept")])[0] == [("y",), ("z",), ("w",)]
 
     def test_nul_is_bad_wherever_it_stands(self, write: Write) -> None:
         file = write(b"a,b\nx,y\nq,z\0\nw,w\n")
-        assert only_bad(file, [Need("a", "kept")]) == BadCell(1, "b", "z\0", "holds a NUL byte; was the file torn?", 8)
+        cell = BadCell(1, "b", "z\0", "holds a NUL byte; was the file torn?", 8, "q,z\0")
+        assert only_bad(file, [Need("a", "kept")]) == cell
 
     def test_a_torn_tail_of_nul(self, write: Write) -> None:
         cell = only_bad(write(b"a,b\nx,y\n" + bytes(5000)))
@@ -435,6 +460,7 @@ class TestBadRecords:
         content = b'a,b\nx,1\ny,"2\nz,3\n'
         cell = only_bad(write(content), needs)
         assert (cell.record, cell.column, cell.offset, cell.text) == (1, "", 8, 'y,"2\nz,3\n')
+        assert cell.line == cell.text
         assert "not closed" in cell.reason
         rows, reader = read(write(content), needs)
         assert len(rows) == 1
@@ -649,3 +675,49 @@ def test_a_long_record_across_the_stop_does_not_make_batches_small(write: Write,
     with source.read(facts.file, facts.identity, Slice(0, 0, 8010, None), kept(facts), 100_000) as reader:
         assert len(list(reader)) <= 3
     assert (reader.rows, reader.end) == (2001, len(content) - 8000)
+
+
+class TestTheNumbersOfRecords:
+    def test_bad_records_are_handed_out_while_they_are_few(self, write: Write) -> None:
+        content = b"a\n" + b"x\n" * 400_000 + b"1\n"
+        source = CsvSource(CsvOptions())
+        facts = source.facts(write(content))
+        piece = Slice(0, facts.data_start, facts.identity.size, None)
+        most = taken = 0
+        with source.read(facts.file, facts.identity, piece, [Need("a", "numeric")], 100_000) as reader:
+            for batch in reader:
+                bad = reader.take_bad()
+                most, taken = max(most, len(bad)), taken + len(bad)
+                assert reader.bad_count == taken
+                last = batch
+        assert (most, taken) == (16_384, 400_000)
+        assert last.num_rows == reader.rows == 1
+
+    def test_batches_that_are_parts_of_a_piece(self, write: Write) -> None:
+        lines = [b"bad" if number % 3 == 1 else b"%d" % number for number in range(20)]
+        source = CsvSource(CsvOptions())
+        facts = source.facts(write(b"a\n" + b"\n".join(lines)))
+        with source.read(facts.file, facts.identity, Slice(0, 2, facts.identity.size, None), kept(facts)[:0], 100) as r:
+            assert [batch.num_rows for batch in r] == [20]
+        with source.read(
+            facts.file, facts.identity, Slice(0, 2, facts.identity.size, None), [Need("a", "numeric")], 4
+        ) as reader:
+            for batch in reader:
+                values = batch.column(0).to_pylist()
+                assert [reader.record(row) for row in range(len(values))] == values
+                backwards = reader.origins(range(len(values) - 1, -1, -1))
+                assert [float(origin.line or "") for origin in backwards] == values[::-1]
+                assert [origin.offset for origin in backwards] == [
+                    2 + len(b"\n".join(lines[: int(value)])) + 1 if value else 2 for value in values[::-1]
+                ]
+
+    def test_of_a_long_line_64_kib_are_kept(self, write: Write) -> None:
+        cell = only_bad(write(b"a,b\nx," + b"\xc3\xa9" * 100_000 + b"\n"), [Need("a", "numeric")])
+        assert cell.line == "x," + "é" * 32_767
+        cell = only_bad(write(b"a,b\nx," + b"y" * 65_534 + b"\r\n"), [Need("a", "numeric")])
+        assert cell.line == "x," + "y" * 65_534
+
+    def test_a_line_is_the_text_that_its_encoding_makes_of_it(self, write: Write) -> None:
+        options = CsvOptions(encoding="cp1252")
+        cell = only_bad(write(b"a,b\n\x80\x81,2\n"), options=options)
+        assert (cell.text, cell.line) == ("€\ufffd", "€\ufffd,2")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import re
@@ -21,6 +22,8 @@ from pipeline.errors import (
     InputMissingError,
     LogitstreamError,
     PermissionDeniedError,
+    StorageError,
+    TransientError,
     UsageError,
 )
 from pipeline.sources import CsvSource, ParquetSource, discover, source_for
@@ -308,6 +311,22 @@ def test_what_the_system_refuses(nobody: Path) -> None:
 def test_other_errors_of_the_system() -> None:
     assert system_error(OSError(5, "Input/output error"), "x").exit_code == 74
     assert system_error(OSError("no number"), "x").message == "x cannot be read: no number"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EIO, TransientError),
+        (errno.ESTALE, TransientError),
+        (errno.ETIMEDOUT, TransientError),
+        (errno.EMFILE, TransientError),
+        (errno.EISDIR, StorageError),
+        (errno.ENOTCONN, StorageError),
+        (errno.EACCES, PermissionDeniedError),
+    ],
+)
+def test_what_may_pass_is_told_from_what_stays(number: int, kind: type[LogitstreamError]) -> None:
+    assert type(system_error(OSError(number, os.strerror(number)), "x")) is kind
 
 
 def test_many_files_in_little_time(tmp_path: Path) -> None:

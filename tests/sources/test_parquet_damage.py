@@ -20,7 +20,7 @@ from pipeline.errors import (
     LogitstreamError,
     MemoryBudgetError,
     PermissionDeniedError,
-    StorageError,
+    TransientError,
 )
 from pipeline.sources.footer import FooterCache, read_footer, translated
 from pipeline.sources.parquet import ParquetSource
@@ -252,7 +252,7 @@ def test_a_change_is_noticed_when_reading_stops_early(tmp_path: Path) -> None:
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"), DataError, "invalid"),
         (pa.ArrowKeyError("key"), DataError, "key"),
         (OSError("Unexpected end of stream"), DataError, "Unexpected end"),
-        (OSError(5, "Input/output error"), StorageError, "x cannot be read: Input/output error"),
+        (OSError(5, "Input/output error"), TransientError, "x cannot be read: Input/output error"),
         (OSError(13, "Permission denied"), PermissionDeniedError, "x cannot be read: Permission denied"),
         (pa.ArrowMemoryError("malloc of size 9"), MemoryBudgetError, "x needs more memory than there is: malloc"),
     ],

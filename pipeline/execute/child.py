@@ -1,0 +1,255 @@
+"""A process that carries out chunk tasks, one at a time, and the wire between it and the process that started it.
+
+A fresh interpreter on a socket, and no pool of the standard library: when such a pool breaks it does not say which
+chunk broke it, a result written by half stops it for ever, and its tracker process stays behind. Its processes also
+execute the caller's script once more, look for modules in the current folder, and end if they may not enter it.
+
+What stands here is imported by the child before its memory is guarded: the task and its module, nothing else, follow.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import pickle
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from pipeline import memory
+from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableError
+from pipeline.types import Receipt, Task
+from pipeline.units import MIB, escape
+
+# What a guarded process may take beyond its share: what allocators round up to, and threads that start late.
+SLACK_BYTES = 64 * MIB
+
+END_SECONDS = 5.0
+MOMENT_SECONDS = 0.5
+
+_PROGRAM = "import sys; sys.path[:] = sys.argv[4:]; from pipeline.execute.child import serve; serve(*sys.argv[1:4])"
+_FLAGS = {"isolated": "-I", "ignore_environment": "-E", "no_user_site": "-s", "no_site": "-S"}
+
+# One thread for each chunk is what the number of workers means.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+# mimalloc, Arrow's default, reserves a GiB at once, which a limit of data counts; jemalloc takes what it needs.
+_GUARDED = {"ARROW_DEFAULT_MEMORY_POOL": "jemalloc"}
+
+_PR_SET_PDEATHSIG = 1
+
+
+class ChildEndedError(Exception):
+    """The process is no more: its exit code, negative for a signal, and whether it had loaded the task."""
+
+    def __init__(self, exit_code: int, loaded: bool) -> None:
+        super().__init__(exit_code, loaded)
+        self.exit_code = exit_code
+        self.loaded = loaded
+
+
+class Child:
+    """The other process, seen from the one that started it. One thread at a time may call it; anyone may kill it.
+
+    It ends when it is told to, when this process ends in whatever way, and when the thread that started it does. It
+    does not see an interrupt from the terminal, which goes to all processes of a group: that is for us to judge.
+
+    Parameters
+    ----------
+    task : bytes
+        The pickled task.
+    share_bytes : int or None
+        What a piece of work may take of memory; one that takes more than 64 MiB beyond it gets a ``MemoryError``.
+        ``None`` sets no limit.
+
+    Raises
+    ------
+    UnavailableError
+        The system starts no process.
+    """
+
+    def __init__(self, task: bytes, share_bytes: int | None) -> None:
+        self._task = task
+        self._loaded = False
+        ours, theirs = _socket_pair()
+        self._wire = Connection(ours)
+        try:
+            self._process = _start(theirs, share_bytes)
+        except BaseException:
+            self._wire.close()
+            raise
+        finally:
+            os.close(theirs)
+
+    def call(self, work: bytes) -> Receipt:
+        """Execute the task for a pickled piece of work.
+
+        Raises
+        ------
+        ChildEndedError
+            The process ended before it answered.
+        BaseException
+            What the task raised.
+        """
+        if not self._loaded:
+            self._ask(self._task)
+            self._loaded = True
+        receipt: Receipt = self._ask(work)
+        return receipt
+
+    def _ask(self, message: bytes) -> Any:
+        try:
+            self._wire.send_bytes(message)
+            well, answer = pickle.loads(self._wire.recv_bytes())  # noqa: S301 - what our own process wrote
+        except (EOFError, OSError):
+            raise ChildEndedError(self._exit_code(), self._loaded) from None
+        if not well:
+            raise answer
+        return answer
+
+    def _exit_code(self) -> int:
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(END_SECONDS)
+        self._process.kill()
+        return self._process.wait()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
+    def dismiss(self) -> None:
+        """Tell the process to end when it has nothing to do."""
+        self._wire.close()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the process has ended; kill it when it has not after so many seconds."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(MOMENT_SECONDS)
+
+
+def _socket_pair() -> tuple[int, int]:
+    # Above the numbers of the standard streams, which are free where the streams were closed.
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        return fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 3), fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def _start(descriptor: int, share_bytes: int | None) -> subprocess.Popen[bytes]:
+    # Results of the program are written to the standard output, and nothing else.
+    output = subprocess.DEVNULL if sys.__stderr__ is None else 2
+    with _interrupts_held():
+        try:
+            return subprocess.Popen(  # noqa: S603 - this interpreter, with a program of ours
+                _command(descriptor, share_bytes),
+                pass_fds=(descriptor,),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **_ONE_THREAD, **(_GUARDED if share_bytes is not None else {})},
+            )
+        except OSError as error:
+            raise UnavailableError(
+                f"no worker process can be started with {escape(sys.executable)!r}: {error.strerror}",
+                "allow this user more processes (ulimit -u), or use --scheduler threads",
+            ) from error
+
+
+def _command(descriptor: int, share_bytes: int | None) -> list[str]:
+    flags = [flag for name, flag in _FLAGS.items() if getattr(sys.flags, name)]
+    path = [entry for entry in sys.path if isinstance(entry, str)]
+    share = "" if share_bytes is None else str(share_bytes)
+    return [sys.executable, "-P", *flags, "-c", _PROGRAM, str(descriptor), str(os.getpid()), share, *path]
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold interrupts back from this thread, and from a process that it starts, which would not yet ignore them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def serve(descriptor: str, parent: str, share_bytes: str) -> None:
+    """Load a task from the wire and answer each piece of work with its receipt or its error, until the wire closes."""
+    _die_with(int(parent))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # The memory of a process that crashes holds rows of the data.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    with Connection(int(descriptor)) as wire, suppress(EOFError, ConnectionError):
+        task = _load(wire)
+        if share_bytes:
+            _guard(int(share_bytes))
+        wire.send_bytes(pickle.dumps((True, None)))
+        while True:
+            message = wire.recv_bytes()
+            wire.send_bytes(_answer(task, message))
+
+
+def _die_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before it could be a reason
+
+
+def _load(wire: Connection) -> Task:
+    try:
+        task: Task = _unpickled(wire.recv_bytes())
+    except ConfigurationError as error:
+        wire.send_bytes(pickle.dumps((False, error)))
+        raise EOFError from error
+    return task
+
+
+def _unpickled(message: bytes) -> Any:
+    try:
+        return pickle.loads(message)  # noqa: S301 - what our own process wrote
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"a worker process cannot load the task: {escape(f'{type(error).__name__}: {error}', 300)}",
+            "functions that it uses must stand in modules that `import` finds",
+        ) from error
+
+
+def _guard(share_bytes: int) -> None:
+    limits = memory.data_bytes() + share_bytes + SLACK_BYTES, *resource.getrlimit(resource.RLIMIT_DATA)
+    soft = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, limits[2]))
+
+
+def _answer(task: Task, message: bytes) -> bytes:
+    try:
+        return pickle.dumps((True, task(_unpickled(message))))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised in the process that asked
+        return _refusal(error)
+
+
+def _refusal(error: BaseException) -> bytes:
+    trace = "".join(traceback.format_exception(error))
+    if not isinstance(error, LogitstreamError):
+        error.add_note(f"in a worker process:\n{trace}")
+    try:
+        answer = pickle.dumps((False, error))
+        pickle.loads(answer)  # noqa: S301 - written in the line above
+    except Exception:  # noqa: BLE001 - whatever such an exception does when it is pickled
+        stand_in = RuntimeError(f"{type(error).__name__}: {error}")
+        stand_in.add_note(f"in a worker process:\n{trace}")
+        answer = pickle.dumps((False, stand_in))
+    return answer

@@ -1,0 +1,75 @@
+"""What is said of a piece of work that ends the process in which it is carried out."""
+
+from __future__ import annotations
+
+import signal
+from typing import Protocol, runtime_checkable
+
+from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError, TemporaryError, UnavailableError
+from pipeline.types import Task, Work
+from pipeline.units import escape
+
+_FROM_OUTSIDE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
+_LESS_MEMORY = "lower --memory, so that batches are smaller, or --workers; or end other programs on this machine"
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A task that knows how a person calls a piece of work."""
+
+    def name_of(self, work: Work) -> str:
+        """Return what the work reads, fit for a message: ``flights.parquet, row groups 3 to 7``."""
+        ...
+
+
+def name_of(task: Task, work: Work) -> str:
+    """Return how a person calls a piece of work, its number where the task does not know."""
+    return task.name_of(work) if isinstance(task, Named) else f"chunk {work.chunk}"
+
+
+def out_of_memory(name: str, error: MemoryError) -> MemoryBudgetError:
+    """Return the error for work that was refused memory in a process that lives on."""
+    what = f": {escape(str(error), 300)}" if str(error) else ""
+    return MemoryBudgetError(
+        f"{name} takes more memory than the share of a worker process{what}", "raise --memory, or lower --workers"
+    )
+
+
+def ended_again(name: str, exit_code: int, *, loaded: bool) -> LogitstreamError:
+    """Return the error for work whose process ended once in company and once alone.
+
+    ``exit_code`` is negative for a signal; ``loaded`` says whether the process had come so far as to begin the work.
+    """
+    how = _how(exit_code)
+    if exit_code == -signal.SIGKILL:
+        return MemoryBudgetError(
+            f"{name}: the process that was at it was killed, most often because memory ran out, and killed again when"
+            " it was the only one",
+            _LESS_MEMORY,
+        )
+    if -exit_code in _FROM_OUTSIDE:
+        return TemporaryError(f"{name}: the process that was at it was ended twice from outside, by {how}", "run again")
+    if not loaded:
+        return UnavailableError(f"a worker process ended with {how} while it was starting", "use --scheduler threads")
+    return DataError(
+        f"{name}: the process that was reading it ended with {how}, and again when it was the only one",
+        "what crashes a reader is most often a damaged file: write it again, or leave it out; if it is sound, raise"
+        " --memory",
+    )
+
+
+def ended_too_often(name: str, exit_code: int, times: int) -> LogitstreamError:
+    """Return the error for a run whose processes end again and again over work that goes well when it is repeated."""
+    message = f"worker processes ended {times} times, the last with {_how(exit_code)} at {name}, which went well alone"
+    if exit_code == -signal.SIGKILL:
+        return MemoryBudgetError(f"{message}: most often memory ran out", _LESS_MEMORY)
+    return UnavailableError(f"{message}: this machine does not carry out the job reliably", "run again to go on")
+
+
+def _how(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return f"signal {-exit_code}"

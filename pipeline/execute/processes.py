@@ -1,0 +1,215 @@
+"""Chunk tasks in processes of this machine, so that none of them can take the run down with it.
+
+The waves are those of ``threads``: each thread sends its work to a process and waits for the receipt. Which piece of
+work was in a process that ends is therefore known, and only that is carried out again.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Self
+
+import cloudpickle
+
+from pipeline.errors import Abandoned, UsageError
+from pipeline.execute.child import END_SECONDS, MOMENT_SECONDS, Child, ChildEndedError
+from pipeline.execute.deaths import ended_again, ended_too_often, name_of, out_of_memory
+from pipeline.execute.waves import Get, run_waves, threads
+from pipeline.types import Receipt, Scheduler, Task, Work
+from pipeline.units import escape
+
+# How often processes may end over work that then goes well alone, until the run is given up: with every time all
+# processes are started anew, and a machine where it goes on like that is not one to trust.
+BREAKS = 3
+
+
+@contextmanager
+def open_processes(*, workers: int, wave: int, share_bytes: int | None) -> Iterator[Scheduler]:
+    """Yield the scheduler ``processes``; its processes exist during ``run`` alone."""
+    yield ProcessScheduler("processes", workers, wave, share_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessScheduler:
+    """Fulfils :class:`pipeline.types.Scheduler` in processes that are started when there is work for them.
+
+    Tasks and work travel by cloudpickle; modules are found where this process finds them. A task that ends its process
+    takes nothing else down: when the others have ended what they were at, it is carried out once more with no other
+    process beside it, and the run goes on. If it ends that one too, the error names it.
+
+    After an error of a task, of ``take`` or of ``done`` no task starts, and those under way end first. Whatever is no
+    ``Exception``, an interrupt or ``Abandoned``, ends the processes at once. ``run`` may be called again, and from
+    several threads at once.
+    """
+
+    name: str
+    workers: int
+    wave: int
+    share_bytes: int | None
+
+    def run(self, task: Task, take: Callable[[int], Sequence[Work]], done: Callable[[Receipt], None]) -> None:
+        """Carry out work until there is none.
+
+        Raises
+        ------
+        MemoryBudgetError
+            A task took more memory than its share, or its process was killed twice.
+        DataError
+            The process of a task crashed twice.
+        TemporaryError
+            The process of a task was ended from outside twice.
+        UnavailableError
+            Processes cannot be started, or ended over and over at work that went well when it was repeated.
+        UsageError, ConfigurationError
+            The task cannot be pickled here, or not be loaded there.
+        """
+        crew = Crew(task, self.share_bytes)
+        with crew, threads(self.workers) as get, crew.interruptible():
+            for breaks in range(1, BREAKS + 2):
+                lost = self._until_one_is_lost(crew, get, partial(take, 1), done)
+                if not lost:
+                    return
+                for each in lost:
+                    _once_more_alone(crew, get, each, done)
+                if breaks > BREAKS:
+                    raise ended_too_often(crew.name_of(lost[-1].work), lost[-1].exit_code, breaks)
+
+    def _until_one_is_lost(
+        self, crew: Crew, get: Get, take: Callable[[], Sequence[Work]], done: Callable[[Receipt], None]
+    ) -> list[Lost]:
+        lost: list[Lost] = []
+
+        def assign() -> Sequence[Assignment]:
+            return () if lost else [crew.assign(work) for work in take()]
+
+        def sort(outcome: Receipt | Lost) -> None:
+            if isinstance(outcome, Lost):
+                lost.append(outcome)
+            else:
+                done(outcome)
+
+        run_waves(get, self.wave, crew.carry_out, assign, sort)
+        return lost
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Work whose process ended."""
+
+    work: Work
+    exit_code: int
+    loaded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Work and the process that is to carry it out."""
+
+    work: Work
+    child: Child
+
+
+def _once_more_alone(crew: Crew, get: Get, lost: Lost, done: Callable[[Receipt], None]) -> None:
+    """Carry out lost work while there is no other process of ours."""
+
+    def sort(outcome: Receipt | Lost) -> None:
+        if isinstance(outcome, Lost):
+            raise ended_again(crew.name_of(lost.work), outcome.exit_code, loaded=outcome.loaded)
+        done(outcome)
+
+    crew.end(END_SECONDS)
+    works = deque([lost.work])
+    run_waves(get, 1, crew.carry_out, lambda: [crew.assign(works.popleft())] if works else (), sort)
+    crew.end(END_SECONDS)
+
+
+@dataclass(slots=True)
+class Crew:
+    """The processes of a run. ``carry_out`` runs in the threads that wait for them, everything else in the caller's.
+
+    A process is started by the thread that called ``run``: it would end with the thread that started it.
+    """
+
+    task: Task
+    share_bytes: int | None
+    pickled: bytes = field(init=False)
+    children: set[Child] = field(default_factory=set)
+    idle: deque[Child] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.pickled = _pickled(self.task)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            self.kill()
+        self.end(MOMENT_SECONDS if kind is Abandoned else END_SECONDS)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Kill the processes when something passes that is no ``Exception``, so that nobody waits for them."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self.kill()
+            raise
+
+    def assign(self, work: Work) -> Assignment:
+        """Find a process for work: one that has nothing to do, else a new one."""
+        if not self.idle:
+            child = Child(self.pickled, self.share_bytes)
+            self.children.add(child)
+            return Assignment(work, child)
+        return Assignment(work, self.idle.pop())
+
+    def carry_out(self, assignment: Assignment) -> Receipt | Lost:
+        """Wait for the receipt, and say what was lost where the process ends instead."""
+        work, child = assignment.work, assignment.child
+        try:
+            receipt = child.call(_pickled(work))
+        except ChildEndedError as error:
+            self.children.discard(child)
+            child.dismiss()
+            return Lost(work, error.exit_code, error.loaded)
+        except MemoryError as error:
+            raise out_of_memory(self.name_of(work), error) from error
+        self.idle.append(child)
+        return receipt
+
+    def name_of(self, work: Work) -> str:
+        """Return how a person calls the work."""
+        return name_of(self.task, work)
+
+    def kill(self) -> None:
+        """End every process at once."""
+        for child in list(self.children):
+            child.kill()
+
+    def end(self, seconds: float) -> None:
+        """Let every process end, and kill those that have not after so many seconds."""
+        children = list(self.children)
+        self.idle.clear()
+        self.children.clear()
+        for child in children:
+            child.dismiss()
+        for child in children:
+            child.wait(seconds)
+
+
+def _pickled(what: Task | Work) -> bytes:
+    try:
+        pickled: bytes = cloudpickle.dumps(what)
+    except (pickle.PicklingError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"the task cannot be sent to another process: {escape(str(error), 300)}", "use --scheduler threads"
+        ) from error
+    return pickled

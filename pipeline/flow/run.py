@@ -1,0 +1,279 @@
+"""A run from its preparation to the published output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from pipeline import memory
+from pipeline.errors import InputChangedError, LogitstreamError
+from pipeline.execute import open_scheduler
+from pipeline.flow.agenda import Agenda
+from pipeline.flow.ledger import Ledger, exceeds, excess_error
+from pipeline.flow.preparation import CODEC, Preparation, check_free_space, prepare
+from pipeline.flow.standing import resumed, reused
+from pipeline.flow.stop import Clock, Stop
+from pipeline.flow.task import ChunkTask
+from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
+from pipeline.sources import content_digest
+from pipeline.types import Event, Job, Noted, Observer, PerChunk, Planned, Published, Receipt, Report, Totals, Work
+from pipeline.units import escape, format_count
+
+
+_CODES: dict[type, int] = {KeyboardInterrupt: 130}
+
+
+def _unobserved(_: Event) -> None:
+    """Observe nothing."""
+
+
+def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> Report:
+    """Carry out a job and publish its result in one step.
+
+    Either the whole output stands under its name, verified and durable, when this returns, or an error is raised and
+    whatever stood there before stands there still. What a failed run leaves is in a hidden folder beside the output;
+    the same job goes on from there. Where this very job stands published and intact already, nothing is done.
+
+    Parameters
+    ----------
+    job : Job
+    observe : Observer, optional
+        Is told what happens, on the calling thread.
+    stop : Stop, optional
+        Through which somebody may ask for the end: chunks under way end and are kept, then what was asked for is
+        raised.
+
+    Raises
+    ------
+    LogitstreamError
+        With the exit code of its class.
+    """
+    clock = Clock(stop or Stop(), job.conduct.deadline_seconds)
+    started = clock.started
+    preparation = prepare(job)
+    _tell_plan(preparation, observe)
+    with open_staging(
+        Path(job.output),
+        preparation.job_id,
+        if_exists=job.if_exists,
+        codec=CODEC,
+        conduct=job.conduct,
+        while_waiting=clock.check,
+    ) as staging:
+        if isinstance(staging, Manifest):
+            return _already(preparation, staging, time.monotonic() - started, observe)
+        if isinstance(staging, Busy):
+            return _skipped(preparation, staging, time.monotonic() - started, observe)
+        with _noting_the_end(staging):
+            attempt = _Attempt(preparation, staging, observe, clock)
+            ledger = attempt.carry_out()
+            report = Report(
+                plan=preparation.summary(),
+                totals=ledger.totals,
+                seconds=time.monotonic() - started,
+                peak_bytes=max(memory.peak_bytes(), ledger.totals.peak_bytes),
+                published=True,
+                manifest_digest="",
+                notes=_notes(ledger.totals, job),
+            )
+            digest = _publish(preparation, staging, ledger, report)
+    report = replace(report, manifest_digest=digest, seconds=time.monotonic() - started)
+    observe(Published(report))
+    return report
+
+
+def _tell_plan(preparation: Preparation, observe: Observer) -> None:
+    summary = preparation.summary()
+    observe(Planned(summary))
+    for note in summary.notes:
+        observe(Noted(note, warning=False))
+    for note in summary.resources.notes:
+        observe(Noted(note))
+
+
+@contextmanager
+def _noting_the_end(staging: Staging) -> Iterator[None]:
+    """Leave in the journal why a run ended without its output."""
+    try:
+        yield
+    except BaseException as error:
+        text = error.message if isinstance(error, LogitstreamError) else type(error).__name__
+        staging.note_end(text, getattr(error, "exit_code", _CODES.get(type(error), 1)))
+        raise
+
+
+def _already(preparation: Preparation, manifest: Manifest, seconds: float, observe: Observer) -> Report:
+    """Report on the output that stands, with the accounts that its manifest proves."""
+    totals = Totals(**cast("dict[str, Any]", manifest.body["totals"]), chunks=manifest.parts)
+    if exceeds(preparation.job.max_bad, totals):
+        raise excess_error(preparation.job.max_bad, totals)
+    note = f"{escape(preparation.job.output)} holds the result of this very job: there was nothing to do"
+    return _undone(preparation, totals, manifest.digest, note, seconds, observe)
+
+
+def _skipped(preparation: Preparation, busy: Busy, seconds: float, observe: Observer) -> Report:
+    note = f"{busy.text}: nothing was done (--if-running skip)"
+    observe(Noted(note))
+    return _undone(preparation, Totals(), "", note, seconds, observe, skipped=busy.text)
+
+
+def _undone(
+    preparation: Preparation,
+    totals: Totals,
+    digest: str,
+    note: str,
+    seconds: float,
+    observe: Observer,
+    skipped: str = "",
+) -> Report:
+    report = Report(
+        plan=preparation.summary(),
+        totals=totals,
+        seconds=seconds,
+        peak_bytes=memory.peak_bytes(),
+        published=False,
+        manifest_digest=digest,
+        notes=(note,),
+        skipped=skipped,
+    )
+    observe(Published(report))
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One try at the chunks of a job."""
+
+    preparation: Preparation
+    staging: Staging
+    observe: Observer
+    clock: Clock
+
+    def carry_out(self) -> Ledger:
+        """Do what is not done yet, and return the accounts once they balance."""
+        preparation, staging = self.preparation, self.staging
+        job, resources = preparation.job, preparation.resources
+        ledger = Ledger(preparation, lambda receipt: staging.append(asdict(receipt)), self.observe)
+        standing = list(self._standing(ledger))
+        check_free_space(preparation, done=len(standing))
+        path, digest = staging.write_job(preparation.job_file(staging.directory, staging.file_mode).to_bytes())
+        agenda = Agenda(preparation.plan, ledger.book, standing)
+        if len(standing) < len(preparation.plan):
+            with open_scheduler(
+                job.scheduler,
+                workers=resources.workers,
+                wave=resources.wave,
+                insecure=job.insecure,
+                share_bytes=preparation.worker_share,
+            ) as scheduler:
+                scheduler.run(ChunkTask(str(path), digest), self._taking(agenda, ledger), agenda.deliver)
+        if not agenda.complete:
+            staging.sync()
+            self.clock.check()
+        ledger.close(agenda.complete)
+        if job.fingerprint == "full":
+            self._compare_inputs()
+        return ledger
+
+    def _standing(self, ledger: Ledger) -> Iterator[Receipt]:
+        """Book what need not be computed, and yield its receipts."""
+        preparation, staging = self.preparation, self.staging
+        done = set()
+        for receipt in resumed(staging.receipts(), preparation.plan):
+            if receipt.chunk not in done:
+                done.add(receipt.chunk)
+                ledger.book(receipt, "resumed")
+                yield receipt
+        if done:
+            self.observe(
+                Noted(f"resuming: {_chunks(len(done))} of {len(preparation.plan):,} done before", warning=False)
+            )
+        elif staging.others():
+            text = "an unfinished run stands here, but inputs, model or options have changed since: starting clean"
+            self.observe(Noted(text, warning=False))
+        if preparation.job.conduct.reuse:
+            missing = [chunk for chunk in range(len(preparation.plan)) if chunk not in done]
+            for receipt in reused(preparation, staging, missing):
+                ledger.book(receipt, "reused")
+                yield receipt
+
+    def _taking(self, agenda: Agenda, ledger: Ledger) -> Callable[[int], Sequence[Work]]:
+        """Return how the scheduler asks for work: none that is new once a run has failed or is to end."""
+        block = self.preparation.job.block
+
+        def take(limit: int) -> Sequence[Work]:
+            if self.clock.is_over():
+                agenda.give_up()
+            if ledger.failed:
+                agenda.stop()
+            works = agenda.take(limit)
+            if isinstance(block, PerChunk):
+                return [replace(work, block=block.of_chunk(work.chunk)) for work in works]
+            return works
+
+        return take
+
+    def _compare_inputs(self) -> None:
+        for facts in self.preparation.files:
+            if content_digest(facts.file) != facts.identity.content:
+                raise InputChangedError(
+                    f"{escape(facts.file.path, 1000)} was edited while the run read it, its size and time as before",
+                    "run again when nobody writes to it",
+                )
+
+
+def _publish(preparation: Preparation, staging: Staging, ledger: Ledger, report: Report) -> str:
+    """Put the parts in place in one step and return the digest of the manifest."""
+
+    def parts() -> Iterator[Part]:
+        for chunk in range(len(preparation.plan)):
+            receipt = ledger.receipts[chunk]
+            assert receipt.part is not None
+            yield Part(preparation.part_name(chunk), receipt.part, ledger.accounts(chunk), receipt.quarantine)
+
+    return staging.publish(preparation.manifest(ledger.totals), parts(), observed=_observed(report, preparation.job))
+
+
+def _observed(report: Report, job: Job) -> dict[str, object]:
+    """Return what the manifest says outside its digest: it may differ between two runs of the same job."""
+    totals, resources = report.totals, report.plan.resources
+    return {
+        "finished_unix": time.time(),
+        "seconds": report.seconds,
+        "peak_bytes": report.peak_bytes,
+        "bytes_read": totals.bytes_read,
+        "chunks": {"resumed": totals.resumed, "reused": totals.reused},
+        "scheduler": report.plan.scheduler,
+        "workers": resources.workers,
+        "batch_rows": resources.batch_rows,
+        "durability": job.conduct.durability,
+        "inputs": [str(Path(text).absolute()) for text in job.inputs],
+    }
+
+
+def _notes(totals: Totals, job: Job) -> tuple[str, ...]:
+    """Return what a person is to know of a run that ended well, besides the rows."""
+    notes = []
+    if totals.resumed or totals.reused:
+        computed = totals.chunks - totals.resumed - totals.reused
+        ways = ((totals.resumed, "resumed"), (totals.reused, "reused"), (computed, "computed"))
+        notes.append(f"{_chunks(totals.chunks)}: {', '.join(f'{count:,} {how}' for count, how in ways if count)}")
+    if totals.quarantined:
+        policy = totals.quarantined - totals.bad
+        notes.append(
+            f"{_rows(totals.quarantined)} in the quarantine, {totals.bad:,} bad and {policy:,} by the model: "
+            f"logitstream inspect {escape(job.output, 1000)}/_quarantine"
+        )
+    return tuple(notes)
+
+
+def _chunks(count: int) -> str:
+    return f"{format_count(count)} chunk{'' if count == 1 else 's'}"
+
+
+def _rows(count: int) -> str:
+    return f"{format_count(count)} row{'' if count == 1 else 's'}"

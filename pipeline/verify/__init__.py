@@ -1,0 +1,240 @@
+"""Holding a published output against its manifest, its inputs against their identities, and its scores against others.
+
+Nothing is written but into a private temporary folder, and nothing is locked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pipeline import memory
+from pipeline.errors import InputMissingError, LogitstreamError
+from pipeline.flow.preparation import CODEC
+from pipeline.publish import Manifest, Part, Published, open_published
+from pipeline.sources import source_for
+from pipeline.types import CsvOptions, Format, InputFile, Need, PartFile, Slice, SliceAccount
+from pipeline.units import MIB, escape, format_count
+from pipeline.verify.rescore import input_states, scored_again
+
+_BATCH_ROWS = 65_536
+_STATE = ("size", "time of change", "digest of its ends", "digest of all bytes", "partitions")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as the manifest says. ``subject`` names a file, a chunk or an account."""
+
+    subject: str
+    what: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was checked, and what differs: nothing, where the output is what was published.
+
+    ``inputs`` and ``chunks_scored`` are 0 where they were not asked for.
+    """
+
+    output: str
+    job_id: str
+    manifest_digest: str
+    parts: int
+    rows: int
+    bytes: int
+    inputs: int
+    chunks_scored: int
+    differences: tuple[Difference, ...]
+
+
+def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int = 0) -> Verification:
+    """Check a published output, byte for byte.
+
+    Every file is read whole: size, SHA-256, page checksums, rows and schema are those that the manifest lists, and the
+    accounts balance. A damaged manifest is a difference as any other.
+
+    Parameters
+    ----------
+    output : path
+        A folder or a file that a run published.
+    inputs : bool
+        Also compare the inputs, where they were when the output was made, with the identities in the manifest.
+    sample : int
+        Score so many chunks, chosen at random, again, and compare the bytes. The inputs must be there.
+
+    Raises
+    ------
+    InputMissingError
+        There is nothing under that name.
+    OutputError
+        It is not an output of this program.
+    ConfigurationError
+        Chunks are to be scored again, and this machine's arithmetic is not that of the output.
+    UsageError
+        Chunks are to be scored again, and the manifest does not describe the function that made them.
+    """
+    path = Path(output)
+    if not os.path.lexists(path):
+        raise InputMissingError(f"there is no output {escape(str(path), 1000)}")
+    with open_published(path, CODEC) as published:
+        manifest, parts = published.manifest, published.parts
+        found = [Difference(*defect) for defect in published.defects]
+        if manifest is None:
+            return Verification(str(path), "", "", 0, 0, 0, 0, 0, tuple(found))
+        if parts or not manifest.parts:
+            found += _files(published, manifest)
+            found += _balance(manifest, parts)
+    if inputs:
+        found += _inputs(manifest)
+    if sample:
+        found += [Difference(*each) for each in scored_again(path, manifest, parts, sample)]
+    return Verification(
+        output=str(path),
+        job_id=manifest.job_id,
+        manifest_digest=manifest.digest,
+        parts=manifest.parts,
+        rows=manifest.rows,
+        bytes=manifest.bytes,
+        inputs=len(cast("Sequence[Any]", manifest.body["inputs"])) if inputs else 0,
+        chunks_scored=min(sample, len(parts)),
+        differences=tuple(found),
+    )
+
+
+def _files(published: Published, manifest: Manifest) -> Iterator[Difference]:
+    """Yield what differs in the files, each read whole, several at a time."""
+    options = cast("Mapping[str, Any]", manifest.body["options"])
+    schema = cast("Sequence[Mapping[str, Any]]", manifest.body["schema"])
+    check = _FileCheck(published, options["format"], tuple((f["name"], f["type"], f["nullable"]) for f in schema))
+    with ThreadPoolExecutor(max(1, memory.usable_cores()), "logitstream-verify") as pool:
+        for differences in pool.map(check, published.files()):
+            yield from differences
+
+
+@dataclass(frozen=True, slots=True)
+class _FileCheck:
+    published: Published
+    format: Format
+    schema: tuple[tuple[str, str, bool], ...]
+
+    def __call__(self, listed: tuple[str, PartFile]) -> list[Difference]:
+        """Return what differs in one listed file; a quarantine is Parquet whatever the parts are."""
+        name, file = listed
+        path = self.published.folder / name
+        try:
+            status = path.lstat()
+        except OSError:
+            return [Difference(name, "file", "there", "missing")]
+        if not stat.S_ISREG(status.st_mode):
+            return [Difference(name, "file", "a regular file", "something else")]
+        differences = []
+        if status.st_size != file.bytes:
+            differences.append(Difference(name, "size", f"{file.bytes:,} bytes", f"{status.st_size:,} bytes"))
+        if (digest := _sha256(path)) != file.sha256:
+            differences.append(Difference(name, "sha256", file.sha256[:16], digest[:16]))
+        is_part = not name.endswith(".quarantine")
+        try:
+            rows, schema = _read(name, path, self.format if is_part else "parquet")
+        except LogitstreamError as error:
+            return [*differences, Difference(name, "content", "readable", error.message.replace(str(path), name))]
+        if rows != file.rows:
+            differences.append(Difference(name, "rows", format_count(file.rows), format_count(rows)))
+        if is_part:
+            differences += self._schema_differences(name, schema)
+        return differences
+
+    def _schema_differences(self, name: str, found: Sequence[tuple[str, str, bool]]) -> Iterator[Difference]:
+        # Of a CSV only the names are known.
+        expected = [field if self.format == "parquet" else (field[0], "", False) for field in self.schema]
+        actual = [field if self.format == "parquet" else (field[0], "", False) for field in found]
+        if expected != actual:
+            yield Difference(name, "schema", _shown_schema(expected), _shown_schema(actual))
+
+
+def _shown_schema(fields: Sequence[tuple[str, str, bool]]) -> str:
+    return ", ".join(f"{escape(name)}{f': {kind}' if kind else ''}{'?' if null else ''}" for name, kind, null in fields)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(MIB):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read(name: str, path: Path, format_: Format) -> tuple[int, list[tuple[str, str, bool]]]:
+    """Return the rows of a file, every page of it read and its checksum compared, and its fields."""
+    file = InputFile(name, str(path), 0, format_)
+    source = source_for(format_, CsvOptions())
+    facts = source.facts(file)
+    fields = [column.field for column in facts.columns]
+    needs = [Need(field.name, "kept") for field in fields]
+    stop = len(facts.group_rows) if format_ == "parquet" else facts.identity.size
+    piece = Slice(0, facts.data_start, stop, facts.rows)
+    with source.read(file, facts.identity, piece, needs, _BATCH_ROWS) as reader:
+        rows = sum(batch.num_rows for batch in reader) + reader.bad_count
+    return rows, [(field.name, str(field.type), field.nullable) for field in fields]
+
+
+def _balance(manifest: Manifest, parts: Sequence[Part]) -> Iterator[Difference]:
+    """Yield the accounts that do not balance: slice by slice, chunk by chunk, and in all."""
+    sums: Counter[str] = Counter()
+    for part in parts:
+        accounts = [SliceAccount(**account) for account in cast("Sequence[Any]", part.receipt["accounts"])]
+        for account in accounts:
+            if account.read != account.written + account.quarantined or account.scored < 0:
+                balance = f"{account.written:,} written + {account.quarantined:,} quarantined"
+                yield Difference(part.name, "balance", f"{account.read:,} rows read", balance)
+            for name in ("read", "written", "scored", "null", "nan", "quarantined", "bad"):
+                sums[name] += getattr(account, name)
+        set_aside = part.quarantine.rows if part.quarantine else 0
+        files = (("rows written", part.file.rows, "written"), ("rows set aside", set_aside, "quarantined"))
+        for what, file_rows, name in files:
+            booked = sum(getattr(account, name) for account in accounts)
+            if booked != file_rows:
+                yield Difference(part.name, what, format_count(booked), format_count(file_rows))
+    totals = cast("Mapping[str, Any]", manifest.body["totals"])
+    for name in ("read", "written", "scored", "null", "nan", "quarantined", "bad"):
+        if sums[name] != totals[name]:
+            yield Difference("totals", name, format_count(totals[name]), format_count(sums[name]))
+
+
+def _inputs(manifest: Manifest) -> Iterator[Difference]:
+    """Yield the inputs that are no longer what they were."""
+    listed = _numbered(cast("Sequence[Any]", manifest.body["inputs"]))
+    found = _numbered(input_states(manifest))
+    for key, state in listed.items():
+        name = escape(key[0], 1000)
+        if key not in found:
+            yield Difference(name, "input", "there", "missing")
+            continue
+        for what, expected, actual in zip(_STATE, state, found[key], strict=True):
+            if expected != actual:
+                yield Difference(name, what, _shown(expected), _shown(actual))
+    for key in found.keys() - listed.keys():
+        yield Difference(escape(key[0], 1000), "input", "not among the inputs", "there")
+
+
+def _numbered(states: Sequence[Sequence[Any]]) -> dict[tuple[str, int], Sequence[Any]]:
+    """Return the states by path and how many of the same path came before: two arguments may hold like names."""
+    seen: Counter[str] = Counter()
+    numbered: dict[tuple[str, int], Sequence[Any]] = {}
+    for path, *state in states:
+        numbered[path, seen[path]] = state
+        seen[path] += 1
+    return numbered
+
+
+def _shown(value: object) -> str:
+    text = value[:16] if isinstance(value, str) else str(value)
+    return escape(text) or "none"

@@ -1,0 +1,40 @@
+"""Tasks for the tests of schedulers, in a module that costs the processes of workers little to import."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import BadCellsError
+from pipeline.types import Receipt, Work
+
+
+def receipt(chunk: int, bytes_read: int = 0) -> Receipt:
+    return Receipt(chunk, (), None, None, {}, (), bytes_read, 0, 0.0, str(os.getpid()))
+
+
+def no_op(work: Work) -> Receipt:
+    return receipt(work.chunk)
+
+
+def echo_begin(work: Work) -> Receipt:
+    return receipt(work.chunk, work.begin or 0)
+
+
+@dataclass(frozen=True)
+class Marking:
+    """Leaves a file when it starts and one when it ends; fails on one chunk."""
+
+    folder: str
+    failing: int | None = None
+    seconds: float = 0.02
+
+    def __call__(self, work: Work) -> Receipt:
+        Path(self.folder, f"{work.chunk}.started").touch()
+        time.sleep(self.seconds)
+        Path(self.folder, f"{work.chunk}.ended").touch()
+        if work.chunk == self.failing:
+            raise BadCellsError(f"chunk {work.chunk} is bad", "mend it")
+        return receipt(work.chunk)

@@ -1,0 +1,262 @@
+"""A run that was stopped goes on where it was; a run over data that is mostly the same computes what is new."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import pipeline
+from pipeline import flow
+from pipeline.errors import StorageError, TemporaryError
+from pipeline.interface import score_job
+from pipeline.publish import system
+from pipeline.types import Event, Noted, Progressed, Report
+from tests.flow.conftest import Bench
+
+CHUNKS = 6
+ROWS = 50
+
+
+def fill(bench: Bench, kind: str, seed: int = 0) -> None:
+    """Write an input of six chunks."""
+    random = np.random.default_rng(seed)
+    count = CHUNKS * ROWS
+    table = pa.table({"x": random.normal(size=count), "c": random.choice(["a", "b", "z"], size=count)})
+    if kind == "csv":
+        pa.csv.write_csv(table, bench.inputs / "rows.csv")
+    else:
+        pq.write_table(table, bench.inputs / "rows.parquet", row_group_size=ROWS)
+
+
+def options(kind: str) -> dict[str, Any]:
+    return {"scheduler": "sync", "chunk_size": str(ROWS) if kind == "parquet" else "2kB", "keep": ["c"]}
+
+
+class StopAfter:
+    """Asks for the end once a number of chunks is done, and keeps what was said."""
+
+    def __init__(self, chunks: int | None) -> None:
+        self.chunks, self.stop, self.computed = chunks, flow.Stop(), 0
+        self.notes: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Noted):
+            self.notes.append(event.text)
+        if isinstance(event, Progressed):
+            totals = event.totals
+            self.computed = totals.chunks - totals.resumed - totals.reused
+            if self.chunks is not None and self.computed >= self.chunks:
+                self.stop.request(TemporaryError("enough"))
+
+
+def run(bench: Bench, kind: str, after: int | None = None, **more: Any) -> tuple[Report, StopAfter]:
+    watch = StopAfter(after)
+    job = score_job(bench.inputs, bench.model(), bench.out, **options(kind) | more)
+    return flow.run(job, watch, watch.stop), watch
+
+
+def parts(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "_manifest.json"}
+
+
+@pytest.fixture(params=["parquet", "csv"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stops=st.lists(st.integers(1, 3), max_size=3))
+def test_parts_of_a_run_stopped_anywhere_are_those_of_an_undisturbed_one(
+    bench: Bench, kind: str, stops: list[int]
+) -> None:
+    fill(bench, kind)
+    shutil.rmtree(bench.out, ignore_errors=True)
+    report, undisturbed = run(bench, kind)
+    whole = parts(bench.out)
+    assert undisturbed.computed == report.totals.chunks >= CHUNKS
+    shutil.rmtree(bench.out)
+    done = 0
+    for stop in stops:
+        if done + stop >= report.totals.chunks:
+            break
+        with pytest.raises(TemporaryError, match="enough"):
+            run(bench, kind, after=stop)
+        assert not bench.out.exists()
+        done += stop
+    again, watch = run(bench, kind)
+    assert (again.totals.resumed, watch.computed) == (done, report.totals.chunks - done)
+    assert parts(bench.out) == whole
+    assert again.totals.read == report.totals.read
+    assert again.totals.events == report.totals.events
+
+
+def test_resuming_says_so_and_reads_only_what_is_missing(bench: Bench) -> None:
+    fill(bench, "parquet")
+    with pytest.raises(TemporaryError):
+        run(bench, "parquet", after=4)
+    report, watch = run(bench, "parquet")
+    assert any("4 of 6 chunks were done before" in note for note in watch.notes)
+    assert any("6 chunks: 4 resumed, 2 computed" in note for note in report.notes)
+    size = pq.ParquetFile(bench.inputs / "rows.parquet").metadata
+    read = [sum(size.row_group(g).column(c).total_compressed_size for c in range(2)) for g in (4, 5)]
+    assert report.totals.bytes_read == sum(read)
+
+
+def test_no_resume_starts_over(bench: Bench) -> None:
+    fill(bench, "parquet")
+    with pytest.raises(TemporaryError):
+        run(bench, "parquet", after=4)
+    report, watch = run(bench, "parquet", resume=False)
+    assert (report.totals.resumed, watch.computed) == (0, CHUNKS)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone", "link"])
+def test_a_chunk_whose_file_is_not_intact_is_computed_again(bench: Bench, damage: str) -> None:
+    fill(bench, "csv")
+    report, _ = run(bench, "csv")
+    whole = parts(bench.out)
+    shutil.rmtree(bench.out)
+    with pytest.raises(TemporaryError):
+        run(bench, "csv", after=3)
+    victim = min(bench.folder.rglob("1-*.parquet.attempt"))
+    content = victim.read_bytes()
+    victim.unlink()
+    if damage == "flip":
+        victim.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    elif damage == "cut":
+        victim.write_bytes(content[:-1])
+    elif damage == "link":
+        (bench.folder / "elsewhere").write_bytes(content)
+        victim.symlink_to(bench.folder / "elsewhere")
+    again, watch = run(bench, "csv")
+    assert (again.totals.resumed, watch.computed) == (2, report.totals.chunks - 2)
+    assert parts(bench.out) == whole
+
+
+@pytest.mark.parametrize("change", ["input", "model", "option"])
+def test_what_has_changed_is_another_job_that_starts_clean_and_says_so(bench: Bench, change: str) -> None:
+    fill(bench, "parquet")
+    with pytest.raises(TemporaryError):
+        run(bench, "parquet", after=4)
+    more: dict[str, Any] = {}
+    if change == "input":
+        os.utime(bench.inputs / "rows.parquet", ns=(1, 1))
+    elif change == "option":
+        more = {"raw_prediction": True}
+    watch = StopAfter(None)
+    model = bench.model(intercept=0.25) if change == "model" else bench.model()
+    report = flow.run(score_job(bench.inputs, model, bench.out, **options("parquet") | more), watch)
+    assert (report.totals.resumed, watch.computed) == (0, CHUNKS)
+    assert any("starting clean" in note for note in watch.notes)
+
+
+def days(bench: Bench, count: int) -> None:
+    for day in range(count):
+        random = np.random.default_rng(day)
+        table = pa.table({"x": random.normal(size=ROWS), "c": random.choice(["a", "b"], size=ROWS)})
+        pq.write_table(table, bench.inputs / f"day={day:03}.parquet")
+
+
+def test_replacing_computes_the_changed_file_alone(bench: Bench) -> None:
+    days(bench, 20)
+    more = {"if_exists": "replace", "chunk_size": "20"}
+    first, _ = run(bench, "parquet", **more)
+    before = {path.name: path.stat().st_ino for path in bench.out.glob("*.parquet")}
+    table = pa.table({"x": np.zeros(ROWS), "c": ["a"] * ROWS})
+    pq.write_table(table, bench.inputs / "day=007.parquet")
+    again, watch = run(bench, "parquet", **more)
+    assert (again.totals.reused, watch.computed) == (first.totals.chunks - 1, 1)
+    after = {path.name: path.stat().st_ino for path in bench.out.glob("*.parquet")}
+    assert len(set(before.values()) & set(after.values())) == first.totals.chunks - 1
+    assert any(f"{first.totals.chunks - 1} reused, 1 computed" in note for note in again.notes)
+    reused = parts(bench.out)
+    shutil.rmtree(bench.out)
+    shutil.rmtree(bench.folder / ".out.logitstream")
+    run(bench, "parquet", **more)
+    assert parts(bench.out) == reused
+
+
+def test_no_reuse_computes_everything(bench: Bench) -> None:
+    days(bench, 5)
+    run(bench, "parquet", if_exists="replace")
+    pq.write_table(pa.table({"x": np.zeros(ROWS), "c": ["a"] * ROWS}), bench.inputs / "day=001.parquet")
+    again, watch = run(bench, "parquet", if_exists="replace", reuse=False)
+    assert (again.totals.reused, watch.computed) == (0, again.totals.chunks)
+
+
+def test_a_damaged_part_is_not_taken_over(bench: Bench) -> None:
+    days(bench, 5)
+    more = {"if_exists": "replace", "chunk_size": "20"}
+    run(bench, "parquet", **more)
+    whole = parts(bench.out)
+    victim = sorted(bench.out.glob("*.parquet"))[2]
+    content = victim.read_bytes()
+    victim.write_bytes(content[:100] + bytes([content[100] ^ 4]) + content[101:])
+    pq.write_table(pa.table({"x": np.zeros(ROWS), "c": ["a"] * ROWS}), bench.inputs / "day=009.parquet")
+    again, watch = run(bench, "parquet", **more)
+    assert (again.totals.reused, watch.computed) == (4, 2)
+    assert (bench.out / victim.name).read_bytes() == whole[victim.name]
+
+
+def test_a_deadline_ends_the_run_in_good_order(bench: Bench) -> None:
+    fill(bench, "parquet")
+    with pytest.raises(TemporaryError, match="deadline"):
+        run(bench, "parquet", deadline=1e-9)
+    assert not bench.out.exists()
+    report, _ = run(bench, "parquet")
+    assert report.published
+
+
+def test_raising_max_bad_goes_on_from_what_is_done(bench: Bench) -> None:
+    lines = ["x,c\n", *(f"{'oops' if row == 250 else row},a\n" for row in range(300))]
+    bench.put("rows.csv", "".join(lines))
+    more = {"chunk_size": "200B"}
+    with pytest.raises(pipeline.LogitstreamError, match="oops"):
+        run(bench, "csv", **more)
+    report, _ = run(bench, "csv", **more, max_bad=1)
+    assert report.totals.resumed > 0
+    assert (report.totals.read, report.totals.quarantined, report.totals.bad) == (300, 1, 1)
+
+
+def test_what_the_disk_refuses_for_a_moment_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(bench, "parquet")
+    whole, _ = run(bench, "parquet")
+    expected = parts(bench.out)
+    shutil.rmtree(bench.out)
+    shutil.rmtree(bench.folder / ".out.logitstream")
+    real, failures = os.fsync, [2]
+
+    def fsync(descriptor: int) -> None:
+        if failures[0] and "attempt" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            failures[0] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(system.os, "fsync", fsync)
+    again, _ = run(bench, "parquet")
+    assert failures == [0]
+    assert parts(bench.out) == expected
+    assert again.totals.read == whole.totals.read
+
+
+def test_what_the_disk_goes_on_to_refuse_ends_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(bench, "parquet")
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(system.os, "fsync", fsync)
+    with pytest.raises(StorageError, match="Input/output"):
+        run(bench, "parquet", retries=1)
+    assert not bench.out.exists()
