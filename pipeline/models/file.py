@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
-from pathlib import PurePath
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -40,8 +39,11 @@ Column = Literal["probability", "raw_prediction", "decision"]
 Word = Literal["null", "error", "quarantine"]
 UnseenWord = Literal["null", "zero", "error", "quarantine"]
 
-_PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill", ".cloudpickle"}
-_PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04")
+_PICKLE_NAME = re.compile(
+    r".*\.(pkl|pickle|joblib|sav|skops|dill|cloudpickle|npz|npy|pt|pth)(\.(gz|bz2|xz|zst|lz4|z))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")
 _COMPARED_LIMIT = 20_000
 _INT64 = range(-(2**63), 2**63)
 
@@ -305,8 +307,8 @@ def examine(data: bytes) -> ModelFile | list[Problem]:
 
 
 def refuse_pickle(data: bytes, name: str) -> None:
-    """Raise ``ModelError`` where the name or the first bytes are those of a pickle or of an archive of pickles."""
-    if PurePath(name).suffix.lower() in _PICKLE_SUFFIXES or _PICKLE_START.match(data):
+    """Raise ``ModelError`` where the name or the first bytes are those of a pickle, or of what may hold one."""
+    if _PICKLE_NAME.fullmatch(name) or _PICKLE_START.match(data):
         raise ModelError(
             f"{escape(name)} is a pickled object, not a model file; it was not opened, since a pickle runs code",
             "convert it where it was made: pipeline.from_sklearn(estimator).save('model.json')",
