@@ -55,7 +55,9 @@ def _faults(name: str, text: str) -> Iterator[str]:
             yield f"{name}:{node.lineno} calls {node.func.id}"
         if isinstance(node, ast.Attribute):
             module = node.value.id if isinstance(node.value, ast.Name) else ""
-            if node.attr in READERS or (module in UNPICKLING and node.attr not in MESSAGES | {"PickleError"}):
+            if node.attr in READERS or (
+                module in UNPICKLING and node.attr not in MESSAGES and not node.attr.endswith("Error")
+            ):
                 yield f"{name}:{node.lineno} uses {module}.{node.attr}"
         if isinstance(node, ast.keyword) and node.arg in READERS:
             yield f"{name}:{node.value.lineno} passes {node.arg}"
