@@ -8,28 +8,25 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
 from jobs import console
 from jobs.help import HelpfulGroup
+from jobs.stopping import AGAIN, Terminated, exit_code, handle
 from pipeline import __version__
-from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError
+from pipeline.errors import Abandoned, LogitstreamError, OutputError, PermissionDeniedError, StorageError
 from pipeline.units import escape
 
 NAME = "logitstream"
 JOBS = ("score", "transform", "plan", "model", "demo")
 
-USAGE, STORAGE, CONFIGURATION, INTERRUPTED, TERMINATED, BUG = 2, 74, 78, 130, 143, 1
-
-
-class Terminated(BaseException):
-    """The process was asked to end (SIGTERM). Nothing that an ``except Exception`` may swallow."""
+USAGE, STORAGE, CONFIGURATION, BUG = 2, 74, 78, 1
 
 
 class LazyGroup(HelpfulGroup):
@@ -129,7 +126,7 @@ def _told(error: BaseException) -> int:
         case LogitstreamError():
             console.complain(error.message, error.remedy)
             return error.exit_code
-        case KeyboardInterrupt() | click.Abort() | Terminated():
+        case KeyboardInterrupt() | click.Abort() | Terminated() | Abandoned():
             return _stopped(error)
         case OSError() if not (isinstance(error, BrokenPipeError) and console.reader_is_gone()):
             return _told(_translated(error))
@@ -148,11 +145,20 @@ def _see_help(error: click.ClickException) -> str:
 
 
 def _stopped(error: BaseException) -> int:
-    terminated = isinstance(error, Terminated)
-    by = "a request to end (SIGTERM)" if terminated else "an interrupt (SIGINT)"
-    notes = getattr(error, "__notes__", ())
-    console.complain("; ".join((f"stopped by {by}", *notes)), "run the same command again")
-    return TERMINATED if terminated else INTERRUPTED
+    given_up = isinstance(error, Abandoned)
+    by = error.__cause__ if given_up else error
+    facts = (_stopped_by(by), *(("chunks under way were given up",) if given_up else ()))
+    console.complain("; ".join((*facts, *getattr(error, "__notes__", ()))), AGAIN)
+    if given_up:
+        # The interpreter would wait for the threads that nobody waits for any more.
+        os._exit(exit_code(by))
+    return exit_code(by)
+
+
+def _stopped_by(error: BaseException | None) -> str:
+    if isinstance(error, LogitstreamError):
+        return error.message
+    return f"stopped by {'a request to end (SIGTERM)' if isinstance(error, Terminated) else 'an interrupt (SIGINT)'}"
 
 
 def _translated(error: OSError) -> LogitstreamError:
@@ -188,23 +194,12 @@ def _unexpected(error: BaseException) -> int:
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Turn SIGTERM into an exception, so that a run ends in good order; a second SIGTERM ends the process at once."""
-    before = _handle(signal.SIGTERM, _raise_terminated)
+    before = handle(signal.SIGTERM, _raise_terminated)
     try:
         yield
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
-
-
-def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> Any:
-    # A parent that ignores the signal (nohup does so with others) has said what it wants.
-    if signal.getsignal(number) is signal.SIG_IGN:
-        return None
-    try:
-        return signal.signal(number, handler)
-    except ValueError:
-        # Not the main thread: whoever embeds the command line keeps its own signals.
-        return None
 
 
 def _raise_terminated(number: int, _: FrameType | None) -> NoReturn:

@@ -14,9 +14,11 @@ import click
 import pytest
 
 from jobs import cli as door
+from jobs import stopping
 from pipeline import errors
 
 ROOT = Path(__file__).resolve().parents[2]
+AGAIN = "run the same command again: finished chunks are not computed again"
 
 
 @pytest.fixture
@@ -75,13 +77,13 @@ def test_anything_else_is_a_bug_with_a_traceback(raising):
 
 @pytest.mark.parametrize(
     ("error", "code", "signal_name"),
-    [(KeyboardInterrupt(), 130, "SIGINT"), (click.Abort(), 130, "SIGINT"), (door.Terminated(), 143, "SIGTERM")],
+    [(KeyboardInterrupt(), 130, "SIGINT"), (click.Abort(), 130, "SIGINT"), (stopping.Terminated(), 143, "SIGTERM")],
 )
 def test_a_signal_has_its_code_and_no_traceback(raising, error, code, signal_name):
     outcome = raising(error)
     assert outcome.code == code
     by = {"SIGINT": "an interrupt", "SIGTERM": "a request to end"}[signal_name]
-    assert outcome.err == f"error: stopped by {by} ({signal_name})\nrun the same command again\n"
+    assert outcome.err == f"error: stopped by {by} ({signal_name})\n{AGAIN}\n"
 
 
 def _refused(number: int, name: str | None = None) -> OSError:
