@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -96,10 +97,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         ``sys.argv[1:]`` unless given.
     """
     console.open_closed_streams()
+    _keep_to_itself()
     if sys.platform != "linux":
         console.complain(f"logitstream runs on Linux; this is {sys.platform}", "run it in a Linux container")
         sys.exit(CONFIGURATION)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _keep_to_itself() -> None:
+    """Leave no rows in a core dump, and have worker processes import nothing from the current folder."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -121,7 +129,8 @@ def _told(error: BaseException) -> int:
             console.tell(error.format_message())
             return USAGE
         case click.ClickException():
-            console.complain(_sentence(error.format_message()), _see_help(error))
+            # What was typed stands in the message, line ends and all.
+            console.complain(escape(_sentence(error.format_message()), 1000), _see_help(error))
             return USAGE
         case LogitstreamError():
             console.complain(error.message, error.remedy)
@@ -183,12 +192,28 @@ def _unexpected(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError) and console.reader_is_gone():
         console.silence(1)
         return STORAGE
-    console.tell_safely("".join(traceback.format_exception(error)))
+    console.tell_safely("\n".join(_crash_report(error)))
     console.complain(
-        f"this is a bug of logitstream: {type(error).__name__}: {error}",
+        f"this is a bug of logitstream: {type(error).__name__}",
         "please report it with the lines above; what was published before stands as it was",
     )
     return BUG
+
+
+def _crash_report(error: BaseException) -> Iterator[str]:
+    """Yield where an error came from, causes first. The texts of errors may quote cells, and are left out.
+
+    Python's development mode (PYTHONDEVMODE=1) shows them.
+    """
+    if sys.flags.dev_mode:
+        yield "".join(traceback.format_exception(error))
+        return
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _crash_report(cause)
+    yield "Traceback (most recent call last):"
+    yield "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
+    yield f"{type(error).__module__}.{type(error).__qualname__} (its text is left out: it may quote your data)"
 
 
 @contextmanager

@@ -67,11 +67,27 @@ def test_lines_stay_lines_and_control_characters_do_not(raising):
     assert outcome.err == "error: two faults\n  a\\x1b[2Jb\n  \\udcff\nmend\\tthem\n"
 
 
-def test_anything_else_is_a_bug_with_a_traceback(raising):
-    outcome = raising(ZeroDivisionError("of \x1b nothing"))
+def _of_secret_cells() -> BaseException:
+    try:
+        try:
+            float("secret\x1b one")
+        except ValueError as error:
+            raise ZeroDivisionError("secret two") from error
+    except ZeroDivisionError as error:
+        return error
+
+
+def test_anything_else_is_a_bug_with_a_traceback_that_holds_no_cells(raising):
+    outcome = raising(_of_secret_cells())
     assert outcome.code == 1
     assert outcome.err.startswith("Traceback (most recent call last):\n")
-    assert "error: this is a bug of logitstream: ZeroDivisionError: of \\x1b nothing\n" in outcome.err
+    assert "builtins.ValueError (its text is left out: it may quote your data)\n" in outcome.err
+    assert outcome.err.count("test_translation.py") == 3
+    assert outcome.err.count("in _of_secret_cells") == 2
+    assert "\nerror: this is a bug of logitstream: ZeroDivisionError\n" in outcome.err
+    values = outcome.err.replace('float("secret\\x1b one")', "").replace('ZeroDivisionError("secret two")', "")
+    assert "secret one" not in values
+    assert ": secret" not in values
     assert "\x1b" not in outcome.err
 
 
