@@ -102,7 +102,7 @@ def _rows(rows: int, estimated: bool) -> str:
 
 
 def _field(name: str, kind: str, nullable: bool) -> str:
-    return f"{escape(name)}: {kind}{'' if nullable else ', never null'}"
+    return f"{escape(name)}: {escape(kind, 1000)}{'' if nullable else ', never null'}"
 
 
 def _counts(events: Mapping[str, int]) -> str:
