@@ -22,7 +22,7 @@ from pipeline.publish import Manifest, Part, Published, open_published
 from pipeline.sources import source_for
 from pipeline.types import CsvOptions, Format, InputFile, Need, PartFile, Slice, SliceAccount
 from pipeline.units import MIB, escape, format_count
-from pipeline.verify.rescore import input_states, scored_again
+from pipeline.verification.rescore import input_states, scored_again
 
 _BATCH_ROWS = 65_536
 _STATE = ("size", "time of change", "digest of its ends", "digest of all bytes", "partitions")
