@@ -23,7 +23,7 @@ from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError
 from pipeline.units import escape
 
 NAME = "logitstream"
-JOBS = ("score", "transform", "plan", "model", "demo")
+JOBS = ("score", "transform", "plan", "inspect", "verify", "model", "demo")
 
 USAGE, STORAGE, CONFIGURATION, INTERRUPTED, TERMINATED, BUG = 2, 74, 78, 130, 143, 1
 
