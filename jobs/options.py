@@ -217,10 +217,11 @@ insecure = option(
 precision = option(
     "--precision",
     section=HOW,
-    type=click.Choice(["fast", "accurate"]),
+    type=click.Choice(["fast", "accurate", "reproducible"]),
     default="fast",
     show_default=True,
-    help="The arithmetic of the sigmoid.",
+    help="fast; accurate, where tiny probabilities matter; reproducible, slower, for the same bits on machines that "
+    "differ in CPU, numpy or C library.",
 )
 
 retries = option(

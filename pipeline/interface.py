@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict, Unpack, cast
+from typing import TypedDict, Unpack, cast, get_args
 
 from pipeline import flow
 from pipeline.errors import UsageError
@@ -289,8 +289,8 @@ def _check_options(options: JobOptions) -> None:
     for name, known in {"fingerprint": ("ends", "full"), "durability": ("full", "none")}.items():
         if options.get(name, known[0]) not in known:
             raise UsageError(f"{name} {options.get(name)!r}: there is no such choice", f"choose {' or '.join(known)}")
-    if (precision := options.get("precision", "fast")) not in {"fast", "accurate"}:
-        raise UsageError(f"precision {precision!r}: there is no such choice", "choose fast or accurate")
+    if (precision := options.get("precision", "fast")) not in get_args(Precision):
+        raise UsageError(f"precision {precision!r}: there is no such choice", "choose fast, accurate or reproducible")
 
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:

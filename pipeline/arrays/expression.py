@@ -191,7 +191,7 @@ class ChunkExpression:
         """Return ``None``: it is described as a part of the whole."""
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
-        """Return the results for the columns of one chunk.
+        """Return the results for the columns of one chunk; ``nan`` counts the rows with a NaN in any.
 
         Raises
         ------
@@ -205,15 +205,18 @@ class ChunkExpression:
             first += len(names)
         rows = len(columns[0]) if columns else None
         results = get_sync(graph, [key for _, key in self.results])
-        pairs = zip(self.results, self.made, results, strict=True)
-        return Values(tuple(_to_arrow(name, field, result, rows) for (name, _), field, result in pairs))
+        pairs = zip(self.results, results, strict=True)
+        values = [_one_a_row(name, result, rows) for (name, _), result in pairs]
+        arrays = [pa.array(found, type=field.type) for found, field in zip(values, self.made, strict=True)]
+        is_nan = [np.isnan(found) for found in values if found.dtype.kind == "f"]
+        return Values(tuple(arrays), nan=int(np.count_nonzero(np.logical_or.reduce(is_nan))) if is_nan else 0)
 
 
-def _to_arrow(name: str, field: Field, result: npt.NDArray[Any], rows: int | None) -> pa.Array:
+def _one_a_row(name: str, result: npt.NDArray[Any], rows: int | None) -> npt.NDArray[Any]:
     values = np.ascontiguousarray(result).reshape(-1)
     if rows is not None and values.shape != (rows,):
         raise ValueError(f"{name}: a block of {rows:,} rows became one of shape {result.shape}; rows cannot change")
-    return pa.array(values, type=field.type)
+    return values
 
 
 def _block_key(array: Array, chunk: int) -> Key:

@@ -18,14 +18,14 @@ def sigmoid(x: Any, *, precision: Precision = "fast") -> Any:
     return _elementwise(partial(kernels.sigmoid, precision=precision), x)
 
 
-def log_sigmoid(x: Any) -> Any:
+def log_sigmoid(x: Any, *, precision: Precision = "fast") -> Any:
     """Return the logarithm of the sigmoid of a NumPy or Dask array; see :func:`pipeline.kernels.log_sigmoid`."""
-    return _elementwise(kernels.log_sigmoid, x)
+    return _elementwise(partial(kernels.log_sigmoid, precision=precision), x)
 
 
-def logit(p: Any) -> Any:
+def logit(p: Any, *, precision: Precision = "fast") -> Any:
     """Return the inverse of the sigmoid of a NumPy or Dask array; see :func:`pipeline.kernels.logit`."""
-    return _elementwise(kernels.logit, p)
+    return _elementwise(partial(kernels.logit, precision=precision), p)
 
 
 def _elementwise(function: Callable[..., Any], x: Any) -> Any:

@@ -31,7 +31,7 @@ from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.versions import VersionMismatchWarning
 
-from pipeline.errors import ConfigurationError, UnavailableError
+from pipeline.errors import Abandoned, ConfigurationError, UnavailableError
 from pipeline.execute.address import check_address
 from pipeline.execute.versions import Checked, check_versions, versions
 from pipeline.types import Receipt, Scheduler, Task, Work
@@ -40,6 +40,7 @@ from pipeline.units import escape
 CONNECT_SECONDS = 10.0
 WORKERS_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
+MOMENT_SECONDS = 0.3
 WATCH_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -77,7 +78,8 @@ class ClusterScheduler:
 
     ``task`` is pickled by reference: scheduler and workers need this package and the module of the task. A chunk
     whose worker dies is executed again. After an error the remaining futures are released: tasks that have not
-    started do not start, those under way end unheard in the processes of their workers. ``run`` may be called again.
+    started do not start, those under way end unheard in the processes of their workers. ``Abandoned`` leaves the
+    cluster within a moment, heard or not. ``run`` may be called again.
     """
 
     name: str
@@ -230,11 +232,15 @@ def _ask(loop: asyncio.AbstractEventLoop, question: Coroutine[Any, Any, T]) -> T
 @contextmanager
 def _connected(address: str, loop: asyncio.AbstractEventLoop) -> Iterator[Client]:
     client = _ask(loop, _connect(address))
+    patience = CLOSE_SECONDS
     try:
         _ask(loop, _meet_workers(address, client))
         yield client
+    except Abandoned:
+        patience = MOMENT_SECONDS
+        raise
     finally:
-        _ask(loop, _close(client))
+        _ask(loop, _close(client, patience))
 
 
 async def _connect(address: str) -> Client:
@@ -246,7 +252,7 @@ async def _connect(address: str) -> Client:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await client
         except (OSError, ImportError) as error:
-            await _close(client)
+            await _close(client, CLOSE_SECONDS)
             raise UnavailableError(
                 f"no Dask scheduler answers at {address} within {CONNECT_SECONDS:.0f} seconds",
                 "start one with `dask scheduler --host 127.0.0.1`, or correct the address",
@@ -263,10 +269,10 @@ async def _meet_workers(address: str, client: Client) -> None:
     await check_versions(client)
 
 
-async def _close(client: Client) -> None:
+async def _close(client: Client, seconds: float) -> None:
     # Whatever is not closed in time ends with the loop, which is ours.
     with suppress(OSError):
-        async with asyncio.timeout(CLOSE_SECONDS):
+        async with asyncio.timeout(seconds):
             await client.close()
 
 

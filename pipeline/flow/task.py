@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 
@@ -123,11 +124,12 @@ def _block(job_file: str, digest: str) -> BlockFunction:
 
 
 def _check_arithmetic(job: JobFile) -> None:
-    precision: Precision = "accurate" if job.arithmetic.startswith("accurate") else "fast"
+    precision = cast("Precision", job.arithmetic.partition("-")[0])
     if job.arithmetic and (here := arithmetic_tag(precision)) != job.arithmetic:
         raise ConfigurationError(
             f"worker {_worker()} computes with {here}, the job was planned for {job.arithmetic}: the bits would differ",
-            "use workers with one kind of CPU and one numpy",
+            "use workers with one kind of CPU, one numpy and one logitstream; CPU and numpy may differ with "
+            "--precision reproducible",
         )
 
 

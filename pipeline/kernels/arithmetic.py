@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.introspect import opt_func_info
 
+from pipeline.kernels import portable
+
 if TYPE_CHECKING:
     from pipeline.types import Precision
 
@@ -15,16 +17,21 @@ _PROBE_POINTS = 4096
 
 
 def arithmetic_tag(precision: Precision) -> str:
-    """Return a name for the arithmetic of this process, such as ``fast-numpy2.4.6-avx512-5d41402a``.
+    """Return a name for the arithmetic of this process: ``fast-numpy2.4.6-avx512-5d41402a``, ``reproducible-1``.
 
-    Where two processes have the same tag, the kernels give them the same bits. The parts are the precision, the
-    version of numpy, which implementation of exp numpy chose for this CPU (``avx512``: its own; ``libm``: that of the
-    C library, as on every CPU without AVX-512), and eight digits that the bits of exp, log and log1p at fixed points
-    give. The last part tells C libraries apart, and the variants that one library has for CPUs with and without a fused
-    multiply-add. ``NPY_DISABLE_CPU_FEATURES`` and ``GLIBC_TUNABLES`` are honoured, since they change the bits.
+    Where two processes have the same tag, the kernels give them the same bits. With ``fast`` and ``accurate`` the parts
+    are the precision, the version of numpy, which implementation of exp numpy chose for this CPU (``avx512``: its own;
+    ``libm``: that of the C library, as on every CPU without AVX-512), and eight digits that the bits of exp, log and
+    log1p at fixed points give. The last part tells C libraries apart, and the variants that one library has for CPUs
+    with and without a fused multiply-add. ``NPY_DISABLE_CPU_FEATURES`` and ``GLIBC_TUNABLES`` are honoured, since they
+    change the bits.
+
+    With ``reproducible`` they depend on :data:`pipeline.kernels.portable.VERSION` alone, the number behind it.
 
     Sums, products and quotients are the same everywhere by IEEE 754 and have no part in it.
     """
+    if precision == "reproducible":
+        return f"{precision}-{portable.VERSION}"
     return f"{precision}-numpy{np.__version__}-{_exp_path()}-{_probe_digest()}"
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import PurePath
+from itertools import islice
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -29,7 +29,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.errors import ModelError
 from pipeline.models import wording
 from pipeline.models.columns import RecentLevels
-from pipeline.models.places import PROBLEM_LIMIT, Problem, locate, read
+from pipeline.models.places import FOUND_LIMIT, PROBLEM_LIMIT, Problem, locate, read
 from pipeline.units import escape
 
 FORMAT = "logitstream-model"
@@ -39,8 +39,12 @@ Column = Literal["probability", "raw_prediction", "decision"]
 Word = Literal["null", "error", "quarantine"]
 UnseenWord = Literal["null", "zero", "error", "quarantine"]
 
-_PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill", ".cloudpickle"}
-_PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04")
+_PICKLE_NAME = re.compile(
+    r".*\.(pkl|pickle|joblib|sav|skops|dill|cloudpickle|npz|npy|pt|pth)(\.(gz|bz2|xz|zst|lz4|z))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")
+_COMPARED_LIMIT = 20_000
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -154,8 +158,8 @@ class CategoricalFeature(_Part):
 
     @model_validator(mode="after")
     def _levels_exist(self) -> CategoricalFeature:
-        for problem in _unknown_levels({**dict(self), **self.model_dump(include={"missing", "unseen"})}):
-            context = {"message": problem.message, "at": list(problem.path)}
+        for name, level in _unknown_levels({**dict(self), **self.model_dump(include={"missing", "unseen"})}):
+            context = {"message": f'unknown level "{escape(level)}"', "at": [name, "level"]}
             raise PydanticCustomError("unknown_level", "{message}", context)
         return self
 
@@ -299,12 +303,12 @@ def examine(data: bytes) -> ModelFile | list[Problem]:
         return locate(text, faults) if faults else found
     known = {problem.path for problem in faults}
     problems = [*faults, *(problem for problem in found if problem.path not in known)]
-    return locate(text, problems)[:PROBLEM_LIMIT]
+    return locate(text, problems)
 
 
 def refuse_pickle(data: bytes, name: str) -> None:
-    """Raise ``ModelError`` where the name or the first bytes are those of a pickle or of an archive of pickles."""
-    if PurePath(name).suffix.lower() in _PICKLE_SUFFIXES or _PICKLE_START.match(data):
+    """Raise ``ModelError`` where the name or the first bytes are those of a pickle, or of what may hold one."""
+    if _PICKLE_NAME.fullmatch(name) or _PICKLE_START.match(data):
         raise ModelError(
             f"{escape(name)} is a pickled object, not a model file; it was not opened, since a pickle runs code",
             "convert it where it was made: pipeline.from_sklearn(estimator).save('model.json')",
@@ -318,7 +322,8 @@ def _validate(value: object) -> ModelFile | list[Problem]:
     features = cast("Mapping[str, object]", value).get("features")
     features = features if isinstance(features, list) else []
     # The validation stops at the first fault between the parts of a feature, and before it where a part is at fault.
-    ours = [*foreign, *_duplicate_columns(features), *_unknown_levels_in(features)]
+    twice = islice(_duplicate_columns(features), FOUND_LIMIT)
+    ours = [*foreign, *twice, *islice(_unknown_levels_in(features), FOUND_LIMIT)]
     try:
         model = ModelFile.model_validate(value)
     except PydanticError as error:
@@ -346,14 +351,19 @@ def _resembles_a_model(value: object) -> bool:
 
 
 def _unknown_levels_in(features: Sequence[object]) -> Iterator[Problem]:
+    compared = 0
     for position, feature in enumerate(features):
         if isinstance(feature, Mapping) and feature.get("kind") == "categorical":
-            for problem in _unknown_levels(feature):
-                yield replace(problem, path=("features", position, *problem.path))
+            for name, level in _unknown_levels(feature):
+                # What was perhaps meant takes a microsecond or ten for each level that there is.
+                known = cast("Mapping[str, object]", feature["coefficients"])
+                compared += len(known)
+                message = wording.unknown("level", level, known if compared <= _COMPARED_LIMIT else ())
+                yield Problem(("features", position, name, "level"), message)
 
 
-def _unknown_levels(feature: Mapping[str, object]) -> Iterator[Problem]:
-    """Yield the policies of a categorical feature that name a level without a coefficient."""
+def _unknown_levels(feature: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the policies of a categorical feature that name a level without a coefficient, and that level."""
     coefficients = feature.get("coefficients")
     if not isinstance(coefficients, Mapping) or not coefficients:
         return
@@ -361,7 +371,7 @@ def _unknown_levels(feature: Mapping[str, object]) -> Iterator[Problem]:
         policy = feature.get(name)
         level = policy.get("level") if isinstance(policy, Mapping) else None
         if isinstance(level, str) and level not in coefficients:
-            yield Problem((name, "level"), wording.unknown("level", level, coefficients))
+            yield name, level
 
 
 def _duplicate_columns(features: Sequence[object]) -> Iterator[Problem]:

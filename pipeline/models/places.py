@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
 import re
@@ -15,6 +16,8 @@ from pipeline.units import MIB, escape
 SIZE_LIMIT = 256 * MIB
 DEPTH_LIMIT = 100
 PROBLEM_LIMIT = 100
+# Of a file with a fault in every feature so many are put into words; the first 100 of the text are shown.
+FOUND_LIMIT = 100 * PROBLEM_LIMIT
 
 Path = tuple[str | int, ...]
 
@@ -106,19 +109,25 @@ def read(data: bytes) -> tuple[Any, str, list[Problem]]:
 
 
 def locate(text: str, problems: Sequence[Problem]) -> list[Problem]:
-    """Return the problems in the order of the text, with line and column.
+    """Return the first 100 problems in the order of the text, with line and column.
 
     What the text does not have (a required key) is placed at the object that should have it.
     """
-    open_paths = [problem.path for problem in problems if not problem.line]
-    wanted = {path[:length] for path in open_paths for length in range(len(path) + 1)}
+    placed = [problem for problem in problems if problem.line]
+    unplaced = [problem for problem in problems if not problem.line]
+    wanted = {problem.path[:length] for problem in unplaced for length in range(len(problem.path) + 1)}
     spots: dict[Path, Spot] = {}
     for spot in walk(text) if wanted else ():
         # A key is the better place for what is wrong with an object member, so the first spot of a path stays.
         if spot.path in wanted:
             spots.setdefault(spot.path, spot)
-    placed = [_placed(text, problem, _nearest_spot(problem.path, spots)) for problem in problems]
-    return sorted(placed, key=lambda problem: (problem.line, problem.column))
+            if len(spots) == len(wanted):
+                break
+    # To find a line is to read the text up to it: that is done for those alone that are shown.
+    found = ((problem, _nearest_spot(problem.path, spots)) for problem in unplaced)
+    first = heapq.nsmallest(PROBLEM_LIMIT, found, key=lambda pair: -1 if pair[1] is None else pair[1].offset)
+    placed += [_placed(text, problem, spot) for problem, spot in first]
+    return sorted(placed, key=lambda problem: (problem.line, problem.column))[:PROBLEM_LIMIT]
 
 
 def walk(text: str) -> Iterator[Spot]:
@@ -140,7 +149,7 @@ def walk(text: str) -> Iterator[Spot]:
         elif mark == ":":
             expects_key = False
         elif expects_key:
-            path[-1] = json.loads(mark, strict=False)
+            path[-1] = json.loads(mark, strict=False) if "\\" in mark else mark[1:-1]
             yield Spot(tuple(path), mark, offset, starts[-1], is_key=True)
         else:
             yield Spot(tuple(path), mark, offset, starts[-1], is_key=False)

@@ -28,12 +28,12 @@ def _sigmoid(values: Floats, precision: Precision) -> Floats:
     return kernels.sigmoid(values, precision=precision)
 
 
-def _logit(values: Floats, _: Precision) -> Floats:
-    return kernels.logit(values)
+def _logit(values: Floats, precision: Precision) -> Floats:
+    return kernels.logit(values, precision=precision)
 
 
-def _log_sigmoid(values: Floats, _: Precision) -> Floats:
-    return kernels.log_sigmoid(values)
+def _log_sigmoid(values: Floats, precision: Precision) -> Floats:
+    return kernels.log_sigmoid(values, precision=precision)
 
 
 FUNCTIONS: Mapping[str, _Function] = {"sigmoid": _sigmoid, "logit": _logit, "log_sigmoid": _log_sigmoid}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.models.places import Path, Problem
+from pipeline.models.places import FOUND_LIMIT, Path, Problem
 from pipeline.units import escape, nearest
 
 _KEYS = {
@@ -41,10 +42,11 @@ _EXPECTED = {
 def problems(error: ValidationError, value: object) -> list[Problem]:
     """Return one problem for each place that a validation complains about.
 
-    Where a value fits none of several types, the types have one complaint each; the first speaks for all of them.
+    Where a value fits none of several types, the types have one complaint each; the first speaks for all of them. Of
+    more than 10,000 complaints the first are put into words.
     """
     found: dict[Path, Problem] = {}
-    for detail in error.errors(include_url=False):
+    for detail in islice(error.errors(include_url=False), FOUND_LIMIT):
         # The length of a list is taken of the members that were valid.
         if detail["type"] == "too_short" and detail["input"]:
             continue

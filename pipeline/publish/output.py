@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError
+from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError
 from pipeline.publish import system
 from pipeline.publish.manifest import MANIFEST, Manifest, aside, foreign, manifest_in
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, parts_in
@@ -313,10 +313,9 @@ def state_of(folder: Folder) -> State:
 
 def refuse_if_changed(target: Target, parent: Folder, version: Version) -> None:
     """Raise where what stands under the name of the output is no longer the version that was found there."""
-    try:
+    status = parent.look(target.name)
+    if status is not None and stat.S_ISDIR(status.st_mode):
         with parent.enter(target.name) as folder:
-            same = state_of(folder) == version.state
-    except StorageError:
-        same = False
-    if not same:
-        raise OutputError(f"{target.shown} was changed by somebody else during the run", aside(target.path))
+            if state_of(folder) == version.state:
+                return
+    raise OutputError(f"{target.shown} was changed by somebody else during the run", aside(target.path))

@@ -26,26 +26,22 @@ Item = TypeVar("Item")
 def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
     """Return the facts of a file whose every byte was digested and is what was recorded; ``None`` for any other.
 
-    It is synced, unless the folder is not durable: whoever wrote it may not have done so. What cannot be read or synced
-    is of no use, and counts as another file.
+    It is synced, unless the folder is not durable: whoever wrote it may not have done so.
     """
-    try:
-        found = folder.look(name)
-        if found is None or not stat.S_ISREG(found.st_mode):
-            return None
-        descriptor = folder.open_file(name, system.READ)
-        try:
-            status = system.status(descriptor, folder.path / name)
-            if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
-                return None
-            if _sha256(folder, descriptor, name) != file.sha256:
-                return None
-            folder.sync_file(descriptor, name)
-            return status
-        finally:
-            system.release(descriptor)
-    except LogitstreamError:
+    found = folder.look(name)
+    if found is None or not stat.S_ISREG(found.st_mode):
         return None
+    descriptor = folder.open_file(name, system.READ)
+    try:
+        status = system.status(descriptor, folder.path / name)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
+            return None
+        if _sha256(folder, descriptor, name) != file.sha256:
+            return None
+        folder.sync_file(descriptor, name)
+        return status
+    finally:
+        system.release(descriptor)
 
 
 def _sha256(folder: Folder, descriptor: int, name: str) -> str:
@@ -99,6 +95,7 @@ def _attempt_stands(attempts: Folder, file: PartFile) -> bool:
     path = ATTEMPT_PATH.fullmatch(file.path)
     if path is None:
         return False
+    # What cannot be read or synced is of no use: the chunk is computed again, into another file.
     try:
         with attempts.enter(path.group(1)) as bucket:
             return proven(bucket, path.group(2), file) is not None

@@ -6,6 +6,7 @@ import os
 import stat
 from contextlib import ExitStack
 
+from pipeline.errors import LogitstreamError
 from pipeline.publish.files import ATTEMPT_NAME, ATTEMPTS, attempt_name
 from pipeline.publish.proof import proven
 from pipeline.publish.receipts import QUARANTINE, Part
@@ -29,7 +30,7 @@ def adopt(
                 return None
             quarantines = stack.enter_context(version.enter(QUARANTINE))
             sources.append((quarantines, part.quarantine_name, part.quarantine))
-        found = [(*source, proven(*source)) for source in sources]
+        found = [(*source, _proven(*source)) for source in sources]
         taken = []
         for folder, name, file, status in found:
             if status is None or stat.S_IMODE(status.st_mode) != mode:
@@ -39,6 +40,14 @@ def adopt(
                 return None
             taken.append(PartFile(path, file.bytes, file.sha256, file.rows))
     return taken[0], taken[1] if part.quarantine is not None else None
+
+
+def _proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
+    # What cannot be read is computed again.
+    try:
+        return proven(folder, name, file)
+    except LogitstreamError:
+        return None
 
 
 def _linked(folder: Folder, name: str, status: os.stat_result, attempts: Folder, chunk: int) -> str | None:

@@ -32,7 +32,7 @@ from pipeline.publish.receipts import Codec, Part, parts_in, write_receipts
 from pipeline.publish.removal import remove, remove_strays, retire, sweep
 from pipeline.publish.system import Folder
 from pipeline.publish.tree import Tree
-from pipeline.publish.versions import JOBS, TREE, heal, is_folder
+from pipeline.publish.versions import JOBS, TREE, heal, is_folder, keep_former
 from pipeline.types import Conduct, IfExists, PartFile
 
 _USUAL = Conduct()
@@ -261,7 +261,7 @@ def open_staging(
 
 def _stage(place: _Place, job_id: str, conduct: Conduct, stack: ExitStack) -> tuple[Folder, Journal]:
     with place.home.enter(JOBS) as jobs:
-        reopened = _reopened(jobs, job_id, stack) if conduct.resume else None
+        reopened = _reopened(place.home, jobs, job_id, stack) if conduct.resume else None
         if reopened is not None:
             folder, journal = reopened
         else:
@@ -283,14 +283,16 @@ def _stage(place: _Place, job_id: str, conduct: Conduct, stack: ExitStack) -> tu
     return folder, journal
 
 
-def _reopened(jobs: Folder, job_id: str, stack: ExitStack) -> tuple[Folder, Journal] | None:
+def _reopened(home: Folder, jobs: Folder, job_id: str, stack: ExitStack) -> tuple[Folder, Journal] | None:
     """Open the staging folder of a job again; ``None`` where there is none that can be gone on with."""
     if not is_folder(jobs, job_id):
         return None
+    # Healing may have failed to, and must not lose yesterday's version by that.
+    keep_former(home, jobs, job_id)
     with ExitStack() as opened:
         folder = opened.enter_context(jobs.enter(job_id))
         if folder.look(TREE) is not None:
-            # A version that an exchange left there was kept before; this is one that was never finished.
+            # One that was never finished.
             remove(folder, TREE)
         if folder.look(TREE) is not None or not is_folder(folder, ATTEMPTS):
             return None

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol, Self
 
-from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError
+from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError, TransientError
 from pipeline.units import escape, format_bytes
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -34,6 +34,10 @@ _RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "loongarch64": 276,
 
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# What a network file system, or a table that is full for a moment, may answer once and not again.
+_PASSING = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENFILE, errno.EMFILE, errno.EREMOTEIO}
+)
 _IN_THE_WAY = frozenset({errno.EEXIST, errno.EXDEV, errno.EBUSY})
 
 
@@ -241,7 +245,8 @@ def translated(error: OSError, action: str, path: Path) -> LogitstreamError:
         return StorageError(message, "raise the limit on file sizes (ulimit -f) or lower --chunk-size, then run again")
     if error.errno in _IN_THE_WAY:
         return OutputError(message, "look at what is there now, then run again")
-    return StorageError(message, "see whether the disk is sound and mounted, then run again")
+    kind = TransientError if error.errno in _PASSING else StorageError
+    return kind(message, "see whether the disk is sound and mounted, then run again")
 
 
 def _free_near(path: Path) -> str:

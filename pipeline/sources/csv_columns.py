@@ -122,7 +122,7 @@ class Columns:
 
     def no_rows(self) -> pa.RecordBatch:
         """Return the needed columns without a row."""
-        return pa.RecordBatch.from_pylist([], schema=self.schema)
+        return self.batch([{p: pa.nulls(0, t) for p, t in types_of(turn).items()} for turn in self._turns], 0)
 
     def batch(self, turns: Sequence[dict[int, pa.Array]], rows: int) -> pa.RecordBatch:
         """Return the needed columns of a piece, in the order of the needs."""

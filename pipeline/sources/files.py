@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
+from pathlib import Path
 
 from pipeline.errors import (
     DataError,
@@ -68,6 +70,9 @@ def open_regular(location: str, path: str) -> int:
     try:
         descriptor = os.open(location, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, or a device that is not there
+            with suppress(OSError):
+                require_regular(Path(location).stat().st_mode, path)
         raise system_error(error, path) from error
     try:
         require_regular(os.fstat(descriptor).st_mode, path)

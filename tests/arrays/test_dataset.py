@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -203,3 +205,11 @@ def test_functions_take_numpy_and_dask_alike() -> None:
     p = pipeline.sigmoid(values)
     blocks = pipeline.logit(da.from_array(p, chunks=100))
     np.testing.assert_array_equal(blocks.compute(scheduler="sync"), pipeline.logit(p))
+
+
+@pytest.mark.parametrize("function", [pipeline.sigmoid, pipeline.log_sigmoid, pipeline.logit])
+def test_functions_of_a_dask_array_have_the_precision_asked_for(function: Callable[..., Any]) -> None:
+    p = np.linspace(0.01, 0.99, 1001)
+    blocks = function(da.from_array(p, chunks=100), precision="reproducible").compute(scheduler="sync")
+    np.testing.assert_array_equal(blocks, function(p, precision="reproducible"))
+    assert np.any(blocks != function(p))

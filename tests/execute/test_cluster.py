@@ -17,13 +17,14 @@ from typing import Any
 import dask.config
 import pytest
 
-from pipeline.errors import ConfigurationError, UnavailableError
+from pipeline.errors import Abandoned, ConfigurationError, UnavailableError
 from pipeline.execute import cluster as cluster_module
 from pipeline.execute import open_scheduler
 from pipeline.types import Receipt, Scheduler, Work
 from tests.contracts.cluster import ROOT, Cluster, start_cluster, start_scheduler
 from tests.contracts.scheduler import Supply, check_scheduler
 from tests.contracts.tasks import Marking, no_op, receipt
+from tests.execute.leaving import Leave
 
 WAVE = 32  # more than the window of two workers
 
@@ -115,6 +116,25 @@ def test_an_interrupt_ends_the_run_and_nothing_more_starts(cluster: Cluster, tmp
     started = len(list(tmp_path.glob("*.started")))
     time.sleep(0.2)
     assert started == len(list(tmp_path.glob("*.started"))) < 100
+
+
+def test_an_abandoned_run_leaves_a_cluster_that_does_not_answer(cluster: Cluster, tmp_path: Path) -> None:
+    supply = Supply.of(1000)
+
+    def done(made: Receipt) -> None:
+        supply.done(made)
+        if len(supply.delivered) == 3:
+            cluster.scheduler.send_signal(signal.SIGSTOP)
+            Path(tmp_path, "stopped").touch()
+
+    leave = Leave(Abandoned, tmp_path, tasks=1)
+    try:
+        with pytest.raises(Abandoned), leave:
+            run(cluster, slow, 1000, done)
+    finally:
+        cluster.scheduler.send_signal(signal.SIGCONT)
+    assert leave.seconds < 2
+    run(cluster, no_op, 1)
 
 
 def test_a_task_that_the_cluster_cannot_import(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 import dask
 import pytest
 
-from pipeline.errors import BadCellsError, UsageError
+from pipeline.errors import Abandoned, BadCellsError, UsageError
 from pipeline.execute import open_scheduler
 from pipeline.types import Receipt, Work
 from tests.contracts.scheduler import Supply, check_scheduler
 from tests.contracts.tasks import Marking, no_op, receipt
+from tests.execute.leaving import Leave
 
 NAMES = ["sync", "threads"]
 
@@ -125,6 +126,24 @@ def test_an_interrupt_ends_the_run_when_the_tasks_under_way_have_ended(name: str
     started = len(list(tmp_path.glob("*.started")))
     assert 0 <= started - len(list(tmp_path.glob("*.ended"))) <= (name == "sync")
     assert started < 200
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_waits_for_a_run_that_is_abandoned(name: str, tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def task(work: Work) -> Receipt:
+        Path(tmp_path, str(work.chunk)).touch()
+        over.wait(20)
+        return receipt(work.chunk)
+
+    leave = Leave(Abandoned, tmp_path, tasks=2 if name == "threads" else 1)
+    with open_scheduler(name, workers=2, wave=8) as scheduler, pytest.raises(Abandoned), leave:
+        scheduler.run(task, Supply.of(20).take, lambda made: None)
+    assert leave.seconds < 5
+    over.set()
+    time.sleep(0.1)
+    assert len(list(tmp_path.iterdir())) == leave.tasks
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -284,6 +284,24 @@ def test_a_worker_with_another_arithmetic_is_refused(cluster: Cluster, flights: 
     check_nothing_published(tmp_path / "out")
 
 
+def test_workers_that_differ_may_compute_together_what_is_reproducible(
+    cluster: Cluster, flights: Path, tmp_path: Path
+) -> None:
+    options = {"precision": "reproducible", **OPTIONS}
+    pipeline.score(flights, MODEL, tmp_path / "local", scheduler="sync", **options)
+    done_by_odd = set()
+
+    def count(event: Event) -> None:
+        if isinstance(event, Progressed):
+            done_by_odd.add(chunks_done_by(odd, tmp_path / "out"))
+
+    with one_more_worker(cluster, **lowest_features()) as odd:
+        wait_for_all_workers(cluster)
+        pipeline.score(flights, MODEL, tmp_path / "out", scheduler=cluster.address, observe=count, **options)
+    assert max(done_by_odd) > 0
+    check_same(tmp_path / "out", tmp_path / "local")
+
+
 def test_a_scheduler_beyond_this_machine_needs_insecure(
     cluster: Cluster, flights: Path, local_flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -388,6 +388,16 @@ def test_an_option_that_does_not_exist_or_cannot_be_is_refused(bench: Bench) -> 
     assert "precision 'slow'" in bench.refused(UsageError, precision="slow")
 
 
+def test_reproducible_scores_are_those_of_the_reproducible_sigmoid(bench: Bench) -> None:
+    rows = "".join(f"{i / 7},a,{i}\n" for i in range(-500, 500))
+    bench.put("a.csv", f"x,c,k\n{rows}")
+    bench.score(precision="reproducible", raw_prediction=True)
+    table = bench.table()
+    raw, probability = table["raw_prediction"].to_numpy(), table["probability"].to_numpy()
+    assert probability.tobytes() == pipeline.sigmoid(raw, precision="reproducible").tobytes()
+    assert probability.tobytes() != pipeline.sigmoid(raw).tobytes()
+
+
 def test_a_text_is_one_name_not_its_letters(bench: Bench) -> None:
     bench.put("a.csv", "x,c,key\n1,a,7\nNA,b,8\n")
     report = bench.score(keep="key", null="NA")

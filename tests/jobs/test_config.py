@@ -172,7 +172,10 @@ FAULTS = {
     "[score]\nfingerprint = 'none'\n": ("[score] fingerprint: 'none' is not one of 'ends', 'full'", ""),
     "[score]\ndurability = 'half'\n": ("[score] durability: 'half' is not one of 'full', 'none'", ""),
     "[score]\nmodel = 2013-01-01\n": ("[score] model is a date or a time; a text is expected", ""),
-    "[score]\nprecision = 'quick'\n": ("[score] precision: 'quick' is not one of 'fast', 'accurate'", ""),
+    "[score]\nprecision = 'quick'\n": (
+        "[score] precision: 'quick' is not one of 'fast', 'accurate', 'reproducible'",
+        "",
+    ),
     "[score\n": ("is not TOML: ", "(at line 1, column 7)"),
     "[score]\n'\\u001b[31m' = 1\n": ("[score] \\u001b[31m is not known", ""),
 }
@@ -238,7 +241,8 @@ def test_a_fault_of_the_environment_is_named_by_the_variable(cli, monkeypatch):
     monkeypatch.setenv("LOGITSTREAM_SCORE_PRECISION", "quick")
     outcome = cli("plan", "a.csv", "--model", "m", "--output", "o")
     assert outcome.code == 78
-    assert outcome.err == "error: LOGITSTREAM_SCORE_PRECISION: 'quick' is not one of 'fast', 'accurate'\n"
+    choices = "'fast', 'accurate', 'reproducible'"
+    assert outcome.err == f"error: LOGITSTREAM_SCORE_PRECISION: 'quick' is not one of {choices}\n"
     monkeypatch.setenv("LOGITSTREAM_SCORE_PRECISION", "fast")
     monkeypatch.setenv("LOGITSTREAM_SCORE_FLOAT32", "perhaps")
     outcome = cli("plan", "a.csv", "--model", "m", "--output", "o")

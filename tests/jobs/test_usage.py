@@ -41,7 +41,8 @@ MISTAKES = {
     "(100) or a percentage (0.5%)",
     ("--fingerprint", "none"): "invalid value for '--fingerprint': 'none' is not one of 'ends', 'full'",
     ("--durability", "half"): "invalid value for '--durability': 'half' is not one of 'full', 'none'",
-    ("--precision", "quick"): "invalid value for '--precision': 'quick' is not one of 'fast', 'accurate'",
+    ("--precision", "quick"): "invalid value for '--precision': 'quick' is not one of 'fast', 'accurate', "
+    "'reproducible'",
     ("--format", "orc"): "invalid value for '--format': 'orc' is not one of 'parquet', 'csv'",
     ("--if-exists", "append"): "invalid value for '--if-exists': 'append' is not one of 'fail', 'replace'",
     ("--progress", "loud"): "invalid value for '--progress': 'loud' is not one of 'auto', 'bar', 'log', 'none'",

@@ -7,7 +7,7 @@ import numpy as np
 
 _CONTEXT = mpmath.MPContext()
 _CONTEXT.prec = 200
-mpf = _CONTEXT.mpf
+mpf, exp, log, log1p = _CONTEXT.mpf, _CONTEXT.exp, _CONTEXT.log, _CONTEXT.log1p
 
 
 def sigmoid(x):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.kernels import arithmetic_tag
+from tests.kernels.levels import outputs
 
 PROGRAM = """
 import hashlib
@@ -27,37 +24,10 @@ for values in (sigmoid(raw), sigmoid(raw * 50, precision="accurate"), log_sigmoi
 """
 
 
-DISPATCHED = """
-from numpy._core import _multiarray_umath as umath
-print(*(name for name in umath.__cpu_dispatch__ if umath.__cpu_features__.get(name)))
-"""
-
-
-def _output(program, **environment):
-    inherited = {k: v for k, v in os.environ.items() if k not in ("NPY_DISABLE_CPU_FEATURES", "GLIBC_TUNABLES")}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**inherited, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.split()
-
-
-def _with(**environment):
-    """Run the program in a process with these variables: its tag, the digest of sums alone, the other digests."""
-    tag, sums, *rest = _output(PROGRAM, **environment)
-    return tag, sums, tuple(rest)
-
-
 @pytest.fixture(scope="module")
 def runs():
-    """The same program with every possible number of dispatch targets, and with the plainest exp of the C library."""
-    names = _output(DISPATCHED)  # what numpy was built for and this CPU has, lowest first
-    levels = [_with(NPY_DISABLE_CPU_FEATURES=" ".join(names[kept:])) for kept in range(len(names) + 1)]
-    plain = _with(NPY_DISABLE_CPU_FEATURES=" ".join(names), GLIBC_TUNABLES="glibc.cpu.hwcaps=-FMA,-AVX2")
-    return [*levels, plain]
+    """For each level the tag, the digest of sums alone, and the other digests."""
+    return [(tag, sums, tuple(rest)) for tag, sums, *rest in outputs(PROGRAM)]
 
 
 def test_equal_tags_give_equal_bits_and_other_bits_have_another_tag(runs):
@@ -83,3 +53,7 @@ def test_the_tag_reads_as_documented():
     pattern = rf"accurate-numpy{re.escape(np.__version__)}-(avx512|libm)-[0-9a-f]{{8}}"
     assert re.fullmatch(pattern, arithmetic_tag("accurate"))
     assert arithmetic_tag("fast").split("-")[1:] == arithmetic_tag("accurate").split("-")[1:]
+
+
+def test_the_tag_of_reproducible_names_its_algorithm_alone():
+    assert arithmetic_tag("reproducible") == "reproducible-1"

@@ -19,8 +19,11 @@ from tests.kernels.exact import bits
 FUNCTIONS = {
     "fast": sigmoid,
     "accurate": partial(sigmoid, precision="accurate"),
+    "reproducible": partial(sigmoid, precision="reproducible"),
     "log_sigmoid": log_sigmoid,
+    "log_sigmoid, reproducible": partial(log_sigmoid, precision="reproducible"),
     "logit": logit,
+    "logit, reproducible": partial(logit, precision="reproducible"),
 }
 every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
 
@@ -214,9 +217,16 @@ def test_an_unfit_out_is_refused_and_left_alone(function):
     assert not frozen.any()
 
 
-def test_an_unknown_precision_is_refused():
-    with pytest.raises(ValueError, match="precision must be one of fast, accurate, got 'exact'"):
-        sigmoid(0.5, precision="exact")
+@pytest.mark.parametrize("function", [sigmoid, log_sigmoid, logit])
+def test_an_unknown_precision_is_refused(function):
+    with pytest.raises(ValueError, match="precision must be one of fast, accurate, reproducible, got 'exact'"):
+        function(0.5, precision="exact")
+
+
+@pytest.mark.parametrize("function", [log_sigmoid, logit])
+def test_accurate_logarithms_are_those_of_fast(function):
+    x = _inputs(TILE_ROWS)
+    np.testing.assert_array_equal(bits(function(x, precision="accurate")), bits(function(x)))
 
 
 @every_function
@@ -250,7 +260,7 @@ def test_threads_do_not_disturb_each_other(function):
         np.testing.assert_array_equal(bits(result), bits(function(block)))
 
 
-@pytest.mark.parametrize("precision", ["fast", "accurate"])
+@pytest.mark.parametrize("precision", ["fast", "accurate", "reproducible"])
 @pytest.mark.parametrize("in_place", [True, False])
 def test_a_tile_has_the_bits_of_the_array(precision, in_place):
     x = _inputs(999)

@@ -14,6 +14,14 @@ BLOCK = 1 << 17
 # Under 2^-25 in magnitude every result is exactly one half; above 17.4 it is 1; below -104 it is 0.
 SMALLEST, LARGEST_POSITIVE, LARGEST_NEGATIVE = 2.0**-25, 17.4, 104.0
 SIGN = 0x8000_0000
+EVERY_FUNCTION = [
+    *(partial(sigmoid, precision=precision) for precision in ("fast", "accurate", "reproducible")),
+    *(
+        partial(function, precision=precision)
+        for function in (log_sigmoid, logit)
+        for precision in ("fast", "reproducible")
+    ),
+]
 
 
 def _bits_of(value: float) -> int:
@@ -53,7 +61,7 @@ def test_float32_outside_the_scanned_range_saturates():
     assert np.all(sigmoid(-magnitudes[magnitudes > LARGEST_NEGATIVE]) == np.float32(0.0))
 
 
-@pytest.mark.parametrize("function", [sigmoid, partial(sigmoid, precision="accurate"), log_sigmoid, logit])
+@pytest.mark.parametrize("function", EVERY_FUNCTION)
 def test_every_float16_is_correctly_rounded(function):
     x = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     result = function(x)
@@ -66,7 +74,7 @@ def test_every_float16_is_correctly_rounded(function):
             np.testing.assert_array_equal(result, (reference * nudge).astype(np.float16))
 
 
-@pytest.mark.parametrize("function", [sigmoid, log_sigmoid, logit])
+@pytest.mark.parametrize("function", EVERY_FUNCTION)
 def test_float32_is_the_float64_result_rounded_once(function):
     x = np.random.default_rng(3).uniform(0, 1, 100_003).astype(np.float32)
     np.testing.assert_array_equal(function(x), function(x.astype(np.float64)).astype(np.float32))

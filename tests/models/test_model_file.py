@@ -7,7 +7,6 @@ import json
 import math
 import pickle
 import struct
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -190,44 +189,11 @@ def test_one_problem_is_counted_as_one() -> None:
         parse(changed("-1.5", "true"), "m.json")
 
 
-def test_a_file_over_the_limit_is_refused_unread(tmp_path: Path) -> None:
-    path = tmp_path / "large.json"
-    with path.open("wb") as stream:
-        stream.truncate(257 * 2**20)
-    with pytest.raises(ModelError, match="larger than 256 MiB"):
-        LogisticModel.load(path)
-
-
 def test_control_characters_never_reach_the_terminal() -> None:
     data = changed('"hour"', '"hour", "\\u001b[31m\\u202e": 1')
     message = "\n".join(problems(data))
     assert r"\x1b[31m\u202e" in message
     assert all(character.isprintable() or character == "\n" for character in message)
-
-
-@pytest.mark.parametrize("name", ["m.pkl", "m.PICKLE", "m.joblib", "m.skops"])
-def test_a_pickle_is_refused_by_its_name_without_being_opened(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="from_sklearn"):
-        LogisticModel.load(tmp_path / name)
-
-
-@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_under_another_name_is_refused_by_its_first_bytes(protocol: int, tmp_path: Path) -> None:
-    path = tmp_path / "model.json"
-    path.write_bytes(pickle.dumps({"a": 1}, protocol=protocol))
-    with pytest.raises(ModelError, match="it was not opened, since a pickle runs code"):
-        LogisticModel.load(path)
-
-
-def test_nothing_is_unpickled_while_a_model_is_loaded(tmp_path: Path) -> None:
-    seen: list[str] = []
-    sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("pickle.") else None)
-    for name, data in (("model.json", EXAMPLE.encode()), ("other.json", pickle.dumps(Path()))):
-        (tmp_path / name).write_bytes(data)
-    LogisticModel.load(tmp_path / "model.json")
-    with pytest.raises(ModelError):
-        LogisticModel.load(tmp_path / "other.json")
-    assert seen == []
 
 
 def test_a_missing_file_and_a_folder_have_their_own_errors(tmp_path: Path) -> None:

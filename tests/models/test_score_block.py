@@ -207,7 +207,7 @@ def test_a_batch_is_what_the_rows_are_one_by_one(job: Drawn, encode: int) -> Non
         assert made.nullable or array.null_count == 0
 
 
-@given(jobs(), st.lists(st.integers(0, 12), max_size=3), st.sampled_from(["fast", "accurate"]))
+@given(jobs(), st.lists(st.integers(0, 12), max_size=3), st.sampled_from(["fast", "accurate", "reproducible"]))
 def test_the_bits_do_not_depend_on_how_rows_are_cut(job: Drawn, cuts: list[int], precision: Any) -> None:
     model, types, rows = job
     block = ScoreBlock(model, ("probability", "raw_prediction", "decision"), 0.3, precision=precision)

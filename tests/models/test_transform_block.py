@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -105,6 +107,14 @@ def test_results_are_those_of_the_kernels() -> None:
     for array, expected in zip(values.arrays, (sigmoid(x), logit(p), log_sigmoid(x)), strict=True):
         assert array.to_numpy().tobytes() == expected.tobytes()
     assert (values.null, values.nan, values.events) == (0, 0, {})
+
+
+@pytest.mark.parametrize("function", [sigmoid, logit, log_sigmoid])
+def test_every_function_has_the_precision_asked_for(function: Callable[..., Any]) -> None:
+    application = parse_application(f"{function.__name__}(x)")
+    x = np.linspace(0.01, 0.99, 999)
+    (array,) = TransformBlock((application,), precision="reproducible").block([pa.array(x)]).arrays
+    assert array.to_numpy().tobytes() == function(x, precision="reproducible").tobytes() != function(x).tobytes()
 
 
 def test_null_gives_null_and_nan_gives_nan() -> None:

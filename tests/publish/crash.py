@@ -1,8 +1,9 @@
 """Stops a run at every step it takes and tells what it found. Run as a process of its own, by a test: it forks.
 
-    python -m tests.publish.crash FOLDER fresh|replace kill,EIO,ENOSPC,interrupt changing|all
+    python -m tests.publish.crash FOLDER SCENE kill,EIO,ENOSPC,interrupt changing|all [EVERY]
 
-Of several ways to stop, each takes its turn. The steps are those that change something, or all.
+The scenes are those of tests/publish/scenes.py. Of several ways to stop, each takes its turn. The steps are those that
+change something, or all; with EVERY, each so-manieth of them.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 
 from pipeline.errors import LogitstreamError, PermissionDeniedError
 from pipeline.publish import Manifest
-from tests.publish.runs import NEW, OLD, home, names, parts_of, publish, snapshot
+from tests.publish.runs import data_of, files_of, names, snapshot
+from tests.publish.scenes import SCENES, Scene, act_again
 from tests.publish.steps import ALL, CHANGING, watched
 
 OK, REFUSED, INTERRUPTED, UNKNOWN, LEAK = 0, 10, 11, 12, 13
+DONE_ALL_THE_SAME = "is published, but", "is rolled back, but"
 
 
 class Stopper:
@@ -43,79 +46,76 @@ def _open_files() -> int:
     return len(names(Path("/proc/self/fd")))
 
 
-def disturbed(output: Path, at: int, way: str, steps: set[str]) -> int:
-    """Run in this process and return how it ended."""
+def disturbed(scene: Scene, output: Path, at: int, way: str, steps: set[str]) -> int:
+    """Act in this process and return how it ended."""
     stopper = Stopper(at, way)
     before = _open_files()
     try:
         with watched(stopper, steps):
-            publish(output, "new", NEW, "replace")
+            scene.act(output)
         code = OK
     except PermissionDeniedError:
         return UNKNOWN
     except LogitstreamError as error:
-        code = REFUSED if error.exit_code == 74 and "is published, but" not in error.message else UNKNOWN
-        code = OK if "is published, but" in error.message else code
+        done = any(text in error.message for text in DONE_ALL_THE_SAME)
+        code = OK if done else REFUSED if error.exit_code == 74 else UNKNOWN
     except KeyboardInterrupt:
         code = INTERRUPTED
     return LEAK if _open_files() != before else code
 
 
-def one(folder: Path, scene: str, way: str, at: int, steps: set[str]) -> list[str]:
-    """Stop one run at one step; return what is wrong afterwards."""
+def one(scene: Scene, folder: Path, way: str, at: int, steps: set[str]) -> list[str]:
+    """Stop one act at one step; return what is wrong afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     output = folder / "out"
-    if scene == "replace":
-        publish(output, "old", OLD)
+    scene.prepare(output)
     before = snapshot(output)
     child = os.fork()
     if child == 0:
         code = 99
         try:
-            code = disturbed(output, at, way, steps)
+            code = disturbed(scene, output, at, way, steps)
         finally:
             os._exit(code)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     wrong = []
     after = snapshot(output)
-    is_new = parts_of(output) == NEW if output.exists() else False
-    if not is_new and after != before:
+    done = output.exists() and data_of(output) == files_of(scene.after)
+    if not done and after != before:
         wrong.append("mixed")
-    if status == OK and not is_new:
+    if status == OK and not done:
         wrong.append("success without the output")
     if status == REFUSED and after != before:
         wrong.append("failure with another output")
     if status not in {OK, REFUSED, INTERRUPTED, -signal.SIGKILL}:
         wrong.append(f"ended with {status}")
-    again = publish(output, "new", NEW, "replace")
-    if isinstance(again, Manifest) != is_new:
+    wrong += act_again(scene, output, done)
+    if not scene.toggles and not isinstance(scene.act(output), Manifest):
         wrong.append("a rerun does not know what stands")
-    if parts_of(output) != NEW:
-        wrong.append("a rerun does not complete")
-    kept = {f"{name}.kept": content for name, content in OLD.items()} if scene == "replace" else {}
-    found = {Path(name).name: c for name, c in snapshot(home(output)).items() if "part-" in name}
-    if found != kept:
-        wrong.append(f"left beside the output: {sorted(snapshot(home(output)))}")
-    if list((home(output) / "jobs").iterdir()):
-        wrong.append("staging is left")
-    return wrong
+    return wrong + scene.wrong_afterwards(output)
 
 
-def main(folder: Path, scene: str, ways: list[str], steps: set[str]) -> None:
+def main(folder: Path, scene: Scene, ways: list[str], steps: set[str], every: int) -> None:
     counter = Stopper(0, "none")
     output = folder / "count" / "out"
     output.parent.mkdir(parents=True)
-    if scene == "replace":
-        publish(output, "old", OLD)
+    scene.prepare(output)
     with watched(counter, steps):
-        publish(output, "new", NEW, "replace")
+        scene.act(output)
     violations = {}
-    for at in range(1, counter.seen + 1):
-        if wrong := one(folder / "at", scene, ways[at % len(ways)], at, steps):
+    chosen = range(1, counter.seen + 1, every)
+    for turn, at in enumerate(chosen):
+        if wrong := one(scene, folder / "at", ways[turn % len(ways)], at, steps):
             violations[at] = wrong
-    print(json.dumps({"steps": counter.seen, "violations": violations}))
+    print(json.dumps({"steps": len(chosen), "violations": violations}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(","), CHANGING if sys.argv[4] == "changing" else ALL)
+    main(
+        Path(sys.argv[1]),
+        SCENES[sys.argv[2]],
+        sys.argv[3].split(","),
+        CHANGING if sys.argv[4] == "changing" else ALL,
+        int(sys.argv[5]) if len(sys.argv) > 5 else 1,
+    )

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.publish import Codec, Manifest, Part, Staging, open_attempt, open_staging
@@ -39,10 +40,18 @@ def receipt(chunk: int, part: PartFile, quarantine: PartFile | None = None) -> d
     }
 
 
-def work(staging: Staging, contents: Mapping[str, bytes], stride: int = 1) -> Iterator[Part]:
+Files = tuple[PartFile, PartFile | None]
+
+
+def work(
+    staging: Staging,
+    contents: Mapping[str, bytes],
+    stride: int = 1,
+    done: Mapping[object, Files] = MappingProxyType({}),
+) -> Iterator[Part]:
     """Make the parts that no earlier run made; what belongs into a quarantine stands behind a bar."""
     staging.write_job(b'{"job": 1}')
-    done = {found["chunk"]: _files(found) for found in staging.receipts()}
+    done = {**done, **{found["chunk"]: _files(found) for found in staging.receipts()}}
     for number, (name, content) in enumerate(contents.items()):
         chunk = number * stride
         if chunk not in done:
@@ -54,7 +63,7 @@ def work(staging: Staging, contents: Mapping[str, bytes], stride: int = 1) -> It
         yield Part(name, done[chunk][0], {"chunk": chunk}, done[chunk][1])
 
 
-def _files(found: Mapping[str, Any]) -> tuple[PartFile, PartFile | None]:
+def _files(found: Mapping[str, Any]) -> Files:
     return PartFile(**found["part"]), PartFile(**found["quarantine"]) if found["quarantine"] else None
 
 
@@ -86,6 +95,21 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 def parts_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("part-")}
+
+
+def files_of(contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What an output of these contents holds, but for its manifest."""
+    files = {}
+    for name, content in contents.items():
+        good, _, bad = content.partition(b"|")
+        files[name] = good
+        if bad:
+            files[f"_quarantine/{name.partition('.')[0]}.quarantine"] = bad
+    return files
+
+
+def data_of(folder: Path) -> dict[str, bytes]:
+    return {name: content for name, content in snapshot(folder).items() if not name.startswith("_manifest")}
 
 
 def names(folder: Path) -> list[str]:
