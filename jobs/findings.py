@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -25,6 +26,7 @@ from pipeline.verification import Verification, verify
 from pipeline.verification.json import verification_json
 
 _LINE = 160
+_DIFFERENCES = 20
 
 
 def show_inspection(path: str, *, full: bool, as_json: bool) -> None:
@@ -74,22 +76,27 @@ def _as_published(found: Verification) -> str:
 
 
 def _show_data(found: DataInspection) -> None:
-    formats = sorted({file.format for file in found.files})
+    formats = Counter(file.format for file in found.files)
     pairs = [
-        ("files", ", ".join((format_count(len(found.files)), *formats))),
+        ("files", ", ".join(f"{format_count(count)} {name}" for name, count in sorted(formats.items())) or "0"),
         ("rows", f"{'~' if found.rows_estimated else ''}{format_count(found.rows)}"),
         *([("row groups", format_count(found.row_groups))] if found.row_groups else []),
         ("size", format_bytes(found.bytes)),
         *([("unreadable", _many(found.bad_records, "record"))] if found.bad_records else []),
         *_output_pairs(found.output),
         *(("note", escape(note, 1000)) for note in found.notes),
-        *(("differs", difference) for difference in found.differences),
+        *(("differs", difference) for difference in found.differences[:_DIFFERENCES]),
+        *([("differs", more)] if (more := _more(len(found.differences))) else []),
         *([("values", _provenance(found))] if found.columns else []),
     ]
     console.emit("\n".join(aligned(pairs)))
     if found.columns:
         console.emit("")
         emit_columns(found.columns)
+
+
+def _more(differences: int) -> str:
+    return f"... and {format_count(differences - _DIFFERENCES)} more: --json" if differences > _DIFFERENCES else ""
 
 
 def _provenance(found: DataInspection) -> str:

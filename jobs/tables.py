@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.verification import Verification
 
 _WIDE = 1000
-_VALUE = 32
+_VALUE = 36
 
 
 def tell_files(plan: PlanSummary) -> None:
@@ -89,7 +89,9 @@ def _column(column: Column) -> tuple[str, ...]:
     return (
         escape(column.name),
         escape(kind) + ("" if column.nullable else ", never null"),
-        *("" if count is None else format_count(count) for count in (column.nulls, column.nan, column.infinite)),
+        "" if column.nulls is None else format_count(column.nulls),
+        # Few columns can hold these at all.
+        *(format_count(count) if count else "" for count in (column.nan, column.infinite)),
         *map(_value, ends),
     )
 

@@ -10,6 +10,9 @@ from pipeline.inspection.extent import EMPTY, Extent
 from pipeline.inspection.findings import Column
 from pipeline.units import escape, format_count
 
+# The type of a column of a CSV, which is none, and of one that a path states.
+TEXT = "text"
+
 _NAMED = 3
 
 
@@ -97,18 +100,23 @@ class Columns:
             )
 
     def differences(self) -> Iterator[str]:
-        """Yield what is not the same in all files, in sentences."""
+        """Yield what is not the same in all files, in sentences: types of Arrow, and columns that are missing."""
         for name, gathered in self._columns.items():
-            if len(gathered.types) > 1:
-                kinds = [
-                    f"{kind} in {_files(count)} ({escape(gathered.first[kind])}{' first' if count > 1 else ''})"
-                    for kind, count in gathered.types.most_common()
-                ]
-                yield f"{escape(name)} is {', '.join(kinds)}"
-            lacking = self._files - gathered.types.total()
-            if lacking:
-                where = f"{_files(lacking)} of {format_count(self._files)}"
-                yield f"{escape(name)} is missing in {where}: {_some(gathered.lacking, lacking)}"
+            kinds = [(kind, count) for kind, count in gathered.types.most_common() if kind != TEXT]
+            if len(kinds) > 1:
+                yield f"{escape(name)} is {', '.join(_kind(kind, count, gathered) for kind, count in kinds)}"
+        lacking: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+        for name, gathered in self._columns.items():
+            if files := self._files - gathered.types.total():
+                lacking.setdefault((files, tuple(gathered.lacking)), []).append(name)
+        for (files, paths), names in lacking.items():
+            where = f"{_files(files)} of {format_count(self._files)} ({_some(paths, files)})"
+            yield f"{_some(names[:_NAMED], len(names))} {'is' if len(names) == 1 else 'are'} missing in {where}"
+
+
+def _kind(kind: str, count: int, gathered: _Gathered) -> str:
+    first = escape(gathered.first[kind])
+    return f"{escape(kind)} in {_files(count)} ({first}{' first' if count > 1 else ''})"
 
 
 def _some(names: Sequence[str], count: int) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline import memory
 from pipeline.errors import LogitstreamError, OutputError
-from pipeline.inspection.columns import Columns, FileColumn
+from pipeline.inspection.columns import TEXT, Columns, FileColumn
 from pipeline.inspection.extent import EMPTY, UNKNOWN, extent_between, extent_of_text
 from pipeline.inspection.findings import DataInspection, FileError, OutputFacts
 from pipeline.inspection.published import is_output, output_facts
@@ -23,7 +23,6 @@ from pipeline.units import escape, format_count, quoted
 
 _FACT_READERS = 8
 _SKIPPED = 3
-TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,8 @@ def _skipped(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     some = ", ".join(escape(name) for name in names[:_SKIPPED]) + (", ..." if len(names) > _SKIPPED else "")
-    return [f"skipped {format_count(len(names))} files that are neither Parquet nor CSV: {some}"]
+    files = f"{format_count(len(names))} file{'' if len(names) == 1 else 's'}"
+    return [f"skipped {files} neither Parquet nor CSV by name: {some}"]
 
 
 def _output(path: str) -> tuple[OutputFacts | None, list[str]]:

@@ -32,9 +32,10 @@ class Read:
 
     def add(self, array: pa.Array) -> None:
         """Add the values of one batch."""
+        self.nulls += _count(array.is_null())
         if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        self.nulls += len(array) if pa.types.is_null(array.type) else array.null_count
+            # Decoded, a dictionary of a few long texts could take any memory.
+            array = array.dictionary.take(pc.unique(array.indices.drop_null()))
         if pa.types.is_floating(array.type):
             floats = array.cast(pa.float64())
             self.nan += _count(pc.is_nan(floats))

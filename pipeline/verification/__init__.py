@@ -93,8 +93,10 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
         if parts or not manifest.parts:
             found += _files(published, manifest)
             found += _balance(manifest, parts)
-    if inputs:
-        found += _inputs(manifest)
+    changed = list(_inputs(manifest)) if inputs else []
+    found += changed
+    # Of inputs that have changed there is nothing to score again, which is no reason to keep quiet about the change.
+    sample = 0 if changed else sample
     if sample:
         found += [Difference(*each) for each in scored_again(path, manifest, parts, sample)]
     return Verification(
