@@ -12,7 +12,7 @@ from jobs.progress import observer
 from jobs.stopping import Deadline, stoppable
 from jobs.tables import emit_files, tell_files
 from pipeline import flow, interface
-from pipeline.flow.stop import Stop
+from pipeline.flow.stop import Stop, deadline_error
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import outcome_lines, plan_lines
 from pipeline.types import Event, Job, Observer, Planned, PlanSummary, Report
@@ -61,13 +61,13 @@ def _watching(watch: Observer, work_begins: Callable[[], None]) -> Observer:
 
 def _deadline(job: Job) -> Deadline | None:
     seconds = job.conduct.deadline_seconds
-    return None if seconds is None else Deadline(seconds, interface.deadline_passed(seconds))
+    return None if seconds is None else Deadline(seconds, deadline_error(seconds))
 
 
 def _run(job: Job, watch: Observer, stop: Stop) -> Report:
     before = _standing(job)
     try:
-        return interface.run(job, watch, stop)
+        return flow.run(job, watch, stop)
     except BaseException as error:
         # A signal may come when the output has just taken its name: only the output can tell.
         if not isinstance(error, Exception) and _standing(job) == before:

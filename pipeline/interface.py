@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from threading import Timer
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict, Unpack, cast, get_args
 
 from pipeline import flow
-from pipeline.errors import TemporaryError, UsageError
-from pipeline.flow.stop import Stop
+from pipeline.errors import UsageError
 from pipeline.kernels import arithmetic_tag
 from pipeline.models import LogisticModel, ScoreBlock, TransformBlock, parse_application
 from pipeline.plan import DEFAULT_CHUNK_ROWS
@@ -20,7 +17,6 @@ from pipeline.types import (
     Conduct,
     CsvOptions,
     Durability,
-    Event,
     Fingerprint,
     Format,
     IfExists,
@@ -31,7 +27,7 @@ from pipeline.types import (
     Precision,
     Report,
 )
-from pipeline.units import format_seconds, parse_bad_limit, parse_if_running, parse_seconds, quoted
+from pipeline.units import parse_bad_limit, parse_if_running, parse_seconds, quoted
 
 FORMATS: tuple[Format, ...] = ("parquet", "csv")
 
@@ -178,45 +174,9 @@ def transform(
     return run(transform_job(inputs, apply, output, **options), observe)
 
 
-def run(job: Job, observe: Observer | None = None, stop: Stop | None = None) -> Report:
-    """Carry out a job as :func:`pipeline.flow.run` does; its deadline, where it has one, asks for the end.
-
-    Raises
-    ------
-    LogitstreamError
-        With the exit code of its class; a ``TemporaryError`` where the deadline has passed.
-    """
-    stop = stop or Stop()
-    with _deadline(job, stop):
-        return flow.run(job, observe or _unobserved, stop)
-
-
-def deadline_passed(seconds: float) -> TemporaryError:
-    """Return the error of a run that was not done in time."""
-    return TemporaryError(
-        f"stopped by its deadline of {format_seconds(seconds)}",
-        "run it again: finished chunks are not computed again",
-    )
-
-
-@contextmanager
-def _deadline(job: Job, stop: Stop) -> Iterator[None]:
-    seconds = job.conduct.deadline_seconds
-    if seconds is None:
-        yield
-        return
-    timer = Timer(seconds, stop.request, [deadline_passed(seconds)])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-
-
-def _unobserved(_: Event) -> None:
-    """Observe nothing."""
+def run(job: Job, observe: Observer | None) -> Report:
+    """Carry out a job as :func:`pipeline.flow.run` does, observed or not."""
+    return flow.run(job) if observe is None else flow.run(job, observe)
 
 
 def score_job(
