@@ -112,7 +112,7 @@ def tell(work: Work) -> Receipt:
         "blas threads": int(os.environ["OPENBLAS_NUM_THREADS"]),
         "omp threads": int(os.environ["OMP_NUM_THREADS"]),
         "ignores interrupts": int(signal.getsignal(signal.SIGINT) is signal.SIG_IGN),
-        "default at SIGTERM": int(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL),
+        "ignores SIGTERM": int(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN),
         "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
         "standard streams": len(descriptors & {0, 1, 2}),
         "unsafe path": int(not sys.flags.safe_path) + sum(entry in {"", "."} for entry in sys.path),

@@ -46,7 +46,7 @@ def test_json_is_on_stdout_alone(cli, out):
     outcome = cli("score", FLIGHTS, "--model", MODEL, "--output", out, "--json", "--limit", "7", "--keep", "flight_id")
     assert outcome.code == 0, outcome.err
     report = json.loads(outcome.out)
-    assert report["rows"] == {"read": 7, "written": 7, "scored": 7, "null": 0, "nan": 0}
+    assert report["rows"] == {"read": 7, "written": 7, "scored": 7, "null": 0, "nan": 0, "quarantined": 0, "bad": 0}
     assert report["published"] is True
     assert [field["name"] for field in report["plan"]["fields"]] == ["flight_id", "probability", "decision"]
 
@@ -237,7 +237,7 @@ def test_a_deadline_ends_a_run_that_takes_longer(process, out):
     assert outcome.code == 75, outcome.err
     assert "stopping: stopped by its deadline of 0.05 s; chunks under way have 25 s to end" in outcome.err
     assert outcome.err.endswith(
-        "error: stopped by its deadline of 0.05 s\nrun it again: finished chunks are not computed again\n"
+        "error: stopped by its deadline of 0.05 s\nrun the same command again: finished chunks are not computed again\n"
     )
     assert "Traceback" not in outcome.err
     assert not out.exists()

@@ -326,7 +326,7 @@ def test_s01_only_the_schedulers_know_how_to_unpickle() -> None:
                 for name in names
                 if name.split(".")[0] in unsafe | {"eval", "exec", "compile"}
             }
-    assert found <= {("pipeline/execute", "pickle"), ("pipeline/execute", "cloudpickle")}
+    assert found <= {("pipeline/execute", "pickle")}
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
