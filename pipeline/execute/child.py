@@ -180,7 +180,7 @@ def _command(descriptor: int, share_bytes: int | None) -> list[str]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold requests to end back from this thread, and from a process that it starts, which would not yet ignore them."""
+    """Hold requests to end back from this thread, and from a process that it starts, until it ignores them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
     try:
         yield
