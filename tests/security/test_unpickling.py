@@ -32,7 +32,7 @@ UNPICKLING = {
     "code",
 }
 # Our own processes speak with each other over pipes: they write and read messages, never files.
-MESSENGERS = {"pipeline/execute/child.py": {"pickle"}, "pipeline/execute/processes.py": {"pickle", "cloudpickle"}}
+MESSENGERS = {"pipeline/execute/child.py": {"pickle"}, "pipeline/execute/processes.py": {"pickle"}}
 MESSAGES = {"dumps", "loads"}
 CALLS = {"eval", "exec", "compile", "execfile"}
 READERS = {"read_pickle", "allow_pickle"}
