@@ -142,7 +142,6 @@ RUNS: dict[str, tuple[tuple[str, ...], int]] = {
     "no such input": (("nothing", "--output", "out"), 66),
     "no such column": (("flights", "--output", "out", "--keep", "colour"), 65),
     "no room": (("flights", "--output", "out", "--memory", "1MiB"), 71),
-    "no such option": (("flights", "--output", "out", "--threshold", "two"), 2),
 }
 
 
