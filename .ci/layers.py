@@ -71,7 +71,7 @@ ROOMS = {
         5, ("numpy", "pyarrow", "pydantic", "pydantic_core"), (*BELOW, "kernels", "grammar"), late=("sklearn",)
     ),
     "sinks": Room(5, ("pyarrow",), BELOW),
-    "execute": Room(5, ("cloudpickle", "dask", "distributed", "numpy"), BELOW, late=ENGINES),
+    "execute": Room(5, ("dask", "distributed", "numpy"), BELOW, late=ENGINES),
     "publish": Room(5, (), BELOW),
     "report": Room(5, (), BELOW),
     "kernels": Room(4, ("numpy",), GROUND),
