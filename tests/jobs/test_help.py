@@ -96,8 +96,8 @@ def test_the_help_of_the_group_names_every_job(cli):
 
 def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "model --help",
-             "model show --help", "demo --help", "inspect --help", "verify --help",
-             "score -h", "score x --workers 0", "scroe", "score",
+             "model show --help", "demo --help", "inspect --help", "verify --help", "score -h", "score x --workers 0",
+             "scroe", "score",
              "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
              "score x --model m --output", "score x --model m --keep probability --output o",
              "transform x --apply p=sigmoid(x) --keep p --output o"]  # fmt: skip
