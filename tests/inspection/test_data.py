@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +23,7 @@ import pytest
 import pipeline
 from pipeline.errors import DataError, InputMissingError
 
+ROOT = Path(__file__).resolve().parents[2]
 NOON = datetime.datetime(2024, 2, 29, 12)
 EVERY_TYPE = pa.table(
     {
@@ -256,18 +267,37 @@ def test_an_output_with_a_damaged_manifest_is_shown_as_data(copy, cli):
     assert "job " not in outcome.out
 
 
-def test_the_tables_fit_narrow_and_wide(bench, cli):
+def test_away_from_a_terminal_a_row_is_one_line(bench, cli):
     bench.put("a.parquet", EVERY_TYPE)
     outcome = cli("inspect", bench.inputs, "--full")
     assert outcome.err == ""
     lines = outcome.out.splitlines()
     header = next(line for line in lines if line.startswith("column "))
     assert header.split() == ["column", "type", "nulls", "NaN", "infinite", "smallest", "largest"]
-    # away from a terminal a row is one line
     assert sum(line.startswith(tuple(RANGES)) for line in lines) == len(RANGES)
     stated = cli("inspect", bench.inputs).out
     assert "by statistics" in stated
     assert "NaN" not in stated
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_on_a_terminal_the_table_is_no_wider(bench, width):
+    bench.put("a.parquet", EVERY_TYPE)
+    terminal, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", "inspect", bench.inputs]
+    environment = {"PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "TERM": "xterm"}
+    shown = b""
+    with subprocess.Popen(command, env=environment, stdout=side, stderr=side) as process:
+        os.close(side)
+        with os.fdopen(terminal, "rb", buffering=0) as stream, contextlib.suppress(OSError):
+            while block := stream.read(65_536):
+                shown += block
+    assert process.returncode == 0
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r", "")
+    table = text.split("\n\n")[1].splitlines()
+    assert max(map(len, table)) <= width
+    assert "".join(table[0].split()) == "columntypenullssmallestlargest"
 
 
 def test_json_has_the_keys_that_are_documented(bench, cli):
