@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -250,8 +251,12 @@ def _observed(report: Report, job: Job) -> dict[str, object]:
         "workers": resources.workers,
         "batch_rows": resources.batch_rows,
         "durability": job.conduct.durability,
-        "inputs": [str(Path(text).absolute()) for text in job.inputs],
+        "inputs": [os.path.relpath(text, _folder_of(job.output)) for text in job.inputs],
     }
+
+
+def _folder_of(output: str) -> str:
+    return os.path.realpath(Path(output).absolute().parent)
 
 
 def _notes(totals: Totals, job: Job) -> tuple[str, ...]:

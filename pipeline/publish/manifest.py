@@ -2,6 +2,7 @@
 
 _manifest.json       canonical JSON: the caller's sections, totals over the parts and the quarantines, the digest of the
                      receipts, and its own digest over all of that; ``observed`` (times, workers, peaks) stands outside
+                     and has a digest of its own, which nothing but a check of the output looks at
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ JOB_ID = re.compile(r"[0-9a-f]{16,64}")
 
 _FORMAT = "logitstream-output"
 _VERSION = 1
-_OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "observed", "digest"})
+_OUTSIDE = frozenset({"observed", "observed_digest", "digest"})
+_OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts"}) | _OUTSIDE
 _MANIFEST_LIMIT = 64 * 2**20
 _BLOCK = 2**20
 
@@ -69,9 +71,15 @@ def write_manifest(
     if taken := _OUR_KEYS & sections.keys():
         raise ValueError(f"sections may not be called {sorted(taken)}")
     proven = {**sections, **listed, "format": _FORMAT, "version": _VERSION, "job_id": job_id}
-    content = canonical({**proven, "observed": observed, "digest": digest(proven)}) + b"\n"
+    outside = {"observed": observed, "observed_digest": digest(observed), "digest": digest(proven)}
+    content = canonical({**proven, **outside}) + b"\n"
     write_new(folder, MANIFEST, content, mode)
     return _parsed(content)
+
+
+def observed_holds(manifest: Manifest) -> bool:
+    """Return whether what a manifest only notes is what was noted."""
+    return manifest.body.get("observed_digest") == digest(manifest.body.get("observed"))
 
 
 def read_manifest(output: Path) -> Manifest:
@@ -106,7 +114,7 @@ def _parsed(content: bytes) -> Manifest:
         raise TypeError("it is no JSON object")
     if canonical(body) + b"\n" != content:
         raise ValueError("it is not spelled canonically")
-    proven = {name: value for name, value in body.items() if name not in {"observed", "digest"}}
+    proven = {name: value for name, value in body.items() if name not in _OUTSIDE}
     if body["digest"] != digest(proven):
         raise ValueError("its digest does not hold")
     if (body["format"], body["version"]) != (_FORMAT, _VERSION):

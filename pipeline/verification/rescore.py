@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from pipeline.units import escape, format_count
 Found = tuple[str, str, str, str]
 
 
-def input_states(manifest: Manifest) -> list[list[object]]:
+def input_states(output: Path, manifest: Manifest) -> list[list[object]]:
     """Return the inputs as they are now, as the manifest states them, where it says that they were.
 
     An argument under which nothing is found any more has no input.
@@ -37,7 +38,7 @@ def input_states(manifest: Manifest) -> list[list[object]]:
     """
     options = _options(manifest)
     csv = csv_options(options["csv"])
-    there = [argument for argument in _arguments(manifest) if _is_there(argument)]
+    there = [argument for argument in _arguments(output, manifest) if _is_there(argument)]
     files = discover(there).files
     full = options["fingerprint"] == "full"
     found = gather_facts(files, lambda file: source_for(file.format, csv), full=full)
@@ -116,7 +117,7 @@ def _preparation(output: Path, manifest: Manifest) -> Preparation:
         )
     return prepare(
         Job(
-            inputs=tuple(_arguments(manifest)),
+            inputs=tuple(_arguments(output, manifest)),
             output=str(output),
             block=block,
             keep=tuple(options["keep"]),
@@ -139,6 +140,8 @@ def _options(manifest: Manifest) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", manifest.body["options"])
 
 
-def _arguments(manifest: Manifest) -> Sequence[str]:
+def _arguments(output: Path, manifest: Manifest) -> list[str]:
+    """Return the INPUT arguments, which the manifest notes as they lie from the folder of the output."""
     observed = cast("Mapping[str, Any]", manifest.body["observed"])
-    return cast("Sequence[str]", observed["inputs"])
+    parent = os.path.realpath(output.parent)
+    return [os.path.normpath(f"{parent}/{argument}") for argument in cast("Sequence[str]", observed["inputs"])]

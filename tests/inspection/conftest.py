@@ -103,5 +103,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture
 def copy(published: Bench, tmp_path: Path) -> Path:
-    """A copy of the published output, to be damaged; its inputs are the published one's."""
+    """A copy of the published output, to be damaged, with its inputs beside it as they were."""
+    shutil.copytree(published.inputs, tmp_path / published.inputs.name)
     return Path(shutil.copytree(published.out, tmp_path / "copy"))
