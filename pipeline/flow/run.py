@@ -11,20 +11,18 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import memory
-from pipeline.errors import InputChangedError, LogitstreamError
+from pipeline.errors import InputChangedError
 from pipeline.execute import open_scheduler
 from pipeline.flow.agenda import Agenda
 from pipeline.flow.ledger import Ledger, exceeds, excess_error
 from pipeline.flow.preparation import CODEC, Preparation, check_free_space, prepare
 from pipeline.flow.standing import resumed, reused
-from pipeline.flow.stop import Clock, Stop
+from pipeline.flow.stop import Clock, Stop, end_of, go_on
 from pipeline.flow.task import ChunkTask
 from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
 from pipeline.sources import content_digest
 from pipeline.types import Event, Job, Noted, Observer, PerChunk, Planned, Published, Receipt, Report, Totals, Work
 from pipeline.units import escape, format_count
-
-_CODES: dict[type, int] = {KeyboardInterrupt: 130}
 
 
 def _unobserved(_: Event) -> None:
@@ -52,7 +50,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
     LogitstreamError
         With the exit code of its class.
     """
-    clock = Clock(stop or Stop(), job.conduct.deadline_seconds)
+    clock = Clock(stop or Stop(), job.conduct.deadline_seconds, go_on(job.conduct))
     started = clock.started
     preparation = prepare(job)
     _tell_plan(preparation, observe)
@@ -101,8 +99,7 @@ def _noting_the_end(staging: Staging) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        text = error.message if isinstance(error, LogitstreamError) else type(error).__name__
-        staging.note_end(text, getattr(error, "exit_code", _CODES.get(type(error), 1)))
+        staging.note_end(*end_of(error))
         raise
 
 

@@ -6,7 +6,17 @@ alone locks, lists and publishes (:func:`open_staging`). Standard library only.
 
 from pipeline.publish.canonical import canonical, digest
 from pipeline.publish.files import Attempt, open_attempt
-from pipeline.publish.listing import Cleaned, RunFacts, VersionFacts, clean, runs, versions_of
+from pipeline.publish.listing import (
+    Cleaned,
+    RunFacts,
+    VersionFacts,
+    clean,
+    home_of,
+    outputs_in,
+    runs,
+    under_way,
+    versions_of,
+)
 from pipeline.publish.lock import Busy
 from pipeline.publish.manifest import Manifest, read_manifest
 from pipeline.publish.output import check_output
@@ -33,11 +43,14 @@ __all__ = [
     "clean",
     "digest",
     "free_bytes",
+    "home_of",
     "open_attempt",
     "open_published",
     "open_staging",
+    "outputs_in",
     "read_manifest",
     "rollback",
     "runs",
+    "under_way",
     "versions_of",
 ]

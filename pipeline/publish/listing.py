@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pipeline.errors import LogitstreamError
 from pipeline.publish.journal import NAME, facts_in
 from pipeline.publish.lock import Busy, holder, locked, open_home
 from pipeline.publish.manifest import JOB_ID, Manifest, manifest_in
-from pipeline.publish.output import Target, open_parent, resolve
+from pipeline.publish.output import HOME_SUFFIX, Target, open_parent, resolve
 from pipeline.publish.removal import RETIRED, discard, remove
 from pipeline.publish.system import Folder
 from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, is_folder, set_apart
@@ -30,8 +31,8 @@ class RunFacts:
         The folder, and the job whose it is.
     age_seconds : float
         Since the last sign of life.
-    bytes : int
-        Of all files in it; those that a published version shares count here too.
+    bytes, own_bytes : int
+        Of all files in it, and of those that no version shares: what is free again when it is removed.
     chunks : int
         Done, by the journal.
     ended : str or None
@@ -47,6 +48,7 @@ class RunFacts:
     job_id: str
     age_seconds: float
     bytes: int
+    own_bytes: int
     chunks: int
     ended: str | None
     exit_code: int | None
@@ -56,14 +58,20 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """A former version. The larger its ``number``, the newer; ``rows`` is ``None`` where its manifest is damaged."""
+    """A former version. The larger its ``number``, the newer.
+
+    ``age_seconds`` is since it was put aside, ``finished_unix`` when it was made; the latter and ``rows`` are ``None``
+    where its manifest is damaged. ``own_bytes`` are those that no other version shares.
+    """
 
     name: str
     number: int
     job_id: str
     age_seconds: float
     bytes: int
+    own_bytes: int
     rows: int | None
+    finished_unix: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,26 @@ def versions_of(output: Path) -> tuple[VersionFacts, ...]:
     """Return the former versions of an output, the newest first, without locking or changing anything."""
     with _home(output) as (_, home):
         return () if home is None else _versions(home)
+
+
+def under_way(output: Path) -> Busy | None:
+    """Return who works on an output now, ``None`` where nobody does, without changing anything."""
+    with _home(output) as (target, home):
+        return None if home is None else holder(home, target)
+
+
+def home_of(output: Path) -> Path | None:
+    """Return the folder beside an output in which runs are prepared, ``None`` where there is none."""
+    with _home(output) as (_, home):
+        return None if home is None else home.path
+
+
+def outputs_in(folder: Path) -> tuple[Path, ...]:
+    """Return the outputs, by name, beside which runs were prepared in a folder; they need not stand there still."""
+    with Folder.open(folder) as parent:
+        found = [name for name in parent.names() if name.startswith(".") and name.endswith(HOME_SUFFIX)]
+        outputs = sorted(name[1 : -len(HOME_SUFFIX)] for name in found if is_folder(parent, name))
+    return tuple(folder / name for name in outputs if name)
 
 
 def clean(
@@ -181,11 +209,13 @@ def _run(jobs: Folder, name: str, job_id: str, busy: Busy | None) -> RunFacts:
         chunks, ended, exit_code = facts_in(folder, job_id)
         whole = JOB_ID.fullmatch(name) is not None
         running = whole and busy is not None and busy.job_id == job_id
+        size, own = _sizes(folder)
         return RunFacts(
             name=name,
             job_id=job_id,
             age_seconds=_age(folder, NAME),
-            bytes=_bytes(folder),
+            bytes=size,
+            own_bytes=own,
             chunks=chunks,
             ended=None if running else ended,
             exit_code=None if running else exit_code,
@@ -207,13 +237,16 @@ def _version(versions: Folder, former: Former) -> VersionFacts:
             manifest: Manifest | None = manifest_in(folder)
         except LogitstreamError:
             manifest = None
+        size, own = _sizes(folder)
         return VersionFacts(
             name=former.name,
             number=former.number,
             job_id=former.job_id if manifest is None else manifest.job_id,
             age_seconds=_age(folder),
-            bytes=_bytes(folder),
+            bytes=size,
+            own_bytes=own,
             rows=None if manifest is None else manifest.rows,
+            finished_unix=None if manifest is None else manifest.finished_unix,
         )
 
 
@@ -222,19 +255,26 @@ def _age(folder: Folder, name: str | None = None) -> float:
     return max(0.0, time.time() - status.st_mtime)
 
 
-def _bytes(folder: Folder) -> int:
-    """Return the bytes of all files below a folder; what is removed meanwhile does not count."""
-    total = 0
+def _sizes(folder: Folder) -> tuple[int, int]:
+    """Return the bytes of all files below a folder, and of those that have no name elsewhere."""
+    found: dict[tuple[int, int], list[os.stat_result]] = {}
+    for status in _files(folder):
+        found.setdefault((status.st_dev, status.st_ino), []).append(status)
+    own = sum(same[0].st_size for same in found.values() if same[0].st_nlink <= len(same))
+    return sum(status.st_size for same in found.values() for status in same), own
+
+
+def _files(folder: Folder) -> Iterator[os.stat_result]:
+    """Iterate over the facts of all files below a folder; what is removed meanwhile does not count."""
     for name in list(folder.names()):
         status = folder.look(name)
         if status is None:
             continue
         if stat.S_ISREG(status.st_mode):
-            total += status.st_size
+            yield status
         elif stat.S_ISDIR(status.st_mode):
             try:
                 with folder.enter(name) as inner:
-                    total += _bytes(inner)
+                    yield from list(_files(inner))
             except LogitstreamError:
                 continue
-    return total

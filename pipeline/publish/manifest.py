@@ -33,6 +33,8 @@ _OUTSIDE = frozenset({"observed", "observed_digest", "digest"})
 _OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts"}) | _OUTSIDE
 _MANIFEST_LIMIT = 64 * 2**20
 _BLOCK = 2**20
+# The end of the year 9999, behind which no date can be shown.
+_LAST_UNIX = 253_402_300_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,13 @@ class Manifest:
     quarantines: int
     receipts_sha256: str
     body: Mapping[str, object]
+
+    @property
+    def finished_unix(self) -> float | None:
+        """When the run ended that made it, as it was noted; ``None`` where no time stands there."""
+        observed = self.body.get("observed")
+        found = observed.get("finished_unix") if isinstance(observed, Mapping) else None
+        return float(found) if isinstance(found, int | float) and 0 <= found < _LAST_UNIX else None
 
 
 def write_manifest(
