@@ -7,19 +7,17 @@ the project's errors here and nowhere else.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
-import platform
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError, TransientError
+from pipeline.publish.renaming import renameat2
 from pipeline.units import escape, format_bytes
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -30,7 +28,6 @@ _NOREPLACE, _EXCHANGE = 1, 2
 # Old sandboxes answer EPERM to a system call that they do not know.
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 _NO_SECOND_NAME = frozenset({errno.EXDEV, errno.EMLINK, errno.EACCES, errno.ENOENT})
-_RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "loongarch64": 276, "ppc64le": 357, "s390x": 347}
 
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -39,10 +36,6 @@ _PASSING = frozenset(
     {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENFILE, errno.EMFILE, errno.EREMOTEIO}
 )
 _IN_THE_WAY = frozenset({errno.EEXIST, errno.EXDEV, errno.EBUSY})
-
-
-class _Rename(Protocol):
-    def __call__(self, source: int, name: bytes, target: int, new_name: bytes, flags: int, /) -> int: ...
 
 
 class Folder:
@@ -374,34 +367,3 @@ def read(descriptor: int, size: int, path: Path) -> bytes:
     """Read at most so many bytes from where the file stands; empty at its end."""
     with door("read", path):
         return os.read(descriptor, size)
-
-
-def renameat2(source: int, name: str, target: int, new_name: str, flags: int) -> None:
-    """Rename below open folders with the flags of renameat2(2). Raises the system's own errors."""
-    if _rename()(source, os.fsencode(name), target, os.fsencode(new_name), flags) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-
-
-@cache
-def _rename() -> _Rename:
-    library = ctypes.CDLL(None, use_errno=True)
-    arguments = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
-    if hasattr(library, "renameat2"):
-        library.renameat2.argtypes = arguments
-        named: _Rename = library.renameat2
-        return named
-    return _rename_by_number(library, arguments)
-
-
-def _rename_by_number(library: ctypes.CDLL, arguments: tuple[type, ...]) -> _Rename:
-    number = _RENAMEAT2.get(platform.machine())
-    library.syscall.argtypes = (ctypes.c_long, *arguments)
-
-    def call(source: int, name: bytes, target: int, new_name: bytes, flags: int, /) -> int:
-        if number is None:
-            ctypes.set_errno(errno.ENOSYS)
-            return -1
-        return int(library.syscall(number, source, name, target, new_name, flags))
-
-    return call

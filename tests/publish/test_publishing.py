@@ -29,6 +29,7 @@ from pipeline.publish import (
     open_attempt,
     open_staging,
     read_manifest,
+    renaming,
     system,
 )
 from tests.publish.runs import CODEC, NEW, OLD, home, job_id, names, parts_of, publish, snapshot, work
@@ -429,8 +430,8 @@ def test_without_exchange_a_first_version_is_published_and_none_is_replaced(tmp_
 def test_the_system_call_by_number_does_what_the_library_does(tmp_path: Path, monkeypatch) -> None:
     library = ctypes.CDLL(None, use_errno=True)
     arguments = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
-    call = system._rename_by_number(library, arguments)
-    monkeypatch.setattr(system, "_rename", lambda: call)
+    call = renaming._rename_by_number(library, arguments)
+    monkeypatch.setattr(renaming, "_rename", lambda: call)
     output = tmp_path / "out"
     publish(output, "old", OLD)
     publish(output, "new", NEW, "replace")
