@@ -13,10 +13,10 @@ from pipeline.errors import LogitstreamError
 from pipeline.publish.journal import NAME, facts_in
 from pipeline.publish.lock import Busy, holder, locked, open_home
 from pipeline.publish.manifest import JOB_ID, Manifest, manifest_in
-from pipeline.publish.output import Target, open_parent, resolve
 from pipeline.publish.removal import RETIRED, discard, remove
-from pipeline.publish.system import Folder
-from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, is_folder, set_apart
+from pipeline.publish.system import Folder, is_folder
+from pipeline.publish.target import Target, open_parent, resolve
+from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, set_apart
 from pipeline.types import Conduct
 
 

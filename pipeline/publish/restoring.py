@@ -10,19 +10,12 @@ from pathlib import Path
 from pipeline.errors import LogitstreamError, OutputError, StorageError
 from pipeline.publish.lock import locked, open_home
 from pipeline.publish.manifest import Manifest
-from pipeline.publish.output import (
-    Target,
-    Version,
-    examine,
-    open_parent,
-    refuse_if_changed,
-    refuse_of_others,
-    version_in,
-)
+from pipeline.publish.output import Version, examine, refuse_if_changed, refuse_of_others, version_in
 from pipeline.publish.proof import checked, proven
 from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in
-from pipeline.publish.system import Folder
-from pipeline.publish.versions import KEPT, VERSIONS, Former, formers, heal, is_folder, mend, show
+from pipeline.publish.system import Folder, is_folder
+from pipeline.publish.target import Target, open_parent
+from pipeline.publish.versions import KEPT, VERSIONS, Former, formers, heal, mend, show
 from pipeline.types import Conduct, Durability
 from pipeline.units import escape
 

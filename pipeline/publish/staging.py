@@ -26,13 +26,14 @@ from pipeline.publish.files import ATTEMPTS, write_new
 from pipeline.publish.journal import Journal
 from pipeline.publish.lock import Busy, locked, nothing, open_home
 from pipeline.publish.manifest import JOB_ID, Manifest, aside, blocks, write_manifest
-from pipeline.publish.output import Target, Version, find, open_parent, refuse_if_changed
+from pipeline.publish.output import Version, find, refuse_if_changed
 from pipeline.publish.proof import standing_receipts
 from pipeline.publish.receipts import Codec, Part, parts_in, write_receipts
 from pipeline.publish.removal import remove, remove_strays, retire, sweep
-from pipeline.publish.system import Folder
+from pipeline.publish.system import Folder, is_folder
+from pipeline.publish.target import Target, open_parent
 from pipeline.publish.tree import Tree
-from pipeline.publish.versions import JOBS, TREE, heal, is_folder, keep_former
+from pipeline.publish.versions import JOBS, TREE, heal, keep_former
 from pipeline.types import Conduct, IfExists, PartFile
 
 _USUAL = Conduct()

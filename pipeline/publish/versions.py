@@ -10,7 +10,6 @@ that right before anything else is done.
 from __future__ import annotations
 
 import re
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import LogitstreamError, OutputError
 from pipeline.publish.manifest import JOB_ID, PART_NAME, manifest_in
-from pipeline.publish.system import Folder
+from pipeline.publish.system import Folder, is_folder
 
 JOBS, VERSIONS, TREE = "jobs", "versions", "tree"
 KEPT = ".kept"
@@ -39,12 +38,6 @@ def formers(versions: Folder) -> list[Former]:
     matches = (_NAME.fullmatch(name) for name in versions.names())
     found = [Former(int(match[1]), match[0], match[2]) for match in matches if match]
     return sorted((former for former in found if is_folder(versions, former.name)), reverse=True)
-
-
-def is_folder(parent: Folder, name: str) -> bool:
-    """Return whether a name is that of a folder, not of a link to one."""
-    status = parent.look(name)
-    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def heal(parent: Folder, home: Folder) -> None:
