@@ -9,6 +9,7 @@ from pipeline.publish.files import Attempt, open_attempt
 from pipeline.publish.listing import Cleaned, RunFacts, VersionFacts, clean, runs, versions_of
 from pipeline.publish.lock import Busy
 from pipeline.publish.manifest import Manifest, read_manifest
+from pipeline.publish.merging import Merge
 from pipeline.publish.output import check_output
 from pipeline.publish.published import Published, open_published
 from pipeline.publish.receipts import Codec, Part
@@ -22,6 +23,7 @@ __all__ = [
     "Cleaned",
     "Codec",
     "Manifest",
+    "Merge",
     "Part",
     "Published",
     "Rolled",

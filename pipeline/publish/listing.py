@@ -12,11 +12,11 @@ from pathlib import Path
 from pipeline.errors import LogitstreamError
 from pipeline.publish.journal import NAME, facts_in
 from pipeline.publish.lock import Busy, holder, locked, open_home
-from pipeline.publish.manifest import JOB_ID, Manifest, manifest_in
+from pipeline.publish.manifest import JOB_ID
 from pipeline.publish.removal import RETIRED, discard, remove
 from pipeline.publish.system import Folder, is_folder
 from pipeline.publish.target import Target, open_parent, resolve
-from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, set_apart
+from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, manifest_of, set_apart
 from pipeline.types import Conduct
 
 
@@ -198,13 +198,13 @@ def _versions(home: Folder) -> tuple[VersionFacts, ...]:
     if not is_folder(home, VERSIONS):
         return ()
     with home.enter(VERSIONS) as versions:
-        return tuple(_version(versions, former) for former in formers(versions))
+        return tuple(_version(home, versions, former) for former in formers(versions))
 
 
-def _version(versions: Folder, former: Former) -> VersionFacts:
+def _version(home: Folder, versions: Folder, former: Former) -> VersionFacts:
     with versions.enter(former.name) as folder:
         try:
-            manifest: Manifest | None = manifest_in(folder)
+            manifest = manifest_of(home, folder)
         except LogitstreamError:
             manifest = None
         return VersionFacts(

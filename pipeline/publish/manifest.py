@@ -1,7 +1,8 @@
 """The manifest of a published version: one small file that proves what the others are.
 
 _manifest.json       canonical JSON: the caller's sections, totals over the parts and the quarantines, the digest of the
-                     receipts, and its own digest over all of that; ``observed`` (times, workers, peaks) stands outside
+                     receipts, size, digest and rows of the one file where the parts became one, and its own digest over
+                     all of that; ``observed`` (times, workers, peaks) stands outside
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pipeline.publish import system
 from pipeline.publish.canonical import canonical, digest
 from pipeline.publish.files import write_new
 from pipeline.publish.system import Folder
+from pipeline.types import PartFile
 from pipeline.units import escape, format_bytes, quoted
 
 MANIFEST = "_manifest.json"
@@ -28,7 +30,7 @@ JOB_ID = re.compile(r"[0-9a-f]{16,64}")
 
 _FORMAT = "logitstream-output"
 _VERSION = 1
-_OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "observed", "digest"})
+_OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "file", "observed", "digest"})
 _MANIFEST_LIMIT = 64 * 2**20
 _BLOCK = 2**20
 
@@ -37,8 +39,9 @@ _BLOCK = 2**20
 class Manifest:
     """What a published version says of itself.
 
-    ``parts``, ``bytes`` and ``rows`` are those of the parts, ``quarantines`` the number of files beside them; ``body``
-    is the whole file, ``observed`` and ``digest`` included.
+    ``parts``, ``bytes`` and ``rows`` are those of the parts, ``quarantines`` the number of files beside them; ``file``
+    is the one file that was made of the parts, without a path, where the output is one; ``body`` is the whole manifest,
+    ``observed`` and ``digest`` included.
     """
 
     job_id: str
@@ -48,6 +51,7 @@ class Manifest:
     rows: int
     quarantines: int
     receipts_sha256: str
+    file: PartFile | None
     body: Mapping[str, object]
 
 
@@ -120,8 +124,13 @@ def _parsed(content: bytes) -> Manifest:
         rows=count(parts["rows"]),
         quarantines=count(body["quarantines"]["count"]),
         receipts_sha256=str(body["receipts"]["sha256"]),
+        file=_file(body["file"]) if "file" in body else None,
         body=body,
     )
+
+
+def _file(facts: Mapping[str, object]) -> PartFile:
+    return PartFile("", count(facts["bytes"]), str(facts["sha256"]), count(facts["rows"]))
 
 
 def blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:

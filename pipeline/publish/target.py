@@ -17,6 +17,8 @@ from pipeline.publish.manifest import MANIFEST
 from pipeline.publish.system import Folder
 from pipeline.units import escape
 
+State = tuple[tuple[int, ...], ...]
+
 HOME_SUFFIX = ".logitstream"
 _NAME_LIMIT = 255 - len(f".{HOME_SUFFIX}")
 # A path joins the two slashes of an address.
