@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import stat
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 
 from pipeline.errors import LogitstreamError
@@ -58,14 +58,14 @@ def sweep(home: Folder, keep_versions: int, standing: str | None = None) -> None
                 discard(home, jobs, name)
         for name in prune(home, jobs, keep_versions):
             remove(jobs, name)
-        _forget(home, jobs, standing)
+        forget(home, jobs, standing)
 
 
-def _forget(home: Folder, jobs: Folder, standing: str | None) -> None:
+def forget(home: Folder, jobs: Folder, standing: str | None, among: Container[str] | None = None) -> None:
     """Remove what proves a file that is neither the output nor a former version.
 
-    Nothing goes while a file lies about of which it is not known which one it is: it may be a former version that
-    could not be put away.
+    ``standing`` is the digest of the output; ``among`` are those that may go, all unless given. Nothing goes while
+    a file lies about of which it is not known which one it is: it may be a former version that could not be put away.
     """
     if not is_folder(home, FILES) or any(_has_unsettled(jobs, name) for name in jobs.names()):
         return
@@ -79,7 +79,7 @@ def _forget(home: Folder, jobs: Folder, standing: str | None) -> None:
                     needed.add(kept_in(folder))
     with home.enter(FILES) as files:
         for name in list(files.names()):
-            if SHA256.fullmatch(name) and name not in needed:
+            if SHA256.fullmatch(name) and name not in needed and (among is None or name in among):
                 remove(files, name)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pipeline.errors import LogitstreamError, OutputError, StorageError
 from pipeline.publish.lock import locked, open_home
-from pipeline.publish.manifest import Manifest, aside, foreign, manifest_in
-from pipeline.publish.onefile import FILE, FILES, kept_in
+from pipeline.publish.manifest import Manifest, aside, foreign
+from pipeline.publish.onefile import FILE, FILES, kept_in, proof_of
 from pipeline.publish.output import Version, examine, refuse_if_changed, refuse_of_others, version_in
 from pipeline.publish.proof import checked, proven
 from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in
@@ -122,17 +122,17 @@ def _checked(home: Folder, versions: Folder, former: Former, codec: Codec) -> Ma
 
 def _checked_file(home: Folder, folder: Folder, sha256: str, codec: Codec) -> tuple[Manifest, str]:
     """Return the manifest of a former version that is one file, and what is wrong with it."""
+    manifest = proof_of(home, sha256)
+    if manifest is None or manifest.file is None:
+        raise foreign(folder, f"there is no manifest of its file, {sha256[:16]}")
     with home.enter(FILES) as files, files.enter(sha256) as proof:
-        manifest = manifest_in(proof)
-        if manifest.file is None or manifest.file.sha256 != sha256:
-            raise foreign(proof, "its manifest speaks of another file")
         if proven(folder, f"{sha256}.kept", manifest.file) is None:
             return manifest, "its content is not what was published"
         return manifest, _defects(proof, parts_in(proof, manifest, codec))
 
 
 def _defects(folder: Folder, parts: Iterator[Part], suffix: str | None = None) -> str:
-    """Return what is wrong with parts, whose names have a suffix, and quarantines; with these alone where it is None."""
+    """Return what is wrong with parts, whose names have a suffix, and quarantines; with these alone if it is None."""
     with ExitStack() as stack:
         quarantine = stack.enter_context(folder.enter(QUARANTINE)) if is_folder(folder, QUARANTINE) else None
 
