@@ -23,7 +23,6 @@ from pipeline.sources import content_digest
 from pipeline.types import Event, Job, Noted, Observer, PerChunk, Planned, Published, Receipt, Report, Totals, Work
 from pipeline.units import escape, format_count
 
-
 _CODES: dict[type, int] = {KeyboardInterrupt: 130}
 
 
