@@ -209,7 +209,7 @@ class Staging:
 
         with (
             self._folder.make(PROOF) as folder,
-            Tree(self._folder, folder, mode, self._folder_mode, with_parts=False) as tree,
+            Tree(self._folder, folder, mode, 0o700, with_parts=False) as tree,
         ):
             with closing(tree.linked(parts)) as winners:
                 listed = write_receipts(folder, noted(winners), mode, self._codec)
