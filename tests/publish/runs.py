@@ -77,9 +77,7 @@ def publish(
     merge: Merge | None = None,
 ) -> Manifest | str:
     """Run a whole job; the manifest where it already stood published, else the digest."""
-    with open_staging(
-        output, job_id(job), if_exists=if_exists, codec=CODEC, conduct=conduct, merge=merge
-    ) as staging:
+    with open_staging(output, job_id(job), if_exists=if_exists, codec=CODEC, conduct=conduct, merge=merge) as staging:
         if isinstance(staging, Manifest):
             return staging
         assert isinstance(staging, Staging)
