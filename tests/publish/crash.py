@@ -2,8 +2,8 @@
 
     python -m tests.publish.crash FOLDER SCENE kill,EIO,ENOSPC,interrupt changing|all [EVERY]
 
-The scenes are those of tests/publish/scenes.py and tests/publish/file_scenes.py. Of several ways to stop, each takes its
-turn. The steps are those that change something, or all; with EVERY, each so-manieth of them.
+The scenes are those of tests/publish/scenes.py and tests/publish/file_scenes.py. Of several ways to stop, each takes
+its turn. The steps are those that change something, or all; with EVERY, each so-manieth of them.
 """
 
 from __future__ import annotations
