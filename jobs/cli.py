@@ -5,31 +5,29 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
 from jobs import console
 from jobs.help import HelpfulGroup
+from jobs.stopping import AGAIN, Terminated, exit_code, handle
 from pipeline import __version__
-from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError
+from pipeline.errors import Abandoned, LogitstreamError, OutputError, PermissionDeniedError, StorageError
 from pipeline.units import escape
 
 NAME = "logitstream"
-JOBS = ("score", "transform", "plan", "model", "demo")
+JOBS = ("score", "transform", "plan", "inspect", "verify", "model", "demo")
 
-USAGE, STORAGE, CONFIGURATION, INTERRUPTED, TERMINATED, BUG = 2, 74, 78, 130, 143, 1
-
-
-class Terminated(BaseException):
-    """The process was asked to end (SIGTERM). Nothing that an ``except Exception`` may swallow."""
+USAGE, STORAGE, CONFIGURATION, BUG = 2, 74, 78, 1
 
 
 class LazyGroup(HelpfulGroup):
@@ -99,10 +97,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         ``sys.argv[1:]`` unless given.
     """
     console.open_closed_streams()
+    _keep_to_itself()
     if sys.platform != "linux":
         console.complain(f"logitstream runs on Linux; this is {sys.platform}", "run it in a Linux container")
         sys.exit(CONFIGURATION)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _keep_to_itself() -> None:
+    """Leave no rows in a core dump, and have worker processes import nothing from the current folder."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -124,12 +129,13 @@ def _told(error: BaseException) -> int:
             console.tell(error.format_message())
             return USAGE
         case click.ClickException():
-            console.complain(_sentence(error.format_message()), _see_help(error))
+            # What was typed stands in the message, line ends and all.
+            console.complain(escape(_sentence(error.format_message()), 1000), _see_help(error))
             return USAGE
         case LogitstreamError():
             console.complain(error.message, error.remedy)
             return error.exit_code
-        case KeyboardInterrupt() | click.Abort() | Terminated():
+        case KeyboardInterrupt() | click.Abort() | Terminated() | Abandoned():
             return _stopped(error)
         case OSError() if not (isinstance(error, BrokenPipeError) and console.reader_is_gone()):
             return _told(_translated(error))
@@ -148,11 +154,20 @@ def _see_help(error: click.ClickException) -> str:
 
 
 def _stopped(error: BaseException) -> int:
-    terminated = isinstance(error, Terminated)
-    by = "a request to end (SIGTERM)" if terminated else "an interrupt (SIGINT)"
-    notes = getattr(error, "__notes__", ())
-    console.complain("; ".join((f"stopped by {by}", *notes)), "run the same command again")
-    return TERMINATED if terminated else INTERRUPTED
+    given_up = isinstance(error, Abandoned)
+    by = error.__cause__ if given_up else error
+    facts = (_stopped_by(by), *(("chunks under way were given up",) if given_up else ()))
+    console.complain("; ".join((*facts, *getattr(error, "__notes__", ()))), AGAIN)
+    if given_up:
+        # The interpreter would wait for the threads that nobody waits for any more.
+        os._exit(exit_code(by))
+    return exit_code(by)
+
+
+def _stopped_by(error: BaseException | None) -> str:
+    if isinstance(error, LogitstreamError):
+        return error.message
+    return f"stopped by {'a request to end (SIGTERM)' if isinstance(error, Terminated) else 'an interrupt (SIGINT)'}"
 
 
 def _translated(error: OSError) -> LogitstreamError:
@@ -177,34 +192,39 @@ def _unexpected(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError) and console.reader_is_gone():
         console.silence(1)
         return STORAGE
-    console.tell_safely("".join(traceback.format_exception(error)))
+    console.tell_safely("\n".join(_crash_report(error)))
     console.complain(
-        f"this is a bug of logitstream: {type(error).__name__}: {error}",
+        f"this is a bug of logitstream: {type(error).__name__}",
         "please report it with the lines above; what was published before stands as it was",
     )
     return BUG
 
 
+def _crash_report(error: BaseException) -> Iterator[str]:
+    """Yield where an error came from, causes first. The texts of errors may quote cells, and are left out.
+
+    Python's development mode (PYTHONDEVMODE=1) shows them.
+    """
+    if sys.flags.dev_mode:
+        yield "".join(traceback.format_exception(error))
+        return
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _crash_report(cause)
+    yield "Traceback (most recent call last):"
+    yield "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
+    yield f"{type(error).__module__}.{type(error).__qualname__} (its text is left out: it may quote your data)"
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Turn SIGTERM into an exception, so that a run ends in good order; a second SIGTERM ends the process at once."""
-    before = _handle(signal.SIGTERM, _raise_terminated)
+    before = handle(signal.SIGTERM, _raise_terminated)
     try:
         yield
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
-
-
-def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> Any:
-    # A parent that ignores the signal (nohup does so with others) has said what it wants.
-    if signal.getsignal(number) is signal.SIG_IGN:
-        return None
-    try:
-        return signal.signal(number, handler)
-    except ValueError:
-        # Not the main thread: whoever embeds the command line keeps its own signals.
-        return None
 
 
 def _raise_terminated(number: int, _: FrameType | None) -> NoReturn:

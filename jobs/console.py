@@ -6,6 +6,7 @@ import io
 import os
 import select
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 from pipeline.errors import StorageError
@@ -60,6 +61,16 @@ def tell(text: str) -> None:
 def tell_safely(text: str) -> None:
     """Write a message to stderr with every character made visible that could act on a terminal."""
     tell("\n".join(escape(line, _LINE_LIMIT) for line in text.rstrip("\n").split("\n")))
+
+
+def tell_at_once(text: str) -> None:
+    """Write a line to stderr from a signal handler: past the stream, which the code below may be writing to.
+
+    On a terminal the cursor is there again afterwards: the process may end before anybody puts things in order.
+    """
+    wiped = "\r\x1b[2K\x1b[?25h" if os.isatty(_STDERR) and os.environ.get("TERM", "dumb") != "dumb" else ""
+    with suppress(OSError):
+        os.write(_STDERR, f"{wiped}{escape(text, _LINE_LIMIT)}\n".encode(errors="backslashreplace"))
 
 
 def complain(message: str, remedy: str = "") -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jobs import console
 from jobs.progress import observer
+from jobs.stopping import Deadline, stoppable
 from jobs.tables import emit_files, tell_files
 from pipeline import flow, interface
+from pipeline.flow.stop import Stop, deadline_error
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import outcome_lines, plan_lines
-from pipeline.types import Job, Observer, PlanSummary, Report
+from pipeline.types import Event, Job, Observer, Planned, PlanSummary, Report
+from pipeline.units import parse_seconds
 
 Params = Mapping[str, Any]
 
@@ -37,15 +40,34 @@ def carry_out(job: Job, params: Params) -> None:
     if params["dry_run"]:
         _show_plan(flow.plan(job), as_json=params["json"], with_files=params["verbose"])
         return
-    with observer(params["progress"], quiet=params["quiet"], verbose=params["verbose"], show_files=tell_files) as watch:
-        report = _run(job, watch)
+    talk = observer(params["progress"], quiet=params["quiet"], verbose=params["verbose"], show_files=tell_files)
+    stop = Stop()
+    until = stoppable(stop, grace=parse_seconds(params["grace"]), deadline=_deadline(job))
+    with talk as watch, until as work_begins:
+        report = _run(job, _watching(watch, work_begins), stop)
     _show_outcome(report, as_json=params["json"], quiet=params["quiet"])
 
 
-def _run(job: Job, watch: Observer) -> Report:
+def _watching(watch: Observer, work_begins: Callable[[], None]) -> Observer:
+    """Return an observer that passes on what it is told, and says when work begins."""
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Planned):
+            work_begins()
+        watch(event)
+
+    return observe
+
+
+def _deadline(job: Job) -> Deadline | None:
+    seconds = job.conduct.deadline_seconds
+    return None if seconds is None else Deadline(seconds, deadline_error(seconds))
+
+
+def _run(job: Job, watch: Observer, stop: Stop) -> Report:
     before = _standing(job)
     try:
-        return flow.run(job, watch)
+        return flow.run(job, watch, stop)
     except BaseException as error:
         # A signal may come when the output has just taken its name: only the output can tell.
         if not isinstance(error, Exception) and _standing(job) == before:

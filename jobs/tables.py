@@ -19,9 +19,12 @@ from pipeline.units import escape, format_count
 
 if TYPE_CHECKING:
     from pipeline import LogisticModel
+    from pipeline.inspection import Column, Reason, Value
     from pipeline.types import PlanSummary
+    from pipeline.verification import Verification
 
 _WIDE = 1000
+_VALUE = 36
 
 
 def tell_files(plan: PlanSummary) -> None:
@@ -40,6 +43,65 @@ def emit_model(model: LogisticModel) -> None:
     rows = [row for feature in model.file.features for row in _coefficients(feature)]
     console.emit("\n".join(aligned(_facts(model))) + "\n")
     console.emit(_drawn(headers, rows, sys.stdout, numbers=(3, 4, 5)))
+
+
+def emit_columns(columns: Sequence[Column]) -> None:
+    """Show the columns of data on stdout; what no column tells has no column in the table."""
+    headers = ("column", "type", "nulls", "NaN", "infinite", "smallest", "largest")
+    rows = [_column(column) for column in columns]
+    told = [number for number in range(len(headers)) if number < 2 or any(row[number] for row in rows)]
+    shown = [[row[number] for number in told] for row in rows]
+    numbers = [position for position, number in enumerate(told) if number >= 2]
+    console.emit(_drawn([headers[number] for number in told], shown, sys.stdout, numbers))
+
+
+def emit_reasons(reasons: Sequence[Reason]) -> None:
+    """Show the reasons of a quarantine on stdout."""
+    rows = [
+        (
+            format_count(reason.rows),
+            escape(reason.column) or "(record)",
+            "policy" if reason.by_policy else "bad",
+            escape(reason.reason, 300),
+        )
+        for reason in reasons
+    ]
+    console.emit(_drawn(("rows", "column", "kind", "reason"), rows, sys.stdout, numbers=(0,)))
+
+
+def emit_differences(found: Verification) -> None:
+    """Show on stdout what differs from what was published."""
+    rows = [
+        tuple(escape(text, 1000) for text in (each.subject, each.what, each.expected, each.found))
+        for each in found.differences
+    ]
+    console.emit(_drawn(("subject", "what", "expected", "found"), rows, sys.stdout, numbers=()))
+
+
+def _column(column: Column) -> tuple[str, ...]:
+    if len(column.types) == 1:
+        kind = column.types[0][0]
+    else:
+        kind = ", ".join(f"{kind} ({format_count(files)})" for kind, files in column.types)
+    ends = (column.smallest, column.largest)
+    if column.smallest_number is not None:
+        ends = (column.smallest_number, column.largest_number)
+    return (
+        escape(column.name),
+        escape(kind) + ("" if column.nullable else ", never null"),
+        "" if column.nulls is None else format_count(column.nulls),
+        # Few columns can hold these at all.
+        *(format_count(count) if count else "" for count in (column.nan, column.infinite)),
+        *map(_value, ends),
+    )
+
+
+def _value(value: Value | None) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else escape(str(value), _VALUE)
 
 
 def _facts(model: LogisticModel) -> list[tuple[str, str]]:

@@ -5,6 +5,8 @@
     transform(inputs, apply, output, ...)      functions of columns, the same way
     LogisticModel                              a model file: load, save, probability, predict
     from_sklearn(estimator)                    a model from a fitted scikit-learn estimator
+    inspect(path)                              what lies there: data or a quarantine
+    verify(output)                             whether an output is what was published
     open_dataset(inputs)                       the same inputs as Dask arrays
     sigmoid, logit, log_sigmoid                on NumPy and Dask arrays
 
@@ -19,18 +21,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipeline.arrays import Dataset, log_sigmoid, logit, open_dataset, sigmoid
     from pipeline.errors import LogitstreamError
+    from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
     from pipeline.models import LogisticModel, from_sklearn
     from pipeline.types import PlanSummary, Report
+    from pipeline.verification import Verification, verify
 
 __all__ = [
+    "DataInspection",
     "Dataset",
     "LogisticModel",
     "LogitstreamError",
     "PlanSummary",
+    "QuarantineInspection",
     "Report",
+    "Verification",
     "__version__",
     "from_sklearn",
+    "inspect",
     "log_sigmoid",
     "logit",
     "open_dataset",
@@ -38,17 +46,22 @@ __all__ = [
     "score",
     "sigmoid",
     "transform",
+    "verify",
 ]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DataInspection": "inspection",
     "Dataset": "arrays",
     "LogisticModel": "models",
     "LogitstreamError": "errors",
     "PlanSummary": "types",
+    "QuarantineInspection": "inspection",
     "Report": "types",
+    "Verification": "verification",
     "from_sklearn": "models",
+    "inspect": "inspection",
     "log_sigmoid": "arrays",
     "logit": "arrays",
     "open_dataset": "arrays",
@@ -56,6 +69,7 @@ _HOMES = {
     "score": "interface",
     "sigmoid": "arrays",
     "transform": "interface",
+    "verify": "verification",
 }
 
 

@@ -2,6 +2,7 @@
 
     LogitstreamError                1   a bug of ours, unless a class below says otherwise
       UsageError                    2   the request contradicts itself or names what is not there
+      ThresholdError                3   a threshold was crossed, or what was checked does not hold
       DataError                    65   an input or the model breaks the contract
         ModelError                 65   the model file is not a valid model
         SchemaError                65   columns are missing, unfit, or differ between files
@@ -54,6 +55,12 @@ class UsageError(LogitstreamError):
     """The request contradicts itself or names what is not there."""
 
     exit_code = 2
+
+
+class ThresholdError(LogitstreamError):
+    """A threshold was crossed, or what was checked does not hold."""
+
+    exit_code = 3
 
 
 class DataError(LogitstreamError):

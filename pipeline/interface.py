@@ -143,8 +143,7 @@ def score(
         Nothing was published; ``exit_code`` says what kind of reason.
     """
     observe = options.pop("observe", None)
-    job = score_job(inputs, model, output, **options)
-    return flow.run(job) if observe is None else flow.run(job, observe)
+    return run(score_job(inputs, model, output, **options), observe)
 
 
 def preview(
@@ -172,7 +171,11 @@ def transform(
     **options : JobOptions
     """
     observe = options.pop("observe", None)
-    job = transform_job(inputs, apply, output, **options)
+    return run(transform_job(inputs, apply, output, **options), observe)
+
+
+def run(job: Job, observe: Observer | None) -> Report:
+    """Carry out a job as :func:`pipeline.flow.run` does, observed or not."""
     return flow.run(job) if observe is None else flow.run(job, observe)
 
 

@@ -12,9 +12,13 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from tests.security import unpickling
+
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("without_deadlines", deadline=None)
 settings.load_profile("without_deadlines")
+
+unpickling.install()
 
 _LONG_LIVED_THREADS = ("Dask-", "IO loop", "Profile", "TCP-", "asyncio_", "pytest_timeout", "execnet")
 
@@ -56,3 +60,11 @@ def _nothing_left_behind() -> Iterator[None]:
     assert not files, f"files left open: {sorted(files)}"
     assert not threads, f"threads left running: {sorted(threads)}"
     assert not children, f"processes left running: {sorted(children)}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_unpickled() -> Iterator[None]:
+    """Fail a test during which something was unpickled that should not have been, also where the error was hidden."""
+    del unpickling.seen[:]
+    yield
+    assert unpickling.seen == []

@@ -68,7 +68,7 @@ def test_pins_have_hashes_and_name_no_registry(name: str) -> None:
     text = (ROOT / ".ci" / name).read_text()
     assert "bash .ci/lock" in text.splitlines()[4]
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    assert all(re.fullmatch(r"[\w.-]+==\S+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines)
+    assert all(re.fullmatch(r"[\w.-]+(\[\w+\])?==\S+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines)
 
 
 def test_the_command_is_tested_with_the_versions_it_is_installed_with() -> None:

@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 from dask.array.core import Array
 
-from pipeline import flow, memory
+from pipeline import memory
 from pipeline.arrays.expression import ExpressionBlock
 from pipeline.arrays.matrix import Matrix, to_matrix
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
 from pipeline.execute import open_scheduler
 from pipeline.flow.agenda import Agenda
 from pipeline.flow.preparation import gather_facts
-from pipeline.interface import JobOptions, Paths, WriteOptions, make_job, paths_of
+from pipeline.interface import JobOptions, Paths, WriteOptions, make_job, paths_of, run
 from pipeline.models.columns import unfit
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
 from pipeline.sources import discover, source_for
@@ -174,7 +174,7 @@ class Dataset:
         found = gather_facts(discover(job.inputs).files, lambda file: source_for(file.format, job.csv))
         if [(f.file, f.identity) for f in found] != [(f.file, f.identity) for f in self.files]:
             raise InputChangedError("the inputs are no longer those that the dataset was opened with", "open it again")
-        return flow.run(job) if observe is None else flow.run(job, observe)
+        return run(job, observe)
 
     def __repr__(self) -> str:
         """Return one line, however many files there are."""

@@ -48,6 +48,9 @@ _GUARDED = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 _PR_SET_PDEATHSIG = 1
 
+# A terminal, timeout(1) and systemd send these to the whole group: the parent lets what is under way end, and kills.
+_REQUESTS = (signal.SIGINT, signal.SIGTERM)
+
 
 class ChildEndedError(Exception):
     """The process is no more: its exit code, negative for a signal, and whether it had loaded the task."""
@@ -177,8 +180,8 @@ def _command(descriptor: int, share_bytes: int | None) -> list[str]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold interrupts back from this thread, and from a process that it starts, which would not yet ignore them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Hold requests to end back from this thread, and from a process that it starts, until it ignores them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
     try:
         yield
     finally:
@@ -188,8 +191,8 @@ def _interrupts_held() -> Iterator[None]:
 def serve(descriptor: str, parent: str, share_bytes: str) -> None:
     """Load a task from the wire and answer each piece of work with its receipt or its error, until the wire closes."""
     _die_with(int(parent))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for request in _REQUESTS:
+        signal.signal(request, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # The memory of a process that crashes holds rows of the data.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
-import cloudpickle
+from distributed.protocol.pickle import dumps
 
 from pipeline.errors import Abandoned, UsageError
 from pipeline.execute.child import END_SECONDS, MOMENT_SECONDS, Child, ChildEndedError
@@ -38,9 +38,9 @@ def open_processes(*, workers: int, wave: int, share_bytes: int | None) -> Itera
 class ProcessScheduler:
     """Fulfils :class:`pipeline.types.Scheduler` in processes that are started when there is work for them.
 
-    Tasks and work travel by cloudpickle; modules are found where this process finds them. A task that ends its process
-    takes nothing else down: when the others have ended what they were at, it is carried out once more with no other
-    process beside it, and the run goes on. If it ends that one too, the error names it.
+    Tasks and work travel as Dask pickles them; modules are found where this process finds them. A task that ends its
+    process takes nothing else down: when the others have ended what they were at, it is carried out once more with no
+    other process beside it, and the run goes on. If it ends that one too, the error names it.
 
     After an error of a task, of ``take`` or of ``done`` no task starts, and those under way end first. Whatever is no
     ``Exception``, an interrupt or ``Abandoned``, ends the processes at once. ``run`` may be called again, and from
@@ -207,7 +207,7 @@ class Crew:
 
 def _pickled(what: Task | Work) -> bytes:
     try:
-        pickled: bytes = cloudpickle.dumps(what)
+        pickled: bytes = dumps(what)
     except (pickle.PicklingError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
             f"the task cannot be sent to another process: {escape(str(error), 300)}", "use --scheduler threads"

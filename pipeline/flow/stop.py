@@ -59,6 +59,6 @@ class Clock:
 def deadline_error(seconds: float) -> TemporaryError:
     """Return what ends a run whose time has passed."""
     return TemporaryError(
-        f"the deadline of {format_seconds(seconds)} has passed",
+        f"stopped by its deadline of {format_seconds(seconds)}",
         "run the same command again: finished chunks are not computed again",
     )

@@ -278,7 +278,7 @@ class _Run:
     def _checked(self, reader: SliceReader) -> Iterator[pa.RecordBatch]:
         """Yield the batches of a slice; none larger than its share of memory."""
         for batch in reader:
-            if batch.nbytes > self.job.batch_bytes and batch.num_rows > 1:
+            if batch.nbytes > self.job.batch_bytes and batch.num_rows:
                 widest = max(range(batch.num_columns), key=lambda i: batch.column(i).nbytes)
                 raise _BatchTooLargeError(self.job.needs[widest].name, batch.nbytes)
             yield batch

@@ -11,8 +11,8 @@ from pipeline.units import escape, format_bytes, format_count, format_seconds
 def account(report: Report) -> str:
     """Return the one line that accounts for a run: rows by outcome, time, memory, output.
 
-    ``rows = scored + null + NaN + quarantined`` holds of the numbers in it. Where nothing had to be done, they are those
-    of the output that stands.
+    ``rows = scored + null + NaN + quarantined`` holds of the numbers in it. Where nothing had to be done, they are
+    those of the output that stands.
     """
     totals, output = report.totals, escape(report.plan.output)
     rows = (
@@ -102,7 +102,7 @@ def _rows(rows: int, estimated: bool) -> str:
 
 
 def _field(name: str, kind: str, nullable: bool) -> str:
-    return f"{escape(name)}: {kind}{'' if nullable else ', never null'}"
+    return f"{escape(name)}: {escape(kind, 1000)}{'' if nullable else ', never null'}"
 
 
 def _counts(events: Mapping[str, int]) -> str:

@@ -8,11 +8,22 @@ from pipeline.sources.content import content_digest
 from pipeline.sources.csv import CsvSource
 from pipeline.sources.discovery import Discovery, discover
 from pipeline.sources.parquet import ParquetSource
+from pipeline.sources.statistics import ColumnStatistics, column_statistics, order
 
 if TYPE_CHECKING:
     from pipeline.types import CsvOptions, Format, Source
 
-__all__ = ["CsvSource", "Discovery", "ParquetSource", "content_digest", "discover", "source_for"]
+__all__ = [
+    "ColumnStatistics",
+    "CsvSource",
+    "Discovery",
+    "ParquetSource",
+    "column_statistics",
+    "content_digest",
+    "discover",
+    "order",
+    "source_for",
+]
 
 
 def source_for(format_: Format, csv: CsvOptions) -> Source:

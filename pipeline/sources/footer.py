@@ -207,7 +207,7 @@ def _footer(metadata: pq.FileMetaData, schema: pa.Schema, size: int, path: str) 
     shown = show(path)
     if not len(schema):
         raise DataError(f"{shown} has no columns")
-    owners = [number for number, field in enumerate(schema) for _ in range(_leaf_count(field.type))]
+    owners = [number for number, field in enumerate(schema) for _ in range(leaf_count(field.type))]
     if len(owners) != metadata.num_columns:
         raise DataError(f"{shown} is damaged: {metadata.num_columns:,} leaf columns do not make up its schema")
     rows = np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
@@ -231,14 +231,14 @@ def _footer(metadata: pq.FileMetaData, schema: pa.Schema, size: int, path: str) 
     return Footer(metadata, schema, rows, encoded, decoded)
 
 
-def _leaf_count(type_: pa.DataType) -> int:
+def leaf_count(type_: pa.DataType) -> int:
     """Return how many leaf columns a type has.
 
     The dotted path of a leaf cannot tell whose it is: a column ``a.b`` and a member ``b`` of ``a`` are spelled alike.
     """
     if isinstance(type_, pa.BaseExtensionType):
-        return _leaf_count(type_.storage_type)
-    return sum(_leaf_count(type_.field(number).type) for number in range(type_.num_fields)) or 1
+        return leaf_count(type_.storage_type)
+    return sum(leaf_count(type_.field(number).type) for number in range(type_.num_fields)) or 1
 
 
 class _Unread(Exception):  # noqa: N818 - no error: the sign that Arrow got as far as reading

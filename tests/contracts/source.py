@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import os
 import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.errors import DataError, InputChangedError
-from pipeline.types import FileFacts, InputFile, Need, Slice, SliceReader, Source
+from pipeline.sources import content_digest
+from pipeline.types import BadCell, FileFacts, InputFile, Need, Origin, Slice, SliceReader, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,23 +73,69 @@ def plain_rows(columns: Sequence[pa.Array | pa.ChunkedArray]) -> list[tuple[obje
     return list(zip(*([_plain(value) for value in column.to_pylist()] for column in columns), strict=True))
 
 
+@dataclass
+class Told:
+    """What a reader said of its records while it gave its batches: the good ones, and the bad ones."""
+
+    origins: list[Origin] = field(default_factory=list)
+    bad: list[BadCell] = field(default_factory=list)
+    _seen: list[tuple[int, int]] = field(default_factory=list)
+
+    def listen(self, reader: SliceReader, batch: pa.RecordBatch) -> None:
+        """Take what there is to be said of a batch; one without rows has bad records."""
+        taken = reader.take_bad()
+        assert reader.take_bad() == []
+        assert batch.num_rows or taken
+        self.bad += taken
+        assert reader.bad_count >= len(self.bad)
+        rows = range(batch.num_rows)
+        told = reader.origins(rows)
+        assert [origin.record for origin in told] == [reader.record(row) for row in rows]
+        assert reader.origins(rows[-1:]) == told[-1:]
+        self.origins += told
+        if told:
+            self._seen.append((told[-1].record, len(self.bad)))
+
+    def check(self, reader: SliceReader) -> None:
+        """Check, behind the last batch, that every record was told once, in the order of the file, and in time."""
+        good, bad = [origin.record for origin in self.origins], [cell.record for cell in self.bad]
+        assert reader.take_bad() == []
+        assert reader.bad_count == len(bad)
+        assert good == sorted(good)
+        assert bad == sorted(bad)
+        assert sorted(good + bad) == list(range(len(good) + len(bad)))
+        for record, count in self._seen:
+            assert all(later > record for later in bad[count:])
+
+
 def read_rows(
     source: Source, facts: FileFacts, piece: Slice, needs: Sequence[Need], batch_rows: int, begin: int | None = None
 ) -> tuple[list[tuple[object, ...]], SliceReader]:
     """Read a slice to its end, checking each batch; return its rows and the closed reader."""
+    rows, reader, _ = read_told(source, facts, piece, needs, batch_rows, begin)
+    return rows, reader
+
+
+def read_told(
+    source: Source, facts: FileFacts, piece: Slice, needs: Sequence[Need], batch_rows: int, begin: int | None = None
+) -> tuple[list[tuple[object, ...]], SliceReader, Told]:
+    """Read a slice as :func:`read_rows` does; return what was said of its records too."""
     fields = [source.field(facts, need) for need in needs]
     rows: list[tuple[object, ...]] = []
+    told = Told()
     with source.read(facts.file, facts.identity, piece, needs, batch_rows, begin) as reader:
         for batch in reader:
-            assert 0 < batch.num_rows <= batch_rows
+            assert batch.num_rows <= batch_rows
             assert [field.name for field in batch.schema] == [need.name for need in needs]
             assert [field.type for field in batch.schema] == [field.type for field in fields]
-            for field, column in zip(fields, batch.columns, strict=True):
-                assert field.nullable or column.null_count == 0
-            rows += plain_rows(batch.columns)
-    assert reader.rows == len(rows) or reader.bad_count > 0
+            for column_field, column in zip(fields, batch.columns, strict=True):
+                assert column_field.nullable or column.null_count == 0
+            told.listen(reader, batch)
+            rows += plain_rows(batch.columns) if needs else [()] * batch.num_rows
+    told.check(reader)
+    assert reader.rows == len(rows) == len(told.origins)
     assert open_descriptors(facts.file.location) == 0
-    return rows, reader
+    return rows, reader, told
 
 
 def open_descriptors(location: str) -> int:
@@ -115,17 +164,37 @@ def _check_facts(source: Source, file: InputFile, table: pa.Table, needs: Sequen
         assert source.field(facts, need).name == need.name
     with pytest.raises(LookupError):
         source.field(facts, Need("no such column", "kept"))
+    digested = source.facts(file, full=True).identity
+    assert digested.content == content_digest(file) == hashlib.sha256(Path(file.location).read_bytes()).hexdigest()
+    assert replace(digested, content="") == facts.identity
+    assert open_descriptors(file.location) == 0
+    with source.read(file, replace(digested, content="of another state"), whole(facts), needs, 7) as reader:
+        assert sum(batch.num_rows for batch in reader) == table.num_rows
 
 
 def _check_rows(source: Source, file: InputFile, needs: Sequence[Need], rows: list[tuple[object, ...]]) -> None:
     facts = source.facts(file)
     for batch_rows in BATCH_ROWS:
-        got, reader = read_rows(source, facts, whole(facts), needs, batch_rows)
+        got, reader, told = read_told(source, facts, whole(facts), needs, batch_rows)
         assert got == rows
         assert reader.bad_count == 0
+        _check_origins(facts, told.origins)
         assert reader.bytes_read > 0 or not rows
     for pieces in _cuts(facts):
         _check_cut(source, facts, pieces, needs, rows)
+
+
+def _check_origins(facts: FileFacts, origins: Sequence[Origin]) -> None:
+    """Check that a row of Parquet has a number alone, and a record of a CSV stands where it is said to stand."""
+    if facts.file.format == "parquet":
+        assert origins == [Origin(number) for number in range(len(origins))]
+        return
+    content = Path(facts.file.location).read_bytes() if facts.cuttable else None
+    for origin in origins:
+        assert origin.offset is not None
+        assert origin.line is not None
+        line = origin.line.encode()
+        assert content is None or content[origin.offset : origin.offset + len(line)] == line
 
 
 def _check_no_needs(source: Source, file: InputFile, rows: int) -> None:

@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,6 +46,16 @@ class Ending:
         return f"flights.parquet, row group {work.chunk}"
 
 
+def processes_of(parent: int) -> list[psutil.Process]:
+    """Return the processes of a scheduler that a process has opened."""
+    found = []
+    for child in psutil.Process(parent).children():
+        with suppress(psutil.NoSuchProcess):
+            if "pipeline.execute.child" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 @dataclass(frozen=True)
 class Alone:
     """Kills itself at every tenth chunk unless it is the only process of its parent."""
@@ -52,7 +63,7 @@ class Alone:
     folder: str
 
     def __call__(self, work: Work) -> Receipt:
-        company = len(psutil.Process(os.getppid()).children()) - 1
+        company = len(processes_of(os.getppid())) - 1
         if work.chunk % 10 == 1 and not Path(self.folder, f"{work.chunk}").exists():
             Path(self.folder, f"{work.chunk}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -101,7 +112,7 @@ def tell(work: Work) -> Receipt:
         "blas threads": int(os.environ["OPENBLAS_NUM_THREADS"]),
         "omp threads": int(os.environ["OMP_NUM_THREADS"]),
         "ignores interrupts": int(signal.getsignal(signal.SIGINT) is signal.SIG_IGN),
-        "default at SIGTERM": int(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL),
+        "ignores SIGTERM": int(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN),
         "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
         "standard streams": len(descriptors & {0, 1, 2}),
         "unsafe path": int(not sys.flags.safe_path) + sum(entry in {"", "."} for entry in sys.path),

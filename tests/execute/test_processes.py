@@ -38,6 +38,7 @@ from tests.execute.misfits import (
     Ending,
     Sleeping,
     divide,
+    processes_of,
     raise_exit,
     raise_interrupt,
     raise_unknown,
@@ -98,7 +99,7 @@ def test_a_parser_that_crashes_is_named_and_the_rest_is_delivered() -> None:
     [
         (signal.SIGKILL, MemoryBudgetError, "was killed, most often because memory ran out"),
         (signal.SIGABRT, DataError, "ended with SIGABRT"),
-        (signal.SIGTERM, TemporaryError, "ended twice from outside, by SIGTERM"),
+        (signal.SIGHUP, TemporaryError, "ended twice from outside, by SIGHUP"),
         (-7, DataError, "ended with exit code 7"),
     ],
 )
@@ -166,7 +167,7 @@ def test_a_process_is_as_a_worker_should_be(capfd: pytest.CaptureFixture[str]) -
         "blas threads": 1,
         "omp threads": 1,
         "ignores interrupts": 1,
-        "default at SIGTERM": 1,
+        "ignores SIGTERM": 1,
         "core": 0,
         "standard streams": 3,
         "unsafe path": 0,
@@ -180,7 +181,7 @@ def test_an_interrupt_from_the_terminal_does_not_end_a_process_not_even_one_that
 
     def interrupt() -> None:
         while not over.wait(0.005):
-            for child in psutil.Process().children():
+            for child in processes_of(os.getpid()):
                 with suppress(psutil.NoSuchProcess):
                     child.send_signal(signal.SIGINT)
 

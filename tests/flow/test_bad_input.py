@@ -115,15 +115,15 @@ def test_the_first_of_the_bad_cells_is_named_across_chunks(bench: Bench, schedul
     message = bench.refused(BadCellsError, known=False, chunk_size="1KiB", scheduler=scheduler)
     first, others, _ = message.splitlines()
     assert first == f"b.csv: record 401 (byte {text.index('first'):,}), column x: 'first' is not a number"
-    assert int(re.match(r"(\d+) more bad cell", others)[1]) in range(1, 6)
+    assert int(re.match(r"(\d+) more bad row", others)[1]) in range(1, 6)
 
 
 def test_bad_cells_are_counted(bench: Bench) -> None:
     bench.put("f.csv", HEAD + ROWS + "p,a\n" + ROWS + "q,a\n1\n" + "r,a\n" * 40)
     message = bench.refused(BadCellsError, known=False)
-    assert message.startswith("f.csv: record 3 (byte 12), column x: 'p' is not a number\n42 more bad cells were found")
+    assert message.startswith("f.csv: record 3 (byte 12), column x: 'p' is not a number\n42 more bad rows were found")
     bench.put("f.csv", HEAD + "p,a\nq,a\n")
-    assert "\n1 more bad cell was found in the chunks that were finished\n" in bench.refused(BadCellsError, known=False)
+    assert "\n1 more bad row was found in the chunks that were read\n" in bench.refused(BadCellsError, known=False)
 
 
 def test_what_a_model_bars_is_numbered_among_the_records_that_cannot_be_read(bench: Bench) -> None:
@@ -131,7 +131,9 @@ def test_what_a_model_bars_is_numbered_among_the_records_that_cannot_be_read(ben
     bench.put("f.csv", HEAD + "1,a\n1\n,a\n")
     assert bench.refused(BadCellsError, known=False, model=model).startswith("f.csv: record 2 (byte 8): '1' has 1")
     bench.put("f.csv", HEAD + "1,a\n,a\n1\n")
-    assert bench.refused(BadCellsError, known=False, model=model).startswith("f.csv: record 2, column x: 'null' is mis")
+    assert bench.refused(BadCellsError, known=False, model=model).startswith(
+        "f.csv: record 2 (byte 8), column x: 'null' is missing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_what_a_model_bars_is_numbered_among_the_records_that_cannot_be_read(ben
 def test_the_policy_error_names_the_place(bench: Bench, record: str, found: str) -> None:
     bench.put("f.csv", HEAD + "1,a\n" * 30 + record + "\n")
     message = bench.refused(BadCellsError, known=False, model=bench.model(STRICT), chunk_size="32B")
-    assert message.splitlines()[0] == f"f.csv: record 31, {found}"
+    assert message.splitlines()[0] == f"f.csv: record 31 (byte 124), {found}"
 
 
 def test_the_policy_error_counts_rows_over_the_row_groups_of_a_parquet_file(bench: Bench) -> None:

@@ -123,7 +123,7 @@ def home_of(output: Path) -> Path:
 def receipts_so_far(output: Path) -> list[dict[str, object]]:
     """Return the receipts in the journal of the run that is under way."""
     lines = [line for path in home_of(output).glob("jobs/*/journal") for line in path.read_bytes().split(b"\n")[:-1]]
-    return [json.loads(line.rpartition(b" ")[0]) for line in lines]
+    return [entry for line in lines if "worker" in (entry := json.loads(line.rpartition(b" ")[0]))]
 
 
 def chunks_done_by(process: subprocess.Popen[bytes], output: Path) -> int:

@@ -58,7 +58,11 @@ def two(bench: Bench) -> Bench:
         ({"if_exists": "append"}, UsageError, "--if-exists append: there is no such choice\nchoose fail or replace"),
         ({"compression": "rar"}, UsageError, "--compression rar is not one of parquet\nChoose one of snappy, zstd"),
         ({"compression": "snappy", "format": "csv"}, UsageError, "--compression snappy is not one of csv"),
-        ({"scheduler": "foo"}, UsageError, "there is no scheduler 'foo'\nwrite threads, sync or the address"),
+        (
+            {"scheduler": "foo"},
+            UsageError,
+            "there is no scheduler 'foo'\nwrite threads, processes, sync or the address",
+        ),
         ({"scheduler": "tcp://nowhere"}, UsageError, "'tcp://nowhere' is not the address of a scheduler"),
         ({"scheduler": "tcp://10.0.0.1:8786"}, ConfigurationError, "a plain tcp connection is open to everybody"),
         ({"encoding": "klingon"}, UsageError, "there is no encoding 'klingon'"),
@@ -147,7 +151,7 @@ def test_a_dry_run_writes_nothing(two: Bench) -> None:
 
 def test_a_dry_run_of_what_stands_asks_for_no_space(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     two.score()
-    monkeypatch.setattr("pipeline.flow.free_bytes", lambda path: 0)
+    monkeypatch.setattr("pipeline.flow.preparation.free_bytes", lambda path: 0)
     assert two.preview().rows == 2
     assert not two.score().published
     assert "0 B are free there" in two.refused(StorageError, output=two.folder / "other")

@@ -20,7 +20,9 @@ LONGEST = 4096
 BOM = b"\xef\xbb\xbf"
 
 Row = tuple[object, ...]
-Reading = tuple[list[Row], int]
+# Offset, column, text, reason and line of a bad record; its number counts from the beginning of its slice.
+Bad = tuple[object, ...]
+Reading = tuple[list[Row], list[Bad]]
 
 
 def make(folder: Path) -> Check:
@@ -66,7 +68,7 @@ def _in_slices(source: CsvSource, file: InputFile, names: tuple[str, ...], size:
     if not facts.cuttable:
         return _whole(source, file, names)
     rows: list[Row] = []
-    bad = 0
+    bad: list[Bad] = []
     known = facts.data_start
     for start in range(0, max(1, facts.identity.size), size):
         piece = Slice(0, start, min(start + size, facts.identity.size), None)
@@ -83,14 +85,18 @@ def _in_slices(source: CsvSource, file: InputFile, names: tuple[str, ...], size:
 
 def _read(
     source: CsvSource, facts: FileFacts, piece: Slice, names: tuple[str, ...], begin: int | None
-) -> tuple[int, int, list[Row], int]:
+) -> tuple[int, int, list[Row], list[Bad]]:
     rows: list[Row] = []
+    bad: list[Bad] = []
     needs = [Need(name, "kept") for name in names]
     with source.read(facts.file, facts.identity, piece, needs, 1000, begin) as reader:
         for batch in reader:
             batch.validate(full=True)
+            bad += ((cell.offset, cell.column, cell.text, cell.reason, cell.line) for cell in reader.take_bad())
             rows += zip(*(column.to_pylist() for column in batch.columns), strict=True)
-    return reader.begin, reader.end, rows, reader.bad_count
+        bad += ((cell.offset, cell.column, cell.text, cell.reason, cell.line) for cell in reader.take_bad())
+    require(len(bad) == reader.bad_count, f"{len(bad):,} bad records came, {reader.bad_count:,} are stated")
+    return reader.begin, reader.end, rows, bad
 
 
 def _by_arrow(text: bytes, names: tuple[str, ...]) -> list[Row]:

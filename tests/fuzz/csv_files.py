@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import LogitstreamError
 from pipeline.sources import source_for
-from pipeline.types import CsvOptions, FileFacts, InputFile, Need, Slice, Source
+from pipeline.types import BadCell, CsvOptions, FileFacts, InputFile, Need, Slice, Source
 from tests.fuzz.target import Check, Target, check_refusal, require
 
 NAME = "data.csv"
@@ -26,13 +26,14 @@ OPTIONS = (
 )
 COLUMNS = 3
 BATCHES = (1000, 3)
+SHOWN = 200
 # Arrow strips these from a number; Python would strip more.
 BLANK = " \t\n\r\v\f"
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
 
 Row = tuple[object, ...]
-Reading = tuple[list[Row], int]
+Reading = tuple[list[Row], list[BadCell]]
 
 
 def make(folder: Path) -> Check:
@@ -72,18 +73,25 @@ def _needs(source: Source, facts: FileFacts) -> Iterator[Need]:
 
 def _read(source: Source, facts: FileFacts, needs: list[Need], batch_rows: int) -> Reading:
     rows: list[Row] = []
+    bad: list[BadCell] = []
     piece = Slice(0, facts.data_start, facts.identity.size, None)
     with source.read(facts.file, facts.identity, piece, needs, batch_rows) as reader:
         for batch in reader:
             batch.validate(full=True)
+            bad += reader.take_bad()
             require(batch.num_rows <= batch_rows, f"a batch of {batch.num_rows:,} rows, not {batch_rows:,}")
             if batch.num_columns:
                 rows += zip(*(column.to_pylist() for column in batch.columns), strict=True)
             else:
                 rows += [()] * batch.num_rows
+        bad += reader.take_bad()
+    require(len(bad) == reader.bad_count, f"{len(bad):,} bad records came, {reader.bad_count:,} are stated")
+    require([cell.record for cell in bad] == sorted({cell.record for cell in bad}), "bad records are out of order")
+    require(all(cell.record < len(rows) + len(bad) for cell in bad), "a bad record behind the last one")
+    require(all(cell.reason and len(cell.text) <= SHOWN for cell in bad), "a bad record without reason, or too long")
     require(reader.rows == len(rows), f"{len(rows):,} rows came, {reader.rows:,} are stated")
     require(reader.end == facts.identity.size, f"read up to {reader.end:,} of {facts.identity.size:,} bytes")
-    return rows, reader.bad_count
+    return rows, bad
 
 
 def _check_row(row: dict[tuple[str, str], object], options: CsvOptions) -> None:
@@ -141,6 +149,8 @@ def seeds() -> list[bytes]:
         (7, "id,名\n1,表\n".encode("shift_jis")),
         (0, gzip.compress(plain, mtime=0)),
         (0, b'a,b\n1,"open\n2,3\n'),
+        (0, b"x\n1e400\n1\n"),
+        (0, b"x,c\ninf,1\n-1e999,2\n"),
         (0, b"a\n1\n\n2\n"),
         (0, b"a,a\n1,2\n"),
         (0, b"a,b\n1,\0\n\xff,2\n"),

@@ -12,15 +12,9 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.flow.preparation import CODEC
-from pipeline.publish.manifest import (
-    MANIFEST,
-    RECEIPTS,
-    Manifest,
-    canonical,
-    digest,
-    parts_in,
-    read_manifest,
-)
+from pipeline.publish.canonical import canonical, digest
+from pipeline.publish.manifest import MANIFEST, Manifest, read_manifest
+from pipeline.publish.receipts import QUARANTINE, RECEIPTS, parts_in
 from pipeline.publish.system import Folder
 from tests.fuzz.target import Check, Target, check_refusal, require
 from tests.publish.runs import publish
@@ -50,7 +44,7 @@ def _read(folder: Path, content: bytes) -> None:
         return
     require(canonical(manifest.body) + b"\n" == content, "accepted in another spelling")
     require(manifest.digest == manifest.body["digest"], "another digest than the one that was checked")
-    numbers = (manifest.parts, manifest.bytes, manifest.rows)
+    numbers = (manifest.parts, manifest.bytes, manifest.rows, manifest.quarantines)
     require(all(type(number) is int and number >= 0 for number in numbers), f"counts of {numbers}")
     require(isinstance(manifest.receipts_sha256, str), "the digest of the receipts is no text")
 
@@ -95,10 +89,15 @@ def _list(folder: Path, manifest: Manifest, content: bytes) -> None:
     for part in parts:
         require("/" not in part.name and part.name.startswith("part-"), f"a part {part.name!r}")
         require(part.file.bytes >= 0 and part.file.rows >= 0, f"a part of {part.file.bytes} bytes")
+        if part.quarantine is not None:
+            folder_name, _, name = part.quarantine.path.partition("/")
+            require(folder_name == QUARANTINE and "/" not in name, f"a quarantine {part.quarantine.path!r}")
 
 
 def _contents(count: int) -> dict[str, bytes]:
-    return {f"part-{number:07d}-{number:08x}.parquet": b"x" * number for number in range(count)}
+    return {
+        f"part-{number:07d}-{number:08x}.parquet": b"x" * number + b"|bad" * (number % 2) for number in range(count)
+    }
 
 
 def manifest_seeds() -> list[bytes]:

@@ -15,6 +15,7 @@ MODULES = {
     "model": "tests.fuzz.model_json",
     "manifest": "tests.fuzz.published",
     "receipts": "tests.fuzz.published",
+    "journal": "tests.fuzz.journals",
 }
 
 

@@ -13,7 +13,16 @@ from jobs.cli import JOBS, group
 from jobs.command import SECTIONS, JobCommand
 from jobs.help import Helpful
 
-COMMANDS = (("score",), ("transform",), ("plan",), ("model", "show"), ("model", "check"), ("demo",))
+COMMANDS = (
+    ("score",),
+    ("transform",),
+    ("plan",),
+    ("inspect",),
+    ("verify",),
+    ("model", "show"),
+    ("model", "check"),
+    ("demo",),
+)
 HEAVY = ("numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "psutil")
 
 CLOSED_LIST = {
@@ -87,7 +96,8 @@ def test_the_help_of_the_group_names_every_job(cli):
 
 def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "model --help",
-             "model show --help", "demo --help", "score -h", "score x --workers 0", "scroe", "score",
+             "model show --help", "demo --help", "inspect --help", "verify --help", "score -h", "score x --workers 0",
+             "scroe", "score",
              "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
              "score x --model m --output", "score x --model m --keep probability --output o",
              "transform x --apply p=sigmoid(x) --keep p --output o"]  # fmt: skip
@@ -97,7 +107,7 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 9), *([2] * 8)]
+    assert codes == [2, *([0] * 11), *([2] * 8)]
     assert set(modules) & set(HEAVY) == set()
 
 

@@ -22,6 +22,7 @@ SAMPLE = ROOT / "sample_data"
 MODEL = SAMPLE / "delay_model.json"
 FLIGHTS = SAMPLE / "flights"
 ROWS = 19_811
+AGAIN = "run the same command again: finished chunks are not computed again"
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_json_is_on_stdout_alone(cli, out):
     outcome = cli("score", FLIGHTS, "--model", MODEL, "--output", out, "--json", "--limit", "7", "--keep", "flight_id")
     assert outcome.code == 0, outcome.err
     report = json.loads(outcome.out)
-    assert report["rows"] == {"read": 7, "written": 7, "scored": 7, "null": 0, "nan": 0}
+    assert report["rows"] == {"read": 7, "written": 7, "scored": 7, "null": 0, "nan": 0, "quarantined": 0, "bad": 0}
     assert report["published"] is True
     assert [field["name"] for field in report["plan"]["fields"]] == ["flight_id", "probability", "decision"]
 
@@ -225,9 +226,21 @@ def test_a_run_that_is_told_to_end_publishes_nothing(tmp_path, scheduler, number
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert err.endswith(f"error: stopped by {by}; nothing was published\nrun the same command again\n")
+    assert err.endswith(f"error: stopped by {by}; nothing was published\n{AGAIN}\n")
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_deadline_ends_a_run_that_takes_longer(process, out):
+    words = [SAMPLE / "flights.csv", "--model", MODEL, "--output", out, "--chunk-size", "500B", "--deadline", "0.05"]
+    outcome = process(*words, start=("-m", "jobs.score"))
+    assert outcome.code == 75, outcome.err
+    assert "stopping: stopped by its deadline of 0.05 s; chunks under way have 25 s to end" in outcome.err
+    assert outcome.err.endswith(
+        "error: stopped by its deadline of 0.05 s\nrun the same command again: finished chunks are not computed again\n"
+    )
+    assert "Traceback" not in outcome.err
+    assert not out.exists()
 
 
 def test_a_bar_is_drawn_on_a_terminal(tmp_path):
@@ -337,5 +350,5 @@ def test_an_interrupt_behind_the_publication_does_not_deny_it(cli, out, monkeypa
     monkeypatch.setattr(flow, "run", interrupted)
     outcome = cli("score", FLIGHTS, "--model", MODEL, "--output", out)
     assert outcome.code == 130
-    assert outcome.err.endswith("error: stopped by an interrupt (SIGINT)\nrun the same command again\n")
+    assert outcome.err.endswith(f"error: stopped by an interrupt (SIGINT)\n{AGAIN}\n")
     assert pq.read_table(out).num_rows == ROWS

@@ -14,9 +14,11 @@ import click
 import pytest
 
 from jobs import cli as door
+from jobs import stopping
 from pipeline import errors
 
 ROOT = Path(__file__).resolve().parents[2]
+AGAIN = "run the same command again: finished chunks are not computed again"
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ CODES = {
     errors.SchemaError: 65, errors.BadCellsError: 65, errors.InputChangedError: 65, errors.InputMissingError: 66,
     errors.UnavailableError: 69, errors.BalanceError: 70, errors.MemoryBudgetError: 71, errors.OutputError: 73,
     errors.StorageError: 74, errors.TransientError: 74, errors.TemporaryError: 75, errors.PermissionDeniedError: 77,
-    errors.ConfigurationError: 78,
+    errors.ConfigurationError: 78, errors.ThresholdError: 3,
 }  # fmt: skip
 
 
@@ -65,23 +67,39 @@ def test_lines_stay_lines_and_control_characters_do_not(raising):
     assert outcome.err == "error: two faults\n  a\\x1b[2Jb\n  \\udcff\nmend\\tthem\n"
 
 
-def test_anything_else_is_a_bug_with_a_traceback(raising):
-    outcome = raising(ZeroDivisionError("of \x1b nothing"))
+def _of_secret_cells() -> BaseException:
+    try:
+        try:
+            float("secret\x1b one")
+        except ValueError as error:
+            raise ZeroDivisionError("secret two") from error
+    except ZeroDivisionError as error:
+        return error
+
+
+def test_anything_else_is_a_bug_with_a_traceback_that_holds_no_cells(raising):
+    outcome = raising(_of_secret_cells())
     assert outcome.code == 1
     assert outcome.err.startswith("Traceback (most recent call last):\n")
-    assert "error: this is a bug of logitstream: ZeroDivisionError: of \\x1b nothing\n" in outcome.err
+    assert "builtins.ValueError (its text is left out: it may quote your data)\n" in outcome.err
+    assert outcome.err.count("test_translation.py") == 3
+    assert outcome.err.count("in _of_secret_cells") == 2
+    assert "\nerror: this is a bug of logitstream: ZeroDivisionError\n" in outcome.err
+    values = outcome.err.replace('float("secret\\x1b one")', "").replace('ZeroDivisionError("secret two")', "")
+    assert "secret one" not in values
+    assert ": secret" not in values
     assert "\x1b" not in outcome.err
 
 
 @pytest.mark.parametrize(
     ("error", "code", "signal_name"),
-    [(KeyboardInterrupt(), 130, "SIGINT"), (click.Abort(), 130, "SIGINT"), (door.Terminated(), 143, "SIGTERM")],
+    [(KeyboardInterrupt(), 130, "SIGINT"), (click.Abort(), 130, "SIGINT"), (stopping.Terminated(), 143, "SIGTERM")],
 )
 def test_a_signal_has_its_code_and_no_traceback(raising, error, code, signal_name):
     outcome = raising(error)
     assert outcome.code == code
     by = {"SIGINT": "an interrupt", "SIGTERM": "a request to end"}[signal_name]
-    assert outcome.err == f"error: stopped by {by} ({signal_name})\nrun the same command again\n"
+    assert outcome.err == f"error: stopped by {by} ({signal_name})\n{AGAIN}\n"
 
 
 def _refused(number: int, name: str | None = None) -> OSError:

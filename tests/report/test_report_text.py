@@ -146,11 +146,14 @@ def test_a_report_in_json_has_the_documented_keys():
     value = json.loads(json.dumps(report_json(REPORT), allow_nan=False))
     assert set(value) == {
         "schema_version", "kind", "published", "output", "job_id", "manifest_digest", "rows", "events", "chunks",
-        "bytes_read", "bytes_written", "peak_bytes", "seconds", "notes", "plan",
+        "chunks_resumed", "chunks_reused", "skipped", "bytes_read", "bytes_written", "peak_bytes",
+        "seconds", "notes", "plan",
     }  # fmt: skip
     assert value["kind"] == "report"
     assert value["published"] is True
-    assert value["rows"] == {"read": 20_000, "written": 20_000, "scored": 19_500, "null": 499, "nan": 1}
+    assert value["rows"] == {
+        "read": 20_000, "written": 20_000, "scored": 19_500, "null": 499, "nan": 1, "quarantined": 0, "bad": 0,
+    }  # fmt: skip
     assert value["events"]["missing dep_delay"] == 499
     assert value["seconds"] == 2.0
     assert value["plan"] == plan_json(PLAN)

@@ -22,7 +22,7 @@ from pipeline.publish import Manifest, Part, Published, open_published
 from pipeline.sources import source_for
 from pipeline.types import CsvOptions, Format, InputFile, Need, PartFile, Slice, SliceAccount
 from pipeline.units import MIB, escape, format_count
-from pipeline.verify.rescore import input_states, scored_again
+from pipeline.verification.rescore import input_states, scored_again
 
 _BATCH_ROWS = 65_536
 _STATE = ("size", "time of change", "digest of its ends", "digest of all bytes", "partitions")
@@ -93,8 +93,10 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
         if parts or not manifest.parts:
             found += _files(published, manifest)
             found += _balance(manifest, parts)
-    if inputs:
-        found += _inputs(manifest)
+    changed = list(_inputs(manifest)) if inputs else []
+    found += changed
+    # Of inputs that have changed there is nothing to score again, which is no reason to keep quiet about the change.
+    sample = 0 if changed else sample
     if sample:
         found += [Difference(*each) for each in scored_again(path, manifest, parts, sample)]
     return Verification(

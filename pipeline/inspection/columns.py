@@ -1,0 +1,132 @@
+"""Columns over many files: what each file tells of its own, put together in the order of the files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.inspection.extent import EMPTY, Extent
+from pipeline.inspection.findings import Column
+from pipeline.units import escape, format_count
+
+# The type of a column of a CSV, which is none, and of one that a path states.
+TEXT = "text"
+
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FileColumn:
+    """What one file tells of one of its columns; see :class:`~pipeline.inspection.findings.Column`.
+
+    ``numbers`` is the range of a column of text whose cells are all numbers, unknown for any other.
+    """
+
+    type: str
+    nullable: bool
+    nulls: int | None
+    nan: int | None
+    infinite: int | None
+    extent: Extent
+    numbers: Extent
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """A column as it is known so far. ``lacking`` names the first files that do not have it."""
+
+    types: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+    lacking: list[str] = field(default_factory=list)
+    nullable: bool = False
+    nulls: int | None = 0
+    nan: int | None = 0
+    infinite: int | None = 0
+    extent: Extent = EMPTY
+    numbers: Extent = EMPTY
+
+    def add(self, path: str, column: FileColumn) -> None:
+        self.types[column.type] += 1
+        self.first.setdefault(column.type, path)
+        self.nullable |= column.nullable
+        self.nulls = _sum(self.nulls, column.nulls)
+        self.nan = _sum(self.nan, column.nan)
+        self.infinite = _sum(self.infinite, column.infinite)
+        self.extent = self.extent.plus(column.extent)
+        self.numbers = self.numbers.plus(column.numbers)
+
+    def lacks(self, path: str) -> None:
+        if len(self.lacking) < _NAMED:
+            self.lacking.append(path)
+
+
+class Columns:
+    """Takes the columns of one file after the other; memory is that of the columns, whatever the number of files."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, _Gathered] = {}
+        self._files = 0
+        self._earliest: list[str] = []
+
+    def add(self, path: str, columns: Mapping[str, FileColumn]) -> None:
+        """Add the columns of a file, in file order."""
+        for name, gathered in self._columns.items():
+            if name not in columns:
+                gathered.lacks(path)
+        for name, column in columns.items():
+            if name not in self._columns:
+                self._columns[name] = _Gathered(lacking=list(self._earliest))
+            self._columns[name].add(path, column)
+        self._files += 1
+        if len(self._earliest) < _NAMED:
+            self._earliest.append(path)
+
+    def columns(self) -> Iterator[Column]:
+        """Yield the columns, in the order in which the files brought them."""
+        for name, gathered in self._columns.items():
+            extent, numbers = gathered.extent, gathered.numbers
+            yield Column(
+                name=name,
+                types=tuple(gathered.types.most_common()),
+                nullable=gathered.nullable,
+                nulls=gathered.nulls,
+                nan=gathered.nan,
+                infinite=gathered.infinite,
+                smallest=None if extent.smallest is None else extent.smallest.value,
+                largest=None if extent.largest is None else extent.largest.value,
+                smallest_number=None if numbers.smallest is None else numbers.smallest.order,
+                largest_number=None if numbers.largest is None else numbers.largest.order,
+            )
+
+    def differences(self) -> Iterator[str]:
+        """Yield what is not the same in all files, in sentences: types of Arrow, and columns that are missing."""
+        for name, gathered in self._columns.items():
+            kinds = [(kind, count) for kind, count in gathered.types.most_common() if kind != TEXT]
+            if len(kinds) > 1:
+                yield f"{escape(name)} is {', '.join(_kind(kind, count, gathered) for kind, count in kinds)}"
+        lacking: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+        for name, gathered in self._columns.items():
+            if files := self._files - gathered.types.total():
+                lacking.setdefault((files, tuple(gathered.lacking)), []).append(name)
+        for (files, paths), names in lacking.items():
+            where = f"{_files(files)} of {format_count(self._files)} ({_some(paths, files)})"
+            yield f"{_some(names[:_NAMED], len(names))} {'is' if len(names) == 1 else 'are'} missing in {where}"
+
+
+def _kind(kind: str, count: int, gathered: _Gathered) -> str:
+    first = escape(gathered.first[kind])
+    return f"{escape(kind)} in {_files(count)} ({first}{' first' if count > 1 else ''})"
+
+
+def _some(names: Sequence[str], count: int) -> str:
+    more = f" and {format_count(count - len(names))} more" if count > len(names) else ""
+    return ", ".join(escape(name) for name in names) + more
+
+
+def _files(count: int) -> str:
+    return f"{format_count(count)} file{'' if count == 1 else 's'}"
+
+
+def _sum(total: int | None, more: int | None) -> int | None:
+    return None if total is None or more is None else total + more

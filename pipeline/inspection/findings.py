@@ -1,0 +1,184 @@
+"""What an inspection finds, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.errors import LogitstreamError
+from pipeline.types import FileSummary
+
+# A time, a decimal and bytes are text.
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class FileError:
+    """A file that could not be read, and why."""
+
+    path: str
+    error: LogitstreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column over all files.
+
+    Attributes
+    ----------
+    name : str
+    types : tuple of (type, files)
+        The types of Arrow that it has, and in how many files, the most frequent first; ``text`` for a column of a CSV
+        or one that the path states.
+    nullable : bool
+        Whether some file allows null.
+    nulls, nan, infinite : int or None
+        ``None`` where a file does not tell.
+    smallest, largest : Value or None
+        Of the values that are neither null nor NaN; text is compared by its bytes. ``None`` where there is none, or a
+        file does not tell, or the types of the files cannot be compared.
+    smallest_number, largest_number : float or None
+        Of a column of text every cell of which is a number or null; only where all was read.
+    """
+
+    name: str
+    types: tuple[tuple[str, int], ...]
+    nullable: bool
+    nulls: int | None
+    nan: int | None
+    infinite: int | None
+    smallest: Value | None
+    largest: Value | None
+    smallest_number: float | None
+    largest_number: float | None
+
+    @property
+    def files(self) -> int:
+        """In how many files it stands."""
+        return sum(count for _, count in self.types)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """What the manifest of an output says of it.
+
+    Attributes
+    ----------
+    job_id, manifest_digest : str
+    function : str
+        What made it, in words.
+    finished_unix : float or None
+    totals : mapping of str to int
+        Rows read, written, scored, null, nan, quarantined, bad.
+    """
+
+    job_id: str
+    manifest_digest: str
+    function: str
+    finished_unix: float | None
+    totals: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DataInspection:
+    """Data, as its footers and headers state it, or as all of it was read.
+
+    Attributes
+    ----------
+    path : str
+    files : tuple of FileSummary
+        Those that could be read.
+    rows, bytes, row_groups : int
+    rows_estimated : bool
+        Whether ``rows`` is an estimate: of a CSV only reading tells.
+    full : bool
+        Whether everything was read; else nulls and ranges are those that the writers of the files stated.
+    bad_records : int or None
+        Records of CSV files that cannot be read, and are not among the rows; ``None`` where only reading tells.
+    columns : tuple of Column
+        In the order in which the files bring them.
+    differences : tuple of str
+        What is not the same in all files, in sentences.
+    notes : tuple of str
+    errors : tuple of FileError
+    output : OutputFacts or None
+        Where the data is an output.
+    """
+
+    path: str
+    files: tuple[FileSummary, ...]
+    rows: int
+    rows_estimated: bool
+    bytes: int
+    row_groups: int
+    full: bool
+    bad_records: int | None
+    columns: tuple[Column, ...]
+    differences: tuple[str, ...]
+    notes: tuple[str, ...]
+    errors: tuple[FileError, ...]
+    output: OutputFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row of a quarantine.
+
+    Attributes
+    ----------
+    file : str
+        The input.
+    slice : int
+        First byte (CSV) or row group (Parquet) of the slice.
+    record : int
+        Its number, from 1: within the file, else within the slice; the header of a CSV is no record.
+    record_in_file : bool
+        Whether ``record`` counts from the beginning of the file.
+    byte : int or None
+        Offset of the record in a CSV.
+    cell : str
+        What was found; at most 200 characters.
+    line : str or None
+        The record, or the row as JSON; at most 200 characters.
+    """
+
+    file: str
+    slice: int
+    record: int
+    record_in_file: bool
+    byte: int | None
+    cell: str
+    line: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason, with the column that it concerns: empty where that is the whole record.
+
+    ``by_policy`` rows are in the quarantine because the model sends them there; the others are bad.
+    """
+
+    reason: str
+    column: str
+    by_policy: bool
+    rows: int
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineInspection:
+    """A quarantine by its reasons, the most frequent first.
+
+    ``other_rows`` have reasons beyond the 1,000 that were met first.
+    """
+
+    path: str
+    files: int
+    rows: int
+    bad: int
+    bytes: int
+    reasons: tuple[Reason, ...]
+    other_rows: int
+    notes: tuple[str, ...]
+    errors: tuple[FileError, ...]
+    output: OutputFacts | None

@@ -1,0 +1,208 @@
+"""A quarantine: why its rows are there, counted, with the first examples of each reason and where they come from."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+
+from pipeline.errors import DataError, LogitstreamError, OutputError
+from pipeline.flow.preparation import CODEC
+from pipeline.inspection.findings import Example, FileError, OutputFacts, QuarantineInspection, Reason
+from pipeline.inspection.published import is_output, output_facts
+from pipeline.publish import Part, open_published
+from pipeline.sinks.quarantine import QUARANTINE, SCHEMA
+from pipeline.sources import source_for
+from pipeline.types import CsvOptions, InputFile, Need, Slice
+from pipeline.units import escape
+
+_FOLDER = "_quarantine"
+_SUFFIX = f".{QUARANTINE}"
+_EXAMPLES = 3
+_REASONS = 1_000
+_SHOWN_TEXT = 200
+# A line may take 64 KiB.
+_BATCH_ROWS = 512
+
+_Key = tuple[str, str, bool]
+
+
+def quarantine_files(path: str) -> list[Path] | None:
+    """Return the files of a quarantine, by name; ``None`` where the path is none."""
+    place = Path(path)
+    if place.suffix == _SUFFIX and not place.is_dir():
+        return [place] if os.path.lexists(place) else None
+    if not place.is_dir():
+        return None
+    try:
+        return sorted(file for file in place.iterdir() if file.suffix == _SUFFIX) or None
+    except OSError:
+        # Whoever looks for data there says what is wrong.
+        return None
+
+
+@dataclass(slots=True)
+class _Group:
+    """The rows of one reason. Each example stands with the name of the quarantine file that it is from."""
+
+    rows: int = 0
+    examples: list[tuple[str, Example]] = field(default_factory=list)
+
+
+class _Reasons:
+    """Counts rows by reason; keeps a few examples of each."""
+
+    def __init__(self) -> None:
+        self.groups: dict[_Key, _Group] = {}
+        self.rows = self.bad = self.other = 0
+
+    def add(self, name: str, batch: pa.RecordBatch) -> None:
+        """Add rows of the quarantine file of a name."""
+        table = pa.Table.from_batches([batch]).append_column("row", pa.array(range(batch.num_rows), pa.int64()))
+        by_reason = table.group_by(["reason", "column", "by_policy"], use_threads=False)
+        for found in by_reason.aggregate([("row", "list")]).to_pylist():
+            rows = found["row_list"]
+            self.rows += len(rows)
+            self.bad += 0 if found["by_policy"] else len(rows)
+            group = self._group((_cut(found["reason"]), _cut(found["column"]), found["by_policy"]))
+            if group is None:
+                self.other += len(rows)
+                continue
+            group.rows += len(rows)
+            group.examples += ((name, _example(batch, row)) for row in rows[: _EXAMPLES - len(group.examples)])
+
+    def _group(self, key: _Key) -> _Group | None:
+        if key not in self.groups and len(self.groups) == _REASONS:
+            return None
+        return self.groups.setdefault(key, _Group())
+
+
+def inspect_quarantine(path: str, files: Sequence[Path]) -> QuarantineInspection:
+    """Look at the files of a quarantine; see :func:`pipeline.inspection.inspect`."""
+    reasons, errors, size = _Reasons(), [], 0
+    for file in files:
+        try:
+            for batch in _batches(file):
+                reasons.add(file.name, batch)
+            size += file.stat().st_size
+        except LogitstreamError as error:
+            errors.append(FileError(file.name, error))
+    output, notes = _place(files[0].parent, reasons)
+    return QuarantineInspection(
+        path=path,
+        files=len(files) - len(errors),
+        rows=reasons.rows,
+        bad=reasons.bad,
+        bytes=size,
+        reasons=tuple(_sorted(reasons)),
+        other_rows=reasons.other,
+        notes=tuple(notes),
+        errors=tuple(errors),
+        output=output,
+    )
+
+
+def _sorted(reasons: _Reasons) -> Iterator[Reason]:
+    for (reason, column, by_policy), group in sorted(reasons.groups.items(), key=lambda item: (-item[1].rows, item[0])):
+        yield Reason(reason, column, by_policy, group.rows, tuple(example for _, example in group.examples))
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a quarantine file.
+
+    Raises
+    ------
+    DataError
+        It is damaged, or no quarantine.
+    """
+    file = InputFile(path.name, str(path), 0, "parquet")
+    source = source_for("parquet", CsvOptions())
+    facts = source.facts(file)
+    if [(column.field.name, column.field.type) for column in facts.columns] != [
+        (each.name, each.type) for each in SCHEMA
+    ]:
+        raise DataError(f"{escape(path.name)} is no quarantine of logitstream: it has other columns")
+    needs = [Need(each.name, "kept") for each in SCHEMA]
+    piece = Slice(0, 0, len(facts.group_rows), facts.rows)
+    with source.read(file, facts.identity, piece, needs, _BATCH_ROWS) as reader:
+        yield from reader
+
+
+def _example(batch: pa.RecordBatch, row: int) -> Example:
+    values = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+    return Example(
+        file=values["file"],
+        slice=values["slice"],
+        record=values["record"],
+        record_in_file=False,
+        byte=values["byte"],
+        cell=_cut(values["cell"]),
+        line=None if values["line"] is None else _cut(values["line"]),
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_TEXT else f"{text[: _SHOWN_TEXT - 1]}…"
+
+
+def _place(folder: Path, reasons: _Reasons) -> tuple[OutputFacts | None, list[str]]:
+    """Count the records of the examples from the beginnings of their files, by the receipts of the output.
+
+    Returns what the output is, where the folder is that of one, and what is to be noted.
+    """
+    if folder.name != _FOLDER or not is_output(folder.parent):
+        return None, []
+    try:
+        with open_published(folder.parent, CODEC) as published:
+            manifest, parts = published.manifest, published.parts
+    except OutputError as error:
+        return None, [error.message]
+    if manifest is None:
+        return None, ["the manifest of the output is damaged: records are counted within their slices"]
+    if not parts:
+        return output_facts(manifest), [
+            "the receipts of the output are damaged: records are counted within their slices"
+        ]
+    wanted = {(name, each.file, each.slice) for group in reasons.groups.values() for name, each in group.examples}
+    inputs = cast("Sequence[Sequence[Any]]", manifest.body["inputs"])
+    before = {key: count for key, count in _before(parts, inputs) if key in wanted}
+    for group in reasons.groups.values():
+        group.examples = [
+            (name, _placed(each, before.get((name, each.file, each.slice)))) for name, each in group.examples
+        ]
+    return output_facts(manifest), []
+
+
+def _before(
+    parts: Iterable[Part], inputs: Sequence[Sequence[Any]]
+) -> Iterator[tuple[tuple[str, str, int], int | None]]:
+    """Yield, for each slice that a quarantine file may name, how many records of its file lie before it.
+
+    The key is the quarantine file, the input and the start of the slice; the count is ``None`` where the chunk has two
+    inputs of one name, which the quarantine does not tell apart.
+    """
+    read: Counter[int] = Counter()
+    for part in parts:
+        counts: dict[tuple[str, int], int | None] = {}
+        for account in cast("Sequence[Mapping[str, Any]]", part.receipt["accounts"]):
+            key = _as_written(inputs[account["file"]][0]), account["start"]
+            counts[key] = None if key in counts else read[account["file"]]
+            read[account["file"]] += account["read"]
+        if part.quarantine is not None:
+            yield from (((part.quarantine_name, *key), count) for key, count in counts.items())
+
+
+def _placed(example: Example, before: int | None) -> Example:
+    if before is None:
+        return example
+    return replace(example, record=example.record + before, record_in_file=True)
+
+
+def _as_written(path: str) -> str:
+    """Return the name of an input as a quarantine has it."""
+    return path.encode("utf-8", "backslashreplace").decode()
