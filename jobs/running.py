@@ -78,12 +78,15 @@ def _run(job: Job, watch: Observer, stop: Stop) -> Report:
 
 
 def _standing(job: Job) -> tuple[int, int] | None:
-    """Return what tells the manifest that stands under the name of the output from the next one."""
-    try:
-        status = (Path(job.output) / "_manifest.json").stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+    """Return what tells the manifest that stands under the name of the output, or the file, from the next one."""
+    output = Path(job.output)
+    for path in (output / "_manifest.json", output):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        return status.st_ino, status.st_mtime_ns
+    return None
 
 
 def _show_plan(plan: PlanSummary, *, as_json: bool, with_files: bool) -> None:

@@ -279,7 +279,8 @@ def prepare(job: Job) -> Preparation:
         notes=_notes(job, found.skipped, plan, files),
     )
     identity = job_id(preparation.inputs, plan, {"meaning": meaning})
-    standing = check_output(Path(job.output), identity, if_exists=job.if_exists, codec=CODEC)
+    is_file = preparation.merger is not None
+    standing = check_output(Path(job.output), identity, if_exists=job.if_exists, codec=CODEC, is_file=is_file)
     return replace(preparation, job_id=identity, stands=standing is not None)
 
 

@@ -61,6 +61,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
         codec=CODEC,
         conduct=job.conduct,
         while_waiting=clock.check,
+        merge=preparation.merger,
     ) as staging:
         if isinstance(staging, Manifest):
             return _already(preparation, staging, time.monotonic() - started, observe)
@@ -76,10 +77,10 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
                 peak_bytes=max(memory.peak_bytes(), ledger.totals.peak_bytes),
                 published=True,
                 manifest_digest="",
-                notes=_notes(ledger.totals, job),
             )
             digest = _publish(preparation, staging, ledger, report)
-    report = replace(report, manifest_digest=digest, seconds=time.monotonic() - started)
+    notes = _notes(report.totals, Path(job.output).parent / staging.quarantine)
+    report = replace(report, manifest_digest=digest, seconds=time.monotonic() - started, notes=notes)
     observe(Published(report))
     return report
 
@@ -256,7 +257,7 @@ def _folder_of(output: str) -> str:
     return os.path.realpath(Path(output).absolute().parent)
 
 
-def _notes(totals: Totals, job: Job) -> tuple[str, ...]:
+def _notes(totals: Totals, quarantine: Path) -> tuple[str, ...]:
     """Return what a person is to know of a run that ended well, besides the rows."""
     notes = []
     if totals.resumed or totals.reused:
@@ -267,7 +268,7 @@ def _notes(totals: Totals, job: Job) -> tuple[str, ...]:
         policy = totals.quarantined - totals.bad
         notes.append(
             f"{_rows(totals.quarantined)} in the quarantine, {totals.bad:,} bad and {policy:,} by the model: "
-            f"logitstream inspect {escape(job.output, 1000)}/_quarantine"
+            f"logitstream inspect {escape(str(quarantine), 1000)}"
         )
     return tuple(notes)
 

@@ -19,6 +19,7 @@ from pipeline.publish.listing import (
 )
 from pipeline.publish.lock import Busy
 from pipeline.publish.manifest import Manifest, read_manifest
+from pipeline.publish.merging import Merge
 from pipeline.publish.output import check_output
 from pipeline.publish.published import Published, open_published
 from pipeline.publish.receipts import Codec, Part
@@ -32,6 +33,7 @@ __all__ = [
     "Cleaned",
     "Codec",
     "Manifest",
+    "Merge",
     "Part",
     "Published",
     "Rolled",

@@ -13,11 +13,12 @@ from pathlib import Path
 from pipeline.errors import LogitstreamError
 from pipeline.publish.journal import NAME, facts_in
 from pipeline.publish.lock import Busy, holder, locked, open_home
-from pipeline.publish.manifest import JOB_ID, Manifest, manifest_in
-from pipeline.publish.output import HOME_SUFFIX, Target, open_parent, resolve
-from pipeline.publish.removal import RETIRED, discard, remove
-from pipeline.publish.system import Folder
-from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, is_folder, set_apart
+from pipeline.publish.manifest import JOB_ID
+from pipeline.publish.onefile import kept_in, proven_file
+from pipeline.publish.removal import RETIRED, discard, forget, remove
+from pipeline.publish.system import Folder, is_folder
+from pipeline.publish.target import HOME_SUFFIX, Target, open_parent, resolve
+from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, manifest_of, set_apart
 from pipeline.types import Conduct
 
 
@@ -149,21 +150,30 @@ def clean(
             tuple(run for run in _runs(home, None) if jobs and _is_old(run.age_seconds, older_than)),
             tuple(one for one in _versions(home) if versions and _is_old(one.age_seconds, older_than)),
         )
-        return found if dry_run else _removed(home, found)
+        return found if dry_run else _removed(target, parent, home, found)
 
 
 def _is_old(age: float, older_than: float | None) -> bool:
     return older_than is None or age >= older_than
 
 
-def _removed(home: Folder, found: Cleaned) -> Cleaned:
+def _removed(target: Target, parent: Folder, home: Folder, found: Cleaned) -> Cleaned:
     with home.make(JOBS, exist_ok=True) as jobs:
         runs_gone = tuple(run for run in found.runs if _discarded(home, jobs, run))
         if not found.versions:
             return Cleaned(runs_gone, ())
         with home.enter(VERSIONS) as versions:
+            files = {sha256 for one in found.versions if (sha256 := _file_of(versions, one))}
             gone = tuple(one for one in found.versions if _version_removed(versions, jobs, one))
+        if files:
+            standing = proven_file(parent, target.name, home)
+            forget(home, jobs, None if standing is None else standing.sha256, files)
     return Cleaned(runs_gone, gone)
+
+
+def _file_of(versions: Folder, version: VersionFacts) -> str | None:
+    with versions.enter(version.name) as folder:
+        return kept_in(folder)
 
 
 def _discarded(home: Folder, jobs: Folder, run: RunFacts) -> bool:
@@ -228,13 +238,13 @@ def _versions(home: Folder) -> tuple[VersionFacts, ...]:
     if not is_folder(home, VERSIONS):
         return ()
     with home.enter(VERSIONS) as versions:
-        return tuple(_version(versions, former) for former in formers(versions))
+        return tuple(_version(home, versions, former) for former in formers(versions))
 
 
-def _version(versions: Folder, former: Former) -> VersionFacts:
+def _version(home: Folder, versions: Folder, former: Former) -> VersionFacts:
     with versions.enter(former.name) as folder:
         try:
-            manifest: Manifest | None = manifest_in(folder)
+            manifest = manifest_of(home, folder)
         except LogitstreamError:
             manifest = None
         size, own = _sizes(folder)

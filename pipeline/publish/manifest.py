@@ -20,6 +20,7 @@ from pipeline.publish import system
 from pipeline.publish.canonical import canonical, digest
 from pipeline.publish.files import write_new
 from pipeline.publish.system import Folder
+from pipeline.types import PartFile
 from pipeline.units import escape, format_bytes, quoted
 
 MANIFEST = "_manifest.json"
@@ -30,7 +31,7 @@ JOB_ID = re.compile(r"[0-9a-f]{16,64}")
 _FORMAT = "logitstream-output"
 _VERSION = 1
 _OUTSIDE = frozenset({"observed", "observed_digest", "digest"})
-_OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts"}) | _OUTSIDE
+_OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "file"}) | _OUTSIDE
 _MANIFEST_LIMIT = 64 * 2**20
 _BLOCK = 2**20
 # The end of the year 9999, behind which no date can be shown.
@@ -41,8 +42,9 @@ _LAST_UNIX = 253_402_300_800
 class Manifest:
     """What a published version says of itself.
 
-    ``parts``, ``bytes`` and ``rows`` are those of the parts, ``quarantines`` the number of files beside them; ``body``
-    is the whole file, ``observed`` and ``digest`` included.
+    ``parts``, ``bytes`` and ``rows`` are those of the parts, ``quarantines`` the number of files beside them; ``file``
+    is the one file that was made of the parts, without a path, where the output is one; ``body`` is the whole manifest,
+    ``observed`` and ``digest`` included.
     """
 
     job_id: str
@@ -52,6 +54,7 @@ class Manifest:
     rows: int
     quarantines: int
     receipts_sha256: str
+    file: PartFile | None
     body: Mapping[str, object]
 
     @property
@@ -137,8 +140,13 @@ def _parsed(content: bytes) -> Manifest:
         rows=count(parts["rows"]),
         quarantines=count(body["quarantines"]["count"]),
         receipts_sha256=str(body["receipts"]["sha256"]),
+        file=_file(body["file"]) if "file" in body else None,
         body=body,
     )
+
+
+def _file(facts: Mapping[str, object]) -> PartFile:
+    return PartFile("", count(facts["bytes"]), str(facts["sha256"]), count(facts["rows"]))
 
 
 def blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:

@@ -218,6 +218,12 @@ class Folder:
             sync(descriptor, self.path / name)
 
 
+def is_folder(parent: Folder, name: str) -> bool:
+    """Return whether a name is that of a folder, not of a link to one."""
+    status = parent.look(name)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
 @contextmanager
 def door(action: str, path: Path) -> Iterator[None]:
     """Turn what the system refuses into the project's errors, saying what was tried on which path."""

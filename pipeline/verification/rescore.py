@@ -65,15 +65,15 @@ def scored_again(output: Path, manifest: Manifest, parts: Sequence[Part], count:
     DataError
         The inputs are not those of the output.
     """
-    preparation = _preparation(output, manifest)
-    if preparation.job_id != manifest.job_id:
-        raise DataError(
-            f"{escape(str(output), 1000)}: the inputs have changed since, so no chunk can be scored again",
-            "see what has changed with verify --inputs",
-        )
     chosen = sorted(random.SystemRandom().sample(range(len(parts)), min(count, len(parts))))
     with tempfile.TemporaryDirectory(prefix="logitstream-verify-") as scratch:
         staging = Path(scratch)
+        preparation = _preparation(output, manifest, staging / "output")
+        if preparation.job_id != manifest.job_id:
+            raise DataError(
+                f"{escape(str(output), 1000)}: the inputs have changed since, so no chunk can be scored again",
+                "see what has changed with verify --inputs",
+            )
         (staging / "attempts").mkdir()
         job_file = preparation.job_file(staging, 0o600)
         content = replace(job_file, durable=False).to_bytes()
@@ -100,7 +100,8 @@ def _shown(file: PartFile | None) -> str:
     return "no file" if file is None else f"{file.sha256[:16]}, {format_count(file.rows)} rows"
 
 
-def _preparation(output: Path, manifest: Manifest) -> Preparation:
+def _preparation(output: Path, manifest: Manifest, elsewhere: Path) -> Preparation:
+    """Return the job of an output, to be written elsewhere: what stands under its own name may be damaged."""
     options, plan = _options(manifest), cast("Mapping[str, Any]", manifest.body["plan"])
     description = cast("Mapping[str, Any] | None", manifest.body["block"])
     if description is None or "function" not in description:
@@ -118,7 +119,7 @@ def _preparation(output: Path, manifest: Manifest) -> Preparation:
     return prepare(
         Job(
             inputs=tuple(_arguments(output, manifest)),
-            output=str(output),
+            output=str(elsewhere),
             block=block,
             keep=tuple(options["keep"]),
             csv=csv_options(options["csv"]),

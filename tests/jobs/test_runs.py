@@ -237,7 +237,8 @@ def test_a_deadline_ends_a_run_that_takes_longer(process, out):
     assert outcome.code == 75, outcome.err
     assert "stopping: stopped by its deadline of 0.05 s; chunks under way have 25 s to end" in outcome.err
     assert outcome.err.endswith(
-        "error: stopped by its deadline of 0.05 s; nothing was published\nrun the same command again: finished chunks are not computed again\n"
+        "error: stopped by its deadline of 0.05 s; nothing was published\n"
+        "run the same command again: finished chunks are not computed again\n"
     )
     assert "Traceback" not in outcome.err
     assert not out.exists()
