@@ -234,3 +234,18 @@ def test_the_versions_of_a_real_run_verify_after_rollback(cli, tmp_path):
         assert cli(*words, limit).code == 0
     assert cli("rollback", output).code == 0
     assert cli("verify", output).out.startswith(f"{output}: 1 part, 5 rows, ")
+
+
+def test_plan_says_what_is_done_already(cli, tmp_path):
+    output = tmp_path / "scores"
+    words = (FLIGHTS, "--model", MODEL, "--output", output)
+    job = json.loads(cli("plan", *words, "--json").out)["job_id"]
+    with open_staging(output, job, if_exists="fail", codec=CODEC) as staging:
+        assert isinstance(staging, Staging)
+        list(work(staging, {"part-0000000-aa.parquet": b"zero"}))
+    before = sorted(tmp_path.rglob("*"))
+    assert "an earlier try has done 1 of 1 chunks: a run goes on from there" in cli("plan", *words).out
+    assert "earlier try" not in cli("plan", *words, "--no-resume").out
+    assert sorted(tmp_path.rglob("*")) == before
+    assert cli("score", *words, "-q").code == 0
+    assert "holds the result of this very job: there is nothing to do" in cli("plan", *words).out
