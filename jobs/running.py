@@ -42,7 +42,7 @@ def carry_out(job: Job, params: Params) -> None:
         return
     talk = observer(params["progress"], quiet=params["quiet"], verbose=params["verbose"], show_files=tell_files)
     stop = Stop()
-    again = go_on(job.conduct)
+    again = go_on(job)
     until = stoppable(stop, grace=parse_seconds(params["grace"]), deadline=_deadline(job, again), again=again)
     with talk as watch, until as work_begins:
         report = _run(job, _watching(watch, work_begins), stop)

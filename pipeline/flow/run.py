@@ -50,7 +50,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
     LogitstreamError
         With the exit code of its class.
     """
-    clock = Clock(stop or Stop(), job.conduct.deadline_seconds, go_on(job.conduct))
+    clock = Clock(stop or Stop(), job.conduct.deadline_seconds, go_on(job))
     started = clock.started
     preparation = prepare(job)
     _tell_plan(preparation, observe)

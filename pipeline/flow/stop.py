@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pipeline.errors import Abandoned, TemporaryError
-from pipeline.types import Conduct
+from pipeline.types import Job
 from pipeline.units import format_seconds
 
 
@@ -65,9 +65,11 @@ def deadline_error(seconds: float, again: str) -> TemporaryError:
     return TemporaryError(f"stopped by its deadline of {format_seconds(seconds)}", again)
 
 
-def go_on(conduct: Conduct) -> str:
+def go_on(job: Job) -> str:
     """Return how to go on with a run that was stopped."""
-    without = "" if conduct.resume else " without --no-resume"
+    if job.block.describe() is None:
+        return "run it again, from its beginning: without an identity nothing is taken over"
+    without = "" if job.conduct.resume else " without --no-resume"
     return f"run the same command again{without}: finished chunks are not computed again"
 
 

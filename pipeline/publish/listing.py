@@ -101,6 +101,17 @@ def under_way(output: Path) -> Busy | None:
         return None if home is None else holder(home, target)
 
 
+def chunks_done(output: Path, job_id: str) -> int:
+    """Return how many chunks of a job are done by the journal of its staging folder, without changing anything."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(_home(output))[1]
+        for name in (JOBS, job_id):
+            if folder is None or not is_folder(folder, name):
+                return 0
+            folder = stack.enter_context(folder.enter(name))
+        return 0 if folder is None else facts_in(folder, job_id)[0]
+
+
 def home_of(output: Path) -> Path | None:
     """Return the folder beside an output in which runs are prepared, ``None`` where there is none."""
     with _home(output) as (_, home):
