@@ -9,6 +9,9 @@ from pathlib import Path
 
 from pipeline.publish import system
 
+# What ``before`` returns to have only half of the bytes written, as a system may that is asked for more.
+HALF = "half"
+
 CHANGING = {"mkdir", "link", "rename", "unlink", "rmdir", "fsync", "fchmod", "write", "pwrite", "ftruncate", "open"}
 ALL = CHANGING | {"stat", "fstat", "scandir", "read"}
 
@@ -16,7 +19,7 @@ ALL = CHANGING | {"stat", "fstat", "scandir", "read"}
 class WatchedOs:
     """The module ``os``, with a call of ``before`` ahead of each step: its name and the path it works on."""
 
-    def __init__(self, before: Callable[[str, str], None], names: set[str]) -> None:
+    def __init__(self, before: Callable[[str, str], object], names: set[str]) -> None:
         self._before = before
         self._names = names
 
@@ -26,7 +29,9 @@ class WatchedOs:
             return found
 
         def step(*arguments: object, **options: object) -> object:
-            self._before(name, _path(*arguments))
+            if self._before(name, _path(*arguments)) is HALF:
+                descriptor, data, *others = arguments
+                arguments = (descriptor, _half(data), *others)
             return found(*arguments, **options)
 
         return step
@@ -36,8 +41,13 @@ def _path(first: object, *_: object) -> str:
     return str(Path(f"/proc/self/fd/{first}").readlink()) if isinstance(first, int) else str(first)
 
 
+def _half(data: object) -> memoryview:
+    assert isinstance(data, bytes | memoryview)
+    return memoryview(data)[: max(1, len(data) // 2)]
+
+
 @contextmanager
-def watched(before: Callable[[str, str], None], names: set[str] = ALL) -> Iterator[None]:
+def watched(before: Callable[[str, str], object], names: set[str] = ALL) -> Iterator[None]:
     """Let ``before`` see each step ahead of it; whatever it raises is what the step raises."""
     rename = system.renameat2
     kinds = ("", "renameat2 noreplace", "renameat2 exchange")
