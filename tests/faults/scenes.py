@@ -58,10 +58,14 @@ SCENES = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How an act ended: its exit code, or minus the signal, and the message of its error."""
+    """How an act ended: its exit code, or minus the signal, and the message of its error.
+
+    ``allowed`` are the exit codes that it may have, ``None`` where it may have any.
+    """
 
     code: int
     message: str = ""
+    allowed: frozenset[int] | None = frozenset({0, 74, -9})
 
 
 @dataclass
@@ -188,7 +192,7 @@ class World:
         done = ended.code == 0 or any(text in ended.message for text in DONE_ALL_THE_SAME)
         if ended.code >= 0 and stands != (scene.after if done else scene.before):
             yield f"ended with {ended.code} ({ended.message}), and '{stands}' stands"
-        if ended.code not in {0, 74, -9}:
+        if ended.allowed is not None and ended.code not in ended.allowed:
             yield f"ended with {ended.code}: {ended.message}"
         yield from self._unlisted()
 
