@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import LogitstreamError, OutputError, StorageError
+from pipeline.publish import system
 from pipeline.publish.lock import locked, open_home
-from pipeline.publish.manifest import Manifest
+from pipeline.publish.manifest import MANIFEST, Manifest
 from pipeline.publish.output import (
     Target,
     Version,
@@ -20,7 +21,7 @@ from pipeline.publish.output import (
     version_in,
 )
 from pipeline.publish.proof import checked, proven
-from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in
+from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Part, parts_in
 from pipeline.publish.system import Folder
 from pipeline.publish.versions import KEPT, VERSIONS, Former, formers, heal, is_folder, mend, show
 from pipeline.types import Conduct, Durability
@@ -105,6 +106,7 @@ def _checked(versions: Folder, former: Former, codec: Codec) -> Manifest:
         with versions.enter(former.name) as folder:
             found = version_in(folder, codec, KEPT)
             defects = found.defects or _defects(folder, parts_in(folder, found.manifest, codec))
+            _sync_lists(folder)
     except OutputError as error:
         raise OutputError(f"the former version is damaged: {error.message}", remedy) from error
     if defects:
@@ -126,7 +128,19 @@ def _defects(folder: Folder, parts: Iterator[Part]) -> str:
         for part, good in checked(parts, intact):
             if not good:
                 return f"the content of {part.name}, or of its quarantine, is not what was published"
+        if quarantine is not None:
+            quarantine.sync()
     return ""
+
+
+def _sync_lists(folder: Folder) -> None:
+    """Sync what lists the files of a version: the run that published it may not have done so."""
+    for name in (MANIFEST, RECEIPTS):
+        descriptor = folder.open_file(name, system.READ)
+        try:
+            folder.sync_file(descriptor, name)
+        finally:
+            system.release(descriptor)
 
 
 def _exchange(target: Target, parent: Folder, version: Version | None, versions: Folder, former: Former) -> None:

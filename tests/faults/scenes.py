@@ -31,7 +31,8 @@ from tests.publish.steps import watched
 
 CHUNK_ROWS = 100
 DONE_ALL_THE_SAME = "is published, but", "is rolled back, but"
-Steps = list[tuple[str, str]]
+# Of each step its name, its path, and the path that it renames or links.
+Steps = list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -142,16 +143,27 @@ class World:
         self.play.mkdir()
 
     def steps(self, scene: Scene) -> Steps:
-        """Return the steps of a scene that nothing disturbs: what each does, and on which path."""
+        """Return the steps of a scene that nothing disturbs."""
+        self.prepare(scene)
+        return self.steps_of(scene.act)
+
+    def steps_of(self, act: str) -> Steps:
+        """Return the steps of an act from where the stage stands.
+
+        A file that is opened and not yet there is created; a folder that is there already is looked at, not made.
+        """
         steps: Steps = []
 
+        def note(name: str, path: str) -> None:
+            kinds = {"open": ("create", "open"), "mkdir": ("mkdir", "stat")}.get(name, (name, name))
+            steps.append((kinds[os.path.lexists(path)], path, getattr(path, "source", "")))
+
         def play() -> Steps:
-            with watched(lambda name, path: steps.append((name, path))):
-                self.act(scene.act)
+            with watched(note):
+                self.act(act)
             return steps
 
-        self.prepare(scene)
-        return [(name, path) for name, path in result_of(play)]
+        return [(name, path, source) for name, path, source in result_of(play)]
 
     def ended(self, scene: Scene, disturb: Callable[[str, str], object]) -> Ended:
         """Play a scene in a child that is disturbed at its steps, and return how it ended."""

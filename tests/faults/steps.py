@@ -81,7 +81,7 @@ def _cases(campaign: Campaign, played: World) -> Iterator[Case]:
     for name, scene in SCENES.items():
         steps = played.steps(scene)
         campaign.count(f"steps of a run that is {name}", len(steps))
-        kinds = [(what, at) for at, (kind, _) in enumerate(steps, 1) for what in FAULTS if _applies(what, kind)]
+        kinds = [(what, at) for at, (kind, *_) in enumerate(steps, 1) for what in FAULTS if _applies(what, kind)]
         yield from ((name, [(what, at)]) for what, at in kinds)
         yield name, [("short", 0)]
         if scene.act != "roll":

@@ -64,12 +64,9 @@ class Case:
 
 
 def run(campaign: Campaign) -> None:
-    if shutil.which("strace") is None:
-        campaign.skip("strace is not installed")
-        return
     with world(campaign.scratch) as played:
-        if not _can_trace(played):
-            campaign.skip("strace may not trace here")
+        if not can_trace(played):
+            campaign.skip("strace is not installed, or may not trace here")
             return
         scenes = (campaign.random.choice(_SCENES),) if campaign.bounded else _SCENES
         cases = [case for scene in scenes for case in _cases(campaign, played, scene)]
@@ -82,7 +79,10 @@ def run(campaign: Campaign) -> None:
             campaign.violations += share["violations"]
 
 
-def _can_trace(played: World) -> bool:
+def can_trace(played: World) -> bool:
+    """Return whether strace is there, and allowed."""
+    if shutil.which("strace") is None:
+        return False
     line = ["strace", "-f", "-o", str(played.folder / "log"), "true"]
     return subprocess.run(line, capture_output=True, check=False, timeout=_LIMIT).returncode == 0
 
@@ -90,7 +90,7 @@ def _can_trace(played: World) -> bool:
 def _cases(campaign: Campaign, played: World, scene: str) -> Iterator[Case]:
     """Yield a case for each fault of each call that touches ours, and some for calls that do not."""
     played.prepare(SCENES[scene])
-    ended, log = _traced(played, scene, ["-e", f"trace={','.join(FAULTS)}"])
+    ended, log = traced(played, scene, ["-e", f"trace={','.join(FAULTS)}"])
     if ended.code != 0:
         raise RuntimeError(f"the undisturbed run ended with {ended.code}: {ended.message}")
     seen: Counter[str] = Counter()
@@ -109,7 +109,7 @@ def _cases(campaign: Campaign, played: World, scene: str) -> Iterator[Case]:
             yield from (Case(scene, call, fault, random.randint(1, count)) for _ in range(_STRANGERS))
 
 
-def _traced(played: World, scene: str, options: Sequence[str]) -> tuple[Ended, list[str]]:
+def traced(played: World, scene: str, options: Sequence[str]) -> tuple[Ended, list[str]]:
     """Run the command under strace; return how it ended, and the lines of the log."""
     log = played.folder / f"{played.stage}.log"
     words = ["score", played.folder / SCENES[scene].act, "--model", played.model, "--output", played.output, "-q"]
@@ -136,7 +136,7 @@ def _share(campaign: Campaign, played: World, cases: list[Case], number: int, un
 
 def _disturb(campaign: Campaign, played: World, case: Case) -> None:
     played.prepare(SCENES[case.scene])
-    ended, log = _traced(played, case.scene, ["-e", f"trace={case.call}", "-e", case.inject])
+    ended, log = traced(played, case.scene, ["-e", f"trace={case.call}", "-e", case.inject])
     hit = _hit(log, case, played.play)
     campaign.count(hit if hit != "ours" else f"{case.call}:{case.fault.removeprefix('error=')}")
     allowed = _OURS if hit == "ours" else None
