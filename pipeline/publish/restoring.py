@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import LogitstreamError, OutputError, StorageError
+from pipeline.publish import system
 from pipeline.publish.lock import locked, open_home
-from pipeline.publish.manifest import Manifest, aside, foreign
+from pipeline.publish.manifest import MANIFEST, Manifest, aside, foreign
 from pipeline.publish.onefile import FILE, FILES, kept_in, proof_of
 from pipeline.publish.output import Version, examine, refuse_if_changed, refuse_of_others, version_in
 from pipeline.publish.proof import checked, proven
-from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in
+from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Part, parts_in
 from pipeline.publish.system import Folder, is_folder
 from pipeline.publish.target import Target, open_parent
 from pipeline.publish.versions import KEPT, VERSIONS, Former, formers, heal, mend, show
@@ -146,7 +147,21 @@ def _defects(folder: Folder, parts: Iterator[Part], suffix: str | None = None) -
         for part, good in checked(parts, intact):
             if not good:
                 return f"the content of {part.name}, or of its quarantine, is not what was published"
+        if quarantine is not None:
+            quarantine.sync()
+    _sync_lists(folder)
     return ""
+
+
+def _sync_lists(folder: Folder) -> None:
+    """Sync what lists the files of a version: the run that published it may not have done so."""
+    for name in (MANIFEST, RECEIPTS):
+        descriptor = folder.open_file(name, system.READ)
+        try:
+            folder.sync_file(descriptor, name)
+        finally:
+            system.release(descriptor)
+    folder.sync()
 
 
 @dataclass(frozen=True, slots=True)
