@@ -1,7 +1,8 @@
 """The manifest of a published version: one small file that proves what the others are.
 
 _manifest.json       canonical JSON: the caller's sections, totals over the parts and the quarantines, the digest of the
-                     receipts, and its own digest over all of that; ``observed`` (times, workers, peaks) stands outside
+                     receipts, and its own digest over all of that; ``observed`` (times, workers, peaks) stands outside,
+                     with a digest of its own, which only verification holds it against
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def write_manifest(
     if taken := _OUR_KEYS & sections.keys():
         raise ValueError(f"sections may not be called {sorted(taken)}")
     proven = {**sections, **listed, "format": _FORMAT, "version": _VERSION, "job_id": job_id}
-    content = canonical({**proven, "observed": observed, "digest": digest(proven)}) + b"\n"
+    noted = {**observed, "digest": digest(observed)}
+    content = canonical({**proven, "observed": noted, "digest": digest(proven)}) + b"\n"
     write_new(folder, MANIFEST, content, mode)
     return _parsed(content)
 
@@ -84,6 +86,14 @@ def read_manifest(output: Path) -> Manifest:
     """
     with Folder.open(output) as folder:
         return manifest_in(folder)
+
+
+def observed_holds(manifest: Manifest) -> bool:
+    """Return whether what a manifest only notes is what was noted: nobody's output is refused for that."""
+    observed = manifest.body.get("observed")
+    if not isinstance(observed, dict):
+        return False
+    return bool(observed.get("digest") == digest({name: observed[name] for name in observed if name != "digest"}))
 
 
 def manifest_in(folder: Folder) -> Manifest:

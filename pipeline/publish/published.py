@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.publish.manifest import MANIFEST, Manifest, manifest_in
+from pipeline.publish.manifest import MANIFEST, Manifest, manifest_in, observed_holds
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Part, parts_in
 from pipeline.publish.system import Folder
 from pipeline.types import PartFile
@@ -66,7 +66,8 @@ def open_published(output: Path, codec: Codec) -> Iterator[Published]:
         except OutputError as error:
             yield Published(output, manifest, (), (_damaged(RECEIPTS, error),))
             return
-        yield Published(output, manifest, parts, tuple(_unlisted(folder, parts)))
+        noted = () if observed_holds(manifest) else ((MANIFEST, "observed", "as it was written", "something else"),)
+        yield Published(output, manifest, parts, (*noted, *_unlisted(folder, parts)))
 
 
 def _damaged(name: str, error: OutputError) -> Defect:
