@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError
-from pipeline.publish import canonical, check_output, digest, open_staging, read_manifest
+from pipeline.publish import canonical, check_output, digest, open_published, open_staging, read_manifest
 from tests.publish.runs import CODEC, NEW, OLD, home, job_id, names, publish, snapshot
 
 
@@ -144,7 +145,10 @@ def test_receipts_that_are_not_those_of_the_manifest(tmp_path: Path) -> None:
 def test_what_a_manifest_only_notes_may_change(tmp_path: Path) -> None:
     publish(tmp_path / "out", "old", OLD)
     _edit(tmp_path / "out", lambda body: body["observed"].update(seconds=7))
-    assert read_manifest(tmp_path / "out").body["observed"] == {"seconds": 7}
+    changed = read_manifest(tmp_path / "out")
+    assert cast("Any", changed.body["observed"])["seconds"] == 7
+    with open_published(tmp_path / "out", CODEC) as published:
+        assert [defect[:2] for defect in published.defects] == [("_manifest.json", "observed")]
 
 
 def test_a_file(tmp_path: Path) -> None:
