@@ -19,10 +19,10 @@ from pipeline.publish.listing import (
     versions_of,
 )
 from pipeline.publish.lock import Busy
-from pipeline.publish.manifest import Manifest, read_manifest
+from pipeline.publish.manifest import Manifest
 from pipeline.publish.merging import Merge
 from pipeline.publish.output import check_output
-from pipeline.publish.published import Published, open_published
+from pipeline.publish.published import Published, open_published, read_manifest
 from pipeline.publish.receipts import Codec, Part
 from pipeline.publish.restoring import Rolled, rollback
 from pipeline.publish.staging import Staging, open_staging

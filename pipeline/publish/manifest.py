@@ -58,6 +58,11 @@ class Manifest:
     body: Mapping[str, object]
 
     @property
+    def output_bytes(self) -> int:
+        """Bytes of what is published, but for the quarantines: of the one file, or of all parts."""
+        return self.bytes if self.file is None else self.file.bytes
+
+    @property
     def finished_unix(self) -> float | None:
         """When the run ended that made it, as it was noted; ``None`` where no time stands there."""
         observed = self.body.get("observed")
@@ -94,20 +99,14 @@ def observed_holds(manifest: Manifest) -> bool:
     return manifest.body.get("observed_digest") == digest(manifest.body.get("observed"))
 
 
-def read_manifest(output: Path) -> Manifest:
-    """Return the manifest of a published version, its digest checked.
+def manifest_in(folder: Folder) -> Manifest:
+    """Return the manifest in an open folder, its digest checked.
 
     Raises
     ------
     OutputError
-        The folder holds no manifest, or one that was damaged or edited.
+        The folder holds none, or one that was damaged or edited.
     """
-    with Folder.open(output) as folder:
-        return manifest_in(folder)
-
-
-def manifest_in(folder: Folder) -> Manifest:
-    """Return the manifest in an open folder; see :func:`read_manifest`."""
     status = folder.look(MANIFEST)
     if status is None:
         raise foreign(folder, f"it has no {MANIFEST}")

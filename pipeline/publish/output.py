@@ -146,15 +146,28 @@ def _refuse_kind(target: Target, mode: int, is_file: bool | None) -> None:
         raise OutputError(f"{target.shown} is {kind}", aside(target.path))
 
 
-def _file_version(target: Target, parent: Folder, codec: Codec) -> Version:
+def found_file(target: Target, parent: Folder) -> Proven:
+    """Return what proves the file under the name of an output.
+
+    Raises
+    ------
+    OutputError
+        Nothing does.
+    """
     found = None
     if is_folder(parent, target.home_name):
         with parent.enter(target.home_name) as home:
             found = proven_file(parent, target.name, home)
-            defects = _proof_defects(home, found, codec) if found is not None else ""
     if found is None:
         reason = "no manifest beside it speaks of a file with this content"
         raise OutputError(f"{target.shown} was not published by logitstream: {reason}", aside(target.path))
+    return found
+
+
+def _file_version(target: Target, parent: Folder, codec: Codec) -> Version:
+    found = found_file(target, parent)
+    with parent.enter(target.home_name) as home:
+        defects = _proof_defects(home, found, codec)
     return Version(found.manifest, 0o700, found.mode, found.state, defects, found)
 
 

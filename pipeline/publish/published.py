@@ -11,6 +11,7 @@ from pipeline.errors import OutputError
 from pipeline.publish import system
 from pipeline.publish.manifest import MANIFEST, Manifest, aside, manifest_in, observed_holds
 from pipeline.publish.onefile import FILES, kept_in, proofs, proven_file
+from pipeline.publish.output import found_file
 from pipeline.publish.proof import sha256_of
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Part, parts_in
 from pipeline.publish.system import Folder, is_folder
@@ -59,6 +60,22 @@ class Published:
                 yield f"{self.quarantine}/{part.quarantine_name}", part.quarantine
 
 
+def read_manifest(output: Path) -> Manifest:
+    """Return the manifest of a published version, its digest checked; a file is digested to find it.
+
+    Raises
+    ------
+    OutputError
+        There is no manifest, or it was damaged or edited.
+    """
+    if not _is_file(output):
+        with Folder.open(output) as folder:
+            return manifest_in(folder)
+    target = resolve(output)
+    with Folder.open(target.parent) as parent:
+        return found_file(target, parent).manifest
+
+
 @contextmanager
 def open_published(output: Path, codec: Codec) -> Iterator[Published]:
     """Open an output for checking; nothing is locked.
@@ -70,11 +87,15 @@ def open_published(output: Path, codec: Codec) -> Iterator[Published]:
     OutputError
         It is neither a folder nor a file, or has no manifest at all.
     """
-    if not output.is_symlink() and output.is_file():
+    if _is_file(output):
         yield _published_file(output, codec)
         return
     with Folder.open(output) as folder:
         yield _published_folder(output, folder, codec)
+
+
+def _is_file(output: Path) -> bool:
+    return output.is_file() and not output.is_symlink()
 
 
 def _published_folder(output: Path, folder: Folder, codec: Codec) -> Published:

@@ -76,8 +76,7 @@ def rollback(
         swap.settle()
         swap.hide()
     before = None if version is None else version.manifest.job_id
-    size = manifest.bytes if manifest.file is None else manifest.file.bytes
-    return Rolled(str(target.path), before, manifest.job_id, manifest.parts, manifest.rows, size)
+    return Rolled(str(target.path), before, manifest.job_id, manifest.parts, manifest.rows, manifest.output_bytes)
 
 
 @contextmanager

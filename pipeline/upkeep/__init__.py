@@ -230,6 +230,6 @@ def _of(manifest: Manifest) -> Standing:
         manifest_digest=manifest.digest,
         parts=manifest.parts,
         rows=manifest.rows,
-        bytes=manifest.bytes,
+        bytes=manifest.output_bytes,
         finished_unix=manifest.finished_unix,
     )

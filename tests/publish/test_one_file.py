@@ -20,6 +20,7 @@ from pipeline.publish import (
     clean,
     open_published,
     open_staging,
+    read_manifest,
     rollback,
     runs,
     system,
@@ -50,12 +51,6 @@ def versions(output: Path) -> list[str]:
     return names(home(output) / "versions")
 
 
-def manifest_of(output: Path) -> Manifest:
-    with open_published(output, CODEC) as published:
-        assert published.manifest is not None
-        return published.manifest
-
-
 def test_the_file_stands_alone_and_is_proven_beside(folder: Path) -> None:
     output = folder / NAME
     digest = publish_file(output, "old")
@@ -77,6 +72,17 @@ def test_the_file_stands_alone_and_is_proven_beside(folder: Path) -> None:
         assert published.defects == ()
         listed = {name: (published.folder / name).read_bytes() for name, _ in published.files()}
     assert set(listed.values()) == {merged(OLD_BAD), *quarantines(OLD_BAD).values()}
+
+
+def test_the_manifest_of_a_file_is_found_by_its_digest(output: Path) -> None:
+    publish_file(output, "new", "replace")
+    assert read_manifest(output).job_id == job_id("new")
+    assert read_manifest(output).output_bytes == len(merged(NEW_BAD))
+    rollback(output, codec=CODEC)
+    assert read_manifest(output).job_id == job_id("old")
+    _flipped(output)
+    with pytest.raises(OutputError, match="no manifest beside it speaks of a file with this content"):
+        read_manifest(output)
 
 
 def test_parts_come_in_order_each_open_until_the_next(tmp_path: Path) -> None:
@@ -272,7 +278,7 @@ def test_equal_bytes_of_another_job_change_the_proof_alone(output: Path) -> None
     inode = output.stat().st_ino
     publish_file(output, "alike", "replace")
     assert output.stat().st_ino == inode
-    assert manifest_of(output).job_id == job_id("alike")
+    assert read_manifest(output).job_id == job_id("alike")
     assert proofs(output) == [sha256(OLD_BAD)]
     assert data_of(home(output) / "files" / sha256(OLD_BAD)) == quarantines(CONTENTS["alike"])
     assert versions_of(output) == ()
@@ -355,7 +361,7 @@ def test_a_rollback_and_forward_again(output: Path) -> None:
     assert isinstance(publish_file(output, "old"), Manifest)
     rollback(output, codec=CODEC)
     assert output.read_bytes() == merged(NEW_BAD)
-    assert manifest_of(output).job_id == job_id("new")
+    assert read_manifest(output).job_id == job_id("new")
 
 
 def test_a_file_that_was_removed_comes_back(output: Path) -> None:
@@ -410,7 +416,7 @@ def test_cleaning_a_former_version_of_equal_bytes_keeps_the_proof_of_both(output
     publish_file(output, "alike", "replace", Conduct(keep_versions=2))
     clean(output, jobs=True, versions=True)
     assert versions(output) == []
-    assert manifest_of(output).job_id == job_id("alike")
+    assert read_manifest(output).job_id == job_id("alike")
 
 
 def test_a_file_that_nothing_knows_is_a_defect_where_others_are_known(output: Path) -> None:
