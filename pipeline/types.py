@@ -647,8 +647,10 @@ class SliceReader(Protocol):
     Each batch has one column for each need, in order, and at most the rows asked for; none, where only bad records
     were met since the batch before, so that they can be taken while they are few. After the last batch ``rows`` (those
     of the batches), ``begin`` and ``end`` state what was read (see :class:`SliceAccount`); ``bad_count`` is the number
-    of records left out so far because a cell could not be read. What a damaged file raises is a
-    :class:`~pipeline.errors.DataError` that names the file; what the system refuses, a ``StorageError``.
+    of records left out so far because a cell could not be read. ``events`` is what a report counts besides, by name
+    (``"odd quoting"``), of the records numbered below ``limit``, good and bad; who reads no further sets that before
+    the first batch. What a damaged file raises is a :class:`~pipeline.errors.DataError` that names the file; what the
+    system refuses, a ``StorageError``.
     """
 
     rows: int
@@ -656,6 +658,8 @@ class SliceReader(Protocol):
     end: int
     bytes_read: int
     bad_count: int
+    events: Mapping[str, int]
+    limit: int | None
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...

@@ -76,6 +76,7 @@ class SliceBook:
     ) -> None:
         self._piece, self._position, self._reader = piece, position, reader
         self._limit, self._names, self._tally = limit, names, tally
+        reader.limit = limit
         self._pending: list[BadCell] = []
         self._written = self._null = self._nan = self._quarantined = self._bad = 0
 
@@ -118,6 +119,7 @@ class SliceBook:
         self._settle((), None)
         tally, piece, reader = self._tally, self._piece, self._reader
         tally.bytes_read += reader.bytes_read
+        tally.events.update(reader.events)
         tally.accounts.append(
             SliceAccount(
                 file=piece.file,

@@ -52,6 +52,12 @@ class Dialect:
         ends_line = match.group("end") is not None and (match.end() < stop or match.group("end") != b"\r")
         return match.end() if final or ends_line else None
 
+    def record_end_behind(self, text: Bytes, place: int) -> int:
+        """Return where the record ends that has, at a place, text outside quotes, or the quote that closes a field."""
+        match = self._rest_of_record.match(text, place)
+        assert match is not None
+        return match.end()
+
     def records(self, text: bytes, *, blank: bool) -> Iterator[tuple[int, int]]:
         """Yield begin and end of each record of a text, line end included; blank lines only if they are records."""
         start = 0
@@ -92,8 +98,15 @@ class Dialect:
 
     @cached_property
     def _record(self) -> re.Pattern[bytes]:
-        field = self._field_pattern("(?:", "(?:")
-        return re.compile(rf"{field}(?:{re.escape(self.delimiter)}{field})*+(?P<end>\r\n?|\n)?+".encode())
+        return re.compile(f"{self._field_pattern('(?:', '(?:')}{self._more_fields}".encode())
+
+    @cached_property
+    def _rest_of_record(self) -> re.Pattern[bytes]:
+        return re.compile(rf"[^{re.escape(self.delimiter)}\r\n]*+{self._more_fields}".encode())
+
+    @property
+    def _more_fields(self) -> str:
+        return rf"(?:{re.escape(self.delimiter)}{self._field_pattern('(?:', '(?:')})*+(?P<end>\r\n?|\n)?+"
 
     def _field_pattern(self, quoted: str, rest: str) -> str:
         d, q = re.escape(self.delimiter), re.escape(self.quote)

@@ -21,11 +21,12 @@ from pipeline.sources.files import open_planned, show, system_error
 from pipeline.units import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.sources.csv_dialect import Dialect
     from pipeline.types import BadCell, CsvOptions, Identity, InputFile, Need, Origin, Slice
 
+_ODD = "odd quoting"
 _MARKS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff")}
 
 
@@ -100,6 +101,8 @@ class CsvReader:
         self.begin = self.end = piece.start
         self.bytes_read = 0
         self.bad_count = 0
+        self.events: Mapping[str, int] = {}
+        self.limit: int | None = None
         self._file, self._identity, self._slice, self._needs = file, identity, piece, needs
         self._batch_rows, self._given, self._settings = batch_rows, begin, settings
         self._descriptor = -1
@@ -226,6 +229,9 @@ class CsvReader:
         settings = self._settings
         blank = len(header.names) == 1
         self._piece = Records(cut, self._before, offset, settings.dialect, settings.encoding, blank=blank)
+        odd = self._piece.oddly_quoted(cut.records if self.limit is None else self.limit - self._before)
+        if odd:
+            self.events = {_ODD: self.events.get(_ODD, 0) + odd}
         self._before += cut.records
         self.bad_count += len(cut.faults)
         repeated = settings.encoding.utf8(header.record)

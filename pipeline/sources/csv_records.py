@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import BalanceError
+from pipeline.sources.csv_quoting import count_odd
 from pipeline.types import BadCell, Origin
 from pipeline.units import KIB
 
@@ -86,6 +87,14 @@ class Records:
             # 200 characters are at most 800 bytes, and what lies behind them may be long
             text = self._shown(fault.text[: 4 * SHOWN_TEXT])[:SHOWN_TEXT]
             yield BadCell(number, column, text, reason, self._offset_of(start), self._line(start, stop))
+
+    def oddly_quoted(self, most: int) -> int:
+        """Return how many of the first records, at most so many, have odd quoting (see :func:`count_odd`)."""
+        cut = self._cut
+        if not cut.quoted or most <= 0:
+            return 0
+        text = cut.text if most >= cut.records else cut.text[: self._spans[most - 1][1]]
+        return count_odd(text, self._dialect)
 
     def _index(self, row: int) -> int:
         return row + bisect_right(self._good_before, row)

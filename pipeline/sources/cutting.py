@@ -37,8 +37,9 @@ class Sizes:
 class Cut:
     """A piece: its good rows, how many records it has, and what is wrong with the bad ones, in their order.
 
-    ``text`` is the piece as UTF-8, ``length`` its bytes in the window. ``open`` says that the piece is a record without
-    an end; ``overlong`` that it is the beginning of one longer than the limit, and nothing can be read behind it.
+    ``text`` is the piece as UTF-8, ``length`` its bytes in the window. Unless it is ``quoted`` it has no quote. ``open``
+    says that the piece is a record without an end; ``overlong`` that it is the beginning of one longer than the limit,
+    and nothing can be read behind it.
     """
 
     batch: pa.RecordBatch
@@ -46,6 +47,7 @@ class Cut:
     faults: tuple[Fault, ...]
     text: bytes | memoryview
     length: int
+    quoted: bool
     open: bool = False
     overlong: bool = False
 
@@ -162,7 +164,7 @@ class Cutter:
             return self._judged(piece, length)
         if not piece.quoted:
             self._count(piece, batch.num_rows)
-        return Cut(batch, batch.num_rows, (), piece.text, length)
+        return Cut(batch, batch.num_rows, (), piece.text, length, piece.quoted)
 
     def _convert(self, piece: Piece) -> tuple[Parsed, pa.RecordBatch | None]:
         if is_plain_utf8(piece.text):
@@ -184,7 +186,7 @@ class Cutter:
             batch = self._columns.convert(self._columns.parser.piece(verdict.good, final=True))[1]
         if batch is None or batch.num_rows != verdict.records - len(verdict.faults):
             raise BalanceError("a record of a CSV is good and bad", "This is a fault of ours: please report it.")
-        return Cut(batch, verdict.records, verdict.faults, piece.text, length)
+        return Cut(batch, verdict.records, verdict.faults, piece.text, length, piece.quoted)
 
     def _count(self, piece: Piece, rows: int) -> None:
         if not agrees_with_lines(rows, piece.text, blank=self._columns.parser.blank_lines_count):
@@ -195,7 +197,8 @@ class Cutter:
         window = self._window
         text = self._encoding.utf8(bytes(window.text[: window.length]))
         fault = Fault(0, 0, len(text), None, text, reason)
-        return Cut(self._columns.no_rows(), 1, (fault,), text, window.length, open=True, overlong=overlong)
+        rows, quoted = self._columns.no_rows(), self._columns.parser.piece(text, final=True).quoted
+        return Cut(rows, 1, (fault,), text, window.length, quoted, open=True, overlong=overlong)
 
     def _window_bytes(self, text: bytes | memoryview) -> int:
         """Return the bytes of the window that a piece of UTF-8 text stands for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -112,6 +112,8 @@ class ParquetReader:
         self.end = 0
         self.bytes_read = 0
         self.bad_count = 0
+        self.events: Mapping[str, int] = {}
+        self.limit: int | None = None
         self._file = file
         self._identity = identity
         self._groups = range(piece.start, piece.stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -94,6 +95,16 @@ def test_a_faulty_file_beside_a_good_one_is_refused_by_name(
 def test_c16_a_decimal_comma_is_refused_and_not_cut(bench: Bench) -> None:
     bench.put("f.csv", "x;c\n1,5;a\n")
     assert "'1,5' is not a number" in bench.refused(BadCellsError, known=False, delimiter=";")
+
+
+@pytest.mark.parametrize(("limit", "count"), [(None, 3), (3, 1), (4, 2)])
+def test_c04_odd_quoting_is_counted_in_report_and_manifest(bench: Bench, limit: int | None, count: int) -> None:
+    bench.put("f.csv", HEAD + '1,12" pipe\n"2","a"\n3,a\n4,"b"x\n5,"c ""d"""\n6,1"2\n')
+    for chunk_size in (2, 1000):
+        report = bench.score(limit=limit, chunk_size=chunk_size, if_exists="replace")
+        assert report.totals.events["odd quoting"] == count
+        totals = json.loads((bench.out / "_manifest.json").read_text())["totals"]
+        assert totals["events"]["odd quoting"] == count
 
 
 def test_c19_an_integer_beyond_its_type_is_refused(bench: Bench) -> None:

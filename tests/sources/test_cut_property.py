@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.sources import csv_quoting
 from pipeline.sources.csv import CsvSource
 from pipeline.types import BadCell, CsvOptions, FileFacts, InputFile, Need, Origin, Slice
 from tests.contracts.source import read_told
@@ -51,6 +53,7 @@ class Read:
     rows: list[Row]
     origins: list[Origin]
     bad: list[BadCell]
+    odd: int = 0
 
 
 def in_file(content: bytes, folder: str) -> InputFile:
@@ -71,6 +74,7 @@ def read_in_slices(source: CsvSource, facts: FileFacts, needs: list[Need], size:
             assert reader.begin == known
         before = len(total.rows) + len(total.bad)
         known = reader.end
+        total.odd += reader.events.get("odd quoting", 0)
         total.rows += rows
         total.origins += [replace(origin, record=before + origin.record) for origin in told.origins]
         total.bad += [replace(cell, record=before + cell.record) for cell in told.bad]
@@ -78,8 +82,8 @@ def read_in_slices(source: CsvSource, facts: FileFacts, needs: list[Need], size:
     return total
 
 
-def records_by_hand(text: bytes, columns: int) -> Iterator[tuple[int, list[bytes | None], bool]]:
-    """Give begin, fields (None where empty and unquoted) and whether it is closed, of each record, char by char."""
+def records_by_hand(text: bytes, columns: int) -> Iterator[tuple[int, list[bytes | None], bool, bool]]:
+    """Give, of each record, begin, fields (None where empty and unquoted), whether closed, whether odd, char by char."""
     at = 0
     while at < len(text):
         begin = at
@@ -87,7 +91,7 @@ def records_by_hand(text: bytes, columns: int) -> Iterator[tuple[int, list[bytes
             at += 1
             continue
         fields: list[bytes | None] = []
-        closed = ended = False
+        closed = ended = odd = False
         while not ended:
             cell, was_quoted, closed = bytearray(), False, True
             if at < len(text) and text[at] == 0x22:
@@ -102,12 +106,13 @@ def records_by_hand(text: bytes, columns: int) -> Iterator[tuple[int, list[bytes
                         closed = True
                     at += 1
             while at < len(text) and text[at] not in b",\r\n":
+                odd = odd or was_quoted or text[at] == 0x22
                 cell.append(text[at])
                 at += 1
             fields.append(bytes(cell) if cell or was_quoted else None)
             ended = at >= len(text) or text[at] in b"\r\n"
             at += 2 if text[at : at + 2] == b"\r\n" else 1
-        yield begin, fields, closed
+        yield begin, fields, closed, odd
 
 
 def is_utf8(cell: bytes | None) -> bool:
@@ -176,7 +181,7 @@ def test_slices_read_apart_are_the_rows_of_the_whole(content, columns, size, pie
     skipped = len(BOM) if content.startswith(BOM) else 0
     rows: list[Row] = []
     bad: list[int] = []
-    for begin, fields, closed in records_by_hand(content[skipped:], columns):
+    for begin, fields, closed, _ in records_by_hand(content[skipped:], columns):
         chosen = [fields[number] for number in wanted] if len(fields) == columns else []
         torn = any(b"\0" in (field or b"") for field in fields)
         if not closed or not chosen or torn or not all(map(is_utf8, chosen)):
@@ -206,6 +211,48 @@ def test_slices_read_apart_are_the_rows_of_one_arrow_reader(content, columns, si
         assert len(rows) + ragged == len(got.rows) + len(got.bad)
     else:
         assert (rows, ragged) == (got.rows, len(got.bad))
+
+
+@MANY
+@given(
+    content=csv_bytes() | st.lists(st.sampled_from([*LUMPS, b'"1"x,', b'1"2,', b'x"\n']), max_size=40).map(b"".join),
+    columns=st.integers(1, 4),
+    size=st.integers(1, 90),
+    piece_bytes=st.sampled_from([1, 5, 13, 40, 1000]),
+    batch_rows=st.integers(1, 5),
+    block=st.sampled_from([1, 7, 64, 100, 1000]),
+)
+def test_odd_quoting_is_counted_alike_in_any_cut(content, columns, size, piece_bytes, batch_rows, block) -> None:
+    source = CsvSource(CsvOptions(columns=tuple(f"c{number}" for number in range(columns))), piece_bytes=piece_bytes)
+    content = b"first" + content
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_quoting, "_BLOCK", block)
+        facts = source.facts(in_file(content, folder))
+        got = read_in_slices(source, facts, [Need("c0", "kept")], size, batch_rows)
+    assert got.odd == sum(odd for *_, odd in records_by_hand(content, columns))
+
+
+@MANY
+@given(
+    content=csv_bytes(),
+    piece_bytes=st.sampled_from([1, 5, 13, 40, 1000]),
+    batch_rows=st.integers(1, 5),
+    limit=st.integers(0, 12),
+    early=st.booleans(),
+)
+def test_odd_quoting_behind_a_limit_is_not_counted(content, piece_bytes, batch_rows, limit, early) -> None:
+    source = CsvSource(CsvOptions(columns=("a", "b")), piece_bytes=piece_bytes)
+    content = b"first" + content
+    with tempfile.TemporaryDirectory() as folder:
+        facts = source.facts(in_file(content, folder))
+        piece = Slice(0, 0, facts.identity.size, None)
+        with source.read(facts.file, facts.identity, piece, [Need("a", "kept")], batch_rows) as reader:
+            reader.limit = limit
+            for batch in reader:
+                if early and batch.num_rows and reader.record(batch.num_rows - 1) >= limit - 1:
+                    break
+    expected = sum(odd for *_, odd in itertools.islice(records_by_hand(content, 2), limit))
+    assert reader.events == ({"odd quoting": expected} if expected else {})
 
 
 CELLS = [

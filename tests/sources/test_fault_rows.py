@@ -229,6 +229,9 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         [
             (CSV_FAULTS, "test_c04_odd_quoting_is_what_one_parser_makes_of_it"),
             (CUTS, "test_slices_read_apart_are_the_rows_of_one_arrow_reader"),
+            (CUTS, "test_odd_quoting_is_counted_alike_in_any_cut"),
+            (CUTS, "test_odd_quoting_behind_a_limit_is_not_counted"),
+            (INPUT_FAULTS, "test_c04_odd_quoting_is_counted_in_report_and_manifest"),
         ],
     ),
     "C-5": ("a byte order mark", [(CSV, "TestHeader", "test_names_come_as_they_are_written")]),
