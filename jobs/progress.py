@@ -16,6 +16,7 @@ from typing import Literal, Protocol, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from jobs import console
@@ -166,9 +167,10 @@ class Bar(Silent):
             file=cast("TextIO", console.Forgiving(sys.stderr)), force_terminal=True, highlight=False
         )
         self._progress = Progress(
-            BarColumn(bar_width=30),
+            # On a narrow terminal the figures have the room, and what is too long is cut rather than wrapped.
+            BarColumn(bar_width=max(8, min(30, self._console.width - 80))),
             TextColumn("{task.percentage:>3.0f} %"),
-            _Figures(),
+            _Figures(Column(no_wrap=True, overflow="ellipsis")),
             console=self._console,
             transient=True,
             refresh_per_second=4,
