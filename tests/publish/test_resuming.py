@@ -328,6 +328,15 @@ def test_why_a_run_ends_is_noted_and_never_fails(tmp_path: Path) -> None:
     staging.note_end("closed", 1)
 
 
+def test_why_a_run_ended_is_durable(tmp_path: Path) -> None:
+    synced: list[str] = []
+    with open_staging(tmp_path / "out", job_id("new"), if_exists="fail", codec=CODEC) as staging:
+        assert isinstance(staging, Staging)
+        with watched(lambda _, path: synced.append(path), {"fsync"}):
+            staging.note_end("the deadline is over", 75)
+    assert synced == [str(staging.directory / "journal")]
+
+
 def test_the_lines_of_a_resumed_run_follow_those_before(tmp_path: Path) -> None:
     folder = stopped(tmp_path / "out", contents=dict(list(CONTENTS.items())[:2]))
     before = (folder / "journal").read_bytes()
