@@ -57,14 +57,17 @@ ROOMS = {
     JOBS: Room(
         9,
         ("click", "rich", "pydantic"),
-        (PUBLIC, "interface", "inspection", "verification", "flow", "report", "memory", "grammar", *GROUND),
+        (PUBLIC, "interface", "inspection", "verification", "upkeep", "flow", "report", "memory", "grammar", *GROUND),
         lazy=True,
     ),
-    PUBLIC: Room(8, (), ("interface", "arrays", "inspection", "verification", "flow", *ROOMS_BELOW_FLOW), lazy=True),
+    PUBLIC: Room(
+        8, (), ("interface", "arrays", "inspection", "verification", "upkeep", "flow", *ROOMS_BELOW_FLOW), lazy=True
+    ),
     "arrays": Room(7, ("dask", "numpy", "pyarrow"), ("interface", "flow", *ROOMS_BELOW_FLOW)),
     "interface": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),
     "inspection": Room(7, ("pyarrow",), ("flow", *ROOMS_BELOW_FLOW)),
     "verification": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),
+    "upkeep": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),
     "flow": Room(6, ("numpy", "pyarrow"), ROOMS_BELOW_FLOW),
     "sources": Room(5, ("numpy", "pyarrow"), BELOW),
     "models": Room(

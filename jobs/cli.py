@@ -19,13 +19,13 @@ from click.exceptions import NoArgsIsHelpError
 
 from jobs import console
 from jobs.help import HelpfulGroup
-from jobs.stopping import AGAIN, Terminated, exit_code, handle
+from jobs.stopping import Terminated, described, exit_code, handle, how_to_go_on
 from pipeline import __version__
 from pipeline.errors import Abandoned, LogitstreamError, OutputError, PermissionDeniedError, StorageError
 from pipeline.units import escape
 
 NAME = "logitstream"
-JOBS = ("score", "transform", "plan", "inspect", "verify", "model", "demo")
+JOBS = ("score", "transform", "plan", "inspect", "verify", "rollback", "runs", "model", "demo")
 
 USAGE, STORAGE, CONFIGURATION, BUG = 2, 74, 78, 1
 
@@ -133,7 +133,7 @@ def _told(error: BaseException) -> int:
             console.complain(escape(_sentence(error.format_message()), 1000), _see_help(error))
             return USAGE
         case LogitstreamError():
-            console.complain(error.message, error.remedy)
+            console.complain(_noted(error.message, error), error.remedy)
             return error.exit_code
         case KeyboardInterrupt() | click.Abort() | Terminated() | Abandoned():
             return _stopped(error)
@@ -156,18 +156,16 @@ def _see_help(error: click.ClickException) -> str:
 def _stopped(error: BaseException) -> int:
     given_up = isinstance(error, Abandoned)
     by = error.__cause__ if given_up else error
-    facts = (_stopped_by(by), *(("chunks under way were given up",) if given_up else ()))
-    console.complain("; ".join((*facts, *getattr(error, "__notes__", ()))), AGAIN)
+    facts = (described(by), *(("chunks under way were given up",) if given_up else ()))
+    console.complain(_noted("; ".join(facts), error), how_to_go_on(by))
     if given_up:
         # The interpreter would wait for the threads that nobody waits for any more.
         os._exit(exit_code(by))
     return exit_code(by)
 
 
-def _stopped_by(error: BaseException | None) -> str:
-    if isinstance(error, LogitstreamError):
-        return error.message
-    return f"stopped by {'a request to end (SIGTERM)' if isinstance(error, Terminated) else 'an interrupt (SIGINT)'}"
+def _noted(message: str, error: BaseException) -> str:
+    return "; ".join((message, *getattr(error, "__notes__", ())))
 
 
 def _translated(error: OSError) -> LogitstreamError:

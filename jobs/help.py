@@ -40,6 +40,10 @@ class Helpful(click.Command):
 class HelpfulGroup(Helpful, click.Group):
     """A group of commands."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        """Return the names of the commands in the order in which they are written down."""
+        return list(self.commands)
+
 
 def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:

@@ -252,7 +252,7 @@ if_running = option(
     default="fail",
     show_default=True,
     metavar="DO",
-    help="What to do while another run works on DIR: fail (75), skip (0), wait, or wait=10m for no longer than that.",
+    help="What to do while another run works on OUT: fail (75), skip (0), wait, or wait=10m for no longer than that.",
 )
 deadline = option(
     "--deadline",
@@ -277,7 +277,7 @@ output = option(
     section=OUTPUT,
     required=True,
     type=values.PATH,
-    metavar="DIR",
+    metavar="OUT",
     is_path=True,
     help="What to publish, in one step: a folder, or a file where the name ends in .parquet or .csv.",
 )
@@ -300,7 +300,7 @@ if_exists = option(
     type=click.Choice(["fail", "replace"]),
     default="fail",
     show_default=True,
-    help="What to do when DIR is an output that stands there already.",
+    help="What to do when OUT is an output that stands there already.",
 )
 allow_empty = option(
     "--allow-empty", section=OUTPUT, is_flag=True, help="Publish an output of zero rows when no input has any."

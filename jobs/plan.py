@@ -26,10 +26,10 @@ logitstream plan logitstream-demo/flights \\
 def command(**params: Any) -> None:
     """Show what 'logitstream score' would do with the same options: it is 'score --dry-run'.
 
-    Files, rows, chunks, workers, memory and the columns of the output. Reads the footers of Parquet files and both ends
-    of CSV files, no rows; what 'score' would refuse before work is refused with the same exit code, but that another
-    run holds the output is not seen. The environment (LOGITSTREAM_SCORE_...)
-    and the table [score] of a --config file are those of 'score'.
+    Files, rows, chunks, workers, memory, the columns of the output, and what an earlier try has done already. Reads the
+    footers of Parquet files and both ends of CSV files, no rows; what 'score' would refuse before work is refused with
+    the same exit code, but that another run holds the output is not seen. The environment (LOGITSTREAM_SCORE_...) and
+    the table [score] of a --config file are those of 'score'.
     """
     options.refuse_taken(params["keep"], options.SCORE_COLUMNS)
     from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light

@@ -12,7 +12,7 @@ from jobs.progress import observer
 from jobs.stopping import Deadline, stoppable
 from jobs.tables import emit_files, tell_files
 from pipeline import flow, interface
-from pipeline.flow.stop import Stop, deadline_error
+from pipeline.flow.stop import Stop, deadline_error, go_on
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import outcome_lines, plan_lines
 from pipeline.types import Event, Job, Observer, Planned, PlanSummary, Report
@@ -42,7 +42,8 @@ def carry_out(job: Job, params: Params) -> None:
         return
     talk = observer(params["progress"], quiet=params["quiet"], verbose=params["verbose"], show_files=tell_files)
     stop = Stop()
-    until = stoppable(stop, grace=parse_seconds(params["grace"]), deadline=_deadline(job))
+    again = go_on(job)
+    until = stoppable(stop, grace=parse_seconds(params["grace"]), deadline=_deadline(job, again), again=again)
     with talk as watch, until as work_begins:
         report = _run(job, _watching(watch, work_begins), stop)
     _show_outcome(report, as_json=params["json"], quiet=params["quiet"])
@@ -59,9 +60,9 @@ def _watching(watch: Observer, work_begins: Callable[[], None]) -> Observer:
     return observe
 
 
-def _deadline(job: Job) -> Deadline | None:
+def _deadline(job: Job, again: str) -> Deadline | None:
     seconds = job.conduct.deadline_seconds
-    return None if seconds is None else Deadline(seconds, deadline_error(seconds))
+    return None if seconds is None else Deadline(seconds, deadline_error(seconds, again))
 
 
 def _run(job: Job, watch: Observer, stop: Stop) -> Report:
@@ -69,19 +70,23 @@ def _run(job: Job, watch: Observer, stop: Stop) -> Report:
     try:
         return flow.run(job, watch, stop)
     except BaseException as error:
-        # A signal may come when the output has just taken its name: only the output can tell.
-        if not isinstance(error, Exception) and _standing(job) == before:
-            error.add_note("nothing was published")
+        if error is stop.error or not isinstance(error, Exception):
+            # A signal may come when the output has just taken its name: only the output can tell.
+            untouched = _standing(job) == before
+            error.add_note("nothing was published" if untouched else "the output is published all the same")
         raise
 
 
 def _standing(job: Job) -> tuple[int, int] | None:
-    """Return what tells the manifest that stands under the name of the output from the next one."""
-    try:
-        status = (Path(job.output) / "_manifest.json").stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+    """Return what tells the manifest that stands under the name of the output, or the file, from the next one."""
+    output = Path(job.output)
+    for path in (output / "_manifest.json", output):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        return status.st_ino, status.st_mtime_ns
+    return None
 
 
 def _show_plan(plan: PlanSummary, *, as_json: bool, with_files: bool) -> None:

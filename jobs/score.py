@@ -19,10 +19,13 @@ logitstream score logitstream-demo/flights \\
 )
 @add(options.SCORE)
 def command(**params: Any) -> None:
-    """Score the rows of INPUT with a logistic model and publish the probabilities in a folder.
+    """Score the rows of INPUT with a logistic model and publish the probabilities in one step.
 
     INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). Row i of the output is
-    row i of the inputs, taken in the order of their paths. A run that fails publishes nothing.
+    row i of the inputs, taken in the order of their paths.
+
+    A run that fails or is stopped publishes nothing; the same command again goes on where it ended, and 'logitstream
+    runs list' shows what it has left. What is replaced comes back with 'logitstream rollback'.
     """
     options.refuse_taken(params["keep"], options.SCORE_COLUMNS)
     from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pipeline.flow.stop import Stop
 
 INTERRUPTED, TERMINATED = 130, 143
-AGAIN = "run the same command again: finished chunks are not computed again"
 
 # timeout(1) sends its signal to the process and to its group: the same request twice, microseconds apart.
 _SAME_REQUEST_SECONDS = 0.25
@@ -40,12 +39,25 @@ Handler = Callable[[int, FrameType | None], None]
 class Terminated(BaseException):
     """The process was asked to end (SIGTERM). Nothing that an ``except Exception`` may swallow."""
 
+    message = "stopped by a request to end (SIGTERM)"
+    exit_code = TERMINATED
+
 
 def exit_code(error: BaseException | None) -> int:
     """Return the exit code of what a run was stopped by."""
+    return error.exit_code if isinstance(error, LogitstreamError | Terminated) else INTERRUPTED
+
+
+def described(error: BaseException | None) -> str:
+    """Return what a run was stopped by, in words."""
+    return error.message if isinstance(error, LogitstreamError | Terminated) else "stopped by an interrupt (SIGINT)"
+
+
+def how_to_go_on(error: BaseException | None) -> str:
+    """Return what to do after a run was stopped; empty where what was stopped is no run."""
     if isinstance(error, LogitstreamError):
-        return error.exit_code
-    return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        return error.remedy
+    return str(error.args[0]) if error is not None and error.args else ""
 
 
 def handle(number: signal.Signals, handler: Handler) -> Any:
@@ -69,7 +81,7 @@ class Deadline:
 
 
 @contextmanager
-def stoppable(stop: Stop, *, grace: float, deadline: Deadline | None) -> Iterator[Callable[[], None]]:
+def stoppable(stop: Stop, *, grace: float, deadline: Deadline | None, again: str) -> Iterator[Callable[[], None]]:
     """Have signals and the deadline stop a run inside the ``with`` block.
 
     Yields what is to be called when work begins. In another thread than the main one nothing is installed.
@@ -80,8 +92,10 @@ def stoppable(stop: Stop, *, grace: float, deadline: Deadline | None) -> Iterato
     grace : float
         Seconds.
     deadline : Deadline or None
+    again : str
+        How to go on with a run that a signal has stopped: the first argument of what is raised then.
     """
-    request = _Request(stop, grace, deadline)
+    request = _Request(stop, grace, deadline, again)
     if threading.current_thread() is not threading.main_thread():
         yield request.work_begins
         return
@@ -104,6 +118,7 @@ class _Request:
     stop: Stop
     grace: float
     deadline: Deadline | None
+    again: str
     under_way: bool = field(default=False, init=False)
     since: float | None = field(default=None, init=False)
     abandoned: bool = field(default=False, init=False)
@@ -114,7 +129,7 @@ class _Request:
 
     def signalled(self, number: int, _: FrameType | None) -> None:
         """Take in SIGTERM or SIGINT."""
-        error = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        error = (Terminated if number == signal.SIGTERM else KeyboardInterrupt)(self.again)
         if self.since is None and self.under_way:
             self._begin(error)
         elif self.since is None:

@@ -78,6 +78,12 @@ def emit_differences(found: Verification) -> None:
     console.emit(_drawn(("subject", "what", "expected", "found"), rows, sys.stdout, numbers=()))
 
 
+def emit_kept(rows: Sequence[tuple[str, ...]]) -> None:
+    """Show the runs and the former versions beside one output on stdout."""
+    headers = ("what", "job", "age", "size", "chunks", "state")
+    console.emit(_drawn(headers, rows, sys.stdout, numbers=(2, 3, 4)))
+
+
 def _column(column: Column) -> tuple[str, ...]:
     if len(column.types) == 1:
         kind = column.types[0][0]

@@ -18,10 +18,13 @@ logitstream transform logitstream-demo/flights.csv \\
 @click.command("transform", cls=JobCommand, example=EXAMPLE, short_help="Apply functions to columns, without a model.")
 @add(options.TRANSFORM)
 def command(**params: Any) -> None:
-    """Apply functions to columns of INPUT and publish the results in a folder.
+    """Apply functions to columns of INPUT and publish the results in one step.
 
     INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). Row i of the output is
-    row i of the inputs, taken in the order of their paths. A run that fails publishes nothing.
+    row i of the inputs, taken in the order of their paths.
+
+    A run that fails or is stopped publishes nothing; the same command again goes on where it ended, and 'logitstream
+    runs list' shows what it has left. What is replaced comes back with 'logitstream rollback'.
     """
     options.refuse_taken(params["keep"], (parse_application(text).name for text in params["apply"]))
     from jobs.running import carry_out, transform_job  # noqa: PLC0415 - --help stays light

@@ -7,6 +7,7 @@
     from_sklearn(estimator)                    a model from a fitted scikit-learn estimator
     inspect(path)                              what lies there: data or a quarantine
     verify(output)                             whether an output is what was published
+    rollback(output)                           back to the former version in one step, and forward again
     open_dataset(inputs)                       the same inputs as Dask arrays
     sigmoid, logit, log_sigmoid                on NumPy and Dask arrays
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.interface import preview, score, transform
     from pipeline.models import LogisticModel, from_sklearn
     from pipeline.types import PlanSummary, Report
+    from pipeline.upkeep import Rollback, rollback
     from pipeline.verification import Verification, verify
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "PlanSummary",
     "QuarantineInspection",
     "Report",
+    "Rollback",
     "Verification",
     "__version__",
     "from_sklearn",
@@ -43,6 +46,7 @@ __all__ = [
     "logit",
     "open_dataset",
     "preview",
+    "rollback",
     "score",
     "sigmoid",
     "transform",
@@ -59,6 +63,7 @@ _HOMES = {
     "PlanSummary": "types",
     "QuarantineInspection": "inspection",
     "Report": "types",
+    "Rollback": "upkeep",
     "Verification": "verification",
     "from_sklearn": "models",
     "inspect": "inspection",
@@ -66,6 +71,7 @@ _HOMES = {
     "logit": "arrays",
     "open_dataset": "arrays",
     "preview": "interface",
+    "rollback": "upkeep",
     "score": "interface",
     "sigmoid": "arrays",
     "transform": "interface",

@@ -101,8 +101,10 @@ def test_the_crontab_line_runs(folder: Path, environment: dict[str, str]) -> Non
     fields = line.split(maxsplit=5)
     assert all(re.fullmatch(r"[\d*]+", field) for field in fields[:5])
     (folder / ".venv" / "bin").mkdir(parents=True)
-    (folder / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    command = fields[5].replace("/srv/nightly", str(folder)).replace(".venv/bin/python", sys.executable)
+    script = folder / ".venv" / "bin" / "logitstream"
+    script.write_text(f"#!{sys.executable}\nfrom jobs.cli import main\nmain()\n")
+    script.chmod(0o755)
+    command = fields[5].replace("/srv/nightly", str(folder))
     bare = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
     result = run(command, folder, bare)
     assert result.returncode == 0, result.stderr

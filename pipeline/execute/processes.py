@@ -39,8 +39,8 @@ class ProcessScheduler:
     """Fulfils :class:`pipeline.types.Scheduler` in processes that are started when there is work for them.
 
     Tasks and work travel as Dask pickles them; modules are found where this process finds them. A task that ends its
-    process takes nothing else down: when the others have ended what they were at, it is carried out once more with no other
-    process beside it, and the run goes on. If it ends that one too, the error names it.
+    process takes nothing else down: when the others have ended what they were at, it is carried out once more with no
+    other process beside it, and the run goes on. If it ends that one too, the error names it.
 
     After an error of a task, of ``take`` or of ``done`` no task starts, and those under way end first. Whatever is no
     ``Exception``, an interrupt or ``Abandoned``, ends the processes at once. ``run`` may be called again, and from

@@ -220,22 +220,6 @@ class Preparation:
         )
 
 
-def plan(job: Job) -> PlanSummary:
-    """Return what a run would do, or raise what it would raise before work; nothing is written.
-
-    Footers, headers and the ends of files are read, no rows.
-
-    Raises
-    ------
-    LogitstreamError
-        As a run, for every reason that is known before the first row is read, but that another run holds the output.
-    """
-    preparation = prepare(job)
-    if not preparation.stands:
-        check_free_space(preparation)
-    return preparation.summary()
-
-
 def prepare(job: Job) -> Preparation:
     """Return the job, ready to start.
 
@@ -279,7 +263,8 @@ def prepare(job: Job) -> Preparation:
         notes=_notes(job, found.skipped, plan, files),
     )
     identity = job_id(preparation.inputs, plan, {"meaning": meaning})
-    standing = check_output(Path(job.output), identity, if_exists=job.if_exists, codec=CODEC)
+    is_file = preparation.merger is not None
+    standing = check_output(Path(job.output), identity, if_exists=job.if_exists, codec=CODEC, is_file=is_file)
     return replace(preparation, job_id=identity, stands=standing is not None)
 
 

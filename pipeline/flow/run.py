@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,20 +11,18 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import memory
-from pipeline.errors import InputChangedError, LogitstreamError
+from pipeline.errors import InputChangedError
 from pipeline.execute import open_scheduler
 from pipeline.flow.agenda import Agenda
 from pipeline.flow.ledger import Ledger, exceeds, excess_error
 from pipeline.flow.preparation import CODEC, Preparation, check_free_space, prepare
 from pipeline.flow.standing import resumed, reused
-from pipeline.flow.stop import Clock, Stop
+from pipeline.flow.stop import Clock, Stop, end_of, go_on
 from pipeline.flow.task import ChunkTask
 from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
 from pipeline.sources import content_digest
 from pipeline.types import Event, Job, Noted, Observer, PerChunk, Planned, Published, Receipt, Report, Totals, Work
 from pipeline.units import escape, format_count
-
-_CODES: dict[type, int] = {KeyboardInterrupt: 130}
 
 
 def _unobserved(_: Event) -> None:
@@ -51,7 +50,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
     LogitstreamError
         With the exit code of its class.
     """
-    clock = Clock(stop or Stop(), job.conduct.deadline_seconds)
+    clock = Clock(stop or Stop(), job.conduct.deadline_seconds, go_on(job))
     started = clock.started
     preparation = prepare(job)
     _tell_plan(preparation, observe)
@@ -62,6 +61,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
         codec=CODEC,
         conduct=job.conduct,
         while_waiting=clock.check,
+        merge=preparation.merger,
     ) as staging:
         if isinstance(staging, Manifest):
             return _already(preparation, staging, time.monotonic() - started, observe)
@@ -77,10 +77,10 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
                 peak_bytes=max(memory.peak_bytes(), ledger.totals.peak_bytes),
                 published=True,
                 manifest_digest="",
-                notes=_notes(ledger.totals, job),
             )
             digest = _publish(preparation, staging, ledger, report)
-    report = replace(report, manifest_digest=digest, seconds=time.monotonic() - started)
+    notes = _notes(report.totals, Path(job.output).parent / staging.quarantine)
+    report = replace(report, manifest_digest=digest, seconds=time.monotonic() - started, notes=notes)
     observe(Published(report))
     return report
 
@@ -100,8 +100,7 @@ def _noting_the_end(staging: Staging) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        text = error.message if isinstance(error, LogitstreamError) else type(error).__name__
-        staging.note_end(text, getattr(error, "exit_code", _CODES.get(type(error), 1)))
+        staging.note_end(*end_of(error))
         raise
 
 
@@ -250,11 +249,15 @@ def _observed(report: Report, job: Job) -> dict[str, object]:
         "workers": resources.workers,
         "batch_rows": resources.batch_rows,
         "durability": job.conduct.durability,
-        "inputs": [str(Path(text).absolute()) for text in job.inputs],
+        "inputs": [os.path.relpath(text, _folder_of(job.output)) for text in job.inputs],
     }
 
 
-def _notes(totals: Totals, job: Job) -> tuple[str, ...]:
+def _folder_of(output: str) -> str:
+    return os.path.realpath(Path(output).absolute().parent)
+
+
+def _notes(totals: Totals, quarantine: Path) -> tuple[str, ...]:
     """Return what a person is to know of a run that ended well, besides the rows."""
     notes = []
     if totals.resumed or totals.reused:
@@ -265,7 +268,7 @@ def _notes(totals: Totals, job: Job) -> tuple[str, ...]:
         policy = totals.quarantined - totals.bad
         notes.append(
             f"{_rows(totals.quarantined)} in the quarantine, {totals.bad:,} bad and {policy:,} by the model: "
-            f"logitstream inspect {escape(job.output, 1000)}/_quarantine"
+            f"logitstream inspect {escape(str(quarantine), 1000)}"
         )
     return tuple(notes)
 

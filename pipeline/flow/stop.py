@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from pipeline.errors import TemporaryError
+from pipeline.errors import Abandoned, TemporaryError
+from pipeline.types import Job
 from pipeline.units import format_seconds
 
 
@@ -37,17 +38,20 @@ class Clock:
     stop : Stop
     deadline_seconds : float or None
         From now.
+    again : str
+        What to do when it has passed.
     """
 
-    def __init__(self, stop: Stop, deadline_seconds: float | None) -> None:
+    def __init__(self, stop: Stop, deadline_seconds: float | None, again: str) -> None:
         self.started = time.monotonic()
         self._stop = stop
         self._deadline = deadline_seconds
+        self._again = again
 
     def is_over(self) -> bool:
         """Return whether no more work is to be started."""
         if self._deadline is not None and time.monotonic() - self.started > self._deadline:
-            self._stop.request(deadline_error(self._deadline))
+            self._stop.request(deadline_error(self._deadline, self._again))
         return self._stop.error is not None
 
     def check(self) -> None:
@@ -56,9 +60,23 @@ class Clock:
             raise self._stop.error
 
 
-def deadline_error(seconds: float) -> TemporaryError:
+def deadline_error(seconds: float, again: str) -> TemporaryError:
     """Return what ends a run whose time has passed."""
-    return TemporaryError(
-        f"stopped by its deadline of {format_seconds(seconds)}",
-        "run the same command again: finished chunks are not computed again",
-    )
+    return TemporaryError(f"stopped by its deadline of {format_seconds(seconds)}", again)
+
+
+def go_on(job: Job) -> str:
+    """Return how to go on with a run that was stopped."""
+    if job.block.describe() is None:
+        return "run it again, from its beginning: without an identity nothing is taken over"
+    without = "" if job.conduct.resume else " without --no-resume"
+    return f"run the same command again{without}: finished chunks are not computed again"
+
+
+def end_of(error: BaseException) -> tuple[str, int]:
+    """Return what ended a run, in words, and the exit code that stands for it."""
+    by = error.__cause__ if isinstance(error, Abandoned) and error.__cause__ is not None else error
+    if isinstance(by, KeyboardInterrupt):
+        return "stopped by an interrupt (SIGINT)", 130
+    # Whoever asks for the end with an error of its own, for a signal, says there what it is.
+    return str(getattr(by, "message", type(by).__name__)), int(getattr(by, "exit_code", 1))

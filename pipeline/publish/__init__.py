@@ -6,9 +6,21 @@ alone locks, lists and publishes (:func:`open_staging`). Standard library only.
 
 from pipeline.publish.canonical import canonical, digest
 from pipeline.publish.files import Attempt, open_attempt
-from pipeline.publish.listing import Cleaned, RunFacts, VersionFacts, clean, runs, versions_of
+from pipeline.publish.listing import (
+    Cleaned,
+    RunFacts,
+    VersionFacts,
+    chunks_done,
+    clean,
+    home_of,
+    outputs_in,
+    runs,
+    under_way,
+    versions_of,
+)
 from pipeline.publish.lock import Busy
 from pipeline.publish.manifest import Manifest, read_manifest
+from pipeline.publish.merging import Merge
 from pipeline.publish.output import check_output
 from pipeline.publish.published import Published, open_published
 from pipeline.publish.receipts import Codec, Part
@@ -22,6 +34,7 @@ __all__ = [
     "Cleaned",
     "Codec",
     "Manifest",
+    "Merge",
     "Part",
     "Published",
     "Rolled",
@@ -30,14 +43,18 @@ __all__ = [
     "VersionFacts",
     "canonical",
     "check_output",
+    "chunks_done",
     "clean",
     "digest",
     "free_bytes",
+    "home_of",
     "open_attempt",
     "open_published",
     "open_staging",
+    "outputs_in",
     "read_manifest",
     "rollback",
     "runs",
+    "under_way",
     "versions_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ from pathlib import Path
 from pipeline.errors import LogitstreamError
 from pipeline.publish.journal import NAME, facts_in
 from pipeline.publish.lock import Busy, holder, locked, open_home
-from pipeline.publish.manifest import JOB_ID, Manifest, manifest_in
-from pipeline.publish.output import Target, open_parent, resolve
-from pipeline.publish.removal import RETIRED, discard, remove
-from pipeline.publish.system import Folder
-from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, is_folder, set_apart
+from pipeline.publish.manifest import JOB_ID
+from pipeline.publish.onefile import kept_in, proven_file
+from pipeline.publish.removal import RETIRED, discard, forget, remove
+from pipeline.publish.system import Folder, is_folder
+from pipeline.publish.target import HOME_SUFFIX, Target, open_parent, resolve
+from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, manifest_of, set_apart
 from pipeline.types import Conduct
 
 
@@ -30,8 +32,8 @@ class RunFacts:
         The folder, and the job whose it is.
     age_seconds : float
         Since the last sign of life.
-    bytes : int
-        Of all files in it; those that a published version shares count here too.
+    bytes, own_bytes : int
+        Of all files in it, and of those that no version shares: what is free again when it is removed.
     chunks : int
         Done, by the journal.
     ended : str or None
@@ -47,6 +49,7 @@ class RunFacts:
     job_id: str
     age_seconds: float
     bytes: int
+    own_bytes: int
     chunks: int
     ended: str | None
     exit_code: int | None
@@ -56,14 +59,20 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """A former version. The larger its ``number``, the newer; ``rows`` is ``None`` where its manifest is damaged."""
+    """A former version. The larger its ``number``, the newer.
+
+    ``age_seconds`` is since it was put aside, ``finished_unix`` when it was made; the latter and ``rows`` are ``None``
+    where its manifest is damaged. ``own_bytes`` are those that no other version shares.
+    """
 
     name: str
     number: int
     job_id: str
     age_seconds: float
     bytes: int
+    own_bytes: int
     rows: int | None
+    finished_unix: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,37 @@ def versions_of(output: Path) -> tuple[VersionFacts, ...]:
     """Return the former versions of an output, the newest first, without locking or changing anything."""
     with _home(output) as (_, home):
         return () if home is None else _versions(home)
+
+
+def under_way(output: Path) -> Busy | None:
+    """Return who works on an output now, ``None`` where nobody does, without changing anything."""
+    with _home(output) as (target, home):
+        return None if home is None else holder(home, target)
+
+
+def chunks_done(output: Path, job_id: str) -> int:
+    """Return how many chunks of a job are done by the journal of its staging folder, without changing anything."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(_home(output))[1]
+        for name in (JOBS, job_id):
+            if folder is None or not is_folder(folder, name):
+                return 0
+            folder = stack.enter_context(folder.enter(name))
+        return 0 if folder is None else facts_in(folder, job_id)[0]
+
+
+def home_of(output: Path) -> Path | None:
+    """Return the folder beside an output in which runs are prepared, ``None`` where there is none."""
+    with _home(output) as (_, home):
+        return None if home is None else home.path
+
+
+def outputs_in(folder: Path) -> tuple[Path, ...]:
+    """Return the outputs, by name, beside which runs were prepared in a folder; they need not stand there still."""
+    with Folder.open(folder) as parent:
+        found = [name for name in parent.names() if name.startswith(".") and name.endswith(HOME_SUFFIX)]
+        outputs = sorted(name[1 : -len(HOME_SUFFIX)] for name in found if is_folder(parent, name))
+    return tuple(folder / name for name in outputs if name)
 
 
 def clean(
@@ -121,21 +161,30 @@ def clean(
             tuple(run for run in _runs(home, None) if jobs and _is_old(run.age_seconds, older_than)),
             tuple(one for one in _versions(home) if versions and _is_old(one.age_seconds, older_than)),
         )
-        return found if dry_run else _removed(home, found)
+        return found if dry_run else _removed(target, parent, home, found)
 
 
 def _is_old(age: float, older_than: float | None) -> bool:
     return older_than is None or age >= older_than
 
 
-def _removed(home: Folder, found: Cleaned) -> Cleaned:
+def _removed(target: Target, parent: Folder, home: Folder, found: Cleaned) -> Cleaned:
     with home.make(JOBS, exist_ok=True) as jobs:
         runs_gone = tuple(run for run in found.runs if _discarded(home, jobs, run))
         if not found.versions:
             return Cleaned(runs_gone, ())
         with home.enter(VERSIONS) as versions:
+            files = {sha256 for one in found.versions if (sha256 := _file_of(versions, one))}
             gone = tuple(one for one in found.versions if _version_removed(versions, jobs, one))
+        if files:
+            standing = proven_file(parent, target.name, home)
+            forget(home, jobs, None if standing is None else standing.sha256, files)
     return Cleaned(runs_gone, gone)
+
+
+def _file_of(versions: Folder, version: VersionFacts) -> str | None:
+    with versions.enter(version.name) as folder:
+        return kept_in(folder)
 
 
 def _discarded(home: Folder, jobs: Folder, run: RunFacts) -> bool:
@@ -181,11 +230,13 @@ def _run(jobs: Folder, name: str, job_id: str, busy: Busy | None) -> RunFacts:
         chunks, ended, exit_code = facts_in(folder, job_id)
         whole = JOB_ID.fullmatch(name) is not None
         running = whole and busy is not None and busy.job_id == job_id
+        size, own = _sizes(folder)
         return RunFacts(
             name=name,
             job_id=job_id,
             age_seconds=_age(folder, NAME),
-            bytes=_bytes(folder),
+            bytes=size,
+            own_bytes=own,
             chunks=chunks,
             ended=None if running else ended,
             exit_code=None if running else exit_code,
@@ -198,22 +249,25 @@ def _versions(home: Folder) -> tuple[VersionFacts, ...]:
     if not is_folder(home, VERSIONS):
         return ()
     with home.enter(VERSIONS) as versions:
-        return tuple(_version(versions, former) for former in formers(versions))
+        return tuple(_version(home, versions, former) for former in formers(versions))
 
 
-def _version(versions: Folder, former: Former) -> VersionFacts:
+def _version(home: Folder, versions: Folder, former: Former) -> VersionFacts:
     with versions.enter(former.name) as folder:
         try:
-            manifest: Manifest | None = manifest_in(folder)
+            manifest = manifest_of(home, folder)
         except LogitstreamError:
             manifest = None
+        size, own = _sizes(folder)
         return VersionFacts(
             name=former.name,
             number=former.number,
             job_id=former.job_id if manifest is None else manifest.job_id,
             age_seconds=_age(folder),
-            bytes=_bytes(folder),
+            bytes=size,
+            own_bytes=own,
             rows=None if manifest is None else manifest.rows,
+            finished_unix=None if manifest is None else manifest.finished_unix,
         )
 
 
@@ -222,19 +276,26 @@ def _age(folder: Folder, name: str | None = None) -> float:
     return max(0.0, time.time() - status.st_mtime)
 
 
-def _bytes(folder: Folder) -> int:
-    """Return the bytes of all files below a folder; what is removed meanwhile does not count."""
-    total = 0
+def _sizes(folder: Folder) -> tuple[int, int]:
+    """Return the bytes of all files below a folder, and of those that have no name elsewhere."""
+    found: dict[tuple[int, int], list[os.stat_result]] = {}
+    for status in _files(folder):
+        found.setdefault((status.st_dev, status.st_ino), []).append(status)
+    own = sum(same[0].st_size for same in found.values() if same[0].st_nlink <= len(same))
+    return sum(status.st_size for same in found.values() for status in same), own
+
+
+def _files(folder: Folder) -> Iterator[os.stat_result]:
+    """Iterate over the facts of all files below a folder; what is removed meanwhile does not count."""
     for name in list(folder.names()):
         status = folder.look(name)
         if status is None:
             continue
         if stat.S_ISREG(status.st_mode):
-            total += status.st_size
+            yield status
         elif stat.S_ISDIR(status.st_mode):
             try:
                 with folder.enter(name) as inner:
-                    total += _bytes(inner)
+                    yield from list(_files(inner))
             except LogitstreamError:
                 continue
-    return total

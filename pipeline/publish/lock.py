@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from pipeline.errors import OutputError, TemporaryError
 from pipeline.publish import system
-from pipeline.publish.output import Target
 from pipeline.publish.system import Folder
+from pipeline.publish.target import Target
 from pipeline.types import Conduct
 from pipeline.units import escape, format_seconds
 

@@ -2,6 +2,7 @@
 
 _manifest.json       canonical JSON: the caller's sections, totals over the parts and the quarantines, the digest of the
                      receipts, and its own digest over all of that; ``observed`` (times, workers, peaks) stands outside
+                     and has a digest of its own, which nothing but a check of the output looks at
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pipeline.publish import system
 from pipeline.publish.canonical import canonical, digest
 from pipeline.publish.files import write_new
 from pipeline.publish.system import Folder
+from pipeline.types import PartFile
 from pipeline.units import escape, format_bytes, quoted
 
 MANIFEST = "_manifest.json"
@@ -28,17 +30,21 @@ JOB_ID = re.compile(r"[0-9a-f]{16,64}")
 
 _FORMAT = "logitstream-output"
 _VERSION = 1
-_OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "observed", "digest"})
+_OUTSIDE = frozenset({"observed", "observed_digest", "digest"})
+_OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "file"}) | _OUTSIDE
 _MANIFEST_LIMIT = 64 * 2**20
 _BLOCK = 2**20
+# The end of the year 9999, behind which no date can be shown.
+_LAST_UNIX = 253_402_300_800
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What a published version says of itself.
 
-    ``parts``, ``bytes`` and ``rows`` are those of the parts, ``quarantines`` the number of files beside them; ``body``
-    is the whole file, ``observed`` and ``digest`` included.
+    ``parts``, ``bytes`` and ``rows`` are those of the parts, ``quarantines`` the number of files beside them; ``file``
+    is the one file that was made of the parts, without a path, where the output is one; ``body`` is the whole manifest,
+    ``observed`` and ``digest`` included.
     """
 
     job_id: str
@@ -48,7 +54,15 @@ class Manifest:
     rows: int
     quarantines: int
     receipts_sha256: str
+    file: PartFile | None
     body: Mapping[str, object]
+
+    @property
+    def finished_unix(self) -> float | None:
+        """When the run ended that made it, as it was noted; ``None`` where no time stands there."""
+        observed = self.body.get("observed")
+        found = observed.get("finished_unix") if isinstance(observed, Mapping) else None
+        return float(found) if isinstance(found, int | float) and 0 <= found < _LAST_UNIX else None
 
 
 def write_manifest(
@@ -69,9 +83,15 @@ def write_manifest(
     if taken := _OUR_KEYS & sections.keys():
         raise ValueError(f"sections may not be called {sorted(taken)}")
     proven = {**sections, **listed, "format": _FORMAT, "version": _VERSION, "job_id": job_id}
-    content = canonical({**proven, "observed": observed, "digest": digest(proven)}) + b"\n"
+    outside = {"observed": observed, "observed_digest": digest(observed), "digest": digest(proven)}
+    content = canonical({**proven, **outside}) + b"\n"
     write_new(folder, MANIFEST, content, mode)
     return _parsed(content)
+
+
+def observed_holds(manifest: Manifest) -> bool:
+    """Return whether what a manifest only notes is what was noted."""
+    return manifest.body.get("observed_digest") == digest(manifest.body.get("observed"))
 
 
 def read_manifest(output: Path) -> Manifest:
@@ -106,7 +126,7 @@ def _parsed(content: bytes) -> Manifest:
         raise TypeError("it is no JSON object")
     if canonical(body) + b"\n" != content:
         raise ValueError("it is not spelled canonically")
-    proven = {name: value for name, value in body.items() if name not in {"observed", "digest"}}
+    proven = {name: value for name, value in body.items() if name not in _OUTSIDE}
     if body["digest"] != digest(proven):
         raise ValueError("its digest does not hold")
     if (body["format"], body["version"]) != (_FORMAT, _VERSION):
@@ -120,8 +140,13 @@ def _parsed(content: bytes) -> Manifest:
         rows=count(parts["rows"]),
         quarantines=count(body["quarantines"]["count"]),
         receipts_sha256=str(body["receipts"]["sha256"]),
+        file=_file(body["file"]) if "file" in body else None,
         body=body,
     )
+
+
+def _file(facts: Mapping[str, object]) -> PartFile:
+    return PartFile("", count(facts["bytes"]), str(facts["sha256"]), count(facts["rows"]))
 
 
 def blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:

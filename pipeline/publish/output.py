@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 import stat
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError
 from pipeline.publish import system
 from pipeline.publish.manifest import MANIFEST, Manifest, aside, foreign, manifest_in
+from pipeline.publish.onefile import FILES, Proven, proven_file, state_of_file
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, parts_in
-from pipeline.publish.system import Folder
+from pipeline.publish.system import Folder, is_folder
+from pipeline.publish.target import State, Target, open_parent
 from pipeline.types import IfExists
 from pipeline.units import escape
-
-State = tuple[tuple[int, int, int], ...]
-
-HOME_SUFFIX = ".logitstream"
-_NAME_LIMIT = 255 - len(f".{HOME_SUFFIX}")
-# A path joins the two slashes of an address.
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An output by the real path of its parent, which exists, and its own name, which may not."""
-
-    parent: Path
-    name: str
-
-    @property
-    def path(self) -> Path:
-        """Absolute path of the output."""
-        return self.parent / self.name
-
-    @property
-    def home_name(self) -> str:
-        """Name of the folder beside it, in which runs are prepared."""
-        return f".{self.name}{HOME_SUFFIX}"
-
-    @property
-    def shown(self) -> str:
-        """Path for a message."""
-        return escape(str(self.path), 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +24,8 @@ class Version:
     """A version of ours as it was found under the name of the output.
 
     ``defects`` says what a file lacks, as a clause, and is empty where every listed file is there with its size.
-    ``state`` changes when another folder takes the name, or a name appears in or goes from this one.
+    ``state`` changes when another folder or file takes the name, a name appears in or goes from the folder, or
+    somebody writes to the file. ``file`` is set where the output is one.
     """
 
     manifest: Manifest
@@ -63,6 +33,7 @@ class Version:
     file_mode: int
     state: State
     defects: str
+    file: Proven | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +44,12 @@ class Finding:
     same: Manifest | None
 
 
-def check_output(output: Path, job_id: str, *, if_exists: IfExists, codec: Codec) -> Manifest | None:
+def check_output(
+    output: Path, job_id: str, *, if_exists: IfExists, codec: Codec, is_file: bool = False
+) -> Manifest | None:
     """Refuse an output that a run would refuse, without making or locking anything.
+
+    ``is_file`` says that the output is to be one file, not a folder of parts.
 
     Returns
     -------
@@ -84,91 +59,18 @@ def check_output(output: Path, job_id: str, *, if_exists: IfExists, codec: Codec
     Raises
     ------
     OutputError
-        The parent is missing or unsafe; the output is a link, a file, a mount point, not ours, or exists under
-        ``fail``.
+        The parent is missing or unsafe; the output is a link, a mount point, a file where a folder is asked for
+        or the other way round, not ours, or exists under ``fail``.
     PermissionDeniedError
         The system would refuse it.
     """
     with open_parent(output) as (target, parent):
-        return find(target, parent, job_id, if_exists, codec).same
+        return find(target, parent, job_id, if_exists, codec, is_file=is_file).same
 
 
-@contextmanager
-def open_parent(output: Path, *, durable: bool = True) -> Iterator[tuple[Target, Folder]]:
-    """Resolve an output and open the folder that it stands in, if a run may write there."""
-    target = resolve(output)
-    with Folder.open(target.parent, durable=durable) as parent:
-        mode = parent.status().st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise OutputError(
-                f"anyone may rename what stands in {escape(str(target.parent), 1000)}",
-                "take that right away (chmod o-w) or set the sticky bit (chmod +t)",
-            )
-        if not parent.allows(os.W_OK | os.X_OK):
-            raise PermissionDeniedError(
-                f"cannot write to {escape(str(target.parent), 1000)}", "check its mode and mount"
-            )
-        yield target, parent
-
-
-def resolve(output: Path) -> Target:
-    """Return where an output stands. Raises as :func:`check_output` does."""
-    name, shown = output.name, escape(str(output), 1000)
-    if name in {"", "..", "."} or not name.isprintable() or len(os.fsencode(name)) > _NAME_LIMIT:
-        raise OutputError(
-            f"{shown!r} is no name for an output",
-            f"give a path that ends in a name of at most {_NAME_LIMIT} bytes without control characters",
-        )
-    parent = _real_parent(output)
-    if any(part.startswith(".") and part.endswith(HOME_SUFFIX) for part in (*parent.parts, name)):
-        raise OutputError(f"{shown} lies in a folder in which runs are prepared", "choose another --output")
-    _refuse_inside_an_output(shown, parent)
-    return Target(parent, name)
-
-
-def _refuse_inside_an_output(shown: str, parent: Path) -> None:
-    # An output with an entry that its manifest does not list could never be replaced.
-    for folder in (parent, *parent.parents):
-        if os.path.lexists(folder / MANIFEST):
-            outer = escape(str(folder), 1000)
-            raise OutputError(f"{shown} lies inside the output {outer}", f"choose an --output outside {outer}")
-
-
-def _real_parent(output: Path) -> Path:
-    parent = output.parent
-    shown = escape(str(parent), 1000)
-    try:
-        return system.real_folder(parent)
-    except FileNotFoundError as error:
-        raise _no_folder(output) from error
-    except OSError as error:
-        if error.errno in {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}:
-            raise OutputError(f"{shown} is not a folder: {error.strerror}", "choose another --output") from error
-        raise system.translated(error, "resolve", parent) from error
-
-
-def _no_folder(output: Path) -> OutputError:
-    if _ADDRESS.match(str(output)):
-        address = _ADDRESS.sub(r"\1://", str(output), count=1)
-        return OutputError(f"{escape(address, 1000)} cannot be an output", "only local folders can be written")
-    if not output.is_absolute() and _working_folder_is_gone():
-        return OutputError("the working folder no longer exists", "give absolute paths")
-    _refuse_inside_an_output(escape(str(output), 1000), Path(os.path.realpath(output.parent)))
-    shown = escape(str(output.parent), 1000)
-    return OutputError(f"there is no folder {shown}", f"make it: mkdir -p {shown!r}")
-
-
-def _working_folder_is_gone() -> bool:
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        return True
-    return False
-
-
-def find(target: Target, parent: Folder, job_id: str, if_exists: IfExists, codec: Codec) -> Finding:
+def find(target: Target, parent: Folder, job_id: str, if_exists: IfExists, codec: Codec, *, is_file: bool) -> Finding:
     """Examine the output and decide; raises as :func:`check_output` does."""
-    version = examine(target, parent, codec)
+    version = examine(target, parent, codec, is_file=is_file)
     if version is None:
         return Finding(None, None)
     if version.manifest.job_id == job_id and not version.defects:
@@ -180,8 +82,10 @@ def find(target: Target, parent: Folder, job_id: str, if_exists: IfExists, codec
 
 
 def refuse_of_others(target: Target, parent: Folder) -> None:
-    """Raise where the system would not let this user give the output's name to another folder."""
-    if not parent.allows(os.W_OK, target.name) or not _may_rename(target, parent):
+    """Raise where the system would not let this user give the output's name to something else."""
+    # To give a folder another parent one must be allowed to write to it; for a file that does not matter.
+    writable = not is_folder(parent, target.name) or parent.allows(os.W_OK, target.name)
+    if not writable or not _may_rename(target, parent):
         raise PermissionDeniedError(f"cannot replace {target.shown}: it belongs to another user", "check its owner")
 
 
@@ -199,10 +103,11 @@ def _may_rename(target: Target, parent: Folder) -> bool:
     return user in {0, facts.st_uid, output.st_uid}
 
 
-def examine(target: Target, parent: Folder, codec: Codec) -> Version | None:
+def examine(target: Target, parent: Folder, codec: Codec, *, is_file: bool | None = None) -> Version | None:
     """Return the version of ours that stands under the name, ``None`` where nothing does.
 
-    A version is ours if its manifest parses, the digest holds, and every entry of the folder is listed.
+    A folder is ours if its manifest parses, the digest holds, and every entry is listed; a file, if its digest names a
+    manifest beside it. ``is_file`` says which one it must be, ``None`` that both will do.
 
     Raises
     ------
@@ -212,20 +117,59 @@ def examine(target: Target, parent: Folder, codec: Codec) -> Version | None:
     status = parent.look(target.name)
     if status is None:
         return None
-    if not stat.S_ISDIR(status.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "a file, not a folder"
-        raise OutputError(f"{target.shown} is {kind}", aside(target.path))
+    _refuse_kind(target, status.st_mode, is_file)
     if system.is_mount_point(target.path):
         raise OutputError(f"{target.shown} is a mount point and cannot be exchanged", "name a folder inside it")
-    with parent.enter(target.name) as folder:
-        try:
+    try:
+        if stat.S_ISREG(status.st_mode):
+            return _file_version(target, parent, codec)
+        with parent.enter(target.name) as folder:
             return version_in(folder, codec)
-        except LogitstreamError:
-            now = parent.look(target.name)
-            if now is not None and os.path.samestat(now, folder.status()):
-                raise
+    except LogitstreamError:
+        now = parent.look(target.name)
+        if now is not None and os.path.samestat(now, status):
+            raise
     # Another run has just exchanged it: what was judged is on its way to the kept versions.
-    return examine(target, parent, codec)
+    return examine(target, parent, codec, is_file=is_file)
+
+
+def _refuse_kind(target: Target, mode: int, is_file: bool | None) -> None:
+    if stat.S_ISDIR(mode):
+        kind = "a folder, not a file" if is_file else ""
+    elif stat.S_ISREG(mode):
+        kind = "a file, not a folder" if is_file is False else ""
+    elif stat.S_ISLNK(mode):
+        kind = "a symbolic link"
+    else:
+        kind = "neither a file nor a folder"
+    if kind:
+        raise OutputError(f"{target.shown} is {kind}", aside(target.path))
+
+
+def _file_version(target: Target, parent: Folder, codec: Codec) -> Version:
+    found = None
+    if is_folder(parent, target.home_name):
+        with parent.enter(target.home_name) as home:
+            found = proven_file(parent, target.name, home)
+            defects = _proof_defects(home, found, codec) if found is not None else ""
+    if found is None:
+        reason = "no manifest beside it speaks of a file with this content"
+        raise OutputError(f"{target.shown} was not published by logitstream: {reason}", aside(target.path))
+    return Version(found.manifest, 0o700, found.mode, found.state, defects, found)
+
+
+def _proof_defects(home: Folder, found: Proven, codec: Codec) -> str:
+    with ExitStack() as stack:
+        files = stack.enter_context(home.enter(FILES))
+        folder = stack.enter_context(files.enter(found.sha256))
+        held = _Listing(_quarantine(folder, stack))
+        try:
+            for part in parts_in(folder, found.manifest, codec):
+                if part.quarantine is not None:
+                    held.check(part.quarantine_name, part.quarantine.bytes)
+        except OutputError:
+            return "the receipts beside it are missing or damaged"
+    return f"{held.damaged} of its quarantines are missing or cut, {held.first} first" if held.damaged else ""
 
 
 def version_in(folder: Folder, codec: Codec, suffix: str = "") -> Version:
@@ -314,6 +258,8 @@ def state_of(folder: Folder) -> State:
 def refuse_if_changed(target: Target, parent: Folder, version: Version) -> None:
     """Raise where what stands under the name of the output is no longer the version that was found there."""
     status = parent.look(target.name)
+    if status is not None and stat.S_ISREG(status.st_mode) and state_of_file(status) == version.state:
+        return
     if status is not None and stat.S_ISDIR(status.st_mode):
         with parent.enter(target.name) as folder:
             if state_of(folder) == version.state:

@@ -36,7 +36,7 @@ def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
         status = system.status(descriptor, folder.path / name)
         if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
             return None
-        if _sha256(folder, descriptor, name) != file.sha256:
+        if sha256_of(folder, descriptor, name) != file.sha256:
             return None
         folder.sync_file(descriptor, name)
         return status
@@ -44,7 +44,8 @@ def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
         system.release(descriptor)
 
 
-def _sha256(folder: Folder, descriptor: int, name: str) -> str:
+def sha256_of(folder: Folder, descriptor: int, name: str) -> str:
+    """Return the digest, in hexadecimal, of what an open file holds from where it stands."""
     found = hashlib.sha256()
     while block := system.read(descriptor, _BLOCK, folder.path / name):
         found.update(block)

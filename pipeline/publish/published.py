@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.publish.manifest import MANIFEST, Manifest, manifest_in
+from pipeline.publish import system
+from pipeline.publish.manifest import MANIFEST, Manifest, aside, manifest_in, observed_holds
+from pipeline.publish.onefile import FILES, kept_in, proofs, proven_file
+from pipeline.publish.proof import sha256_of
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Part, parts_in
-from pipeline.publish.system import Folder
+from pipeline.publish.system import Folder, is_folder
+from pipeline.publish.target import Target, resolve
+from pipeline.publish.versions import VERSIONS, formers
 from pipeline.types import PartFile
 
 # subject, what, expected, found
@@ -24,49 +29,119 @@ class Published:
     Attributes
     ----------
     folder : Path
+        From where the files have their names: the output; of one that is a file, the folder that it stands in.
     manifest : Manifest or None
         ``None`` where it is damaged: then nothing else is known.
     parts : tuple of Part
     defects : tuple of (subject, what, expected, found)
         What is wrong with the manifest and its receipts, and what lies there without being listed.
+    file : PartFile or None
+        The output where it is one file, its path from ``folder``; the parts then stand in the receipts alone.
+    quarantine : str
+        Where the quarantines are, from ``folder``.
     """
 
     folder: Path
     manifest: Manifest | None
     parts: tuple[Part, ...]
     defects: tuple[Defect, ...]
+    file: PartFile | None = None
+    quarantine: str = QUARANTINE
 
     def files(self) -> Iterator[tuple[str, PartFile]]:
-        """Iterate over the listed files: the parts and the quarantines, by their names in the folder."""
+        """Iterate over the listed files, by their names from the folder: parts or the one file, and quarantines."""
+        if self.file is not None:
+            yield self.file.path, self.file
         for part in self.parts:
-            yield part.name, part.file
+            if self.file is None:
+                yield part.name, part.file
             if part.quarantine is not None:
-                yield f"{QUARANTINE}/{part.quarantine_name}", part.quarantine
+                yield f"{self.quarantine}/{part.quarantine_name}", part.quarantine
 
 
 @contextmanager
 def open_published(output: Path, codec: Codec) -> Iterator[Published]:
-    """Open an output for checking; nothing is locked, and nothing but its manifest and receipts is read.
+    """Open an output for checking; nothing is locked.
+
+    Of a folder its manifest and receipts are read and nothing else; a file is digested, to find its manifest.
 
     Raises
     ------
     OutputError
-        It is no folder, or has no manifest at all.
+        It is neither a folder nor a file, or has no manifest at all.
     """
+    if not output.is_symlink() and output.is_file():
+        yield _published_file(output, codec)
+        return
     with Folder.open(output) as folder:
-        try:
-            manifest = manifest_in(folder)
-        except OutputError as error:
-            if folder.look(MANIFEST) is None:
-                raise
-            yield Published(output, None, (), (_damaged(MANIFEST, error),))
-            return
-        try:
-            parts = tuple(parts_in(folder, manifest, codec))
-        except OutputError as error:
-            yield Published(output, manifest, (), (_damaged(RECEIPTS, error),))
-            return
-        yield Published(output, manifest, parts, tuple(_unlisted(folder, parts)))
+        yield _published_folder(output, folder, codec)
+
+
+def _published_folder(output: Path, folder: Folder, codec: Codec) -> Published:
+    try:
+        manifest = manifest_in(folder)
+    except OutputError as error:
+        if folder.look(MANIFEST) is None:
+            raise
+        return Published(output, None, (), (_damaged(MANIFEST, error),))
+    try:
+        parts = tuple(parts_in(folder, manifest, codec))
+    except OutputError as error:
+        return Published(output, manifest, (), (_damaged(RECEIPTS, error),))
+    return Published(output, manifest, parts, (*_unlisted(folder, parts), *_edited(manifest)))
+
+
+def _published_file(output: Path, codec: Codec) -> Published:
+    target = resolve(output)
+    with ExitStack() as stack:
+        parent = stack.enter_context(Folder.open(target.parent))
+        home = stack.enter_context(parent.enter(target.home_name)) if is_folder(parent, target.home_name) else None
+        known = {} if home is None else dict(proofs(home))
+        if home is None or not known:
+            reason = "there is no manifest beside it"
+            raise OutputError(f"{target.shown} was not published by logitstream: {reason}", aside(target.path))
+        found = proven_file(parent, target.name, home)
+        sha256 = _expected(home, known) if found is None else found.sha256
+        if sha256 is None:
+            return Published(target.parent, None, (), (_unknown(parent, target.name, known),))
+        folder = stack.enter_context(stack.enter_context(home.enter(FILES)).enter(sha256))
+        return _proven_by(target, folder, known[sha256], codec)
+
+
+def _expected(home: Folder, known: Iterable[str]) -> str | None:
+    """Return the digest of the file that should stand there: the only one that is not of a former version."""
+    former = set()
+    if is_folder(home, VERSIONS):
+        with home.enter(VERSIONS) as versions:
+            for one in formers(versions):
+                with versions.enter(one.name) as folder:
+                    former.add(kept_in(folder))
+    left = [sha256 for sha256 in known if sha256 not in former]
+    return left[0] if len(left) == 1 else None
+
+
+def _unknown(parent: Folder, name: str, known: Iterable[str]) -> Defect:
+    descriptor = parent.open_file(name, system.READ)
+    try:
+        found = sha256_of(parent, descriptor, name)
+    finally:
+        system.release(descriptor)
+    return name, "sha256", " or ".join(sha256[:16] for sha256 in sorted(known)), found[:16]
+
+
+def _proven_by(target: Target, folder: Folder, manifest: Manifest, codec: Codec) -> Published:
+    quarantine = f"{target.home_name}/{FILES}/{folder.path.name}/{QUARANTINE}"
+    file = None if manifest.file is None else replace(manifest.file, path=target.name)
+    try:
+        parts = tuple(parts_in(folder, manifest, codec))
+    except OutputError as error:
+        return Published(target.parent, manifest, (), (_damaged(RECEIPTS, error),), file, quarantine)
+    return Published(target.parent, manifest, parts, tuple(_edited(manifest)), file, quarantine)
+
+
+def _edited(manifest: Manifest) -> Iterator[Defect]:
+    if not observed_holds(manifest):
+        yield MANIFEST, "observed", "as it was written", "edited"
 
 
 def _damaged(name: str, error: OutputError) -> Defect:

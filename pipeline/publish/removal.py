@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 import stat
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 
 from pipeline.errors import LogitstreamError
 from pipeline.publish import journal
 from pipeline.publish.files import ATTEMPT_NAME, ATTEMPTS
 from pipeline.publish.manifest import JOB_ID, MANIFEST, PART_NAME
+from pipeline.publish.onefile import FILES, KEPT_FILE, MERGED, SHA256, kept_in, unsettled
 from pipeline.publish.receipts import QUARANTINE_NAME, RECEIPTS
-from pipeline.publish.system import Folder
-from pipeline.publish.versions import JOBS, KEPT, keep_former, prune
+from pipeline.publish.system import Folder, is_folder
+from pipeline.publish.versions import JOBS, KEPT, TREE, VERSIONS, formers, keep_former, prune
 
 JOB_FILE = re.compile(r"job-[0-9a-f]{16}\.json(?:\.[0-9a-f]{32})?")
 RETIRED = re.compile(rf"({JOB_ID.pattern})(?:\.[0-9a-f]{{32}})?")
@@ -25,7 +26,7 @@ RETIRED = re.compile(rf"({JOB_ID.pattern})(?:\.[0-9a-f]{{32}})?")
 _PLAIN = "|".join(re.escape(name) for name in (journal.NAME, MANIFEST, RECEIPTS))
 _OURS = re.compile(
     rf"{_PLAIN}|{JOB_FILE.pattern}|{ATTEMPT_NAME.pattern}|{PART_NAME.pattern}(?:{re.escape(KEPT)})?"
-    rf"|{QUARANTINE_NAME.pattern}"
+    rf"|{QUARANTINE_NAME.pattern}|{MERGED}|{KEPT_FILE.pattern}"
 )
 
 
@@ -44,11 +45,12 @@ def retire(home: Folder, job_id: str) -> None:
         remove(jobs, retired)
 
 
-def sweep(home: Folder, keep_versions: int) -> None:
+def sweep(home: Folder, keep_versions: int, standing: str | None = None) -> None:
     """After a publication: keep the former version, and remove older ones and the staging folders of every job.
 
     The caller has the lock, so no other run is under way; a task of an ended one that still writes finds its folder
-    gone. Never fails: the output stands, and what is left over goes with the next publication.
+    gone. Never fails: the output stands, and what is left over goes with the next publication. ``standing`` is the
+    digest of the output where it is one file.
     """
     with suppress(LogitstreamError), home.enter(JOBS) as jobs:
         for name in list(jobs.names()):
@@ -56,6 +58,39 @@ def sweep(home: Folder, keep_versions: int) -> None:
                 discard(home, jobs, name)
         for name in prune(home, jobs, keep_versions):
             remove(jobs, name)
+        forget(home, jobs, standing)
+
+
+def forget(home: Folder, jobs: Folder, standing: str | None, among: Container[str] | None = None) -> None:
+    """Remove what proves a file that is neither the output nor a former version.
+
+    ``standing`` is the digest of the output; ``among`` are those that may go, all unless given. Nothing goes while
+    a file lies about of which it is not known which one it is: it may be a former version that could not be put away.
+    """
+    if not is_folder(home, FILES) or any(_has_unsettled(jobs, name) for name in jobs.names()):
+        return
+    needed = {standing}
+    if is_folder(home, VERSIONS):
+        with home.enter(VERSIONS) as versions:
+            for former in formers(versions):
+                with versions.enter(former.name) as folder:
+                    if unsettled(folder):
+                        return
+                    needed.add(kept_in(folder))
+    with home.enter(FILES) as files:
+        for name in list(files.names()):
+            if SHA256.fullmatch(name) and name not in needed and (among is None or name in among):
+                remove(files, name)
+
+
+def _has_unsettled(jobs: Folder, name: str) -> bool:
+    if not is_folder(jobs, name):
+        return False
+    with jobs.enter(name) as staging:
+        if not is_folder(staging, TREE):
+            return False
+        with staging.enter(TREE) as tree:
+            return unsettled(tree) or kept_in(tree) is not None
 
 
 def discard(home: Folder, jobs: Folder, name: str) -> None:

@@ -5,6 +5,7 @@
         jobs/<job_id>/               one job: job-<digest>.json, journal, attempts/<thousand>/..., and tree/ while
                                      publishing
         versions/<number>-<job_id>/  versions before the published one, their parts renamed to *.kept
+        files/<sha256>/              of an output that is one file: what proves the file with that digest
 
 A run that fails leaves its folder under jobs/: the same job, started again, goes on with it; it goes when any run
 publishes to this output.
@@ -17,39 +18,28 @@ import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import LogitstreamError, OutputError, StorageError
+from pipeline.errors import LogitstreamError, StorageError
 from pipeline.publish import reuse, system
 from pipeline.publish.files import ATTEMPTS, write_new
 from pipeline.publish.journal import Journal
 from pipeline.publish.lock import Busy, locked, nothing, open_home
-from pipeline.publish.manifest import JOB_ID, Manifest, aside, blocks, write_manifest
-from pipeline.publish.output import Target, Version, find, open_parent, refuse_if_changed
+from pipeline.publish.manifest import JOB_ID, Manifest, blocks, write_manifest
+from pipeline.publish.merging import Merge, merge_parts, put_in_place
+from pipeline.publish.onefile import FILES, PROOF
+from pipeline.publish.output import find, refuse_if_changed
 from pipeline.publish.proof import standing_receipts
-from pipeline.publish.receipts import Codec, Part, parts_in, write_receipts
-from pipeline.publish.removal import remove, remove_strays, retire, sweep
+from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in, write_receipts
+from pipeline.publish.removal import sweep
+from pipeline.publish.stage import Place, stage
 from pipeline.publish.system import Folder
+from pipeline.publish.target import open_parent
 from pipeline.publish.tree import Tree
-from pipeline.publish.versions import JOBS, TREE, heal, is_folder, keep_former
+from pipeline.publish.versions import JOBS, TREE, heal
 from pipeline.types import Conduct, IfExists, PartFile
 
 _USUAL = Conduct()
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a run publishes: the output, the open folders around it, and what stood there when the run began.
-
-    ``standing`` is the open folder of that version.
-    """
-
-    target: Target
-    parent: Folder
-    home: Folder
-    version: Version | None
-    standing: Folder | None
 
 
 class Staging:
@@ -61,23 +51,32 @@ class Staging:
         Absolute; workers open their attempts below it.
     file_mode : int
         Permissions of the published files: those of the version that is replaced, else 0666 less the umask.
+    quarantine : Path
+        Where the quarantines are once they are published, from the parent of the output.
     durable : bool
         Whether anything is synced in this run: what workers need to know to open attempts.
     """
 
     def __init__(
-        self, place: _Place, folder: Folder, journal: Journal, codec: Codec, job_id: str, conduct: Conduct
+        self,
+        place: Place,
+        staged: tuple[Folder, Journal],
+        codec: Codec,
+        job_id: str,
+        conduct: Conduct,
+        merge: Merge | None = None,
     ) -> None:
         self._place = place
-        self._folder = folder
-        self._journal = journal
+        self._folder, self._journal = staged
         self._codec = codec
         self._job_id = job_id
         self._keep_versions = conduct.keep_versions
+        self._merge = merge
         mask = system.umask()
         version = place.version
-        self.directory = folder.path
-        self.durable = folder.durable
+        self.directory = self._folder.path
+        self.durable = self._folder.durable
+        self.quarantine = Path(place.target.name, QUARANTINE)
         self.file_mode = 0o666 & ~mask if version is None else version.file_mode
         # Without its owner's rights a folder could not be moved to its place.
         self._folder_mode = 0o700 | (0o777 & ~mask if version is None else version.folder_mode)
@@ -173,6 +172,8 @@ class Staging:
             Somebody put something else under the name of the output while the run was under way.
         """
         self.sync()
+        if self._merge is not None:
+            return self._publish_file(self._merge, sections, parts, observed)
         with self._folder.make(TREE) as folder, Tree(self._folder, folder, self.file_mode, self._folder_mode) as tree:
             with closing(tree.linked(parts)) as winners:
                 listed = write_receipts(folder, winners, self.file_mode, self._codec)
@@ -196,6 +197,32 @@ class Staging:
         except StorageError as error:
             raise StorageError(f"{target.shown} is published, but {error.message}", error.remedy) from error
 
+    def _publish_file(
+        self, merge: Merge, sections: Mapping[str, object], parts: Iterable[Part], observed: Mapping[str, object]
+    ) -> str:
+        mode, files = self.file_mode, []
+
+        def noted(winners: Iterable[Part]) -> Iterator[Part]:
+            for part in winners:
+                files.append(part.file)
+                yield part
+
+        with (
+            self._folder.make(PROOF) as folder,
+            Tree(self._folder, folder, mode, 0o700, with_parts=False) as tree,
+        ):
+            with closing(tree.linked(parts)) as winners:
+                listed = write_receipts(folder, noted(winners), mode, self._codec)
+            file = merge_parts(self._folder, files, merge, mode)
+            facts = {"bytes": file.bytes, "sha256": file.sha256, "rows": file.rows}
+            manifest = write_manifest(folder, self._job_id, sections, observed, {**listed, "file": facts}, mode)
+            tree.finish()
+        self._folder.sync()
+        put_in_place(self._place, self._folder, file.sha256)
+        self.quarantine = Path(self._place.target.home_name, FILES, file.sha256, QUARANTINE)
+        sweep(self._place.home, self._keep_versions, file.sha256)
+        return manifest.digest
+
 
 @contextmanager
 def open_staging(
@@ -206,6 +233,7 @@ def open_staging(
     codec: Codec,
     conduct: Conduct = _USUAL,
     while_waiting: Callable[[], None] = nothing,
+    merge: Merge | None = None,
 ) -> Iterator[Staging | Manifest | Busy]:
     """Lock an output and prepare a run that publishes to it, or go on with one that was stopped.
 
@@ -225,6 +253,8 @@ def open_staging(
         ``resume``, ``if_running``, ``wait_seconds``, ``durability`` and ``keep_versions`` of it count here.
     while_waiting : callable
         Called every second, or more often, while another run is waited for; what it raises ends the waiting.
+    merge : Merge, optional
+        What makes one file of the parts: then that file is the output, and not a folder.
 
     Raises
     ------
@@ -241,88 +271,21 @@ def open_staging(
         target, parent = stack.enter_context(open_parent(output, durable=conduct.durability == "full"))
         if parent.look(target.home_name) is None:
             # Before anything is made, so that a refusal leaves nothing beside a stranger's folder.
-            find(target, parent, job_id, if_exists, codec)
+            find(target, parent, job_id, if_exists, codec, is_file=merge is not None)
         home = stack.enter_context(open_home(target, parent))
         busy = stack.enter_context(locked(home, target, conduct, job_id=job_id, while_waiting=while_waiting))
         if busy is not None:
             yield busy
             return
         heal(parent, home)
-        finding = find(target, parent, job_id, if_exists, codec)
+        finding = find(target, parent, job_id, if_exists, codec, is_file=merge is not None)
+        version = finding.version
+        file = None if version is None else version.file
         if finding.same is not None:
-            sweep(home, conduct.keep_versions)
+            sweep(home, conduct.keep_versions, None if file is None else file.sha256)
             yield finding.same
             return
-        standing = stack.enter_context(parent.enter(target.name)) if finding.version is not None else None
-        place = _Place(target, parent, home, finding.version, standing)
-        folder, journal = _stage(place, job_id, conduct, stack)
-        yield Staging(place, folder, journal, codec, job_id, conduct)
-
-
-def _stage(place: _Place, job_id: str, conduct: Conduct, stack: ExitStack) -> tuple[Folder, Journal]:
-    with place.home.enter(JOBS) as jobs:
-        reopened = _reopened(place.home, jobs, job_id, stack) if conduct.resume else None
-        if reopened is not None:
-            folder, journal = reopened
-        else:
-            retire(place.home, job_id)
-            folder = stack.enter_context(jobs.make(job_id))
-        if place.version is not None and not _can_exchange(folder):
-            if reopened is None:
-                remove(jobs, job_id)
-            raise OutputError(
-                f"the file system of {place.target.shown} cannot exchange two folders in one step, so nothing there "
-                "can be replaced",
-                aside(place.target.path),
-            )
-    if reopened is None:
-        folder.make(ATTEMPTS).close()
-        journal = Journal.create(folder, job_id)
-        stack.callback(journal.close)
-    folder.sync()
-    return folder, journal
-
-
-def _reopened(home: Folder, jobs: Folder, job_id: str, stack: ExitStack) -> tuple[Folder, Journal] | None:
-    """Open the staging folder of a job again; ``None`` where there is none that can be gone on with."""
-    if not is_folder(jobs, job_id):
-        return None
-    # Healing may have failed to, and must not lose yesterday's version by that.
-    keep_former(home, jobs, job_id)
-    with ExitStack() as opened:
-        folder = opened.enter_context(jobs.enter(job_id))
-        if folder.look(TREE) is not None:
-            # One that was never finished.
-            remove(folder, TREE)
-        if folder.look(TREE) is not None or not is_folder(folder, ATTEMPTS):
-            return None
-        journal = Journal.reopen(folder, job_id)
-        if journal is None:
-            return None
-        opened.callback(journal.close)
-        remove_strays(folder, journal.replayed())
-        _sync_names(folder)
-        stack.enter_context(opened.pop_all())
-        return folder, journal
-
-
-def _sync_names(staging: Folder) -> None:
-    """Make the names of all attempts durable: the run that made them may not have done so."""
-    if not staging.durable:
-        return
-    with staging.enter(ATTEMPTS) as attempts:
-        for name in list(attempts.names()):
-            if is_folder(attempts, name):
-                with attempts.enter(name) as bucket:
-                    bucket.sync()
-        attempts.sync()
-
-
-def _can_exchange(folder: Folder) -> bool:
-    names = "probe-1", "probe-2"
-    for name in names:
-        folder.make(name, exist_ok=True).close()
-    able = folder.can_exchange(*names)
-    for name in names:
-        folder.remove_folder(name)
-    return able
+        has_parts = version is not None and file is None
+        standing = stack.enter_context(parent.enter(target.name)) if has_parts else None
+        place = Place(target, parent, home, version, standing)
+        yield Staging(place, stage(place, job_id, conduct, stack), codec, job_id, conduct, merge)

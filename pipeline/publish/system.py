@@ -131,18 +131,8 @@ class Folder:
 
     def link(self, name: str, target: Folder, new_name: str) -> None:
         """Give a file a second name, or move it where the file system knows no second names."""
-        with door("link", target.path / new_name):
-            try:
-                os.link(
-                    name,
-                    new_name,
-                    src_dir_fd=self.descriptor,
-                    dst_dir_fd=target.descriptor,
-                    follow_symlinks=False,
-                )
-            except OSError as error:
-                if error.errno not in _UNSUPPORTED | {errno.EMLINK}:
-                    raise
+        if not self.try_link(name, target, new_name):
+            with door("rename to", target.path / new_name):
                 self._move_where_free(name, target, new_name)
 
     def try_link(self, name: str, target: Folder, new_name: str) -> bool:
@@ -216,6 +206,12 @@ class Folder:
         """Make what was written to an open file of the folder survive a power cut."""
         if self.durable:
             sync(descriptor, self.path / name)
+
+
+def is_folder(parent: Folder, name: str) -> bool:
+    """Return whether a name is that of a folder, not of a link to one."""
+    status = parent.look(name)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 @contextmanager

@@ -26,13 +26,18 @@ class Tree:
         Where the attempts are, and the tree, which is empty.
     mode, folder_mode : int
         Permissions of the files and of the folders.
+    with_parts : bool
+        Whether the parts are linked too, or their quarantines alone.
     """
 
-    def __init__(self, staging: Folder, folder: Folder, mode: int, folder_mode: int) -> None:
+    def __init__(
+        self, staging: Folder, folder: Folder, mode: int, folder_mode: int, *, with_parts: bool = True
+    ) -> None:
         self._stack = ExitStack()
         self._folder = folder
         self._mode = mode
         self._folder_mode = folder_mode
+        self._with_parts = with_parts
         self._attempts = self._stack.enter_context(staging.enter(ATTEMPTS))
         self._bucket: Folder | None = None
         self._quarantine: Folder | None = None
@@ -60,7 +65,8 @@ class Tree:
                 raise ValueError(f"{quoted(part.name)} is not a name for a part")
             if part.name <= before:
                 raise ValueError(f"{part.name} comes after {before}")
-            self._link(part.file, self._folder, part.name)
+            if self._with_parts:
+                self._link(part.file, self._folder, part.name)
             if part.quarantine is not None:
                 if self._quarantine is None:
                     self._quarantine = self._stack.enter_context(self._folder.make(QUARANTINE))

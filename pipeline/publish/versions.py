@@ -1,7 +1,8 @@
 """Former versions: kept out of sight beside the output, the newest few of them.
 
     versions/<number>-<job_id>/     numbers grow; parts are renamed to *.kept, so that nobody who reads the parent of
-                                    the output takes them for data; a quarantine is no data under its own name either
+                                    the output takes them for data; a quarantine is no data under its own name either;
+                                    of an output that was one file, that file alone
 
 Whoever is stopped on the way leaves a version under another name, or with some of its parts renamed: :func:`heal` sets
 that right before anything else is done.
@@ -10,15 +11,15 @@ that right before anything else is done.
 from __future__ import annotations
 
 import re
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.errors import LogitstreamError, OutputError
-from pipeline.publish.manifest import JOB_ID, PART_NAME, manifest_in
-from pipeline.publish.system import Folder
+from pipeline.publish.manifest import JOB_ID, PART_NAME, Manifest, manifest_in
+from pipeline.publish.onefile import Proven, kept_in, proof_of, settle
+from pipeline.publish.system import Folder, is_folder
 
 JOBS, VERSIONS, TREE = "jobs", "versions", "tree"
 KEPT = ".kept"
@@ -39,12 +40,6 @@ def formers(versions: Folder) -> list[Former]:
     matches = (_NAME.fullmatch(name) for name in versions.names())
     found = [Former(int(match[1]), match[0], match[2]) for match in matches if match]
     return sorted((former for former in found if is_folder(versions, former.name)), reverse=True)
-
-
-def is_folder(parent: Folder, name: str) -> bool:
-    """Return whether a name is that of a folder, not of a link to one."""
-    status = parent.look(name)
-    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def heal(parent: Folder, home: Folder) -> None:
@@ -69,7 +64,7 @@ def heal(parent: Folder, home: Folder) -> None:
     with home.enter(VERSIONS) as versions:
         for former in formers(versions):
             with suppress(LogitstreamError):
-                mend(versions, former)
+                mend(home, versions, former)
 
 
 def keep_former(home: Folder, jobs: Folder, name: str) -> None:
@@ -81,7 +76,8 @@ def keep_former(home: Folder, jobs: Folder, name: str) -> None:
         if not is_folder(staging, TREE):
             return
         with staging.enter(TREE) as tree:
-            former = job_of(tree)
+            settle(home, tree, job_id)
+            former = job_of(home, tree)
             # Of the job itself, or of none yet: the run ended while it made a new tree.
             if former is None or former == job_id:
                 return
@@ -91,19 +87,35 @@ def keep_former(home: Folder, jobs: Folder, name: str) -> None:
             staging.move(TREE, versions, _name(number, former))
 
 
-def mend(versions: Folder, former: Former) -> None:
-    """Give the parts of a former version their names out of sight, and the version its own."""
+def mend(home: Folder, versions: Folder, former: Former, known: Proven | None = None) -> None:
+    """Give what a former version holds its names out of sight, and the version its own; an empty one goes.
+
+    ``known`` is the file that should lie there now, where the version is one.
+    """
     with versions.enter(former.name) as folder:
+        if next(folder.names(), None) is None:
+            versions.remove_folder(former.name)
+            return
+        settle(home, folder, known=known)
         hide(folder)
-        job_id = job_of(folder)
+        job_id = job_of(home, folder)
     if job_id is not None and job_id != former.job_id:
         versions.move(former.name, versions, _name(former.number, job_id))
 
 
-def job_of(folder: Folder) -> str | None:
+def job_of(home: Folder, folder: Folder) -> str | None:
     """Return the job that made a version, ``None`` where there is no manifest that says so."""
+    manifest = manifest_of(home, folder)
+    return None if manifest is None else manifest.job_id
+
+
+def manifest_of(home: Folder, folder: Folder) -> Manifest | None:
+    """Return the manifest of a version: the one in its folder, or the one that proves its file."""
+    sha256 = kept_in(folder)
+    if sha256 is not None:
+        return proof_of(home, sha256)
     try:
-        return manifest_in(folder).job_id
+        return manifest_in(folder)
     except OutputError:
         return None
 

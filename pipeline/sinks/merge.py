@@ -69,7 +69,8 @@ class Merger:
             reader = pq.ParquetFile(part, pre_buffer=False, buffer_size=256 * KIB, page_checksum_verification=True)
             if not reader.schema_arrow.equals(self.schema):
                 raise BalanceError("a part has another schema than its run wrote")
-            batches = reader.iter_batches(_BATCH_ROWS, use_threads=False)
+            # No more rows than a row group has: of wide ones a batch of the usual size would not fit.
+            batches = reader.iter_batches(min(_BATCH_ROWS, self.row_group_rows), use_threads=False)
         while True:
             with translated():
                 batch = next(batches, None)

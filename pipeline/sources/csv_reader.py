@@ -18,6 +18,7 @@ from pipeline.sources.csv_records import Records
 from pipeline.sources.cutting import Cut, Cutter, Sizes, guess_begin
 from pipeline.sources.decode import Encoding, Inflated, RawFile, Recoded, Stream, Window, compression_of, identify
 from pipeline.sources.files import open_planned, show, system_error
+from pipeline.units import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -137,7 +138,9 @@ class CsvReader:
                     yield part
             self._piece = None
         except pa.ArrowMemoryError as error:
-            raise MemoryBudgetError(f"{show(self._file.path)}: {error}", "Give more --memory.") from error
+            raise MemoryBudgetError(
+                f"{show(self._file.path)}: {escape(str(error), 300)}", "Give more --memory."
+            ) from error
         except OSError as error:
             raise system_error(error, self._file.path) from error
         self.bytes_read = opened.raw.bytes_read

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.errors import DataError, UsageError
 from pipeline.sources.files import show, system_error
 from pipeline.types import Identity
-from pipeline.units import KIB, quoted
+from pipeline.units import KIB, escape, quoted
 
 ENDS = 64 * KIB
 
@@ -157,8 +157,8 @@ class Inflated:
         except (OSError, pa.ArrowException) as error:
             if self._raw.failure is not None:
                 raise system_error(self._raw.failure, self._raw.path) from error
-            place = f"near byte {self._raw.bytes_read:,}"
-            message = f"{show(self._raw.path)}: the {self._codec} data is damaged or cut off {place}: {error}"
+            place = f"near byte {self._raw.bytes_read:,}: {escape(str(error), 300)}"
+            message = f"{show(self._raw.path)}: the {self._codec} data is damaged or cut off {place}"
             raise DataError(message, "Fetch or make the file again.") from error
         view[: len(block)] = block
         return len(block)
@@ -192,7 +192,7 @@ class Recoded:
         try:
             return self._decoder.decode(block, final=not block)
         except UnicodeError as error:
-            message = f"{show(self._path)} is not text in {self._name}: {error}"
+            message = f"{show(self._path)} is not text in {self._name}: {escape(str(error), 300)}"
             raise DataError(message, "Name the encoding that it is written in with --encoding.") from error
 
 

@@ -68,7 +68,9 @@ def discover(inputs: Sequence[str]) -> Discovery:
     files: list[InputFile] = []
     skipped: list[str] = []
     for position, argument in enumerate(inputs):
-        found = {one.path: (one, _format(one)) for one in _search(argument)}
+        # in a pattern some way may ask for a file whatever its ending
+        ways = {one.path: one for one in sorted(_search(argument), key=lambda one: one.explicit)}
+        found = {path: (one, _format(one)) for path, one in ways.items()}
         known = [one.input_file(position, format_) for one, format_ in found.values() if format_ is not None]
         other = sorted(show(one.path) for one, format_ in found.values() if format_ is None)
         if not known:
@@ -196,19 +198,34 @@ def _with(partitions: tuple[Partition, ...], segment: str, path: str) -> tuple[P
     return (*partitions, partition)
 
 
-def _find(folder: _Folder, pattern: tuple[str, ...], *, explicit: bool) -> Iterator[_Found]:
-    head, rest = pattern[0], pattern[1:]
-    if head == "**" and rest:
-        yield from _find(folder, rest, explicit=explicit)
-    matches = re.compile(fnmatch.translate("*" if head == "**" else head)).match
-    for entry in folder.entries():
-        if matches(entry.name) is None or (_hidden(entry.name) and entry.name[0] != head[0]):
+def _find(start: _Folder, pattern: tuple[str, ...], *, explicit: bool) -> Iterator[_Found]:
+    """Yield the files that a pattern finds below a folder.
+
+    No folder is walked twice for the same rest of the pattern: the ways through several ``**``, and through links to
+    links, are more than anybody could wait for.
+    """
+    walked: dict[tuple[str, tuple[str, ...]], _Folder] = {}
+    waiting = [(start, pattern, explicit)]
+    while waiting:
+        folder, pattern, explicit = waiting.pop()
+        first = walked.setdefault((folder.location, pattern), folder)
+        if first.path != folder.path:
+            ways = f"{show(first.path or './')} and {show(folder.path)}"
+            raise UsageError(f"a folder is found twice, as {ways}: its rows would be counted twice", "Remove the link.")
+        if first is not folder:
             continue
-        if _is_folder(entry, folder.path):
-            below = pattern if head == "**" else rest or ("**",)
-            yield from _find(folder.enter(entry), below, explicit=explicit and bool(rest))
-        elif not rest:
-            yield folder.file(entry, explicit)
+        head, rest = pattern[0], pattern[1:]
+        if head == "**" and rest:
+            waiting.append((folder, rest, explicit))
+        matches = re.compile(fnmatch.translate("*" if head == "**" else head)).match
+        for entry in folder.entries():
+            if matches(entry.name) is None or (_hidden(entry.name) and entry.name[0] != head[0]):
+                continue
+            if _is_folder(entry, folder.path):
+                below = pattern if head == "**" else rest or ("**",)
+                waiting.append((folder.enter(entry), below, explicit and bool(rest)))
+            elif not rest:
+                yield folder.file(entry, explicit)
 
 
 def _hidden(name: str) -> bool:

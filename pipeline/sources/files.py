@@ -88,7 +88,7 @@ def open_planned(location: str, path: str) -> int:
     Raises
     ------
     InputChangedError
-        It is gone.
+        It is gone, or no file any more.
     PermissionDeniedError, StorageError
         As :func:`open_regular`.
     """
@@ -96,6 +96,8 @@ def open_planned(location: str, path: str) -> int:
         return open_regular(location, path)
     except InputMissingError as error:
         raise InputChangedError(f"{show(path)} has changed since it was planned: it is gone") from error
+    except (DataError, UsageError) as error:
+        raise InputChangedError(f"{show(path)} has changed since it was planned: {error.message}") from error
 
 
 def require_regular(mode: int, path: str) -> None:

@@ -93,7 +93,7 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
         if parts or not manifest.parts:
             found += _files(published, manifest)
             found += _balance(manifest, parts)
-    changed = list(_inputs(manifest)) if inputs else []
+    changed = list(_inputs(path, manifest)) if inputs else []
     found += changed
     # Of inputs that have changed there is nothing to score again, which is no reason to keep quiet about the change.
     sample = 0 if changed else sample
@@ -105,7 +105,7 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
         manifest_digest=manifest.digest,
         parts=manifest.parts,
         rows=manifest.rows,
-        bytes=manifest.bytes,
+        bytes=manifest.bytes if manifest.file is None else manifest.file.bytes,
         inputs=len(cast("Sequence[Any]", manifest.body["inputs"])) if inputs else 0,
         chunks_scored=min(sample, len(parts)),
         differences=tuple(found),
@@ -211,10 +211,10 @@ def _balance(manifest: Manifest, parts: Sequence[Part]) -> Iterator[Difference]:
             yield Difference("totals", name, format_count(totals[name]), format_count(sums[name]))
 
 
-def _inputs(manifest: Manifest) -> Iterator[Difference]:
+def _inputs(path: Path, manifest: Manifest) -> Iterator[Difference]:
     """Yield the inputs that are no longer what they were."""
     listed = _numbered(cast("Sequence[Any]", manifest.body["inputs"]))
-    found = _numbered(input_states(manifest))
+    found = _numbered(input_states(path, manifest))
     for key, state in listed.items():
         name = escape(key[0], 1000)
         if key not in found:

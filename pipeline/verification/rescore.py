@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from pipeline.units import escape, format_count
 Found = tuple[str, str, str, str]
 
 
-def input_states(manifest: Manifest) -> list[list[object]]:
+def input_states(output: Path, manifest: Manifest) -> list[list[object]]:
     """Return the inputs as they are now, as the manifest states them, where it says that they were.
 
     An argument under which nothing is found any more has no input.
@@ -37,7 +38,7 @@ def input_states(manifest: Manifest) -> list[list[object]]:
     """
     options = _options(manifest)
     csv = csv_options(options["csv"])
-    there = [argument for argument in _arguments(manifest) if _is_there(argument)]
+    there = [argument for argument in _arguments(output, manifest) if _is_there(argument)]
     files = discover(there).files
     full = options["fingerprint"] == "full"
     found = gather_facts(files, lambda file: source_for(file.format, csv), full=full)
@@ -64,15 +65,15 @@ def scored_again(output: Path, manifest: Manifest, parts: Sequence[Part], count:
     DataError
         The inputs are not those of the output.
     """
-    preparation = _preparation(output, manifest)
-    if preparation.job_id != manifest.job_id:
-        raise DataError(
-            f"{escape(str(output), 1000)}: the inputs have changed since, so no chunk can be scored again",
-            "see what has changed with verify --inputs",
-        )
     chosen = sorted(random.SystemRandom().sample(range(len(parts)), min(count, len(parts))))
     with tempfile.TemporaryDirectory(prefix="logitstream-verify-") as scratch:
         staging = Path(scratch)
+        preparation = _preparation(output, manifest, staging / "output")
+        if preparation.job_id != manifest.job_id:
+            raise DataError(
+                f"{escape(str(output), 1000)}: the inputs have changed since, so no chunk can be scored again",
+                "see what has changed with verify --inputs",
+            )
         (staging / "attempts").mkdir()
         job_file = preparation.job_file(staging, 0o600)
         content = replace(job_file, durable=False).to_bytes()
@@ -99,7 +100,8 @@ def _shown(file: PartFile | None) -> str:
     return "no file" if file is None else f"{file.sha256[:16]}, {format_count(file.rows)} rows"
 
 
-def _preparation(output: Path, manifest: Manifest) -> Preparation:
+def _preparation(output: Path, manifest: Manifest, elsewhere: Path) -> Preparation:
+    """Return the job of an output, to be written elsewhere: what stands under its own name may be damaged."""
     options, plan = _options(manifest), cast("Mapping[str, Any]", manifest.body["plan"])
     description = cast("Mapping[str, Any] | None", manifest.body["block"])
     if description is None or "function" not in description:
@@ -116,8 +118,8 @@ def _preparation(output: Path, manifest: Manifest) -> Preparation:
         )
     return prepare(
         Job(
-            inputs=tuple(_arguments(manifest)),
-            output=str(output),
+            inputs=tuple(_arguments(output, manifest)),
+            output=str(elsewhere),
             block=block,
             keep=tuple(options["keep"]),
             csv=csv_options(options["csv"]),
@@ -139,6 +141,8 @@ def _options(manifest: Manifest) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", manifest.body["options"])
 
 
-def _arguments(manifest: Manifest) -> Sequence[str]:
+def _arguments(output: Path, manifest: Manifest) -> list[str]:
+    """Return the INPUT arguments, which the manifest notes as they lie from the folder of the output."""
     observed = cast("Mapping[str, Any]", manifest.body["observed"])
-    return cast("Sequence[str]", observed["inputs"])
+    parent = os.path.realpath(output.parent)
+    return [os.path.normpath(f"{parent}/{argument}") for argument in cast("Sequence[str]", observed["inputs"])]

@@ -37,9 +37,17 @@ def write_rows(path: Path, rows: int, version: int, missing: int = 0, row_group_
     return path
 
 
+def command_line(*words: object) -> list[str]:
+    """Return the command line with these words."""
+    return [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, words)]
+
+
+def environment() -> dict[str, str]:
+    """Return all that the command line needs of an environment."""
+    return {"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath)}
+
+
 def command(*words: object, **options: Any) -> subprocess.Popen[bytes]:
     """Start the command line in a process of its own."""
-    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath)}
-    line = [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, words)]
-    defaults: dict[str, Any] = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(line, **defaults | options)
+    defaults: dict[str, Any] = {"env": environment(), "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command_line(*words), **defaults | options)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -169,3 +170,36 @@ def test_q07_c26_an_edit_with_the_old_time_is_noticed_where_all_bytes_are_digest
     with pytest.raises(InputChangedError, match=name):
         bench.score(observe=edit, if_exists="replace", fingerprint="full")
     assert {part.name: part.read_bytes() for part in former.iterdir()} == before
+
+
+CELLS = [
+    "\x1b[31mred",
+    "\x1b]0;owned\x07",
+    "\b\b\x7f",
+    "\x9b31m",
+    "a\u2028b",
+    "\u202eexe",
+    "a\u200bb",
+    "\x85",
+    "\U000e0041",
+]
+
+
+@pytest.mark.parametrize("text", [*CELLS, "a\nerror: b", "a\rb"])
+def test_s13_cells_are_escaped_in_the_message_of_a_run(bench: Bench, text: str) -> None:
+    bench.put("f.csv", f'x,c,{text}\n"{text}",a,1\n' if text.isprintable() else f'x,c\n"{text}",a\n')
+    message = bench.refused(BadCellsError, known=False)
+    assert all(line.isprintable() for line in message.split("\n")), ascii(message)
+    assert message.startswith("f.csv: record 1 (byte ")
+    assert text not in message
+
+
+def test_s08_a_value_in_a_path_makes_no_path_of_the_output(bench: Bench) -> None:
+    values = ["../../escaped", "/etc/passwd", ".."]
+    for value in values:
+        bench.put(f"k={quote(value, safe='').replace('.', '%2E')}/f.csv", HEAD + "1,a\n")
+    before = {path.name for path in bench.folder.iterdir()}
+    bench.score(keep=["k"])
+    assert sorted(bench.table()["k"].to_pylist()) == sorted(values)
+    assert {path.name for path in bench.folder.iterdir()} - before <= {"out", ".out.logitstream", "models"}
+    assert all(re.fullmatch(r"[a-z0-9._-]+", path.name) for path in bench.out.iterdir())

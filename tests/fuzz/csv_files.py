@@ -149,6 +149,8 @@ def seeds() -> list[bytes]:
         (7, "id,名\n1,表\n".encode("shift_jis")),
         (0, gzip.compress(plain, mtime=0)),
         (0, b'a,b\n1,"open\n2,3\n'),
+        (0, b"x\n1e400\n1\n"),
+        (0, b"x,c\ninf,1\n-1e999,2\n"),
         (0, b"a\n1\n\n2\n"),
         (0, b"a,a\n1,2\n"),
         (0, b"a,b\n1,\0\n\xff,2\n"),

@@ -32,13 +32,10 @@ def _read(folder: Path, content: bytes) -> None:
     with Folder.open(folder) as opened:
         found = list(lines_in(opened))
         ends = [end for _, end in found]
-        expected = list(accumulate(len(line) for line in content.splitlines(keepends=True)))
+        lines = content.split(b"\n")[: len(found)]
+        require(ends == list(accumulate(len(line) + 1 for line in lines)), f"lines end at {ends}")
+        require(all(line + b"\n" == _line(line.rpartition(b" ")[0]) for line in lines), "a line was damaged")
         require(all(isinstance(line, dict) for line, _ in found), "a line is no object")
-        if b"\r" not in content:
-            require(
-                ends == [end for end in expected[: len(ends)] if content[end - 1 : end] == b"\n"],
-                f"lines end at {ends}",
-            )
         chunks, reason, code = facts_in(opened, JOB)
         require(0 <= chunks <= len(found), f"{chunks} chunks in {len(found)} lines")
         require(isinstance(reason, str | None) and isinstance(code, int | None), "a reason that is none")

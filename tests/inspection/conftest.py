@@ -97,11 +97,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         }
     )
     bench.put("b.parquet", table, row_group_size=20)
-    bench.score(chunk_size=60, keep=["x"])
+    bench.score(chunk_size=60, keep=["c"])
     return bench
 
 
 @pytest.fixture
 def copy(published: Bench, tmp_path: Path) -> Path:
-    """A copy of the published output, to be damaged; its inputs are the published one's."""
+    """A copy of the published output, to be damaged, with its inputs beside it as they were."""
+    shutil.copytree(published.inputs, tmp_path / published.inputs.name)
     return Path(shutil.copytree(published.out, tmp_path / "copy"))

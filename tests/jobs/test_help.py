@@ -19,6 +19,10 @@ COMMANDS = (
     ("plan",),
     ("inspect",),
     ("verify",),
+    ("rollback",),
+    ("runs", "list"),
+    ("runs", "show"),
+    ("runs", "clean"),
     ("model", "show"),
     ("model", "check"),
     ("demo",),
@@ -96,8 +100,9 @@ def test_the_help_of_the_group_names_every_job(cli):
 
 def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "model --help",
-             "model show --help", "demo --help", "inspect --help", "verify --help", "score -h", "score x --workers 0",
-             "scroe", "score",
+             "model show --help", "demo --help", "inspect --help", "verify --help",
+             "rollback --help", "runs --help", "runs list --help", "runs show --help", "runs clean --help",
+             "score -h", "score x --workers 0", "scroe", "score", "runs clean out",
              "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
              "score x --model m --output", "score x --model m --keep probability --output o",
              "transform x --apply p=sigmoid(x) --keep p --output o"]  # fmt: skip
@@ -107,7 +112,7 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 11), *([2] * 8)]
+    assert codes == [2, *([0] * 16), *([2] * 9)]
     assert set(modules) & set(HEAVY) == set()
 
 
@@ -134,9 +139,10 @@ def test_every_example_runs(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     demonstration = cli("demo")
     assert demonstration.code == 0, demonstration.err
-    for words in (("model",), *COMMANDS):
+    for words in (("model",), ("runs",), *COMMANDS):
         example = find(words).example.replace("\\\n", " ")
-        outcome = cli(*shlex.split(example)[1:])
-        assert outcome.code == 0, f"{example}\n{outcome.err}"
+        for line in example.splitlines():
+            outcome = cli(*shlex.split(line)[1:])
+            assert outcome.code == 0, f"{line}\n{outcome.err}"
     assert (tmp_path / "scores" / "_manifest.json").exists()
     assert (tmp_path / "transformed" / "_manifest.json").exists()

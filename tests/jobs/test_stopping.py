@@ -34,6 +34,7 @@ from jobs import cli, stopping
 from pipeline.errors import TemporaryError
 
 stopping._PATIENCE_SECONDS = 0.3
+AGAIN = "run the same command again: finished chunks are not computed again"
 what, stop_file, grace, deadline = sys.argv[1:]
 spec = importlib.util.spec_from_file_location("stop", stop_file)
 module = importlib.util.module_from_spec(spec)
@@ -71,7 +72,7 @@ def command():
         from tests.jobs.test_progress import PLAN
         bar = progress.Bar()
         bar.start(progress.Pace(PLAN, time.monotonic()))
-    with stopping.stoppable(stop, grace=float(grace), deadline=late) as work_begins:
+    with stopping.stoppable(stop, grace=float(grace), deadline=late, again=AGAIN) as work_begins:
         run(work_begins)
 
 cli.LazyGroup.get_command = lambda *_: command
@@ -261,7 +262,7 @@ def test_behind_a_run_signals_mean_what_they_meant_before():
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
     before = [signal.getsignal(number) for number in numbers]
     late = Deadline(60, TemporaryError("late"))
-    with stoppable(Stop(), grace=1, deadline=late) as work_begins:
+    with stoppable(Stop(), grace=1, deadline=late, again=AGAIN) as work_begins:
         work_begins()
         assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
         assert [signal.getsignal(number) for number in numbers] != before
@@ -271,7 +272,7 @@ def test_behind_a_run_signals_mean_what_they_meant_before():
 
 def test_the_first_request_stands(capfd):
     stop = Stop()
-    with stoppable(stop, grace=60, deadline=None) as work_begins:
+    with stoppable(stop, grace=60, deadline=None, again=AGAIN) as work_begins:
         work_begins()
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
@@ -283,7 +284,7 @@ def test_in_another_thread_signals_are_left_alone():
     before = signal.getsignal(signal.SIGTERM)
 
     def run() -> None:
-        with stoppable(Stop(), grace=1, deadline=Deadline(60, TemporaryError("late"))) as work_begins:
+        with stoppable(Stop(), grace=1, deadline=Deadline(60, TemporaryError("late")), again="") as work_begins:
             work_begins()
             assert signal.getsignal(signal.SIGTERM) is before
 

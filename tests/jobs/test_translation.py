@@ -18,7 +18,6 @@ from jobs import stopping
 from pipeline import errors
 
 ROOT = Path(__file__).resolve().parents[2]
-AGAIN = "run the same command again: finished chunks are not computed again"
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def test_a_signal_has_its_code_and_no_traceback(raising, error, code, signal_nam
     outcome = raising(error)
     assert outcome.code == code
     by = {"SIGINT": "an interrupt", "SIGTERM": "a request to end"}[signal_name]
-    assert outcome.err == f"error: stopped by {by} ({signal_name})\n{AGAIN}\n"
+    assert outcome.err == f"error: stopped by {by} ({signal_name})\n"
 
 
 def _refused(number: int, name: str | None = None) -> OSError:

@@ -2,8 +2,8 @@
 
     python -m tests.publish.crash FOLDER SCENE kill,EIO,ENOSPC,interrupt changing|all [EVERY]
 
-The scenes are those of tests/publish/scenes.py. Of several ways to stop, each takes its turn. The steps are those that
-change something, or all; with EVERY, each so-manieth of them.
+The scenes are those of tests/publish/scenes.py and tests/publish/file_scenes.py. Of several ways to stop, each takes
+its turn. The steps are those that change something, or all; with EVERY, each so-manieth of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 
 from pipeline.errors import LogitstreamError, PermissionDeniedError
 from pipeline.publish import Manifest
-from tests.publish.runs import data_of, files_of, names, snapshot
+from tests.publish.file_scenes import FILE_SCENES
+from tests.publish.runs import names
 from tests.publish.scenes import SCENES, Scene, act_again
 from tests.publish.steps import ALL, CHANGING, watched
 
@@ -70,7 +71,7 @@ def one(scene: Scene, folder: Path, way: str, at: int, steps: set[str]) -> list[
     folder.mkdir()
     output = folder / "out"
     scene.prepare(output)
-    before = snapshot(output)
+    before = scene.state(output)
     child = os.fork()
     if child == 0:
         code = 99
@@ -80,8 +81,8 @@ def one(scene: Scene, folder: Path, way: str, at: int, steps: set[str]) -> list[
             os._exit(code)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     wrong = []
-    after = snapshot(output)
-    done = output.exists() and data_of(output) == files_of(scene.after)
+    after = scene.state(output)
+    done = scene.shows(output, scene.after)
     if not done and after != before:
         wrong.append("mixed")
     if status == OK and not done:
@@ -114,7 +115,7 @@ def main(folder: Path, scene: Scene, ways: list[str], steps: set[str], every: in
 if __name__ == "__main__":
     main(
         Path(sys.argv[1]),
-        SCENES[sys.argv[2]],
+        (SCENES | FILE_SCENES)[sys.argv[2]],
         sys.argv[3].split(","),
         CHANGING if sys.argv[4] == "changing" else ALL,
         int(sys.argv[5]) if len(sys.argv) > 5 else 1,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.publish import Codec, Manifest, Part, Staging, open_attempt, open_staging
+from pipeline.publish import Codec, Manifest, Merge, Part, Staging, open_attempt, open_staging
 from pipeline.types import Conduct, IfExists, PartFile
 
 CODEC = Codec(
@@ -74,9 +74,10 @@ def publish(
     if_exists: IfExists = "fail",
     change: Callable[[Staging, list[Part]], Iterable[Part]] = lambda _, parts: parts,
     conduct: Conduct = USUAL,
+    merge: Merge | None = None,
 ) -> Manifest | str:
     """Run a whole job; the manifest where it already stood published, else the digest."""
-    with open_staging(output, job_id(job), if_exists=if_exists, codec=CODEC, conduct=conduct) as staging:
+    with open_staging(output, job_id(job), if_exists=if_exists, codec=CODEC, conduct=conduct, merge=merge) as staging:
         if isinstance(staging, Manifest):
             return staging
         assert isinstance(staging, Staging)

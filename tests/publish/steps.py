@@ -9,14 +9,25 @@ from pathlib import Path
 
 from pipeline.publish import system
 
+# What ``before`` returns to have only half of the bytes written, as a system may that is asked for more.
+HALF = "half"
+
 CHANGING = {"mkdir", "link", "rename", "unlink", "rmdir", "fsync", "fchmod", "write", "pwrite", "ftruncate", "open"}
 ALL = CHANGING | {"stat", "fstat", "scandir", "read"}
+
+
+class NewName(str):
+    """The path of a step that gives a file another name; ``source`` is the one that it had."""
+
+    __slots__ = ("source",)
+
+    source: str
 
 
 class WatchedOs:
     """The module ``os``, with a call of ``before`` ahead of each step: its name and the path it works on."""
 
-    def __init__(self, before: Callable[[str, str], None], names: set[str]) -> None:
+    def __init__(self, before: Callable[[str, str], object], names: set[str]) -> None:
         self._before = before
         self._names = names
 
@@ -26,25 +37,44 @@ class WatchedOs:
             return found
 
         def step(*arguments: object, **options: object) -> object:
-            self._before(name, _path(*arguments))
+            path = _path(arguments[0], options.get("src_dir_fd", options.get("dir_fd")))
+            if name in {"link", "rename"}:
+                path = _renamed(path, _path(arguments[1], options.get("dst_dir_fd")))
+            if self._before(name, path) is HALF:
+                descriptor, data, *others = arguments
+                arguments = (descriptor, _half(data), *others)
             return found(*arguments, **options)
 
         return step
 
 
-def _path(first: object, *_: object) -> str:
-    return str(Path(f"/proc/self/fd/{first}").readlink()) if isinstance(first, int) else str(first)
+def _path(file: object, folder: object = None) -> str:
+    """Return the path of an open file, or of a name in an open folder."""
+    if isinstance(file, int):
+        return str(Path(f"/proc/self/fd/{file}").readlink())
+    return str(Path(_path(folder)) / str(file)) if isinstance(folder, int) else str(file)
+
+
+def _renamed(source: str, path: str) -> str:
+    renamed = NewName(path)
+    renamed.source = source
+    return renamed
+
+
+def _half(data: object) -> memoryview:
+    assert isinstance(data, bytes | memoryview)
+    return memoryview(data)[: max(1, len(data) // 2)]
 
 
 @contextmanager
-def watched(before: Callable[[str, str], None], names: set[str] = ALL) -> Iterator[None]:
+def watched(before: Callable[[str, str], object], names: set[str] = ALL) -> Iterator[None]:
     """Let ``before`` see each step ahead of it; whatever it raises is what the step raises."""
     rename = system.renameat2
     kinds = ("", "renameat2 noreplace", "renameat2 exchange")
 
     def renamed(source: int, name: str, target: int, new_name: str, flags: int) -> None:
         if kinds[flags] in names or "rename" in names:
-            before(kinds[flags], str(Path(_path(target)) / new_name))
+            before(kinds[flags], _renamed(_path(name, source), _path(new_name, target)))
         rename(source, name, target, new_name, flags)
 
     system.os, system.renameat2 = WatchedOs(before, names), renamed

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import pickle
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import StorageError
+from pipeline.errors import OutputError, StorageError
 from pipeline.publish import Attempt, Staging, free_bytes, open_attempt, open_staging
 from pipeline.types import OpenAttempt
 from tests.publish.runs import CODEC, job_id, names
@@ -93,6 +94,17 @@ def test_many_attempts_at_one_chunk_from_many_threads_are_as_many_files(staging:
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(write, range(40)))
     assert sorted(int((staging / path).read_bytes()) for path in paths) == list(range(40))
+
+
+def test_a_name_that_is_taken_is_never_written_to(staging: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_attempt(staging, 7, "csv") as attempt:
+        attempt.file.write(b"first")
+        first = attempt.finish(1)
+    taken = uuid.UUID(first.path.split("-")[1].partition(".")[0])
+    monkeypatch.setattr(uuid, "uuid4", lambda: taken)
+    with pytest.raises(OutputError, match="File exists"):
+        open_attempt(staging, 7, "csv")
+    assert (staging / first.path).read_bytes() == b"first"
 
 
 def test_an_attempt_that_fails_is_closed_and_says_nothing(staging: Path) -> None:

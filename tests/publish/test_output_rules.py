@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError
-from pipeline.publish import canonical, check_output, digest, open_staging, read_manifest
+from pipeline.publish import canonical, check_output, digest, open_published, open_staging, read_manifest
 from tests.publish.runs import CODEC, NEW, OLD, home, job_id, names, publish, snapshot
 
 
@@ -124,7 +125,9 @@ def test_receipts_that_agree_with_a_forged_manifest(tmp_path: Path, lines: bytes
 
     def forge(body: dict[str, dict[str, object]]) -> None:
         body["receipts"]["sha256"] = hashlib.sha256(receipts).hexdigest()
-        body["digest"] = digest({name: value for name, value in body.items() if name not in {"observed", "digest"}})
+        body["digest"] = digest(
+            {name: value for name, value in body.items() if name not in {"observed", "observed_digest", "digest"}}
+        )
 
     _edit(output, forge)
     with pytest.raises(OutputError, match=r"its _manifest\.receipts cannot be read"):
@@ -142,7 +145,10 @@ def test_receipts_that_are_not_those_of_the_manifest(tmp_path: Path) -> None:
 def test_what_a_manifest_only_notes_may_change(tmp_path: Path) -> None:
     publish(tmp_path / "out", "old", OLD)
     _edit(tmp_path / "out", lambda body: body["observed"].update(seconds=7))
-    assert read_manifest(tmp_path / "out").body["observed"] == {"seconds": 7}
+    changed = read_manifest(tmp_path / "out")
+    assert cast("Any", changed.body["observed"])["seconds"] == 7
+    with open_published(tmp_path / "out", CODEC) as published:
+        assert [defect[:2] for defect in published.defects] == [("_manifest.json", "observed")]
 
 
 def test_a_file(tmp_path: Path) -> None:

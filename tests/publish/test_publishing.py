@@ -32,6 +32,7 @@ from pipeline.publish import (
     renaming,
     system,
 )
+from pipeline.publish import digest as canonical_digest
 from tests.publish.runs import CODEC, NEW, OLD, home, job_id, names, parts_of, publish, snapshot, work
 from tests.publish.steps import watched
 
@@ -44,7 +45,7 @@ def test_publishes_the_parts_with_a_manifest_that_proves_them(folder: Path) -> N
     manifest = read_manifest(output)
     assert (manifest.job_id, manifest.digest) == (job_id("old"), digest)
     assert (manifest.parts, manifest.bytes, manifest.rows) == (2, 15, 15)
-    assert manifest.body["observed"] == {"seconds": 1.5}
+    assert manifest.body["observed"] == {"seconds": 1.5, "digest": canonical_digest({"seconds": 1.5})}
     assert manifest.body["totals"] == {"chunks": 2}
     receipts = (output / "_manifest.receipts").read_bytes()
     assert hashlib.sha256(receipts).hexdigest() == manifest.receipts_sha256

@@ -142,7 +142,6 @@ RUNS: dict[str, tuple[tuple[str, ...], int]] = {
     "no such input": (("nothing", "--output", "out"), 66),
     "no such column": (("flights", "--output", "out", "--keep", "colour"), 65),
     "no room": (("flights", "--output", "out", "--memory", "1MiB"), 71),
-    "no such option": (("flights", "--output", "out", "--threshold", "two"), 2),
 }
 
 
@@ -178,11 +177,6 @@ def _check_file(path: Path, home: str) -> None:
         with path.open("rb") as file, CODEC.decompressed(file) as stream:
             content = stream.read()
     assert b"s3cret" not in content, path
-    if path.name == "_manifest.json":
-        body = json.loads(content)
-        # Where the inputs were, outside the identity of the version: verify --inputs looks for them there.
-        del body["observed"]["inputs"]
-        content = json.dumps(body).encode()
     # The job file says where everything is; it lies in a folder that its owner alone may enter.
     if not path.name.startswith("job"):
         assert home.encode() not in content, path

@@ -158,7 +158,7 @@ def test_the_suite_is_watched_and_fails_where_something_is_unpickled(tmp_path: P
     assert "Path was unpickled by test_planted" in done.stdout
 
 
-@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+@pytest.mark.parametrize("scheduler", ["threads", "processes"])
 def test_a_run_unpickles_nothing_from_disk(tmp_path: Path, scheduler: str) -> None:
     code = "from tests.security import unpickling; unpickling.install(); from jobs.cli import main; main()"
     sample = ROOT / "sample_data"

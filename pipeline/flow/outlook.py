@@ -1,0 +1,39 @@
+"""What a run would do: the plan of a job, and what an earlier try has done of it. Nothing is written or locked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.flow.preparation import Preparation, check_free_space, prepare
+from pipeline.publish import chunks_done
+from pipeline.types import Job, PlanSummary
+from pipeline.units import escape, format_count
+
+
+def plan(job: Job) -> PlanSummary:
+    """Return what a run would do, or raise what it would raise before work; nothing is written.
+
+    Footers, headers and the ends of files are read, no rows.
+
+    Raises
+    ------
+    LogitstreamError
+        As a run, for every reason that is known before the first row is read, but that another run holds the output.
+    """
+    preparation = prepare(job)
+    if preparation.stands:
+        return _noted(preparation, f"{escape(job.output)} holds the result of this very job: there is nothing to do")
+    chunks = len(preparation.plan)
+    # By the journal alone: a run also holds the files against it.
+    done = min(chunks, chunks_done(Path(job.output), preparation.job_id)) if job.conduct.resume else 0
+    check_free_space(preparation, done=done)
+    if not done:
+        return preparation.summary()
+    of = f"{format_count(done)} of {format_count(chunks)} chunks"
+    return _noted(preparation, f"an earlier try has done {of}: a run goes on from there")
+
+
+def _noted(preparation: Preparation, note: str) -> PlanSummary:
+    summary = preparation.summary()
+    return replace(summary, notes=(*summary.notes, note))

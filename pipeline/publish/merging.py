@@ -1,0 +1,128 @@
+"""Parts that become one file: merged in the folder of a run, proven, and put in place in one step."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, suppress
+from typing import BinaryIO, Protocol
+
+from pipeline.errors import LogitstreamError, StorageError
+from pipeline.publish import system
+from pipeline.publish.files import ATTEMPT_PATH, ATTEMPTS, NewFile
+from pipeline.publish.onefile import FILE, FILES, MERGED, PROOF, settle
+from pipeline.publish.output import refuse_if_changed
+from pipeline.publish.proof import sha256_of
+from pipeline.publish.removal import remove
+from pipeline.publish.stage import Place, can_exchange
+from pipeline.publish.system import Folder
+from pipeline.publish.versions import TREE
+from pipeline.types import PartFile
+from pipeline.units import escape, quoted
+
+
+class Merge(Protocol):
+    """Writes the rows of parts, one after the other, into one file: ``rows`` of them, by the receipts of the parts.
+
+    A part may be read until the next one is asked for. The bytes of the file depend on those of the parts alone.
+    """
+
+    def __call__(self, parts: Iterable[BinaryIO], file: BinaryIO, rows: int) -> None:
+        """Merge parts that are open for reading into a file open for writing."""
+        ...
+
+
+def merge_parts(staging: Folder, files: Sequence[PartFile], merge: Merge, mode: int) -> PartFile:
+    """Merge attempts, in order, into a new file of the run, durable, and return what stands in it.
+
+    Every byte of an attempt is digested before it is merged.
+
+    Raises
+    ------
+    StorageError
+        An attempt is missing, or is not the file that its receipt speaks of; the disk is full.
+    """
+    rows = sum(file.rows for file in files)
+    with staging.make(TREE) as tree, staging.enter(ATTEMPTS) as attempts, NewFile(tree, MERGED, mode) as new:
+        with system.door("merge the parts into", new.path), closing(_opened(attempts, files)) as parts:
+            merge(parts, new.file, rows)
+        new.finish()
+        tree.sync()
+    return PartFile("", new.bytes, new.sha256, rows)
+
+
+def _opened(attempts: Folder, files: Iterable[PartFile]) -> Generator[BinaryIO, None, None]:
+    for file in files:
+        path = ATTEMPT_PATH.fullmatch(file.path)
+        if path is None:
+            raise ValueError(f"{quoted(file.path)} is not the path of an attempt")
+        with attempts.enter(path[1]) as bucket, os.fdopen(bucket.open_file(path[2], system.READ), "rb") as part:
+            _check(bucket, part.fileno(), path[2], file)
+            part.seek(0)
+            yield part
+
+
+def _check(bucket: Folder, descriptor: int, name: str, file: PartFile) -> None:
+    path = bucket.path / name
+    status = system.status(descriptor, path)
+    regular = stat.S_ISREG(status.st_mode) and status.st_size == file.bytes
+    if not regular or sha256_of(bucket, descriptor, name) != file.sha256:
+        raise StorageError(
+            f"{escape(str(path), 1000)} is not what was written: it has {status.st_size:,} bytes, {file.bytes:,} were "
+            "written, and another content",
+            "something else changes files there; run again",
+        )
+
+
+def put_in_place(place: Place, staging: Folder, sha256: str) -> None:
+    """Put the merged file under the name of the output in one step, durable on return; what proves it comes first.
+
+    Where a file of the same bytes stands there already it stays, and what proves it changes places instead.
+    """
+    version = place.version
+    standing = None if version is None else version.file
+    with place.home.make(FILES, exist_ok=True) as files, staging.enter(TREE) as tree:
+        if version is not None and standing is not None and standing.sha256 == sha256:
+            refuse_if_changed(place.target, place.parent, version)
+            staging.exchange(PROOF, files, sha256)
+            _settle(place, files, staging)
+            return
+        _place_proof(place, staging, files, sha256)
+        files.sync()
+        staging.sync()
+        _exchange(place, tree)
+        _settle(place, place.parent, tree)
+        # What is left over, the next run heals.
+        with suppress(LogitstreamError):
+            settle(place.home, tree, known=standing)
+
+
+def _place_proof(place: Place, staging: Folder, files: Folder, sha256: str) -> None:
+    """Put what proves the file where it is looked for; an earlier run may have done so, or have made an equal file."""
+    if files.look(sha256) is not None:
+        if place.version is not None or can_exchange(staging):
+            staging.exchange(PROOF, files, sha256)
+            return
+        # Where nothing can be exchanged there are no former versions, and so nobody who needs the one that is there.
+        remove(files, sha256)
+    staging.move(PROOF, files, sha256)
+
+
+def _exchange(place: Place, tree: Folder) -> None:
+    """Give the file the name that says it may have been exchanged, and then exchange it."""
+    tree.move(MERGED, tree, FILE)
+    tree.sync()
+    if place.version is None:
+        tree.move(FILE, place.parent, place.target.name)
+    else:
+        refuse_if_changed(place.target, place.parent, place.version)
+        tree.exchange(FILE, place.parent, place.target.name)
+
+
+def _settle(place: Place, *folders: Folder) -> None:
+    try:
+        for folder in folders:
+            folder.sync()
+    except StorageError as error:
+        raise StorageError(f"{place.target.shown} is published, but {error.message}", error.remedy) from error

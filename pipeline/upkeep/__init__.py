@@ -1,0 +1,235 @@
+"""What stands under and beside an output: the published version, former ones, and what runs have left; and undoing it.
+
+Looking locks and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import publish
+from pipeline.errors import InputMissingError, LogitstreamError, UsageError
+from pipeline.flow.preparation import CODEC
+from pipeline.publish import Busy, Cleaned, Manifest, RunFacts, VersionFacts
+from pipeline.types import Durability
+from pipeline.units import escape
+
+__all__ = [
+    "Cleaned",
+    "Rollback",
+    "RunFacts",
+    "Standing",
+    "State",
+    "VersionFacts",
+    "clean",
+    "freed_bytes",
+    "outputs",
+    "rollback",
+    "state_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The version that stands published. ``finished_unix`` is ``None`` where its manifest notes no time."""
+
+    job_id: str
+    manifest_digest: str
+    parts: int
+    rows: int
+    bytes: int
+    finished_unix: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """What stands after a rollback, and which version it replaced: ``None`` where nothing stood there before."""
+
+    output: str
+    standing: Standing
+    replaced: VersionFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything about one output.
+
+    Attributes
+    ----------
+    output : str
+        Absolute path.
+    home : str or None
+        The folder beside it, in which runs are prepared and former versions lie.
+    standing : Standing or None
+    problem : str
+        Why what stands there is no version of ours; empty where it is one, or nothing stands there.
+    under_way : Busy or None
+        Who works on the output now.
+    runs : tuple of RunFacts
+        The oldest first.
+    versions : tuple of VersionFacts
+        The newest first.
+    """
+
+    output: str
+    home: str | None
+    standing: Standing | None
+    problem: str
+    under_way: Busy | None
+    runs: tuple[RunFacts, ...]
+    versions: tuple[VersionFacts, ...]
+
+
+def rollback(output: str | os.PathLike[str], *, durability: Durability = "full") -> Rollback:
+    """Put the newest former version in place of the published one in one step; once more goes forward again.
+
+    One of the two stands under the name, whole, whatever is raised and wherever the process is killed. Every byte of
+    the former version is checked first.
+
+    Parameters
+    ----------
+    output : path
+    durability : {"full", "none"}
+        Whether the step survives a power cut when this returns.
+
+    Raises
+    ------
+    InputMissingError
+        There is nothing under that name, and no former version either.
+    OutputError
+        There is no former version, or it is damaged; or what stands there is not ours.
+    TemporaryError
+        A run is under way.
+    UsageError
+        There is no such durability.
+    """
+    if durability not in {"full", "none"}:
+        raise UsageError(f"durability {durability!r}: there is no such choice", "choose full or none")
+    path = _existing(output)
+    rolled = publish.rollback(path, codec=CODEC, durability=durability)
+    # Another command may have come in between: then its facts are not told as if they were those of this step.
+    newest = next(iter(publish.versions_of(path)), None)
+    standing = _standing(path)
+    if standing is None or standing.job_id != rolled.to_job_id:
+        standing = Standing(rolled.to_job_id, "", rolled.parts, rolled.rows, rolled.bytes, None)
+    replaced = newest if newest is not None and newest.job_id == rolled.from_job_id else None
+    return Rollback(rolled.output, standing, replaced)
+
+
+def outputs(path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Return the outputs that a path stands for: itself, or those in it beside which runs were prepared.
+
+    Raises
+    ------
+    InputMissingError
+        There is nothing under that name.
+    """
+    given = Path(path)
+    if _has_home(given) or os.path.lexists(given / "_manifest.json"):
+        return (given,)
+    if not given.is_dir():
+        if os.path.lexists(given):
+            return (given,)
+        raise InputMissingError(f"there is no output or folder {escape(str(given), 1000)}")
+    return publish.outputs_in(given)
+
+
+def state_of(output: str | os.PathLike[str]) -> State:
+    """Return what stands under and beside an output.
+
+    Raises
+    ------
+    InputMissingError
+        There is neither.
+    """
+    path = _existing(output)
+    problem, standing = "", None
+    if os.path.lexists(path):
+        try:
+            standing = _of(publish.read_manifest(path))
+        except LogitstreamError as error:
+            problem = error.message
+    home = publish.home_of(path)
+    return State(
+        output=str(path.absolute()),
+        home=None if home is None else str(home),
+        standing=standing,
+        problem=problem,
+        under_way=publish.under_way(path),
+        runs=publish.runs(path),
+        versions=publish.versions_of(path),
+    )
+
+
+def clean(
+    output: str | os.PathLike[str],
+    *,
+    stopped: bool = False,
+    versions: bool = False,
+    older_than: float | None = None,
+    dry_run: bool = False,
+) -> Cleaned:
+    """Remove what runs that were stopped have left, former versions, or both; return what was removed.
+
+    What stands under the name of the output is never touched.
+
+    Parameters
+    ----------
+    output : path
+    stopped, versions : bool
+        What to remove.
+    older_than : float, optional
+        Only what showed no sign of life for so many seconds.
+    dry_run : bool
+        Remove nothing, and return what would be.
+
+    Raises
+    ------
+    InputMissingError
+        There is no such output.
+    TemporaryError
+        A run is under way.
+    UsageError
+        Neither was asked for.
+    """
+    if not stopped and not versions:
+        raise UsageError("nothing is asked to be removed", "say --stopped (what runs have left), --versions, or both")
+    path = _existing(output)
+    return publish.clean(path, jobs=stopped, versions=versions, older_than=older_than, dry_run=dry_run)
+
+
+def freed_bytes(facts: Sequence[RunFacts | VersionFacts]) -> int:
+    """Return how many bytes are free again when these are gone: what other versions share stays."""
+    return sum(each.own_bytes for each in facts)
+
+
+def _existing(output: str | os.PathLike[str]) -> Path:
+    path = Path(output)
+    if not os.path.lexists(path) and not _has_home(path):
+        raise InputMissingError(f"there is no output {escape(str(path), 1000)}")
+    return path
+
+
+def _has_home(path: Path) -> bool:
+    return path.name not in {"", ".."} and path.parent.is_dir() and publish.home_of(path) is not None
+
+
+def _standing(path: Path) -> Standing | None:
+    try:
+        return _of(publish.read_manifest(path))
+    except LogitstreamError:
+        return None
+
+
+def _of(manifest: Manifest) -> Standing:
+    return Standing(
+        job_id=manifest.job_id,
+        manifest_digest=manifest.digest,
+        parts=manifest.parts,
+        rows=manifest.rows,
+        bytes=manifest.bytes,
+        finished_unix=manifest.finished_unix,
+    )

@@ -1,0 +1,55 @@
+"""Rollbacks and what stands beside outputs as plain values for programs, ready for :func:`json.dumps`.
+
+Each has ``schema_version`` and ``kind``; the rules for both are those of :mod:`pipeline.report.json`. Ages are seconds;
+``finished_unix`` is seconds since 1970, or null where it is not known.
+
+``kind: "rollback"``
+    ``output``; ``standing``, the version that stands now: ``job_id``, ``manifest_digest``, ``parts``, ``rows``,
+    ``bytes``, ``finished_unix``; ``replaced``, a version as below, or null where nothing stood there before.
+
+``kind: "runs"``
+    ``outputs``, each as the next one without ``schema_version`` and ``kind``.
+
+``kind: "output"``
+    ``output`` and ``home``, absolute paths, the latter null where there is none; ``standing``, as above or null, and
+    ``problem``, why what stands there is no version; ``under_way``, null or ``pid``, ``host``, ``started``, ``job_id``,
+    ``text``; ``runs``, each with ``name``, ``job_id``, ``age_seconds``, ``bytes``, of these ``own_bytes`` that no
+    version shares, ``chunks`` done, ``running``, ``resumable``, and ``ended`` and ``exit_code``, null where the run was
+    killed or is under way; ``versions``, each with ``name``, ``number``, ``job_id``, ``age_seconds`` since it was put
+    aside, ``bytes``, ``own_bytes``, ``rows``, ``finished_unix``.
+
+``kind: "cleaning"``
+    ``output``; ``dry_run``; ``runs`` and ``versions`` that were removed, or would be, as above; ``freed_bytes``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from pipeline.report.json import SCHEMA_VERSION, Json
+from pipeline.upkeep import Cleaned, Rollback, State, freed_bytes
+
+
+def rollback_json(done: Rollback) -> Json:
+    """Return a rollback under the keys that the module documents."""
+    return _headed("rollback", asdict(done))
+
+
+def runs_json(states: tuple[State, ...]) -> Json:
+    """Return what stands beside several outputs under the keys that the module documents."""
+    return _headed("runs", {"outputs": [asdict(state) for state in states]})
+
+
+def output_json(state: State) -> Json:
+    """Return everything about one output under the keys that the module documents."""
+    return _headed("output", asdict(state))
+
+
+def cleaning_json(output: str, cleaned: Cleaned, *, dry_run: bool) -> Json:
+    """Return what was removed under the keys that the module documents."""
+    facts = {"output": output, "dry_run": dry_run, **asdict(cleaned)}
+    return _headed("cleaning", facts | {"freed_bytes": freed_bytes((*cleaned.runs, *cleaned.versions))})
+
+
+def _headed(kind: str, facts: Json) -> Json:
+    return {"schema_version": SCHEMA_VERSION, "kind": kind} | facts

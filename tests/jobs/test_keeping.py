@@ -1,0 +1,251 @@
+"""Rolling back, listing and cleaning: what is said, at any width, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pipeline.flow.preparation import CODEC
+from pipeline.publish import Staging, open_staging
+from pipeline.upkeep import json as upkeep_json
+from tests.jobs.test_runs import FLIGHTS, MODEL
+from tests.publish.runs import data_of, home, job_id, publish, work
+
+ROOT = Path(__file__).resolve().parents[2]
+OLD, NEW = {"part-0000000-aa.parquet": b"old"}, {"part-0000000-ab.parquet": b"newer"}
+
+
+def stop_a_run(output: Path, job: str, reason: str | None, code: int = 143) -> None:
+    with open_staging(output, job_id(job), if_exists="replace", codec=CODEC) as staging:
+        assert isinstance(staging, Staging)
+        list(work(staging, {"part-0000000-aa.parquet": b"zero", "part-0000001-ab.parquet": b"one"}))
+        if reason is not None:
+            staging.note_end(reason, code)
+
+
+@pytest.fixture(autouse=True)
+def _codec_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.publish.runs.CODEC", CODEC)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """An output with a former version, a run that was stopped, and one that was killed."""
+    output = tmp_path / "out"
+    publish(output, "old", OLD)
+    publish(output, "new", NEW, "replace")
+    stop_a_run(output, "stopped", "stopped by a request to end (SIGTERM)")
+    stop_a_run(output, "killed", None)
+    return output
+
+
+def on_a_terminal(columns: int, *words: object) -> str:
+    """Return what a command writes to a terminal of so many columns."""
+    main, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, words)]
+    environment = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    with subprocess.Popen(command, stdin=other, stdout=other, stderr=other, env=environment):
+        os.close(other)
+        text = b""
+        # The terminal is gone with the process.
+        with suppress(OSError):
+            while block := os.read(main, 65_536):
+                text += block
+        os.close(main)
+    return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_list_is_read_at_any_width(out, columns):
+    text = on_a_terminal(columns, "runs", "list", out.parent)
+    lines = text.splitlines()
+    assert lines[0] == str(out)
+    assert max(map(len, lines[1:])) <= columns
+    assert lines[1].split() == ["what", "job", "age", "size", "chunks", "state"]
+    joined = " ".join(text.split())
+    for words in (f"run {job_id('stopped')[:12]}", f"run {job_id('killed')[:12]}", f"version {job_id('old')[:12]}"):
+        assert words in joined
+    state = "".join(line[lines[1].index("state") :] + " " for line in lines[3:])
+    assert "stopped by a request to end (SIGTERM) (143)" in " ".join(state.split())
+    assert "killed, or power lost" in state
+    assert "3 rows" in state
+
+
+def test_the_list_is_of_outputs_and_of_folders_with_outputs(cli, out, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    stop_a_run(other, "first", "the disk is full", 74)
+    whole = cli("runs", "list", tmp_path)
+    assert (whole.code, whole.err) == (0, "")
+    assert [line for line in whole.out.splitlines() if line.startswith("/")] == [str(other), str(out)]
+    assert "the disk is full (74)" in whole.out
+    monkeypatch.chdir(tmp_path)
+    assert cli("runs", "list").out == whole.out
+    assert cli("runs", "list", other, out, tmp_path).out == whole.out
+    assert str(other) not in cli("runs", "list", out).out
+    assert cli("runs", "list", tmp_path / "none").code == 66
+    found = json.loads(cli("runs", "list", "--json").out)
+    assert [Path(each["output"]).name for each in found["outputs"]] == ["other", "out"]
+
+
+def test_an_empty_folder_has_nothing_to_list(cli, tmp_path):
+    outcome = cli("runs", "list", tmp_path)
+    assert (outcome.code, outcome.out) == (0, "no unfinished runs and no former versions\n")
+
+
+def test_show_tells_everything_about_one_output(cli, out):
+    outcome = cli("runs", "show", out)
+    assert (outcome.code, outcome.err) == (0, "")
+    for text in (
+        f"output     {out}\npublished  5 rows in 1 part, 5 B\njob        {job_id('new')}\n",
+        "left       2 unfinished runs, 1 former version\n",
+        f"folder  {home(out) / 'jobs' / job_id('killed')}\n",
+        f"version  1, of job {job_id('old')}\nholds    3 rows",
+    ):
+        assert text in outcome.out
+    found = json.loads(cli("runs", "show", out, "--json").out)
+    assert (found["schema_version"], found["kind"], found["problem"]) == (1, "output", "")
+    assert {run["ended"] for run in found["runs"]} == {None, "stopped by a request to end (SIGTERM)"}
+    assert [version["rows"] for version in found["versions"]] == [3]
+
+
+def test_show_of_what_is_not_ours_or_not_there(cli, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    outcome = cli("runs", "show", tmp_path / "theirs")
+    assert outcome.code == 0
+    assert "was not published by logitstream" in outcome.out
+    for command in (("runs", "show"), ("runs", "clean", "--stopped"), ("rollback",)):
+        missing = cli(*command, tmp_path / "none")
+        assert (missing.code, missing.err) == (66, f"error: there is no output {tmp_path}/none\n")
+        assert cli(*command, tmp_path / "none" / "below").code == 66
+
+
+def test_clean_says_which_flag_is_missing(cli, out):
+    outcome = cli("runs", "clean", out)
+    assert outcome.code == 2
+    assert "--stopped (what runs have left), --versions, or both" in outcome.err
+
+
+def test_clean_removes_what_was_asked_for_and_nothing_else(cli, out):
+    words = ("runs", "clean", out)
+    before = sorted(out.parent.rglob("*"))
+    dry = cli(*words, "--stopped", "--versions", "--dry-run")
+    assert (dry.code, dry.out.count("would remove ")) == (0, 3), dry.err
+    assert sorted(out.parent.rglob("*")) == before
+    assert cli(*words, "--stopped", "--versions", "--older-than", "1h").out == "there was nothing to remove\n"
+    old = time.time() - 7200
+    os.utime(home(out) / "jobs" / job_id("killed") / "journal", (old, old))
+    gone = json.loads(cli(*words, "--stopped", "--versions", "--older-than", "1h", "--json").out)
+    assert ([run["job_id"] for run in gone["runs"]], gone["versions"]) == ([job_id("killed")], [])
+    assert gone["freed_bytes"] == gone["runs"][0]["bytes"] > 0
+    rest = cli(*words, "--stopped")
+    assert re.match(r"removed run [0-9a-f]{12}, \d s old, [\d.]+ \w+, 2 chunks done: stopped by a request", rest.out)
+    assert rest.out.endswith(" are free again\n")
+    assert cli("rollback", out).code == 0
+    assert data_of(out) == OLD
+    assert cli(*words, "--versions").out.startswith("removed version ")
+    assert cli("rollback", out).code == 73
+    assert data_of(out) == OLD
+
+
+def test_bytes_that_the_published_version_shares_are_not_free_again(cli, out):
+    (kept,) = (home(out) / "versions").glob("*/part-*")
+    os.link(kept, out.parent / "shared")
+    gone = json.loads(cli("runs", "clean", out, "--versions", "--json").out)
+    assert gone["versions"][0]["bytes"] - gone["freed_bytes"] == len(b"old")
+
+
+@pytest.mark.parametrize("words", [("rollback",), ("runs", "clean", "--stopped"), ("runs", "clean", "--versions")])
+def test_while_a_run_is_under_way_nothing_is_changed(cli, out, words):
+    with open_staging(out, job_id("under way"), if_exists="replace", codec=CODEC):
+        outcome = cli(*words, out)
+        assert outcome.code == 75
+        assert f"error: {out} is being published by process {os.getpid()} on " in outcome.err
+        assert "under way now" in cli("runs", "list", out).out
+    assert data_of(out) == NEW
+
+
+def test_rollback_refuses_what_is_damaged_or_not_ours(cli, out):
+    (kept,) = (home(out) / "versions").glob("*/part-*")
+    kept.write_bytes(b"OLD")
+    damaged = cli("rollback", out)
+    assert damaged.code == 73
+    assert damaged.err.startswith("error: the former version in ")
+    (out / "mine.txt").write_text("mine")
+    foreign = cli("rollback", out)
+    assert (foreign.code, "mine.txt" in foreign.err) == (73, True)
+    assert (out / "mine.txt").read_text() == "mine"
+
+
+def test_rollback_where_nothing_stands_any_more(cli, out):
+    for path in out.iterdir():
+        path.unlink()
+    out.rmdir()
+    outcome = cli("rollback", out)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.splitlines()[-1] == "nothing stood there before"
+    assert data_of(out) == OLD
+
+
+def test_no_name_and_no_reason_acts_on_a_terminal_or_forges_a_line(cli, tmp_path):
+    folder = tmp_path / "a\x1b[31m\nerror: forged"
+    folder.mkdir()
+    output = folder / "out"
+    publish(output, "old", OLD)
+    publish(output, "new", NEW, "replace")
+    stop_a_run(output, "stopped", "bad\x1b[2J\nerror: forged")
+    for words in (
+        ("runs", "list", folder), ("runs", "show", output), ("runs", "clean", output, "--stopped"),
+        ("rollback", output), ("rollback", folder / "none\x07"), ("runs", "list", folder / "none\x07"),
+    ):  # fmt: skip
+        outcome = cli(*words)
+        for line in (outcome.out + outcome.err).splitlines():
+            assert line.isprintable(), line
+            assert not line.startswith("error: forged"), line
+
+
+def test_the_keys_of_the_json_are_documented(cli, out):
+    texts = [
+        cli("runs", "list", out, "--json").out,
+        cli("runs", "show", out, "--json").out,
+        cli("runs", "clean", out, "--stopped", "--versions", "--dry-run", "--json").out,
+        cli("rollback", out, "--json").out,
+    ]
+    keys = {key for text in texts for key in re.findall(r'^ +"(\w+)":', text, re.MULTILINE)}
+    assert {key for key in keys if f"``{key}``" not in (upkeep_json.__doc__ or "")} == set()
+
+
+def test_the_versions_of_a_real_run_verify_after_rollback(cli, tmp_path):
+    output = tmp_path / "scores"
+    words = ("score", FLIGHTS, "--model", MODEL, "--output", output, "--if-exists", "replace", "-q", "--limit")
+    for limit in (5, 6):
+        assert cli(*words, limit).code == 0
+    assert cli("rollback", output).code == 0
+    assert cli("verify", output).out.startswith(f"{output}: 1 part, 5 rows, ")
+
+
+def test_plan_says_what_is_done_already(cli, tmp_path):
+    output = tmp_path / "scores"
+    words = (FLIGHTS, "--model", MODEL, "--output", output)
+    job = json.loads(cli("plan", *words, "--json").out)["job_id"]
+    with open_staging(output, job, if_exists="fail", codec=CODEC) as staging:
+        assert isinstance(staging, Staging)
+        list(work(staging, {"part-0000000-aa.parquet": b"zero"}))
+    before = sorted(tmp_path.rglob("*"))
+    assert "an earlier try has done 1 of 1 chunks: a run goes on from there" in cli("plan", *words).out
+    assert "earlier try" not in cli("plan", *words, "--no-resume").out
+    assert sorted(tmp_path.rglob("*")) == before
+    assert cli("score", *words, "-q").code == 0
+    assert "holds the result of this very job: there is nothing to do" in cli("plan", *words).out
