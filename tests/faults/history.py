@@ -98,9 +98,7 @@ class History(RuleBasedStateMachine):
                 ):
                     with self._refused(TemporaryError):
                         attempt()
-                skipped = pipeline.score(
-                    self.world.inputs, self.world.model, self.world.out, **other, if_running="skip"
-                )
+                skipped = pipeline.score(*where, **other, if_running="skip")
                 assert skipped.skipped
 
         self._run(conduct, watch, flow.Stop())
@@ -111,13 +109,15 @@ class History(RuleBasedStateMachine):
         job, job_id = self.world.job(conduct), self.world.job_id()
         self._killed(lambda: flow.run(job), step, {job_id}, conduct["keep_versions"])
 
-    @rule(step=st.integers(1, 60))
+    @precondition(lambda self: self.world.home.exists())
+    @rule(step=st.integers(1, 40))
     def kill_rollback(self, step: int) -> None:
         """Kill a rollback at one of its steps."""
         possible = {version.job_id for version in versions_of(self.world.out)} | {str(self.owed)}
         self._killed(lambda: rollback(self.world.out, codec=CODEC), step, possible)
 
-    @rule(step=st.integers(1, 60))
+    @precondition(lambda self: self.world.home.exists())
+    @rule(step=st.integers(1, 30))
     def kill_clean(self, step: int) -> None:
         """Kill a cleaning at one of its steps."""
         self._killed(lambda: clean(self.world.out, jobs=True, versions=True), step, set())
@@ -145,6 +145,7 @@ class History(RuleBasedStateMachine):
         self.published = rolled.to_job_id
         self._settled()
 
+    @precondition(lambda self: self.world.home.exists())
     @rule(jobs=st.booleans(), versions=st.booleans(), old=st.booleans(), dry=st.booleans())
     def clean(self, jobs: bool, versions: bool, old: bool, dry: bool) -> None:
         """Put away what stands beside the output."""
@@ -153,7 +154,7 @@ class History(RuleBasedStateMachine):
             age = 3600.0 if old else None
             clean(self.world.out, jobs=jobs, versions=versions, older_than=age, dry_run=dry)
         assert self.world.standing() == before
-        if dry or not self.world.home.exists():
+        if dry:
             return
         if versions:
             self.kept, self.owed = (None if old else []), None
