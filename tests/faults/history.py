@@ -23,7 +23,6 @@ from pipeline.publish import clean, read_manifest, rollback, runs, versions_of
 from pipeline.types import Event, Noted, Progressed
 from tests.faults.data import write_model
 from tests.faults.world import OPTIONS, World, files, names
-from tests.publish.crash import Stopper
 from tests.publish.steps import ALL, watched
 
 _YEARS = 3 * 365 * 86_400
@@ -39,6 +38,19 @@ _CONDUCT = {
 
 class _EnoughError(TemporaryError):
     """What a run raises that was asked to stop, told from one that was refused."""
+
+
+class _Killer:
+    """Ends the process at a step: counted from the begin, or from where the output changes its name."""
+
+    def __init__(self, step: int, late: bool) -> None:
+        self._left, self._counts = step, not late
+
+    def __call__(self, name: str, path: str) -> None:
+        self._counts = self._counts or (name.startswith("renameat2") and path.endswith("/out"))
+        self._left -= self._counts
+        if self._left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class History(RuleBasedStateMachine):
@@ -98,29 +110,30 @@ class History(RuleBasedStateMachine):
                 ):
                     with self._refused(TemporaryError):
                         attempt()
-                skipped = pipeline.score(
-                    self.world.inputs, self.world.model, self.world.out, **other, if_running="skip"
-                )
+                skipped = pipeline.score(*where, **other, if_running="skip")
                 assert skipped.skipped
 
         self._run(conduct, watch, flow.Stop())
 
-    @rule(step=st.integers(1, 260), conduct=st.fixed_dictionaries(_CONDUCT))
-    def kill_run(self, step: int, conduct: dict[str, Any]) -> None:
+    @rule(late=st.booleans(), step=st.integers(1, 260), conduct=st.fixed_dictionaries(_CONDUCT))
+    def kill_run(self, late: bool, step: int, conduct: dict[str, Any]) -> None:
         """Kill a run at one of its steps."""
         job, job_id = self.world.job(conduct), self.world.job_id()
-        self._killed(lambda: flow.run(job), step, {job_id}, conduct["keep_versions"])
+        killer = _Killer(1 + step % 60, late=True) if late else _Killer(step, late=False)
+        self._killed(lambda: flow.run(job), killer, {job_id}, conduct["keep_versions"])
 
-    @rule(step=st.integers(1, 60))
-    def kill_rollback(self, step: int) -> None:
+    @precondition(lambda self: self.world.home.exists())
+    @rule(late=st.booleans(), step=st.integers(1, 40))
+    def kill_rollback(self, late: bool, step: int) -> None:
         """Kill a rollback at one of its steps."""
         possible = {version.job_id for version in versions_of(self.world.out)} | {str(self.owed)}
-        self._killed(lambda: rollback(self.world.out, codec=CODEC), step, possible)
+        self._killed(lambda: rollback(self.world.out, codec=CODEC), _Killer(1 + step // (1 + 3 * late), late), possible)
 
-    @rule(step=st.integers(1, 60))
+    @precondition(lambda self: self.world.home.exists())
+    @rule(step=st.integers(1, 30))
     def kill_clean(self, step: int) -> None:
         """Kill a cleaning at one of its steps."""
-        self._killed(lambda: clean(self.world.out, jobs=True, versions=True), step, set())
+        self._killed(lambda: clean(self.world.out, jobs=True, versions=True), _Killer(step, late=False), set())
 
     @rule(durability=st.sampled_from(["full", "none"]))
     def roll_back(self, durability: Any) -> None:
@@ -145,6 +158,7 @@ class History(RuleBasedStateMachine):
         self.published = rolled.to_job_id
         self._settled()
 
+    @precondition(lambda self: self.world.home.exists())
     @rule(jobs=st.booleans(), versions=st.booleans(), old=st.booleans(), dry=st.booleans())
     def clean(self, jobs: bool, versions: bool, old: bool, dry: bool) -> None:
         """Put away what stands beside the output."""
@@ -153,7 +167,7 @@ class History(RuleBasedStateMachine):
             age = 3600.0 if old else None
             clean(self.world.out, jobs=jobs, versions=versions, older_than=age, dry_run=dry)
         assert self.world.standing() == before
-        if dry or not self.world.home.exists():
+        if dry:
             return
         if versions:
             self.kept, self.owed = (None if old else []), None
@@ -238,6 +252,8 @@ class History(RuleBasedStateMachine):
         if self.kept is not None:
             assert [version.job_id for version in versions] == self.kept
             for version in versions:
+                shown = names(self.world.home / "versions" / version.name)
+                assert all(name.endswith(".kept") for name in shown if name.startswith("part-"))
                 assert files(self.world.home / "versions" / version.name) == self.world.results[version.job_id].files
 
     def _run(self, conduct: dict[str, Any], watch: Callable[[Event], None], stop: flow.Stop) -> None:
@@ -270,14 +286,14 @@ class History(RuleBasedStateMachine):
         self.owed = self.published if keep else None
         self.published = job_id
 
-    def _killed(self, act: Callable[[], object], step: int, possible: set[str], keep: int = 1) -> None:
+    def _killed(self, act: Callable[[], object], killer: _Killer, possible: set[str], keep: int = 1) -> None:
         """Carry out something in a process that ends at a step, and find out whether it was done."""
         before = self.world.standing()
         child = os.fork()
         if not child:
             code = 99
             try:
-                with suppress(LogitstreamError), self._at_time(), watched(Stopper(step, "kill"), ALL):
+                with suppress(LogitstreamError), self._at_time(), watched(killer, ALL):
                     act()
                 code = 0
             finally:

@@ -16,8 +16,6 @@ from tests.faults.history import History
 
 def run(campaign: Campaign) -> None:
     for number in count(campaign.seed):
-        if not campaign.has_time or campaign.violations:
-            return
         try:
             live(campaign.scratch, campaign.count, number, *((2, 20) if campaign.bounded else (10, 40)))
         except Exception as error:  # noqa: BLE001 - a history of any bad end is one to tell of
@@ -27,6 +25,8 @@ def run(campaign: Campaign) -> None:
                 "The promises hold in every history",
                 f"--seed {number}: {type(error).__name__} in {place.name}, line {place.lineno}: {error}\n{story}",
             )
+        if not campaign.has_time or campaign.violations:
+            return
 
 
 def live(scratch: Path, tell: Callable[[str], None], number: int, histories: int, steps: int) -> None:
