@@ -30,7 +30,7 @@ JOB_ID = re.compile(r"[0-9a-f]{16,64}")
 
 _FORMAT = "logitstream-output"
 _VERSION = 1
-_OUTSIDE = frozenset({"observed", "observed_digest", "digest"})
+_OUTSIDE = frozenset({"observed", "digest"})
 _OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "file"}) | _OUTSIDE
 _MANIFEST_LIMIT = 64 * 2**20
 _BLOCK = 2**20
@@ -88,15 +88,18 @@ def write_manifest(
     if taken := _OUR_KEYS & sections.keys():
         raise ValueError(f"sections may not be called {sorted(taken)}")
     proven = {**sections, **listed, "format": _FORMAT, "version": _VERSION, "job_id": job_id}
-    outside = {"observed": observed, "observed_digest": digest(observed), "digest": digest(proven)}
-    content = canonical({**proven, **outside}) + b"\n"
+    noted = {**observed, "digest": digest(observed)}
+    content = canonical({**proven, "observed": noted, "digest": digest(proven)}) + b"\n"
     write_new(folder, MANIFEST, content, mode)
     return _parsed(content)
 
 
 def observed_holds(manifest: Manifest) -> bool:
-    """Return whether what a manifest only notes is what was noted."""
-    return manifest.body.get("observed_digest") == digest(manifest.body.get("observed"))
+    """Return whether what a manifest only notes is what was noted: nobody's output is refused for that."""
+    observed = manifest.body.get("observed")
+    if not isinstance(observed, dict):
+        return False
+    return bool(observed.get("digest") == digest({name: observed[name] for name in observed if name != "digest"}))
 
 
 def manifest_in(folder: Folder) -> Manifest:

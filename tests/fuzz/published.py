@@ -56,7 +56,7 @@ def _sealed(data: bytes) -> bytes | None:
         body = json.loads(data)
         if not isinstance(body, dict):
             return None
-        proven = {name: value for name, value in body.items() if name not in {"observed", "observed_digest", "digest"}}
+        proven = {name: value for name, value in body.items() if name not in {"observed", "digest"}}
         return canonical({**body, "digest": digest(proven)}) + b"\n"
     except (ValueError, RecursionError):
         return None

@@ -46,9 +46,7 @@ def forge(output: Path, body: Callable[[Any], None], line: Callable[[Any], None]
     text = receipts.read_bytes()
     manifest["receipts"] = {"bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
     body(manifest)
-    manifest["digest"] = digest(
-        {k: v for k, v in manifest.items() if k not in {"observed", "observed_digest", "digest"}}
-    )
+    manifest["digest"] = digest({k: v for k, v in manifest.items() if k not in {"observed", "digest"}})
     (output / "_manifest.json").write_bytes(canonical(manifest) + b"\n")
 
 
