@@ -68,6 +68,13 @@ def test_every_command_runs_in_the_order_of_the_page(folder: Path, environment: 
     assert {"scores", "scores_csv", "logits", "nightly"} <= {p.name for p in folder.iterdir()}
 
 
+def test_every_test_that_the_page_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", README)
+    assert len(named) >= 15
+    for path, test in named:
+        assert f"def {test}" in (ROOT / path).read_text(), f"{path}::{test}"
+
+
 def test_the_model_of_the_page_is_a_model(tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     path.write_text(block("json"))
