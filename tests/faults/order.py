@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.faults import mutants
@@ -54,7 +54,7 @@ def _stages(played: World) -> Iterator[tuple[str, str]]:
         played.prepare(scene)
         yield name, scene.act
     replacing = SCENES["replacing"]
-    ends = {
+    ends: dict[str, Callable[[Steps], int]] = {
         "half done": lambda steps: _last(steps, "create", "/attempts/"),
         "done but for the tree": lambda steps: _last(steps, "mkdir", "/tree"),
         "half a tree": lambda steps: _last(steps, "create", "/_manifest.json"),

@@ -141,9 +141,7 @@ class Order:
         if event.name == "mkdir":
             self.folders.add(event.path)
             self._nameless.add(event.path)
-        self.dirty |= {event.path, folder}
-        if event.name == "mkdir":
-            self.dirty.discard(event.path)
+        self.dirty |= {folder} if event.name == "mkdir" else {folder, event.path}
 
     def _named(self, event: Event) -> None:
         folder = _folder_of(event.path)

@@ -43,7 +43,7 @@ FAULTS = {
 _OURS = frozenset({0, 73, 74, 75, 77, -9})
 _SCENES = ("fresh", "replacing")
 _STRANGERS = 10
-_LIMIT = 60.0
+_LIMIT = 300.0
 _LINE = re.compile(r"(\d+) +(?:\d+\.\d+ )?(\w+)\(")
 
 

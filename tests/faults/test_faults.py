@@ -16,13 +16,14 @@ import pytest
 from tests.faults import __main__ as command
 from tests.faults import mutants
 from tests.faults.children import Child, forked, result_of, shared_out
+from tests.faults.data import ROOT
 from tests.faults.frame import Campaign
 from tests.faults.rules import Event, Order, out_of_order, parsed
 
 
 def test_help_names_every_part() -> None:
     line = [sys.executable, "-m", "tests.faults", "--help"]
-    shown = subprocess.run(line, cwd=mutants.ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert all(part in shown for part in command.PARTS)
 
 
@@ -132,11 +133,11 @@ def test_without_a_commit_nothing_is_in_order() -> None:
 
 def test_every_mutant_fits_the_source_and_names_tests_that_are_there() -> None:
     for mutant in mutants.load():
-        assert (mutants.ROOT / mutant.file).read_text().count(mutant.old) == 1, mutant.name
+        assert (ROOT / mutant.file).read_text().count(mutant.old) == 1, mutant.name
         for word in mutant.test:
             file, _, test = word.partition("::")
             if file.startswith("tests/"):
-                assert f"def {test}" in (mutants.ROOT / file).read_text(), mutant.name
+                assert f"def {test}" in (ROOT / file).read_text(), mutant.name
 
 
 def test_a_mutant_is_killed_or_survives(tmp_path: Path) -> None:

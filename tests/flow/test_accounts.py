@@ -130,7 +130,7 @@ def _forge(output: Path, account: dict[str, int], totals: dict[str, int]) -> Non
         lines = [json.loads(line) for line in stream.read().splitlines()]
     for name, number in account.items():
         lines[0]["receipt"]["accounts"][0][name] += number
-    with receipts.open("wb") as file, CODEC.compressed(file) as stream:
+    with receipts.open("wb") as new, CODEC.compressed(new) as stream:
         stream.write(b"".join(canonical(line) + b"\n" for line in lines))
     body = json.loads(manifest.read_bytes())
     for name, number in totals.items():
