@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -262,7 +263,7 @@ def _notes(totals: Totals, job: Job) -> tuple[str, ...]:
         policy = totals.quarantined - totals.bad
         notes.append(
             f"{_rows(totals.quarantined)} in the quarantine, {totals.bad:,} bad and {policy:,} by the model: "
-            f"logitstream inspect {escape(job.output, 1000)}/_quarantine"
+            f"logitstream inspect {shlex.quote(escape(f'{job.output}/_quarantine', 1000))}"
         )
     return tuple(notes)
 
