@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ _PATH = 1000
 _REASON = 300
 _ID = 12
 _DAY = 86_400
+# In a table the name of a file tells enough; "show" has all of it.
+_FOLDERS = re.compile(r"(/[^\s/:]+){2,}/")
 
 
 def show_rollback(output: str, *, durability: Durability, as_json: bool) -> None:
@@ -109,7 +112,7 @@ def _list(states: Iterable[State]) -> None:
         console.emit(f"{'' if not number else chr(10)}{escape(state.output, _PATH)}")
         if state.under_way is not None and not any(run.running for run in state.runs):
             console.emit(f"under way: {escape(state.under_way.text, _PATH)}")
-        rows = [(*_common("run", run), format_count(run.chunks), _why(run)) for run in state.runs]
+        rows = [(*_common("run", run), format_count(run.chunks), _FOLDERS.sub("…/", _why(run))) for run in state.runs]
         rows += [(*_common("version", one), "", _holds(one)) for one in state.versions]
         if rows:
             emit_kept(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -268,7 +269,7 @@ def _notes(totals: Totals, quarantine: Path) -> tuple[str, ...]:
         policy = totals.quarantined - totals.bad
         notes.append(
             f"{_rows(totals.quarantined)} in the quarantine, {totals.bad:,} bad and {policy:,} by the model: "
-            f"logitstream inspect {escape(str(quarantine), 1000)}"
+            f"logitstream inspect {shlex.quote(escape(str(quarantine), 1000))}"
         )
     return tuple(notes)
 

@@ -241,6 +241,10 @@ def translated(error: OSError, action: str, path: Path) -> LogitstreamError:
 def _free_near(path: Path) -> str:
     for folder in path.parents:
         try:
+            facts = os.statvfs(folder)
+            # Some file systems count no files at all.
+            if facts.f_files and not facts.f_favail:
+                return "it has as many files as it can hold"
             return f"{format_bytes(_free(folder))} free for this user"
         except OSError:
             continue

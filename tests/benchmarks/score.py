@@ -1,4 +1,5 @@
-"""Compares scoring, as whole processes, with Polars and with FLOOR: what reading and writing alone cost.
+"""Compares scoring, as whole processes, with Polars, with FLOOR: what reading and writing alone cost, and with itself
+without syncs: what it costs that the result survives a power cut.
 
     python -m tests.benchmarks.score FOLDER [--rows 20000000] [--columns 20] [--kind parquet|csv] [--json]
 
@@ -34,6 +35,7 @@ TOLERANCE = 1e-12
 OURS = "logitstream"
 POLARS = "polars"
 FLOOR = "floor"
+UNSYNCED = "unsynced"
 
 
 @dataclass(slots=True)
@@ -91,6 +93,8 @@ def contenders(data: Path, model_path: Path, dataset: Dataset, without: Sequence
     ours = [*meter.command("score"), str(data), "--model", str(model_path), "--keep", "id", "--output", "{out}"]
     ours += ["--if-exists", "replace", "-q", *(["--type", "id=int64"] if dataset.kind == "csv" else [])]
     found = [Contender(OURS, ours)]
+    if UNSYNCED not in without:
+        found.append(Contender(UNSYNCED, [*ours, "--durability", "none"]))
     if POLARS not in without:
         if find_spec(POLARS) is None:
             raise SystemExit("polars is not installed: pip install '.[test]', or say --without polars")
@@ -210,7 +214,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--compression", default="snappy", help="of the Parquet file")
     parser.add_argument("--kind", choices=("parquet", "csv"), default="parquet")
     parser.add_argument("--runs", type=int, default=5, help="rounds that count")
-    parser.add_argument("--without", action="append", choices=(POLARS, FLOOR), default=[], help="a peer to leave out")
+    parser.add_argument(
+        "--without", action="append", choices=(POLARS, FLOOR, UNSYNCED), default=[], help="a peer to leave out"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     return parser.parse_args(arguments)
 

@@ -60,7 +60,7 @@ def test_a_missing_peer_is_an_error_unless_waived(tmp_path: Path, monkeypatch: p
     with pytest.raises(SystemExit, match="--without polars"):
         score.contenders(tmp_path, tmp_path, dataset, [])
     names = [each.name for each in score.contenders(tmp_path, tmp_path, dataset, ["polars"])]
-    assert names == ["logitstream", "floor"]
+    assert names == ["logitstream", "unsynced", "floor"]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
@@ -113,9 +113,9 @@ def test_scoring_is_measured_end_to_end(tmp_path: Path, capsys: pytest.CaptureFi
         [str(tmp_path), "--rows", "3000", "--row-groups", "1000", "--runs", "1", "--without", "polars", "--json"]
     )
     found = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in found["results"]] == ["logitstream", "floor"]
+    assert [row["name"] for row in found["results"]] == ["logitstream", "unsynced", "floor"]
     assert found["results"][0]["ratio_seconds"] == 1
-    assert score.table(found).count("\n") == 6
+    assert score.table(found).count("\n") == 7
 
 
 def test_memory_is_measured_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

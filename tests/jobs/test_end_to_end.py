@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -290,7 +291,7 @@ def test_as_many_versions_are_kept_as_was_said(cli, world, three_files, tmp_path
 def test_bad_rows_go_to_the_quarantine_and_the_note_says_how_to_look_at_it(cli, world, tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text("flight,distance,hour\n1,900,3\n2,far,4\n3,800,5\n")
-    words = world.words(tmp_path / "out", inputs=bad)
+    words = world.words(tmp_path / "out of two", inputs=bad)
     refused = cli(*words)
     assert refused.code == 65
     assert "far" in refused.err
@@ -298,7 +299,7 @@ def test_bad_rows_go_to_the_quarantine_and_the_note_says_how_to_look_at_it(cli, 
     assert outcome.code == 0, outcome.err
     note = next(line for line in outcome.err.splitlines() if "in the quarantine" in line)
     assert note.startswith("note: 1 row in the quarantine, 1 bad and 0 by the model: logitstream inspect ")
-    look = cli(*note.partition(": logitstream ")[2].split())
+    look = cli(*shlex.split(note.partition(": logitstream ")[2]))
     assert look.code == 0, look.err
     assert "2,far,4" in look.out
 
@@ -341,9 +342,12 @@ def test_a_run_completes_when_the_full_disk_has_room_again(cli, world, disk):
     disk("size=16m,nr_inodes=120")
     full = cli(*words)
     assert full.code == 74, full.err
-    assert full.err.endswith("\nfree space or raise the quota, then run again\n")
+    assert full.err.endswith(
+        ": No space left on device (it has as many files as it can hold)\n"
+        "free space or raise the quota, then run again\n"
+    )
     assert not output.exists()
-    assert "(74)" in cli("runs", "list", output).out
+    assert re.search(r"cannot create …/\S+: No space left on device \(.*\) \(74\)\n", cli("runs", "list", output).out)
     disk("size=32m,nr_inodes=20000")
     again = cli(*words)
     assert again.code == 0, again.err

@@ -61,6 +61,15 @@ def test_a_run_that_was_stopped_and_one_that_was_killed(tmp_path: Path) -> None:
     assert {run.resumable for run in (first, second)} == {True}
 
 
+def test_a_run_that_was_stopped_then_resumed_and_killed_was_killed(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    stopped(output, "stopped")
+    with open_staging(output, job_id("stopped"), if_exists="fail", codec=CODEC):
+        pass
+    (run,) = runs(output)
+    assert (run.chunks, run.ended, run.exit_code) == (2, None, None)
+
+
 def test_the_run_that_is_under_way_is_known(tmp_path: Path) -> None:
     output = tmp_path / "out"
     stopped(output, "stopped")
