@@ -216,7 +216,8 @@ def test_wrong_guesses_in_a_csv_are_mended_on_a_cluster_that_loses_a_worker(
     assert chunks > 60
     assert local.totals.read == local.totals.written == pq.read_table(SAMPLE / "flights", columns=[]).num_rows
     assert killed_at[0] < chunks
-    assert chunks + 5 < executed["local"] <= executed["cluster"]
+    # One after the other, each chunk is given the place where the one before it ended.
+    assert executed["local"] == chunks < executed["cluster"]
     check_same(tmp_path / "out", tmp_path / "local")
 
 
