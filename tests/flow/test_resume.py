@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import pipeline
 from pipeline import flow
-from pipeline.errors import StorageError, TemporaryError
+from pipeline.errors import StorageError, TemporaryError, TransientError
+from pipeline.flow import task
 from pipeline.interface import score_job
 from pipeline.publish import system
 from pipeline.types import Event, Noted, Progressed, Report
@@ -261,6 +262,19 @@ def test_what_the_disk_refuses_for_a_moment_is_tried_again(bench: Bench, monkeyp
     assert failures == [0]
     assert parts(bench.out) == expected
     assert again.totals.read == whole.totals.read
+
+
+def test_the_pauses_between_many_tries_stay_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(task.time, "sleep", pauses.append)
+
+    def attempt() -> Any:
+        raise TransientError("not now")
+
+    with pytest.raises(TransientError):
+        task._patiently(1000, attempt)
+    assert pauses[:4] == [0.1, 0.4, 1.6, 6.4]
+    assert set(pauses[5:]) == {30.0}
 
 
 def test_what_the_disk_goes_on_to_refuse_ends_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
