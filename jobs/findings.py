@@ -65,7 +65,10 @@ def show_verification(output: str, *, inputs: bool, sample: int, as_json: bool) 
         console.emit(_as_published(found))
     if found.differences:
         differences = _many(len(found.differences), "difference")
-        raise ThresholdError(f"{escape(output, 1000)} is not what was published: {differences}")
+        in_parts = any(each.subject.startswith("part-") for each in found.differences)
+        remedy = "the command that made it, with --if-exists replace --no-reuse, makes every part again"
+        text = f"{escape(output, 1000)} is not what was published: {differences}"
+        raise ThresholdError(text, remedy if in_parts else "")
 
 
 def _as_published(found: Verification) -> str:

@@ -72,7 +72,7 @@ class Preparation:
         Digest of what the job does to a row.
     job_id : str
     stands : bool
-        Whether this very job stands published already, intact.
+        Whether this very job stands published already and need not be done again.
     notes : tuple of str
         Remarks for a person.
     """
@@ -264,8 +264,14 @@ def prepare(job: Job) -> Preparation:
     )
     check_sections(preparation.manifest(Totals()))
     identity = job_id(preparation.inputs, plan, {"meaning": meaning})
-    is_file = preparation.merger is not None
-    standing = check_output(Path(job.output), identity, if_exists=job.if_exists, codec=CODEC, is_file=is_file)
+    standing = check_output(
+        Path(job.output),
+        identity,
+        if_exists=job.if_exists,
+        codec=CODEC,
+        is_file=preparation.merger is not None,
+        reuse=job.conduct.reuse,
+    )
     return replace(preparation, job_id=identity, stands=standing is not None)
 
 

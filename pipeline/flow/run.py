@@ -189,7 +189,7 @@ class _Attempt:
                 yield receipt
         if done:
             self.observe(
-                Noted(f"resuming: {len(done):,} of {_chunks(len(preparation.plan))} were done before", warning=False)
+                Noted(f"resuming: {len(done):,} of {_chunks(len(preparation.plan))} done before", warning=False)
             )
         elif staging.others():
             text = "an unfinished run stands here, but inputs, model or options have changed since: starting clean"

@@ -45,11 +45,12 @@ class Finding:
 
 
 def check_output(
-    output: Path, job_id: str, *, if_exists: IfExists, codec: Codec, is_file: bool = False
+    output: Path, job_id: str, *, if_exists: IfExists, codec: Codec, is_file: bool = False, reuse: bool = True
 ) -> Manifest | None:
     """Refuse an output that a run would refuse, without making or locking anything.
 
-    ``is_file`` says that the output is to be one file, not a folder of parts.
+    ``is_file`` says that the output is to be one file, not a folder of parts; without ``reuse`` what stands is replaced
+    though it may be the result of this very job.
 
     Returns
     -------
@@ -65,15 +66,19 @@ def check_output(
         The system would refuse it.
     """
     with open_parent(output) as (target, parent):
-        return find(target, parent, job_id, if_exists, codec, is_file=is_file).same
+        return find(target, parent, job_id, if_exists, codec, is_file=is_file, reuse=reuse).same
 
 
-def find(target: Target, parent: Folder, job_id: str, if_exists: IfExists, codec: Codec, *, is_file: bool) -> Finding:
+def find(
+    target: Target, parent: Folder, job_id: str, if_exists: IfExists, codec: Codec, *, is_file: bool, reuse: bool
+) -> Finding:
     """Examine the output and decide; raises as :func:`check_output` does."""
     version = examine(target, parent, codec, is_file=is_file)
     if version is None:
         return Finding(None, None)
-    if version.manifest.job_id == job_id and not version.defects:
+    # Of the parts only the sizes were looked at; whoever knows better can have them made again.
+    anew = if_exists == "replace" and not reuse
+    if version.manifest.job_id == job_id and not version.defects and not anew:
         return Finding(version, version.manifest)
     if if_exists == "fail":
         raise OutputError(_taken(target, job_id, version), "--if-exists replace puts the new result in its place")

@@ -252,7 +252,7 @@ def open_staging(
     if_exists : {"fail", "replace"}
     codec : Codec
     conduct : Conduct
-        ``resume``, ``if_running``, ``wait_seconds``, ``durability`` and ``keep_versions`` of it count here.
+        ``resume``, ``reuse``, ``if_running``, ``wait_seconds``, ``durability`` and ``keep_versions`` of it count here.
     while_waiting : callable
         Called every second, or more often, while another run is waited for; what it raises ends the waiting.
     merge : Merge, optional
@@ -273,14 +273,14 @@ def open_staging(
         target, parent = stack.enter_context(open_parent(output, durable=conduct.durability == "full"))
         if parent.look(target.home_name) is None:
             # Before anything is made, so that a refusal leaves nothing beside a stranger's folder.
-            find(target, parent, job_id, if_exists, codec, is_file=merge is not None)
+            find(target, parent, job_id, if_exists, codec, is_file=merge is not None, reuse=conduct.reuse)
         home = stack.enter_context(open_home(target, parent))
         busy = stack.enter_context(locked(home, target, conduct, job_id=job_id, while_waiting=while_waiting))
         if busy is not None:
             yield busy
             return
         heal(parent, home)
-        finding = find(target, parent, job_id, if_exists, codec, is_file=merge is not None)
+        finding = find(target, parent, job_id, if_exists, codec, is_file=merge is not None, reuse=conduct.reuse)
         version = finding.version
         file = None if version is None else version.file
         if finding.same is not None:

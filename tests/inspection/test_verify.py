@@ -89,7 +89,9 @@ def test_a_flipped_byte_of_a_part(copy, cli):
     header, _, *rows = outcome.out.splitlines()
     assert header.split() == ["subject", "what", "expected", "found"]
     assert len(rows) == 2
-    assert outcome.err == f"error: {copy} is not what was published: 2 differences\n"
+    message, remedy = outcome.err.splitlines()
+    assert message == f"error: {copy} is not what was published: 2 differences"
+    assert remedy.endswith("with --if-exists replace --no-reuse, makes every part again")
 
 
 def test_every_byte_of_a_part_counts(copy):
