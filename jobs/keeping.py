@@ -28,7 +28,7 @@ from pipeline.upkeep import (
 from pipeline.upkeep.json import cleaning_json, output_json, rollback_json, runs_json
 
 _PATH = 1000
-_REASON = 300
+_REASON = 1000
 _ID = 12
 _DAY = 86_400
 # In a table the name of a file tells enough; "show" has all of it.

@@ -114,6 +114,12 @@ class Ledger:
         return account.stop - account.start
 
     def _too_many_bad(self) -> BadCellsError:
+        if not self._bad:
+            # All of them stand in parts that were taken over, whose quarantines alone say more.
+            return BadCellsError(
+                f"{_allowed(self._max_bad, self.totals)}; the published output has them in its quarantine",
+                "raise --max-bad, or mend the data; nothing was published",
+            )
         chunk, position, cell = min(self._bad, key=lambda bad: (bad[0], bad[1], bad[2].record))
         piece = self._plan.chunk(chunk).slices[position]
         place = self._place(chunk, position, cell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from pipeline import memory
@@ -29,18 +30,21 @@ def reused(preparation: Preparation, staging: Staging, missing: Sequence[int]) -
     manifest lists; what is not is left for the workers.
     """
     wanted: dict[str, list[int]] = {}
+    parts = iter(staging.standing())
+    first = next(parts, None)
+    if first is None:
+        return
     for chunk in missing:
         wanted.setdefault(preparation.part_digest(chunk), []).append(chunk)
-    found = [
-        (chunk, part)
-        for part in staging.standing()
-        for chunk in wanted.get(digest_in_name(part.name), ())
-        if part.receipt.get("accounts")
-    ]
-    found.sort(key=lambda pair: pair[0])
+    found: dict[int, Part] = {}
+    for part in chain((first,), parts):
+        # Files that are alike in all that tells them apart have parts of the same digest: any will do, and one is taken.
+        for chunk in wanted.get(digest_in_name(part.name), ()) if part.receipt.get("accounts") else ():
+            found.setdefault(chunk, part)
+    pairs = sorted(found.items())
     with ThreadPoolExecutor(max(1, memory.usable_cores()), "logitstream-reuse") as pool:
-        adopted = pool.map(lambda pair: staging.adopt(*pair), found)
-        for (chunk, part), files in zip(found, adopted, strict=True):
+        adopted = pool.map(lambda pair: staging.adopt(*pair), pairs)
+        for (chunk, part), files in zip(pairs, adopted, strict=True):
             receipt = None if files is None else _of_part(chunk, part, files, preparation.plan)
             if receipt is not None:
                 yield receipt

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import LogitstreamError, OutputError, StorageError
-from pipeline.publish import system
 from pipeline.publish.lock import locked, open_home
 from pipeline.publish.manifest import MANIFEST, Manifest, aside, foreign
 from pipeline.publish.onefile import FILE, FILES, kept_in, proof_of
@@ -17,7 +16,7 @@ from pipeline.publish.proof import checked, proven
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Part, parts_in
 from pipeline.publish.system import Folder, is_folder
 from pipeline.publish.target import Target, open_parent
-from pipeline.publish.versions import KEPT, VERSIONS, Former, formers, heal, mend, show
+from pipeline.publish.versions import KEPT, VERSIONS, Former, formers, heal, let_listings_end, mend, show
 from pipeline.types import Conduct, Durability, PartFile
 from pipeline.units import escape
 
@@ -74,6 +73,8 @@ def rollback(
         swap = _Swap(target, parent, home, version, versions, former, manifest.file)
         swap.exchange()
         swap.settle()
+        if version is not None:
+            let_listings_end()
         swap.hide()
     before = None if version is None else version.manifest.job_id
     return Rolled(str(target.path), before, manifest.job_id, manifest.parts, manifest.rows, manifest.output_bytes)
@@ -155,11 +156,7 @@ def _defects(folder: Folder, parts: Iterator[Part], suffix: str | None = None) -
 def _sync_lists(folder: Folder) -> None:
     """Sync what lists the files of a version: the run that published it may not have done so."""
     for name in (MANIFEST, RECEIPTS):
-        descriptor = folder.open_file(name, system.READ)
-        try:
-            folder.sync_file(descriptor, name)
-        finally:
-            system.release(descriptor)
+        folder.sync_named(name)
     folder.sync()
 
 

@@ -27,16 +27,16 @@ from pipeline.publish.journal import Journal
 from pipeline.publish.lock import Busy, locked, nothing, open_home
 from pipeline.publish.manifest import JOB_ID, Manifest, blocks, write_manifest
 from pipeline.publish.merging import Merge, merge_parts, put_in_place
-from pipeline.publish.onefile import FILES, PROOF
+from pipeline.publish.onefile import FILES, PROOF, Proven
 from pipeline.publish.output import find, refuse_if_changed
 from pipeline.publish.proof import standing_receipts
 from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in, write_receipts
 from pipeline.publish.removal import sweep
 from pipeline.publish.stage import Place, stage
 from pipeline.publish.system import Folder
-from pipeline.publish.target import open_parent
+from pipeline.publish.target import Target, open_parent
 from pipeline.publish.tree import Tree
-from pipeline.publish.versions import JOBS, TREE, heal
+from pipeline.publish.versions import JOBS, TREE, heal, let_listings_end
 from pipeline.types import Conduct, IfExists, PartFile
 
 _USUAL = Conduct()
@@ -181,6 +181,8 @@ class Staging:
             tree.finish()
         self._folder.sync()
         self._commit()
+        if self._place.version is not None:
+            let_listings_end()
         sweep(self._place.home, self._keep_versions)
         return manifest.digest
 
@@ -282,6 +284,7 @@ def open_staging(
         version = finding.version
         file = None if version is None else version.file
         if finding.same is not None:
+            _sync_standing(target, parent, home, file)
             sweep(home, conduct.keep_versions, None if file is None else file.sha256)
             yield finding.same
             return
@@ -289,3 +292,14 @@ def open_staging(
         standing = stack.enter_context(parent.enter(target.name)) if has_parts else None
         place = Place(target, parent, home, version, standing)
         yield Staging(place, stage(place, job_id, conduct, stack), codec, job_id, conduct, merge)
+
+
+def _sync_standing(target: Target, parent: Folder, home: Folder, file: Proven | None) -> None:
+    """Make a version that stands survive a power cut: the run that published it may not have done so."""
+    if file is None:
+        with parent.enter(target.name) as folder:
+            folder.sync_tree()
+        return
+    parent.sync_named(target.name)
+    with home.enter(FILES) as files, files.enter(file.sha256) as proof:
+        proof.sync_tree()

@@ -207,6 +207,26 @@ class Folder:
         if self.durable:
             sync(descriptor, self.path / name)
 
+    def sync_tree(self) -> None:
+        """Make every file in the folder, and in folders below it, survive a power cut, with all of their names."""
+        if not self.durable:
+            return
+        for name in list(self.names()):
+            if is_folder(self, name):
+                with self.enter(name) as below:
+                    below.sync_tree()
+            else:
+                self.sync_named(name)
+        self.sync()
+
+    def sync_named(self, name: str) -> None:
+        """Make a file of the folder survive a power cut; its name does with the folder."""
+        descriptor = self.open_file(name, READ)
+        try:
+            self.sync_file(descriptor, name)
+        finally:
+            release(descriptor)
+
 
 def is_folder(parent: Folder, name: str) -> bool:
     """Return whether a name is that of a folder, not of a link to one."""

@@ -11,6 +11,7 @@ that right before anything else is done.
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +24,8 @@ from pipeline.publish.system import Folder, is_folder
 
 JOBS, VERSIONS, TREE = "jobs", "versions", "tree"
 KEPT = ".kept"
+# Listing 100,000 names takes about that long.
+LISTING_SECONDS = 0.1
 _NAME = re.compile(rf"([0-9]{{7,18}})-({JOB_ID.pattern})")
 
 
@@ -118,6 +121,15 @@ def manifest_of(home: Folder, folder: Folder) -> Manifest | None:
         return manifest_in(folder)
     except OutputError:
         return None
+
+
+def let_listings_end() -> None:
+    """Wait for whoever has just listed the version that was replaced: its names are about to change.
+
+    A reader that opened the folder before the exchange goes on listing the former version. Where names change
+    meanwhile it sees some of them alone, and reads those that the new version has too.
+    """
+    time.sleep(LISTING_SECONDS)
 
 
 def hide(folder: Folder) -> None:

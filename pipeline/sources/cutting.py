@@ -37,9 +37,9 @@ class Sizes:
 class Cut:
     """A piece: its good rows, how many records it has, and what is wrong with the bad ones, in their order.
 
-    ``text`` is the piece as UTF-8, ``length`` its bytes in the window. Unless it is ``quoted`` it has no quote.
-    ``open`` says that the piece is a record without an end; ``overlong`` that it is the beginning of one longer than
-    the limit, and nothing can be read behind it.
+    ``text`` is the piece as UTF-8, ``length`` its bytes in the window. It has no quote unless ``quoted``. ``open``
+    says that the piece is a record without an end; ``overlong`` that it is the beginning of one longer than the limit,
+    and nothing can be read behind it.
     """
 
     batch: pa.RecordBatch

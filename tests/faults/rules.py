@@ -204,12 +204,12 @@ def out_of_order(order: Order, events: Iterable[Event]) -> list[str]:
 # What strace -y writes: a folder by its descriptor and path, then a name in it.
 _AT = r"(?:AT_FDCWD|\d+)<([^>]*)>, \"([^\"]*)\""
 _CALLS = {
-    "openat": re.compile(rf"openat\({_AT}, ([A-Z_|]+).*\) = \d"),
-    "mkdirat": re.compile(rf"mkdirat\({_AT}.*\) = 0"),
-    "unlinkat": re.compile(rf"unlinkat\({_AT}, (\w+)\) = 0"),
-    "linkat": re.compile(rf"linkat\({_AT}, {_AT}.*\) = 0"),
-    "renameat2": re.compile(rf"renameat2\({_AT}, {_AT}, (\w+)\) = 0"),
-    "file": re.compile(r"(fsync|write|pwrite64|ftruncate|fchmod)\(\d+<([^>]*)>.*\) = \d"),
+    "openat": re.compile(rf"openat\({_AT}, ([A-Z_|]+).*\) += \d"),
+    "mkdirat": re.compile(rf"mkdirat\({_AT}.*\) += 0"),
+    "unlinkat": re.compile(rf"unlinkat\({_AT}, (\w+)\) += 0"),
+    "linkat": re.compile(rf"linkat\({_AT}, {_AT}.*\) += 0"),
+    "renameat2": re.compile(rf"renameat2\({_AT}, {_AT}, (\w+)\) += 0"),
+    "file": re.compile(r"(fsync|write|pwrite64|ftruncate|fchmod)\(\d+<([^>]*)>.*\) += \d"),
 }
 _UNFINISHED = " <unfinished ...>"
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>")

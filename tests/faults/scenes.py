@@ -6,6 +6,7 @@ once, and each try begins with a copy of that.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -306,4 +307,8 @@ def world(scratch: Path, durability: Durability = "full") -> Iterator[World]:
         stack.enter_context(patch.object(task, "_FIRST_PAUSE", 0.0))
         built = World(Path(folder), durability)
         built.build()
+        # Children share the memory of this process until they write to it; the collector would.
+        gc.collect()
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         yield built

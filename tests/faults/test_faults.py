@@ -96,7 +96,7 @@ GOOD = f"""\
 1 write(8<{JOB}/tree/_manifest.json>, "{{}}", 2) = 2
 2 fsync(8<{JOB}/tree/_manifest.json> <unfinished ...>
 1 fsync(9</elsewhere>) = -1 EIO (Input/output error)
-2 <... fsync resumed>) = 0
+2 <... fsync resumed>)                = 0
 1 fsync(7<{JOB}/tree>) = 0
 1 renameat2(6<{JOB}>, "tree", 3<{PLAY}>, "out", RENAME_NOREPLACE) = 0
 1 fsync(3<{PLAY}>) = 0

@@ -132,6 +132,16 @@ def test_the_quarantine_is_reused_kept_and_resumed_as_the_parts_are(bench: Bench
     assert again.totals.bad == 6
 
 
+def test_bad_rows_that_all_stand_in_parts_taken_over_are_refused_as_any_others(bench: Bench) -> None:
+    bench.put("day=0.csv", "x,c\nbad,a\n1,a\n")
+    bench.score(max_bad=1, chunk_size="1")
+    bench.put("day=1.csv", "x,c\n2,a\n")
+    for _ in range(2):
+        with pytest.raises(BadCellsError, match=r"1 of \d rows read are bad, --max-bad allows 0"):
+            bench.score(chunk_size="1", if_exists="replace")
+    assert bench.table().num_rows == 1
+
+
 def test_no_reader_takes_the_quarantine_for_data(bench: Bench) -> None:
     bench.put("rows.csv", "x,c\nbad,a\n1,a\n2,b\n")
     bench.score(max_bad=1)

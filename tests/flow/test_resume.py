@@ -189,6 +189,19 @@ def test_replacing_computes_the_changed_file_alone(bench: Bench) -> None:
     assert parts(bench.out) == reused
 
 
+def test_files_that_nothing_tells_apart_are_each_taken_over_once(bench: Bench) -> None:
+    for folder in ("a", "b"):
+        copy = bench.put(f"{folder}/rows.csv", "x,c\n1,a\n2,b\n")
+        os.utime(copy, ns=(10**18, 10**18))
+    inputs = [bench.inputs / "a", bench.inputs / "b"]
+    more = {"chunk_size": "4B", "keep": ["x"]}
+    first = bench.score(inputs, **more)
+    bench.put("b/zzz.csv", "x,c\n3,a\n")
+    again = bench.score(inputs, if_exists="replace", **more)
+    assert again.totals.reused == first.totals.chunks
+    assert bench.table()["x"].to_pylist() == ["1", "2", "1", "2", "3"]
+
+
 def test_no_reuse_computes_everything(bench: Bench) -> None:
     days(bench, 5)
     run(bench, "parquet", if_exists="replace")

@@ -10,8 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.publish import Codec, Manifest, Merge, Part, Staging, open_attempt, open_staging
+from pipeline.publish import Codec, Manifest, Merge, Part, Staging, open_attempt, open_staging, versions
 from pipeline.types import Conduct, IfExists, PartFile
+
+# Nobody reads meanwhile, but where a test says so: hundreds of replacements need not wait.
+versions.LISTING_SECONDS = 0.0
 
 CODEC = Codec(
     lambda stream: gzip.GzipFile(fileobj=stream, mode="wb", mtime=0),

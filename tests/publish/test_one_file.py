@@ -327,7 +327,7 @@ def test_without_exchange_a_run_that_was_stopped_before_the_rename_completes(
     output = tmp_path / NAME
 
     def stop(name: str, path: str) -> None:
-        if name == "rename" and path == "file":
+        if name == "rename" and path == str(output):
             raise KeyboardInterrupt
 
     with watched(stop, {"rename"}), pytest.raises(KeyboardInterrupt):

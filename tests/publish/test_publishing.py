@@ -12,6 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from pipeline.publish import (
     read_manifest,
     renaming,
     system,
+    versions,
 )
 from pipeline.publish import digest as canonical_digest
 from tests.publish.runs import CODEC, NEW, OLD, home, job_id, names, parts_of, publish, snapshot, work
@@ -452,3 +454,22 @@ def test_a_task_that_is_late_finds_no_place_to_write(tmp_path: Path) -> None:
         late.finish(1)
     assert parts_of(tmp_path / "out") == OLD
     assert not list((home(tmp_path / "out") / "jobs").iterdir())
+
+
+def test_a_listing_begun_before_the_exchange_is_that_of_the_former_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "LISTING_SECONDS", 2.0)
+    publish(tmp_path / "out", "old", OLD)
+    folder = os.open(tmp_path / "out", os.O_RDONLY)
+    before = (tmp_path / "out").stat().st_ino
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(publish, tmp_path / "out", "new", NEW, "replace")
+            while (tmp_path / "out").stat().st_ino == before and not run.done():
+                time.sleep(0.01)
+            assert set(OLD) < set(os.listdir(folder))  # noqa: PTH208 - of a descriptor
+            run.result()
+        assert not set(OLD) & set(os.listdir(folder))  # noqa: PTH208 - as above
+    finally:
+        os.close(folder)

@@ -83,7 +83,7 @@ def read_in_slices(source: CsvSource, facts: FileFacts, needs: list[Need], size:
 
 
 def records_by_hand(text: bytes, columns: int) -> Iterator[tuple[int, list[bytes | None], bool, bool]]:
-    """Give, of each record, begin, fields (None where empty and unquoted), whether closed, and whether odd."""
+    """Give begin, fields (None: empty and unquoted), whether closed and whether odd of each record, char by char."""
     at = 0
     while at < len(text):
         begin = at
