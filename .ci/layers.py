@@ -51,6 +51,7 @@ STUBS = "_typeshed"
 GROUND = ("errors", "units", "types")
 BELOW = (*GROUND, "plan", "memory")
 ROOMS_BELOW_FLOW = (*BELOW, "kernels", "sources", "models", "sinks", "execute", "publish", "report")
+BY_VALUE = "distributed.protocol.pickle"
 ENGINES = ("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster")
 
 ROOMS = {
@@ -74,7 +75,7 @@ ROOMS = {
         5, ("numpy", "pyarrow", "pydantic", "pydantic_core"), (*BELOW, "kernels", "grammar"), late=("sklearn",)
     ),
     "sinks": Room(5, ("pyarrow",), BELOW),
-    "execute": Room(5, ("dask", "distributed", "numpy"), BELOW, late=ENGINES),
+    "execute": Room(5, ("dask", "distributed", "numpy"), BELOW, late=(*ENGINES, BY_VALUE)),
     "publish": Room(5, (), BELOW),
     "report": Room(5, (), BELOW),
     "kernels": Room(4, ("numpy",), GROUND),

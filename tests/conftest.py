@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -43,14 +44,18 @@ def _children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
 
 
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+
 def _left_over(before: tuple[set[str], set[str], set[int]]) -> tuple[set[str], set[str], set[int]]:
     return _open_files() - before[0], _threads() - before[1], _children() - before[2]
 
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
-    """Fail a test that leaves an open file, a thread or a process behind."""
-    before = _open_files(), _threads(), _children()
+    """Fail a test that leaves an open file, a thread, a process or a variable of the environment behind."""
+    before, environment = (_open_files(), _threads(), _children()), _environment()
     yield
     deadline = time.monotonic() + 5
     while any(left := _left_over(before)) and time.monotonic() < deadline:
@@ -60,6 +65,7 @@ def _nothing_left_behind() -> Iterator[None]:
     assert not files, f"files left open: {sorted(files)}"
     assert not threads, f"threads left running: {sorted(threads)}"
     assert not children, f"processes left running: {sorted(children)}"
+    assert _environment() == environment, "variables of the environment were changed"
 
 
 @pytest.fixture(autouse=True)

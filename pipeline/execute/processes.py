@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
-from distributed.protocol.pickle import dumps
-
 from pipeline.errors import Abandoned, UsageError
 from pipeline.execute.child import END_SECONDS, MOMENT_SECONDS, Child, ChildEndedError
 from pipeline.execute.deaths import ended_again, ended_too_often, name_of, out_of_memory
@@ -206,6 +204,20 @@ class Crew:
 
 
 def _pickled(what: Task | Work) -> bytes:
+    try:
+        pickled = pickle.dumps(what)
+    except (pickle.PicklingError, TypeError, ValueError, AttributeError):
+        pickled = b""
+    if pickled and b"__main__" not in pickled:
+        return pickled
+    return _pickled_by_value(what)
+
+
+def _pickled_by_value(what: Task | Work) -> bytes:
+    """Return what cannot travel by the names of its functions: lambdas, and what the caller's script defines."""
+    # A quarter of a second, which tasks of our own never pay.
+    from distributed.protocol.pickle import dumps  # noqa: PLC0415
+
     try:
         pickled: bytes = dumps(what)
     except (pickle.PicklingError, TypeError, ValueError, AttributeError) as error:

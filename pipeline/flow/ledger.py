@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from pipeline.errors import BadCellsError, BalanceError
+from pipeline.errors import BadCellsError, BalanceError, InputChangedError
 from pipeline.flow.preparation import Preparation, empty_error
 from pipeline.flow.schema import shown_names
 from pipeline.plan import Plan
@@ -78,6 +78,8 @@ class Ledger:
             More bad rows were found than the job allows.
         BalanceError
             A chunk is missing, or the sums do not agree.
+        InputChangedError
+            Chunks of a CSV that were taken over do not join those that were read now.
         DataError
             No row was read, and the job does not allow that.
         """
@@ -93,6 +95,7 @@ class Ledger:
                 f"{totals.read:,} rows were read, {totals.written:,} written, {totals.quarantined:,} set aside"
             )
         self._check_footers()
+        self._check_joints()
         if not totals.read and not self._allow_empty:
             raise empty_error()
 
@@ -107,6 +110,18 @@ class Ledger:
             if facts.rows is not None and facts.rows != rows[number]:
                 name = shown_names(self._files)[number]
                 raise BalanceError(f"{name}: {facts.rows:,} rows by its footer, {rows[number]:,} were read")
+
+    def _check_joints(self) -> None:
+        # Of chunks read in this run the agenda has seen to it.
+        for chunk in range(1, len(self._plan)):
+            before, after = self.receipts[chunk - 1].accounts[-1], self.receipts[chunk].accounts[0]
+            if before.end != after.begin and self._plan.continues(chunk):
+                raise InputChangedError(
+                    f"{shown_names(self._files)[after.file]}: records end at byte {before.end:,} where an earlier run "
+                    f"began one at byte {after.begin:,}, or the other way round: the file was edited, its size and "
+                    "time as before",
+                    "say --no-resume --no-reuse; --fingerprint full notices such an edit",
+                )
 
     def _bytes(self, account: SliceAccount) -> float:
         if len(self._files[account.file].group_rows):

@@ -24,7 +24,7 @@ from pipeline.flow.request import check_apart, check_request
 from pipeline.flow.schema import needs_of, output_schema
 from pipeline.memory import Demand
 from pipeline.plan import Plan, digest_of, identity_of, job_id, make_plan, part_digest, part_name
-from pipeline.publish import Codec, check_output, free_bytes
+from pipeline.publish import Codec, check_output, check_sections, free_bytes
 from pipeline.sinks import Merger, check_output_schema, extension, open_merger
 from pipeline.sources import discover, source_for
 from pipeline.types import (
@@ -262,6 +262,7 @@ def prepare(job: Job) -> Preparation:
         stands=False,
         notes=_notes(job, found.skipped, plan, files),
     )
+    check_sections(preparation.manifest(Totals()))
     identity = job_id(preparation.inputs, plan, {"meaning": meaning})
     standing = check_output(
         Path(job.output),

@@ -38,7 +38,7 @@ def reused(preparation: Preparation, staging: Staging, missing: Sequence[int]) -
         wanted.setdefault(preparation.part_digest(chunk), []).append(chunk)
     found: dict[int, Part] = {}
     for part in chain((first,), parts):
-        # Files that are alike in all that tells them apart have parts of the same digest: any will do, and one is taken.
+        # Files that nothing tells apart have parts of the same digest: one for each chunk, whichever it is.
         for chunk in wanted.get(digest_in_name(part.name), ()) if part.receipt.get("accounts") else ():
             found.setdefault(chunk, part)
     pairs = sorted(found.items())

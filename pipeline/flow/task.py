@@ -43,7 +43,7 @@ from pipeline.units import escape, format_bytes
 
 _PROBE_ROWS = 1_024
 _SECOND_TRY = 16
-_FIRST_PAUSE = 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 30.0, 4
 
 
 class _BatchTooLargeError(Exception):
@@ -96,11 +96,13 @@ class ChunkTask:
 
 def _patiently(retries: int, attempt: Callable[[], Receipt]) -> Receipt:
     """Try a chunk again, after growing pauses, while what went wrong may pass."""
-    for number in range(retries):
+    pause = _FIRST_PAUSE
+    for _ in range(retries):
         try:
             return attempt()
         except TransientError:
-            time.sleep(_FIRST_PAUSE * 4**number)
+            time.sleep(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
     return attempt()
 
 

@@ -19,7 +19,7 @@ from pipeline.publish.listing import (
     versions_of,
 )
 from pipeline.publish.lock import Busy
-from pipeline.publish.manifest import Manifest
+from pipeline.publish.manifest import Manifest, check_sections
 from pipeline.publish.merging import Merge
 from pipeline.publish.output import check_output
 from pipeline.publish.published import Published, open_published, read_manifest
@@ -43,6 +43,7 @@ __all__ = [
     "VersionFacts",
     "canonical",
     "check_output",
+    "check_sections",
     "chunks_done",
     "clean",
     "digest",

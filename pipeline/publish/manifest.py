@@ -33,6 +33,8 @@ _VERSION = 1
 _OUTSIDE = frozenset({"observed", "digest"})
 _OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "file"}) | _OUTSIDE
 _MANIFEST_LIMIT = 64 * 2**20
+# For what is only known at the end: totals, digests, what is noted.
+_ROOM = 2**20
 _BLOCK = 2**20
 # The end of the year 9999, behind which no date can be shown.
 _LAST_UNIX = 253_402_300_800
@@ -70,6 +72,25 @@ class Manifest:
         return float(found) if isinstance(found, int | float) and 0 <= found < _LAST_UNIX else None
 
 
+def check_sections(sections: Mapping[str, object]) -> None:
+    """Refuse sections, before any work for them is done, that make a manifest longer than can be read again.
+
+    Raises
+    ------
+    OutputError
+        With both sizes.
+    """
+    _check_size(len(canonical(sections)) + _ROOM)
+
+
+def _check_size(size: int) -> None:
+    if size > _MANIFEST_LIMIT:
+        raise OutputError(
+            f"the manifest would take {format_bytes(size)}, and at most {format_bytes(_MANIFEST_LIMIT)} can be read",
+            "what takes that much is the list of the inputs: give fewer or larger files, or several outputs",
+        )
+
+
 def write_manifest(
     folder: Folder,
     job_id: str,
@@ -84,12 +105,15 @@ def write_manifest(
     ------
     ValueError
         A section has a name that the manifest uses itself.
+    OutputError
+        It is longer than can be read again.
     """
     if taken := _OUR_KEYS & sections.keys():
         raise ValueError(f"sections may not be called {sorted(taken)}")
     proven = {**sections, **listed, "format": _FORMAT, "version": _VERSION, "job_id": job_id}
     noted = {**observed, "digest": digest(observed)}
     content = canonical({**proven, "observed": noted, "digest": digest(proven)}) + b"\n"
+    _check_size(len(content))
     write_new(folder, MANIFEST, content, mode)
     return _parsed(content)
 

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import memory
-from pipeline.errors import InputMissingError, LogitstreamError
+from pipeline.errors import InputMissingError, LogitstreamError, TemporaryError
 from pipeline.flow.preparation import CODEC
-from pipeline.publish import Manifest, Part, Published, open_published
+from pipeline.publish import Manifest, Part, Published, open_published, read_manifest
 from pipeline.sources import source_for
 from pipeline.types import CsvOptions, Format, InputFile, Need, PartFile, Slice, SliceAccount
 from pipeline.units import MIB, escape, format_count
 from pipeline.verification.rescore import input_states, scored_again
 
 _BATCH_ROWS = 65_536
+_TRIES = 3
 _STATE = ("size", "time of change", "digest of its ends", "digest of all bytes", "partitions")
 
 
@@ -60,7 +61,8 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
     """Check a published output, byte for byte.
 
     Every file is read whole: size, SHA-256, page checksums, rows and schema are those that the manifest lists, and the
-    accounts balance. A damaged manifest is a difference as any other.
+    accounts balance. A damaged manifest is a difference as any other. Where a run replaces the output meanwhile, the
+    new version is checked instead.
 
     Parameters
     ----------
@@ -81,10 +83,31 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
         Chunks are to be scored again, and this machine's arithmetic is not that of the output.
     UsageError
         Chunks are to be scored again, and the manifest does not describe the function that made them.
+    TemporaryError
+        The output was replaced over and over while it was checked.
     """
     path = Path(output)
     if not os.path.lexists(path):
         raise InputMissingError(f"there is no output {escape(str(path), 1000)}")
+    for _ in range(_TRIES):
+        found = _verified(path, inputs, sample)
+        if not found.differences or not _was_replaced(path, found.manifest_digest):
+            return found
+    raise TemporaryError(
+        f"{escape(str(path), 1000)} was replaced again and again while it was checked",
+        "verify it when no run is under way",
+    )
+
+
+def _was_replaced(path: Path, digest: str) -> bool:
+    """Return whether another version stands there now: then what differs says nothing about either."""
+    try:
+        return read_manifest(path).digest != digest
+    except LogitstreamError:
+        return False
+
+
+def _verified(path: Path, inputs: bool, sample: int) -> Verification:
     with open_published(path, CODEC) as published:
         manifest, parts = published.manifest, published.parts
         found = [Difference(*defect) for defect in published.defects]
@@ -141,7 +164,11 @@ class _FileCheck:
         differences = []
         if status.st_size != file.bytes:
             differences.append(Difference(name, "size", f"{file.bytes:,} bytes", f"{status.st_size:,} bytes"))
-        if (digest := _sha256(path)) != file.sha256:
+        try:
+            digest = _sha256(path)
+        except OSError as error:
+            return [*differences, Difference(name, "content", "readable", error.strerror or "unreadable")]
+        if digest != file.sha256:
             differences.append(Difference(name, "sha256", file.sha256[:16], digest[:16]))
         is_part = not name.endswith(".quarantine")
         try:

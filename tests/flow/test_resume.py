@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import pipeline
 from pipeline import flow
-from pipeline.errors import StorageError, TemporaryError
+from pipeline.errors import InputChangedError, StorageError, TemporaryError, TransientError
+from pipeline.flow import task
 from pipeline.interface import score_job
 from pipeline.publish import system
 from pipeline.types import Event, Noted, Progressed, Report
@@ -202,6 +203,27 @@ def test_files_that_nothing_tells_apart_are_each_taken_over_once(bench: Bench) -
     assert bench.table()["x"].to_pylist() == ["1", "2", "1", "2", "3"]
 
 
+def test_parts_of_a_csv_that_no_longer_join_are_not_published_together(bench: Bench) -> None:
+    """The ends of a file, its size and time are as before: only where its records begin shows that it was edited."""
+    lines = [f"{number:07d},{'a' * 92}\n" for number in range(4_000)]
+    path = bench.put("rows.csv", "x,c\n" + "".join(lines))
+    os.utime(path, ns=(10**18, 10**18))
+    more = {"if_exists": "replace", "chunk_size": "100kB"}
+    bench.score(**more)
+    content = bytearray(path.read_bytes())
+    joint = content.index(b"\n", 200_000)
+    content[joint] = content[content.index(b",", joint)] = ord("a")
+    path.write_bytes(content)
+    os.utime(path, ns=(10**18, 10**18))
+    victim = sorted(bench.out.glob("part-*"))[1]
+    victim.write_bytes(victim.read_bytes()[:-1])
+    before = parts(bench.out)
+    with pytest.raises(InputChangedError, match="the file was edited, its size and time as before"):
+        bench.score(**more)
+    assert parts(bench.out) == before
+    assert bench.score(resume=False, reuse=False, **more).totals.read == 3_999
+
+
 def test_no_reuse_computes_everything(bench: Bench) -> None:
     days(bench, 5)
     run(bench, "parquet", if_exists="replace")
@@ -276,6 +298,19 @@ def test_what_the_disk_refuses_for_a_moment_is_tried_again(bench: Bench, monkeyp
     assert failures == [0]
     assert parts(bench.out) == expected
     assert again.totals.read == whole.totals.read
+
+
+def test_the_pauses_between_many_tries_stay_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(task.time, "sleep", pauses.append)
+
+    def attempt() -> Any:
+        raise TransientError("not now")
+
+    with pytest.raises(TransientError):
+        task._patiently(1000, attempt)
+    assert pauses[:4] == [0.1, 0.4, 1.6, 6.4]
+    assert set(pauses[5:]) == {30.0}
 
 
 def test_what_the_disk_goes_on_to_refuse_ends_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from pipeline.errors import DataError, InputMissingError, OutputError, ThresholdError
+from pipeline import verification
+from pipeline.errors import DataError, InputMissingError, OutputError, TemporaryError, ThresholdError
 from pipeline.publish import canonical, digest
 
 
@@ -206,6 +208,42 @@ def own(bench) -> Any:
     bench.put("b.csv", "x,c\n3,a\n4,b\n")
     bench.score()
     return bench
+
+
+def test_a_version_that_is_replaced_meanwhile_is_not_told_to_be_damaged(copy, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    shutil.copytree(copy, other)
+    forge(other, lambda manifest: manifest["plan"].update(chunk_size="1"))
+    part(copy).unlink()
+    real = verification._sha256
+
+    def replaced_first(path: Path) -> str:
+        if other.exists():
+            copy.rename(tmp_path / "former")
+            other.rename(copy)
+        return real(path)
+
+    monkeypatch.setattr(verification, "_sha256", replaced_first)
+    assert differences(copy) == []
+
+
+def test_a_version_that_is_replaced_over_and_over_cannot_be_checked(copy, monkeypatch):
+    part(copy).unlink()
+    monkeypatch.setattr(verification, "_was_replaced", lambda *_: True)
+    with pytest.raises(TemporaryError, match="was replaced again and again"):
+        pipeline.verify(copy)
+
+
+def test_a_part_that_cannot_be_read(copy, monkeypatch):
+    real, victim = verification._sha256, part(copy)
+
+    def broken(path: Path) -> str:
+        if path == victim:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path)
+
+    monkeypatch.setattr(verification, "_sha256", broken)
+    assert differences(copy) == [(victim.name, "content")]
 
 
 def test_a_changed_input(own):

@@ -178,6 +178,7 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(monkeypatch):
 
 def test_elsewhere_than_on_linux_it_says_so(monkeypatch, capsys):
     monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
     with pytest.raises(SystemExit) as ended:
         door.main(["--version"])
     assert ended.value.code == 78

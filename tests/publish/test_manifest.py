@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import OutputError
-from pipeline.publish import canonical, digest, open_staging, read_manifest
+from pipeline.publish import canonical, check_sections, digest, open_staging, read_manifest
 from tests.publish.runs import CODEC, OLD, job_id, publish
 
 _SCALARS = (
@@ -87,3 +87,21 @@ def test_a_section_cannot_take_a_name_of_the_manifest(tmp_path: Path, name: str)
     ):
         staging.publish({name: 1}, [], observed={})
     assert not (tmp_path / "out").exists()
+
+
+def test_a_manifest_that_could_not_be_read_again_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path / "out", "old", OLD)
+    before = read_manifest(tmp_path / "out")
+    monkeypatch.setattr("pipeline.publish.manifest._MANIFEST_LIMIT", 2000)
+    staged = open_staging(tmp_path / "out", job_id("x"), if_exists="replace", codec=CODEC)
+    with pytest.raises(OutputError, match="the manifest would take"), staged as staging:
+        staging.publish({"inputs": ["a" * 100] * 20}, [], observed={})
+    assert read_manifest(tmp_path / "out").digest == before.digest
+
+
+def test_sections_that_make_too_long_a_manifest_are_refused_before_work() -> None:
+    check_sections({"inputs": ["a" * 1000] * 1000})
+    with pytest.raises(OutputError, match="the manifest would take"):
+        check_sections({"inputs": ["a" * 2**20] * 64})
