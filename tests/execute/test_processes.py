@@ -55,7 +55,7 @@ def open_it(workers: int = 2, wave: int = 16, share_bytes: int | None = None) ->
     return open_scheduler("processes", workers=workers, wave=wave, share_bytes=share_bytes)
 
 
-def run(task: Task, chunks: int = 8, workers: int = 2, share_bytes: int | None = None) -> Supply:
+def run(task: Task, chunks: int = 8, workers: int = 1, share_bytes: int | None = None) -> Supply:
     supply = Supply.of(chunks)
     with open_it(workers, share_bytes=share_bytes) as scheduler:
         scheduler.run(task, supply.take, supply.done)
@@ -112,7 +112,7 @@ def test_how_a_process_ended_decides_what_is_said(how: int, error: type[Logitstr
 
 
 def test_work_that_goes_well_alone_lets_the_run_go_on(tmp_path: Path) -> None:
-    supply = run(Ending(signal.SIGKILL, once=str(tmp_path / "done")), chunks=40)
+    supply = run(Ending(signal.SIGKILL, once=str(tmp_path / "done")), chunks=40, workers=2)
     assert supply.delivered == dict.fromkeys(range(40), 1)
 
 
@@ -188,7 +188,7 @@ def test_an_interrupt_from_the_terminal_does_not_end_a_process_not_even_one_that
     sender = threading.Thread(target=interrupt)
     sender.start()
     try:
-        assert len(run(Marking(str(tmp_path)), chunks=20).delivered) == 20
+        assert len(run(Marking(str(tmp_path)), chunks=20, workers=2).delivered) == 20
     finally:
         over.set()
         sender.join()
@@ -236,7 +236,7 @@ def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_nobody_waits_for_processes_when_the_run_is_to_end_now(error: type[BaseException], tmp_path: Path) -> None:
     leave = Leave(error, tmp_path, tasks=2)
     with pytest.raises(error), leave:
-        run(Sleeping(str(tmp_path), 60))
+        run(Sleeping(str(tmp_path), 60), workers=2)
     assert leave.seconds < 5
     assert not any(psutil.pid_exists(int(path.name)) for path in tmp_path.iterdir())
 
@@ -292,7 +292,7 @@ works = [__import__("pipeline.types").types.Work(chunk) for chunk in range(3)]
 found = []
 with open_scheduler("processes", workers=1, wave=2) as scheduler:
     scheduler.run(task, take, found.append)
-assert "multiprocessing.resource_tracker" not in sys.modules
+assert "distributed" not in sys.modules and "multiprocessing.resource_tracker" not in sys.modules
 with out.open("a") as file:
     file.write(f"{sorted(made.bytes_read for made in found)}\\n")
 """

@@ -216,8 +216,9 @@ def test_wrong_guesses_in_a_csv_are_mended_on_a_cluster_that_loses_a_worker(
     assert chunks > 60
     assert local.totals.read == local.totals.written == pq.read_table(SAMPLE / "flights", columns=[]).num_rows
     assert killed_at[0] < chunks
-    # One after the other, each chunk is given the place where the one before it ended.
-    assert executed["local"] == chunks < executed["cluster"]
+    # One chunk after the other knows where it begins; of chunks at the same time many guess, and some guess wrong.
+    assert executed["local"] == chunks
+    assert executed["cluster"] > chunks + 5
     check_same(tmp_path / "out", tmp_path / "local")
 
 

@@ -66,7 +66,7 @@ def test_flights_are_scored_as_scikit_learn_scores_them(tmp_path: Path) -> None:
     assert np.max(np.abs(ours - theirs) / theirs) < 1e-14
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(workers=st.integers(1, 4), extra=st.sampled_from([50, 100, 2000]), threads=st.booleans())
 def test_parts_are_equal_for_any_workers_memory_and_scheduler(
     reference: Path, workers: int, extra: int, threads: bool
@@ -81,7 +81,7 @@ def test_parts_are_equal_for_any_workers_memory_and_scheduler(
         assert manifests[0] == manifests[1]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chunk=st.integers(1, 30_000) | st.sampled_from(["10KiB", "1MiB"]), csv=st.booleans(), batch=st.booleans())
 def test_score_bits_are_equal_for_any_chunk_size_and_format(
     reference: Path, chunk: int | str, csv: bool, batch: bool

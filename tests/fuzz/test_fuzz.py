@@ -15,7 +15,7 @@ from tests.fuzz.mutations import mutations
 from tests.fuzz.targets import MODULES, load
 
 ROOT = Path(__file__).resolve().parents[2]
-MUTATIONS = 200
+MUTATIONS = 80
 HAS_ATHERIS = importlib.util.find_spec("atheris") is not None
 
 # A child that knows the targets of the module ``planted`` too.

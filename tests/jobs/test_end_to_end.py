@@ -28,7 +28,7 @@ from jobs.cli import run
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = "from jobs.cli import main\nif __name__ == '__main__':\n    main()"
-ROWS, CHUNKS = 200_000, 200
+ROWS, CHUNKS = 120_000, 120
 TERM, INT, KILL, STOP, CONT = (
     signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT
 )  # fmt: skip
@@ -68,7 +68,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     pq.write_table(table, folder / "flights.parquet", row_group_size=ROWS // CHUNKS)
     (folder / "slow").mkdir()
     with gzip.open(folder / "slow" / "0.csv.gz", "wb", compresslevel=1) as stream:
-        pa.csv.write_csv(table, stream)
+        pa.csv.write_csv(pa.concat_tables([table, table]), stream)
     for number in range(1, 4):
         shutil.copy(folder / "slow" / "0.csv.gz", folder / "slow" / f"{number}.csv.gz")
     (folder / "model.json").write_text(json.dumps(MODEL))
@@ -333,13 +333,13 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 def test_a_run_completes_when_the_full_disk_has_room_again(cli, world, disk):
-    output = disk("size=2m") / "out"
+    output = disk("size=1m") / "out"
     words = world.words(output)
     hopeless = cli(*words)
     assert hopeless.code == 74, hopeless.err
     assert hopeless.err.endswith("\nfree some space, or choose another --output\n")
     # Room for bytes, and so few names that they run out in the middle of the run.
-    disk("size=16m,nr_inodes=120")
+    disk("size=16m,nr_inodes=80")
     full = cli(*words)
     assert full.code == 74, full.err
     assert full.err.endswith(

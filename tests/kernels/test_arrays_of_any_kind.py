@@ -43,7 +43,7 @@ def _inputs(size, seed=0):
 
 
 @every_function
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_any_split_gives_the_same_bits(function, data):
     size = data.draw(st.integers(1, 3 * TILE_ROWS))
@@ -54,6 +54,7 @@ def test_any_split_gives_the_same_bits(function, data):
 
 
 @every_function
+@settings(max_examples=30)
 @given(x=hnp.arrays(np.float64, st.integers(0, 70), elements=st.floats(width=64)))
 def test_an_element_alone_has_the_same_bits(function, x):
     alone = np.array([function(value) for value in x], dtype=np.float64)

@@ -155,7 +155,7 @@ def one_reader(text: bytes, columns: int, wanted: list[int]) -> tuple[list[Row],
 
 
 # LOGITSTREAM_EXAMPLES=20000 looks for longer
-EXAMPLES = int(os.environ.get("LOGITSTREAM_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("LOGITSTREAM_EXAMPLES", "60"))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
