@@ -284,7 +284,10 @@ def open_staging(
         version = finding.version
         file = None if version is None else version.file
         if finding.same is not None:
-            _sync_standing(target, parent, home, file)
+            try:
+                _sync_standing(target, parent, home, file)
+            except StorageError as error:
+                raise StorageError(f"{target.shown} is published, but {error.message}", error.remedy) from error
             sweep(home, conduct.keep_versions, None if file is None else file.sha256)
             yield finding.same
             return

@@ -62,9 +62,7 @@ def heal(parent: Folder, home: Folder) -> None:
         for name in list(jobs.names()):
             with suppress(LogitstreamError):
                 keep_former(home, jobs, name)
-    if not is_folder(home, VERSIONS):
-        return
-    with home.enter(VERSIONS) as versions:
+    with suppress(LogitstreamError), home.enter(VERSIONS) as versions:
         for former in formers(versions):
             with suppress(LogitstreamError):
                 mend(home, versions, former)
