@@ -120,7 +120,10 @@ class Order:
     def _journalled(self, staging: str) -> None:
         """A line stands for files: they, their names and the journal's own name are durable before it."""
         self._lines += 1
-        if self._lines == 1 and not self._header_synced:
+        if self._lines == 1:
+            # The header, or the note that a run goes on: neither stands for a file.
+            if self._header_synced:
+                self._demand("the note in a journal opened again", f"{staging}/journal")
             return
         if not self._header_synced:
             self._say("a line follows the header of the journal, which was not synced")
