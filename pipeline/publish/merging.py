@@ -83,6 +83,8 @@ def put_in_place(place: Place, staging: Folder, sha256: str) -> None:
     version = place.version
     standing = None if version is None else version.file
     with place.home.make(FILES, exist_ok=True) as files, staging.enter(TREE) as tree:
+        # It may stand there since a run that was stopped before it synced the name.
+        place.home.sync()
         if version is not None and standing is not None and standing.sha256 == sha256:
             refuse_if_changed(place.target, place.parent, version)
             staging.exchange(PROOF, files, sha256)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _AHEAD = 16 * KIB
 _SMALLEST = 32 * KIB
 _FIRST_ROW = 64
+_LINE_END = 2
 _JUDGED = 16_384
 
 
@@ -124,9 +125,11 @@ class Cutter:
                 return cut
             if window.ended:
                 return self._open_record("has a quote that is not closed before the end of the file")
-            if window.length > self._sizes.record:
+            # The longest record and its line end, never more: else the size of a window would decide what is too long.
+            longest = self._sizes.record + _LINE_END
+            if window.length >= longest:
                 return self._open_record(f"is longer than {format_bytes(self._sizes.record)}", overlong=True)
-            wanted = 2 * window.length
+            wanted = min(2 * window.length, longest)
 
     def _place(self) -> int | None:
         """Return a line end of the window to cut at: the last one, or the first one at or behind ``stop``."""

@@ -145,4 +145,4 @@ def _arguments(output: Path, manifest: Manifest) -> list[str]:
     """Return the INPUT arguments, which the manifest notes as they lie from the folder of the output."""
     observed = cast("Mapping[str, Any]", manifest.body["observed"])
     parent = os.path.realpath(output.parent)
-    return [os.path.normpath(f"{parent}/{argument}") for argument in cast("Sequence[str]", observed["inputs"])]
+    return [os.path.normpath(f"{parent}/{argument}") for argument in cast("Sequence[str]", observed.get("inputs", ()))]
