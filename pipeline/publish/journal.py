@@ -127,9 +127,13 @@ class Journal:
         self.sync()
 
     def resume(self) -> None:
-        """Note that a run goes on: the reason that stands above is no longer why the last one ended. Never fails."""
-        with suppress(LogitstreamError):
-            self.append({"resumed": time.time()})
+        """Note that a run goes on: the reason that stands above is no longer why the last one ended. Never fails.
+
+        A journal that was not opened again stays as it is.
+        """
+        if self._replayed:
+            with suppress(LogitstreamError):
+                self.append({"resumed": time.time()})
 
     def sync(self) -> None:
         """Make every line so far survive a power cut."""

@@ -82,7 +82,6 @@ def _reopened(home: Folder, jobs: Folder, job_id: str, stack: ExitStack) -> tupl
         if journal is None:
             return None
         opened.callback(journal.close)
-        journal.resume()
         remove_strays(folder, journal.replayed())
         _sync_names(folder)
         stack.enter_context(opened.pop_all())
