@@ -25,7 +25,7 @@ from pipeline.flow.schema import needs_of, output_schema
 from pipeline.memory import Demand
 from pipeline.plan import Plan, digest_of, identity_of, job_id, make_plan, part_digest, part_name
 from pipeline.publish import Codec, check_output, check_sections, free_bytes
-from pipeline.sinks import Merger, check_output_schema, extension, open_merger
+from pipeline.sinks import Merger, check_output_schema, codec_of, extension, open_merger
 from pipeline.sources import discover, source_for
 from pipeline.types import (
     FileFacts,
@@ -231,6 +231,8 @@ def prepare(job: Job) -> Preparation:
         made (73).
     """
     check_request(job)
+    # The default by its name: who writes it out asks for the same job.
+    job = replace(job, compression=codec_of(job.format, job.compression))
     found = discover(job.inputs)
     check_apart(job, found.files)
     full = job.fingerprint == "full"

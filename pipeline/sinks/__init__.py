@@ -25,6 +25,7 @@ __all__ = [
     "ParquetSink",
     "QuarantineSink",
     "check_output_schema",
+    "codec_of",
     "extension",
     "open_merger",
     "open_sink",
@@ -56,7 +57,7 @@ def open_sink(format_: Format, file: BinaryIO, schema: pa.Schema, row_group_rows
     UsageError
         The format has no such compression.
     """
-    codec = _codec(format_, compression)
+    codec = codec_of(format_, compression)
     if format_ == "parquet":
         return ParquetSink(file, schema, row_group_rows, codec)
     return CsvSink(file, schema, codec)
@@ -70,7 +71,7 @@ def open_merger(format_: Format, schema: pa.Schema, row_group_rows: int, compres
     UsageError
         A CSV in one file is not compressed here.
     """
-    codec = _codec(format_, compression)
+    codec = codec_of(format_, compression)
     if format_ == "csv" and codec != "none":
         raise UsageError(
             f"--compression {codec}: a CSV in one file is written plain", "name a folder, whose parts are compressed"
@@ -86,7 +87,7 @@ def extension(format_: Format, compression: str | None) -> str:
     UsageError
         The format has no such compression.
     """
-    return format_ + _CODECS[format_][_codec(format_, compression)]
+    return format_ + _CODECS[format_][codec_of(format_, compression)]
 
 
 def check_output_schema(format_: Format, schema: pa.Schema) -> None:
@@ -99,7 +100,14 @@ def check_output_schema(format_: Format, schema: pa.Schema) -> None:
         raise UsageError(f"--format {format_} cannot hold {columns} {', '.join(unfit)}", remedy)
 
 
-def _codec(format_: Format, compression: str | None) -> str:
+def codec_of(format_: Format, compression: str | None) -> str:
+    """Return the compression that is meant: the default of the format where none is named.
+
+    Raises
+    ------
+    UsageError
+        The format has no such compression.
+    """
     codec = compression or ("snappy" if format_ == "parquet" else "none")
     if codec not in _CODECS[format_]:
         choices = ", ".join(_CODECS[format_])

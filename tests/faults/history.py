@@ -118,7 +118,7 @@ class History(RuleBasedStateMachine):
     @rule(late=st.booleans(), step=st.integers(1, 260), conduct=st.fixed_dictionaries(_CONDUCT))
     def kill_run(self, late: bool, step: int, conduct: dict[str, Any]) -> None:
         """Kill a run at one of its steps."""
-        job, job_id = self.world.job(conduct), self.world.job_id()
+        job, job_id = self._job(conduct), self.world.job_id()
         killer = _Killer(1 + step % 60, late=True) if late else _Killer(step, late=False)
         self._killed(lambda: flow.run(job), killer, {job_id}, conduct["keep_versions"])
 
@@ -257,7 +257,7 @@ class History(RuleBasedStateMachine):
                 assert files(self.world.home / "versions" / version.name) == self.world.results[version.job_id].files
 
     def _run(self, conduct: dict[str, Any], watch: Callable[[Event], None], stop: flow.Stop) -> None:
-        job, job_id, before = self.world.job(conduct), self.world.job_id(), self.world.standing()
+        job, job_id, before = self._job(conduct), self.world.job_id(), self.world.standing()
         try:
             with self._at_time():
                 report = flow.run(job, watch, stop)
@@ -270,6 +270,11 @@ class History(RuleBasedStateMachine):
         else:
             self._ended_well(report, job_id, before, conduct["keep_versions"])
         self._settled()
+
+    def _job(self, conduct: dict[str, Any]) -> Any:
+        """Return the job; of one that stands published already nothing is made again."""
+        stands = self.published == self.world.job_id()
+        return self.world.job(conduct | {"reuse": True} if stands else conduct)
 
     def _ended_well(self, report: pipeline.Report, job_id: str, before: object, keep: int) -> None:
         self.tell("runs to the end")

@@ -330,6 +330,13 @@ def test_parquet_compression(two: Bench, compression: str | None) -> None:
     assert two.table()["probability"].to_numpy() == pytest.approx(SCORES, rel=1e-14)
 
 
+def test_the_default_compression_by_its_name_is_the_same_job(two: Bench) -> None:
+    first = two.score()
+    assert two.preview(compression="snappy").job_id == first.plan.job_id
+    assert not two.score(compression="snappy").published
+    assert two.preview(compression="zstd", if_exists="replace").job_id != first.plan.job_id
+
+
 @pytest.mark.parametrize(("compression", "ending"), [(None, "csv"), ("gzip", "csv.gz"), ("zstd", "csv.zst")])
 def test_a_csv_output_reads_back_bit_for_bit(bench: Bench, compression: str | None, ending: str) -> None:
     x = np.random.default_rng(3).normal(size=200)
