@@ -3,6 +3,7 @@
     {"format":"logitstream-journal","job_id":"...","version":1} 5b0c...      the header
     {"chunk":0,"part":{...},...} 91d7...                                     a receipt
     {"ended":"...","exit_code":75,"unix":1767225600.0} c411...               why a run ended
+    {"resumed":1767229200.0} 03aa...                                         when the next one went on
 
 Each line is a JSON object, a space, and the first 16 hexadecimal digits of its SHA-256. What follows the first line
 that is torn or damaged counts as never written.
@@ -16,6 +17,7 @@ import os
 import stat
 import time
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from typing import NoReturn, Self
 
 from pipeline.errors import LogitstreamError, OutputError
@@ -64,15 +66,12 @@ class Journal:
 
     @classmethod
     def reopen(cls, folder: Folder, job_id: str) -> Self | None:
-        """Go on with the journal of a job behind its last good line; ``None`` where the folder has none of this job.
-
-        Why the run before ended goes: it is not why the one that goes on will have ended if it is killed.
-        """
+        """Go on with the journal of a job behind its last good line; ``None`` where the folder has none of this job."""
         size = 0
         for line, end in lines_in(folder):
             if not size and not _is_header(line, job_id):
                 return None
-            size = size if "ended" in line else end
+            size = end
         if not size:
             return None
         journal = cls(folder, folder.open_file(NAME, os.O_WRONLY | os.O_APPEND), size)
@@ -126,6 +125,15 @@ class Journal:
         """Note, durable, why the run ended."""
         self.append({"ended": reason[:1000], "exit_code": exit_code, "unix": time.time()})
         self.sync()
+
+    def resume(self) -> None:
+        """Note that a run goes on: the reason that stands above is no longer why the last one ended. Never fails.
+
+        A journal that was not opened again stays as it is.
+        """
+        if self._replayed:
+            with suppress(LogitstreamError):
+                self.append({"resumed": time.time()})
 
     def sync(self) -> None:
         """Make every line so far survive a power cut."""

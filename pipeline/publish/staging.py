@@ -111,6 +111,8 @@ class Staging:
         """
         with self._folder.enter(ATTEMPTS) as attempts, closing(self._journal.replayed()) as replayed:
             yield from standing_receipts(replayed, attempts)
+        # Behind every sync of what the lines above speak of, as any line is.
+        self._journal.resume()
 
     def others(self) -> bool:
         """Return whether other jobs that were to publish to this output were stopped and not yet put away."""

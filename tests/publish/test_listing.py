@@ -64,8 +64,9 @@ def test_a_run_that_was_stopped_and_one_that_was_killed(tmp_path: Path) -> None:
 def test_a_run_that_was_stopped_then_resumed_and_killed_was_killed(tmp_path: Path) -> None:
     output = tmp_path / "out"
     stopped(output, "stopped")
-    with open_staging(output, job_id("stopped"), if_exists="fail", codec=CODEC):
-        pass
+    with open_staging(output, job_id("stopped"), if_exists="fail", codec=CODEC) as staging:
+        assert isinstance(staging, Staging)
+        assert len(list(staging.receipts())) == 2
     (run,) = runs(output)
     assert (run.chunks, run.ended, run.exit_code) == (2, None, None)
 
