@@ -23,7 +23,7 @@ from pipeline.flow.task import ChunkTask
 from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
 from pipeline.sources import content_digest
 from pipeline.types import Event, Job, Noted, Observer, PerChunk, Planned, Published, Receipt, Report, Totals, Work
-from pipeline.units import escape, format_count
+from pipeline.units import escape, format_bytes, format_count
 
 
 def _unobserved(_: Event) -> None:
@@ -80,7 +80,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
                 manifest_digest="",
             )
             digest = _publish(preparation, staging, ledger, report)
-    notes = _notes(report.totals, Path(job.output).parent / staging.quarantine)
+    notes = _notes(report.totals, job.if_exists == "replace", Path(job.output).parent / staging.quarantine)
     report = replace(report, manifest_digest=digest, seconds=time.monotonic() - started, notes=notes)
     observe(Published(report))
     return report
@@ -258,13 +258,15 @@ def _folder_of(output: str) -> str:
     return os.path.realpath(Path(output).absolute().parent)
 
 
-def _notes(totals: Totals, quarantine: Path) -> tuple[str, ...]:
+def _notes(totals: Totals, replacing: bool, quarantine: Path) -> tuple[str, ...]:
     """Return what a person is to know of a run that ended well, besides the rows."""
     notes = []
-    if totals.resumed or totals.reused:
+    if totals.resumed or totals.reused or replacing:
         computed = totals.chunks - totals.resumed - totals.reused
-        ways = ((totals.resumed, "resumed"), (totals.reused, "reused"), (computed, "computed"))
-        notes.append(f"{_chunks(totals.chunks)}: {', '.join(f'{count:,} {how}' for count, how in ways if count)}")
+        ways = [f"{totals.resumed:,} resumed"] if totals.resumed else []
+        ways += [f"{totals.reused:,} reused"] if totals.reused or replacing else []
+        ways.append(f"{computed:,} computed")
+        notes.append(f"{_chunks(totals.chunks)}: {', '.join(ways)}; {format_bytes(totals.bytes_read)} read")
     if totals.quarantined:
         policy = totals.quarantined - totals.bad
         notes.append(

@@ -62,6 +62,8 @@ def heal(parent: Folder, home: Folder) -> None:
         for name in list(jobs.names()):
             with suppress(LogitstreamError):
                 keep_former(home, jobs, name)
+    if not is_folder(home, VERSIONS):
+        return
     with suppress(LogitstreamError), home.enter(VERSIONS) as versions:
         for former in formers(versions):
             with suppress(LogitstreamError):

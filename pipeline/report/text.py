@@ -25,8 +25,7 @@ def account(report: Report) -> str:
         return f"{output} holds {rows}; {format_seconds(report.seconds)}"
     rate = f" ({format_count(round(totals.read / report.seconds))} rows/s)" if report.seconds else ""
     memory = f"{format_bytes(report.peak_bytes)}{' (largest process)' if _on_cluster(report.plan) else ''}"
-    saved = f"; {format_bytes(totals.bytes_read)} read" if totals.resumed or totals.reused else ""
-    return f"read {rows}; {format_seconds(report.seconds)}{rate}{saved}; peak memory {memory}; output {output}"
+    return f"read {rows}; {format_seconds(report.seconds)}{rate}; peak memory {memory}; output {output}"
 
 
 def outcome_lines(report: Report) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import subprocess
@@ -150,6 +151,15 @@ def test_one_pool_for_the_run_and_one_task_a_submission(tmp_path: Path) -> None:
     assert str(os.getpid()) not in workers
 
 
+@pytest.fixture
+def hang_is_a_failure() -> Iterator[None]:
+    """End the whole test process where a test goes on for ever: a guard set too low makes programs spin."""
+    faulthandler.dump_traceback_later(120, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.mark.usefixtures("hang_is_a_failure")
 @pytest.mark.parametrize("task", [take_memory, take_arrow_memory])
 def test_more_memory_than_the_share_is_refused_by_name(task: Task) -> None:
     assert run(task, chunks=3, share_bytes=128 * MIB).delivered.keys() == {0, 1, 2}
