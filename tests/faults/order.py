@@ -17,7 +17,7 @@ from tests.faults.scenes import SCENES, Steps, World, world
 from tests.faults.steps import Fault
 from tests.faults.syscalls import can_trace, traced
 
-_MUTANTS = 2
+_MUTANTS = 1
 
 
 def run(campaign: Campaign) -> None:

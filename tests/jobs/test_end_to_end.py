@@ -257,7 +257,7 @@ def test_replacing_reuses_what_is_unchanged_and_rollback_goes_back_and_forth(cli
     assert cli(*words).code == 73
     replaced = cli(*words, "--if-exists", "replace")
     assert replaced.code == 0, replaced.err
-    assert "note: 3 chunks: 2 reused, 1 computed\n" in replaced.err
+    assert "note: 3 chunks: 2 reused, 1 computed; " in replaced.err
     second = parts_of(output)
     assert len(first.items() & second.items()) == 2
     back = cli("rollback", output)
