@@ -16,7 +16,7 @@ from hypothesis import settings
 from tests.security import unpickling
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("without_deadlines", deadline=None)
+settings.register_profile("without_deadlines", deadline=None, max_examples=50)
 settings.load_profile("without_deadlines")
 
 unpickling.install()

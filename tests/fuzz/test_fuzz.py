@@ -15,7 +15,7 @@ from tests.fuzz.mutations import mutations
 from tests.fuzz.targets import MODULES, load
 
 ROOT = Path(__file__).resolve().parents[2]
-MUTATIONS = 80
+MUTATIONS = 40
 HAS_ATHERIS = importlib.util.find_spec("atheris") is not None
 
 # A child that knows the targets of the module ``planted`` too.
