@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -41,7 +42,22 @@ def _threads() -> set[str]:
 
 
 def _children() -> set[int]:
-    return {child.pid for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
+    # From the kernel's own list of children: to ask every process of the machine for its parent takes milliseconds.
+    found, waiting = set(), [os.getpid()]
+    while waiting:
+        for listing in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            with suppress(OSError):
+                new = {int(pid) for pid in listing.read_text().split()} - found
+                found |= new
+                waiting += new
+    return {pid for pid in found if not _is_over(pid)}
+
+
+def _is_over(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _environment() -> dict[str, str]:

@@ -25,16 +25,19 @@ def echo_begin(work: Work) -> Receipt:
 
 @dataclass(frozen=True)
 class Marking:
-    """Leaves a file when it starts and one when it ends; fails on one chunk."""
+    """Leaves a mark when it starts and one when it ends; fails on one chunk.
+
+    The marks are folders: a file might be open when an interrupt comes.
+    """
 
     folder: str
     failing: int | None = None
     seconds: float = 0.02
 
     def __call__(self, work: Work) -> Receipt:
-        Path(self.folder, f"{work.chunk}.started").touch()
+        Path(self.folder, f"{work.chunk}.started").mkdir(exist_ok=True)
         time.sleep(self.seconds)
-        Path(self.folder, f"{work.chunk}.ended").touch()
+        Path(self.folder, f"{work.chunk}.ended").mkdir(exist_ok=True)
         if work.chunk == self.failing:
             raise BadCellsError(f"chunk {work.chunk} is bad", "mend it")
         return receipt(work.chunk)

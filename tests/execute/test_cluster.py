@@ -26,6 +26,8 @@ from tests.contracts.scheduler import Supply, check_scheduler
 from tests.contracts.tasks import Marking, no_op, receipt
 from tests.execute.leaving import Leave
 
+pytestmark = pytest.mark.campaign
+
 WAVE = 32  # more than the window of two workers
 
 

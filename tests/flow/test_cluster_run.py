@@ -26,6 +26,8 @@ from pipeline.execute import cluster as cluster_module
 from pipeline.types import Event, Progressed
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 
+pytestmark = pytest.mark.campaign
+
 SAMPLE = ROOT / "sample_data"
 MODEL = SAMPLE / "delay_model.json"
 CHUNK_ROWS = 300
