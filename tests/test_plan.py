@@ -137,6 +137,7 @@ def test_an_uncompressed_csv_is_cut_at_multiples_of_the_chunk_size() -> None:
     assert [plan.continues(i) for i in range(4)] == [False, True, True, True]
 
 
+@pytest.mark.slow
 def test_a_million_chunks_are_planned_as_arrays() -> None:
     plan = make_plan([parquet("a", [10] * 1_000_000)], chunk_size="10")
     assert len(plan) == 1_000_000

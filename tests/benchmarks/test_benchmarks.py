@@ -108,7 +108,7 @@ def test_the_promise_on_memory_can_break() -> None:
     assert not holds(measured=100, projected=100, budget=99 * 2**20)
 
 
-@pytest.mark.campaign
+@pytest.mark.slow
 def test_scoring_is_measured_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     score.main(
         [str(tmp_path), "--rows", "3000", "--row-groups", "1000", "--runs", "1", "--without", "polars", "--json"]
@@ -119,7 +119,7 @@ def test_scoring_is_measured_end_to_end(tmp_path: Path, capsys: pytest.CaptureFi
     assert score.table(found).count("\n") == 7
 
 
-@pytest.mark.campaign
+@pytest.mark.slow
 def test_memory_is_measured_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     memory.main([str(tmp_path), "--scale", "0.0005", "--job", "strings", "--json"])
     (job,) = json.loads(capsys.readouterr().out)["jobs"]

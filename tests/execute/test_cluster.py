@@ -26,7 +26,7 @@ from tests.contracts.scheduler import Supply, check_scheduler
 from tests.contracts.tasks import Marking, no_op, receipt
 from tests.execute.leaving import Leave
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.slow
 
 WAVE = 32  # more than the window of two workers
 

@@ -280,6 +280,8 @@ from pathlib import Path
 from pipeline.execute import open_scheduler, processes
 from tests.contracts.tasks import receipt
 
+pytestmark = pytest.mark.slow
+
 out = Path(sys.argv[1])
 with out.open("a") as file:
     file.write("once\\n")

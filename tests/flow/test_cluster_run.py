@@ -26,7 +26,7 @@ from pipeline.execute import cluster as cluster_module
 from pipeline.types import Event, Progressed
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.slow
 
 SAMPLE = ROOT / "sample_data"
 MODEL = SAMPLE / "delay_model.json"

@@ -113,6 +113,7 @@ def test_c19_an_integer_beyond_its_type_is_refused(bench: Bench) -> None:
     assert "'300' is not of type int8" in message
 
 
+@pytest.mark.slow
 def test_q08_a_row_that_does_not_fit_the_memory_is_refused(bench: Bench, command) -> None:
     lists = pa.array([np.zeros(16_000_000)])
     path = bench.put("f.parquet", pa.table({"x": [1.0], "c": ["a"], "k": lists}), compression="zstd")

@@ -81,6 +81,7 @@ def test_parts_are_equal_for_any_workers_memory_and_scheduler(
         assert manifests[0] == manifests[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chunk=st.integers(1, 30_000) | st.sampled_from(["10KiB", "1MiB"]), csv=st.booleans(), batch=st.booleans())
 def test_score_bits_are_equal_for_any_chunk_size_and_format(

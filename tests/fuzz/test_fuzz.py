@@ -21,6 +21,8 @@ HAS_ATHERIS = importlib.util.find_spec("atheris") is not None
 # A child that knows the targets of the module ``planted`` too.
 PLANTED = """
 from tests.fuzz import child, targets
+
+pytestmark = pytest.mark.slow
 targets.MODULES.update(dict.fromkeys(["raises", "dies", "hangs", "spends", "exits"], "tests.fuzz.planted"))
 child.main()
 """

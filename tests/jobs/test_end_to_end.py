@@ -26,6 +26,8 @@ import pytest
 
 from jobs.cli import run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CODE = "from jobs.cli import main\nif __name__ == '__main__':\n    main()"
 ROWS, CHUNKS = 120_000, 120

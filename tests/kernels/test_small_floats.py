@@ -10,6 +10,8 @@ import pytest
 
 from pipeline.kernels import log_sigmoid, logit, sigmoid
 
+pytestmark = pytest.mark.slow
+
 BLOCK = 1 << 17
 # Under 2^-25 in magnitude every result is exactly one half; above 17.4 it is 1; below -104 it is 0.
 SMALLEST, LARGEST_POSITIVE, LARGEST_NEGATIVE = 2.0**-25, 17.4, 104.0

@@ -20,7 +20,7 @@ from pipeline.flow.preparation import CODEC
 from pipeline.sinks import open_sink
 from pipeline.types import Format
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"

@@ -104,6 +104,8 @@ PLANTED = """
 import pickle, types
 from pathlib import Path
 from tests.security import unpickling
+
+pytestmark = pytest.mark.slow
 unpickling.install()
 Path("x").write_bytes(pickle.dumps(Path("a")))
 
