@@ -49,6 +49,8 @@ from tests.execute.misfits import (
     tell,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -279,8 +281,6 @@ sys.path[:] = [os.environ["ROOT"], *(entry for entry in sys.path if entry)]
 from pathlib import Path
 from pipeline.execute import open_scheduler, processes
 from tests.contracts.tasks import receipt
-
-pytestmark = pytest.mark.slow
 
 out = Path(sys.argv[1])
 with out.open("a") as file:

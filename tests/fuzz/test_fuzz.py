@@ -14,6 +14,8 @@ from tests.fuzz import watch
 from tests.fuzz.mutations import mutations
 from tests.fuzz.targets import MODULES, load
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MUTATIONS = 40
 HAS_ATHERIS = importlib.util.find_spec("atheris") is not None
@@ -21,8 +23,6 @@ HAS_ATHERIS = importlib.util.find_spec("atheris") is not None
 # A child that knows the targets of the module ``planted`` too.
 PLANTED = """
 from tests.fuzz import child, targets
-
-pytestmark = pytest.mark.slow
 targets.MODULES.update(dict.fromkeys(["raises", "dies", "hangs", "spends", "exits"], "tests.fuzz.planted"))
 child.main()
 """

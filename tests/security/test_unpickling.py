@@ -13,6 +13,8 @@ import pytest
 
 from tests.security import unpickling
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
     path.relative_to(ROOT).as_posix() for room in ("pipeline", "jobs") for path in (ROOT / room).rglob("*.py")
@@ -104,8 +106,6 @@ PLANTED = """
 import pickle, types
 from pathlib import Path
 from tests.security import unpickling
-
-pytestmark = pytest.mark.slow
 unpickling.install()
 Path("x").write_bytes(pickle.dumps(Path("a")))
 
