@@ -179,15 +179,14 @@ def facts_in(folder: Folder, job_id: str) -> tuple[int, str | None, int | None]:
     """
     chunks: set[object] = set()
     last: Mapping[str, object] = {}
-    try:
+    # Who only lists is told what can be read.
+    with suppress(LogitstreamError):
         for number, (line, _) in enumerate(lines_in(folder)):
             if not number and not _is_header(line, job_id):
                 break
             chunk, last = line.get("chunk"), line
             if isinstance(chunk, int) and line.get("part") is not None:
                 chunks.add(chunk)
-    except LogitstreamError:
-        pass
     reason, code = last.get("ended"), last.get("exit_code")
     return len(chunks), reason if isinstance(reason, str) else None, code if isinstance(code, int) else None
 
