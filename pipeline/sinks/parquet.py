@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -12,7 +13,33 @@ from pipeline.sinks.outlet import Outlet, translated
 from pipeline.units import escape
 
 
-class ParquetSink:
+class ParquetFileSink(ABC):
+    """What writes a Parquet file ends in one way: the last row group, the footer; without ``close`` it is no file.
+
+    A subclass makes ``_outlet`` and ``_writer``.
+    """
+
+    _outlet: Outlet
+    _writer: pq.ParquetWriter
+
+    def close(self) -> None:
+        """Write the last row group and the footer."""
+        self._write_row_group()
+        with translated():
+            self._writer.close()
+        self._outlet.check()
+
+    def __del__(self) -> None:
+        outlet = getattr(self, "_outlet", None)
+        if outlet is not None:
+            outlet.abandoned = True
+
+    @abstractmethod
+    def _write_row_group(self) -> None:
+        """Write the rows held, if there are any."""
+
+
+class ParquetSink(ParquetFileSink):
     """Writes one Parquet file in row groups of exactly ``row_group_rows`` rows, the last one smaller.
 
     The bytes are a function of schema, options and rows: a row group is put together in one piece before it is
@@ -70,21 +97,10 @@ class ParquetSink:
             if self._rows == self._row_group_rows:
                 self._write_row_group()
 
-    def close(self) -> None:
-        """Write the last row group and the footer."""
-        if self._rows:
-            self._write_row_group()
-        with translated():
-            self._writer.close()
-        self._outlet.check()
-
-    def __del__(self) -> None:
-        outlet = getattr(self, "_outlet", None)
-        if outlet is not None:
-            outlet.abandoned = True
-
     def _write_row_group(self) -> None:
         """Write the rows held; column by column, so that no more than one column is held twice."""
+        if not self._rows:
+            return
         chunks = [[batch.column(number) for batch in self._batches] for number in range(len(self._schema))]
         rows = self._rows
         self._batches, self._rows = [], 0

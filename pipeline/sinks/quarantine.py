@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.sinks.outlet import Outlet, translated
+from pipeline.sinks.parquet import ParquetFileSink
 from pipeline.types import BadCell
 from pipeline.units import MIB
 
@@ -32,7 +33,7 @@ _GROUP_ROWS = 8_192
 _GROUP_BYTES = 8 * MIB
 
 
-class QuarantineSink:
+class QuarantineSink(ParquetFileSink):
     """Writes rejected rows as Parquet; the bytes are a function of the rows and their order.
 
     Holds at most 8 MiB of text and the row that goes beyond it. For one thread.
@@ -75,21 +76,10 @@ class QuarantineSink:
         if len(self._held) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
             self._write_row_group()
 
-    def close(self) -> None:
-        """Write what is held, and the footer."""
-        if self._held:
-            self._write_row_group()
-        with translated():
-            self._writer.close()
-        self._outlet.check()
-
-    def __del__(self) -> None:
-        outlet = getattr(self, "_outlet", None)
-        if outlet is not None:
-            outlet.abandoned = True
-
     def _write_row_group(self) -> None:
         held, self._held, self._bytes = self._held, [], 0
+        if not held:
+            return
         with translated():
             self._writer.write_table(pa.Table.from_pylist(held, schema=SCHEMA), row_group_size=len(held))
 
