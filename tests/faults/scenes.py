@@ -75,11 +75,13 @@ class World:
     """The folder in which scenes are played, and what their versions hold when nothing disturbs.
 
     ``versions`` are the files of a version, ``totals`` its accounts and ``jobs`` its job id, each by its name.
+    ``begun`` is the version that stood when the act that was disturbed last began.
     """
 
     folder: Path
     durability: Durability = "full"
     stage: str = "play"
+    begun: str = ""
     versions: dict[str, dict[str, bytes]] = field(default_factory=dict)
     totals: dict[str, Any] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)
@@ -138,6 +140,7 @@ class World:
             _copy(self.play, template)
         self._clear()
         _copy(template, self.play)
+        self.begun = scene.before
 
     def _clear(self) -> None:
         shutil.rmtree(self.play, ignore_errors=True)
@@ -168,8 +171,7 @@ class World:
 
     def ended(self, scene: Scene, disturb: Callable[[str, str], object]) -> Ended:
         """Play a scene in a child that is disturbed at its steps, and return how it ended."""
-
-        self._begun = self.stands()
+        self.begun = self.stands()
 
         def play() -> object:
             try:
@@ -206,7 +208,7 @@ class World:
             yield f"verify: {differences[0]}"
         done = ended.code == 0 or any(text in ended.message for text in DONE_ALL_THE_SAME)
         # What the try before put in its place stands whatever becomes of this one.
-        if ended.code >= 0 and stands not in ({scene.after} if done else {scene.before, self._begun}):
+        if ended.code >= 0 and stands not in ({scene.after} if done else {scene.before, self.begun}):
             yield f"ended with {ended.code} ({ended.message}), and '{stands}' stands"
         if ended.allowed is not None and ended.code not in ended.allowed:
             yield f"ended with {ended.code}: {ended.message}"
