@@ -98,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     console.open_closed_streams()
     _keep_to_itself()
+    sys.meta_path.insert(0, _WithoutPandas)
     if sys.platform != "linux":
         console.complain(f"logitstream runs on Linux; this is {sys.platform}", "run it in a Linux container")
         sys.exit(CONFIGURATION)
@@ -108,6 +109,18 @@ def _keep_to_itself() -> None:
     """Leave no rows in a core dump, and have worker processes import nothing from the current folder."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     os.environ["PYTHONSAFEPATH"] = "1"
+
+
+class _WithoutPandas:
+    """Finds no pandas: Arrow loads it with its first value wherever it is installed, only to ask whether it made it.
+
+    No command makes use of it, and it would cost each of them 0.2 s and 30 MB.
+    """
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("the command does without pandas", name=name)
 
 
 def run(arguments: Sequence[str]) -> int:

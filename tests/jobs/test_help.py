@@ -116,6 +116,16 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     assert set(modules) & set(HEAVY) == set()
 
 
+def test_a_run_does_not_load_pandas(process, tmp_path):
+    pytest.importorskip("pandas")
+    code = (
+        "import sys\nfrom jobs.cli import main\n"
+        "try: main(sys.argv[1:])\nfinally: print('pandas' in sys.modules, 'pyarrow' in sys.modules)"
+    )
+    outcome = process("demo", "--output", tmp_path / "demo", start=("-c", code))
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "False True")
+
+
 @pytest.mark.parametrize("words", [(), ("model",), *COMMANDS], ids=" ".join)
 def test_help_has_a_short_name_and_ends_with_an_example(cli, words):
     short, long = cli(*words, "-h"), cli(*words, "--help")
