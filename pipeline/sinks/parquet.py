@@ -8,9 +8,8 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import DataError
+from pipeline.sinks.gathering import Column, column
 from pipeline.sinks.outlet import Outlet, translated
-from pipeline.units import escape
 
 
 class ParquetFileSink(ABC):
@@ -71,7 +70,7 @@ class ParquetSink(ParquetFileSink):
     def __init__(self, file: BinaryIO, schema: pa.Schema, row_group_rows: int, compression: str) -> None:
         self._schema = schema
         self._row_group_rows = row_group_rows
-        self._batches: list[pa.RecordBatch] = []
+        self._columns: list[Column] | None = None
         self._rows = 0
         self._outlet = Outlet(file)
         with translated():
@@ -92,24 +91,25 @@ class ParquetSink(ParquetFileSink):
         while batch.num_rows:
             head = batch.slice(0, self._row_group_rows - self._rows)
             batch = batch.slice(head.num_rows)
-            self._batches.append(head)
-            self._rows += head.num_rows
+            self._gather(head)
             if self._rows == self._row_group_rows:
                 self._write_row_group()
 
+    def _gather(self, batch: pa.RecordBatch) -> None:
+        if self._columns is None:
+            self._columns = [column(field, self._row_group_rows) for field in self._schema]
+        for held, array in zip(self._columns, batch.columns, strict=True):
+            held.add(array)
+        self._rows += batch.num_rows
+
     def _write_row_group(self) -> None:
         """Write the rows held; column by column, so that no more than one column is held twice."""
-        if not self._rows:
+        if not self._rows or self._columns is None:
             return
-        chunks = [[batch.column(number) for batch in self._batches] for number in range(len(self._schema))]
-        rows = self._rows
-        self._batches, self._rows = [], 0
-        columns = []
-        for number, field in enumerate(self._schema):
-            columns.append(_in_one_piece(chunks[number], field))
-            chunks[number] = []
+        rows, self._rows = self._rows, 0
+        table = pa.Table.from_arrays([held.take() for held in self._columns], schema=self._schema)
         with translated():
-            self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=rows)
+            self._writer.write_table(table, row_group_size=rows)
 
 
 def _repeats(type_: pa.DataType) -> bool:
@@ -117,15 +117,3 @@ def _repeats(type_: pa.DataType) -> bool:
     if pa.types.is_dictionary(type_):
         return True
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
-
-
-def _in_one_piece(chunks: list[pa.Array], field: pa.Field) -> pa.Array:
-    try:
-        if not pa.types.is_dictionary(field.type) or field.type.ordered:
-            return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
-        values = pa.concat_arrays([chunk.dictionary_decode() for chunk in chunks])
-        encoded = values.dictionary_encode()
-        return pa.DictionaryArray.from_arrays(encoded.indices.cast(field.type.index_type), encoded.dictionary)
-    except (pa.ArrowException, ValueError) as error:
-        message = f"column '{escape(field.name)}' cannot be written as {field.type}: {escape(str(error), 300)}"
-        raise DataError(message, f"Keep it as text: --type {escape(field.name)}=string.") from error
