@@ -45,6 +45,8 @@ class JobFile:
         Most rows decoded at a time.
     batch_bytes : int
         Most bytes that a decoded batch may take.
+    row_group_bytes : int
+        Most bytes that an output row group may take, decoded.
     staging : str
         The folder in which attempts are written.
     file_mode : int
@@ -71,6 +73,7 @@ class JobFile:
     compression: str | None
     batch_rows: int
     batch_bytes: int
+    row_group_bytes: int
     staging: str
     file_mode: int
     durable: bool
@@ -93,6 +96,7 @@ class JobFile:
             "compression": self.compression,
             "batch_rows": self.batch_rows,
             "batch_bytes": self.batch_bytes,
+            "row_group_bytes": self.row_group_bytes,
             "staging": self.staging,
             "file_mode": self.file_mode,
             "durable": self.durable,
@@ -152,6 +156,7 @@ def _restore(content: Mapping[str, Any]) -> JobFile:
         compression=content["compression"],
         batch_rows=content["batch_rows"],
         batch_bytes=content["batch_bytes"],
+        row_group_bytes=content["row_group_bytes"],
         staging=content["staging"],
         file_mode=content["file_mode"],
         durable=content["durable"],

@@ -15,6 +15,11 @@ from pipeline.units import escape
 class Column(Protocol):
     """One column of the row group that is being gathered. For one thread."""
 
+    @property
+    def bytes(self) -> int:
+        """What the rows added since the last take hold, at least."""
+        ...
+
     def add(self, array: pa.Array) -> None:
         """Add the rows of a batch."""
         ...
@@ -41,10 +46,15 @@ class _FixedWidth:
 
     def __init__(self, type_: pa.DataType, rows: int) -> None:
         self._type = type_
-        self._width = type_.bit_width // 8
+        self._width: int = type_.bit_width // 8
         self._values: npt.NDArray[np.uint8] = np.empty(rows * self._width, dtype=np.uint8)
         self._valid: npt.NDArray[np.bool_] | None = None
         self._rows = 0
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of the values."""
+        return self._rows * self._width
 
     def add(self, array: pa.Array) -> None:
         """Add the rows of a batch; what stands under a null does not matter."""
@@ -75,10 +85,12 @@ class _Pieces:
     def __init__(self, field: pa.Field) -> None:
         self._field = field
         self._held: list[pa.Array] = []
+        self.bytes = 0
 
     def add(self, array: pa.Array) -> None:
         """Add the rows of a batch, which stays in memory."""
         self._held.append(array)
+        self.bytes += _decoded_bytes(array)
 
     def take(self) -> pa.Array:
         """Return the rows in one piece.
@@ -88,7 +100,7 @@ class _Pieces:
         DataError
             There are more levels than the index of the dictionary type can tell apart, or the like.
         """
-        held, self._held, field = self._held, [], self._field
+        held, self._held, self.bytes, field = self._held, [], 0, self._field
         try:
             if not pa.types.is_dictionary(field.type) or field.type.ordered:
                 return held[0] if len(held) == 1 else pa.concat_arrays(held)
@@ -98,3 +110,11 @@ class _Pieces:
         except (pa.ArrowException, ValueError) as error:
             message = f"column '{escape(field.name)}' cannot be written as {field.type}: {escape(str(error), 300)}"
             raise DataError(message, f"Keep it as text: --type {escape(field.name)}=string.") from error
+
+
+def _decoded_bytes(array: pa.Array) -> int:
+    """Return the bytes of an array; of one in dictionary form those of its values, each as wide as the mean level."""
+    if not pa.types.is_dictionary(array.type):
+        return int(array.nbytes)
+    levels = array.dictionary
+    return int(array.indices.nbytes + len(array) * levels.nbytes / max(1, len(levels)))

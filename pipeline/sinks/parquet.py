@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import MemoryBudgetError
 from pipeline.sinks.gathering import Column, column
 from pipeline.sinks.outlet import Outlet, translated
+from pipeline.units import escape, format_bytes
 
 
 class ParquetFileSink(ABC):
@@ -38,8 +41,16 @@ class ParquetFileSink(ABC):
         """Write the rows held, if there are any."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowGroups:
+    """The row groups of a file: so many rows each, which take no more than ``most_bytes`` while they are gathered."""
+
+    rows: int
+    most_bytes: int | None = None
+
+
 class ParquetSink(ParquetFileSink):
-    """Writes one Parquet file in row groups of exactly ``row_group_rows`` rows, the last one smaller.
+    """Writes one Parquet file in row groups of exactly ``row_groups.rows`` rows, the last one smaller.
 
     The bytes are a function of schema, options and rows: a row group is put together in one piece before it is
     written, because the joints of a chunked text column would decide where Arrow begins a page, and a dictionary is
@@ -55,7 +66,7 @@ class ParquetSink(ParquetFileSink):
     file : BinaryIO
         Open for writing; stays open.
     schema : pyarrow.Schema
-    row_group_rows : int
+    row_groups : RowGroups
     compression : str
         A codec of Parquet, or ``none``.
 
@@ -65,11 +76,13 @@ class ParquetSink(ParquetFileSink):
         The file cannot be written.
     DataError
         A column has more levels than the index of its dictionary type can tell apart, or the like.
+    MemoryBudgetError
+        The rows of a row group take more than they may; the message names the widest column.
     """
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema, row_group_rows: int, compression: str) -> None:
+    def __init__(self, file: BinaryIO, schema: pa.Schema, row_groups: RowGroups, compression: str) -> None:
         self._schema = schema
-        self._row_group_rows = row_group_rows
+        self._row_groups = row_groups
         self._columns: list[Column] | None = None
         self._rows = 0
         self._outlet = Outlet(file)
@@ -89,18 +102,29 @@ class ParquetSink(ParquetFileSink):
         if batch.schema.types != self._schema.types:
             raise TypeError(f"a batch of {batch.schema.types}, in a file of {self._schema.types}")
         while batch.num_rows:
-            head = batch.slice(0, self._row_group_rows - self._rows)
+            head = batch.slice(0, self._row_groups.rows - self._rows)
             batch = batch.slice(head.num_rows)
             self._gather(head)
-            if self._rows == self._row_group_rows:
+            if self._rows == self._row_groups.rows:
                 self._write_row_group()
 
     def _gather(self, batch: pa.RecordBatch) -> None:
         if self._columns is None:
-            self._columns = [column(field, self._row_group_rows) for field in self._schema]
+            self._columns = [column(field, self._row_groups.rows) for field in self._schema]
         for held, array in zip(self._columns, batch.columns, strict=True):
             held.add(array)
         self._rows += batch.num_rows
+        most = self._row_groups.most_bytes
+        if most is not None and sum(held.bytes for held in self._columns) > most:
+            raise self._too_large(self._columns, most)
+
+    def _too_large(self, columns: list[Column], most: int) -> MemoryBudgetError:
+        size, name = max((held.bytes, field.name) for held, field in zip(columns, self._schema, strict=True))
+        return MemoryBudgetError(
+            f"column {escape(name)}: the first {self._rows:,} rows of an output row group of {self._row_groups.rows:,} "
+            f"take {format_bytes(size)}, its share is {format_bytes(most)}",
+            "raise --memory, or lower --chunk-size, so that a row group has fewer rows",
+        )
 
     def _write_row_group(self) -> None:
         """Write the rows held; column by column, so that no more than one column is held twice."""
