@@ -387,3 +387,9 @@ def read(descriptor: int, size: int, path: Path) -> bytes:
     """Read at most so many bytes from where the file stands; empty at its end."""
     with door("read", path):
         return os.read(descriptor, size)
+
+
+def read_at(descriptor: int, size: int, offset: int, path: Path) -> bytes:
+    """Read at most so many bytes from an offset; empty behind the end."""
+    with door("read", path):
+        return os.pread(descriptor, size, offset)
