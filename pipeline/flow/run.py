@@ -19,7 +19,7 @@ from pipeline.flow.ledger import Ledger, exceeds, excess_error
 from pipeline.flow.preparation import CODEC, Preparation, check_free_space, prepare
 from pipeline.flow.standing import entry_of, part_of, resumed, reused
 from pipeline.flow.stop import Clock, Stop, end_of, go_on
-from pipeline.flow.task import ChunkTask
+from pipeline.flow.task import ChunkTask, forget
 from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
 from pipeline.sources import content_digest
 from pipeline.types import (
@@ -185,7 +185,10 @@ class _Attempt:
                 insecure=job.insecure,
                 share_bytes=preparation.worker_share,
             ) as scheduler:
-                scheduler.run(ChunkTask(str(path), digest), self._taking(agenda, ledger), agenda.deliver)
+                try:
+                    scheduler.run(ChunkTask(str(path), digest), self._taking(agenda, ledger), agenda.deliver)
+                finally:
+                    forget()
         if not agenda.complete:
             staging.sync()
             self.clock.check()
