@@ -12,7 +12,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,6 @@ class Shape:
 
     Attributes
     ----------
-    parquet : pyarrow.parquet.ParquetSchema
     schema : pyarrow.Schema
     fields : tuple of pyarrow.Field
         Of the schema, without metadata.
@@ -61,7 +60,6 @@ class Shape:
         Whether each leaf column has as many values as there are rows.
     """
 
-    parquet: pq.ParquetSchema
     schema: pa.Schema
     fields: tuple[pa.Field, ...]
     owners: tuple[int, ...]
@@ -233,7 +231,11 @@ def _encrypted(path: str) -> DataError:
 def _footer(parquet: pq.ParquetFile, fence: _Fence, path: str) -> Footer:
     """Return a footer, or raise a :class:`DataError` where it contradicts itself."""
     shown, metadata = show(path), parquet.metadata
-    shape = _shape_of(metadata.schema, parquet.schema_arrow.remove_metadata(), shown)
+    shape = _shape_of(parquet.schema_arrow.remove_metadata())
+    if not shape.fields:
+        raise DataError(f"{shown} has no columns")
+    if len(shape.owners) != metadata.num_columns:
+        raise DataError(f"{shown} is damaged: {metadata.num_columns:,} leaf columns do not make up its schema")
     rows = np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
     if rows.sum() != metadata.num_rows or rows.min(initial=0) < 0:
         raise DataError(f"{shown} is damaged: {metadata.num_rows:,} rows, but its row groups have {rows.sum():,}")
@@ -241,7 +243,7 @@ def _footer(parquet: pq.ParquetFile, fence: _Fence, path: str) -> Footer:
     decoded = np.zeros_like(encoded)
     fence.closed_off = True
     for number in np.flatnonzero(rows).tolist():
-        _probe(parquet, number)
+        _probe(parquet, number, fence)
         group, expected = metadata.row_group(number), int(rows[number])
         for leaf, (owner, flat) in enumerate(zip(shape.owners, shape.flat, strict=True)):
             column = group.column(leaf)
@@ -258,20 +260,28 @@ def _footer(parquet: pq.ParquetFile, fence: _Fence, path: str) -> Footer:
 _last_shape: Shape | None = None
 
 
-def _shape_of(parquet: pq.ParquetSchema, schema: pa.Schema, shown: str) -> Shape:
-    """Return what is known of files of this schema; that of the file before, where it is the same."""
+def _shape_of(schema: pa.Schema) -> Shape:
+    """Return what is known of files of this schema: that of the file before, where it is the same."""
     global _last_shape  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
     last = _last_shape
-    if last is not None and last.parquet.equals(parquet) and last.schema.equals(schema, check_metadata=True):
+    if last is not None and last.schema.equals(schema, check_metadata=True):
         return last
-    if not len(schema):
-        raise DataError(f"{shown} has no columns")
     owners = tuple(number for number, field in enumerate(schema) for _ in range(leaf_count(field.type)))
-    if len(owners) != len(parquet):
-        raise DataError(f"{shown} is damaged: {len(parquet):,} leaf columns do not make up its schema")
-    flat = tuple(parquet.column(leaf).max_repetition_level == 0 for leaf in range(len(owners)))
-    _last_shape = Shape(parquet, schema, tuple(field.remove_metadata() for field in schema), owners, flat)
+    flat = tuple(flat for field in schema for flat in _flat_leaves(field.type))
+    _last_shape = Shape(schema, tuple(field.remove_metadata() for field in schema), owners, flat)
     return _last_shape
+
+
+def _flat_leaves(type_: pa.DataType, flat: bool = True) -> Iterator[bool]:
+    """Yield for each leaf column of a type whether it has one value a row: not so below a list or a map."""
+    if isinstance(type_, pa.BaseExtensionType):
+        yield from _flat_leaves(type_.storage_type, flat)
+        return
+    below = flat and pa.types.is_struct(type_)
+    for number in range(type_.num_fields):
+        yield from _flat_leaves(type_.field(number).type, below)
+    if not type_.num_fields:
+        yield flat
 
 
 def leaf_count(type_: pa.DataType) -> int:
@@ -284,15 +294,14 @@ def leaf_count(type_: pa.DataType) -> int:
     return sum(leaf_count(type_.field(number).type) for number in range(type_.num_fields)) or 1
 
 
-class _Unread(Exception):  # noqa: N818 - no error: the sign that Arrow got as far as reading
-    """Arrow has accepted the metadata of every column and asks for the first page."""
-
-
 class _Fence(io.RawIOBase):
-    """An open file that can be read until it is closed off; the descriptor is somebody else's."""
+    """An open file that can be read until it is closed off; the descriptor is somebody else's.
+
+    ``asked`` says whether somebody has asked for bytes since.
+    """
 
     def __init__(self, descriptor: int, size: int) -> None:
-        self.closed_off = False
+        self.closed_off = self.asked = False
         self._descriptor = descriptor
         self._size = size
         self._position = 0
@@ -312,18 +321,24 @@ class _Fence(io.RawIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self.closed_off:
-            raise _Unread
+            self.asked = True
+            return b""
         left = max(0, self._size - self._position)
         found = os.pread(self._descriptor, left if size is None or size < 0 else min(size, left), self._position)
         self._position += len(found)
         return found
 
 
-def _probe(parquet: pq.ParquetFile, group: int) -> None:
+def _probe(parquet: pq.ParquetFile, group: int, fence: _Fence) -> None:
     """Raise what Arrow finds wrong with the column metadata of a row group that has rows, of a file closed off.
 
     ``RowGroupMetaData.column`` ends the whole process on an exception of the C++ library (size statistics that do not
-    fit, columns encrypted under a plain footer). The reader meets the same metadata first, and raises.
+    fit, columns encrypted under a plain footer). The reader meets the same metadata first, and raises; who asks for a
+    page has accepted the metadata of every column, and is given none.
     """
-    with suppress(_Unread):
+    fence.asked = False
+    try:
         next(parquet.iter_batches(1, row_groups=[group], use_threads=False), None)
+    except _FOREIGN:
+        if not fence.asked:
+            raise
