@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from pipeline import memory
 from pipeline.flow.preparation import Preparation
 from pipeline.plan import Plan, digest_in_name
 from pipeline.publish import Part, Staging, checked
@@ -66,7 +65,7 @@ def reused(preparation: Preparation, staging: Staging, missing: Integers) -> Ite
         return
     wanted = _Wanted(preparation, missing)
     pairs = ((chunk, part) for part in chain((first,), parts) for chunk in wanted.take(part))
-    for (chunk, part), files in checked(pairs, lambda pair: staging.adopt(*pair), max(1, memory.usable_cores())):
+    for (chunk, part), files in checked(pairs, lambda pair: staging.adopt(*pair)):
         receipt = None if files is None else _of_part(chunk, part, files, preparation.plan)
         if receipt is not None:
             yield receipt

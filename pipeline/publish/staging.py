@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -33,7 +34,7 @@ from pipeline.publish.output import find, refuse_if_changed
 from pipeline.publish.places import Places
 from pipeline.publish.proof import standing_receipts
 from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in, write_receipts
-from pipeline.publish.removal import sweep
+from pipeline.publish.removal import remove, sweep
 from pipeline.publish.stage import Place, stage
 from pipeline.publish.system import Folder
 from pipeline.publish.target import Target, open_parent
@@ -209,8 +210,11 @@ class Staging:
             tree.finish()
         self._folder.sync()
         self._commit()
+        exchanged = time.monotonic()
+        # In the meantime: nobody lists it, and no run needs it any more.
+        remove(self._folder, ATTEMPTS)
         if self._place.version is not None:
-            let_listings_end()
+            let_listings_end(exchanged)
         sweep(self._place.home, self._keep_versions)
         return manifest.digest
 
