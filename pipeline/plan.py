@@ -1,7 +1,8 @@
 """From the facts of the files and a chunk size to the chunks of a run: a pure function, with no file opened.
 
 A chunk is the unit of work, of accounting and of output. A file larger than a chunk is cut by itself: a Parquet file
-between row groups, a CSV at multiples of a number of bytes. Smaller files are gathered. Where a gathered chunk ends is
+between row groups, a CSV at multiples of a number of bytes. Smaller files are gathered, up to the first that
+has a sixteenth of a chunk or more: where all have, a change to one costs no other. Where else a gathered chunk ends is
 decided by each file's own path and rows, so that one file more changes one chunk and leaves the others as they were.
 Memory, workers and the clock have no say, so that the parts of a run are the same wherever it runs.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +23,9 @@ from pipeline.units import MIB, parse_chunk_size
 DEFAULT_CHUNK_ROWS = 1_048_576
 FORMAT_VERSION = 1
 
+# Behind a file of this share of a chunk, or more, the chunk ends.
+_SMALL_SHARE = 16
+
 # A gathered chunk holds at most this many times the rows of a chunk, however the digests of its files fall.
 _GATHER_LIMIT = 4
 
@@ -28,6 +33,9 @@ _GATHER_LIMIT = 4
 # be held once a worker.
 _ROW_GROUP_BYTES = 8 * MIB
 _ROW_GROUP_ROWS = (8_192, 262_144)
+
+# What a row takes in the output where nobody says.
+_ROW_BYTES = 16.0
 
 _UNKNOWN = -1
 
@@ -139,12 +147,23 @@ def make_plan(
     """
     rows, size = parse_chunk_size(chunk_size)
     chunk_rows = rows if rows is not None else max(1, int((size or 0) / _mean_row_bytes(files)))
-    drafts = list(_gather(files, chunk_rows, size))
+    cuts = _gathered(files, chunk_rows, size)
     last_limit = None
     if limit is not None:
-        drafts, last_limit = _limited(drafts, files, limit)
-    widths = output_row_bytes or [16.0] * len(files)
-    return _pack(drafts, chunk_rows, limit, last_limit, widths)
+        cuts, last_limit = _limited(cuts, files, limit)
+    offsets = np.array(cuts.offsets)
+    slice_file = np.array(cuts.file)
+    return Plan(
+        chunk_rows=chunk_rows,
+        limit=limit,
+        slice_file=slice_file,
+        slice_start=np.array(cuts.start),
+        slice_stop=np.array(cuts.stop),
+        slice_rows=np.array(cuts.rows),
+        offsets=offsets,
+        group_rows=_group_rows(slice_file, offsets, output_row_bytes),
+        last_limit=last_limit,
+    )
 
 
 def digest_of(value: object) -> str:
@@ -170,11 +189,17 @@ def job_id(inputs: Iterable[object], plan: Plan, meaning: Mapping[str, object]) 
             "version": FORMAT_VERSION,
             "inputs": list(inputs),
             "chunk_rows": plan.chunk_rows,
-            "cuts": hashlib.sha256(plan.slice_stop.tobytes() + plan.offsets.tobytes()).hexdigest(),
+            "cuts": _cuts_digest(plan),
             "limit": plan.limit,
             **meaning,
         }
     )
+
+
+def _cuts_digest(plan: Plan) -> str:
+    digest = hashlib.sha256(plan.slice_stop.data)
+    digest.update(plan.offsets.data)
+    return digest.hexdigest()
 
 
 def part_digest(chunk: Chunk, inputs: Sequence[object], meaning: str) -> str:
@@ -202,110 +227,134 @@ def _mean_row_bytes(files: Sequence[FileFacts]) -> float:
     return sum(f.row_bytes * f.estimated_rows for f in files) / rows if rows else 1.0
 
 
-def _gather(files: Sequence[FileFacts], chunk_rows: int, size: int | None) -> Iterator[list[Slice]]:
-    """Yield the slices of each chunk."""
-    gathered: list[Slice] = []
+class _Cuts:
+    """The chunks of a plan while they are found: five columns of integers, with no object for a slice."""
+
+    __slots__ = ("file", "offsets", "rows", "start", "stop")
+
+    def __init__(self) -> None:
+        self.file, self.start, self.stop, self.rows = (array("q") for _ in range(4))
+        self.offsets = array("q", [0])
+
+    def add(self, file: int, start: int, stop: int, rows: int | None) -> None:
+        """Add a slice to the chunk that is open."""
+        self.file.append(file)
+        self.start.append(start)
+        self.stop.append(stop)
+        self.rows.append(_UNKNOWN if rows is None else rows)
+
+    def add_whole(self, number: int, facts: FileFacts) -> None:
+        """Add all of a file to the chunk that is open."""
+        if facts.file.format == "parquet":
+            self.add(number, 0, len(facts.group_rows), facts.rows)
+        else:
+            self.add(number, facts.data_start, max(facts.data_start, facts.identity.size), facts.rows)
+
+    def end_chunk(self) -> None:
+        """End the chunk that is open, if it has a slice."""
+        if self.offsets[-1] < len(self.file):
+            self.offsets.append(len(self.file))
+
+    def cut_to(self, chunks: int) -> None:
+        """Forget all chunks but the first so many."""
+        del self.offsets[chunks + 1 :]
+        for column in (self.file, self.start, self.stop, self.rows):
+            del column[self.offsets[-1] :]
+
+
+def _gathered(files: Sequence[FileFacts], chunk_rows: int, size: int | None) -> _Cuts:
+    cuts = _Cuts()
     held = 0
     for number, facts in enumerate(files):
         rows = facts.estimated_rows
         if rows > chunk_rows or (size and facts.cuttable and facts.identity.size > size):
-            if gathered:
-                yield gathered
-            gathered, held = [], 0
-            yield from _cut(number, facts, chunk_rows, size)
+            cuts.end_chunk()
+            held = 0
+            _cut(cuts, number, facts, chunk_rows, size)
             continue
-        if gathered and held + rows > _GATHER_LIMIT * chunk_rows:
-            yield gathered
-            gathered, held = [], 0
-        gathered.append(_whole(number, facts))
+        if held + rows > _GATHER_LIMIT * chunk_rows:
+            cuts.end_chunk()
+            held = 0
+        cuts.add_whole(number, facts)
         held += rows
         if _ends_chunk(facts, chunk_rows):
-            yield gathered
-            gathered, held = [], 0
-    if gathered:
-        yield gathered
+            cuts.end_chunk()
+            held = 0
+    cuts.end_chunk()
+    return cuts
 
 
 def _ends_chunk(facts: FileFacts, chunk_rows: int) -> bool:
     """Return whether a gathered chunk ends behind this file: by chance that grows with its rows, fixed by its path."""
+    if facts.estimated_rows * _SMALL_SHARE >= chunk_rows:
+        return True
     digest = hashlib.sha256(facts.file.path.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 < facts.estimated_rows / chunk_rows
 
 
-def _whole(number: int, facts: FileFacts) -> Slice:
+def _cut(cuts: _Cuts, number: int, facts: FileFacts, chunk_rows: int, size: int | None) -> None:
     if facts.file.format == "parquet":
-        return Slice(number, 0, len(facts.group_rows), facts.rows)
-    return Slice(number, facts.data_start, max(facts.data_start, facts.identity.size), facts.rows)
-
-
-def _cut(number: int, facts: FileFacts, chunk_rows: int, size: int | None) -> Iterator[list[Slice]]:
-    if facts.file.format == "parquet":
-        yield from _cut_row_groups(number, facts.group_rows, chunk_rows)
+        _cut_row_groups(cuts, number, facts.group_rows, chunk_rows)
     elif facts.cuttable:
-        yield from _cut_bytes(number, facts, size or max(1, int(chunk_rows * facts.row_bytes)))
+        _cut_bytes(cuts, number, facts, size or max(1, int(chunk_rows * facts.row_bytes)))
     else:
-        yield [_whole(number, facts)]
+        cuts.add_whole(number, facts)
+        cuts.end_chunk()
 
 
-def _cut_row_groups(number: int, group_rows: Integers, chunk_rows: int) -> Iterator[list[Slice]]:
+def _cut_row_groups(cuts: _Cuts, number: int, group_rows: Integers, chunk_rows: int) -> None:
     start, held = 0, 0
-    for index, rows in enumerate(group_rows.tolist()):
+    for index, rows in enumerate(group_rows.data):
         if held and held + rows > chunk_rows:
-            yield [Slice(number, start, index, held)]
+            cuts.add(number, start, index, held)
+            cuts.end_chunk()
             start, held = index, 0
         held += rows
-    yield [Slice(number, start, len(group_rows), held)]
+    cuts.add(number, start, len(group_rows), held)
+    cuts.end_chunk()
 
 
-def _cut_bytes(number: int, facts: FileFacts, step: int) -> Iterator[list[Slice]]:
+def _cut_bytes(cuts: _Cuts, number: int, facts: FileFacts, step: int) -> None:
     end = facts.identity.size
     start = facts.data_start
     while start < end:
         stop = min(end, (start // step + 1) * step)
-        yield [Slice(number, start, stop, None)]
+        cuts.add(number, start, stop, None)
+        cuts.end_chunk()
         start = stop
 
 
-def _limited(
-    drafts: Sequence[list[Slice]], files: Sequence[FileFacts], limit: int
-) -> tuple[list[list[Slice]], int | None]:
+def _limited(cuts: _Cuts, files: Sequence[FileFacts], limit: int) -> tuple[_Cuts, int | None]:
     """Return the chunks that hold the first ``limit`` rows, and the limit of the last of them.
 
     Where the rows of a chunk are unknown, it and all behind it become one chunk that is read up to the limit.
     """
-    kept: list[list[Slice]] = []
     left = limit
-    for draft in drafts:
-        known = [s.rows for s in draft if s.rows is not None]
-        if len(known) < len(draft):
-            rest = [s for later in drafts[len(kept) :] for s in later]
-            return [*kept, _joined(rest, files)], left
-        kept.append(draft)
-        if sum(known) >= left:
-            return kept, left
-        left -= sum(known)
-    return kept, None
+    for chunk in range(len(cuts.offsets) - 1):
+        first, last = cuts.offsets[chunk], cuts.offsets[chunk + 1]
+        rows = cuts.rows[first:last]
+        if _UNKNOWN in rows:
+            rest = dict.fromkeys(cuts.file[first:])
+            cuts.cut_to(chunk)
+            for number in rest:
+                cuts.add_whole(number, files[number])
+            cuts.end_chunk()
+            return cuts, left
+        if sum(rows) >= left:
+            cuts.cut_to(chunk + 1)
+            return cuts, left
+        left -= sum(rows)
+    return cuts, None
 
 
-def _joined(slices: Iterable[Slice], files: Sequence[FileFacts]) -> list[Slice]:
-    return [_whole(number, files[number]) for number in dict.fromkeys(s.file for s in slices)]
-
-
-def _pack(
-    drafts: Sequence[list[Slice]], chunk_rows: int, limit: int | None, last_limit: int | None, widths: Sequence[float]
-) -> Plan:
-    slices = [s for draft in drafts for s in draft]
-    return Plan(
-        chunk_rows=chunk_rows,
-        limit=limit,
-        slice_file=_integers(s.file for s in slices),
-        slice_start=_integers(s.start for s in slices),
-        slice_stop=_integers(s.stop for s in slices),
-        slice_rows=_integers(_UNKNOWN if s.rows is None else s.rows for s in slices),
-        offsets=_integers(np.cumsum([0, *map(len, drafts)])),
-        group_rows=_integers(_row_group_rows(max(widths[s.file] for s in draft)) for draft in drafts),
-        last_limit=last_limit,
-    )
+def _group_rows(slice_file: Integers, offsets: Integers, row_bytes: Sequence[float]) -> Integers:
+    """Return the rows of a row group for each chunk: as few as the file with the widest rows asks for."""
+    if len(offsets) == 1:
+        return np.empty(0, dtype=np.int64)
+    if not row_bytes:
+        return np.full(len(offsets) - 1, _row_group_rows(_ROW_BYTES), dtype=np.int64)
+    rows = np.array([_row_group_rows(width) for width in row_bytes], dtype=np.int64)
+    return np.minimum.reduceat(rows[slice_file], offsets[:-1])
 
 
 def _row_group_rows(row_bytes: float) -> int:
@@ -313,7 +362,3 @@ def _row_group_rows(row_bytes: float) -> int:
     least, most = _ROW_GROUP_ROWS
     fitting = int(_ROW_GROUP_BYTES / max(row_bytes, 1.0))
     return min(most, max(least, 1 << max(0, fitting.bit_length() - 1)))
-
-
-def _integers(values: Iterable[int]) -> Integers:
-    return np.fromiter(values, dtype=np.int64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, Self, overload, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +85,35 @@ class ColumnFacts:
     decoded_bytes: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns(Sequence[ColumnFacts]):
+    """The facts of many columns, each made when it is asked for: files written alike share their fields.
+
+    Attributes
+    ----------
+    fields : tuple of pyarrow.Field
+    encoded, decoded : ndarray of int64, shape (columns,)
+    """
+
+    fields: tuple[pa.Field, ...]
+    encoded: Integers
+    decoded: Integers
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self.fields)
+
+    @overload
+    def __getitem__(self, number: int) -> ColumnFacts: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[ColumnFacts]: ...
+    def __getitem__(self, number: int | slice) -> ColumnFacts | Sequence[ColumnFacts]:
+        """Return the facts of a column, or of some."""
+        if isinstance(number, slice):
+            return Columns(self.fields[number], self.encoded[number], self.decoded[number])
+        return ColumnFacts(self.fields[number], int(self.encoded[number]), int(self.decoded[number]))
+
+
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """What planning needs to know of a file, read without reading its rows.
@@ -93,7 +122,7 @@ class FileFacts:
     ----------
     file : InputFile
     identity : Identity
-    columns : tuple of ColumnFacts
+    columns : sequence of ColumnFacts
         In file order. The columns of a CSV are text until a :class:`Need` says otherwise.
     rows : int or None
         Exact, or ``None`` where only reading can tell (CSV).
@@ -109,7 +138,7 @@ class FileFacts:
 
     file: InputFile
     identity: Identity
-    columns: tuple[ColumnFacts, ...]
+    columns: Sequence[ColumnFacts]
     rows: int | None
     row_bytes: float
     group_rows: Integers

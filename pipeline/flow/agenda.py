@@ -11,7 +11,9 @@ Chunks that an earlier try or the published version has done are known from the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from pipeline.plan import Plan
 from pipeline.types import Receipt, Work
@@ -28,24 +30,24 @@ class Agenda:
     plan : Plan
     confirmed : callable
         Is given each receipt that stands.
-    standing : iterable of Receipt
-        Of the chunks that are done already; their begins were confirmed when they were done.
     """
 
-    def __init__(self, plan: Plan, confirmed: Callable[[Receipt], None], standing: Iterable[Receipt] = ()) -> None:
+    def __init__(self, plan: Plan, confirmed: Callable[[Receipt], None]) -> None:
         self._plan = plan
         self._confirmed = confirmed
         self._next = 0
         self._stopped = False
         self._again: deque[Work] = deque()
         self._held: dict[int, Receipt] = {}
-        self._ends: dict[int, int] = {}
+        # Of the chunks that are done where their last slice ends.
+        self._ends = np.zeros(len(plan), dtype=np.int64)
         self._done = bytearray(len(plan))
         self._given_up = False
-        for receipt in standing:
-            self._done[receipt.chunk] = 1
-            self._ends[receipt.chunk] = receipt.accounts[-1].end
-        self._ends = {chunk: end for chunk, end in self._ends.items() if self._awaits(chunk + 1)}
+
+    def stand(self, receipt: Receipt) -> None:
+        """Take a chunk as done before the work begins; its begin was confirmed when it was done."""
+        self._done[receipt.chunk] = 1
+        self._ends[receipt.chunk] = receipt.accounts[-1].end
 
     def take(self, limit: int) -> Sequence[Work]:
         """Return at most ``limit`` pieces of work, those to be done again first."""
@@ -64,7 +66,7 @@ class Agenda:
         while waiting is not None and not self._done[waiting.chunk]:
             chunk = waiting.chunk
             if self._plan.continues(chunk):
-                begin = self._ends.get(chunk - 1)
+                begin = self._known_begin(chunk)
                 if begin is None:
                     self._held[chunk] = waiting
                     return
@@ -87,17 +89,13 @@ class Agenda:
         """Whether every chunk of the plan has a receipt that stands."""
         return all(self._done)
 
-    def _awaits(self, chunk: int) -> bool:
-        """Return whether a chunk is to be done, and begins where the one before it ends."""
-        return chunk < len(self._plan) and not self._done[chunk] and self._plan.continues(chunk)
-
     def _known_begin(self, chunk: int) -> int | None:
-        return self._ends.get(chunk - 1) if self._plan.continues(chunk) else None
+        """Return where a chunk begins inside a CSV, ``None`` where the chunk before it has not ended yet."""
+        if not self._plan.continues(chunk) or not self._done[chunk - 1]:
+            return None
+        return int(self._ends[chunk - 1])
 
     def _confirm(self, receipt: Receipt) -> None:
-        chunk = receipt.chunk
-        self._done[chunk] = 1
-        self._ends.pop(chunk - 1, None)
-        if self._awaits(chunk + 1):
-            self._ends[chunk] = receipt.accounts[-1].end
+        self._done[receipt.chunk] = 1
+        self._ends[receipt.chunk] = receipt.accounts[-1].end
         self._confirmed(receipt)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from pipeline import memory
+from pipeline.flow.schema import Places, shape_of
 from pipeline.memory import COLUMN_READER_BYTES, Demand
 from pipeline.plan import Plan
 from pipeline.sources import source_for
@@ -37,10 +38,11 @@ def demand_of(job: Job, files: Sequence[FileFacts], needs: Sequence[Need], schem
     widths = _column_widths(job.csv, files, needs)
     made = sum(width_of(field.type) for field in list(schema)[kept:])
     largest = plan.most_rows() or plan.chunk_rows
+    places = Places({need.name for need in needs})
     name = max(widths, key=lambda column: widths[column], default="")
     return Demand(
         reserved_bytes=max(_IMPORTED_BYTES, memory.current_bytes()),
-        reader_bytes=max((_reader_bytes(facts, needs) for facts in files), default=0),
+        reader_bytes=max((_reader_bytes(facts, places) for facts in files), default=0),
         decoded_row_bytes=sum(widths.values()),
         made_row_bytes=2 * made + 8,
         output_row_bytes=made + sum(widths.get(need.name, _UNKNOWN_WIDTH) for need in needs[len(needs) - kept :]),
@@ -74,34 +76,41 @@ def width_of(type_: pa.DataType) -> float:
 def _column_widths(csv: CsvOptions, files: Sequence[FileFacts], needs: Sequence[Need]) -> dict[str, float]:
     """Return for each needed column the decoded bytes of a value, in the file where they are most."""
     widths: dict[str, float] = {}
+    # Of files written alike the columns of fixed width are alike too: the others are looked at in every file.
+    others: dict[object, Sequence[Need]] = {}
     for facts in files:
-        for need in needs if facts.columns else ():
-            width = _value_width(csv, facts, need)
+        shape = shape_of(facts)
+        variable = []
+        for need in others.get(shape, needs) if facts.columns else ():
+            width, fixed = _value_width(csv, facts, need)
             widths[need.name] = max(width, widths.get(need.name, 0.0))
+            if not fixed:
+                variable.append(need)
+        if shape is not None:
+            others[shape] = variable
     return widths
 
 
-def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> float:
+def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> tuple[float, bool]:
+    """Return the decoded bytes of a value, and whether its type alone tells."""
     try:
         type_ = source_for(facts.file.format, csv).field(facts, need).type
     except LookupError:
-        return 0.0
+        return 0.0, True
     if pa.types.is_dictionary(type_):
-        return 4.0
+        return 4.0, True
     if facts.file.format == "csv":
-        return width_of(type_) if type_ != pa.string() else 4 + facts.row_bytes / max(1, len(facts.columns))
+        return (width_of(type_) if type_ != pa.string() else 4 + facts.row_bytes / max(1, len(facts.columns))), False
     try:
-        return float(type_.bit_width) / 8 + 1 / 8
+        return float(type_.bit_width) / 8 + 1 / 8, True
     except ValueError:
         decoded = next((c.decoded_bytes for c in facts.columns if c.field.name == need.name), 0)
-        return 4 + (decoded / facts.rows if facts.rows else _UNKNOWN_WIDTH)
+        return 4 + (decoded / facts.rows if facts.rows else _UNKNOWN_WIDTH), False
 
 
-def _reader_bytes(facts: FileFacts, needs: Sequence[Need]) -> int:
+def _reader_bytes(facts: FileFacts, places: Places) -> int:
     if facts.file.format == "csv":
         return _CSV_READER_BYTES
-    names = {need.name for need in needs}
-    columns = [column for column in facts.columns if column.field.name in names]
     share = int(facts.group_rows.max(initial=0)) / max(1, facts.rows or 0)
-    held = (math.ceil(_READER_COPIES * column.decoded_bytes * share) for column in columns)
+    held = (math.ceil(_READER_COPIES * decoded * share) for decoded in places.decoded(facts))
     return sum(min(COLUMN_READER_BYTES, size + 64 * KIB) for size in held)

@@ -1,7 +1,12 @@
 """The immutable file from which a worker learns its job: written once by the driver, read once a worker.
 
-It is JSON, checked against its digest before anything in it is believed, and holds no object that would have to be
-unpickled. A block function without a description travels with the task instead.
+    {"batch_rows":65536,...}     a line of JSON, filled up with spaces to a multiple of 8 bytes
+    ........                     the integers of the plan, array after array, 8 bytes each, little-endian
+    ["a.parquet",...]            a line of JSON for each file
+
+It is checked against its digest before anything in it is believed, and holds no object that would have to be unpickled.
+A million chunks stay the bytes that they are, and of a hundred thousand files each is made when it is asked for. A
+block function without a description travels with the task instead.
 """
 
 from __future__ import annotations
@@ -9,11 +14,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +27,17 @@ from pipeline.errors import BalanceError, StorageError
 from pipeline.plan import Plan
 from pipeline.types import CsvOptions, Format, Identity, InputFile, Need
 
+_INTEGER = np.dtype("<i8")
+_ARRAYS = ("slice_file", "slice_start", "slice_stop", "slice_rows", "offsets", "group_rows")
+_NUMBERS = ("chunk_rows", "limit", "last_limit")
+
+
+class Files(Protocol):
+    """Input files with their identities, by their numbers."""
+
+    def __iter__(self) -> Iterator[tuple[InputFile, Identity]]: ...
+    def __getitem__(self, number: int, /) -> tuple[InputFile, Identity]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
@@ -29,7 +45,7 @@ class JobFile:
 
     Attributes
     ----------
-    files : tuple of (InputFile, Identity)
+    files : Files
         By the file numbers of the plan.
     plan : Plan
     needs : tuple of Need
@@ -63,7 +79,7 @@ class JobFile:
         Description of the block function.
     """
 
-    files: tuple[tuple[InputFile, Identity], ...]
+    files: Files
     plan: Plan
     needs: tuple[Need, ...]
     features: int
@@ -84,10 +100,10 @@ class JobFile:
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""
-        plan = {f.name: _plain(getattr(self.plan, f.name)) for f in fields(Plan)}
-        content = {
-            "files": [[asdict(file), asdict(identity)] for file, identity in self.files],
-            "plan": plan,
+        arrays = [getattr(self.plan, name).astype(_INTEGER, copy=False) for name in _ARRAYS]
+        head = {
+            "arrays": [len(array) for array in arrays],
+            "plan": {name: getattr(self.plan, name) for name in _NUMBERS},
             "needs": [asdict(need) for need in self.needs],
             "features": self.features,
             "csv": asdict(self.csv),
@@ -105,7 +121,33 @@ class JobFile:
             "arithmetic": self.arithmetic,
             "block": self.block,
         }
-        return json.dumps(content, separators=(",", ":")).encode()
+        line = json.dumps(head, separators=(",", ":")).encode()
+        line += b" " * (-(len(line) + 1) % _INTEGER.itemsize) + b"\n"
+        return b"".join((line, *(array.data for array in arrays), *map(_file_line, self.files)))
+
+
+class _Lines:
+    """The files of a job, each made from its line when it is asked for."""
+
+    def __init__(self, lines: memoryview) -> None:
+        self._lines = lines
+        self._ends = np.flatnonzero(np.frombuffer(lines, dtype=np.uint8) == ord("\n"))
+
+    def __iter__(self) -> Iterator[tuple[InputFile, Identity]]:
+        return (self[number] for number in range(len(self._ends)))
+
+    def __getitem__(self, number: int) -> tuple[InputFile, Identity]:
+        begin = int(self._ends[number - 1]) + 1 if number else 0
+        values = json.loads(bytes(self._lines[begin : int(self._ends[number])]))
+        path, location, position, format_, partitions, *state = values
+        return InputFile(path, location, position, format_, _pairs(partitions)), Identity(*state)
+
+
+def _file_line(pair: tuple[InputFile, Identity]) -> bytes:
+    file, identity = pair
+    stated = [file.path, file.location, file.position, file.format, file.partitions]
+    state = [identity.size, identity.mtime_ns, identity.digest, identity.content]
+    return json.dumps([*stated, *state], separators=(",", ":")).encode() + b"\n"
 
 
 @lru_cache(maxsize=4)
@@ -125,7 +167,7 @@ def read_job_file(path: str, digest: str) -> JobFile:
         raise StorageError(f"{path}: the job file cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != digest:
         raise BalanceError(f"{path}: the job file was changed while the job ran")
-    return _restore(json.loads(content))
+    return _restore(content)
 
 
 def csv_options(csv: Mapping[str, Any]) -> CsvOptions:
@@ -140,39 +182,33 @@ def csv_options(csv: Mapping[str, Any]) -> CsvOptions:
     )
 
 
-def _restore(content: Mapping[str, Any]) -> JobFile:
-    plan: dict[str, Any] = {name: _array(value) for name, value in content["plan"].items()}
+def _restore(content: bytes) -> JobFile:
+    begin = content.index(b"\n") + 1
+    head = json.loads(content[:begin])
+    plan: dict[str, Any] = head["plan"]
+    for name, length in zip(_ARRAYS, head["arrays"], strict=True):
+        plan[name] = np.frombuffer(content, _INTEGER, length, begin)
+        begin += length * _INTEGER.itemsize
     return JobFile(
-        files=tuple(
-            (InputFile(**{**file, "partitions": _pairs(file["partitions"])}), Identity(**identity))
-            for file, identity in content["files"]
-        ),
+        files=_Lines(memoryview(content)[begin:]),
         plan=Plan(**plan),
-        needs=tuple(Need(**need) for need in content["needs"]),
-        features=content["features"],
-        csv=csv_options(content["csv"]),
-        schema=pa.ipc.read_schema(pa.BufferReader(base64.b64decode(content["schema"]))),
-        format=content["format"],
-        compression=content["compression"],
-        batch_rows=content["batch_rows"],
-        batch_bytes=content["batch_bytes"],
-        row_group_bytes=content["row_group_bytes"],
-        staging=content["staging"],
-        file_mode=content["file_mode"],
-        durable=content["durable"],
-        bad_rows=content["bad_rows"],
-        retries=content["retries"],
-        arithmetic=content["arithmetic"],
-        block=content["block"],
+        needs=tuple(Need(**need) for need in head["needs"]),
+        features=head["features"],
+        csv=csv_options(head["csv"]),
+        schema=pa.ipc.read_schema(pa.BufferReader(base64.b64decode(head["schema"]))),
+        format=head["format"],
+        compression=head["compression"],
+        batch_rows=head["batch_rows"],
+        batch_bytes=head["batch_bytes"],
+        row_group_bytes=head["row_group_bytes"],
+        staging=head["staging"],
+        file_mode=head["file_mode"],
+        durable=head["durable"],
+        bad_rows=head["bad_rows"],
+        retries=head["retries"],
+        arithmetic=head["arithmetic"],
+        block=head["block"],
     )
-
-
-def _array(value: object) -> object:
-    return np.array(value, dtype=np.int64) if isinstance(value, list) else value
-
-
-def _plain(value: object) -> object:
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _pairs(values: Sequence[Sequence[Any]]) -> tuple[tuple[Any, Any], ...]:

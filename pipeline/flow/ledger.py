@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+
+import numpy as np
 
 from pipeline.errors import BadCellsError, BalanceError, InputChangedError
 from pipeline.flow.preparation import Preparation, empty_error
 from pipeline.flow.schema import shown_names
 from pipeline.plan import Plan
-from pipeline.types import BadCell, BadLimit, Done, FileFacts, Observer, Progressed, Receipt, SliceAccount, Totals
+from pipeline.types import (
+    BadCell,
+    BadLimit,
+    Done,
+    FileFacts,
+    Integers,
+    Observer,
+    Progressed,
+    Receipt,
+    SliceAccount,
+    Totals,
+)
 from pipeline.units import escape, format_count
 
 # How the reasons of cells begin that no spelling of null and no encoding would mend.
@@ -20,6 +32,8 @@ _OF_THE_MODEL = "the model"
 
 class Ledger:
     """Books receipts, tells the observer, and judges the balance.
+
+    Of a receipt some numbers alone are kept; the journal has the whole of it.
 
     Parameters
     ----------
@@ -36,16 +50,29 @@ class Ledger:
         self._max_bad = preparation.job.max_bad
         self._record = record
         self._observe = observe
-        self._bad: list[tuple[int, int, BadCell]] = []
+        self._first_bad: tuple[int, int, BadCell] | None = None
         self._input_bytes = 0.0
-        self._group_bytes = [preparation.bytes_of(facts) / max(1, len(facts.group_rows)) for facts in preparation.files]
+        self._group_bytes = _group_bytes(preparation)
+        self._part_rows = 0
+        self._without_part = False
+        self._booked = np.zeros(len(self._plan), dtype=np.bool_)
+        # Rows read of each chunk and of each file; of each chunk where its first slice begins and its last one ends.
+        self._rows, self._begins, self._ends = (np.zeros(len(self._plan), dtype=np.int64) for _ in range(3))
+        self._file_rows = np.zeros(len(self._files), dtype=np.int64)
         self.totals = Totals()
-        self.receipts: dict[int, Receipt] = {}
 
     @property
     def failed(self) -> bool:
         """Whether more bad rows were booked than the run may have, whatever is still to come."""
         return self._max_bad.rows is not None and self.totals.bad > self._max_bad.rows
+
+    def has(self, chunk: int) -> bool:
+        """Return whether a receipt of a chunk was booked."""
+        return bool(self._booked[chunk])
+
+    def missing(self) -> Integers:
+        """Return the chunks of which no receipt was booked, in order."""
+        return np.flatnonzero(~self._booked)
 
     def book(self, receipt: Receipt, how: Done = "computed") -> None:
         """Take a receipt that stands into the accounts.
@@ -56,18 +83,27 @@ class Ledger:
             Its rows do not add up.
         """
         _check(receipt, self._plan, self._files)
-        self._bad += ((receipt.chunk, position, cell) for position, cell in receipt.bad)
-        self.receipts[receipt.chunk] = receipt
+        self._note(receipt)
         if receipt.part is not None and how != "resumed":
             self._record(receipt)
         self._input_bytes += sum(map(self._bytes, receipt.accounts))
         self.totals = self.totals.plus(receipt, how)
         self._observe(Progressed(self.totals, int(self._input_bytes)))
 
-    def accounts(self, chunk: int) -> Mapping[str, object]:
-        """Return what the manifest says of a chunk besides its files."""
-        receipt = self.receipts[chunk]
-        return {"accounts": [asdict(account) for account in receipt.accounts], "events": dict(receipt.events)}
+    def _note(self, receipt: Receipt) -> None:
+        chunk, accounts = receipt.chunk, receipt.accounts
+        self._booked[chunk] = True
+        self._rows[chunk] = receipt.rows
+        self._begins[chunk], self._ends[chunk] = accounts[0].begin, accounts[-1].end
+        for account in accounts:
+            self._file_rows[account.file] += account.read
+        if receipt.part is None:
+            self._without_part = True
+        else:
+            self._part_rows += receipt.part.rows
+        found = ((chunk, position, cell) for position, cell in receipt.bad)
+        known = () if self._first_bad is None else (self._first_bad,)
+        self._first_bad = min((*known, *found), key=lambda bad: (bad[0], bad[1], bad[2].record), default=None)
 
     def close(self, complete: bool) -> None:
         """Judge the run.
@@ -83,14 +119,12 @@ class Ledger:
         DataError
             No row was read, and the job does not allow that.
         """
-        totals, receipts = self.totals, self.receipts.values()
-        if exceeds(self._max_bad, totals) or any(receipt.part is None for receipt in receipts):
+        totals, chunks = self.totals, int(self._booked.sum())
+        if exceeds(self._max_bad, totals) or self._without_part:
             raise self._too_many_bad()
-        if not complete or len(receipts) != len(self._plan):
-            raise BalanceError(f"{len(receipts):,} of {len(self._plan):,} chunks have a part")
-        if totals.read != totals.written + totals.quarantined or totals.written != sum(
-            receipt.part.rows for receipt in receipts if receipt.part
-        ):
+        if not complete or chunks != len(self._plan):
+            raise BalanceError(f"{chunks:,} of {len(self._plan):,} chunks have a part")
+        if totals.read != totals.written + totals.quarantined or totals.written != self._part_rows:
             raise BalanceError(
                 f"{totals.read:,} rows were read, {totals.written:,} written, {totals.quarantined:,} set aside"
             )
@@ -102,24 +136,21 @@ class Ledger:
     def _check_footers(self) -> None:
         if self._plan.limit is not None:
             return
-        rows = [0] * len(self._files)
-        for receipt in self.receipts.values():
-            for account in receipt.accounts:
-                rows[account.file] += account.read
         for number, facts in enumerate(self._files):
-            if facts.rows is not None and facts.rows != rows[number]:
+            if facts.rows is not None and facts.rows != self._file_rows[number]:
                 name = shown_names(self._files)[number]
-                raise BalanceError(f"{name}: {facts.rows:,} rows by its footer, {rows[number]:,} were read")
+                raise BalanceError(f"{name}: {facts.rows:,} rows by its footer, {self._file_rows[number]:,} were read")
 
     def _check_joints(self) -> None:
         # Of chunks read in this run the agenda has seen to it.
-        for chunk in range(1, len(self._plan)):
-            before, after = self.receipts[chunk - 1].accounts[-1], self.receipts[chunk].accounts[0]
-            if before.end != after.begin and self._plan.continues(chunk):
+        apart = self._ends[:-1] != self._begins[1:]
+        for chunk in (np.flatnonzero(apart) + 1).tolist():
+            if self._plan.continues(chunk):
+                end, begin = int(self._ends[chunk - 1]), int(self._begins[chunk])
                 raise InputChangedError(
-                    f"{shown_names(self._files)[after.file]}: records end at byte {before.end:,} where an earlier run "
-                    f"began one at byte {after.begin:,}, or the other way round: the file was edited, its size and "
-                    "time as before",
+                    f"{shown_names(self._files)[self._plan.chunk(chunk).slices[0].file]}: records end at byte {end:,} "
+                    f"where an earlier run began one at byte {begin:,}, or the other way round: the file was edited, "
+                    "its size and time as before",
                     "say --no-resume --no-reuse; --fingerprint full notices such an edit",
                 )
 
@@ -129,13 +160,13 @@ class Ledger:
         return account.stop - account.start
 
     def _too_many_bad(self) -> BadCellsError:
-        if not self._bad:
+        if self._first_bad is None:
             # All of them stand in parts that were taken over, whose quarantines alone say more.
             return BadCellsError(
                 f"{_allowed(self._max_bad, self.totals)}; the published output has them in its quarantine",
                 "raise --max-bad, or mend the data; nothing was published",
             )
-        chunk, position, cell = min(self._bad, key=lambda bad: (bad[0], bad[1], bad[2].record))
+        chunk, position, cell = self._first_bad
         piece = self._plan.chunk(chunk).slices[position]
         place = self._place(chunk, position, cell)
         column = f", column {escape(cell.column)}" if cell.column else ""
@@ -155,20 +186,28 @@ class Ledger:
         if facts.file.format == "parquet":
             return f"row {int(facts.group_rows[: piece.start].sum()) + cell.record + 1:,}"
         at = f"byte {cell.offset:,}" if cell.offset is not None else ""
-        before = self._rows_before(chunk, position, piece.file)
+        before = self._rows_before(chunk)
         if before is None:
             return f"the record at {at}"
         return f"record {before + cell.record + 1:,}" + (f" ({at})" if at else "")
 
-    def _rows_before(self, chunk: int, position: int, file: int) -> int | None:
-        """Return the records of a file in front of a slice, ``None`` where a chunk between was not read."""
-        rows = sum(a.read for a in self.receipts[chunk].accounts[:position] if a.file == file)
+    def _rows_before(self, chunk: int) -> int | None:
+        """Return the records of a file in front of a chunk that begins inside it, ``None`` where one was not read.
+
+        A file that is cut shares no chunk, and one that shares a chunk is not cut.
+        """
+        rows = 0
         while self._plan.continues(chunk):
             chunk -= 1
-            if chunk not in self.receipts:
+            if not self.has(chunk):
                 return None
-            rows += sum(a.read for a in self.receipts[chunk].accounts if a.file == file)
+            rows += int(self._rows[chunk])
         return rows
+
+
+def _group_bytes(preparation: Preparation) -> list[float]:
+    """Return for each file the bytes that are to be read of a row group."""
+    return [preparation.bytes_of(facts) / max(1, len(facts.group_rows)) for facts in preparation.files]
 
 
 def exceeds(limit: BadLimit, totals: Totals) -> bool:

@@ -21,7 +21,7 @@ from pipeline.errors import DataError, StorageError
 from pipeline.flow.demand import batch_share, demand_of, row_group_share, width_of
 from pipeline.flow.jobfile import JobFile
 from pipeline.flow.request import check_apart, check_request
-from pipeline.flow.schema import needs_of, output_schema
+from pipeline.flow.schema import Places, needs_of, output_schema, shape_of
 from pipeline.memory import Demand
 from pipeline.plan import Plan, digest_of, identity_of, job_id, make_plan, part_digest, part_name
 from pipeline.publish import Codec, check_output, check_sections, free_bytes
@@ -104,15 +104,18 @@ class Preparation:
         """Return the bytes of one file that are to be read."""
         if facts.file.format == "csv":
             return facts.identity.size
-        names = {need.name for need in self.needs}
-        return sum(column.encoded_bytes for column in facts.columns if column.field.name in names)
+        return self._needed.encoded(facts)
+
+    @cached_property
+    def _needed(self) -> Places:
+        return Places({need.name for need in self.needs})
 
     @property
     def least_output_bytes(self) -> int:
         """About what the output will take: made columns at their width, kept ones as they are encoded in the input."""
-        kept = {need.name for need in self.needs[self.features :]}
+        kept = Places({need.name for need in self.needs[self.features :]})
         made = sum(width_of(field.type) for field in list(self.schema)[len(self.needs) - self.features :])
-        encoded = sum(c.encoded_bytes for facts in self.files for c in facts.columns if c.field.name in kept)
+        encoded = sum(kept.encoded(facts) for facts in self.files)
         share = self.expected_rows / max(1, sum(facts.estimated_rows for facts in self.files))
         return int(made * self.expected_rows + encoded * share)
 
@@ -247,7 +250,7 @@ def prepare(job: Job) -> Preparation:
         files,
         chunk_size=job.chunk_size,
         limit=job.limit,
-        output_row_bytes=[_output_row_bytes(facts, schema, len(kept)) for facts in files],
+        output_row_bytes=_output_row_bytes(files, schema, len(kept)),
     )
     meaning = digest_of(_meaning(job, needs, schema))
     demand = demand_of(job, files, needs, schema, plan)
@@ -351,19 +354,31 @@ def _resources(job: Job, demand: Demand, chunks: int) -> Resources:
     return one if job.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
 
 
-def _output_row_bytes(facts: FileFacts, schema: pa.Schema, kept: int) -> float:
-    """Return the decoded bytes of a row in the output, as the facts of its own file tell."""
-    columns = {column.field.name: column for column in facts.columns}
-    total = 0.0
-    for position, field in enumerate(schema):
-        column = columns.get(field.name) if position < kept else None
-        if column is not None and facts.rows:
-            total += max(column.decoded_bytes / facts.rows, 1.0)
-        elif column is not None:
-            total += facts.row_bytes / len(columns)
-        else:
-            total += width_of(field.type)
-    return total
+def _output_row_bytes(files: Sequence[FileFacts], schema: pa.Schema, kept: int) -> list[float]:
+    """Return for each file the decoded bytes of a row in the output, as its own facts tell."""
+    widths = [width_of(field.type) for field in schema]
+    names = schema.names[:kept]
+    places: dict[object, list[int]] = {}
+    found = []
+    for facts in files:
+        shape = shape_of(facts)
+        numbers = places.get(shape)
+        if numbers is None:
+            held = {column.field.name: number for number, column in enumerate(facts.columns)}
+            numbers = [held.get(name, -1) for name in names]
+            if shape is not None:
+                places[shape] = numbers
+        found.append(sum((*(_kept_bytes(facts, *pair) for pair in zip(numbers, widths, strict=False)), *widths[kept:])))
+    return found
+
+
+def _kept_bytes(facts: FileFacts, number: int, width: float) -> float:
+    """Return the decoded bytes of a value of a kept column, which stands in the path where it has no number."""
+    if number < 0:
+        return width
+    if facts.rows:
+        return max(facts.columns[number].decoded_bytes / facts.rows, 1.0)
+    return facts.row_bytes / len(facts.columns)
 
 
 def _file_summary(facts: FileFacts) -> FileSummary:

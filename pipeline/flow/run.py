@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,12 +17,25 @@ from pipeline.execute import open_scheduler
 from pipeline.flow.agenda import Agenda
 from pipeline.flow.ledger import Ledger, exceeds, excess_error
 from pipeline.flow.preparation import CODEC, Preparation, check_free_space, prepare
-from pipeline.flow.standing import resumed, reused
+from pipeline.flow.standing import entry_of, part_of, resumed, reused
 from pipeline.flow.stop import Clock, Stop, end_of, go_on
-from pipeline.flow.task import ChunkTask
+from pipeline.flow.task import ChunkTask, forget
 from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
 from pipeline.sources import content_digest
-from pipeline.types import Event, Job, Noted, Observer, PerChunk, Planned, Published, Receipt, Report, Totals, Work
+from pipeline.types import (
+    Done,
+    Event,
+    Job,
+    Noted,
+    Observer,
+    PerChunk,
+    Planned,
+    Published,
+    Receipt,
+    Report,
+    Totals,
+    Work,
+)
 from pipeline.units import escape, format_bytes, format_count
 
 
@@ -156,12 +169,15 @@ class _Attempt:
         """Do what is not done yet, and return the accounts once they balance."""
         preparation, staging = self.preparation, self.staging
         job, resources = preparation.job, preparation.resources
-        ledger = Ledger(preparation, lambda receipt: staging.append(asdict(receipt)), self.observe)
-        standing = list(self._standing(ledger))
-        check_free_space(preparation, done=len(standing))
+        ledger = Ledger(preparation, lambda receipt: staging.append(entry_of(receipt)), self.observe)
+        agenda = Agenda(preparation.plan, ledger.book)
+        for receipt, how in self._standing(ledger):
+            ledger.book(receipt, how)
+            agenda.stand(receipt)
+        standing = ledger.totals.chunks
+        check_free_space(preparation, done=standing)
         path, digest = staging.write_job(preparation.job_file(staging.directory, staging.file_mode).to_bytes())
-        agenda = Agenda(preparation.plan, ledger.book, standing)
-        if len(standing) < len(preparation.plan):
+        if standing < len(preparation.plan):
             with open_scheduler(
                 job.scheduler,
                 workers=resources.workers,
@@ -169,7 +185,10 @@ class _Attempt:
                 insecure=job.insecure,
                 share_bytes=preparation.worker_share,
             ) as scheduler:
-                scheduler.run(ChunkTask(str(path), digest), self._taking(agenda, ledger), agenda.deliver)
+                try:
+                    scheduler.run(ChunkTask(str(path), digest), self._taking(agenda, ledger), agenda.deliver)
+                finally:
+                    forget()
         if not agenda.complete:
             staging.sync()
             self.clock.check()
@@ -178,27 +197,20 @@ class _Attempt:
             self._compare_inputs()
         return ledger
 
-    def _standing(self, ledger: Ledger) -> Iterator[Receipt]:
-        """Book what need not be computed, and yield its receipts."""
+    def _standing(self, ledger: Ledger) -> Iterator[tuple[Receipt, Done]]:
+        """Yield the receipts of what need not be computed, each to be booked before the next one is asked for."""
         preparation, staging = self.preparation, self.staging
-        done = set()
         for receipt in resumed(staging.receipts(), preparation.plan):
-            if receipt.chunk not in done:
-                done.add(receipt.chunk)
-                ledger.book(receipt, "resumed")
-                yield receipt
-        if done:
-            self.observe(
-                Noted(f"resuming: {len(done):,} of {_chunks(len(preparation.plan))} done before", warning=False)
-            )
+            if not ledger.has(receipt.chunk):
+                yield receipt, "resumed"
+        if done := ledger.totals.chunks:
+            self.observe(Noted(f"resuming: {done:,} of {_chunks(len(preparation.plan))} done before", warning=False))
         elif staging.others():
             text = "an unfinished run stands here, but inputs, model or options have changed since: starting clean"
             self.observe(Noted(text, warning=False))
         if preparation.job.conduct.reuse:
-            missing = [chunk for chunk in range(len(preparation.plan)) if chunk not in done]
-            for receipt in reused(preparation, staging, missing):
-                ledger.book(receipt, "reused")
-                yield receipt
+            for receipt in reused(preparation, staging, ledger.missing()):
+                yield receipt, "reused"
 
     def _taking(self, agenda: Agenda, ledger: Ledger) -> Callable[[int], Sequence[Work]]:
         """Return how the scheduler asks for work: none that is new once a run has failed or is to end."""
@@ -225,16 +237,22 @@ class _Attempt:
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is published, in order: read from the journal whenever it is iterated over, never all in memory."""
+
+    preparation: Preparation
+    staging: Staging
+
+    def __iter__(self) -> Iterator[Part]:
+        for chunk in range(len(self.preparation.plan)):
+            yield part_of(self.staging.receipt(chunk), self.preparation.part_name(chunk))
+
+
 def _publish(preparation: Preparation, staging: Staging, ledger: Ledger, report: Report) -> str:
     """Put the parts in place in one step and return the digest of the manifest."""
-
-    def parts() -> Iterator[Part]:
-        for chunk in range(len(preparation.plan)):
-            receipt = ledger.receipts[chunk]
-            assert receipt.part is not None
-            yield Part(preparation.part_name(chunk), receipt.part, ledger.accounts(chunk), receipt.quarantine)
-
-    return staging.publish(preparation.manifest(ledger.totals), parts(), observed=_observed(report, preparation.job))
+    observed = _observed(report, preparation.job)
+    return staging.publish(preparation.manifest(ledger.totals), _Parts(preparation, staging), observed=observed)
 
 
 def _observed(report: Report, job: Job) -> dict[str, object]:

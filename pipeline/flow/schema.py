@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import SchemaError, UsageError
 from pipeline.sources import source_for
-from pipeline.types import FileFacts, Job, Need
+from pipeline.types import Columns, FileFacts, Integers, Job, Need
 from pipeline.units import escape
 
 _PROBLEMS_SHOWN = 1_000
@@ -49,17 +51,16 @@ def output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need]
     """
     problems: list[str] = []
     standing: dict[str, tuple[pa.Field, str]] = {}
+    judged: dict[object, tuple[list[str], list[tuple[Need, pa.Field]]]] = {}
     for facts, name in zip(files, shown_names(files), strict=True):
         if facts.file.format == "csv" and not facts.columns:
             continue
-        problems += (f"{name}: {problem}" for problem in _unfit(job, facts, features, kept))
-        source = source_for(facts.file.format, job.csv)
-        for need in kept:
-            try:
-                field = source.field(facts, need)
-            except LookupError as error:
-                problems.append(f"{name}: {error.args[0]}")
-                continue
+        shape = shape_of(facts)
+        unfit, fields = judged.get(shape) or _judged(job, facts, features, kept)
+        if shape is not None:
+            judged[shape] = unfit, fields
+        problems += (f"{name}: {problem}" for problem in unfit)
+        for need, field in fields:
             first, where = standing.setdefault(need.name, (field, name))
             if first.type != field.type:
                 problems.append(f"{name}: column '{escape(need.name)}' is {field.type}, in {where} it is {first.type}")
@@ -67,9 +68,61 @@ def output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need]
                 standing[need.name] = (field, where)
     if problems:
         raise SchemaError(_listed(problems), _schema_remedy(files))
-    fields = [standing[need.name][0] if need.name in standing else pa.field(need.name, pa.string()) for need in kept]
-    fields += [pa.field(f.name, f.type, nullable=f.nullable) for f in job.block.fields()]
-    return pa.schema([field.remove_metadata() for field in fields])
+    made = [standing[need.name][0] if need.name in standing else pa.field(need.name, pa.string()) for need in kept]
+    made += [pa.field(f.name, f.type, nullable=f.nullable) for f in job.block.fields()]
+    return pa.schema([field.remove_metadata() for field in made])
+
+
+def shape_of(facts: FileFacts) -> object | None:
+    """Return what is equal for files that have the same fields, in columns and path; ``None`` where that is not known.
+
+    Valid as long as the facts of both are held.
+    """
+    return (id(facts.columns.fields), facts.file.partitions) if isinstance(facts.columns, Columns) else None
+
+
+def _judged(
+    job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[Need]
+) -> tuple[list[str], list[tuple[Need, pa.Field]]]:
+    """Return what is wrong with a file, and the fields of the kept columns that it has."""
+    problems = list(_unfit(job, facts, features, kept))
+    fields = []
+    source = source_for(facts.file.format, job.csv)
+    for need in kept:
+        try:
+            fields.append((need, source.field(facts, need)))
+        except LookupError as error:
+            problems.append(str(error.args[0]))
+    return problems, fields
+
+
+class Places:
+    """Where some columns stand among those of files, found once for files written alike."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = frozenset(names)
+        self._known: dict[int, Integers] = {}
+
+    def encoded(self, facts: FileFacts) -> int:
+        """Return the bytes that the columns take in a file."""
+        columns = facts.columns
+        if isinstance(columns, Columns):
+            return int(columns.encoded[self._of(columns)].sum())
+        return sum(column.encoded_bytes for column in columns if column.field.name in self._names)
+
+    def decoded(self, facts: FileFacts) -> list[int]:
+        """Return the decoded bytes of each of the columns in a file."""
+        columns = facts.columns
+        if isinstance(columns, Columns):
+            return cast("list[int]", columns.decoded[self._of(columns)].tolist())
+        return [column.decoded_bytes for column in columns if column.field.name in self._names]
+
+    def _of(self, columns: Columns) -> Integers:
+        places = self._known.get(id(columns.fields))
+        if places is None:
+            found = [number for number, field in enumerate(columns.fields) if field.name in self._names]
+            places = self._known[id(columns.fields)] = np.array(found, dtype=np.int64)
+        return places
 
 
 def _check_types(job: Job, needs: Sequence[Need]) -> None:
@@ -85,7 +138,8 @@ def _check_types(job: Job, needs: Sequence[Need]) -> None:
 def _all_names(files: Sequence[FileFacts]) -> Iterable[str]:
     """Return every column of every file: one that only a later file has is a difference, not to be dropped."""
     with_columns = [facts for facts in files if facts.columns] or files[:1]
-    for facts in with_columns:
+    alike = {shape_of(facts) or id(facts): facts for facts in reversed(with_columns)}
+    for facts in reversed(alike.values()):
         yield from (column.field.name for column in facts.columns)
         yield from (name for name, _ in facts.file.partitions)
 

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
-from pipeline import memory
+import numpy as np
+
 from pipeline.flow.preparation import Preparation
 from pipeline.plan import Plan, digest_in_name
-from pipeline.publish import Part, Staging
-from pipeline.types import BadCell, PartFile, Receipt, SliceAccount
+from pipeline.publish import Part, Staging, checked
+from pipeline.types import BadCell, Integers, PartFile, Receipt, SliceAccount
+
+_DIGEST = re.compile(r"[0-9a-f]{16}")
+_ACCOUNT, _FILE, _CELL = (tuple(field.name for field in fields(kind)) for kind in (SliceAccount, PartFile, BadCell))
+
+
+def entry_of(receipt: Receipt) -> dict[str, object]:
+    """Return a receipt as it stands in the journal."""
+    return {
+        "chunk": receipt.chunk,
+        "accounts": [_values(account, _ACCOUNT) for account in receipt.accounts],
+        "part": None if receipt.part is None else _values(receipt.part, _FILE),
+        "quarantine": None if receipt.quarantine is None else _values(receipt.quarantine, _FILE),
+        "events": dict(receipt.events),
+        "bad": [[position, _values(cell, _CELL)] for position, cell in receipt.bad],
+        "bytes_read": receipt.bytes_read,
+        "peak_bytes": receipt.peak_bytes,
+        "seconds": receipt.seconds,
+        "worker": receipt.worker,
+    }
+
+
+def part_of(entry: Mapping[str, Any], name: str) -> Part:
+    """Return what is to be published under a name for a receipt that stands in the journal."""
+    accounts = {"accounts": entry["accounts"], "events": entry["events"]}
+    return Part(name, PartFile(**entry["part"]), accounts, _file(entry["quarantine"]))
+
+
+def _values(value: object, names: Sequence[str]) -> dict[str, object]:
+    return {name: getattr(value, name) for name in names}
 
 
 def resumed(entries: Iterable[Mapping[str, object]], plan: Plan) -> Iterator[Receipt]:
@@ -23,31 +53,48 @@ def resumed(entries: Iterable[Mapping[str, object]], plan: Plan) -> Iterator[Rec
             yield receipt
 
 
-def reused(preparation: Preparation, staging: Staging, missing: Sequence[int]) -> Iterator[Receipt]:
-    """Take over the parts of the published version that stand for missing chunks; yield their receipts in order.
+def reused(preparation: Preparation, staging: Staging, missing: Integers) -> Iterator[Receipt]:
+    """Take over the parts of the published version that stand for missing chunks; yield their receipts.
 
     A part is one of ours if its name holds the digest of the chunk, and intact if its bytes have the digest that the
-    manifest lists; what is not is left for the workers.
+    manifest lists; what is not is left for the workers. Neither parts nor receipts are held but for a few.
     """
-    wanted: dict[str, list[int]] = {}
     parts = iter(staging.standing())
     first = next(parts, None)
     if first is None:
         return
-    for chunk in missing:
-        wanted.setdefault(preparation.part_digest(chunk), []).append(chunk)
-    found: dict[int, Part] = {}
-    for part in chain((first,), parts):
-        # Files that nothing tells apart have parts of the same digest: one for each chunk, whichever it is.
-        for chunk in wanted.get(digest_in_name(part.name), ()) if part.receipt.get("accounts") else ():
-            found.setdefault(chunk, part)
-    pairs = sorted(found.items())
-    with ThreadPoolExecutor(max(1, memory.usable_cores()), "logitstream-reuse") as pool:
-        adopted = pool.map(lambda pair: staging.adopt(*pair), pairs)
-        for (chunk, part), files in zip(pairs, adopted, strict=True):
-            receipt = None if files is None else _of_part(chunk, part, files, preparation.plan)
-            if receipt is not None:
-                yield receipt
+    wanted = _Wanted(preparation, missing)
+    pairs = ((chunk, part) for part in chain((first,), parts) for chunk in wanted.take(part))
+    for (chunk, part), files in checked(pairs, lambda pair: staging.adopt(*pair)):
+        receipt = None if files is None else _of_part(chunk, part, files, preparation.plan)
+        if receipt is not None:
+            yield receipt
+
+
+class _Wanted:
+    """Chunks that are not done, by the digests of their parts: some bytes a chunk."""
+
+    def __init__(self, preparation: Preparation, missing: Integers) -> None:
+        digests = (int(preparation.part_digest(chunk), 16) for chunk in missing.data)
+        found = np.fromiter(digests, np.uint64, len(missing))
+        order = np.argsort(found, kind="stable")
+        self._chunks, self._digests = missing[order], found[order]
+        self._taken = np.zeros(len(missing), dtype=np.bool_)
+
+    def take(self, part: Part) -> Sequence[int]:
+        """Return the chunks that a part stands for, each once.
+
+        Files that nothing tells apart have parts of the same digest: one of them stands for all of their chunks.
+        """
+        digest = digest_in_name(part.name)
+        if not _DIGEST.fullmatch(digest) or not part.receipt.get("accounts"):
+            return ()
+        wanted = np.uint64(int(digest, 16))
+        first, last = (int(np.searchsorted(self._digests, wanted, side)) for side in ("left", "right"))
+        if first == last or self._taken[first]:
+            return ()
+        self._taken[first] = True
+        return cast("list[int]", self._chunks[first:last].tolist())
 
 
 def _of_part(chunk: int, part: Part, files: tuple[PartFile, PartFile | None], plan: Plan) -> Receipt | None:

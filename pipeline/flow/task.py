@@ -125,6 +125,12 @@ def _block(job_file: str, digest: str) -> BlockFunction:
     return models.restore(description)
 
 
+def forget() -> None:
+    """Let go of what was read of job files: another run in this process reads its own once more."""
+    read_job_file.cache_clear()
+    _block.cache_clear()
+
+
 def _check_arithmetic(job: JobFile) -> None:
     precision = cast("Precision", job.arithmetic.partition("-")[0])
     if job.arithmetic and (here := arithmetic_tag(precision)) != job.arithmetic:

@@ -15,7 +15,7 @@ from pipeline.errors import DataError, LogitstreamError, OutputError
 from pipeline.flow.preparation import CODEC
 from pipeline.inspection.findings import Example, FileError, OutputFacts, QuarantineInspection, Reason
 from pipeline.inspection.published import is_output, output_facts
-from pipeline.publish import Part, open_published
+from pipeline.publish import Manifest, Part, open_published
 from pipeline.sinks.quarantine import QUARANTINE, SCHEMA
 from pipeline.sources import source_for
 from pipeline.types import CsvOptions, InputFile, Need, Slice
@@ -159,15 +159,19 @@ def _place(folder: Path, reasons: _Reasons) -> tuple[OutputFacts | None, list[st
         return None, []
     try:
         with open_published(folder.parent, CODEC) as published:
-            manifest, parts = published.manifest, published.parts
+            if published.manifest is None:
+                return None, ["the manifest of the output is damaged: records are counted within their slices"]
+            if not published.parts:
+                return output_facts(published.manifest), [
+                    "the receipts of the output are damaged: records are counted within their slices"
+                ]
+            _count(published.manifest, published.parts, reasons)
+            return output_facts(published.manifest), []
     except OutputError as error:
         return None, [error.message]
-    if manifest is None:
-        return None, ["the manifest of the output is damaged: records are counted within their slices"]
-    if not parts:
-        return output_facts(manifest), [
-            "the receipts of the output are damaged: records are counted within their slices"
-        ]
+
+
+def _count(manifest: Manifest, parts: Iterable[Part], reasons: _Reasons) -> None:
     wanted = {(name, each.file, each.slice) for group in reasons.groups.values() for name, each in group.examples}
     inputs = cast("Sequence[Sequence[Any]]", manifest.body["inputs"])
     before = {key: count for key, count in _before(parts, inputs) if key in wanted}
@@ -175,7 +179,6 @@ def _place(folder: Path, reasons: _Reasons) -> tuple[OutputFacts | None, list[st
         group.examples = [
             (name, _placed(each, before.get((name, each.file, each.slice)))) for name, each in group.examples
         ]
-    return output_facts(manifest), []
 
 
 def _before(

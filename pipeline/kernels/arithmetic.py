@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,7 @@ def arithmetic_tag(precision: Precision) -> str:
     return f"{precision}-numpy{np.__version__}-{_exp_path()}-{_probe_digest()}"
 
 
+@cache
 def _exp_path() -> str:
     # numpy has a vector loop of its own for exp of float64 with AVX-512 alone; every other dispatch target calls libm.
     loops = opt_func_info(func_name="^exp$", signature="float64").get("exp", {})
@@ -42,6 +44,7 @@ def _exp_path() -> str:
     return "avx512" if any(name.startswith(("X86_V4", "AVX512")) for name in current) else "libm"
 
 
+@cache
 def _probe_digest() -> str:
     steps = np.arange(_PROBE_POINTS, dtype=np.float64)
     shares = (steps + 0.5) / _PROBE_POINTS

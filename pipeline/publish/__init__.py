@@ -22,6 +22,7 @@ from pipeline.publish.lock import Busy
 from pipeline.publish.manifest import Manifest, check_sections
 from pipeline.publish.merging import Merge
 from pipeline.publish.output import check_output
+from pipeline.publish.proof import checked
 from pipeline.publish.published import Published, open_published, read_manifest
 from pipeline.publish.receipts import Codec, Part
 from pipeline.publish.restoring import Rolled, rollback
@@ -44,6 +45,7 @@ __all__ = [
     "canonical",
     "check_output",
     "check_sections",
+    "checked",
     "chunks_done",
     "clean",
     "digest",

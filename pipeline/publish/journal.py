@@ -20,9 +20,10 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import NoReturn, Self
 
-from pipeline.errors import LogitstreamError, OutputError
+from pipeline.errors import LogitstreamError, OutputError, StorageError
 from pipeline.publish import system
 from pipeline.publish.canonical import LINE_LIMIT, canonical
+from pipeline.publish.places import Places
 from pipeline.publish.system import Folder
 from pipeline.units import escape, format_bytes
 
@@ -33,6 +34,8 @@ GROUP_SECONDS = 0.1
 _FORMAT, _VERSION = "logitstream-journal", 1
 _CHECKSUM_DIGITS = 16
 _BLOCK = 2**20
+# What is read at first to find a line again: that of a chunk of one slice has some 700 bytes.
+_LINE = 4096
 
 
 class Journal:
@@ -47,6 +50,7 @@ class Journal:
         self._folder = folder
         self._path = folder.path / NAME
         self._descriptor = descriptor
+        self._reader = -1
         self._replayed = self._size = size
         self._torn = False
         self._pending = 0
@@ -68,7 +72,7 @@ class Journal:
     def reopen(cls, folder: Folder, job_id: str) -> Self | None:
         """Go on with the journal of a job behind its last good line; ``None`` where the folder has none of this job."""
         size = 0
-        for line, end in lines_in(folder):
+        for line, _, end in lines_in(folder):
             if not size and not _is_header(line, job_id):
                 return None
             size = end
@@ -84,16 +88,43 @@ class Journal:
             raise
         return journal
 
-    def replayed(self) -> Generator[Mapping[str, object], None, None]:
-        """Iterate over the receipts that stood in the journal when it was opened again, in their order."""
-        for line, end in lines_in(self._folder):
+    def replayed(self) -> Generator[tuple[Mapping[str, object], int], None, None]:
+        """Iterate over the receipts that stood in the journal when it was opened again, in their order.
+
+        With each comes its place: where :meth:`line_at` finds it.
+        """
+        for line, begin, end in lines_in(self._folder):
             if end > self._replayed:
                 return
             if "chunk" in line:
-                yield line
+                yield line, begin
 
-    def append(self, content: Mapping[str, object]) -> None:
-        """Write a line, and sync if that ends a group.
+    def line_at(self, place: int) -> Mapping[str, object]:
+        """Return the line at a place.
+
+        Raises
+        ------
+        StorageError
+            It is not what was written there.
+        """
+        if self._reader < 0:
+            self._reader = self._folder.open_file(NAME, system.READ)
+        line = system.read_at(self._reader, _LINE, place, self._path)
+        while b"\n" not in line and len(line) <= LINE_LIMIT:
+            more = system.read_at(self._reader, _BLOCK, place + len(line), self._path)
+            if not more:
+                break
+            line += more
+        content = _content(line.partition(b"\n")[0])
+        if content is None:
+            raise StorageError(
+                f"{escape(str(self._path), 1000)} does not hold what was written to it, at byte {place:,}",
+                "something else changes files there, or the disk is failing; run again",
+            )
+        return content
+
+    def append(self, content: Mapping[str, object]) -> int:
+        """Write a line, sync if that ends a group, and return its place.
 
         Raises
         ------
@@ -114,12 +145,14 @@ class Journal:
         self._torn = True
         system.write_all(self._descriptor, memoryview(line), self._path)
         self._torn = False
+        place = self._size
         self._size += len(line)
         if not self._pending:
             self._began = time.monotonic()
         self._pending += 1
         if self._pending >= GROUP_LINES or time.monotonic() - self._began >= GROUP_SECONDS:
             self.sync()
+        return place
 
     def end(self, reason: str, exit_code: int) -> None:
         """Note, durable, why the run ended."""
@@ -143,13 +176,14 @@ class Journal:
 
     def close(self) -> None:
         """Close without syncing; again is harmless."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            system.release(descriptor)
+        for descriptor in (self._descriptor, self._reader):
+            if descriptor >= 0:
+                system.release(descriptor)
+        self._descriptor = self._reader = -1
 
 
-def lines_in(folder: Folder) -> Iterator[tuple[Mapping[str, object], int]]:
-    """Iterate over the good lines of the journal in a folder, each with the offset behind it, up to the first bad one.
+def lines_in(folder: Folder) -> Iterator[tuple[Mapping[str, object], int, int]]:
+    """Iterate over the good lines of the journal in a folder, up to the first bad one: content, begin and end.
 
     Whatever stands there, nothing but a refusal of the system is raised; where there is no file, nothing is yielded.
     """
@@ -166,8 +200,8 @@ def lines_in(folder: Folder) -> Iterator[tuple[Mapping[str, object], int]]:
                 content = _content(line)
                 if content is None:
                     return
-                end += len(line) + 1
-                yield content, end
+                begin, end = end, end + len(line) + 1
+                yield content, begin, end
     finally:
         system.release(descriptor)
 
@@ -177,16 +211,16 @@ def facts_in(folder: Folder, job_id: str) -> tuple[int, str | None, int | None]:
 
     The reason is ``None`` where nothing is noted: the run was killed, or is under way. What cannot be read is empty.
     """
-    chunks: set[object] = set()
+    chunks = Places()
     last: Mapping[str, object] = {}
     # Who only lists is told what can be read.
     with suppress(LogitstreamError):
-        for number, (line, _) in enumerate(lines_in(folder)):
-            if not number and not _is_header(line, job_id):
+        for line, begin, _ in lines_in(folder):
+            if not begin and not _is_header(line, job_id):
                 break
             chunk, last = line.get("chunk"), line
             if isinstance(chunk, int) and line.get("part") is not None:
-                chunks.add(chunk)
+                chunks.put(chunk, begin)
     reason, code = last.get("ended"), last.get("exit_code")
     return len(chunks), reason if isinstance(reason, str) else None, code if isinstance(code, int) else None
 

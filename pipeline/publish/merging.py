@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
 from typing import BinaryIO, Protocol
 
@@ -33,8 +33,8 @@ class Merge(Protocol):
         ...
 
 
-def merge_parts(staging: Folder, files: Sequence[PartFile], merge: Merge, mode: int) -> PartFile:
-    """Merge attempts, in order, into a new file of the run, durable, and return what stands in it.
+def merge_parts(staging: Folder, files: Iterable[PartFile], rows: int, merge: Merge, mode: int) -> PartFile:
+    """Merge attempts, in order, into a new file of so many rows, durable, and return what stands in it.
 
     Every byte of an attempt is digested before it is merged.
 
@@ -43,7 +43,6 @@ def merge_parts(staging: Folder, files: Sequence[PartFile], merge: Merge, mode: 
     StorageError
         An attempt is missing, or is not the file that its receipt speaks of; the disk is full.
     """
-    rows = sum(file.rows for file in files)
     with staging.make(TREE) as tree, staging.enter(ATTEMPTS) as attempts, NewFile(tree, MERGED, mode) as new:
         with system.door("merge the parts into", new.path), closing(_opened(attempts, files)) as parts:
             merge(parts, new.file, rows)

@@ -180,7 +180,7 @@ def _proof_defects(home: Folder, found: Proven, codec: Codec) -> str:
     with ExitStack() as stack:
         files = stack.enter_context(home.enter(FILES))
         folder = stack.enter_context(files.enter(found.sha256))
-        held = _Listing(_quarantine(folder, stack))
+        held = Listing(_quarantine(folder, stack))
         try:
             for part in parts_in(folder, found.manifest, codec):
                 if part.quarantine is not None:
@@ -199,7 +199,7 @@ def version_in(folder: Folder, codec: Codec, suffix: str = "") -> Version:
     manifest = manifest_in(folder)
     with ExitStack() as stack:
         quarantine = _quarantine(folder, stack) if manifest.quarantines else None
-        listing, held = _Listing(folder, suffix), _Listing(quarantine)
+        listing, held = Listing(folder, suffix), Listing(quarantine)
         for part in parts_in(folder, manifest, codec):
             listing.check(part.name, part.file.bytes)
             if part.quarantine is not None:
@@ -216,7 +216,7 @@ def version_in(folder: Folder, codec: Codec, suffix: str = "") -> Version:
     )
 
 
-class _Listing:
+class Listing:
     """Counts, of the files that should be in a folder, those that are not as they should; of no folder, all."""
 
     def __init__(self, folder: Folder | None, suffix: str = "") -> None:
@@ -227,6 +227,7 @@ class _Listing:
         self.first = ""
 
     def check(self, name: str, size: int) -> None:
+        """Look at a file that is listed with a size."""
         status = self._folder.look(f"{name}{self._suffix}") if self._folder is not None else None
         self._present += status is not None
         if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != size:

@@ -13,14 +13,17 @@ from typing import TypeGuard, TypeVar
 from pipeline.errors import LogitstreamError
 from pipeline.publish import system
 from pipeline.publish.files import ATTEMPT_PATH
+from pipeline.publish.places import Places
 from pipeline.publish.system import Folder
 from pipeline.types import PartFile
 
 _BLOCK = 2**20
-_THREADS = 4
+# A sync of a file that is on disk already costs a turn of the disk, which several share: more threads than cores.
+_THREADS = 8
 _AHEAD = 32
 
 Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 
 
 def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
@@ -52,10 +55,12 @@ def sha256_of(folder: Folder, descriptor: int, name: str) -> str:
     return found.hexdigest()
 
 
-def checked(items: Iterable[Item], check: Callable[[Item], bool]) -> Iterator[tuple[Item, bool]]:
+def checked(
+    items: Iterable[Item], check: Callable[[Item], Outcome], threads: int = _THREADS
+) -> Iterator[tuple[Item, Outcome]]:
     """Iterate over items, in their order, with what a check says of each; several are checked at once, a few ahead."""
-    pool = ThreadPoolExecutor(_THREADS)
-    waiting: deque[tuple[Item, Future[bool]]] = deque()
+    pool = ThreadPoolExecutor(threads, "logitstream-check")
+    waiting: deque[tuple[Item, Future[Outcome]]] = deque()
     try:
         for item in items:
             waiting.append((item, pool.submit(check, item)))
@@ -69,27 +74,30 @@ def checked(items: Iterable[Item], check: Callable[[Item], bool]) -> Iterator[tu
         pool.shutdown(cancel_futures=True)
 
 
-def standing_receipts(receipts: Iterable[Mapping[str, object]], attempts: Folder) -> Iterator[Mapping[str, object]]:
+Replayed = tuple[Mapping[str, object], int]
+
+
+def standing_receipts(receipts: Iterable[Replayed], attempts: Folder) -> Iterator[Replayed]:
     """Iterate over the receipts whose files are all what they were when they were written, one a chunk.
 
-    Of several that stand for a chunk the first one counts. A receipt without a part, of a task that gave up, or one
-    that names anything but attempts, stands for nothing.
+    Each comes, and is yielded, with its place in the journal. Of several that stand for a chunk the first one counts. A
+    receipt without a part, of a task that gave up, or one that names anything but attempts, stands for nothing.
     """
-    done: set[object] = set()
+    done = Places()
 
-    def candidates() -> Iterator[tuple[Mapping[str, object], tuple[PartFile, ...]]]:
-        for receipt in receipts:
-            files = _files(receipt)
-            if files and receipt["chunk"] not in done:
-                yield receipt, files
+    def candidates() -> Iterator[tuple[int, Replayed, tuple[PartFile, ...]]]:
+        for receipt, place in receipts:
+            chunk, files = _chunk_of(receipt), _files(receipt)
+            if chunk is not None and files and chunk not in done:
+                yield chunk, (receipt, place), files
 
-    def stands(candidate: tuple[Mapping[str, object], tuple[PartFile, ...]]) -> bool:
-        return all(_attempt_stands(attempts, file) for file in candidate[1])
+    def stands(candidate: tuple[int, Replayed, tuple[PartFile, ...]]) -> bool:
+        return all(_attempt_stands(attempts, file) for file in candidate[2])
 
-    for (receipt, _), good in checked(candidates(), stands):
-        if good and receipt["chunk"] not in done:
-            done.add(receipt["chunk"])
-            yield receipt
+    for (chunk, found, _), good in checked(candidates(), stands):
+        if good and chunk not in done:
+            done.put(chunk, found[1])
+            yield found
 
 
 def _attempt_stands(attempts: Folder, file: PartFile) -> bool:
@@ -104,11 +112,14 @@ def _attempt_stands(attempts: Folder, file: PartFile) -> bool:
         return False
 
 
+def _chunk_of(receipt: Mapping[str, object]) -> int | None:
+    chunk = receipt.get("chunk")
+    return chunk if _is_count(chunk) else None
+
+
 def _files(receipt: Mapping[str, object]) -> tuple[PartFile, ...]:
     """Return the files of a receipt, none where it is not one of a chunk that was done."""
-    chunk, part, quarantine = (receipt.get(name) for name in ("chunk", "part", "quarantine"))
-    if not _is_count(chunk):
-        return ()
+    part, quarantine = receipt.get("part"), receipt.get("quarantine")
     files = [_file(facts) for facts in (part, quarantine) if facts is not None]
     if part is None or None in files:
         return ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +12,9 @@ from pipeline.errors import OutputError
 from pipeline.publish import system
 from pipeline.publish.manifest import MANIFEST, Manifest, aside, manifest_in, observed_holds
 from pipeline.publish.onefile import FILES, kept_in, proofs, proven_file
-from pipeline.publish.output import found_file
+from pipeline.publish.output import Listing, found_file
 from pipeline.publish.proof import sha256_of
-from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Part, parts_in
+from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Listed, Part
 from pipeline.publish.system import Folder, is_folder
 from pipeline.publish.target import Target, resolve
 from pipeline.publish.versions import VERSIONS, formers
@@ -33,7 +34,9 @@ class Published:
         From where the files have their names: the output; of one that is a file, the folder that it stands in.
     manifest : Manifest or None
         ``None`` where it is damaged: then nothing else is known.
-    parts : tuple of Part
+    parts : iterable of Part
+        Read from the receipts whenever it is iterated over, inside the block that opened them; empty, and false, where
+        the receipts are damaged.
     defects : tuple of (subject, what, expected, found)
         What is wrong with the manifest and its receipts, and what lies there without being listed.
     file : PartFile or None
@@ -44,7 +47,7 @@ class Published:
 
     folder: Path
     manifest: Manifest | None
-    parts: tuple[Part, ...]
+    parts: Iterable[Part]
     defects: tuple[Defect, ...]
     file: PartFile | None = None
     quarantine: str = QUARANTINE
@@ -88,7 +91,8 @@ def open_published(output: Path, codec: Codec) -> Iterator[Published]:
         It is neither a folder nor a file, or has no manifest at all.
     """
     if _is_file(output):
-        yield _published_file(output, codec)
+        with _published_file(output, codec) as published:
+            yield published
         return
     with Folder.open(output) as folder:
         yield _published_folder(output, folder, codec)
@@ -105,14 +109,16 @@ def _published_folder(output: Path, folder: Folder, codec: Codec) -> Published:
         if folder.look(MANIFEST) is None:
             raise
         return Published(output, None, (), (_damaged(MANIFEST, error),))
+    parts = Listed(folder, manifest, codec)
     try:
-        parts = tuple(parts_in(folder, manifest, codec))
+        unlisted = tuple(_unlisted(folder, parts))
     except OutputError as error:
         return Published(output, manifest, (), (_damaged(RECEIPTS, error),))
-    return Published(output, manifest, parts, (*_unlisted(folder, parts), *_edited(manifest)))
+    return Published(output, manifest, parts, (*unlisted, *_edited(manifest)))
 
 
-def _published_file(output: Path, codec: Codec) -> Published:
+@contextmanager
+def _published_file(output: Path, codec: Codec) -> Iterator[Published]:
     target = resolve(output)
     with ExitStack() as stack:
         parent = stack.enter_context(Folder.open(target.parent))
@@ -124,9 +130,10 @@ def _published_file(output: Path, codec: Codec) -> Published:
         found = proven_file(parent, target.name, home)
         sha256 = _expected(home, known) if found is None else found.sha256
         if sha256 is None:
-            return Published(target.parent, None, (), (_unknown(parent, target.name, known),))
+            yield Published(target.parent, None, (), (_unknown(parent, target.name, known),))
+            return
         folder = stack.enter_context(stack.enter_context(home.enter(FILES)).enter(sha256))
-        return _proven_by(target, folder, known[sha256], codec)
+        yield _proven_by(target, folder, known[sha256], codec)
 
 
 def _expected(home: Folder, known: Iterable[str]) -> str | None:
@@ -153,8 +160,9 @@ def _unknown(parent: Folder, name: str, known: Iterable[str]) -> Defect:
 def _proven_by(target: Target, folder: Folder, manifest: Manifest, codec: Codec) -> Published:
     quarantine = f"{target.home_name}/{FILES}/{folder.path.name}/{QUARANTINE}"
     file = None if manifest.file is None else replace(manifest.file, path=target.name)
+    parts = Listed(folder, manifest, codec)
     try:
-        parts = tuple(parts_in(folder, manifest, codec))
+        deque(parts, maxlen=0)
     except OutputError as error:
         return Published(target.parent, manifest, (), (_damaged(RECEIPTS, error),), file, quarantine)
     return Published(target.parent, manifest, parts, tuple(_edited(manifest)), file, quarantine)
@@ -169,7 +177,9 @@ def _damaged(name: str, error: OutputError) -> Defect:
     return name, "content", "as it was written", error.message.partition(": ")[2]
 
 
-def _unlisted(folder: Folder, parts: Sequence[Part]) -> Iterator[Defect]:
+def _unlisted(folder: Folder, parts: Iterable[Part]) -> Iterator[Defect]:
+    if _all_are_listed(folder, parts):
+        return
     held = {part.quarantine_name for part in parts if part.quarantine is not None}
     listed = {MANIFEST, RECEIPTS, *(part.name for part in parts), *({QUARANTINE} if held else ())}
     names = [name for name in folder.names() if name not in listed]
@@ -178,3 +188,19 @@ def _unlisted(folder: Folder, parts: Sequence[Part]) -> Iterator[Defect]:
             names += [f"{QUARANTINE}/{name}" for name in quarantine.names() if name not in held]
     for name in sorted(names):
         yield name, "file", "none of that name", "there, and not listed"
+
+
+def _all_are_listed(folder: Folder, parts: Iterable[Part]) -> bool:
+    """Return whether a folder holds nothing but what is listed, by counting: no name is kept."""
+    with ExitStack() as stack:
+        quarantine = stack.enter_context(folder.enter(QUARANTINE)) if is_folder(folder, QUARANTINE) else None
+        listing, held = Listing(folder), Listing(quarantine)
+        with_quarantine = False
+        for part in parts:
+            listing.check(part.name, part.file.bytes)
+            if part.quarantine is not None:
+                with_quarantine = True
+                held.check(part.quarantine_name, part.quarantine.bytes)
+        # The manifest, the receipts, and the folder of the quarantines.
+        plain = 3 if quarantine is not None and with_quarantine else 2
+        return listing.others() == plain and not held.others()

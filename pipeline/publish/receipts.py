@@ -81,7 +81,7 @@ class _Sums:
         return {"count": self.count, "bytes": self.bytes, "rows": self.rows}
 
 
-def write_receipts(folder: Folder, parts: Iterable[Part], mode: int, codec: Codec) -> Mapping[str, object]:
+def write_receipts(folder: Folder, parts: Iterable[Part], mode: int, codec: Codec) -> Mapping[str, Mapping[str, Any]]:
     """Write the receipts, synced, while iterating once over the parts; return what the manifest says of all.
 
     Raises
@@ -120,6 +120,19 @@ def _line(part: Part) -> bytes:
 
 def _facts(name: str, file: PartFile) -> dict[str, object]:
     return {"name": name, "bytes": file.bytes, "sha256": file.sha256, "rows": file.rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The parts that a version lists, read from its receipts whenever they are iterated over; never all in memory."""
+
+    folder: Folder
+    manifest: Manifest
+    codec: Codec
+
+    def __iter__(self) -> Iterator[Part]:
+        """Iterate over them; raises as :func:`parts_in` does."""
+        return parts_in(self.folder, self.manifest, self.codec)
 
 
 def parts_in(folder: Folder, manifest: Manifest, codec: Codec) -> Iterator[Part]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import stat
 import uuid
+from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 
 from pipeline.errors import LogitstreamError
 from pipeline.publish import journal
-from pipeline.publish.files import ATTEMPT_NAME, ATTEMPTS
+from pipeline.publish.files import ATTEMPT_NAME, ATTEMPT_PATH, ATTEMPTS
 from pipeline.publish.manifest import JOB_ID, MANIFEST, PART_NAME
 from pipeline.publish.onefile import FILES, KEPT_FILE, MERGED, SHA256, kept_in, unsettled
 from pipeline.publish.receipts import QUARANTINE_NAME, RECEIPTS
@@ -104,17 +105,25 @@ def discard(home: Folder, jobs: Folder, name: str) -> None:
 
 def remove_strays(staging: Folder, receipts: Iterable[Mapping[str, object]]) -> None:
     """Remove the attempts that no receipt lists, which only take up space; what cannot be removed stays."""
-    listed: set[str] = set()
+    # Of each name its digits alone, 16 bytes: a name is never used twice.
+    listed: defaultdict[str, bytearray] = defaultdict(bytearray)
     for receipt in receipts:
         for facts in (receipt.get("part"), receipt.get("quarantine")):
-            if isinstance(facts, Mapping):
-                listed.add(str(facts.get("path")).rpartition("/")[2])
+            path = ATTEMPT_PATH.fullmatch(str(facts.get("path"))) if isinstance(facts, Mapping) else None
+            if path is not None:
+                listed[path[1]] += _digits(path[2])
     with suppress(LogitstreamError), staging.enter(ATTEMPTS) as attempts:
         for thousand in list(attempts.names()):
+            known = listed[thousand]
+            digits = {bytes(known[at : at + 16]) for at in range(0, len(known), 16)}
             with suppress(LogitstreamError), attempts.enter(thousand) as bucket:
                 for name in list(bucket.names()):
-                    if ATTEMPT_NAME.fullmatch(name) and name not in listed:
+                    if ATTEMPT_NAME.fullmatch(name) and _digits(name) not in digits:
                         bucket.unlink(name)
+
+
+def _digits(attempt: str) -> bytes:
+    return bytes.fromhex(attempt.partition("-")[2][:32])
 
 
 def remove(parent: Folder, name: str) -> None:

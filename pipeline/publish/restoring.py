@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -72,9 +73,10 @@ def rollback(
             refuse_of_others(target, parent)
         swap = _Swap(target, parent, home, version, versions, former, manifest.file)
         swap.exchange()
+        exchanged = time.monotonic()
         swap.settle()
         if version is not None:
-            let_listings_end()
+            let_listings_end(exchanged)
         swap.hide()
     before = None if version is None else version.manifest.job_id
     return Rolled(str(target.path), before, manifest.job_id, manifest.parts, manifest.rows, manifest.output_bytes)

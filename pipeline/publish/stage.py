@@ -82,7 +82,7 @@ def _reopened(home: Folder, jobs: Folder, job_id: str, stack: ExitStack) -> tupl
         if journal is None:
             return None
         opened.callback(journal.close)
-        remove_strays(folder, journal.replayed())
+        remove_strays(folder, (receipt for receipt, _ in journal.replayed()))
         _sync_names(folder)
         stack.enter_context(opened.pop_all())
         return folder, journal

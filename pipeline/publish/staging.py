@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 from pipeline.errors import LogitstreamError, StorageError
 from pipeline.publish import reuse, system
@@ -29,9 +31,10 @@ from pipeline.publish.manifest import JOB_ID, Manifest, blocks, write_manifest
 from pipeline.publish.merging import Merge, merge_parts, put_in_place
 from pipeline.publish.onefile import FILES, PROOF, Proven
 from pipeline.publish.output import find, refuse_if_changed
+from pipeline.publish.places import Places
 from pipeline.publish.proof import standing_receipts
 from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in, write_receipts
-from pipeline.publish.removal import sweep
+from pipeline.publish.removal import remove, sweep
 from pipeline.publish.stage import Place, stage
 from pipeline.publish.system import Folder
 from pipeline.publish.target import Target, open_parent
@@ -68,6 +71,7 @@ class Staging:
     ) -> None:
         self._place = place
         self._folder, self._journal = staged
+        self._places = Places()
         self._codec = codec
         self._job_id = job_id
         self._keep_versions = conduct.keep_versions
@@ -110,7 +114,9 @@ class Staging:
         ``sha256`` and ``rows`` of a file or ``None``.
         """
         with self._folder.enter(ATTEMPTS) as attempts, closing(self._journal.replayed()) as replayed:
-            yield from standing_receipts(replayed, attempts)
+            for receipt, place in standing_receipts(replayed, attempts):
+                self._places.put(cast("int", receipt["chunk"]), place)
+                yield receipt
         # Behind every sync of what the lines above speak of, as any line is.
         self._journal.resume()
 
@@ -138,8 +144,29 @@ class Staging:
             return reuse.adopt(self._place.standing, attempts, chunk, part, self.file_mode)
 
     def append(self, receipt: Mapping[str, object]) -> None:
-        """Append a receipt, as JSON, to the journal; synced with its group of 64 lines or 100 ms."""
-        self._journal.append(receipt)
+        """Append a receipt, as JSON, to the journal; synced with its group of 64 lines or 100 ms.
+
+        It is the one that counts for its chunk, whatever stood there before.
+        """
+        place = self._journal.append(receipt)
+        chunk = receipt.get("chunk")
+        if isinstance(chunk, int):
+            self._places.put(chunk, place)
+
+    def receipt(self, chunk: int) -> Mapping[str, object]:
+        """Return the receipt that counts for a chunk, read from the journal: none is kept in memory.
+
+        Raises
+        ------
+        StorageError
+            The journal does not hold it any more.
+        LookupError
+            There is none.
+        """
+        place = self._places.get(chunk)
+        if place is None:
+            raise LookupError(f"chunk {chunk} has no receipt")
+        return self._journal.line_at(place)
 
     def sync(self) -> None:
         """Make every receipt so far survive a power cut: the barrier before publishing."""
@@ -161,7 +188,7 @@ class Staging:
         sections : mapping
             What the manifest proves: inputs, plan, model, options, schema, totals, as JSON.
         parts : iterable of Part
-            In strictly ascending order of name; iterated over once.
+            In strictly ascending order of name; iterated over once, and where they become one file once more.
         observed : mapping
             What it only notes: times, workers, peaks. Outside its digest.
 
@@ -183,8 +210,11 @@ class Staging:
             tree.finish()
         self._folder.sync()
         self._commit()
+        exchanged = time.monotonic()
+        # In the meantime: nobody lists it, and no run needs it any more.
+        remove(self._folder, ATTEMPTS)
         if self._place.version is not None:
-            let_listings_end()
+            let_listings_end(exchanged)
         sweep(self._place.home, self._keep_versions)
         return manifest.digest
 
@@ -204,20 +234,14 @@ class Staging:
     def _publish_file(
         self, merge: Merge, sections: Mapping[str, object], parts: Iterable[Part], observed: Mapping[str, object]
     ) -> str:
-        mode, files = self.file_mode, []
-
-        def noted(winners: Iterable[Part]) -> Iterator[Part]:
-            for part in winners:
-                files.append(part.file)
-                yield part
-
+        mode = self.file_mode
         with (
             self._folder.make(PROOF) as folder,
             Tree(self._folder, folder, mode, 0o700, with_parts=False) as tree,
         ):
             with closing(tree.linked(parts)) as winners:
-                listed = write_receipts(folder, noted(winners), mode, self._codec)
-            file = merge_parts(self._folder, files, merge, mode)
+                listed = write_receipts(folder, winners, mode, self._codec)
+            file = merge_parts(self._folder, (part.file for part in parts), listed["parts"]["rows"], merge, mode)
             facts = {"bytes": file.bytes, "sha256": file.sha256, "rows": file.rows}
             manifest = write_manifest(folder, self._job_id, sections, observed, {**listed, "file": facts}, mode)
             tree.finish()

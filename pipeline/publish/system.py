@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -72,13 +72,13 @@ class Folder:
 
     def enter(self, name: str) -> Folder:
         """Open a folder below this one."""
-        with door("open", self.path / name):
+        with door("open", self.path, name):
             descriptor = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=self.descriptor)
         return Folder(descriptor, self.path / name, durable=self.durable)
 
     def make(self, name: str, *, exist_ok: bool = False) -> Folder:
         """Make a folder that only its owner may enter, sync its name, and open it."""
-        with door("make the folder", self.path / name):
+        with door("make the folder", self.path, name):
             try:
                 os.mkdir(name, 0o700, dir_fd=self.descriptor)
             except FileExistsError:
@@ -108,7 +108,7 @@ class Folder:
 
     def look(self, name: str) -> os.stat_result | None:
         """Return the facts of a name, ``None`` where there is no such name."""
-        with door("look at", self.path / name):
+        with door("look at", self.path, name):
             try:
                 return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
             except FileNotFoundError:
@@ -126,18 +126,18 @@ class Folder:
 
     def open_file(self, name: str, flags: int, mode: int = 0o600) -> int:
         """Open a file and return its descriptor."""
-        with door("create" if flags & os.O_EXCL else "open", self.path / name):
+        with door("create" if flags & os.O_EXCL else "open", self.path, name):
             return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self.descriptor)
 
     def link(self, name: str, target: Folder, new_name: str) -> None:
         """Give a file a second name, or move it where the file system knows no second names."""
         if not self.try_link(name, target, new_name):
-            with door("rename to", target.path / new_name):
+            with door("rename to", target.path, new_name):
                 self._move_where_free(name, target, new_name)
 
     def try_link(self, name: str, target: Folder, new_name: str) -> bool:
         """Give a file a second name; ``False`` where it cannot have one there, and then nothing was done."""
-        with door("link", target.path / new_name):
+        with door("link", target.path, new_name):
             try:
                 os.link(
                     name,
@@ -158,7 +158,7 @@ class Folder:
         Where the file system cannot refuse a taken name by itself, the caller's lock is what keeps it free between the
         look and the rename.
         """
-        with door("rename to", target.path / new_name):
+        with door("rename to", target.path, new_name):
             try:
                 renameat2(self.descriptor, name, target.descriptor, new_name, _NOREPLACE)
             except OSError as error:
@@ -173,12 +173,12 @@ class Folder:
 
     def exchange(self, name: str, target: Folder, other_name: str) -> None:
         """Swap two names in one step."""
-        with door("exchange", target.path / other_name):
+        with door("exchange", target.path, other_name):
             renameat2(self.descriptor, name, target.descriptor, other_name, _EXCHANGE)
 
     def can_exchange(self, name: str, other_name: str) -> bool:
         """Swap two names of this folder, and return whether the file system can."""
-        with door("exchange", self.path / name):
+        with door("exchange", self.path, name):
             try:
                 renameat2(self.descriptor, name, self.descriptor, other_name, _EXCHANGE)
             except OSError as error:
@@ -189,12 +189,12 @@ class Folder:
 
     def unlink(self, name: str) -> None:
         """Remove a file."""
-        with door("remove", self.path / name):
+        with door("remove", self.path, name):
             os.unlink(name, dir_fd=self.descriptor)
 
     def remove_folder(self, name: str) -> None:
         """Remove an empty folder."""
-        with door("remove", self.path / name):
+        with door("remove", self.path, name):
             os.rmdir(name, dir_fd=self.descriptor)
 
     def sync(self) -> None:
@@ -234,13 +234,22 @@ def is_folder(parent: Folder, name: str) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
-@contextmanager
-def door(action: str, path: Path) -> Iterator[None]:
-    """Turn what the system refuses into the project's errors, saying what was tried on which path."""
-    try:
-        yield
-    except OSError as error:
-        raise translated(error, action, path) from error
+class door:  # noqa: N801 - reads as the verb of a statement
+    """Turn what the system refuses into the project's errors, saying what was tried on which path, or name below it."""
+
+    __slots__ = ("_action", "_name", "_path")
+
+    def __init__(self, action: str, path: Path, name: str = "") -> None:
+        self._action, self._path, self._name = action, path, name
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Translate."""
+        if isinstance(error, OSError):
+            path = self._path / self._name if self._name else self._path
+            raise translated(error, self._action, path) from error
 
 
 def translated(error: OSError, action: str, path: Path) -> LogitstreamError:
@@ -387,3 +396,9 @@ def read(descriptor: int, size: int, path: Path) -> bytes:
     """Read at most so many bytes from where the file stands; empty at its end."""
     with door("read", path):
         return os.read(descriptor, size)
+
+
+def read_at(descriptor: int, size: int, offset: int, path: Path) -> bytes:
+    """Read at most so many bytes from an offset; empty behind the end."""
+    with door("read", path):
+        return os.pread(descriptor, size, offset)

@@ -123,13 +123,15 @@ def manifest_of(home: Folder, folder: Folder) -> Manifest | None:
         return None
 
 
-def let_listings_end() -> None:
+def let_listings_end(exchanged: float) -> None:
     """Wait for whoever has just listed the version that was replaced: its names are about to change.
+
+    ``exchanged`` is when that was, by the monotonic clock.
 
     A reader that opened the folder before the exchange goes on listing the former version. Where names change
     meanwhile it sees some of them alone, and reads those that the new version has too.
     """
-    time.sleep(LISTING_SECONDS)
+    time.sleep(max(0.0, exchanged + LISTING_SECONDS - time.monotonic()))
 
 
 def hide(folder: Folder) -> None:

@@ -12,7 +12,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,27 @@ _LARGEST_FOOTER = 512 * MIB
 _FOREIGN = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError)
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What files written alike have in common: one object for all of them.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+    fields : tuple of pyarrow.Field
+        Of the schema, without metadata.
+    owners : tuple of int
+        For each leaf column the top-level column that it belongs to.
+    flat : tuple of bool
+        Whether each leaf column has as many values as there are rows.
+    """
+
+    schema: pa.Schema
+    fields: tuple[pa.Field, ...]
+    owners: tuple[int, ...]
+    flat: tuple[bool, ...]
+
+
 @dataclass(frozen=True)
 class Footer:
     """What a footer states; shared between threads and never changed.
@@ -52,18 +73,22 @@ class Footer:
     Attributes
     ----------
     metadata : pyarrow.parquet.FileMetaData
-    schema : pyarrow.Schema
-        As the reader options give it, which the metadata alone do not tell.
+    shape : Shape
     group_rows : ndarray of int64, shape (row groups,)
     encoded, decoded : ndarray of int64, shape (row groups, top-level columns)
         Bytes in the file, and bytes once decompressed.
     """
 
     metadata: pq.FileMetaData
-    schema: pa.Schema
+    shape: Shape
     group_rows: Integers
     encoded: Integers
     decoded: Integers
+
+    @property
+    def schema(self) -> pa.Schema:
+        """As the reader options give it, which the metadata alone do not tell; without metadata of its own."""
+        return self.shape.schema
 
 
 class FooterCache:
@@ -133,8 +158,9 @@ def read_footer(location: str, identity: Identity, descriptor: int, path: str) -
     state = without_content(identity)
     footer = _cache.get(location, state)
     if footer is None:
-        with translated(path), open_parquet(descriptor) as parquet:
-            footer = _footer(parquet.metadata, parquet.schema_arrow, identity.size, path)
+        fence = _Fence(descriptor, identity.size)
+        with translated(path), pa.PythonFile(fence, mode="r") as stream:
+            footer = _footer(pq.ParquetFile(stream, **READER_OPTIONS), fence, path)
         _cache.put(location, state, footer)
     return footer
 
@@ -202,33 +228,60 @@ def _encrypted(path: str) -> DataError:
     return DataError(f"{show(path)} is encrypted, which is not supported", "Decrypt it first.")
 
 
-def _footer(metadata: pq.FileMetaData, schema: pa.Schema, size: int, path: str) -> Footer:
+def _footer(parquet: pq.ParquetFile, fence: _Fence, path: str) -> Footer:
     """Return a footer, or raise a :class:`DataError` where it contradicts itself."""
-    shown = show(path)
-    if not len(schema):
+    shown, metadata = show(path), parquet.metadata
+    shape = _shape_of(parquet.schema_arrow.remove_metadata())
+    if not shape.fields:
         raise DataError(f"{shown} has no columns")
-    owners = [number for number, field in enumerate(schema) for _ in range(leaf_count(field.type))]
-    if len(owners) != metadata.num_columns:
+    if len(shape.owners) != metadata.num_columns:
         raise DataError(f"{shown} is damaged: {metadata.num_columns:,} leaf columns do not make up its schema")
     rows = np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
     if rows.sum() != metadata.num_rows or rows.min(initial=0) < 0:
         raise DataError(f"{shown} is damaged: {metadata.num_rows:,} rows, but its row groups have {rows.sum():,}")
-    encoded = np.zeros((len(rows), len(schema)), dtype=np.int64)
+    encoded = np.zeros((len(rows), len(shape.fields)), dtype=np.int64)
     decoded = np.zeros_like(encoded)
-    flat = [metadata.schema.column(leaf).max_repetition_level == 0 for leaf in range(len(owners))]
-    for number in np.flatnonzero(rows):
-        _probe(metadata, int(number), size)
-        group = metadata.row_group(int(number))
-        for leaf, owner in enumerate(owners):
+    fence.closed_off = True
+    for number in np.flatnonzero(rows).tolist():
+        _probe(parquet, number, fence)
+        group, expected = metadata.row_group(number), int(rows[number])
+        for leaf, (owner, flat) in enumerate(zip(shape.owners, shape.flat, strict=True)):
             column = group.column(leaf)
             encoded[number, owner] += column.total_compressed_size
             decoded[number, owner] += column.total_uncompressed_size
-            if flat[leaf] and column.num_values != rows[number]:
+            if flat and column.num_values != expected:
                 raise DataError(
-                    f"{shown} is damaged: row group {number} has {rows[number]:,} rows, "
+                    f"{shown} is damaged: row group {number} has {expected:,} rows, "
                     f"but {column.num_values:,} values of '{escape(column.path_in_schema)}'"
                 )
-    return Footer(metadata, schema, rows, encoded, decoded)
+    return Footer(metadata, shape, rows, encoded, decoded)
+
+
+_last_shape: Shape | None = None
+
+
+def _shape_of(schema: pa.Schema) -> Shape:
+    """Return what is known of files of this schema: that of the file before, where it is the same."""
+    global _last_shape  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
+    last = _last_shape
+    if last is not None and last.schema.equals(schema, check_metadata=True):
+        return last
+    owners = tuple(number for number, field in enumerate(schema) for _ in range(leaf_count(field.type)))
+    flat = tuple(flat for field in schema for flat in _flat_leaves(field.type))
+    _last_shape = Shape(schema, tuple(field.remove_metadata() for field in schema), owners, flat)
+    return _last_shape
+
+
+def _flat_leaves(type_: pa.DataType, flat: bool = True) -> Iterator[bool]:
+    """Yield for each leaf column of a type whether it has one value a row: not so below a list or a map."""
+    if isinstance(type_, pa.BaseExtensionType):
+        yield from _flat_leaves(type_.storage_type, flat)
+        return
+    below = flat and pa.types.is_struct(type_)
+    for number in range(type_.num_fields):
+        yield from _flat_leaves(type_.field(number).type, below)
+    if not type_.num_fields:
+        yield flat
 
 
 def leaf_count(type_: pa.DataType) -> int:
@@ -241,14 +294,15 @@ def leaf_count(type_: pa.DataType) -> int:
     return sum(leaf_count(type_.field(number).type) for number in range(type_.num_fields)) or 1
 
 
-class _Unread(Exception):  # noqa: N818 - no error: the sign that Arrow got as far as reading
-    """Arrow has accepted the metadata of every column and asks for the first page."""
-
-
 class _Fence(io.RawIOBase):
-    """A file of a given size that cannot be read."""
+    """An open file that can be read until it is closed off; the descriptor is somebody else's.
 
-    def __init__(self, size: int) -> None:
+    ``asked`` says whether somebody has asked for bytes since.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self.closed_off = self.asked = False
+        self._descriptor = descriptor
         self._size = size
         self._position = 0
 
@@ -265,20 +319,26 @@ class _Fence(io.RawIOBase):
         self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         return self._position
 
-    def readall(self) -> bytes:
-        raise _Unread
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.closed_off:
+            self.asked = True
+            return b""
+        left = max(0, self._size - self._position)
+        found = os.pread(self._descriptor, left if size is None or size < 0 else min(size, left), self._position)
+        self._position += len(found)
+        return found
 
-    def readinto(self, buffer: object, /) -> int:  # noqa: ARG002 - nothing is ever read
-        raise _Unread
 
-
-def _probe(metadata: pq.FileMetaData, group: int, size: int) -> None:
-    """Raise what Arrow finds wrong with the column metadata of a row group that has rows.
+def _probe(parquet: pq.ParquetFile, group: int, fence: _Fence) -> None:
+    """Raise what Arrow finds wrong with the column metadata of a row group that has rows, of a file closed off.
 
     ``RowGroupMetaData.column`` ends the whole process on an exception of the C++ library (size statistics that do not
-    fit, columns encrypted under a plain footer). The reader meets the same metadata first, and raises.
+    fit, columns encrypted under a plain footer). The reader meets the same metadata first, and raises; who asks for a
+    page has accepted the metadata of every column, and is given none.
     """
-    with pa.PythonFile(_Fence(size), mode="r") as fence:
-        parquet = pq.ParquetFile(fence, metadata=metadata, **READER_OPTIONS)
-        with suppress(_Unread):
-            next(parquet.iter_batches(1, row_groups=[group], use_threads=False), None)
+    fence.asked = False
+    try:
+        next(parquet.iter_batches(1, row_groups=[group], use_threads=False), None)
+    except _FOREIGN:
+        if not fence.asked:
+            raise

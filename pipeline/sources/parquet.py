@@ -18,7 +18,7 @@ from pipeline.sources.content import same_state, with_content
 from pipeline.sources.files import open_planned, open_regular, show
 from pipeline.sources.footer import open_parquet, read_footer, read_identity, translated
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
-from pipeline.types import BadCell, ColumnFacts, FileFacts, Identity, InputFile, Need, Origin, Slice
+from pipeline.types import BadCell, Columns, FileFacts, Identity, InputFile, Need, Origin, Slice
 from pipeline.units import escape
 
 
@@ -49,17 +49,14 @@ class ParquetSource:
             footer = read_footer(file.location, identity, descriptor, file.path)
             if full:
                 identity = with_content(identity, descriptor, file.path, read_identity)
-        encoded, decoded = footer.encoded.sum(axis=0).tolist(), footer.decoded.sum(axis=0).tolist()
+        columns = Columns(footer.shape.fields, footer.encoded.sum(axis=0), footer.decoded.sum(axis=0))
         rows = footer.metadata.num_rows
         return FileFacts(
             file=file,
             identity=identity,
-            columns=tuple(
-                ColumnFacts(field.remove_metadata(), encoded[number], decoded[number])
-                for number, field in enumerate(footer.schema)
-            ),
+            columns=columns,
             rows=rows,
-            row_bytes=max(1.0, sum(encoded) / max(1, rows)),
+            row_bytes=max(1.0, int(columns.encoded.sum()) / max(1, rows)),
             group_rows=footer.group_rows,
         )
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -53,7 +53,7 @@ def _is_there(argument: str) -> bool:
     return True
 
 
-def scored_again(output: Path, manifest: Manifest, parts: Sequence[Part], count: int) -> Iterator[Found]:
+def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count: int) -> Iterator[Found]:
     """Score chunks chosen at random again, and yield (part, what, expected, found) where the bytes differ.
 
     Raises
@@ -65,7 +65,7 @@ def scored_again(output: Path, manifest: Manifest, parts: Sequence[Part], count:
     DataError
         The inputs are not those of the output.
     """
-    chosen = sorted(random.SystemRandom().sample(range(len(parts)), min(count, len(parts))))
+    chosen = frozenset(random.SystemRandom().sample(range(manifest.parts), count))
     with tempfile.TemporaryDirectory(prefix="logitstream-verify-") as scratch:
         staging = Path(scratch)
         preparation = _preparation(output, manifest, staging / "output")
@@ -80,8 +80,9 @@ def scored_again(output: Path, manifest: Manifest, parts: Sequence[Part], count:
         path = staging / "job.json"
         path.write_bytes(content)
         task = ChunkTask(str(path), hashlib.sha256(content).hexdigest())
-        for chunk in chosen:
-            yield from _compared(task, chunk, parts[chunk])
+        for chunk, part in enumerate(parts):
+            if chunk in chosen:
+                yield from _compared(task, chunk, part)
 
 
 def _compared(task: ChunkTask, chunk: int, part: Part) -> Iterator[Found]:

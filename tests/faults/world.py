@@ -105,7 +105,7 @@ class World:
         """Journal a second receipt of a chunk, with a file of its own, as of a task that was carried out twice."""
         path = self.journals()[pick % len(self.journals())]
         with Folder.open(path.parent) as folder:
-            receipts = [dict(line) for line, _ in lines_in(folder) if line.get("part")]
+            receipts = [dict(line) for line, *_ in lines_in(folder) if line.get("part")]
         if not receipts:
             return
         receipt: dict[str, Any] = receipts[pick % len(receipts)]

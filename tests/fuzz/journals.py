@@ -31,15 +31,15 @@ def _read(folder: Path, content: bytes) -> None:
     (folder / NAME).write_bytes(content)
     with Folder.open(folder) as opened:
         found = list(lines_in(opened))
-        ends = [end for _, end in found]
+        ends = [end for *_, end in found]
         lines = content.split(b"\n")[: len(found)]
         require(ends == list(accumulate(len(line) + 1 for line in lines)), f"lines end at {ends}")
         require(all(line + b"\n" == _line(line.rpartition(b" ")[0]) for line in lines), "a line was damaged")
-        require(all(isinstance(line, dict) for line, _ in found), "a line is no object")
+        require(all(isinstance(line, dict) for line, *_ in found), "a line is no object")
         chunks, reason, code = facts_in(opened, JOB)
         require(0 <= chunks <= len(found), f"{chunks} chunks in {len(found)} lines")
         require(isinstance(reason, str | None) and isinstance(code, int | None), "a reason that is none")
-        _go_on(opened, content, [line for line, _ in found], ends)
+        _go_on(opened, content, [line for line, *_ in found], ends)
 
 
 def _go_on(opened: Folder, content: bytes, lines: list[object], ends: list[int]) -> None:
@@ -50,14 +50,14 @@ def _go_on(opened: Folder, content: bytes, lines: list[object], ends: list[int])
         require(path.read_bytes() == content, "a journal that is not of the job was changed")
         return
     try:
-        replayed = list(journal.replayed())
+        replayed = [line for line, _ in journal.replayed()]
         require(replayed == [line for line in lines if "chunk" in line], "other receipts than there are lines")
         journal.append(MORE)
         journal.sync()
     finally:
         journal.close()
     require(path.read_bytes().startswith(content[: ends[-1]]), "a good line was changed")
-    require([line for line, _ in lines_in(opened)] == [*lines, MORE], "what was added does not follow the good lines")
+    require([line for line, *_ in lines_in(opened)] == [*lines, MORE], "what was added does not follow the good lines")
 
 
 def _sealed(data: bytes) -> bytes:

@@ -1,0 +1,319 @@
+"""What a plan of very many chunks costs by itself: planning, and all that is done for a chunk besides its rows.
+
+    python -m tests.benchmarks.plan [--chunks 1000000] [--real 4000] [--folder FOLDER] [--json]
+
+``planning`` prepares a job whose files nobody made: facts of files of a thousand row groups, one to a chunk. ``sync``
+and ``threads`` carry that job out, with the job file, the scheduler, the books, the journal and the publishing of every
+run; but a task reads nothing and makes an empty file. ``overhead`` scores real row groups of a hundred rows on threads,
+a chunk each, and subtracts what the same reading, arithmetic, writing and digesting takes in a plain pool of threads.
+Nothing is synced, so that the time is the program's. Each runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import flow, memory
+from pipeline.flow import preparation
+from pipeline.flow.jobfile import read_job_file
+from pipeline.flow.task import ChunkTask
+from pipeline.interface import JobOptions, score_job
+from pipeline.publish import open_attempt
+from pipeline.sinks import open_sink
+from pipeline.sources import Discovery
+from pipeline.types import (
+    ColumnFacts,
+    Event,
+    FileFacts,
+    Identity,
+    InputFile,
+    Job,
+    Planned,
+    Progressed,
+    Receipt,
+    SliceAccount,
+    Work,
+)
+from pipeline.units import MIB
+from tests.benchmarks import meter
+from tests.benchmarks.data import Dataset, Mixture, model, save_model
+
+GROUPS = 1_000
+GROUP_ROWS = 100
+REAL_GROUPS = 20
+MIXTURE = Mixture(2, 1, 1)
+ROUNDS = 5
+# When memory is looked at, as shares of the chunks.
+POINTS = (0.05, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts of files that nobody made: a thousand row groups each, the columns of the mixture."""
+
+    chunks: int
+
+    def discovered(self, _: Sequence[str]) -> Discovery:
+        """Return the files, in place of those that lie under the inputs."""
+        count = -(-self.chunks // GROUPS)
+        names = (f"month={number // 1000:05d}/part-{number:07d}.parquet" for number in range(count))
+        return Discovery(tuple(InputFile(name, f"/nowhere/{name}", 0, "parquet") for name in names), ())
+
+    def gathered(self, files: Sequence[InputFile], *_: object, **__: object) -> tuple[FileFacts, ...]:
+        """Return their facts, in place of what their footers say."""
+        columns = tuple(ColumnFacts(field, 8 * GROUPS * GROUP_ROWS, 8 * GROUPS * GROUP_ROWS) for field in _fields())
+        groups = np.full(GROUPS, GROUP_ROWS, dtype=np.int64)
+        facts = []
+        for number, file in enumerate(files):
+            held = groups[: min(GROUPS, self.chunks - number * GROUPS)]
+            identity = Identity(10_000_000, 1_700_000_000_000_000_000 + number, f"{number:064x}")
+            facts.append(FileFacts(file, identity, columns, int(held.sum()), 40.0, held))
+        return tuple(facts)
+
+
+def _fields() -> pa.Schema:
+    return next(Dataset(1, MIXTURE).tables(1)).schema
+
+
+class NoTask(ChunkTask):
+    """Reads nothing, makes an empty file, and says that all rows were scored."""
+
+    def __call__(self, work: Work) -> Receipt:
+        """Return the receipt of a chunk."""
+        job = read_job_file(self.job_file, self.digest)
+        chunk = job.plan.chunk(work.chunk)
+        accounts = tuple(
+            SliceAccount(s.file, s.start, s.stop, s.rows or 0, s.rows or 0, null=0, nan=0) for s in chunk.slices
+        )
+        with open_attempt(Path(job.staging), chunk.index, "parquet", job.file_mode, durable=job.durable) as attempt:
+            part = attempt.finish(sum(account.written for account in accounts))
+        return Receipt(chunk.index, accounts, part, None, {}, (), 0, 0, 0.0, "nobody")
+
+
+def _job(folder: Path, inputs: Path, scheduler: str) -> Job:
+    path = save_model(model(MIXTURE), folder / "model.json")
+    options = JobOptions(
+        keep=["id"], chunk_size=GROUP_ROWS, scheduler=scheduler, workers=2, memory="2GiB", durability="none"
+    )
+    return score_job(inputs, path, folder / "out", **options)
+
+
+def planning(folder: Path, chunks: int) -> dict[str, float]:
+    """Prepare a job of so many chunks."""
+    job = _job(folder, folder / "in", "threads")
+    before, began = memory.current_bytes(), time.perf_counter()
+    prepared = preparation.prepare(job)
+    seconds = time.perf_counter() - began
+    assert len(prepared.plan) == chunks
+    return {"seconds": seconds, "before_bytes": before, "peak_bytes": memory.peak_bytes()}
+
+
+@dataclass
+class Watch:
+    """An observer that notes when the plan stood and the last chunk was booked, and memory at some points between."""
+
+    chunks: int
+    planned: float = 0.0
+    booked: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.resident: list[int] = []
+
+    def __call__(self, event: Event) -> None:
+        """Take an event in."""
+        if isinstance(event, Planned):
+            self.planned = time.perf_counter()
+        elif isinstance(event, Progressed):
+            if len(self.resident) < len(POINTS) and event.totals.chunks >= POINTS[len(self.resident)] * self.chunks:
+                self.resident.append(memory.current_bytes())
+            self.booked = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """From the plan to the last receipt."""
+        return self.booked - self.planned
+
+
+def executing(folder: Path, chunks: int, scheduler: str) -> dict[str, Any]:
+    """Carry a job of so many chunks out, and look at the memory on the way."""
+    watch = Watch(chunks)
+    with patch("pipeline.flow.run.ChunkTask", NoTask):
+        flow.run(_job(folder, folder / "in", scheduler), watch)
+    return {
+        "seconds": watch.seconds,
+        "chunk_ms": 1000 * watch.seconds / chunks,
+        "publish_seconds": time.perf_counter() - watch.booked,
+        "resident_bytes": watch.resident,
+        "published_bytes": memory.current_bytes(),
+        "peak_bytes": memory.peak_bytes(),
+    }
+
+
+def overhead(folder: Path, chunks: int) -> dict[str, Any]:
+    """Return the milliseconds a chunk of scoring, of the floor, and of the difference: medians of rounds in turn."""
+    inputs = folder / "in"
+    inputs.mkdir()
+    table = next(Dataset(REAL_GROUPS * GROUP_ROWS, MIXTURE).tables(REAL_GROUPS * GROUP_ROWS))
+    files = [inputs / f"{number:06d}.parquet" for number in range(-(-chunks // REAL_GROUPS))]
+    for file in files:
+        pq.write_table(table, file, row_group_size=GROUP_ROWS)
+    made = REAL_GROUPS * len(files)
+    ours, floor = [], []
+    for number in range(ROUNDS):
+        watch = Watch(made)
+        job = replace(_job(folder, inputs, "threads"), output=str(folder / f"out-{number}"))
+        flow.run(job, watch)
+        ours.append(1000 * watch.seconds / made)
+        floor.append(1000 * _floor(job, files, folder / f"floor-{number}") / made)
+    differences = [mine - theirs for mine, theirs in zip(ours, floor, strict=True)]
+    return {
+        "chunks": made,
+        "chunk_ms": statistics.median(ours),
+        "floor_ms": statistics.median(floor),
+        "overhead_ms": statistics.median(differences),
+    }
+
+
+def _floor(job: Job, files: Sequence[Path], output: Path) -> float:
+    """Return the seconds for the rows alone: each row group read, scored, written and digested on as many threads."""
+    output.mkdir()
+    schema = pa.schema([("id", pa.int64()), ("probability", pa.float64())])
+    features = [need.name for need in job.block.columns()]
+    began = time.perf_counter()
+    metadata = {file: pq.read_metadata(file) for file in files}
+
+    def one(place: tuple[Path, int]) -> None:
+        file, group = place
+        with file.open("rb") as stream, pq.ParquetFile(stream, metadata=metadata[file]) as parquet:
+            for batch in parquet.iter_batches(row_groups=[group], columns=["id", *features], use_threads=False):
+                values = job.block.block([batch[name] for name in features])
+                rows = pa.record_batch([batch["id"], *values.arrays], schema=schema)
+        written = io.BytesIO()
+        sink = open_sink("parquet", written, schema, GROUP_ROWS, "snappy")
+        sink.write(rows)
+        sink.close()
+        hashlib.sha256(written.getbuffer()).hexdigest()
+        (output / f"{file.stem}-{group}").write_bytes(written.getbuffer())
+
+    with ThreadPoolExecutor(job.workers) as pool:
+        for _ in pool.map(one, product(files, range(REAL_GROUPS))):
+            pass
+    return time.perf_counter() - began
+
+
+CASES: Mapping[str, Callable[[Path, int], dict[str, Any]]] = {
+    "planning": planning,
+    "sync": partial(executing, scheduler="sync"),
+    "threads": partial(executing, scheduler="threads"),
+    "overhead": overhead,
+}
+
+
+def one_case(name: str, chunks: int, folder: Path) -> dict[str, Any]:
+    """Measure one case in this process."""
+    facts = Facts(chunks)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        if name == "overhead":
+            return overhead(Path(scratch), chunks)
+        with (
+            patch("pipeline.flow.preparation.discover", facts.discovered),
+            patch("pipeline.flow.preparation.gather_facts", facts.gathered),
+        ):
+            return CASES[name](Path(scratch), chunks)
+
+
+def in_a_process(name: str, chunks: int, folder: Path) -> dict[str, Any]:
+    """Measure one case in a process of its own."""
+    words = [sys.executable, "-m", "tests.benchmarks.plan", "--case", name, "--chunks", str(chunks)]
+    done = subprocess.run(
+        [*words, "--folder", str(folder)], env=meter.environment(), stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """Return the results as Markdown."""
+    planned, real = found["planning"], found["overhead"]
+    lines = [
+        found["machine"],
+        "",
+        (
+            f"{found['chunks']:,} chunks are planned in {planned['seconds']:.1f} s, at a peak of "
+            f"{planned['peak_bytes'] / MIB:.0f} MiB ({planned['before_bytes'] / MIB:.0f} before)."
+        ),
+        "",
+        "| no task, no syncs | s | ms a chunk | publishing, s | resident at "
+        + ", ".join(f"{point:.0%}" for point in POINTS)
+        + " of the chunks, MiB | published | peak |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in ("sync", "threads"):
+        each = found[name]
+        seen = ", ".join(f"{size / MIB:.0f}" for size in each["resident_bytes"])
+        lines.append(
+            f"| {name} | {each['seconds']:.1f} | {each['chunk_ms']:.3f} | {each['publish_seconds']:.1f} | {seen} "
+            f"| {each['published_bytes'] / MIB:.0f} | {each['peak_bytes'] / MIB:.0f} |"
+        )
+    lines += [
+        "",
+        (
+            f"{real['chunks']:,} chunks of {GROUP_ROWS} rows on threads: {real['chunk_ms']:.2f} ms a chunk, "
+            f"{real['floor_ms']:.2f} ms for the rows alone, {real['overhead_ms']:.2f} ms of our own."
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _usual_folder() -> Path:
+    """Return a folder in memory, where there is one: what a disk takes to make a file is not ours."""
+    folder = Path("/dev/shm")
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parameters."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.plan", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--chunks", type=int, default=1_000_000)
+    parser.add_argument("--real", type=int, default=4_000, help="chunks that are read and scored")
+    parser.add_argument("--folder", type=Path, default=_usual_folder(), help="where files are made [%(default)s]")
+    parser.add_argument("--case", choices=tuple(CASES), help="this case alone, in this process, as JSON")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    given = parse(arguments)
+    if given.case:
+        print(json.dumps(one_case(given.case, given.chunks, given.folder)))
+        return
+    found: dict[str, Any] = {"machine": meter.machine(), "chunks": given.chunks}
+    for name in CASES:
+        found[name] = in_a_process(name, given.real if name == "overhead" else given.chunks, given.folder)
+    print(json.dumps(found, indent=2) if given.json else table(found))
+
+
+if __name__ == "__main__":
+    main()
