@@ -18,6 +18,7 @@ from tests.benchmarks.data import CHUNK_ROWS, Dataset
 from tests.benchmarks.figures import MEASURES, SHARE, Figure, Outcome
 from tests.benchmarks.models import model, raw_predictions, save_model, truth
 from tests.benchmarks.scoring import describe
+from tests.benchmarks.tracing import bytes_read, can_trace
 from tests.benchmarks.turns import Bench, Entry, say
 
 WORK = Work()
@@ -47,6 +48,7 @@ class Rerun:
         with tempfile.TemporaryDirectory(dir=bench.folder) as temporary:
             nights = _Nights(dataset, data, chunk_rows, Path(temporary), bench)
             nights.rehearse()
+            traced = nights.trace()
             starting = tiny.command(tiny.DATASET.make(bench.folder), nights.scratch)
             entries = [
                 Entry("full", "", nights.command),
@@ -58,21 +60,24 @@ class Rerun:
                     nights.measure(entry)
                 took = ", ".join(f"{entry.name} {entry.runs[-1].seconds:.2f} s" for entry in entries)
                 say(f"round {number + 1} of {bench.rounds}: {took}")
-        return Outcome(describe(dataset, data), self._figures(entries, files.size(data)), entries)
+        return Outcome(describe(dataset, data), self._figures(entries, traced, files.size(data)), entries)
 
-    def _figures(self, entries: Sequence[Entry], size: int) -> list[Figure]:
+    def _figures(self, entries: Sequence[Entry], traced: int | None, size: int) -> list[Figure]:
         rounds = list(zip(*(entry.runs for entry in entries), strict=True))
-        shares = {
-            name: [(of(again) - of(start)) / (of(full) - of(start)) for full, again, start in rounds]
-            for name, (_, of) in MEASURES.items()
-        }
-        # What the tiny run reads, libraries for the most part, is taken off: it is no input.
-        read = [max(0, again.read_bytes - start.read_bytes) / size for _, again, start in rounds]
-        return [
+        shares = {}
+        for name in ("wall", "CPU"):
+            _, of = MEASURES[name]
+            shares[name] = [(of(again) - of(start)) / (of(full) - of(start)) for full, again, start in rounds]
+        figures = [
             Figure("(rerun - TINY) / (full - TINY), wall", shares["wall"], target=self.wall_share),
             Figure("(rerun - TINY) / (full - TINY), CPU", shares["CPU"]),
-            Figure("bytes read / bytes of the input", read, SHARE, self.read_share),
         ]
+        if traced is not None:
+            figures.append(Figure("bytes read of the input / its bytes", [traced / size], SHARE, self.read_share))
+        # What the tiny run reads, libraries for the most part, is taken off.
+        read = [max(0, again.read_bytes - start.read_bytes) / size for _, again, start in rounds]
+        target = self.read_share if traced is None else None
+        return [*figures, Figure("bytes read of all files / bytes of the input", read, SHARE, target)]
 
 
 class _Nights:
@@ -108,6 +113,15 @@ class _Nights:
         changed = replace(self.dataset, variant=1).between(start, min(stop, self.dataset.rows))
         raw[start:stop] = raw_predictions(model(self.dataset.mixture), changed)
         self._publish("rerun", raw)
+
+    def trace(self) -> int | None:
+        """Return the bytes that a rerun reads of the input, or ``None`` and say that nobody may trace."""
+        if not can_trace():
+            say("strace is not installed, or may not trace here: bytes read of the input cannot be told from others")
+            return None
+        self.change()
+        command = [part.replace("{out}", str(self.published)) for part in self.command]
+        return bytes_read(command, self.data)
 
     def _publish(self, name: str, raw: np.ndarray) -> None:
         seconds = self.bench.run(self.command, self.published).seconds
