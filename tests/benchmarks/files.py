@@ -13,6 +13,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+# Reading costs what it costs at the usual 6, the size is 6 % more, and making takes a fifth of the time.
+GZIP_LEVEL = 2
+
 
 def part_name(number: int) -> str:
     """Return the name of one of many files; they sort by their numbers."""
@@ -30,12 +33,12 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], row_group_rows: int, c
 
 
 def write_csv(path: Path, tables: Iterable[pa.Table], *, gzipped: bool) -> None:
-    """Write one file with a header; text stands in quotes, and gzip has the level that its own command takes."""
+    """Write one file with a header; text stands in quotes."""
     tables = iter(tables)
     first = next(tables)
     options = pyarrow.csv.WriteOptions(quoting_header="none")
     with (
-        gzip.open(path, "wb", compresslevel=6) if gzipped else path.open("wb") as stream,
+        gzip.open(path, "wb", compresslevel=GZIP_LEVEL) if gzipped else path.open("wb") as stream,
         pyarrow.csv.CSVWriter(stream, first.schema, write_options=options) as writer,
     ):
         writer.write_table(first)
