@@ -15,12 +15,16 @@ RATIO, SECONDS, BYTES, SHARE = "ratio", "s", "bytes", "share"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The median of one value a round, with its range; ``target`` is the most that it should be, where there is one."""
+    """The median of one value a round, with its range; ``target`` is the most that it should be, where there is one.
+
+    ``over`` are a measure and a contender, where the value is ours over that one's.
+    """
 
     name: str
     values: Sequence[float]
     unit: str = RATIO
     target: float | None = None
+    over: tuple[str, str] | None = None
 
     @property
     def median(self) -> float:
@@ -36,6 +40,7 @@ class Figure:
         """Return what the file of results says of it."""
         return {
             "name": self.name,
+            "over": self.over and list(self.over),
             "unit": self.unit,
             "median": self.median,
             "least": min(self.values),
@@ -84,6 +89,7 @@ def paired(ours: Entry, other: Entry, target: float | None) -> list[Figure]:
             f"{name}, ours / {other.name}",
             [of(mine) / of(theirs) for mine, theirs in zip(ours.runs, other.runs, strict=True)],
             target=target if name == "wall" else None,
+            over=(name, other.name),
         )
         for name, (_, of) in MEASURES.items()
     ]

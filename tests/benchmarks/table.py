@@ -51,29 +51,40 @@ def headline(found: Mapping[str, Any]) -> list[str]:
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """Return figures with their targets, then all contenders with what they took; medians and ranges over rounds."""
+    """Return every contender with what it took and ours over that, then the other figures; medians and ranges."""
+    lines = headline(found)
+    heads = (
+        "case",
+        "contender",
+        "wall",
+        "ours / it",
+        "target",
+        "",
+        "CPU time",
+        "ours / it",
+        "peak memory",
+        "ours / it",
+    )
+    lines += ["", *rows(heads, [cells for name, case in found["cases"].items() for cells in contenders(name, case)])]
     figures = [
         (name, figure["name"], ranged(figure), target(figure), VERDICTS[figure["met"]])
         for name, case in found["cases"].items()
         for figure in case["figures"]
+        if not figure["over"]
     ]
-    contenders = [
-        (
-            name,
-            f"{each['name']} {each['form']}".strip(),
-            *(ranged(each[measure]) for measure in ("wall", "CPU", "peak")),
-        )
-        for name, case in found["cases"].items()
-        for each in case["contenders"]
-    ]
-    data = [f"- {name}: {case['text']}" for name, case in found["cases"].items()]
-    lines = [
-        *headline(found),
-        "",
-        *rows(("case", "figure", "median (range)", "target", ""), figures),
-        "",
-        *rows(("case", "contender", "wall", "CPU time", "peak memory"), contenders),
-        "",
-        *data,
-    ]
-    return "\n".join(lines)
+    if figures:
+        lines += ["", *rows(("case", "figure", "median (range)", "target", ""), figures)]
+    return "\n".join([*lines, "", *(f"- {name}: {case['text']}" for name, case in found["cases"].items())])
+
+
+def contenders(name: str, case: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each contender of a case."""
+    ratios = {tuple(figure["over"]): figure for figure in case["figures"] if figure["over"]}
+    for each in case["contenders"]:
+        cells = [name, f"{each['name']} {each['form']}".strip()]
+        for measure in ("wall", "CPU", "peak"):
+            ratio = ratios.get((measure, each["name"]))
+            cells += [ranged(each[measure]), ranged(ratio) if ratio else ""]
+            if measure == "wall":
+                cells += [target(ratio), VERDICTS[ratio["met"]]] if ratio else ["", ""]
+        yield tuple(cells)

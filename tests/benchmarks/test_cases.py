@@ -93,7 +93,8 @@ def test_every_case_runs(
     shown = capsys.readouterr().out
     assert found["figures"]
     for figure in found["figures"]:
-        assert f"| {name} | {figure['name']} |" in shown
+        label = figure["over"][1] if figure["over"] else figure["name"]
+        assert f"| {name} | {label}" in shown
     for contender in found["contenders"]:
         assert contender["wall"]["median"] > 0
         assert contender["peak"]["median"] > 20e6
