@@ -1,5 +1,6 @@
-"""Measurements of whole processes: run by hand, on a machine that does nothing else.
+"""Measurements of whole processes: run by hand, on a machine that does nothing else. FOLDER keeps generated data.
 
-``python -m tests.benchmarks.score FOLDER`` compares the time and memory of scoring with peers;
-``python -m tests.benchmarks.memory FOLDER`` compares measured with projected memory. FOLDER keeps generated data.
+``python -m tests.benchmarks.suite FOLDER`` compares the time and memory of named cases with peers, and
+``python -m tests.benchmarks.compare OLD.json NEW.json`` two of its results;
+``python -m tests.benchmarks.memory FOLDER`` compares measured with projected memory.
 """

@@ -1,23 +1,22 @@
-"""Generated datasets and the models that score them; equal parameters give equal rows."""
+"""Generated datasets; equal parameters give equal rows and, where they are made already, the same file."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
+
+from tests.benchmarks import files
 
 CHUNK_ROWS = 1_048_576
-LEVELS = 1000
 SEED = 20130101
-NUMPY_TYPES = {"g": np.float64, "d": np.float64, "i": np.int64}
+# Part of every name: raised when equal parameters give other rows than before.
+GENERATION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +24,19 @@ class Mixture:
     """How many columns of each kind stand beside ``id`` (int64, 0 to rows - 1).
 
     ``gaussian`` float64 of full precision (g00 ...), ``decimal`` float64 of two decimals (d00 ...), ``integer`` small
-    int64 (i00 ...), ``text`` of 1,000 levels (t00 ...): features all; ``note`` long unique text (n00 ...), to keep.
+    int64 (i00 ...), ``levels`` text of so many levels (t00 ...): features all, of each of which the share ``nulls`` is
+    missing. ``note`` long unique text (n00 ...) and ``remark`` text with delimiters, quotes and line ends (r00 ...) are
+    no features. With ``single`` all floating columns are float32.
     """
 
     gaussian: int = 12
     decimal: int = 4
     integer: int = 4
-    text: int = 0
+    levels: tuple[int, ...] = ()
     note: int = 0
+    remark: int = 0
+    nulls: float = 0.0
+    single: bool = False
 
     @classmethod
     def of(cls, columns: int) -> Mixture:
@@ -46,33 +50,65 @@ class Mixture:
         return [f"{kind}{number:02d}" for kind, count in counts for number in range(count)]
 
     @property
-    def texts(self) -> list[str]:
-        """Names of the categorical features, in file order."""
-        return [f"t{number:02d}" for number in range(self.text)]
+    def texts(self) -> dict[str, int]:
+        """Names of the categorical features, in file order, and how many levels each has."""
+        return {f"t{number:02d}": count for number, count in enumerate(self.levels)}
 
     @property
     def notes(self) -> list[str]:
-        """Names of the columns to keep beside ``id``."""
+        """Names of the columns of long text."""
         return [f"n{number:02d}" for number in range(self.note)]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Names of the columns of text that a CSV has to quote."""
+        return [f"r{number:02d}" for number in range(self.remark)]
+
+    @property
+    def name(self) -> str:
+        """A word that equal mixtures share."""
+        levels = "".join(f"t{count}" for count in self.levels)
+        rest = f"n{self.note}r{self.remark}" + (f"x{self.nulls:g}" if self.nulls else "") + "s" * self.single
+        return f"g{self.gaussian}d{self.decimal}i{self.integer}{levels}{rest}"
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What to generate; ``row_group_rows`` and ``compression`` are those of a Parquet file."""
+    """What to generate.
+
+    ``kind`` is parquet, csv or csv.gz; ``row_group_rows`` and ``compression`` are those of a Parquet file, and a folder
+    holds so many ``files``. ``variant`` gives the same ids other values. After ``period`` rows values begin again, with
+    other ids: the files are then copies of each other but for the ids, and quick to make.
+    """
 
     rows: int
     mixture: Mixture = Mixture()
     kind: str = "parquet"
     row_group_rows: int = CHUNK_ROWS
     compression: str = "snappy"
+    files: int = 1
+    variant: int = 0
+    period: int | None = None
 
     @property
     def name(self) -> str:
-        """A file name that equal parameters share."""
-        m = self.mixture
-        columns = f"g{m.gaussian}d{m.decimal}i{m.integer}t{m.text}n{m.note}"
+        """The name of the file or folder, which equal parameters share."""
         layout = f"-{self.row_group_rows}-{self.compression}" if self.kind == "parquet" else ""
-        return f"{self.rows}-{columns}{layout}.{self.kind}"
+        layout += f"-{self.files}files" if self.files > 1 else ""
+        layout += f"-every{self.period}" if self.period else ""
+        return f"{self.rows_name}{layout}.{self.kind}"
+
+    @property
+    def rows_name(self) -> str:
+        """A word that datasets of equal rows share, whatever their layout."""
+        variant = f"-v{self.variant}" if self.variant else ""
+        period = f"-every{self.period}" if self.period else ""
+        return f"{GENERATION}-{self.rows}-{self.mixture.name}{variant}{period}"
+
+    @property
+    def rows_a_file(self) -> int:
+        """Rows of each file but the last."""
+        return -(-self.rows // self.files)
 
     def make(self, folder: Path) -> Path:
         """Return the path of the dataset in a folder, made now unless it stands there already."""
@@ -80,110 +116,82 @@ class Dataset:
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_name(f"unfinished-{path.name}")
-            write = {"parquet": _write_parquet, "csv": _write_csv, "csv.gz": _write_csv}[self.kind]
-            write(self, unfinished)
+            files.remove(unfinished)
+            self._write(unfinished)
             unfinished.rename(path)
         return path
 
+    def _write(self, path: Path) -> None:
+        if self.kind != "parquet":
+            return files.write_csv(path, self.tables(CHUNK_ROWS // 8), gzipped=self.kind.endswith(".gz"))
+        if self.files == 1:
+            return files.write_parquet(path, self.tables(self.row_group_rows), self.row_group_rows, self.compression)
+        path.mkdir()
+        if self.period:
+            return files.write_copies(path, self.tables(self.rows_a_file), self.period // self.rows_a_file)
+        for number in range(self.files):
+            self.write_file(path, number)
+        return None
+
+    def write_file(self, folder: Path, number: int) -> Path:
+        """Write one of many Parquet files, in place of what has its name, and return its path."""
+        rows = self.between(number * self.rows_a_file, min((number + 1) * self.rows_a_file, self.rows))
+        path = folder / files.part_name(number)
+        unfinished = folder.parent / f"unfinished-{path.name}"
+        files.write_parquet(unfinished, [rows], self.row_group_rows, self.compression)
+        return unfinished.rename(path)
+
     def tables(self, rows: int) -> Iterator[pa.Table]:
-        """Yield all rows in tables of so many."""
-        held = _table(self.mixture, 0, 0)
-        for start in range(0, self.rows, CHUNK_ROWS):
-            held = pa.concat_tables([held, _table(self.mixture, start, min(start + CHUNK_ROWS, self.rows))])
-            while held.num_rows >= rows:
-                yield held.slice(0, rows)
-                held = held.slice(rows)
-        if held.num_rows:
-            yield held
+        """Yield all rows in tables of so many; a dataset of no rows gives one empty table."""
+        for start in range(0, max(1, self.rows), rows):
+            yield self.between(start, min(start + rows, self.rows))
 
-    def reference(self, model: Mapping[str, Any]) -> np.ndarray:
-        """Return the probability of every row by ``id``, by matrix products."""
-        weights, intercept = folded(model)
-        names = self.mixture.numeric
-        factors = np.array([weights[name] for name in names])
-        results = []
-        for table in self.tables(CHUNK_ROWS):
-            matrix = np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
-            results.append(1 / (1 + np.exp(-(matrix @ factors + intercept))))
-        return np.concatenate(results)
+    def between(self, start: int, stop: int) -> pa.Table:
+        """Return a range of rows."""
+        step = self.period or CHUNK_ROWS
+        pieces = []
+        for first in range(start // step * step, max(stop, start + 1), step):
+            if self.period:
+                piece = _table(self.mixture, self.variant, 0, step)
+                piece = piece.set_column(0, "id", pa.array(np.arange(first, first + step)))
+            else:
+                piece = _table(self.mixture, self.variant, first, min(first + step, self.rows))
+            pieces.append(piece.slice(max(0, start - first), max(0, stop - max(start, first))))
+        return pa.concat_tables(pieces)
 
 
-def _table(mixture: Mixture, start: int, stop: int) -> pa.Table:
-    random = np.random.default_rng((SEED, start))
-    rows = stop - start
-    columns: dict[str, object] = {"id": np.arange(start, stop)}
+@lru_cache(maxsize=2)
+def _table(mixture: Mixture, variant: int, start: int, stop: int) -> pa.Table:
+    random = np.random.default_rng((SEED, variant, start))
+    rows = max(0, stop - start)
+    columns: dict[str, object] = {"id": np.arange(start, start + rows)}
+
+    def missing() -> np.ndarray | None:
+        return random.random(rows) < mixture.nulls if mixture.nulls else None
+
     for name in mixture.numeric:
         match name[0]:
             case "g":
-                columns[name] = random.standard_normal(rows)
+                values = random.standard_normal(rows)
             case "d":
-                columns[name] = random.integers(0, 1_000_000, rows) / 100
+                values = random.integers(0, 1_000_000, rows) / 100
             case _:
-                columns[name] = random.integers(0, 100, rows)
-    for name in mixture.texts:
-        columns[name] = pa.array(_levels()).take(pa.array(random.integers(0, LEVELS, rows)))
+                values = random.integers(0, 100, rows)
+        if mixture.single and values.dtype == np.float64:
+            values = values.astype(np.float32)
+        columns[name] = pa.array(values, mask=missing())
+    for name, count in mixture.texts.items():
+        codes = pa.array(random.integers(0, count, rows, dtype=np.int32), mask=missing())
+        columns[name] = pa.array(level_names(count)).take(codes)
     for name in mixture.notes:
         words = [pa.array(random.integers(0, 10**12, rows)).cast(pa.string()) for _ in range(5)]
         columns[name] = pc.binary_join_element_wise(*words, " ")
+    for name in mixture.remarks:
+        number = pa.array(random.integers(0, 10**6, rows)).cast(pa.string())
+        columns[name] = pc.binary_join_element_wise('line one, "', number, '"\nline two', "")
     return pa.table(columns)
 
 
-def _levels() -> list[str]:
-    return [f"level number {number:04d}" for number in range(LEVELS)]
-
-
-def _write_parquet(dataset: Dataset, path: Path) -> None:
-    tables = dataset.tables(dataset.row_group_rows)
-    first = next(tables)
-    with pq.ParquetWriter(path, first.schema, compression=dataset.compression) as writer:
-        writer.write_table(first, row_group_size=dataset.row_group_rows)
-        for table in tables:
-            writer.write_table(table, row_group_size=dataset.row_group_rows)
-
-
-def _write_csv(dataset: Dataset, path: Path) -> None:
-    tables = dataset.tables(CHUNK_ROWS // 8)
-    first = next(tables)
-    compression = "gzip" if dataset.kind.endswith(".gz") else None
-    with pa.output_stream(path, compression=compression) as stream:
-        options = pyarrow.csv.WriteOptions(quoting_header="none")
-        with pyarrow.csv.CSVWriter(stream, first.schema, write_options=options) as writer:
-            writer.write_table(first)
-            for table in tables:
-                writer.write_table(table)
-
-
-def model(mixture: Mixture) -> dict[str, Any]:
-    """Return a model file's content for the features of a mixture; raw predictions are of the size of 1."""
-    spreads = {"g": (0.0, 1.0), "d": (5000.0, 2886.75), "i": (49.5, 28.87)}
-    coefficients = (
-        np.random.default_rng(SEED).standard_normal(len(mixture.numeric)) / max(1, len(mixture.numeric)) ** 0.5
-    )
-    features: list[dict[str, object]] = [
-        {
-            "column": name,
-            "kind": "numeric",
-            "coefficient": float(coefficient),
-            "center": spreads[name[0]][0],
-            "scale": spreads[name[0]][1],
-        }
-        for name, coefficient in zip(mixture.numeric, coefficients, strict=True)
-    ]
-    levels = dict(zip(_levels(), np.random.default_rng(SEED).standard_normal(LEVELS).tolist(), strict=True))
-    features += [{"column": name, "kind": "categorical", "coefficients": levels} for name in mixture.texts]
-    return {"format": "logitstream-model", "version": 1, "kind": "logistic", "intercept": -0.5, "features": features}
-
-
-def folded(content: Mapping[str, Any]) -> tuple[dict[str, float], float]:
-    """Return the weight of each numeric column in its own unit, and the intercept that goes with them."""
-    weights, intercept = {}, content["intercept"]
-    for feature in content["features"]:
-        weights[feature["column"]] = feature["coefficient"] / feature["scale"]
-        intercept -= feature["coefficient"] * feature["center"] / feature["scale"]
-    return weights, intercept
-
-
-def save_model(content: Mapping[str, Any], path: Path) -> Path:
-    """Write a model file and return its path."""
-    path.write_text(json.dumps(content))
-    return path
+def level_names(count: int) -> list[str]:
+    """Return the levels of a categorical column that has so many."""
+    return [f"level number {number:04d}" for number in range(count)]

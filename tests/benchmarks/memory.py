@@ -20,7 +20,8 @@ from typing import Any
 
 from pipeline.units import MIB, parse_bytes
 from tests.benchmarks import meter
-from tests.benchmarks.data import Dataset, Mixture, model, save_model
+from tests.benchmarks.data import Dataset, Mixture
+from tests.benchmarks.models import model, save_model
 
 SLACK = 1.5
 SLACK_BYTES = 64 * MIB
@@ -37,7 +38,7 @@ def jobs(scale: float) -> dict[str, Dataset]:
     return {
         "narrow": Dataset(rows(10_000_000), Mixture(2, 0, 1)),
         "wide": Dataset(rows(300_000), Mixture.of(200), row_group_rows=131_072),
-        "strings": Dataset(rows(2_000_000), Mixture(1, 0, 0, text=2, note=2)),
+        "strings": Dataset(rows(2_000_000), Mixture(1, 0, 0, levels=(1000, 1000), note=2)),
         "huge row group": Dataset(huge, Mixture.of(10), row_group_rows=huge),
         "csv": Dataset(rows(2_000_000), Mixture.of(10), "csv"),
         "gzip csv": Dataset(rows(2_000_000), Mixture.of(10), "csv.gz"),
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = {name: each for name, each in jobs(given.scale).items() if given.job is None or name in given.job}
     outcomes = []
     for name, dataset in chosen.items():
-        outcomes.append(measure(name, dataset, given.folder, given.memory))
+        outcomes.append(measure(name, dataset, given.folder.resolve(), given.memory))
         print(f"{name}: {outcomes[-1].measured_bytes / MIB:.0f} MiB", file=sys.stderr)
     print(as_json(outcomes) if given.json else table(outcomes))
     return 0 if all(each.holds for each in outcomes) else 1

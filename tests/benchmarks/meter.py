@@ -1,4 +1,4 @@
-"""Wall time and peak memory of a command and of every process that it starts."""
+"""Wall time, CPU time, peak memory and bytes read of a command and of every process that it starts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import pipeline
+
 INTERVAL_SECONDS = 0.02
+ROOT = Path(__file__).resolve().parents[2]
 # Settings for old builds of OpenBLAS that slow a current one.
 _UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
@@ -23,10 +28,17 @@ class CommandFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds from start to end; the largest sum of VmHWM over the processes alive at one time; what was written."""
+    """One run.
+
+    ``seconds`` from start to end; ``cpu_seconds`` of user and system; ``peak_bytes`` the largest sum of VmHWM over the
+    processes alive at one time; ``read_bytes`` what was asked of the file system, from the page cache or not, program
+    and libraries among it; ``output`` and ``errors`` what was written to the standard streams; ``code`` how it ended.
+    """
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
+    read_bytes: int
     output: str
     errors: str
     code: int
@@ -34,8 +46,22 @@ class Measured:
 
 def command(job: str) -> list[str]:
     """Return how to run a job: by the command installed beside this interpreter, else as a module of this checkout."""
-    installed = Path(sys.executable).parent / "logitstream"
-    return [str(installed), job] if installed.exists() else [sys.executable, "-m", f"jobs.{job}"]
+    if _installed_is_this_checkout():
+        return [str(_installed()), job]
+    return [sys.executable, "-m", f"jobs.{job}"]
+
+
+def _installed() -> Path:
+    return Path(sys.executable).parent / "logitstream"
+
+
+@cache
+def _installed_is_this_checkout() -> bool:
+    if not _installed().exists():
+        return False
+    told = [sys.executable, "-P", "-c", "import pipeline; print(pipeline.__file__)"]
+    found = subprocess.run(told, cwd="/", env=environment(), capture_output=True, text=True, check=False).stdout.strip()
+    return found == pipeline.__file__
 
 
 def environment() -> dict[str, str]:
@@ -44,7 +70,7 @@ def environment() -> dict[str, str]:
 
 
 def run(arguments: Sequence[str], codes: Sequence[int] = (0,)) -> Measured:
-    """Run a command to its end.
+    """Run a command to its end, with the checkout as its current folder: its paths are absolute.
 
     VmHWM never falls while a process lives, so sampling misses at most what is added in the last interval.
 
@@ -53,17 +79,33 @@ def run(arguments: Sequence[str], codes: Sequence[int] = (0,)) -> Measured:
     CommandFailedError
         It ended with none of the codes; the message holds the end of its standard error.
     """
-    begin = time.perf_counter()
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(arguments, **pipes, env=environment(), text=True) as process:
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        begin = time.perf_counter()
+        process = subprocess.Popen(arguments, stdout=output, stderr=errors, cwd=ROOT, env=environment())
         sampler = _Sampler(process.pid)
         sampler.start()
-        output, errors = process.communicate()
-        seconds = time.perf_counter() - begin
-        sampler.stop()
+        try:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            seconds = time.perf_counter() - begin
+            # The counts of an ended process stand until it is waited for, with those of children that it waited for.
+            read_bytes = _read_bytes(process.pid)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            sampler.stop()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        told, complaint = ((stream.seek(0), stream.read())[1] for stream in (output, errors))
     if process.returncode not in codes:
-        raise CommandFailedError(f"{' '.join(arguments)}\nended with {process.returncode}:\n{errors[-4000:]}")
-    return Measured(seconds, sampler.peak_bytes, output, errors, process.returncode)
+        raise CommandFailedError(f"{' '.join(arguments)}\nended with {process.returncode}:\n{complaint[-4000:]}")
+    return Measured(seconds, used.ru_utime + used.ru_stime, sampler.peak_bytes, read_bytes, told, complaint, process.returncode)
+
+
+def _read_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("rchar:"))
 
 
 class _Sampler(threading.Thread):

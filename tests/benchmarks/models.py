@@ -1,0 +1,116 @@
+"""The models that score generated data, and what they give: worked out here with numpy, apart from every contender."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tests.benchmarks.data import CHUNK_ROWS, SEED, Dataset, Mixture, level_names
+
+# Center, scale and the value taken for a missing one, by the first letter of the column.
+SPREADS = {"g": (0.0, 1.0, 0.25), "d": (5000.0, 2886.75, 4321.5), "i": (49.5, 28.87, 42.0)}
+# Where there are nulls, each categorical feature takes the next of these pairs.
+TEXT_POLICIES: tuple[tuple[str, str], ...] = (
+    ("level", "null"),
+    ("null", "zero"),
+    ("level", "zero"),
+    ("level", "level"),
+    ("level", "null"),
+    ("level", "zero"),
+)
+THRESHOLD = 0.5
+
+
+def model(mixture: Mixture) -> dict[str, Any]:
+    """Return a model file's content for the features of a mixture; raw predictions are of the size of 1.
+
+    With nulls all policies are at work: a row without its first numeric feature has no score, the other numbers are
+    imputed; categorical features take the pairs of ``TEXT_POLICIES``, and every fiftieth level is unseen.
+    """
+    random = np.random.default_rng(SEED)
+    names = mixture.numeric
+    coefficients = random.standard_normal(len(names)) / max(1, len(names)) ** 0.5
+    features: list[dict[str, Any]] = []
+    for name, coefficient in zip(names, coefficients, strict=True):
+        center, scale, impute = SPREADS[name[0]]
+        feature = {"column": name, "kind": "numeric", "coefficient": float(coefficient), "center": center}
+        features.append(feature | {"scale": scale})
+        if mixture.nulls and name != names[0]:
+            features[-1]["missing"] = {"impute": impute}
+    for number, (name, count) in enumerate(mixture.texts.items()):
+        features.append(_categorical(name, count, number if mixture.nulls else None))
+    return {"format": "logitstream-model", "version": 1, "kind": "logistic", "intercept": -0.5, "features": features}
+
+
+def _categorical(name: str, count: int, policies: int | None) -> dict[str, Any]:
+    weights = np.random.default_rng((SEED, count)).standard_normal(count).tolist()
+    levels = dict(zip(level_names(count), weights, strict=True))
+    feature: dict[str, Any] = {"column": name, "kind": "categorical", "coefficients": levels}
+    if policies is not None:
+        feature["coefficients"] = {level: weight for n, (level, weight) in enumerate(levels.items()) if n % 50 != 49}
+        missing, unseen = TEXT_POLICIES[policies % len(TEXT_POLICIES)]
+        fallback = {"level": level_names(count)[1 % count]}
+        feature["missing"] = fallback if missing == "level" else missing
+        feature["unseen"] = fallback if unseen == "level" else unseen
+    return feature
+
+
+def save_model(content: Mapping[str, Any], path: Path) -> Path:
+    """Write a model file and return its path."""
+    path.write_text(json.dumps(content))
+    return path
+
+
+def truth(dataset: Dataset, folder: Path) -> np.ndarray:
+    """Return the raw prediction of every row by ``id``, NaN where it is null; kept in the folder and mapped."""
+    path = folder / f"{dataset.rows_name}.raw.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"unfinished-{path.name}")
+        content = model(dataset.mixture)
+        np.save(unfinished, np.concatenate([raw_predictions(content, rows) for rows in dataset.tables(CHUNK_ROWS)]))
+        unfinished.rename(path)
+    return np.load(path, mmap_mode="r")
+
+
+def raw_predictions(content: Mapping[str, Any], rows: pa.Table) -> np.ndarray:
+    """Return the raw prediction of each row, NaN where a policy makes it null."""
+    total = np.full(rows.num_rows, content["intercept"])
+    for feature in content["features"]:
+        column = rows[feature["column"]]
+        total += _numeric(feature, column) if feature["kind"] == "numeric" else _of_levels(feature, column)
+    return total
+
+
+def probabilities(raw: np.ndarray) -> np.ndarray:
+    """Return the sigmoid."""
+    return 1 / (1 + np.exp(-raw))
+
+
+def _numeric(feature: Mapping[str, Any], column: pa.ChunkedArray) -> np.ndarray:
+    values = np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    if "missing" in feature:
+        values[pc.is_null(column).to_numpy()] = feature["missing"]["impute"]
+    return feature["coefficient"] * (values - feature.get("center", 0)) / feature.get("scale", 1)
+
+
+def _of_levels(feature: Mapping[str, Any], column: pa.ChunkedArray) -> np.ndarray:
+    def policy(name: str) -> float:
+        match feature.get(name, "null"):
+            case {"level": level}:
+                return feature["coefficients"][level]
+            case "zero":
+                return 0.0
+            case _:
+                return float("nan")
+
+    encoded = column.combine_chunks().dictionary_encode()
+    seen = [feature["coefficients"].get(level, policy("unseen")) for level in encoded.dictionary.to_pylist()]
+    codes = pc.fill_null(encoded.indices, len(seen)).to_numpy()
+    return np.array([*seen, policy("missing")])[codes]
