@@ -39,6 +39,9 @@ READER_OPTIONS = {
     "arrow_extensions_enabled": False,
 }
 
+# Nothing is read but the footer: buffers for each column, in each thread, would be most of what planning takes.
+_EXAMINING_OPTIONS = {**READER_OPTIONS, "buffer_size": KIB}
+
 _TAIL = 8
 _SMALLEST = 12
 _LARGEST_FOOTER = 512 * MIB
@@ -191,7 +194,7 @@ def read_footer(location: str, identity: Identity, descriptor: int, path: str) -
     """
     fence = _Fence(descriptor, identity.size)
     with translated(path), pa.PythonFile(fence, mode="r") as stream:
-        parquet = pq.ParquetFile(stream, **READER_OPTIONS)
+        parquet = pq.ParquetFile(stream, **_EXAMINING_OPTIONS)
         footer = footer_of(parquet, path)
         rows = footer.group_rows
         if rows.sum() != footer.metadata.num_rows or rows.min(initial=0) < 0:
