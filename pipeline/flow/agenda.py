@@ -47,7 +47,8 @@ class Agenda:
     def stand(self, receipt: Receipt) -> None:
         """Take a chunk as done before the work begins; its begin was confirmed when it was done."""
         self._done[receipt.chunk] = 1
-        self._ends[receipt.chunk] = receipt.accounts[-1].end
+        if end := receipt.accounts[-1].end:
+            self._ends[receipt.chunk] = end
 
     def take(self, limit: int) -> Sequence[Work]:
         """Return at most ``limit`` pieces of work, those to be done again first."""
@@ -96,6 +97,5 @@ class Agenda:
         return int(self._ends[chunk - 1])
 
     def _confirm(self, receipt: Receipt) -> None:
-        self._done[receipt.chunk] = 1
-        self._ends[receipt.chunk] = receipt.accounts[-1].end
+        self.stand(receipt)
         self._confirmed(receipt)

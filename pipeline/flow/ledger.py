@@ -56,7 +56,7 @@ class Ledger:
         self._part_rows = 0
         self._without_part = False
         self._booked = np.zeros(len(self._plan), dtype=np.bool_)
-        # Rows read of each chunk and of each file; of each chunk where its first slice begins and its last one ends.
+        # Rows read of each file; of each chunk of a CSV its rows, where its first slice begins and its last one ends.
         self._rows, self._begins, self._ends = (np.zeros(len(self._plan), dtype=np.int64) for _ in range(3))
         self._file_rows = np.zeros(len(self._files), dtype=np.int64)
         self.totals = Totals()
@@ -93,8 +93,10 @@ class Ledger:
     def _note(self, receipt: Receipt) -> None:
         chunk, accounts = receipt.chunk, receipt.accounts
         self._booked[chunk] = True
-        self._rows[chunk] = receipt.rows
-        self._begins[chunk], self._ends[chunk] = accounts[0].begin, accounts[-1].end
+        # Of Parquet they are 0, as they are at first: pages that nobody writes to take no memory.
+        if accounts[-1].end:
+            self._rows[chunk] = receipt.rows
+            self._begins[chunk], self._ends[chunk] = accounts[0].begin, accounts[-1].end
         for account in accounts:
             self._file_rows[account.file] += account.read
         if receipt.part is None:

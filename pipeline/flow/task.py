@@ -299,6 +299,9 @@ class _Run:
         file, _ = job.files[piece.file]
         if file.format != "parquet" or self.block.whole_chunk or all(_fixed_width(f.type) for f in kept):
             return self.batch_rows
+        if piece.rows is not None and piece.rows <= _PROBE_ROWS:
+            # The first rows are all there are.
+            return min(_PROBE_ROWS, self.batch_rows)
         with self._reader(piece, None, min(_PROBE_ROWS, self.batch_rows)) as reader:
             first = next((batch for batch in reader if batch.num_rows), None)
         if first is None:

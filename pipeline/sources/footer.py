@@ -11,16 +11,16 @@ import io
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
-from pipeline.sources.content import without_content
 from pipeline.sources.files import show, system_error
 from pipeline.types import Identity, Integers
 from pipeline.units import KIB, MIB, escape
@@ -38,6 +38,9 @@ READER_OPTIONS = {
     "schema_depth_limit": 64,
     "arrow_extensions_enabled": False,
 }
+
+# Nothing is read but the footer: buffers for each column, in each thread, would be most of what planning takes.
+_EXAMINING_OPTIONS = {**READER_OPTIONS, "buffer_size": KIB}
 
 _TAIL = 8
 _SMALLEST = 12
@@ -74,21 +77,47 @@ class Footer:
     ----------
     metadata : pyarrow.parquet.FileMetaData
     shape : Shape
-    group_rows : ndarray of int64, shape (row groups,)
-    encoded, decoded : ndarray of int64, shape (row groups, top-level columns)
-        Bytes in the file, and bytes once decompressed.
     """
 
     metadata: pq.FileMetaData
     shape: Shape
-    group_rows: Integers
-    encoded: Integers
-    decoded: Integers
 
     @property
     def schema(self) -> pa.Schema:
         """As the reader options give it, which the metadata alone do not tell; without metadata of its own."""
         return self.shape.schema
+
+    @cached_property
+    def group_rows(self) -> Integers:
+        """Rows of each row group."""
+        metadata = self.metadata
+        return np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
+
+    def sizes(self, groups: Iterable[int], path: str) -> tuple[Integers, Integers]:
+        """Return the bytes of each top-level column in some row groups, in the file and once decompressed.
+
+        Only for row groups whose columns Arrow has accepted: else the process may end.
+
+        Raises
+        ------
+        DataError
+            A row group has rows without values.
+        """
+        encoded = np.zeros(len(self.shape.fields), dtype=np.int64)
+        decoded = np.zeros_like(encoded)
+        for number in groups:
+            rows = int(self.group_rows[number])
+            group = self.metadata.row_group(number)
+            for leaf, (owner, flat) in enumerate(zip(self.shape.owners, self.shape.flat, strict=True)) if rows else ():
+                column = group.column(leaf)
+                encoded[owner] += column.total_compressed_size
+                decoded[owner] += column.total_uncompressed_size
+                if flat and column.num_values != rows:
+                    raise DataError(
+                        f"{show(path)} is damaged: row group {number} has {rows:,} rows, "
+                        f"but {column.num_values:,} values of '{escape(column.path_in_schema)}'"
+                    )
+        return encoded, decoded
 
 
 class FooterCache:
@@ -101,28 +130,36 @@ class FooterCache:
     def __init__(self, entries: int = 64, size: int = 64 * MIB) -> None:
         self._entries = entries
         self._size = size
+        self._held = 0
         self._lock = threading.Lock()
-        self._footers: OrderedDict[tuple[str, Identity], Footer] = OrderedDict()
+        self._footers: OrderedDict[tuple[str, int, int, str], Footer] = OrderedDict()
 
     def get(self, location: str, identity: Identity) -> Footer | None:
         """Return the footer of a file in this state, if it is known."""
+        key = _key(location, identity)
         with self._lock:
-            footer = self._footers.get((location, identity))
+            footer = self._footers.get(key)
             if footer is not None:
-                self._footers.move_to_end((location, identity))
+                self._footers.move_to_end(key)
             return footer
 
     def put(self, location: str, identity: Identity, footer: Footer) -> None:
         """Keep a footer, and forget those not asked for the longest."""
+        key = _key(location, identity)
         with self._lock:
-            self._footers[location, identity] = footer
-            self._footers.move_to_end((location, identity))
-            while len(self._footers) > 1 and self._exceeded():
-                self._footers.popitem(last=False)
+            self._forget(self._footers.pop(key, None))
+            self._footers[key] = footer
+            self._held += footer.metadata.serialized_size
+            while len(self._footers) > 1 and (len(self._footers) > self._entries or self._held > self._size):
+                self._forget(self._footers.popitem(last=False)[1])
 
-    def _exceeded(self) -> bool:
-        held = sum(footer.metadata.serialized_size for footer in self._footers.values())
-        return len(self._footers) > self._entries or held > self._size
+    def _forget(self, footer: Footer | None) -> None:
+        if footer is not None:
+            self._held -= footer.metadata.serialized_size
+
+
+def _key(location: str, identity: Identity) -> tuple[str, int, int, str]:
+    return location, identity.size, identity.mtime_ns, identity.digest
 
 
 _cache = FooterCache()
@@ -148,21 +185,37 @@ def read_identity(descriptor: int, path: str) -> Identity:
 
 
 def read_footer(location: str, identity: Identity, descriptor: int, path: str) -> Footer:
-    """Return the footer of an open file in a known state, from memory where it was read before.
+    """Return the footer of an open file in a known state, examined: nothing in it ends the process.
 
     Raises
     ------
     DataError
         It cannot be parsed, or contradicts itself.
     """
-    state = without_content(identity)
-    footer = _cache.get(location, state)
-    if footer is None:
-        fence = _Fence(descriptor, identity.size)
-        with translated(path), pa.PythonFile(fence, mode="r") as stream:
-            footer = _footer(pq.ParquetFile(stream, **READER_OPTIONS), fence, path)
-        _cache.put(location, state, footer)
+    fence = _Fence(descriptor, identity.size)
+    with translated(path), pa.PythonFile(fence, mode="r") as stream:
+        parquet = pq.ParquetFile(stream, **_EXAMINING_OPTIONS)
+        footer = footer_of(parquet, path)
+        rows = footer.group_rows
+        if rows.sum() != footer.metadata.num_rows or rows.min(initial=0) < 0:
+            raise DataError(
+                f"{show(path)} is damaged: {footer.metadata.num_rows:,} rows, but its row groups have {rows.sum():,}"
+            )
+        fence.closed_off = True
+        for number in np.flatnonzero(rows).tolist():
+            _probe(parquet, number, fence)
+    _cache.put(location, identity, footer)
     return footer
+
+
+def known_footer(location: str, identity: Identity) -> Footer | None:
+    """Return the footer of a file in a known state, if it was read a short while ago."""
+    return _cache.get(location, identity)
+
+
+def keep_footer(location: str, identity: Identity, footer: Footer) -> None:
+    """Remember a footer for who reads more of the file."""
+    _cache.put(location, identity, footer)
 
 
 @contextmanager
@@ -228,33 +281,21 @@ def _encrypted(path: str) -> DataError:
     return DataError(f"{show(path)} is encrypted, which is not supported", "Decrypt it first.")
 
 
-def _footer(parquet: pq.ParquetFile, fence: _Fence, path: str) -> Footer:
-    """Return a footer, or raise a :class:`DataError` where it contradicts itself."""
+def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
+    """Return the footer of a file that was opened.
+
+    Raises
+    ------
+    DataError
+        Its schema contradicts itself.
+    """
     shown, metadata = show(path), parquet.metadata
     shape = _shape_of(parquet.schema_arrow.remove_metadata())
     if not shape.fields:
         raise DataError(f"{shown} has no columns")
     if len(shape.owners) != metadata.num_columns:
         raise DataError(f"{shown} is damaged: {metadata.num_columns:,} leaf columns do not make up its schema")
-    rows = np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
-    if rows.sum() != metadata.num_rows or rows.min(initial=0) < 0:
-        raise DataError(f"{shown} is damaged: {metadata.num_rows:,} rows, but its row groups have {rows.sum():,}")
-    encoded = np.zeros((len(rows), len(shape.fields)), dtype=np.int64)
-    decoded = np.zeros_like(encoded)
-    fence.closed_off = True
-    for number in np.flatnonzero(rows).tolist():
-        _probe(parquet, number, fence)
-        group, expected = metadata.row_group(number), int(rows[number])
-        for leaf, (owner, flat) in enumerate(zip(shape.owners, shape.flat, strict=True)):
-            column = group.column(leaf)
-            encoded[number, owner] += column.total_compressed_size
-            decoded[number, owner] += column.total_uncompressed_size
-            if flat and column.num_values != expected:
-                raise DataError(
-                    f"{shown} is damaged: row group {number} has {expected:,} rows, "
-                    f"but {column.num_values:,} values of '{escape(column.path_in_schema)}'"
-                )
-    return Footer(metadata, shape, rows, encoded, decoded)
+    return Footer(metadata, shape)
 
 
 _last_shape: Shape | None = None

@@ -9,15 +9,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.errors import DataError, InputChangedError
 from pipeline.sources.column_types import LEVELS, arrow_type
 from pipeline.sources.content import same_state, with_content
 from pipeline.sources.files import open_planned, open_regular, show
-from pipeline.sources.footer import open_parquet, read_footer, read_identity, translated
-from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
+from pipeline.sources.footer import (
+    Footer,
+    Shape,
+    footer_of,
+    keep_footer,
+    known_footer,
+    open_parquet,
+    read_footer,
+    read_identity,
+    translated,
+)
+from pipeline.sources.partitions import Partition, partition_array, partition_field, partition_scalar
 from pipeline.types import BadCell, Columns, FileFacts, Identity, InputFile, Need, Origin, Slice
 from pipeline.units import escape
 
@@ -47,9 +57,9 @@ class ParquetSource:
         with _opened(file) as descriptor:
             identity = read_identity(descriptor, file.path)
             footer = read_footer(file.location, identity, descriptor, file.path)
+            columns = Columns(footer.shape.fields, *footer.sizes(range(len(footer.group_rows)), file.path))
             if full:
                 identity = with_content(identity, descriptor, file.path, read_identity)
-        columns = Columns(footer.shape.fields, footer.encoded.sum(axis=0), footer.decoded.sum(axis=0))
         rows = footer.metadata.num_rows
         return FileFacts(
             file=file,
@@ -117,6 +127,7 @@ class ParquetReader:
         self._needs = needs
         self._batch_rows = batch_rows
         self._stack = ExitStack()
+        self._parquet: pq.ParquetFile | None = None
         self._checked = False
         self._before = 0
 
@@ -125,8 +136,8 @@ class ParquetReader:
             self._descriptor = open_planned(self._file.location, self._file.path)
             self._stack.callback(os.close, self._descriptor)
             self._compare("has changed since it was planned")
-            self._footer = read_footer(self._file.location, self._identity, self._descriptor, self._file.path)
-            self._columns = _plan_columns(self._footer.schema, self._file, self._needs)
+            self._footer = self._planned_footer()
+            self._columns = _columns_of(self._footer.shape, self._file, self._needs)
         except BaseException:
             self._stack.close()
             raise
@@ -164,6 +175,19 @@ class ParquetReader:
         """Return the numbers of rows of the batch given last; they have neither offset nor line."""
         return [Origin(self.record(row)) for row in rows]
 
+    def _planned_footer(self) -> Footer:
+        """Return the footer, whose very bytes were examined when the file was planned.
+
+        Where it has to be parsed, the reader that does so goes on to read the rows.
+        """
+        footer = known_footer(self._file.location, self._identity)
+        if footer is None:
+            with translated(self._file.path):
+                self._parquet = self._stack.enter_context(open_parquet(self._descriptor))
+                footer = footer_of(self._parquet, self._file.path)
+            keep_footer(self._file.location, self._identity, footer)
+        return footer
+
     def _compare(self, how: str) -> None:
         """Raise an :class:`InputChangedError` unless the open file is still in the state that was planned."""
         status = os.fstat(self._descriptor)
@@ -182,11 +206,11 @@ class ParquetReader:
         """Yield what the file holds. Arrow runs inside the door; the consumer of a batch does not."""
         columns, stack = self._columns, self._stack
         with translated(self._file.path):
-            parquet = stack.enter_context(
-                open_parquet(self._descriptor, self._footer.metadata, columns.read_dictionary)
-            )
-            numbers = [self._footer.schema.get_field_index(name) for name in columns.names]
-            self.bytes_read = int(self._footer.encoded[np.ix_(self._groups, numbers)].sum())
+            parquet = self._parquet
+            if parquet is None or columns.read_dictionary:
+                parquet = stack.enter_context(
+                    open_parquet(self._descriptor, self._footer.metadata, columns.read_dictionary)
+                )
             batches = iter(
                 parquet.iter_batches(
                     self._batch_rows, row_groups=list(self._groups), columns=columns.names, use_threads=False
@@ -197,18 +221,22 @@ class ParquetReader:
                 batch = next(batches, None)
                 if batch is None:
                     return
+                if not self.bytes_read:
+                    encoded, _ = self._footer.sizes(self._groups, self._file.path)
+                    numbers = [self._footer.schema.get_field_index(name) for name in columns.names]
+                    self.bytes_read = int(encoded[numbers].sum())
                 batch.validate(full=True)
             if batch.num_rows:
-                yield columns.deliver(batch)
+                yield columns.deliver(batch, self._file.path)
 
     def _constants(self, rows: int) -> Iterator[pa.RecordBatch]:
         """Yield batches that need nothing of the file but its number of rows."""
         for start in range(0, rows, self._batch_rows):
             count = min(self._batch_rows, rows - start)
-            yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]))
+            yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]), self._file.path)
 
 
-Maker = Callable[[pa.RecordBatch], pa.Array]
+Maker = Callable[[pa.RecordBatch, str], pa.Array]
 
 
 @dataclass(frozen=True)
@@ -223,10 +251,24 @@ class _Columns:
     schema: pa.Schema
     makers: tuple[Maker, ...]
 
-    def deliver(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def deliver(self, batch: pa.RecordBatch, path: str) -> pa.RecordBatch:
         if not self.makers:
             return batch.select([])
-        return pa.RecordBatch.from_arrays([make(batch) for make in self.makers], schema=self.schema)
+        return pa.RecordBatch.from_arrays([make(batch, path) for make in self.makers], schema=self.schema)
+
+
+_last_columns: tuple[Shape, tuple[Partition, ...], tuple[Need, ...], _Columns] | None = None
+
+
+def _columns_of(shape: Shape, file: InputFile, needs: tuple[Need, ...]) -> _Columns:
+    """Return how columns are delivered: as those of the file before, where it was written alike."""
+    global _last_columns  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
+    last = _last_columns
+    if last is not None and last[0] is shape and last[1:3] == (file.partitions, needs):
+        return last[3]
+    columns = _plan_columns(shape.schema, file, needs)
+    _last_columns = shape, file.partitions, needs, columns
+    return columns
 
 
 def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> _Columns:
@@ -246,10 +288,10 @@ def _maker(schema: pa.Schema, file: InputFile, need: Need, field: pa.Field) -> M
     stated = dict(file.partitions)
     if need.name in stated:
         return partial(_constant, value=partition_scalar(stated[need.name], need), type_=field.type)
-    return partial(_column, path=file.path, field=field, plain=schema.field(need.name).type)
+    return partial(_column, field=field, plain=schema.field(need.name).type)
 
 
-def _constant(batch: pa.RecordBatch, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
+def _constant(batch: pa.RecordBatch, _path: str, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
     return partition_array(value, type_, batch.num_rows)
 
 

@@ -88,8 +88,8 @@ def rehearse(
         for form, command in contender.forms.items():
             entry = Entry(contender.name, form, command)
             seconds[form] = bench.run(command, scratch / "out").seconds
-            if contender.scores:
-                say(f"{entry.label}: largest difference {check(scratch / 'out'):.1e}, {seconds[form]:.2f} s")
+            checked = f"largest difference {check(scratch / 'out'):.1e}, " if contender.scores else ""
+            say(f"{entry.label}: {checked}{seconds[form]:.2f} s")
             clear(scratch / "out")
         for form in (form for _ in range(1, REHEARSALS) for form in contender.forms if len(contender.forms) > 1):
             seconds[form] = min(seconds[form], bench.run(contender.forms[form], scratch / "out").seconds)

@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 import pipeline
 from pipeline.errors import LogitstreamError
-from pipeline.flow import standing, task
+from pipeline.flow import task
 from pipeline.flow.preparation import CODEC
 from pipeline.publish import journal, proof, read_manifest, rollback, runs, versions_of
 from pipeline.types import Durability
@@ -305,8 +305,7 @@ def world(scratch: Path, durability: Durability = "full") -> Iterator[World]:
     parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else scratch
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-", dir=parent))
-        for module in (proof, standing):
-            stack.enter_context(patch.object(module, "ThreadPoolExecutor", InTurn))
+        stack.enter_context(patch.object(proof, "ThreadPoolExecutor", InTurn))
         # A group of lines ends with the lines then, not with the time that a busy machine takes.
         stack.enter_context(patch.object(journal, "GROUP_SECONDS", float("inf")))
         stack.enter_context(patch.object(task, "_FIRST_PAUSE", 0.0))
