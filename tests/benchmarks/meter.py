@@ -100,7 +100,9 @@ def run(arguments: Sequence[str], codes: Sequence[int] = (0,)) -> Measured:
         told, complaint = ((stream.seek(0), stream.read())[1] for stream in (output, errors))
     if process.returncode not in codes:
         raise CommandFailedError(f"{' '.join(arguments)}\nended with {process.returncode}:\n{complaint[-4000:]}")
-    return Measured(seconds, used.ru_utime + used.ru_stime, sampler.peak_bytes, read_bytes, told, complaint, process.returncode)
+    return Measured(
+        seconds, used.ru_utime + used.ru_stime, sampler.peak_bytes, read_bytes, told, complaint, process.returncode
+    )
 
 
 def _read_bytes(pid: int) -> int:

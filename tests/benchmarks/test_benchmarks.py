@@ -172,7 +172,7 @@ def test_the_cache_is_dropped_before_each_run_or_it_is_said(
 
 
 def _entry(name: str, *seconds: float) -> Entry:
-    runs = [meter.Measured(value, 2 * value, 10**8, 0, "", "") for value in seconds]
+    runs = [meter.Measured(value, 2 * value, 10**8, 0, "", "", 0) for value in seconds]
     return Entry(name, "", [], runs)
 
 

@@ -127,6 +127,9 @@ class History(RuleBasedStateMachine):
     def kill_rollback(self, late: bool, step: int) -> None:
         """Kill a rollback at one of its steps."""
         possible = {version.job_id for version in versions_of(self.world.out)} | {str(self.owed)}
+        if self.kept is None and self.owed is None:
+            # A run that was to keep none may have been killed before it had put the former version away.
+            possible |= self.world.results.keys()
         self._killed(lambda: rollback(self.world.out, codec=CODEC), _Killer(1 + step // (1 + 3 * late), late), possible)
 
     @precondition(lambda self: self.world.home.exists())
