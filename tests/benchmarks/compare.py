@@ -15,6 +15,8 @@ from tests.benchmarks.table import VERDICTS, headline, ranged, rows, target
 
 CIRCUMSTANCES = ("machine", "versions", "scale", "cache")
 MEASURES = ("wall", "CPU", "peak")
+# Two ranges of fewer rounds lie apart by chance.
+MARKED_ROUNDS = 3
 
 Rows = dict[tuple[str, str], Mapping[str, Any]]
 
@@ -35,10 +37,12 @@ def measures(found: Mapping[str, Any]) -> Rows:
 
 
 def change(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Return new over old in per cent, and whether the two ranges have nothing in common: less is better in all."""
+    """Return new over old in per cent, and whether the ranges of enough rounds share nothing: less is better in all."""
     if old["median"] <= 0:
         return ""
     per_cent = f"{100 * (new['median'] / old['median'] - 1):+.0f} %"
+    if min(len(old["values"]), len(new["values"])) < MARKED_ROUNDS:
+        return per_cent
     if new["least"] > old["most"]:
         return f"{per_cent} **worse**"
     return f"{per_cent} better" if new["most"] < old["least"] else per_cent
@@ -60,7 +64,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     lines = ["old: " + "; ".join(headline(old)), "new: " + "; ".join(headline(new)), ""]
     different = [name for name in CIRCUMSTANCES if old[name] != new[name]]
     if different:
-        lines += [f"NOT COMPARABLE in {', '.join(different)}: ratios between contenders may be, times are not.", ""]
+        lines += [f"NOT COMPARABLE: {', '.join(different)} differ.", ""]
     heads = ("case", "", "old", "new", "change", "target", "")
     lines += rows(heads, list(side_by_side(figures(old), figures(new))))
     lines += ["", *rows(heads[:5], [cells[:5] for cells in side_by_side(measures(old), measures(new))])]

@@ -42,6 +42,7 @@ class Figure:
             "name": self.name,
             "over": self.over and list(self.over),
             "unit": self.unit,
+            "values": list(self.values),
             "median": self.median,
             "least": min(self.values),
             "most": max(self.values),

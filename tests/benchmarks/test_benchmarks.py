@@ -212,12 +212,17 @@ def test_compare_shows_what_a_change_cost(tmp_path: Path, capsys: pytest.Capture
     assert "NOT COMPARABLE" not in shown
 
 
+def test_one_round_marks_no_change() -> None:
+    old, new = (Figure("wall", [value]).as_json() for value in (1.0, 2.0))
+    assert compare.change(old, new) == "+100 %"
+
+
 def test_compare_says_what_two_results_do_not_share() -> None:
     old = _results((3.0, 2.0, 2.0), 1.5)
     new = copy.deepcopy(old) | {"scale": 0.1, "machine": "another"}
     new["cases"]["CSV"] = new["cases"].pop("P20")
     shown = compare.compare(old, new)
-    assert "NOT COMPARABLE in machine, scale" in shown
+    assert "NOT COMPARABLE: machine, scale differ" in shown
     assert "| gone |" in shown
     assert "| new |" in shown
 
