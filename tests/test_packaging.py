@@ -25,7 +25,8 @@ SAMPLE = ROOT / "sample_data"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = {
     "runtime.txt": PROJECT["dependencies"],
-    "dev.txt": PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"],
+    "dev.txt": PROJECT["dependencies"]
+    + [text for extra in ("bench", "plot", "test") for text in PROJECT["optional-dependencies"][extra]],
 }
 
 
