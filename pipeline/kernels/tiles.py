@@ -14,6 +14,8 @@ TileFunction = Callable[[Floats, Floats, Floats], None]
 # 256 KiB of float64: a source, a result and a scratch tile stay together in an L2 cache of 1 MiB. A quarter of it is
 # bound by the fixed cost of a ufunc call; 16,384 is 10 % slower where L2 is that large.
 TILE_ROWS = 32_768
+# Where a function needs several scratch arrays: 32 KiB each, so that they stay near the core.
+PIECE_ROWS = 4_096
 
 _FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 
@@ -38,13 +40,29 @@ def apply_tiles(function: TileFunction, x: npt.ArrayLike, out: npt.NDArray[Any] 
     ValueError
         ``out`` has another shape than ``x`` or cannot be written to.
     """
-    source = _source(x)
-    target = _target(source, out)
+    source = as_source(x)
+    target = as_target(source, out)
     scratch = np.empty(min(TILE_ROWS, source.size))
     with np.errstate(all="ignore"), _tiles(source, target) as tiles:
         for values, results in cast("Any", tiles):
             function(values, results, scratch[: values.size])
     return target if out is not None else target[()]
+
+
+def in_pieces(
+    function: Callable[..., None],
+    count: int,
+    x: Floats,
+    out: Floats,
+    scratch: Floats | None = None,  # noqa: ARG001 - every tile function takes a scratch tile
+    *,
+    rows: int = PIECE_ROWS,
+) -> None:
+    """Call ``function(x, out, *scratch)`` for piece after piece of a tile, with so many scratch arrays."""
+    arrays = np.empty((count, min(rows, x.size)))
+    for start in range(0, x.size, rows):
+        values = x[start : start + rows]
+        function(values, out[start : start + rows], *arrays[:, : values.size])
 
 
 def settle_nan(values: Floats) -> None:
@@ -67,7 +85,8 @@ def _tiles(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> np.nditer:
     )
 
 
-def _source(x: npt.ArrayLike) -> npt.NDArray[Any]:
+def as_source(x: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return the input as an array; a ``TypeError`` where its type is none that is computed."""
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("masked arrays are not supported, the mask would be lost: fill them first")
     source = np.asarray(x)
@@ -76,7 +95,8 @@ def _source(x: npt.ArrayLike) -> npt.NDArray[Any]:
     return source
 
 
-def _target(source: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+def as_target(source: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    """Return where the results go: ``out``, checked against the input, or a new array."""
     dtype = source.dtype.newbyteorder("=") if source.dtype.kind == "f" else np.dtype(np.float64)
     if out is None:
         return np.empty_like(source, dtype=dtype, subok=False)
