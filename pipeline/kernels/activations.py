@@ -34,12 +34,14 @@ Builder = Callable[..., TileFunction]
 class Kernel(NamedTuple):
     """The tiles of a function: each is made by ``build(precision, **arguments)``.
 
-    ``from_value`` is the derivative in terms of the value, ``None`` where the value does not determine it.
+    ``from_value`` is the derivative in terms of the value, ``None`` where the value does not determine it. The value of
+    a function of ``one_pass`` is a single ufunc.
     """
 
     value: Builder
     gradient: Builder
     from_value: Builder | None = None
+    one_pass: bool = False
 
 
 def evaluate(
@@ -70,7 +72,9 @@ def evaluate(
     LookupError
         There is no such function.
     """
-    return apply_tiles(tile_function(name, precision, parameters), x, out)
+    arguments = function_named(name).arguments(parameters)
+    kernel = kernel_named(name)
+    return apply_tiles(kernel.value(precision, **arguments), x, out, one_pass=kernel.one_pass)
 
 
 def gradient(
@@ -100,12 +104,6 @@ def gradient(
     if kernel.from_value is None:
         raise TypeError(f"{name}_grad takes x alone: two x have the same value and other derivatives")
     return apply_tiles(kernel.from_value(precision, **arguments), value, out)
-
-
-def tile_function(name: str, precision: Precision, parameters: Mapping[str, float]) -> TileFunction:
-    """Return what computes one tile of a function that takes one column; errors as :func:`evaluate` has them."""
-    arguments = function_named(name).arguments(parameters)
-    return kernel_named(name).value(precision, **arguments)
 
 
 def kernel_named(name: str) -> Kernel:
@@ -153,6 +151,7 @@ def _symmetric(tanh: TileFunction, high: float, x: Floats, out: Floats, scratch:
     np.multiply(x, 0.5, out=out)
     tanh(out, out, scratch)
     np.multiply(out, high, out=out)
+    settle_nan(out)
 
 
 def _in_range_piece(
@@ -276,7 +275,6 @@ def _tanh(precision: Precision) -> TileFunction:
 
 def _tanh_tile(x: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001
     np.tanh(x, out=out)
-    settle_nan(out)
 
 
 def _tanh_piece(library: Library, x: Floats, out: Floats, e: Floats, sum_: Floats) -> None:
@@ -302,9 +300,8 @@ def _relu(_: Precision) -> TileFunction:
 
 
 def _relu_tile(x: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001
-    np.maximum(x, 0.0, out=out)
-    _settle_zero(out)
-    settle_nan(out)
+    # A maximum of -0.0 and 0.0 is either, by the lane that it falls into; a clip leaves what is not less.
+    np.clip(x, 0.0, np.inf, out=out)
 
 
 def _settle_zero(values: Floats) -> None:
@@ -373,7 +370,10 @@ def _silu_tile(x: Floats, out: Floats, scratch: Floats) -> None:
         return
     tail = x < TAIL
     values = np.maximum(x[tail], -_EXP_END)
-    values *= np.exp(values)
+    # The exponential may be subnormal where the product is not: it is taken in two halves.
+    halves = np.exp(values * 0.5)
+    values *= halves
+    values *= halves
     _silu_definition(x, out, scratch)
     out[tail] = values
     settle_nan(out)
@@ -386,37 +386,56 @@ def _silu_definition(x: Floats, out: Floats, scratch: Floats) -> None:
     np.divide(x, scratch, out=out)
 
 
-def _silu_piece(library: Library, x: Floats, out: Floats, t: Floats, p: Floats) -> None:
-    _logistic(library, x, t, p)
+def _silu_piece(library: Library, x: Floats, out: Floats, h: Floats, m: Floats) -> None:
+    _halves(library, x, h, m)
     np.maximum(x, -_EXP_END, out=out)
-    np.multiply(out, p, out=out)
+    _multiply_by_logistic(out, h, m)
     settle_nan(out)
 
 
-def _logistic(library: Library, x: Floats, t: Floats, p: Floats) -> None:
-    """Write the sigmoid to ``p``; ``t`` is used up."""
-    _falling_exp(library, x, t)
-    np.greater_equal(x, 0.0, out=p)
-    np.maximum(p, t, out=p)
-    np.add(t, 1.0, out=t)
-    np.divide(p, t, out=p)
+def _halves(library: Library, x: Floats, h: Floats, m: Floats) -> None:
+    """Write exp(-|x|/2) to ``h``, and to ``m`` the same where ``x`` is negative, else 1.
+
+    The sigmoid is m^2 / (1 + h^2): a factor between the two m keeps the product from passing by a subnormal number.
+    """
+    np.abs(x, out=h)
+    np.multiply(h, -0.5, out=h)
+    library.exp(h, out=h)
+    np.greater_equal(x, 0.0, out=m)
+    np.maximum(m, h, out=m)
+
+
+def _multiply_by_logistic(values: Floats, h: Floats, m: Floats) -> None:
+    np.multiply(values, m, out=values)
+    np.multiply(h, h, out=h)
+    np.add(h, 1.0, out=h)
+    np.divide(values, h, out=values)
+    np.multiply(values, m, out=values)
 
 
 def _silu_gradient(precision: Precision) -> TileFunction:
     return partial(in_pieces, partial(_silu_gradient_piece, library_of(precision)), 3)
 
 
-def _silu_gradient_piece(library: Library, x: Floats, out: Floats, a: Floats, t: Floats, u: Floats) -> None:
+def _silu_gradient_piece(library: Library, x: Floats, out: Floats, a: Floats, h: Floats, t: Floats) -> None:
+    """With t = exp(-|x|) it is t (1 + t - |x|) / (1 + t)^2 for x < 0."""
     np.abs(x, out=a)
     np.minimum(a, _EXP_END, out=a)
-    np.negative(a, out=t)
-    library.exp(t, out=t)
-    np.add(t, 1.0, out=u)
-    np.subtract(u, a, out=a)
-    np.multiply(a, t, out=a)
-    np.multiply(u, u, out=u)
-    np.divide(a, u, out=a)
-    _mirror(x, a, out, u)
+    np.multiply(a, -0.5, out=h)
+    library.exp(h, out=h)
+    _left_of_bell(a, h, t)
+    _mirror(x, a, out, t)
+
+
+def _left_of_bell(a: Floats, h: Floats, t: Floats) -> None:
+    """Replace ``a`` by t (1 + t - a) / (1 + t)^2, with t = h^2."""
+    np.multiply(h, h, out=t)
+    np.add(t, 1.0, out=t)
+    np.subtract(t, a, out=a)
+    np.multiply(a, h, out=a)
+    np.multiply(t, t, out=t)
+    np.divide(a, t, out=a)
+    np.multiply(a, h, out=a)
 
 
 def _mirror(x: Floats, left: Floats, out: Floats, scratch: Floats) -> None:
@@ -436,8 +455,7 @@ def _hard_sigmoid(_: Precision) -> TileFunction:
 def _hard_sigmoid_tile(x: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001
     np.add(x, 3.0, out=out)
     np.divide(out, 6.0, out=out)
-    np.maximum(out, 0.0, out=out)
-    np.minimum(out, 1.0, out=out)
+    np.clip(out, 0.0, 1.0, out=out)
     settle_nan(out)
 
 
@@ -530,11 +548,11 @@ def _gelu_tanh(precision: Precision) -> TileFunction:
     return partial(in_pieces, partial(_gelu_tanh_piece, library_of(precision)), 3)
 
 
-def _gelu_tanh_piece(library: Library, x: Floats, out: Floats, v: Floats, t: Floats, p: Floats) -> None:
+def _gelu_tanh_piece(library: Library, x: Floats, out: Floats, v: Floats, h: Floats, m: Floats) -> None:
     np.maximum(x, -_GELU_TANH_END, out=out)
     _gelu_argument(out, v)
-    _logistic(library, v, t, p)
-    np.multiply(out, p, out=out)
+    _halves(library, v, h, m)
+    _multiply_by_logistic(out, h, m)
     settle_nan(out)
 
 
@@ -551,25 +569,21 @@ def _gelu_tanh_gradient(precision: Precision) -> TileFunction:
 
 
 def _gelu_tanh_gradient_piece(
-    library: Library, x: Floats, out: Floats, a: Floats, v: Floats, t: Floats, u: Floats
+    library: Library, x: Floats, out: Floats, a: Floats, v: Floats, h: Floats, t: Floats
 ) -> None:
     """With t = exp(-|v|) it is t (1 + t - |x| v') / (1 + t)^2 for x < 0."""
     np.abs(x, out=a)
     np.minimum(a, _GELU_TANH_END, out=a)
     _gelu_argument(a, v)
-    np.negative(v, out=t)
-    library.exp(t, out=t)
+    np.multiply(v, -0.5, out=h)
+    library.exp(h, out=h)
     np.multiply(a, a, out=v)
     np.multiply(v, 3 * GELU_CUBIC, out=v)
     np.add(v, 1.0, out=v)
     np.multiply(v, GELU_SLOPE, out=v)
     np.multiply(v, a, out=v)
-    np.add(t, 1.0, out=u)
-    np.subtract(u, v, out=v)
-    np.multiply(v, t, out=v)
-    np.multiply(u, u, out=u)
-    np.divide(v, u, out=v)
-    _mirror(x, v, out, u)
+    _left_of_bell(v, h, t)
+    _mirror(x, v, out, t)
 
 
 def _elu(precision: Precision, alpha: float) -> TileFunction:
@@ -616,8 +630,8 @@ KERNELS: Mapping[str, Kernel] = {
     "sigmoid": Kernel(_sigmoid, _sigmoid_gradient, _sigmoid_from_value),
     "log_sigmoid": Kernel(log_sigmoid_function, _log_sigmoid_gradient, partial(_falling_from_value, 1.0)),
     "logit": Kernel(logit_function, _logit_gradient, _logit_from_value),
-    "tanh": Kernel(_tanh, _tanh_gradient, _tanh_from_value),
-    "relu": Kernel(_relu, _step_gradient, _step_gradient),
+    "tanh": Kernel(_tanh, _tanh_gradient, _tanh_from_value, one_pass=True),
+    "relu": Kernel(_relu, _step_gradient, _step_gradient, one_pass=True),
     "leaky_relu": Kernel(_leaky_relu, _leaky_relu_gradient, _leaky_relu_gradient),
     "softplus": Kernel(_softplus, _softplus_gradient, partial(_falling_from_value, -1.0)),
     "silu": Kernel(_silu, _silu_gradient),

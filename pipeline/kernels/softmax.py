@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Elements of a tile over all of its columns: 256 KiB.
 _TILE_SIZE = 32_768
-_LEAST_ROWS = 16
+# Up to here the columns are added one after the other, tile by tile; more of them as numpy adds a row, in pairs.
+_FEW_COLUMNS = 64
 
 
 def softmax(
@@ -30,10 +31,10 @@ def softmax(
 ) -> npt.NDArray[Any]:
     """Return ``exp(x_i / temperature)``, divided by its sum along an axis, without overflow.
 
-    Error in float64: at most (5 + n/2 + 2 d) u for n columns and d = (max x - x_i) / temperature. The sum is taken in
-    the order of the columns: the bits of a row depend on its values alone. A NaN or plus infinity in a row makes the
+    Error in float64: at most (5 + n/2 + 2 d) u for n columns and d = (max x - x_i) / temperature. The bits of a
+    row depend on its values alone. A NaN or plus infinity in a row makes the
     whole row NaN, minus infinity gives 0. Types, ``out``, ``precision`` and errors are those of
-    :func:`pipeline.kernels.sigmoid`. Memory beyond the result is 1 MiB at most for up to 2,048 columns.
+    :func:`pipeline.kernels.sigmoid`. Memory beyond the result is 1 MiB at most for rows of up to 32,768.
     """
     return _along_axis(_Softmax(precision, temperature, is_gradient=False), x, axis, out)
 
@@ -70,17 +71,13 @@ def softmax_columns(
     """Return the softmax of columns, float64 of one length, as as many columns: the bits of :func:`softmax`."""
     function = _Softmax(precision, temperature, is_gradient=False)
     results = [np.empty_like(column) for column in columns]
-    rows = columns[0].size
-    step = _rows_of_tile(len(columns))
-    tile = np.empty((len(columns), min(step, rows)))
     with np.errstate(all="ignore"):
-        for start in range(0, rows, step):
-            stop = min(start + step, rows)
-            values = tile[:, : stop - start]
-            for row, column in zip(values, columns, strict=True):
+        for start, stop in _steps(columns[0].size, len(columns)):
+            tile = _tile(len(columns), stop - start)
+            for row, column in zip(tile, columns, strict=True):
                 row[...] = column[start:stop]
-            function(values)
-            for row, result in zip(values, results, strict=True):
+            function(tile)
+            for row, result in zip(tile, results, strict=True):
                 result[start:stop] = row
     return results
 
@@ -91,64 +88,72 @@ class _Softmax:
         self.temperature = function_named("softmax").arguments({"temperature": temperature})["temperature"]
         self.is_gradient = is_gradient
 
-    def __call__(self, values: Floats) -> None:
+    def __call__(self, tile: Floats) -> None:
         """Replace the values of a tile of shape (columns, rows) by the results."""
-        largest = np.maximum.reduce(values, axis=0)
-        np.subtract(values, largest, out=values)
+        memory = _memory_of(tile)
+        largest = np.maximum.reduce(tile, axis=0)
+        np.subtract(tile, largest, out=tile)
+        first = _first_of_zeros(tile) if self.is_gradient else None
         if self.temperature != 1:
-            np.divide(values, self.temperature, out=values)
-        is_largest = values == 0 if self.is_gradient else None
-        for part in _parts(values):
-            self.library.exp(part, out=part)
-        if is_largest is None:
-            total = _sum(values)
-            np.divide(values, total, out=values)
+            np.divide(memory, self.temperature, out=memory)
+        self.library.exp(memory, out=memory)
+        if first is None:
+            np.divide(tile, _sum(tile), out=tile)
         else:
-            self._differentiate(values, is_largest)
-        for part in _parts(values):
-            settle_nan(part)
+            self._differentiate(tile, first)
+        settle_nan(memory)
 
-    def _differentiate(self, values: Floats, is_largest: npt.NDArray[np.bool_]) -> None:
+    def _differentiate(self, tile: Floats, first: npt.NDArray[np.bool_]) -> None:
         # The first of the largest is 1 and is left out of the sum of the others: 1 - p of it would cancel.
-        first = np.zeros_like(is_largest)
-        first[np.argmax(is_largest, axis=0), np.arange(values.shape[1])] = True
-        others = _sum(np.where(first, 0.0, values))
-        total = others + 1.0
-        rest = np.where(first, others, total - values)
-        np.multiply(values, rest, out=values)
-        np.divide(values, total * total * self.temperature, out=values)
+        others = np.where(first, 0.0, tile)
+        total = _sum(others)
+        np.add(total, 1.0, out=others[0])
+        whole = others[0].copy()
+        rest = np.where(first, total, whole - tile)
+        np.multiply(tile, rest, out=tile)
+        np.divide(tile, whole * whole * self.temperature, out=tile)
 
 
 class _FromValue:
     def __init__(self, temperature: float) -> None:
         self.temperature = function_named("softmax").arguments({"temperature": temperature})["temperature"]
 
-    def __call__(self, values: Floats) -> None:
-        np.multiply(values, 1.0 - values, out=values)
+    def __call__(self, tile: Floats) -> None:
+        memory = _memory_of(tile)
+        np.multiply(memory, 1.0 - memory, out=memory)
         if self.temperature != 1:
-            np.divide(values, self.temperature, out=values)
-        for part in _parts(values):
-            settle_nan(part)
+            np.divide(memory, self.temperature, out=memory)
+        settle_nan(memory)
 
 
-def _parts(values: Floats) -> list[Floats]:
-    """Return contiguous arrays that share the memory of a tile: one where that is possible, else its rows."""
-    return [values.reshape(-1)] if values.flags.c_contiguous else list(values)
+def _tile(columns: int, rows: int) -> Floats:
+    """Return a tile of shape (columns, rows), as memory lies best: many columns are added up along the rows."""
+    return np.empty((columns, rows)) if columns <= _FEW_COLUMNS else np.empty((rows, columns)).T
 
 
-def _sum(values: Floats) -> Floats:
-    # Of more than one row numpy adds the columns one after the other; of a single one it adds pairs.
-    total: Floats = values[0].copy()
-    if values.shape[1] > 1:
-        np.add.reduce(values, axis=0, out=total)
-    else:
-        for row in values[1:]:
-            np.add(total, row, out=total)
+def _memory_of(tile: Floats) -> Floats:
+    return (tile if tile.flags.c_contiguous else tile.T).reshape(-1)
+
+
+def _first_of_zeros(tile: Floats) -> npt.NDArray[np.bool_]:
+    first = np.zeros(tile.shape, dtype=np.bool_)
+    first[np.argmax(tile == 0, axis=0), np.arange(tile.shape[1])] = True
+    return first
+
+
+def _sum(tile: Floats) -> Floats:
+    """Return the sums of the columns: an order that the number of columns decides, whatever the number of rows."""
+    total: Floats = tile[0].copy()
+    if tile.shape[0] > _FEW_COLUMNS:
+        return np.add.reduce(np.ascontiguousarray(tile.T), axis=1, out=total)
+    for row in tile[1:]:
+        np.add(total, row, out=total)
     return total
 
 
-def _rows_of_tile(columns: int) -> int:
-    return max(_LEAST_ROWS, _TILE_SIZE // max(1, columns))
+def _steps(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    step = max(1, _TILE_SIZE // columns)
+    return ((start, min(start + step, rows)) for start in range(0, rows, step))
 
 
 def _along_axis(
@@ -171,20 +176,15 @@ def _by_tiles(function: _Softmax | _FromValue, columns: npt.NDArray[Any], result
     count, rest = columns.shape[0], columns.shape[1:]
     if not rest:
         columns, results, rest = columns[:, np.newaxis], results[:, np.newaxis], (1,)
-    step = _rows_of_tile(count)
-    tile = np.empty((count, min(step, rest[-1])))
     with np.errstate(all="ignore"):
         # Blocks along the last axis, one after the other for each place on the axes between.
         for place in np.ndindex(*rest[:-1]):
             line, result = columns[(slice(None), *place)], results[(slice(None), *place)]
-            for start in range(0, rest[-1], step):
-                stop = min(start + step, rest[-1])
-                values = tile[:, : stop - start]
-                if stop - start < tile.shape[1]:
-                    values = np.empty((count, stop - start))
-                values[...] = line[:, start:stop]
-                function(values)
-                result[:, start:stop] = values
+            for start, stop in _steps(rest[-1], count):
+                tile = _tile(count, stop - start)
+                tile[...] = line[:, start:stop]
+                function(tile)
+                result[:, start:stop] = tile
 
 
 def _is_same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:

@@ -26,12 +26,15 @@ _CONTIGUOUS = ("contig", "aligned", "nbo", "overlap_assume_elementwise")
 _OPERAND_FLAGS: Any = (("readonly", *_CONTIGUOUS), ("writeonly", *_CONTIGUOUS))
 
 
-def apply_tiles(function: TileFunction, x: npt.ArrayLike, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+def apply_tiles(
+    function: TileFunction, x: npt.ArrayLike, out: npt.NDArray[Any] | None, *, one_pass: bool = False
+) -> npt.NDArray[Any]:
     """Return ``function`` of every element, computed in float64 and rounded once to the type of the result.
 
     ``function(values, results, scratch)`` sees contiguous float64 tiles of at most ``TILE_ROWS`` elements; ``results``
     may be ``values`` itself. Memory beyond the result is a few tiles, unless ``out`` overlaps ``x`` without being
-    ``x``: then the result is made apart and copied.
+    ``x``: then the result is made apart and copied. A function of ``one_pass`` needs no scratch and reads each value
+    once: where nothing is converted, it sees the whole array, for tiles would only cost calls.
 
     Raises
     ------
@@ -42,6 +45,10 @@ def apply_tiles(function: TileFunction, x: npt.ArrayLike, out: npt.NDArray[Any] 
     """
     source = as_source(x)
     target = as_target(source, out)
+    if one_pass and _is_plain(source, target):
+        with np.errstate(all="ignore"):
+            function(source.reshape(-1), target.reshape(-1), np.empty(0))
+        return target if out is not None else target[()]
     scratch = np.empty(min(TILE_ROWS, source.size))
     with np.errstate(all="ignore"), _tiles(source, target) as tiles:
         for values, results in cast("Any", tiles):
@@ -72,6 +79,12 @@ def settle_nan(values: Floats) -> None:
     """
     if np.isnan(np.minimum.reduce(values, initial=np.inf)):
         values[np.isnan(values)] = np.nan
+
+
+def _is_plain(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> bool:
+    is_forward = source.flags.c_contiguous and target.flags.c_contiguous and source.flags.aligned
+    is_apart = source is target or not np.may_share_memory(source, target)
+    return bool(is_forward and target.flags.aligned and is_apart and source.dtype == target.dtype == np.float64)
 
 
 def _tiles(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> np.nditer:
