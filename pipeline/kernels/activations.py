@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pipeline.types import Precision
 
 _INVERSE_ROOT_2PI = 0.3989422804014326779399460599
-# exp of less is 0: a factor of it may stop here, so that 0 times infinity never arises.
-_EXP_END = 750.0
+# Even its product with exp of it is 0: a factor of exp(x) may stop at -800, so that infinity times 0 never arises.
+_EXP_END = 800.0
 _GELU_TANH_END = 30.0
 # The upper 26 bits of a significand: their square is exact.
 _UPPER_BITS = ~((1 << 27) - 1)
