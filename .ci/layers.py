@@ -50,7 +50,7 @@ STUBS = "_typeshed"
 
 GROUND = ("errors", "units", "types")
 BELOW = (*GROUND, "plan", "memory")
-ROOMS_BELOW_FLOW = (*BELOW, "kernels", "sources", "models", "sinks", "execute", "publish", "report")
+ROOMS_BELOW_FLOW = (*BELOW, "registry", "kernels", "sources", "models", "sinks", "execute", "publish", "report")
 BY_VALUE = "distributed.protocol.pickle"
 ENGINES = ("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster")
 
@@ -58,7 +58,19 @@ ROOMS = {
     JOBS: Room(
         9,
         ("click", "rich", "pydantic"),
-        (PUBLIC, "interface", "inspection", "verification", "upkeep", "flow", "report", "memory", "grammar", *GROUND),
+        (
+            PUBLIC,
+            "interface",
+            "inspection",
+            "verification",
+            "upkeep",
+            "flow",
+            "report",
+            "memory",
+            "grammar",
+            "registry",
+            *GROUND,
+        ),
         lazy=True,
     ),
     PUBLIC: Room(
@@ -72,16 +84,20 @@ ROOMS = {
     "flow": Room(6, ("numpy", "pyarrow"), ROOMS_BELOW_FLOW),
     "sources": Room(5, ("numpy", "pyarrow"), BELOW),
     "models": Room(
-        5, ("numpy", "pyarrow", "pydantic", "pydantic_core"), (*BELOW, "kernels", "grammar"), late=("sklearn",)
+        5,
+        ("numpy", "pyarrow", "pydantic", "pydantic_core"),
+        (*BELOW, "kernels", "grammar", "registry"),
+        late=("sklearn",),
     ),
     "sinks": Room(5, ("numpy", "pyarrow"), BELOW),
     "execute": Room(5, ("dask", "distributed", "numpy"), BELOW, late=(*ENGINES, BY_VALUE)),
     "publish": Room(5, (), BELOW),
     "report": Room(5, (), BELOW),
-    "kernels": Room(4, ("numpy",), GROUND),
+    "kernels": Room(4, ("numpy",), ("registry", *GROUND)),
     "plan": Room(3, ("numpy",), GROUND),
     "memory": Room(3, ("numpy", "psutil"), ("plan", *GROUND)),
-    "grammar": Room(2, (), ("errors", "units")),
+    "grammar": Room(2, (), ("errors", "units", "registry")),
+    "registry": Room(2, (), ("units",)),
     "types": Room(2, ("numpy",), ("errors", "units"), typing=("pyarrow",)),
     "units": Room(1, (), ("errors",)),
     "errors": Room(1),

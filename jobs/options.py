@@ -11,6 +11,7 @@ from jobs import values
 from jobs.command import CSV, HOW, OUTPUT, TALK, WHAT, JobArgument, load_config, option
 from pipeline.errors import UsageError
 from pipeline.grammar import parse_application, refuse_repeated
+from pipeline.registry import FUNCTIONS
 
 SCORE_COLUMNS = ("probability", "raw_prediction", "decision")
 
@@ -55,6 +56,13 @@ def _refuse_repeated(ctx: click.Context, param: click.Parameter, names: Sequence
         raise click.BadParameter(f"{twice!r} is named twice.", ctx, param)
 
 
+def _functions() -> str:
+    *others, last = (
+        f"{name} ({', '.join(entry.defaults)})" if entry.parameters else name for name, entry in FUNCTIONS.items()
+    )
+    return f"{', '.join(others)} or {last}"
+
+
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", cls=JobArgument)
 
 model = option(
@@ -74,8 +82,8 @@ apply = option(
     type=values.TEXT,
     callback=_understood,
     metavar="TEXT",
-    help="NAME=FUNCTION(COLUMN), with sigmoid, logit or log_sigmoid; without NAME= the column is called "
-    "FUNCTION_COLUMN. Repeatable.",
+    help=f"NAME=FUNCTION(COLUMN, parameter=number), with {_functions()}. Without NAME= the column is called "
+    "FUNCTION_COLUMN; softmax(A, B, ...) makes NAME_A, NAME_B, ... Repeatable.",
 )
 keep = option(
     "--keep",

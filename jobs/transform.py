@@ -26,7 +26,8 @@ def command(**params: Any) -> None:
     A run that fails or is stopped publishes nothing; the same command again goes on where it ended, and 'logitstream
     runs list' shows what it has left. What is replaced comes back with 'logitstream rollback'.
     """
-    options.refuse_taken(params["keep"], (parse_application(text).name for text in params["apply"]))
+    made = (name for text in params["apply"] for name in parse_application(text).outputs)
+    options.refuse_taken(params["keep"], made)
     from jobs.running import carry_out, transform_job  # noqa: PLC0415 - --help stays light
 
     carry_out(transform_job(params), params)

@@ -9,7 +9,8 @@
     verify(output)                             whether an output is what was published
     rollback(output)                           back to the former version in one step, and forward again
     open_dataset(inputs)                       the same inputs as Dask arrays
-    sigmoid, logit, log_sigmoid                on NumPy and Dask arrays
+    sigmoid, tanh, relu, softmax, ...          the functions of pipeline.registry, on NumPy, Dask and other arrays
+    sigmoid_grad, tanh_grad, relu_grad, ...    their derivatives, from x or from the value
 
 Names are loaded when they are first asked for, so that importing the package costs next to nothing.
 """
@@ -17,10 +18,10 @@ Names are loaded when they are first asked for, so that importing the package co
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.arrays import Dataset, log_sigmoid, logit, open_dataset, sigmoid
+    from pipeline.arrays import Dataset, open_dataset
     from pipeline.errors import LogitstreamError
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
@@ -42,13 +43,10 @@ __all__ = [
     "__version__",
     "from_sklearn",
     "inspect",
-    "log_sigmoid",
-    "logit",
     "open_dataset",
     "preview",
     "rollback",
     "score",
-    "sigmoid",
     "transform",
     "verify",
 ]
@@ -67,27 +65,30 @@ _HOMES = {
     "Verification": "verification",
     "from_sklearn": "models",
     "inspect": "inspection",
-    "log_sigmoid": "arrays",
-    "logit": "arrays",
     "open_dataset": "arrays",
     "preview": "interface",
     "rollback": "upkeep",
     "score": "interface",
-    "sigmoid": "arrays",
     "transform": "interface",
     "verify": "verification",
 }
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Load a public name from the room in which it lives."""
-    if name not in _HOMES:
+    if name not in _HOMES and name not in _functions():
         raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
-    value = getattr(import_module(f"pipeline.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"pipeline.{_HOMES.get(name, 'arrays')}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     """Return the public names."""
-    return sorted(__all__)
+    return sorted([*__all__, *_functions()])
+
+
+def _functions() -> list[str]:
+    from pipeline.registry import FUNCTIONS  # noqa: PLC0415 - public names are loaded when asked for
+
+    return [name for function in FUNCTIONS for name in (function, f"{function}_grad")]

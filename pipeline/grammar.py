@@ -1,7 +1,8 @@
-"""The grammar of ``--apply``: ``[NAME =] FUNCTION ( COLUMN )``. Read by hand, never evaluated, and without Arrow.
+"""The grammar of ``--apply``: ``[NAME =] FUNCTION ( COLUMN {, COLUMN} {, PARAMETER = NUMBER} )``.
 
-A name is a letter or underscore followed by letters, digits, underscores and dots, in any script; any other name stands
-in double quotes, a quote in it doubled: ``p = sigmoid("score, raw")``.
+Read by hand, never evaluated, and without Arrow and numpy. A name is a letter or underscore followed by letters,
+digits, underscores and dots, in any script; any other name stands in double quotes, a quote in it doubled:
+``p = sigmoid("score, raw", temperature=2)``. Which functions and parameters there are is :mod:`pipeline.registry`'s.
 """
 
 from __future__ import annotations
@@ -11,21 +12,40 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
-from pipeline.units import escape, nearest
+from pipeline.registry import FUNCTIONS, Function, function_named
+from pipeline.units import escape
 
-_TOKEN = re.compile(r'\s*(?:(?P<name>[^\W\d][\w.]*)|(?P<quoted>"(?:[^"]|"")*")|(?P<sign>[=(),])|(?P<end>\Z))')
+_TOKEN = re.compile(
+    r'\s*(?:(?P<name>[^\W\d][\w.]*)|(?P<quoted>"(?:[^"]|"")*")|(?P<sign>[=(),])'
+    r"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))|(?P<end>\Z))"
+)
 _SHOWN = 60
-
-FUNCTIONS = ("sigmoid", "logit", "log_sigmoid")
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """A function applied to a column: ``name = function(column)``."""
+    """A function applied to columns: ``name = function(columns, parameters)``.
+
+    Attributes
+    ----------
+    name, function : str
+    columns : tuple of str
+        One, unless the function takes several.
+    parameters : tuple of (name, value)
+        Those that differ from their defaults, in the order of the registry.
+    """
 
     name: str
     function: str
-    column: str
+    columns: tuple[str, ...]
+    parameters: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the columns that it makes: ``name``, or ``name_column`` for each column of several."""
+        if not FUNCTIONS[self.function].several:
+            return (self.name,)
+        return tuple(f"{self.name}_{column}" for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +56,41 @@ class _Token:
 
 
 def parse_application(text: str) -> Application:
-    """Return what a text such as ``p=sigmoid(score)`` asks for; without a name it is ``FUNCTION_COLUMN``.
+    """Return what a text such as ``p=sigmoid(score, temperature=2)`` asks for.
+
+    Without a name it is ``FUNCTION_COLUMN``. A function of several columns makes as many, each called
+    ``NAME_COLUMN``, without a name ``FUNCTION_COLUMN``.
 
     Raises
     ------
     UsageError
-        The text does not follow the grammar or names a function that does not exist; the message shows the text with a
-        caret under the mistake.
+        The text does not follow the grammar, or names a function or a parameter that does not exist, or a value is not
+        allowed; the message shows the text with a caret under the mistake.
     """
     parser = _Parser(text)
     first = parser.name("a function, as in sigmoid(score)")
     named = parser.accept("=")
-    function = parser.name("a function") if named else first
-    parser.check_function(function)
+    entry = parser.function(parser.name("a function") if named else first)
     parser.expect("(")
-    column = parser.name("a column")
-    parser.check_single(function.text)
+    columns = [parser.name("a column").text]
+    given: dict[str, float] = {}
+    while parser.accept(","):
+        token = parser.next_argument(entry)
+        if parser.accept("="):
+            parser.parameter(entry, token, given)
+        else:
+            parser.column(entry, token, columns, is_late=bool(given))
+    parser.check_together(entry, columns, given)
     parser.expect(")")
     parser.expect_end()
-    return Application(first.text if named else f"{function.text}_{column.text}", function.text, column.text)
+    name = first.text if named else entry.name if entry.several else f"{entry.name}_{columns[0]}"
+    changed = tuple((key, given[key]) for key, default in entry.defaults.items() if given.get(key, default) != default)
+    return Application(name, entry.name, tuple(columns), changed)
 
 
 def refuse_repeated(applications: Iterable[Application]) -> None:
     """Raise a UsageError where two results have one name."""
-    names = [application.name for application in applications]
+    names = [name for application in applications for name in application.outputs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         listed = ", ".join(f'"{escape(name)}"' for name in repeated)
         raise UsageError(f"two results are called {listed}", "name them apart: NAME=FUNCTION(COLUMN)")
@@ -69,6 +100,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.offset = 0
+        self.last = _Token("end", "", 0)
 
     def name(self, what: str) -> _Token:
         token = self._next()
@@ -96,17 +128,57 @@ class _Parser:
         if token.kind != "end":
             raise self._error(token, "expected nothing more")
 
-    def check_function(self, token: _Token) -> None:
-        if token.text not in FUNCTIONS:
-            known = nearest(token.text, FUNCTIONS) or f"; there are {', '.join(sorted(FUNCTIONS))}"
-            raise self._error(token, f'no function "{escape(token.text)}"{known}')
+    def function(self, token: _Token) -> Function:
+        try:
+            return function_named(token.text)
+        except LookupError as error:
+            raise self._error(token, escape(error.args[0], 300)) from None
 
-    def check_single(self, function: str) -> None:
+    def next_argument(self, entry: Function) -> _Token:
+        token = self._next()
+        if token.kind in {"name", "quoted"}:
+            return token
+        if token.kind == "number" and entry.parameters:
+            raise self._error(token, f"expected the name of a parameter, as in {entry.parameters[0].name}=2")
+        raise self._error(token, "expected a column or a parameter" if entry.parameters else "expected a column")
+
+    def parameter(self, entry: Function, token: _Token, given: dict[str, float]) -> None:
+        if token.text in given:
+            raise self._error(token, f"{escape(token.text)} is given twice")
+        try:
+            parameter = entry.parameter(token.text)
+        except TypeError as error:
+            raise self._error(token, escape(str(error), 300)) from None
+        number = self._next()
+        if number.kind != "number":
+            raise self._error(number, f"expected a number for {parameter.name}")
+        try:
+            given[parameter.name] = parameter.checked(float(number.text))
+            self.last = number
+        except ValueError as error:
+            raise self._error(number, str(error)) from None
+
+    def column(self, entry: Function, token: _Token, columns: list[str], *, is_late: bool) -> None:
+        if not entry.several:
+            raise self._error(token, f"{entry.name} takes one column{_parameters_of(entry)}")
+        if is_late:
+            raise self._error(token, "columns stand before parameters")
+        if not token.text:
+            raise self._error(token, "a name must not be empty")
+        if token.text in columns:
+            raise self._error(token, f'column "{escape(token.text)}" stands twice')
+        columns.append(token.text)
+
+    def check_together(self, entry: Function, columns: list[str], given: dict[str, float]) -> None:
+        try:
+            entry.arguments(given)
+        except ValueError as error:
+            raise self._error(self.last, str(error)) from None
         start = self.offset
         token = self._next()
         self.offset = start
-        if token.text == "," and token.kind == "sign":
-            raise self._error(token, f"{function} takes one column")
+        if entry.several and len(columns) == 1 and token.text == ")":
+            raise self._error(token, f"{entry.name} takes two columns or more")
 
     def _next(self) -> _Token:
         match = _TOKEN.match(self.text, self.offset)
@@ -128,5 +200,11 @@ class _Parser:
         after = escape(self.text[token.offset : token.offset + _SHOWN], limit=_SHOWN + 1)
         return UsageError(
             f"{message}, at column {token.offset + 1}\n  {before}{after}\n  {' ' * len(before)}^",
-            "write NAME=FUNCTION(COLUMN), odd names in double quotes",
+            "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quotes",
         )
+
+
+def _parameters_of(entry: Function) -> str:
+    if not entry.parameters:
+        return ", and has no parameters"
+    return f"; parameters are written {', '.join(f'{name}=' for name in entry.defaults)}"

@@ -8,7 +8,16 @@ else (a mean over all rows, a reversal, a running sum) is refused before work, b
 
 from __future__ import annotations
 
-from pipeline.arrays.dataset import Dataset, open_dataset
-from pipeline.arrays.functions import log_sigmoid, logit, sigmoid
+from typing import Any
 
-__all__ = ["Dataset", "log_sigmoid", "logit", "open_dataset", "sigmoid"]
+from pipeline.arrays.dataset import Dataset, open_dataset
+from pipeline.arrays.functions import PUBLIC, apply, differentiate
+
+__all__ = ["PUBLIC", "Dataset", "apply", "differentiate", "open_dataset"]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a function of the registry, or a derivative."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'pipeline.arrays' has no attribute {name!r}")
+    return PUBLIC[name]

@@ -1,35 +1,175 @@
-"""The functions of :mod:`pipeline.kernels` on NumPy and Dask arrays alike."""
+"""The functions of :mod:`pipeline.registry` and their derivatives as people call them, on arrays of any kind.
+
+NumPy and Dask arrays take the tiles of :mod:`pipeline.kernels`; an array of another library that follows the array API
+standard takes one plain expression on its own device. The functions are made from the registry: ``sigmoid`` and
+``sigmoid_grad``, and so on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from functools import partial
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 from dask.array.core import Array
 
 from pipeline import kernels
+from pipeline.arrays.standard import as_floating, namespace_of
+from pipeline.registry import FUNCTIONS, Function, Parameter, function_named
 from pipeline.types import Precision
 
-
-def sigmoid(x: Any, *, precision: Precision = "fast") -> Any:
-    """Return the sigmoid of a NumPy or Dask array, element by element; see :func:`pipeline.kernels.sigmoid`."""
-    return _elementwise(partial(kernels.sigmoid, precision=precision), x)
-
-
-def log_sigmoid(x: Any, *, precision: Precision = "fast") -> Any:
-    """Return the logarithm of the sigmoid of a NumPy or Dask array; see :func:`pipeline.kernels.log_sigmoid`."""
-    return _elementwise(partial(kernels.log_sigmoid, precision=precision), x)
+_WIDTH = 100
+_KINDS = """\
+NumPy and Dask arrays, and what numpy makes arrays of: float16 and float32 are computed in float64 and rounded once,
+integers and booleans give float64, NaN stays NaN. ``out`` (numpy alone) may be ``x``. ``precision="reproducible"`` has
+the same bits on every CPU; ``accurate`` is ``fast`` but for the sigmoid. An array of another library (PyTorch, JAX,
+CuPy) takes one plain expression on its own device, in its own type, for which ``precision`` and the bound do not
+count."""
 
 
-def logit(p: Any, *, precision: Precision = "fast") -> Any:
-    """Return the inverse of the sigmoid of a NumPy or Dask array; see :func:`pipeline.kernels.logit`."""
-    return _elementwise(partial(kernels.logit, precision=precision), p)
+def apply(
+    name: str, x: Any, *, out: Any = None, precision: Precision = "fast", axis: int = -1, **parameters: float
+) -> Any:
+    """Return the function of a name, of an array of any kind; ``axis`` counts for functions of several columns alone.
+
+    Raises
+    ------
+    LookupError
+        There is no such function.
+    TypeError, ValueError
+        As the function of that name states.
+    """
+    entry = function_named(name)
+    arguments = entry.arguments(parameters)
+    along: dict[str, Any] = {"axis": axis} if entry.several else {}
+    if isinstance(x, Array):
+        _refuse_out(out, "Dask")
+        return _by_blocks(partial(_apply_to_block, name, precision, {**along, **arguments}), x, along)
+    if (xp := namespace_of(x)) is not None:
+        _refuse_out(out, xp.__name__)
+        return entry.plain(xp, as_floating(xp, x), **along, **arguments)
+    if entry.several:
+        return kernels.softmax(x, axis=axis, out=out, precision=precision, **arguments)
+    return kernels.evaluate(name, x, out=out, precision=precision, **arguments)
 
 
-def _elementwise(function: Callable[..., Any], x: Any) -> Any:
-    if not isinstance(x, Array):
-        return function(x)
-    blocks: Any = x
-    return blocks.map_blocks(function, dtype=function(np.empty(0, dtype=x.dtype)).dtype)
+def differentiate(
+    name: str,
+    x: Any = None,
+    *,
+    value: Any = None,
+    out: Any = None,
+    precision: Precision = "fast",
+    axis: int = -1,
+    **parameters: float,
+) -> Any:
+    """Return the derivative of the function of a name, from ``x`` or from the function's value; see :func:`apply`.
+
+    Raises
+    ------
+    TypeError
+        Both ``x`` and ``value`` are given or neither, or the value of this function does not determine its derivative.
+        An array of another library, which has its own way to differentiate.
+    """
+    entry = function_named(name)
+    arguments = entry.arguments(parameters)
+    along: dict[str, Any] = {"axis": axis} if entry.several else {}
+    given = x if value is None else value
+    if isinstance(given, Array) and (x is None or value is None):
+        _refuse_out(out, "Dask")
+        differentiated = partial(_differentiate_block, value is not None, name, precision, {**along, **arguments})
+        return _by_blocks(differentiated, given, along)
+    if (xp := namespace_of(given)) is not None:
+        raise TypeError(f"{name}_grad takes NumPy and Dask arrays; differentiate arrays of {xp.__name__} with it")
+    if entry.several:
+        return kernels.softmax_gradient(x, value=value, axis=axis, out=out, precision=precision, **arguments)
+    return kernels.gradient(name, x, value=value, out=out, precision=precision, **arguments)
+
+
+def _apply_to_block(name: str, precision: Precision, options: Mapping[str, Any], block: Any) -> Any:
+    return apply(name, block, precision=precision, **options)
+
+
+def _differentiate_block(
+    is_value: bool, name: str, precision: Precision, options: Mapping[str, Any], block: Any
+) -> Any:
+    given = {"value": block} if is_value else {"x": block}
+    return differentiate(name, **given, precision=precision, **options)
+
+
+def _by_blocks(function: Callable[..., Any], x: Any, along: Mapping[str, int]) -> Any:
+    for axis in along.values():
+        if x.numblocks[axis] != 1:
+            raise ValueError(f"the columns of the Dask array are cut apart; join them: x.rechunk({{{axis}: -1}})")
+    shape = (1,) * x.ndim if along else (0,)
+    return x.map_blocks(function, dtype=function(np.zeros(shape, dtype=x.dtype)).dtype)
+
+
+def _refuse_out(out: object, kind: str) -> None:
+    if out is not None:
+        raise TypeError(f"out= goes with numpy arrays, not with those of {kind}")
+
+
+def _made(entry: Function, *, is_gradient: bool) -> Callable[..., Any]:
+    """Return the function of an entry, with the signature and the documentation that follow from it."""
+    call: Callable[..., Any] = differentiate if is_gradient else apply
+
+    def function(*args: Any, **options: Any) -> Any:
+        return call(entry.name, *args, **options)
+
+    function.__name__ = function.__qualname__ = f"{entry.name}_grad" if is_gradient else entry.name
+    function.__doc__ = _documentation(entry, is_gradient=is_gradient)
+    function.__signature__ = _signature(entry, is_gradient=is_gradient)  # type: ignore[attr-defined]
+    return function
+
+
+def _signature(entry: Function, *, is_gradient: bool) -> inspect.Signature:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    first: dict[str, Any] = {"default": None} if is_gradient else {}
+    options: dict[str, Any] = {"value": None} if is_gradient else {}
+    options |= {"axis": -1} if entry.several else {}
+    options |= {"out": None, "precision": "fast", **entry.defaults}
+    return inspect.Signature(
+        [
+            inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD, **first),
+            *(inspect.Parameter(name, keyword, default=default) for name, default in options.items()),
+        ]
+    )
+
+
+def _documentation(entry: Function, *, is_gradient: bool) -> str:
+    title = f"the derivative of {entry.name}, ``{entry.derivative}``" if is_gradient else f"``{entry.formula}``"
+    facts = [f"Return {title}."]
+    if is_gradient:
+        by_value = f", or from the function's value y (``value=``) as ``{entry.value_derivative}``"
+        facts.append(f"From ``x``{by_value if entry.value_derivative else ''}, without cancellation.")
+        facts.append(f"Error in float64: {entry.gradient_error}.")
+    else:
+        facts.append(f"Range: {entry.range}. Error in float64: {entry.error} (u: a unit in the last place).")
+    facts.append(f"Source: {entry.source}.")
+    facts.append(_KINDS)
+    lines = [fill(fact, _WIDTH) for fact in facts]
+    if entry.parameters:
+        described = [_described(parameter) for parameter in entry.parameters]
+        lines.append("\n".join(["Parameters", "----------", *described]))
+    return "\n\n".join(lines)
+
+
+def _described(parameter: Parameter) -> str:
+    return f"{parameter.name} : float, {parameter.allowed}, default {parameter.default:g}\n    {parameter.meaning}"
+
+
+PUBLIC: Mapping[str, Callable[..., Any]] = {
+    function.__name__: function
+    for entry in FUNCTIONS.values()
+    for function in (_made(entry, is_gradient=False), _made(entry, is_gradient=True))
+}
+globals().update(PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    """Tell type checkers that there are more names here than they can see."""
+    raise AttributeError(f"module 'pipeline.arrays.functions' has no attribute {name!r}")

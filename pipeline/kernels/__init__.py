@@ -1,23 +1,31 @@
-"""Mathematics on one block: the sigmoid family and the raw prediction, in tiles that stay in the cache.
+"""Mathematics on one block: the functions of the registry and the raw prediction, in tiles that stay in the cache.
 
 Every function here gives an element the same bits wherever it stands: in an array of any length, shape or memory
 layout, cut anywhere. :func:`arithmetic_tag` names what the bits still depend on. Nothing warns, nothing keeps state;
 all may be called from several threads at once on different outputs.
 """
 
+from pipeline.kernels.activations import KERNELS, evaluate, gradient
 from pipeline.kernels.arithmetic import arithmetic_tag
 from pipeline.kernels.logistic import log_sigmoid, logit, sigmoid, sigmoid_tile
 from pipeline.kernels.prediction import Categorical, Numeric, raw_prediction
+from pipeline.kernels.softmax import softmax, softmax_columns, softmax_gradient
 from pipeline.kernels.tiles import TILE_ROWS
 
 __all__ = [
+    "KERNELS",
     "TILE_ROWS",
     "Categorical",
     "Numeric",
     "arithmetic_tag",
+    "evaluate",
+    "gradient",
     "log_sigmoid",
     "logit",
     "raw_prediction",
     "sigmoid",
     "sigmoid_tile",
+    "softmax",
+    "softmax_columns",
+    "softmax_gradient",
 ]

@@ -22,10 +22,10 @@ def arithmetic_tag(precision: Precision) -> str:
 
     Where two processes have the same tag, the kernels give them the same bits. With ``fast`` and ``accurate`` the parts
     are the precision, the version of numpy, which implementation of exp numpy chose for this CPU (``avx512``: its own;
-    ``libm``: that of the C library, as on every CPU without AVX-512), and eight digits that the bits of exp, log and
-    log1p at fixed points give. The last part tells C libraries apart, and the variants that one library has for CPUs
-    with and without a fused multiply-add. ``NPY_DISABLE_CPU_FEATURES`` and ``GLIBC_TUNABLES`` are honoured, since they
-    change the bits.
+    ``libm``: that of the C library, as on every CPU without AVX-512), and eight digits that the bits of exp, expm1,
+    log, log1p and tanh at fixed points give. The last part tells C libraries apart, and the variants that one library
+    has for CPUs with and without a fused multiply-add. ``NPY_DISABLE_CPU_FEATURES`` and ``GLIBC_TUNABLES`` are
+    honoured, since they change the bits.
 
     With ``reproducible`` they depend on :data:`pipeline.kernels.portable.VERSION` alone, the number behind it.
 
@@ -50,7 +50,8 @@ def _probe_digest() -> str:
     shares = (steps + 0.5) / _PROBE_POINTS
     exponents = np.concatenate([steps * 0.011 - 38.0, steps * 0.34 - 745.0])
     with np.errstate(all="ignore"):
-        values = (np.exp(exponents), np.log(shares), np.log1p(shares), np.log1p(-shares))
+        logarithms = (np.log(shares), np.log1p(shares), np.log1p(-shares))
+        values = (np.exp(exponents), *logarithms, np.expm1(exponents), np.tanh(exponents * 0.01))
     digest = hashlib.sha256()
     for array in values:
         digest.update(array.astype("<f8").tobytes())

@@ -20,21 +20,27 @@ from pipeline.kernels.tiles import Floats, TileFunction, apply_tiles, settle_nan
 if TYPE_CHECKING:
     from pipeline.types import Precision
 
+# A number divided by less overflows, or nearly does.
+_LEAST_SHARE = 1e-300
 # exp(-x) overflows below -709.78 while the sigmoid is still above zero; from -37 down the sigmoid equals exp(x) to
 # within half a unit, so any bound between the two serves, and this one keeps the test of a tile false on real data.
-_TAIL = -700.0
+TAIL = -700.0
 
 
-class _Library(NamedTuple):
-    """Where exp, log and log1p come from; each is called as ``function(x, out=out)``."""
+class Library(NamedTuple):
+    """Where exp, log, log1p and expm1 come from; each is called as ``function(x, out=out)``.
+
+    exp and expm1 are asked for what is not positive alone, log1p for what lies in [-1/2, 1].
+    """
 
     exp: Callable[..., object]
     log: Callable[..., object]
     log1p: Callable[..., object]
+    expm1: Callable[..., object]
 
 
-_NUMPY = _Library(np.exp, np.log, np.log1p)
-_PORTABLE = _Library(portable.exp, portable.log, portable.log1p)
+_NUMPY = Library(np.exp, np.log, np.log1p, np.expm1)
+_PORTABLE = Library(portable.exp, portable.log, portable.log1p, portable.expm1)
 _LIBRARIES = {"fast": _NUMPY, "accurate": _NUMPY, "reproducible": _PORTABLE}
 
 
@@ -84,7 +90,7 @@ def sigmoid(
     quotient make it 2 (e + 1/2) + 1/2 at worst; e is 0.6 where that happens with numpy's own exp, 0.51 with glibc's.
     ``reproducible`` is the same formula with an exp that is made of IEEE operations, and 0.52 there.
     """
-    return apply_tiles(_sigmoid_function(precision), x, out)
+    return apply_tiles(sigmoid_function(precision), x, out)
 
 
 def sigmoid_tile(x: Floats, out: Floats, scratch: Floats, precision: Precision = "fast") -> None:
@@ -94,7 +100,7 @@ def sigmoid_tile(x: Floats, out: Floats, scratch: Floats, precision: Precision =
     allocated unless the tile holds NaN or values under -700, or ``precision`` is ``reproducible``, which takes two
     tiles more. The caller holds ``np.errstate(all="ignore")``.
     """
-    _sigmoid_function(precision)(x, out, scratch)
+    sigmoid_function(precision)(x, out, scratch)
 
 
 def log_sigmoid(
@@ -111,41 +117,65 @@ def log_sigmoid(
     ``min(x, 0) - log1p(exp(-abs(x)))``: both terms have the same sign, so nothing cancels (M. Mächler, *Accurately
     computing log(1 - exp(-|a|))*, 2012, for the companion function log1p(exp(x))).
     """
-    return apply_tiles(partial(_log_sigmoid, _library(precision)), x, out)
+    return apply_tiles(log_sigmoid_function(precision), x, out)
 
 
 def logit(p: npt.ArrayLike, *, out: npt.NDArray[Any] | None = None, precision: Precision = "fast") -> npt.NDArray[Any]:
     """Return ``log(p / (1 - p))``, the inverse of the sigmoid, right near 1/2 too.
 
-    Error in float64: at most 2.25 u (largest found: 1.87); with ``reproducible`` at most 2.5 u (largest found: 2.13).
+    Error in float64: at most 2.25 u (largest found: 1.59); with ``reproducible`` at most 2.5 u (largest found: 2.13).
     Types, ``out``, ``precision`` and errors are those of :func:`sigmoid`, but ``fast`` and ``accurate`` are one; 0
     gives minus infinity, 1 plus infinity, and what lies outside [0, 1] NaN.
 
     Notes
     -----
-    Between 0.3 and 0.65 the quotient is near 1 and its logarithm would magnify its rounding; there, with d = p - 1/2
-    (exact), it is ``log1p(2 d) - log1p(-2 d)``, two terms of opposite sign, so that nothing cancels.
+    The smaller of p and 1 - p is exact: 1 - p where p is at least 1/2, p itself elsewhere. With m for it the result is
+    ``log1p(2 abs(p - 1/2) / m)`` with the sign of p - 1/2, where nothing cancels, and log(m) or -log(m) for m so small
+    that the quotient overflows.
+
+    ``reproducible``, whose log1p is made for small numbers, takes the logarithm of the quotient ``p / (1 - p)``;
+    between 0.3 and 0.65 that would magnify its rounding, and there, with d = p - 1/2 (exact), it is
+    ``log1p(2 d) - log1p(-2 d)``, two terms of opposite sign.
     """
-    return apply_tiles(partial(_logit, _library(precision)), p, out)
+    return apply_tiles(logit_function(precision), p, out)
 
 
-def _library(precision: Precision) -> _Library:
+def library_of(precision: Precision) -> Library:
+    """Return the functions that a precision takes.
+
+    Raises
+    ------
+    ValueError
+        There is no such precision.
+    """
     if precision not in _LIBRARIES:
         raise ValueError(f"precision must be one of {', '.join(_LIBRARIES)}, got {precision!r}")
     return _LIBRARIES[precision]
 
 
-def _sigmoid_function(precision: Precision) -> TileFunction:
-    library = _library(precision)
+def sigmoid_function(precision: Precision) -> TileFunction:
+    """Return what computes one tile of the sigmoid."""
+    library = library_of(precision)
     return _sigmoid_fast if precision == "fast" else partial(_sigmoid_by_parts, library)
+
+
+def log_sigmoid_function(precision: Precision) -> TileFunction:
+    """Return what computes one tile of the logarithm of the sigmoid."""
+    return partial(_log_sigmoid, library_of(precision))
+
+
+def logit_function(precision: Precision) -> TileFunction:
+    """Return what computes one tile of the inverse of the sigmoid."""
+    library = library_of(precision)
+    return partial(_logit_by_parts, library) if precision == "reproducible" else _logit
 
 
 def _sigmoid_fast(x: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001 - every tile function takes a scratch tile
     # The minimum of a tile with NaN is NaN: both exceptions cost one vector minimum where neither occurs.
-    if np.minimum.reduce(x, initial=np.inf) >= _TAIL:
+    if np.minimum.reduce(x, initial=np.inf) >= TAIL:
         _sigmoid_definition(x, out)
         return
-    tail = x < _TAIL
+    tail = x < TAIL
     tail_results = np.exp(x[tail])
     _sigmoid_definition(x, out)
     out[tail] = tail_results
@@ -159,7 +189,7 @@ def _sigmoid_definition(x: Floats, out: Floats) -> None:
     np.divide(1.0, out, out=out)
 
 
-def _sigmoid_by_parts(library: _Library, x: Floats, out: Floats, scratch: Floats) -> None:
+def _sigmoid_by_parts(library: Library, x: Floats, out: Floats, scratch: Floats) -> None:
     np.abs(x, out=scratch)
     np.negative(scratch, out=scratch)
     library.exp(scratch, out=scratch)
@@ -171,7 +201,7 @@ def _sigmoid_by_parts(library: _Library, x: Floats, out: Floats, scratch: Floats
     settle_nan(out)
 
 
-def _log_sigmoid(library: _Library, x: Floats, out: Floats, scratch: Floats) -> None:
+def _log_sigmoid(library: Library, x: Floats, out: Floats, scratch: Floats) -> None:
     np.abs(x, out=scratch)
     np.negative(scratch, out=scratch)
     library.exp(scratch, out=scratch)
@@ -181,7 +211,29 @@ def _log_sigmoid(library: _Library, x: Floats, out: Floats, scratch: Floats) -> 
     settle_nan(out)
 
 
-def _logit(library: _Library, p: Floats, out: Floats, scratch: Floats) -> None:
+def _logit(p: Floats, out: Floats, scratch: Floats) -> None:
+    np.subtract(1.0, p, out=scratch)
+    np.minimum(p, scratch, out=scratch)
+    # NaN makes the comparison false, too.
+    is_plain = np.minimum.reduce(scratch, initial=np.inf) >= _LEAST_SHARE
+    shares = None if is_plain else scratch.copy()
+    np.subtract(p, 0.5, out=out)
+    np.divide(out, scratch, out=scratch)
+    np.abs(scratch, out=scratch)
+    np.multiply(scratch, 2.0, out=scratch)
+    np.log1p(scratch, out=scratch)
+    np.copysign(scratch, out, out=out)
+    if shares is not None:
+        _settle_limits(shares, out)
+
+
+def _settle_limits(shares: Floats, out: Floats) -> None:
+    is_tail = (shares >= 0) & (shares < _LEAST_SHARE)
+    out[is_tail] = np.copysign(np.log(shares[is_tail]), out[is_tail])
+    out[~(shares >= 0)] = np.nan
+
+
+def _logit_by_parts(library: Library, p: Floats, out: Floats, scratch: Floats) -> None:
     middle = (p >= 0.3) & (p <= 0.65)
     middle_results = _logit_near_half(library, p[middle])
     np.subtract(1.0, p, out=scratch)
@@ -191,7 +243,7 @@ def _logit(library: _Library, p: Floats, out: Floats, scratch: Floats) -> None:
     settle_nan(out)
 
 
-def _logit_near_half(library: _Library, p: Floats) -> Floats:
+def _logit_near_half(library: Library, p: Floats) -> Floats:
     p -= 0.5
     p *= 2.0
     result = np.empty_like(p)

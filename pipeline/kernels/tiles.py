@@ -14,6 +14,9 @@ TileFunction = Callable[[Floats, Floats, Floats], None]
 # 256 KiB of float64: a source, a result and a scratch tile stay together in an L2 cache of 1 MiB. A quarter of it is
 # bound by the fixed cost of a ufunc call; 16,384 is 10 % slower where L2 is that large.
 TILE_ROWS = 32_768
+# Where a function needs several scratch arrays. Fewer rows are bound by the cost of its many calls; with more, four of
+# them and the buffers of float32 take more than 1 MiB.
+PIECE_ROWS = 12_288
 
 _FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 
@@ -24,12 +27,15 @@ _CONTIGUOUS = ("contig", "aligned", "nbo", "overlap_assume_elementwise")
 _OPERAND_FLAGS: Any = (("readonly", *_CONTIGUOUS), ("writeonly", *_CONTIGUOUS))
 
 
-def apply_tiles(function: TileFunction, x: npt.ArrayLike, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+def apply_tiles(
+    function: TileFunction, x: npt.ArrayLike, out: npt.NDArray[Any] | None, *, one_pass: bool = False
+) -> npt.NDArray[Any]:
     """Return ``function`` of every element, computed in float64 and rounded once to the type of the result.
 
     ``function(values, results, scratch)`` sees contiguous float64 tiles of at most ``TILE_ROWS`` elements; ``results``
     may be ``values`` itself. Memory beyond the result is a few tiles, unless ``out`` overlaps ``x`` without being
-    ``x``: then the result is made apart and copied.
+    ``x``: then the result is made apart and copied. A function of ``one_pass`` needs no scratch and reads each value
+    once: where nothing is converted, it sees the whole array, for tiles would only cost calls.
 
     Raises
     ------
@@ -38,13 +44,38 @@ def apply_tiles(function: TileFunction, x: npt.ArrayLike, out: npt.NDArray[Any] 
     ValueError
         ``out`` has another shape than ``x`` or cannot be written to.
     """
-    source = _source(x)
-    target = _target(source, out)
+    source = as_source(x)
+    target = as_target(source, out)
+    if one_pass and _is_plain(source, target):
+        with np.errstate(all="ignore"):
+            function(source.reshape(-1), target.reshape(-1), np.empty(0))
+        return target if out is not None else target[()]
     scratch = np.empty(min(TILE_ROWS, source.size))
     with np.errstate(all="ignore"), _tiles(source, target) as tiles:
         for values, results in cast("Any", tiles):
             function(values, results, scratch[: values.size])
     return target if out is not None else target[()]
+
+
+def in_pieces(
+    function: Callable[..., None],
+    count: int,
+    x: Floats,
+    out: Floats,
+    scratch: Floats | None = None,
+    *,
+    rows: int = PIECE_ROWS,
+) -> None:
+    """Call ``function(x, out, *arrays)`` for piece after piece of a tile, with so many scratch arrays of its length.
+
+    As many as fit lie in the scratch of the tile.
+    """
+    rows = min(rows, x.size)
+    given = () if scratch is None or not rows else tuple(scratch[: scratch.size // rows * rows].reshape(-1, rows))
+    arrays = (*given, *np.empty((max(0, count - len(given)), rows)))[:count]
+    for start in range(0, x.size, rows or 1):
+        values = x[start : start + rows]
+        function(values, out[start : start + rows], *(array[: values.size] for array in arrays))
 
 
 def settle_nan(values: Floats) -> None:
@@ -54,6 +85,12 @@ def settle_nan(values: Floats) -> None:
     """
     if np.isnan(np.minimum.reduce(values, initial=np.inf)):
         values[np.isnan(values)] = np.nan
+
+
+def _is_plain(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> bool:
+    is_forward = source.flags.c_contiguous and target.flags.c_contiguous and source.flags.aligned
+    is_apart = source is target or not np.may_share_memory(source, target)
+    return bool(is_forward and target.flags.aligned and is_apart and source.dtype == target.dtype == np.float64)
 
 
 def _tiles(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> np.nditer:
@@ -67,7 +104,8 @@ def _tiles(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> np.nditer:
     )
 
 
-def _source(x: npt.ArrayLike) -> npt.NDArray[Any]:
+def as_source(x: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return the input as an array; a ``TypeError`` where its type is none that is computed."""
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("masked arrays are not supported, the mask would be lost: fill them first")
     source = np.asarray(x)
@@ -76,7 +114,8 @@ def _source(x: npt.ArrayLike) -> npt.NDArray[Any]:
     return source
 
 
-def _target(source: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+def as_target(source: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    """Return where the results go: ``out``, checked against the input, or a new array."""
     dtype = source.dtype.newbyteorder("=") if source.dtype.kind == "f" else np.dtype(np.float64)
     if out is None:
         return np.empty_like(source, dtype=dtype, subok=False)

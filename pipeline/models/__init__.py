@@ -9,10 +9,9 @@ from pipeline.models.file import ModelFile, schema
 from pipeline.models.logistic import LogisticModel
 from pipeline.models.score import ScoreBlock, restore_score
 from pipeline.models.sklearn import Comparison, compare, from_sklearn
-from pipeline.models.transform import FUNCTIONS, TransformBlock, restore_transform
+from pipeline.models.transform import TransformBlock, restore_transform
 
 __all__ = [
-    "FUNCTIONS",
     "Application",
     "Comparison",
     "LogisticModel",

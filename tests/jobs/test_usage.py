@@ -120,7 +120,7 @@ def test_the_version_is_that_of_the_package(cli):
     assert (outcome.code, outcome.out) == (0, f"logitstream {pipeline.__version__}\n")
 
 
-WRITE = "write NAME=FUNCTION(COLUMN), odd names in double quotes"
+WRITE = "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quotes"
 
 
 @pytest.mark.parametrize(

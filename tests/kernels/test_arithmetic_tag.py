@@ -13,7 +13,7 @@ from tests.kernels.levels import outputs
 PROGRAM = """
 import hashlib
 import numpy as np
-from pipeline.kernels import Numeric, arithmetic_tag, log_sigmoid, logit, raw_prediction, sigmoid
+from pipeline.kernels import Numeric, arithmetic_tag, evaluate, log_sigmoid, logit, raw_prediction, sigmoid
 
 random = np.random.default_rng(5)
 columns = [random.standard_normal(60_000) for _ in range(6)]
@@ -21,6 +21,8 @@ raw = raw_prediction([Numeric(c, 1.7) for c in columns], -0.3, out=np.empty(60_0
 print(arithmetic_tag("fast"), hashlib.sha256(raw.tobytes()).hexdigest())
 for values in (sigmoid(raw), sigmoid(raw * 50, precision="accurate"), log_sigmoid(raw), logit(random.random(60_000))):
     print(hashlib.sha256(values.tobytes()).hexdigest())
+for name in ("tanh", "elu", "gelu", "softplus"):
+    print(hashlib.sha256(evaluate(name, raw).tobytes()).hexdigest())
 """
 
 

@@ -20,6 +20,7 @@ from tests.kernels.levels import outputs
 sigmoid = partial(kernels.sigmoid, precision="reproducible")
 log_sigmoid = partial(kernels.log_sigmoid, precision="reproducible")
 logit = partial(kernels.logit, precision="reproducible")
+tanh = partial(kernels.evaluate, "tanh", precision="reproducible")
 
 # An input, then the bits of its sigmoid and of the logarithm of that. They change with portable.VERSION or not at all.
 GOLDEN = """
@@ -108,7 +109,8 @@ PROGRAM = """
 import hashlib
 import numpy as np
 from functools import partial
-from pipeline.kernels import Categorical, Numeric, arithmetic_tag, log_sigmoid, logit, raw_prediction, sigmoid
+from pipeline.kernels import KERNELS, Categorical, Numeric, arithmetic_tag, evaluate, gradient, log_sigmoid, logit
+from pipeline.kernels import raw_prediction, sigmoid, softmax
 
 log_sigmoid, logit, sigmoid = (partial(f, precision="reproducible") for f in (log_sigmoid, logit, sigmoid))
 random = np.random.default_rng(5)
@@ -118,6 +120,8 @@ terms = [Numeric(column, weight) for column, weight in zip(columns, (31.7, -0.1,
 terms += [Categorical(random.integers(0, 9, 40_000, dtype=np.int32), random.random(9))]
 raw = raw_prediction(terms, -0.3, out=np.empty(40_000))
 results = [raw, logit(sigmoid(raw)), logit(random.random(40_000))]
+results += [call(name, raw, precision="reproducible") for name in KERNELS for call in (evaluate, gradient)]
+results += [softmax(raw.reshape(-1, columns), precision="reproducible") for columns in (4, 100)]
 for values in (raw, raw * 50, raw.astype(np.float32), raw.astype(np.float16), raw[::-3], np.append(raw, raw)[1:]):
     results += [sigmoid(values), log_sigmoid(values)]
 print(arithmetic_tag("reproducible"), *(hashlib.sha256(result.tobytes()).hexdigest() for result in results))
@@ -184,6 +188,7 @@ def test_the_kernels_are_the_formulas_one_number_at_a_time(seed):
     np.testing.assert_array_equal(bits(sigmoid(x)), bits(_by_hand(scalar.sigmoid, x)))
     np.testing.assert_array_equal(bits(log_sigmoid(x)), bits(_by_hand(scalar.log_sigmoid, x)))
     np.testing.assert_array_equal(bits(logit(p)), bits(_by_hand(scalar.logit, p)))
+    np.testing.assert_array_equal(bits(tanh(x)), bits(_by_hand(scalar.tanh, x)))
 
 
 @given(hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats() | st.floats(-750, 50) | st.floats(0, 1)))
@@ -202,6 +207,11 @@ def _largest_error(name, x):
 @pytest.mark.parametrize(("low", "high"), [(-745.2, -708.0), (-708.0, -30.0), (-30.0, 0.0), (-0.7, 0.0)])
 def test_exp_keeps_its_bound(low, high):
     assert _largest_error("exp", np.random.default_rng(12).uniform(low, high, 1500)) <= 1.0
+
+
+@pytest.mark.parametrize(("low", "high"), [(-50.0, -30.0), (-30.0, 0.0), (-0.7, 0.0), (-1e-15, 0.0)])
+def test_expm1_keeps_its_bound(low, high):
+    assert _largest_error("expm1", np.random.default_rng(12).uniform(low, high, 1500)) <= 1.0
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.68, 0.74), (1.3, 1.5), (0.0, 1e-307), (1.0, 2.0**60)])

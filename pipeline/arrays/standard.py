@@ -1,0 +1,48 @@
+"""Functions on arrays of other libraries: one plain expression on the array's own device.
+
+The libraries are those that follow the array API standard (data-apis.org/array-api), and PyTorch and CuPy, whose
+namespaces have the names that the expressions take.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+# Their arrays do not name their namespace, or do so in recent releases alone.
+_NAMED_BY_MODULE = ("torch", "cupy")
+
+
+def namespace_of(x: object) -> Any:
+    """Return the module that computes with an array of another library than numpy, or ``None`` for anything else."""
+    if isinstance(x, np.ndarray | np.generic):
+        return None
+    # An array of a library exists, so that the library is loaded: nothing is imported.
+    library = type(x).__module__.partition(".")[0]
+    if library in _NAMED_BY_MODULE and hasattr(x, "dtype"):
+        return sys.modules[library]
+    return x.__array_namespace__() if hasattr(x, "__array_namespace__") else None
+
+
+def as_floating(xp: Any, x: Any) -> Any:
+    """Return real numbers as they are where they are floating, else as the widest floating type of the library.
+
+    Raises
+    ------
+    TypeError
+        The numbers are complex.
+    """
+    kind = _kind(xp, x.dtype)
+    if kind == "complex":
+        raise TypeError(f"expected booleans, integers or floats, got {x.dtype}")
+    return x if kind == "floating" else xp.asarray(x, dtype=xp.float64)
+
+
+def _kind(xp: Any, dtype: Any) -> str:
+    if hasattr(xp, "isdtype"):
+        is_floating, is_complex = xp.isdtype(dtype, "real floating"), xp.isdtype(dtype, "complex floating")
+    else:
+        is_floating, is_complex = dtype.is_floating_point, dtype.is_complex
+    return "floating" if is_floating else "complex" if is_complex else "whole"
