@@ -74,10 +74,14 @@ ROOMS = {
         lazy=True,
     ),
     PUBLIC: Room(
-        8, (), ("interface", "arrays", "inspection", "verification", "upkeep", "flow", *ROOMS_BELOW_FLOW), lazy=True
+        8,
+        (),
+        ("interface", "arrays", "stream", "inspection", "verification", "upkeep", "flow", *ROOMS_BELOW_FLOW),
+        lazy=True,
     ),
     "arrays": Room(7, ("dask", "numpy", "pyarrow"), ("interface", "flow", *ROOMS_BELOW_FLOW)),
     "interface": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),
+    "stream": Room(7, ("numpy", "pyarrow"), ("interface", "flow", "grammar", *ROOMS_BELOW_FLOW)),
     "inspection": Room(7, ("pyarrow",), ("flow", *ROOMS_BELOW_FLOW)),
     "verification": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),
     "upkeep": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),

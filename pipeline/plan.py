@@ -303,12 +303,12 @@ def _pack(
         slice_stop=_integers(s.stop for s in slices),
         slice_rows=_integers(_UNKNOWN if s.rows is None else s.rows for s in slices),
         offsets=_integers(np.cumsum([0, *map(len, drafts)])),
-        group_rows=_integers(_row_group_rows(max(widths[s.file] for s in draft)) for draft in drafts),
+        group_rows=_integers(row_group_rows(max(widths[s.file] for s in draft)) for draft in drafts),
         last_limit=last_limit,
     )
 
 
-def _row_group_rows(row_bytes: float) -> int:
+def row_group_rows(row_bytes: float) -> int:
     """Return the largest power of two of rows that stays within the bytes of a row group, inside fixed bounds."""
     least, most = _ROW_GROUP_ROWS
     fitting = int(_ROW_GROUP_BYTES / max(row_bytes, 1.0))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import memory
-from pipeline.errors import InputMissingError, LogitstreamError, TemporaryError
+from pipeline.errors import InputMissingError, LogitstreamError, TemporaryError, UsageError
 from pipeline.flow.preparation import CODEC
 from pipeline.publish import Manifest, Part, Published, open_published, read_manifest
 from pipeline.sources import source_for
@@ -113,6 +113,11 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
         found = [Difference(*defect) for defect in published.defects]
         if manifest is None:
             return Verification(str(path), "", "", 0, 0, 0, 0, 0, tuple(found))
+        if (inputs or sample) and not manifest.body["inputs"]:
+            raise UsageError(
+                f"{escape(str(path), 1000)} was made of a stream: there are no inputs to compare or score again",
+                "verify it without --inputs and --sample",
+            )
         if parts or not manifest.parts:
             found += _files(published, manifest)
             found += _balance(manifest, parts)
