@@ -81,6 +81,7 @@ ROOMS = {
     ),
     "arrays": Room(7, ("dask", "numpy", "pyarrow"), ("interface", "flow", *ROOMS_BELOW_FLOW)),
     "interface": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),
+    "sklearn": Room(8, ("numpy", "sklearn"), ("arrays", *ROOMS_BELOW_FLOW)),
     "stream": Room(7, ("numpy", "pyarrow"), ("interface", "flow", "grammar", *ROOMS_BELOW_FLOW)),
     "inspection": Room(7, ("pyarrow",), ("flow", *ROOMS_BELOW_FLOW)),
     "verification": Room(7, (), ("flow", *ROOMS_BELOW_FLOW)),
