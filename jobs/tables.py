@@ -120,6 +120,7 @@ def _facts(model: LogisticModel) -> list[tuple[str, str]]:
     facts.append(("output", ", ".join(output.columns or ("probability", *decides))))
     if output.threshold is not None:
         facts.append(("threshold", repr(output.threshold)))
+    facts += [(name, repr(value)) for name, value in output.changed.items()]
     facts.append(("features", format_count(len(file.features))))
     return [*facts, ("digest", file.digest())]
 

@@ -17,6 +17,8 @@ import pytest
 
 from pipeline.errors import LogitstreamError
 from pipeline.models import LogisticModel
+from pipeline.registry import FUNCTIONS
+from tests import functions_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -66,6 +68,11 @@ def test_every_command_runs_in_the_order_of_the_page(folder: Path, environment: 
         result = run(command, folder, environment)
         assert result.returncode == 0, f"{command}\n{result.stderr}"
     assert {"scores", "scores_csv", "logits", "nightly"} <= {p.name for p in folder.iterdir()}
+
+
+def test_the_table_of_functions_is_current() -> None:
+    assert functions_table.current(README) == README, "run python -m tests.functions_table"
+    assert all(f"| `{name}(" in README for name in FUNCTIONS)
 
 
 def test_every_test_that_the_page_names_exists() -> None:

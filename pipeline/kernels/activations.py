@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pipeline.kernels.logistic import TAIL, Library, library_of, log_sigmoid_function, logit_function, sigmoid_function
 from pipeline.kernels.tiles import Floats, TileFunction, apply_tiles, in_pieces, settle_nan
-from pipeline.registry import GELU_CUBIC, GELU_SLOPE, TAIL_DENOMINATOR, TAIL_END, TAIL_NUMERATOR, function_named
+from pipeline.registry import GELU_CUBIC, GELU_SLOPE, TAIL_END, TAIL_SHIFT, TAIL_TERMS, function_named
 
 if TYPE_CHECKING:
     from pipeline.types import Precision
@@ -360,21 +360,29 @@ def _softplus_gradient(precision: Precision) -> TileFunction:
 
 def _silu(precision: Precision) -> TileFunction:
     library = library_of(precision)
-    return partial(in_pieces, partial(_silu_piece, library), 2) if precision == "reproducible" else _silu_tile
+    if precision != "reproducible":
+        return _silu_tile
+    return partial(_with_tail, library.exp, partial(_silu_by_parts, library))
 
 
 def _silu_tile(x: Floats, out: Floats, scratch: Floats) -> None:
+    _with_tail(np.exp, _silu_definition, x, out, scratch)
+
+
+def _with_tail(exp: Callable[..., object], function: TileFunction, x: Floats, out: Floats, scratch: Floats) -> None:
+    """Write ``function`` of a tile, and where ``x`` is under -700, x exp(x)."""
     # As in the sigmoid: NaN and the tail make the comparison false, and are rare.
     if np.minimum.reduce(x, initial=np.inf) >= TAIL:
-        _silu_definition(x, out, scratch)
+        function(x, out, scratch)
         return
     tail = x < TAIL
     values = np.maximum(x[tail], -_EXP_END)
     # The exponential may be subnormal where the product is not: it is taken in two halves.
-    halves = np.exp(values * 0.5)
+    halves = values * 0.5
+    exp(halves, out=halves)
     values *= halves
     values *= halves
-    _silu_definition(x, out, scratch)
+    function(x, out, scratch)
     out[tail] = values
     settle_nan(out)
 
@@ -386,11 +394,16 @@ def _silu_definition(x: Floats, out: Floats, scratch: Floats) -> None:
     np.divide(x, scratch, out=out)
 
 
-def _silu_piece(library: Library, x: Floats, out: Floats, h: Floats, m: Floats) -> None:
-    _halves(library, x, h, m)
-    np.maximum(x, -_EXP_END, out=out)
-    _multiply_by_logistic(out, h, m)
-    settle_nan(out)
+def _silu_by_parts(library: Library, x: Floats, out: Floats, scratch: Floats) -> None:
+    in_pieces(partial(_silu_piece, library), 1, x, out, scratch)
+
+
+def _silu_piece(library: Library, x: Floats, out: Floats, t: Floats) -> None:
+    _falling_exp(library, x, t)
+    numerator = np.where(x < 0, t, 1.0)
+    np.multiply(x, numerator, out=out)
+    np.add(t, 1.0, out=t)
+    np.divide(out, t, out=out)
 
 
 def _halves(library: Library, x: Floats, h: Floats, m: Floats) -> None:
@@ -484,7 +497,7 @@ def _gelu(precision: Precision) -> TileFunction:
 def _gelu_piece(
     library: Library, x: Floats, out: Floats, a: Floats, tail: Floats, upper: Floats, lower: Floats
 ) -> None:
-    _half_tail(x, a, tail, upper)
+    _half_tail(x, a, tail, upper, lower)
     np.multiply(tail, a, out=tail)
     _multiply_by_bell(library, tail, a, upper, lower)
     np.maximum(x, 0.0, out=out)
@@ -493,13 +506,16 @@ def _gelu_piece(
     settle_nan(out)
 
 
-def _half_tail(x: Floats, a: Floats, tail: Floats, scratch: Floats) -> None:
+def _half_tail(x: Floats, a: Floats, tail: Floats, w: Floats, t: Floats) -> None:
     """Write |x|, at most 40, to ``a``, and what exp(-a^2/2) times makes the normal probability of more than it."""
     np.abs(x, out=a)
     np.minimum(a, TAIL_END, out=a)
-    _polynomial(a, TAIL_NUMERATOR, tail)
-    _polynomial(a, TAIL_DENOMINATOR, scratch)
-    np.divide(tail, scratch, out=tail)
+    np.add(a, TAIL_SHIFT, out=w)
+    np.divide(1.0, w, out=w)
+    np.subtract(a, TAIL_SHIFT, out=t)
+    np.multiply(t, w, out=t)
+    _polynomial(t, TAIL_TERMS, tail)
+    np.multiply(tail, w, out=tail)
 
 
 def _multiply_by_bell(library: Library, values: Floats, a: Floats, upper: Floats, lower: Floats) -> None:
@@ -537,7 +553,7 @@ def _gelu_gradient(precision: Precision) -> TileFunction:
 def _gelu_gradient_piece(
     library: Library, x: Floats, out: Floats, a: Floats, tail: Floats, upper: Floats, lower: Floats
 ) -> None:
-    _half_tail(x, a, tail, upper)
+    _half_tail(x, a, tail, upper, lower)
     np.multiply(a, _INVERSE_ROOT_2PI, out=upper)
     np.subtract(tail, upper, out=tail)
     _multiply_by_bell(library, tail, a, upper, lower)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Elements of a tile over all of its columns: 256 KiB.
 _TILE_SIZE = 32_768
-# Up to here the columns are added one after the other, tile by tile; more of them as numpy adds a row, in pairs.
+# Up to here the columns are added one after the other; of more, the first half and the last, and so on.
 _FEW_COLUMNS = 64
 
 
@@ -142,12 +142,20 @@ def _first_of_zeros(tile: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _sum(tile: Floats) -> Floats:
-    """Return the sums of the columns: an order that the number of columns decides, whatever the number of rows."""
-    total: Floats = tile[0].copy()
-    if tile.shape[0] > _FEW_COLUMNS:
-        return np.add.reduce(np.ascontiguousarray(tile.T), axis=1, out=total)
-    for row in tile[1:]:
-        np.add(total, row, out=total)
+    """Return the sums of the columns, in an order that their number alone decides."""
+    total: Floats
+    if tile.shape[0] <= _FEW_COLUMNS:
+        total = tile[0].copy()
+        for column in tile[1:]:
+            np.add(total, column, out=total)
+        return total
+    rest = tile.copy(order="K")
+    columns = len(rest)
+    while columns > 1:
+        half = columns // 2
+        np.add(rest[:half], rest[columns - half : columns], out=rest[:half])
+        columns -= half
+    total = rest[0].copy()
     return total
 
 

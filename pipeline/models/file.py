@@ -19,8 +19,10 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     Strict,
     Tag,
+    model_serializer,
     model_validator,
 )
 from pydantic import ValidationError as PydanticError
@@ -30,6 +32,7 @@ from pipeline.errors import ModelError
 from pipeline.models import wording
 from pipeline.models.columns import RecentLevels
 from pipeline.models.places import FOUND_LIMIT, PROBLEM_LIMIT, Problem, locate, read
+from pipeline.registry import FUNCTIONS
 from pipeline.units import escape
 
 FORMAT = "logitstream-model"
@@ -45,6 +48,7 @@ _PICKLE_NAME = re.compile(
 )
 _PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")
 _COMPARED_LIMIT = 20_000
+_SIGMOID_DEFAULTS = {name: FUNCTIONS["sigmoid"].defaults[name] for name in ("temperature", "alpha", "beta")}
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -61,6 +65,12 @@ def _not_zero(scale: float) -> float:
     if scale == 0:
         raise PydanticCustomError("zero_scale", "must not be 0: values are divided by it")
     return scale
+
+
+def _not_zero_alpha(alpha: float) -> float:
+    if alpha == 0:
+        raise PydanticCustomError("zero_alpha", "must not be 0: every row would have one probability")
+    return alpha
 
 
 def _has_name(name: str) -> str:
@@ -191,10 +201,32 @@ class Target(_Part):
 
 
 class Output(_Part):
-    """The columns that scoring makes unless told otherwise."""
+    """The columns that scoring makes unless told otherwise, and how the raw prediction becomes the probability.
+
+    It is the sigmoid of ``(alpha * raw_prediction + beta) / temperature``.
+    """
 
     columns: Annotated[tuple[Column, ...], Strict(strict=False), Field(min_length=1)] | None = None
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    alpha: Annotated[float, AfterValidator(_not_zero_alpha)] = 1.0
+    beta: float = 0.0
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the sigmoid."""
+        return {name: getattr(self, name) for name in _SIGMOID_DEFAULTS}
+
+    @property
+    def changed(self) -> dict[str, float]:
+        """Those of the parameters that are not as they are unless given."""
+        return {name: value for name, value in self.parameters.items() if value != _SIGMOID_DEFAULTS[name]}
+
+    @model_serializer(mode="wrap")
+    def _without_unused_parameters(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What a model says, and its digest, is what it was before there were parameters.
+        said = handler(self)
+        return {key: value for key, value in said.items() if key not in _SIGMOID_DEFAULTS or key in self.changed}
 
     @model_validator(mode="after")
     def _columns_can_be_made(self) -> Output:

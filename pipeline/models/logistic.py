@@ -22,7 +22,7 @@ from pipeline.errors import (
     PermissionDeniedError,
     StorageError,
 )
-from pipeline.kernels import sigmoid
+from pipeline.kernels import evaluate
 from pipeline.models.columns import Rows
 from pipeline.models.file import (
     Column,
@@ -202,7 +202,9 @@ class LogisticModel:
                 self.predict_proba, chunks=(data.chunks[0], (2,)), dtype=np.float64, meta=np.empty((0, 2))
             )
         raw = self._floats(data, "raw_prediction")
-        return np.column_stack([sigmoid(-raw), sigmoid(raw)])
+        parameters = self.output.parameters
+        mirrored = {**parameters, "alpha": -parameters["alpha"], "beta": -parameters["beta"]}
+        return np.column_stack([evaluate("sigmoid", raw, **mirrored), evaluate("sigmoid", raw, **parameters)])
 
     def predict(self, data: Any) -> Any:
         """Return the decision: the positive class iff its probability is at least the threshold.

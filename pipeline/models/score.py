@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import UsageError
-from pipeline.kernels import raw_prediction, sigmoid
+from pipeline.kernels import evaluate, raw_prediction
 from pipeline.models.columns import Mask, unfit_columns
 from pipeline.models.file import Column, ModelFile, NumericFeature, from_mapping
 from pipeline.models.results import boolean_array, choice_array, float_array
@@ -35,7 +35,8 @@ class ScoreBlock:
 
     ``raw_prediction = ((b + w_1 x_1) + w_2 x_2) + ...`` in the order of the file. ``w_j = coefficient / scale`` is
     rounded once; each ``-coefficient * center / scale`` after the product and after the quotient; b, the sum of these
-    and the intercept, once (``math.fsum``). ``probability = sigmoid(raw_prediction)``.
+    and the intercept, once (``math.fsum``). ``probability = sigmoid(raw_prediction)``, with the
+    ``temperature``, ``alpha`` and ``beta`` of the model's ``output``.
 
     Frozen and picklable; may be called from several threads at once.
 
@@ -177,7 +178,7 @@ class ScoreBlock:
         if "raw_prediction" in self.columns_made:
             made["raw_prediction"] = float_array(raw, null, float32=self.float32)
         if self.columns_made != ("raw_prediction",):
-            probability = sigmoid(raw, precision=self.precision)
+            probability = evaluate("sigmoid", raw, precision=self.precision, **self.model.output.parameters)
             if null is not None:
                 probability[null] = 0.0
             made["probability"] = float_array(probability, null, float32=self.float32)

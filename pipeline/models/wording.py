@@ -16,7 +16,7 @@ from pipeline.units import escape, nearest
 _KEYS = {
     "": ("format", "version", "kind", "target", "intercept", "features", "output", "training"),
     "target": ("column", "negative", "positive"),
-    "output": ("columns", "threshold"),
+    "output": ("columns", "threshold", "temperature", "alpha", "beta"),
     "<numeric>": ("column", "kind", "coefficient", "center", "scale", "missing"),
     "<categorical>": ("column", "kind", "coefficients", "missing", "unseen"),
 }
@@ -28,6 +28,7 @@ _POLICIES: dict[tuple[str | int, ...], str] = {
     ("<categorical>", "unseen"): '"null", "zero", "error", "quarantine" or {"level": text}',
 }
 _EXPECTED = {
+    "greater_than": "must be more than 0",
     "float_type": "must be a number",
     "int_type": "must be a whole number",
     "string_type": "must be text",

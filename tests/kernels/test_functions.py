@@ -160,6 +160,7 @@ def test_extra_memory_of_softmax_is_at_most_a_mebibyte(columns) -> None:
 
 
 def _peak(function) -> int:
+    function()
     tracemalloc.start()
     try:
         function()

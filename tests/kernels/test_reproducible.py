@@ -108,7 +108,8 @@ PROGRAM = """
 import hashlib
 import numpy as np
 from functools import partial
-from pipeline.kernels import Categorical, Numeric, arithmetic_tag, log_sigmoid, logit, raw_prediction, sigmoid
+from pipeline.kernels import KERNELS, Categorical, Numeric, arithmetic_tag, evaluate, gradient, log_sigmoid, logit
+from pipeline.kernels import raw_prediction, sigmoid, softmax
 
 log_sigmoid, logit, sigmoid = (partial(f, precision="reproducible") for f in (log_sigmoid, logit, sigmoid))
 random = np.random.default_rng(5)
@@ -118,6 +119,8 @@ terms = [Numeric(column, weight) for column, weight in zip(columns, (31.7, -0.1,
 terms += [Categorical(random.integers(0, 9, 40_000, dtype=np.int32), random.random(9))]
 raw = raw_prediction(terms, -0.3, out=np.empty(40_000))
 results = [raw, logit(sigmoid(raw)), logit(random.random(40_000))]
+results += [call(name, raw, precision="reproducible") for name in KERNELS for call in (evaluate, gradient)]
+results += [softmax(raw.reshape(-1, columns), precision="reproducible") for columns in (4, 100)]
 for values in (raw, raw * 50, raw.astype(np.float32), raw.astype(np.float16), raw[::-3], np.append(raw, raw)[1:]):
     results += [sigmoid(values), log_sigmoid(values)]
 print(arithmetic_tag("reproducible"), *(hashlib.sha256(result.tobytes()).hexdigest() for result in results))

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import BadCellsError, DataError, InputMissingError, SchemaError
+from pipeline.kernels import sigmoid
 from pipeline.models import LogisticModel, ScoreBlock
 
 DOCUMENT: dict[str, Any] = {
@@ -92,6 +93,18 @@ def test_a_small_probability_keeps_its_digits_on_either_side() -> None:
     both = numeric_model().predict_proba(np.array([[80.0, 0.0], [-80.0, 0.0]]))
     assert both[0, 0] == pytest.approx(math.exp(-40 + 0.5), rel=1e-14)
     assert both[1, 1] == pytest.approx(math.exp(-40 - 0.5), rel=1e-14)
+
+
+def test_temperature_alpha_and_beta_of_the_output_change_the_probability_alone() -> None:
+    data = {"x": [100.0, -14.0, 0.9], "c": ["AA", "UA", "ZZ"]}
+    plain = model_of()
+    asked = model_of(output={"temperature": 2.0, "alpha": -1.5, "beta": 0.25, "threshold": 0.5})
+    raw = plain._floats(data, "raw_prediction")
+    assert same_bits(asked._floats(data, "raw_prediction"), raw)
+    expected = sigmoid((-1.5 * raw + 0.25) / 2.0)
+    assert same_bits(asked.probability(data), expected)
+    np.testing.assert_allclose(asked.predict_proba(data), np.stack([1 - expected, expected], axis=1), rtol=1e-12)
+    assert asked.predict(data).tolist() == np.where(expected >= 0.5, "yes", "no").tolist()
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int32", "uint8", "bool", "object", ">f8"])

@@ -102,6 +102,9 @@ def test_the_example_says_what_it_says() -> None:
         ('"center": 1048.3', '"center": 1e308, "x": 0', "features[0].x at line 5, column 84: unknown key"),
         (CENTER, '"coefficient": 1e9, "center": 1e308', "intercept at line 3, column 2: intercept less the sum"),
         ('"intercept": -1.5,', '"intercept": -1.5', "line 4, column 2: not JSON: expecting ',' delimiter"),
+        ('": 0.5', '": 0.5, "temperature": 0', "output.temperature at line 10, column 71: must be more than 0, not 0"),
+        ('": 0.5', '": 0.5, "alpha": 0', "output.alpha at line 10, column 71: must not be 0: every row would have"),
+        ('": 0.5', '": 0.5, "temprature": 2', "output.temprature at line 10, column 71: unknown key"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_named_with_its_place(old: str, new: str, expected: str) -> None:
@@ -283,6 +286,17 @@ def test_the_digest_is_of_what_the_file_says_not_of_how() -> None:
     assert parse(b"\xef\xbb\xbf" + json.dumps(json.loads(EXAMPLE), indent=4).encode()).digest() == model.digest()
     assert parse(changed('"coefficient": 0.07', '"scale": 1, "coefficient": 0.07')).digest() == model.digest()
     assert parse(changed("0.07", "0.070000001")).digest() != model.digest()
+
+
+def test_parameters_of_the_sigmoid_enter_the_digest_only_where_they_change_something() -> None:
+    model = parse(EXAMPLE.encode())
+    for said in ('"temperature": 1', '"alpha": 1.0, "beta": 0'):
+        same = parse(changed('"threshold": 0.5', f'"threshold": 0.5, {said}'))
+        assert (same, same.digest(), same.to_json()) == (model, model.digest(), model.to_json())
+    for said in ('"temperature": 2', '"alpha": -1', '"beta": 0.1'):
+        other = parse(changed('"threshold": 0.5', f'"threshold": 0.5, {said}'))
+        assert other.digest() != model.digest()
+        assert parse(other.to_json().encode()) == other
 
 
 def test_terms_of_the_base_are_rounded_after_the_product_and_after_the_quotient() -> None:

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.kernels import log_sigmoid, logit, sigmoid
+from pipeline.kernels import evaluate, log_sigmoid, logit, sigmoid, softmax
 from pipeline.models import Application, TransformBlock, parse_application, restore
+from pipeline.registry import FUNCTIONS
 from pipeline.types import BlockFunction, Need
 
 
@@ -220,3 +221,88 @@ def test_requests_that_make_no_sense_are_usage_errors() -> None:
 
 def test_check_names_unfit_columns() -> None:
     assert block_of("sigmoid(x)").check([pa.field("x", pa.string())])[0].startswith('column "x" is string')
+
+
+def test_several_columns_and_several_functions_in_one_pass() -> None:
+    block = block_of("p=sigmoid(x, temperature=2, low=-1)", "softmax(x, y)", "elu(y, alpha=0.5)", "q=softmax(y, x)")
+    x, y = np.array([-3.0, 0.0, 2.5]), np.array([1.0, -700.0, 2.0])
+    values = block.block([pa.array(x), pa.array(y)])
+    assert [field.name for field in block.fields()] == ["p", "softmax_x", "softmax_y", "elu_y", "q_y", "q_x"]
+    rows = softmax(np.stack([x, y], axis=1))
+    expected = [
+        evaluate("sigmoid", x, temperature=2, low=-1),
+        rows[:, 0],
+        rows[:, 1],
+        evaluate("elu", y, alpha=0.5),
+        rows[:, 1],
+        rows[:, 0],
+    ]
+    for array, column in zip(values.arrays, expected, strict=True):
+        np.testing.assert_array_equal(array.to_numpy(), column)
+
+
+def test_a_null_in_one_column_makes_the_whole_softmax_null() -> None:
+    values = block_of("softmax(a, b)", "relu(a)").block([pa.array([1.0, 2.0, None]), pa.array([1.0, None, math.nan])])
+    assert [array.to_pylist() for array in values.arrays] == [[0.5, None, None], [0.5, None, None], [1.0, 2.0, None]]
+    assert (values.null, values.nan) == (2, 0)
+
+
+@pytest.mark.parametrize("cells", [[0.5, -1.0, None, math.inf], [1, 2**60, None, 3]], ids=["floats", "integers"])
+def test_a_dictionary_is_computed_once_a_distinct_value_with_the_same_results(cells: list[Any]) -> None:
+    random = np.random.default_rng(3)
+    codes = pa.array(random.integers(0, 4, 200), mask=random.random(200) < 0.1)
+    encoded = pa.DictionaryArray.from_arrays(codes, pa.array(cells))
+    block = block_of("sigmoid(x)", "softmax(x, y)", "log_sigmoid(x)")
+    other = pa.array(random.standard_normal(200))
+    dense, sparse = block.block([encoded.dictionary_decode(), other]), block.block([encoded, other])
+    assert str([array.to_pylist() for array in sparse.arrays]) == str([array.to_pylist() for array in dense.arrays])
+    assert (sparse.null, sparse.nan, sparse.events) == (dense.null, dense.nan, dense.events)
+    assert sparse.rejected == dense.rejected
+
+
+def test_a_dictionary_of_two_values_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def counted(name: str, values: Any, **options: Any) -> Any:
+        seen.append(values.size)
+        return evaluate(name, values, **options)
+
+    monkeypatch.setattr("pipeline.kernels.evaluate", counted)
+    rows = pa.DictionaryArray.from_arrays(pa.array([0, 1] * 500), pa.array([0.25, 0.5]))
+    (array,) = block_of("logit(p)").block([rows]).arrays
+    assert seen == [2]
+    assert array.to_pylist() == logit(np.array([0.25, 0.5] * 500)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("application", "message"),
+    [
+        (Application("p", "sigmoid", ("x", "y")), "sigmoid takes one column"),
+        (Application("p", "sigmoid", ()), "sigmoid takes one column"),
+        (Application("p", "softmax", ("x",)), "softmax takes two columns or more"),
+        (Application("p", "sigmoid", ("x",), (("temperature", 0.0),)), "temperature must be more than 0, got 0"),
+        (Application("p", "relu", ("x",), (("alpha", 1.0),)), "relu has no parameters"),
+    ],
+)
+def test_applications_that_nobody_parsed_are_checked_too(application: Application, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        TransformBlock((application,))
+
+
+def test_results_of_one_name_are_found_among_columns_of_a_softmax() -> None:
+    with pytest.raises(UsageError, match='two results are called "p_a"'):
+        block_of("p=softmax(a, b)", "p_a=relu(c)")
+
+
+def test_a_block_with_parameters_travels_by_json_and_one_without_reads_as_before() -> None:
+    block = block_of("a=sigmoid(x, temperature=2.5)", "softmax(x, y, temperature=0.1)", "logit(p)")
+    assert restore(json.loads(json.dumps(block.describe()))) == block
+    assert block.describe()["applications"][2] == ["logit_p", "logit", "p"]  # type: ignore[index]
+    assert block_of("a=sigmoid(x, temperature=1)").describe() == block_of("a=sigmoid(x)").describe()
+
+
+@pytest.mark.parametrize("name", [name for name, entry in FUNCTIONS.items() if not entry.several])
+def test_every_function_can_be_applied(name: str) -> None:
+    x = np.linspace(0.01, 0.99, 50)
+    (array,) = block_of(f"y={name}(x)").block([pa.array(x)]).arrays
+    np.testing.assert_array_equal(array.to_numpy(), evaluate(name, x))

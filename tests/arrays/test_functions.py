@@ -1,0 +1,194 @@
+"""The public functions: on NumPy, Dask and array API arrays alike, and as the layers of other frameworks have them."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+
+import pipeline
+from pipeline.arrays import PUBLIC
+from pipeline.registry import FUNCTIONS
+
+X = np.concatenate([np.linspace(-30.0, 30.0, 241), [-1e3, 1e3, 1e-300]])
+EVERY = [(name, {}) for name in FUNCTIONS]
+ASKED = [
+    *EVERY,
+    ("sigmoid", {"temperature": 2.0, "alpha": 1.5, "beta": -0.5}),
+    ("sigmoid", {"low": -1.0, "high": 1.0}),
+    ("sigmoid", {"low": 2.0, "high": 3.0}),
+    ("leaky_relu", {"alpha": 0.2}),
+    ("elu", {"alpha": 0.5}),
+    ("softmax", {"temperature": 3.0}),
+]
+asked = pytest.mark.parametrize(("name", "parameters"), ASKED, ids=str)
+
+
+def inputs(name: str) -> np.ndarray:
+    """A row of numbers in the domain of a function, or rows of three for one that takes several columns."""
+    if name == "logit":
+        return np.concatenate([np.linspace(0.001, 0.999, 241), [0.0, 1.0, 1e-30]])
+    return X[:243].reshape(-1, 3) if FUNCTIONS[name].several else X
+
+
+def call(name: str, *args: Any, **options: Any) -> Any:
+    return getattr(pipeline, name)(*args, **options)
+
+
+def test_every_function_and_derivative_has_a_public_name() -> None:
+    assert PUBLIC.keys() == {f"{name}{end}" for name in FUNCTIONS for end in ("", "_grad")}
+    assert set(PUBLIC) <= set(dir(pipeline))
+    with pytest.raises(AttributeError, match="no attribute 'tan'"):
+        pipeline.tan  # noqa: B018
+
+
+def test_the_registry_and_the_grammar_load_no_numpy() -> None:
+    program = "import sys, pipeline.grammar, pipeline.registry; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_documentation_states_formula_error_and_source(name) -> None:
+    entry = FUNCTIONS[name.removesuffix("_grad")]
+    text = " ".join(inspect.getdoc(PUBLIC[name]).split())
+    assert (entry.derivative if name.endswith("_grad") else entry.formula) in text
+    assert (entry.gradient_error if name.endswith("_grad") else entry.error) in text
+    assert entry.source in text
+    assert list(entry.defaults) == [p for p in inspect.signature(PUBLIC[name]).parameters if p in entry.defaults]
+    assert pickle.loads(pickle.dumps(PUBLIC[name])) is PUBLIC[name]
+
+
+@asked
+def test_numpy_arrays_agree_with_the_one_liner(name, parameters) -> None:
+    erf = pytest.importorskip("scipy.special", reason="NumPy has no erf").erf if name == "gelu" else None
+    x = inputs(name)[:60]
+    with np.errstate(all="ignore"):
+        expected = FUNCTIONS[name].numpy(np, x, **parameters, **({"erf": erf} if erf else {}))
+    np.testing.assert_allclose(call(name, x, **parameters), expected, rtol=1e-12, atol=1e-12)
+
+
+@asked
+def test_dask_arrays_have_the_bits_of_numpy(name, parameters) -> None:
+    x = inputs(name)
+    chunked = da.from_array(x, chunks=(50, *x.shape[1:]))
+    result = call(name, chunked, **parameters)
+    assert result.dtype == np.float64
+    np.testing.assert_array_equal(result.compute(scheduler="sync"), call(name, x, **parameters))
+    slope = call(f"{name}_grad", chunked, **parameters).compute(scheduler="sync")
+    np.testing.assert_array_equal(slope, call(f"{name}_grad", x, **parameters))
+    if FUNCTIONS[name].value_derivative:
+        y = call(name, x, **parameters)
+        slope = call(f"{name}_grad", value=da.from_array(y, chunks=(70, *x.shape[1:])), **parameters)
+        np.testing.assert_array_equal(slope.compute(scheduler="sync"), call(f"{name}_grad", value=y, **parameters))
+
+
+def test_softmax_of_a_dask_array_needs_its_columns_together() -> None:
+    x = da.ones((6, 4), chunks=(2, 2))
+    with pytest.raises(ValueError, match=r"columns of the Dask array are cut apart; join them: x.rechunk\({-1: -1}\)"):
+        pipeline.softmax(x)
+    assert pipeline.softmax(x.rechunk({-1: -1})).compute(scheduler="sync").sum() == 6.0
+
+
+@asked
+def test_array_api_arrays_have_the_values_of_numpy(name, parameters) -> None:
+    xp = pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
+    x = inputs(name)
+    with np.errstate(all="ignore"):
+        result = call(name, xp.asarray(x), **parameters)
+        small = call(name, xp.asarray(x.astype(np.float32)), **parameters)
+    assert type(result) is type(xp.asarray(x))
+    assert result.dtype == xp.float64
+    assert small.dtype == xp.float32
+    expected = call(name, x, **parameters)
+    np.testing.assert_allclose(np.asarray(result), expected, rtol=2e-13, atol=1e-290)
+    np.testing.assert_allclose(np.asarray(small), expected, rtol=3e-4, atol=1e-6)
+
+
+def test_array_api_arrays_of_whole_numbers_become_floating_and_complex_ones_are_refused() -> None:
+    xp = pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
+    assert pipeline.sigmoid(xp.asarray([0, 1])).dtype == xp.float64
+    with pytest.raises(TypeError, match="expected booleans, integers or floats"):
+        pipeline.sigmoid(xp.asarray([1j]))
+    with pytest.raises(TypeError, match="out= goes with numpy arrays"):
+        pipeline.sigmoid(xp.asarray([1.0]), out=xp.asarray([1.0]))
+    with pytest.raises(TypeError, match="sigmoid_grad takes NumPy and Dask arrays"):
+        pipeline.sigmoid_grad(xp.asarray([1.0]))
+
+
+@asked
+def test_torch_tensors_have_the_values_of_numpy(name, parameters) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = inputs(name)
+    result = call(name, torch.asarray(x), **parameters)
+    assert isinstance(result, torch.Tensor)
+    assert result.dtype == torch.float64
+    np.testing.assert_allclose(result.numpy(), call(name, x, **parameters), rtol=2e-13, atol=1e-290)
+    assert call(name, torch.asarray(x.astype(np.float32)), **parameters).dtype == torch.float32
+    assert call(name, torch.asarray([[0, 1]]), **parameters).dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in {"logit", "softmax"}])
+def test_torch_differentiates_to_the_derivative(name) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    at = np.linspace(-5.1, 5.3, 53)
+    x = torch.asarray(at).requires_grad_()
+    call(name, x).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), call(f"{name}_grad", at), rtol=1e-11, atol=1e-13)
+
+
+FRAMEWORK = {
+    "sigmoid": "sigmoid",
+    "log_sigmoid": "logsigmoid",
+    "tanh": "tanh",
+    "relu": "relu",
+    "leaky_relu": "leaky_relu",
+    "softplus": "softplus",
+    "silu": "silu",
+    "hard_sigmoid": "hardsigmoid",
+    "gelu": "gelu",
+    "elu": "elu",
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs"), FRAMEWORK.items(), ids=str)
+def test_activations_are_those_of_torch(ours, theirs) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = np.linspace(-8, 8, 321)
+    expected = getattr(torch.nn.functional, theirs)(torch.asarray(x)).numpy()
+    np.testing.assert_allclose(call(ours, x), expected, rtol=1e-8 if ours == "softplus" else 1e-11, atol=1e-15)
+
+
+def test_gelu_tanh_and_softmax_are_those_of_torch() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = np.linspace(-5, 8, 300)
+    expected = torch.nn.functional.gelu(torch.asarray(x), approximate="tanh").numpy()
+    np.testing.assert_allclose(pipeline.gelu_tanh(x), expected, rtol=1e-9, atol=1e-15)
+    rows = x.reshape(-1, 3)
+    np.testing.assert_allclose(pipeline.softmax(rows), torch.softmax(torch.asarray(rows), 1).numpy(), rtol=1e-14)
+
+
+def test_the_pytorch_module_with_alpha_and_beta_gives_the_same_numbers() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = np.linspace(-20, 20, 401)
+    expected = torch.sigmoid(1.7 * torch.asarray(x) - 0.3).numpy()
+    np.testing.assert_allclose(pipeline.sigmoid(x, alpha=1.7, beta=-0.3), expected, rtol=1e-14)
+
+
+def test_the_keras_layer_with_temperature_gives_the_same_numbers() -> None:
+    # The layer returns keras.activations.sigmoid(inputs / temperature).
+    x = np.linspace(-20, 20, 401)
+    for temperature in (0.5, 1.0, 3.0):
+        expected = 1 / (1 + np.exp(-(x / temperature)))
+        np.testing.assert_allclose(pipeline.sigmoid(x, temperature=temperature), expected, rtol=1e-14)
+
+
+def test_the_scikit_learn_transformer_with_a_feature_range_gives_the_same_numbers() -> None:
+    x = np.linspace(-20, 20, 401)
+    expected = -1 + (1 - -1) / (1 + np.exp(-x))
+    np.testing.assert_allclose(pipeline.sigmoid(x, low=-1, high=1), expected, rtol=0, atol=5e-16)
