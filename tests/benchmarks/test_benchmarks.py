@@ -12,7 +12,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from tests.benchmarks import memory, meter, score
+from pipeline.registry import FUNCTIONS
+from tests.benchmarks import functions, memory, meter, score
 from tests.benchmarks.data import Dataset, Mixture, model, save_model
 
 SMALL = Mixture(2, 1, 1)
@@ -126,3 +127,11 @@ def test_memory_is_measured_end_to_end(tmp_path: Path, capsys: pytest.CaptureFix
     assert job["rows"] == 1000
     assert job["measured_bytes"] > 50e6
     assert job["projected_bytes"] > 0
+
+
+def test_the_costs_of_the_functions_are_written_for_the_readme(tmp_path: Path) -> None:
+    functions.main(["--size", "1000", "--rounds", "1", "--output", str(tmp_path / "functions.json")])
+    found = json.loads((tmp_path / "functions.json").read_text())
+    assert list(found["functions"]) == list(FUNCTIONS)
+    assert found["functions"]["tanh"].keys() == {"ns", "one_liner_ns"}
+    assert "1,000 elements of float64" in found["machine"]

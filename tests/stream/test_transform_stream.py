@@ -58,7 +58,7 @@ def nothing_left(folder: Path, output: Path) -> bool:
     return not output.exists() and not [p for p in folder.rglob("*") if p.is_file() and p.name != "lock"]
 
 
-def test_transform_stream_publishes_a_generator_in_one_step(tmp_path: Path) -> None:
+def test_streaming_a_generator_to_a_file_in_one_step(tmp_path: Path) -> None:
     blocks = arrays(1_000)
     stream = Stream(*blocks)
     report = pipeline.transform_stream(
