@@ -511,9 +511,9 @@ def _half_tail(x: Floats, a: Floats, tail: Floats, w: Floats, t: Floats) -> None
     np.abs(x, out=a)
     np.minimum(a, TAIL_END, out=a)
     np.add(a, TAIL_SHIFT, out=w)
-    np.divide(1.0, w, out=w)
-    np.subtract(a, TAIL_SHIFT, out=t)
-    np.multiply(t, w, out=t)
+    np.divide(2.0, w, out=w)
+    np.multiply(a, w, out=t)
+    np.subtract(t, 1.0, out=t)
     _polynomial(t, TAIL_TERMS, tail)
     np.multiply(tail, w, out=tail)
 

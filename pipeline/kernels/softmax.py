@@ -98,20 +98,22 @@ class _Softmax:
             np.divide(memory, self.temperature, out=memory)
         self.library.exp(memory, out=memory)
         if first is None:
-            np.divide(tile, _sum(tile), out=tile)
+            total = _sum(tile)
+            np.divide(tile, total, out=tile)
         else:
-            self._differentiate(tile, first)
-        settle_nan(memory)
+            total = self._differentiate(tile, first)
+        # Where one value of a row is NaN, so are their sum and with it all results.
+        if np.isnan(np.minimum.reduce(total)):
+            tile[:, np.isnan(total)] = np.nan
 
-    def _differentiate(self, tile: Floats, first: npt.NDArray[np.bool_]) -> None:
+    def _differentiate(self, tile: Floats, first: npt.NDArray[np.bool_]) -> Floats:
         # The first of the largest is 1 and is left out of the sum of the others: 1 - p of it would cancel.
-        others = np.where(first, 0.0, tile)
-        total = _sum(others)
-        np.add(total, 1.0, out=others[0])
-        whole = others[0].copy()
-        rest = np.where(first, total, whole - tile)
+        others = _sum(np.where(first, 0.0, tile))
+        total = others + 1.0
+        rest = np.where(first, others, total - tile)
         np.multiply(tile, rest, out=tile)
-        np.divide(tile, whole * whole * self.temperature, out=tile)
+        np.divide(tile, total * total * self.temperature, out=tile)
+        return total
 
 
 class _FromValue:
@@ -126,9 +128,17 @@ class _FromValue:
         settle_nan(memory)
 
 
-def _tile(columns: int, rows: int) -> Floats:
-    """Return a tile of shape (columns, rows), as memory lies best: many columns are added up along the rows."""
-    return np.empty((columns, rows)) if columns <= _FEW_COLUMNS else np.empty((rows, columns)).T
+def _tile(columns: int, rows: int, like: Floats | None = None) -> Floats:
+    """Return a tile of shape (columns, rows): row by row in memory where columns are many, or as another one lies."""
+    is_by_columns = columns <= _FEW_COLUMNS if like is None else like.flags.c_contiguous
+    return np.empty((columns, rows)) if is_by_columns else np.empty((rows, columns)).T
+
+
+def _place_of(result: npt.NDArray[Any]) -> Floats:
+    """Return where a tile is computed: where its results go if memory lies there as it should, else a tile apart."""
+    if result.shape[0] > _FEW_COLUMNS and result.dtype == np.float64 and result.T.flags.carray:
+        return result
+    return _tile(*result.shape)
 
 
 def _memory_of(tile: Floats) -> Floats:
@@ -149,8 +159,12 @@ def _sum(tile: Floats) -> Floats:
         for column in tile[1:]:
             np.add(total, column, out=total)
         return total
-    rest = tile.copy(order="K")
-    columns = len(rest)
+    columns = len(tile)
+    half = columns // 2
+    rest = _tile(columns - half, tile.shape[1], like=tile)
+    rest[half:] = tile[half : columns - half]
+    np.add(tile[:half], tile[columns - half :], out=rest[:half])
+    columns -= half
     while columns > 1:
         half = columns // 2
         np.add(rest[:half], rest[columns - half : columns], out=rest[:half])
@@ -189,10 +203,12 @@ def _by_tiles(function: _Softmax | _FromValue, columns: npt.NDArray[Any], result
         for place in np.ndindex(*rest[:-1]):
             line, result = columns[(slice(None), *place)], results[(slice(None), *place)]
             for start, stop in _steps(rest[-1], count):
-                tile = _tile(count, stop - start)
+                target = result[:, start:stop]
+                tile = _place_of(target)
                 tile[...] = line[:, start:stop]
                 function(tile)
-                result[:, start:stop] = tile
+                if tile is not target:
+                    target[...] = tile
 
 
 def _is_same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:

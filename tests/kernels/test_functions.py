@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -141,6 +142,46 @@ def test_infinities_give_limits_and_nan_stays(entry, precision) -> None:
         assert np.isfinite(slopes[:2]).all()
     if entry.value_derivative:
         assert np.isnan(gradient(entry.name, value=math.nan, precision=precision))
+
+
+def _calls(entry):
+    yield partial(evaluate, entry.name)
+    yield partial(gradient, entry.name)
+    if entry.value_derivative:
+        yield lambda y, out=None: gradient(entry.name, value=y, out=out)
+
+
+def _inputs(entry) -> np.ndarray:
+    odd = [0.0, -0.0, math.nan, -math.nan, math.inf, -math.inf, 5e-324, -5e-324, 1e308, -1e308, -750.5, 3.0, -3.0]
+    x = np.concatenate([exact.points(entry, 4 * TILE_ROWS // 15, seed=10), odd * 3])
+    return np.random.default_rng(11).permutation(x)
+
+
+@every_entry
+def test_an_element_has_the_same_bits_wherever_it_stands(entry) -> None:
+    x = _inputs(entry)
+    for call in _calls(entry):
+        expected = bits(call(x))
+        np.testing.assert_array_equal(bits(np.concatenate([call(x[:7]), call(x[7:5000]), call(x[5000:])])), expected)
+        np.testing.assert_array_equal(bits(call(x[::-1])), expected[::-1])
+        np.testing.assert_array_equal(bits(call(np.stack([x, x], axis=1)[:, 1])), expected)
+        np.testing.assert_array_equal(bits(np.array([call(value) for value in x[:60]])), expected[:60])
+        own = x.copy()
+        assert call(own, out=own) is own
+        np.testing.assert_array_equal(bits(own), expected)
+
+
+@every_entry
+def test_types_are_kept_and_small_floats_are_rounded_once(entry) -> None:
+    x = np.random.default_rng(12).random(1000)
+    for call in _calls(entry):
+        for dtype in (np.float32, np.float16):
+            small = x.astype(dtype)
+            np.testing.assert_array_equal(call(small), call(small.astype(np.float64)).astype(dtype))
+        for whole in (np.array([0, 1]), np.array([False, True])):
+            np.testing.assert_array_equal(bits(call(whole)), bits(call(whole.astype(np.float64))))
+        with pytest.raises(TypeError, match="out must be float64"):
+            call(x, out=np.empty(1000, np.float32))
 
 
 @every_entry
