@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from jobs import console
-from jobs.tables import NEW, ONE_LINER, OTHERS, OURS, emit_costs, emit_errors
+from jobs.tables import ONE_LINER, OTHERS, OURS, emit_costs, emit_errors
 from pipeline.bench import Bench, bench_functions, bench_json
 from pipeline.drawing import check_picture, draw_bars, save
 from pipeline.units import escape, format_count
@@ -43,11 +43,11 @@ def show_functions(
 
 def _legend(bench: Bench) -> str:
     lines = (
-        f"ns: an element, into an array that stands there (out=), the median of {bench.rounds} rounds in turn",
-        f"{NEW}: the same without out=",
-        f"{ONE_LINER}: as people write it with NumPy, which makes its arrays anew",
-        "ratio: the first over the one-liner, in pairs",
-        "GB/s: bytes of x and of the result over the time; of copy: the time of copying x to the result, over ours",
+        f"ns: an element, into an array that stands there (out=), the median of {bench.rounds} rounds",
+        "ns new: the same without out=",
+        "numpy: the one-liner as people write it, which makes its arrays anew",
+        "ratio: ns over numpy; new: ns new over numpy, so that both make arrays",
+        "GB/s: bytes of x and of the result over ns; of copy: the time of copying x to the result, over ns",
         "memory: the most held at once besides x and the result, as numpy's allocations are traced",
     )
     return "\n".join(("", *lines))

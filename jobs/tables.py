@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.verification import Verification
 
 # As a benchmark calls those that it compares.
-OURS, NEW, ONE_LINER = "logitstream", "new array", "one-liner"
+OURS, NEW, ONE_LINER = "logitstream", "new array", "numpy"
 OTHERS = ("scipy", "torch")
 
 _WIDE = 1000
@@ -93,7 +93,7 @@ def emit_kept(rows: Sequence[tuple[str, ...]]) -> None:
 def emit_costs(bench: Bench) -> None:
     """Show on stdout what functions cost."""
     others = [who for who in OTHERS if any(who in each.costs for each in bench.functions)]
-    headers = ("function", "ns", "new array", "one-liner", "ratio", *others, "GB/s", "of copy", "memory", "one-liner's")
+    headers = ("function", "ns", "ns new", "numpy", "ratio", "new", *others, "GB/s", "of copy", "memory", "numpy's")
     rows = [_costs(each, others) for each in bench.functions]
     console.emit(_drawn(headers, rows, sys.stdout, numbers=range(1, len(headers))))
 
@@ -121,6 +121,7 @@ def _costs(measured: FunctionCosts, others: Sequence[str]) -> tuple[str, ...]:
         ns(NEW),
         ns(ONE_LINER),
         f"{costs[ONE_LINER].ratio:.2f}" if ONE_LINER in costs else "",
+        f"{costs[NEW].ns / costs[ONE_LINER].ns:.2f}" if ONE_LINER in costs else "",
         *map(ns, others),
         f"{measured.gigabytes_per_second(OURS):.1f}",
         f"{100 * measured.share_of_copy:.0f} %",

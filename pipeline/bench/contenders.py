@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 # Of (x, out): what has been computed, which is out where that was used.
 Way = Callable[[Array, Array], Any]
 
-OURS, NEW, ONE_LINER, SCIPY, TORCH, COPY = "logitstream", "new array", "one-liner", "scipy", "torch", "copy"
+OURS, NEW, ONE_LINER, SCIPY, TORCH, COPY = "logitstream", "new array", "numpy", "scipy", "torch", "copy"
 
 _SCIPY = {"sigmoid": "expit", "log_sigmoid": "log_expit", "logit": "logit"}
 _TORCH = {
@@ -41,8 +41,9 @@ _TORCH_OUT = {"sigmoid", "logit", "tanh"}
 def ways_of(name: str) -> dict[str, Way]:
     """Return the ways to compute a function, by who does; of those that are not installed there is none.
 
-    ``logitstream``, ``scipy`` and, where it can, ``torch`` write into an array that stands there; ``one-liner``, and
-    ``new array``, which is ours without ``out``, make one. ``copy`` only copies: what memory takes at least.
+    ``logitstream``, ``scipy`` and, where it can, ``torch`` write into an array that stands there; ``numpy``, the
+    one-liner, and ``new array``, which is ours without ``out``, make one. ``copy`` only copies: what memory takes at
+    least.
     """
     entry = FUNCTIONS[name]
     ways: dict[str, Way] = {
