@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs import tables
 from jobs.functions import Asked, as_asked
+from pipeline import bench
+from pipeline.bench import contenders
 from pipeline.registry import FUNCTIONS
 
 needs_matplotlib = pytest.mark.skipif(
@@ -88,6 +91,11 @@ def test_bench_functions_is_a_table_a_program_reads_too(cli):
     found = json.loads(cli("bench", "functions", "relu", "--size", "2000", "--rounds", "1", "--json").out)
     assert [each["name"] for each in found["functions"]] == ["relu"]
     assert set(FUNCTIONS) > {"relu"}
+
+
+def test_tables_call_what_is_compared_as_the_benchmark_does():
+    assert (tables.OURS, tables.NEW, tables.ONE_LINER) == (bench.OURS, bench.NEW, bench.ONE_LINER)
+    assert set(tables.OTHERS) == {contenders.SCIPY, contenders.TORCH}
 
 
 @needs_matplotlib

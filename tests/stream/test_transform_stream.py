@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ import pytest
 import pipeline
 from pipeline.errors import BadCellsError, DataError, OutputError, SchemaError, TemporaryError, UsageError
 from pipeline.types import Published
+
+ROOT = Path(__file__).parents[2]
 
 
 class Stream:
@@ -289,6 +294,41 @@ def test_a_deadline_ends_it_and_says_that_it_begins_anew(tmp_path: Path) -> None
         pipeline.transform_stream(endless(), "sigmoid", tmp_path / "out", deadline=0.05, durability="none")
     assert "from its beginning" in raised.value.remedy
     assert nothing_left(tmp_path, tmp_path / "out")
+
+
+def test_two_at_once_exclude_each_other(tmp_path: Path) -> None:
+    def with_another_inside() -> Iterator[np.ndarray]:
+        yield X
+        with pytest.raises(TemporaryError, match="is being published by process"):
+            pipeline.transform_stream([X], "sigmoid", tmp_path / "out")
+        assert not pipeline.transform_stream([X], "sigmoid", tmp_path / "out", if_running="skip").published
+        yield X
+
+    report = pipeline.transform_stream(with_another_inside(), "sigmoid", tmp_path / "out")
+    assert report.totals.read == 6
+
+
+def test_what_a_killed_process_leaves_goes_with_the_next(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    pipeline.transform_stream([X], "sigmoid", output)
+    before = parts(output)
+    code = f"""
+import os, signal, numpy as np, pipeline
+def killed():
+    for number in range(9):
+        yield np.full((3, 2), number)
+        if number == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+pipeline.transform_stream(killed(), "sigmoid", {str(output)!r}, if_exists="replace", chunk_size=4)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert parts(output) == before
+    assert pipeline.verify(output).differences == ()
+    staged = tmp_path / ".out.logitstream" / "jobs"
+    assert len(list(staged.iterdir())) == 1
+    pipeline.transform_stream([X + 1], "sigmoid", output, if_exists="replace")
+    assert list(staged.iterdir()) == []
 
 
 def test_there_are_no_inputs_to_verify(tmp_path: Path) -> None:
