@@ -24,9 +24,10 @@ from pipeline.types import Precision
 _WIDTH = 100
 _KINDS = """\
 NumPy and Dask arrays, and what numpy makes arrays of: float16 and float32 are computed in float64 and rounded once,
-integers and booleans give float64, NaN stays NaN. ``out`` (numpy alone) may be ``x``. An array of another library
-(PyTorch, JAX, CuPy) takes one plain expression on its own device, in its own type, for which ``precision`` and the
-bound do not count."""
+integers and booleans give float64, NaN stays NaN. ``out`` (numpy alone) may be ``x``. ``precision="reproducible"`` has
+the same bits on every CPU; ``accurate`` is ``fast`` but for the sigmoid. An array of another library (PyTorch, JAX,
+CuPy) takes one plain expression on its own device, in its own type, for which ``precision`` and the bound do not
+count."""
 
 
 def apply(

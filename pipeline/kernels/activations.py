@@ -95,12 +95,12 @@ def gradient(
     TypeError
         Both ``x`` and ``value`` are given or neither, or the value of this function does not determine its derivative.
     """
-    if (x is None) == (value is None):
-        raise TypeError(f"{name}_grad takes x or value=, one of the two")
     arguments = function_named(name).arguments(parameters)
     kernel = kernel_named(name)
-    if value is None:
-        return apply_tiles(kernel.gradient(precision, **arguments), _given(x), out)
+    if x is not None and value is None:
+        return apply_tiles(kernel.gradient(precision, **arguments), x, out)
+    if x is not None or value is None:
+        raise TypeError(f"{name}_grad takes x or value=, one of the two")
     if kernel.from_value is None:
         raise TypeError(f"{name}_grad takes x alone: two x have the same value and other derivatives")
     return apply_tiles(kernel.from_value(precision, **arguments), value, out)
@@ -111,11 +111,6 @@ def kernel_named(name: str) -> Kernel:
     if name not in KERNELS:
         raise LookupError(f"{name} takes several columns")
     return KERNELS[name]
-
-
-def _given(x: npt.ArrayLike | None) -> npt.ArrayLike:
-    assert x is not None
-    return x
 
 
 def _sigmoid(

@@ -57,11 +57,10 @@ def softmax_gradient(
     TypeError
         Both ``x`` and ``value`` are given or neither.
     """
-    if (x is None) == (value is None):
-        raise TypeError("softmax_grad takes x or value=, one of the two")
-    if value is None:
-        assert x is not None
+    if x is not None and value is None:
         return _along_axis(_Softmax(precision, temperature, is_gradient=True), x, axis, out)
+    if x is not None or value is None:
+        raise TypeError("softmax_grad takes x or value=, one of the two")
     return _along_axis(_FromValue(temperature), value, axis, out)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 _CONTEXT = mpmath.MPContext()
 _CONTEXT.prec = 200
-mpf, exp, log, log1p = _CONTEXT.mpf, _CONTEXT.exp, _CONTEXT.log, _CONTEXT.log1p
+mpf, exp, log, log1p, expm1 = _CONTEXT.mpf, _CONTEXT.exp, _CONTEXT.log, _CONTEXT.log1p, _CONTEXT.expm1
 
 
 def sigmoid(x):

@@ -28,6 +28,18 @@ def exp(x: float) -> float:
     return float(Fraction(1.0 - ((low - (r * c) / (2.0 - c)) - high)) * Fraction(2) ** k)
 
 
+def expm1(x: float) -> float:
+    if math.isnan(x):
+        return x
+    x = max(x, -44.0)
+    k = round(x * float.fromhex("0x1.71547652b82fep+0"))
+    high, low = x - k * LN2_HIGH, k * LN2_LOW
+    r = high - low
+    t = r * r
+    c = r - t * (P[0] + t * (P[1] + t * (P[2] + t * (P[3] + t * P[4]))))
+    return (high - (low - (r * c) / (2.0 - c))) * 2.0**k + (2.0**k - 1.0)
+
+
 def log(x: float, left_out: float = 0.0) -> float:
     if math.isnan(x) or x < 0:
         return math.nan
@@ -62,3 +74,8 @@ def logit(p: float) -> float:
     if 0.3 <= p <= 0.65:
         return log1p(2.0 * (p - 0.5)) - log1p(-(2.0 * (p - 0.5)))
     return log(p / (1.0 - p) if p != 1 else math.inf)
+
+
+def tanh(x: float) -> float:
+    e = expm1(-2.0 * abs(x))
+    return math.copysign(e / (2.0 + e), x)

@@ -95,6 +95,14 @@ def test_parameters_keep_their_bound(name, parameters, precision) -> None:
         assert abs(result - truth) <= (8 + 2 * argument) * exact.unit(truth), at
 
 
+@pytest.mark.parametrize(("name", "parameters"), ASKED, ids=str)
+def test_derivatives_from_the_value_know_the_parameters(name, parameters) -> None:
+    x = np.linspace(-2.2, 2.1, 40)
+    y = evaluate(name, x, **parameters)
+    slopes = gradient(name, value=y, **parameters)
+    np.testing.assert_allclose(slopes, gradient(name, x, **parameters), rtol=1e-12)
+
+
 @pytest.mark.parametrize("high", [1.0, 3.5])
 def test_a_range_around_zero_keeps_its_digits_at_zero(high) -> None:
     x = 10.0 ** np.random.default_rng(5).uniform(-300, 0, POINTS)

@@ -20,6 +20,7 @@ from tests.kernels.levels import outputs
 sigmoid = partial(kernels.sigmoid, precision="reproducible")
 log_sigmoid = partial(kernels.log_sigmoid, precision="reproducible")
 logit = partial(kernels.logit, precision="reproducible")
+tanh = partial(kernels.evaluate, "tanh", precision="reproducible")
 
 # An input, then the bits of its sigmoid and of the logarithm of that. They change with portable.VERSION or not at all.
 GOLDEN = """
@@ -187,6 +188,7 @@ def test_the_kernels_are_the_formulas_one_number_at_a_time(seed):
     np.testing.assert_array_equal(bits(sigmoid(x)), bits(_by_hand(scalar.sigmoid, x)))
     np.testing.assert_array_equal(bits(log_sigmoid(x)), bits(_by_hand(scalar.log_sigmoid, x)))
     np.testing.assert_array_equal(bits(logit(p)), bits(_by_hand(scalar.logit, p)))
+    np.testing.assert_array_equal(bits(tanh(x)), bits(_by_hand(scalar.tanh, x)))
 
 
 @given(hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats() | st.floats(-750, 50) | st.floats(0, 1)))
@@ -205,6 +207,11 @@ def _largest_error(name, x):
 @pytest.mark.parametrize(("low", "high"), [(-745.2, -708.0), (-708.0, -30.0), (-30.0, 0.0), (-0.7, 0.0)])
 def test_exp_keeps_its_bound(low, high):
     assert _largest_error("exp", np.random.default_rng(12).uniform(low, high, 1500)) <= 1.0
+
+
+@pytest.mark.parametrize(("low", "high"), [(-50.0, -30.0), (-30.0, 0.0), (-0.7, 0.0), (-1e-15, 0.0)])
+def test_expm1_keeps_its_bound(low, high):
+    assert _largest_error("expm1", np.random.default_rng(12).uniform(low, high, 1500)) <= 1.0
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.68, 0.74), (1.3, 1.5), (0.0, 1e-307), (1.0, 2.0**60)])
