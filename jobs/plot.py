@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import click
 
@@ -31,7 +32,6 @@ def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
 @click.argument("functions", metavar="FUNCTION...", nargs=-1, required=True, callback=_asked, type=values.TEXT)
 @option(
     "--range",
-    "limits",
     section=WHAT,
     type=float,
     nargs=2,
@@ -48,7 +48,7 @@ def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
     is_path=True,
     help="The picture: its name ends in .svg or .png. One that stands there is replaced.",
 )
-def command(functions: tuple[Asked, ...], limits: tuple[float, float] | None, output: str) -> None:
+def command(**params: Any) -> None:
     """Draw each FUNCTION and its derivative into a picture.
 
     FUNCTION is a name (sigmoid) or has parameters, as in 'sigmoid(x, temperature=2)'; 'flat=sigmoid(x, temperature=2)'
@@ -56,7 +56,7 @@ def command(functions: tuple[Asked, ...], limits: tuple[float, float] | None, ou
     """
     from jobs.picture import draw_functions  # noqa: PLC0415 - --help stays light
 
-    draw_functions(functions, limits, output)
+    draw_functions(params["functions"], params["range"], params["output"])
 
 
 if __name__ == "__main__":
