@@ -5,13 +5,15 @@
     LogisticScorer          probabilities from a model file
 
 They learn nothing from rows, and work before ``fit`` as behind it; ``fit`` checks parameters and notes the columns.
-They take NumPy arrays and dataframes (pandas, Polars), and Dask arrays and dataframes, which stay lazy.
+They take NumPy arrays and dataframes (pandas, Polars), and Dask arrays and dataframes, which stay lazy; ``set_output``
+counts for the former alone.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import wraps
 from typing import Any, Self
 
 import numpy as np
@@ -32,6 +34,23 @@ except ModuleNotFoundError as error:
 __all__ = ["ActivationTransformer", "LogisticScorer", "SigmoidTransformer"]
 
 
+def _lazily(cls: type[Any]) -> type[Any]:
+    """Have a transformer give Dask for Dask, whatever ``set_output`` says: that would compute it, its index lost."""
+    contained, fit_contained = cls.transform, cls.fit_transform
+
+    @wraps(contained)
+    def transform(self: Any, X: Any) -> Any:  # noqa: N803 - the signature is scikit-learn's
+        return contained.__wrapped__(self, X) if _is_dask(X) else contained(self, X)
+
+    @wraps(fit_contained)
+    def fit_transform(self: Any, X: Any, y: object = None, **options: Any) -> Any:  # noqa: N803 - as above
+        return self.fit(X, y).transform(X) if _is_dask(X) else fit_contained(self, X, y, **options)
+
+    cls.transform, cls.fit_transform = transform, fit_transform
+    return cls
+
+
+@_lazily
 class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A function of the registry, column by column: as many columns come out, under the same names."""
 
@@ -137,6 +156,7 @@ class ActivationTransformer(_FunctionTransformer):
         return self.function, _arguments(self.function, self.parameters or {})
 
 
+@_lazily
 class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """The probability of the positive class, by a model file: one column, ``probability``.
 

@@ -125,6 +125,10 @@ def test_dask_dataframes_stay_lazy_and_keep_names_and_index() -> None:
     assert list(found.columns) == ["a", "b"]
     assert found.npartitions == 3
     pd.testing.assert_frame_equal(found.compute(), np.tanh(FRAME), check_exact=False, rtol=1e-15)
+    for transform in ("pandas", "polars"):
+        wanted = ActivationTransformer("tanh").set_output(transform=transform)
+        assert isinstance(wanted.fit(frame).transform(frame), dd.DataFrame)
+        assert isinstance(wanted.fit_transform(KINDS["dask array"]), da.Array)
     with pytest.raises(ValueError, match="columns of X are"):
         ActivationTransformer("tanh").fit(frame).transform(frame[["b", "a"]])
     with pytest.raises(ValueError, match="X has 1 features, but ActivationTransformer is expecting 2"):
