@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -110,11 +111,7 @@ class EachColumn:
         columns = tuple(name for name in block.schema.names if name not in kept)
         if not columns:
             raise SchemaError(f"block {block.number} of the stream: every column is kept, {self.name} has none", REMEDY)
-        if FUNCTIONS[self.name].several:
-            applied: tuple[Application, ...] = (Application(self.name, self.name, columns),)
-        else:
-            applied = tuple(Application(f"{self.name}_{column}", self.name, (column,)) for column in columns)
-        return _applied(TransformBlock(applied, self.float32, self.precision), block)
+        return _applied(_of_each(self.name, columns, self.float32, self.precision), block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +147,13 @@ def _known(name: str) -> str:
         # The grammar has the words for it, with the place.
         parse_application(f"{name}(x)")
         raise
+
+
+@lru_cache(maxsize=4)
+def _of_each(name: str, columns: tuple[str, ...], float32: bool, precision: Precision) -> TransformBlock:
+    if FUNCTIONS[name].several:
+        return TransformBlock((Application(name, name, columns),), float32, precision)
+    return TransformBlock(tuple(Application(f"{name}_{c}", name, (c,)) for c in columns), float32, precision)
 
 
 def _applied(function: TransformBlock, block: Block) -> Iterator[Made]:

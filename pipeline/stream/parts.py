@@ -22,6 +22,10 @@ from pipeline.publish import Part, Staging, open_attempt
 from pipeline.sinks import extension, open_sink
 from pipeline.types import Format, Receipt, Sink, SliceAccount, Totals
 
+# Rows of small blocks are put together to batches of this many: a row group of single rows would take as much for
+# each of them as for a thousand.
+_TOGETHER = 8_192
+
 
 class PartWriter:
     """Writes rows into one part after the other, each of exactly ``part_rows`` rows but for the last.
@@ -62,6 +66,8 @@ class PartWriter:
         self._told = told
         self._stack = ExitStack()
         self._sink: Sink | None = None
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
         self._rows = self._null = self._nan = self._first = 0
         self._events: Counter[str] = Counter()
         self._started = time.monotonic()
@@ -79,6 +85,17 @@ class PartWriter:
     def write(self, batch: pa.RecordBatch, events: Mapping[str, int]) -> None:
         """Add rows; a part that is full is finished and journalled."""
         self._events.update(events)
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= _TOGETHER:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
+        for batch in _joined(waiting):
+            self._write(batch)
+
+    def _write(self, batch: pa.RecordBatch) -> None:
         while batch.num_rows:
             head = batch.slice(0, self._part_rows - self._rows)
             batch = batch.slice(head.num_rows)
@@ -97,6 +114,7 @@ class PartWriter:
         BalanceError
             They are not the rows that were written.
         """
+        self._write_waiting()
         if self._sink is not None:
             self._finish()
         written = sum(receipt.part.rows for receipt in self.receipts if receipt.part)
@@ -144,3 +162,14 @@ class PartWriter:
         self._events.clear()
         self._first, self._started = stop, time.monotonic()
         self._told(self.totals)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Return batches as one; as they are where dictionaries, put together, would not fit their index."""
+    if len(batches) < 2:
+        return batches
+    try:
+        joined: list[pa.RecordBatch] = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    except pa.ArrowInvalid:
+        return batches
+    return joined

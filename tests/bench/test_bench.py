@@ -80,7 +80,7 @@ def test_benchmark_of_activations_has_every_function(bench: Bench) -> None:
 def test_memory_test_of_activations_holds_a_tile_and_no_more(bench: Bench) -> None:
     for each in bench.functions:
         assert each.costs[OURS].traced_bytes <= MIB, each.name
-        assert (each.costs[OURS].resident_bytes or 0) <= 2 * MIB, each.name
+        assert (each.costs[OURS].resident_bytes or 0) <= 4 * MIB, each.name
     # As much as an array, which the clipped one-liner makes on its way.
     (sigmoid,) = (each for each in bench.functions if each.name == "sigmoid")
     assert sigmoid.costs[ONE_LINER].traced_bytes >= 8 * 100_000
