@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,13 +16,18 @@ from rich.text import Text
 
 from jobs import console
 from pipeline.report.text import aligned, file_rows
-from pipeline.units import escape, format_count
+from pipeline.units import escape, format_bytes, format_count
 
 if TYPE_CHECKING:
     from pipeline import LogisticModel
+    from pipeline.bench import Bench, FunctionCosts
     from pipeline.inspection import Column, Reason, Value
     from pipeline.types import PlanSummary
     from pipeline.verification import Verification
+
+# As a benchmark calls those that it compares.
+OURS, NEW, ONE_LINER = "logitstream", "new array", "numpy"
+OTHERS = ("scipy", "torch")
 
 _WIDE = 1000
 _VALUE = 36
@@ -82,6 +88,52 @@ def emit_kept(rows: Sequence[tuple[str, ...]]) -> None:
     """Show the runs and the former versions beside one output on stdout."""
     headers = ("what", "job", "age", "size", "chunks", "state")
     console.emit(_drawn(headers, rows, sys.stdout, numbers=(2, 3, 4)))
+
+
+def emit_costs(bench: Bench) -> None:
+    """Show on stdout what functions cost."""
+    others = [who for who in OTHERS if any(who in each.costs for each in bench.functions)]
+    headers = ("function", "ns", "ns new", "numpy", "ratio", "new", *others, "GB/s", "of copy", "memory", "numpy's")
+    rows = [_costs(each, others) for each in bench.functions]
+    console.emit(_drawn(headers, rows, sys.stdout, numbers=range(1, len(headers))))
+
+
+def emit_errors(bench: Bench) -> None:
+    """Show on stdout the worst errors of the forms of the sigmoid, and what they cost."""
+    forms = list(bench.forms)
+    rows = [(f"{each.low:g} to {each.high:g}", *(_units(each.errors[form]) for form in forms)) for each in bench.errors]
+    rows.append(("ns an element", *(f"{bench.forms[form].ns:.2f}" for form in forms)))
+    console.emit(_drawn(("x", *forms), rows, sys.stdout, numbers=range(1, len(forms) + 1)))
+
+
+def _costs(measured: FunctionCosts, others: Sequence[str]) -> tuple[str, ...]:
+    costs = measured.costs
+
+    def ns(who: str) -> str:
+        return f"{costs[who].ns:.2f}" if who in costs else ""
+
+    def memory(who: str) -> str:
+        return format_bytes(costs[who].traced_bytes) if who in costs else ""
+
+    return (
+        measured.name,
+        ns(OURS),
+        ns(NEW),
+        ns(ONE_LINER),
+        f"{costs[ONE_LINER].ratio:.2f}" if ONE_LINER in costs else "",
+        f"{costs[NEW].ns / costs[ONE_LINER].ns:.2f}" if ONE_LINER in costs else "",
+        *map(ns, others),
+        f"{measured.gigabytes_per_second(OURS):.1f}",
+        f"{100 * measured.share_of_copy:.0f} %",
+        memory(OURS),
+        memory(ONE_LINER),
+    )
+
+
+def _units(error: float) -> str:
+    if math.isinf(error):
+        return "no number"
+    return f"{error:.2f}" if error < 1000 else f"{error:.0e}".replace("e+", "e")
 
 
 def _column(column: Column) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
     score(inputs, model, output, **options)    score files; returns a Report
     preview(inputs, model, output, **options)  what score would do, from footers alone
     transform(inputs, apply, output, ...)      functions of columns, the same way
+    transform_stream(blocks, function, output) the same of a generator of your own
     LogisticModel                              a model file: load, save, probability, predict
     from_sklearn(estimator)                    a model from a fitted scikit-learn estimator
     inspect(path)                              what lies there: data or a quarantine
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
     from pipeline.models import LogisticModel, from_sklearn
+    from pipeline.stream import transform_stream
     from pipeline.types import PlanSummary, Report
     from pipeline.upkeep import Rollback, rollback
     from pipeline.verification import Verification, verify
@@ -48,6 +50,7 @@ __all__ = [
     "rollback",
     "score",
     "transform",
+    "transform_stream",
     "verify",
 ]
 
@@ -70,6 +73,7 @@ _HOMES = {
     "rollback": "upkeep",
     "score": "interface",
     "transform": "interface",
+    "transform_stream": "stream",
     "verify": "verification",
 }
 

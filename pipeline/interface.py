@@ -227,16 +227,16 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         inputs=paths_of(inputs),
         output=os.fspath(output),
         block=block,
-        keep=_names(options.get("keep", ())),
+        keep=names_of(options.get("keep", ())),
         csv=CsvOptions(
             delimiter=options.get("delimiter", ","),
             quote=options.get("quote", '"'),
-            nulls=tuple(dict.fromkeys(("", *_names(options.get("null", ()))))),
+            nulls=tuple(dict.fromkeys(("", *names_of(options.get("null", ()))))),
             encoding=options.get("encoding", "utf-8"),
-            columns=None if columns is None else _names(columns),
+            columns=None if columns is None else names_of(columns),
             types=tuple(sorted(options.get("types", {}).items())),
         ),
-        format=_format(os.fspath(output), options.get("format")),
+        format=format_of(os.fspath(output), options.get("format")),
         compression=options.get("compression"),
         if_exists=options.get("if_exists", "fail"),
         allow_empty=options.get("allow_empty", False),
@@ -249,11 +249,11 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         arithmetic=arithmetic_tag(options.get("precision", "fast")),
         max_bad=BadLimit(*parse_bad_limit(str(options.get("max_bad", 0)))),
         fingerprint=options.get("fingerprint", "ends"),
-        conduct=_conduct(options),
+        conduct=conduct_of(options),
     )
 
 
-def _format(output: str, asked: Format | None) -> Format:
+def format_of(output: str, asked: Format | None) -> Format:
     """Return the format of an output: what the name of a file says, else what was asked for, else Parquet."""
     named: Format | None = next((kind for kind in FORMATS if output.endswith(f".{kind}")), None)
     if named and asked and named != asked:
@@ -264,7 +264,8 @@ def _format(output: str, asked: Format | None) -> Format:
     return named or asked or "parquet"
 
 
-def _conduct(options: ConductOptions) -> Conduct:
+def conduct_of(options: ConductOptions) -> Conduct:
+    """Return how a run goes about its work, of options as a person writes them."""
     if_running, wait_seconds = parse_if_running(options.get("if_running", "fail"))
     deadline = options.get("deadline")
     if deadline is not None:
@@ -296,7 +297,7 @@ def _check_options(options: JobOptions) -> None:
         raise UsageError(f"precision {precision!r}: there is no such choice", "choose fast, accurate or reproducible")
 
 
-def _names(names: str | Sequence[str]) -> tuple[str, ...]:
+def names_of(names: str | Sequence[str]) -> tuple[str, ...]:
     """Return one name or several as a tuple: a text is one name, not its letters."""
     return (names,) if isinstance(names, str) else tuple(names)
 

@@ -352,12 +352,12 @@ def _group_rows(slice_file: Integers, offsets: Integers, row_bytes: Sequence[flo
     if len(offsets) == 1:
         return np.empty(0, dtype=np.int64)
     if not row_bytes:
-        return np.full(len(offsets) - 1, _row_group_rows(_ROW_BYTES), dtype=np.int64)
-    rows = np.array([_row_group_rows(width) for width in row_bytes], dtype=np.int64)
+        return np.full(len(offsets) - 1, row_group_rows(_ROW_BYTES), dtype=np.int64)
+    rows = np.array([row_group_rows(width) for width in row_bytes], dtype=np.int64)
     return np.minimum.reduceat(rows[slice_file], offsets[:-1])
 
 
-def _row_group_rows(row_bytes: float) -> int:
+def row_group_rows(row_bytes: float) -> int:
     """Return the largest power of two of rows that stays within the bytes of a row group, inside fixed bounds."""
     least, most = _ROW_GROUP_ROWS
     fitting = int(_ROW_GROUP_BYTES / max(row_bytes, 1.0))

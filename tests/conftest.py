@@ -37,7 +37,12 @@ def _open_files() -> set[str]:
             target = str(descriptor.readlink())
         except OSError:
             continue
-        if target.startswith("/") and not target.startswith(("/dev/", "/proc/", "/sys/")):
+        # Fonts, matplotlib keeps open for the next picture.
+        if (
+            target.startswith("/")
+            and not target.startswith(("/dev/", "/proc/", "/sys/"))
+            and "/mpl-data/" not in target
+        ):
             names.add(target)
     return names
 

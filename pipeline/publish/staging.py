@@ -34,7 +34,7 @@ from pipeline.publish.output import find, refuse_if_changed
 from pipeline.publish.places import Places
 from pipeline.publish.proof import standing_receipts
 from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in, write_receipts
-from pipeline.publish.removal import remove, sweep
+from pipeline.publish.removal import remove, retire, sweep
 from pipeline.publish.stage import Place, stage
 from pipeline.publish.system import Folder
 from pipeline.publish.target import Target, open_parent
@@ -176,6 +176,14 @@ class Staging:
         """Note in the journal why the run ends, durable. Never fails: the error that ends the run is what counts."""
         with suppress(LogitstreamError):
             self._journal.end(reason, exit_code)
+
+    def discard(self) -> None:
+        """Remove what is staged, where nobody can go on with it; never fails. Nothing may be called afterwards.
+
+        A former version that a failure behind the exchange has left here is kept first.
+        """
+        with suppress(LogitstreamError):
+            retire(self._place.home, self._job_id)
 
     def publish(self, sections: Mapping[str, object], parts: Iterable[Part], *, observed: Mapping[str, object]) -> str:
         """Put the parts in place of the output, all or nothing, durable on return; return the manifest's digest.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import memory
-from pipeline.errors import InputMissingError, LogitstreamError, OutputError, TemporaryError
+from pipeline.errors import InputMissingError, LogitstreamError, OutputError, TemporaryError, UsageError
 from pipeline.flow.preparation import CODEC
 from pipeline.publish import Manifest, Part, Published, checked, open_published, read_manifest
 from pipeline.sources import source_for
@@ -112,6 +112,11 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
         found = [Difference(*defect) for defect in published.defects]
         if manifest is None:
             return Verification(str(path), "", "", 0, 0, 0, 0, 0, tuple(found))
+        if (inputs or sample) and not manifest.body["inputs"]:
+            raise UsageError(
+                f"{escape(str(path), 1000)} was made of a stream: there are no inputs to compare or score again",
+                "verify it without --inputs and --sample",
+            )
         if parts or not manifest.parts:
             try:
                 found += _files(published, manifest)

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from tests.benchmarks import cases, compare, contenders, files, meter, suite, turns
+from pipeline.registry import FUNCTIONS
+from tests.benchmarks import cases, compare, contenders, files, functions, meter, suite, turns
 from tests.benchmarks.checking import Work, WrongOutputError, check
 from tests.benchmarks.data import Dataset, Mixture
 from tests.benchmarks.figures import SHARE, Figure, Outcome, paired
@@ -263,3 +264,11 @@ def test_what_runs_is_this_checkout() -> None:
 def test_removing_what_is_not_there_does_no_harm(tmp_path: Path) -> None:
     files.remove(tmp_path / "none")
     turns.clear(tmp_path / "none")
+
+
+def test_the_costs_of_the_functions_are_written_for_the_readme(tmp_path: Path) -> None:
+    functions.main(["--size", "1000", "--rounds", "1", "--output", str(tmp_path / "functions.json")])
+    found = json.loads((tmp_path / "functions.json").read_text())
+    assert list(found["functions"]) == list(FUNCTIONS)
+    assert found["functions"]["tanh"].keys() == {"ns", "one_liner_ns"}
+    assert "1,000 elements of float64" in found["machine"]

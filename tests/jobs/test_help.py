@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -26,9 +27,23 @@ COMMANDS = (
     ("runs", "clean"),
     ("model", "show"),
     ("model", "check"),
+    ("plot",),
+    ("bench", "functions"),
     ("demo",),
 )
-HEAVY = ("numpy", "pyarrow", "dask", "distributed", "pydantic", "rich", "psutil")
+HEAVY = (
+    "numpy",
+    "pyarrow",
+    "dask",
+    "distributed",
+    "pydantic",
+    "rich",
+    "psutil",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "torch",
+)
 
 CLOSED_LIST = {
     "What": ["--model", "--keep", "--raw-prediction", "--threshold", "--float32", "--limit", "--max-bad",
@@ -103,17 +118,20 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "model --help",
              "model show --help", "demo --help", "inspect --help", "verify --help",
              "rollback --help", "runs --help", "runs list --help", "runs show --help", "runs clean --help",
+             "plot --help", "bench --help", "bench functions --help",
              "score -h", "score x --workers 0", "scroe", "score", "runs clean out",
              "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
              "score x --model m --output", "score x --model m --keep probability --output o",
-             "transform x --apply p=sigmoid(x) --keep p --output o"]  # fmt: skip
+             "transform x --apply p=sigmoid(x) --keep p --output o",
+             "plot sigmod --output o.svg", "plot relu --range 1 0 --output o.svg",
+             "bench functions sigmod"]  # fmt: skip
     code = (
         "import json, sys\nfrom jobs.cli import run\ncodes = [run(line.split()) for line in sys.argv[1:]]\n"
         "print(json.dumps([codes, sorted({name.split('.')[0] for name in sys.modules})]))"
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 16), *([2] * 9)]
+    assert codes == [2, *([0] * 19), *([2] * 12)]
     assert set(modules) & set(HEAVY) == set()
 
 
@@ -131,7 +149,7 @@ def test_a_run_loads_neither_pandas_nor_scipy_nor_what_draws_a_bar(process, tmp_
     assert (outcome.code, outcome.out) == (0, "['dask', 'pyarrow']\n")
 
 
-@pytest.mark.parametrize("words", [(), ("model",), *COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("words", [(), ("model",), ("bench",), *COMMANDS], ids=" ".join)
 def test_help_has_a_short_name_and_ends_with_an_example(cli, words):
     short, long = cli(*words, "-h"), cli(*words, "--help")
     assert short == long
@@ -155,6 +173,9 @@ def test_every_example_runs(cli, tmp_path, monkeypatch):
     demonstration = cli("demo")
     assert demonstration.code == 0, demonstration.err
     for words in (("model",), ("runs",), *COMMANDS):
+        if words == ("plot",) and find_spec("matplotlib") is None:
+            # Its own tests say aloud that they are skipped.
+            continue
         example = find(words).example.replace("\\\n", " ")
         for line in example.splitlines():
             outcome = cli(*shlex.split(line)[1:])

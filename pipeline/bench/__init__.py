@@ -1,0 +1,27 @@
+"""What functions cost and how exact they are, on this machine, beside what else people call.
+
+contenders  the ways to compute a function
+accuracy    forms of the sigmoid against its exact value
+cost        time in turn, and memory besides
+run         all of it
+"""
+
+from pipeline.bench.accuracy import RangeErrors, sigmoid_errors
+from pipeline.bench.contenders import COPY, NEW, ONE_LINER, OURS
+from pipeline.bench.cost import Cost
+from pipeline.bench.json import bench_json
+from pipeline.bench.run import Bench, FunctionCosts, bench_functions
+
+__all__ = [
+    "COPY",
+    "NEW",
+    "ONE_LINER",
+    "OURS",
+    "Bench",
+    "Cost",
+    "FunctionCosts",
+    "RangeErrors",
+    "bench_functions",
+    "bench_json",
+    "sigmoid_errors",
+]

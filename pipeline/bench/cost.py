@@ -1,0 +1,129 @@
+"""What calls cost: time, taken in turn so that a busy machine is busy for all, and memory besides the arrays."""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import memory
+
+Array = npt.NDArray[Any]
+Call = Callable[[], Any]
+
+# A small array is computed so often in a round that the clock is fine enough for it.
+_ELEMENTS_A_ROUND = 1_000_000
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one way to compute a function costs.
+
+    Attributes
+    ----------
+    ns : float
+        Nanoseconds an element, the median of all rounds.
+    ratio : float
+        The median over the rounds of ours, in an array that stands there, divided by this one.
+    traced_bytes : int
+        The most that numpy and Python held at once beyond ``x`` and the result.
+    resident_bytes : int or None
+        The same as the system counts pages, whoever asked for them; ``None`` where it cannot be asked.
+    """
+
+    ns: float
+    ratio: float
+    traced_bytes: int
+    resident_bytes: int | None
+
+
+@contextmanager
+def in_threads(threads: int) -> Iterator[Callable[[Callable[[Array, Array], Any], Array, Array], Call]]:
+    """Yield what makes a call of a way to compute: on the whole array, or on a share of its rows in each thread."""
+    if threads == 1:
+        yield lambda way, x, out: lambda: way(x, out)
+        return
+    with ThreadPoolExecutor(threads, "logitstream-bench") as pool:
+
+        def shared(way: Callable[[Array, Array], Any], x: Array, out: Array) -> Call:
+            shares = list(zip(np.array_split(x, threads), np.array_split(out, threads), strict=True))
+            return lambda: list(pool.map(lambda share: way(*share), shares))
+
+        yield shared
+
+
+def costs_of(
+    calls: Mapping[str, Call], ours: str, out: Array, elements: int, rounds: int, threads: int
+) -> dict[str, Cost]:
+    """Return the cost of each call; one round that is not counted comes first.
+
+    Time is that of the processor in this thread, which others on the machine disturb least; with more threads it is
+    that of the clock on the wall.
+    """
+    clock = time.thread_time_ns if threads == 1 else time.perf_counter_ns
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    traced, resident = {}, {}
+    for name, call in calls.items():
+        resident[name] = _resident(call, out)
+        traced[name] = _traced(call, out)
+    loops = range(max(1, _ELEMENTS_A_ROUND // elements))
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = clock()
+            for _ in loops:
+                call()
+            # Time that the clock is too coarse for still takes some.
+            times[name].append(max(clock() - start, 1) / (len(loops) * elements))
+    return {
+        name: Cost(
+            ns=statistics.median(taken),
+            ratio=statistics.median(our / its for our, its in zip(times[ours], taken, strict=True)),
+            traced_bytes=traced[name],
+            resident_bytes=resident[name],
+        )
+        for name, taken in times.items()
+    }
+
+
+def _traced(call: Call, out: Array) -> int:
+    tracemalloc.start()
+    try:
+        call()
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        result = call()
+        return max(0, tracemalloc.get_traced_memory()[1] - before - _new_bytes(result, out))
+    finally:
+        tracemalloc.stop()
+
+
+def _resident(call: Call, out: Array) -> int | None:
+    try:
+        call()
+        # Else what was freed before would serve again, and be counted as nothing.
+        ctypes.CDLL(None).malloc_trim(0)
+        _CLEAR_REFS.write_text(_RESET_PEAK)
+    except (OSError, AttributeError):
+        return None
+    before = memory.current_bytes()
+    result = call()
+    return max(0, memory.peak_bytes() - before - _new_bytes(result, out))
+
+
+def _new_bytes(result: Any, out: Array) -> int:
+    """Return the bytes of the arrays that a call has made, rather than written to the one that stood there."""
+    arrays = result if isinstance(result, list) else [result]
+    made = (each for each in arrays if isinstance(each, np.ndarray) and not np.may_share_memory(each, out))
+    return sum(each.nbytes for each in made)

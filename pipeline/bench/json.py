@@ -1,0 +1,70 @@
+"""A benchmark as plain values for programs, ready for :func:`json.dumps`.
+
+``kind: "bench-functions"``
+    ``machine``, ``cores``, ``versions``, ``size``, ``dtype``, ``threads``, ``rounds``, ``clock``; ``functions``, each
+    with ``name``, ``share_of_copy`` and ``contenders``, by name: ``logitstream``; ``new array``, the same without
+    ``out``; ``numpy``, the one-liner; ``scipy``; ``torch``; ``copy``. Of each ``ns`` an element, ``ratio`` (ours over
+    its), ``gb_per_s``, ``traced_bytes`` and ``resident_bytes`` besides x and the result. ``sigmoid``, null where it was
+    not asked for, has ``ns`` by form and ``ranges``, each with ``low``, ``high`` and ``errors`` by form, in units in
+    the last place (null where the form gives no number).
+
+Within one schema version keys are added, never renamed, removed or given another meaning.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.bench.run import Bench, FunctionCosts
+
+SCHEMA_VERSION = 1
+
+Json = dict[str, object]
+
+
+def bench_json(bench: Bench) -> Json:
+    """Return a benchmark."""
+    sigmoid: Json = {
+        "ns": {name: cost.ns for name, cost in bench.forms.items()},
+        "ranges": [
+            {
+                "low": each.low,
+                "high": each.high,
+                "errors": {name: error if math.isfinite(error) else None for name, error in each.errors.items()},
+            }
+            for each in bench.errors
+        ],
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "bench-functions",
+        "machine": bench.machine,
+        "cores": bench.cores,
+        "versions": dict(bench.versions),
+        "size": bench.size,
+        "dtype": bench.dtype,
+        "threads": bench.threads,
+        "rounds": bench.rounds,
+        "clock": bench.clock,
+        "functions": [_function(each) for each in bench.functions],
+        "sigmoid": sigmoid if bench.errors else None,
+    }
+
+
+def _function(measured: FunctionCosts) -> Json:
+    return {
+        "name": measured.name,
+        "share_of_copy": measured.share_of_copy,
+        "contenders": {
+            who: {
+                "ns": cost.ns,
+                "ratio": cost.ratio,
+                "gb_per_s": measured.gigabytes_per_second(who),
+                "traced_bytes": cost.traced_bytes,
+                "resident_bytes": cost.resident_bytes,
+            }
+            for who, cost in measured.costs.items()
+        },
+    }

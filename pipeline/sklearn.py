@@ -1,0 +1,271 @@
+"""The functions, and the scores of a model file, as transformers of scikit-learn (extra ``sklearn``).
+
+    SigmoidTransformer      the sigmoid, with temperature, alpha, beta and the range of its results
+    ActivationTransformer   any function of the registry, by its name
+    LogisticScorer          probabilities from a model file
+
+They learn nothing from rows, and work before ``fit`` as behind it; ``fit`` checks parameters and notes the columns.
+They take NumPy arrays and dataframes (pandas, Polars), and Dask arrays and dataframes, which stay lazy; ``set_output``
+counts for the former alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import wraps
+from typing import Any, Self
+
+import numpy as np
+
+from pipeline.arrays import functions
+from pipeline.errors import ConfigurationError
+from pipeline.models import LogisticModel
+from pipeline.registry import function_named
+
+try:
+    from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+    from sklearn.utils.validation import FLOAT_DTYPES, check_array, validate_data
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "sklearn":
+        raise
+    raise ConfigurationError("scikit-learn is not installed", "pip install 'logitstream[sklearn]'") from None
+
+__all__ = ["ActivationTransformer", "LogisticScorer", "SigmoidTransformer"]
+
+
+def _lazily(cls: type[Any]) -> type[Any]:
+    """Have a transformer give Dask for Dask, whatever ``set_output`` says: that would compute it, its index lost."""
+    contained, fit_contained = cls.transform, cls.fit_transform
+
+    @wraps(contained)
+    def transform(self: Any, X: Any) -> Any:  # noqa: N803 - the signature is scikit-learn's
+        return contained.__wrapped__(self, X) if _is_dask(X) else contained(self, X)
+
+    @wraps(fit_contained)
+    def fit_transform(self: Any, X: Any, y: object = None, **options: Any) -> Any:  # noqa: N803 - as above
+        return self.fit(X, y).transform(X) if _is_dask(X) else fit_contained(self, X, y, **options)
+
+    cls.transform, cls.fit_transform = transform, fit_transform
+    return cls
+
+
+@_lazily
+class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A function of the registry, column by column: as many columns come out, under the same names."""
+
+    def _applied(self) -> tuple[str, dict[str, Any]]:
+        """Return the name of the function and its parameters, checked."""
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002, N803 - the signature is scikit-learn's
+        """Check the parameters, and note how many columns there are and how they are called.
+
+        Raises
+        ------
+        ValueError
+            A parameter is not allowed, or the rows are none that scikit-learn takes; NaN and infinities are allowed.
+        """
+        self._applied()
+        if _is_dask(X):
+            _note_columns(self, X)
+        else:
+            validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite=False)
+        return self
+
+    def transform(self, X: Any) -> Any:  # noqa: N803 - the signature is scikit-learn's
+        """Return the function of every element, in the float type of ``X``; float64 for integers and booleans.
+
+        A Dask array gives a Dask array, a Dask dataframe a Dask dataframe.
+
+        Raises
+        ------
+        ValueError
+            The columns are not those of ``fit``, or the rows are none that scikit-learn takes.
+        """
+        name, parameters = self._applied()
+        if not _is_dask(X):
+            options = {"dtype": FLOAT_DTYPES, "ensure_all_finite": False}
+            if hasattr(self, "n_features_in_"):
+                rows = validate_data(self, X, reset=False, **options)
+            else:
+                rows = check_array(X, estimator=self, **options)
+            return functions.apply(name, rows, **parameters)
+        _check_columns(self, X)
+        if _is_dask_frame(X):
+            return X.map_partitions(_frame_of, name, parameters, meta=_frame_of(_empty(X), name, parameters))
+        return functions.apply(name, X, **parameters)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32", "float16"]
+        return tags
+
+
+class SigmoidTransformer(_FunctionTransformer):
+    """``low + (high - low) / (1 + exp(-z))`` with ``z = (alpha x + beta) / temperature``, of every column.
+
+    Range: (low, high). Error in float64: see ``pipeline.sigmoid``, whose bits these are. NaN stays NaN.
+
+    Parameters
+    ----------
+    temperature : float, more than 0
+        More flattens the curve.
+    alpha, beta : float
+        Factor of x, and what is added to it.
+    low, high : float
+        Ends of the range of the results.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        alpha: float = 1.0,
+        beta: float = 0.0,
+        low: float = 0.0,
+        high: float = 1.0,
+    ) -> None:
+        self.temperature = temperature
+        self.alpha = alpha
+        self.beta = beta
+        self.low = low
+        self.high = high
+
+    def _applied(self) -> tuple[str, dict[str, Any]]:
+        return "sigmoid", _arguments("sigmoid", self.get_params(deep=False))
+
+
+class ActivationTransformer(_FunctionTransformer):
+    """A function of the registry, of every column; ``softmax`` of the columns of a row.
+
+    Parameters
+    ----------
+    function : str
+        The name of a function: ``sigmoid``, ``tanh``, ``relu``, ``gelu`` ...
+    parameters : mapping of str to float, optional
+        Those of the function that differ from their defaults, as in ``{"alpha": 0.2}``.
+    """
+
+    def __init__(self, function: str = "sigmoid", parameters: Mapping[str, float] | None = None) -> None:
+        self.function = function
+        self.parameters = parameters
+
+    def _applied(self) -> tuple[str, dict[str, Any]]:
+        return self.function, _arguments(self.function, self.parameters or {})
+
+
+@_lazily
+class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """The probability of the positive class, by a model file: one column, ``probability``.
+
+    Dataframes are matched by the names of their columns, which may be in any order and more than the model takes;
+    arrays have the columns in the order of the model. Scores have the bits of ``logitstream score``; NaN where the
+    model gives none. The policies of the model for missing and unseen values hold.
+
+    Parameters
+    ----------
+    model : path or LogisticModel
+        Read by ``fit``, and without ``fit`` by every ``transform``.
+    """
+
+    def __init__(self, model: str | os.PathLike[str] | LogisticModel) -> None:
+        self.model = model
+
+    def fit(self, X: Any = None, y: object = None) -> Self:  # noqa: ARG002, N803 - the signature is scikit-learn's
+        """Load the model; the rows are not looked at.
+
+        Raises
+        ------
+        LogitstreamError
+            The file is no model, or cannot be read.
+        """
+        self.model_ = self._load()
+        self.feature_names_in_ = np.array([feature.column for feature in self.model_.features], dtype=object)
+        self.n_features_in_ = len(self.feature_names_in_)
+        return self
+
+    def transform(self, X: Any) -> Any:  # noqa: N803 - the signature is scikit-learn's
+        """Return the probabilities, shape (rows, 1); lazy where ``X`` is.
+
+        Raises
+        ------
+        LogitstreamError
+            Columns are missing or unfit, a cell is none that the model takes.
+        """
+        model = getattr(self, "model_", None) or self._load()
+        if _is_dask_frame(X):
+            meta = _empty(X).assign(probability=0.0)[["probability"]]
+            return X.map_partitions(_scored_frame, model, meta=meta)
+        return model.probability(X).reshape(-1, 1)
+
+    def get_feature_names_out(self, input_features: object = None) -> Any:  # noqa: ARG002 - as above
+        """Return the name of the column."""
+        return np.array(["probability"], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+    def _load(self) -> LogisticModel:
+        return self.model if isinstance(self.model, LogisticModel) else LogisticModel.load(self.model)
+
+
+def _arguments(name: str, given: Mapping[str, float]) -> dict[str, float]:
+    """Return the parameters of a function, checked; whatever is wrong is a ``ValueError``, as scikit-learn has it."""
+    try:
+        return function_named(name).arguments(given)
+    except (LookupError, TypeError) as error:
+        raise ValueError(error.args[0]) from None
+
+
+def _is_dask(rows: Any) -> bool:
+    return _is_dask_frame(rows) or (hasattr(rows, "map_blocks") and hasattr(rows, "numblocks"))
+
+
+def _is_dask_frame(rows: Any) -> bool:
+    return hasattr(rows, "map_partitions") and hasattr(rows, "npartitions")
+
+
+def _note_columns(estimator: Any, rows: Any) -> None:
+    """Note what ``validate_data`` notes of rows in memory."""
+    estimator.n_features_in_ = _width(rows)
+    if _is_dask_frame(rows):
+        estimator.feature_names_in_ = np.array(list(rows.columns), dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def _check_columns(estimator: Any, rows: Any) -> None:
+    width, fitted = _width(rows), getattr(estimator, "n_features_in_", None)
+    if fitted not in {None, width}:
+        raise ValueError(f"X has {width} features, but {type(estimator).__name__} is expecting {fitted} features")
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None and _is_dask_frame(rows) and list(rows.columns) != list(names):
+        raise ValueError(f"the columns of X are {list(rows.columns)}, those of fit were {list(names)}")
+
+
+def _width(rows: Any) -> int:
+    if rows.ndim != 2:
+        raise ValueError(f"expected 2 dimensions, rows and columns, got {rows.ndim}")
+    return int(rows.shape[1])
+
+
+def _empty(frame: Any) -> Any:
+    """Return a partition of a Dask dataframe without its rows."""
+    return frame._meta  # noqa: SLF001 - Dask has no public name for it
+
+
+def _frame_of(partition: Any, name: str, parameters: Mapping[str, Any]) -> Any:
+    """Return what becomes of a partition of a Dask dataframe."""
+    values = functions.apply(name, partition.to_numpy(), **parameters)
+    return type(partition)(values, index=partition.index, columns=partition.columns)
+
+
+def _scored_frame(partition: Any, model: LogisticModel) -> Any:
+    return type(partition)({"probability": model.probability(partition)}, index=partition.index)

@@ -1,0 +1,260 @@
+"""What a caller yields, as blocks of one schema: the first block states it, and every other one is held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.errors import DataError, SchemaError
+from pipeline.units import escape, format_count
+
+REMEDY = "blocks are counted from 0; nothing was published"
+
+_KINDS = "a NumPy array, an Arrow record batch or table, a dataframe, or a mapping of names to arrays"
+
+
+class Block(Protocol):
+    """One block of a stream."""
+
+    @property
+    def number(self) -> int:
+        """Its number, from 0."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        ...
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of its columns."""
+        ...
+
+    @property
+    def given(self) -> Any:
+        """What a caller's own function is called with: an array, or a record batch."""
+        ...
+
+    def batch(self, start: int, stop: int, names: Sequence[str]) -> pa.RecordBatch:
+        """Return columns of rows, in memory that a caller who fills his arrays again does not touch."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayBlock:
+    """A NumPy array of numbers: one dimension is a column, two are rows and columns."""
+
+    number: int
+    given: npt.NDArray[Any]
+    schema: pa.Schema
+
+    @property
+    def rows(self) -> int:
+        """The length of the array."""
+        return int(self.given.shape[0])
+
+    def batch(self, start: int, stop: int, names: Sequence[str]) -> pa.RecordBatch:
+        """Return columns of rows, copied."""
+        columns = self.given.reshape(self.rows, len(self.schema))
+        arrays = [
+            # In one piece and the order of this machine, which Arrow takes without a second copy.
+            pa.array(np.array(columns[start:stop, i], dtype=self.given.dtype.newbyteorder("="), order="C"))
+            for i in map(self.schema.get_field_index, names)
+        ]
+        return _record_batch(arrays, [self.schema.field(name) for name in names], stop - start)
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """An Arrow table, or what became one."""
+
+    number: int
+    table: pa.Table
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table."""
+        return int(self.table.num_rows)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types; whether a column may have nulls is not held against a later block."""
+        return pa.schema([pa.field(field.name, field.type) for field in self.table.schema])
+
+    @cached_property
+    def given(self) -> pa.RecordBatch:
+        """The table in one piece."""
+        return self.batch(0, self.rows, self.schema.names)
+
+    def batch(self, start: int, stop: int, names: Sequence[str]) -> pa.RecordBatch:
+        """Return columns of rows; those of one piece are not copied, since Arrow's are never written to."""
+        arrays = [_in_one_piece(self.table.column(name).slice(start, stop - start)) for name in names]
+        return _record_batch(arrays, [self.schema.field(name) for name in names], stop - start)
+
+
+def blocks_of(stream: Iterator[Any], names: Sequence[str] | None) -> Iterator[Block]:
+    """Yield the blocks of a stream, each of the schema of the first.
+
+    Parameters
+    ----------
+    stream : iterator
+    names : sequence of str, optional
+        Of the columns of arrays: ``x`` of one dimension, ``x0``, ``x1`` ... of two unless given.
+
+    Raises
+    ------
+    SchemaError
+        A block is no block of numbered rows, or has another shape, other columns or another type than the first.
+    DataError
+        There is no row.
+    """
+    first: Block | None = None
+    rows = 0
+    for number, given in enumerate(_noting(stream)):
+        block = _block(number, given, names)
+        if first is None:
+            first = block
+        else:
+            _check_like(first, block)
+        rows += block.rows
+        yield block
+    if not rows:
+        found = "no block" if first is None else "no row in any of its blocks"
+        raise DataError(f"the stream is empty: it has {found}", "nothing was published")
+
+
+def _noting(stream: Iterator[Any]) -> Iterator[Any]:
+    """Yield what a stream gives; an error of its own says at which block it was raised."""
+    for number in count():
+        try:
+            given = next(stream)
+        except StopIteration:
+            return
+        except Exception as error:
+            error.add_note(f"raised by the stream at block {number}; nothing was published")
+            raise
+        yield given
+
+
+def refuse_single(blocks: Any) -> None:
+    """Raise a ``TypeError`` where one block stands for a stream of them: its rows would be taken for blocks."""
+    is_block = isinstance(blocks, str | bytes | Mapping | pa.RecordBatch | pa.Table) or (
+        hasattr(blocks, "__array__") or (hasattr(blocks, "__arrow_c_stream__") and hasattr(blocks, "columns"))
+    )
+    if is_block:
+        raise TypeError(f"a {type(blocks).__name__} is one block, not a stream of them; write [block]")
+    if not isinstance(blocks, Iterable):
+        raise TypeError(f"a {type(blocks).__name__} is no iterable of blocks: each of them is {_KINDS}")
+
+
+def _block(number: int, given: Any, names: Sequence[str] | None) -> Block:
+    if isinstance(given, str | bytes):
+        raise _unfit(number, _KINDS, f"text: {escape(repr(given), 60)}")
+    if isinstance(given, pa.RecordBatch | pa.Table | Mapping) or hasattr(given, "__arrow_c_stream__"):
+        if names is not None:
+            raise _unfit(number, "an array, whose columns names= calls", f"a {type(given).__name__}, which has names")
+        return TableBlock(number, _table(number, given))
+    return _array_block(number, given, names)
+
+
+def _array_block(number: int, given: Any, names: Sequence[str] | None) -> Block:
+    if isinstance(given, np.ma.MaskedArray):
+        raise _unfit(number, "an array without a mask", "a masked array: fill it with NaN")
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise _unfit(number, "rows of one length", f"ragged ones ({escape(str(error), 200)})") from None
+    if array.dtype.kind == "O":
+        raise _unfit(number, "numbers in rows of one length", f"objects: a {type(given).__name__} of dtype object")
+    if array.dtype.kind not in "fiub":
+        what = "text" if array.dtype.kind in "UST" else "values"
+        raise _unfit(number, "numbers or booleans", f"{what} of dtype {array.dtype}")
+    if array.ndim not in {1, 2}:
+        raise _unfit(number, "an array of one or two dimensions", f"shape {array.shape}")
+    width = 1 if array.ndim == 1 else array.shape[1]
+    if width == 0:
+        raise _unfit(number, "at least one column", f"shape {array.shape}")
+    called = names or (["x"] if array.ndim == 1 else [f"x{i}" for i in range(width)])
+    if len(called) != width:
+        raise _unfit(number, f"{_columns(len(called))}, as names= says", _shape(array.ndim, width))
+    type_ = pa.from_numpy_dtype(array.dtype.newbyteorder("="))
+    return ArrayBlock(number, array, pa.schema([pa.field(name, type_, nullable=False) for name in called]))
+
+
+def _table(number: int, given: Any) -> pa.Table:
+    if isinstance(given, pa.RecordBatch):
+        return pa.Table.from_batches([given])
+    if isinstance(given, Mapping):
+        given = {name: np.array(v) if isinstance(v, np.ndarray) else v for name, v in given.items()}
+    try:
+        table = given if isinstance(given, pa.Table) else pa.table(given)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise _unfit(number, "columns of one length and type", escape(str(error), 200)) from None
+    # What pandas calls an index is no column of the frame.
+    columns = None if isinstance(given, pa.Table | Mapping) else getattr(given, "columns", None)
+    table = table if columns is None else table.select([str(name) for name in columns])
+    if repeated := sorted({name for name in table.column_names if table.column_names.count(name) > 1}):
+        raise _unfit(number, "a name for each column", f'"{escape(repeated[0])}" twice')
+    return table
+
+
+def _check_like(first: Block, block: Block) -> None:
+    """Raise where a block has other dimensions, columns or types than the first."""
+    if type(first) is not type(block):
+        raise _unfit(block.number, f"{_what(first)}, as in block 0", _what(block))
+    if isinstance(first, ArrayBlock) and isinstance(block, ArrayBlock) and first.given.ndim != block.given.ndim:
+        raise _unfit(block.number, f"{_what(first)}, as in block 0", _what(block))
+    expected, found = first.schema, block.schema
+    if len(expected) != len(found):
+        raise _unfit(block.number, f"{_columns(len(expected))}, as in block 0", _columns(len(found)))
+    for one, other in zip(expected, found, strict=True):
+        if one.name != other.name:
+            raise _unfit(block.number, f'column "{escape(one.name)}", as in block 0', f'"{escape(other.name)}"')
+        if one.type != other.type:
+            column = f' in column "{escape(one.name)}"' if isinstance(first, TableBlock) else ""
+            raise _unfit(block.number, f"{_type(one.type)}{column}, as in block 0", _type(other.type))
+
+
+def _what(block: Block) -> str:
+    if isinstance(block, ArrayBlock):
+        return f"an array of shape {_shape(block.given.ndim, len(block.schema))}"
+    return f"a table of {_columns(len(block.schema))}"
+
+
+def _shape(dimensions: int, width: int) -> str:
+    return "(rows,)" if dimensions == 1 else f"(rows, {width})"
+
+
+def _columns(count: int) -> str:
+    return f"{format_count(count)} column{'' if count == 1 else 's'}"
+
+
+def _type(type_: pa.DataType) -> str:
+    names = {"double": "float64", "float": "float32", "halffloat": "float16"}
+    return names.get(str(type_), escape(str(type_)))
+
+
+def _unfit(number: int, expected: str, found: str) -> SchemaError:
+    return SchemaError(f"block {number} of the stream: expected {expected}, got {found}", REMEDY)
+
+
+def _in_one_piece(column: pa.ChunkedArray) -> pa.Array:
+    joined = column.combine_chunks()
+    if isinstance(joined, pa.ChunkedArray):
+        # Text of more than 2 GiB has no one piece, and none of the slices taken here comes near that.
+        return pa.concat_arrays(joined.chunks) if joined.num_chunks else pa.array([], column.type)
+    return joined
+
+
+def _record_batch(arrays: Sequence[pa.Array], fields: Sequence[pa.Field], rows: int) -> pa.RecordBatch:
+    if not arrays:
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+    return pa.RecordBatch.from_arrays(list(arrays), schema=pa.schema(list(fields)))

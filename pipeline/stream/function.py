@@ -1,0 +1,205 @@
+"""What is done to a block: functions of the registry, or a caller's own callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.errors import BadCellsError, SchemaError
+from pipeline.grammar import Application, parse_application
+from pipeline.models import TransformBlock
+from pipeline.registry import FUNCTIONS, function_named
+from pipeline.stream.blocks import REMEDY, Block
+from pipeline.types import Precision
+from pipeline.units import escape, format_count, nearest
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made of the rows ``start`` to ``stop`` of a block.
+
+    Attributes
+    ----------
+    start, stop : int
+    fields : tuple of pyarrow.Field
+    arrays : tuple of pyarrow.Array
+    events : mapping of str to int
+        What a report counts.
+    """
+
+    start: int
+    stop: int
+    fields: tuple[pa.Field, ...]
+    arrays: tuple[pa.Array, ...]
+    events: Mapping[str, int] = field(default_factory=dict)
+
+
+class StreamFunction(Protocol):
+    """Makes columns of a block, piece by piece."""
+
+    @property
+    def text(self) -> str:
+        """How a person calls it."""
+        ...
+
+    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:
+        """Yield what is made of a block whose columns ``kept`` go to the output as they are."""
+        ...
+
+
+FunctionLike = str | Sequence[str] | Callable[..., Any]
+
+
+def function_of(function: FunctionLike, *, float32: bool, precision: Precision) -> StreamFunction:
+    """Return what a name, one or several texts, or a callable stand for.
+
+    Raises
+    ------
+    UsageError
+        A text does not follow the grammar.
+    TypeError
+        It is none of these, or a callable with ``float32``.
+    """
+    if callable(function):
+        if float32:
+            raise TypeError("float32 goes with functions of the registry; a function of your own gives what it gives")
+        return OwnFunction(function)
+    texts = (function,) if isinstance(function, str) else tuple(function)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("function is a name, a text such as 'p=sigmoid(x)', several of these, or a callable")
+    if len(texts) == 1 and texts[0].strip().isidentifier():
+        return EachColumn(_known(texts[0].strip()), float32, precision)
+    applied = TransformBlock(tuple(parse_application(text) for text in texts), float32, precision)
+    return Applied(applied, ", ".join(texts))
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Functions of named columns."""
+
+    function: TransformBlock
+    text: str
+
+    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:  # noqa: ARG002 - of named columns alone
+        """Yield the results, batch by batch."""
+        return _applied(self.function, block)
+
+
+@dataclass(frozen=True, slots=True)
+class EachColumn:
+    """A function of every column that is not kept."""
+
+    name: str
+    float32: bool
+    precision: Precision
+
+    @property
+    def text(self) -> str:
+        """The name of the function."""
+        return self.name
+
+    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:
+        """Yield the results, batch by batch: ``FUNCTION_COLUMN`` for each column."""
+        columns = tuple(name for name in block.schema.names if name not in kept)
+        if not columns:
+            raise SchemaError(f"block {block.number} of the stream: every column is kept, {self.name} has none", REMEDY)
+        return _applied(_of_each(self.name, columns, self.float32, self.precision), block)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFunction:
+    """A callable of a caller's own: it is given a block as it came, a table as one record batch."""
+
+    function: Callable[..., Any]
+
+    @property
+    def text(self) -> str:
+        """The module and the name of the callable."""
+        named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
+        return f"{named.__module__}.{named.__qualname__}, of the caller"
+
+    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:  # noqa: ARG002 - it is given the block
+        """Yield the results for the whole block."""
+        if not block.rows:
+            return
+        try:
+            results = self.function(block.given)
+        except Exception as error:
+            error.add_note(f"raised by the function at block {block.number} of the stream; nothing was published")
+            raise
+        columns = [(name, _column(block, name, values)) for name, values in _named(results)]
+        fields = tuple(pa.field(name, array.type, nullable=False) for name, array in columns)
+        yield Made(0, block.rows, fields, tuple(array for _, array in columns))
+
+
+def _known(name: str) -> str:
+    try:
+        return function_named(name).name
+    except LookupError:
+        # The grammar has the words for it, with the place.
+        parse_application(f"{name}(x)")
+        raise
+
+
+@lru_cache(maxsize=4)
+def _of_each(name: str, columns: tuple[str, ...], float32: bool, precision: Precision) -> TransformBlock:
+    if FUNCTIONS[name].several:
+        return TransformBlock((Application(name, name, columns),), float32, precision)
+    return TransformBlock(tuple(Application(f"{name}_{c}", name, (c,)) for c in columns), float32, precision)
+
+
+def _applied(function: TransformBlock, block: Block) -> Iterator[Made]:
+    names = [need.name for need in function.columns()]
+    _check_columns(function, block, names)
+    fields = tuple(pa.field(f.name, f.type, nullable=f.nullable) for f in function.fields())
+    for start in range(0, block.rows, BATCH_ROWS):
+        stop = min(start + BATCH_ROWS, block.rows)
+        values = function.block(block.batch(start, stop, names).columns)
+        if values.rejected:
+            cell = values.rejected[0]
+            raise BadCellsError(
+                f"block {block.number} of the stream: row {format_count(start + cell.record)}, "
+                f"column {escape(cell.column)}: {escape(cell.text)} {cell.reason}",
+                f"blocks and rows are counted from 0; {REMEDY.partition('; ')[2]}",
+            )
+        yield Made(start, stop, fields, values.arrays, values.events)
+
+
+def _check_columns(function: TransformBlock, block: Block, names: Sequence[str]) -> None:
+    known = block.schema.names
+    missing = [f'no column "{escape(name)}"{nearest(name, known)}' for name in names if name not in known]
+    problems = missing or function.check([block.schema.field(name) for name in names])
+    if problems:
+        there = f"; there are {escape(', '.join(known), 300)}" if missing else ""
+        raise SchemaError(f"block {block.number} of the stream: {'; '.join(problems)}{there}", REMEDY)
+
+
+def _named(results: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Yield the results of a callable by name: as a mapping has them, else ``y``, or ``y0``, ``y1`` ..."""
+    if isinstance(results, Mapping):
+        for name, values in results.items():
+            yield str(name), np.asarray(values)
+        return
+    values = np.asarray(results)
+    if values.ndim == 2:
+        yield from ((f"y{i}", values[:, i]) for i in range(values.shape[1]))
+    else:
+        yield "y", values
+
+
+def _column(block: Block, name: str, values: npt.NDArray[Any]) -> pa.Array:
+    where = f"block {block.number} of the stream: the function gave"
+    if values.dtype.kind not in "fiub":
+        raise SchemaError(f"{where} dtype {values.dtype} for {escape(name)}, expected numbers or booleans", REMEDY)
+    if values.shape != (block.rows,):
+        raise SchemaError(f"{where} shape {values.shape} for {escape(name)}, expected ({block.rows:,},)", REMEDY)
+    # A copy: a function may fill the same array at every call.
+    return pa.array(np.array(values, dtype=values.dtype.newbyteorder("="), order="C"))

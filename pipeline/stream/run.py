@@ -1,0 +1,405 @@
+"""A caller's stream from its first block to the published output."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypedDict, Unpack, cast
+
+import pyarrow as pa
+
+from pipeline import memory
+from pipeline.errors import SchemaError, UsageError
+from pipeline.flow.demand import width_of
+from pipeline.flow.preparation import CODEC, names_a_file
+from pipeline.flow.stop import Clock, Stop
+from pipeline.interface import ConductOptions, conduct_of, format_of, names_of
+from pipeline.kernels import arithmetic_tag
+from pipeline.plan import DEFAULT_CHUNK_ROWS, digest_of, row_group_rows
+from pipeline.publish import Busy, Manifest, Staging, check_output, open_staging
+from pipeline.sinks import check_output_schema, codec_of, open_merger
+from pipeline.stream.blocks import REMEDY, Block, blocks_of, refuse_single
+from pipeline.stream.function import BATCH_ROWS, FunctionLike, Made, StreamFunction, function_of
+from pipeline.stream.parts import PartWriter
+from pipeline.types import (
+    Conduct,
+    CsvOptions,
+    Durability,
+    Event,
+    Format,
+    IfExists,
+    Noted,
+    Observer,
+    Planned,
+    PlanSummary,
+    Precision,
+    Progressed,
+    Published,
+    Report,
+    Resources,
+    Totals,
+)
+from pipeline.units import escape
+
+_CONDUCT = ("if_running", "deadline", "durability", "keep_versions")
+_AGAIN = "run it again, from its beginning: a stream cannot be gone on with"
+
+
+class StreamOptions(TypedDict, total=False):
+    """Options of :func:`transform_stream`.
+
+    ``names`` calls the columns of arrays; ``keep`` are columns copied to the output (``["*"]`` for all); ``chunk_size``
+    is the rows of a part. The others are those of :func:`pipeline.transform`.
+    """
+
+    names: Sequence[str] | None
+    keep: str | Sequence[str]
+    float32: bool
+    precision: Precision
+    chunk_size: int
+    format: Format | None
+    compression: str | None
+    if_exists: IfExists
+    if_running: str
+    deadline: float | str | None
+    durability: Durability
+    keep_versions: int
+    observe: Observer
+
+
+def transform_stream(
+    blocks: Iterable[Any], function: FunctionLike, output: str | os.PathLike[str], **options: Unpack[StreamOptions]
+) -> Report:
+    """Apply a function to the blocks of a caller's own generator and publish the result in one step.
+
+    Either every row that the generator gave stands published, verified and durable, when this returns, or an error is
+    raised and whatever stood under ``output`` before stands there still. Blocks are taken one at a time, in this
+    thread, and none is held longer than it takes to write its rows: memory is that of a block, a batch of 65,536 rows
+    and a row group of the output. The parts depend on the rows alone, not on how they were cut into blocks.
+
+    What a generator will give is not known, so that a run has no identity: it cannot be resumed and reuses nothing;
+    what failed is started from its beginning, and what it had staged is gone at once. In every case the generator
+    is closed. A generator may fill the same array again for the next block.
+
+    Parameters
+    ----------
+    blocks : iterable
+        Of NumPy arrays of shape (rows,) or (rows, columns), Arrow record batches or tables, dataframes (anything with
+        ``__arrow_c_stream__``), or mappings from names to arrays; all of the kind, columns and types of the first. The
+        columns of arrays are called ``x``, or ``x0``, ``x1`` ..., unless ``names`` says otherwise.
+    function : str, sequence of str or callable
+        Texts such as ``"p=sigmoid(x, temperature=2)"``; or the name of one function, for every column that is not
+        kept (``sigmoid_x0``, ``sigmoid_x1`` ...); or a callable, which is given each block as it came, a table as one
+        record batch, and returns an array of shape (rows,) (column ``y``), of shape (rows, n) (``y0``, ``y1`` ...), or
+        a mapping from names to arrays of shape (rows,).
+    output : path
+        A folder, or a file where the name ends in ``.parquet`` or ``.csv``.
+    **options : StreamOptions
+
+    Raises
+    ------
+    UsageError
+        The function or an option is none that there is; an output column has the name of another.
+    SchemaError
+        A block is text, ragged, or has another shape, columns or type than the first; a function gives other than one
+        value a row. The message has the number of the block, what was expected and what came.
+    DataError
+        The stream has no rows.
+    BadCellsError
+        A cell cannot be float64 exactly.
+    LogitstreamError
+        Nothing was published, as with :func:`pipeline.transform`. What generator or callable raise comes unchanged.
+    """
+    refuse_single(blocks)
+    stream = iter(blocks)
+    with closing(_Closing(stream)):
+        job = _StreamJob.of(function, os.fspath(output), options)
+        observe = options.get("observe", _unobserved)
+        return _run(job, stream, observe)
+
+
+class _Closing:
+    """Closes an iterator that can be closed."""
+
+    def __init__(self, stream: Iterator[Any]) -> None:
+        self._stream = stream
+
+    def close(self) -> None:
+        close = getattr(self._stream, "close", None)
+        if close is not None:
+            close()
+
+
+def _unobserved(_: Event) -> None:
+    """Observe nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StreamJob:
+    """What a caller asks for."""
+
+    function: StreamFunction
+    output: str
+    names: tuple[str, ...] | None
+    keep: tuple[str, ...]
+    part_rows: int
+    format: Format
+    compression: str
+    if_exists: IfExists
+    conduct: Conduct
+    arithmetic: str
+    job_id: str
+
+    @classmethod
+    def of(cls, function: FunctionLike, output: str, options: StreamOptions) -> _StreamJob:
+        """Return the job, once everything was judged that needs no block."""
+        if unknown := options.keys() - StreamOptions.__annotations__.keys():
+            raise TypeError(f"there is no option {min(unknown)!r}")
+        if (if_exists := options.get("if_exists", "fail")) not in {"fail", "replace"}:
+            raise UsageError(f"if_exists {if_exists!r}: there is no such choice", "choose fail or replace")
+        part_rows = options.get("chunk_size", DEFAULT_CHUNK_ROWS)
+        if not isinstance(part_rows, int) or isinstance(part_rows, bool) or part_rows < 1:
+            raise UsageError(f"chunk_size {part_rows!r}: of a stream it is a number of rows, at least 1")
+        format_ = format_of(output, options.get("format"))
+        precision = options.get("precision", "fast")
+        names = options.get("names")
+        job = cls(
+            function=function_of(function, float32=options.get("float32", False), precision=precision),
+            output=output,
+            names=None if names is None else names_of(names),
+            keep=names_of(options.get("keep", ())),
+            part_rows=part_rows,
+            format=format_,
+            compression=codec_of(format_, options.get("compression")),
+            if_exists=if_exists,
+            conduct=conduct_of(
+                cast("ConductOptions", {name: given for name, given in options.items() if name in _CONDUCT})
+            ),
+            arithmetic=arithmetic_tag(precision),
+            job_id=digest_of(["stream", uuid.uuid4().hex]),
+        )
+        if job.names is not None and len(set(job.names)) != len(job.names):
+            raise UsageError(f"names: {', '.join(map(repr, job.names))}: two columns have one name")
+        if names_a_file(output):
+            open_merger(format_, pa.schema([]), 1, job.compression)
+        check_output(Path(output), job.job_id, if_exists=if_exists, codec=CODEC, is_file=names_a_file(output))
+        return job
+
+
+def _run(job: _StreamJob, stream: Iterator[Any], observe: Observer) -> Report:
+    clock = Clock(Stop(), job.conduct.deadline_seconds, _AGAIN)
+    pieces = _pieces(job, stream, clock)
+    # The first rows say what the output looks like: only then is there anything to stage.
+    first = next(pieces)
+    schema = _schema(first)
+    check_output_schema(job.format, schema)
+    group_rows = min(row_group_rows(sum(width_of(field.type) for field in schema)), job.part_rows)
+    summary = _summary(job, schema, group_rows)
+    observe(Planned(summary))
+    merge = open_merger(job.format, schema, group_rows, job.compression) if names_a_file(job.output) else None
+    with open_staging(
+        Path(job.output),
+        job.job_id,
+        if_exists=job.if_exists,
+        codec=CODEC,
+        conduct=job.conduct,
+        while_waiting=clock.check,
+        merge=merge,
+    ) as staging:
+        if isinstance(staging, Busy):
+            return _skipped(summary, staging, time.monotonic() - clock.started, observe)
+        assert not isinstance(staging, Manifest)
+        try:
+            report = _published(
+                job, staging, chain([first], pieces), schema, len(first.made.fields), summary, clock, observe
+            )
+        except BaseException:
+            # Nobody can go on with it.
+            staging.discard()
+            raise
+    observe(Published(report))
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows on their way to the output: the kept columns, what was made, and the rows of the block that they end."""
+
+    kept: pa.RecordBatch
+    made: Made
+    number: int
+    block_rows: int
+
+    def fields(self) -> list[pa.Field]:
+        return [*self.kept.schema, *self.made.fields]
+
+
+def _pieces(job: _StreamJob, stream: Iterator[Any], clock: Clock) -> Iterator[_Piece]:
+    """Yield what becomes of the stream; of a block without rows nothing does."""
+    keep: Sequence[str] | None = None
+    for block in blocks_of(stream, job.names):
+        clock.check()
+        keep = _kept(job, block) if keep is None else keep
+        for made in job.function.of(block, keep):
+            ended = block.rows if made.stop == block.rows else 0
+            yield _Piece(block.batch(made.start, made.stop, keep), made, block.number, ended)
+
+
+def _kept(job: _StreamJob, block: Block) -> list[str]:
+    there = block.schema.names
+    names = there if job.keep == ("*",) else list(job.keep)
+    for name in names:
+        if name not in there:
+            raise UsageError(
+                f"keep: the stream has no column {escape(name)}; there are {escape(', '.join(there), 300)}"
+            )
+        if names.count(name) > 1:
+            raise UsageError(f"keep: {escape(name)} is named twice", "name each column once")
+    return names
+
+
+def _schema(piece: _Piece) -> pa.Schema:
+    fields = piece.fields()
+    names = [field.name for field in fields]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(
+            f'two columns of the output are called "{escape(repeated[0])}"',
+            "name the result apart, as in p=sigmoid(x), or keep other columns",
+        )
+    return pa.schema(fields)
+
+
+def _published(
+    job: _StreamJob,
+    staging: Staging,
+    pieces: Iterator[_Piece],
+    schema: pa.Schema,
+    made: int,
+    summary: PlanSummary,
+    clock: Clock,
+    observe: Observer,
+) -> Report:
+    rows = 0
+    with PartWriter(
+        staging,
+        schema,
+        made,
+        job.format,
+        job.compression,
+        job.part_rows,
+        summary.row_group_rows,
+        lambda totals: observe(Progressed(totals, 0)),
+    ) as writer:
+        for piece in pieces:
+            batch = pa.RecordBatch.from_arrays([*piece.kept.columns, *piece.made.arrays], schema=_same(schema, piece))
+            writer.write(batch, piece.made.events)
+            rows += piece.block_rows
+        writer.close(rows)
+        summary = replace(summary, rows=rows, rows_estimated=False, chunks=len(writer.receipts))
+        report = Report(
+            plan=summary,
+            totals=writer.totals,
+            seconds=time.monotonic() - clock.started,
+            peak_bytes=memory.peak_bytes(),
+            published=True,
+            manifest_digest="",
+        )
+        digest = staging.publish(
+            _sections(job, schema, report), writer.parts(job.job_id), observed=_observed(job, report)
+        )
+    return replace(report, manifest_digest=digest, seconds=time.monotonic() - clock.started)
+
+
+def _same(schema: pa.Schema, piece: _Piece) -> pa.Schema:
+    """Return the schema of the output, which every piece must have."""
+    found = piece.fields()
+    expected, came = (", ".join(f"{field.name}: {field.type}" for field in each) for each in (schema, found))
+    if expected != came:
+        raise SchemaError(
+            f"block {piece.number} of the stream: the function gave other columns than before: "
+            f"expected {escape(expected, 300)}, got {escape(came, 300)}",
+            REMEDY,
+        )
+    return schema
+
+
+def _summary(job: _StreamJob, schema: pa.Schema, group_rows: int) -> PlanSummary:
+    base = memory.current_bytes()
+    batch = int(2 * BATCH_ROWS * sum(width_of(field.type) for field in schema))
+    return PlanSummary(
+        job_id=job.job_id,
+        output=job.output,
+        files=(),
+        rows=0,
+        rows_estimated=True,
+        bytes_to_read=0,
+        chunks=0,
+        chunk_rows=job.part_rows,
+        row_group_rows=group_rows,
+        fields=tuple((f.name, str(f.type), f.nullable) for f in schema),
+        resources=Resources(1, BATCH_ROWS, 1, memory.available_bytes(), base, base + batch),
+        scheduler="stream",
+    )
+
+
+def _sections(job: _StreamJob, schema: pa.Schema, report: Report) -> dict[str, object]:
+    """Return what the manifest proves. There are no inputs: nothing is known of a stream but its rows."""
+    totals = report.totals
+    return {
+        "inputs": [],
+        "plan": {
+            "chunks": totals.chunks,
+            "chunk_size": str(job.part_rows),
+            "chunk_rows": job.part_rows,
+            "limit": None,
+        },
+        "block": {"kind": "stream", "identity": job.function.text},
+        "options": {
+            "keep": list(job.keep),
+            "csv": asdict(CsvOptions()),
+            "format": job.format,
+            "compression": job.compression,
+            "arithmetic": job.arithmetic,
+            "fingerprint": "ends",
+        },
+        "schema": [{"name": f.name, "type": str(f.type), "nullable": f.nullable} for f in schema],
+        "totals": {
+            "read": totals.read,
+            "written": totals.written,
+            "scored": totals.scored,
+            "null": totals.null,
+            "nan": totals.nan,
+            "quarantined": 0,
+            "bad": 0,
+            "events": dict(sorted(totals.events.items())),
+        },
+    }
+
+
+def _observed(job: _StreamJob, report: Report) -> dict[str, object]:
+    return {
+        "finished_unix": time.time(),
+        "seconds": report.seconds,
+        "peak_bytes": report.peak_bytes,
+        "bytes_read": 0,
+        "chunks": {"resumed": 0, "reused": 0},
+        "scheduler": report.plan.scheduler,
+        "workers": 1,
+        "batch_rows": BATCH_ROWS,
+        "durability": job.conduct.durability,
+        "inputs": [],
+    }
+
+
+def _skipped(summary: PlanSummary, busy: Busy, seconds: float, observe: Observer) -> Report:
+    note = f"{busy.text}: nothing was done (if_running skip)"
+    observe(Noted(note))
+    report = Report(summary, Totals(), seconds, memory.peak_bytes(), False, "", (note,), busy.text)
+    observe(Published(report))
+    return report

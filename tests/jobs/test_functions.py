@@ -1,0 +1,106 @@
+"""``plot`` and ``bench``: what is asked for by name, and what a wrong name is answered with."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from jobs import tables
+from jobs.functions import Asked, as_asked
+from pipeline import bench
+from pipeline.bench import contenders
+from pipeline.registry import FUNCTIONS
+
+needs_matplotlib = pytest.mark.skipif(
+    find_spec("matplotlib") is None, reason="matplotlib is not installed (extra plot)"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("relu", Asked("relu(x)", "relu")),
+        ("sigmoid(x)", Asked("sigmoid(x)", "sigmoid")),
+        ("sigmoid(z, temperature=2)", Asked("sigmoid(x, temperature=2)", "sigmoid", (("temperature", 2.0),))),
+        ("flat = sigmoid(x, temperature=2)", Asked("flat", "sigmoid", (("temperature", 2.0),))),
+        ("softmax(x, y, temperature=2)", Asked("softmax(x, temperature=2)", "softmax", (("temperature", 2.0),))),
+    ],
+)
+def test_a_function_is_asked_for_by_name_or_by_the_grammar(text, asked):
+    assert as_asked(text) == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("plot", "sigmod", "--output", "o.svg"), 'no function "sigmod"; did you mean "sigmoid"?'),
+        (("plot", "p=sigmod(x)", "--output", "o.svg"), 'did you mean "sigmoid"?'),
+        (("plot", "sigmoid(x, tau=1)", "--output", "o.svg"), 'sigmoid has no parameter "tau"'),
+        (("plot", "relu", "--output", "o.gif"), "ends neither in .svg nor in .png"),
+        (("plot", "relu", "--output", "o.svg", "--range", "2", "1"), "2 to 1 is no range"),
+        (("plot", "relu", "--output", "o.svg", "--range", "nan", "1"), "is no range"),
+        (("plot", "--output", "o.svg"), "missing argument"),
+        (("bench", "functions", "gelo"), 'no function "gelo"; did you mean "gelu"?'),
+        (("bench", "functions", "--size", "0"), "'0' is not a whole number of at least 1"),
+        (("bench", "functions", "--dtype", "int8"), "'int8' is not one of"),
+        (("bench", "functions", "relu", "--plot", "o.gif"), "ends neither in .svg nor in .png"),
+        (("bench", "activations"), "no such command 'activations'"),
+    ],
+)
+def test_a_wrong_name_or_value_is_a_usage_error(cli, words, message):
+    outcome = cli(*words)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.out == ""
+
+
+@needs_matplotlib
+def test_plot_draws_into_a_file(cli, tmp_path):
+    picture = tmp_path / "picture.svg"
+    outcome = cli("plot", "sigmoid", "flat=sigmoid(x, temperature=2)", "--range", "-3", "3", "--output", picture)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == f"{picture}: 2 curves with derivative\n"
+    assert picture.read_bytes().startswith(b"<?xml")
+
+
+def test_without_matplotlib_the_extra_is_named(process, tmp_path):
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; from jobs.cli import run; "
+        "print([run(line.split()) for line in sys.argv[1:]])"
+    )
+    outcome = process("plot relu --output o.png", "bench functions relu --plot o.png", start=("-c", code))
+    assert outcome.out == "[78, 78]\n"
+    assert outcome.err == 2 * "error: matplotlib is not installed\npip install 'logitstream[plot]'\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_functions_is_a_table_a_program_reads_too(cli):
+    outcome = cli("bench", "functions", "sigmoid", "tanh", "sigmoid", "--size", "2000", "--rounds", "1")
+    assert outcome.code == 0
+    assert "2,000 elements of float64, 1 thread" in outcome.out
+    assert [line.split()[0] for line in outcome.out.splitlines() if line.startswith(("sigmoid ", "tanh "))] == [
+        "sigmoid",
+        "tanh",
+    ]
+    assert "-708.4 to -500" in outcome.out
+    assert outcome.err == "measuring sigmoid\nmeasuring tanh\nmeasuring forms of the sigmoid\n"
+    assert max(map(len, outcome.out.splitlines())) <= 120
+    found = json.loads(cli("bench", "functions", "relu", "--size", "2000", "--rounds", "1", "--json").out)
+    assert [each["name"] for each in found["functions"]] == ["relu"]
+    assert set(FUNCTIONS) > {"relu"}
+
+
+def test_tables_call_what_is_compared_as_the_benchmark_does():
+    assert (tables.OURS, tables.NEW, tables.ONE_LINER) == (bench.OURS, bench.NEW, bench.ONE_LINER)
+    assert set(tables.OTHERS) == {contenders.SCIPY, contenders.TORCH}
+
+
+@needs_matplotlib
+def test_bench_functions_draws_bars(cli, tmp_path):
+    picture = Path(tmp_path / "bars.png")
+    outcome = cli("bench", "functions", "relu", "--size", "2000", "--rounds", "1", "--plot", picture)
+    assert outcome.code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
