@@ -102,12 +102,14 @@ fitted = LogisticRegression(max_iter=1000).fit(flights[["distance", "hour"]], fl
 flights = flights[["distance", "hour"]]
 """
     pieces = [body for kind, body in BLOCKS if kind == "python"]
-    assert len(pieces) == 2
-    for piece in (fit + pieces[0], pieces[1]):
-        result = run(f"python -c {shlex.quote(piece)}", folder, environment)
+    assert len(pieces) == 3
+    for piece in pieces:
+        before = fit if "fitted" in piece else ""
+        result = run(f"python -c {shlex.quote(before + piece)}", folder, environment)
         assert result.returncode == 0, result.stderr
     assert json.loads((folder / "model.json").read_text())["kind"] == "logistic"
     assert (folder / "expressions" / "_manifest.json").exists()
+    assert (folder / "streamed" / "_manifest.json").exists()
 
 
 def test_the_crontab_line_runs(folder: Path, environment: dict[str, str]) -> None:
