@@ -74,7 +74,7 @@ ROOMS = {
     "models": Room(
         5, ("numpy", "pyarrow", "pydantic", "pydantic_core"), (*BELOW, "kernels", "grammar"), late=("sklearn",)
     ),
-    "sinks": Room(5, ("pyarrow",), BELOW),
+    "sinks": Room(5, ("numpy", "pyarrow"), BELOW),
     "execute": Room(5, ("dask", "distributed", "numpy"), BELOW, late=(*ENGINES, BY_VALUE)),
     "publish": Room(5, (), BELOW),
     "report": Room(5, (), BELOW),

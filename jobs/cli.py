@@ -98,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     console.open_closed_streams()
     _keep_to_itself()
+    sys.meta_path.insert(0, _WithoutOthers)
     if sys.platform != "linux":
         console.complain(f"logitstream runs on Linux; this is {sys.platform}", "run it in a Linux container")
         sys.exit(CONFIGURATION)
@@ -108,6 +109,18 @@ def _keep_to_itself() -> None:
     """Leave no rows in a core dump, and have worker processes import nothing from the current folder."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     os.environ["PYTHONSAFEPATH"] = "1"
+
+
+class _WithoutOthers:
+    """Finds neither pandas nor scipy: Arrow and Dask load them wherever they are installed, only to be ready for them.
+
+    No command makes use of either, and together they would cost each one 0.3 s and 50 MB.
+    """
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name in {"pandas", "scipy"}:
+            raise ModuleNotFoundError(f"the command does without {name}", name=name)
 
 
 def run(arguments: Sequence[str]) -> int:

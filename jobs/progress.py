@@ -12,12 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol, TextIO, cast
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Column
-from rich.text import Text
+from typing import Literal, Protocol
 
 from jobs import console
 from pipeline.memory import current_bytes
@@ -159,50 +154,6 @@ class Log(Silent):
                 console.tell(f"{stamp} {self._pace.line(time.monotonic(), current_bytes())}")
 
 
-class Bar(Silent):
-    """A bar of rich on stderr that vanishes when the run ends."""
-
-    def __init__(self) -> None:
-        self._console = Console(
-            file=cast("TextIO", console.Forgiving(sys.stderr)), force_terminal=True, highlight=False
-        )
-        self._progress = Progress(
-            # On a narrow terminal the figures have the room, and what is too long is cut rather than wrapped.
-            BarColumn(bar_width=max(8, min(30, self._console.width - 80))),
-            TextColumn("{task.percentage:>3.0f} %"),
-            _Figures(Column(no_wrap=True, overflow="ellipsis")),
-            console=self._console,
-            transient=True,
-            refresh_per_second=4,
-        )
-        self._task = self._progress.add_task("", total=1.0, visible=False)
-
-    def start(self, pace: Pace) -> None:
-        """Draw the bar."""
-        self._progress.update(self._task, visible=True, pace=pace)
-        self._progress.start()
-
-    def move(self, pace: Pace) -> None:
-        """Move the bar."""
-        self._progress.update(self._task, completed=pace.fraction, pace=pace)
-
-    def say(self, line: str) -> None:
-        """Write the line above the bar."""
-        self._console.print(Text(line), soft_wrap=True)
-
-    def stop(self) -> None:
-        """Wipe the bar away."""
-        self._progress.stop()
-
-
-class _Figures(ProgressColumn):
-    """Rows, rate, time left and memory, as they are when the bar is drawn."""
-
-    def render(self, task: Task) -> Text:
-        pace: Pace | None = task.fields.get("pace")
-        return Text(pace.line(time.monotonic(), current_bytes()).replace(f" ({pace.fraction:.0%})", "") if pace else "")
-
-
 @dataclass
 class Person:
     """The observer of a run for a person: passes on to a display what is worth knowing, once.
@@ -261,14 +212,11 @@ def observer(
 
 def display_for(mode: Mode) -> Display:
     """Return the display for a mode; ``auto`` is a bar where stderr is a terminal that can draw one."""
-    if mode == "auto":
-        mode = "bar" if _draws(Console(stderr=True)) else "log"
-    displays: dict[str, Callable[[], Display]] = {"bar": Bar, "log": Log, "none": Silent}
-    return displays[mode]()
+    if mode == "bar" or (mode == "auto" and sys.stderr.isatty()):
+        from jobs import bar  # noqa: PLC0415 - a run without a terminal starts sooner without rich
 
-
-def _draws(terminal: Console) -> bool:
-    return sys.stderr.isatty() and terminal.is_terminal and not terminal.is_dumb_terminal
+        return bar.Bar() if mode == "bar" or bar.can_draw() else Log()
+    return Silent() if mode == "none" else Log()
 
 
 def _nothing(_: object) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from jobs import console
 from jobs.progress import observer
 from jobs.stopping import Deadline, stoppable
-from jobs.tables import emit_files, tell_files
 from pipeline import flow, interface
 from pipeline.flow.stop import Stop, deadline_error, go_on
 from pipeline.report.json import plan_json, report_json
@@ -40,7 +39,7 @@ def carry_out(job: Job, params: Params) -> None:
     if params["dry_run"]:
         _show_plan(flow.plan(job), as_json=params["json"], with_files=params["verbose"])
         return
-    talk = observer(params["progress"], quiet=params["quiet"], verbose=params["verbose"], show_files=tell_files)
+    talk = observer(params["progress"], quiet=params["quiet"], verbose=params["verbose"], show_files=_tell_files)
     stop = Stop()
     again = go_on(job)
     until = stoppable(stop, grace=parse_seconds(params["grace"]), deadline=_deadline(job, again), again=again)
@@ -89,11 +88,19 @@ def _standing(job: Job) -> tuple[int, int] | None:
     return None
 
 
+def _tell_files(plan: PlanSummary) -> None:
+    from jobs.tables import tell_files  # noqa: PLC0415 - rich, where something is to be drawn
+
+    tell_files(plan)
+
+
 def _show_plan(plan: PlanSummary, *, as_json: bool, with_files: bool) -> None:
     if as_json:
         console.emit(json.dumps(plan_json(plan), indent=2))
         return
     if with_files:
+        from jobs.tables import emit_files  # noqa: PLC0415 - rich, where something is to be drawn
+
         emit_files(plan)
     console.emit("\n".join(plan_lines(plan)))
 

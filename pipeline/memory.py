@@ -100,6 +100,13 @@ class Demand:
             fixed += self.reserved_bytes
         return int(((allowed_bytes - self.reserved_bytes) / workers - fixed) / BATCH_FACTOR)
 
+    def row_group_room(self, allowed_bytes: int, workers: int, batch_rows: int) -> int:
+        """Return the decoded bytes that an output row group may take, so that a run stays within a budget."""
+        fixed = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows)
+        if not self.threads_share_process:
+            fixed += self.reserved_bytes
+        return int(((allowed_bytes - self.reserved_bytes) / workers - fixed) / ROW_GROUP_FACTOR)
+
     def projected_bytes(self, workers: int, batch_rows: int) -> int:
         """Return the most that a run is expected to take: base + workers x (readers + batch + row group)."""
         each = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows) + self.row_group_bytes

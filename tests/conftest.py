@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ settings.register_profile("without_deadlines", deadline=None, max_examples=50)
 settings.load_profile("without_deadlines")
 
 unpickling.install()
+
+# What nohup, or a shell that starts something in the background, has set to be ignored would be so in every child too.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LONG_LIVED_THREADS = ("Dask-", "IO loop", "Profile", "TCP-", "asyncio_", "pytest_timeout", "execnet")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pipeline.memory import COLUMN_READER_BYTES, Demand
 from pipeline.plan import Plan
 from pipeline.sources import source_for
 from pipeline.types import CsvOptions, FileFacts, Job, Need, Resources
-from pipeline.units import MIB
+from pipeline.units import KIB, MIB
 
 # A process with everything imported, at rest (Python 3.11, pyarrow 26, dask 2026.8).
 _IMPORTED_BYTES = 160 * MIB
@@ -20,7 +21,7 @@ _IMPORTED_BYTES = 160 * MIB
 # A CSV is read in pieces of about a MiB; a piece, its copy, the parsed columns and the decompressor live together.
 _CSV_READER_BYTES = 24 * MIB
 
-# An open Parquet column holds no more than it has: pages as stored, decompressed and decoded.
+# An open Parquet column holds no more than a row group has of it: pages as stored, decompressed and decoded.
 _READER_COPIES = 3
 
 # A text or nested value whose width no footer tells.
@@ -56,6 +57,12 @@ def demand_of(job: Job, files: Sequence[FileFacts], needs: Sequence[Need], schem
 def batch_share(demand: Demand, resources: Resources) -> int:
     """Return the bytes that a decoded batch may take before it counts as too large: what the budget leaves for it."""
     return max(MIB, demand.batch_room(resources.allowed_bytes, resources.workers))
+
+
+def row_group_share(demand: Demand, resources: Resources) -> int:
+    """Return the bytes that an output row group may hold before it counts as too large."""
+    room = demand.row_group_room(resources.allowed_bytes, resources.workers, resources.batch_rows)
+    return max(MIB, room)
 
 
 def width_of(type_: pa.DataType) -> float:
@@ -104,4 +111,6 @@ def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> tuple[float, 
 def _reader_bytes(facts: FileFacts, places: Places) -> int:
     if facts.file.format == "csv":
         return _CSV_READER_BYTES
-    return sum(min(COLUMN_READER_BYTES, _READER_COPIES * decoded + 64 * 1024) for decoded in places.decoded(facts))
+    share = int(facts.group_rows.max(initial=0)) / max(1, facts.rows or 0)
+    held = (math.ceil(_READER_COPIES * decoded * share) for decoded in places.decoded(facts))
+    return sum(min(COLUMN_READER_BYTES, size + 64 * KIB) for size in held)

@@ -61,6 +61,8 @@ class JobFile:
         Most rows decoded at a time.
     batch_bytes : int
         Most bytes that a decoded batch may take.
+    row_group_bytes : int
+        Most bytes that an output row group may take, decoded.
     staging : str
         The folder in which attempts are written.
     file_mode : int
@@ -87,6 +89,7 @@ class JobFile:
     compression: str | None
     batch_rows: int
     batch_bytes: int
+    row_group_bytes: int
     staging: str
     file_mode: int
     durable: bool
@@ -109,6 +112,7 @@ class JobFile:
             "compression": self.compression,
             "batch_rows": self.batch_rows,
             "batch_bytes": self.batch_bytes,
+            "row_group_bytes": self.row_group_bytes,
             "staging": self.staging,
             "file_mode": self.file_mode,
             "durable": self.durable,
@@ -196,6 +200,7 @@ def _restore(content: bytes) -> JobFile:
         compression=head["compression"],
         batch_rows=head["batch_rows"],
         batch_bytes=head["batch_bytes"],
+        row_group_bytes=head["row_group_bytes"],
         staging=head["staging"],
         file_mode=head["file_mode"],
         durable=head["durable"],

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.errors import DataError, StorageError
-from pipeline.flow.demand import batch_share, demand_of, width_of
+from pipeline.flow.demand import batch_share, demand_of, row_group_share, width_of
 from pipeline.flow.jobfile import JobFile
 from pipeline.flow.request import check_apart, check_request
 from pipeline.flow.schema import Places, needs_of, output_schema, shape_of
@@ -194,6 +194,7 @@ class Preparation:
             compression=self.job.compression,
             batch_rows=self.resources.batch_rows,
             batch_bytes=batch_share(self.demand, self.resources),
+            row_group_bytes=row_group_share(self.demand, self.resources),
             staging=str(staging),
             file_mode=file_mode,
             durable=self.job.conduct.durability == "full",

@@ -24,7 +24,7 @@ from pipeline.flow.jobfile import JobFile, read_job_file
 from pipeline.flow.slices import SliceBook, Tally, outcomes
 from pipeline.kernels import arithmetic_tag
 from pipeline.publish import open_attempt
-from pipeline.sinks import QUARANTINE, QuarantineSink, extension, open_sink
+from pipeline.sinks import QUARANTINE, QuarantineSink, RowGroups, extension, open_sink
 from pipeline.sources import source_for
 from pipeline.types import (
     BadCell,
@@ -196,7 +196,8 @@ class _Run:
             tally = Tally(job.bad_rows, quarantine.add)
             opened = open_attempt(Path(job.staging), chunk.index, name, job.file_mode, durable=job.durable)
             attempt = stack.enter_context(opened)
-            sink = open_sink(job.format, attempt.file, job.schema, chunk.row_group_rows, job.compression)
+            layout = RowGroups(chunk.row_group_rows, job.row_group_bytes)
+            sink = open_sink(job.format, attempt.file, job.schema, layout, job.compression)
             read = self._at_once if self.block.whole_chunk else self._in_batches
             read(chunk, work.begin, sink, tally)
             if not tally.given_up:
@@ -298,8 +299,8 @@ class _Run:
         file, _ = job.files[piece.file]
         if file.format != "parquet" or self.block.whole_chunk or all(_fixed_width(f.type) for f in kept):
             return self.batch_rows
-        if piece.rows is not None and piece.rows <= _PROBE_ROWS:
-            # The first rows are all there are.
+        if piece.rows is not None and piece.rows <= _PROBE_ROWS and self.batch_rows == job.batch_rows:
+            # The first rows are all there are; should they prove too wide, the second try looks first.
             return min(_PROBE_ROWS, self.batch_rows)
         with self._reader(piece, None, min(_PROBE_ROWS, self.batch_rows)) as reader:
             first = next((batch for batch in reader if batch.num_rows), None)

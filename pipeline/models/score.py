@@ -174,10 +174,11 @@ class ScoreBlock:
 
     def _arrays(self, raw: Floats, null: Mask | None, nan: Mask) -> tuple[pa.Array, ...]:
         made: dict[str, pa.Array] = {}
-        if "raw_prediction" in self.columns_made:
+        shows_raw = "raw_prediction" in self.columns_made
+        if shows_raw:
             made["raw_prediction"] = float_array(raw, null, float32=self.float32)
         if self.columns_made != ("raw_prediction",):
-            probability = sigmoid(raw, precision=self.precision)
+            probability = sigmoid(raw, out=None if shows_raw else raw, precision=self.precision)
             if null is not None:
                 probability[null] = 0.0
             made["probability"] = float_array(probability, null, float32=self.float32)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import UsageError
 from pipeline.sinks.csv import CsvSink, is_writable
 from pipeline.sinks.merge import Merger
-from pipeline.sinks.parquet import ParquetSink
+from pipeline.sinks.parquet import ParquetSink, RowGroups
 from pipeline.sinks.quarantine import QUARANTINE, QuarantineSink
 from pipeline.units import escape
 
@@ -24,6 +24,7 @@ __all__ = [
     "Merger",
     "ParquetSink",
     "QuarantineSink",
+    "RowGroups",
     "check_output_schema",
     "codec_of",
     "extension",
@@ -37,7 +38,9 @@ _CODECS = {
 }
 
 
-def open_sink(format_: Format, file: BinaryIO, schema: pa.Schema, row_group_rows: int, compression: str | None) -> Sink:
+def open_sink(
+    format_: Format, file: BinaryIO, schema: pa.Schema, row_groups: RowGroups, compression: str | None
+) -> Sink:
     """Return a sink that writes rows of a schema into an open file; the file stays open when the sink is closed.
 
     Parameters
@@ -46,8 +49,8 @@ def open_sink(format_: Format, file: BinaryIO, schema: pa.Schema, row_group_rows
     file : BinaryIO
         Open for writing, at its start.
     schema : pyarrow.Schema
-    row_group_rows : int
-        Rows of a Parquet row group; a CSV has none.
+    row_groups : RowGroups
+        Of a Parquet file; a CSV has none.
     compression : str or None
         For Parquet snappy, zstd, lz4, gzip, brotli or none, for CSV none, gzip or zstd; ``None`` is the default,
         snappy and none.
@@ -59,7 +62,7 @@ def open_sink(format_: Format, file: BinaryIO, schema: pa.Schema, row_group_rows
     """
     codec = codec_of(format_, compression)
     if format_ == "parquet":
-        return ParquetSink(file, schema, row_group_rows, codec)
+        return ParquetSink(file, schema, row_groups, codec)
     return CsvSink(file, schema, codec)
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import BalanceError
 from pipeline.sinks.csv import csv_header
 from pipeline.sinks.outlet import translated
-from pipeline.sinks.parquet import ParquetSink
+from pipeline.sinks.parquet import ParquetSink, RowGroups
 from pipeline.types import Format
 from pipeline.units import KIB, MIB
 
@@ -54,7 +54,7 @@ class Merger:
         if self.format == "csv":
             _merge_csv(parts, file, csv_header(self.schema))
             return
-        sink = ParquetSink(file, self.schema, self.row_group_rows, self.codec)
+        sink = ParquetSink(file, self.schema, RowGroups(self.row_group_rows), self.codec)
         found = 0
         for part in parts:
             for batch in self._batches(part):

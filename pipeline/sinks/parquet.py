@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import DataError
+from pipeline.errors import MemoryBudgetError
+from pipeline.sinks.gathering import Column, column
 from pipeline.sinks.outlet import Outlet, translated
-from pipeline.units import escape
+from pipeline.units import escape, format_bytes
 
 
 class ParquetFileSink(ABC):
@@ -39,8 +41,16 @@ class ParquetFileSink(ABC):
         """Write the rows held, if there are any."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowGroups:
+    """The row groups of a file: so many rows each, which take no more than ``most_bytes`` while they are gathered."""
+
+    rows: int
+    most_bytes: int | None = None
+
+
 class ParquetSink(ParquetFileSink):
-    """Writes one Parquet file in row groups of exactly ``row_group_rows`` rows, the last one smaller.
+    """Writes one Parquet file in row groups of exactly ``row_groups.rows`` rows, the last one smaller.
 
     The bytes are a function of schema, options and rows: a row group is put together in one piece before it is
     written, because the joints of a chunked text column would decide where Arrow begins a page, and a dictionary is
@@ -56,7 +66,7 @@ class ParquetSink(ParquetFileSink):
     file : BinaryIO
         Open for writing; stays open.
     schema : pyarrow.Schema
-    row_group_rows : int
+    row_groups : RowGroups
     compression : str
         A codec of Parquet, or ``none``.
 
@@ -66,12 +76,14 @@ class ParquetSink(ParquetFileSink):
         The file cannot be written.
     DataError
         A column has more levels than the index of its dictionary type can tell apart, or the like.
+    MemoryBudgetError
+        The rows of a row group take more than they may; the message names the widest column.
     """
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema, row_group_rows: int, compression: str) -> None:
+    def __init__(self, file: BinaryIO, schema: pa.Schema, row_groups: RowGroups, compression: str) -> None:
         self._schema = schema
-        self._row_group_rows = row_group_rows
-        self._batches: list[pa.RecordBatch] = []
+        self._row_groups = row_groups
+        self._columns: list[Column] | None = None
         self._rows = 0
         self._outlet = Outlet(file)
         with translated():
@@ -90,26 +102,38 @@ class ParquetSink(ParquetFileSink):
         if batch.schema.types != self._schema.types:
             raise TypeError(f"a batch of {batch.schema.types}, in a file of {self._schema.types}")
         while batch.num_rows:
-            head = batch.slice(0, self._row_group_rows - self._rows)
+            head = batch.slice(0, self._row_groups.rows - self._rows)
             batch = batch.slice(head.num_rows)
-            self._batches.append(head)
-            self._rows += head.num_rows
-            if self._rows == self._row_group_rows:
+            self._gather(head)
+            if self._rows == self._row_groups.rows:
                 self._write_row_group()
+
+    def _gather(self, batch: pa.RecordBatch) -> None:
+        if self._columns is None:
+            self._columns = [column(field, self._row_groups.rows) for field in self._schema]
+        for held, array in zip(self._columns, batch.columns, strict=True):
+            held.add(array)
+        self._rows += batch.num_rows
+        most = self._row_groups.most_bytes
+        if most is not None and sum(held.bytes for held in self._columns) > most:
+            raise self._too_large(self._columns, most)
+
+    def _too_large(self, columns: list[Column], most: int) -> MemoryBudgetError:
+        size, name = max((held.bytes, field.name) for held, field in zip(columns, self._schema, strict=True))
+        return MemoryBudgetError(
+            f"column {escape(name)}: the first {self._rows:,} rows of an output row group of {self._row_groups.rows:,} "
+            f"take {format_bytes(size)}, its share is {format_bytes(most)}",
+            "raise --memory, or lower --chunk-size, so that a row group has fewer rows",
+        )
 
     def _write_row_group(self) -> None:
         """Write the rows held; column by column, so that no more than one column is held twice."""
-        if not self._rows:
+        if not self._rows or self._columns is None:
             return
-        chunks = [[batch.column(number) for batch in self._batches] for number in range(len(self._schema))]
-        rows = self._rows
-        self._batches, self._rows = [], 0
-        columns = []
-        for number, field in enumerate(self._schema):
-            columns.append(_in_one_piece(chunks[number], field))
-            chunks[number] = []
+        rows, self._rows = self._rows, 0
+        table = pa.Table.from_arrays([held.take() for held in self._columns], schema=self._schema)
         with translated():
-            self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=rows)
+            self._writer.write_table(table, row_group_size=rows)
 
 
 def _repeats(type_: pa.DataType) -> bool:
@@ -117,15 +141,3 @@ def _repeats(type_: pa.DataType) -> bool:
     if pa.types.is_dictionary(type_):
         return True
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
-
-
-def _in_one_piece(chunks: list[pa.Array], field: pa.Field) -> pa.Array:
-    try:
-        if not pa.types.is_dictionary(field.type) or field.type.ordered:
-            return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
-        values = pa.concat_arrays([chunk.dictionary_decode() for chunk in chunks])
-        encoded = values.dictionary_encode()
-        return pa.DictionaryArray.from_arrays(encoded.indices.cast(field.type.index_type), encoded.dictionary)
-    except (pa.ArrowException, ValueError) as error:
-        message = f"column '{escape(field.name)}' cannot be written as {field.type}: {escape(str(error), 300)}"
-        raise DataError(message, f"Keep it as text: --type {escape(field.name)}=string.") from error

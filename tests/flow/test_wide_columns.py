@@ -58,3 +58,24 @@ def test_long_texts_are_refused_by_name_in_a_small_one(long_texts: Bench) -> Non
     message = long_texts.refused(MemoryBudgetError, known=False, keep=["note"], memory=budget(70))
     assert "column note: a batch of" in message
     assert "--memory" in message
+
+
+@pytest.fixture
+def repeated_texts(bench: Bench) -> Bench:
+    """A hundred texts of 8 KiB over and over: a megabyte in the file, and by its footer, 160 MB decoded."""
+    texts = pa.array([f"{number:04d}" * 2048 for number in range(100)])
+    codes = pa.array([number % 100 for number in range(20_000)], pa.int32())
+    table = pa.table({"x": [1.0] * 20_000, "c": ["a"] * 20_000, "note": pa.DictionaryArray.from_arrays(codes, texts)})
+    bench.put("in.parquet", table, store_schema=False)
+    return bench
+
+
+def test_a_row_group_of_text_that_unfolds_is_refused_by_name_in_a_small_budget(repeated_texts: Bench) -> None:
+    message = repeated_texts.refused(MemoryBudgetError, known=False, keep=["note"], memory=budget(200))
+    assert "column note: the first" in message
+    assert "raise --memory, or lower --chunk-size" in message
+
+
+def test_a_row_group_of_text_that_unfolds_fits_a_large_one(repeated_texts: Bench) -> None:
+    report = repeated_texts.score(keep=["note"], memory=budget(3_000))
+    assert report.totals.written == 20_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -114,6 +115,20 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     codes, modules = json.loads(outcome.out.splitlines()[-1])
     assert codes == [2, *([0] * 16), *([2] * 9)]
     assert set(modules) & set(HEAVY) == set()
+
+
+def test_a_run_loads_neither_pandas_nor_scipy_nor_what_draws_a_bar(process, tmp_path):
+    pytest.importorskip("pandas")
+    pytest.importorskip("scipy")
+    code = (
+        "import sys\nfrom jobs.cli import main\n"
+        "names = ('pandas', 'scipy', 'rich', 'dask', 'pyarrow')\n"
+        "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules])"
+    )
+    data = Path(__file__).resolve().parents[2] / "sample_data"
+    words = ["score", data / "flights.csv", "--model", data / "delay_model.json", "--output", tmp_path / "out"]
+    outcome = process(*words, start=("-c", code))
+    assert (outcome.code, outcome.out) == (0, "['dask', 'pyarrow']\n")
 
 
 @pytest.mark.parametrize("words", [(), ("model",), *COMMANDS], ids=" ".join)

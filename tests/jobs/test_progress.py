@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import progress
+from jobs import bar, progress
 from jobs.console import Forgiving
 from pipeline.types import Noted, Planned, PlanSummary, Progressed, Resources, Totals
 from pipeline.units import MIB
@@ -118,7 +118,7 @@ def test_elsewhere_than_on_a_terminal_auto_is_the_log(monkeypatch):
     assert isinstance(progress.display_for("auto"), progress.Log)
 
 
-@pytest.mark.parametrize(("terminal", "kind"), [("xterm", progress.Bar), ("dumb", progress.Log)])
+@pytest.mark.parametrize(("terminal", "kind"), [("xterm", bar.Bar), ("dumb", progress.Log)])
 def test_on_a_terminal_auto_is_a_bar_if_the_terminal_can_draw(monkeypatch, terminal, kind):
     main, other = pty.openpty()
     monkeypatch.setenv("TERM", terminal)

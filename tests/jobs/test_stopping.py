@@ -68,10 +68,9 @@ def run(work_begins):
 def command():
     late = stopping.Deadline(float(deadline), TemporaryError("it is late", "come again")) if deadline else None
     if sys.stderr.isatty():
-        from jobs import progress
+        from jobs import bar, progress
         from tests.jobs.test_progress import PLAN
-        bar = progress.Bar()
-        bar.start(progress.Pace(PLAN, time.monotonic()))
+        bar.Bar().start(progress.Pace(PLAN, time.monotonic()))
     with stopping.stoppable(stop, grace=float(grace), deadline=late, again=AGAIN) as work_begins:
         run(work_begins)
 

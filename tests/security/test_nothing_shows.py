@@ -17,7 +17,7 @@ import pytest
 
 import pipeline
 from pipeline.flow.preparation import CODEC
-from pipeline.sinks import open_sink
+from pipeline.sinks import RowGroups, open_sink
 from pipeline.types import Format
 
 pytestmark = pytest.mark.slow
@@ -78,7 +78,7 @@ def test_no_sink_writes_what_lies_under_a_null(format_: Format, table: pa.Table)
     (batch,) = table.to_batches()
     assert all(any(CANARY in bytes(buffer) for buffer in array.buffers() if buffer) for array in batch.columns)
     file = io.BytesIO()
-    sink = open_sink(format_, file, batch.schema, ROWS, "none")
+    sink = open_sink(format_, file, batch.schema, RowGroups(ROWS), "none")
     sink.write(batch)
     sink.close()
     assert b"visible." in file.getvalue()

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BalanceError, LogitstreamError, UsageError
-from pipeline.sinks import open_merger, open_sink
+from pipeline.sinks import RowGroups, open_merger, open_sink
 from pipeline.types import Format
 from pipeline.units import MIB
 
@@ -31,7 +31,7 @@ TABLE = pa.table(
 
 def part(format_: Format, table: pa.Table, row_group_rows: int = 50) -> BinaryIO:
     file = io.BytesIO()
-    sink = open_sink(format_, file, table.schema, row_group_rows, None)
+    sink = open_sink(format_, file, table.schema, RowGroups(row_group_rows), None)
     for batch in table.to_batches():
         sink.write(batch)
     sink.close()

@@ -22,14 +22,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, MemoryBudgetError, StorageError, UsageError
-from pipeline.sinks import check_output_schema, extension, open_sink
+from pipeline.sinks import RowGroups, check_output_schema, extension, open_sink
 from pipeline.types import Sink
 from tests.contracts.sink import check_sink, cut, written
 
 
 def maker(format_: str, schema: pa.Schema, compression: str | None = None, row_group_rows: int = 1000) -> object:
     def make(file: BinaryIO) -> Sink:
-        return open_sink(format_, file, schema, row_group_rows, compression)
+        return open_sink(format_, file, schema, RowGroups(row_group_rows), compression)
 
     return make
 
@@ -258,7 +258,7 @@ def test_extension(format_: str, compression: str | None, ending: str) -> None:
 def test_an_unknown_compression_lists_the_choices(format_: str, compression: str, choices: str) -> None:
     for ask in (
         lambda: extension(format_, compression),
-        lambda: open_sink(format_, io.BytesIO(), scores(0).schema, 10, compression),
+        lambda: open_sink(format_, io.BytesIO(), scores(0).schema, RowGroups(10), compression),
     ):
         with pytest.raises(UsageError, match=f"--compression {compression} is not one of {format_}") as caught:
             ask()
@@ -286,7 +286,7 @@ def test_columns_that_a_format_cannot_hold_are_named() -> None:
 
 @pytest.mark.parametrize("format_", ["csv", "parquet"])
 def test_a_batch_of_another_schema_is_a_mistake_of_the_caller(format_: str) -> None:
-    sink = open_sink(format_, io.BytesIO(), pa.schema([("x", pa.int64())]), 10, None)
+    sink = open_sink(format_, io.BytesIO(), pa.schema([("x", pa.int64())]), RowGroups(10), None)
     with pytest.raises(TypeError, match="a batch of"):
         sink.write(pa.record_batch([pa.array(["x"])], ["x"]))
 
@@ -307,7 +307,7 @@ def test_a_full_disk(format_: str, compression: str | None) -> None:
 
 
 def written_to(file: BinaryIO, format_: str, table: pa.Table, compression: str | None) -> None:
-    sink = open_sink(format_, file, table.schema, 50_000, compression)
+    sink = open_sink(format_, file, table.schema, RowGroups(50_000), compression)
     for batch in table.to_batches():
         sink.write(batch)
     sink.close()
@@ -316,7 +316,7 @@ def written_to(file: BinaryIO, format_: str, table: pa.Table, compression: str |
 @pytest.mark.parametrize("format_", ["csv", "parquet"])
 def test_a_file_closed_too_early(format_: str) -> None:
     file = io.BytesIO()
-    sink = open_sink(format_, file, pa.schema([("x", pa.int64())]), 10, None)
+    sink = open_sink(format_, file, pa.schema([("x", pa.int64())]), RowGroups(10), None)
     sink.write(pa.record_batch([pa.array([1])], ["x"]))
     file.close()
     with pytest.raises(StorageError, match="bytes of a part came after its file was closed"):
@@ -330,7 +330,7 @@ class _Short(io.BytesIO):
 
 def test_no_memory() -> None:
     with pytest.raises(MemoryBudgetError, match="writing a part needs more memory than there is: no room"):
-        open_sink("parquet", _Short(), pa.schema([("x", pa.int64())]), 10, None)
+        open_sink("parquet", _Short(), pa.schema([("x", pa.int64())]), RowGroups(10), None)
 
 
 def test_an_error_of_ours_passes_through() -> None:
@@ -339,7 +339,7 @@ def test_an_error_of_ours_passes_through() -> None:
             raise StorageError("the attempt is gone")
 
     with pytest.raises(StorageError, match=r"^the attempt is gone$"):
-        open_sink("parquet", Refusing(), pa.schema([("x", pa.int64())]), 10, None)
+        open_sink("parquet", Refusing(), pa.schema([("x", pa.int64())]), RowGroups(10), None)
 
 
 @pytest.mark.parametrize("format_", ["csv", "parquet"])
@@ -353,7 +353,7 @@ def test_memory_of_rows_written_is_released() -> None:
     table = pa.table({"x": np.arange(2_000_000, dtype=np.float64)})
     batches = table.to_batches(max_chunksize=50_000)
     file = Path(os.devnull).open("wb")  # noqa: SIM115
-    sink = open_sink("parquet", file, table.schema, 100_000, None)
+    sink = open_sink("parquet", file, table.schema, RowGroups(100_000), None)
     before = pa.total_allocated_bytes()
     for batch in batches:
         sink.write(batch)

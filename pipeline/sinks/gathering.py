@@ -1,0 +1,120 @@
+"""The rows of a row group as they come in, column by column, until they are written in one piece."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.errors import DataError
+from pipeline.units import escape
+
+
+class Column(Protocol):
+    """One column of the row group that is being gathered. For one thread."""
+
+    @property
+    def bytes(self) -> int:
+        """What the rows added since the last take hold, at least."""
+        ...
+
+    def add(self, array: pa.Array) -> None:
+        """Add the rows of a batch."""
+        ...
+
+    def take(self) -> pa.Array:
+        """Return the rows added so far in one piece, valid until the next ``add``, and begin anew."""
+        ...
+
+
+def column(field: pa.Field, rows: int) -> Column:
+    """Return what gathers a column, of which no more than ``rows`` rows are added between two takes."""
+    type_ = field.type
+    if pa.types.is_primitive(type_) and type_.bit_width % 8 == 0:
+        return _FixedWidth(type_, rows)
+    return _Pieces(field)
+
+
+class _FixedWidth:
+    """Values of one width, copied where they will be written from.
+
+    The batches are let go of at once, so that the next one finds their memory still in the cache, and the memory of a
+    row group serves for the next one too.
+    """
+
+    def __init__(self, type_: pa.DataType, rows: int) -> None:
+        self._type = type_
+        self._width: int = type_.bit_width // 8
+        self._values: npt.NDArray[np.uint8] = np.empty(rows * self._width, dtype=np.uint8)
+        self._valid: npt.NDArray[np.bool_] | None = None
+        self._rows = 0
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of the values."""
+        return self._rows * self._width
+
+    def add(self, array: pa.Array) -> None:
+        """Add the rows of a batch; what stands under a null does not matter."""
+        count, width, start = len(array), self._width, self._rows
+        if count == 0:
+            return
+        self._rows += count
+        data = array.buffers()[1]
+        if data is not None:
+            source = np.frombuffer(data, dtype=np.uint8, count=count * width, offset=array.offset * width)
+            self._values[start * width : self._rows * width] = source
+        if array.null_count:
+            if self._valid is None:
+                self._valid = np.ones(len(self._values) // width, dtype=np.bool_)
+            self._valid[start : self._rows] = array.is_valid().to_numpy(zero_copy_only=False)
+
+    def take(self) -> pa.Array:
+        """Return the rows in the memory that is filled again by the next ``add``."""
+        rows, valid = self._rows, self._valid
+        self._rows, self._valid = 0, None
+        validity = None if valid is None else pa.py_buffer(np.packbits(valid[:rows], bitorder="little"))
+        return pa.Array.from_buffers(self._type, rows, [validity, pa.py_buffer(self._values)])
+
+
+class _Pieces:
+    """Values of any type, as they came; put together by copying."""
+
+    def __init__(self, field: pa.Field) -> None:
+        self._field = field
+        self._held: list[pa.Array] = []
+        self.bytes = 0
+
+    def add(self, array: pa.Array) -> None:
+        """Add the rows of a batch, which stays in memory."""
+        self._held.append(array)
+        self.bytes += _decoded_bytes(array)
+
+    def take(self) -> pa.Array:
+        """Return the rows in one piece.
+
+        Raises
+        ------
+        DataError
+            There are more levels than the index of the dictionary type can tell apart, or the like.
+        """
+        held, self._held, self.bytes, field = self._held, [], 0, self._field
+        try:
+            if not pa.types.is_dictionary(field.type) or field.type.ordered:
+                return held[0] if len(held) == 1 else pa.concat_arrays(held)
+            values = pa.concat_arrays([piece.dictionary_decode() for piece in held])
+            encoded = values.dictionary_encode()
+            return pa.DictionaryArray.from_arrays(encoded.indices.cast(field.type.index_type), encoded.dictionary)
+        except (pa.ArrowException, ValueError) as error:
+            message = f"column '{escape(field.name)}' cannot be written as {field.type}: {escape(str(error), 300)}"
+            raise DataError(message, f"Keep it as text: --type {escape(field.name)}=string.") from error
+
+
+def _decoded_bytes(array: pa.Array) -> int:
+    """Return the bytes of an array; of one in dictionary form those of its values, each as wide as the mean level."""
+    if not pa.types.is_dictionary(array.type):
+        return int(array.nbytes)
+    levels = array.dictionary
+    return int(array.indices.nbytes + len(array) * levels.nbytes / max(1, len(levels)))
