@@ -40,7 +40,7 @@ from pipeline.flow.jobfile import read_job_file
 from pipeline.flow.task import ChunkTask
 from pipeline.interface import JobOptions, score_job
 from pipeline.publish import open_attempt
-from pipeline.sinks import open_sink
+from pipeline.sinks import RowGroups, open_sink
 from pipeline.sources import Discovery
 from pipeline.types import (
     ColumnFacts,
@@ -210,7 +210,7 @@ def _floor(job: Job, files: Sequence[Path], output: Path) -> float:
                 values = job.block.block([batch[name] for name in features])
                 rows = pa.record_batch([batch["id"], *values.arrays], schema=schema)
         written = io.BytesIO()
-        sink = open_sink("parquet", written, schema, GROUP_ROWS, "snappy")
+        sink = open_sink("parquet", written, schema, RowGroups(GROUP_ROWS), "snappy")
         sink.write(rows)
         sink.close()
         hashlib.sha256(written.getbuffer()).hexdigest()
