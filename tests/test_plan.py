@@ -107,6 +107,12 @@ def test_a_limit_reads_the_first_rows_and_no_chunk_behind_them(
         assert before_last + min(last.limit or total, sum(s.rows or 0 for s in last.slices)) == min(limit, total)
 
 
+def test_a_file_of_a_sixteenth_of_a_chunk_ends_it() -> None:
+    days = [parquet(f"day {number}", [100]) for number in range(30)]
+    assert len(make_plan(days, chunk_size="1600")) == 30
+    assert len(make_plan(days, chunk_size="16000")) < 10
+
+
 def test_identity_ignores_where_the_files_lie() -> None:
     here, there = parquet("a", [5]), parquet("a", [5])
     there = FileFacts(InputFile("a", "/elsewhere/a", 3, "parquet"), here.identity, (), 5, 1.0, here.group_rows)

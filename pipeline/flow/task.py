@@ -299,8 +299,8 @@ class _Run:
         file, _ = job.files[piece.file]
         if file.format != "parquet" or self.block.whole_chunk or all(_fixed_width(f.type) for f in kept):
             return self.batch_rows
-        if piece.rows is not None and piece.rows <= _PROBE_ROWS:
-            # The first rows are all there are.
+        if piece.rows is not None and piece.rows <= _PROBE_ROWS and self.batch_rows == job.batch_rows:
+            # The first rows are all there are; should they prove too wide, the second try looks first.
             return min(_PROBE_ROWS, self.batch_rows)
         with self._reader(piece, None, min(_PROBE_ROWS, self.batch_rows)) as reader:
             first = next((batch for batch in reader if batch.num_rows), None)

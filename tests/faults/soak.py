@@ -24,8 +24,6 @@ from tests.faults.frame import Campaign
 
 TIMES = 20
 GROWTH = 0.01
-# Every file costs some ten KiB of facts, and from two on they are read by threads.
-GROWTH_OF_FILES = 0.05
 # One kind of run after the other, on three outputs: every output meets every kind, and is replaced each time.
 KINDS: list[dict[str, Any]] = [
     {"precision": "fast", "workers": 2},
@@ -129,8 +127,8 @@ def _growth(campaign: Campaign, model: Path) -> None:
     campaign.count("runs each compared", repeats)
     campaign.count("KiB at the peak", round(peak))
     # A single pair of short runs differs by more than the promise allows.
-    limits = (0.05, 0.08) if campaign.bounded else (GROWTH, GROWTH_OF_FILES)
-    for other, limit, what in zip(others, limits, (f"{TIMES} times the rows", f"{TIMES} times the files"), strict=True):
+    limit = 0.05 if campaign.bounded else GROWTH
+    for other, what in zip(others, (f"{TIMES} times the rows", f"{TIMES} times the files"), strict=True):
         campaign.count(f"KiB over {what}", round(other))
         if other / peak - 1 > limit:
             campaign.violated("Memory is an input", f"{what} took {other / peak - 1:.1%} more memory: {found}")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import OutputError, StorageError
 from pipeline.publish.journal import Journal, facts_in, lines_in
+from pipeline.publish.places import Places
 from pipeline.publish.system import Folder
 from tests.publish.runs import job_id
 from tests.publish.steps import watched
@@ -176,3 +177,40 @@ def test_why_the_last_run_ended_is_known_unless_it_went_on(folder: Folder) -> No
     journal.append(LINES[2])
     journal.close()
     assert facts_in(folder, JOB) == (2, None, None)
+
+
+def test_a_line_is_found_again_by_its_place_whatever_its_length(folder: Folder) -> None:
+    journal = Journal.create(folder, JOB)
+    lines = [{"chunk": number, "text": "x" * length} for number, length in enumerate((1, 5_000, 2**20 + 7, 0))]
+    places = [journal.append(line) for line in lines]
+    assert [journal.line_at(place) for place in reversed(places)] == lines[::-1]
+    journal.close()
+    again = Journal.reopen(folder, JOB)
+    assert again is not None
+    assert list(again.replayed()) == list(zip(lines, places, strict=True))
+    assert again.line_at(places[2]) == lines[2]
+    again.close()
+
+
+def test_a_line_that_was_changed_meanwhile_is_not_taken(folder: Folder) -> None:
+    journal = Journal.create(folder, JOB)
+    place = journal.append({"chunk": 1, "rows": 10})
+    path = folder.path / "journal"
+    path.write_bytes(path.read_bytes().replace(b'"rows":10', b'"rows":11'))
+    with pytest.raises(StorageError, match="does not hold what was written"):
+        journal.line_at(place)
+    path.write_bytes(path.read_bytes()[: place + 5])
+    with pytest.raises(StorageError, match="does not hold what was written"):
+        journal.line_at(place)
+    journal.close()
+
+
+@given(st.dictionaries(st.integers(0, 3_000) | st.integers(0, 2**70), st.integers(0, 2**62)))
+def test_a_place_for_each_chunk(wanted: dict[int, int]) -> None:
+    places = Places()
+    for chunk, place in wanted.items():
+        places.put(chunk, place + 1)
+        places.put(chunk, place)
+    assert len(places) == len(wanted)
+    assert {chunk: places.get(chunk) for chunk in wanted} == wanted
+    assert max(wanted, default=0) + 1 not in places

@@ -7,15 +7,29 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from pipeline.errors import StorageError
 from pipeline.publish import Part, Staging, open_attempt, open_staging
 from pipeline.types import Conduct
-from tests.publish.runs import CODEC, USUAL, data_of, files_of, home, job_id, names, parts_of, publish, receipt, work
+from tests.publish.runs import (
+    CODEC,
+    USUAL,
+    attempt,
+    data_of,
+    files_of,
+    home,
+    job_id,
+    names,
+    parts_of,
+    publish,
+    receipt,
+    work,
+)
 from tests.publish.steps import watched
 
 CONTENTS = {f"part-{number:07d}-aa.parquet": b"part %d|bad %d" % (number, number) for number in range(4)}
@@ -352,3 +366,26 @@ def test_more_chunks_than_are_digested_at_once(tmp_path: Path) -> None:
     folder = stopped(tmp_path / "out", contents=contents)
     attempts(folder, 77)[0].unlink()
     assert done(tmp_path / "out") == [number for number in range(150) if number != 77]
+
+
+def test_the_receipt_of_a_chunk_is_the_one_that_was_found_intact_or_written_since(tmp_path: Path) -> None:
+    with _opened(tmp_path / "out") as staging:
+        for content in (b"first", b"second"):
+            staging.append(receipt(0, attempt(staging, 0, content)))
+        lost = attempt(staging, 1, b"lost")
+        staging.append(receipt(1, lost))
+        (staging.directory / lost.path).write_bytes(b"tsol")
+    with _opened(tmp_path / "out") as staging:
+        assert [found["chunk"] for found in staging.receipts()] == [0]
+        with pytest.raises(LookupError):
+            staging.receipt(1)
+        staging.append(receipt(1, attempt(staging, 1, b"again")))
+        rows = [cast("dict[str, int]", staging.receipt(chunk)["part"])["rows"] for chunk in (0, 1)]
+        assert rows == [len(b"first"), len(b"again")]
+
+
+@contextmanager
+def _opened(output: Path) -> Iterator[Staging]:
+    with open_staging(output, job_id("x"), if_exists="fail", codec=CODEC) as staging:
+        assert isinstance(staging, Staging)
+        yield staging
