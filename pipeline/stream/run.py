@@ -311,7 +311,7 @@ def _published(
             manifest_digest="",
         )
         digest = staging.publish(
-            _sections(job, schema, report), writer.parts(job.job_id), observed=_observed(job, report)
+            _sections(job, schema, report), list(writer.parts(job.job_id)), observed=_observed(job, report)
         )
     return replace(report, manifest_digest=digest, seconds=time.monotonic() - clock.started)
 
