@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.kernels.tiles import TILE_ROWS, Floats, settle_nan
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,10 +25,15 @@ class Numeric:
         Booleans, integers, float16, float32 or float64. Contiguous float64 is used where it lies; anything else is
         copied into a float64 tile first, with the same bits.
     coefficient : float
+    null : ndarray of bool, shape (rows,), optional
+        Where the value is ``filler``, whatever stands in ``values``.
+    filler : float
     """
 
     values: npt.NDArray[Any]
     coefficient: float
+    null: Flags | None = None
+    filler: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,14 +45,18 @@ class Categorical:
     codes : ndarray of int32, shape (rows,)
         Each at least 0 and under the number of contributions.
     contributions : ndarray of float64, shape (levels,)
+    null : ndarray of bool, shape (rows,), optional
+        Where the contribution is the last one, whatever the code.
     """
 
     codes: npt.NDArray[np.int32]
     contributions: Floats
+    null: Flags | None = None
 
 
 Term = Numeric | Categorical
-_Step = Callable[[npt.NDArray[Any], Any, Floats, Floats, npt.NDArray[np.intp]], None]
+# Adds a term to the rows of a tile: their place, their sums, and two tiles of scratch.
+_Step = Callable[[slice, Floats, Floats, npt.NDArray[np.intp]], None]
 
 
 def raw_prediction(terms: Sequence[Term], intercept: float, *, out: Floats) -> Floats:
@@ -72,7 +84,8 @@ def raw_prediction(terms: Sequence[Term], intercept: float, *, out: Floats) -> F
     TypeError
         A column, a table of contributions or ``out`` has a dtype that is not allowed.
     ValueError
-        Lengths differ, or ``out`` is not contiguous, not writeable or overlaps a column. Nothing is written.
+        Lengths differ, nulls are no booleans, or ``out`` is not contiguous, not writeable or overlaps a column. Nothing
+        is written.
     IndexError
         A code lies outside its table. ``out`` is then partly written.
     """
@@ -82,45 +95,65 @@ def raw_prediction(terms: Sequence[Term], intercept: float, *, out: Floats) -> F
     index = np.empty(min(TILE_ROWS, out.size), dtype=np.intp)
     with np.errstate(all="ignore"):
         for start in range(0, out.size, TILE_ROWS):
-            total = out[start : start + TILE_ROWS]
+            rows = slice(start, start + TILE_ROWS)
+            total = out[rows]
             total.fill(intercept)
-            for add, column, weight in steps:
-                add(column[start : start + TILE_ROWS], weight, total, scratch[: total.size], index[: total.size])
+            for add in steps:
+                add(rows, total, scratch[: total.size], index[: total.size])
             settle_nan(total)
     return out
 
 
-def _add_product(values: npt.NDArray[Any], coefficient: Any, total: Floats, scratch: Floats, _: Any) -> None:
-    np.multiply(values, coefficient, out=scratch)
-    np.add(total, scratch, out=total)
+def _add_product(term: Numeric, rows: slice, total: Floats, scratch: Floats, _: Any) -> None:
+    np.multiply(term.values[rows], term.coefficient, out=scratch)
+    _add(term, rows, total, scratch)
 
 
-def _add_converted(values: npt.NDArray[Any], coefficient: Any, total: Floats, scratch: Floats, _: Any) -> None:
-    scratch[...] = values
-    np.multiply(scratch, coefficient, out=scratch)
-    np.add(total, scratch, out=total)
+def _add_converted(term: Numeric, rows: slice, total: Floats, scratch: Floats, _: Any) -> None:
+    scratch[...] = term.values[rows]
+    np.multiply(scratch, term.coefficient, out=scratch)
+    _add(term, rows, total, scratch)
 
 
-def _add_level(
-    codes: npt.NDArray[Any], contributions: Any, total: Floats, scratch: Floats, index: npt.NDArray[np.intp]
-) -> None:
-    lowest, highest = codes.min(), codes.max()
-    if lowest < 0 or highest >= contributions.size:
-        raise IndexError(f"codes from {lowest} to {highest} for a table of {contributions.size} contributions")
+def _add(term: Numeric, rows: slice, total: Floats, products: Floats) -> None:
+    if term.null is not None:
+        np.putmask(products, term.null[rows], np.multiply(term.filler, term.coefficient))
+    np.add(total, products, out=total)
+
+
+def _add_level(term: Categorical, rows: slice, total: Floats, scratch: Floats, index: npt.NDArray[np.intp]) -> None:
+    codes, null = term.codes[rows], None if term.null is None else term.null[rows]
+    _check_codes(codes, null, term.contributions.size)
     # With mode "raise" numpy fills a copy of `out`, and codes of another type than intp it converts in a new array.
     index[...] = codes
-    np.take(contributions, index, out=scratch, mode="clip")
+    np.take(term.contributions, index, out=scratch, mode="clip")
+    if null is not None:
+        np.putmask(scratch, null, term.contributions[-1])
     np.add(total, scratch, out=total)
 
 
-def _step(position: int, term: Term, out: Floats) -> tuple[_Step, npt.NDArray[Any], Any]:
+def _check_codes(codes: npt.NDArray[Any], null: Flags | None, size: int) -> None:
+    lowest, highest = codes.min(), codes.max()
+    if lowest >= 0 and highest < size:
+        return
+    if null is None:
+        raise IndexError(f"codes from {lowest} to {highest} for a table of {size} contributions")
+    # What stands under a null may point anywhere.
+    codes = codes[~null]
+    if codes.size:
+        _check_codes(codes, None, size)
+
+
+def _step(position: int, term: Term, out: Floats) -> _Step:
+    column = term.values if isinstance(term, Numeric) else term.codes
+    _check_column(position, column, "biuf" if isinstance(term, Numeric) else "iu", out)
+    if term.null is not None and (term.null.dtype != np.bool_ or term.null.shape != out.shape):
+        raise ValueError(f"term {position}: nulls must be {out.shape} booleans")
     if isinstance(term, Numeric):
-        _check_column(position, term.values, "biuf", out)
-        return _add_product if _is_direct(term.values) else _add_converted, term.values, float(term.coefficient)
-    _check_column(position, term.codes, "iu", out)
+        return partial(_add_product if _is_direct(term.values) else _add_converted, term)
     if term.contributions.dtype != np.float64 or term.contributions.ndim != 1:
         raise TypeError(f"term {position}: contributions must be one-dimensional float64")
-    return _add_level, term.codes, np.ascontiguousarray(term.contributions)
+    return partial(_add_level, replace(term, contributions=np.ascontiguousarray(term.contributions)))
 
 
 def _is_direct(values: npt.NDArray[Any]) -> bool:

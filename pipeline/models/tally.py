@@ -46,11 +46,11 @@ class Tally:
         if rows:
             self.events[event] = self.events.get(event, 0) + rows
 
-    def set_null(self, rows: Mask | Rows) -> None:
+    def set_null(self, rows: Mask) -> None:
         """Make the results of these rows null."""
         if self._null is None:
             self._null = np.zeros(self.rows, dtype=np.bool_)
-        self._null[rows] = True
+        self._null |= rows
 
     def add_bad(self, rows: Rows, position: int, column: str, array: pa.Array, reason: str) -> None:
         """Reject rows since a cell of the column at ``position`` is bad; no row stands twice."""

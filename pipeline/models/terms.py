@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.kernels import Categorical, Numeric
-from pipeline.models.columns import EXACT_INTEGER, Mask, Rows, levels, numbers
+from pipeline.models.columns import EXACT_INTEGER, Levels, Mask, Rows, levels, numbers
 from pipeline.models.file import CategoricalFeature, Feature, Impute, Level, NumericFeature
 from pipeline.models.tally import Tally
 
@@ -22,7 +22,7 @@ _QUARANTINE = "and the model sends such rows to the quarantine"
 
 @dataclass(frozen=True, eq=False)
 class NumericColumn:
-    """A batch of a numeric feature: its values with nulls settled by policy, floating NaN not yet looked for."""
+    """A batch of a numeric feature: what nulls do to rows is settled by policy, floating NaN not yet looked for."""
 
     feature: NumericFeature
     position: int
@@ -36,19 +36,17 @@ class NumericColumn:
         cells = numbers(array)
         tally.add_bad(cells.inexact, position, feature.column, array, INEXACT)
         column = cls(feature, position, array, cells.values, cells.null)
-        if cells.null is None:
-            return column
-        column._settle_missing(np.flatnonzero(cells.null), tally)
-        if not isinstance(feature.missing, Impute):
-            return column
-        # A Python float would take the type of the column, and be rounded to float32 with it.
-        imputed = np.where(cells.null, np.float64(feature.missing.impute), cells.values)
-        return cls(feature, position, array, imputed, cells.null)
+        if cells.null is not None:
+            column._settle_missing(cells.null, tally)
+        return column
 
     @property
     def term(self) -> Numeric:
         """The term of the raw prediction."""
-        return Numeric(self.values, self.feature.weight)
+        missing = self.feature.missing
+        if self.null is None or not isinstance(missing, Impute):
+            return Numeric(self.values, self.feature.weight)
+        return Numeric(self.values, self.feature.weight, self.null, missing.impute)
 
     def settle(self, rows: Rows, tally: Tally) -> Numeric:
         """Return the term of some rows alone, floating NaN settled by policy and infinities counted."""
@@ -57,52 +55,64 @@ class NumericColumn:
         tally.count(f"infinite {self.feature.column}", int(np.count_nonzero(np.isinf(values) & is_value)))
         missing = np.isnan(values) & is_value
         if missing.any():
-            self._settle_missing(rows[missing], tally)
-            if isinstance(self.feature.missing, Impute):
-                values[missing] = self.feature.missing.impute
+            where = np.zeros(tally.rows, dtype=np.bool_)
+            where[rows[missing]] = True
+            self._settle_missing(where, tally)
+        if isinstance(self.feature.missing, Impute):
+            values[missing | ~is_value] = self.feature.missing.impute
         return Numeric(values, self.feature.weight)
 
-    def _settle_missing(self, rows: Rows, tally: Tally) -> None:
-        _settle(self.feature, "missing", rows, self.position, self.array, tally)
+    def _settle_missing(self, where: Mask, tally: Tally) -> None:
+        _settle(self.feature, "missing", where, self.position, self.array, tally)
 
 
 @dataclass(frozen=True, eq=False)
 class CategoricalColumn:
     """A batch of a categorical feature, everything settled by policy.
 
-    ``contributions`` has an entry for each level of the batch's dictionary, and a last one for missing values.
+    ``contributions`` has an entry for each level of the batch's dictionary, and a last one for missing values. ``null``
+    tells where cells are null whatever their code, ``None`` where none is.
     """
 
     codes: npt.NDArray[Any]
     contributions: npt.NDArray[np.float64]
+    null: Mask | None
 
     @classmethod
     def prepare(cls, feature: CategoricalFeature, position: int, array: pa.Array, tally: Tally) -> CategoricalColumn:
         """Read a column, look its levels up, and settle missing and unseen ones."""
         cells = levels(array)
-        codes = cells.codes
-        if cells.null is not None:
-            # What stands under a null may point anywhere.
-            codes = np.where(cells.null, len(cells.dictionary), codes.astype(np.int64))
         found, is_missing = feature.recent_levels.find(feature.coefficients, cells.dictionary)
         is_unseen = np.isnan(found) & ~is_missing
         contributions = found.copy()
         contributions[is_missing] = _replacement(feature, feature.missing)
         contributions[is_unseen] = _replacement(feature, feature.unseen)
-        if cells.null is not None or is_missing[:-1].any():
-            _settle(feature, "missing", np.flatnonzero(is_missing[codes]), position, array, tally)
+        missing = cells.null
+        if is_missing[:-1].any():
+            missing = _with_level(is_missing, cells)
+            missing |= False if cells.null is None else cells.null
+        if missing is not None:
+            _settle(feature, "missing", missing, position, array, tally)
         if is_unseen.any():
-            _settle(feature, "unseen", np.flatnonzero(is_unseen[codes]), position, array, tally)
-        return cls(codes, contributions)
+            unseen = _with_level(is_unseen, cells)
+            unseen &= True if cells.null is None else ~cells.null
+            _settle(feature, "unseen", unseen, position, array, tally)
+        return cls(cells.codes, contributions, cells.null)
 
     @property
     def term(self) -> Categorical:
         """The term of the raw prediction."""
-        return Categorical(self.codes, self.contributions)
+        return Categorical(self.codes, self.contributions, self.null)
 
     def settle(self, rows: Rows, _: Tally) -> Categorical:
         """Return the term of some rows alone."""
-        return Categorical(self.codes[rows], self.contributions)
+        return Categorical(self.codes[rows], self.contributions, None if self.null is None else self.null[rows])
+
+
+def _with_level(flags: Mask, cells: Levels) -> Mask:
+    """Return the rows whose level has a flag; arbitrary where a cell is null."""
+    rows: Mask = np.take(flags, cells.codes, mode="clip")
+    return rows
 
 
 def _replacement(feature: CategoricalFeature, policy: str | Level) -> float:
@@ -110,13 +120,15 @@ def _replacement(feature: CategoricalFeature, policy: str | Level) -> float:
     return feature.coefficients[policy.level] if isinstance(policy, Level) else 0.0
 
 
-def _settle(feature: Feature, event: str, rows: Rows, position: int, array: pa.Array, tally: Tally) -> None:
+def _settle(feature: Feature, event: str, where: Mask, position: int, array: pa.Array, tally: Tally) -> None:
     """Do with rows what the policy for missing or for unseen values says; replacing a value is left to the caller."""
     policy = feature.unseen if event == "unseen" and isinstance(feature, CategoricalFeature) else feature.missing
-    tally.count(f"{event} {feature.column}", len(rows))
-    if policy == "null" and rows.size:
-        tally.set_null(rows)
+    count = int(np.count_nonzero(where))
+    tally.count(f"{event} {feature.column}", count)
+    if policy == "null" and count:
+        tally.set_null(where)
     elif policy == "error":
-        tally.add_bad(rows, position, feature.column, array, f"{_FOUND[event]}, {_ERROR}")
+        tally.add_bad(np.flatnonzero(where), position, feature.column, array, f"{_FOUND[event]}, {_ERROR}")
     elif policy == "quarantine":
+        rows = np.flatnonzero(where)
         tally.add_quarantined(rows, position, feature.column, array, f"{_FOUND[event]}, {_QUARANTINE}")

@@ -39,9 +39,11 @@ class CsvSource:
     ----------
     options : CsvOptions
     piece_bytes : int
-        Bytes that are parsed at a time.
+        Bytes that become a batch at a time.
     record_bytes : int
         The longest record that is read.
+    block_bytes : int
+        Bytes that the parser takes at a time.
 
     Raises
     ------
@@ -49,10 +51,17 @@ class CsvSource:
         Delimiter, quote, encoding or a type cannot be used.
     """
 
-    def __init__(self, options: CsvOptions, *, piece_bytes: int = MIB, record_bytes: int = 64 * MIB) -> None:
+    def __init__(
+        self,
+        options: CsvOptions,
+        *,
+        piece_bytes: int = 4 * MIB,
+        record_bytes: int = 64 * MIB,
+        block_bytes: int = MIB,
+    ) -> None:
         for _, type_name in options.types:
             arrow_type(type_name)
-        sizes = Sizes(piece_bytes, record_bytes)
+        sizes = Sizes(piece_bytes, record_bytes, block_bytes)
         self._settings = Settings(options, dialect_of(options), find_encoding(options.encoding), sizes)
 
     def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:

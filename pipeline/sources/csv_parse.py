@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from pipeline.units import KIB, MIB
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.sources.csv_dialect import Dialect
 
@@ -20,8 +22,10 @@ Text = bytes | memoryview
 
 BOM = b"\xef\xbb\xbf"
 
-# More than any piece: what is parsed in one call is one block, which the parser never cuts by itself.
-_BLOCK = 1 << 30
+# More than any piece: one block, which the parser never cuts by itself.
+_ONE_BLOCK = 1 << 30
+# A tile of text whose masks stay in an L2 cache.
+_TILE = 256 * KIB
 # The integers up to which float64 has every one.
 EXACT_INTEGER = 2**53
 _LIMIT_DIGITS = str(EXACT_INTEGER).encode()
@@ -77,24 +81,26 @@ class Parser:
     dialect : Dialect
     columns : int
         How many fields a record has.
+    block_bytes : int
+        The parser goes through a longer piece in blocks of so many bytes, which stay in its caches.
     """
 
-    def __init__(self, dialect: Dialect, columns: int) -> None:
+    def __init__(self, dialect: Dialect, columns: int, block_bytes: int = MIB) -> None:
         self.dialect = dialect
         self.columns = columns
         self.blank_lines_count = columns == 1
         self._probe = dialect.probe(columns)
         self._quote = dialect.quote.encode()
-        self._read_options = arrow_csv.ReadOptions(
-            use_threads=False, block_size=_BLOCK, column_names=[str(position) for position in range(columns)]
-        )
+        self._block_bytes = block_bytes
+        self._probed = bytearray()
+        self._in_blocks, self._in_one = (self._read_options(size) for size in (block_bytes, _ONE_BLOCK))
         self._met: list[Any] = []
         self._count_only = self.converting({0: pa.binary()}, ("",))
         self._options = {quoting: self._parse_options(quoting) for quoting in (False, True)}
 
     def with_columns(self, columns: int) -> Parser:
         """Return a parser of the same dialect for another number of columns."""
-        return Parser(self.dialect, columns)
+        return Parser(self.dialect, columns, self._block_bytes)
 
     def piece(self, text: Text, *, final: bool) -> Piece:
         """Return a text as a piece, having looked for quotes in it."""
@@ -105,7 +111,7 @@ class Parser:
         text, ending = piece.text, b""
         if piece.quoted:
             ending = b"\n" + self._probe if piece.final and text[-1] not in b"\r\n" else self._probe
-            text = b"".join((text, ending))
+            text = self._with(ending, text)
         arrays, rows = self._convert(text, convert, quoted=piece.quoted)
         ragged = [Ragged(row.number - 1, row.actual_columns, row.text) for row in self._met]
         length = len(text)
@@ -133,26 +139,58 @@ class Parser:
         )
 
     def _has_quote(self, text: Text) -> bool:
-        if isinstance(text, bytes) or not self._quote:
-            return bool(self._quote) and self._quote in bytes(text)
-        return bool((np.frombuffer(text, np.uint8) == self._quote[0]).any())
+        return bool(self._quote) and any((tile == self._quote[0]).any() for tile in _tiles(text))
+
+    def _with(self, ending: bytes, text: Text) -> memoryview:
+        """Return a text with an ending, in memory that is used again for the next one."""
+        size = len(text) + len(ending)
+        if len(self._probed) < size:
+            self._probed = bytearray(size)
+        view = memoryview(self._probed)[:size]
+        view[: len(text)] = text
+        view[len(text) :] = ending
+        return view
 
     def _convert(
         self, text: Text, convert: arrow_csv.ConvertOptions, *, quoted: bool
     ) -> tuple[dict[int, pa.Array] | None, int]:
-        self._met.clear()
         if text[:3] == BOM:
             text = b"".join((BOM, text))  # the parser takes one away, and this one is data
-        try:
-            table = arrow_csv.read_csv(
-                pa.BufferReader(pa.py_buffer(text)),
-                read_options=self._read_options,
-                parse_options=self._options[quoted],
-                convert_options=convert,
-            )
-        except pa.ArrowInvalid:
+        options = self._options[quoted], convert
+        table = self._read(text, self._in_blocks, *options) if self._may_be_cut(text) else None
+        if table is None:
+            # also where a record is longer than a block
+            table = self._read(text, self._in_one, *options)
+        if table is None:
             return None, 0
-        return {int(name): _only_chunk(table.column(name)) for name in table.column_names}, table.num_rows
+        columns = table.combine_chunks().columns
+        return {int(n): _only_chunk(c) for n, c in zip(table.column_names, columns, strict=True)}, table.num_rows
+
+    def _may_be_cut(self, text: Text) -> bool:
+        """Return whether a text is longer than a block, and no block ends between CR and LF.
+
+        At such a place the parser drops the LF, even inside quotes.
+        """
+        ends = range(self._block_bytes, len(text), self._block_bytes)
+        return bool(ends) and all(text[end - 1] != 0x0D for end in ends)
+
+    def _read(
+        self,
+        text: Text,
+        read: arrow_csv.ReadOptions,
+        parse: arrow_csv.ParseOptions,
+        convert: arrow_csv.ConvertOptions,
+    ) -> pa.Table | None:
+        self._met.clear()
+        source = pa.BufferReader(pa.py_buffer(text))
+        try:
+            return arrow_csv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
+        except pa.ArrowInvalid:
+            return None
+
+    def _read_options(self, block_bytes: int) -> arrow_csv.ReadOptions:
+        names = [str(position) for position in range(self.columns)]
+        return arrow_csv.ReadOptions(use_threads=False, block_size=block_bytes, column_names=names)
 
     def _parse_options(self, quoting: bool) -> arrow_csv.ParseOptions:
         met = self._met
@@ -225,10 +263,15 @@ def names_infinity(text: bytes) -> bool:
     return b"n" in text.lower()
 
 
+def _tiles(text: Text) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
+    view = np.frombuffer(text, np.uint8)
+    return (view[start : start + _TILE] for start in range(0, len(view), _TILE))
+
+
 def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
     """Return whether a text without quotes has as many lines as rows, blank ones counted or not."""
     view = np.frombuffer(text, np.uint8)
-    line_feeds = int(np.count_nonzero(view == 0x0A))
+    line_feeds = sum(int(np.count_nonzero(tile == 0x0A)) for tile in _tiles(text))
     return rows == line_feeds or rows == _count_lines(view, blank=blank)
 
 

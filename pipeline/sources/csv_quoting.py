@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Flags = np.ndarray[Any, np.dtype[np.bool_]]
     Words = np.ndarray[Any, np.dtype[np.uint64]]
 
-_BLOCK = 128 * KIB
+_BLOCK = 256 * KIB
 
 
 def count_odd(text: Bytes, dialect: Dialect) -> int:
@@ -82,14 +82,20 @@ class _Turns:
         self.start, self.stop = start, stop
         first, behind = max(0, start - 1), min(len(view), stop + 1)
         around = view[first:behind]
-        quotes = around == ord(dialect.quote)
-        # where a quote may have its neighbour; there is nothing beyond the text, and that is as good as a line end
-        fits = np.ones(stop - start + 2, np.bool_)
-        fits[first - start + 1 : behind - start + 1] = (
-            quotes | (around == ord(dialect.delimiter)) | (around == 0x0A) | (around == 0x0D)
-        )
-        self._quotes = _packed(quotes[start - first : stop - first])
-        self._fits_before, self._fits_behind = _packed(fits[:-2]), _packed(fits[2:])
+        # A flag more on each side; there is nothing beyond the text, and that is as good as a line end.
+        quotes, fits = np.zeros(stop - start + 2, np.bool_), np.ones(stop - start + 2, np.bool_)
+        known = slice(first - start + 1, behind - start + 1)
+        is_end = fits[known]  # where a quote may have its neighbour
+        np.equal(around, ord(dialect.quote), out=quotes[known])
+        np.equal(around, ord(dialect.delimiter), out=is_end)
+        is_end |= quotes[known]
+        is_end |= around == 0x0A
+        is_end |= around == 0x0D
+        self._fits_before = _packed(fits)
+        self._fits_behind = _shifted(self._fits_before, 2)
+        # the flags at the two sides are those of other blocks
+        quotes[0] = quotes[-1] = False
+        self._quotes = _shifted(_packed(quotes), 1)
         self._inside = _parities(self._quotes, first=inside)
 
     def inside(self, place: int) -> bool:
@@ -117,11 +123,20 @@ def _packed(flags: Flags) -> Words:
     return words
 
 
+def _shifted(words: Words, count: int) -> Words:
+    """Return the bits behind the first ``count``, which are fewer than 64."""
+    shifted: Words = words >> np.uint64(count)
+    shifted[:-1] |= words[1:] << np.uint64(64 - count)
+    return shifted
+
+
 def _parities(words: Words, *, first: bool) -> Words:
     """Return, for each bit, whether the bits up to it and ``first`` are odd in number."""
     found = words.copy()
+    shifted = np.empty_like(found)
     for distance in (1, 2, 4, 8, 16, 32):
-        found ^= found << distance
+        np.left_shift(found, distance, out=shifted)
+        found ^= shifted
     before = np.bitwise_xor.accumulate(np.concatenate(([np.uint64(first)], found[:-1] >> 63)))
     found ^= -before  # all ones where the words before are odd
     return found

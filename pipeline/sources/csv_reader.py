@@ -16,7 +16,17 @@ from pipeline.sources.csv_header import Header, read_header
 from pipeline.sources.csv_parse import Parser
 from pipeline.sources.csv_records import Records
 from pipeline.sources.cutting import Cut, Cutter, Sizes, guess_begin
-from pipeline.sources.decode import Encoding, Inflated, RawFile, Recoded, Stream, Window, compression_of, identify
+from pipeline.sources.decode import (
+    Ahead,
+    Encoding,
+    Inflated,
+    RawFile,
+    Recoded,
+    Stream,
+    Window,
+    compression_of,
+    identify,
+)
 from pipeline.sources.files import open_planned, show, system_error
 from pipeline.units import escape
 
@@ -110,6 +120,7 @@ class CsvReader:
         self._bad: list[BadCell] = []
         self._before = self._first = 0
         self._piece: Records | None = None
+        self._ahead: Ahead | None = None
 
     def __enter__(self) -> Self:
         self._descriptor = open_planned(self._file.location, self._file.path)
@@ -137,7 +148,7 @@ class CsvReader:
                     part = cut.batch.slice(start, self._batch_rows)
                     self._first = start
                     self.rows += part.num_rows
-                    self.bytes_read = opened.raw.bytes_read
+                    self.bytes_read = self._read_from(opened)
                     yield part
             self._piece = None
         except pa.ArrowMemoryError as error:
@@ -146,7 +157,7 @@ class CsvReader:
             ) from error
         except OSError as error:
             raise system_error(error, self._file.path) from error
-        self.bytes_read = opened.raw.bytes_read
+        self.bytes_read = self._read_from(opened)
         self._pending = False
         self._compare()
 
@@ -165,7 +176,12 @@ class CsvReader:
         assert self._piece is not None
         return self._piece.origins([self._first + row for row in rows])
 
+    def _read_from(self, opened: OpenText) -> int:
+        return opened.raw.bytes_read if self._ahead is None else self._ahead.bytes_read
+
     def _close(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = -1
@@ -192,6 +208,7 @@ class CsvReader:
         encoding = self._settings.encoding
         offset = opened.mark + encoding.file_bytes(window.text[: opened.header.end])
         window.drop(opened.header.end)
+        self._ahead = window.read_ahead(opened.raw)
         for cut in self._cuts(window, opened.header, sys.maxsize):
             self._note(cut, opened.header, offset)
             yield cut
@@ -217,7 +234,7 @@ class CsvReader:
         if not header.names or window.offset >= stop:
             return
         settings = self._settings
-        parser = Parser(settings.dialect, len(header.names))
+        parser = Parser(settings.dialect, len(header.names), settings.sizes.block)
         columns = Columns(parser, self._file, header.names, self._needs, settings.options)
         yield from Cutter(window, stop, columns, settings.encoding, settings.sizes, self._batch_rows)
 

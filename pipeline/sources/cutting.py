@@ -28,10 +28,11 @@ _JUDGED = 16_384
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of a piece that is parsed at a time, and of the longest record that is read."""
+    """Bytes of a piece, of the longest record that is read, and of a block that the parser takes at a time."""
 
-    piece: int = MIB
+    piece: int = 4 * MIB
     record: int = 64 * MIB
+    block: int = MIB
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import codecs
 import hashlib
 import io
 import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, Protocol
@@ -18,6 +20,8 @@ from pipeline.types import Identity
 from pipeline.units import KIB, escape, quoted
 
 ENDS = 64 * KIB
+
+_AHEAD, _AHEAD_BYTES = 3, 512 * KIB
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
@@ -153,15 +157,13 @@ class Inflated:
     def readinto(self, view: memoryview) -> int:
         """Fill the beginning of a view and return how much of it; 0 at the end alone."""
         try:
-            block = self._stream.read(len(view))
+            return int(self._stream.readinto(view))
         except (OSError, pa.ArrowException) as error:
             if self._raw.failure is not None:
                 raise system_error(self._raw.failure, self._raw.path) from error
             place = f"near byte {self._raw.bytes_read:,}: {escape(str(error), 300)}"
             message = f"{show(self._raw.path)}: the {self._codec} data is damaged or cut off {place}"
             raise DataError(message, "Fetch or make the file again.") from error
-        view[: len(block)] = block
-        return len(block)
 
 
 class Recoded:
@@ -196,6 +198,79 @@ class Recoded:
             raise DataError(message, "Name the encoding that it is written in with --encoding.") from error
 
 
+class Ahead:
+    """A stream that a thread of its own reads before it is asked for, so that it need not be waited for.
+
+    What was read, and the error that ended it, come in the order of the stream. Holds three blocks. Whoever makes it
+    closes it, before what the inner stream reads from is closed.
+
+    Parameters
+    ----------
+    inner : Stream
+    raw : RawFile
+        What the inner stream reads from.
+    """
+
+    def __init__(self, inner: Stream, raw: RawFile) -> None:
+        self.bytes_read = raw.bytes_read
+        self._inner, self._raw = inner, raw
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="logitstream-ahead")
+        self._blocks: deque[Future[_Block]] = deque()
+        self._current = _Block(bytearray(0), memoryview(b""), raw.bytes_read)
+        self._ready = memoryview(b"")
+        self._failure: Exception | None = None
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of a view and return how much of it; 0 at the end alone."""
+        if not self._blocks:
+            for _ in range(_AHEAD):
+                self._send(bytearray(_AHEAD_BYTES))
+        if not self._ready:
+            self._current = self._blocks.popleft().result()
+            self._ready = self._current.filled
+            self.bytes_read = self._current.bytes_read
+        count = min(len(view), len(self._ready))
+        view[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        if not self._ready:
+            self._send(self._current.memory)
+        return count
+
+    def close(self) -> None:
+        """End the thread, which may be reading a block."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _send(self, memory: bytearray) -> None:
+        self._blocks.append(self._thread.submit(self._fill, memory))
+
+    def _fill(self, memory: bytearray) -> _Block:
+        view = memoryview(memory)
+        filled = 0
+        while filled < len(view) and (count := self._read(view[filled:], filled)):
+            filled += count
+        return _Block(memory, view[:filled], self._raw.bytes_read)
+
+    def _read(self, view: memoryview, filled: int) -> int:
+        """Read into a view; an error waits for its turn, behind what was read before it."""
+        if self._failure is None:
+            try:
+                return self._inner.readinto(view)
+            except Exception as error:  # noqa: BLE001 - raised in its turn, whatever it is
+                self._failure = error
+        if filled:
+            return 0
+        raise self._failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block that was read ahead, and how far the file was read by then."""
+
+    memory: bytearray
+    filled: memoryview
+    bytes_read: int
+
+
 class Window:
     """The part of a stream that is being looked at: ``text[:length]``, which begins at ``offset`` of the stream.
 
@@ -208,6 +283,11 @@ class Window:
         self.length = 0
         self.ended = False
         self._stream = stream
+
+    def read_ahead(self, raw: RawFile) -> Ahead:
+        """Go on reading in a thread of its own, which the caller has to end."""
+        self._stream = ahead = Ahead(self._stream, raw)
+        return ahead
 
     def fill(self, wanted: int) -> None:
         """Read until at least ``wanted`` bytes are there, or the stream has ended."""

@@ -15,6 +15,7 @@ from tests.fuzz.target import Check, Target, ViolationError, check_refusal, requ
 NAME = "data.csv"
 COLUMNS = 4
 PIECES = (1, 2, 3, 5, 8, 13, 40, 1000)
+BLOCKS = (1 << 20, 2, 9, 64)
 SLICES = 40
 LONGEST = 4096
 BOM = b"\xef\xbb\xbf"
@@ -26,7 +27,7 @@ Reading = tuple[list[Row], list[Bad]]
 
 
 def make(folder: Path) -> Check:
-    """Return the check of one input: bytes that choose columns, slice and piece, and the text."""
+    """Return the check of one input: bytes that choose columns, slice, piece and block, and the text."""
     path = folder / NAME
     file = InputFile(NAME, str(path), 0, "csv")
 
@@ -38,7 +39,8 @@ def make(folder: Path) -> Check:
         options = CsvOptions(columns=names)
         try:
             whole = _whole(CsvSource(options), file, names)
-            cutter = CsvSource(options, piece_bytes=PIECES[piece % len(PIECES)])
+            block, piece = divmod(piece, len(PIECES))
+            cutter = CsvSource(options, piece_bytes=PIECES[piece], block_bytes=BLOCKS[block % len(BLOCKS)])
             cut = _in_slices(cutter, file, names, max(1 + size, len(text) // SLICES + 1))
         except LogitstreamError as error:
             check_refusal(error, NAME)
@@ -137,7 +139,7 @@ def seeds() -> list[bytes]:
         b"",
     ]
     return [
-        bytes([columns, 3 * columns, number % 8]) + text for number, text in enumerate(texts) for columns in (0, 1, 2)
+        bytes([columns, 3 * columns, number % 8 + 8 * (number % 4)]) + text for number, text in enumerate(texts) for columns in (0, 1, 2)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,10 +25,11 @@ def _row_by_row(terms, intercept, rows):
     for row in range(rows):
         total = intercept
         for term in terms:
+            is_null = term.null is not None and term.null[row]
             if isinstance(term, Numeric):
-                total = total + term.coefficient * float(term.values[row])
+                total = total + term.coefficient * (term.filler if is_null else float(term.values[row]))
             else:
-                total = total + float(term.contributions[term.codes[row]])
+                total = total + float(term.contributions[-1 if is_null else term.codes[row]])
         totals.append(math.nan if math.isnan(total) else total)
     return np.array(totals, dtype=np.float64)
 
@@ -36,12 +38,15 @@ def _row_by_row(terms, intercept, rows):
 def _terms(draw, rows):
     terms = []
     for _ in range(draw(st.integers(0, 4))):
+        null = draw(st.none() | hnp.arrays(np.bool_, rows))
         if draw(st.booleans()):
             values = draw(hnp.arrays(draw(st.sampled_from(NUMERIC_TYPES)), rows))
-            terms.append(Numeric(values, draw(st.floats())))
+            terms.append(Numeric(values, draw(st.floats()), null, draw(st.floats())))
         else:
             codes = draw(hnp.arrays(np.int32, rows, elements=st.integers(0, LEVELS - 1)))
-            terms.append(Categorical(codes, draw(hnp.arrays(np.float64, LEVELS))))
+            if null is not None:
+                codes[null] = draw(st.integers(-(2**31), 2**31 - 1))
+            terms.append(Categorical(codes, draw(hnp.arrays(np.float64, LEVELS)), null))
     return terms
 
 
@@ -50,8 +55,12 @@ def _random_terms(rows, seed=0):
     specials = random.choice([np.inf, -np.inf, np.nan, -np.nan, 0.0], rows)
     return [
         Numeric(random.standard_normal(rows), 0.7),
-        Categorical(random.integers(0, LEVELS, rows, dtype=np.int32), random.standard_normal(LEVELS)),
-        Numeric(random.standard_normal(rows).astype(np.float32), -1.3),
+        Categorical(
+            random.integers(0, LEVELS, rows, dtype=np.int32),
+            random.standard_normal(LEVELS),
+            random.random(rows) < 0.1,
+        ),
+        Numeric(random.standard_normal(rows).astype(np.float32), -1.3, random.random(rows) < 0.1, 0.3),
         Numeric(np.where(random.random(rows) < 0.05, specials, random.standard_normal(rows)), 1e-3),
         Numeric(random.integers(-(2**40), 2**40, rows), 1e-9),
         Numeric(np.where(random.random(rows) < 0.05, specials, random.standard_normal(rows)), -2.0),
@@ -59,9 +68,10 @@ def _random_terms(rows, seed=0):
 
 
 def _rows(term, rows):
+    null = None if term.null is None else term.null[rows]
     if isinstance(term, Numeric):
-        return Numeric(term.values[rows], term.coefficient)
-    return Categorical(term.codes[rows], term.contributions)
+        return replace(term, values=term.values[rows], null=null)
+    return replace(term, codes=term.codes[rows], null=null)
 
 
 @given(data=st.data())
@@ -105,7 +115,7 @@ def test_the_layout_of_a_column_does_not_show(step):
     terms = _random_terms(2 * TILE_ROWS + 1)
     strided = [_rows(t, slice(None, None, step)) for t in terms]
     rows = len(strided[0].values)
-    contiguous = [Numeric(t.values.copy(), t.coefficient) if isinstance(t, Numeric) else t for t in strided]
+    contiguous = [replace(t, values=t.values.copy()) if isinstance(t, Numeric) else t for t in strided]
     np.testing.assert_array_equal(
         bits(raw_prediction(strided, 1.5, out=np.empty(rows))),
         bits(raw_prediction(contiguous, 1.5, out=np.empty(rows))),
@@ -148,6 +158,18 @@ def test_a_code_outside_its_table_is_refused(codes):
     term = Categorical(np.array(codes, np.int32), np.zeros(LEVELS))
     with pytest.raises(IndexError, match=f"for a table of {LEVELS} contributions"):
         raw_prediction([term], 0.0, out=np.empty(3))
+
+
+def test_a_code_outside_its_table_is_refused_beside_a_null():
+    term = Categorical(np.array([7, 9, 0], np.int32), np.zeros(LEVELS), np.array([False, True, True]))
+    with pytest.raises(IndexError, match="codes from 7 to 7"):
+        raw_prediction([term], 0.0, out=np.empty(3))
+
+
+@pytest.mark.parametrize("null", [np.zeros(2, np.bool_), np.zeros(3, np.int8)])
+def test_nulls_that_are_no_booleans_are_refused(null):
+    with pytest.raises(ValueError, match="term 0: nulls must be"):
+        raw_prediction([Numeric(np.zeros(3), 1.0, null)], 0.0, out=np.empty(3))
 
 
 @pytest.mark.parametrize(

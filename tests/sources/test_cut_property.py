@@ -156,6 +156,7 @@ def one_reader(text: bytes, columns: int, wanted: list[int]) -> tuple[list[Row],
 
 # LOGITSTREAM_EXAMPLES=20000 looks for longer
 EXAMPLES = int(os.environ.get("LOGITSTREAM_EXAMPLES", "60"))
+BLOCKS = st.sampled_from([2, 5, 16, 64, 1 << 20])
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -165,13 +166,16 @@ MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[Hea
     columns=st.integers(1, 4),
     size=st.integers(1, 30),
     piece_bytes=st.sampled_from([1, 2, 3, 5, 8, 13, 40, 1000]),
+    block_bytes=BLOCKS,
     data=st.data(),
 )
-@example(content=b'a,"b\n', columns=2, size=3, piece_bytes=1, data=None)
-def test_slices_read_apart_are_the_rows_of_the_whole(content, columns, size, piece_bytes, data) -> None:
+@example(content=b'a,"b\n', columns=2, size=3, piece_bytes=1, block_bytes=64, data=None)
+@example(content=b'a,"b\r\nc"\n', columns=2, size=30, piece_bytes=40, block_bytes=5, data=None)
+def test_slices_read_apart_are_the_rows_of_the_whole(content, columns, size, piece_bytes, block_bytes, data) -> None:
     numbers = st.lists(st.integers(0, columns - 1), min_size=1, unique=True).map(sorted)
     wanted = data.draw(numbers) if data else list(range(columns))
-    source = CsvSource(CsvOptions(columns=tuple(f"c{number}" for number in range(columns))), piece_bytes=piece_bytes)
+    options = CsvOptions(columns=tuple(f"c{number}" for number in range(columns)))
+    source = CsvSource(options, piece_bytes=piece_bytes, block_bytes=block_bytes)
     needs = [Need(f"c{number}", "kept") for number in wanted]
     with tempfile.TemporaryDirectory() as folder:
         file = in_file(content, folder)
@@ -198,10 +202,11 @@ def test_slices_read_apart_are_the_rows_of_the_whole(content, columns, size, pie
     columns=st.integers(1, 4),
     size=st.integers(1, 30),
     piece_bytes=st.sampled_from([1, 4, 9, 30, 1000]),
+    block_bytes=BLOCKS,
 )
-def test_slices_read_apart_are_the_rows_of_one_arrow_reader(content, columns, size, piece_bytes) -> None:
+def test_slices_read_apart_are_the_rows_of_one_arrow_reader(content, columns, size, piece_bytes, block_bytes) -> None:
     names = tuple(f"c{number}" for number in range(columns))
-    source = CsvSource(CsvOptions(columns=names), piece_bytes=piece_bytes)
+    source = CsvSource(CsvOptions(columns=names), piece_bytes=piece_bytes, block_bytes=block_bytes)
     with tempfile.TemporaryDirectory() as folder:
         got = read_in_slices(source, source.facts(in_file(content, folder)), [Need(n, "kept") for n in names], size)
     rows, ragged = one_reader(content, columns, list(range(columns)))
@@ -283,16 +288,18 @@ CELLS += ['"1e999"', "9007199254740993", "true", '"a,b"', '12" pipe', "\xa0", "1
     ends=st.sampled_from(["\n", "\r\n", "\r"]),
     size=st.integers(1, 60),
     piece_bytes=st.sampled_from([1, 7, 30, 1000]),
+    block_bytes=BLOCKS,
     batch_rows=st.integers(1, 5),
 )
-def test_typed_slices_are_the_typed_whole(lines, ends, size, piece_bytes, batch_rows) -> None:
+def test_typed_slices_are_the_typed_whole(lines, ends, size, piece_bytes, block_bytes, batch_rows) -> None:
     text = "a,b,c" + ends + ends.join(map(",".join, lines))
     options = CsvOptions(nulls=("", "NA"), types=(("c", "int64"),))
     needs = [Need("a", "numeric"), Need("b", "categorical"), Need("b", "kept"), Need("a", "kept"), Need("c", "numeric")]
     with tempfile.TemporaryDirectory() as folder:
         file = in_file(text.encode(), folder)
         facts = CsvSource(options).facts(file)
-        cut = read_in_slices(CsvSource(options, piece_bytes=piece_bytes), facts, needs, size, batch_rows)
+        source = CsvSource(options, piece_bytes=piece_bytes, block_bytes=block_bytes)
+        cut = read_in_slices(source, facts, needs, size, batch_rows)
         whole = read_in_slices(CsvSource(options), facts, needs, max(1, facts.identity.size))
     assert cut == whole
 
@@ -306,10 +313,11 @@ NUMBERS = [b"1,2\n", b'"3",x\r\n', b"NA,9007199254740993\n", b"1e400,1\n", b",\n
     encoding=st.sampled_from(["utf-8", "utf-8", "cp1252", "utf-16-le"]),
     size=st.integers(1, 60),
     piece_bytes=st.sampled_from([1, 7, 30, 1000]),
+    block_bytes=BLOCKS,
     batch_rows=st.integers(1, 5),
 )
 def test_records_are_numbered_and_placed_alike_in_any_batch_and_any_cut(
-    content, encoding, size, piece_bytes, batch_rows
+    content, encoding, size, piece_bytes, block_bytes, batch_rows
 ) -> None:
     options = CsvOptions(columns=("a", "b"), encoding=encoding)
     needs = [Need("a", "numeric"), Need("b", "kept")]
@@ -319,7 +327,8 @@ def test_records_are_numbered_and_placed_alike_in_any_batch_and_any_cut(
         facts = CsvSource(options).facts(in_file(content, folder))
         whole = read_in_slices(CsvSource(options), facts, needs, max(1, facts.identity.size), 1000)
         size = size if facts.cuttable else max(1, facts.identity.size)
-        cut = read_in_slices(CsvSource(options, piece_bytes=piece_bytes), facts, needs, size, batch_rows)
+        source = CsvSource(options, piece_bytes=piece_bytes, block_bytes=block_bytes)
+        cut = read_in_slices(source, facts, needs, size, batch_rows)
     assert cut == whole
     places: list[Origin | BadCell] = [*whole.origins, *whole.bad]
     places.sort(key=lambda place: place.record)
