@@ -17,7 +17,7 @@ from pipeline.sources.cutting import Sizes
 from pipeline.sources.decode import ENDS, find_encoding, identify
 from pipeline.sources.files import open_regular, system_error
 from pipeline.types import ColumnFacts, FileFacts
-from pipeline.units import MIB
+from pipeline.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class CsvSource:
         *,
         piece_bytes: int = 4 * MIB,
         record_bytes: int = 64 * MIB,
-        block_bytes: int = MIB,
+        block_bytes: int = 512 * KIB,
     ) -> None:
         for _, type_name in options.types:
             arrow_type(type_name)

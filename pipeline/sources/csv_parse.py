@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from pipeline.units import KIB, MIB
+from pipeline.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +85,7 @@ class Parser:
         The parser goes through a longer piece in blocks of so many bytes, which stay in its caches.
     """
 
-    def __init__(self, dialect: Dialect, columns: int, block_bytes: int = MIB) -> None:
+    def __init__(self, dialect: Dialect, columns: int, block_bytes: int = 512 * KIB) -> None:
         self.dialect = dialect
         self.columns = columns
         self.blank_lines_count = columns == 1

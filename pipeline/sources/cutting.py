@@ -32,7 +32,7 @@ class Sizes:
 
     piece: int = 4 * MIB
     record: int = 64 * MIB
-    block: int = MIB
+    block: int = 512 * KIB
 
 
 @dataclass(frozen=True)
