@@ -139,7 +139,7 @@ class Parser:
         )
 
     def _has_quote(self, text: Text) -> bool:
-        return bool(self._quote) and any((tile == self._quote[0]).any() for tile in _tiles(text))
+        return bool(self._quote) and any(mask.any() for mask in _masks(text, self._quote[0]))
 
     def _with(self, ending: bytes, text: Text) -> memoryview:
         """Return a text with an ending, in memory that is used again for the next one."""
@@ -263,15 +263,19 @@ def names_infinity(text: bytes) -> bool:
     return b"n" in text.lower()
 
 
-def _tiles(text: Text) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
+def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Yield where a text has a byte, tile by tile, in memory that is used again for the next tile."""
     view = np.frombuffer(text, np.uint8)
-    return (view[start : start + _TILE] for start in range(0, len(view), _TILE))
+    mask = np.empty(min(_TILE, len(view)), np.bool_)
+    for start in range(0, len(view), _TILE):
+        tile = view[start : start + _TILE]
+        yield np.equal(tile, byte, out=mask[: len(tile)])
 
 
 def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
     """Return whether a text without quotes has as many lines as rows, blank ones counted or not."""
     view = np.frombuffer(text, np.uint8)
-    line_feeds = sum(int(np.count_nonzero(tile == 0x0A)) for tile in _tiles(text))
+    line_feeds = sum(int(np.count_nonzero(mask)) for mask in _masks(text, 0x0A))
     return rows == line_feeds or rows == _count_lines(view, blank=blank)
 
 

@@ -139,7 +139,9 @@ def seeds() -> list[bytes]:
         b"",
     ]
     return [
-        bytes([columns, 3 * columns, number % 8 + 8 * (number % 4)]) + text for number, text in enumerate(texts) for columns in (0, 1, 2)
+        bytes([columns, 3 * columns, number % 8 + 8 * (number % 4)]) + text
+        for number, text in enumerate(texts)
+        for columns in (0, 1, 2)
     ]
 
 

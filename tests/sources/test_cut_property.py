@@ -226,12 +226,14 @@ def test_slices_read_apart_are_the_rows_of_one_arrow_reader(content, columns, si
     piece_bytes=st.sampled_from([1, 5, 13, 40, 1000]),
     batch_rows=st.integers(1, 5),
     block=st.sampled_from([1, 7, 64, 100, 1000]),
+    few=st.sampled_from([0, 1, 16]),
 )
-def test_odd_quoting_is_counted_alike_in_any_cut(content, columns, size, piece_bytes, batch_rows, block) -> None:
+def test_odd_quoting_is_counted_alike_in_any_cut(content, columns, size, piece_bytes, batch_rows, block, few) -> None:
     source = CsvSource(CsvOptions(columns=tuple(f"c{number}" for number in range(columns))), piece_bytes=piece_bytes)
     content = b"first" + content
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_quoting, "_BLOCK", block)
+        patch.setattr(csv_quoting, "_FEW", few)
         facts = source.facts(in_file(content, folder))
         got = read_in_slices(source, facts, [Need("c0", "kept")], size, batch_rows)
     assert got.odd == sum(odd for *_, odd in records_by_hand(content, columns))
