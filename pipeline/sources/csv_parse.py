@@ -30,7 +30,9 @@ _TILE = 256 * KIB
 EXACT_INTEGER = 2**53
 _LIMIT_DIGITS = str(EXACT_INTEGER).encode()
 _LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
-_HIGH_BYTES = bytes(range(0x80)) + b"?" * 0x80
+# Letters stand for NUL, which the parser's search for the end of a record can take for the end of a text, and for bytes
+# that may be no UTF-8.
+_MASK = b"?" + bytes(range(1, 0x80)) + b"?" * 0x80
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Parser:
 
     def structure(self, piece: Piece) -> Parsed:
         """Parse a piece of any bytes for its records alone; ``arrays`` is empty and texts of records are masked."""
-        masked = replace(piece, text=bytes(piece.text).translate(_HIGH_BYTES))
+        masked = replace(piece, text=bytes(piece.text).translate(_MASK))
         return replace(self.parse(masked, self._count_only), arrays={})
 
     def converting(self, types: Mapping[int, pa.DataType], nulls: Sequence[str]) -> arrow_csv.ConvertOptions:

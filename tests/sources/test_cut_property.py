@@ -171,6 +171,7 @@ MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[Hea
 )
 @example(content=b'a,"b\n', columns=2, size=3, piece_bytes=1, block_bytes=64, data=None)
 @example(content=b'a,"b\r\nc"\n', columns=2, size=30, piece_bytes=40, block_bytes=5, data=None)
+@example(content=b'\0\0\0C"2",""",,\n', columns=1, size=30, piece_bytes=40, block_bytes=9, data=None)
 def test_slices_read_apart_are_the_rows_of_the_whole(content, columns, size, piece_bytes, block_bytes, data) -> None:
     numbers = st.lists(st.integers(0, columns - 1), min_size=1, unique=True).map(sorted)
     wanted = data.draw(numbers) if data else list(range(columns))
