@@ -7,6 +7,7 @@ import gzip
 import itertools
 import math
 import random
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -581,6 +582,18 @@ class TestCompressed:
             content += b"garbage"
         with pytest.raises(DataError, match="damaged or cut off"):
             read(write(bytes(content)))
+
+    def test_damage_behind_the_rows_that_are_taken_is_not_met(self, write: Write) -> None:
+        source = CsvSource(CsvOptions(), piece_bytes=1000)
+        facts = source.facts(write(gzip.compress(b"a,b\n" + 8 * self.ROWS)[:-20]))
+        slice_ = Slice(0, 0, facts.identity.size, None)
+        with source.read(facts.file, facts.identity, slice_, kept(facts), 50) as reader:
+            assert next(iter(reader))["a"].to_pylist()[:2] == ["0", "1"]
+        with source.read(facts.file, facts.identity, slice_, kept(facts), 50) as reader:
+            with pytest.raises(DataError, match="damaged or cut off"):
+                list(reader)
+            assert reader.rows > 100_000
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("logitstream-ahead")]
 
     def test_truncated_zstd(self, write: Write) -> None:
         content = pa.compress(b"a,b\n" + self.ROWS, "zstd", asbytes=True)
