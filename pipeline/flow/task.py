@@ -78,7 +78,6 @@ class ChunkTask:
         block = work.block or _block(self.job_file, self.digest)
         _check_arithmetic(job)
         receipt = _patiently(job.retries, lambda: _in_memory(job, block, work))
-        pa.default_memory_pool().release_unused()
         return replace(receipt, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
 
     def name_of(self, work: Work) -> str:
@@ -126,9 +125,13 @@ def _block(job_file: str, digest: str) -> BlockFunction:
 
 
 def forget() -> None:
-    """Let go of what was read of job files: another run in this process reads its own once more."""
+    """Let go of what a run has left in this process: job files that were read, and memory that Arrow holds ready.
+
+    Between chunks that memory serves the next one: to give it back each time made a run take a twentieth longer.
+    """
     read_job_file.cache_clear()
     _block.cache_clear()
+    pa.default_memory_pool().release_unused()
 
 
 def _check_arithmetic(job: JobFile) -> None:
