@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -140,4 +141,5 @@ def _below(folder: str, path: str) -> str:
         return path
     # A folder named data[1] must not turn a pattern below it into another pattern.
     prefix = glob.escape(folder) if glob.has_magic(path) else folder
-    return str(Path(prefix, path))
+    # Not as a Path: a slash at the end says that a folder is meant.
+    return os.path.join(prefix, path)  # noqa: PTH118

@@ -128,6 +128,11 @@ def test_a_list_in_one_text():
     assert split_list("a)),b") == ["a))", "b"]
 
 
+def test_a_folder_that_a_slash_asks_for_stays_one(tmp_path):
+    text = '[score]\ninputs = ["data"]\nmodel = "m.json"\noutput = "scores.parquet/"\n'
+    assert parsed("score", "--config", write(tmp_path, text))["output"] == f"{tmp_path}/scores.parquet/"
+
+
 def test_a_path_in_a_file_starts_from_the_folder_of_the_file(tmp_path, monkeypatch):
     folder = tmp_path / "data[1]"
     folder.mkdir()
