@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -328,6 +330,12 @@ def peak_bytes() -> int:
 def current_bytes() -> int:
     """Return what is resident of this process (``VmRSS``), in bytes."""
     return _status(os.getpid(), "VmRSS")
+
+
+def give_back() -> None:
+    """Give memory that the C library holds ready back to the system, where the library can."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def data_bytes() -> int:

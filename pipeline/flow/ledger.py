@@ -55,7 +55,7 @@ class Ledger:
         self._group_bytes = _group_bytes(preparation)
         self._part_rows = 0
         self._without_part = False
-        self._booked = np.zeros(len(self._plan), dtype=np.bool_)
+        self._booked = np.full(len(self._plan), False)
         # Rows read of each file; of each chunk of a CSV its rows, where its first slice begins and its last one ends.
         self._rows, self._begins, self._ends = (np.zeros(len(self._plan), dtype=np.int64) for _ in range(3))
         self._file_rows = np.zeros(len(self._files), dtype=np.int64)

@@ -15,6 +15,7 @@ from pipeline import memory
 from pipeline.errors import InputChangedError
 from pipeline.execute import open_scheduler
 from pipeline.flow.agenda import Agenda
+from pipeline.flow.jobfile import read_job_file
 from pipeline.flow.ledger import Ledger, exceeds, excess_error
 from pipeline.flow.preparation import CODEC, Preparation, check_free_space, prepare
 from pipeline.flow.standing import entry_of, part_of, resumed, reused
@@ -178,6 +179,9 @@ class _Attempt:
         check_free_space(preparation, done=standing)
         path, digest = staging.write_job(preparation.job_file(staging.directory, staging.file_mode).to_bytes())
         if standing < len(preparation.plan):
+            if job.scheduler in {"sync", "threads"}:
+                # Once, before all threads of the first wave would read it at the same time.
+                read_job_file(str(path), digest)
             with open_scheduler(
                 job.scheduler,
                 workers=resources.workers,

@@ -53,8 +53,8 @@ class _FixedWidth:
 
     @property
     def bytes(self) -> int:
-        """The bytes of the values."""
-        return self._rows * self._width
+        """The bytes of the values, and those that say which of them are null."""
+        return self._rows * (self._width + (self._valid is not None))
 
     def add(self, array: pa.Array) -> None:
         """Add the rows of a batch; what stands under a null does not matter."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.sources.content import content_digest
 from pipeline.sources.csv import CsvSource
 from pipeline.sources.discovery import Discovery, discover
+from pipeline.sources.footer import forget_footers
 from pipeline.sources.parquet import ParquetSource
 from pipeline.sources.statistics import ColumnStatistics, column_statistics, order
 
@@ -21,6 +22,7 @@ __all__ = [
     "column_statistics",
     "content_digest",
     "discover",
+    "forget_footers",
     "order",
     "source_for",
 ]

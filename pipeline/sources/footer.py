@@ -153,6 +153,12 @@ class FooterCache:
             while len(self._footers) > 1 and (len(self._footers) > self._entries or self._held > self._size):
                 self._forget(self._footers.popitem(last=False)[1])
 
+    def clear(self) -> None:
+        """Forget all footers."""
+        with self._lock:
+            self._footers.clear()
+            self._held = 0
+
     def _forget(self, footer: Footer | None) -> None:
         if footer is not None:
             self._held -= footer.metadata.serialized_size
@@ -163,6 +169,11 @@ def _key(location: str, identity: Identity) -> tuple[str, int, int, str]:
 
 
 _cache = FooterCache()
+
+
+def forget_footers() -> None:
+    """Let go of the footers that this process remembers; they are parsed again where they are asked for again."""
+    _cache.clear()
 
 
 def read_identity(descriptor: int, path: str) -> Identity:
@@ -309,8 +320,8 @@ def _shape_of(schema: pa.Schema) -> Shape:
         return last
     owners = tuple(number for number, field in enumerate(schema) for _ in range(leaf_count(field.type)))
     flat = tuple(flat for field in schema for flat in _flat_leaves(field.type))
-    _last_shape = Shape(schema, tuple(field.remove_metadata() for field in schema), owners, flat)
-    return _last_shape
+    shape = _last_shape = Shape(schema, tuple(field.remove_metadata() for field in schema), owners, flat)
+    return shape
 
 
 def _flat_leaves(type_: pa.DataType, flat: bool = True) -> Iterator[bool]:

@@ -28,6 +28,7 @@ from pipeline.sources.footer import (
     translated,
 )
 from pipeline.sources.partitions import Partition, partition_array, partition_field, partition_scalar
+from pipeline.sources.unfolding import is_folded, unfolding
 from pipeline.types import BadCell, Columns, FileFacts, Identity, InputFile, Need, Origin, Slice
 from pipeline.units import escape
 
@@ -207,10 +208,10 @@ class ParquetReader:
         columns, stack = self._columns, self._stack
         with translated(self._file.path):
             parquet = self._parquet
-            if parquet is None or columns.read_dictionary:
-                parquet = stack.enter_context(
-                    open_parquet(self._descriptor, self._footer.metadata, columns.read_dictionary)
-                )
+            folded = self._folded()
+            if parquet is None or columns.read_dictionary or folded:
+                dictionaries = [*columns.read_dictionary, *folded]
+                parquet = stack.enter_context(open_parquet(self._descriptor, self._footer.metadata, dictionaries))
             batches = iter(
                 parquet.iter_batches(
                     self._batch_rows, row_groups=list(self._groups), columns=columns.names, use_threads=False
@@ -226,8 +227,22 @@ class ParquetReader:
                     numbers = [self._footer.schema.get_field_index(name) for name in columns.names]
                     self.bytes_read = int(encoded[numbers].sum())
                 batch.validate(full=True)
-            if batch.num_rows:
-                yield columns.deliver(batch, self._file.path)
+            for piece in unfolding(batch, folded):
+                yield columns.deliver(piece, self._file.path)
+
+    def _folded(self) -> list[str]:
+        """Return the text columns that might unfold: they are read as dictionaries, and decoded piece by piece."""
+        texts, footer = self._columns.texts, self._footer
+        if not texts:
+            return []
+        numbers = [footer.schema.get_field_index(name) for name in texts]
+        found: set[str] = set()
+        for group in self._groups:
+            _, decoded = footer.sizes([group], self._file.path)
+            sizes = decoded[numbers].tolist()
+            rows = int(footer.group_rows[group])
+            found.update(name for name, size in zip(texts, sizes, strict=True) if is_folded(size, rows))
+        return sorted(found)
 
     def _constants(self, rows: int) -> Iterator[pa.RecordBatch]:
         """Yield batches that need nothing of the file but its number of rows."""
@@ -243,11 +258,13 @@ Maker = Callable[[pa.RecordBatch, str], pa.Array]
 class _Columns:
     """How the columns of a decoded batch become those that the needs ask for.
 
-    ``names`` are read, each once; those in ``read_dictionary`` come as dictionaries. ``makers`` stand for the needs.
+    ``names`` are read, each once; those in ``read_dictionary`` come as dictionaries; ``texts`` are the other text
+    columns. ``makers`` stand for the needs.
     """
 
     names: list[str]
     read_dictionary: list[str]
+    texts: list[str]
     schema: pa.Schema
     makers: tuple[Maker, ...]
 
@@ -281,7 +298,8 @@ def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> 
         raise DataError(f"{show(file.path)}: {error.args[0]}") from error
     categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == LEVELS}
     encoded = [name for name in names if name in categories and _is_text(schema.field(name).type)]
-    return _Columns(names, encoded, pa.schema(fields), makers)
+    texts = [name for name in names if name not in encoded and _is_plain_text(schema.field(name).type)]
+    return _Columns(names, encoded, texts, pa.schema(fields), makers)
 
 
 def _maker(schema: pa.Schema, file: InputFile, need: Need, field: pa.Field) -> Maker:
@@ -341,6 +359,10 @@ def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
     except (pa.ArrowException, ValueError) as error:
         raise LookupError(f"column '{escape(need.name)}' is {type_}, which cannot be read as {target}") from error
     return target
+
+
+def _is_plain_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
 
 
 def _is_text(type_: pa.DataType) -> bool:

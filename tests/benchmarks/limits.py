@@ -3,9 +3,8 @@
     python -m tests.benchmarks.limits FOLDER [--scale 1.0] [--case NAME]... [--memory 512MiB] [--json]
 
 Each case ends within the budget, or is refused with 71 before it exceeds it and names what takes the memory. The case
-``process`` runs a job again and again in one process: afterwards it holds what it held after the first run, within
-50 MB.
-Ends with 1 where a case does neither.
+``process`` scores a narrow file and one with a large footer again and again in one process: afterwards it holds what it
+held before the first run, within 50 MB. Ends with 1 where a case does neither.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.units import MIB, parse_bytes
+from pipeline.units import KIB, MIB, parse_bytes
 from tests.benchmarks import meter
 
 NO_MEMORY = 71
@@ -40,14 +39,16 @@ MODEL = {
 _AGAIN = """
 import sys
 import pipeline
+import pipeline.execute.local
 from pipeline.memory import current_bytes
 
-data, model, output, runs = sys.argv[1:]
-held = []
-for _ in range(int(runs)):
-    pipeline.score(data, model, output, keep=["k0000"], chunk_size="20000", if_exists="replace", reuse=False)
-    held.append(current_bytes())
-print(held[0], max(held[-3:]))
+narrow, wide, model, output, runs = sys.argv[1:]
+score = pipeline.score
+before = current_bytes()
+for number in range(int(runs)):
+    data = wide if number % 2 else narrow
+    score(data, model, output, keep=["k0000"], chunk_size="20000", if_exists="replace", reuse=False)
+print(before, current_bytes())
 """
 
 
@@ -93,7 +94,7 @@ def cases(scale: float) -> dict[str, Case]:
         ),
         "columns": Case("2,000 kept columns", many, partial(_numbers, names=many, rows=rows(65_536), groups=8)),
         "strings": Case("strings of a megabyte", ["text"], partial(_strings, rows=rows(1000))),
-        "dictionary": Case("text of 1 MB by its footer", ["text"], partial(_dictionary, rows=rows(2 * GROUP_ROWS))),
+        "dictionary": Case("text of 1 MB by its footer", ["text"], partial(_dictionary, rows=rows(GROUP_ROWS // 4))),
     }
 
 
@@ -120,10 +121,15 @@ def _strings(path: Path, rows: int) -> None:
 
 
 def _dictionary(path: Path, rows: int) -> None:
-    """Write 1,000 texts of a kilobyte again and again: a dictionary page of a megabyte, and a few bits a row."""
-    texts = pa.array([f"{number:04d}" * 256 for number in range(1000)])
-    codes = pa.array(np.arange(rows, dtype=np.int32) % 1000)
-    table = pa.table({"x": np.ones(rows), "text": pa.DictionaryArray.from_arrays(codes, texts)})
+    """Write 14 texts of 64 KiB again and again behind short ones: a megabyte of dictionary, and a few bits a row.
+
+    The first rows do not tell of the others.
+    """
+    short = rows // 16
+    texts = pa.array(["short", *(f"{number:08d}" * (8 * KIB) for number in range(14))])
+    codes = np.arange(rows, dtype=np.int32) % 14 + 1
+    codes[:short] = 0
+    table = pa.table({"x": np.ones(rows), "text": pa.DictionaryArray.from_arrays(pa.array(codes), texts)})
     pq.write_table(table, path, row_group_size=rows, use_dictionary=["text"], store_schema=False)
 
 
@@ -142,17 +148,19 @@ def measure(name: str, case: Case, folder: Path, memory: str) -> Outcome:
 
 
 def process(folder: Path, scale: float, runs: int) -> Outcome:
-    """Score one file in one process again and again, and compare what is resident after the last run and the first."""
-    data = folder / "process.parquet"
-    _numbers(data, _names(15), max(8, round(GROUP_ROWS * scale)), groups=4)
+    """Score two files in turn in one process, and compare what is resident after the last run and before the first."""
+    narrow, wide = folder / "narrow.parquet", folder / "wide.parquet"
+    _numbers(narrow, _names(15), max(8, round(GROUP_ROWS * scale)), groups=4)
+    _numbers(wide, _names(1000), 2000, groups=20)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        words = [str(data), _model(scratch), f"{scratch}/out", str(runs)]
+        words = [str(narrow), str(wide), _model(scratch), f"{scratch}/out", str(runs)]
         code, _, output, errors = _run([sys.executable, "-c", _AGAIN, *words])
-    data.unlink()
+    narrow.unlink()
+    wide.unlink()
     if code != 0:
         raise meter.CommandFailedError(f"runs in one process ended with {code}:\n{errors[-4000:]}")
-    first, last = map(int, output.split())
-    return Outcome("process", f"growth over {runs} runs in one process", last - first, RETURNS_WITHIN_BYTES)
+    before, after = map(int, output.split())
+    return Outcome("process", f"growth over {runs} runs in one process", after - before, RETURNS_WITHIN_BYTES)
 
 
 def _model(scratch: str) -> str:

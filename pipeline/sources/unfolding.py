@@ -1,0 +1,43 @@
+"""Text that takes far more memory than its file says: many rows that point to few long texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.units import MIB
+
+# Indices into a dictionary take no more, and its pages, of usual size, neither.
+_ROW_BYTES, _DICTIONARY_BYTES = 4.5, 2 * MIB
+# What text that is decoded at once may take.
+_PIECE_BYTES = 32 * MIB
+
+
+def is_folded(decompressed_bytes: int, rows: int) -> bool:
+    """Return whether a text column of a row group is so small that its rows may be indices, to texts of any length."""
+    return decompressed_bytes <= _DICTIONARY_BYTES + _ROW_BYTES * rows
+
+
+def unfolding(batch: pa.RecordBatch, folded: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a batch in pieces whose ``folded`` columns, which are dictionaries, take little once decoded.
+
+    A piece takes at most 32 MiB, or is one row; a batch without rows gives none.
+    """
+    if not folded or not batch.num_rows:
+        yield from [batch] if batch.num_rows else []
+        return
+    ends = np.zeros(batch.num_rows, dtype=np.int64)
+    for name in folded:
+        array = batch.column(name)
+        lengths = np.append(pc.binary_length(array.dictionary).fill_null(0).to_numpy(), 0)
+        ends += lengths[array.indices.fill_null(len(lengths) - 1).to_numpy()]
+    np.cumsum(ends, out=ends)
+    start = 0
+    while start < batch.num_rows:
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _PIECE_BYTES, side="right")))
+        yield batch.slice(start, stop - start)
+        start = stop
