@@ -30,9 +30,6 @@ _TILE = 256 * KIB
 EXACT_INTEGER = 2**53
 _LIMIT_DIGITS = str(EXACT_INTEGER).encode()
 _LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
-# Letters stand for NUL, which the parser's search for the end of a record can take for the end of a text, and for bytes
-# that may be no UTF-8.
-_MASK = b"?" + bytes(range(1, 0x80)) + b"?" * 0x80
 
 
 @dataclass(frozen=True)
@@ -93,6 +90,7 @@ class Parser:
         self.blank_lines_count = columns == 1
         self._probe = dialect.probe(columns)
         self._quote = dialect.quote.encode()
+        self._mask = _mask(dialect)
         self._block_bytes = block_bytes
         self._probed = bytearray()
         self._in_blocks, self._in_one = (self._read_options(size) for size in (block_bytes, _ONE_BLOCK))
@@ -124,7 +122,7 @@ class Parser:
 
     def structure(self, piece: Piece) -> Parsed:
         """Parse a piece of any bytes for its records alone; ``arrays`` is empty and texts of records are masked."""
-        masked = replace(piece, text=bytes(piece.text).translate(_MASK))
+        masked = replace(piece, text=bytes(piece.text).translate(self._mask))
         return replace(self.parse(masked, self._count_only), arrays={})
 
     def converting(self, types: Mapping[int, pa.DataType], nulls: Sequence[str]) -> arrow_csv.ConvertOptions:
@@ -263,6 +261,15 @@ def _at_least(limit: float, array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool
 def names_infinity(text: bytes) -> bool:
     """Return whether a text that the parser took for a number says infinity in letters."""
     return b"n" in text.lower()
+
+
+def _mask(dialect: Dialect) -> bytes:
+    """Return a table of bytes in which a character without meaning stands for some that the parser cannot judge.
+
+    NUL its search for the end of a record can take for the end of a text; others may be no UTF-8.
+    """
+    plain = next(character for character in b"?.!" if chr(character) not in {dialect.delimiter, dialect.quote})
+    return bytes([plain, *range(1, 0x80), *[plain] * 0x80])
 
 
 def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]]]:

@@ -8,9 +8,10 @@ import io
 import math
 import os
 import struct
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -349,14 +350,38 @@ def test_a_real_file(tmp_path: Path, format_: str) -> None:
     assert (tmp_path / "part").read_bytes() == one(format_, scores(), row_group_rows=50_000)
 
 
-def test_memory_of_rows_written_is_released() -> None:
-    table = pa.table({"x": np.arange(2_000_000, dtype=np.float64)})
+@pytest.mark.parametrize("type_", ["int8", "uint64", "float16", "float32", "date32", "timestamp[us]", "duration[ns]"])
+@pytest.mark.parametrize("cut", [1, 77, 1000])
+def test_nulls_of_every_row_group_are_its_own(type_: str, cut: int) -> None:
+    """Of four row groups the first has some nulls, the second none, the third nothing else, the last some again."""
+    valid = np.array([n % 7 != 0 for n in range(100)] + [True] * 100 + [False] * 100 + [n % 2 == 0 for n in range(60)])
+    values = np.arange(360, dtype=np.int64) % 100
+    wide = type_.partition("[")[0] in {"uint64", "timestamp", "duration"}
+    numbers = values.astype(np.float16) if type_ == "float16" else values.astype(np.int64 if wide else np.int32)
+    array = pa.array(numbers, mask=~valid).cast(pa.type_for_alias(type_))
+    table = pa.table({"x": array})
+    # Batches that begin somewhere in the memory of a longer one.
+    batches = [table.to_batches()[0].slice(start, cut) for start in range(0, 360, cut)]
+    content = written(maker("parquet", table.schema, row_group_rows=100), batches)
+    assert parquet(content).equals(table)
+    assert content == one("parquet", table, row_group_rows=100)
+    metadata = pq.read_metadata(pa.BufferReader(content))
+    nulls = [metadata.row_group(n).column(0).statistics.null_count for n in range(4)]
+    assert nulls == [15, 0, 100, 30]
+
+
+@pytest.mark.parametrize("values", [np.arange(2_000_000, dtype=np.float64), ["some text"] * 1_000_000])
+def test_memory_of_rows_written_is_released(values: Any) -> None:
+    table = pa.table({"x": values})
     batches = table.to_batches(max_chunksize=50_000)
     file = Path(os.devnull).open("wb")  # noqa: SIM115
     sink = open_sink("parquet", file, table.schema, RowGroups(100_000), None)
     before = pa.total_allocated_bytes()
+    tracemalloc.start()
     for batch in batches:
         sink.write(batch)
-    assert pa.total_allocated_bytes() - before < 4 * 2**20
+    arrays, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert pa.total_allocated_bytes() - before + arrays < 4 * 2**20
     sink.close()
     file.close()

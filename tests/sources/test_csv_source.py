@@ -452,6 +452,15 @@ class TestBadRecords:
         cell = BadCell(1, "b", "z\0", "holds a NUL byte; was the file torn?", 8, "q,z\0")
         assert only_bad(file, [Need("a", "kept")]) == cell
 
+    @pytest.mark.parametrize("byte", [b"\xff", b"\0"])
+    @pytest.mark.parametrize("mark", ["?", ".", "|"])
+    def test_one_bad_byte_costs_no_other_row_whatever_the_delimiter(self, write: Write, mark: str, byte: bytes) -> None:
+        content = "a,b\n1,äb\n2,ö\n3,c\n4,z#\n5,ü\n".replace(",", mark).encode().replace(b"#", byte)
+        file = write(content)
+        rows, reader = read(file, options=CsvOptions(delimiter=mark))
+        assert [row[0] for row in rows] == ["1", "2", "3", "5"]
+        assert [cell.record for cell in reader.bad] == [3]
+
     def test_a_torn_tail_of_nul(self, write: Write) -> None:
         cell = only_bad(write(b"a,b\nx,y\n" + bytes(5000)))
         assert (cell.record, cell.offset, len(cell.text)) == (1, 8, 200)
