@@ -24,6 +24,8 @@ _CSV_READER_BYTES = 16 * MIB
 # An open Parquet column holds no more than a row group has of it: pages as stored, decompressed and decoded.
 _READER_COPIES = 3
 
+_MISLED = 4
+
 # A text or nested value whose width no footer tells.
 _UNKNOWN_WIDTH = 32.0
 
@@ -37,7 +39,8 @@ def demand_of(job: Job, files: Sequence[FileFacts], needs: Sequence[Need], schem
     kept = len(schema) - len(job.block.fields())
     widths = _column_widths(job.csv, files, needs)
     made = sum(width_of(field.type) for field in list(schema)[kept:])
-    largest = plan.most_rows() or plan.chunk_rows
+    # The rows of a CSV are an estimate, which its first lines may mislead by as much as this.
+    largest = plan.most_rows() or min(plan.chunk_rows, _MISLED * sum(facts.estimated_rows for facts in files) + 1024)
     places = Places({need.name for need in needs})
     name = max(widths, key=lambda column: widths[column], default="")
     return Demand(
