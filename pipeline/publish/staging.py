@@ -166,7 +166,10 @@ class Staging:
         place = self._places.get(chunk)
         if place is None:
             raise LookupError(f"chunk {chunk} has no receipt")
-        return self._journal.line_at(place)
+        receipt = self._journal.line_at(place)
+        if receipt.get("chunk") != chunk:
+            raise StorageError(f"the journal holds another receipt where that of chunk {chunk} stood", "run again")
+        return receipt
 
     def sync(self) -> None:
         """Make every receipt so far survive a power cut: the barrier before publishing."""
