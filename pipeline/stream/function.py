@@ -29,6 +29,8 @@ class Made:
     Attributes
     ----------
     start, stop : int
+    kept : pyarrow.RecordBatch
+        The columns that go to the output as they are.
     fields : tuple of pyarrow.Field
     arrays : tuple of pyarrow.Array
     events : mapping of str to int
@@ -37,6 +39,7 @@ class Made:
 
     start: int
     stop: int
+    kept: pa.RecordBatch
     fields: tuple[pa.Field, ...]
     arrays: tuple[pa.Array, ...]
     events: Mapping[str, int] = field(default_factory=dict)
@@ -88,9 +91,9 @@ class Applied:
     function: TransformBlock
     text: str
 
-    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:  # noqa: ARG002 - of named columns alone
+    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:
         """Yield the results, batch by batch."""
-        return _applied(self.function, block)
+        return _applied(self.function, block, kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class EachColumn:
         columns = tuple(name for name in block.schema.names if name not in kept)
         if not columns:
             raise SchemaError(f"block {block.number} of the stream: every column is kept, {self.name} has none", REMEDY)
-        return _applied(_of_each(self.name, columns, self.float32, self.precision), block)
+        return _applied(_of_each(self.name, columns, self.float32, self.precision), block, kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +129,12 @@ class OwnFunction:
         named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return f"{named.__module__}.{named.__qualname__}, of the caller"
 
-    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:  # noqa: ARG002 - it is given the block
+    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:
         """Yield the results for the whole block."""
         if not block.rows:
             return
+        # Before the call, which may write into the block.
+        as_it_came = block.batch(0, block.rows, kept)
         try:
             results = self.function(block.given)
         except Exception as error:
@@ -137,7 +142,7 @@ class OwnFunction:
             raise
         columns = [(name, _column(block, name, values)) for name, values in _named(results)]
         fields = tuple(pa.field(name, array.type, nullable=False) for name, array in columns)
-        yield Made(0, block.rows, fields, tuple(array for _, array in columns))
+        yield Made(0, block.rows, as_it_came, fields, tuple(array for _, array in columns))
 
 
 def _known(name: str) -> str:
@@ -156,7 +161,7 @@ def _of_each(name: str, columns: tuple[str, ...], float32: bool, precision: Prec
     return TransformBlock(tuple(Application(f"{name}_{c}", name, (c,)) for c in columns), float32, precision)
 
 
-def _applied(function: TransformBlock, block: Block) -> Iterator[Made]:
+def _applied(function: TransformBlock, block: Block, kept: Sequence[str]) -> Iterator[Made]:
     names = [need.name for need in function.columns()]
     _check_columns(function, block, names)
     fields = tuple(pa.field(f.name, f.type, nullable=f.nullable) for f in function.fields())
@@ -170,7 +175,7 @@ def _applied(function: TransformBlock, block: Block) -> Iterator[Made]:
                 f"column {escape(cell.column)}: {escape(cell.text)} {cell.reason}",
                 f"blocks and rows are counted from 0; {REMEDY.partition('; ')[2]}",
             )
-        yield Made(start, stop, fields, values.arrays, values.events)
+        yield Made(start, stop, block.batch(start, stop, kept), fields, values.arrays, values.events)
 
 
 def _check_columns(function: TransformBlock, block: Block, names: Sequence[str]) -> None:

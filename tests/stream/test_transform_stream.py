@@ -153,6 +153,19 @@ def test_a_callable_is_given_the_block_as_it_came(tmp_path: Path) -> None:
     assert pyarrow.csv.read_csv(tmp_path / "four.csv").to_pydict() == {"y": [2, 4]}
 
 
+def test_a_callable_that_works_in_place_leaves_kept_columns_as_they_came(tmp_path: Path) -> None:
+    def tenfold(x: np.ndarray) -> np.ndarray:
+        x *= 10
+        return x
+
+    blocks = arrays(10)
+    before = np.vstack(blocks)
+    pipeline.transform_stream(blocks, tenfold, tmp_path / "out.parquet", keep="*")
+    found = pq.read_table(tmp_path / "out.parquet")
+    np.testing.assert_array_equal(np.column_stack([found["x0"], found["x1"]]), before)
+    np.testing.assert_array_equal(np.column_stack([found["y0"], found["y1"]]), before * 10)
+
+
 X = np.zeros((3, 2))
 
 
