@@ -69,11 +69,14 @@ def function_of(function: FunctionLike, *, float32: bool, precision: Precision) 
     UsageError
         A text does not follow the grammar.
     TypeError
-        It is none of these, or a callable with ``float32``.
+        It is none of these, or a callable with ``float32`` or another ``precision``.
     """
     if callable(function):
-        if float32:
-            raise TypeError("float32 goes with functions of the registry; a function of your own gives what it gives")
+        for option, is_given in (("float32", float32), ("precision", precision != "fast")):
+            if is_given:
+                raise TypeError(
+                    f"{option} goes with functions of the registry; a function of your own gives what it gives"
+                )
         return OwnFunction(function)
     texts = (function,) if isinstance(function, str) else tuple(function)
     if not all(isinstance(text, str) for text in texts):

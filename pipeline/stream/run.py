@@ -19,7 +19,7 @@ from pipeline.errors import SchemaError, UsageError
 from pipeline.flow.demand import width_of
 from pipeline.flow.preparation import CODEC, names_a_file
 from pipeline.flow.stop import Clock, Stop
-from pipeline.interface import ConductOptions, conduct_of, format_of, names_of
+from pipeline.interface import ConductOptions, conduct_of, format_of, names_of, precision_of
 from pipeline.kernels import arithmetic_tag
 from pipeline.plan import DEFAULT_CHUNK_ROWS, digest_of, row_group_rows
 from pipeline.publish import Busy, Manifest, Staging, check_output, open_staging
@@ -168,7 +168,7 @@ class _StreamJob:
         if not isinstance(part_rows, int) or isinstance(part_rows, bool) or part_rows < 1:
             raise UsageError(f"chunk_size {part_rows!r}: of a stream it is a number of rows, at least 1")
         format_ = format_of(output, options.get("format"))
-        precision = options.get("precision", "fast")
+        precision = precision_of(options.get("precision", "fast"))
         names = options.get("names")
         job = cls(
             function=function_of(function, float32=options.get("float32", False), precision=precision),
