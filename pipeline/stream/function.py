@@ -15,7 +15,7 @@ from pipeline.errors import BadCellsError, SchemaError
 from pipeline.grammar import Application, parse_application
 from pipeline.models import TransformBlock
 from pipeline.registry import FUNCTIONS, function_named
-from pipeline.stream.blocks import REMEDY, Block
+from pipeline.stream.blocks import MOST_BYTES, REMEDY, Block
 from pipeline.types import Precision
 from pipeline.units import escape, format_count, nearest
 
@@ -143,7 +143,9 @@ class OwnFunction:
         except Exception as error:
             error.add_note(f"raised by the function at block {block.number} of the stream; nothing was published")
             raise
-        columns = [(name, _column(block, name, values)) for name, values in _named(results)]
+        columns = [(name, _column(block, name, values)) for name, values in _named(block, results)]
+        if not columns:
+            raise _unfit(block, "no column", "at least one")
         fields = tuple(pa.field(name, array.type, nullable=False) for name, array in columns)
         yield Made(0, block.rows, as_it_came, fields, tuple(array for _, array in columns))
 
@@ -190,24 +192,41 @@ def _check_columns(function: TransformBlock, block: Block, names: Sequence[str])
         raise SchemaError(f"block {block.number} of the stream: {'; '.join(problems)}{there}", REMEDY)
 
 
-def _named(results: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _named(block: Block, results: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Yield the results of a callable by name: as a mapping has them, else ``y``, or ``y0``, ``y1`` ..."""
     if isinstance(results, Mapping):
         for name, values in results.items():
-            yield str(name), np.asarray(values)
+            yield str(name), _array(block, str(name), values)
         return
-    values = np.asarray(results)
+    values = _array(block, "y", results)
     if values.ndim == 2:
         yield from ((f"y{i}", values[:, i]) for i in range(values.shape[1]))
     else:
         yield "y", values
 
 
+def _array(block: Block, name: str, values: Any) -> npt.NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        raise _unfit(block, f"a masked array for {escape(name)}", "an array without a mask: fill it with NaN")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        found = f"ragged rows for {escape(name)} ({escape(str(error), 200)})"
+        raise _unfit(block, found, "rows of one length") from None
+
+
+def _unfit(block: Block, found: str, expected: str) -> SchemaError:
+    where = f"block {block.number} of the stream"
+    return SchemaError(f"{where}: the function gave {found}, expected {expected}", REMEDY)
+
+
 def _column(block: Block, name: str, values: npt.NDArray[Any]) -> pa.Array:
-    where = f"block {block.number} of the stream: the function gave"
+    called = escape(name)
     if values.dtype.kind not in "fiub":
-        raise SchemaError(f"{where} dtype {values.dtype} for {escape(name)}, expected numbers or booleans", REMEDY)
+        raise _unfit(block, f"dtype {values.dtype} for {called}", "numbers or booleans")
+    if values.dtype.itemsize > MOST_BYTES:
+        raise _unfit(block, f"dtype {values.dtype} for {called}", "numbers of at most 64 bits")
     if values.shape != (block.rows,):
-        raise SchemaError(f"{where} shape {values.shape} for {escape(name)}, expected ({block.rows:,},)", REMEDY)
+        raise _unfit(block, f"shape {values.shape} for {called}", f"({block.rows:,},)")
     # A copy: a function may fill the same array at every call.
     return pa.array(np.array(values, dtype=values.dtype.newbyteorder("="), order="C"))
