@@ -255,7 +255,7 @@ def test_an_error_of_the_caller_comes_unchanged_with_its_block(tmp_path: Path, w
 @pytest.mark.parametrize(
     ("function", "options", "error", "message"),
     [
-        ("sigmod", {}, UsageError, 'no function "sigmod"; did you mean "sigmoid"'),
+        ("sigmod", {}, UsageError, 'no function "sigmod", at column 1; did you mean "sigmoid"'),
         ("p=sigmoid(x0, temperature=0)", {}, UsageError, "temperature must be more than 0"),
         ("p=sigmoid(x0, tau=1)", {}, UsageError, 'no parameter "tau"'),
         ("sigmoid", {"keep": "id"}, UsageError, "no column id"),
