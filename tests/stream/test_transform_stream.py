@@ -189,7 +189,7 @@ X = np.zeros((3, 2))
         ([np.ma.masked_less(X, 1)], "sigmoid", r"block 0 .* expected an array without a mask"),
         ([{"a": np.ma.masked_less(X[:, 0], 1)}], "sigmoid", r"block 0 .* expected an array without a mask"),
         ([X], "p=sigmoid(x2)", r'block 0 .* no column "x2"; there are x0, x1'),
-        ([{"a": ["u"]}], "p=sigmoid(a)", r'block 0 .* column "a" is string, but a numeric feature'),
+        ([{"a": ["u"]}], "p=sigmoid(a)", r'block 0 .* column "a" is string, but a function takes an integer, '),
         ([{"a": [1.0]}, {"b": [1.0]}], "sigmoid", r'block 1 .* expected column "a", as in block 0, got "b"'),
         ([{"a": [1.0]}, {"a": ["u"]}], "sigmoid", r'block 1 .* expected float64 in column "a", .* got string'),
         ([X], lambda x: x[:1], r"block 0 .* the function gave shape \(1,\) for y0, expected \(3,\)"),
