@@ -14,21 +14,25 @@ from typing import Any
 
 import dask
 import dask.array as da
-import dask.dataframe as dd
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
-from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import pipeline
 from pipeline.errors import InputMissingError, SchemaError
 from pipeline.models import LogisticModel
 from pipeline.registry import FUNCTIONS
-from pipeline.sklearn import ActivationTransformer, LogisticScorer, SigmoidTransformer
+
+pd = pytest.importorskip("pandas", reason="pandas is not installed (extra test)")
+pl = pytest.importorskip("polars", reason="polars is not installed (extra test)")
+pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra sklearn)")
+
+import dask.dataframe as dd  # noqa: E402 - where they are installed
+from sklearn.base import clone  # noqa: E402
+from sklearn.compose import ColumnTransformer  # noqa: E402
+from sklearn.pipeline import Pipeline, make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+
+from pipeline.sklearn import ActivationTransformer, LogisticScorer, SigmoidTransformer  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "sample_data" / "delay_model.json"
