@@ -19,6 +19,8 @@ _TOKEN = re.compile(
     r'\s*(?:(?P<name>[^\W\d][\w.]*)|(?P<quoted>"(?:[^"]|"")*")|(?P<sign>[=(),])'
     r"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))|(?P<end>\Z))"
 )
+# What may be meant as one name where blanks or signs stand in it; not where a comma is missing before NAME=.
+_UNQUOTED = re.compile(r'[^,()="]+(?![^,()="]*=)')
 _SHOWN = 60
 
 
@@ -72,7 +74,7 @@ def parse_application(text: str) -> Application:
     named = parser.accept("=")
     entry = parser.function(parser.name("a function") if named else first)
     parser.expect("(")
-    columns = [parser.name("a column").text]
+    columns = [parser.first_column(entry)]
     given: dict[str, float] = {}
     while parser.accept(","):
         token = parser.next_argument(entry)
@@ -81,7 +83,7 @@ def parse_application(text: str) -> Application:
         else:
             parser.column(entry, token, columns, is_late=bool(given))
     parser.check_together(entry, columns, given)
-    parser.expect(")")
+    parser.expect_close()
     parser.expect_end()
     name = first.text if named else entry.name if entry.several else f"{entry.name}_{columns[0]}"
     changed = tuple((key, given[key]) for key, default in entry.defaults.items() if given.get(key, default) != default)
@@ -101,6 +103,7 @@ class _Parser:
         self.text = text
         self.offset = 0
         self.last = _Token("end", "", 0)
+        self.last_column: _Token | None = None
 
     def name(self, what: str) -> _Token:
         token = self._next()
@@ -123,8 +126,18 @@ class _Parser:
         if token.kind != "sign" or token.text != sign:
             raise self._error(token, f'expected "{sign}"')
 
-    def expect_end(self) -> None:
+    def expect_close(self) -> None:
         token = self._next()
+        if token.kind == "sign" and token.text == ")":
+            return
+        column = self.last_column
+        is_name = column is not None and column.kind == "name" and token.kind in {"name", "number"}
+        meant = _UNQUOTED.match(self.text, column.offset) if column is not None and is_name else None
+        hint = f'; a name like this needs double quotes: "{escape(meant[0].rstrip(), _SHOWN)}"' if meant else ""
+        raise self._error(token, f'expected ")"{hint}')
+
+    def expect_end(self) -> None:
+        token = self._next("expected nothing more")
         if token.kind != "end":
             raise self._error(token, "expected nothing more")
 
@@ -133,6 +146,13 @@ class _Parser:
             return function_named(token.text)
         except LookupError as error:
             raise self._error(token, escape(error.args[0], 300)) from None
+
+    def first_column(self, entry: Function) -> str:
+        token = self.last_column = self.name("a column")
+        if self.accept("="):
+            what = ", which stands before parameters" if entry.parameters else f"; {entry.name} has no parameters"
+            raise self._error(token, f"expected a column{what}")
+        return token.text
 
     def next_argument(self, entry: Function) -> _Token:
         token = self._next()
@@ -149,7 +169,8 @@ class _Parser:
             parameter = entry.parameter(token.text)
         except TypeError as error:
             raise self._error(token, escape(str(error), 300)) from None
-        number = self._next()
+        number = self._next(f"expected a number for {parameter.name}")
+        self.last_column = None
         if number.kind != "number":
             raise self._error(number, f"expected a number for {parameter.name}")
         try:
@@ -168,6 +189,7 @@ class _Parser:
         if token.text in columns:
             raise self._error(token, f'column "{escape(token.text)}" stands twice')
         columns.append(token.text)
+        self.last_column = token
 
     def check_together(self, entry: Function, columns: list[str], given: dict[str, float]) -> None:
         try:
@@ -180,7 +202,8 @@ class _Parser:
         if entry.several and len(columns) == 1 and token.text == ")":
             raise self._error(token, f"{entry.name} takes two columns or more")
 
-    def _next(self) -> _Token:
+    def _next(self, expected: str = "") -> _Token:
+        """Return the next token; what is none is told as what was expected, else as a name that it cannot be."""
         match = _TOKEN.match(self.text, self.offset)
         if match is None:
             blank = len(self.text[self.offset :]) - len(self.text[self.offset :].lstrip())
@@ -188,7 +211,7 @@ class _Parser:
             message = (
                 "a quote is not closed" if self.text[token.offset] == '"' else "a name like this needs double quotes"
             )
-            raise self._error(token, message)
+            raise self._error(token, expected or message)
         self.offset = match.end()
         kind = str(match.lastgroup)
         found = match.group(kind)
@@ -198,10 +221,17 @@ class _Parser:
         start = max(0, token.offset - _SHOWN)
         before = escape(self.text[start : token.offset], limit=_SHOWN + 1)
         after = escape(self.text[token.offset : token.offset + _SHOWN], limit=_SHOWN + 1)
+        said, hint = _parted(message)
         return UsageError(
-            f"{message}, at column {token.offset + 1}\n  {before}{after}\n  {' ' * len(before)}^",
+            f"{said}, at column {token.offset + 1}{hint}\n  {before}{after}\n  {' ' * len(before)}^",
             "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quotes",
         )
+
+
+def _parted(message: str) -> tuple[str, str]:
+    """Return what is wrong, and the question behind it that names what may be meant."""
+    said, mark, hint = message.rpartition("; did you mean ")
+    return (said, mark + hint) if mark and message.endswith("?") else (message, "")
 
 
 def _parameters_of(entry: Function) -> str:

@@ -293,8 +293,14 @@ def _check_options(options: JobOptions) -> None:
     for name, known in {"fingerprint": ("ends", "full"), "durability": ("full", "none")}.items():
         if options.get(name, known[0]) not in known:
             raise UsageError(f"{name} {options.get(name)!r}: there is no such choice", f"choose {' or '.join(known)}")
-    if (precision := options.get("precision", "fast")) not in get_args(Precision):
-        raise UsageError(f"precision {precision!r}: there is no such choice", "choose fast, accurate or reproducible")
+    precision_of(options.get("precision", "fast"))
+
+
+def precision_of(asked: str) -> Precision:
+    """Return a precision, or raise a UsageError where there is none of that name."""
+    if asked not in get_args(Precision):
+        raise UsageError(f"precision {asked!r}: there is no such choice", "choose fast, accurate or reproducible")
+    return cast("Precision", asked)
 
 
 def names_of(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import wraps
+from inspect import cleandoc
+from textwrap import fill, indent
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +23,7 @@ import numpy as np
 from pipeline.arrays import functions
 from pipeline.errors import ConfigurationError
 from pipeline.models import LogisticModel
-from pipeline.registry import function_named
+from pipeline.registry import FUNCTIONS, function_named
 
 try:
     from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -50,6 +52,15 @@ def _lazily(cls: type[Any]) -> type[Any]:
     return cls
 
 
+def _stating(cls: type[Any], *names: str) -> None:
+    """Append formula, range, error bound and source of functions to a docstring."""
+    lines = [cleandoc(cls.__doc__ or ""), "", "Functions", "---------"]
+    for entry in map(function_named, names):
+        text = f"``{entry.formula}``. Range: {entry.range}. Error in float64: {entry.error}. Source: {entry.source}."
+        lines += [entry.name, indent(fill(text, 100, break_on_hyphens=False), "    ")]
+    cls.__doc__ = "\n".join(lines)
+
+
 @_lazily
 class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A function of the registry, column by column: as many columns come out, under the same names."""
@@ -65,6 +76,7 @@ class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         ------
         ValueError
             A parameter is not allowed, or the rows are none that scikit-learn takes; NaN and infinities are allowed.
+            Columns of Dask are judged by their types, which are to be numbers or booleans.
         """
         self._applied()
         if _is_dask(X):
@@ -107,7 +119,7 @@ class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 class SigmoidTransformer(_FunctionTransformer):
     """``low + (high - low) / (1 + exp(-z))`` with ``z = (alpha x + beta) / temperature``, of every column.
 
-    Range: (low, high). Error in float64: see ``pipeline.sigmoid``, whose bits these are. NaN stays NaN.
+    The bits are those of ``pipeline.sigmoid``; u is a unit in the last place. NaN stays NaN.
 
     Parameters
     ----------
@@ -137,8 +149,13 @@ class SigmoidTransformer(_FunctionTransformer):
         return "sigmoid", _arguments("sigmoid", self.get_params(deep=False))
 
 
+_stating(SigmoidTransformer, "sigmoid")
+
+
 class ActivationTransformer(_FunctionTransformer):
     """A function of the registry, of every column; ``softmax`` of the columns of a row.
+
+    The bits are those of the function of this name in ``pipeline``; u is a unit in the last place. NaN stays NaN.
 
     Parameters
     ----------
@@ -153,12 +170,19 @@ class ActivationTransformer(_FunctionTransformer):
         self.parameters = parameters
 
     def _applied(self) -> tuple[str, dict[str, Any]]:
-        return self.function, _arguments(self.function, self.parameters or {})
+        return self.function, _arguments(self.function, {} if self.parameters is None else self.parameters)
+
+
+_stating(ActivationTransformer, *FUNCTIONS)
 
 
 @_lazily
 class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """The probability of the positive class, by a model file: one column, ``probability``.
+
+    It is ``1 / (1 + exp(-z))`` with ``z = (alpha raw + beta) / temperature``, where ``raw`` is the intercept and what
+    the features add to it; alpha, beta and temperature are 1, 0 and 1 unless the model file says otherwise. Range: 0 to
+    1. Error in float64: 2.75 units in the last place of the sigmoid of the rounded z. Source: P. F. Verhulst, 1838.
 
     Dataframes are matched by the names of their columns, which may be in any order and more than the model takes;
     arrays have the columns in the order of the model. Scores have the bits of ``logitstream score``; NaN where the
@@ -216,8 +240,12 @@ class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self.model if isinstance(self.model, LogisticModel) else LogisticModel.load(self.model)
 
 
-def _arguments(name: str, given: Mapping[str, float]) -> dict[str, float]:
+def _arguments(name: Any, given: Any) -> dict[str, float]:
     """Return the parameters of a function, checked; whatever is wrong is a ``ValueError``, as scikit-learn has it."""
+    if not isinstance(name, str):
+        raise ValueError(f"function must be the name of a function, got {type(name).__name__}")
+    if not isinstance(given, Mapping) or not all(isinstance(each, str) for each in given):
+        raise ValueError(f"parameters must map names to numbers, got {given!r:.100}")
     try:
         return function_named(name).arguments(given)
     except (LookupError, TypeError) as error:
@@ -234,6 +262,7 @@ def _is_dask_frame(rows: Any) -> bool:
 
 def _note_columns(estimator: Any, rows: Any) -> None:
     """Note what ``validate_data`` notes of rows in memory."""
+    _check_types(rows)
     estimator.n_features_in_ = _width(rows)
     if _is_dask_frame(rows):
         estimator.feature_names_in_ = np.array(list(rows.columns), dtype=object)
@@ -241,7 +270,17 @@ def _note_columns(estimator: Any, rows: Any) -> None:
         del estimator.feature_names_in_
 
 
+def _check_types(rows: Any) -> None:
+    """Raise where rows of Dask are no numbers, by what is known of them before they are computed."""
+    is_frame = _is_dask_frame(rows)
+    for name, dtype in rows.dtypes.items() if is_frame else [("", rows.dtype)]:
+        if dtype.kind not in "fiub":
+            column = f" in column {name!r}" if is_frame else ""
+            raise ValueError(f"expected numbers or booleans, got {dtype}{column}")
+
+
 def _check_columns(estimator: Any, rows: Any) -> None:
+    _check_types(rows)
     width, fitted = _width(rows), getattr(estimator, "n_features_in_", None)
     if fitted not in {None, width}:
         raise ValueError(f"X has {width} features, but {type(estimator).__name__} is expecting {fitted} features")
@@ -263,7 +302,11 @@ def _empty(frame: Any) -> Any:
 
 def _frame_of(partition: Any, name: str, parameters: Mapping[str, Any]) -> Any:
     """Return what becomes of a partition of a Dask dataframe."""
-    values = functions.apply(name, partition.to_numpy(), **parameters)
+    types, dtype = list(partition.dtypes), np.dtype(np.float64)
+    # Nullable types are float64, as scikit-learn has them in memory.
+    if all(isinstance(each, np.dtype) for each in types) and any(each.kind == "f" for each in types):
+        dtype = np.result_type(*types)
+    values = functions.apply(name, partition.to_numpy(dtype=dtype, na_value=np.nan), **parameters)
     return type(partition)(values, index=partition.index, columns=partition.columns)
 
 

@@ -256,12 +256,12 @@ def _remedy(cell: BadCell, *, allowed: bool) -> str:
 
     A record at fault as a whole names no column.
     """
-    if cell.offset is None or _OF_THE_MODEL in cell.reason:
+    if cell.reason.startswith(_OUT_OF_RANGE):
+        remedy = "mend the data, or leave the column out"
+    elif cell.offset is None or _OF_THE_MODEL in cell.reason:
         remedy = "mend the data; the model file says what becomes of a missing or an unseen value"
     elif "--" in cell.reason:
         remedy = "mend the data, or the command"
-    elif cell.reason.startswith(_OUT_OF_RANGE):
-        remedy = "mend the data, or leave the column out"
     elif cell.reason.startswith(_OTHER_TYPE):
         remedy = "mend the data, or name another type with --type"
     elif cell.column:

@@ -23,7 +23,8 @@ EXACT_INTEGER = 2**53
 TEXT_LIMIT = 200
 _KEPT_BYTES = 4 * MIB
 
-_NUMERIC = "a numeric feature is an integer, a float, a boolean or a decimal of at most 38 digits"
+_NUMBER = "an integer, a float, a boolean or a decimal of at most 38 digits"
+_NUMERIC = f"a numeric feature is {_NUMBER}"
 _CATEGORICAL = "a categorical feature is text, an integer or a boolean"
 # Fifteen digits always survive in float64; numerator and power of ten are exact, so that one division rounds once.
 _DECIMAL_UNITS = 10**15
@@ -132,6 +133,15 @@ def unfit_columns(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field])
     """Return one sentence for each field that cannot have the role of the column it stands for."""
     reasons = [(name, unfit(role, field.type)) for (name, role), field in zip(roles, fields, strict=True)]
     return [f'column "{escape(name)}" {reason}' for name, reason in reasons if reason is not None]
+
+
+def unfit_arguments(names: Sequence[str], fields: Sequence[pa.Field]) -> list[str]:
+    """Return one sentence for each field that no function takes as the column it stands for."""
+    return [
+        f'column "{escape(name)}" is {escape(str(field.type))}, but a function takes {_NUMBER}'
+        for name, field in zip(names, fields, strict=True)
+        if unfit("numeric", field.type) is not None
+    ]
 
 
 def numbers(array: pa.Array) -> Numbers:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline import kernels
 from pipeline.errors import UsageError
 from pipeline.grammar import Application, refuse_repeated
-from pipeline.models.columns import Mask, Numbers, levels, numbers, unfit_columns
+from pipeline.models.columns import Mask, Numbers, levels, numbers, unfit_arguments
 from pipeline.models.results import float_array
 from pipeline.models.tally import Tally
 from pipeline.models.terms import INEXACT
@@ -91,7 +91,7 @@ class TransformBlock:
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each Arrow field, in the order of ``columns()``, whose type is unfit."""
-        return unfit_columns([(need.name, need.role) for need in self.columns()], fields)
+        return unfit_arguments(self._column_names(), fields)
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
         """Return the results of a batch; zero in memory where null.

@@ -15,6 +15,8 @@ import pyarrow as pa
 from pipeline.errors import DataError, SchemaError
 from pipeline.units import escape, format_count
 
+# Of a number: Arrow has no type for what numpy calls longdouble.
+MOST_BYTES = 8
 REMEDY = "blocks are counted from 0; nothing was published"
 
 _KINDS = "a NumPy array, an Arrow record batch or table, a dataframe, or a mapping of names to arrays"
@@ -166,8 +168,7 @@ def _block(number: int, given: Any, names: Sequence[str] | None) -> Block:
 
 
 def _array_block(number: int, given: Any, names: Sequence[str] | None) -> Block:
-    if isinstance(given, np.ma.MaskedArray):
-        raise _unfit(number, "an array without a mask", "a masked array: fill it with NaN")
+    _refuse_mask(number, given)
     try:
         array = np.asarray(given)
     except ValueError as error:
@@ -177,6 +178,8 @@ def _array_block(number: int, given: Any, names: Sequence[str] | None) -> Block:
     if array.dtype.kind not in "fiub":
         what = "text" if array.dtype.kind in "UST" else "values"
         raise _unfit(number, "numbers or booleans", f"{what} of dtype {array.dtype}")
+    if array.dtype.itemsize > MOST_BYTES:
+        raise _unfit(number, "numbers of at most 64 bits", f"dtype {array.dtype}")
     if array.ndim not in {1, 2}:
         raise _unfit(number, "an array of one or two dimensions", f"shape {array.shape}")
     width = 1 if array.ndim == 1 else array.shape[1]
@@ -189,10 +192,17 @@ def _array_block(number: int, given: Any, names: Sequence[str] | None) -> Block:
     return ArrayBlock(number, array, pa.schema([pa.field(name, type_, nullable=False) for name in called]))
 
 
+def _refuse_mask(number: int, given: Any) -> None:
+    if isinstance(given, np.ma.MaskedArray):
+        raise _unfit(number, "an array without a mask", "a masked array: fill it with NaN")
+
+
 def _table(number: int, given: Any) -> pa.Table:
     if isinstance(given, pa.RecordBatch):
         return pa.Table.from_batches([given])
     if isinstance(given, Mapping):
+        for values in given.values():
+            _refuse_mask(number, values)
         given = {name: np.array(v) if isinstance(v, np.ndarray) else v for name, v in given.items()}
     try:
         table = given if isinstance(given, pa.Table) else pa.table(given)

@@ -15,7 +15,7 @@ from pipeline.errors import BadCellsError, SchemaError
 from pipeline.grammar import Application, parse_application
 from pipeline.models import TransformBlock
 from pipeline.registry import FUNCTIONS, function_named
-from pipeline.stream.blocks import REMEDY, Block
+from pipeline.stream.blocks import MOST_BYTES, REMEDY, Block
 from pipeline.types import Precision
 from pipeline.units import escape, format_count, nearest
 
@@ -29,6 +29,8 @@ class Made:
     Attributes
     ----------
     start, stop : int
+    kept : pyarrow.RecordBatch
+        The columns that go to the output as they are.
     fields : tuple of pyarrow.Field
     arrays : tuple of pyarrow.Array
     events : mapping of str to int
@@ -37,6 +39,7 @@ class Made:
 
     start: int
     stop: int
+    kept: pa.RecordBatch
     fields: tuple[pa.Field, ...]
     arrays: tuple[pa.Array, ...]
     events: Mapping[str, int] = field(default_factory=dict)
@@ -66,11 +69,14 @@ def function_of(function: FunctionLike, *, float32: bool, precision: Precision) 
     UsageError
         A text does not follow the grammar.
     TypeError
-        It is none of these, or a callable with ``float32``.
+        It is none of these, or a callable with ``float32`` or another ``precision``.
     """
     if callable(function):
-        if float32:
-            raise TypeError("float32 goes with functions of the registry; a function of your own gives what it gives")
+        for option, is_given in (("float32", float32), ("precision", precision != "fast")):
+            if is_given:
+                raise TypeError(
+                    f"{option} goes with functions of the registry; a function of your own gives what it gives"
+                )
         return OwnFunction(function)
     texts = (function,) if isinstance(function, str) else tuple(function)
     if not all(isinstance(text, str) for text in texts):
@@ -88,9 +94,9 @@ class Applied:
     function: TransformBlock
     text: str
 
-    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:  # noqa: ARG002 - of named columns alone
+    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:
         """Yield the results, batch by batch."""
-        return _applied(self.function, block)
+        return _applied(self.function, block, kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ class EachColumn:
         columns = tuple(name for name in block.schema.names if name not in kept)
         if not columns:
             raise SchemaError(f"block {block.number} of the stream: every column is kept, {self.name} has none", REMEDY)
-        return _applied(_of_each(self.name, columns, self.float32, self.precision), block)
+        return _applied(_of_each(self.name, columns, self.float32, self.precision), block, kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +132,22 @@ class OwnFunction:
         named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return f"{named.__module__}.{named.__qualname__}, of the caller"
 
-    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:  # noqa: ARG002 - it is given the block
+    def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:
         """Yield the results for the whole block."""
         if not block.rows:
             return
+        # Before the call, which may write into the block.
+        as_it_came = block.batch(0, block.rows, kept)
         try:
             results = self.function(block.given)
         except Exception as error:
             error.add_note(f"raised by the function at block {block.number} of the stream; nothing was published")
             raise
-        columns = [(name, _column(block, name, values)) for name, values in _named(results)]
+        columns = [(name, _column(block, name, values)) for name, values in _named(block, results)]
+        if not columns:
+            raise _unfit(block, "no column", "at least one")
         fields = tuple(pa.field(name, array.type, nullable=False) for name, array in columns)
-        yield Made(0, block.rows, fields, tuple(array for _, array in columns))
+        yield Made(0, block.rows, as_it_came, fields, tuple(array for _, array in columns))
 
 
 def _known(name: str) -> str:
@@ -156,7 +166,7 @@ def _of_each(name: str, columns: tuple[str, ...], float32: bool, precision: Prec
     return TransformBlock(tuple(Application(f"{name}_{c}", name, (c,)) for c in columns), float32, precision)
 
 
-def _applied(function: TransformBlock, block: Block) -> Iterator[Made]:
+def _applied(function: TransformBlock, block: Block, kept: Sequence[str]) -> Iterator[Made]:
     names = [need.name for need in function.columns()]
     _check_columns(function, block, names)
     fields = tuple(pa.field(f.name, f.type, nullable=f.nullable) for f in function.fields())
@@ -170,7 +180,7 @@ def _applied(function: TransformBlock, block: Block) -> Iterator[Made]:
                 f"column {escape(cell.column)}: {escape(cell.text)} {cell.reason}",
                 f"blocks and rows are counted from 0; {REMEDY.partition('; ')[2]}",
             )
-        yield Made(start, stop, fields, values.arrays, values.events)
+        yield Made(start, stop, block.batch(start, stop, kept), fields, values.arrays, values.events)
 
 
 def _check_columns(function: TransformBlock, block: Block, names: Sequence[str]) -> None:
@@ -182,24 +192,41 @@ def _check_columns(function: TransformBlock, block: Block, names: Sequence[str])
         raise SchemaError(f"block {block.number} of the stream: {'; '.join(problems)}{there}", REMEDY)
 
 
-def _named(results: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _named(block: Block, results: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Yield the results of a callable by name: as a mapping has them, else ``y``, or ``y0``, ``y1`` ..."""
     if isinstance(results, Mapping):
         for name, values in results.items():
-            yield str(name), np.asarray(values)
+            yield str(name), _array(block, str(name), values)
         return
-    values = np.asarray(results)
+    values = _array(block, "y", results)
     if values.ndim == 2:
         yield from ((f"y{i}", values[:, i]) for i in range(values.shape[1]))
     else:
         yield "y", values
 
 
+def _array(block: Block, name: str, values: Any) -> npt.NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        raise _unfit(block, f"a masked array for {escape(name)}", "an array without a mask: fill it with NaN")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        found = f"ragged rows for {escape(name)} ({escape(str(error), 200)})"
+        raise _unfit(block, found, "rows of one length") from None
+
+
+def _unfit(block: Block, found: str, expected: str) -> SchemaError:
+    where = f"block {block.number} of the stream"
+    return SchemaError(f"{where}: the function gave {found}, expected {expected}", REMEDY)
+
+
 def _column(block: Block, name: str, values: npt.NDArray[Any]) -> pa.Array:
-    where = f"block {block.number} of the stream: the function gave"
+    called = escape(name)
     if values.dtype.kind not in "fiub":
-        raise SchemaError(f"{where} dtype {values.dtype} for {escape(name)}, expected numbers or booleans", REMEDY)
+        raise _unfit(block, f"dtype {values.dtype} for {called}", "numbers or booleans")
+    if values.dtype.itemsize > MOST_BYTES:
+        raise _unfit(block, f"dtype {values.dtype} for {called}", "numbers of at most 64 bits")
     if values.shape != (block.rows,):
-        raise SchemaError(f"{where} shape {values.shape} for {escape(name)}, expected ({block.rows:,},)", REMEDY)
+        raise _unfit(block, f"shape {values.shape} for {called}", f"({block.rows:,},)")
     # A copy: a function may fill the same array at every call.
     return pa.array(np.array(values, dtype=values.dtype.newbyteorder("="), order="C"))

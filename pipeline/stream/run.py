@@ -19,7 +19,7 @@ from pipeline.errors import SchemaError, UsageError
 from pipeline.flow.demand import width_of
 from pipeline.flow.preparation import CODEC, names_a_file
 from pipeline.flow.stop import Clock, Stop
-from pipeline.interface import ConductOptions, conduct_of, format_of, names_of
+from pipeline.interface import ConductOptions, conduct_of, format_of, names_of, precision_of
 from pipeline.kernels import arithmetic_tag
 from pipeline.plan import DEFAULT_CHUNK_ROWS, digest_of, row_group_rows
 from pipeline.publish import Busy, Manifest, Staging, check_output, open_staging
@@ -97,7 +97,8 @@ def transform_stream(
         Texts such as ``"p=sigmoid(x, temperature=2)"``; or the name of one function, for every column that is not
         kept (``sigmoid_x0``, ``sigmoid_x1`` ...); or a callable, which is given each block as it came, a table as one
         record batch, and returns an array of shape (rows,) (column ``y``), of shape (rows, n) (``y0``, ``y1`` ...), or
-        a mapping from names to arrays of shape (rows,).
+        a mapping from names to arrays of shape (rows,). It may write into an array that it is given: that is the
+        caller's own, and kept columns were taken before.
     output : path
         A folder, or a file where the name ends in ``.parquet`` or ``.csv``.
     **options : StreamOptions
@@ -167,7 +168,7 @@ class _StreamJob:
         if not isinstance(part_rows, int) or isinstance(part_rows, bool) or part_rows < 1:
             raise UsageError(f"chunk_size {part_rows!r}: of a stream it is a number of rows, at least 1")
         format_ = format_of(output, options.get("format"))
-        precision = options.get("precision", "fast")
+        precision = precision_of(options.get("precision", "fast"))
         names = options.get("names")
         job = cls(
             function=function_of(function, float32=options.get("float32", False), precision=precision),
@@ -229,15 +230,14 @@ def _run(job: _StreamJob, stream: Iterator[Any], observe: Observer) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Rows on their way to the output: the kept columns, what was made, and the rows of the block that they end."""
+    """Rows on their way to the output: kept columns and what was made, and the rows of the block that they end."""
 
-    kept: pa.RecordBatch
     made: Made
     number: int
     block_rows: int
 
     def fields(self) -> list[pa.Field]:
-        return [*self.kept.schema, *self.made.fields]
+        return [*self.made.kept.schema, *self.made.fields]
 
 
 def _pieces(job: _StreamJob, stream: Iterator[Any], clock: Clock) -> Iterator[_Piece]:
@@ -248,7 +248,7 @@ def _pieces(job: _StreamJob, stream: Iterator[Any], clock: Clock) -> Iterator[_P
         keep = _kept(job, block) if keep is None else keep
         for made in job.function.of(block, keep):
             ended = block.rows if made.stop == block.rows else 0
-            yield _Piece(block.batch(made.start, made.stop, keep), made, block.number, ended)
+            yield _Piece(made, block.number, ended)
 
 
 def _kept(job: _StreamJob, block: Block) -> list[str]:
@@ -297,7 +297,9 @@ def _published(
         lambda totals: observe(Progressed(totals, 0)),
     ) as writer:
         for piece in pieces:
-            batch = pa.RecordBatch.from_arrays([*piece.kept.columns, *piece.made.arrays], schema=_same(schema, piece))
+            batch = pa.RecordBatch.from_arrays(
+                [*piece.made.kept.columns, *piece.made.arrays], schema=_same(schema, piece)
+            )
             writer.write(batch, piece.made.events)
             rows += piece.block_rows
         writer.close(rows)

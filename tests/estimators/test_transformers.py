@@ -14,21 +14,25 @@ from typing import Any
 
 import dask
 import dask.array as da
-import dask.dataframe as dd
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
-from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import pipeline
 from pipeline.errors import InputMissingError, SchemaError
 from pipeline.models import LogisticModel
 from pipeline.registry import FUNCTIONS
-from pipeline.sklearn import ActivationTransformer, LogisticScorer, SigmoidTransformer
+
+pd = pytest.importorskip("pandas", reason="pandas is not installed (extra test)")
+pl = pytest.importorskip("polars", reason="polars is not installed (extra test)")
+pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra sklearn)")
+
+import dask.dataframe as dd  # noqa: E402 - where they are installed
+from sklearn.base import clone  # noqa: E402
+from sklearn.compose import ColumnTransformer  # noqa: E402
+from sklearn.pipeline import Pipeline, make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+
+from pipeline.sklearn import ActivationTransformer, LogisticScorer, SigmoidTransformer  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "sample_data" / "delay_model.json"
@@ -149,6 +153,9 @@ def test_missing_values_infinities_and_types_stay() -> None:
         (SigmoidTransformer(temperature=0), "temperature must be more than 0, got 0"),
         (SigmoidTransformer(low=2), "low must be less than high"),
         (SigmoidTransformer(alpha="1"), "alpha must be a number, got str"),
+        (ActivationTransformer(None), "function must be the name of a function, got NoneType"),
+        (ActivationTransformer("elu", [1]), r"parameters must map names to numbers, got \[1\]"),
+        (ActivationTransformer("elu", {1: 2}), r"parameters must map names to numbers, got {1: 2}"),
         (ActivationTransformer("sigmod"), 'no function "sigmod"; did you mean "sigmoid"'),
         (ActivationTransformer("relu", {"alpha": 1}), "relu has no parameters"),
     ],
@@ -161,6 +168,32 @@ def test_wrong_parameters_are_a_value_error_at_fit(estimator: Any, message: str)
 def test_text_is_refused() -> None:
     with pytest.raises(ValueError, match="could not convert string to float"):
         SigmoidTransformer().fit(np.array([["a"]]))
+    frame = dd.from_pandas(FRAME.assign(b="text"), npartitions=2)
+    for act in (SigmoidTransformer().fit, SigmoidTransformer().transform):
+        with pytest.raises(ValueError, match=r"expected numbers or booleans, got .* in column 'b'"):
+            act(frame)
+        with pytest.raises(ValueError, match="expected numbers or booleans, got <U1"):
+            act(da.from_array(np.array([["a"]])))
+
+
+@pytest.mark.parametrize("types", ["Int64", "Float32", "boolean", {"a": "Int8", "b": "float32"}], ids=str)
+def test_nullable_columns_give_nan_where_they_are_missing_on_dask_as_in_memory(types: Any) -> None:
+    frame = pd.DataFrame({"a": [0, 1, 1], "b": [1, 0, 1]}).astype(types)
+    frame.loc[1, "a"] = pd.NA
+    found = SigmoidTransformer().fit_transform(dd.from_pandas(frame, npartitions=2)).compute()
+    expected = SigmoidTransformer().fit_transform(frame)
+    assert np.isnan(expected[1, 0])
+    np.testing.assert_array_equal(found.to_numpy(), expected)
+    assert set(found.dtypes) == {expected.dtype}
+
+
+def test_docstrings_state_formula_range_error_and_source() -> None:
+    for estimator, names in ((SigmoidTransformer, ["sigmoid"]), (ActivationTransformer, FUNCTIONS)):
+        text = " ".join(estimator.__doc__.split())
+        for entry in map(FUNCTIONS.__getitem__, names):
+            facts = (f"``{entry.formula}``", f"Range: {entry.range}.", f"{entry.error}. Source: {entry.source}.")
+            assert all(" ".join(fact.split()) in text for fact in facts)
+    assert all(word in LogisticScorer.__doc__ for word in ("1 / (1 + exp(-z))", "Range", "Error", "Source: P. F."))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import pipeline
 from pipeline.errors import (
     BadCellsError,
     DataError,
@@ -185,6 +186,18 @@ def test_a_number_that_float64_cannot_hold(bench: Bench, values: pa.Array, row: 
     message = bench.refused(BadCellsError, known=False)
     text = text or "12345678901234567890.12"
     assert message.startswith(f"f.parquet: row {row}, column x: '{text}' cannot be held exactly as a float64")
+
+
+def test_functions_are_not_answered_in_the_words_of_a_model(bench: Bench) -> None:
+    bench.put("f.parquet", pa.table({"x": [1, 2**53 + 1], "c": ["a", "b"]}))
+    with pytest.raises(BadCellsError, match="row 2, column x: '9007199254740993' cannot be held exactly") as bad:
+        pipeline.transform(bench.inputs, "p=sigmoid(x)", bench.out, scheduler="sync")
+    assert bad.value.remedy.startswith("mend the data, or leave the column out; --max-bad N")
+    with pytest.raises(SchemaError) as unfit:
+        pipeline.transform(bench.inputs, "p=sigmoid(c)", bench.out, scheduler="sync")
+    assert 'column "c" is string, but a function takes an integer, a float, a boolean' in str(unfit.value)
+    assert "model" not in f"{bad.value}{unfit.value}"
+    assert not bench.out.exists()
 
 
 def test_the_name_of_a_file_cannot_speak_to_the_terminal(bench: Bench) -> None:

@@ -128,7 +128,7 @@ WRITE = "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quot
     [
         (
             ["p=sigm(x)"],
-            f'no function "sigm"; did you mean "sigmoid"?, at column 3\n  p=sigm(x)\n    ^\n{WRITE}\n',
+            f'no function "sigm", at column 3; did you mean "sigmoid"?\n  p=sigm(x)\n    ^\n{WRITE}\n',
         ),
         (
             ["p=sigmoid(x)", "p=logit(x)"],

@@ -76,7 +76,13 @@ def test_what_the_grammar_reads(text: str, expected: Application) -> None:
         ("sigmoid(x, temperature=)", 24, "expected a number for temperature"),
         ("sigmoid(x, temperature=inf)", 24, "expected a number for temperature"),
         ("sigmoid(x, temperature=y)", 24, "expected a number for temperature"),
-        ("sigmoid(x, temperature=2x)", 24, "a name like this needs double quotes"),
+        *(
+            (f"sigmoid(x, alpha={text})", 18, "expected a number for alpha")
+            for text in ("2x", "1e", "1_0", "0x10", '"2', "-")
+        ),
+        ("sigmoid(temperature=2)", 9, "expected a column, which stands before parameters"),
+        ("softmax(temperature=2, a, b)", 9, "expected a column, which stands before parameters"),
+        ("relu(alpha=2)", 6, "expected a column; relu has no parameters"),
         ("sigmoid(x, temperature=0)", 24, "temperature must be more than 0, got 0"),
         ("sigmoid(x, beta=1e999)", 17, "beta must be finite, got inf"),
         ("sigmoid(x, low=3, high=2)", 24, "low must be less than high, got 3 and 2"),
@@ -85,25 +91,37 @@ def test_what_the_grammar_reads(text: str, expected: Application) -> None:
         ("softmax(a)", 10, "softmax takes two columns or more"),
         ("softmax(a, b, a)", 15, 'column "a" stands twice'),
         ("softmax(a, b, temperature=2, c)", 30, "columns stand before parameters"),
-        ("sigmoid(x) + 1", 12, "a name like this needs double quotes"),
+        ("sigmoid(x) + 1", 12, "expected nothing more"),
+        ("sigmoid(score).x", 15, "expected nothing more"),
         ("sigmoid(x))", 11, "expected nothing more"),
-        ("sigmoid(x y)", 11, 'expected ")"'),
+        ("sigmoid(x y)", 11, 'expected ")"; a name like this needs double quotes: "x y"'),
+        ("sigmoid(my col, alpha=2)", 12, 'expected ")"; a name like this needs double quotes: "my col"'),
+        ("sigmoid(x-1)", 10, 'expected ")"; a name like this needs double quotes: "x-1"'),
+        ("softmax(a, my col)", 15, 'expected ")"; a name like this needs double quotes: "my col"'),
         ("sigmoid(2x)", 9, "a name like this needs double quotes"),
         ('sigmoid("x)', 9, "a quote is not closed"),
         ('sigmoid("")', 9, "a name must not be empty"),
         ("p==sigmoid(x)", 3, "expected a function"),
         ("__import__('os')", 1, 'no function "__import__"'),
-        ("p=sigmoid(x);q", 13, "a name like this needs double quotes"),
+        ("p=sigmoid(x);q", 13, "expected nothing more"),
     ],
 )
 def test_a_mistake_is_shown_where_it_stands(text: str, column: int, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_application(text)
     first, shown, caret = caught.value.message.split("\n")
-    assert first.startswith(message)
-    assert first.endswith(f", at column {column}")
+    said, at, hint = first.partition(f", at column {column}")
+    assert (said + hint).startswith(message)
+    assert at
+    assert not hint or hint.endswith("?")
     assert shown == f"  {text}"
     assert caret == " " * (2 + column - 1) + "^"
+
+
+@pytest.mark.parametrize("text", ["sigmoid(x alpha=2)", "sigmoid(x, alpha=2 3)", 'sigmoid("x" y)', "sigmoid(x (y))"])
+def test_no_quotes_are_offered_where_something_else_is_missing(text: str) -> None:
+    with pytest.raises(UsageError, match=r'^expected "\)", at column'):
+        parse_application(text)
 
 
 def test_the_caret_stands_right_under_escaped_and_in_long_texts() -> None:

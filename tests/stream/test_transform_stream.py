@@ -153,6 +153,19 @@ def test_a_callable_is_given_the_block_as_it_came(tmp_path: Path) -> None:
     assert pyarrow.csv.read_csv(tmp_path / "four.csv").to_pydict() == {"y": [2, 4]}
 
 
+def test_a_callable_that_works_in_place_leaves_kept_columns_as_they_came(tmp_path: Path) -> None:
+    def tenfold(x: np.ndarray) -> np.ndarray:
+        x *= 10
+        return x
+
+    blocks = arrays(10)
+    before = np.vstack(blocks)
+    pipeline.transform_stream(blocks, tenfold, tmp_path / "out.parquet", keep="*")
+    found = pq.read_table(tmp_path / "out.parquet")
+    np.testing.assert_array_equal(np.column_stack([found["x0"], found["x1"]]), before)
+    np.testing.assert_array_equal(np.column_stack([found["y0"], found["y1"]]), before * 10)
+
+
 X = np.zeros((3, 2))
 
 
@@ -171,12 +184,27 @@ X = np.zeros((3, 2))
         ([np.array([None, 1.0])], "sigmoid", r"block 0 .* got objects"),
         ([X, np.zeros((1, 2, 2))], "sigmoid", r"block 1 .* one or two dimensions, got shape \(1, 2, 2\)"),
         ([np.float64(1)], "sigmoid", r"block 0 .* one or two dimensions, got shape \(\)"),
+        ([X, X.astype(np.longdouble)], "sigmoid", r"block 1 .* expected numbers of at most 64 bits, got dtype"),
+        ([{"a": np.zeros(3, np.longdouble)}], "sigmoid", r"block 0 .* expected columns of one length and type, got"),
+        ([np.ma.masked_less(X, 1)], "sigmoid", r"block 0 .* expected an array without a mask"),
+        ([{"a": np.ma.masked_less(X[:, 0], 1)}], "sigmoid", r"block 0 .* expected an array without a mask"),
         ([X], "p=sigmoid(x2)", r'block 0 .* no column "x2"; there are x0, x1'),
-        ([{"a": ["u"]}], "p=sigmoid(a)", r'block 0 .* column "a" is string, but a numeric feature'),
+        ([{"a": ["u"]}], "p=sigmoid(a)", r'block 0 .* column "a" is string, but a function takes an integer, '),
         ([{"a": [1.0]}, {"b": [1.0]}], "sigmoid", r'block 1 .* expected column "a", as in block 0, got "b"'),
         ([{"a": [1.0]}, {"a": ["u"]}], "sigmoid", r'block 1 .* expected float64 in column "a", .* got string'),
         ([X], lambda x: x[:1], r"block 0 .* the function gave shape \(1,\) for y0, expected \(3,\)"),
         ([X], lambda x: ["a"] * 3, r"block 0 .* the function gave dtype <U1 for y"),
+        (
+            [X],
+            lambda x: [[1.0], [2.0, 3.0], [4.0]],
+            r"block 0 .* the function gave ragged rows for y .*, expected rows",
+        ),
+        ([X], lambda x: {"p": [[1.0], [2.0, 3.0], [4.0]]}, r"block 0 .* the function gave ragged rows for p"),
+        ([X], lambda x: x.astype(np.longdouble), r"block 0 .* gave dtype (float128|longdouble) for y0, .* 64 bits"),
+        ([X], lambda x: {}, r"block 0 .* the function gave no column, expected at least one"),
+        ([X], lambda x: x[:, :0], r"block 0 .* the function gave no column, expected at least one"),
+        ([X], lambda x: np.ma.masked_less(x, 1), r"block 0 .* gave a masked array for y, .* fill it with NaN"),
+        ([X], lambda x: {"p": np.ma.masked_less(x[:, 0], 1)}, r"block 0 .* gave a masked array for p, "),
         ([X, X + 1], lambda x: x[:, 0] if x[0, 0] else x, r"block 1 .* other columns .* y0: double, .* got y: double"),
     ],
 )
@@ -227,7 +255,7 @@ def test_an_error_of_the_caller_comes_unchanged_with_its_block(tmp_path: Path, w
 @pytest.mark.parametrize(
     ("function", "options", "error", "message"),
     [
-        ("sigmod", {}, UsageError, 'no function "sigmod"; did you mean "sigmoid"'),
+        ("sigmod", {}, UsageError, 'no function "sigmod", at column 1; did you mean "sigmoid"'),
         ("p=sigmoid(x0, temperature=0)", {}, UsageError, "temperature must be more than 0"),
         ("p=sigmoid(x0, tau=1)", {}, UsageError, 'no parameter "tau"'),
         ("sigmoid", {"keep": "id"}, UsageError, "no column id"),
@@ -238,7 +266,10 @@ def test_an_error_of_the_caller_comes_unchanged_with_its_block(tmp_path: Path, w
         ("sigmoid", {"names": ["a", "a"]}, UsageError, "two columns have one name"),
         ("sigmoid", {"compression": "lzw"}, UsageError, "--compression lzw"),
         ("sigmoid", {"resume": True}, TypeError, "there is no option 'resume'"),
+        ("sigmoid", {"precision": "no"}, UsageError, "precision 'no': there is no such choice"),
         (lambda x: x, {"float32": True}, TypeError, "float32 goes with"),
+        (lambda x: x, {"precision": "no"}, UsageError, "precision 'no': there is no such choice"),
+        (lambda x: x, {"precision": "reproducible"}, TypeError, "precision goes with"),
         (3, {}, TypeError, "'int' object is not iterable|function is"),
     ],
 )
