@@ -116,7 +116,8 @@ def test_the_first_of_the_bad_cells_is_named_across_chunks(bench: Bench, schedul
     message = bench.refused(BadCellsError, known=False, chunk_size="1KiB", scheduler=scheduler)
     first, others, _ = message.splitlines()
     assert first == f"b.csv: record 401 (byte {text.index('first'):,}), column x: 'first' is not a number"
-    assert int(re.match(r"(\d+) more bad row", others)[1]) in range(1, 6)
+    # How many more were read before the end depends on the threads.
+    assert int(re.match(r"(\d+) more bad row", others)[1]) >= 1
 
 
 def test_bad_cells_are_counted(bench: Bench) -> None:
