@@ -187,7 +187,8 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     column = f"the widest column is {escape(name)} with {format_bytes(width)} a row"
     yield demand.reserved_bytes, "the program itself", "end other programs"
     yield demand.reader_bytes, "the open columns of the input", "read fewer columns (--keep)"
-    yield demand.row_group_bytes, f"a row group of the output ({column})", "keep fewer columns (--keep), or lower --chunk-size"
+    row_group = f"a row group of the output ({column})"
+    yield demand.row_group_bytes, row_group, "keep fewer columns (--keep), or lower --chunk-size"
     if demand.whole_chunk:
         batch = f"a chunk of {format_count(rows)} rows, which the function wants in one piece ({column})"
         yield demand.batch_bytes(rows), batch, "lower --chunk-size"
