@@ -94,7 +94,8 @@ def test_bench_functions_is_a_table_a_program_reads_too(cli):
 
 
 def test_tables_call_what_is_compared_as_the_benchmark_does():
-    assert (tables.OURS, tables.NEW, tables.ONE_LINER) == (bench.OURS, bench.NEW, bench.ONE_LINER)
+    assert (tables.OURS, tables.NEW) == (bench.OURS, bench.NEW)
+    assert (tables.ONE_LINER, tables.ONE_LINER_OUT) == (bench.ONE_LINER, bench.ONE_LINER_OUT)
     assert set(tables.OTHERS) == {contenders.SCIPY, contenders.TORCH}
 
 
