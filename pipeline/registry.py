@@ -99,7 +99,7 @@ class Function:
     gradient_bound : float
     gradient_remark : str
     gradient_slack : callable or None
-        The same of the derivative; the remark says it in words.
+        The same of the derivative from x; the remark says in words what the bound alone does not.
     several : bool
         Whether it takes several columns at once, and gives as many.
     scipy, torch : str
@@ -116,6 +116,7 @@ class Function:
     derivative: str
     error: str
     bound: float
+    gradient_bound: float
     source: str
     vanishing: str
     best_use: str
@@ -126,7 +127,6 @@ class Function:
     parameters: tuple[Parameter, ...] = ()
     value_derivative: str = ""
     slack: Callable[[float, float], float] | None = None
-    gradient_bound: float = 4.0
     gradient_remark: str = ""
     gradient_slack: Callable[[float, float], float] | None = None
     several: bool = False
@@ -388,11 +388,12 @@ _ENTRIES = (
         name="sigmoid",
         formula="low + (high - low) / (1 + exp(-z)), z = (alpha x + beta) / temperature",
         range="(0, 1); (low, high)",
-        derivative="p (1 - p); times (high - low) alpha / temperature",
+        derivative="p (1 - p), times (high - low) alpha / temperature",
         value_derivative="(y - low) (high - y) / (high - low), times alpha / temperature",
         error="2.75 u; with parameters 4 u of the larger of |low| and |high|, at the rounded z",
         bound=2.75,
         gradient_bound=6.0,
+        gradient_remark="; with parameters 8 u at the rounded z while p is no subnormal number",
         source="P. F. Verhulst, 1838",
         vanishing="on both sides, as exp(-|x|)",
         best_use="probability of one of two classes; gates",
@@ -419,6 +420,7 @@ _ENTRIES = (
         value_derivative="1 - exp(y)",
         error="2 u",
         bound=2.0,
+        gradient_bound=2.75,
         source="M. Mächler, Accurately computing log(1 - exp(-|a|)), 2012",
         vanishing="on the right, as exp(-x)",
         best_use="logarithm of a probability; loss",
@@ -437,6 +439,7 @@ _ENTRIES = (
         value_derivative="(1 + exp(y)) (1 + exp(-y))",
         error="2.5 u",
         bound=2.5,
+        gradient_bound=4.0,
         source="J. Berkson, 1944",
         vanishing="nowhere: at least 4",
         best_use="from a probability back to the raw prediction",
@@ -510,6 +513,7 @@ _ENTRIES = (
         value_derivative="1 - exp(-y)",
         error="2 u",
         bound=2.0,
+        gradient_bound=2.75,
         source="C. Dugas et al., 2001",
         vanishing="on the left, as exp(x)",
         best_use="a positive number: scale, variance, rate",
@@ -604,6 +608,7 @@ _ENTRIES = (
         value_derivative="1 where y > 0, else y + alpha",
         error="2 u",
         bound=2.0,
+        gradient_bound=2.0,
         source="D. Clevert, T. Unterthiner, S. Hochreiter, 2015",
         vanishing="on the left, as exp(x)",
         best_use="hidden layers with a mean near 0",
@@ -618,9 +623,12 @@ _ENTRIES = (
         name="softmax",
         formula="exp(x_i / temperature) / sum over j of exp(x_j / temperature)",
         range="(0, 1), the sum 1",
-        derivative="p_i (1 - p_i) on the diagonal, -p_i p_j beside it",
+        derivative="p_i (1 - p_i) / temperature on the diagonal, -p_i p_j / temperature beside it",
+        value_derivative="p_i times the sum of the others, / temperature",
         error="(5 + n/2 + 2 d) u, n columns, d = (max x - x_i) / temperature",
         bound=5.0,
+        gradient_bound=10.0,
+        gradient_remark=" + (2 n + 6 r) u, n columns, r = (max x - min x) / temperature",
         source="L. Boltzmann, 1868; J. Bridle, 1990",
         vanishing="where one column is far above the others",
         best_use="probabilities of several classes",

@@ -144,9 +144,10 @@ def _documentation(entry: Function, *, is_gradient: bool) -> str:
     title = f"the derivative of {entry.name}, ``{entry.derivative}``" if is_gradient else f"``{entry.formula}``"
     facts = [f"Return {title}."]
     if is_gradient:
-        by_value = f", or from the function's value y (``value=``) as ``{entry.value_derivative}``"
-        facts.append(f"From ``x``{by_value if entry.value_derivative else ''}, without cancellation.")
-        facts.append(f"Error in float64: {entry.gradient_error}.")
+        facts.append(f"From ``x`` without cancellation; error in float64: {entry.gradient_error}.")
+        if entry.value_derivative:
+            by_value = f"From the function's value y (``value=``) it is ``{entry.value_derivative}``"
+            facts.append(f"{by_value}: right for that y, but what rounding took from y is lost to the derivative too.")
     else:
         facts.append(f"Range: {entry.range}. Error in float64: {entry.error} (u: a unit in the last place).")
     facts.append(f"Source: {entry.source}.")

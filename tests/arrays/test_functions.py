@@ -89,6 +89,15 @@ def test_dask_arrays_have_the_bits_of_numpy(name, parameters) -> None:
         np.testing.assert_array_equal(slope.compute(scheduler="sync"), call(f"{name}_grad", value=y, **parameters))
 
 
+def test_the_documentation_of_a_derivative_promises_no_more_than_there_is() -> None:
+    sigmoid, softmax = (" ".join(inspect.getdoc(PUBLIC[f"{name}_grad"]).split()) for name in ("sigmoid", "softmax"))
+    assert "with parameters 8 u at the rounded z" in sigmoid
+    assert "what rounding took from y is lost to the derivative too" in sigmoid
+    assert "10 u + (2 n + 6 r) u, n columns, r = (max x - min x) / temperature" in softmax
+    assert "p_i (1 - p_i) / temperature on the diagonal" in softmax
+    assert "From the function's value" not in inspect.getdoc(PUBLIC["gelu_grad"])
+
+
 def test_softmax_of_a_dask_array_needs_its_columns_together() -> None:
     x = da.ones((6, 4), chunks=(2, 2))
     with pytest.raises(ValueError, match=r"columns of the Dask array are cut apart; join them: x.rechunk\({-1: -1}\)"):

@@ -82,17 +82,24 @@ ASKED = [
 def test_parameters_keep_their_bound(name, parameters, precision) -> None:
     entry = FUNCTIONS[name]
     x = np.random.default_rng(4).uniform(-30, 30, POINTS)
-    span = max(abs(parameters.get("low", 0)), abs(parameters.get("high", 1)))
-    argument = (abs(parameters.get("alpha", 1)) * 30 + abs(parameters.get("beta", 0))) / parameters.get(
-        "temperature", 1
-    )
-    for at, result in zip(x.tolist(), evaluate(name, x, precision=precision, **parameters).tolist(), strict=True):
-        truth = exact.value(entry, at, **parameters)
-        largest = span if name == "sigmoid" and "low" in parameters else abs(truth)
-        assert abs(result - truth) <= (4 + argument) * exact.unit(largest), at
-    for at, result in zip(x.tolist(), gradient(name, x, precision=precision, **parameters).tolist(), strict=True):
-        truth = exact.derivative(entry, at, **parameters)
-        assert abs(result - truth) <= (8 + 2 * argument) * exact.unit(truth), at
+    # The sigmoid's bounds are at the rounded z.
+    z = x * parameters.get("alpha", 1) + parameters.get("beta", 0) if name == "sigmoid" else x
+    z, rest = z / parameters.get("temperature", 1), dict(parameters)
+    factor, bound, slope_bound, span = exact.VALUES.one, entry.bound, entry.gradient_bound, 0.0
+    if name == "sigmoid":
+        temperature, alpha, _ = (
+            rest.pop(key, default) for key, default in (("temperature", 1), ("alpha", 1), ("beta", 0))
+        )
+        factor = exact.VALUES.mpf(alpha) / exact.VALUES.mpf(temperature)
+        bound, slope_bound = 4, 8
+        span = max(abs(rest.get("low", 0)), abs(rest.get("high", 1))) if rest else 0.0
+    values = evaluate(name, x, precision=precision, **parameters).tolist()
+    slopes = gradient(name, x, precision=precision, **parameters).tolist()
+    for at, value, slope in zip(z.tolist(), values, slopes, strict=True):
+        truth = exact.value(entry, at, **rest)
+        assert abs(value - truth) <= bound * exact.unit(span or truth), at
+        truth = factor * exact.derivative(entry, at, **rest)
+        assert abs(slope - truth) <= slope_bound * exact.unit(truth), at
 
 
 @pytest.mark.parametrize(("name", "parameters"), ASKED, ids=str)
@@ -229,9 +236,17 @@ def test_softmax_keeps_its_bound(columns, temperature) -> None:
             assert abs(value - truth) <= allowed * exact.unit(truth)
             others = exact.VALUES.fsum([p for p in truths if p is not truth])
             truth_of_slope = truth * others / temperature
-            # Where the largest is left out, the next one decides how much rounding its argument counts.
-            allowed = 2 * allowed + columns + 2 * (max(row) - min(row)) / temperature
+            allowed = SOFTMAX.gradient_bound + 2 * columns + 6 * (max(row) - min(row)) / temperature
             assert abs(derivative - truth_of_slope) <= allowed * exact.unit(truth_of_slope)
+
+
+def test_softmax_grad_from_the_value_does_not_cancel_where_one_is_all_but_one() -> None:
+    x = np.array([[40.0, 0.0, -3.0], [1.0, 2.0, 0.5], [-5.0, 700.0, 650.0]])
+    for temperature in (1.0, 2.5):
+        p = softmax(x, temperature=temperature)
+        expected = softmax_gradient(x, temperature=temperature)
+        np.testing.assert_allclose(softmax_gradient(value=p, temperature=temperature), expected, rtol=1e-14)
+    np.testing.assert_array_equal(softmax_gradient(value=[[1.0], [math.nan]]), [[0.0], [math.nan]])
 
 
 def test_softmax_of_a_row_depends_on_the_row_alone() -> None:
