@@ -58,7 +58,10 @@ class Parameter:
         """
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{self.name} must be a number, got {type(value).__name__}")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValueError(f"{self.name} must be {self.allowed}, got a number past all floats") from None
         if not (math.isfinite(number) and number > self.above and self.least <= number <= self.most):
             raise ValueError(f"{self.name} must be {self.allowed}, got {number:g}")
         return number

@@ -18,7 +18,6 @@ from pipeline.bench.contenders import COPY, OURS, sigmoid_forms, use_one_thread,
 from pipeline.bench.cost import Call, Cost, costs_of, in_threads
 from pipeline.errors import MemoryBudgetError, UsageError
 from pipeline.registry import FUNCTIONS
-from pipeline.units import format_bytes
 
 Array = npt.NDArray[Any]
 
@@ -137,12 +136,11 @@ def _check(size: int, dtype: np.dtype[Any], threads: int) -> None:
     most = min(_THREADS_A_CORE * memory.usable_cores(), size)
     if threads > most:
         raise UsageError(f"{threads:,} threads are too many for {_counted(size)}", f"choose {most} or fewer")
-    needed = size * (_SAMPLE_BYTES + _ARRAYS * dtype.itemsize)
-    if needed > (free := memory.available_bytes()):
+    room = memory.available_bytes() // (_SAMPLE_BYTES + _ARRAYS * dtype.itemsize)
+    if size > room:
         raise MemoryBudgetError(
-            f"{size:,} elements of {dtype} take about {format_bytes(needed)} with what is computed on the way,"
-            f" and {format_bytes(free)} are free",
-            "choose a smaller --size",
+            f"{size:,} elements of {dtype}, with what is computed on the way, do not fit in the memory that is free",
+            f"choose a --size of at most {room:,}",
         )
 
 

@@ -98,6 +98,36 @@ def test_the_documentation_of_a_derivative_promises_no_more_than_there_is() -> N
     assert "From the function's value" not in inspect.getdoc(PUBLIC["gelu_grad"])
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_call_is_checked_by_its_own_signature(name) -> None:
+    function = PUBLIC[name]
+    with pytest.raises(ValueError, match="precision must be one of fast, accurate, reproducible, got 'nonsense'"):
+        function([[0.5, 0.5]], precision="nonsense")
+    with pytest.raises(TypeError, match=rf"{name}\(\) too many positional arguments"):
+        function(0.5, 0.5)
+    entry = FUNCTIONS[name.removesuffix("_grad")]
+    if not entry.several:
+        with pytest.raises(TypeError, match="axis|has no parameters"):
+            function(0.5, axis=0)
+    with pytest.raises(TypeError, match="x or value=, one of the two" if name.endswith("_grad") else f"{name}.* 'x'"):
+        function()
+
+
+def test_arrays_of_every_kind_have_their_precision_checked() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    for x in (torch.ones(2), da.ones(2), 1.0):
+        with pytest.raises(ValueError, match="precision must be one of"):
+            pipeline.tanh(x, precision="nonsense")
+
+
+def test_an_axis_and_a_number_that_cannot_be_are_named() -> None:
+    for x in (da.ones((2, 2)), np.ones((2, 2))):
+        with pytest.raises(np.exceptions.AxisError, match="axis 9 is out of bounds for array of dimension 2"):
+            pipeline.softmax(x, axis=9)
+    with pytest.raises(ValueError, match="beta must be finite, got a number past all floats"):
+        pipeline.sigmoid(1.0, beta=10**400)
+
+
 def test_softmax_of_a_dask_array_needs_its_columns_together() -> None:
     x = da.ones((6, 4), chunks=(2, 2))
     with pytest.raises(ValueError, match=r"columns of the Dask array are cut apart; join them: x.rechunk\({-1: -1}\)"):
