@@ -111,8 +111,11 @@ class _Softmax:
         # The first of the largest is 1 and is left out of the sum of the others: 1 - p of it would cancel.
         others = _sum(np.where(first, 0.0, tile))
         total = others + 1.0
-        rest = np.where(first, others, total - tile)
+        rest = total - tile
+        np.copyto(rest, others, where=first)
         np.multiply(tile, rest, out=tile)
+        # With few columns the sums are as large as a tile is: not all are held at once.
+        del rest, others
         np.divide(tile, total * total * self.temperature, out=tile)
         return total
 
@@ -124,7 +127,9 @@ class _FromValue:
     def __call__(self, tile: Floats) -> None:
         memory = _memory_of(tile)
         first = _mask(np.argmax(tile, axis=0), tile)
-        rest = np.where(first, _sum(np.where(first, 0.0, tile)), 1.0 - tile)
+        others = _sum(np.where(first, 0.0, tile))
+        rest = 1.0 - tile
+        np.copyto(rest, others, where=first)
         np.multiply(tile, rest, out=tile)
         if self.temperature != 1:
             np.divide(memory, self.temperature, out=memory)

@@ -206,11 +206,13 @@ def test_extra_memory_is_at_most_a_mebibyte(entry, dtype) -> None:
         assert _peak(lambda call=call: call(entry.name, x, out=out)) <= 1 << 20
 
 
-@pytest.mark.parametrize("columns", [3, 64, 65, 1000])
+@pytest.mark.parametrize("columns", [2, 3, 64, 65, 1000])
 def test_extra_memory_of_softmax_is_at_most_a_mebibyte(columns) -> None:
     x = np.random.default_rng(6).random((400_000 // columns, columns))
     out = np.empty_like(x)
     assert _peak(lambda: softmax(x, out=out)) <= 1 << 20
+    assert _peak(lambda: softmax_gradient(x, out=out)) <= 1 << 20
+    assert _peak(lambda: softmax_gradient(value=x, out=out)) <= 1 << 20
 
 
 def _peak(function) -> int:
