@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from jobs import console
-from jobs.tables import ONE_LINER, OTHERS, OURS, emit_costs, emit_errors
+from jobs.tables import ONE_LINER_OUT, OTHERS, OURS, emit_costs, emit_errors
 from pipeline.bench import Bench, bench_functions, bench_json
 from pipeline.drawing import check_picture, draw_bars, save
 from pipeline.units import escape, format_count
@@ -27,7 +27,7 @@ def show_functions(
         told=lambda name: console.tell(f"measuring {name}"),
     )
     if plot is not None:
-        contenders = (OURS, ONE_LINER, *OTHERS)
+        contenders = (OURS, ONE_LINER_OUT, *OTHERS)
         costs = {each.name: {who: cost.ns for who, cost in each.costs.items()} for each in bench.functions}
         save(draw_bars(costs, contenders, f"{_what(bench)}\n{escape(bench.machine)}", "ns an element"), plot)
     if as_json:
@@ -45,8 +45,8 @@ def _legend(bench: Bench) -> str:
     lines = (
         f"ns: an element, into an array that stands there (out=), the median of {bench.rounds} rounds",
         "ns new: the same without out=",
-        "numpy: the one-liner as people write it, which makes its arrays anew",
-        "ratio: ns over numpy; new: ns new over numpy, so that both make arrays",
+        "numpy: the one-liner, its last step with out=",
+        "ratio: ns over numpy; new: the same where both are without out=",
         "GB/s: bytes of x and of the result over ns; of copy: the time of copying x to the result, over ns",
         "memory: the most held at once besides x and the result, as numpy's allocations are traced",
     )

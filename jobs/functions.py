@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
@@ -46,6 +47,27 @@ def as_asked(text: str) -> Asked:
         return Asked(f"{name}(x)", name)
     found = parse_application(text)
     shown = ", ".join(["x", *(f"{name}={value:g}" for name, value in found.parameters)])
-    named = text.partition("(")[0].partition("=")
-    label = named[0].strip() if named[1] else f"{found.function}({shown})"
+    unnamed = found.function if FUNCTIONS[found.function].several else f"{found.function}_{found.columns[0]}"
+    label = f"{found.function}({shown})" if found.name == unnamed else escape(found.name)
     return Asked(label, found.function, found.parameters)
+
+
+def told_apart(asked: Iterable[Asked]) -> tuple[Asked, ...]:
+    """Return what is asked for, once where it is asked for twice.
+
+    Raises
+    ------
+    UsageError
+        Two have one name, or are the same under two names.
+    """
+    different = tuple(dict.fromkeys(asked))
+    labels: set[str] = set()
+    curves: dict[tuple[str, tuple[tuple[str, float], ...]], str] = {}
+    for each in different:
+        if each.label in labels:
+            raise UsageError(f'two curves are called "{each.label}"', "name them apart: NAME=FUNCTION(x)")
+        if (other := curves.get((each.function, each.parameters))) is not None:
+            raise UsageError(f'"{other}" and "{each.label}" are the same curve', "name one of them")
+        labels.add(each.label)
+        curves[each.function, each.parameters] = each.label
+    return different

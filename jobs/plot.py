@@ -9,17 +9,23 @@ import click
 
 from jobs import values
 from jobs.command import OUTPUT, WHAT, JobCommand, option
-from jobs.functions import Asked, as_asked
+from jobs.functions import Asked, as_asked, told_apart
+
+_NARROWEST = 1e-9
 
 
 def _range(ctx: click.Context, param: click.Parameter, value: tuple[float, float] | None) -> tuple[float, float] | None:
-    if value is not None and not (all(map(math.isfinite, value)) and value[0] < value[1]):
+    if value is None:
+        return None
+    width = value[1] - value[0]
+    # Between numbers that are all but one there is no room for points.
+    if not (math.isfinite(width) and width > _NARROWEST * max(map(abs, value))):
         raise click.BadParameter(f"{value[0]:g} to {value[1]:g} is no range; write --range -6 6.", ctx, param)
     return value
 
 
 def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[Asked, ...]:
-    return tuple(as_asked(text) for text in value)
+    return told_apart(as_asked(text) for text in value)
 
 
 @click.command(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -58,7 +58,10 @@ class Parameter:
         """
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{self.name} must be a number, got {type(value).__name__}")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValueError(f"{self.name} must be {self.allowed}, got a number past all floats") from None
         if not (math.isfinite(number) and number > self.above and self.least <= number <= self.most):
             raise ValueError(f"{self.name} must be {self.allowed}, got {number:g}")
         return number
@@ -85,7 +88,7 @@ class Function:
     one_liner : str
         What people write with NumPy; ``numpy`` is the same to be called, and speed is measured against it.
     numpy : callable
-        ``numpy(np, x, **parameters)``.
+        ``numpy(np, x, out=None, **parameters)``: with ``out`` its last step writes there.
     plain : callable
         ``plain(xp, x, **parameters)``: one expression in names of the array API standard, for arrays of any library.
     exact : callable
@@ -99,9 +102,13 @@ class Function:
     gradient_bound : float
     gradient_remark : str
     gradient_slack : callable or None
-        The same of the derivative; the remark says it in words.
+        The same of the derivative from x; the remark says in words what the bound alone does not.
     several : bool
         Whether it takes several columns at once, and gives as many.
+    scipy, torch : str
+        The same function in ``scipy.special``, and under ``torch``; empty where there is none.
+    torch_options : mapping
+        What that of PyTorch takes besides.
     conflict : callable or None
         Returns what is wrong with parameters that are allowed one by one; empty where nothing is.
     """
@@ -112,6 +119,7 @@ class Function:
     derivative: str
     error: str
     bound: float
+    gradient_bound: float
     source: str
     vanishing: str
     best_use: str
@@ -122,10 +130,12 @@ class Function:
     parameters: tuple[Parameter, ...] = ()
     value_derivative: str = ""
     slack: Callable[[float, float], float] | None = None
-    gradient_bound: float = 4.0
     gradient_remark: str = ""
     gradient_slack: Callable[[float, float], float] | None = None
     several: bool = False
+    scipy: str = ""
+    torch: str = ""
+    torch_options: Mapping[str, Any] = field(default_factory=dict)
     conflict: Callable[[Mapping[str, float]], str] | None = None
 
     @property
@@ -240,11 +250,19 @@ def _linear(x: Any, temperature: float, alpha: float, beta: float) -> Any:
 
 
 def _numpy_sigmoid(
-    np: Any, x: Any, temperature: float = 1, alpha: float = 1, beta: float = 0, low: float = 0, high: float = 1
+    np: Any,
+    x: Any,
+    out: Any = None,
+    temperature: float = 1,
+    alpha: float = 1,
+    beta: float = 0,
+    low: float = 0,
+    high: float = 1,
 ) -> Any:
     if (temperature, alpha, beta, low, high) == (1, 1, 0, 0, 1):
-        return 1 / (1 + np.exp(-np.clip(x, -500, 500)))
-    return low + (high - low) / (1 + np.exp(-np.clip(_linear(x, temperature, alpha, beta), -500, 500)))
+        return np.divide(1, 1 + np.exp(-np.clip(x, -500, 500)), out=out)
+    z = _linear(x, temperature, alpha, beta)
+    return np.add(low, (high - low) / (1 + np.exp(-np.clip(z, -500, 500))), out=out)
 
 
 def _plain_sigmoid(
@@ -316,8 +334,25 @@ def _plain_gelu_tanh(xp: Any, x: Any) -> Any:
     return clipped * _plain_logistic(xp, _gelu_argument(clipped))
 
 
-def _numpy_gelu_tanh(np: Any, x: Any) -> Any:
-    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+def _numpy_gelu_tanh(np: Any, x: Any, out: Any = None) -> Any:
+    return np.multiply(0.5 * x, 1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)), out=out)
+
+
+def _numpy_leaky_relu(np: Any, x: Any, out: Any = None, alpha: float = 0.01) -> Any:
+    if out is None:
+        return np.where(x > 0, x, alpha * x)
+    # np.where has no out; this is what it does.
+    np.multiply(x, alpha, out=out)
+    np.copyto(out, x, where=x > 0)
+    return out
+
+
+def _numpy_elu(np: Any, x: Any, out: Any = None, alpha: float = 1) -> Any:
+    if out is None:
+        return np.where(x > 0, x, alpha * np.expm1(x))
+    np.multiply(np.expm1(x, out=out), alpha, out=out)
+    np.copyto(out, x, where=x > 0)
+    return out
 
 
 def _exact_gelu_tanh(mp: Any, x: Any) -> Any:
@@ -339,9 +374,9 @@ def _plain_softmax(xp: Any, x: Any, temperature: float = 1, axis: int = -1) -> A
     return e / xp.sum(e, axis=axis, keepdims=True)
 
 
-def _numpy_softmax(np: Any, x: Any, temperature: float = 1, axis: int = -1) -> Any:
+def _numpy_softmax(np: Any, x: Any, out: Any = None, temperature: float = 1, axis: int = -1) -> Any:
     e = np.exp((x - x.max(axis=axis, keepdims=True)) / temperature)
-    return e / e.sum(axis=axis, keepdims=True)
+    return np.divide(e, e.sum(axis=axis, keepdims=True), out=out)
 
 
 def _exact_softmax(mp: Any, x: Any, temperature: float = 1) -> Any:
@@ -356,11 +391,12 @@ _ENTRIES = (
         name="sigmoid",
         formula="low + (high - low) / (1 + exp(-z)), z = (alpha x + beta) / temperature",
         range="(0, 1); (low, high)",
-        derivative="p (1 - p); times (high - low) alpha / temperature",
+        derivative="p (1 - p), times (high - low) alpha / temperature",
         value_derivative="(y - low) (high - y) / (high - low), times alpha / temperature",
         error="2.75 u; with parameters 4 u of the larger of |low| and |high|, at the rounded z",
         bound=2.75,
         gradient_bound=6.0,
+        gradient_remark="; with parameters 8 u at the rounded z while p is no subnormal number",
         source="P. F. Verhulst, 1838",
         vanishing="on both sides, as exp(-|x|)",
         best_use="probability of one of two classes; gates",
@@ -368,6 +404,8 @@ _ENTRIES = (
         numpy=_numpy_sigmoid,
         plain=_plain_sigmoid,
         exact=_exact_sigmoid,
+        scipy="expit",
+        torch="sigmoid",
         parameters=(
             _TEMPERATURE,
             Parameter("alpha", 1, "factor of x"),
@@ -385,13 +423,16 @@ _ENTRIES = (
         value_derivative="1 - exp(y)",
         error="2 u",
         bound=2.0,
+        gradient_bound=2.75,
         source="M. Mächler, Accurately computing log(1 - exp(-|a|)), 2012",
         vanishing="on the right, as exp(-x)",
         best_use="logarithm of a probability; loss",
         one_liner="-np.log1p(np.exp(-x))",
-        numpy=lambda np, x: -np.log1p(np.exp(-x)),
+        numpy=lambda np, x, out=None: np.negative(np.log1p(np.exp(-x)), out=out),
         plain=lambda xp, x: -_plain_softplus(xp, -x),
         exact=lambda mp, x: -_exact_softplus(mp, -x),
+        scipy="log_expit",
+        torch="nn.functional.logsigmoid",
     ),
     Function(
         name="logit",
@@ -401,13 +442,16 @@ _ENTRIES = (
         value_derivative="(1 + exp(y)) (1 + exp(-y))",
         error="2.5 u",
         bound=2.5,
+        gradient_bound=4.0,
         source="J. Berkson, 1944",
         vanishing="nowhere: at least 4",
         best_use="from a probability back to the raw prediction",
         one_liner="np.log(x / (1 - x))",
-        numpy=lambda np, x: np.log(x / (1 - x)),
+        numpy=lambda np, x, out=None: np.log(x / (1 - x), out=out),
         plain=_plain_logit,
         exact=lambda mp, x: mp.log(x) - mp.log1p(-x),
+        scipy="logit",
+        torch="logit",
     ),
     Function(
         name="tanh",
@@ -422,9 +466,10 @@ _ENTRIES = (
         vanishing="on both sides, as 4 exp(-2|x|)",
         best_use="hidden layers that should be centred at 0; recurrent cells",
         one_liner="np.tanh(x)",
-        numpy=lambda np, x: np.tanh(x),
+        numpy=lambda np, x, out=None: np.tanh(x, out=out),
         plain=lambda xp, x: xp.tanh(x),
         exact=lambda mp, x: mp.tanh(x),
+        torch="tanh",
     ),
     Function(
         name="relu",
@@ -439,9 +484,10 @@ _ENTRIES = (
         vanishing="zero for x <= 0: units can die",
         best_use="hidden layers: the first choice",
         one_liner="np.maximum(x, 0)",
-        numpy=lambda np, x: np.maximum(x, 0),
+        numpy=lambda np, x, out=None: np.maximum(x, 0, out=out),
         plain=_plain_relu,
         exact=lambda mp, x: x if x > 0 else mp.mpf(0),
+        torch="relu",
     ),
     Function(
         name="leaky_relu",
@@ -456,9 +502,10 @@ _ENTRIES = (
         vanishing="nowhere while alpha > 0",
         best_use="hidden layers where units of relu die",
         one_liner="np.where(x > 0, x, alpha * x)",
-        numpy=lambda np, x, alpha=0.01: np.where(x > 0, x, alpha * x),
+        numpy=_numpy_leaky_relu,
         plain=lambda xp, x, alpha=0.01: xp.where(x > 0, x, alpha * x),
         exact=lambda mp, x, alpha=0.01: x if x > 0 else mp.mpf(alpha) * x,
+        torch="nn.functional.leaky_relu",
         parameters=(Parameter("alpha", 0.01, "slope for x < 0", least=0, most=1),),
     ),
     Function(
@@ -469,13 +516,15 @@ _ENTRIES = (
         value_derivative="1 - exp(-y)",
         error="2 u",
         bound=2.0,
+        gradient_bound=2.75,
         source="C. Dugas et al., 2001",
         vanishing="on the left, as exp(x)",
         best_use="a positive number: scale, variance, rate",
         one_liner="np.logaddexp(0, x)",
-        numpy=lambda np, x: np.logaddexp(0, x),
+        numpy=lambda np, x, out=None: np.logaddexp(0, x, out=out),
         plain=_plain_softplus,
         exact=_exact_softplus,
+        torch="nn.functional.softplus",
     ),
     Function(
         name="silu",
@@ -491,9 +540,10 @@ _ENTRIES = (
         vanishing="on the left, as x exp(x)",
         best_use="hidden layers of deep networks",
         one_liner="x / (1 + np.exp(-x))",
-        numpy=lambda np, x: x / (1 + np.exp(-x)),
+        numpy=lambda np, x, out=None: np.divide(x, 1 + np.exp(-x), out=out),
         plain=_plain_silu,
         exact=lambda mp, x: x / (1 + mp.exp(-x)),
+        torch="nn.functional.silu",
     ),
     Function(
         name="hard_sigmoid",
@@ -508,9 +558,10 @@ _ENTRIES = (
         vanishing="zero for |x| >= 3",
         best_use="gates where exp is too dear",
         one_liner="np.clip((x + 3) / 6, 0, 1)",
-        numpy=lambda np, x: np.clip((x + 3) / 6, 0, 1),
+        numpy=lambda np, x, out=None: np.clip((x + 3) / 6, 0, 1, out=out),
         plain=_plain_hard_sigmoid,
         exact=lambda mp, x: min(max((x + 3) / 6, mp.mpf(0)), mp.mpf(1)),
+        torch="nn.functional.hardsigmoid",
     ),
     Function(
         name="gelu",
@@ -526,9 +577,10 @@ _ENTRIES = (
         vanishing="on the left, as x exp(-x^2 / 2)",
         best_use="transformers",
         one_liner="x * (1 + scipy.special.erf(x / np.sqrt(2))) / 2",
-        numpy=lambda np, x, erf=None: x * (1 + erf(x / np.sqrt(2))) / 2,
+        numpy=lambda np, x, out=None, erf=None: np.divide(x * (1 + erf(x / np.sqrt(2))), 2, out=out),
         plain=_plain_gelu,
         exact=_exact_gelu,
+        torch="nn.functional.gelu",
     ),
     Function(
         name="gelu_tanh",
@@ -548,6 +600,8 @@ _ENTRIES = (
         numpy=_numpy_gelu_tanh,
         plain=_plain_gelu_tanh,
         exact=_exact_gelu_tanh,
+        torch="nn.functional.gelu",
+        torch_options={"approximate": "tanh"},
     ),
     Function(
         name="elu",
@@ -557,22 +611,27 @@ _ENTRIES = (
         value_derivative="1 where y > 0, else y + alpha",
         error="2 u",
         bound=2.0,
+        gradient_bound=2.0,
         source="D. Clevert, T. Unterthiner, S. Hochreiter, 2015",
         vanishing="on the left, as exp(x)",
         best_use="hidden layers with a mean near 0",
         one_liner="np.where(x > 0, x, alpha * np.expm1(x))",
-        numpy=lambda np, x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x)),
+        numpy=_numpy_elu,
         plain=_plain_elu,
         exact=lambda mp, x, alpha=1.0: x if x > 0 else mp.mpf(alpha) * mp.expm1(x),
+        torch="nn.functional.elu",
         parameters=(Parameter("alpha", 1, "minus the limit on the left", above=0),),
     ),
     Function(
         name="softmax",
         formula="exp(x_i / temperature) / sum over j of exp(x_j / temperature)",
         range="(0, 1), the sum 1",
-        derivative="p_i (1 - p_i) on the diagonal, -p_i p_j beside it",
+        derivative="p_i (1 - p_i) / temperature on the diagonal, -p_i p_j / temperature beside it",
+        value_derivative="p_i times the sum of the others, / temperature",
         error="(5 + n/2 + 2 d) u, n columns, d = (max x - x_i) / temperature",
         bound=5.0,
+        gradient_bound=10.0,
+        gradient_remark=" + (2 n + 6 r) u, n columns, r = (max x - min x) / temperature",
         source="L. Boltzmann, 1868; J. Bridle, 1990",
         vanishing="where one column is far above the others",
         best_use="probabilities of several classes",
@@ -580,6 +639,9 @@ _ENTRIES = (
         numpy=_numpy_softmax,
         plain=_plain_softmax,
         exact=_exact_softmax,
+        scipy="softmax",
+        torch="softmax",
+        torch_options={"dim": -1},
         parameters=(_TEMPERATURE,),
         several=True,
     ),

@@ -73,6 +73,8 @@ def test_every_command_runs_in_the_order_of_the_page(folder: Path, environment: 
 def test_the_table_of_functions_is_current() -> None:
     assert functions_table.current(README) == README, "run python -m tests.functions_table"
     assert all(f"| `{name}(" in README for name in FUNCTIONS)
+    measured = json.loads(functions_table.MEASURED.read_text())["functions"]
+    assert measured.keys() == FUNCTIONS.keys(), "run python -m tests.benchmarks.functions"
 
 
 def test_every_test_that_the_page_names_exists() -> None:

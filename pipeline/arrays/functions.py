@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from dask.array.core import Array
+from numpy.exceptions import AxisError
 
 from pipeline import kernels
 from pipeline.arrays.standard import as_floating, namespace_of
@@ -44,6 +45,7 @@ def apply(
     """
     entry = function_named(name)
     arguments = entry.arguments(parameters)
+    kernels.check_precision(precision)
     along: dict[str, Any] = {"axis": axis} if entry.several else {}
     if isinstance(x, Array):
         _refuse_out(out, "Dask")
@@ -76,6 +78,7 @@ def differentiate(
     """
     entry = function_named(name)
     arguments = entry.arguments(parameters)
+    kernels.check_precision(precision)
     along: dict[str, Any] = {"axis": axis} if entry.several else {}
     given = x if value is None else value
     if isinstance(given, Array) and (x is None or value is None):
@@ -102,6 +105,8 @@ def _differentiate_block(
 
 def _by_blocks(function: Callable[..., Any], x: Any, along: Mapping[str, int]) -> Any:
     for axis in along.values():
+        if not -x.ndim <= axis < x.ndim:
+            raise AxisError(axis, x.ndim)
         if x.numblocks[axis] != 1:
             raise ValueError(f"the columns of the Dask array are cut apart; join them: x.rechunk({{{axis}: -1}})")
     shape = (1,) * x.ndim if along else (0,)
@@ -116,13 +121,23 @@ def _refuse_out(out: object, kind: str) -> None:
 def _made(entry: Function, *, is_gradient: bool) -> Callable[..., Any]:
     """Return the function of an entry, with the signature and the documentation that follow from it."""
     call: Callable[..., Any] = differentiate if is_gradient else apply
+    name = f"{entry.name}_grad" if is_gradient else entry.name
+    signature = _signature(entry, is_gradient=is_gradient)
+    known = frozenset(signature.parameters)
 
     def function(*args: Any, **options: Any) -> Any:
+        try:
+            signature.bind(*args, **{key: value for key, value in options.items() if key in known})
+        except TypeError as error:
+            raise TypeError(f"{name}() {error}") from None
+        for key in options.keys() - known:
+            # The registry words it, with the nearest name that there is.
+            entry.parameter(key)
         return call(entry.name, *args, **options)
 
-    function.__name__ = function.__qualname__ = f"{entry.name}_grad" if is_gradient else entry.name
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = _documentation(entry, is_gradient=is_gradient)
-    function.__signature__ = _signature(entry, is_gradient=is_gradient)  # type: ignore[attr-defined]
+    function.__signature__ = signature  # type: ignore[attr-defined]
     return function
 
 
@@ -144,9 +159,10 @@ def _documentation(entry: Function, *, is_gradient: bool) -> str:
     title = f"the derivative of {entry.name}, ``{entry.derivative}``" if is_gradient else f"``{entry.formula}``"
     facts = [f"Return {title}."]
     if is_gradient:
-        by_value = f", or from the function's value y (``value=``) as ``{entry.value_derivative}``"
-        facts.append(f"From ``x``{by_value if entry.value_derivative else ''}, without cancellation.")
-        facts.append(f"Error in float64: {entry.gradient_error}.")
+        facts.append(f"From ``x`` without cancellation; error in float64: {entry.gradient_error}.")
+        if entry.value_derivative:
+            by_value = f"From the function's value y (``value=``) it is ``{entry.value_derivative}``"
+            facts.append(f"{by_value}: right for that y, but what rounding took from y is lost to the derivative too.")
     else:
         facts.append(f"Range: {entry.range}. Error in float64: {entry.error} (u: a unit in the last place).")
     facts.append(f"Source: {entry.source}.")

@@ -7,7 +7,7 @@ run         all of it
 """
 
 from pipeline.bench.accuracy import RangeErrors, sigmoid_errors
-from pipeline.bench.contenders import COPY, NEW, ONE_LINER, OURS
+from pipeline.bench.contenders import COPY, NEW, ONE_LINER, ONE_LINER_OUT, OURS, SCIPY
 from pipeline.bench.cost import Cost
 from pipeline.bench.json import bench_json
 from pipeline.bench.run import Bench, FunctionCosts, bench_functions
@@ -16,7 +16,9 @@ __all__ = [
     "COPY",
     "NEW",
     "ONE_LINER",
+    "ONE_LINER_OUT",
     "OURS",
+    "SCIPY",
     "Bench",
     "Cost",
     "FunctionCosts",

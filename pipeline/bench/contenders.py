@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,40 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.arrays.functions import apply
-from pipeline.registry import FUNCTIONS
+from pipeline.registry import FUNCTIONS, Function
 
 Array = npt.NDArray[Any]
 # Of (x, out): what has been computed, which is out where that was used.
 Way = Callable[[Array, Array], Any]
 
-OURS, NEW, ONE_LINER, SCIPY, TORCH, COPY = "logitstream", "new array", "numpy", "scipy", "torch", "copy"
-
-_SCIPY = {"sigmoid": "expit", "log_sigmoid": "log_expit", "logit": "logit"}
-_TORCH = {
-    "sigmoid": "sigmoid",
-    "log_sigmoid": "nn.functional.logsigmoid",
-    "logit": "logit",
-    "tanh": "tanh",
-    "relu": "relu",
-    "leaky_relu": "nn.functional.leaky_relu",
-    "softplus": "nn.functional.softplus",
-    "silu": "nn.functional.silu",
-    "hard_sigmoid": "nn.functional.hardsigmoid",
-    "gelu": "nn.functional.gelu",
-    "gelu_tanh": "nn.functional.gelu",
-    "elu": "nn.functional.elu",
-    "softmax": "nn.functional.softmax",
-}
-_TORCH_OPTIONS: Mapping[str, Mapping[str, Any]] = {"gelu_tanh": {"approximate": "tanh"}, "softmax": {"dim": -1}}
-_TORCH_OUT = {"sigmoid", "logit", "tanh"}
+OURS, NEW, SCIPY, TORCH, COPY = "logitstream", "new array", "scipy", "torch", "copy"
+# As people write it, and with its last step writing into an array that stands there.
+ONE_LINER, ONE_LINER_OUT = "numpy", "numpy out="
 
 
 def ways_of(name: str) -> dict[str, Way]:
     """Return the ways to compute a function, by who does; of those that are not installed there is none.
 
-    ``logitstream``, ``scipy`` and, where it can, ``torch`` write into an array that stands there; ``numpy``, the
-    one-liner, and ``new array``, which is ours without ``out``, make one. ``copy`` only copies: what memory takes at
-    least.
+    ``logitstream``, ``numpy out=``, which is the one-liner, and ``scipy`` and ``torch`` where they can write into an
+    array that stands there; ``numpy``, the one-liner as people write it, and ``new array``, which is ours without
+    ``out``, make one. ``copy`` only copies: what memory takes at least.
     """
     entry = FUNCTIONS[name]
     ways: dict[str, Way] = {
@@ -52,16 +36,14 @@ def ways_of(name: str) -> dict[str, Way]:
         NEW: lambda x, _: apply(name, x),
     }
     special = _scipy_special()
-    if name != "gelu":
-        ways[ONE_LINER] = lambda x, _: entry.numpy(np, x)
-    elif special is not None:
-        ways[ONE_LINER] = lambda x, _: entry.numpy(np, x, erf=special.erf)
-    if special is not None and name in _SCIPY:
-        ways[SCIPY] = _into(getattr(special, _SCIPY[name]))
-    elif special is not None and name == "softmax":
-        ways[SCIPY] = lambda x, _: special.softmax(x, axis=-1)
-    if name in _TORCH and find_spec("torch") is not None:
-        ways[TORCH] = _torch(name)
+    if name != "gelu" or special is not None:
+        one_liner = partial(entry.numpy, np, **({"erf": special.erf} if name == "gelu" else {}))
+        ways[ONE_LINER] = lambda x, _: one_liner(x)
+        ways[ONE_LINER_OUT] = _into(one_liner)
+    if special is not None and entry.scipy:
+        ways[SCIPY] = _scipy(getattr(special, entry.scipy), several=entry.several)
+    if entry.torch and find_spec("torch") is not None:
+        ways[TORCH] = _torch(entry)
     return ways
 
 
@@ -75,7 +57,7 @@ def sigmoid_forms() -> dict[str, Callable[[Array], Array]]:
     if (special := _scipy_special()) is not None:
         forms[SCIPY] = special.expit
     if find_spec("torch") is not None:
-        way = _torch("sigmoid")
+        way = _torch(FUNCTIONS["sigmoid"])
         forms[TORCH] = lambda x: np.asarray(way(x, np.empty_like(x)))
     forms[OURS] = lambda x: np.asarray(apply("sigmoid", x))
     return forms
@@ -115,17 +97,28 @@ def _scipy_special() -> Any:
     return scipy.special
 
 
-def _torch(name: str) -> Way:
+def _scipy(function: Callable[..., Any], *, several: bool) -> Way:
+    # Its ufuncs take out; its softmax is none.
+    return (lambda x, _: function(x, axis=-1)) if several else _into(function)
+
+
+def torch_function(entry: Function) -> Callable[..., Any]:
+    """Return the function of PyTorch that an entry names, with its options."""
     import torch  # noqa: PLC0415 - optional
 
     function: Any = torch
-    for part in _TORCH[name].split("."):
+    for part in entry.torch.split("."):
         function = getattr(function, part)
-    options = _TORCH_OPTIONS.get(name, {})
+    return partial(function, **entry.torch_options)
 
-    def way(x: Array, out: Array) -> Any:
-        if name in _TORCH_OUT:
-            return function(torch.from_numpy(x), out=torch.from_numpy(out)).numpy()
-        return function(torch.from_numpy(x), **options).numpy()
 
-    return way
+def _torch(entry: Function) -> Way:
+    import torch  # noqa: PLC0415 - optional
+
+    function = torch_function(entry)
+    one = torch.zeros(1, dtype=torch.float64)
+    try:
+        function(one, out=one.clone())
+    except TypeError:
+        return lambda x, _: function(torch.from_numpy(x)).numpy()
+    return lambda x, out: function(torch.from_numpy(x), out=torch.from_numpy(out)).numpy()

@@ -16,6 +16,7 @@ from pipeline.arrays.functions import apply
 from pipeline.bench.accuracy import RangeErrors, sigmoid_errors
 from pipeline.bench.contenders import COPY, OURS, sigmoid_forms, use_one_thread, versions, ways_of
 from pipeline.bench.cost import Call, Cost, costs_of, in_threads
+from pipeline.errors import MemoryBudgetError, UsageError
 from pipeline.registry import FUNCTIONS
 
 Array = npt.NDArray[Any]
@@ -23,6 +24,10 @@ Array = npt.NDArray[Any]
 DTYPES = ("float64", "float32", "float16")
 _COLUMNS = 4
 _SPREAD = 3.0
+_THREADS_A_CORE = 4
+# x, the result, and the three arrays that a one-liner holds at most; the numbers are drawn in float64.
+_ARRAYS = 5
+_SAMPLE_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,15 @@ def bench_functions(
         How often each way is timed, in turn.
     told : callable
         Is given the name of each function before it is measured.
+
+    Raises
+    ------
+    UsageError
+        More threads than four for each core, or than elements.
+    MemoryBudgetError
+        Less memory is free than the arrays take.
     """
+    _check(size, np.dtype(dtype), threads)
     use_one_thread()
     measured = []
     chosen = tuple(names) or tuple(FUNCTIONS)
@@ -117,6 +130,23 @@ def bench_functions(
         forms=forms,
         errors=errors,
     )
+
+
+def _check(size: int, dtype: np.dtype[Any], threads: int) -> None:
+    most = min(_THREADS_A_CORE * memory.usable_cores(), size)
+    if threads > most:
+        raise UsageError(f"{threads:,} threads are too many for {_counted(size)}", f"choose {most} or fewer")
+    room = memory.available_bytes() // (_SAMPLE_BYTES + _ARRAYS * dtype.itemsize)
+    if size > room:
+        raise MemoryBudgetError(
+            f"{size:,} elements of {dtype}, with what is computed on the way, do not fit in the memory that is free",
+            f"choose a --size of at most {room:,}",
+        )
+
+
+def _counted(size: int) -> str:
+    cores = memory.usable_cores()
+    return f"{cores} core{'' if cores == 1 else 's'} and {size:,} element{'' if size == 1 else 's'}"
 
 
 def _measured(name: str, size: int, dtype: np.dtype[Any], threads: int, rounds: int) -> FunctionCosts:

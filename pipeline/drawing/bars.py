@@ -47,5 +47,6 @@ def draw_bars(costs: Mapping[str, Mapping[str, float]], contenders: Sequence[str
         axes.margins(x=0.08)
         axes.set_xlabel(unit)
         axes.set_title(title, loc="left", fontsize=10)
-        axes.legend(loc="lower right")
+        # Beside the bars, for there is no corner that they leave free.
+        figure.legend(loc="outside lower center", ncols=len(contenders))
     return figure

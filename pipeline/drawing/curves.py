@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pipeline.arrays.functions import apply, differentiate
 from pipeline.drawing.picture import COLOURS, style
+from pipeline.errors import UsageError
 from pipeline.registry import FUNCTIONS, Function
 
 Floats = npt.NDArray[np.float64]
@@ -24,8 +25,13 @@ _PANEL = (4.4, 3.5)
 _LINE = 58
 _SLOPE = COLOURS[1]
 _DASHED = {"linestyle": (0, (4, 2)), "linewidth": 1.6}
-# Where a function has a pole, what is beyond this is cut off: more would flatten everything else.
+# Where a curve has a pole, what is beyond this is cut off: more would flatten everything else.
 _TALLEST = 8.0
+# Beyond this the distances between the marks of an axis overflow.
+_WIDEST = 1e300
+# So many curves and more leave no corner of a panel free: their names stand below it, each on a line.
+_MANY = 3
+_NAME_HEIGHT = 0.17
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,11 @@ def draw_curves(curves: Sequence[Curve], limits: tuple[float, float] | None = No
         Those of one function share its panel.
     limits : (float, float), optional
         The range of x; -6 to 6 unless given. What lies outside the domain of a function is left out.
+
+    Raises
+    ------
+    UsageError
+        A function is no number anywhere in the range, or its values are too large to be drawn.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
@@ -54,8 +65,11 @@ def draw_curves(curves: Sequence[Curve], limits: tuple[float, float] | None = No
         panels.setdefault(curve.function, []).append(curve)
     across = min(_ACROSS, len(panels))
     down = math.ceil(len(panels) / across)
+    named = max(len(drawn) + 1 if len(drawn) >= _MANY else 0 for drawn in panels.values())
     with style():
-        figure = Figure(figsize=(max(_PANEL[0] * across, 5.2), _PANEL[1] * down), layout="constrained")
+        figure = Figure(
+            figsize=(max(_PANEL[0] * across, 5.2), (_PANEL[1] + _NAME_HEIGHT * named) * down), layout="constrained"
+        )
         grid = list(figure.subplots(down, across, squeeze=False).flat)
         for axes, (name, drawn) in zip(grid, panels.items(), strict=False):
             _draw(axes, FUNCTIONS[name], drawn, limits)
@@ -70,17 +84,25 @@ def _draw(axes: Any, entry: Function, curves: Sequence[Curve], limits: tuple[flo
     x = _domain(entry, limits)
     lowest, highest = 0.0, 0.0
     alone = len(curves) == 1
+    named: list[tuple[Any, str]] = []
     for number, curve in enumerate(curves):
         colour = COLOURS[number % len(COLOURS)]
         for values, label, look in (
             (_value(curve, x), curve.label, {"color": colour, "linewidth": 2.2}),
             (_slope(curve, x), "derivative" if alone else "", {"color": _SLOPE if alone else colour, **_DASHED}),
         ):
-            axes.plot(x, _cut(values), label=label or "_", **look)
-            shown = values[np.isfinite(values) & (np.abs(values) <= _TALLEST)]
-            lowest, highest = min(lowest, shown.min(initial=0)), max(highest, shown.max(initial=0))
+            (line,) = axes.plot(x, _cut(values), **look)
+            if label:
+                named.append((line, label))
+            shown = _in_sight(values)
+            lowest, highest = min(lowest, float(shown.min(initial=0))), max(highest, float(shown.max(initial=0)))
     if not alone:
-        axes.plot([], [], label="their derivatives", color="#666666", **_DASHED)
+        (line,) = axes.plot([], [], color="#666666", **_DASHED)
+        named.append((line, "their derivatives"))
+    if not highest - lowest <= _WIDEST:
+        raise UsageError(
+            f"values of {entry.name} are too large to be drawn", "choose other parameters or another range"
+        )
     margin = 0.06 * (highest - lowest or 1.0)
     axes.set_ylim(lowest - margin, highest + margin)
     axes.set_xlim(x[0], x[-1])
@@ -88,7 +110,11 @@ def _draw(axes: Any, entry: Function, curves: Sequence[Curve], limits: tuple[flo
     if x[0] < 0 < x[-1]:
         axes.axvline(0, color="#999999", linewidth=0.8, zorder=1)
     axes.set_xlabel("x, beside a column of zeros" if entry.several else "x")
-    axes.legend(loc="best", fontsize=8, handlelength=2.6, frameon=True, framealpha=0.85, edgecolor="none")
+    place: dict[str, Any] = {"loc": "best", "frameon": True, "framealpha": 0.85, "edgecolor": "none"}
+    if len(curves) >= _MANY:
+        place = {"loc": "upper left", "bbox_to_anchor": (0, -0.16), "borderaxespad": 0}
+    lines, labels = zip(*named, strict=True)
+    axes.legend(lines, labels, fontsize=8, handlelength=2.6, **place)
 
 
 def _title(row: Sequence[Any], entries: Sequence[Function]) -> None:
@@ -102,13 +128,44 @@ def _title(row: Sequence[Any], entries: Sequence[Function]) -> None:
         )
 
 
+def _in_sight(values: Floats) -> Floats:
+    """Return the values that an axis must have room for: all that are finite, or where there is a pole those near 0."""
+    finite = values[np.isfinite(values)]
+    if not np.isinf(values).any() or not finite.size:
+        return finite
+    return finite[np.abs(finite) <= max(_TALLEST, float(np.median(np.abs(finite))))]
+
+
 def _domain(entry: Function, limits: tuple[float, float] | None) -> Floats:
-    """Return the points of the range at which the function is a number: all of them, for most functions."""
+    """Return points of the range, and only where the function is a number: everywhere, for most functions."""
     x = np.linspace(*(limits or DEFAULT_RANGE), _POINTS)
-    inside = x[~np.isnan(_value(Curve("", entry.name), x))]
-    if inside.size in {0, x.size}:
-        return x
-    return np.linspace(inside[0], inside[-1], _POINTS)
+    if limits is not None:
+        # In a wide range a small domain about 0 would fall between the points.
+        near = np.linspace(*DEFAULT_RANGE, _POINTS)
+        x = np.union1d(x, near[(near > x[0]) & (near < x[-1])])
+    inside = np.flatnonzero(~np.isnan(_value(Curve("", entry.name), x)))
+    if not inside.size:
+        raise UsageError(
+            f"{entry.name} is no number at any point from {x[0]:g} to {x[-1]:g}", f"its range is {entry.range}"
+        )
+    if inside.size == x.size:
+        return np.linspace(x[0], x[-1], _POINTS)
+    first, last = float(x[inside[0]]), float(x[inside[-1]])
+    if inside[0] > 0:
+        first = _edge(entry, float(x[inside[0] - 1]), first)
+    if inside[-1] < x.size - 1:
+        last = _edge(entry, float(x[inside[-1] + 1]), last)
+    return np.linspace(first, last, _POINTS)
+
+
+def _edge(entry: Function, outside: float, inside: float) -> float:
+    """Return the end of the domain between two points."""
+    while (middle := outside / 2 + inside / 2) not in {outside, inside}:
+        if math.isnan(_value(Curve("", entry.name), np.array([middle]))[0]):
+            outside = middle
+        else:
+            inside = middle
+    return inside
 
 
 def _value(curve: Curve, x: Floats) -> Floats:

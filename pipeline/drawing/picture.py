@@ -28,6 +28,8 @@ _STYLE = {
     "grid.color": "#e4e4e4",
     "font.size": 9,
     "legend.frameon": False,
+    # Names are shown as they are: a dollar sign starts no formula.
+    "text.parse_math": False,
     # Equal numbers make equal bytes, and letters are shapes, so that no font need be there.
     "svg.hashsalt": "logitstream",
     "svg.fonttype": "path",

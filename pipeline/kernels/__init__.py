@@ -7,7 +7,7 @@ all may be called from several threads at once on different outputs.
 
 from pipeline.kernels.activations import KERNELS, evaluate, gradient
 from pipeline.kernels.arithmetic import arithmetic_tag
-from pipeline.kernels.logistic import log_sigmoid, logit, sigmoid, sigmoid_tile
+from pipeline.kernels.logistic import check_precision, log_sigmoid, logit, sigmoid, sigmoid_tile
 from pipeline.kernels.prediction import Categorical, Numeric, raw_prediction
 from pipeline.kernels.softmax import softmax, softmax_columns, softmax_gradient
 from pipeline.kernels.tiles import TILE_ROWS
@@ -18,6 +18,7 @@ __all__ = [
     "Categorical",
     "Numeric",
     "arithmetic_tag",
+    "check_precision",
     "evaluate",
     "gradient",
     "log_sigmoid",

@@ -86,9 +86,10 @@ def gradient(
     precision: Precision = "fast",
     **parameters: float,
 ) -> npt.NDArray[Any]:
-    """Return the derivative of a function of the registry, from ``x`` or its value, without cancellation.
+    """Return the derivative of a function of the registry, from ``x`` without cancellation, or from its value.
 
-    At a kink it is what the entry states. A ``value`` is taken for one of the function. Otherwise as :func:`evaluate`.
+    What rounding took from a value is lost to the derivative too. At a kink it is what the entry states. A ``value`` is
+    taken for one of the function. Otherwise as :func:`evaluate`.
 
     Raises
     ------

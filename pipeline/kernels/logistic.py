@@ -148,9 +148,14 @@ def library_of(precision: Precision) -> Library:
     ValueError
         There is no such precision.
     """
-    if precision not in _LIBRARIES:
-        raise ValueError(f"precision must be one of {', '.join(_LIBRARIES)}, got {precision!r}")
+    check_precision(precision)
     return _LIBRARIES[precision]
+
+
+def check_precision(precision: object) -> None:
+    """Raise a ``ValueError`` where there is no such precision."""
+    if not isinstance(precision, str) or precision not in _LIBRARIES:
+        raise ValueError(f"precision must be one of {', '.join(_LIBRARIES)}, got {precision!r}")
 
 
 def sigmoid_function(precision: Precision) -> TileFunction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,7 +14,18 @@ import numpy as np
 import pytest
 
 import pipeline
-from pipeline.bench import COPY, NEW, ONE_LINER, OURS, Bench, bench_functions, bench_json, sigmoid_errors
+from pipeline.bench import (
+    COPY,
+    NEW,
+    ONE_LINER,
+    ONE_LINER_OUT,
+    OURS,
+    Bench,
+    bench_functions,
+    bench_json,
+    contenders,
+    sigmoid_errors,
+)
 from pipeline.bench.accuracy import RANGES, exact_sigmoid, units
 from pipeline.bench.contenders import sigmoid_forms, ways_of
 from pipeline.bench.cost import costs_of, in_threads
@@ -72,7 +84,9 @@ def test_benchmark_of_activations_has_every_function(bench: Bench) -> None:
     for each in bench.functions:
         assert {COPY, OURS, NEW} <= set(each.costs), each.name
         assert ONE_LINER in each.costs or (each.name == "gelu" and find_spec("scipy") is None)
-        assert ("torch" in each.costs) == (find_spec("torch") is not None), each.name
+        assert (ONE_LINER_OUT in each.costs) == (ONE_LINER in each.costs)
+        has_torch = bool(FUNCTIONS[each.name].torch) and find_spec("torch") is not None
+        assert ("torch" in each.costs) == has_torch, each.name
         assert all(cost.ns > 0 and cost.ratio > 0 for cost in each.costs.values())
         assert each.costs[OURS].ratio == 1
 
@@ -117,6 +131,19 @@ def test_every_way_computes_the_same(name: str) -> None:
             np.testing.assert_allclose(way(x, out), expected, rtol=1e-12, err_msg=who)
     for form in sigmoid_forms().values():
         np.testing.assert_allclose(form(x), pipeline.sigmoid(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "gelu" or find_spec("scipy") is not None])
+def test_the_one_liner_writes_where_ours_does(name: str) -> None:
+    x = np.random.default_rng(2).uniform(0.01, 0.99, (50, 4))
+    out, ways = np.zeros_like(x), ways_of(name)
+    assert ways[ONE_LINER_OUT](x, out) is out
+    np.testing.assert_array_equal(out, ways[ONE_LINER](x, out))
+
+
+def test_a_function_that_pytorch_lacks_has_no_such_contender(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(contenders.FUNCTIONS, "relu", replace(FUNCTIONS["relu"], torch=""))  # type: ignore[arg-type]
+    assert "torch" not in ways_of("relu")
 
 
 def test_threads_share_the_array() -> None:

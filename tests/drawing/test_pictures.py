@@ -47,6 +47,38 @@ def test_every_function_has_a_panel_with_all_of_it_in_sight() -> None:
     assert logit.get_xlim() == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("curve", "limits", "top"),
+    [
+        (Curve("relu", "relu"), (-20.0, 20.0), 20),
+        (Curve("s", "sigmoid", {"low": 1000, "high": 2000}), None, 1990),
+        (Curve("s", "sigmoid", {"alpha": 100}), None, 24.9),
+    ],
+)
+def test_nothing_is_cut_where_there_is_no_pole(curve: Curve, limits: tuple[float, float] | None, top: float) -> None:
+    (axes,) = draw_curves([curve], limits).axes
+    assert axes.get_ylim()[1] >= top
+
+
+def test_a_range_is_cut_to_the_domain_to_its_very_ends() -> None:
+    (axes,) = draw_curves([Curve("logit", "logit")], (-1000.0, 999.0)).axes
+    assert axes.get_xlim() == (0, 1)
+    assert axes.get_ylim()[1] - axes.get_ylim()[0] < 20
+    with pytest.raises(UsageError, match="logit is no number at any point from 2 to 3"):
+        draw_curves([Curve("logit", "logit")], (2.0, 3.0))
+
+
+def test_names_stand_beside_many_curves_and_are_shown_as_they_are() -> None:
+    names = [r"$\bad{$", "_u", "c"]
+    curves = [Curve(name, "sigmoid", {"temperature": 1 + number}) for number, name in enumerate(names)]
+    figure = draw_curves(curves)
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [*names, "their derivatives"]
+    assert not any(text.get_parse_math() for text in axes.get_legend().get_texts())
+    figure.draw_without_rendering()
+    assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
+
+
 def test_curves_of_one_function_share_a_panel() -> None:
     curves = [Curve("one", "sigmoid"), Curve("flat", "sigmoid", {"temperature": 3}), Curve("tanh", "tanh")]
     figure = draw_curves(curves)
@@ -64,6 +96,12 @@ def test_a_jump_of_a_derivative_is_no_line() -> None:
     assert np.isnan(slope).sum() == 1
     assert set(slope[~np.isnan(slope)]) == {0.0, 1.0}
     assert not np.isnan(axes.lines[0].get_ydata()).any()
+
+
+def test_the_legend_of_bars_lies_on_none() -> None:
+    figure = draw_bars({"tanh": {"ours": 1.5, "theirs": 9.0}}, ["ours", "theirs"], "t", "ns")
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().y1 < figure.axes[0].get_window_extent().y0
 
 
 def test_bars_have_their_numbers() -> None:

@@ -26,6 +26,7 @@ needs_matplotlib = pytest.mark.skipif(
         ("sigmoid(x)", Asked("sigmoid(x)", "sigmoid")),
         ("sigmoid(z, temperature=2)", Asked("sigmoid(x, temperature=2)", "sigmoid", (("temperature", 2.0),))),
         ("flat = sigmoid(x, temperature=2)", Asked("flat", "sigmoid", (("temperature", 2.0),))),
+        ('"a=b(c"=sigmoid(x)', Asked("a=b(c", "sigmoid")),
         ("softmax(x, y, temperature=2)", Asked("softmax(x, temperature=2)", "softmax", (("temperature", 2.0),))),
     ],
 )
@@ -42,9 +43,15 @@ def test_a_function_is_asked_for_by_name_or_by_the_grammar(text, asked):
         (("plot", "relu", "--output", "o.gif"), "ends neither in .svg nor in .png"),
         (("plot", "relu", "--output", "o.svg", "--range", "2", "1"), "2 to 1 is no range"),
         (("plot", "relu", "--output", "o.svg", "--range", "nan", "1"), "is no range"),
+        (("plot", "relu", "--output", "o.svg", "--range", "-1e308", "1e308"), "is no range"),
+        (("plot", "relu", "--output", "o.svg", "--range", "1", "1.0000000000000002"), "is no range"),
+        (("plot", "p=relu(x)", "p=tanh(x)", "--output", "o.svg"), 'two curves are called "p"'),
+        (("plot", "p=relu(x)", "relu", "--output", "o.svg"), '"p" and "relu(x)" are the same curve'),
         (("plot", "--output", "o.svg"), "missing argument"),
         (("bench", "functions", "gelo"), 'no function "gelo"; did you mean "gelu"?'),
         (("bench", "functions", "--size", "0"), "'0' is not a whole number of at least 1"),
+        (("bench", "functions", "relu", "--threads", "200000"), "200,000 threads are too many"),
+        (("bench", "functions", "relu", "--threads", "3", "--size", "2"), "choose 2 or fewer"),
         (("bench", "functions", "--dtype", "int8"), "'int8' is not one of"),
         (("bench", "functions", "relu", "--plot", "o.gif"), "ends neither in .svg nor in .png"),
         (("bench", "activations"), "no such command 'activations'"),
@@ -64,6 +71,29 @@ def test_plot_draws_into_a_file(cli, tmp_path):
     assert (outcome.code, outcome.out) == (0, "")
     assert outcome.err == f"{picture}: 2 curves with derivative\n"
     assert picture.read_bytes().startswith(b"<?xml")
+
+
+@needs_matplotlib
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("logit", "--range", "2", "3"), "logit is no number at any point from 2 to 3"),
+        (("elu(x, alpha=1e308)",), "values of elu are too large to be drawn"),
+        (("relu", "--range", "-8e307", "8e307"), "values of relu are too large to be drawn"),
+    ],
+)
+def test_what_shows_nothing_is_a_usage_error(cli, tmp_path, words, message):
+    outcome = cli("plot", *words, "--output", tmp_path / "o.svg")
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_matplotlib
+def test_a_curve_is_drawn_once_and_its_name_is_no_formula(cli, tmp_path):
+    picture = tmp_path / "o.svg"
+    assert cli("plot", "sigmoid", "sigmoid(x)", "--output", picture).err == f"{picture}: 1 curve with derivative\n"
+    assert cli("plot", r'"$\bad{$"=sigmoid(x)', "--output", picture).code == 0
 
 
 def test_without_matplotlib_the_extra_is_named(process, tmp_path):
@@ -93,8 +123,17 @@ def test_bench_functions_is_a_table_a_program_reads_too(cli):
     assert set(FUNCTIONS) > {"relu"}
 
 
+@pytest.mark.parametrize("size", ["1000000000000", "1" + "0" * 400])
+def test_a_benchmark_larger_than_memory_is_refused(cli, size):
+    outcome = cli("bench", "functions", "--size", size)
+    assert outcome.code == 71
+    assert f"{int(size):,} elements of float64, with what is computed on the way, do not fit" in outcome.err
+    assert "choose a --size of at most" in outcome.err
+
+
 def test_tables_call_what_is_compared_as_the_benchmark_does():
-    assert (tables.OURS, tables.NEW, tables.ONE_LINER) == (bench.OURS, bench.NEW, bench.ONE_LINER)
+    assert (tables.OURS, tables.NEW) == (bench.OURS, bench.NEW)
+    assert (tables.ONE_LINER, tables.ONE_LINER_OUT) == (bench.ONE_LINER, bench.ONE_LINER_OUT)
     assert set(tables.OTHERS) == {contenders.SCIPY, contenders.TORCH}
 
 

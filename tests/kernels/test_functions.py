@@ -82,17 +82,24 @@ ASKED = [
 def test_parameters_keep_their_bound(name, parameters, precision) -> None:
     entry = FUNCTIONS[name]
     x = np.random.default_rng(4).uniform(-30, 30, POINTS)
-    span = max(abs(parameters.get("low", 0)), abs(parameters.get("high", 1)))
-    argument = (abs(parameters.get("alpha", 1)) * 30 + abs(parameters.get("beta", 0))) / parameters.get(
-        "temperature", 1
-    )
-    for at, result in zip(x.tolist(), evaluate(name, x, precision=precision, **parameters).tolist(), strict=True):
-        truth = exact.value(entry, at, **parameters)
-        largest = span if name == "sigmoid" and "low" in parameters else abs(truth)
-        assert abs(result - truth) <= (4 + argument) * exact.unit(largest), at
-    for at, result in zip(x.tolist(), gradient(name, x, precision=precision, **parameters).tolist(), strict=True):
-        truth = exact.derivative(entry, at, **parameters)
-        assert abs(result - truth) <= (8 + 2 * argument) * exact.unit(truth), at
+    # The sigmoid's bounds are at the rounded z.
+    z = x * parameters.get("alpha", 1) + parameters.get("beta", 0) if name == "sigmoid" else x
+    z, rest = z / parameters.get("temperature", 1), dict(parameters)
+    factor, bound, slope_bound, span = exact.VALUES.one, entry.bound, entry.gradient_bound, 0.0
+    if name == "sigmoid":
+        temperature, alpha, _ = (
+            rest.pop(key, default) for key, default in (("temperature", 1), ("alpha", 1), ("beta", 0))
+        )
+        factor = exact.VALUES.mpf(alpha) / exact.VALUES.mpf(temperature)
+        bound, slope_bound = 4, 8
+        span = max(abs(rest.get("low", 0)), abs(rest.get("high", 1))) if rest else 0.0
+    values = evaluate(name, x, precision=precision, **parameters).tolist()
+    slopes = gradient(name, x, precision=precision, **parameters).tolist()
+    for at, value, slope in zip(z.tolist(), values, slopes, strict=True):
+        truth = exact.value(entry, at, **rest)
+        assert abs(value - truth) <= bound * exact.unit(span or truth), at
+        truth = factor * exact.derivative(entry, at, **rest)
+        assert abs(slope - truth) <= slope_bound * exact.unit(truth), at
 
 
 @pytest.mark.parametrize(("name", "parameters"), ASKED, ids=str)
@@ -126,15 +133,13 @@ def test_sigmoid_grad_does_not_cancel_where_the_value_rounds_to_one() -> None:
     assert gradient("tanh", 20.0) == pytest.approx(4 * math.exp(-40), rel=1e-15)
 
 
-LIMITS = {
-    "sigmoid": (0, 1),
-    "log_sigmoid": (-math.inf, 0),
-    "logit": (math.nan, math.nan),
-    "tanh": (-1, 1),
-    "leaky_relu": (-math.inf, math.inf),
-    "hard_sigmoid": (0, 1),
-    "elu": (-1, math.inf),
-}
+def _limit(entry, far: float) -> float:
+    """The limit at infinity, from the exact value far out; NaN outside of the domain."""
+    try:
+        truth = float(exact.value(entry, far))
+    except TypeError:
+        return math.nan
+    return math.copysign(math.inf, truth) if abs(truth) > 1000 else truth
 
 
 @every_entry
@@ -143,10 +148,10 @@ def test_infinities_give_limits_and_nan_stays(entry, precision) -> None:
     with np.errstate(all="raise"):
         left, right, nan = evaluate(entry.name, np.array([-math.inf, math.inf, math.nan]), precision=precision)
         slopes = gradient(entry.name, np.array([-math.inf, math.inf, math.nan]), precision=precision)
-    np.testing.assert_array_equal([left, right], LIMITS.get(entry.name, (0, math.inf)))
+    np.testing.assert_allclose([left, right], [_limit(entry, -1e6), _limit(entry, 1e6)], atol=1e-300)
     assert np.isnan(nan)
     assert np.isnan(slopes[2])
-    if entry.name != "logit":
+    if not np.isnan(left):
         assert np.isfinite(slopes[:2]).all()
     if entry.value_derivative:
         assert np.isnan(gradient(entry.name, value=math.nan, precision=precision))
@@ -201,11 +206,13 @@ def test_extra_memory_is_at_most_a_mebibyte(entry, dtype) -> None:
         assert _peak(lambda call=call: call(entry.name, x, out=out)) <= 1 << 20
 
 
-@pytest.mark.parametrize("columns", [3, 64, 65, 1000])
+@pytest.mark.parametrize("columns", [2, 3, 64, 65, 1000])
 def test_extra_memory_of_softmax_is_at_most_a_mebibyte(columns) -> None:
     x = np.random.default_rng(6).random((400_000 // columns, columns))
     out = np.empty_like(x)
     assert _peak(lambda: softmax(x, out=out)) <= 1 << 20
+    assert _peak(lambda: softmax_gradient(x, out=out)) <= 1 << 20
+    assert _peak(lambda: softmax_gradient(value=x, out=out)) <= 1 << 20
 
 
 def _peak(function) -> int:
@@ -231,9 +238,17 @@ def test_softmax_keeps_its_bound(columns, temperature) -> None:
             assert abs(value - truth) <= allowed * exact.unit(truth)
             others = exact.VALUES.fsum([p for p in truths if p is not truth])
             truth_of_slope = truth * others / temperature
-            # Where the largest is left out, the next one decides how much rounding its argument counts.
-            allowed = 2 * allowed + columns + 2 * (max(row) - min(row)) / temperature
+            allowed = SOFTMAX.gradient_bound + 2 * columns + 6 * (max(row) - min(row)) / temperature
             assert abs(derivative - truth_of_slope) <= allowed * exact.unit(truth_of_slope)
+
+
+def test_softmax_grad_from_the_value_does_not_cancel_where_one_is_all_but_one() -> None:
+    x = np.array([[40.0, 0.0, -3.0], [1.0, 2.0, 0.5], [-5.0, 700.0, 650.0]])
+    for temperature in (1.0, 2.5):
+        p = softmax(x, temperature=temperature)
+        expected = softmax_gradient(x, temperature=temperature)
+        np.testing.assert_allclose(softmax_gradient(value=p, temperature=temperature), expected, rtol=1e-14)
+    np.testing.assert_array_equal(softmax_gradient(value=[[1.0], [math.nan]]), [[0.0], [math.nan]])
 
 
 def test_softmax_of_a_row_depends_on_the_row_alone() -> None:
