@@ -270,6 +270,8 @@ class History(RuleBasedStateMachine):
             assert conduct["if_exists"] == "fail"
             assert self.published not in {None, job_id}
             assert self.world.standing() == before
+            # It was refused before it would have healed what a kill has left.
+            return
         else:
             self._ended_well(report, job_id, before, conduct["keep_versions"])
         self._settled()
