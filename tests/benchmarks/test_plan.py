@@ -12,7 +12,8 @@ from tests.benchmarks import plan
 
 def test_a_plan_of_files_that_nobody_made(tmp_path: Path) -> None:
     found = plan.one_case("planning", 2_500, tmp_path)
-    assert 0 < found["before_bytes"] <= found["peak_bytes"]
+    # The kernel counts what is resident and the peak of it at different moments.
+    assert 0 < found["before_bytes"] <= found["peak_bytes"] + 2**20
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])
