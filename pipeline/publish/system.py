@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,8 @@ _PASSING = frozenset(
     {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENFILE, errno.EMFILE, errno.EREMOTEIO}
 )
 _IN_THE_WAY = frozenset({errno.EEXIST, errno.EXDEV, errno.EBUSY})
+
+_making = threading.Lock()
 
 
 class Folder:
@@ -77,23 +80,27 @@ class Folder:
         return Folder(descriptor, self.path / name, durable=self.durable)
 
     def make(self, name: str, *, exist_ok: bool = False) -> Folder:
-        """Make a folder that only its owner may enter, sync its name, and open it."""
-        with door("make the folder", self.path, name):
+        """Make a folder that only its owner may enter, sync its name, and open it.
+
+        Of several threads that make the same one, none has it open before its name is synced.
+        """
+        with _making:
+            with door("make the folder", self.path, name):
+                try:
+                    os.mkdir(name, 0o700, dir_fd=self.descriptor)
+                except FileExistsError:
+                    if not exist_ok:
+                        raise
+                    return self.enter(name)
+            folder = self.enter(name)
             try:
-                os.mkdir(name, 0o700, dir_fd=self.descriptor)
-            except FileExistsError:
-                if not exist_ok:
-                    raise
-                return self.enter(name)
-        folder = self.enter(name)
-        try:
-            # The umask may have taken rights from the owner.
-            folder.set_mode(0o700)
-            self.sync()
-        except BaseException:
-            folder.close()
-            raise
-        return folder
+                # The umask may have taken rights from the owner.
+                folder.set_mode(0o700)
+                self.sync()
+            except BaseException:
+                folder.close()
+                raise
+            return folder
 
     def set_mode(self, mode: int) -> None:
         """Set the permissions, and keep the bit that hands the group down."""
