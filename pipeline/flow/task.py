@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -43,6 +44,9 @@ from pipeline.units import escape, format_bytes
 
 _PROBE_ROWS = 1_024
 _SECOND_TRY = 16
+# Slices of so few rows are scored together: for a hundred rows calling the block function is most of what it takes.
+_SMALL_ROWS = 4_096
+_TOGETHER_ROWS = 16_384
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 30.0, 4
 
 
@@ -222,26 +226,41 @@ class _Run:
 
     def _in_batches(self, chunk: Chunk, begin: int | None, sink: Sink, tally: Tally) -> None:
         left = chunk.limit
+        small = _SmallSlices(self, sink, tally)
+        names = [need.name for need in self.job.needs]
         for position, piece in enumerate(chunk.slices):
             if left == 0 or tally.given_up:
+                small.write()
                 tally.skip(piece)
                 continue
             with self._open(piece, begin if position == 0 else None) as reader:
-                book = SliceBook(piece, position, reader, left, [need.name for need in self.job.needs], tally)
-                for batch in self._checked(reader):
-                    self._write(book, book.within_limit(batch), sink)
+                book = SliceBook(piece, position, reader, left, names, tally)
+                batches = self._checked(reader)
+                if left is None and piece.rows is not None and 0 < piece.rows <= _SMALL_ROWS:
+                    first = next(batches)
+                    if first.num_rows == piece.rows:
+                        small.add(book, first)
+                        for _ in batches:
+                            pass  # there is none; the reader looks at its file once more
+                        continue
+                    batches = chain([first], batches)
+                small.write()
+                for batch in batches:
+                    self.write(book, book.within_limit(batch), sink)
                     if tally.given_up or book.reached_limit(batch):
                         break
             book.close()
             left = None if left is None else left - book.read
+        small.write()
 
-    def _write(self, book: SliceBook, batch: pa.RecordBatch, sink: Sink) -> None:
+    def write(self, book: SliceBook, batch: pa.RecordBatch, sink: Sink) -> None:
+        """Apply the block function to the reader's last batch, write what it made of it, and book that."""
         if not batch.num_rows:
             book.take_bad()
             return
         values = self.block.block(batch.columns[: self.job.features])
         written = book.rejects(batch, values)
-        output = self._output(batch, values)
+        output = self.output(batch.columns, values)
         sink.write(output if written is None else output.filter(written))
 
     def _at_once(self, chunk: Chunk, begin: int | None, sink: Sink, tally: Tally) -> None:
@@ -268,15 +287,16 @@ class _Run:
             whole = pa.concat_batches(batches)
             values = self.block.block(whole.columns[: self.job.features])
             tally.events.update(values.events)
-            sink.write(self._output(whole, values))
+            sink.write(self.output(whole.columns, values))
         first = 0
         for book, rows in books:
             book.add(rows, *outcomes(values.arrays, first, rows))
             book.close()
             first += rows
 
-    def _output(self, batch: pa.RecordBatch, values: Values) -> pa.RecordBatch:
-        arrays = [*batch.columns[self.job.features :], *values.arrays]
+    def output(self, columns: Sequence[pa.Array], values: Values) -> pa.RecordBatch:
+        """Return the rows of the output: kept columns and results."""
+        arrays = [*columns[self.job.features :], *values.arrays]
         return pa.RecordBatch.from_arrays(arrays, schema=self.job.schema)
 
     def _open(self, piece: Slice, begin: int | None) -> SliceReader:
@@ -310,6 +330,54 @@ class _Run:
         if first is None:
             return self.batch_rows
         return int(max(1, min(self.batch_rows, job.batch_bytes * first.num_rows // max(1, first.nbytes))))
+
+
+class _SmallSlices:
+    """Slices that came whole in one batch, waiting to be scored together: what is written is the same.
+
+    Where more came of it than rows with scores they are scored again one by one, and so are those that follow in the
+    chunk: the accounts are of slices, and a bad row is traced by the reader of its own.
+    """
+
+    def __init__(self, run: _Run, sink: Sink, tally: Tally) -> None:
+        self._run, self._sink, self._tally = run, sink, tally
+        self._waiting: list[tuple[SliceBook, pa.RecordBatch]] = []
+        self._rows = self._bytes = 0
+        self._together = True
+
+    def add(self, book: SliceBook, batch: pa.RecordBatch) -> None:
+        """Take a slice whose rows are those of one batch."""
+        limit, room = min(_TOGETHER_ROWS, self._run.batch_rows), self._run.job.batch_bytes // 2
+        fits = self._rows + batch.num_rows <= limit and self._bytes + batch.nbytes <= room
+        if self._waiting and not (self._together and fits and batch.schema.equals(self._waiting[0][1].schema)):
+            self.write()
+        self._waiting.append((book, batch))
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+
+    def write(self) -> None:
+        """Score, write and book the slices that wait, in order."""
+        waiting, self._waiting = self._waiting, []
+        self._rows = self._bytes = 0
+        if len(waiting) > 1 and self._written_together(waiting):
+            return
+        for book, batch in waiting:
+            if not self._tally.given_up:
+                self._run.write(book, batch, self._sink)
+            book.close()
+
+    def _written_together(self, waiting: Sequence[tuple[SliceBook, pa.RecordBatch]]) -> bool:
+        run = self._run
+        columns = list(map(pa.concat_arrays, zip(*(batch.columns for _, batch in waiting), strict=True)))
+        values = run.block.block(columns[: run.job.features])
+        self._together = not (values.null or values.nan or values.rejected)
+        if self._together:
+            self._sink.write(run.output(columns, values))
+            self._tally.events.update(values.events)
+            for book, batch in waiting:
+                book.add(batch.num_rows, 0, 0)
+                book.close()
+        return self._together
 
 
 def _fixed_width(type_: pa.DataType) -> bool:
