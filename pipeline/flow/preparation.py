@@ -288,6 +288,7 @@ def gather_facts(
     with ThreadPoolExecutor(min(_FACT_READERS, max(1, len(files))), "logitstream-facts") as pool:
         facts = tuple(pool.map(lambda file: source(file).facts(file, full=full), files))
     # What the threads had in heaps of their own would stay resident beside all that follows.
+    pa.default_memory_pool().release_unused()
     memory.give_back()
     return facts
 
