@@ -99,10 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     console.open_closed_streams()
     _keep_to_itself()
-    _start_quickly()
     if sys.platform != "linux":
         console.complain(f"logitstream runs on Linux; this is {sys.platform}", "run it in a Linux container")
         sys.exit(CONFIGURATION)
+    _start_quickly()
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] != ["bench"]:
         sys.meta_path.insert(0, _WithoutOthers)
@@ -116,8 +116,10 @@ def _keep_to_itself() -> None:
 
 
 def _start_quickly() -> None:
-    """Leave out what imports would spend time on for nothing: a search for garbage at every 700 new objects, and the
-    threads of a library for matrices, of which there are none here.
+    """Leave out what starting would spend time on for nothing.
+
+    A search for garbage at every 700 new objects, while modules make many thousands that stay; and the threads of a
+    library for matrices, of which there are none here.
     """
     gc.set_threshold(50_000)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
