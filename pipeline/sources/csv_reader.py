@@ -227,16 +227,19 @@ class CsvReader:
             return Window(opened.raw, begin)
         opened.raw.move(self._slice.start - 1)
         window = Window(opened.raw, self._slice.start - 1)
-        guess_begin(window, self._slice.stop, self._settings.sizes.record)
+        if opened.header.names:
+            guess_begin(window, self._slice.stop, self._settings.sizes.record, self._parser(opened.header))
         return window
 
     def _cuts(self, window: Window, header: Header, stop: int) -> Iterator[Cut]:
         if not header.names or window.offset >= stop:
             return
         settings = self._settings
-        parser = Parser(settings.dialect, len(header.names), settings.sizes.block)
-        columns = Columns(parser, self._file, header.names, self._needs, settings.options)
+        columns = Columns(self._parser(header), self._file, header.names, self._needs, settings.options)
         yield from Cutter(window, stop, columns, settings.encoding, settings.sizes, self._batch_rows)
+
+    def _parser(self, header: Header) -> Parser:
+        return Parser(self._settings.dialect, len(header.names), self._settings.sizes.block)
 
     def _note(self, cut: Cut, header: Header, offset: int) -> None:
         """Keep where the records of a piece stand, and what is wrong with the bad ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.sources.csv_columns import Columns
+    from pipeline.sources.csv_parse import Parser
     from pipeline.sources.decode import Encoding, Window
 
 _AHEAD = 16 * KIB
 _SMALLEST = 32 * KIB
 _FIRST_ROW = 64
+_SAMPLE = 64 * KIB
+_CANDIDATES = 16
 _LINE_END = 2
 _JUDGED = 16_384
 
@@ -54,10 +58,12 @@ class Cut:
     overlong: bool = False
 
 
-def guess_begin(window: Window, stop: int, limit: int) -> int:
-    """Return the first offset behind a line end at or behind the first byte of the window, and go on to it.
+def guess_begin(window: Window, stop: int, limit: int, parser: Parser) -> int:
+    """Return where a record seems to begin, behind the first byte of the window or later, and go on to it.
 
-    A guess: the line end may stand inside quotes. It is looked for up to ``limit`` bytes behind ``stop``.
+    A guess: behind a line end, which may stand inside quotes. It is looked for up to ``limit`` bytes behind ``stop``.
+    Of some line ends in front of ``stop`` it is the first behind which all records have the right number of fields, or
+    the fewest have not.
     """
     window.fill(_AHEAD)
     found = next_line_start(window.text, 1, window.length, final=window.ended) if window.length else 0
@@ -67,7 +73,31 @@ def guess_begin(window: Window, stop: int, limit: int) -> int:
         too_far = window.offset > stop + limit
         found = next_line_start(window.text, 1, window.length, final=window.ended or too_far)
     window.drop(found)
+    window.fill(_SAMPLE)
+    place, best, fewest = 0, 0, math.inf
+    for _ in range(_CANDIDATES):
+        misfits = _misfits(window, place, parser)
+        if misfits < fewest:
+            best, fewest = place, misfits
+        following = next_line_start(window.text, place + 1, window.length, final=window.ended)
+        if not misfits or following is None or window.offset + following >= stop:
+            break
+        place = following
+    window.drop(best)
     return window.offset
+
+
+def _misfits(window: Window, place: int, parser: Parser) -> float:
+    """Return how many records have the wrong number of fields if one begins at a place of the window."""
+    end = last_line_end(window.text, window.length, final=window.ended)
+    if end <= place:
+        return 0
+    text = bytes(memoryview(window.text)[place:end])
+    piece = parser.piece(text, final=window.ended and end == window.length)
+    if not piece.quoted:
+        return 0
+    parsed = parser.structure(piece)
+    return len(parsed.ragged) if parsed.length else math.inf
 
 
 class Cutter:

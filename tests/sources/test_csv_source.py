@@ -9,6 +9,7 @@ import math
 import random
 import threading
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -687,6 +688,26 @@ def test_a_line_that_is_longer_than_slices_is_searched_in_little_memory(write: W
             assert list(reader) == []
         begins.append((reader.begin, reader.end))
     assert begins == [(len(content) - 5, len(content) - 5)] * 4
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(b'%d,%d,"first, ""line""\nsecond"\n', id="at the end"),
+        pytest.param(b'%d,"first\r\nsecond\r\n\r\nlast",%d\r\n', id="in the middle"),
+        pytest.param(b'"\n%d",%d,"\n1,2\n"\n', id="like records"),
+    ],
+)
+def test_a_slice_begins_where_a_record_does_though_each_has_line_ends_in_quotes(write: Write, record: bytes) -> None:
+    records = [record % (number, number * number) for number in range(3_000)]
+    source = CsvSource(CsvOptions())
+    facts = source.facts(write(b"a,b,c\n" + b"".join(records)))
+    begins = list(itertools.accumulate(map(len, records), initial=facts.data_start))
+    for start in range(5_000, facts.identity.size, 5_000):
+        piece = Slice(0, start, start + 5_000, None)
+        with source.read(facts.file, facts.identity, piece, kept(facts), 1_000) as reader:
+            next(iter(reader))
+        assert reader.begin == begins[bisect_left(begins, start)]
 
 
 @pytest.mark.parametrize("long_field", [b"x" * 200_000, b'"' + b"x\n" * 100_000 + b'"'])
