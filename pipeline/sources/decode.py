@@ -21,7 +21,8 @@ from pipeline.units import KIB, escape, quoted
 
 ENDS = 64 * KIB
 
-_AHEAD, _AHEAD_BYTES = 3, 512 * KIB
+# More than a piece of a CSV: while one is parsed the next one is decompressed whole.
+_AHEAD, _AHEAD_BYTES = 10, 512 * KIB
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
@@ -201,7 +202,7 @@ class Recoded:
 class Ahead:
     """A stream that a thread of its own reads before it is asked for, so that it need not be waited for.
 
-    What was read, and the error that ended it, come in the order of the stream. Holds three blocks. Whoever makes it
+    What was read, and the error that ended it, come in the order of the stream. Holds ten blocks. Whoever makes it
     closes it, before what the inner stream reads from is closed.
 
     Parameters
