@@ -7,6 +7,7 @@ words.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,7 @@ CODEC = Codec(
 
 _CLUSTER_WAVE = 1_024
 _FACT_READERS = 8
+_FILES_ASKED, _FILES_TRIED = 256, 4
 
 
 @dataclass(frozen=True)
@@ -285,12 +287,28 @@ def gather_facts(
     files: Sequence[InputFile], source: Callable[[InputFile], Source], *, full: bool = False
 ) -> tuple[FileFacts, ...]:
     """Return the facts of every file, in order; the first damaged file in input order is the one that is named."""
-    with ThreadPoolExecutor(min(_FACT_READERS, max(1, len(files))), "logitstream-facts") as pool:
-        facts = tuple(pool.map(lambda file: source(file).facts(file, full=full), files))
+
+    def facts_of(file: InputFile) -> FileFacts:
+        return source(file).facts(file, full=full)
+
+    facts: list[FileFacts] = []
+    for start in range(0, len(files), _FILES_ASKED):
+        tried = files[start : start + _FILES_TRIED]
+        others = files[start + _FILES_TRIED : start + _FILES_ASKED]
+        began, worked = time.perf_counter(), time.thread_time()
+        facts += map(facts_of, tried)
+        worked = time.thread_time() - worked
+        # Threads pay where the disk is waited for, or files are digested; else they only stand in each other's way:
+        # eight take 0.8 ms for a footer where one takes 0.5 ms.
+        if full or time.perf_counter() - began > 2 * worked:
+            with ThreadPoolExecutor(_FACT_READERS, "logitstream-facts") as pool:
+                facts += pool.map(facts_of, others)
+        else:
+            facts += map(facts_of, others)
     # What the threads had in heaps of their own would stay resident beside all that follows.
     pa.default_memory_pool().release_unused()
     memory.give_back()
-    return facts
+    return tuple(facts)
 
 
 def names_a_file(output: str) -> bool:
