@@ -40,13 +40,13 @@ from pipeline.types import (
     Values,
     Work,
 )
-from pipeline.units import escape, format_bytes
+from pipeline.units import MIB, escape, format_bytes
 
 _PROBE_ROWS = 1_024
 _SECOND_TRY = 16
 # Slices of so few rows are scored together: for a hundred rows calling the block function is most of what it takes.
 _SMALL_ROWS = 4_096
-_TOGETHER_ROWS = 16_384
+_TOGETHER_ROWS, _TOGETHER_BYTES = 16_384, 32 * MIB
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 30.0, 4
 
 
@@ -364,7 +364,7 @@ class _SmallSlices:
 
     def add(self, book: SliceBook, batch: pa.RecordBatch) -> None:
         """Take a slice whose rows are those of one batch."""
-        limit, room = min(_TOGETHER_ROWS, self._run.batch_rows), self._run.job.batch_bytes // 2
+        limit, room = min(_TOGETHER_ROWS, self._run.batch_rows), min(_TOGETHER_BYTES, self._run.job.batch_bytes // 2)
         fits = self._rows + batch.num_rows <= limit and self._bytes + batch.nbytes <= room
         if self._waiting and not (self._together and fits and batch.schema.equals(self._waiting[0][1].schema)):
             self.write()
