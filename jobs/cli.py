@@ -119,12 +119,11 @@ def _keep_to_itself() -> None:
 def _start_and_end_quickly() -> None:
     """Leave out what starting and ending would spend a fifth of a second on for nothing.
 
-    A search for garbage at every 700 new objects, while modules make many thousands that stay, and another through all
-    of them at the end, when everything goes; and the threads of a library for matrices, of which there are none here.
+    The threads of a library for matrices, of which there are none here; and at the end, when everything goes, a search
+    for garbage through all there is.
     """
-    gc.set_threshold(50_000)
-    atexit.register(gc.freeze)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    atexit.register(gc.freeze)
 
 
 class _WithoutOthers:

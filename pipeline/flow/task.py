@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -40,13 +40,10 @@ from pipeline.types import (
     Values,
     Work,
 )
-from pipeline.units import MIB, escape, format_bytes
+from pipeline.units import escape, format_bytes
 
 _PROBE_ROWS = 1_024
 _SECOND_TRY = 16
-# Slices of so few rows are scored together: for a hundred rows calling the block function is most of what it takes.
-_SMALL_ROWS = 4_096
-_TOGETHER_ROWS, _TOGETHER_BYTES = 16_384, 32 * MIB
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 30.0, 4
 
 
@@ -81,10 +78,9 @@ class ChunkTask:
         job = read_job_file(self.job_file, self.digest)
         block = work.block or _block(self.job_file, self.digest)
         _check_arithmetic(job)
-        receipt = _patiently(job.retries, lambda: _in_memory(job, block, work))
-        peak = memory.peak_bytes()
-        _keep_from_growing(peak)
-        return replace(receipt, seconds=time.monotonic() - started, peak_bytes=peak)
+        with _held:
+            receipt = _patiently(job.retries, lambda: _in_memory(job, block, work))
+        return replace(receipt, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
 
     def name_of(self, work: Work) -> str:
         """Return what a piece of work reads, for a message."""
@@ -99,20 +95,38 @@ class ChunkTask:
         return f"chunk {work.chunk}: {shown}, {unit} {first.start:,} to {first.stop - 1:,}"
 
 
-_highest_peak = 0
+class _Held:
+    """What the tasks of this process have used of memory and Arrow holds ready for the next; entered by each task.
 
-
-def _keep_from_growing(peak: int) -> None:
-    """Give back what Arrow holds ready, where the process has taken more than ever before.
-
-    Without that the peak would grow with the number of chunks. After each chunk it would take a tenth of the time:
-    the pages have to be cleared again, 10 thousand for a chunk of a million rows.
+    It is given back where the peak has grown, or no other task is under way. Without that the peak would grow with the
+    number of chunks, and a worker of a cluster that waits would keep all it ever used. After each chunk of two threads
+    it would take a tenth of the time: pages have to be cleared again, ten thousand for a chunk of a million rows.
     """
-    global _highest_peak  # noqa: PLW0603 - whichever thread sets it last: at worst memory is given back once too often
-    if peak > _highest_peak:
-        _highest_peak = peak
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way = self._peak = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._under_way += 1
+
+    def __exit__(self, *_: object) -> None:
+        peak = memory.peak_bytes()
+        with self._lock:
+            self._under_way -= 1
+            due = peak > self._peak or not self._under_way
+            self._peak = peak
+        if due:
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Give back what is held ready."""
         pa.default_memory_pool().release_unused()
         memory.give_back()
+
+
+_held = _Held()
 
 
 def _patiently(retries: int, attempt: Callable[[], Receipt]) -> Receipt:
@@ -151,8 +165,7 @@ def forget() -> None:
     read_job_file.cache_clear()
     _block.cache_clear()
     forget_footers()
-    pa.default_memory_pool().release_unused()
-    memory.give_back()
+    _held.give_back()
 
 
 def _check_arithmetic(job: JobFile) -> None:
@@ -243,41 +256,26 @@ class _Run:
 
     def _in_batches(self, chunk: Chunk, begin: int | None, sink: Sink, tally: Tally) -> None:
         left = chunk.limit
-        small = _SmallSlices(self, sink, tally)
-        names = [need.name for need in self.job.needs]
         for position, piece in enumerate(chunk.slices):
             if left == 0 or tally.given_up:
-                small.write()
                 tally.skip(piece)
                 continue
             with self._open(piece, begin if position == 0 else None) as reader:
-                book = SliceBook(piece, position, reader, left, names, tally)
-                batches = self._checked(reader)
-                if left is None and piece.rows is not None and 0 < piece.rows <= _SMALL_ROWS:
-                    first = next(batches)
-                    if first.num_rows == piece.rows:
-                        small.add(book, first)
-                        for _ in batches:
-                            pass  # there is none; the reader looks at its file once more
-                        continue
-                    batches = chain([first], batches)
-                small.write()
-                for batch in batches:
-                    self.write(book, book.within_limit(batch), sink)
+                book = SliceBook(piece, position, reader, left, [need.name for need in self.job.needs], tally)
+                for batch in self._checked(reader):
+                    self._write(book, book.within_limit(batch), sink)
                     if tally.given_up or book.reached_limit(batch):
                         break
             book.close()
             left = None if left is None else left - book.read
-        small.write()
 
-    def write(self, book: SliceBook, batch: pa.RecordBatch, sink: Sink) -> None:
-        """Apply the block function to the reader's last batch, write what it made of it, and book that."""
+    def _write(self, book: SliceBook, batch: pa.RecordBatch, sink: Sink) -> None:
         if not batch.num_rows:
             book.take_bad()
             return
         values = self.block.block(batch.columns[: self.job.features])
         written = book.rejects(batch, values)
-        output = self.output(batch.columns, values)
+        output = self._output(batch, values)
         sink.write(output if written is None else output.filter(written))
 
     def _at_once(self, chunk: Chunk, begin: int | None, sink: Sink, tally: Tally) -> None:
@@ -304,16 +302,15 @@ class _Run:
             whole = pa.concat_batches(batches)
             values = self.block.block(whole.columns[: self.job.features])
             tally.events.update(values.events)
-            sink.write(self.output(whole.columns, values))
+            sink.write(self._output(whole, values))
         first = 0
         for book, rows in books:
             book.add(rows, *outcomes(values.arrays, first, rows))
             book.close()
             first += rows
 
-    def output(self, columns: Sequence[pa.Array], values: Values) -> pa.RecordBatch:
-        """Return the rows of the output: kept columns and results."""
-        arrays = [*columns[self.job.features :], *values.arrays]
+    def _output(self, batch: pa.RecordBatch, values: Values) -> pa.RecordBatch:
+        arrays = [*batch.columns[self.job.features :], *values.arrays]
         return pa.RecordBatch.from_arrays(arrays, schema=self.job.schema)
 
     def _open(self, piece: Slice, begin: int | None) -> SliceReader:
@@ -347,54 +344,6 @@ class _Run:
         if first is None:
             return self.batch_rows
         return int(max(1, min(self.batch_rows, job.batch_bytes * first.num_rows // max(1, first.nbytes))))
-
-
-class _SmallSlices:
-    """Slices that came whole in one batch, waiting to be scored together: what is written is the same.
-
-    Where more came of it than rows with scores they are scored again one by one, and so are those that follow in the
-    chunk: the accounts are of slices, and a bad row is traced by the reader of its own.
-    """
-
-    def __init__(self, run: _Run, sink: Sink, tally: Tally) -> None:
-        self._run, self._sink, self._tally = run, sink, tally
-        self._waiting: list[tuple[SliceBook, pa.RecordBatch]] = []
-        self._rows = self._bytes = 0
-        self._together = True
-
-    def add(self, book: SliceBook, batch: pa.RecordBatch) -> None:
-        """Take a slice whose rows are those of one batch."""
-        limit, room = min(_TOGETHER_ROWS, self._run.batch_rows), min(_TOGETHER_BYTES, self._run.job.batch_bytes // 2)
-        fits = self._rows + batch.num_rows <= limit and self._bytes + batch.nbytes <= room
-        if self._waiting and not (self._together and fits and batch.schema.equals(self._waiting[0][1].schema)):
-            self.write()
-        self._waiting.append((book, batch))
-        self._rows += batch.num_rows
-        self._bytes += batch.nbytes
-
-    def write(self) -> None:
-        """Score, write and book the slices that wait, in order."""
-        waiting, self._waiting = self._waiting, []
-        self._rows = self._bytes = 0
-        if len(waiting) > 1 and self._written_together(waiting):
-            return
-        for book, batch in waiting:
-            if not self._tally.given_up:
-                self._run.write(book, batch, self._sink)
-            book.close()
-
-    def _written_together(self, waiting: Sequence[tuple[SliceBook, pa.RecordBatch]]) -> bool:
-        run = self._run
-        columns = list(map(pa.concat_arrays, zip(*(batch.columns for _, batch in waiting), strict=True)))
-        values = run.block.block(columns[: run.job.features])
-        self._together = not (values.null or values.nan or values.rejected)
-        if self._together:
-            self._sink.write(run.output(columns, values))
-            self._tally.events.update(values.events)
-            for book, batch in waiting:
-                book.add(batch.num_rows, 0, 0)
-                book.close()
-        return self._together
 
 
 def _fixed_width(type_: pa.DataType) -> bool:

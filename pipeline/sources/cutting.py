@@ -91,7 +91,7 @@ def _misfits(window: Window, place: int, parser: Parser) -> float:
     """Return how many records have the wrong number of fields if one begins at a place of the window."""
     end = last_line_end(window.text, window.length, final=window.ended)
     if end <= place:
-        return 0
+        return math.inf
     text = bytes(memoryview(window.text)[place:end])
     piece = parser.piece(text, final=window.ended and end == window.length)
     if not piece.quoted:

@@ -71,12 +71,15 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_with_notes(path: Path, lines: list[str]) -> None:
-    """Every eighth record has a note of many lines, in which it and the two records behind it stand again."""
+    """Every eighth record has a note of many lines, in which it and the two records behind it stand again.
+
+    The quote that closes a note stands behind text: to who begins among its lines it closes nothing, and all fits.
+    """
     header, *records = lines
     with path.open("w", newline="") as file:
         file.write(f"{header},note\n")
         for i, record in enumerate(records):
-            note = "\n".join(['see ""below"":', *(f"{other}," for other in records[i : i + 3]), ""])
+            note = "\n".join(['see ""below"":', *(f"{other},as said" for other in records[i : i + 3])])
             file.write(f'{record},"{note}"\n' if i % 8 == 0 else f"{record},\n")
 
 

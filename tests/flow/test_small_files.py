@@ -1,4 +1,4 @@
-"""Many small files are scored as each of them alone, to the row, to the account and to the bad row."""
+"""Many small files that share chunks are scored as each of them alone, to the row, the account and the bad row."""
 
 from __future__ import annotations
 
