@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 
 import pyarrow as pa
@@ -56,8 +57,9 @@ def test_long_texts_fit_a_large_budget(long_texts: Bench) -> None:
 
 def test_long_texts_are_refused_by_name_in_a_small_one(long_texts: Bench) -> None:
     message = long_texts.refused(MemoryBudgetError, known=False, keep=["note"], memory=budget(70))
-    assert "column note: a batch of" in message
-    assert "--memory" in message
+    # The batch or the row group, whichever meets its share first: that hangs on what this process already holds.
+    assert re.search(r"column note: (a batch of|the first) [0-9,]+ rows", message)
+    assert "raise --memory" in message
 
 
 @pytest.fixture
