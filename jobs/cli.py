@@ -117,7 +117,7 @@ def _keep_to_itself() -> None:
 
 
 def _start_and_end_quickly() -> None:
-    """Leave out what starting and ending would spend a fifth of a second on for nothing.
+    """Leave out what starting and ending would spend more than a tenth of a second on, for nothing.
 
     The threads of a library for matrices, of which there are none here; and at the end, when everything goes, a search
     for garbage through all there is.

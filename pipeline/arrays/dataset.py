@@ -18,7 +18,7 @@ from pipeline.arrays.matrix import Matrix, to_matrix
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
 from pipeline.execute import open_scheduler
 from pipeline.flow.agenda import Agenda
-from pipeline.flow.preparation import gather_facts
+from pipeline.flow.facts import gather_facts
 from pipeline.interface import JobOptions, Paths, WriteOptions, make_job, paths_of, run
 from pipeline.models.columns import unfit
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan

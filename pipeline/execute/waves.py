@@ -25,7 +25,6 @@ import numpy as np
 # The class itself, not ``dask.array.Array``: with ``array.query-planning`` set that name means another one.
 from dask.array.core import Array
 
-from pipeline import memory
 from pipeline.errors import Abandoned
 
 _NO_BLOCK = np.empty(0, dtype=object)
@@ -66,9 +65,6 @@ def run_waves(
     """
     while items := take():
         _run_wave(get, wave, execute, chain((items,), (take() for _ in repeat(None))), done)
-        # Small objects of several threads leave holes in the heaps of the C library: without this a run of a million
-        # chunks grew by 15 % between its first waves and its end.
-        memory.give_back()
 
 
 def _run_wave(

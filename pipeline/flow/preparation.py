@@ -7,10 +7,8 @@ words.
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +18,7 @@ import pyarrow as pa
 from pipeline import memory
 from pipeline.errors import DataError, StorageError
 from pipeline.flow.demand import batch_share, demand_of, row_group_share, width_of
+from pipeline.flow.facts import gather_facts
 from pipeline.flow.jobfile import JobFile
 from pipeline.flow.request import check_apart, check_request
 from pipeline.flow.schema import Places, needs_of, output_schema, shape_of
@@ -31,12 +30,10 @@ from pipeline.sources import discover, source_for
 from pipeline.types import (
     FileFacts,
     FileSummary,
-    InputFile,
     Job,
     Need,
     PlanSummary,
     Resources,
-    Source,
     Totals,
 )
 from pipeline.units import escape, format_bytes, parse_bytes
@@ -47,8 +44,6 @@ CODEC = Codec(
 )
 
 _CLUSTER_WAVE = 1_024
-_FACT_READERS = 8
-_FILES_ASKED, _FILES_TRIED = 256, 4
 
 
 @dataclass(frozen=True)
@@ -281,34 +276,6 @@ def prepare(job: Job) -> Preparation:
         reuse=job.conduct.reuse,
     )
     return replace(preparation, job_id=identity, stands=standing is not None)
-
-
-def gather_facts(
-    files: Sequence[InputFile], source: Callable[[InputFile], Source], *, full: bool = False
-) -> tuple[FileFacts, ...]:
-    """Return the facts of every file, in order; the first damaged file in input order is the one that is named."""
-
-    def facts_of(file: InputFile) -> FileFacts:
-        return source(file).facts(file, full=full)
-
-    facts: list[FileFacts] = []
-    for start in range(0, len(files), _FILES_ASKED):
-        tried = files[start : start + _FILES_TRIED]
-        others = files[start + _FILES_TRIED : start + _FILES_ASKED]
-        began, worked = time.perf_counter(), time.thread_time()
-        facts += map(facts_of, tried)
-        worked = time.thread_time() - worked
-        # Threads pay where the disk is waited for, or files are digested; else they only stand in each other's way:
-        # eight take 0.8 ms for a footer where one takes 0.5 ms.
-        if full or time.perf_counter() - began > 2 * worked:
-            with ThreadPoolExecutor(_FACT_READERS, "logitstream-facts") as pool:
-                facts += pool.map(facts_of, others)
-        else:
-            facts += map(facts_of, others)
-    # What the threads had in heaps of their own would stay resident beside all that follows.
-    pa.default_memory_pool().release_unused()
-    memory.give_back()
-    return tuple(facts)
 
 
 def names_a_file(output: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from pipeline import memory, models
 from pipeline.errors import BalanceError, ConfigurationError, MemoryBudgetError, TransientError
+from pipeline.flow.held import give_back, held
 from pipeline.flow.jobfile import JobFile, read_job_file
 from pipeline.flow.slices import SliceBook, Tally, outcomes
 from pipeline.kernels import arithmetic_tag
@@ -78,7 +78,7 @@ class ChunkTask:
         job = read_job_file(self.job_file, self.digest)
         block = work.block or _block(self.job_file, self.digest)
         _check_arithmetic(job)
-        with _held:
+        with held:
             receipt = _patiently(job.retries, lambda: _in_memory(job, block, work))
         return replace(receipt, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
 
@@ -93,40 +93,6 @@ class ChunkTask:
             return f"chunk {work.chunk}: {shown}"
         unit = "row groups" if job.files[first.file][0].format == "parquet" else "bytes"
         return f"chunk {work.chunk}: {shown}, {unit} {first.start:,} to {first.stop - 1:,}"
-
-
-class _Held:
-    """What the tasks of this process have used of memory and Arrow holds ready for the next; entered by each task.
-
-    It is given back where the peak has grown, or no other task is under way. Without that the peak would grow with the
-    number of chunks, and a worker of a cluster that waits would keep all it ever used. After each chunk of two threads
-    it would take a tenth of the time: pages have to be cleared again, ten thousand for a chunk of a million rows.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._under_way = self._peak = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._under_way += 1
-
-    def __exit__(self, *_: object) -> None:
-        peak = memory.peak_bytes()
-        with self._lock:
-            self._under_way -= 1
-            due = peak > self._peak or not self._under_way
-            self._peak = peak
-        if due:
-            self.give_back()
-
-    def give_back(self) -> None:
-        """Give back what is held ready."""
-        pa.default_memory_pool().release_unused()
-        memory.give_back()
-
-
-_held = _Held()
 
 
 def _patiently(retries: int, attempt: Callable[[], Receipt]) -> Receipt:
@@ -165,7 +131,7 @@ def forget() -> None:
     read_job_file.cache_clear()
     _block.cache_clear()
     forget_footers()
-    _held.give_back()
+    give_back()
 
 
 def _check_arithmetic(job: JobFile) -> None:

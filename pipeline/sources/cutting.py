@@ -92,8 +92,7 @@ def _misfits(window: Window, place: int, parser: Parser) -> float:
     end = last_line_end(window.text, window.length, final=window.ended)
     if end <= place:
         return math.inf
-    text = bytes(memoryview(window.text)[place:end])
-    piece = parser.piece(text, final=window.ended and end == window.length)
+    piece = parser.piece(memoryview(window.text)[place:end], final=window.ended and end == window.length)
     if not piece.quoted:
         return 0
     parsed = parser.structure(piece)

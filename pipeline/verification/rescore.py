@@ -13,8 +13,9 @@ from typing import Any, cast
 
 from pipeline import models
 from pipeline.errors import ConfigurationError, DataError, InputMissingError, UsageError
+from pipeline.flow.facts import gather_facts
 from pipeline.flow.jobfile import csv_options
-from pipeline.flow.preparation import Preparation, gather_facts, prepare
+from pipeline.flow.preparation import Preparation, prepare
 from pipeline.flow.task import ChunkTask
 from pipeline.kernels import arithmetic_tag
 from pipeline.plan import identity_of

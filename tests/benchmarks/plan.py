@@ -37,6 +37,7 @@ import pyarrow.parquet as pq
 
 from pipeline import flow, memory
 from pipeline.flow import preparation
+from pipeline.flow.held import held
 from pipeline.flow.jobfile import read_job_file
 from pipeline.flow.task import ChunkTask
 from pipeline.interface import JobOptions, score_job
@@ -108,7 +109,8 @@ class NoTask(ChunkTask):
         accounts = tuple(
             SliceAccount(s.file, s.start, s.stop, s.rows or 0, s.rows or 0, null=0, nan=0) for s in chunk.slices
         )
-        with open_attempt(Path(job.staging), chunk.index, "parquet", job.file_mode, durable=job.durable) as attempt:
+        opened = open_attempt(Path(job.staging), chunk.index, "parquet", job.file_mode, durable=job.durable)
+        with held, opened as attempt:
             part = attempt.finish(sum(account.written for account in accounts))
         return Receipt(chunk.index, accounts, part, None, {}, (), 0, 0, 0.0, "nobody")
 

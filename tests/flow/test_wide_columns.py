@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
 
 import pyarrow as pa
 import pytest
 
 from pipeline.errors import MemoryBudgetError
+from pipeline.flow.held import give_back
 from pipeline.memory import current_bytes
 from pipeline.units import MIB
 from tests.flow.conftest import Bench
@@ -28,6 +28,8 @@ LONG = "x" * 900 * 1024
 
 
 def budget(extra: int) -> int:
+    # What a run gives back before it begins is no part of what the process takes.
+    give_back()
     return max(160 * MIB, current_bytes()) + extra * MIB
 
 
@@ -57,9 +59,8 @@ def test_long_texts_fit_a_large_budget(long_texts: Bench) -> None:
 
 def test_long_texts_are_refused_by_name_in_a_small_one(long_texts: Bench) -> None:
     message = long_texts.refused(MemoryBudgetError, known=False, keep=["note"], memory=budget(70))
-    # The batch or the row group, whichever meets its share first: that hangs on what this process already holds.
-    assert re.search(r"column note: (a batch of|the first) [0-9,]+ rows", message)
-    assert "raise --memory" in message
+    assert "column note: a batch of" in message
+    assert "--memory" in message
 
 
 @pytest.fixture
