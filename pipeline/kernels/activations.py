@@ -291,13 +291,19 @@ def _tanh_from_value(_: Precision) -> TileFunction:
     return partial(_between, -1.0, 1.0, 1.0)
 
 
-def _relu(_: Precision) -> TileFunction:
-    return _relu_tile
+def _relu(precision: Precision) -> TileFunction:
+    return _relu_by_clip if precision == "reproducible" else _relu_tile
 
 
 def _relu_tile(x: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001
-    # A maximum of -0.0 and 0.0 is either, by the lane that it falls into; a clip leaves what is not less.
+    # The zero is the second operand, which x86 hands on of two zeros: -0.0 becomes 0.0, whatever the lane.
+    np.maximum(x, 0.0, out=out)
+
+
+def _relu_by_clip(x: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001
+    # Elsewhere a maximum may hand on either zero; a clip hands on the first one, and takes up to a tenth longer.
     np.clip(x, 0.0, np.inf, out=out)
+    _settle_zero(out)
 
 
 def _settle_zero(values: Floats) -> None:
@@ -323,8 +329,8 @@ def _nan_of(x: Floats) -> npt.NDArray[np.bool_] | None:
     return np.isnan(x) if np.isnan(np.minimum.reduce(x, initial=np.inf)) else None
 
 
-def _leaky_relu(_: Precision, alpha: float) -> TileFunction:
-    return partial(_leaky_relu_tile, alpha) if alpha > 0 else _relu_tile
+def _leaky_relu(precision: Precision, alpha: float) -> TileFunction:
+    return partial(_leaky_relu_tile, alpha) if alpha > 0 else _relu(precision)
 
 
 def _leaky_relu_tile(alpha: float, x: Floats, out: Floats, scratch: Floats) -> None:

@@ -184,6 +184,19 @@ def test_an_element_has_the_same_bits_wherever_it_stands(entry) -> None:
         np.testing.assert_array_equal(bits(own), expected)
 
 
+@every_precision
+@pytest.mark.parametrize("alpha", [None, 0.0])
+def test_relu_of_a_negative_zero_is_the_positive_one_in_every_lane(precision, alpha) -> None:
+    name, more = ("relu", {}) if alpha is None else ("leaky_relu", {"alpha": alpha})
+    zeros = np.full(TILE_ROWS + 80, -0.0)
+    for length in (*range(70), TILE_ROWS - 1, TILE_ROWS + 71):
+        for offset in range(9):
+            part = zeros[offset : offset + length]
+            assert not np.signbit(evaluate(name, part, precision=precision, **more)).any()
+            own = part.copy()
+            assert not np.signbit(evaluate(name, own, out=own, precision=precision, **more)).any()
+
+
 @every_entry
 def test_types_are_kept_and_small_floats_are_rounded_once(entry) -> None:
     x = np.random.default_rng(12).random(1000)
