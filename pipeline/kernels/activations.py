@@ -35,7 +35,8 @@ class Kernel(NamedTuple):
     """The tiles of a function: each is made by ``build(precision, **arguments)``.
 
     ``from_value`` is the derivative in terms of the value, ``None`` where the value does not determine it. The value of
-    a function of ``one_pass`` is a single ufunc.
+    a function of ``one_pass`` is a single ufunc, with ``reproducible`` one that goes in pieces of its own: it may be
+    given a whole array.
     """
 
     value: Builder
@@ -292,22 +293,25 @@ def _tanh_from_value(_: Precision) -> TileFunction:
 
 
 def _relu(precision: Precision) -> TileFunction:
-    return _relu_by_clip if precision == "reproducible" else _relu_tile
+    return partial(in_pieces, _positive_part, 0) if precision == "reproducible" else _relu_tile
 
 
 def _relu_tile(x: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001
-    # The zero is the second operand, which x86 hands on of two zeros: -0.0 becomes 0.0, whatever the lane.
+    # No zero is left negative on x86 and ARM, whatever the lane: see _settle_zero.
     np.maximum(x, 0.0, out=out)
 
 
-def _relu_by_clip(x: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001
-    # Elsewhere a maximum may hand on either zero; a clip hands on the first one, and takes up to a tenth longer.
-    np.clip(x, 0.0, np.inf, out=out)
+def _positive_part(x: Floats, out: Floats) -> None:
+    np.maximum(x, 0.0, out=out)
     _settle_zero(out)
 
 
 def _settle_zero(values: Floats) -> None:
-    """Make every zero positive: which of two zeros a maximum hands on depends on the lane that it falls into."""
+    """Make every zero positive.
+
+    Which of -0.0 and 0.0 a maximum hands on is up to the CPU: x86 the second operand, 64-bit ARM the positive one,
+    others either, by the lane that it falls into (numpy's ``loops_minmax``).
+    """
     np.add(values, 0.0, out=values)
 
 
@@ -502,8 +506,7 @@ def _gelu_piece(
     _half_tail(x, a, tail, upper, lower)
     np.multiply(tail, a, out=tail)
     _multiply_by_bell(library, tail, a, upper, lower)
-    np.maximum(x, 0.0, out=out)
-    _settle_zero(out)
+    _positive_part(x, out)
     np.subtract(out, tail, out=out)
     settle_nan(out)
 
