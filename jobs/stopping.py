@@ -133,6 +133,8 @@ class _Request:
         if self.since is None and self.under_way:
             self._begin(error)
         elif self.since is None:
+            # Python drops what is raised while it runs the callback of a weak reference; the request stays.
+            self.stop.request(error)
             signal.signal(number, signal.SIG_DFL)
             raise error
         elif time.monotonic() - self.since >= _SAME_REQUEST_SECONDS:

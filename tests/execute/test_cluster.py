@@ -104,16 +104,8 @@ def test_an_error_of_the_task_that_looks_like_one_of_the_network_is_the_tasks(cl
 
 
 def test_an_interrupt_ends_the_run_and_nothing_more_starts(cluster: Cluster, tmp_path: Path) -> None:
-    def interrupt() -> None:
-        time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    sender = threading.Thread(target=interrupt)
-    with open_it(cluster) as scheduler:
-        sender.start()
-        with pytest.raises(KeyboardInterrupt):
-            scheduler.run(Marking(str(tmp_path), seconds=0.05), Supply.of(10_000).take, lambda made: None)
-    sender.join()
+    with open_it(cluster) as scheduler, pytest.raises(KeyboardInterrupt), Leave(KeyboardInterrupt, tmp_path, tasks=6):
+        scheduler.run(Marking(str(tmp_path), seconds=0.05), Supply.of(10_000).take, lambda made: None)
     time.sleep(0.2)
     started = len(list(tmp_path.glob("*.started")))
     time.sleep(0.2)

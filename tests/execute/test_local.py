@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -113,16 +112,10 @@ def test_errors_that_are_no_exceptions_come_through(name: str, error: type[BaseE
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_interrupt_ends_the_run_when_the_tasks_under_way_have_ended(name: str, tmp_path: Path) -> None:
-    def interrupt() -> None:
-        time.sleep(0.2)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    sender = threading.Thread(target=interrupt)
-    sender.start()
     supply = Supply.of(1000)
-    with open_scheduler(name, workers=2, wave=128) as scheduler, pytest.raises(KeyboardInterrupt):
+    leave = Leave(KeyboardInterrupt, tmp_path, tasks=8)
+    with leave, open_scheduler(name, workers=2, wave=128) as scheduler, pytest.raises(KeyboardInterrupt):
         scheduler.run(Marking(str(tmp_path), seconds=0.03), supply.take, supply.done)
-    sender.join()
     started = len(list(tmp_path.glob("*.started")))
     assert 0 <= started - len(list(tmp_path.glob("*.ended"))) <= (name == "sync")
     assert started < 200

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -277,6 +278,19 @@ def test_the_first_request_stands(capfd):
         signal.raise_signal(signal.SIGINT)
     assert isinstance(stop.error, Terminated)
     assert capfd.readouterr().err.count("stopping: ") == 1
+
+
+def test_a_signal_before_work_begins_is_heard_though_python_drops_what_its_handler_raises(monkeypatch):
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: dropped.append(what.exc_type))
+    stop = Stop()
+    with stoppable(stop, grace=60, deadline=None, again=AGAIN):
+        leaving = Stop()
+        watch = weakref.ref(leaving, lambda _: signal.raise_signal(signal.SIGTERM))
+        del leaving
+    assert watch() is None
+    assert dropped == [Terminated]
+    assert isinstance(stop.error, Terminated)
 
 
 def test_in_another_thread_signals_are_left_alone():
