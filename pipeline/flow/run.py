@@ -77,6 +77,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
         conduct=job.conduct,
         while_waiting=clock.check,
         merge=preparation.merger,
+        chunks=len(preparation.plan),
     ) as staging:
         if isinstance(staging, Manifest):
             return _already(preparation, staging, time.monotonic() - started, observe)

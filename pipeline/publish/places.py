@@ -11,11 +11,12 @@ _NONE = -1
 class Places:
     """Numbers of at least 0 by chunk, in blocks of a thousand chunks; a million of them take 8 MB.
 
-    Chunks may be any whole numbers: those that lie far apart cost a block each.
+    Chunks may be any whole numbers: those that lie far apart cost a block each. The memory of as many as are expected,
+    from 0 on, is taken at the start, so that a long run does not grow with what it has done.
     """
 
-    def __init__(self) -> None:
-        self._blocks: dict[int, array[int]] = {}
+    def __init__(self, expected: int = 0) -> None:
+        self._blocks = {number: _block() for number in range(-(-expected // _BLOCK))}
         self._count = 0
 
     def __len__(self) -> int:
@@ -36,6 +37,10 @@ class Places:
         """Give a chunk its place, whatever it had."""
         block = self._blocks.get(chunk // _BLOCK)
         if block is None:
-            block = self._blocks[chunk // _BLOCK] = array("q", [_NONE]) * _BLOCK
+            block = self._blocks[chunk // _BLOCK] = _block()
         self._count += block[chunk % _BLOCK] == _NONE
         block[chunk % _BLOCK] = place
+
+
+def _block() -> array[int]:
+    return array("q", [_NONE]) * _BLOCK

@@ -68,10 +68,11 @@ class Staging:
         job_id: str,
         conduct: Conduct,
         merge: Merge | None = None,
+        chunks: int = 0,
     ) -> None:
         self._place = place
         self._folder, self._journal = staged
-        self._places = Places()
+        self._places = Places(chunks)
         self._codec = codec
         self._job_id = job_id
         self._keep_versions = conduct.keep_versions
@@ -273,6 +274,7 @@ def open_staging(
     conduct: Conduct = _USUAL,
     while_waiting: Callable[[], None] = nothing,
     merge: Merge | None = None,
+    chunks: int = 0,
 ) -> Iterator[Staging | Manifest | Busy]:
     """Lock an output and prepare a run that publishes to it, or go on with one that was stopped.
 
@@ -294,6 +296,8 @@ def open_staging(
         Called every second, or more often, while another run is waited for; what it raises ends the waiting.
     merge : Merge, optional
         What makes one file of the parts: then that file is the output, and not a folder.
+    chunks : int
+        How many the run has, where that is known: what is remembered of each, 8 bytes, is taken at the start.
 
     Raises
     ------
@@ -331,7 +335,7 @@ def open_staging(
         has_parts = version is not None and file is None
         standing = stack.enter_context(parent.enter(target.name)) if has_parts else None
         place = Place(target, parent, home, version, standing)
-        yield Staging(place, stage(place, job_id, conduct, stack), codec, job_id, conduct, merge)
+        yield Staging(place, stage(place, job_id, conduct, stack), codec, job_id, conduct, merge, chunks)
 
 
 def _sync_standing(target: Target, parent: Folder, home: Folder, file: Proven | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -138,6 +139,48 @@ def test_nobody_waits_for_a_run_that_is_abandoned(name: str, tmp_path: Path) -> 
     over.set()
     time.sleep(0.1)
     assert len(list(tmp_path.iterdir())) == leave.tasks
+
+
+def collections_of_a_run(chunks: int) -> list[int]:
+    """Return how many objects each search through the oldest ones has found, in a process that holds many."""
+    found = []
+
+    def note(phase: str, of: dict[str, int]) -> None:
+        if (phase, of["generation"]) == ("stop", 2):
+            found.append(of["collected"])
+
+    ballast: list[list[int]] = [[] for _ in range(400_000)]
+    gc.collect()
+    supply = Supply.of(chunks)
+    with open_scheduler("sync", workers=1, wave=128) as scheduler:
+        gc.callbacks.append(note)
+        try:
+            scheduler.run(no_op, supply.take, supply.done)
+        finally:
+            gc.callbacks.remove(note)
+    assert len(supply.delivered) == chunks
+    assert len(ballast) == 400_000
+    return found
+
+
+def test_garbage_of_many_waves_is_collected_while_they_run_however_much_the_process_holds() -> None:
+    frozen = gc.get_freeze_count()
+    assert sum(collections_of_a_run(128 * 150)[2:]) > 1_000
+    assert gc.get_freeze_count() == frozen == 0
+
+
+def test_a_run_of_one_wave_searches_for_no_garbage() -> None:
+    assert collections_of_a_run(128) == []
+
+
+def test_objects_that_the_process_has_set_aside_stay_there() -> None:
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    try:
+        collections_of_a_run(128 * 3)
+        assert gc.get_freeze_count() >= frozen - 1_000
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize("name", NAMES)

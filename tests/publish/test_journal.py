@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -205,12 +206,23 @@ def test_a_line_that_was_changed_meanwhile_is_not_taken(folder: Folder) -> None:
     journal.close()
 
 
-@given(st.dictionaries(st.integers(0, 3_000) | st.integers(0, 2**70), st.integers(0, 2**62)))
-def test_a_place_for_each_chunk(wanted: dict[int, int]) -> None:
-    places = Places()
+@given(st.dictionaries(st.integers(0, 3_000) | st.integers(0, 2**70), st.integers(0, 2**62)), st.integers(0, 3_000))
+def test_a_place_for_each_chunk(wanted: dict[int, int], expected: int) -> None:
+    places = Places(expected)
+    assert len(places) == 0
     for chunk, place in wanted.items():
         places.put(chunk, place + 1)
         places.put(chunk, place)
     assert len(places) == len(wanted)
     assert {chunk: places.get(chunk) for chunk in wanted} == wanted
     assert max(wanted, default=0) + 1 not in places
+
+
+def test_places_that_are_expected_take_no_more_memory_when_they_are_put() -> None:
+    places = Places(100_000)
+    tracemalloc.start()
+    for chunk in range(100_000):
+        places.put(chunk, 2**40 + chunk)
+    grown = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert grown < 8_192
