@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 
@@ -16,29 +18,31 @@ def give_back() -> None:
 
 
 class Held:
-    """Gives memory back behind a task where the peak has grown, or no other task is under way; entered by each task.
+    """Gives memory back behind a task where the peak has grown: so the peak does not grow with the number of chunks.
 
-    Without that the peak would grow with the number of chunks, and a worker of a cluster that waits would keep all it
-    ever used. After each chunk of two threads it would take a tenth of the time: pages have to be cleared again, ten
-    thousand for a chunk of a million rows. May be entered by several threads at once.
+    After each chunk of two threads that would take a tenth of the time: pages have to be cleared again, ten thousand
+    for a chunk of a million rows. Safe for use from several threads at once.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._under_way = self._peak = 0
 
-    def __enter__(self) -> None:
+    @contextmanager
+    def behind(self, *, at_rest: bool) -> Iterator[None]:
+        """Give memory back behind the ``with`` block if it is due; ``at_rest``: also if no other task is under way."""
         with self._lock:
             self._under_way += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._under_way -= 1
-            peak = memory.peak_bytes()
-            due = peak > self._peak or not self._under_way
-            self._peak = peak
-        if due:
-            give_back()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                peak = memory.peak_bytes()
+                due = peak > self._peak or (at_rest and not self._under_way)
+                self._peak = peak
+            if due:
+                give_back()
 
 
 held = Held()
