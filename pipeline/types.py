@@ -376,6 +376,8 @@ class Resources:
         The budget; what the process takes before any row is read; the most that the run is expected to take.
     notes : tuple of str
         What was lowered to fit, in words for a person.
+    column_threads : bool
+        Whether Arrow decodes the columns of a batch on threads of its own: where cores are left over.
     """
 
     workers: int
@@ -385,6 +387,7 @@ class Resources:
     reserved_bytes: int
     projected_bytes: int
     notes: tuple[str, ...] = ()
+    column_threads: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class JobFile:
         Most rows decoded at a time.
     batch_bytes : int
         Most bytes that a decoded batch may take.
+    column_threads : bool
+        Whether Arrow decodes the columns of a batch on threads of its own.
     row_group_bytes : int
         Most bytes that an output row group may take, decoded.
     staging : str
@@ -89,6 +91,7 @@ class JobFile:
     compression: str | None
     batch_rows: int
     batch_bytes: int
+    column_threads: bool
     row_group_bytes: int
     staging: str
     file_mode: int
@@ -112,6 +115,7 @@ class JobFile:
             "compression": self.compression,
             "batch_rows": self.batch_rows,
             "batch_bytes": self.batch_bytes,
+            "column_threads": self.column_threads,
             "row_group_bytes": self.row_group_bytes,
             "staging": self.staging,
             "file_mode": self.file_mode,
@@ -200,6 +204,7 @@ def _restore(content: bytes) -> JobFile:
         compression=head["compression"],
         batch_rows=head["batch_rows"],
         batch_bytes=head["batch_bytes"],
+        column_threads=head["column_threads"],
         row_group_bytes=head["row_group_bytes"],
         staging=head["staging"],
         file_mode=head["file_mode"],

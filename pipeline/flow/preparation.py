@@ -191,6 +191,7 @@ class Preparation:
             compression=self.job.compression,
             batch_rows=self.resources.batch_rows,
             batch_bytes=batch_share(self.demand, self.resources),
+            column_threads=self.resources.column_threads,
             row_group_bytes=row_group_share(self.demand, self.resources),
             staging=str(staging),
             file_mode=file_mode,
@@ -259,7 +260,7 @@ def prepare(job: Job) -> Preparation:
         schema=schema,
         plan=plan,
         demand=demand,
-        resources=_resources(job, demand, len(plan)),
+        resources=_resources(job, files, demand, len(plan)),
         meaning=meaning,
         job_id="",
         stands=False,
@@ -334,11 +335,15 @@ def _meaning(job: Job, needs: Sequence[Need], schema: pa.Schema) -> dict[str, ob
     }
 
 
-def _resources(job: Job, demand: Demand, chunks: int) -> Resources:
+def _resources(job: Job, files: Sequence[FileFacts], demand: Demand, chunks: int) -> Resources:
     """Return workers and rows of a batch; on a cluster, what one thread of a worker takes."""
     allowed = parse_bytes(job.memory) if job.memory else memory.default_budget()
     if job.scheduler in {"threads", "processes"}:
-        return memory.choose_resources(demand, allowed, job.workers or memory.usable_cores(), chunks)
+        most = job.workers or memory.usable_cores()
+        found = memory.choose_resources(demand, allowed, most, chunks)
+        # Arrow has one pool for the whole process: it is used as it is, or, with more threads than are asked for, not.
+        spare = job.scheduler == "threads" and found.workers < pa.cpu_count() <= most
+        return replace(found, column_threads=spare and any(facts.file.format == "parquet" for facts in files))
     one = memory.choose_resources(demand, allowed, 1, chunks)
     return one if job.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
 
@@ -391,5 +396,5 @@ def _notes(job: Job, skipped: Sequence[str], plan: Plan, files: Sequence[FileFac
     if job.limit is not None:
         notes.append(f"only the first {job.limit:,} rows are read (--limit)")
     if len(plan) == 1 and len(files) == 1 and len(files[0].group_rows) == 1 and files[0].estimated_rows > 1_000_000:
-        notes.append("the input is one row group, which is never split: one worker does all the work")
+        notes.append("the input is one row group, which is never split: one worker scores all of it")
     return tuple(notes)

@@ -288,7 +288,7 @@ class _Run:
 
     def _reader(self, piece: Slice, begin: int | None, rows: int) -> SliceReader:
         file, identity = self.job.files[piece.file]
-        source = source_for(file.format, self.job.csv)
+        source = source_for(file.format, self.job.csv, column_threads=self.job.column_threads)
         return source.read(file, identity, piece, self.job.needs, rows, begin)
 
     def _checked(self, reader: SliceReader) -> Iterator[pa.RecordBatch]:

@@ -7,8 +7,8 @@ another meaning. Sizes are bytes, durations seconds, counts whole numbers.
     ``job_id``, ``output``, ``scheduler``; ``files``, each with ``path``, ``format``, ``bytes``, ``rows``,
     ``rows_estimated``, ``row_groups``; ``rows``, ``rows_estimated``, ``bytes_to_read``, ``chunks``, ``chunk_rows``,
     ``row_group_rows``; ``fields`` of the output, each with ``name``, ``type`` (of Arrow), ``nullable``;
-    ``resources`` with ``workers``, ``batch_rows``, ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``;
-    ``notes``.
+    ``resources`` with ``workers``, ``batch_rows``, ``column_threads`` (whether columns are decoded on threads of
+    Arrow's), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``notes``.
 
 ``kind: "report"``
     ``published`` (false where the same job stood published already, or nothing was done), ``skipped`` (whom the output
@@ -57,6 +57,7 @@ def plan_json(plan: PlanSummary) -> Json:
         "resources": {
             "workers": resources.workers,
             "batch_rows": resources.batch_rows,
+            "column_threads": resources.column_threads,
             "allowed_bytes": resources.allowed_bytes,
             "reserved_bytes": resources.reserved_bytes,
             "projected_bytes": resources.projected_bytes,

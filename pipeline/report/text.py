@@ -83,7 +83,8 @@ def file_rows(files: Sequence[FileSummary]) -> list[tuple[str, str, str, str, st
 def _workers(plan: PlanSummary) -> str:
     if _on_cluster(plan):
         return f"those of the cluster, {escape(plan.scheduler)}"
-    return f"{format_count(plan.resources.workers)}, on {escape(plan.scheduler)}"
+    text = f"{format_count(plan.resources.workers)}, on {escape(plan.scheduler)}"
+    return f"{text}; columns are decoded on more" if plan.resources.column_threads else text
 
 
 def _batch_rows(plan: PlanSummary) -> int:

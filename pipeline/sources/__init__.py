@@ -28,6 +28,6 @@ __all__ = [
 ]
 
 
-def source_for(format_: Format, csv: CsvOptions) -> Source:
-    """Return the source that reads files of a format; the options are those of CSV files alone."""
-    return ParquetSource() if format_ == "parquet" else CsvSource(csv)
+def source_for(format_: Format, csv: CsvOptions, *, column_threads: bool = False) -> Source:
+    """Return the source that reads files of a format; ``csv`` is for CSV alone, ``column_threads`` for Parquet."""
+    return ParquetSource(column_threads) if format_ == "parquet" else CsvSource(csv)

@@ -32,6 +32,8 @@ from pipeline.sources.unfolding import is_folded, unfolding
 from pipeline.types import BadCell, Columns, FileFacts, Identity, InputFile, Need, Origin, Slice
 from pipeline.units import escape
 
+_THREADED_ROWS = 32_768
+
 
 @dataclass(frozen=True, slots=True)
 class ParquetSource:
@@ -41,7 +43,15 @@ class ParquetSource:
     as a dictionary of int32 and text, so that a level is looked up once a dictionary. A need with a type is cast
     safely to it. Partitions come as constants (see :mod:`pipeline.sources.partitions`). May be shared between threads;
     every reader has a descriptor of its own.
+
+    Parameters
+    ----------
+    column_threads : bool
+        Whether the columns of a batch are decoded on the threads of Arrow's pool, not on the one that asks for it,
+        where a slice has more than a few rows. The rows are the same.
     """
+
+    column_threads: bool = False
 
     def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
         """Return the facts of a file from its footer, which is all that is read unless ``full`` asks for all bytes.
@@ -94,7 +104,7 @@ class ParquetSource:
         begin: int | None = None,  # noqa: ARG002 - records of a CSV alone have an offset
     ) -> ParquetReader:
         """Return a reader of the row groups ``[piece.start, piece.stop)``; see :class:`ParquetReader`."""
-        return ParquetReader(file, identity, piece, tuple(needs), batch_rows)
+        return ParquetReader(file, identity, piece, tuple(needs), batch_rows, self.column_threads)
 
 
 class ParquetReader:
@@ -113,7 +123,13 @@ class ParquetReader:
     """
 
     def __init__(
-        self, file: InputFile, identity: Identity, piece: Slice, needs: tuple[Need, ...], batch_rows: int
+        self,
+        file: InputFile,
+        identity: Identity,
+        piece: Slice,
+        needs: tuple[Need, ...],
+        batch_rows: int,
+        column_threads: bool,
     ) -> None:
         self.rows = 0
         self.begin = 0
@@ -127,6 +143,7 @@ class ParquetReader:
         self._groups = range(piece.start, piece.stop)
         self._needs = needs
         self._batch_rows = batch_rows
+        self._column_threads = column_threads
         self._stack = ExitStack()
         self._parquet: pq.ParquetFile | None = None
         self._checked = False
@@ -151,7 +168,9 @@ class ParquetReader:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
-        batches = self._decoded() if self._columns.names else self._constants(expected)
+        # For few rows handing the columns over takes longer than decoding them.
+        threads = self._column_threads and expected >= _THREADED_ROWS
+        batches = self._decoded(threads) if self._columns.names else self._constants(expected)
         for batch in batches:
             self._before = self.rows
             self.rows += batch.num_rows
@@ -203,7 +222,7 @@ class ParquetReader:
             message = f"{show(self._file.path)} {how}"
             raise InputChangedError(message, "Run again when nobody writes to it.")
 
-    def _decoded(self) -> Iterator[pa.RecordBatch]:
+    def _decoded(self, column_threads: bool) -> Iterator[pa.RecordBatch]:
         """Yield what the file holds. Arrow runs inside the door; the consumer of a batch does not."""
         columns, stack = self._columns, self._stack
         with translated(self._file.path):
@@ -214,7 +233,10 @@ class ParquetReader:
                 parquet = stack.enter_context(open_parquet(self._descriptor, self._footer.metadata, dictionaries))
             batches = iter(
                 parquet.iter_batches(
-                    self._batch_rows, row_groups=list(self._groups), columns=columns.names, use_threads=False
+                    self._batch_rows,
+                    row_groups=list(self._groups),
+                    columns=columns.names,
+                    use_threads=column_threads,
                 )
             )
         while True:

@@ -35,6 +35,7 @@ def test_all_of_it_comes_back(tmp_path: Path) -> None:
         compression="snappy",
         batch_rows=100,
         batch_bytes=10**6,
+        column_threads=True,
         row_group_bytes=10**7,
         staging=str(tmp_path),
         file_mode=0o644,

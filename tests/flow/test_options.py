@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,39 @@ def test_a_dry_run_writes_nothing(two: Bench) -> None:
     assert [name for name, _, _ in plan.fields] == ["x", "probability", "raw_prediction"]
     report = two.score(model=model, keep=["x"], raw_prediction=True)
     assert report.plan.job_id == plan.job_id
+
+
+@pytest.fixture
+def two_in_the_pool() -> Iterator[None]:
+    """Arrow has two threads for what it does on its own, whatever the machine has."""
+    before = pa.cpu_count()
+    pa.set_cpu_count(2)
+    yield
+    pa.set_cpu_count(before)
+
+
+@pytest.mark.usefixtures("two_in_the_pool")
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"workers": 2}, True),
+        ({"workers": 1}, False),
+        ({"workers": 2, "chunk_size": 10}, False),
+        ({"workers": 2, "scheduler": "processes"}, False),
+        ({"workers": 2, "scheduler": "sync"}, False),
+    ],
+)
+def test_columns_are_decoded_on_threads_where_workers_would_have_nothing_to_do(
+    bench: Bench, options: dict[str, object], expected: bool
+) -> None:
+    bench.put("f.parquet", pa.table({"x": [1.0] * 20, "c": ["a"] * 20}), row_group_size=10)
+    plan = bench.preview(**{"scheduler": "threads", **options})
+    assert plan.resources.column_threads is expected
+
+
+@pytest.mark.usefixtures("two_in_the_pool")
+def test_a_csv_has_no_columns_to_decode_apart(two: Bench) -> None:
+    assert not two.preview(workers=2, scheduler="threads").resources.column_threads
 
 
 def test_a_dry_run_of_what_stands_asks_for_no_space(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,13 @@ def test_a_cluster_has_its_own_workers_and_the_memory_of_its_largest_process():
     assert "; peak memory 250 MiB (largest process); " in account(replace(REPORT, plan=plan))
 
 
+def test_it_is_said_where_cores_are_left_over_for_the_columns():
+    alone = replace(PLAN, resources=replace(PLAN.resources, workers=1, column_threads=True))
+    assert "workers     1, on threads; columns are decoded on more" in plan_lines(alone)
+    assert plan_json(alone)["resources"]["column_threads"] is True
+    assert plan_json(PLAN)["resources"]["column_threads"] is False
+
+
 @pytest.mark.parametrize(
     ("chunk_rows", "chunks", "shown"), [(500, 40, "500"), (500, 8, "2,500"), (500, 0, "20,000"), (10**6, 1, "20,000")]
 )

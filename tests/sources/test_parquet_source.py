@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +67,32 @@ def test_contract(tmp_path: Path, rows: int) -> None:
 def test_contract_with_features_and_a_column_that_stands_twice(tmp_path: Path) -> None:
     needs = [Need("carrier", "categorical"), Need("delay", "numeric"), Need("carrier", "kept"), Need("delay", "kept")]
     check_source(SOURCE, writer(tmp_path, row_group_size=33), flights(), needs)
+
+
+def test_columns_decoded_on_threads_give_the_same_rows(tmp_path: Path) -> None:
+    file = writer(tmp_path, row_group_size=40_000)(flights(100_000))
+    facts = SOURCE.facts(file)
+    needs = [Need("carrier", "categorical"), *(Need(name, "kept") for name in flights(1).column_names)]
+    alone, together = (
+        read_rows(source, facts, whole(facts), needs, 7_000)[0]
+        for source in (SOURCE, ParquetSource(column_threads=True))
+    )
+    assert together == alone
+
+
+def test_a_damaged_page_is_found_by_threads_too(tmp_path: Path) -> None:
+    table = flights(50_000)
+    file = writer(tmp_path, write_page_checksum=True, compression="none", use_dictionary=False)(table)
+    facts = SOURCE.facts(file)
+    path = Path(file.location)
+    content = bytearray(path.read_bytes())
+    status = path.stat()
+    content[status.st_size // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    needs = [Need(name, "kept") for name in table.column_names]
+    with pytest.raises(DataError, match=rf"^{file.path} is damaged or not readable as Parquet: .*checksum"):
+        read_rows(ParquetSource(column_threads=True), facts, whole(facts), needs, 7_000)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
