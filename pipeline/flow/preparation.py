@@ -26,7 +26,7 @@ from pipeline.memory import Demand
 from pipeline.plan import Plan, digest_of, identity_of, job_id, make_plan, part_digest, part_name
 from pipeline.publish import Codec, check_output, check_sections, free_bytes
 from pipeline.sinks import Merger, check_output_schema, codec_of, extension, open_merger
-from pipeline.sources import discover, source_for
+from pipeline.sources import THREADED_ROWS, discover, source_for
 from pipeline.types import (
     FileFacts,
     FileSummary,
@@ -343,9 +343,13 @@ def _resources(job: Job, files: Sequence[FileFacts], demand: Demand, chunks: int
         found = memory.choose_resources(demand, allowed, most, chunks)
         # Arrow has one pool for the whole process: it is used as it is, or, with more threads than are asked for, not.
         spare = job.scheduler == "threads" and found.workers < pa.cpu_count() <= most
-        return replace(found, column_threads=spare and any(facts.file.format == "parquet" for facts in files))
+        return replace(found, column_threads=spare and any(map(_pays_threads, files)))
     one = memory.choose_resources(demand, allowed, 1, chunks)
     return one if job.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
+
+
+def _pays_threads(facts: FileFacts) -> bool:
+    return facts.file.format == "parquet" and (facts.rows or 0) >= THREADED_ROWS
 
 
 def _output_row_bytes(files: Sequence[FileFacts], schema: pa.Schema, kept: int) -> list[float]:

@@ -8,13 +8,14 @@ from pipeline.sources.content import content_digest
 from pipeline.sources.csv import CsvSource
 from pipeline.sources.discovery import Discovery, discover
 from pipeline.sources.footer import forget_footers
-from pipeline.sources.parquet import ParquetSource
+from pipeline.sources.parquet import THREADED_ROWS, ParquetSource
 from pipeline.sources.statistics import ColumnStatistics, column_statistics, order
 
 if TYPE_CHECKING:
     from pipeline.types import CsvOptions, Format, Source
 
 __all__ = [
+    "THREADED_ROWS",
     "ColumnStatistics",
     "CsvSource",
     "Discovery",

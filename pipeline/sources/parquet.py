@@ -32,7 +32,8 @@ from pipeline.sources.unfolding import is_folded, unfolding
 from pipeline.types import BadCell, Columns, FileFacts, Identity, InputFile, Need, Origin, Slice
 from pipeline.units import escape
 
-_THREADED_ROWS = 32_768
+# For fewer rows of a slice, handing the columns over takes longer than decoding them.
+THREADED_ROWS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class ParquetSource:
     ----------
     column_threads : bool
         Whether the columns of a batch are decoded on the threads of Arrow's pool, not on the one that asks for it,
-        where a slice has more than a few rows. The rows are the same.
+        where a slice has ``THREADED_ROWS`` rows or more. The rows are the same.
     """
 
     column_threads: bool = False
@@ -168,8 +169,7 @@ class ParquetReader:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
-        # For few rows handing the columns over takes longer than decoding them.
-        threads = self._column_threads and expected >= _THREADED_ROWS
+        threads = self._column_threads and expected >= THREADED_ROWS
         batches = self._decoded(threads) if self._columns.names else self._constants(expected)
         for batch in batches:
             self._before = self.rows

@@ -165,7 +165,7 @@ def two_in_the_pool() -> Iterator[None]:
     [
         ({"workers": 2}, True),
         ({"workers": 1}, False),
-        ({"workers": 2, "chunk_size": 10}, False),
+        ({"workers": 2, "chunk_size": 20_000}, False),
         ({"workers": 2, "scheduler": "processes"}, False),
         ({"workers": 2, "scheduler": "sync"}, False),
     ],
@@ -173,9 +173,15 @@ def two_in_the_pool() -> Iterator[None]:
 def test_columns_are_decoded_on_threads_where_workers_would_have_nothing_to_do(
     bench: Bench, options: dict[str, object], expected: bool
 ) -> None:
-    bench.put("f.parquet", pa.table({"x": [1.0] * 20, "c": ["a"] * 20}), row_group_size=10)
+    bench.put("f.parquet", pa.table({"x": [1.0] * 40_000, "c": ["a"] * 40_000}), row_group_size=20_000)
     plan = bench.preview(**{"scheduler": "threads", **options})
     assert plan.resources.column_threads is expected
+
+
+@pytest.mark.usefixtures("two_in_the_pool")
+def test_columns_of_a_few_rows_are_not_worth_threads(bench: Bench) -> None:
+    bench.put("f.parquet", pa.table({"x": [1.0] * 20, "c": ["a"] * 20}))
+    assert not bench.preview(workers=2, scheduler="threads").resources.column_threads
 
 
 @pytest.mark.usefixtures("two_in_the_pool")
