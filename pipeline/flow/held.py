@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from pipeline import memory
 
+_TASKS = 64
+
 
 def give_back() -> None:
     """Give back what Arrow and the C library hold ready."""
@@ -17,16 +19,20 @@ def give_back() -> None:
     memory.give_back()
 
 
-class Held:
-    """Gives memory back behind a task where the peak has grown: so the peak does not grow with the number of chunks.
+_TASKS = 64
 
-    After each chunk of two threads that would take a tenth of the time: pages have to be cleared again, ten thousand
-    for a chunk of a million rows. Safe for use from several threads at once.
+
+class Held:
+    """Gives memory back behind a task where the peak has grown, and behind every 64th.
+
+    So neither the peak nor what the heaps keep between grows with the number of chunks. After each chunk of two threads
+    it would take a tenth of the time: pages have to be cleared again, ten thousand for a chunk of a million rows. Safe
+    for use from several threads at once.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way = self._peak = 0
+        self._under_way = self._peak = self._since = 0
 
     @contextmanager
     def behind(self, *, at_rest: bool) -> Iterator[None]:
@@ -39,8 +45,11 @@ class Held:
             with self._lock:
                 self._under_way -= 1
                 peak = memory.peak_bytes()
-                due = peak > self._peak or (at_rest and not self._under_way)
+                self._since += 1
+                due = peak > self._peak or self._since >= _TASKS or (at_rest and not self._under_way)
                 self._peak = peak
+                if due:
+                    self._since = 0
             if due:
                 give_back()
 
