@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pyarrow as pa
 
 from pipeline import memory
-
-_TASKS = 64
 
 
 def give_back() -> None:
@@ -19,39 +15,30 @@ def give_back() -> None:
     memory.give_back()
 
 
-_TASKS = 64
-
-
 class Held:
-    """Gives memory back behind a task where the peak has grown, and behind every 64th.
+    """Gives memory back behind a task where the peak has grown, or no other task is under way; entered by each task.
 
-    So neither the peak nor what the heaps keep between grows with the number of chunks. After each chunk of two threads
-    it would take a tenth of the time: pages have to be cleared again, ten thousand for a chunk of a million rows. Safe
-    for use from several threads at once.
+    Without that the peak would grow with the number of chunks, and a worker of a cluster that waits would keep all it
+    ever used. After each chunk of two threads it would take a tenth of the time: pages have to be cleared again, ten
+    thousand for a chunk of a million rows. May be entered by several threads at once.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way = self._peak = self._since = 0
+        self._under_way = self._peak = 0
 
-    @contextmanager
-    def behind(self, *, at_rest: bool) -> Iterator[None]:
-        """Give memory back behind the ``with`` block if it is due; ``at_rest``: also if no other task is under way."""
+    def __enter__(self) -> None:
         with self._lock:
             self._under_way += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._under_way -= 1
-                peak = memory.peak_bytes()
-                self._since += 1
-                due = peak > self._peak or self._since >= _TASKS or (at_rest and not self._under_way)
-                self._peak = peak
-                if due:
-                    self._since = 0
-            if due:
-                give_back()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._under_way -= 1
+            peak = memory.peak_bytes()
+            due = peak > self._peak or not self._under_way
+            self._peak = peak
+        if due:
+            give_back()
 
 
 held = Held()

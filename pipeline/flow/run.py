@@ -191,8 +191,7 @@ class _Attempt:
                 share_bytes=preparation.worker_share,
             ) as scheduler:
                 try:
-                    task = ChunkTask(str(path), digest, outlived=job.scheduler.startswith("tcp://"))
-                    scheduler.run(task, self._taking(agenda, ledger), agenda.deliver)
+                    scheduler.run(ChunkTask(str(path), digest), self._taking(agenda, ledger), agenda.deliver)
                 finally:
                     forget()
         if not agenda.complete:

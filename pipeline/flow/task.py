@@ -67,14 +67,10 @@ class ChunkTask:
     ----------
     job_file, digest : str
         Path and SHA-256 of the job file.
-    outlived : bool
-        Whether the process goes on when the run has ended, as a worker of a cluster does: then it gives back the memory
-        that it holds ready whenever it comes to rest.
     """
 
     job_file: str
     digest: str
-    outlived: bool = False
 
     def __call__(self, work: Work) -> Receipt:
         """Read, transform, write, account."""
@@ -82,7 +78,7 @@ class ChunkTask:
         job = read_job_file(self.job_file, self.digest)
         block = work.block or _block(self.job_file, self.digest)
         _check_arithmetic(job)
-        with held.behind(at_rest=self.outlived):
+        with held:
             receipt = _patiently(job.retries, lambda: _in_memory(job, block, work))
         return replace(receipt, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
 
