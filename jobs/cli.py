@@ -19,8 +19,8 @@ from typing import NoReturn
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from jobs import console
-from jobs.help import HelpfulGroup
+from jobs.options.help import HelpfulGroup
+from jobs.show import console
 from jobs.stopping import Terminated, described, exit_code, handle, how_to_go_on
 from pipeline import __version__
 from pipeline.errors import Abandoned, LogitstreamError, OutputError, PermissionDeniedError, StorageError
@@ -43,7 +43,7 @@ class LazyGroup(HelpfulGroup):
         """Return the command of a job, or ``None`` where there is none."""
         if cmd_name not in JOBS:
             return None
-        command = importlib.import_module(f"jobs.{cmd_name}").command
+        command = importlib.import_module(f"jobs.commands.{cmd_name}").command
         return command if isinstance(command, click.Command) else None
 
     def resolve_command(

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs import console
-from jobs.progress import observer
+from jobs.show import console
+from jobs.show.progress import observer
 from jobs.stopping import Deadline, stoppable
 from pipeline import flow, interface
 from pipeline.flow.stop import Stop, deadline_error, go_on
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import outcome_lines, plan_lines
-from pipeline.types import Event, Job, Observer, Planned, PlanSummary, Report
+from pipeline.types.job import Job
+from pipeline.types.report import Event, Observer, Planned, PlanSummary, Report
 from pipeline.units import parse_seconds
 
 Params = Mapping[str, Any]
@@ -89,7 +90,7 @@ def _standing(job: Job) -> tuple[int, int] | None:
 
 
 def _tell_files(plan: PlanSummary) -> None:
-    from jobs.tables import tell_files  # noqa: PLC0415 - rich, where something is to be drawn
+    from jobs.show.tables import tell_files  # noqa: PLC0415 - rich, where something is to be drawn
 
     tell_files(plan)
 
@@ -99,7 +100,7 @@ def _show_plan(plan: PlanSummary, *, as_json: bool, with_files: bool) -> None:
         console.emit(json.dumps(plan_json(plan), indent=2))
         return
     if with_files:
-        from jobs.tables import emit_files  # noqa: PLC0415 - rich, where something is to be drawn
+        from jobs.show.tables import emit_files  # noqa: PLC0415 - rich, where something is to be drawn
 
         emit_files(plan)
     console.emit("\n".join(plan_lines(plan)))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from jobs import console
+from jobs.show import console
 from pipeline.errors import Abandoned, LogitstreamError
 from pipeline.units import format_seconds
 

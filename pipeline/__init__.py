@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.interface import preview, score, transform
     from pipeline.models import LogisticModel, from_sklearn
     from pipeline.stream import transform_stream
-    from pipeline.types import PlanSummary, Report
+    from pipeline.types.report import PlanSummary, Report
     from pipeline.upkeep import Rollback, rollback
     from pipeline.verification import Verification, verify
 
@@ -61,9 +61,9 @@ _HOMES = {
     "Dataset": "arrays",
     "LogisticModel": "models",
     "LogitstreamError": "errors",
-    "PlanSummary": "types",
+    "PlanSummary": "types.report",
     "QuarantineInspection": "inspection",
-    "Report": "types",
+    "Report": "types.report",
     "Rollback": "upkeep",
     "Verification": "verification",
     "from_sklearn": "models",

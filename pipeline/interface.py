@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict, Unpack, cast, get_args
+from typing import Any, TypedDict, Unpack
 
 from pipeline import flow
-from pipeline.errors import UsageError
-from pipeline.kernels import arithmetic_tag
-from pipeline.models import LogisticModel, ScoreBlock, TransformBlock, parse_application
-from pipeline.plan import DEFAULT_CHUNK_ROWS
-from pipeline.types import (
-    BadLimit,
-    BlockFunction,
-    Conduct,
-    CsvOptions,
+from pipeline.choices import (
+    DURABILITY,
+    FINGERPRINT,
+    FORMAT,
+    IF_EXISTS,
+    PRECISION,
+    Choice,
     Durability,
     Fingerprint,
     Format,
     IfExists,
-    IfRunning,
-    Job,
-    Observer,
-    PlanSummary,
     Precision,
-    Report,
+    parse_if_running,
 )
-from pipeline.units import parse_bad_limit, parse_if_running, parse_seconds, quoted
+from pipeline.errors import UsageError
+from pipeline.kernels import arithmetic_tag
+from pipeline.models import LogisticModel, ScoreBlock, TransformBlock, parse_application
+from pipeline.plan import DEFAULT_CHUNK_ROWS
+from pipeline.types.blocks import BlockFunction
+from pipeline.types.inputs import CsvOptions
+from pipeline.types.job import BadLimit, Conduct, Job
+from pipeline.types.report import Observer, PlanSummary, Report
+from pipeline.units import parse_bad_limit, parse_seconds, quoted
 
-FORMATS: tuple[Format, ...] = ("parquet", "csv")
+# By their keywords.
+_CHOICES: Mapping[str, Choice[Any]] = {
+    "fingerprint": FINGERPRINT,
+    "durability": DURABILITY,
+    "precision": PRECISION,
+    "if_exists": IF_EXISTS,
+}
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -37,7 +45,7 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 class ConductOptions(TypedDict, total=False):
     """Options that say how a run goes about its work; they never change a byte of what it writes.
 
-    Attributes are those of :class:`pipeline.types.Conduct`, as a person writes them.
+    Attributes are those of :class:`pipeline.types.job.Conduct`, as a person writes them.
     """
 
     resume: bool
@@ -255,7 +263,7 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
 
 def format_of(output: str, asked: Format | None) -> Format:
     """Return the format of an output: what the name of a file says, else what was asked for, else Parquet."""
-    named: Format | None = next((kind for kind in FORMATS if output.endswith(f".{kind}")), None)
+    named: Format | None = next((kind for kind in FORMAT.words if output.endswith(f".{kind}")), None)
     if named and asked and named != asked:
         raise UsageError(
             f"--format {asked}: the output {quoted(output)} is {named} by its name",
@@ -273,7 +281,7 @@ def conduct_of(options: ConductOptions) -> Conduct:
     return Conduct(
         resume=options.get("resume", True),
         reuse=options.get("reuse", True),
-        if_running=cast("IfRunning", if_running),
+        if_running=if_running,
         wait_seconds=wait_seconds,
         deadline_seconds=deadline,
         retries=options.get("retries", 3),
@@ -290,17 +298,8 @@ def _check_options(options: JobOptions) -> None:
         value = options.get(name)
         if isinstance(value, int) and value < least:
             raise UsageError(f"{name} is {value}: it must be at least {least}")
-    for name, known in {"fingerprint": ("ends", "full"), "durability": ("full", "none")}.items():
-        if options.get(name, known[0]) not in known:
-            raise UsageError(f"{name} {options.get(name)!r}: there is no such choice", f"choose {' or '.join(known)}")
-    precision_of(options.get("precision", "fast"))
-
-
-def precision_of(asked: str) -> Precision:
-    """Return a precision, or raise a UsageError where there is none of that name."""
-    if asked not in get_args(Precision):
-        raise UsageError(f"precision {asked!r}: there is no such choice", "choose fast, accurate or reproducible")
-    return cast("Precision", asked)
+    for name, choice in _CHOICES.items():
+        choice.check(options.get(name, choice.words[0]))
 
 
 def names_of(names: str | Sequence[str]) -> tuple[str, ...]:

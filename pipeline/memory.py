@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.errors import MemoryBudgetError
-from pipeline.types import Resources
+from pipeline.types.report import Resources
 from pipeline.units import MIB, escape, format_bytes, format_count
 
 LARGEST_BATCH = 65_536

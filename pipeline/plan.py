@@ -10,14 +10,15 @@ Memory, workers and the clock have no say, so that the parts of a run are the sa
 from __future__ import annotations
 
 import hashlib
-import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.types import Chunk, FileFacts, Identity, InputFile, Integers, Slice
+from pipeline.canonical import digest
+from pipeline.types.inputs import FileFacts, Identity, InputFile, Integers
+from pipeline.types.rows import Chunk, Slice
 from pipeline.units import MIB, parse_chunk_size
 
 DEFAULT_CHUNK_ROWS = 1_048_576
@@ -44,7 +45,7 @@ _UNKNOWN = -1
 class Plan:
     """The chunks of a run.
 
-    A million chunks are five arrays of integers; a :class:`~pipeline.types.Chunk` is made when it is asked for.
+    A million chunks are five arrays of integers; a :class:`~pipeline.types.rows.Chunk` is made when it is asked for.
 
     Attributes
     ----------
@@ -166,12 +167,6 @@ def make_plan(
     )
 
 
-def digest_of(value: object) -> str:
-    """Return the SHA-256, in hexadecimal, of the canonical JSON of a value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def identity_of(file: InputFile, identity: Identity) -> list[object]:
     """Return what enters a digest of one input: its path below the INPUT argument and its state, never its location."""
     state = [identity.size, identity.mtime_ns, identity.digest, identity.content]
@@ -184,7 +179,7 @@ def job_id(inputs: Iterable[object], plan: Plan, meaning: Mapping[str, object]) 
     ``meaning`` holds the block function, the options that change a value, the output schema and the tag of the
     arithmetic; neither clock, workers, memory, scheduler nor an absolute path are in it.
     """
-    return digest_of(
+    return digest(
         {
             "version": FORMAT_VERSION,
             "inputs": list(inputs),
@@ -197,9 +192,9 @@ def job_id(inputs: Iterable[object], plan: Plan, meaning: Mapping[str, object]) 
 
 
 def _cuts_digest(plan: Plan) -> str:
-    digest = hashlib.sha256(plan.slice_stop.data)
-    digest.update(plan.offsets.data)
-    return digest.hexdigest()
+    cuts = hashlib.sha256(plan.slice_stop.data)
+    cuts.update(plan.offsets.data)
+    return cuts.hexdigest()
 
 
 def part_digest(chunk: Chunk, inputs: Sequence[object], meaning: str) -> str:
@@ -209,12 +204,12 @@ def part_digest(chunk: Chunk, inputs: Sequence[object], meaning: str) -> str:
     job does to a row.
     """
     slices = [[inputs[s.file], s.start, s.stop] for s in chunk.slices]
-    return digest_of([FORMAT_VERSION, meaning, slices, chunk.limit, chunk.row_group_rows])[:16]
+    return digest([FORMAT_VERSION, meaning, slices, chunk.limit, chunk.row_group_rows])[:16]
 
 
-def part_name(index: int, digest: str, extension: str) -> str:
-    """Return the name under which a part is published."""
-    return f"part-{index:07d}-{digest}.{extension}"
+def part_name(index: int, of: str, extension: str) -> str:
+    """Return the name under which the part with a digest is published."""
+    return f"part-{index:07d}-{of}.{extension}"
 
 
 def digest_in_name(name: str) -> str:
@@ -288,8 +283,8 @@ def _ends_chunk(facts: FileFacts, chunk_rows: int) -> bool:
     """Return whether a gathered chunk ends behind this file: by chance that grows with its rows, fixed by its path."""
     if facts.estimated_rows * _SMALL_SHARE >= chunk_rows:
         return True
-    digest = hashlib.sha256(facts.file.path.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < facts.estimated_rows / chunk_rows
+    falls = hashlib.sha256(facts.file.path.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(falls[:8], "big") / 2**64 < facts.estimated_rows / chunk_rows
 
 
 def _cut(cuts: _Cuts, number: int, facts: FileFacts, chunk_rows: int, size: int | None) -> None:

@@ -98,20 +98,6 @@ def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
     return int(number), None
 
 
-def parse_if_running(text: str) -> tuple[str, float | None]:
-    """Return what to do while another run is at work, and for how many seconds at most: ``wait=10m`` is (wait, 600).
-
-    Raises
-    ------
-    UsageError
-        The text is neither ``fail``, ``skip``, ``wait`` nor ``wait=`` and a duration.
-    """
-    choice, equals, duration = text.partition("=")
-    if choice not in {"fail", "skip", "wait"} or (equals and choice != "wait"):
-        raise UsageError(f"{quoted(text)} is neither fail, skip nor wait", "write fail, skip, wait or wait=10m")
-    return choice, parse_seconds(duration) if equals else None
-
-
 def format_bytes(size: float) -> str:
     """Return a size with three significant digits and a unit of powers of two."""
     for unit, factor in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):

@@ -51,19 +51,47 @@ def test_the_table_itself_goes_down() -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("pipeline/sinks/parquet.py", "import os\nfrom pipeline.sources import find", "sinks may use errors, memory"),
-        ("pipeline/sinks/parquet.py", "import os\nimport pipeline.sources.csv", "sinks may use errors, memory"),
-        ("pipeline/sinks/parquet.py", "import os\nfrom pipeline import sources", "sinks may use errors, memory"),
-        ("pipeline/sinks/parquet.py", "import os\nfrom ..sources import find", "sinks may use errors, memory"),
-        ("pipeline/sinks/parquet.py", "import os\nfrom .. import sources", "sinks may use errors, memory"),
-        ("pipeline/sinks/parquet.py", "import os\nfrom pipeline import score", "sinks may use errors, memory"),
+        (
+            "pipeline/sinks/parquet.py",
+            "import os\nfrom pipeline.sources import find",
+            "sinks may use canonical, choices, disk, errors, memory",
+        ),
+        (
+            "pipeline/sinks/parquet.py",
+            "import os\nimport pipeline.sources.csv.source",
+            "sinks may use canonical, choices, disk, errors, memory",
+        ),
+        (
+            "pipeline/sinks/parquet.py",
+            "import os\nfrom pipeline import sources",
+            "sinks may use canonical, choices, disk, errors, memory",
+        ),
+        (
+            "pipeline/sinks/parquet.py",
+            "import os\nfrom ..sources import find",
+            "sinks may use canonical, choices, disk, errors, memory",
+        ),
+        (
+            "pipeline/sinks/parquet.py",
+            "import os\nfrom .. import sources",
+            "sinks may use canonical, choices, disk, errors, memory",
+        ),
+        (
+            "pipeline/sinks/parquet.py",
+            "import os\nfrom pipeline import score",
+            "sinks may use canonical, choices, disk, errors, memory",
+        ),
         ("pipeline/sinks/parquet.py", "import os\nimport dask.array", "sinks may use numpy, pyarrow"),
-        ("pipeline/plan.py", "import os\nfrom pipeline.flow import run", "plan may use errors, types, units"),
+        (
+            "pipeline/plan.py",
+            "import os\nfrom pipeline.flow import run",
+            "plan may use canonical, choices, disk, errors, types, units",
+        ),
         ("pipeline/plan.py", "import os\nimport jobs.cli", "pipeline never imports jobs"),
-        ("pipeline/types.py", "import os\nimport pyarrow as pa", "types may use numpy"),
+        ("pipeline/types/job.py", "import os\nimport pyarrow as pa", "types may use numpy"),
         ("pipeline/publish/lock.py", "if TYPE_CHECKING:\n    import numpy", "publish may use"),
-        ("pipeline/types.py", "if TYPE_CHECKING:\n    import dask", "types may use numpy"),
-        ("pipeline/types.py", "if not typing.TYPE_CHECKING:\n    import pyarrow", "types may use numpy"),
+        ("pipeline/types/job.py", "if TYPE_CHECKING:\n    import dask", "types may use numpy"),
+        ("pipeline/types/job.py", "if not typing.TYPE_CHECKING:\n    import pyarrow", "types may use numpy"),
         ("pipeline/publish/lock.py", "import os\nimport numpy", "publish may use the standard library alone"),
         ("pipeline/errors.py", "import os\nimport pipeline.units", "errors may use no other room"),
         ("pipeline/models/sk.py", "import os\nimport sklearn", "import it in the function that needs it"),
@@ -77,7 +105,11 @@ def test_the_table_itself_goes_down() -> None:
         ("pipeline/plan.py", "import os\n__import__('dask')", "plan may use numpy"),
         ("pipeline/__init__.py", "import os\nfrom pipeline.flow import run", "loaded when asked for"),
         ("pipeline/__init__.py", "import os\nimport numpy", "pipeline may use the standard library alone"),
-        ("jobs/score.py", "import os\nfrom pipeline.sinks import f", "jobs may use bench, drawing, errors"),
+        (
+            "jobs/score.py",
+            "import os\nfrom pipeline.sinks import f",
+            "jobs may use bench, canonical, choices, disk, drawing, errors",
+        ),
         ("jobs/score.py", "def f():\n    import pyarrow", "jobs may use click, pydantic, rich"),
     ],
 )
@@ -95,8 +127,8 @@ def test_a_file_outside_every_room_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("pipeline/types.py", "import numpy\nif TYPE_CHECKING:\n    import pyarrow as pa"),
-        ("pipeline/types.py", "if typing.TYPE_CHECKING:\n    import pyarrow as pa"),
+        ("pipeline/types/job.py", "import numpy\nif TYPE_CHECKING:\n    import pyarrow as pa"),
+        ("pipeline/types/job.py", "if typing.TYPE_CHECKING:\n    import pyarrow as pa"),
         ("pipeline/sources/csv.py", "from . import cut\nfrom pipeline.sources.cut import pieces\nimport pyarrow.csv"),
         ("pipeline/execute/x.py", "def f():\n    from pipeline.execute.cluster import g"),
         ("pipeline/publish/x.py", "if TYPE_CHECKING:\n    from _typeshed import ReadableBuffer"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
 from pipeline.plan import Plan, identity_of, job_id, make_plan, part_digest
-from pipeline.types import FileFacts, Identity, InputFile
+from pipeline.types.inputs import FileFacts, Identity, InputFile
 
 
 def parquet(path: str, group_rows: list[int], size: int = 1000) -> FileFacts:

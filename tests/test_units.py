@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import units
+from pipeline import choices, units
 from pipeline.errors import UsageError
 
 
@@ -63,7 +63,7 @@ def test_what_is_no_limit_of_bad_rows(text):
      ("wait=5", ("wait", 5))],
 )  # fmt: skip
 def test_what_to_do_while_another_run_is_at_work(text, meaning):
-    assert units.parse_if_running(text) == meaning
+    assert choices.parse_if_running(text) == meaning
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_to_do_while_another_run_is_at_work(text, meaning):
 )
 def test_what_is_no_such_behaviour(text, message):
     with pytest.raises(UsageError) as refused:
-        units.parse_if_running(text)
+        choices.parse_if_running(text)
     assert refused.value.message == message
     assert refused.value.remedy
 

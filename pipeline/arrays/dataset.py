@@ -23,19 +23,12 @@ from pipeline.interface import JobOptions, Paths, WriteOptions, make_job, paths_
 from pipeline.models.columns import unfit
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
 from pipeline.sources import discover, source_for
-from pipeline.types import (
-    Chunk,
-    CsvOptions,
-    FileFacts,
-    Identity,
-    InputFile,
-    Job,
-    Need,
-    Receipt,
-    Report,
-    SliceAccount,
-    Work,
-)
+from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
+from pipeline.types.job import Job
+from pipeline.types.outputs import Receipt
+from pipeline.types.report import Report
+from pipeline.types.rows import Chunk, SliceAccount
+from pipeline.types.work import Outcome, Work
 from pipeline.units import escape, quoted
 
 _READ_ROWS = 65_536
@@ -286,4 +279,4 @@ def _count(plan: Plan, files: Sequence[FileFacts], csv: CsvOptions, work: Work) 
         accounts.append(
             SliceAccount(piece.file, piece.start, piece.stop, rows, rows, 0, 0, begin=reader.begin, end=reader.end)
         )
-    return Receipt(chunk.index, tuple(accounts), None, None, {}, (), 0, 0, 0.0, "")
+    return Outcome(chunk.index, tuple(accounts), None, {}, (), 0)

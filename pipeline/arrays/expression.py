@@ -16,7 +16,8 @@ from dask.utils import key_split
 
 from pipeline.arrays.matrix import to_matrix
 from pipeline.errors import UsageError
-from pipeline.types import Field, Need, Values
+from pipeline.types.blocks import Field, Values
+from pipeline.types.inputs import Need
 
 Key = Any
 Sources = tuple[tuple[str, tuple[str, ...]], ...]

@@ -19,8 +19,8 @@ from numpy.exceptions import AxisError
 
 from pipeline import kernels
 from pipeline.arrays.standard import as_floating, namespace_of
+from pipeline.choices import Precision
 from pipeline.registry import FUNCTIONS, Function, Parameter, function_named
-from pipeline.types import Precision
 
 _WIDTH = 100
 _KINDS = """\

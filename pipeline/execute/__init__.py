@@ -1,4 +1,4 @@
-"""From a callable and pieces of work to receipts, on Dask.
+"""From a task and items to results, on Dask.
 
 sync       one task after the other on the calling thread; it says what every other scheduler must do
 threads    a pool of threads in this process
@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pipeline.errors import UsageError
 from pipeline.execute.address import check_address
 from pipeline.execute.deaths import Named
-from pipeline.types import Scheduler
+from pipeline.types.work import Scheduler
 from pipeline.units import quoted
 
 __all__ = ["Named", "check_scheduler", "open_scheduler"]

@@ -1,4 +1,4 @@
-"""A process that carries out chunk tasks, one at a time, and the wire between it and the process that started it.
+"""A process that carries out a task over items, one at a time, and the wire between it and the process that started it.
 
 A fresh interpreter on a socket, and no pool of the standard library: when such a pool breaks it does not say which
 chunk broke it, a result written by half stops it for ever, and its tracker process stays behind. Its processes also
@@ -19,14 +19,15 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 from pipeline import memory
+from pipeline.canonical import sha256
 from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableError
-from pipeline.types import Receipt, Task
+from pipeline.execute import shared
 from pipeline.units import MIB, escape
 
 # What a guarded process may take beyond its share: what allocators round up to, and threads that start late.
@@ -71,6 +72,8 @@ class Child:
     ----------
     task : bytes
         The pickled task.
+    contents : sequence of bytes
+        What the task finds under its digest, see :mod:`pipeline.execute.shared`.
     share_bytes : int or None
         What a piece of work may take of memory; one that takes more than 64 MiB beyond it gets a ``MemoryError``.
         ``None`` sets no limit.
@@ -81,8 +84,9 @@ class Child:
         The system starts no process.
     """
 
-    def __init__(self, task: bytes, share_bytes: int | None) -> None:
+    def __init__(self, task: bytes, contents: Sequence[bytes], share_bytes: int | None) -> None:
         self._task = task
+        self._contents = contents
         self._loaded = False
         ours, theirs = _socket_pair()
         self._wire = Connection(ours)
@@ -94,8 +98,8 @@ class Child:
         finally:
             os.close(theirs)
 
-    def call(self, work: bytes) -> Receipt:
-        """Execute the task for a pickled piece of work.
+    def call(self, item: bytes) -> Any:
+        """Execute the task for a pickled item and return its result.
 
         Raises
         ------
@@ -105,14 +109,14 @@ class Child:
             What the task raised.
         """
         if not self._loaded:
-            self._ask(self._task)
+            self._ask(str(len(self._contents)).encode(), *self._contents, self._task)
             self._loaded = True
-        receipt: Receipt = self._ask(work)
-        return receipt
+        return self._ask(item)
 
-    def _ask(self, message: bytes) -> Any:
+    def _ask(self, *messages: bytes) -> Any:
         try:
-            self._wire.send_bytes(message)
+            for message in messages:
+                self._wire.send_bytes(message)
             well, answer = pickle.loads(self._wire.recv_bytes())  # noqa: S301 - what our own process wrote
         except (EOFError, OSError):
             raise ChildEndedError(self._exit_code(), self._loaded) from None
@@ -189,7 +193,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def serve(descriptor: str, parent: str, share_bytes: str) -> None:
-    """Load a task from the wire and answer each piece of work with its receipt or its error, until the wire closes."""
+    """Load a task from the wire and answer each item with its result or its error, until the wire closes."""
     _die_with(int(parent))
     for request in _REQUESTS:
         signal.signal(request, signal.SIG_IGN)
@@ -212,9 +216,12 @@ def _die_with(parent: int) -> None:
         os._exit(1)  # it died before it could be a reason
 
 
-def _load(wire: Connection) -> Task:
+def _load(wire: Connection) -> Callable[[Any], Any]:
+    for _ in range(int(wire.recv_bytes())):
+        content = wire.recv_bytes()
+        shared.hold(content, sha256(content))
     try:
-        task: Task = _unpickled(wire.recv_bytes())
+        task: Callable[[Any], Any] = _unpickled(wire.recv_bytes())
     except ConfigurationError as error:
         wire.send_bytes(pickle.dumps((False, error)))
         raise EOFError from error
@@ -239,7 +246,7 @@ def _guard(share_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (soft, limits[2]))
 
 
-def _answer(task: Task, message: bytes) -> bytes:
+def _answer(task: Callable[[Any], Any], message: bytes) -> bytes:
     try:
         return pickle.dumps((True, task(_unpickled(message))))
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised in the process that asked

@@ -1,4 +1,4 @@
-"""Chunk tasks on a Dask cluster that somebody else started.
+"""Tasks on a Dask cluster that somebody else started.
 
 Futures stand in a sliding window of twice the cluster's threads; each is released as soon as its receipt is here, so
 that the death of a worker costs the chunks that it was working on and no finished one. How often a chunk may take
@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import uuid4
 
 import dask.config
@@ -33,8 +33,10 @@ from distributed.versions import VersionMismatchWarning
 
 from pipeline.errors import Abandoned, ConfigurationError, UnavailableError
 from pipeline.execute.address import check_address
+from pipeline.execute.deaths import name_of
+from pipeline.execute.plugin import SharedContent
 from pipeline.execute.versions import Checked, check_versions, versions
-from pipeline.types import Receipt, Scheduler, Task, Work
+from pipeline.types.work import Item, Result, Scheduler
 from pipeline.units import escape
 
 CONNECT_SECONDS = 10.0
@@ -44,6 +46,8 @@ MOMENT_SECONDS = 0.3
 WATCH_SECONDS = 1.0
 
 T = TypeVar("T")
+
+_LOST = (OSError, CommClosedError, FutureCancelledError, AttributeError)
 
 
 @contextmanager
@@ -74,7 +78,7 @@ def open_cluster(address: str, *, wave: int, insecure: bool) -> Iterator[Schedul
 
 @dataclass(frozen=True, slots=True)
 class ClusterScheduler:
-    """Fulfils :class:`pipeline.types.Scheduler` on a cluster.
+    """Fulfils :class:`pipeline.types.work.Scheduler` on a cluster.
 
     ``task`` is pickled by reference: scheduler and workers need this package and the module of the task. A chunk
     whose worker dies is executed again. After an error the remaining futures are released: tasks that have not
@@ -87,8 +91,31 @@ class ClusterScheduler:
     loop: asyncio.AbstractEventLoop
     wave: int
 
-    def run(self, task: Task, take: Callable[[int], Sequence[Work]], done: Callable[[Receipt], None]) -> None:
-        """Carry out work until there is none.
+    @contextmanager
+    def share(self, content: bytes) -> Iterator[str]:
+        """Share bytes with the tasks: the scheduler sends them to each worker, also to one that joins later.
+
+        Raises
+        ------
+        UnavailableError
+            The scheduler is lost.
+        """
+        shared = SharedContent.of(content)
+        try:
+            _ask(self.loop, _registered(self.client, shared))
+        except _LOST as error:
+            raise _scheduler_lost(self.name) from error
+        try:
+            yield shared.digest
+        finally:
+            # Whoever is gone has let go of it already.
+            with suppress(*_LOST):
+                _ask(self.loop, _unregistered(self.client, shared.name))
+
+    def run(
+        self, task: Callable[[Item], Result], take: Callable[[int], Sequence[Item]], done: Callable[[Result], None]
+    ) -> None:
+        """Carry out items until there is none.
 
         Raises
         ------
@@ -97,52 +124,52 @@ class ClusterScheduler:
         ConfigurationError
             A worker that joined later has other versions than this process, or lacks the module of the task.
         """
-        window = _Window(self.name, self.client, self.loop, Checked(task, versions()))
+        window: _UnderWay[Item, Result] = _UnderWay(self.name, self.client, self.loop, Checked(task, versions()))
         try:
             window.open()
             while window.fill(self.wave, take):
-                done(window.receipt())
+                done(window.result())
         finally:
             window.abandon()
 
 
 @dataclass(slots=True)
-class _Window:
-    """The chunks under way. Coroutines run in the thread of the loop, everything else in the caller's."""
+class _UnderWay(Generic[Item, Result]):
+    """The tasks under way. Coroutines run in the thread of the loop, everything else in the caller's."""
 
     address: str
     client: Client
     loop: asyncio.AbstractEventLoop
-    task: Checked
+    task: Checked[Item, Result]
     run: str = field(default_factory=lambda: uuid4().hex)
     tries: Iterator[int] = field(default_factory=itertools.count)
-    under_way: set[Future[Receipt]] = field(default_factory=set)
+    under_way: set[Future[Result]] = field(default_factory=set)
     sent: dict[str, Any] = field(default_factory=dict)
     ended: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
     watch: Future[None] | None = None
     threads: int = 0
 
     def open(self) -> None:
-        """Look at the cluster once, and from now on every second; its loss is an end that :meth:`receipt` sees."""
+        """Look at the cluster once, and from now on every second; its loss is an end that :meth:`result` sees."""
         self.threads = _ask(self.loop, self._about())["total_threads"]
         self.watch = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
         self.watch.add_done_callback(self.ended.put)
 
-    def fill(self, wave: int, take: Callable[[int], Sequence[Work]]) -> bool:
-        """Send as much work as there is room for, and return whether any is under way."""
+    def fill(self, wave: int, take: Callable[[int], Sequence[Item]]) -> bool:
+        """Send as many items as there is room for, and return whether any is under way."""
         room = min(wave, max(2, 2 * self.threads)) - len(self.under_way)
-        for work in take(room) if room > 0 else ():
-            future = asyncio.run_coroutine_threadsafe(self._carry_out(work), self.loop)
+        for item in take(room) if room > 0 else ():
+            future = asyncio.run_coroutine_threadsafe(self._carry_out(item), self.loop)
             self.under_way.add(future)
             future.add_done_callback(self.ended.put)
         return bool(self.under_way)
 
-    def receipt(self) -> Receipt:
-        """Wait until a chunk has ended and return its receipt, or raise its error."""
+    def result(self) -> Result:
+        """Wait until a task has ended and return its result, or raise its error."""
         future = self.ended.get()
         self.under_way.discard(future)
-        receipt: Receipt = future.result()
-        return receipt
+        result: Result = future.result()
+        return result
 
     def abandon(self) -> None:
         """Stop watching, and give up what is under way; nothing is when the run has ended well."""
@@ -156,17 +183,17 @@ class _Window:
         for future in list(self.sent.values()):
             future.release()
 
-    async def _carry_out(self, work: Work) -> Receipt:
-        key = f"logitstream-{self.run}-{work.chunk}-{next(self.tries)}"
-        with self._translated(work):
-            future = self.client.submit(self.task, work, key=key, pure=False, retries=0)
+    async def _carry_out(self, item: Item) -> Result:
+        key = f"logitstream-{self.run}-{next(self.tries)}"
+        with self._translated(item):
+            future = self.client.submit(self.task, item, key=key, pure=False, retries=0)
             self.sent[key] = future
             try:
-                receipt: Receipt = await future
+                result: Result = await future
             finally:
                 del self.sent[key]
                 future.release()
-        return receipt
+        return result
 
     async def _watch(self) -> None:
         seen = time.monotonic()
@@ -187,12 +214,12 @@ class _Window:
         return about
 
     @contextmanager
-    def _translated(self, work: Work) -> Iterator[None]:
+    def _translated(self, item: Item) -> Iterator[None]:
         """Turn what Dask raises into our errors; what the task raises passes as it is."""
         try:
             yield
         except KilledWorker as error:
-            raise _killed(work, error) from error
+            raise _killed(name_of(self.task.task, item), error) from error
         except (FutureCancelledError, CommClosedError) as error:
             raise _scheduler_lost(self.address) from error
         except RuntimeError as error:
@@ -290,13 +317,21 @@ def _held_back_logs() -> Iterator[None]:
             logger.setLevel(level)
 
 
+async def _registered(client: Client, shared: SharedContent) -> None:
+    await cast("Any", client).register_plugin(shared)
+
+
+async def _unregistered(client: Client, name: str) -> None:
+    await cast("Any", client).unregister_worker_plugin(name)
+
+
 def _scheduler_lost(address: str) -> UnavailableError:
     return UnavailableError(f"the connection to the scheduler at {address} was lost", "see its log, and run again")
 
 
-def _killed(work: Work, error: KilledWorker) -> UnavailableError:
+def _killed(name: str, error: KilledWorker) -> UnavailableError:
     return UnavailableError(
-        f"chunk {work.chunk} was given up: {error.allowed_failures + 1} workers died while they worked on it, the last"
+        f"{name} was given up: {error.allowed_failures + 1} workers died while they worked on it, the last"
         f" one at {error.last_worker.address}",
         "a worker that is killed has most often taken too much memory: give the workers more, or lower --memory or"
         " --chunk-size; the log of the worker says more",

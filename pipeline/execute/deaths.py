@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError, TemporaryError, UnavailableError
-from pipeline.types import Task, Work
 from pipeline.units import escape
 
 _FROM_OUTSIDE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
@@ -15,16 +14,16 @@ _LESS_MEMORY = "lower --memory, so that batches are smaller, or --workers; or en
 
 @runtime_checkable
 class Named(Protocol):
-    """A task that knows how a person calls a piece of work."""
+    """A task that knows how a person calls an item."""
 
-    def name_of(self, work: Work) -> str:
-        """Return what the work reads, fit for a message: ``flights.parquet, row groups 3 to 7``."""
+    def name_of(self, item: Any, /) -> str:
+        """Return what the item reads, fit for a message: ``flights.parquet, row groups 3 to 7``."""
         ...
 
 
-def name_of(task: Task, work: Work) -> str:
-    """Return how a person calls a piece of work, its number where the task does not know."""
-    return task.name_of(work) if isinstance(task, Named) else f"chunk {work.chunk}"
+def name_of(task: object, item: object) -> str:
+    """Return how a person calls an item: as the task does, else as the item itself."""
+    return task.name_of(item) if isinstance(task, Named) else str(item)
 
 
 def out_of_memory(name: str, error: MemoryError) -> MemoryBudgetError:

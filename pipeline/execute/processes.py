@@ -1,7 +1,7 @@
-"""Chunk tasks in processes of this machine, so that none of them can take the run down with it.
+"""Tasks in processes of this machine, so that none of them can take the run down with it.
 
-The waves are those of ``threads``: each thread sends its work to a process and waits for the receipt. Which piece of
-work was in a process that ends is therefore known, and only that is carried out again.
+The waves are those of ``threads``: each thread sends its item to a process and waits for the result. Which item was in
+a process that ends is therefore known, and only that is carried out again.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Self
+from typing import Any, Generic, Self
 
 from pipeline.errors import Abandoned, UsageError
+from pipeline.execute import shared
 from pipeline.execute.child import END_SECONDS, MOMENT_SECONDS, Child, ChildEndedError
 from pipeline.execute.deaths import ended_again, ended_too_often, name_of, out_of_memory
 from pipeline.execute.waves import Get, run_waves, threads
-from pipeline.types import Receipt, Scheduler, Task, Work
+from pipeline.types.work import Item, Result, Scheduler
 from pipeline.units import escape
 
 # How often processes may end over work that then goes well alone, until the run is given up: with every time all
@@ -34,9 +35,9 @@ def open_processes(*, workers: int, wave: int, share_bytes: int | None) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class ProcessScheduler:
-    """Fulfils :class:`pipeline.types.Scheduler` in processes that are started when there is work for them.
+    """Fulfils :class:`pipeline.types.work.Scheduler` in processes that are started when there is work for them.
 
-    Tasks and work travel as Dask pickles them; modules are found where this process finds them. A task that ends its
+    Tasks and items travel as Dask pickles them; modules are found where this process finds them. A task that ends its
     process takes nothing else down: when the others have ended what they were at, it is carried out once more with no
     other process beside it, and the run goes on. If it ends that one too, the error names it.
 
@@ -49,9 +50,22 @@ class ProcessScheduler:
     workers: int
     wave: int
     share_bytes: int | None
+    contents: dict[str, bytes] = field(default_factory=dict)
 
-    def run(self, task: Task, take: Callable[[int], Sequence[Work]], done: Callable[[Receipt], None]) -> None:
-        """Carry out work until there is none.
+    @contextmanager
+    def share(self, content: bytes) -> Iterator[str]:
+        """Share bytes with the tasks: each process is sent them before its first item."""
+        with shared.held(content) as digest:
+            self.contents[digest] = content
+            try:
+                yield digest
+            finally:
+                del self.contents[digest]
+
+    def run(
+        self, task: Callable[[Item], Result], take: Callable[[int], Sequence[Item]], done: Callable[[Result], None]
+    ) -> None:
+        """Carry out items until there is none.
 
         Raises
         ------
@@ -66,7 +80,7 @@ class ProcessScheduler:
         UsageError, ConfigurationError
             The task cannot be pickled here, or not be loaded there.
         """
-        crew = Crew(task, self.share_bytes)
+        crew: Crew[Item, Result] = Crew(task, tuple(self.contents.values()), self.share_bytes)
         with crew, threads(self.workers) as get, crew.interruptible():
             for breaks in range(1, BREAKS + 2):
                 lost = self._until_one_is_lost(crew, get, partial(take, 1), done)
@@ -75,65 +89,70 @@ class ProcessScheduler:
                 for each in lost:
                     _once_more_alone(crew, get, each, done)
                 if breaks > BREAKS:
-                    raise ended_too_often(crew.name_of(lost[-1].work), lost[-1].exit_code, breaks)
+                    raise ended_too_often(crew.name_of(lost[-1].item), lost[-1].exit_code, breaks)
 
     def _until_one_is_lost(
-        self, crew: Crew, get: Get, take: Callable[[], Sequence[Work]], done: Callable[[Receipt], None]
-    ) -> list[Lost]:
-        lost: list[Lost] = []
+        self,
+        crew: Crew[Item, Result],
+        get: Get,
+        take: Callable[[], Sequence[Item]],
+        done: Callable[[Result], None],
+    ) -> list[Lost[Item]]:
+        lost: list[Lost[Item]] = []
 
-        def assign() -> Sequence[Assignment]:
-            return () if lost else [crew.assign(work) for work in take()]
+        def assign() -> Sequence[Assignment[Item]]:
+            return () if lost else [crew.assign(item) for item in take()]
 
-        def sort(outcome: Receipt | Lost) -> None:
-            if isinstance(outcome, Lost):
-                lost.append(outcome)
+        def sort(result: Result | Lost[Item]) -> None:
+            if isinstance(result, Lost):
+                lost.append(result)
             else:
-                done(outcome)
+                done(result)
 
         run_waves(get, self.wave, crew.carry_out, assign, sort)
         return lost
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """Work whose process ended."""
+class Lost(Generic[Item]):
+    """An item whose process ended."""
 
-    work: Work
+    item: Item
     exit_code: int
     loaded: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """Work and the process that is to carry it out."""
+class Assignment(Generic[Item]):
+    """An item and the process that is to carry it out."""
 
-    work: Work
+    item: Item
     child: Child
 
 
-def _once_more_alone(crew: Crew, get: Get, lost: Lost, done: Callable[[Receipt], None]) -> None:
-    """Carry out lost work while there is no other process of ours."""
+def _once_more_alone(crew: Crew[Item, Result], get: Get, lost: Lost[Item], done: Callable[[Result], None]) -> None:
+    """Carry out a lost item while there is no other process of ours."""
 
-    def sort(outcome: Receipt | Lost) -> None:
-        if isinstance(outcome, Lost):
-            raise ended_again(crew.name_of(lost.work), outcome.exit_code, loaded=outcome.loaded)
-        done(outcome)
+    def sort(result: Result | Lost[Item]) -> None:
+        if isinstance(result, Lost):
+            raise ended_again(crew.name_of(lost.item), result.exit_code, loaded=result.loaded)
+        done(result)
 
     crew.end(END_SECONDS)
-    works = deque([lost.work])
-    run_waves(get, 1, crew.carry_out, lambda: [crew.assign(works.popleft())] if works else (), sort)
+    items = deque([lost.item])
+    run_waves(get, 1, crew.carry_out, lambda: [crew.assign(items.popleft())] if items else (), sort)
     crew.end(END_SECONDS)
 
 
 @dataclass(slots=True)
-class Crew:
+class Crew(Generic[Item, Result]):
     """The processes of a run. ``carry_out`` runs in the threads that wait for them, everything else in the caller's.
 
     A process is started by the thread that called ``run``: it would end with the thread that started it.
     """
 
-    task: Task
+    task: Callable[[Item], Result]
+    contents: tuple[bytes, ...]
     share_bytes: int | None
     pickled: bytes = field(init=False)
     children: set[Child] = field(default_factory=set)
@@ -161,31 +180,31 @@ class Crew:
             self.kill()
             raise
 
-    def assign(self, work: Work) -> Assignment:
-        """Find a process for work: one that has nothing to do, else a new one."""
+    def assign(self, item: Item) -> Assignment[Item]:
+        """Find a process for an item: one that has nothing to do, else a new one."""
         if not self.idle:
-            child = Child(self.pickled, self.share_bytes)
+            child = Child(self.pickled, self.contents, self.share_bytes)
             self.children.add(child)
-            return Assignment(work, child)
-        return Assignment(work, self.idle.pop())
+            return Assignment(item, child)
+        return Assignment(item, self.idle.pop())
 
-    def carry_out(self, assignment: Assignment) -> Receipt | Lost:
-        """Wait for the receipt, and say what was lost where the process ends instead."""
-        work, child = assignment.work, assignment.child
+    def carry_out(self, assignment: Assignment[Item]) -> Result | Lost[Item]:
+        """Wait for the result, and say what was lost where the process ends instead."""
+        item, child = assignment.item, assignment.child
         try:
-            receipt = child.call(_pickled(work))
+            result: Result = child.call(_pickled(item))
         except ChildEndedError as error:
             self.children.discard(child)
             child.dismiss()
-            return Lost(work, error.exit_code, error.loaded)
+            return Lost(item, error.exit_code, error.loaded)
         except MemoryError as error:
-            raise out_of_memory(self.name_of(work), error) from error
+            raise out_of_memory(self.name_of(item), error) from error
         self.idle.append(child)
-        return receipt
+        return result
 
-    def name_of(self, work: Work) -> str:
-        """Return how a person calls the work."""
-        return name_of(self.task, work)
+    def name_of(self, item: Item) -> str:
+        """Return how a person calls an item."""
+        return name_of(self.task, item)
 
     def kill(self) -> None:
         """End every process at once."""
@@ -203,7 +222,7 @@ class Crew:
             child.wait(seconds)
 
 
-def _pickled(what: Task | Work) -> bytes:
+def _pickled(what: Any) -> bytes:
     try:
         pickled = pickle.dumps(what)
     except (pickle.PicklingError, TypeError, ValueError, AttributeError):
@@ -213,7 +232,7 @@ def _pickled(what: Task | Work) -> bytes:
     return _pickled_by_value(what)
 
 
-def _pickled_by_value(what: Task | Work) -> bytes:
+def _pickled_by_value(what: Any) -> bytes:
     """Return what cannot travel by the names of its functions: lambdas, and what the caller's script defines."""
     # A quarter of a second, which tasks of our own never pay.
     from distributed.protocol.pickle import dumps  # noqa: PLC0415

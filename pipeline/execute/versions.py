@@ -6,16 +6,16 @@ and Python are what messages and pickles rest on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any, Generic, cast
 
 from distributed import Client, get_worker
 from distributed.versions import get_versions
 
 from pipeline.errors import ConfigurationError
-from pipeline.types import Receipt, Task, Work
+from pipeline.types.work import Item, Result
 
 PACKAGES = ("dask", "distributed", "logitstream", "numpy", "pyarrow")
 
@@ -47,20 +47,20 @@ async def check_versions(client: Client) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Generic[Item, Result]):
     """A task that begins with the question whether the worker is like the process that sent it.
 
     A worker may join a cluster at any time, after :func:`check_versions` has looked.
     """
 
-    task: Task
+    task: Callable[[Item], Result]
     versions: Versions
 
-    def __call__(self, work: Work) -> Receipt:
+    def __call__(self, item: Item) -> Result:
         """Execute the task, or raise a ``ConfigurationError`` that names this worker."""
         if versions() != self.versions:
             raise _refusal([_difference(f"worker {get_worker().address}", versions(), self.versions)])
-        return self.task(work)
+        return self.task(item)
 
 
 def _pick(answer: Mapping[str, Any]) -> Versions:

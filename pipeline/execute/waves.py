@@ -1,6 +1,6 @@
 """Waves of tasks on Dask, for the schedulers of this machine.
 
-Each wave is a Dask array of receipts, one block a chunk. Its graph is written down directly: a block costs 40 to 100
+Each wave is a Dask array of results, one block an item. Its graph is written down directly: a block costs 40 to 100
 microseconds, a third of what ``from_array(...).map_blocks(...)`` takes, and there is nothing in it for an optimiser
 to fuse. A wave ends with fewer tasks than threads; at 64 chunks a thread that idles each for one part in a hundred.
 
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain, count, repeat
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import dask.threaded
@@ -27,6 +27,7 @@ import numpy as np
 from dask.array.core import Array
 
 from pipeline.errors import Abandoned
+from pipeline.types.work import Item, Result
 
 _NO_BLOCK = np.empty(0, dtype=object)
 
@@ -35,8 +36,6 @@ _NO_BLOCK = np.empty(0, dtype=object)
 _FIXED = {"chunksize": 1, "rerun_exceptions_locally": False}
 
 Get = Callable[..., Any]
-Item = TypeVar("Item")
-Outcome = TypeVar("Outcome")
 
 
 @contextmanager
@@ -56,9 +55,9 @@ def threads(number: int) -> Iterator[Get]:
 def run_waves(
     get: Get,
     wave: int,
-    execute: Callable[[Item], Outcome],
+    execute: Callable[[Item], Result],
     take: Callable[[], Sequence[Item]],
-    done: Callable[[Outcome], None],
+    done: Callable[[Result], None],
 ) -> None:
     """Execute items as ``take`` gives them, until it gives none while nothing is under way.
 
@@ -99,9 +98,9 @@ def _what_stands_set_aside() -> Iterator[None]:
 def _run_wave(
     get: Get,
     wave: int,
-    execute: Callable[[Item], Outcome],
+    execute: Callable[[Item], Result],
     supply: Iterator[Sequence[Item]],
-    done: Callable[[Outcome], None],
+    done: Callable[[Result], None],
 ) -> None:
     # A block takes its item when it starts, not when the graph is written: Dask runs blocks in an order of its own
     # (the last one first), the files are better read from their beginning.
@@ -126,7 +125,7 @@ def _run_wave(
     array.compute(scheduler=get, optimize_graph=False, callbacks=callbacks, cache={}, **_FIXED)
 
 
-def _block(execute: Callable[[Item], Outcome], queue: deque[Item]) -> Any:
+def _block(execute: Callable[[Item], Result], queue: deque[Item]) -> Any:
     block = np.empty(1, dtype=object)
     try:
         item = queue.popleft()

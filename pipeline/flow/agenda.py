@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.plan import Plan
-from pipeline.types import Receipt, Work
+from pipeline.types.outputs import Receipt
+from pipeline.types.work import Work
 
 
 class Agenda:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from pipeline import memory
-from pipeline.flow.schema import Places, shape_of
+from pipeline.flow.schema import ColumnNumbers, shape_of
 from pipeline.memory import COLUMN_READER_BYTES, Demand
 from pipeline.plan import Plan
 from pipeline.sources import source_for
-from pipeline.types import CsvOptions, FileFacts, Job, Need, Resources
+from pipeline.types.inputs import CsvOptions, FileFacts, Need
+from pipeline.types.job import Job
+from pipeline.types.report import Resources
 from pipeline.units import KIB, MIB
 
 # A process with everything imported, at rest (Python 3.11, pyarrow 26, dask 2026.8).
@@ -42,7 +44,7 @@ def demand_of(job: Job, files: Sequence[FileFacts], needs: Sequence[Need], schem
     made = sum(width_of(field.type) for field in list(schema)[kept:])
     # The rows of a CSV are an estimate, which its first lines may mislead by as much as this.
     largest = plan.most_rows() or min(plan.chunk_rows, _MISLED * sum(facts.estimated_rows for facts in files) + 1024)
-    places = Places({need.name for need in needs})
+    places = ColumnNumbers({need.name for need in needs})
     name = max(widths, key=lambda column: widths[column], default="")
     return Demand(
         reserved_bytes=max(_IMPORTED_BYTES, memory.current_bytes()),
@@ -112,7 +114,7 @@ def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> tuple[float, 
         return 4 + (decoded / facts.rows if facts.rows else _UNKNOWN_WIDTH), False
 
 
-def _reader_bytes(facts: FileFacts, places: Places) -> int:
+def _reader_bytes(facts: FileFacts, places: ColumnNumbers) -> int:
     if facts.file.format == "csv":
         return _CSV_READER_BYTES
     share = int(facts.group_rows.max(initial=0)) / max(1, facts.rows or 0)

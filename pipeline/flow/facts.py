@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.flow.held import give_back
-from pipeline.types import FileFacts, InputFile, Source
+from pipeline.types.inputs import FileFacts, InputFile
+from pipeline.types.sources import Source
 
 _READERS = 8
 # Of so many files at a time the first few are timed.

@@ -12,7 +12,6 @@ block function without a description travels with the task instead.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,9 +22,11 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from pipeline.canonical import sha256
+from pipeline.choices import Format
 from pipeline.errors import BalanceError, StorageError
 from pipeline.plan import Plan
-from pipeline.types import CsvOptions, Format, Identity, InputFile, Need
+from pipeline.types.inputs import CsvOptions, Identity, InputFile, Need
 
 _INTEGER = np.dtype("<i8")
 _ARRAYS = ("slice_file", "slice_start", "slice_stop", "slice_rows", "offsets", "group_rows")
@@ -169,7 +170,7 @@ def read_job_file(path: str, digest: str) -> JobFile:
         content = Path(path).read_bytes()
     except OSError as error:
         raise StorageError(f"{path}: the job file cannot be read: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != digest:
+    if sha256(content) != digest:
         raise BalanceError(f"{path}: the job file was changed while the job ran")
     return _restore(content)
 

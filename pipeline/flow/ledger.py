@@ -6,22 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.choices import Done
 from pipeline.errors import BadCellsError, BalanceError, InputChangedError
 from pipeline.flow.preparation import Preparation, empty_error
 from pipeline.flow.schema import shown_names
 from pipeline.plan import Plan
-from pipeline.types import (
-    BadCell,
-    BadLimit,
-    Done,
-    FileFacts,
-    Integers,
-    Observer,
-    Progressed,
-    Receipt,
-    SliceAccount,
-    Totals,
-)
+from pipeline.types.inputs import FileFacts, Integers
+from pipeline.types.job import BadLimit
+from pipeline.types.outputs import Receipt
+from pipeline.types.report import Observer, Progressed, Totals
+from pipeline.types.rows import BadCell, SliceAccount
 from pipeline.units import escape, format_count
 
 # How the reasons of cells begin that no spelling of null and no encoding would mend.
@@ -84,7 +78,7 @@ class Ledger:
         """
         _check(receipt, self._plan, self._files)
         self._note(receipt)
-        if receipt.part is not None and how != "resumed":
+        if receipt.payload is not None and how != "resumed":
             self._record(receipt)
         self._input_bytes += sum(map(self._bytes, receipt.accounts))
         self.totals = self.totals.plus(receipt, how)
@@ -99,10 +93,10 @@ class Ledger:
             self._begins[chunk], self._ends[chunk] = accounts[0].begin, accounts[-1].end
         for account in accounts:
             self._file_rows[account.file] += account.read
-        if receipt.part is None:
+        if receipt.payload is None:
             self._without_part = True
         else:
-            self._part_rows += receipt.part.rows
+            self._part_rows += receipt.payload.part.rows
         found = ((chunk, position, cell) for position, cell in receipt.bad)
         known = () if self._first_bad is None else (self._first_bad,)
         self._first_bad = min((*known, *found), key=lambda bad: (bad[0], bad[1], bad[2].record), default=None)
@@ -234,7 +228,7 @@ def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
     name = f"chunk {receipt.chunk}"
     if [(a.file, a.start, a.stop) for a in receipt.accounts] != [(s.file, s.start, s.stop) for s in chunk.slices]:
         raise BalanceError(f"{name}: the receipt is of other slices than the plan")
-    if receipt.part is None:
+    if receipt.payload is None:
         return
     for piece, account in zip(chunk.slices, receipt.accounts, strict=True):
         if account.read != account.written + account.quarantined:
@@ -244,9 +238,9 @@ def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
         facts = files[piece.file]
         if facts.cuttable and chunk.limit is None and piece.stop == facts.identity.size != account.end:
             raise BalanceError(f"{name}: reading ended at byte {account.end:,} of {facts.identity.size:,}")
-    if receipt.part.rows != sum(account.written for account in receipt.accounts):
+    if receipt.payload.part.rows != sum(account.written for account in receipt.accounts):
         raise BalanceError(f"{name}: the rows of its part are not the rows written")
-    set_aside = receipt.quarantine.rows if receipt.quarantine else 0
+    set_aside = receipt.payload.quarantine.rows if receipt.payload.quarantine else 0
     if set_aside != sum(account.quarantined for account in receipt.accounts):
         raise BalanceError(f"{name}: the rows of its quarantine are not the rows set aside")
 

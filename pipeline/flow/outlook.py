@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.flow.preparation import Preparation, check_free_space, prepare
 from pipeline.publish import chunks_done
-from pipeline.types import Job, PlanSummary
+from pipeline.types.job import Job
+from pipeline.types.report import PlanSummary
 from pipeline.units import escape, format_count
 
 

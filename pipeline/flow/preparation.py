@@ -16,26 +16,21 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import memory
+from pipeline.canonical import digest
 from pipeline.errors import DataError, StorageError
 from pipeline.flow.demand import batch_share, demand_of, row_group_share, width_of
 from pipeline.flow.facts import gather_facts
 from pipeline.flow.jobfile import JobFile
 from pipeline.flow.request import check_apart, check_request
-from pipeline.flow.schema import Places, needs_of, output_schema, shape_of
+from pipeline.flow.schema import ColumnNumbers, needs_of, output_schema, shape_of
 from pipeline.memory import Demand
-from pipeline.plan import Plan, digest_of, identity_of, job_id, make_plan, part_digest, part_name
+from pipeline.plan import Plan, identity_of, job_id, make_plan, part_digest, part_name
 from pipeline.publish import Codec, check_output, check_sections, free_bytes
 from pipeline.sinks import Merger, check_output_schema, codec_of, extension, open_merger
 from pipeline.sources import THREADED_ROWS, discover, source_for
-from pipeline.types import (
-    FileFacts,
-    FileSummary,
-    Job,
-    Need,
-    PlanSummary,
-    Resources,
-    Totals,
-)
+from pipeline.types.inputs import FileFacts, Need
+from pipeline.types.job import Job
+from pipeline.types.report import FileSummary, PlanSummary, Resources, Totals
 from pipeline.units import escape, format_bytes, parse_bytes
 
 CODEC = Codec(
@@ -104,13 +99,13 @@ class Preparation:
         return self._needed.encoded(facts)
 
     @cached_property
-    def _needed(self) -> Places:
-        return Places({need.name for need in self.needs})
+    def _needed(self) -> ColumnNumbers:
+        return ColumnNumbers({need.name for need in self.needs})
 
     @property
     def least_output_bytes(self) -> int:
         """About what the output will take: made columns at their width, kept ones as they are encoded in the input."""
-        kept = Places({need.name for need in self.needs[self.features :]})
+        kept = ColumnNumbers({need.name for need in self.needs[self.features :]})
         made = sum(width_of(field.type) for field in list(self.schema)[len(self.needs) - self.features :])
         encoded = sum(kept.encoded(facts) for facts in self.files)
         share = self.expected_rows / max(1, sum(facts.estimated_rows for facts in self.files))
@@ -250,7 +245,7 @@ def prepare(job: Job) -> Preparation:
         limit=job.limit,
         output_row_bytes=_output_row_bytes(files, schema, len(kept)),
     )
-    meaning = digest_of(_meaning(job, needs, schema))
+    meaning = digest(_meaning(job, needs, schema))
     demand = demand_of(job, files, needs, schema, plan)
     preparation = Preparation(
         job=job,

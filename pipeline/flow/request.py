@@ -8,10 +8,12 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.choices import FORMAT, IF_EXISTS
 from pipeline.errors import UsageError
 from pipeline.execute import check_scheduler
 from pipeline.sinks import extension
-from pipeline.types import InputFile, Job
+from pipeline.types.inputs import InputFile
+from pipeline.types.job import Job
 from pipeline.units import escape
 
 
@@ -25,19 +27,15 @@ def check_request(job: Job) -> None:
     ConfigurationError, UnavailableError
         As :func:`pipeline.execute.check_scheduler`.
     """
-    for option, value, known in (
-        ("--format", job.format, ("parquet", "csv")),
-        ("--if-exists", job.if_exists, ("fail", "replace")),
-    ):
-        if value not in known:
-            raise UsageError(f"{option} {escape(value)}: there is no such choice", f"choose {' or '.join(known)}")
+    FORMAT.check(job.format)
+    IF_EXISTS.check(job.if_exists)
     extension(job.format, job.compression)
     _check_file_name(job)
     check_scheduler(job.scheduler, insecure=job.insecure)
 
 
 def _check_file_name(job: Job) -> None:
-    suffix = next((suffix for suffix in ("parquet", "csv") if job.output.endswith(f".{suffix}")), job.format)
+    suffix = next((suffix for suffix in FORMAT.words if job.output.endswith(f".{suffix}")), job.format)
     if suffix != job.format:
         raise UsageError(
             f"--output {escape(job.output)} names a {suffix} file, and --format is {job.format}",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import memory
+from pipeline.choices import Done
 from pipeline.errors import InputChangedError
 from pipeline.execute import open_scheduler
 from pipeline.flow.agenda import Agenda
@@ -23,20 +24,11 @@ from pipeline.flow.stop import Clock, Stop, end_of, go_on
 from pipeline.flow.task import ChunkTask, forget
 from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
 from pipeline.sources import content_digest
-from pipeline.types import (
-    Done,
-    Event,
-    Job,
-    Noted,
-    Observer,
-    PerChunk,
-    Planned,
-    Published,
-    Receipt,
-    Report,
-    Totals,
-    Work,
-)
+from pipeline.types.blocks import PerChunk
+from pipeline.types.job import Job
+from pipeline.types.outputs import Receipt
+from pipeline.types.report import Event, Noted, Observer, Planned, Published, Report, Totals
+from pipeline.types.work import Work
 from pipeline.units import escape, format_bytes, format_count
 
 
@@ -84,7 +76,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
         if isinstance(staging, Busy):
             return _skipped(preparation, staging, time.monotonic() - started, observe)
         with _noting_the_end(staging):
-            attempt = _Attempt(preparation, staging, observe, clock)
+            attempt = _Try(preparation, staging, observe, clock)
             ledger = attempt.carry_out()
             report = Report(
                 plan=preparation.summary(),
@@ -159,7 +151,7 @@ def _undone(
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class _Try:
     """One try at the chunks of a job."""
 
     preparation: Preparation
@@ -228,7 +220,7 @@ class _Attempt:
                 agenda.stop()
             works = agenda.take(limit)
             if isinstance(block, PerChunk):
-                return [replace(work, block=block.of_chunk(work.chunk)) for work in works]
+                return [replace(work, argument=block.of_chunk(work.chunk)) for work in works]
             return works
 
         return take

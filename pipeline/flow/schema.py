@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from pipeline.errors import SchemaError, UsageError
 from pipeline.sources import source_for
-from pipeline.types import Columns, FileFacts, Integers, Job, Need
+from pipeline.types.inputs import FileColumns, FileFacts, Integers, Need
+from pipeline.types.job import Job
 from pipeline.units import escape
 
 _PROBLEMS_SHOWN = 1_000
@@ -78,7 +79,7 @@ def shape_of(facts: FileFacts) -> object | None:
 
     Valid as long as the facts of both are held.
     """
-    return (id(facts.columns.fields), facts.file.partitions) if isinstance(facts.columns, Columns) else None
+    return (id(facts.columns.fields), facts.file.partitions) if isinstance(facts.columns, FileColumns) else None
 
 
 def _judged(
@@ -96,7 +97,7 @@ def _judged(
     return problems, fields
 
 
-class Places:
+class ColumnNumbers:
     """Where some columns stand among those of files, found once for files written alike."""
 
     def __init__(self, names: Collection[str]) -> None:
@@ -106,18 +107,18 @@ class Places:
     def encoded(self, facts: FileFacts) -> int:
         """Return the bytes that the columns take in a file."""
         columns = facts.columns
-        if isinstance(columns, Columns):
+        if isinstance(columns, FileColumns):
             return int(columns.encoded[self._of(columns)].sum())
         return sum(column.encoded_bytes for column in columns if column.field.name in self._names)
 
     def decoded(self, facts: FileFacts) -> list[int]:
         """Return the decoded bytes of each of the columns in a file."""
         columns = facts.columns
-        if isinstance(columns, Columns):
+        if isinstance(columns, FileColumns):
             return cast("list[int]", columns.decoded[self._of(columns)].tolist())
         return [column.decoded_bytes for column in columns if column.field.name in self._names]
 
-    def _of(self, columns: Columns) -> Integers:
+    def _of(self, columns: FileColumns) -> Integers:
         places = self._known.get(id(columns.fields))
         if places is None:
             found = [number for number, field in enumerate(columns.fields) if field.name in self._names]

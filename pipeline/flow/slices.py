@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.types import BadCell, Slice, SliceAccount, SliceReader, Values
+from pipeline.types.blocks import Values
+from pipeline.types.rows import BadCell, Slice, SliceAccount
+from pipeline.types.sources import SliceReader
 from pipeline.units import KIB
 
 SHOWN_BAD = 10

@@ -13,7 +13,10 @@ import numpy as np
 from pipeline.flow.preparation import Preparation
 from pipeline.plan import Plan, digest_in_name
 from pipeline.publish import Part, Staging, checked
-from pipeline.types import BadCell, Integers, PartFile, Receipt, SliceAccount
+from pipeline.types.inputs import Integers
+from pipeline.types.outputs import PartFile, Receipt, Written
+from pipeline.types.rows import BadCell, SliceAccount
+from pipeline.types.work import Outcome
 
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _ACCOUNT, _FILE, _CELL = (tuple(field.name for field in fields(kind)) for kind in (SliceAccount, PartFile, BadCell))
@@ -21,11 +24,12 @@ _ACCOUNT, _FILE, _CELL = (tuple(field.name for field in fields(kind)) for kind i
 
 def entry_of(receipt: Receipt) -> dict[str, object]:
     """Return a receipt as it stands in the journal."""
+    written = receipt.payload
     return {
         "chunk": receipt.chunk,
         "accounts": [_values(account, _ACCOUNT) for account in receipt.accounts],
-        "part": None if receipt.part is None else _values(receipt.part, _FILE),
-        "quarantine": None if receipt.quarantine is None else _values(receipt.quarantine, _FILE),
+        "part": None if written is None else _values(written.part, _FILE),
+        "quarantine": None if written is None or written.quarantine is None else _values(written.quarantine, _FILE),
         "events": dict(receipt.events),
         "bad": [[position, _values(cell, _CELL)] for position, cell in receipt.bad],
         "bytes_read": receipt.bytes_read,
@@ -49,7 +53,7 @@ def resumed(entries: Iterable[Mapping[str, object]], plan: Plan) -> Iterator[Rec
     """Yield the receipts of a journal that stand for chunks of the plan; others are passed over."""
     for entry in entries:
         receipt = _receipt(entry)
-        if receipt is not None and receipt.part is not None and _is_of(receipt, plan):
+        if receipt is not None and receipt.payload is not None and _is_of(receipt, plan):
             yield receipt
 
 
@@ -102,14 +106,13 @@ def _of_part(chunk: int, part: Part, files: tuple[PartFile, PartFile | None], pl
         slices = plan.chunk(chunk).slices
         accounts: Any = part.receipt["accounts"]
         events: Any = part.receipt.get("events", {})
-        return Receipt(
+        return Outcome(
             chunk=chunk,
             accounts=tuple(
                 replace(SliceAccount(**account), file=piece.file, start=piece.start, stop=piece.stop)
                 for account, piece in zip(accounts, slices, strict=True)
             ),
-            part=files[0],
-            quarantine=files[1],
+            payload=Written(*files),
             events={str(name): int(count) for name, count in events.items()},
             bad=(),
             bytes_read=0,
@@ -123,11 +126,11 @@ def _of_part(chunk: int, part: Part, files: tuple[PartFile, PartFile | None], pl
 
 def _receipt(entry: Mapping[str, Any]) -> Receipt | None:
     try:
-        return Receipt(
+        part = _file(entry["part"])
+        return Outcome(
             chunk=int(entry["chunk"]),
             accounts=tuple(SliceAccount(**account) for account in entry["accounts"]),
-            part=_file(entry["part"]),
-            quarantine=_file(entry["quarantine"]),
+            payload=None if part is None else Written(part, _file(entry["quarantine"])),
             events=dict(entry["events"]),
             bad=tuple((int(position), BadCell(**cell)) for position, cell in entry["bad"]),
             bytes_read=int(entry["bytes_read"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pipeline.errors import Abandoned, TemporaryError
-from pipeline.types import Job
+from pipeline.types.job import Job
 from pipeline.units import format_seconds
 
 

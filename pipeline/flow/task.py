@@ -19,6 +19,7 @@ from typing import cast
 import pyarrow as pa
 
 from pipeline import memory, models
+from pipeline.choices import Precision
 from pipeline.errors import BalanceError, ConfigurationError, MemoryBudgetError, TransientError
 from pipeline.flow.held import give_back, held
 from pipeline.flow.jobfile import JobFile, read_job_file
@@ -27,19 +28,11 @@ from pipeline.kernels import arithmetic_tag
 from pipeline.publish import open_attempt
 from pipeline.sinks import QUARANTINE, QuarantineSink, RowGroups, extension, open_sink
 from pipeline.sources import forget_footers, source_for
-from pipeline.types import (
-    BadCell,
-    BlockFunction,
-    Chunk,
-    PartFile,
-    Precision,
-    Receipt,
-    Sink,
-    Slice,
-    SliceReader,
-    Values,
-    Work,
-)
+from pipeline.types.blocks import BlockFunction, Values
+from pipeline.types.outputs import PartFile, Receipt, Sink, Written
+from pipeline.types.rows import BadCell, Chunk, Slice
+from pipeline.types.sources import SliceReader
+from pipeline.types.work import Outcome, Work
 from pipeline.units import escape, format_bytes
 
 _PROBE_ROWS = 1_024
@@ -76,7 +69,7 @@ class ChunkTask:
         """Read, transform, write, account."""
         started = time.monotonic()
         job = read_job_file(self.job_file, self.digest)
-        block = work.block or _block(self.job_file, self.digest)
+        block = cast("BlockFunction | None", work.argument) or _block(self.job_file, self.digest)
         _check_arithmetic(job)
         with held:
             receipt = _patiently(job.retries, lambda: _in_memory(job, block, work))
@@ -207,11 +200,10 @@ class _Run:
                 sink.close()
                 part = attempt.finish(sum(account.written for account in tally.accounts))
                 set_aside = quarantine.finish()
-        return Receipt(
+        return Outcome(
             chunk=chunk.index,
             accounts=tuple(tally.accounts),
-            part=part,
-            quarantine=set_aside,
+            payload=None if part is None else Written(part, set_aside),
             events=dict(tally.events),
             bad=tuple(tally.bad),
             bytes_read=tally.bytes_read,

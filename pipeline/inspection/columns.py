@@ -61,7 +61,7 @@ class _Gathered:
             self.lacking.append(path)
 
 
-class Columns:
+class ColumnUnion:
     """Takes the columns of one file after the other; memory is that of the columns, whatever the number of files."""
 
     def __init__(self) -> None:

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import memory
+from pipeline.choices import Format
 from pipeline.errors import LogitstreamError, OutputError
-from pipeline.inspection.columns import TEXT, Columns, FileColumn
+from pipeline.inspection.columns import TEXT, ColumnUnion, FileColumn
 from pipeline.inspection.extent import EMPTY, UNKNOWN, extent_between, extent_of_text
 from pipeline.inspection.findings import DataInspection, FileError, OutputFacts
 from pipeline.inspection.published import is_output, output_facts
 from pipeline.inspection.reading import Contents, Read, read_whole
 from pipeline.publish import read_manifest
 from pipeline.sources import ColumnStatistics, column_statistics, discover, source_for
-from pipeline.types import BadCell, ColumnFacts, CsvOptions, FileFacts, FileSummary, Format, InputFile
+from pipeline.types.inputs import ColumnFacts, CsvOptions, FileFacts, InputFile
+from pipeline.types.report import FileSummary
+from pipeline.types.rows import BadCell
 from pipeline.units import escape, format_count, quoted
 
 _FACT_READERS = 8
@@ -39,7 +42,7 @@ class _Findings:
 def inspect_data(path: str, *, full: bool) -> DataInspection:
     """Look at the files of a path; see :func:`pipeline.inspection.inspect`."""
     found = discover((path,))
-    columns, bad = Columns(), 0
+    columns, bad = ColumnUnion(), 0
     files: list[FileSummary] = []
     differences: list[str] = []
     errors: list[FileError] = []

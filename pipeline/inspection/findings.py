@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import LogitstreamError
-from pipeline.types import FileSummary
+from pipeline.types.report import FileSummary
 
 # A time, a decimal and bytes are text.
 Value = bool | int | float | str

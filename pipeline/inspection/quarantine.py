@@ -18,7 +18,8 @@ from pipeline.inspection.published import is_output, output_facts
 from pipeline.publish import Manifest, Part, open_published
 from pipeline.sinks.quarantine import QUARANTINE, SCHEMA
 from pipeline.sources import source_for
-from pipeline.types import CsvOptions, InputFile, Need, Slice
+from pipeline.types.inputs import CsvOptions, InputFile, Need
+from pipeline.types.rows import Slice
 from pipeline.units import escape
 
 _FOLDER = "_quarantine"

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from pipeline.inspection.extent import EMPTY, UNKNOWN, Extent, extent_of
 from pipeline.sources import source_for
-from pipeline.types import BadCell, CsvOptions, FileFacts, Need, Slice
+from pipeline.types.inputs import CsvOptions, FileFacts, Need
+from pipeline.types.rows import BadCell, Slice
 from pipeline.units import MIB
 
 _BATCH_BYTES = 16 * MIB

@@ -19,7 +19,7 @@ from pipeline.kernels.tiles import Floats, TileFunction, apply_tiles, in_pieces,
 from pipeline.registry import GELU_CUBIC, GELU_SLOPE, TAIL_END, TAIL_SHIFT, TAIL_TERMS, function_named
 
 if TYPE_CHECKING:
-    from pipeline.types import Precision
+    from pipeline.choices import Precision
 
 _INVERSE_ROOT_2PI = 0.3989422804014326779399460599
 # Even its product with exp of it is 0: a factor of exp(x) may stop at -800, so that infinity times 0 never arises.

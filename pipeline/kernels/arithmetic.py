@@ -12,7 +12,7 @@ from numpy.lib.introspect import opt_func_info
 from pipeline.kernels import portable
 
 if TYPE_CHECKING:
-    from pipeline.types import Precision
+    from pipeline.choices import Precision
 
 _PROBE_POINTS = 4096
 

@@ -18,7 +18,7 @@ from pipeline.kernels import portable
 from pipeline.kernels.tiles import Floats, TileFunction, apply_tiles, settle_nan
 
 if TYPE_CHECKING:
-    from pipeline.types import Precision
+    from pipeline.choices import Precision
 
 # A number divided by less overflows, or nearly does.
 _LEAST_SHARE = 1e-300

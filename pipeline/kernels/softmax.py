@@ -13,7 +13,7 @@ from pipeline.kernels.tiles import Floats, as_source, as_target, settle_nan
 from pipeline.registry import function_named
 
 if TYPE_CHECKING:
-    from pipeline.types import Precision
+    from pipeline.choices import Precision
 
 # Elements of a tile over all of its columns: 256 KiB.
 _TILE_SIZE = 32_768

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.types import BadCell, Role
+from pipeline.choices import Role
+from pipeline.types.rows import BadCell
 from pipeline.units import MIB, escape
 
 Mask = npt.NDArray[np.bool_]

@@ -52,7 +52,7 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Encoding:
+class CategoryEncoding:
     """A column encoded as levels. ``missing`` is the level of missing values, ``None`` where they are refused."""
 
     cell: Cell
@@ -75,7 +75,7 @@ class Encoding:
 class Indicator:
     """1 where a column has a level, else 0."""
 
-    encoding: Encoding
+    encoding: CategoryEncoding
     level: str
 
     @property
@@ -197,7 +197,7 @@ def _one_hot_encoder(step: Any, name: str, signals: list[Signal], supported: str
     return made
 
 
-def _encoding(cell: Cell, values: list[Any], *, is_strict: bool) -> tuple[Encoding, list[str]]:
+def _encoding(cell: Cell, values: list[Any], *, is_strict: bool) -> tuple[CategoryEncoding, list[str]]:
     """Return how a column is encoded, and the level of each category.
 
     A missing value is the level that the imputer fills in, or the category that it is itself; where there is no such
@@ -214,7 +214,7 @@ def _encoding(cell: Cell, values: list[Any], *, is_strict: bool) -> tuple[Encodi
     if missing not in columns:
         missing = None if is_strict else absent
     levels = dict.fromkeys(columns if missing is None else [*columns, missing])
-    return Encoding(cell, tuple(levels), missing, "error" if is_strict else "zero"), columns
+    return CategoryEncoding(cell, tuple(levels), missing, "error" if is_strict else "zero"), columns
 
 
 def _cells(step: Any, name: str, signals: list[Signal], supported: str) -> list[Cell]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -28,6 +27,7 @@ from pydantic import (
 from pydantic import ValidationError as PydanticError
 from pydantic_core import PydanticCustomError
 
+from pipeline.canonical import digest
 from pipeline.errors import ModelError
 from pipeline.models import wording
 from pipeline.models.columns import RecentLevels
@@ -94,17 +94,17 @@ Name = Annotated[str, AfterValidator(_has_name)]
 Scale = Annotated[float, AfterValidator(_not_zero)]
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Impute(_Part):
+class Impute(_Section):
     """A missing value counts as this number, in units of the column (before ``center`` and ``scale``)."""
 
     impute: float
 
 
-class Level(_Part):
+class Level(_Section):
     """A missing or unseen value counts as this level."""
 
     level: str
@@ -124,7 +124,7 @@ UnseenLevel = Annotated[
 ]
 
 
-class NumericFeature(_Part):
+class NumericFeature(_Section):
     """A column that adds ``coefficient * (value - center) / scale`` to the raw prediction."""
 
     column: Name
@@ -152,7 +152,7 @@ class NumericFeature(_Part):
         return -self.coefficient * self.center / self.scale
 
 
-class CategoricalFeature(_Part):
+class CategoricalFeature(_Section):
     """A column that adds the coefficient of its level to the raw prediction."""
 
     column: Name
@@ -180,7 +180,7 @@ Feature = Annotated[
 ]
 
 
-class Target(_Part):
+class Target(_Section):
     """What the model predicts: the column, and the values that stand for the two classes."""
 
     column: Name | None = None
@@ -200,7 +200,7 @@ class Target(_Part):
         raise PydanticCustomError("target", "{message}", {"message": message, "at": ["positive"]})
 
 
-class Output(_Part):
+class Output(_Section):
     """The columns that scoring makes unless told otherwise, and how the raw prediction becomes the probability.
 
     It is the sigmoid of ``(alpha * raw_prediction + beta) / temperature``.
@@ -240,7 +240,7 @@ class Output(_Part):
         raise PydanticCustomError("output", "{message}", {"message": message, "at": ["columns"]})
 
 
-class ModelFile(_Part):
+class ModelFile(_Section):
     """A logistic model as its file states it; equal to another where the two say the same.
 
     Immutable, picklable, free of behaviour that costs anything: ``pipeline.models.score`` makes it score.
@@ -279,8 +279,7 @@ class ModelFile(_Part):
 
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of what the file says, however it is laid out."""
-        text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(self.model_dump())
 
 
 def schema() -> dict[str, Any]:

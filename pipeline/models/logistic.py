@@ -14,14 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import (
-    BadCellsError,
-    DataError,
-    InputMissingError,
-    ModelError,
-    PermissionDeniedError,
-    StorageError,
-)
+from pipeline.errors import BadCellsError, DataError, InputMissingError, ModelError, PermissionDeniedError, StorageError
 from pipeline.kernels import evaluate
 from pipeline.models.columns import Rows
 from pipeline.models.file import (
@@ -39,7 +32,7 @@ from pipeline.models.file import (
 from pipeline.models.places import SIZE_LIMIT
 from pipeline.models.rows import batches
 from pipeline.models.score import DEFAULT_THRESHOLD, ScoreBlock
-from pipeline.models.tally import Tally
+from pipeline.models.tally import RowTally
 from pipeline.units import escape, format_count
 
 Floats = npt.NDArray[np.float64]
@@ -245,7 +238,7 @@ class LogisticModel:
         block = ScoreBlock(self.file, (column,), DEFAULT_THRESHOLD if threshold is None else threshold)
         first = 0
         for arrays in batches(data, block.columns()):
-            tally = Tally(len(arrays[0]))
+            tally = RowTally(len(arrays[0]))
             (scores,), _ = block.scores(arrays, tally)
             if tally.bad.size:
                 raise _bad_cells(tally, first)
@@ -286,7 +279,7 @@ def _with_nan(scores: pa.Array, rows: Rows) -> Floats:
     return values
 
 
-def _bad_cells(tally: Tally, first: int) -> BadCellsError:
+def _bad_cells(tally: RowTally, first: int) -> BadCellsError:
     bad = tally.bad
     (cell,) = tally.cells(bad[:1])
     others = bad.size - 1

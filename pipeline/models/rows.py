@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.errors import SchemaError
 from pipeline.models.columns import unfit
-from pipeline.types import Need
+from pipeline.types.inputs import Need
 from pipeline.units import escape, nearest
 
 _ACCEPTED = (

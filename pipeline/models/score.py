@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.choices import Precision
 from pipeline.errors import UsageError
 from pipeline.kernels import evaluate, raw_prediction
 from pipeline.models.columns import Mask, unfit_columns
 from pipeline.models.file import Column, ModelFile, NumericFeature, from_mapping
 from pipeline.models.results import boolean_array, choice_array, float_array
-from pipeline.models.tally import Tally
+from pipeline.models.tally import RowTally
 from pipeline.models.terms import CategoricalColumn, NumericColumn
-from pipeline.types import Field, Need, Precision, Values
+from pipeline.types.blocks import Field, Values
+from pipeline.types.inputs import Need
 
 COLUMNS: tuple[Column, ...] = ("probability", "raw_prediction", "decision")
 DEFAULT_THRESHOLD = 0.5
@@ -124,7 +126,7 @@ class ScoreBlock:
         Null results are zero in memory. ``nan`` counts the rows whose raw prediction is NaN, whether or not a
         decision, which is then null, is made of it. Events count rejected rows too.
         """
-        tally = Tally(len(columns[0]))
+        tally = RowTally(len(columns[0]))
         arrays, nan = self.scores(columns, tally)
         return Values(
             arrays=arrays,
@@ -134,7 +136,7 @@ class ScoreBlock:
             rejected=tally.cells(tally.rejected),
         )
 
-    def scores(self, columns: Sequence[pa.Array], tally: Tally) -> tuple[tuple[pa.Array, ...], int]:
+    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:
         """Return the arrays of a batch and how many rows are NaN, and enter in ``tally`` what else happened to it.
 
         A rejected row has the scores of the raw prediction 0.
@@ -158,7 +160,7 @@ class ScoreBlock:
             "precision": self.precision,
         }
 
-    def _raw_prediction(self, columns: Sequence[pa.Array], tally: Tally) -> Floats:
+    def _raw_prediction(self, columns: Sequence[pa.Array], tally: RowTally) -> Floats:
         prepared = [
             _prepare(feature, position, array, tally)
             for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
@@ -220,7 +222,7 @@ def restore_score(description: Mapping[str, object]) -> ScoreBlock:
     )
 
 
-def _prepare(feature: Any, position: int, array: pa.Array, tally: Tally) -> NumericColumn | CategoricalColumn:
+def _prepare(feature: Any, position: int, array: pa.Array, tally: RowTally) -> NumericColumn | CategoricalColumn:
     kind = NumericColumn if isinstance(feature, NumericFeature) else CategoricalColumn
     return kind.prepare(feature, position, array, tally)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.models.columns import Mask, Rows, bad_cell
-from pipeline.types import BadCell
+from pipeline.types.rows import BadCell
 
 # A rank orders the claims on a row: bad before by policy, then the position of the column, then the order of coming.
 _BY_POLICY = 1 << 62
@@ -27,7 +27,7 @@ class _Claim:
     by_policy: bool
 
 
-class Tally:
+class RowTally:
     """Gathers, while a batch is scored, what becomes its ``Values`` besides the arrays. Used by one call alone.
 
     A row is rejected where a cell is bad, or where the model sends it to the quarantine; then it is neither null nor

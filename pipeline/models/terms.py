@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.kernels import Categorical, Numeric
 from pipeline.models.columns import EXACT_INTEGER, Levels, Mask, Rows, levels, numbers
 from pipeline.models.file import CategoricalFeature, Feature, Impute, Level, NumericFeature
-from pipeline.models.tally import Tally
+from pipeline.models.tally import RowTally
 
 INEXACT = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
 _FOUND = {"missing": "is missing", "unseen": "is not a level of the model"}
@@ -31,7 +31,7 @@ class NumericColumn:
     null: Mask | None
 
     @classmethod
-    def prepare(cls, feature: NumericFeature, position: int, array: pa.Array, tally: Tally) -> NumericColumn:
+    def prepare(cls, feature: NumericFeature, position: int, array: pa.Array, tally: RowTally) -> NumericColumn:
         """Read a column, and settle its nulls and its inexact values."""
         cells = numbers(array)
         tally.add_bad(cells.inexact, position, feature.column, array, INEXACT)
@@ -48,7 +48,7 @@ class NumericColumn:
             return Numeric(self.values, self.feature.weight)
         return Numeric(self.values, self.feature.weight, self.null, missing.impute)
 
-    def settle(self, rows: Rows, tally: Tally) -> Numeric:
+    def settle(self, rows: Rows, tally: RowTally) -> Numeric:
         """Return the term of some rows alone, floating NaN settled by policy and infinities counted."""
         values = self.values[rows].astype(np.float64)
         is_value = np.ones(len(rows), dtype=np.bool_) if self.null is None else ~self.null[rows]
@@ -62,7 +62,7 @@ class NumericColumn:
             values[missing | ~is_value] = self.feature.missing.impute
         return Numeric(values, self.feature.weight)
 
-    def _settle_missing(self, where: Mask, tally: Tally) -> None:
+    def _settle_missing(self, where: Mask, tally: RowTally) -> None:
         _settle(self.feature, "missing", where, self.position, self.array, tally)
 
 
@@ -79,7 +79,7 @@ class CategoricalColumn:
     null: Mask | None
 
     @classmethod
-    def prepare(cls, feature: CategoricalFeature, position: int, array: pa.Array, tally: Tally) -> CategoricalColumn:
+    def prepare(cls, feature: CategoricalFeature, position: int, array: pa.Array, tally: RowTally) -> CategoricalColumn:
         """Read a column, look its levels up, and settle missing and unseen ones."""
         cells = levels(array)
         found, is_missing = feature.recent_levels.find(feature.coefficients, cells.dictionary)
@@ -104,7 +104,7 @@ class CategoricalColumn:
         """The term of the raw prediction."""
         return Categorical(self.codes, self.contributions, self.null)
 
-    def settle(self, rows: Rows, _: Tally) -> Categorical:
+    def settle(self, rows: Rows, _: RowTally) -> Categorical:
         """Return the term of some rows alone."""
         return Categorical(self.codes[rows], self.contributions, None if self.null is None else self.null[rows])
 
@@ -120,7 +120,7 @@ def _replacement(feature: CategoricalFeature, policy: str | Level) -> float:
     return feature.coefficients[policy.level] if isinstance(policy, Level) else 0.0
 
 
-def _settle(feature: Feature, event: str, where: Mask, position: int, array: pa.Array, tally: Tally) -> None:
+def _settle(feature: Feature, event: str, where: Mask, position: int, array: pa.Array, tally: RowTally) -> None:
     """Do with rows what the policy for missing or for unseen values says; replacing a value is left to the caller."""
     policy = feature.unseen if event == "unseen" and isinstance(feature, CategoricalFeature) else feature.missing
     count = int(np.count_nonzero(where))

@@ -12,14 +12,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import kernels
+from pipeline.choices import Precision
 from pipeline.errors import UsageError
 from pipeline.grammar import Application, refuse_repeated
 from pipeline.models.columns import Mask, Numbers, levels, numbers, unfit_arguments
 from pipeline.models.results import float_array
-from pipeline.models.tally import Tally
+from pipeline.models.tally import RowTally
 from pipeline.models.terms import INEXACT
 from pipeline.registry import FUNCTIONS, function_named
-from pipeline.types import Field, Need, Precision, Values
+from pipeline.types.blocks import Field, Values
+from pipeline.types.inputs import Need
 from pipeline.units import escape
 
 Floats = npt.NDArray[np.float64]
@@ -98,7 +100,7 @@ class TransformBlock:
 
         ``null`` counts the rows with a null result, ``nan`` those with a NaN and no null.
         """
-        tally = Tally(len(columns[0]))
+        tally = RowTally(len(columns[0]))
         values = {
             name: _cells(position, name, array, tally)
             for position, (name, array) in enumerate(zip(self._column_names(), columns, strict=True))
@@ -188,7 +190,7 @@ def _evaluate(name: str, values: Floats, precision: Precision, options: Mapping[
     return kernels.evaluate(name, values, precision=precision, **options)
 
 
-def _cells(position: int, name: str, array: pa.Array, tally: Tally) -> _Cells:
+def _cells(position: int, name: str, array: pa.Array, tally: RowTally) -> _Cells:
     cells = _distinct_cells(array) if pa.types.is_dictionary(array.type) else None
     codes = None
     if cells is None:

@@ -4,7 +4,7 @@ Everything that makes a name on disk is here. Workers make files that nobody loo
 alone locks, lists and publishes (:func:`open_staging`). Standard library only.
 """
 
-from pipeline.publish.canonical import canonical, digest
+from pipeline.disk import free_bytes
 from pipeline.publish.files import Attempt, open_attempt
 from pipeline.publish.listing import (
     Cleaned,
@@ -23,11 +23,10 @@ from pipeline.publish.manifest import Manifest, check_sections
 from pipeline.publish.merging import Merge
 from pipeline.publish.output import check_output
 from pipeline.publish.proof import checked
-from pipeline.publish.published import Published, open_published, read_manifest
+from pipeline.publish.published import PublishedOutput, open_published, read_manifest
 from pipeline.publish.receipts import Codec, Part
 from pipeline.publish.restoring import Rolled, rollback
 from pipeline.publish.staging import Staging, open_staging
-from pipeline.publish.system import free_bytes
 
 __all__ = [
     "Attempt",
@@ -37,18 +36,16 @@ __all__ = [
     "Manifest",
     "Merge",
     "Part",
-    "Published",
+    "PublishedOutput",
     "Rolled",
     "RunFacts",
     "Staging",
     "VersionFacts",
-    "canonical",
     "check_output",
     "check_sections",
     "checked",
     "chunks_done",
     "clean",
-    "digest",
     "free_bytes",
     "home_of",
     "open_attempt",

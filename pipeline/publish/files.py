@@ -9,9 +9,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
 
-from pipeline.publish import system
-from pipeline.publish.system import Folder
-from pipeline.types import PartFile
+from pipeline import disk
+from pipeline.disk import Folder
+from pipeline.types.outputs import PartFile
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -43,7 +43,7 @@ class DigestingFile(io.FileIO):
     def write(self, data: ReadableBuffer, /) -> int:
         """Write all of the data."""
         view = memoryview(data).cast("B")
-        system.write_all(self.fileno(), view, self._path)
+        disk.write_all(self.fileno(), view, self._path)
         self._digest.update(view)
         self._count += len(view)
         return len(view)
@@ -76,7 +76,7 @@ class NewFile:
         self.path = folder.path / name
         self._folder = folder
         self._mode = mode
-        self._descriptor = folder.open_file(name, system.CREATE)
+        self._descriptor = folder.open_file(name, disk.CREATE)
         self._file = DigestingFile(self._descriptor, self.path)
         self.file: BinaryIO = self._file
 
@@ -103,17 +103,17 @@ class NewFile:
         """
         descriptor = self._take()
         try:
-            system.set_mode(descriptor, self._mode, self.path)
+            disk.set_mode(descriptor, self._mode, self.path)
             self._folder.sync_file(descriptor, self.path.name)
         except BaseException:
-            system.release(descriptor)
+            disk.release(descriptor)
             raise
-        system.close(descriptor, self.path)
+        disk.close(descriptor, self.path)
 
     def abandon(self) -> None:
         """Close without syncing, unless finished; the file stays for whoever cleans the folder."""
         if self._descriptor >= 0:
-            system.release(self._take())
+            disk.release(self._take())
 
     def _take(self) -> int:
         if self._descriptor < 0:

@@ -11,7 +11,6 @@ that is torn or damaged counts as never written.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -20,11 +19,12 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import NoReturn, Self
 
+from pipeline import disk
+from pipeline.canonical import canonical, sha256
+from pipeline.disk import Folder
 from pipeline.errors import LogitstreamError, OutputError, StorageError
-from pipeline.publish import system
-from pipeline.publish.canonical import LINE_LIMIT, canonical
-from pipeline.publish.places import Places
-from pipeline.publish.system import Folder
+from pipeline.publish.places import JournalPlaces
+from pipeline.publish.receipts import LINE_LIMIT
 from pipeline.units import escape, format_bytes
 
 NAME = "journal"
@@ -59,7 +59,7 @@ class Journal:
     @classmethod
     def create(cls, folder: Folder, job_id: str) -> Self:
         """Begin the journal of a job."""
-        journal = cls(folder, folder.open_file(NAME, system.CREATE | os.O_APPEND), 0)
+        journal = cls(folder, folder.open_file(NAME, disk.CREATE | os.O_APPEND), 0)
         try:
             journal.append({"format": _FORMAT, "version": _VERSION, "job_id": job_id})
             journal.sync()
@@ -80,7 +80,7 @@ class Journal:
             return None
         journal = cls(folder, folder.open_file(NAME, os.O_WRONLY | os.O_APPEND), size)
         try:
-            system.truncate(journal._descriptor, size, journal._path)
+            disk.truncate(journal._descriptor, size, journal._path)
             # Lines that a killed run did not come to sync count from here on.
             folder.sync_file(journal._descriptor, NAME)
         except BaseException:
@@ -108,10 +108,10 @@ class Journal:
             It is not what was written there.
         """
         if self._reader < 0:
-            self._reader = self._folder.open_file(NAME, system.READ)
-        line = system.read_at(self._reader, _LINE, place, self._path)
+            self._reader = self._folder.open_file(NAME, disk.READ)
+        line = disk.read_at(self._reader, _LINE, place, self._path)
         while b"\n" not in line and len(line) <= LINE_LIMIT:
-            more = system.read_at(self._reader, _BLOCK, place + len(line), self._path)
+            more = disk.read_at(self._reader, _BLOCK, place + len(line), self._path)
             if not more:
                 break
             line += more
@@ -141,9 +141,9 @@ class Journal:
                 "a chunk is gathered from too many files; lower --chunk-size",
             )
         if self._torn:
-            system.truncate(self._descriptor, self._size, self._path)
+            disk.truncate(self._descriptor, self._size, self._path)
         self._torn = True
-        system.write_all(self._descriptor, memoryview(line), self._path)
+        disk.write_all(self._descriptor, memoryview(line), self._path)
         self._torn = False
         place = self._size
         self._size += len(line)
@@ -178,7 +178,7 @@ class Journal:
         """Close without syncing; again is harmless."""
         for descriptor in (self._descriptor, self._reader):
             if descriptor >= 0:
-                system.release(descriptor)
+                disk.release(descriptor)
         self._descriptor = self._reader = -1
 
 
@@ -191,10 +191,10 @@ def lines_in(folder: Folder) -> Iterator[tuple[Mapping[str, object], int, int]]:
     if status is None or not stat.S_ISREG(status.st_mode):
         return
     path = folder.path / NAME
-    descriptor = folder.open_file(NAME, system.READ)
+    descriptor = folder.open_file(NAME, disk.READ)
     try:
         end, rest = 0, b""
-        while len(rest) <= LINE_LIMIT and (block := system.read(descriptor, _BLOCK, path)):
+        while len(rest) <= LINE_LIMIT and (block := disk.read(descriptor, _BLOCK, path)):
             *lines, rest = (rest + block).split(b"\n")
             for line in lines:
                 content = _content(line)
@@ -203,7 +203,7 @@ def lines_in(folder: Folder) -> Iterator[tuple[Mapping[str, object], int, int]]:
                 begin, end = end, end + len(line) + 1
                 yield content, begin, end
     finally:
-        system.release(descriptor)
+        disk.release(descriptor)
 
 
 def facts_in(folder: Folder, job_id: str) -> tuple[int, str | None, int | None]:
@@ -211,7 +211,7 @@ def facts_in(folder: Folder, job_id: str) -> tuple[int, str | None, int | None]:
 
     The reason is ``None`` where nothing is noted: the run was killed, or is under way. What cannot be read is empty.
     """
-    chunks = Places()
+    chunks = JournalPlaces()
     last: Mapping[str, object] = {}
     # Who only lists is told what can be read.
     with suppress(LogitstreamError):
@@ -245,4 +245,4 @@ def _refuse(literal: str) -> NoReturn:
 
 
 def _checksum(content: bytes) -> bytes:
-    return hashlib.sha256(content).hexdigest()[:_CHECKSUM_DIGITS].encode()
+    return sha256(content)[:_CHECKSUM_DIGITS].encode()

@@ -10,16 +10,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.disk import Folder, is_folder
 from pipeline.errors import LogitstreamError
 from pipeline.publish.journal import NAME, facts_in
 from pipeline.publish.lock import Busy, holder, locked, open_home
 from pipeline.publish.manifest import JOB_ID
 from pipeline.publish.onefile import kept_in, proven_file
 from pipeline.publish.removal import RETIRED, discard, forget, remove
-from pipeline.publish.system import Folder, is_folder
-from pipeline.publish.target import HOME_SUFFIX, Target, open_parent, resolve
+from pipeline.publish.target import HOME_SUFFIX, Destination, open_parent, resolve
 from pipeline.publish.versions import JOBS, VERSIONS, Former, formers, heal, manifest_of, set_apart
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _is_old(age: float, older_than: float | None) -> bool:
     return older_than is None or age >= older_than
 
 
-def _removed(target: Target, parent: Folder, home: Folder, found: Cleaned) -> Cleaned:
+def _removed(target: Destination, parent: Folder, home: Folder, found: Cleaned) -> Cleaned:
     with home.make(JOBS, exist_ok=True) as jobs:
         runs_gone = tuple(run for run in found.runs if _discarded(home, jobs, run))
         if not found.versions:
@@ -203,7 +203,7 @@ def _version_removed(versions: Folder, jobs: Folder, version: VersionFacts) -> b
 
 
 @contextmanager
-def _home(output: Path) -> Iterator[tuple[Target, Folder | None]]:
+def _home(output: Path) -> Iterator[tuple[Destination, Folder | None]]:
     target = resolve(output)
     with Folder.open(target.parent) as parent:
         if not is_folder(parent, target.home_name):

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pipeline import disk
+from pipeline.disk import Folder
 from pipeline.errors import OutputError, TemporaryError
-from pipeline.publish import system
-from pipeline.publish.system import Folder
-from pipeline.publish.target import Target
-from pipeline.types import Conduct
+from pipeline.publish.target import Destination
+from pipeline.types.job import Conduct
 from pipeline.units import escape, format_seconds
 
 LOCK = "lock"
@@ -44,7 +44,7 @@ def nothing() -> None:
     """Do nothing."""
 
 
-def open_home(target: Target, parent: Folder) -> Folder:
+def open_home(target: Destination, parent: Folder) -> Folder:
     """Open the folder beside the output, and make it where there is none."""
     facts = parent.look(target.home_name)
     if facts is not None:
@@ -53,7 +53,7 @@ def open_home(target: Target, parent: Folder) -> Folder:
     try:
         # Again on the open folder: the name may have been given to another one since.
         _refuse_unfit(target, home.status())
-        if system.is_mount_point(home.path):
+        if disk.is_mount_point(home.path):
             raise _unfit(target, "is a mount point")
         home.set_mode(0o700)
     except BaseException:
@@ -62,14 +62,14 @@ def open_home(target: Target, parent: Folder) -> Folder:
     return home
 
 
-def _refuse_unfit(target: Target, status: os.stat_result) -> None:
+def _refuse_unfit(target: Destination, status: os.stat_result) -> None:
     if not stat.S_ISDIR(status.st_mode):
         raise _unfit(target, "is not a folder")
-    if status.st_uid != system.user():
-        raise _unfit(target, f"belongs to user {status.st_uid}, not to this one ({system.user()})")
+    if status.st_uid != disk.user():
+        raise _unfit(target, f"belongs to user {status.st_uid}, not to this one ({disk.user()})")
 
 
-def _unfit(target: Target, reason: str) -> OutputError:
+def _unfit(target: Destination, reason: str) -> OutputError:
     shown = escape(str(target.parent / target.home_name), 1000)
     return OutputError(f"{shown}, in which runs are prepared, {reason}", "set it aside, or choose another --output")
 
@@ -77,7 +77,7 @@ def _unfit(target: Target, reason: str) -> OutputError:
 @contextmanager
 def locked(
     home: Folder,
-    target: Target,
+    target: Destination,
     conduct: Conduct,
     *,
     job_id: str | None = None,
@@ -99,20 +99,20 @@ def locked(
         if _taken(descriptor, home, patience, while_waiting):
             started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             note = {"pid": os.getpid(), "host": socket.gethostname(), "started": started, "job_id": job_id}
-            system.overwrite(descriptor, json.dumps(note).encode() + b"\n", path)
+            disk.overwrite(descriptor, json.dumps(note).encode() + b"\n", path)
             yield None
             return
-        busy = _busy(target, system.read(descriptor, _HOLDER_LIMIT, path))
+        busy = _busy(target, disk.read(descriptor, _HOLDER_LIMIT, path))
         if conduct.if_running != "skip":
             raise _refusal(busy, conduct)
         yield busy
     finally:
-        system.release(descriptor)
+        disk.release(descriptor)
 
 
 def _taken(descriptor: int, home: Folder, patience: float | None, while_waiting: Callable[[], None]) -> bool:
     started, pause = time.monotonic(), _FIRST_PAUSE
-    while not system.try_lock(descriptor, home.path / LOCK):
+    while not disk.try_lock(descriptor, home.path / LOCK):
         while_waiting()
         left = pause if patience is None else started + patience - time.monotonic()
         if left <= 0:
@@ -128,7 +128,7 @@ def _refusal(busy: Busy, conduct: Conduct) -> TemporaryError:
     return TemporaryError(text, "run again when that has ended")
 
 
-def _busy(target: Target, note: bytes) -> Busy:
+def _busy(target: Destination, note: bytes) -> Busy:
     try:
         facts = json.loads(note)
         pid, host, started, job_id = int(facts["pid"]), facts["host"], facts["started"], facts.get("job_id")
@@ -142,16 +142,16 @@ def _busy(target: Target, note: bytes) -> Busy:
     return Busy(f"{target.shown} is being published by {by}", pid, host, started, job_id)
 
 
-def holder(home: Folder, target: Target) -> Busy | None:
+def holder(home: Folder, target: Destination) -> Busy | None:
     """Return who holds the lock of an output now, ``None`` where nobody does; nothing is made or changed."""
     status = home.look(LOCK)
     if status is None or not stat.S_ISREG(status.st_mode):
         return None
     path = home.path / LOCK
-    descriptor = home.open_file(LOCK, system.READ)
+    descriptor = home.open_file(LOCK, disk.READ)
     try:
-        if system.try_lock(descriptor, path, shared=True):
+        if disk.try_lock(descriptor, path, shared=True):
             return None
-        return _busy(target, system.read(descriptor, _HOLDER_LIMIT, path))
+        return _busy(target, disk.read(descriptor, _HOLDER_LIMIT, path))
     finally:
-        system.release(descriptor)
+        disk.release(descriptor)

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import disk
+from pipeline.canonical import canonical, digest
+from pipeline.disk import Folder
 from pipeline.errors import OutputError
-from pipeline.publish import system
-from pipeline.publish.canonical import canonical, digest
 from pipeline.publish.files import write_new
-from pipeline.publish.system import Folder
-from pipeline.types import PartFile
+from pipeline.types.outputs import PartFile
 from pipeline.units import escape, format_bytes, quoted
 
 MANIFEST = "_manifest.json"
@@ -178,13 +178,13 @@ def _file(facts: Mapping[str, object]) -> PartFile:
 def blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:
     """Iterate over at most so many bytes of a file, a block at a time."""
     path = folder.path / name
-    descriptor = folder.open_file(name, system.READ)
+    descriptor = folder.open_file(name, disk.READ)
     try:
-        while limit > 0 and (block := system.read(descriptor, min(limit, _BLOCK), path)):
+        while limit > 0 and (block := disk.read(descriptor, min(limit, _BLOCK), path)):
             limit -= len(block)
             yield block
     finally:
-        system.release(descriptor)
+        disk.release(descriptor)
 
 
 def count(value: object) -> int:

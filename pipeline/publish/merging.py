@@ -8,17 +8,17 @@ from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
 from typing import BinaryIO, Protocol
 
+from pipeline import disk
+from pipeline.disk import Folder
 from pipeline.errors import LogitstreamError, StorageError
-from pipeline.publish import system
 from pipeline.publish.files import ATTEMPT_PATH, ATTEMPTS, NewFile
 from pipeline.publish.onefile import FILE, FILES, MERGED, PROOF, settle
 from pipeline.publish.output import refuse_if_changed
 from pipeline.publish.proof import sha256_of
 from pipeline.publish.removal import remove
 from pipeline.publish.stage import Place, can_exchange
-from pipeline.publish.system import Folder
 from pipeline.publish.versions import TREE
-from pipeline.types import PartFile
+from pipeline.types.outputs import PartFile
 from pipeline.units import escape, quoted
 
 
@@ -44,7 +44,7 @@ def merge_parts(staging: Folder, files: Iterable[PartFile], rows: int, merge: Me
         An attempt is missing, or is not the file that its receipt speaks of; the disk is full.
     """
     with staging.make(TREE) as tree, staging.enter(ATTEMPTS) as attempts, NewFile(tree, MERGED, mode) as new:
-        with system.door("merge the parts into", new.path), closing(_opened(attempts, files)) as parts:
+        with disk.door("merge the parts into", new.path), closing(_opened(attempts, files)) as parts:
             merge(parts, new.file, rows)
         new.finish()
         tree.sync()
@@ -56,7 +56,7 @@ def _opened(attempts: Folder, files: Iterable[PartFile]) -> Generator[BinaryIO, 
         path = ATTEMPT_PATH.fullmatch(file.path)
         if path is None:
             raise ValueError(f"{quoted(file.path)} is not the path of an attempt")
-        with attempts.enter(path[1]) as bucket, os.fdopen(bucket.open_file(path[2], system.READ), "rb") as part:
+        with attempts.enter(path[1]) as bucket, os.fdopen(bucket.open_file(path[2], disk.READ), "rb") as part:
             _check(bucket, part.fileno(), path[2], file)
             part.seek(0)
             yield part
@@ -64,7 +64,7 @@ def _opened(attempts: Folder, files: Iterable[PartFile]) -> Generator[BinaryIO, 
 
 def _check(bucket: Folder, descriptor: int, name: str, file: PartFile) -> None:
     path = bucket.path / name
-    status = system.status(descriptor, path)
+    status = disk.status(descriptor, path)
     regular = stat.S_ISREG(status.st_mode) and status.st_size == file.bytes
     if not regular or sha256_of(bucket, descriptor, name) != file.sha256:
         raise StorageError(

@@ -18,11 +18,11 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline import disk
+from pipeline.disk import Folder, is_folder
 from pipeline.errors import OutputError
-from pipeline.publish import system
 from pipeline.publish.manifest import Manifest, manifest_in
 from pipeline.publish.proof import sha256_of
-from pipeline.publish.system import Folder, is_folder
 from pipeline.publish.target import State
 
 FILES, PROOF, MERGED, FILE = "files", "proof", "merged", "file"
@@ -86,14 +86,14 @@ def proven_file(folder: Folder, name: str, home: Folder) -> Proven | None:
     known = {sha256: manifest for sha256, manifest in proofs(home) if _size(manifest) == status.st_size}
     if not known:
         return None
-    descriptor = folder.open_file(name, system.READ)
+    descriptor = folder.open_file(name, disk.READ)
     try:
-        status = system.status(descriptor, folder.path / name)
+        status = disk.status(descriptor, folder.path / name)
         if not stat.S_ISREG(status.st_mode):
             return None
         sha256 = sha256_of(folder, descriptor, name)
     finally:
-        system.release(descriptor)
+        disk.release(descriptor)
     if sha256 not in known:
         return None
     return Proven(sha256, known[sha256], state_of_file(status), stat.S_IMODE(status.st_mode) & 0o777)

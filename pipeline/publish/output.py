@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import disk
+from pipeline.choices import IfExists
+from pipeline.disk import Folder, is_folder
 from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError
-from pipeline.publish import system
 from pipeline.publish.manifest import MANIFEST, Manifest, aside, foreign, manifest_in
 from pipeline.publish.onefile import FILES, Proven, proven_file, state_of_file
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, parts_in
-from pipeline.publish.system import Folder, is_folder
-from pipeline.publish.target import State, Target, open_parent
-from pipeline.types import IfExists
+from pipeline.publish.target import Destination, State, open_parent
 from pipeline.units import escape
 
 
@@ -70,7 +70,7 @@ def check_output(
 
 
 def find(
-    target: Target, parent: Folder, job_id: str, if_exists: IfExists, codec: Codec, *, is_file: bool, reuse: bool
+    target: Destination, parent: Folder, job_id: str, if_exists: IfExists, codec: Codec, *, is_file: bool, reuse: bool
 ) -> Finding:
     """Examine the output and decide; raises as :func:`check_output` does."""
     version = examine(target, parent, codec, is_file=is_file)
@@ -86,7 +86,7 @@ def find(
     return Finding(version, None)
 
 
-def refuse_of_others(target: Target, parent: Folder) -> None:
+def refuse_of_others(target: Destination, parent: Folder) -> None:
     """Raise where the system would not let this user give the output's name to something else."""
     # To give a folder another parent one must be allowed to write to it; for a file that does not matter.
     writable = not is_folder(parent, target.name) or parent.allows(os.W_OK, target.name)
@@ -94,21 +94,21 @@ def refuse_of_others(target: Target, parent: Folder) -> None:
         raise PermissionDeniedError(f"cannot replace {target.shown}: it belongs to another user", "check its owner")
 
 
-def _taken(target: Target, job_id: str, version: Version) -> str:
+def _taken(target: Destination, job_id: str, version: Version) -> str:
     found = version.manifest.job_id
     if found == job_id:
         return f"{target.shown} holds the result of this very job, but {version.defects}"
     return f"{target.shown} holds the result of another job ({found[:12]}, {version.manifest.rows:,} rows)"
 
 
-def _may_rename(target: Target, parent: Folder) -> bool:
-    facts, output, user = parent.status(), parent.look(target.name), system.user()
+def _may_rename(target: Destination, parent: Folder) -> bool:
+    facts, output, user = parent.status(), parent.look(target.name), disk.user()
     if output is None or not facts.st_mode & stat.S_ISVTX:
         return True
     return user in {0, facts.st_uid, output.st_uid}
 
 
-def examine(target: Target, parent: Folder, codec: Codec, *, is_file: bool | None = None) -> Version | None:
+def examine(target: Destination, parent: Folder, codec: Codec, *, is_file: bool | None = None) -> Version | None:
     """Return the version of ours that stands under the name, ``None`` where nothing does.
 
     A folder is ours if its manifest parses, the digest holds, and every entry is listed; a file, if its digest names a
@@ -123,7 +123,7 @@ def examine(target: Target, parent: Folder, codec: Codec, *, is_file: bool | Non
     if status is None:
         return None
     _refuse_kind(target, status.st_mode, is_file)
-    if system.is_mount_point(target.path):
+    if disk.is_mount_point(target.path):
         raise OutputError(f"{target.shown} is a mount point and cannot be exchanged", "name a folder inside it")
     try:
         if stat.S_ISREG(status.st_mode):
@@ -138,7 +138,7 @@ def examine(target: Target, parent: Folder, codec: Codec, *, is_file: bool | Non
     return examine(target, parent, codec, is_file=is_file)
 
 
-def _refuse_kind(target: Target, mode: int, is_file: bool | None) -> None:
+def _refuse_kind(target: Destination, mode: int, is_file: bool | None) -> None:
     if stat.S_ISDIR(mode):
         kind = "a folder, not a file" if is_file else ""
     elif stat.S_ISREG(mode):
@@ -151,7 +151,7 @@ def _refuse_kind(target: Target, mode: int, is_file: bool | None) -> None:
         raise OutputError(f"{target.shown} is {kind}", aside(target.path))
 
 
-def found_file(target: Target, parent: Folder) -> Proven:
+def found_file(target: Destination, parent: Folder) -> Proven:
     """Return what proves the file under the name of an output.
 
     Raises
@@ -169,7 +169,7 @@ def found_file(target: Target, parent: Folder) -> Proven:
     return found
 
 
-def _file_version(target: Target, parent: Folder, codec: Codec) -> Version:
+def _file_version(target: Destination, parent: Folder, codec: Codec) -> Version:
     found = found_file(target, parent)
     with parent.enter(target.home_name) as home:
         defects = _proof_defects(home, found, codec)
@@ -274,7 +274,7 @@ def state_of(folder: Folder) -> State:
     return tuple((one.st_dev, one.st_ino, one.st_mtime_ns) for one in found)
 
 
-def refuse_if_changed(target: Target, parent: Folder, version: Version) -> None:
+def refuse_if_changed(target: Destination, parent: Folder, version: Version) -> None:
     """Raise where what stands under the name of the output is no longer the version that was found there."""
     status = parent.look(target.name)
     if status is not None and stat.S_ISREG(status.st_mode) and state_of_file(status) == version.state:

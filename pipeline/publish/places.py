@@ -8,7 +8,7 @@ _BLOCK = 1024
 _NONE = -1
 
 
-class Places:
+class JournalPlaces:
     """Numbers of at least 0 by chunk, in blocks of a thousand chunks; a million of them take 8 MB.
 
     Chunks may be any whole numbers: those that lie far apart cost a block each. The memory of as many as are expected,

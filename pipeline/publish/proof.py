@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeGuard, TypeVar
 
+from pipeline import disk
+from pipeline.disk import Folder
 from pipeline.errors import LogitstreamError
-from pipeline.publish import system
 from pipeline.publish.files import ATTEMPT_PATH
-from pipeline.publish.places import Places
-from pipeline.publish.system import Folder
-from pipeline.types import PartFile
+from pipeline.publish.places import JournalPlaces
+from pipeline.types.outputs import PartFile
 
 _BLOCK = 2**20
 # A sync of a file that is on disk already costs a turn of the disk, which several share: more threads than cores.
@@ -34,9 +34,9 @@ def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
     found = folder.look(name)
     if found is None or not stat.S_ISREG(found.st_mode):
         return None
-    descriptor = folder.open_file(name, system.READ)
+    descriptor = folder.open_file(name, disk.READ)
     try:
-        status = system.status(descriptor, folder.path / name)
+        status = disk.status(descriptor, folder.path / name)
         if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
             return None
         if sha256_of(folder, descriptor, name) != file.sha256:
@@ -44,13 +44,13 @@ def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
         folder.sync_file(descriptor, name)
         return status
     finally:
-        system.release(descriptor)
+        disk.release(descriptor)
 
 
 def sha256_of(folder: Folder, descriptor: int, name: str) -> str:
     """Return the digest, in hexadecimal, of what an open file holds from where it stands."""
     found = hashlib.sha256()
-    while block := system.read(descriptor, _BLOCK, folder.path / name):
+    while block := disk.read(descriptor, _BLOCK, folder.path / name):
         found.update(block)
     return found.hexdigest()
 
@@ -83,7 +83,7 @@ def standing_receipts(receipts: Iterable[Replayed], attempts: Folder) -> Iterato
     Each comes, and is yielded, with its place in the journal. Of several that stand for a chunk the first one counts. A
     receipt without a part, of a task that gave up, or one that names anything but attempts, stands for nothing.
     """
-    done = Places()
+    done = JournalPlaces()
 
     def candidates() -> Iterator[tuple[int, Replayed, tuple[PartFile, ...]]]:
         for receipt, place in receipts:

@@ -8,24 +8,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline import disk
+from pipeline.disk import Folder, is_folder
 from pipeline.errors import OutputError
-from pipeline.publish import system
 from pipeline.publish.manifest import MANIFEST, Manifest, aside, manifest_in, observed_holds
 from pipeline.publish.onefile import FILES, kept_in, proofs, proven_file
 from pipeline.publish.output import Listing, found_file
 from pipeline.publish.proof import sha256_of
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Listed, Part
-from pipeline.publish.system import Folder, is_folder
-from pipeline.publish.target import Target, resolve
+from pipeline.publish.target import Destination, resolve
 from pipeline.publish.versions import VERSIONS, formers
-from pipeline.types import PartFile
+from pipeline.types.outputs import PartFile
 
 # subject, what, expected, found
 Defect = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedOutput:
     """A version under the name of an output.
 
     Attributes
@@ -80,7 +80,7 @@ def read_manifest(output: Path) -> Manifest:
 
 
 @contextmanager
-def open_published(output: Path, codec: Codec) -> Iterator[Published]:
+def open_published(output: Path, codec: Codec) -> Iterator[PublishedOutput]:
     """Open an output for checking; nothing is locked.
 
     Of a folder its manifest and receipts are read and nothing else; a file is digested, to find its manifest.
@@ -102,23 +102,23 @@ def _is_file(output: Path) -> bool:
     return output.is_file() and not output.is_symlink()
 
 
-def _published_folder(output: Path, folder: Folder, codec: Codec) -> Published:
+def _published_folder(output: Path, folder: Folder, codec: Codec) -> PublishedOutput:
     try:
         manifest = manifest_in(folder)
     except OutputError as error:
         if folder.look(MANIFEST) is None:
             raise
-        return Published(output, None, (), (_damaged(MANIFEST, error),))
+        return PublishedOutput(output, None, (), (_damaged(MANIFEST, error),))
     parts = Listed(folder, manifest, codec)
     try:
         unlisted = tuple(_unlisted(folder, parts))
     except OutputError as error:
-        return Published(output, manifest, (), (_damaged(RECEIPTS, error),))
-    return Published(output, manifest, parts, (*unlisted, *_edited(manifest)))
+        return PublishedOutput(output, manifest, (), (_damaged(RECEIPTS, error),))
+    return PublishedOutput(output, manifest, parts, (*unlisted, *_edited(manifest)))
 
 
 @contextmanager
-def _published_file(output: Path, codec: Codec) -> Iterator[Published]:
+def _published_file(output: Path, codec: Codec) -> Iterator[PublishedOutput]:
     target = resolve(output)
     with ExitStack() as stack:
         parent = stack.enter_context(Folder.open(target.parent))
@@ -130,7 +130,7 @@ def _published_file(output: Path, codec: Codec) -> Iterator[Published]:
         found = proven_file(parent, target.name, home)
         sha256 = _expected(home, known) if found is None else found.sha256
         if sha256 is None:
-            yield Published(target.parent, None, (), (_unknown(parent, target.name, known),))
+            yield PublishedOutput(target.parent, None, (), (_unknown(parent, target.name, known),))
             return
         folder = stack.enter_context(stack.enter_context(home.enter(FILES)).enter(sha256))
         yield _proven_by(target, folder, known[sha256], codec)
@@ -149,23 +149,23 @@ def _expected(home: Folder, known: Iterable[str]) -> str | None:
 
 
 def _unknown(parent: Folder, name: str, known: Iterable[str]) -> Defect:
-    descriptor = parent.open_file(name, system.READ)
+    descriptor = parent.open_file(name, disk.READ)
     try:
         found = sha256_of(parent, descriptor, name)
     finally:
-        system.release(descriptor)
+        disk.release(descriptor)
     return name, "sha256", " or ".join(sha256[:16] for sha256 in sorted(known)), found[:16]
 
 
-def _proven_by(target: Target, folder: Folder, manifest: Manifest, codec: Codec) -> Published:
+def _proven_by(target: Destination, folder: Folder, manifest: Manifest, codec: Codec) -> PublishedOutput:
     quarantine = f"{target.home_name}/{FILES}/{folder.path.name}/{QUARANTINE}"
     file = None if manifest.file is None else replace(manifest.file, path=target.name)
     parts = Listed(folder, manifest, codec)
     try:
         deque(parts, maxlen=0)
     except OutputError as error:
-        return Published(target.parent, manifest, (), (_damaged(RECEIPTS, error),), file, quarantine)
-    return Published(target.parent, manifest, parts, tuple(_edited(manifest)), file, quarantine)
+        return PublishedOutput(target.parent, manifest, (), (_damaged(RECEIPTS, error),), file, quarantine)
+    return PublishedOutput(target.parent, manifest, parts, tuple(_edited(manifest)), file, quarantine)
 
 
 def _edited(manifest: Manifest) -> Iterator[Defect]:

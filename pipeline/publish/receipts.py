@@ -16,19 +16,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from pipeline import disk
+from pipeline.canonical import canonical
+from pipeline.disk import Folder
 from pipeline.errors import OutputError
-from pipeline.publish import system
-from pipeline.publish.canonical import LINE_LIMIT, canonical
 from pipeline.publish.files import NewFile
 from pipeline.publish.manifest import PART_NAME, Manifest, blocks, count, foreign, matching
-from pipeline.publish.system import Folder
-from pipeline.types import PartFile
+from pipeline.types.outputs import PartFile
 from pipeline.units import escape, format_bytes
 
 RECEIPTS = "_manifest.receipts"
 QUARANTINE = "_quarantine"
 QUARANTINE_NAME = re.compile(r"part-[a-z0-9_-]{1,59}\.quarantine")
 _BLOCK = 2**20
+# Of a line in the journal and in the receipts: a chunk gathered from some hundred thousand files has one as long.
+LINE_LIMIT = 64 * 2**20
 
 Wrap = Callable[[BinaryIO], AbstractContextManager[BinaryIO]]
 
@@ -159,7 +161,7 @@ def parts_in(folder: Folder, manifest: Manifest, codec: Codec) -> Iterator[Part]
 
 def _parts(folder: Folder, codec: Codec) -> Iterator[Part]:
     before = ""
-    descriptor = folder.open_file(RECEIPTS, system.READ)
+    descriptor = folder.open_file(RECEIPTS, disk.READ)
     with os.fdopen(descriptor, "rb") as file, codec.decompressed(file) as stream:
         for line in _lines(stream):
             part = _part(json.loads(line))

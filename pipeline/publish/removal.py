@@ -12,13 +12,13 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 
+from pipeline.disk import Folder, is_folder
 from pipeline.errors import LogitstreamError
 from pipeline.publish import journal
 from pipeline.publish.files import ATTEMPT_NAME, ATTEMPT_PATH, ATTEMPTS
 from pipeline.publish.manifest import JOB_ID, MANIFEST, PART_NAME
 from pipeline.publish.onefile import FILES, KEPT_FILE, MERGED, SHA256, kept_in, unsettled
 from pipeline.publish.receipts import QUARANTINE_NAME, RECEIPTS
-from pipeline.publish.system import Folder, is_folder
 from pipeline.publish.versions import JOBS, KEPT, TREE, VERSIONS, formers, keep_former, prune
 
 JOB_FILE = re.compile(r"job-[0-9a-f]{16}\.json(?:\.[0-9a-f]{32})?")

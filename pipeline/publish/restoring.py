@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.choices import Durability
+from pipeline.disk import Folder, is_folder
 from pipeline.errors import LogitstreamError, OutputError, StorageError
 from pipeline.publish.lock import locked, open_home
 from pipeline.publish.manifest import MANIFEST, Manifest, aside, foreign
@@ -15,10 +17,10 @@ from pipeline.publish.onefile import FILE, FILES, kept_in, proof_of
 from pipeline.publish.output import Version, examine, refuse_if_changed, refuse_of_others, version_in
 from pipeline.publish.proof import checked, proven
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, Codec, Part, parts_in
-from pipeline.publish.system import Folder, is_folder
-from pipeline.publish.target import Target, open_parent
+from pipeline.publish.target import Destination, open_parent
 from pipeline.publish.versions import KEPT, VERSIONS, Former, formers, heal, let_listings_end, mend, show
-from pipeline.types import Conduct, Durability, PartFile
+from pipeline.types.job import Conduct
+from pipeline.types.outputs import PartFile
 from pipeline.units import escape
 
 
@@ -83,21 +85,21 @@ def rollback(
 
 
 @contextmanager
-def _home(target: Target, parent: Folder) -> Iterator[Folder]:
+def _home(target: Destination, parent: Folder) -> Iterator[Folder]:
     if parent.look(target.home_name) is None:
         raise _none(target)
     with open_home(target, parent) as home:
         yield home
 
 
-def _none(target: Target) -> OutputError:
+def _none(target: Destination) -> OutputError:
     return OutputError(
         f"{target.shown} has no former version",
         "a version is kept when another one replaces it, as many as --keep-versions says",
     )
 
 
-def _refuse_other_kind(target: Target, version: Version | None, former: Manifest) -> None:
+def _refuse_other_kind(target: Destination, version: Version | None, former: Manifest) -> None:
     if version is not None and (version.file is None) != (former.file is None):
         now, then = ("a folder", "a file") if version.file is None else ("a file", "a folder")
         raise OutputError(f"{target.shown} is {now}, and its former version {then}", aside(target.path))
@@ -169,7 +171,7 @@ class _Swap:
     ``file`` is set where both are files.
     """
 
-    target: Target
+    target: Destination
     parent: Folder
     home: Folder
     version: Version | None

@@ -6,12 +6,12 @@ import os
 import stat
 from contextlib import ExitStack
 
+from pipeline.disk import Folder
 from pipeline.errors import LogitstreamError
 from pipeline.publish.files import ATTEMPT_NAME, ATTEMPTS, attempt_name
 from pipeline.publish.proof import proven
 from pipeline.publish.receipts import QUARANTINE, Part
-from pipeline.publish.system import Folder
-from pipeline.types import PartFile
+from pipeline.types.outputs import PartFile
 
 
 def adopt(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from pipeline.disk import Folder, is_folder
 from pipeline.errors import OutputError
 from pipeline.publish.files import ATTEMPTS
 from pipeline.publish.journal import Journal
@@ -12,10 +13,9 @@ from pipeline.publish.manifest import aside
 from pipeline.publish.onefile import PROOF
 from pipeline.publish.output import Version
 from pipeline.publish.removal import remove, remove_strays, retire
-from pipeline.publish.system import Folder, is_folder
-from pipeline.publish.target import Target
+from pipeline.publish.target import Destination
 from pipeline.publish.versions import JOBS, TREE, keep_former
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Place:
     ``standing`` is the open folder of that version, ``None`` where that is a file.
     """
 
-    target: Target
+    target: Destination
     parent: Folder
     home: Folder
     version: Version | None

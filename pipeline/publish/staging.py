@@ -13,7 +13,6 @@ publishes to this output.
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import time
 import uuid
@@ -22,8 +21,12 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
+from pipeline import disk
+from pipeline.canonical import sha256 as sha256_of_bytes
+from pipeline.choices import IfExists
+from pipeline.disk import Folder
 from pipeline.errors import LogitstreamError, StorageError
-from pipeline.publish import reuse, system
+from pipeline.publish import reuse
 from pipeline.publish.files import ATTEMPTS, write_new
 from pipeline.publish.journal import Journal
 from pipeline.publish.lock import Busy, locked, nothing, open_home
@@ -31,16 +34,16 @@ from pipeline.publish.manifest import JOB_ID, Manifest, blocks, write_manifest
 from pipeline.publish.merging import Merge, merge_parts, put_in_place
 from pipeline.publish.onefile import FILES, PROOF, Proven
 from pipeline.publish.output import find, refuse_if_changed
-from pipeline.publish.places import Places
+from pipeline.publish.places import JournalPlaces
 from pipeline.publish.proof import standing_receipts
 from pipeline.publish.receipts import QUARANTINE, Codec, Part, parts_in, write_receipts
 from pipeline.publish.removal import remove, retire, sweep
 from pipeline.publish.stage import Place, stage
-from pipeline.publish.system import Folder
-from pipeline.publish.target import Target, open_parent
+from pipeline.publish.target import Destination, open_parent
 from pipeline.publish.tree import Tree
 from pipeline.publish.versions import JOBS, TREE, heal, let_listings_end
-from pipeline.types import Conduct, IfExists, PartFile
+from pipeline.types.job import Conduct
+from pipeline.types.outputs import PartFile
 
 _USUAL = Conduct()
 
@@ -72,12 +75,12 @@ class Staging:
     ) -> None:
         self._place = place
         self._folder, self._journal = staged
-        self._places = Places(chunks)
+        self._places = JournalPlaces(chunks)
         self._codec = codec
         self._job_id = job_id
         self._keep_versions = conduct.keep_versions
         self._merge = merge
-        mask = system.umask()
+        mask = disk.umask()
         version = place.version
         self.directory = self._folder.path
         self.durable = self._folder.durable
@@ -91,7 +94,7 @@ class Staging:
 
         An equal one that stands there already is used; no file ever changes under its name.
         """
-        sha256 = hashlib.sha256(content).hexdigest()
+        sha256 = sha256_of_bytes(content)
         name = f"job-{sha256[:16]}.json"
         status = self._folder.look(name)
         if status is not None and not (stat.S_ISREG(status.st_mode) and self._holds(name, content)):
@@ -338,7 +341,7 @@ def open_staging(
         yield Staging(place, stage(place, job_id, conduct, stack), codec, job_id, conduct, merge, chunks)
 
 
-def _sync_standing(target: Target, parent: Folder, home: Folder, file: Proven | None) -> None:
+def _sync_standing(target: Destination, parent: Folder, home: Folder, file: Proven | None) -> None:
     """Make a version that stands survive a power cut: the run that published it may not have done so."""
     if file is None:
         with parent.enter(target.name) as folder:

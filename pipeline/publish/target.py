@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import disk
+from pipeline.disk import Folder
 from pipeline.errors import OutputError, PermissionDeniedError
-from pipeline.publish import system
 from pipeline.publish.manifest import MANIFEST
-from pipeline.publish.system import Folder
 from pipeline.units import escape
 
 State = tuple[tuple[int, ...], ...]
@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Destination:
     """An output by the real path of its parent, which exists, and its own name, which may not."""
 
     parent: Path
@@ -49,7 +49,7 @@ class Target:
 
 
 @contextmanager
-def open_parent(output: Path, *, durable: bool = True) -> Iterator[tuple[Target, Folder]]:
+def open_parent(output: Path, *, durable: bool = True) -> Iterator[tuple[Destination, Folder]]:
     """Resolve an output and open the folder that it stands in, if a run may write there."""
     target = resolve(output)
     with Folder.open(target.parent, durable=durable) as parent:
@@ -66,7 +66,7 @@ def open_parent(output: Path, *, durable: bool = True) -> Iterator[tuple[Target,
         yield target, parent
 
 
-def resolve(output: Path) -> Target:
+def resolve(output: Path) -> Destination:
     """Return where an output stands. Raises as :func:`check_output` does."""
     name, shown = output.name, escape(str(output), 1000)
     if name in {"", "..", "."} or not name.isprintable() or len(os.fsencode(name)) > _NAME_LIMIT:
@@ -78,7 +78,7 @@ def resolve(output: Path) -> Target:
     if any(part.startswith(".") and part.endswith(HOME_SUFFIX) for part in (*parent.parts, name)):
         raise OutputError(f"{shown} lies in a folder in which runs are prepared", "choose another --output")
     _refuse_inside_an_output(shown, parent)
-    return Target(parent, name)
+    return Destination(parent, name)
 
 
 def _refuse_inside_an_output(shown: str, parent: Path) -> None:
@@ -93,13 +93,13 @@ def _real_parent(output: Path) -> Path:
     parent = output.parent
     shown = escape(str(parent), 1000)
     try:
-        return system.real_folder(parent)
+        return disk.real_folder(parent)
     except FileNotFoundError as error:
         raise _no_folder(output) from error
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}:
             raise OutputError(f"{shown} is not a folder: {error.strerror}", "choose another --output") from error
-        raise system.translated(error, "resolve", parent) from error
+        raise disk.translated(error, "resolve", parent) from error
 
 
 def _no_folder(output: Path) -> OutputError:

@@ -7,13 +7,13 @@ from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 from typing import Self
 
+from pipeline import disk
+from pipeline.disk import Folder
 from pipeline.errors import StorageError
-from pipeline.publish import system
 from pipeline.publish.files import ATTEMPT_PATH, ATTEMPTS
 from pipeline.publish.manifest import PART_NAME
 from pipeline.publish.receipts import QUARANTINE, Part
-from pipeline.publish.system import Folder
-from pipeline.types import PartFile
+from pipeline.types.outputs import PartFile
 from pipeline.units import escape, quoted
 
 
@@ -103,16 +103,16 @@ class Tree:
 
 def _settle(bucket: Folder, attempt: str, file: PartFile, mode: int) -> None:
     path = bucket.path / attempt
-    descriptor = bucket.open_file(attempt, system.READ)
+    descriptor = bucket.open_file(attempt, disk.READ)
     try:
-        status = system.status(descriptor, path)
+        status = disk.status(descriptor, path)
         if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
             raise StorageError(
                 f"{escape(str(path), 1000)} has {status.st_size:,} bytes, and {file.bytes:,} were written",
                 "something else changes files there; run again",
             )
         if stat.S_IMODE(status.st_mode) != mode:
-            system.set_mode(descriptor, mode, path)
+            disk.set_mode(descriptor, mode, path)
             bucket.sync_file(descriptor, attempt)
     finally:
-        system.release(descriptor)
+        disk.release(descriptor)

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from pipeline.disk import Folder, is_folder
 from pipeline.errors import LogitstreamError, OutputError
 from pipeline.publish.manifest import JOB_ID, PART_NAME, Manifest, manifest_in
 from pipeline.publish.onefile import Proven, kept_in, proof_of, settle
-from pipeline.publish.system import Folder, is_folder
 
 JOBS, VERSIONS, TREE = "jobs", "versions", "tree"
 KEPT = ".kept"

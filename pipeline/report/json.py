@@ -20,7 +20,7 @@ another meaning. Sizes are bytes, durations seconds, counts whole numbers.
 
 from __future__ import annotations
 
-from pipeline.types import PlanSummary, Report
+from pipeline.types.report import PlanSummary, Report
 
 SCHEMA_VERSION = 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.types import FileSummary, PlanSummary, Report
+from pipeline.types.report import FileSummary, PlanSummary, Report
 from pipeline.units import escape, format_bytes, format_count, format_seconds
 
 

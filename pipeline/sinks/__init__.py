@@ -16,7 +16,8 @@ from pipeline.sinks.quarantine import QUARANTINE, QuarantineSink
 from pipeline.units import escape
 
 if TYPE_CHECKING:
-    from pipeline.types import Format, Sink
+    from pipeline.choices import Format
+    from pipeline.types.outputs import Sink
 
 __all__ = [
     "QUARANTINE",

@@ -12,7 +12,7 @@ from pipeline.errors import DataError
 from pipeline.units import escape
 
 
-class Column(Protocol):
+class GatheredColumn(Protocol):
     """One column of the row group that is being gathered. For one thread."""
 
     @property
@@ -29,7 +29,7 @@ class Column(Protocol):
         ...
 
 
-def column(field: pa.Field, rows: int) -> Column:
+def column(field: pa.Field, rows: int) -> GatheredColumn:
     """Return what gathers a column, of which no more than ``rows`` rows are added between two takes."""
     type_ = field.type
     if pa.types.is_primitive(type_) and type_.bit_width % 8 == 0:

@@ -9,11 +9,11 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.choices import Format
 from pipeline.errors import BalanceError
 from pipeline.sinks.csv import csv_header
 from pipeline.sinks.outlet import translated
 from pipeline.sinks.parquet import ParquetSink, RowGroups
-from pipeline.types import Format
 from pipeline.units import KIB, MIB
 
 _BATCH_ROWS = 16_384

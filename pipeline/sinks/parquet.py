@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import MemoryBudgetError
-from pipeline.sinks.gathering import Column, column
+from pipeline.sinks.gathering import GatheredColumn, column
 from pipeline.sinks.outlet import Outlet, translated
 from pipeline.units import escape, format_bytes
 
@@ -83,7 +83,7 @@ class ParquetSink(ParquetFileSink):
     def __init__(self, file: BinaryIO, schema: pa.Schema, row_groups: RowGroups, compression: str) -> None:
         self._schema = schema
         self._row_groups = row_groups
-        self._columns: list[Column] | None = None
+        self._columns: list[GatheredColumn] | None = None
         self._rows = 0
         self._outlet = Outlet(file)
         with translated():
@@ -118,7 +118,7 @@ class ParquetSink(ParquetFileSink):
         if most is not None and sum(held.bytes for held in self._columns) > most:
             raise self._too_large(self._columns, most)
 
-    def _too_large(self, columns: list[Column], most: int) -> MemoryBudgetError:
+    def _too_large(self, columns: list[GatheredColumn], most: int) -> MemoryBudgetError:
         size, name = max((held.bytes, field.name) for held, field in zip(columns, self._schema, strict=True))
         return MemoryBudgetError(
             f"column {escape(name)}: the first {self._rows:,} rows of an output row group of {self._row_groups.rows:,} "

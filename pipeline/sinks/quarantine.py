@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from pipeline.sinks.outlet import Outlet, translated
 from pipeline.sinks.parquet import ParquetFileSink
-from pipeline.types import BadCell
+from pipeline.types.rows import BadCell
 from pipeline.units import MIB
 
 QUARANTINE = "quarantine"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.sources.content import content_digest
-from pipeline.sources.csv import CsvSource
+from pipeline.sources.csv.source import CsvSource
 from pipeline.sources.discovery import Discovery, discover
-from pipeline.sources.footer import forget_footers
-from pipeline.sources.parquet import THREADED_ROWS, ParquetSource
-from pipeline.sources.statistics import ColumnStatistics, column_statistics, order
+from pipeline.sources.parquet.footer import forget_footers
+from pipeline.sources.parquet.source import THREADED_ROWS, ParquetSource
+from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics, order
 
 if TYPE_CHECKING:
-    from pipeline.types import CsvOptions, Format, Source
+    from pipeline.choices import Format
+    from pipeline.types.inputs import CsvOptions
+    from pipeline.types.sources import Source
 
 __all__ = [
     "THREADED_ROWS",

@@ -14,7 +14,7 @@ from pipeline.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.types import Identity, InputFile
+    from pipeline.types.inputs import Identity, InputFile
 
 
 def content_digest(file: InputFile) -> str:

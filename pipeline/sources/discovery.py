@@ -20,10 +20,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.choices import Format
 from pipeline.errors import DataError, InputMissingError, UsageError
 from pipeline.sources.files import open_regular, require_regular, show, system_error
 from pipeline.sources.partitions import Partition, parse_segment
-from pipeline.types import Format, InputFile
+from pipeline.types.inputs import InputFile
 
 _PARQUET = re.compile(r"\.(parquet|parq|pq)\Z", re.IGNORECASE)
 _CSV = re.compile(r"\.(csv|tsv|txt)(\.(gz|gzip|zst|zstd))?\Z", re.IGNORECASE)
@@ -96,7 +97,7 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Folder:
+class _InputFolder:
     """A folder on the way down: ``path`` ends in ``/`` or is empty; ``trail`` are the real folders above it."""
 
     path: str
@@ -111,13 +112,13 @@ class _Folder:
         except OSError as error:
             raise system_error(error, self.path or self.location) from error
 
-    def enter(self, entry: os.DirEntry[str]) -> _Folder:
+    def enter(self, entry: os.DirEntry[str]) -> _InputFolder:
         trail = (*self.trail, self.location)
         location = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
         path = f"{self.path}{entry.name}/"
         if location in trail:
             raise DataError(f"the folders below {show(path)} form a loop of symbolic links", "Remove the link.")
-        return _Folder(path, location, _with(self.partitions, entry.name, path), trail)
+        return _InputFolder(path, location, _with(self.partitions, entry.name, path), trail)
 
     def file(self, entry: os.DirEntry[str], explicit: bool) -> _Found:
         path = self.path + entry.name
@@ -158,14 +159,14 @@ def _mode(location: str, path: str) -> int | None:
         return None
 
 
-def _start(root: str, segments: Sequence[str]) -> _Folder:
+def _start(root: str, segments: Sequence[str]) -> _InputFolder:
     """Return the folder of an argument, whose own trailing partitions are part of its path."""
     named = root + "/".join(segments) or "."
     mode = _mode(named, named)
     if mode is None or not stat.S_ISDIR(mode):
         raise _missing(named)
     path, partitions = _tail(segments)
-    return _Folder(path, os.path.realpath(named), partitions)
+    return _InputFolder(path, os.path.realpath(named), partitions)
 
 
 def _named(root: str, segments: Sequence[str], argument: str) -> _Found:
@@ -198,13 +199,13 @@ def _with(partitions: tuple[Partition, ...], segment: str, path: str) -> tuple[P
     return (*partitions, partition)
 
 
-def _find(start: _Folder, pattern: tuple[str, ...], *, explicit: bool) -> Iterator[_Found]:
+def _find(start: _InputFolder, pattern: tuple[str, ...], *, explicit: bool) -> Iterator[_Found]:
     """Yield the files that a pattern finds below a folder.
 
     No folder is walked twice for the same rest of the pattern: the ways through several ``**``, and through links to
     links, are more than anybody could wait for.
     """
-    walked: dict[tuple[str, tuple[str, ...]], _Folder] = {}
+    walked: dict[tuple[str, tuple[str, ...]], _InputFolder] = {}
     waiting = [(start, pattern, explicit)]
     while waiting:
         folder, pattern, explicit = waiting.pop()

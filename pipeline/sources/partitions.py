@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from pipeline.errors import DataError
 from pipeline.sources.column_types import LEVELS, arrow_type
-from pipeline.sources.csv_parse import EXACT_INTEGER, beyond_exact
+from pipeline.sources.csv.parse import EXACT_INTEGER, beyond_exact
 from pipeline.sources.files import show
 from pipeline.units import escape
 
 if TYPE_CHECKING:
-    from pipeline.types import InputFile, Need
+    from pipeline.types.inputs import InputFile, Need
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 

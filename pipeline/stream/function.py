@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.choices import Precision
 from pipeline.errors import BadCellsError, SchemaError
 from pipeline.grammar import Application, parse_application
 from pipeline.models import TransformBlock
 from pipeline.registry import FUNCTIONS, function_named
 from pipeline.stream.blocks import MOST_BYTES, REMEDY, Block
-from pipeline.types import Precision
 from pipeline.units import escape, format_count, nearest
 
 BATCH_ROWS = 65_536

@@ -15,12 +15,18 @@ from typing import Self
 import pyarrow as pa
 
 from pipeline import memory
+from pipeline.canonical import digest
+from pipeline.choices import Format
 from pipeline.errors import BalanceError
 from pipeline.flow.slices import outcomes
-from pipeline.plan import digest_of, part_name
+from pipeline.flow.standing import entry_of
+from pipeline.plan import part_name
 from pipeline.publish import Part, Staging, open_attempt
 from pipeline.sinks import RowGroups, extension, open_sink
-from pipeline.types import Format, Receipt, Sink, SliceAccount, Totals
+from pipeline.types.outputs import Receipt, Sink, Written
+from pipeline.types.report import Totals
+from pipeline.types.rows import SliceAccount
+from pipeline.types.work import Outcome
 
 # Rows of small blocks are put together to batches of this many: a row group of single rows would take as much for
 # each of them as for a thousand.
@@ -117,7 +123,7 @@ class PartWriter:
         self._write_waiting()
         if self._sink is not None:
             self._finish()
-        written = sum(receipt.part.rows for receipt in self.receipts if receipt.part)
+        written = sum(receipt.payload.part.rows for receipt in self.receipts if receipt.payload)
         if not rows == self.totals.read == self.totals.written == written:
             raise BalanceError(f"{rows:,} rows were read from the stream, {written:,} written")
 
@@ -125,10 +131,10 @@ class PartWriter:
         """Yield the parts under their final names; ``meaning`` is what no other run has."""
         name = extension(self._format, self._compression)
         for receipt in self.receipts:
-            assert receipt.part is not None
+            assert receipt.payload is not None
             accounts = {"accounts": [asdict(each) for each in receipt.accounts], "events": dict(receipt.events)}
-            digest = digest_of([meaning, receipt.chunk])[:16]
-            yield Part(part_name(receipt.chunk, digest, name), receipt.part, accounts)
+            named = digest([meaning, receipt.chunk])[:16]
+            yield Part(part_name(receipt.chunk, named, name), receipt.payload.part, accounts)
 
     def _open(self) -> Sink:
         staging, name = self._staging, extension(self._format, self._compression)
@@ -143,11 +149,10 @@ class PartWriter:
         self._sink.close()
         part = self._attempt.finish(self._rows)
         first, stop = self._first, self._first + self._rows
-        receipt = Receipt(
+        receipt = Outcome(
             chunk=len(self.receipts),
             accounts=(SliceAccount(0, first, stop, self._rows, self._rows, self._null, self._nan),),
-            part=part,
-            quarantine=None,
+            payload=Written(part),
             events=dict(self._events),
             bad=(),
             bytes_read=0,
@@ -155,7 +160,7 @@ class PartWriter:
             seconds=time.monotonic() - self._started,
             worker=f"{socket.gethostname()}:{os.getpid()}",
         )
-        self._staging.append(asdict(receipt))
+        self._staging.append(entry_of(receipt))
         self.receipts.append(receipt)
         self.totals = self.totals.plus(receipt)
         self._sink = None

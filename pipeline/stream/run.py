@@ -15,30 +15,28 @@ from typing import Any, TypedDict, Unpack, cast
 import pyarrow as pa
 
 from pipeline import memory
+from pipeline.canonical import digest
+from pipeline.choices import IF_EXISTS, PRECISION, Durability, Format, IfExists, Precision
 from pipeline.errors import SchemaError, UsageError
 from pipeline.flow.demand import width_of
 from pipeline.flow.preparation import CODEC, names_a_file
 from pipeline.flow.stop import Clock, Stop
-from pipeline.interface import ConductOptions, conduct_of, format_of, names_of, precision_of
+from pipeline.interface import ConductOptions, conduct_of, format_of, names_of
 from pipeline.kernels import arithmetic_tag
-from pipeline.plan import DEFAULT_CHUNK_ROWS, digest_of, row_group_rows
+from pipeline.plan import DEFAULT_CHUNK_ROWS, row_group_rows
 from pipeline.publish import Busy, Manifest, Staging, check_output, open_staging
 from pipeline.sinks import check_output_schema, codec_of, open_merger
 from pipeline.stream.blocks import REMEDY, Block, blocks_of, refuse_single
 from pipeline.stream.function import BATCH_ROWS, FunctionLike, Made, StreamFunction, function_of
 from pipeline.stream.parts import PartWriter
-from pipeline.types import (
-    Conduct,
-    CsvOptions,
-    Durability,
+from pipeline.types.inputs import CsvOptions
+from pipeline.types.job import Conduct
+from pipeline.types.report import (
     Event,
-    Format,
-    IfExists,
     Noted,
     Observer,
     Planned,
     PlanSummary,
-    Precision,
     Progressed,
     Published,
     Report,
@@ -162,13 +160,12 @@ class _StreamJob:
         """Return the job, once everything was judged that needs no block."""
         if unknown := options.keys() - StreamOptions.__annotations__.keys():
             raise TypeError(f"there is no option {min(unknown)!r}")
-        if (if_exists := options.get("if_exists", "fail")) not in {"fail", "replace"}:
-            raise UsageError(f"if_exists {if_exists!r}: there is no such choice", "choose fail or replace")
+        if_exists = IF_EXISTS.check(options.get("if_exists", "fail"))
         part_rows = options.get("chunk_size", DEFAULT_CHUNK_ROWS)
         if not isinstance(part_rows, int) or isinstance(part_rows, bool) or part_rows < 1:
             raise UsageError(f"chunk_size {part_rows!r}: of a stream it is a number of rows, at least 1")
         format_ = format_of(output, options.get("format"))
-        precision = precision_of(options.get("precision", "fast"))
+        precision = PRECISION.check(options.get("precision", "fast"))
         names = options.get("names")
         job = cls(
             function=function_of(function, float32=options.get("float32", False), precision=precision),
@@ -183,7 +180,7 @@ class _StreamJob:
                 cast("ConductOptions", {name: given for name, given in options.items() if name in _CONDUCT})
             ),
             arithmetic=arithmetic_tag(precision),
-            job_id=digest_of(["stream", uuid.uuid4().hex]),
+            job_id=digest(["stream", uuid.uuid4().hex]),
         )
         if job.names is not None and len(set(job.names)) != len(job.names):
             raise UsageError(f"names: {', '.join(map(repr, job.names))}: two columns have one name")
@@ -229,7 +226,7 @@ def _run(job: _StreamJob, stream: Iterator[Any], observe: Observer) -> Report:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _MadeRows:
     """Rows on their way to the output: kept columns and what was made, and the rows of the block that they end."""
 
     made: Made
@@ -240,7 +237,7 @@ class _Piece:
         return [*self.made.kept.schema, *self.made.fields]
 
 
-def _pieces(job: _StreamJob, stream: Iterator[Any], clock: Clock) -> Iterator[_Piece]:
+def _pieces(job: _StreamJob, stream: Iterator[Any], clock: Clock) -> Iterator[_MadeRows]:
     """Yield what becomes of the stream; of a block without rows nothing does."""
     keep: Sequence[str] | None = None
     for block in blocks_of(stream, job.names):
@@ -248,7 +245,7 @@ def _pieces(job: _StreamJob, stream: Iterator[Any], clock: Clock) -> Iterator[_P
         keep = _kept(job, block) if keep is None else keep
         for made in job.function.of(block, keep):
             ended = block.rows if made.stop == block.rows else 0
-            yield _Piece(made, block.number, ended)
+            yield _MadeRows(made, block.number, ended)
 
 
 def _kept(job: _StreamJob, block: Block) -> list[str]:
@@ -264,7 +261,7 @@ def _kept(job: _StreamJob, block: Block) -> list[str]:
     return names
 
 
-def _schema(piece: _Piece) -> pa.Schema:
+def _schema(piece: _MadeRows) -> pa.Schema:
     fields = piece.fields()
     names = [field.name for field in fields]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -278,7 +275,7 @@ def _schema(piece: _Piece) -> pa.Schema:
 def _published(
     job: _StreamJob,
     staging: Staging,
-    pieces: Iterator[_Piece],
+    pieces: Iterator[_MadeRows],
     schema: pa.Schema,
     made: int,
     summary: PlanSummary,
@@ -318,7 +315,7 @@ def _published(
     return replace(report, manifest_digest=digest, seconds=time.monotonic() - clock.started)
 
 
-def _same(schema: pa.Schema, piece: _Piece) -> pa.Schema:
+def _same(schema: pa.Schema, piece: _MadeRows) -> pa.Schema:
     """Return the schema of the output, which every piece must have."""
     found = piece.fields()
     expected, came = (", ".join(f"{field.name}: {field.type}" for field in each) for each in (schema, found))

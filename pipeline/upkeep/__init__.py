@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import publish
+from pipeline.choices import DURABILITY, Durability
 from pipeline.errors import InputMissingError, LogitstreamError, UsageError
 from pipeline.flow.preparation import CODEC
 from pipeline.publish import Busy, Cleaned, Manifest, RunFacts, VersionFacts
-from pipeline.types import Durability
 from pipeline.units import escape
 
 __all__ = [
@@ -106,8 +106,7 @@ def rollback(output: str | os.PathLike[str], *, durability: Durability = "full")
     UsageError
         There is no such durability.
     """
-    if durability not in {"full", "none"}:
-        raise UsageError(f"durability {durability!r}: there is no such choice", "choose full or none")
+    DURABILITY.check(durability)
     path = _existing(output)
     rolled = publish.rollback(path, codec=CODEC, durability=durability)
     # Another command may have come in between: then its facts are not told as if they were those of this step.

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import memory
+from pipeline.choices import Format
 from pipeline.errors import InputMissingError, LogitstreamError, OutputError, TemporaryError, UsageError
 from pipeline.flow.preparation import CODEC
-from pipeline.publish import Manifest, Part, Published, checked, open_published, read_manifest
+from pipeline.publish import Manifest, Part, PublishedOutput, checked, open_published, read_manifest
 from pipeline.sources import source_for
-from pipeline.types import CsvOptions, Format, InputFile, Need, PartFile, Slice, SliceAccount
+from pipeline.types.inputs import CsvOptions, InputFile, Need
+from pipeline.types.outputs import PartFile
+from pipeline.types.rows import Slice, SliceAccount
 from pipeline.units import MIB, escape, format_count
 from pipeline.verification.rescore import input_states, scored_again
 
@@ -143,7 +146,7 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
     )
 
 
-def _files(published: Published, manifest: Manifest) -> Iterator[Difference]:
+def _files(published: PublishedOutput, manifest: Manifest) -> Iterator[Difference]:
     """Yield what differs in the files, each read whole, several at a time."""
     options = cast("Mapping[str, Any]", manifest.body["options"])
     schema = cast("Sequence[Mapping[str, Any]]", manifest.body["schema"])
@@ -154,7 +157,7 @@ def _files(published: Published, manifest: Manifest) -> Iterator[Difference]:
 
 @dataclass(frozen=True, slots=True)
 class _FileCheck:
-    published: Published
+    published: PublishedOutput
     format: Format
     schema: tuple[tuple[str, str, bool], ...]
 

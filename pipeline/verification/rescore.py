@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import models
+from pipeline.canonical import sha256
 from pipeline.errors import ConfigurationError, DataError, InputMissingError, UsageError
 from pipeline.flow.facts import gather_facts
 from pipeline.flow.jobfile import csv_options
@@ -21,7 +21,10 @@ from pipeline.kernels import arithmetic_tag
 from pipeline.plan import identity_of
 from pipeline.publish import Manifest, Part
 from pipeline.sources import discover, source_for
-from pipeline.types import BadLimit, Job, PartFile, SliceAccount, Work
+from pipeline.types.job import BadLimit, Job
+from pipeline.types.outputs import PartFile
+from pipeline.types.rows import SliceAccount
+from pipeline.types.work import Work
 from pipeline.units import escape, format_count
 
 Found = tuple[str, str, str, str]
@@ -80,7 +83,7 @@ def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count:
         content = replace(job_file, durable=False).to_bytes()
         path = staging / "job.json"
         path.write_bytes(content)
-        task = ChunkTask(str(path), hashlib.sha256(content).hexdigest())
+        task = ChunkTask(str(path), sha256(content))
         for chunk, part in enumerate(parts):
             if chunk in chosen:
                 yield from _compared(task, chunk, part)
@@ -90,8 +93,8 @@ def _compared(task: ChunkTask, chunk: int, part: Part) -> Iterator[Found]:
     accounts = [SliceAccount(**account) for account in cast("Sequence[Any]", part.receipt["accounts"])]
     receipt = task(Work(chunk, accounts[0].begin or None))
     pairs: list[tuple[str, PartFile | None, PartFile | None]] = [
-        ("scored again", part.file, receipt.part),
-        ("set aside again", part.quarantine, receipt.quarantine),
+        ("scored again", part.file, receipt.payload.part if receipt.payload else None),
+        ("set aside again", part.quarantine, receipt.payload.quarantine if receipt.payload else None),
     ]
     for what, expected, found in pairs:
         if (expected and expected.sha256) != (found and found.sha256):

@@ -16,7 +16,7 @@ import pytest
 import pipeline
 from pipeline.arrays import Dataset
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError, UsageError
-from pipeline.types import CsvOptions
+from pipeline.types.inputs import CsvOptions
 
 ROWS = 1_000
 

@@ -48,7 +48,7 @@ def command(job: str) -> list[str]:
     """Return how to run a job: by the command installed beside this interpreter, else as a module of this checkout."""
     if _installed_is_this_checkout():
         return [str(_installed()), job]
-    return [sys.executable, "-m", f"jobs.{job}"]
+    return [sys.executable, "-m", f"jobs.commands.{job}"]
 
 
 def _installed() -> Path:

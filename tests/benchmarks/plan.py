@@ -44,19 +44,12 @@ from pipeline.interface import JobOptions, score_job
 from pipeline.publish import open_attempt
 from pipeline.sinks import RowGroups, open_sink
 from pipeline.sources import Discovery
-from pipeline.types import (
-    ColumnFacts,
-    Event,
-    FileFacts,
-    Identity,
-    InputFile,
-    Job,
-    Planned,
-    Progressed,
-    Receipt,
-    SliceAccount,
-    Work,
-)
+from pipeline.types.inputs import ColumnFacts, FileFacts, Identity, InputFile
+from pipeline.types.job import Job
+from pipeline.types.outputs import Receipt, Written
+from pipeline.types.report import Event, Planned, Progressed
+from pipeline.types.rows import SliceAccount
+from pipeline.types.work import Outcome, Work
 from pipeline.units import MIB
 from tests.benchmarks import meter
 from tests.benchmarks.data import Dataset, Mixture
@@ -112,7 +105,7 @@ class NoTask(ChunkTask):
         opened = open_attempt(Path(job.staging), chunk.index, "parquet", job.file_mode, durable=job.durable)
         with held, opened as attempt:
             part = attempt.finish(sum(account.written for account in accounts))
-        return Receipt(chunk.index, accounts, part, None, {}, (), 0, 0, 0.0, "nobody")
+        return Outcome(chunk.index, accounts, Written(part), {}, (), 0, worker="nobody")
 
 
 def _job(folder: Path, inputs: Path, scheduler: str) -> Job:

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from pipeline.errors import BadCellsError
-from pipeline.types import Receipt, Scheduler, Work
+from pipeline.types.outputs import Receipt
+from pipeline.types.work import Scheduler, Work
 from tests.contracts.tasks import Marking, echo_begin, no_op
 
 Open = Callable[[], AbstractContextManager[Scheduler]]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from pipeline.types import Sink
+    from pipeline.types.outputs import Sink
 
 
 def check_sink(

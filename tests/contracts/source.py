@@ -17,7 +17,9 @@ import pytest
 
 from pipeline.errors import DataError, InputChangedError
 from pipeline.sources import content_digest
-from pipeline.types import BadCell, FileFacts, InputFile, Need, Origin, Slice, SliceReader, Source
+from pipeline.types.inputs import FileFacts, InputFile, Need
+from pipeline.types.rows import BadCell, Origin, Slice
+from pipeline.types.sources import SliceReader, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

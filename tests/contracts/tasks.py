@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import BadCellsError
-from pipeline.types import Receipt, Work
+from pipeline.types.outputs import Receipt
+from pipeline.types.work import Outcome, Work
 
 
 def receipt(chunk: int, bytes_read: int = 0) -> Receipt:
-    return Receipt(chunk, (), None, None, {}, (), bytes_read, 0, 0.0, str(os.getpid()))
+    return Outcome(chunk, (), None, {}, (), bytes_read, worker=str(os.getpid()))
 
 
 def no_op(work: Work) -> Receipt:

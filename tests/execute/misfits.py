@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.types import Receipt, Work
+from pipeline.types.outputs import Receipt
+from pipeline.types.work import Work
 from pipeline.units import MIB
 from tests.contracts.tasks import receipt
 

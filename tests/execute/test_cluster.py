@@ -20,7 +20,8 @@ import pytest
 from pipeline.errors import Abandoned, ConfigurationError, UnavailableError
 from pipeline.execute import cluster as cluster_module
 from pipeline.execute import open_scheduler
-from pipeline.types import Receipt, Scheduler, Work
+from pipeline.types.outputs import Receipt
+from pipeline.types.work import Scheduler, Work
 from tests.contracts.cluster import ROOT, Cluster, start_cluster, start_scheduler
 from tests.contracts.scheduler import Supply, check_scheduler
 from tests.contracts.tasks import Marking, no_op, receipt

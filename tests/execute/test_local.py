@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.errors import Abandoned, BadCellsError, UsageError
 from pipeline.execute import open_scheduler
-from pipeline.types import Receipt, Work
+from pipeline.types.outputs import Receipt
+from pipeline.types.work import Work
 from tests.contracts.scheduler import Supply, check_scheduler
 from tests.contracts.tasks import Marking, no_op, receipt
 from tests.execute.leaving import Leave

@@ -10,10 +10,11 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -29,7 +30,8 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.execute import open_scheduler, processes
-from pipeline.types import Receipt, Scheduler, Task
+from pipeline.types.outputs import Receipt
+from pipeline.types.work import Scheduler, Work
 from pipeline.units import MIB
 from tests.contracts.scheduler import Supply, check_scheduler
 from tests.contracts.tasks import Marking, no_op
@@ -58,14 +60,14 @@ def open_it(workers: int = 2, wave: int = 16, share_bytes: int | None = None) ->
     return open_scheduler("processes", workers=workers, wave=wave, share_bytes=share_bytes)
 
 
-def run(task: Task, chunks: int = 8, workers: int = 1, share_bytes: int | None = None) -> Supply:
+def run(task: Callable[[Work], Any], chunks: int = 8, workers: int = 1, share_bytes: int | None = None) -> Supply:
     supply = Supply.of(chunks)
     with open_it(workers, share_bytes=share_bytes) as scheduler:
         scheduler.run(task, supply.take, supply.done)
     return supply
 
 
-def refusal(task: Task, share_bytes: int | None = None) -> LogitstreamError:
+def refusal(task: Callable[[Work], Any], share_bytes: int | None = None) -> LogitstreamError:
     with pytest.raises(LogitstreamError) as caught:
         run(task, share_bytes=share_bytes)
     return caught.value
@@ -163,7 +165,7 @@ def hang_is_a_failure() -> Iterator[None]:
 
 @pytest.mark.usefixtures("hang_is_a_failure")
 @pytest.mark.parametrize("task", [take_memory, take_arrow_memory])
-def test_more_memory_than_the_share_is_refused_by_name(task: Task) -> None:
+def test_more_memory_than_the_share_is_refused_by_name(task: Callable[[Work], Any]) -> None:
     assert run(task, chunks=3, share_bytes=128 * MIB).delivered.keys() == {0, 1, 2}
     found = refusal(task, share_bytes=128 * MIB)
     assert type(found) is MemoryBudgetError
@@ -216,7 +218,7 @@ def test_an_error_that_is_not_ours_comes_with_its_trace() -> None:
 
 
 @pytest.mark.parametrize(("task", "error"), [(raise_interrupt, KeyboardInterrupt), (raise_exit, SystemExit)])
-def test_errors_that_are_no_exceptions_come_through(task: Task, error: type[BaseException]) -> None:
+def test_errors_that_are_no_exceptions_come_through(task: Callable[[Work], Any], error: type[BaseException]) -> None:
     with pytest.raises(error):
         run(task)
 
@@ -279,6 +281,7 @@ _SCRIPT = """
 import os, stat, sys
 sys.path[:] = [os.environ["ROOT"], *(entry for entry in sys.path if entry)]
 from pathlib import Path
+from typing import Any
 from pipeline.execute import open_scheduler, processes
 from tests.contracts.tasks import receipt
 

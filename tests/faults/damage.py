@@ -31,7 +31,7 @@ from pipeline import flow
 from pipeline.errors import LogitstreamError, OutputError, TemporaryError
 from pipeline.flow.jobfile import read_job_file
 from pipeline.interface import score_job
-from pipeline.types import Event, Progressed
+from pipeline.types.report import Event, Progressed
 from tests.faults.data import write_model
 
 ROWS = 120

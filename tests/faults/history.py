@@ -20,7 +20,7 @@ from pipeline import flow
 from pipeline.errors import LogitstreamError, OutputError, TemporaryError
 from pipeline.flow.preparation import CODEC
 from pipeline.publish import clean, read_manifest, rollback, runs, versions_of
-from pipeline.types import Event, Noted, Progressed
+from pipeline.types.report import Event, Noted, Progressed
 from tests.faults.data import write_model
 from tests.faults.world import OPTIONS, World, files, names
 from tests.publish.steps import ALL, watched

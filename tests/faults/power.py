@@ -22,10 +22,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 import pipeline
+from pipeline.choices import Durability
 from pipeline.errors import LogitstreamError
 from pipeline.flow.preparation import CODEC
 from pipeline.publish import rollback, versions_of
-from pipeline.types import Durability, Event, Published
+from pipeline.types.report import Event, Published
 from tests.faults.data import write_model, write_rows
 from tests.faults.disks import FILE_SYSTEMS, Disk, FileSystem, copied, lacking, made, mounted
 from tests.faults.frame import Campaign

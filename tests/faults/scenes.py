@@ -20,11 +20,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pipeline
+from pipeline.choices import Durability
 from pipeline.errors import LogitstreamError
 from pipeline.flow import task
 from pipeline.flow.preparation import CODEC
 from pipeline.publish import journal, proof, read_manifest, rollback, runs, versions_of
-from pipeline.types import Durability
 from tests.faults.children import forked, result_of
 from tests.faults.data import write_model, write_rows
 from tests.publish.runs import home, snapshot

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 
 import pipeline
 from pipeline import flow
+from pipeline.canonical import canonical
+from pipeline.disk import Folder
 from pipeline.interface import score_job
-from pipeline.publish import canonical, read_manifest, runs
+from pipeline.publish import read_manifest, runs
 from pipeline.publish.journal import lines_in
-from pipeline.publish.system import Folder
-from pipeline.types import Job
+from pipeline.types.job import Job
 from tests.faults.data import write_model, write_rows
 
 OPTIONS: dict[str, Any] = {

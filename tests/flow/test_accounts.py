@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 import pipeline
+from pipeline.canonical import canonical, digest
 from pipeline.errors import BalanceError
 from pipeline.flow import jobfile, task
 from pipeline.flow.preparation import CODEC
-from pipeline.publish import canonical, digest
-from pipeline.types import Receipt, Work
+from pipeline.types.outputs import Receipt, Written
+from pipeline.types.work import Work
 from tests.faults.data import write_model, write_rows
 
 OPTIONS: dict[str, Any] = {"scheduler": "sync", "chunk_size": 100}
@@ -53,10 +54,11 @@ def _account(receipt: Receipt, part: int = 0, set_aside: int = 0, **more: int) -
     """Add to the numbers of a receipt's last account, to the rows of its part and to those of its quarantine."""
     last = receipt.accounts[-1]
     changed = replace(last, **{name: getattr(last, name) + number for name, number in more.items()})
-    assert receipt.part is not None
-    quarantine = receipt.quarantine and replace(receipt.quarantine, rows=receipt.quarantine.rows + set_aside)
-    file = replace(receipt.part, rows=receipt.part.rows + part)
-    return replace(receipt, accounts=(*receipt.accounts[:-1], changed), part=file, quarantine=quarantine)
+    assert receipt.payload is not None
+    quarantine = receipt.payload.quarantine
+    quarantine = quarantine and replace(quarantine, rows=quarantine.rows + set_aside)
+    file = replace(receipt.payload.part, rows=receipt.payload.part.rows + part)
+    return replace(receipt, accounts=(*receipt.accounts[:-1], changed), payload=Written(file, quarantine))
 
 
 def _one_up_one_down(receipt: Receipt, **names: int) -> Receipt:

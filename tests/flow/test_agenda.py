@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from pipeline.flow.agenda import Agenda
 from pipeline.plan import make_plan
-from pipeline.types import FileFacts, Identity, InputFile, Receipt, SliceAccount, Work
+from pipeline.types.inputs import FileFacts, Identity, InputFile
+from pipeline.types.outputs import Receipt
+from pipeline.types.rows import SliceAccount
+from pipeline.types.work import Outcome, Work
 
 NONE = np.empty(0, dtype=np.int64)
 
@@ -52,7 +55,7 @@ def test_every_chunk_is_confirmed_once_and_every_seam_holds(sizes: list[int], st
             begin = guess if work.begin is None else work.begin
             end = max(begin, true_begin(s.file, s.stop))
             accounts.append(SliceAccount(s.file, s.start, s.stop, 1, 1, 0, 0, begin=begin, end=end))
-        return Receipt(work.chunk, tuple(accounts), (), {}, (), 0, 0, 0, 0.0, "")
+        return Outcome(work.chunk, tuple(accounts), None, {}, (), 0)
 
     under_way: list[Work] = []
     for _ in range(100_000):

@@ -28,7 +28,7 @@ from pipeline.errors import (
     SchemaError,
     UsageError,
 )
-from pipeline.types import Planned, Progressed
+from pipeline.types.report import Planned, Progressed
 from tests.flow.conftest import FEATURES, STRICT, Bench, sigmoid
 
 HEAD = "x,c\n"

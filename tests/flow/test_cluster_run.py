@@ -23,7 +23,7 @@ import pipeline
 from jobs.cli import run as run_command
 from pipeline.errors import BadCellsError
 from pipeline.execute import cluster as cluster_module
-from pipeline.types import Event, Progressed
+from pipeline.types.report import Event, Progressed
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.flow.facts import gather_facts
-from pipeline.types import FileFacts, InputFile, Source
+from pipeline.types.inputs import FileFacts, InputFile
+from pipeline.types.sources import Source
 
 FILES = [InputFile(f"{number:03d}.csv", f"/nowhere/{number:03d}.csv", 0, "csv") for number in range(300)]
 

@@ -15,14 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import (
-    BadCellsError,
-    DataError,
-    InputChangedError,
-    LogitstreamError,
-    SchemaError,
-)
-from pipeline.types import Planned
+from pipeline.errors import BadCellsError, DataError, InputChangedError, LogitstreamError, SchemaError
+from pipeline.types.report import Planned
 from tests.flow.conftest import FEATURES, Bench, sigmoid
 
 HEAD = "x,c\n"

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.flow.jobfile import JobFile, read_job_file
 from pipeline.plan import make_plan
-from pipeline.types import CsvOptions, FileFacts, Identity, InputFile, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
 
 
 def _facts(number: int) -> FileFacts:

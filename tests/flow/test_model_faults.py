@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import LogitstreamError, ModelError, SchemaError
-from pipeline.types import Event, Planned
+from pipeline.types.report import Event, Planned
 from tests.flow.conftest import Bench, sigmoid
 
 X = np.linspace(-3, 3, 40)

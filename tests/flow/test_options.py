@@ -27,7 +27,7 @@ from pipeline.errors import (
     StorageError,
     UsageError,
 )
-from pipeline.types import Planned, Published
+from pipeline.types.report import Planned, Published
 from tests.flow.conftest import Bench, sigmoid, tree
 
 HEAD = "x,c\n"
@@ -436,7 +436,7 @@ def test_an_option_that_does_not_exist_or_cannot_be_is_refused(bench: Bench) -> 
         bench.score(kep=["k"])
     assert "zz=int64: the job reads no column" in bench.refused(UsageError, types={"zz": "int64"})
     assert "memory is 0" in bench.refused(UsageError, memory=0)
-    assert "precision 'slow'" in bench.refused(UsageError, precision="slow")
+    assert "--precision slow" in bench.refused(UsageError, precision="slow")
 
 
 def test_reproducible_scores_are_those_of_the_reproducible_sigmoid(bench: Bench) -> None:

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 import pipeline
 from pipeline import flow
+from pipeline.disk import system
 from pipeline.errors import InputChangedError, StorageError, TemporaryError, TransientError
 from pipeline.flow import task
 from pipeline.interface import score_job
-from pipeline.publish import system
-from pipeline.types import Event, Noted, Progressed, Report
+from pipeline.types.report import Event, Noted, Progressed, Report
 from tests.flow.conftest import Bench
 
 CHUNKS = 6

@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import pipeline
 from pipeline.memory import current_bytes
-from pipeline.types import Report
+from pipeline.types.report import Report
 from pipeline.units import MIB
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from pipeline.errors import LogitstreamError
-from pipeline.sources.csv import CsvSource
-from pipeline.types import CsvOptions, FileFacts, InputFile, Need, Slice
+from pipeline.sources.csv.source import CsvSource
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
+from pipeline.types.rows import Slice
 from tests.fuzz.target import Check, Target, ViolationError, check_refusal, require
 
 NAME = "data.csv"

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from pipeline.errors import LogitstreamError
 from pipeline.sources import source_for
-from pipeline.types import BadCell, CsvOptions, FileFacts, InputFile, Need, Slice, Source
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
+from pipeline.types.rows import BadCell, Slice
+from pipeline.types.sources import Source
 from tests.fuzz.target import Check, Target, check_refusal, require
 
 NAME = "data.csv"

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 
-from pipeline.publish.canonical import canonical
+from pipeline.canonical import canonical
+from pipeline.disk import Folder
 from pipeline.publish.journal import NAME, Journal, facts_in, lines_in
-from pipeline.publish.system import Folder
-from pipeline.types import PartFile
+from pipeline.types.outputs import PartFile
 from tests.fuzz.target import Check, Target, require
 
 JOB = "0123456789abcdef"

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import LogitstreamError
 from pipeline.sources import source_for
-from pipeline.types import CsvOptions, FileFacts, InputFile, Need, Slice, Source
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
+from pipeline.types.rows import Slice
+from pipeline.types.sources import Source
 from tests.fuzz.target import Check, Target, check_refusal, require
 
 NAME = "data.parquet"

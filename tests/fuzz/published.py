@@ -10,13 +10,13 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+from pipeline.canonical import canonical, digest
+from pipeline.disk import Folder
 from pipeline.errors import OutputError
 from pipeline.flow.preparation import CODEC
 from pipeline.publish import read_manifest
-from pipeline.publish.canonical import canonical, digest
 from pipeline.publish.manifest import MANIFEST, Manifest
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, parts_in
-from pipeline.publish.system import Folder
 from tests.fuzz.target import Check, Target, check_refusal, require
 from tests.publish.runs import publish
 

@@ -16,7 +16,7 @@ import pytest
 import pipeline
 from pipeline.errors import DataError
 from pipeline.sinks import QuarantineSink
-from pipeline.types import BadCell
+from pipeline.types.rows import BadCell
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.sources import column_statistics
-from pipeline.sources.compact import STRUCT, Compact
-from pipeline.types import InputFile
+from pipeline.sources.parquet.compact import STRUCT, Compact
+from pipeline.types.inputs import InputFile
 
 
 def stated(path: Path):

@@ -17,8 +17,8 @@ import pytest
 
 import pipeline
 from pipeline import verification
+from pipeline.canonical import canonical, digest
 from pipeline.errors import DataError, InputMissingError, OutputError, TemporaryError, ThresholdError
-from pipeline.publish import canonical, digest
 
 
 def differences(output: Path, **options: Any) -> list[tuple[str, str]]:

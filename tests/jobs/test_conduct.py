@@ -10,7 +10,7 @@ import pipeline
 from jobs.running import score_job, transform_job
 from pipeline import interface
 from pipeline.errors import UsageError
-from pipeline.types import BadLimit, Conduct, Job
+from pipeline.types.job import BadLimit, Conduct, Job
 from tests.jobs.conftest import parsed
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_data"
@@ -90,8 +90,8 @@ def test_python_says_numbers_as_numbers():
         ({"deadline": "noon"}, "'noon' is not a duration"),
         ({"retries": -1}, "retries is -1: it must be at least 0"),
         ({"keep_versions": -1}, "keep_versions is -1: it must be at least 0"),
-        ({"fingerprint": "none"}, "fingerprint 'none': there is no such choice\nchoose ends or full"),
-        ({"durability": "half"}, "durability 'half': there is no such choice\nchoose full or none"),
+        ({"fingerprint": "none"}, "--fingerprint none: there is no such choice\nchoose ends or full"),
+        ({"durability": "half"}, "--durability half: there is no such choice\nchoose full or none"),
     ],
     ids=str,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from jobs.values import split_list
+from jobs.options.values import split_list
 from tests.jobs.conftest import parsed
 
 

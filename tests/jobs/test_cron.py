@@ -46,7 +46,7 @@ def test_the_command_runs_nothing_that_is_planted_where_it_is_started(process, p
 
 
 def test_a_module_of_an_installation_runs_nothing_that_is_planted_either(process, planted, tmp_path):
-    outcome = process(*PLAN, tmp_path / "out", start=("-m", "jobs.plan"), cwd=planted)
+    outcome = process(*PLAN, tmp_path / "out", start=("-m", "jobs.commands.plan"), cwd=planted)
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("inputs      4 files")
 
@@ -69,7 +69,7 @@ def test_worker_processes_do_not_look_there_either(process, planted, script):
 
 
 def test_a_checkout_that_is_run_in_place_goes_on_working(process, tmp_path):
-    outcome = process(*PLAN, tmp_path / "out", start=("-m", "jobs.plan"), cwd=ROOT, env={"PYTHONPATH": ""})
+    outcome = process(*PLAN, tmp_path / "out", start=("-m", "jobs.commands.plan"), cwd=ROOT, env={"PYTHONPATH": ""})
     assert outcome.code == 0, outcome.err
 
 

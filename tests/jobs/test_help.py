@@ -12,8 +12,8 @@ import click
 import pytest
 
 from jobs.cli import JOBS, group
-from jobs.command import SECTIONS, JobCommand
-from jobs.help import Helpful
+from jobs.options.command import SECTIONS, JobCommand
+from jobs.options.help import Helpful
 
 COMMANDS = (
     ("score",),
@@ -162,7 +162,7 @@ def test_help_has_a_short_name_and_ends_with_an_example(cli, words):
 
 @pytest.mark.parametrize("job", JOBS)
 def test_every_job_runs_as_a_module(process, job):
-    outcome = process("--help", start=("-m", f"jobs.{job}"))
+    outcome = process("--help", start=("-m", f"jobs.commands.{job}"))
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith(f"Usage: logitstream {job} ")
     assert outcome.err == ""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import bar, progress
-from jobs.console import Forgiving
-from pipeline.types import Noted, Planned, PlanSummary, Progressed, Resources, Totals
+from jobs.show import bar, progress
+from jobs.show.console import Forgiving
+from pipeline.types.report import Noted, Planned, PlanSummary, Progressed, Resources, Totals
 from pipeline.units import MIB
 
 PLAN = PlanSummary(

@@ -140,7 +140,7 @@ def test_a_job_in_a_file_runs_from_anywhere(cli, tmp_path, monkeypatch):
 
 def test_score_runs_as_a_module_with_an_empty_environment(process, tmp_path, out):
     words = (FLIGHTS, "--model", MODEL, "--output", out)
-    outcome = process(*words, start=("-m", "jobs.score"), env={"LC_ALL": "C"})
+    outcome = process(*words, start=("-m", "jobs.commands.score"), env={"LC_ALL": "C"})
     assert outcome.code == 0, outcome.err
     assert outcome.err.splitlines()[-1].startswith("read 19,811 rows")
 
@@ -224,7 +224,7 @@ def test_an_empty_output_is_published_when_that_is_said(cli, scene):
 def test_a_run_that_is_told_to_end_publishes_nothing(tmp_path, scheduler, number, code, by):
     words = [SAMPLE / "flights.csv", "--model", MODEL, "--output", tmp_path / "out", "--chunk-size", "500B"]
     with subprocess.Popen(
-        [sys.executable, "-m", "jobs.score", *words, "--scheduler", scheduler],
+        [sys.executable, "-m", "jobs.commands.score", *words, "--scheduler", scheduler],
         env={"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
@@ -242,7 +242,7 @@ def test_a_run_that_is_told_to_end_publishes_nothing(tmp_path, scheduler, number
 
 def test_a_deadline_ends_a_run_that_takes_longer(process, out):
     words = [SAMPLE / "flights.csv", "--model", MODEL, "--output", out, "--chunk-size", "500B", "--deadline", "0.05"]
-    outcome = process(*words, start=("-m", "jobs.score"))
+    outcome = process(*words, start=("-m", "jobs.commands.score"))
     assert outcome.code == 75, outcome.err
     assert "stopping: stopped by its deadline of 0.05 s; chunks under way have 25 s to end" in outcome.err
     assert outcome.err.endswith(f"error: stopped by its deadline of 0.05 s; nothing was published\n{AGAIN}\n")
@@ -252,7 +252,7 @@ def test_a_deadline_ends_a_run_that_takes_longer(process, out):
 
 def test_a_bar_is_drawn_on_a_terminal(tmp_path):
     main, other = os.openpty()
-    command = [sys.executable, "-m", "jobs.score", FLIGHTS, "--model", MODEL, "--output", tmp_path / "out"]
+    command = [sys.executable, "-m", "jobs.commands.score", FLIGHTS, "--model", MODEL, "--output", tmp_path / "out"]
     done = subprocess.Popen(command, env={"PYTHONPATH": str(ROOT), "TERM": "xterm"}, stderr=other)
     os.close(other)
     text = b""
@@ -331,18 +331,18 @@ class TestDemo:
         assert (tmp_path / "file").read_text() == "mine"
 
     def test_the_sample_travels_with_the_package(self, monkeypatch, tmp_path):
-        from jobs import showcase
+        from jobs.show import showcase
 
         package = tmp_path / "jobs"
         shutil.copytree(SAMPLE, package / "sample_data")
-        monkeypatch.setattr(showcase, "__file__", str(package / "showcase.py"))
+        monkeypatch.setattr(showcase, "__file__", str(package / "show" / "showcase.py"))
         assert showcase.sample_folder() == package / "sample_data"
 
     def test_an_installation_without_the_sample_says_so(self, monkeypatch, tmp_path):
-        from jobs import showcase
+        from jobs.show import showcase
         from pipeline.errors import ConfigurationError
 
-        monkeypatch.setattr(showcase, "__file__", str(tmp_path / "jobs" / "showcase.py"))
+        monkeypatch.setattr(showcase, "__file__", str(tmp_path / "jobs" / "show" / "showcase.py"))
         with pytest.raises(ConfigurationError):
             showcase.sample_folder()
 

@@ -69,7 +69,7 @@ def run(work_begins):
 def command():
     late = stopping.Deadline(float(deadline), TemporaryError("it is late", "come again")) if deadline else None
     if sys.stderr.isatty():
-        from jobs import bar, progress
+        from jobs.show import bar, progress
         from tests.jobs.test_progress import PLAN
         bar.Bar().start(progress.Pace(PLAN, time.monotonic()))
     with stopping.stoppable(stop, grace=float(grace), deadline=late, again=AGAIN) as work_begins:

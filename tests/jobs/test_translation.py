@@ -198,7 +198,7 @@ def test_it_runs_with_an_empty_environment_and_the_locale_of_cron(process, local
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
 def test_a_closed_stream_is_the_null_device(closed, tmp_path):
     code = (
-        "import os, sys\nfrom jobs import console\nconsole.open_closed_streams()\n"
+        "import os, sys\nfrom jobs.show import console\nconsole.open_closed_streams()\n"
         "descriptor = os.open('data', os.O_CREAT | os.O_WRONLY)\n"
         "console.emit('result')\nconsole.tell('message')\nsys.stdin.read()\n"
         "os.write(descriptor, str(descriptor).encode())"
@@ -247,7 +247,7 @@ def run_into(stdout: int, code: str) -> tuple[int, str]:
 
 def emitting(text: str) -> str:
     return (
-        "import click\nfrom jobs import cli, console\n"
+        "import click\nfrom jobs import cli\nfrom jobs.show import console\n"
         f"command = click.Command('model', callback=lambda: console.emit({text!r}))\n"
         "cli.LazyGroup.get_command = lambda *_: command\ncli.main(['model'])"
     )

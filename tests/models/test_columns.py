@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.models.columns import RecentLevels, bad_cell, levels, null_mask, numbers, unfit
-from pipeline.types import BadCell
+from pipeline.types.rows import BadCell
 
 NUMERIC = [
     pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(),

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from pipeline.errors import UsageError
 from pipeline.models import ScoreBlock, restore
 from pipeline.models.file import CategoricalFeature, ModelFile, NumericFeature, from_mapping
-from pipeline.types import BlockFunction, Values
+from pipeline.types.blocks import BlockFunction, Values
 
 INF, NAN = math.inf, math.nan
 LEVELS = ["AA", "UA", "7", "true", "", "é"]

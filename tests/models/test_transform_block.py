@@ -18,7 +18,8 @@ from pipeline.errors import UsageError
 from pipeline.kernels import evaluate, log_sigmoid, logit, sigmoid, softmax
 from pipeline.models import Application, TransformBlock, parse_application, restore
 from pipeline.registry import FUNCTIONS
-from pipeline.types import BlockFunction, Need
+from pipeline.types.blocks import BlockFunction
+from pipeline.types.inputs import Need
 
 
 @pytest.mark.parametrize(

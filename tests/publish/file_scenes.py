@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from pipeline.choices import IfExists
 from pipeline.errors import OutputError
 from pipeline.publish import Manifest, Part, Staging, open_published, rollback, versions_of
-from pipeline.types import Conduct, IfExists
+from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, publish
 from tests.publish.scenes import KEEP_TWO, NEW, OLD, OLDER, Scene
 

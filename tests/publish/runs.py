@@ -10,8 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.choices import IfExists
 from pipeline.publish import Codec, Manifest, Merge, Part, Staging, open_attempt, open_staging, versions
-from pipeline.types import Conduct, IfExists, PartFile
+from pipeline.types.job import Conduct
+from pipeline.types.outputs import PartFile
 
 # Nobody reads meanwhile, but where a test says so: hundreds of replacements need not wait.
 versions.LISTING_SECONDS = 0.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import LogitstreamError
 from pipeline.publish import Part, Staging, open_staging, rollback, versions_of
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, publish, receipt, snapshot, work
 
 OLDER = {"part-0000000-0a.parquet": b"older"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.publish import system
+from pipeline.disk import system
 
 # What ``before`` returns to have only half of the bytes written, as a system may that is asked for more.
 HALF = "half"

@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.errors import OutputError, StorageError
 from pipeline.publish import Attempt, Staging, free_bytes, open_attempt, open_staging
-from pipeline.types import OpenAttempt
+from pipeline.types.outputs import OpenAttempt
 from tests.publish.runs import CODEC, job_id, names
 from tests.publish.steps import watched
 

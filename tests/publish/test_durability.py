@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.publish import Staging, open_staging, rollback
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, publish, receipt, snapshot
 from tests.publish.steps import watched
 

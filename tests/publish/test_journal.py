@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.disk import Folder
 from pipeline.errors import OutputError, StorageError
 from pipeline.publish.journal import Journal, facts_in, lines_in
-from pipeline.publish.places import Places
-from pipeline.publish.system import Folder
+from pipeline.publish.places import JournalPlaces
 from tests.publish.runs import job_id
 from tests.publish.steps import watched
 
@@ -208,7 +208,7 @@ def test_a_line_that_was_changed_meanwhile_is_not_taken(folder: Folder) -> None:
 
 @given(st.dictionaries(st.integers(0, 3_000) | st.integers(0, 2**70), st.integers(0, 2**62)), st.integers(0, 3_000))
 def test_a_place_for_each_chunk(wanted: dict[int, int], expected: int) -> None:
-    places = Places(expected)
+    places = JournalPlaces(expected)
     assert len(places) == 0
     for chunk, place in wanted.items():
         places.put(chunk, place + 1)
@@ -219,7 +219,7 @@ def test_a_place_for_each_chunk(wanted: dict[int, int], expected: int) -> None:
 
 
 def test_places_that_are_expected_take_no_more_memory_when_they_are_put() -> None:
-    places = Places(100_000)
+    places = JournalPlaces(100_000)
     tracemalloc.start()
     for chunk in range(100_000):
         places.put(chunk, 2**40 + chunk)

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import OutputError, TemporaryError
 from pipeline.publish import Cleaned, Staging, clean, open_staging, runs, versions_of
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, publish, snapshot, work
 from tests.publish.steps import watched
 

@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.errors import TemporaryError
 from pipeline.publish import Busy, Manifest, Staging, open_staging, runs
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, NEW, home, job_id, parts_of, publish, work
 
 _HOLD = """

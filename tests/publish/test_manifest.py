@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.canonical import canonical, digest
 from pipeline.errors import OutputError
-from pipeline.publish import canonical, check_sections, digest, open_staging, read_manifest
+from pipeline.publish import check_sections, open_staging, read_manifest
 from tests.publish.runs import CODEC, OLD, job_id, publish
 
 _SCALARS = (

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.publish import Staging, open_attempt, open_staging, system
+from pipeline.disk import system
+from pipeline.publish import Staging, open_attempt, open_staging
 from tests.publish.runs import CODEC, NEW, OLD, home, job_id, publish, work
 from tests.publish.steps import watched
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import pytest
 
+from pipeline.disk import system
 from pipeline.errors import LogitstreamError, OutputError, StorageError
 from pipeline.publish import (
     Manifest,
@@ -23,10 +24,9 @@ from pipeline.publish import (
     read_manifest,
     rollback,
     runs,
-    system,
     versions_of,
 )
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 from tests.publish.file_scenes import CONTENTS, joined, merged, publish_file, quarantines, sha256
 from tests.publish.runs import CODEC, NEW, OLD, data_of, home, job_id, names, publish, snapshot
 from tests.publish.scenes import NEW as NEW_BAD

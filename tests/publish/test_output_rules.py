@@ -15,8 +15,9 @@ from typing import Any, cast
 
 import pytest
 
+from pipeline.canonical import canonical, digest
 from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError
-from pipeline.publish import canonical, check_output, digest, open_published, open_staging, read_manifest
+from pipeline.publish import check_output, open_published, open_staging, read_manifest
 from tests.publish.runs import CODEC, NEW, OLD, home, job_id, names, publish, snapshot
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pipeline.canonical import digest as canonical_digest
+from pipeline.disk import renaming, system
 from pipeline.errors import OutputError, StorageError
 from pipeline.publish import (
     Codec,
@@ -30,11 +32,8 @@ from pipeline.publish import (
     open_attempt,
     open_staging,
     read_manifest,
-    renaming,
-    system,
     versions,
 )
-from pipeline.publish import digest as canonical_digest
 from tests.publish.runs import CODEC, NEW, OLD, home, job_id, names, parts_of, publish, snapshot, work
 from tests.publish.steps import watched
 

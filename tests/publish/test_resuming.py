@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.errors import StorageError
 from pipeline.publish import Part, Staging, open_attempt, open_staging
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 from tests.publish.runs import (
     CODEC,
     USUAL,

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import LogitstreamError, OutputError, StorageError, TemporaryError
 from pipeline.publish import Rolled, open_staging, rollback
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, publish, snapshot
 from tests.publish.steps import watched
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import account, aligned, file_rows, outcome_lines, plan_lines
-from pipeline.types import FileSummary, PlanSummary, Report, Resources, Totals
+from pipeline.types.report import FileSummary, PlanSummary, Report, Resources, Totals
 from pipeline.units import MIB
 
 PLAN = PlanSummary(

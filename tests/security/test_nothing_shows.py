@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
+from pipeline.choices import Format
 from pipeline.flow.preparation import CODEC
 from pipeline.sinks import RowGroups, open_sink
-from pipeline.types import Format
 
 pytestmark = pytest.mark.slow
 

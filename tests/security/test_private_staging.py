@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import LogitstreamError
 from pipeline.publish import Staging, open_staging
-from pipeline.types import Conduct
+from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, NEW, OLD, attempt, home, job_id, parts_of, publish, receipt, snapshot
 
 PRECIOUS = {"file": b"precious", "folder/inner": b"precious too"}

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.choices import Format
 from pipeline.errors import BalanceError, LogitstreamError, UsageError
 from pipeline.sinks import RowGroups, open_merger, open_sink
-from pipeline.types import Format
 from pipeline.units import MIB
 
 ROWS = 400

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError, MemoryBudgetError, StorageError, UsageError
 from pipeline.sinks import RowGroups, check_output_schema, extension, open_sink
-from pipeline.types import Sink
+from pipeline.types.outputs import Sink
 from tests.contracts.sink import check_sink, cut, written
 
 

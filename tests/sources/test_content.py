@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import InputChangedError, TransientError
 from pipeline.sources import content, content_digest, source_for
-from pipeline.types import CsvOptions, FileFacts, InputFile, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from tests.contracts.source import open_descriptors, whole
 
 SIZE = 3 << 20

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.sources import CsvSource
-from pipeline.types import CsvOptions, InputFile
+from pipeline.types.inputs import CsvOptions, InputFile
 
 
 def test_utf_16_without_its_mark_is_refused(tmp_path: Path) -> None:

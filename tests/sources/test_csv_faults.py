@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.errors import DataError, InputMissingError, LogitstreamError, MemoryBudgetError
 from pipeline.sources import CsvSource, discover
-from pipeline.types import BadCell, CsvOptions, InputFile, Need
+from pipeline.types.inputs import CsvOptions, InputFile, Need
+from pipeline.types.rows import BadCell
 from tests.contracts.source import open_descriptors, read_told, whole
 
 Write = Callable[..., InputFile]

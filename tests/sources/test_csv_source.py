@@ -23,13 +23,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, InputChangedError, InputMissingError, MemoryBudgetError, UsageError
-from pipeline.sources import csv_cells
 from pipeline.sources.column_types import arrow_type
-from pipeline.sources.csv import CsvSource
-from pipeline.sources.csv_dialect import Dialect
-from pipeline.sources.csv_parse import Parser
-from pipeline.sources.csv_reader import CsvReader
-from pipeline.types import BadCell, CsvOptions, FileFacts, InputFile, Need, Slice
+from pipeline.sources.csv import cells as csv_cells
+from pipeline.sources.csv.dialect import Dialect
+from pipeline.sources.csv.parse import CsvParser
+from pipeline.sources.csv.reader import CsvReader
+from pipeline.sources.csv.source import CsvSource
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
+from pipeline.types.rows import BadCell, Slice
 from tests.contracts.source import check_source
 
 Rows = list[tuple[object, ...]]
@@ -660,7 +661,7 @@ def test_a_begin_behind_the_stop_is_zero_rows(write: Write) -> None:
 @pytest.mark.parametrize(("type_name", "alphabet"), [("float64", "+-.eE09 ifnaxt("), ("int64", "+-0x9aF .e")])
 def test_the_numerals_are_those_that_the_parser_takes(type_name: str, alphabet: str) -> None:
     type_ = arrow_type(type_name)
-    parser = Parser(Dialect(), 1)
+    parser = CsvParser(Dialect(), 1)
     chosen = random.Random(7)
     cells = {"".join(letters) for length in (1, 2) for letters in itertools.product(alphabet, repeat=length)}
     cells |= {"".join(chosen.choices(alphabet, k=chosen.randint(3, 6))) for _ in range(1500)}

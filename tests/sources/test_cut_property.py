@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import csv_quoting
-from pipeline.sources.csv import CsvSource
-from pipeline.types import BadCell, CsvOptions, FileFacts, InputFile, Need, Origin, Slice
+from pipeline.sources.csv import quoting as csv_quoting
+from pipeline.sources.csv.source import CsvSource
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
+from pipeline.types.rows import BadCell, Origin, Slice
 from tests.contracts.source import read_told
 
 BOM = b"\xef\xbb\xbf"

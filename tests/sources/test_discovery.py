@@ -29,7 +29,7 @@ from pipeline.errors import (
 from pipeline.sources import CsvSource, ParquetSource, discover, source_for
 from pipeline.sources.files import system_error
 from pipeline.sources.partitions import parse_segment
-from pipeline.types import CsvOptions
+from pipeline.types.inputs import CsvOptions
 
 NL = (("country", "NL"),)
 

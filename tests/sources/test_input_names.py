@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import DataError, InputMissingError, LogitstreamError, UsageError
 from pipeline.sources import discover, source_for
-from pipeline.types import CsvOptions, InputFile, Need
+from pipeline.types.inputs import CsvOptions, InputFile, Need
 from tests.contracts.source import read_told, whole
 
 NAUGHTY = {

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.choices import Format
 from pipeline.errors import InputChangedError, InputMissingError
 from pipeline.sources import discover, source_for
-from pipeline.types import CsvOptions, FileFacts, Format, InputFile, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from tests.contracts.source import whole
 
 ROWS = 5000

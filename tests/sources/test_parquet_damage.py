@@ -22,9 +22,9 @@ from pipeline.errors import (
     PermissionDeniedError,
     TransientError,
 )
-from pipeline.sources.footer import FooterCache, read_footer, translated
-from pipeline.sources.parquet import ParquetSource
-from pipeline.types import Identity, InputFile, Need
+from pipeline.sources.parquet.footer import FooterCache, read_footer, translated
+from pipeline.sources.parquet.source import ParquetSource
+from pipeline.types.inputs import Identity, InputFile, Need
 from tests.contracts.source import open_descriptors, whole
 
 SOURCE = ParquetSource()
@@ -300,8 +300,9 @@ pq.write_table(table, sys.argv[1], row_group_size=rows, use_dictionary=["t"], co
 _READ = """
 import sys
 from pathlib import Path
-from pipeline.sources.parquet import ParquetSource
-from pipeline.types import InputFile, Need, Slice
+from pipeline.sources.parquet.source import ParquetSource
+from pipeline.types.inputs import InputFile, Need
+from pipeline.types.rows import Slice
 file = InputFile("x", sys.argv[1], 0, "parquet")
 source = ParquetSource()
 facts = source.facts(file)

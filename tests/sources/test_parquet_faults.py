@@ -18,8 +18,8 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.sources import content_digest
-from pipeline.sources.parquet import ParquetSource
-from pipeline.types import InputFile, Need
+from pipeline.sources.parquet.source import ParquetSource
+from pipeline.types.inputs import InputFile, Need
 from tests.contracts.source import open_descriptors, whole
 
 SOURCE = ParquetSource()
@@ -60,8 +60,9 @@ MUTATE = r"""
 import io, json, random, sys
 import pyarrow as pa, pyarrow.parquet as pq
 from pipeline.errors import LogitstreamError
-from pipeline.sources.parquet import ParquetSource
-from pipeline.types import InputFile, Need, Slice
+from pipeline.sources.parquet.source import ParquetSource
+from pipeline.types.inputs import InputFile, Need
+from pipeline.types.rows import Slice
 
 path, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 chosen = random.Random(seed)

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, UsageError
-from pipeline.sources.parquet import ParquetSource
-from pipeline.types import InputFile, Need, Slice
+from pipeline.sources.parquet.source import ParquetSource
+from pipeline.types.inputs import InputFile, Need
+from pipeline.types.rows import Slice
 from tests.contracts.source import check_source, open_descriptors, plain_rows, read_rows, whole
 
 if TYPE_CHECKING:

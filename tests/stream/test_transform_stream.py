@@ -21,7 +21,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import BadCellsError, DataError, OutputError, SchemaError, TemporaryError, UsageError
-from pipeline.types import Published
+from pipeline.types.report import Published
 
 ROOT = Path(__file__).parents[2]
 
@@ -266,9 +266,9 @@ def test_an_error_of_the_caller_comes_unchanged_with_its_block(tmp_path: Path, w
         ("sigmoid", {"names": ["a", "a"]}, UsageError, "two columns have one name"),
         ("sigmoid", {"compression": "lzw"}, UsageError, "--compression lzw"),
         ("sigmoid", {"resume": True}, TypeError, "there is no option 'resume'"),
-        ("sigmoid", {"precision": "no"}, UsageError, "precision 'no': there is no such choice"),
+        ("sigmoid", {"precision": "no"}, UsageError, "--precision no: there is no such choice"),
         (lambda x: x, {"float32": True}, TypeError, "float32 goes with"),
-        (lambda x: x, {"precision": "no"}, UsageError, "precision 'no': there is no such choice"),
+        (lambda x: x, {"precision": "no"}, UsageError, "--precision no: there is no such choice"),
         (lambda x: x, {"precision": "reproducible"}, TypeError, "precision goes with"),
         (3, {}, TypeError, "'int' object is not iterable|function is"),
     ],

@@ -1,0 +1,92 @@
+"""``logitstream bench``: what functions cost on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from jobs import options
+from jobs.options import values
+from jobs.options.command import HOW, OUTPUT, WHAT, JobCommand, option
+from jobs.options.help import HelpfulGroup
+from jobs.show.functions import known
+
+
+def _known(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(known(name) for name in value))
+
+
+@click.group("bench", cls=HelpfulGroup, example="logitstream bench functions sigmoid --size 100000", uses_demo=False)
+def command() -> None:
+    """Measure what functions cost on this machine."""
+
+
+@command.command(
+    "functions",
+    cls=JobCommand,
+    example="logitstream bench functions sigmoid tanh --size 100000",
+    uses_demo=False,
+    short_help="Time, memory and exactness of the functions.",
+)
+@click.argument("functions", metavar="[FUNCTION...]", nargs=-1, callback=_known, type=values.TEXT)
+@option(
+    "--size",
+    section=WHAT,
+    type=values.COUNT,
+    default=10_000_000,
+    metavar="N",
+    help="Elements of an array.  [default: 10,000,000]",
+)
+@option(
+    "--dtype",
+    section=WHAT,
+    type=click.Choice(["float64", "float32", "float16"]),
+    default="float64",
+    show_default=True,
+    help="Type of the elements.",
+)
+@option(
+    "--threads",
+    section=HOW,
+    type=values.COUNT,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Threads, each with a share of the array. Time is of the processor with one, of the clock with more.",
+)
+@option(
+    "--rounds",
+    section=HOW,
+    type=values.COUNT,
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How often each way is timed, in turn; the median counts.",
+)
+@option(
+    "--plot",
+    section=OUTPUT,
+    type=values.PATH,
+    metavar="FILE",
+    is_path=True,
+    help="Draw the times into a picture, .svg or .png; needs matplotlib: pip install 'logitstream[plot]'.",
+)
+@options.json_
+def functions(
+    functions: tuple[str, ...], size: int, dtype: str, threads: int, rounds: int, plot: str | None, json: bool
+) -> None:
+    """Measure each FUNCTION, or all of them: nanoseconds an element, throughput against that of a copy, memory.
+
+    Beside ours stand the NumPy one-liner and, where they are installed, scipy and PyTorch. For the sigmoid a second
+    table has the worst error of what people write, range by range, in units in the last place of the exact value.
+    """
+    from jobs.show.benching import show_functions  # noqa: PLC0415 - --help stays light
+
+    show_functions(functions, size=size, dtype=dtype, threads=threads, rounds=rounds, plot=plot, as_json=json)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["bench", *sys.argv[1:]])

@@ -1,0 +1,40 @@
+"""``logitstream demo``: the whole way in one command, on real flights."""
+
+from __future__ import annotations
+
+import click
+
+from jobs.options import values
+from jobs.options.command import OUTPUT, JobCommand, option
+
+EXAMPLE = "logitstream demo --output logitstream-demo"
+
+
+@click.command("demo", cls=JobCommand, example=EXAMPLE, uses_demo=False, short_help="See it work on real flights.")
+@option(
+    "--output",
+    section=OUTPUT,
+    default="logitstream-demo",
+    show_default=True,
+    metavar="DIR",
+    type=values.PATH,
+    is_path=True,
+    help="The folder for the sample and its scores.",
+)
+def command(output: str) -> None:
+    """Plan and score a sample of real flights, from Parquet and from CSV, and compare the results.
+
+    The sample (some 20,000 flights from New York in 2013, public domain) is copied into a folder, and its scores are
+    published beside it. It may be run again; a file in the folder that is not the sample is never overwritten.
+    """
+    from jobs.show.showcase import show  # noqa: PLC0415 - --help stays light
+
+    show(output)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["demo", *sys.argv[1:]])

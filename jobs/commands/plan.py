@@ -1,0 +1,45 @@
+"""``logitstream plan``: what ``score`` would do, without doing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jobs import options
+from jobs.options.command import JobCommand, add
+
+EXAMPLE = """\
+logitstream plan logitstream-demo/flights \\
+    --model logitstream-demo/delay_model.json --output scores --if-exists replace"""
+
+
+@click.command(
+    "plan",
+    cls=JobCommand,
+    example=EXAMPLE,
+    table="score",
+    short_help="Show what score would do, without doing it.",
+    context_settings={"auto_envvar_prefix": "LOGITSTREAM_SCORE"},
+)
+@add(options.SCORE)
+def command(**params: Any) -> None:
+    """Show what 'logitstream score' would do with the same options: it is 'score --dry-run'.
+
+    Files, rows, chunks, workers, memory, the columns of the output, and what an earlier try has done already. Reads the
+    footers of Parquet files and both ends of CSV files, no rows; what 'score' would refuse before work is refused with
+    the same exit code, but that another run holds the output is not seen. The environment (LOGITSTREAM_SCORE_...) and
+    the table [score] of a --config file are those of 'score'.
+    """
+    options.refuse_taken(params["keep"], options.SCORE_COLUMNS)
+    from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light
+
+    carry_out(score_job(params), params | {"dry_run": True})
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["plan", *sys.argv[1:]])

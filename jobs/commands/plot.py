@@ -1,0 +1,73 @@
+"""``logitstream plot``: a picture of functions and their derivatives."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from jobs.options import values
+from jobs.options.command import OUTPUT, WHAT, JobCommand, option
+from jobs.show.functions import Asked, as_asked, told_apart
+
+_NARROWEST = 1e-9
+
+
+def _range(ctx: click.Context, param: click.Parameter, value: tuple[float, float] | None) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    width = value[1] - value[0]
+    # Between numbers that are all but one there is no room for points.
+    if not (math.isfinite(width) and width > _NARROWEST * max(map(abs, value))):
+        raise click.BadParameter(f"{value[0]:g} to {value[1]:g} is no range; write --range -6 6.", ctx, param)
+    return value
+
+
+def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[Asked, ...]:
+    return told_apart(as_asked(text) for text in value)
+
+
+@click.command(
+    "plot",
+    cls=JobCommand,
+    example="logitstream plot sigmoid tanh relu --output functions.svg",
+    uses_demo=False,
+    short_help="Draw functions and their derivatives.",
+)
+@click.argument("functions", metavar="FUNCTION...", nargs=-1, required=True, callback=_asked, type=values.TEXT)
+@option(
+    "--range",
+    section=WHAT,
+    type=float,
+    nargs=2,
+    callback=_range,
+    metavar="LOW HIGH",
+    help="The range of x.  [default: -6 6]",
+)
+@option(
+    "--output",
+    section=OUTPUT,
+    type=values.PATH,
+    required=True,
+    metavar="FILE",
+    is_path=True,
+    help="The picture: its name ends in .svg or .png. One that stands there is replaced.",
+)
+def command(**params: Any) -> None:
+    """Draw each FUNCTION and its derivative into a picture.
+
+    FUNCTION is a name (sigmoid) or has parameters, as in 'sigmoid(x, temperature=2)'; 'flat=sigmoid(x, temperature=2)'
+    names the curve too. Curves of one function share a panel. Needs matplotlib: pip install 'logitstream[plot]'.
+    """
+    from jobs.show.picture import draw_functions  # noqa: PLC0415 - --help stays light
+
+    draw_functions(params["functions"], params["range"], params["output"])
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["plot", *sys.argv[1:]])

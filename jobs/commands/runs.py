@@ -1,0 +1,85 @@
+"""``logitstream runs``: what runs have left beside outputs, former versions, and putting them away."""
+
+from __future__ import annotations
+
+import click
+
+from jobs import options
+from jobs.options import values
+from jobs.options.command import WHAT, JobArgument, JobCommand, option
+from jobs.options.help import HelpfulGroup
+
+OUT = "logitstream-demo/scores-from-parquet"
+
+
+@click.group("runs", cls=HelpfulGroup, example="logitstream runs list logitstream-demo")
+def command() -> None:
+    """List unfinished runs and former versions, or remove them."""
+
+
+@command.command(
+    "list",
+    cls=JobCommand,
+    example="logitstream runs list logitstream-demo",
+    short_help="List unfinished runs and former versions.",
+)
+@click.argument("paths", nargs=-1, metavar="[PATH...]", type=values.PATH, cls=JobArgument)
+@options.json_
+def list_(paths: tuple[str, ...], json: bool) -> None:
+    """List unfinished runs and former versions: their age and size, the chunks done, and why a run stopped.
+
+    PATH is an output, or a folder with outputs; without one it is the current folder. Nothing is locked or changed.
+    """
+    from jobs.show.keeping import show_runs  # noqa: PLC0415 - --help stays light
+
+    show_runs(paths or (".",), as_json=json)
+
+
+@command.command(
+    "show", cls=JobCommand, example=f"logitstream runs show {OUT}", short_help="Show everything about one output."
+)
+@click.argument("output", metavar="OUT", type=values.PATH, cls=JobArgument)
+@options.json_
+def show(output: str, json: bool) -> None:
+    """Show what stands published as OUT, what is under way, every unfinished run and every former version."""
+    from jobs.show.keeping import show_output  # noqa: PLC0415 - --help stays light
+
+    show_output(output, as_json=json)
+
+
+@command.command(
+    "clean",
+    cls=JobCommand,
+    example=f"logitstream runs clean {OUT} --stopped --older-than 7d",
+    short_help="Remove unfinished runs, former versions, or both.",
+)
+@click.argument("output", metavar="OUT", type=values.PATH, cls=JobArgument)
+@option("--stopped", section=WHAT, is_flag=True, help="Remove what runs have left that did not finish.")
+@option("--versions", section=WHAT, is_flag=True, help="Remove former versions: there is no way back to them.")
+@option(
+    "--older-than",
+    section=WHAT,
+    type=values.DURATION,
+    metavar="TIME",
+    help="Only what is older than this (90s, 25m, 3h, 7d).  [default: whatever its age]",
+)
+@option("--dry-run", section=WHAT, is_flag=True, help="Say what would be removed, and remove nothing.")
+@options.json_
+def clean(output: str, stopped: bool, versions: bool, older_than: str | None, dry_run: bool, json: bool) -> None:
+    """Remove what was left beside OUT, and say how many bytes are free again. OUT itself is never touched.
+
+    --stopped, --versions or both say what. While a run is under way nothing is removed (exit code 75).
+    """
+    if not stopped and not versions:
+        raise click.UsageError("Say --stopped (what runs have left), --versions, or both.")
+    from jobs.show.keeping import show_cleaning  # noqa: PLC0415 - --help stays light
+
+    show_cleaning(output, stopped=stopped, versions=versions, older_than=older_than, dry_run=dry_run, as_json=json)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["runs", *sys.argv[1:]])

@@ -1,0 +1,41 @@
+"""``logitstream transform``: functions of columns, without a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jobs import options
+from jobs.options.command import JobCommand, add
+from pipeline.grammar import parse_application
+
+EXAMPLE = """\
+logitstream transform logitstream-demo/flights.csv \\
+    --apply "p=sigmoid(dep_delay)" --keep flight_id --output transformed"""
+
+
+@click.command("transform", cls=JobCommand, example=EXAMPLE, short_help="Apply functions to columns, without a model.")
+@add(options.TRANSFORM)
+def command(**params: Any) -> None:
+    """Apply functions to columns of INPUT and publish the results in one step.
+
+    INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). Row i of the output is
+    row i of the inputs, taken in the order of their paths.
+
+    A run that fails or is stopped publishes nothing; the same command again goes on where it ended, and 'logitstream
+    runs list' shows what it has left. What is replaced comes back with 'logitstream rollback'.
+    """
+    made = (name for text in params["apply"] for name in parse_application(text).outputs)
+    options.refuse_taken(params["keep"], made)
+    from jobs.running import carry_out, transform_job  # noqa: PLC0415 - --help stays light
+
+    carry_out(transform_job(params), params)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from jobs.cli import main
+
+    main(["transform", *sys.argv[1:]])

@@ -1,0 +1,228 @@
+"""What the text of an option may be, and what it becomes. Only what the standard library can judge is judged here."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.choices import parse_if_running
+from pipeline.errors import UsageError
+from pipeline.units import parse_bad_limit, parse_bytes, parse_chunk_size, parse_seconds
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType
+
+_CLUSTER = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})")
+_HERE = ("threads", "processes", "sync")
+_SPELLED = {r"\t": "\t", "tab": "\t"}
+
+
+def split_list(text: str) -> list[str]:
+    """Return the items of a list written in one text: commas separate, except within parentheses or double quotes."""
+    items, item, depth, quoted = [], "", 0, False
+    for character in text:
+        quoted ^= character == '"'
+        if not quoted:
+            depth += (character == "(") - (character == ")")
+        if character == "," and depth <= 0 and not quoted:
+            items.append(item.strip())
+            item = ""
+        else:
+            item += character
+    return [*items, item.strip()]
+
+
+class Text(ParamType):
+    """A text; several in one environment variable are separated by commas."""
+
+    name = "text"
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Return the items of a comma separated list."""
+        return split_list(rv)
+
+
+class PathText(ParamType):
+    """A path, as text that is not empty."""
+
+    name = "path"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        if not value:
+            self.fail("it is empty.", param, ctx)
+        return value
+
+
+class Names(ParamType):
+    """Column names separated by commas, a name with a comma in double quotes. A list is taken as it is."""
+
+    name = "names"
+
+    def convert(
+        self, value: str | Sequence[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the names."""
+        names = tuple(value) if not isinstance(value, str) else self._split(value, param, ctx)
+        if not all(names):
+            self.fail("a column name is empty.", param, ctx)
+        return names
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Return the whole text: it is split when it is converted."""
+        return [rv]
+
+    def _split(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        try:
+            rows = list(csv.reader([value], skipinitialspace=True, strict=True))
+        except csv.Error:
+            self.fail(f"{value!r} is not a list of names separated by commas.", param, ctx)
+        return tuple(name.strip() for row in rows for name in row) if value else ("",)
+
+
+class TypedName(Text):
+    """``NAME=TYPE``: a column and the name of an Arrow type."""
+
+    name = "name=type"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return the name and the type. A name may contain ``=``, a type does not."""
+        name, equals, kind = value.rpartition("=")
+        if not (name and equals and kind.strip()):
+            self.fail(f"{value!r} is not NAME=TYPE, such as id=int64.", param, ctx)
+        return name, kind.strip()
+
+
+class Character(ParamType):
+    """One character of ASCII; ``tab`` and a backslash with a t are the tabulator."""
+
+    name = "char"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the character."""
+        character = _SPELLED.get(value, value)
+        if len(character) != 1 or not character.isascii() or character in "\r\n\0":
+            self.fail(f"{value!r} is not one ASCII character (a tabulator is written tab).", param, ctx)
+        return character
+
+
+class EncodingName(ParamType):
+    """The name of a text encoding that Python knows."""
+
+    name = "encoding"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name as it was given."""
+        try:
+            "".encode(value)
+        except (LookupError, UnicodeError, ValueError):
+            self.fail(f"{value!r} is not an encoding that is known (utf-8, latin-1, cp1252, utf-16 ...).", param, ctx)
+        return value
+
+
+class Quantity(ParamType):
+    """A size, a time or a share that ``parse`` accepts; it stays text, because a plan keeps what was asked for."""
+
+    name = "quantity"
+
+    def __init__(self, parse: Callable[[str], object]) -> None:
+        self._parse = parse
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, once it has been understood."""
+        text = str(value)
+        try:
+            self._parse(text)
+        except UsageError as error:
+            self.fail(f"{error.message}: {error.remedy}.", param, ctx)
+        return text
+
+
+class Behaviour(ParamType):
+    """A choice of which one may state a time; ``parse`` accepts it, and it stays text."""
+
+    name = "choice"
+
+    def __init__(self, parse: Callable[[str], object]) -> None:
+        self._parse = parse
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, once it has been understood."""
+        try:
+            self._parse(value)
+        except UsageError as error:
+            self.fail(f"{error.message}: {error.remedy}.", param, ctx)
+        return value
+
+
+class Count(ParamType):
+    """A whole number of at least ``least``."""
+
+    name = "number"
+
+    def __init__(self, least: int = 1) -> None:
+        self._least = least
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; digits may be grouped by ``_`` or ``,``."""
+        digits = str(value).replace(",", "")
+        try:
+            number = int(digits)
+        except ValueError:
+            number = self._least - 1
+        if number < self._least:
+            self.fail(f"{str(value)!r} is not a whole number of at least {self._least}.", param, ctx)
+        return number
+
+
+class Share(ParamType):
+    """A finite number from 0 to 1."""
+
+    name = "number"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 <= number <= 1:
+            self.fail(f"{value!r} is not a number from 0 to 1.", param, ctx)
+        return number
+
+
+class Where(ParamType):
+    """Where chunks are carried out: ``threads``, ``processes``, ``sync`` or the address of a Dask scheduler."""
+
+    name = "where"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        if value not in _HERE and _CLUSTER.fullmatch(value) is None:
+            known = f"{', '.join(_HERE)} or the address of a scheduler (tcp://HOST:PORT)"
+            self.fail(f"{value!r} is not {known}.", param, ctx)
+        return value
+
+
+TEXT = Text()
+PATH = PathText()
+NAMES = Names()
+TYPED_NAME = TypedName()
+CHARACTER = Character()
+ENCODING = EncodingName()
+MEMORY = Quantity(parse_bytes)
+CHUNK_SIZE = Quantity(parse_chunk_size)
+DURATION = Quantity(parse_seconds)
+MAX_BAD = Quantity(parse_bad_limit)
+IF_RUNNING = Behaviour(parse_if_running)
+COUNT = Count()
+COUNT_OR_NONE = Count(0)
+SHARE = Share()
+WHERE = Where()

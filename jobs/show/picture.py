@@ -1,0 +1,19 @@
+"""What ``plot`` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.show import console
+from jobs.show.functions import Asked
+from pipeline.drawing import Curve, check_picture, draw_curves, save
+from pipeline.units import escape, format_count
+
+
+def draw_functions(functions: Sequence[Asked], limits: tuple[float, float] | None, output: str) -> None:
+    """Draw functions and their derivatives into a file, and say so."""
+    check_picture(output)
+    curves = [Curve(each.label, each.function, dict(each.parameters)) for each in functions]
+    save(draw_curves(curves, limits), output)
+    count = len(curves)
+    console.tell(f"{escape(output, 1000)}: {format_count(count)} curve{'' if count == 1 else 's'} with derivative")

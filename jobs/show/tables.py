@@ -1,0 +1,220 @@
+"""Tables for a terminal. Elsewhere they are as wide as their longest row, so that nothing is cut."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jobs.show import console
+from pipeline.report.text import aligned, file_rows
+from pipeline.units import escape, format_bytes, format_count
+
+if TYPE_CHECKING:
+    from pipeline import LogisticModel
+    from pipeline.bench import Bench, FunctionCosts
+    from pipeline.inspection import Column, Reason, Value
+    from pipeline.types.report import PlanSummary
+    from pipeline.verification import Verification
+
+# As a benchmark calls those that it compares.
+OURS, NEW, ONE_LINER, ONE_LINER_OUT = "logitstream", "new array", "numpy", "numpy out="
+OTHERS = ("scipy", "torch")
+
+_WIDE = 1000
+_VALUE = 36
+
+
+def tell_files(plan: PlanSummary) -> None:
+    """Show the inputs of a plan on stderr."""
+    console.tell(_files(plan, sys.stderr))
+
+
+def emit_files(plan: PlanSummary) -> None:
+    """Show the inputs of a plan on stdout."""
+    console.emit(_files(plan, sys.stdout))
+
+
+def emit_model(model: LogisticModel) -> None:
+    """Show a model on stdout: what it says of itself, and a row for each of its coefficients."""
+    headers = ("column", "kind", "level", "coefficient", "center", "scale", "missing", "unseen")
+    rows = [row for feature in model.file.features for row in _coefficients(feature)]
+    console.emit("\n".join(aligned(_facts(model))) + "\n")
+    console.emit(_drawn(headers, rows, sys.stdout, numbers=(3, 4, 5)))
+
+
+def emit_columns(columns: Sequence[Column]) -> None:
+    """Show the columns of data on stdout; what no column tells has no column in the table."""
+    headers = ("column", "type", "nulls", "NaN", "infinite", "smallest", "largest")
+    rows = [_column(column) for column in columns]
+    told = [number for number in range(len(headers)) if number < 2 or any(row[number] for row in rows)]
+    shown = [[row[number] for number in told] for row in rows]
+    numbers = [position for position, number in enumerate(told) if number >= 2]
+    console.emit(_drawn([headers[number] for number in told], shown, sys.stdout, numbers))
+
+
+def emit_reasons(reasons: Sequence[Reason]) -> None:
+    """Show the reasons of a quarantine on stdout."""
+    rows = [
+        (
+            format_count(reason.rows),
+            escape(reason.column) or "(record)",
+            "policy" if reason.by_policy else "bad",
+            escape(reason.reason, 300),
+        )
+        for reason in reasons
+    ]
+    console.emit(_drawn(("rows", "column", "kind", "reason"), rows, sys.stdout, numbers=(0,)))
+
+
+def emit_differences(found: Verification) -> None:
+    """Show on stdout what differs from what was published."""
+    rows = [
+        tuple(escape(text, 1000) for text in (each.subject, each.what, each.expected, each.found))
+        for each in found.differences
+    ]
+    console.emit(_drawn(("subject", "what", "expected", "found"), rows, sys.stdout, numbers=()))
+
+
+def emit_kept(rows: Sequence[tuple[str, ...]]) -> None:
+    """Show the runs and the former versions beside one output on stdout."""
+    headers = ("what", "job", "age", "size", "chunks", "state")
+    console.emit(_drawn(headers, rows, sys.stdout, numbers=(2, 3, 4)))
+
+
+def emit_costs(bench: Bench) -> None:
+    """Show on stdout what functions cost."""
+    others = [who for who in OTHERS if any(who in each.costs for each in bench.functions)]
+    headers = ("function", "ns", "ns new", "numpy", "ratio", "new", *others, "GB/s", "of copy", "memory", "numpy's")
+    rows = [_costs(each, others) for each in bench.functions]
+    console.emit(_drawn(headers, rows, sys.stdout, numbers=range(1, len(headers))))
+
+
+def emit_errors(bench: Bench) -> None:
+    """Show on stdout the worst errors of the forms of the sigmoid, and what they cost."""
+    forms = list(bench.forms)
+    rows = [(f"{each.low:g} to {each.high:g}", *(_units(each.errors[form]) for form in forms)) for each in bench.errors]
+    rows.append(("ns an element", *(f"{bench.forms[form].ns:.2f}" for form in forms)))
+    console.emit(_drawn(("x", *forms), rows, sys.stdout, numbers=range(1, len(forms) + 1)))
+
+
+def _costs(measured: FunctionCosts, others: Sequence[str]) -> tuple[str, ...]:
+    costs = measured.costs
+
+    def ns(who: str) -> str:
+        return f"{costs[who].ns:.2f}" if who in costs else ""
+
+    def memory(who: str) -> str:
+        return format_bytes(costs[who].traced_bytes) if who in costs else ""
+
+    return (
+        measured.name,
+        ns(OURS),
+        ns(NEW),
+        ns(ONE_LINER_OUT),
+        f"{costs[ONE_LINER_OUT].ratio:.2f}" if ONE_LINER in costs else "",
+        f"{costs[NEW].ns / costs[ONE_LINER].ns:.2f}" if ONE_LINER in costs else "",
+        *map(ns, others),
+        f"{measured.gigabytes_per_second(OURS):.1f}",
+        f"{100 * measured.share_of_copy:.0f} %",
+        memory(OURS),
+        memory(ONE_LINER_OUT),
+    )
+
+
+def _units(error: float) -> str:
+    if math.isinf(error):
+        return "no number"
+    return f"{error:.2f}" if error < 1000 else f"{error:.0e}".replace("e+", "e")
+
+
+def _column(column: Column) -> tuple[str, ...]:
+    if len(column.types) == 1:
+        kind = column.types[0][0]
+    else:
+        kind = ", ".join(f"{kind} ({format_count(files)})" for kind, files in column.types)
+    ends = (column.smallest, column.largest)
+    if column.smallest_number is not None:
+        ends = (column.smallest_number, column.largest_number)
+    return (
+        escape(column.name),
+        escape(kind) + ("" if column.nullable else ", never null"),
+        "" if column.nulls is None else format_count(column.nulls),
+        # Few columns can hold these at all.
+        *(format_count(count) if count else "" for count in (column.nan, column.infinite)),
+        *map(_value, ends),
+    )
+
+
+def _value(value: Value | None) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else escape(str(value), _VALUE)
+
+
+def _facts(model: LogisticModel) -> list[tuple[str, str]]:
+    file, target, output = model.file, model.file.target, model.file.output
+    decides = () if output.threshold is None else ("decision",)
+    facts = [("kind", file.kind), ("intercept", repr(file.intercept))]
+    if target is not None:
+        of = f"{escape(target.column)}: " if target.column else ""
+        facts.append(("target", f"{of}{_shown(target.negative)} or {_shown(target.positive)}"))
+    facts.append(("output", ", ".join(output.columns or ("probability", *decides))))
+    if output.threshold is not None:
+        facts.append(("threshold", repr(output.threshold)))
+    facts += [(name, repr(value)) for name, value in output.changed.items()]
+    facts.append(("features", format_count(len(file.features))))
+    return [*facts, ("digest", file.digest())]
+
+
+def _coefficients(feature: Any) -> Iterable[tuple[str, ...]]:
+    name, missing = escape(feature.column), _policy(feature.missing)
+    if feature.kind == "numeric":
+        stated = (feature.coefficient, feature.center, feature.scale)
+        yield name, feature.kind, "", *(repr(number) for number in stated), missing, ""
+        return
+    for position, (level, coefficient) in enumerate(feature.coefficients.items()):
+        numbers = (escape(level), repr(coefficient), "", "")
+        yield (
+            ("", "", *numbers, "", "") if position else (name, feature.kind, *numbers, missing, _policy(feature.unseen))
+        )
+
+
+def _policy(policy: object) -> str:
+    if isinstance(policy, str):
+        return policy
+    value = getattr(policy, "impute", None)
+    return f"impute {value!r}" if value is not None else f"level {escape(str(getattr(policy, 'level', '')))}"
+
+
+def _shown(value: object) -> str:
+    return escape(json.dumps(value, ensure_ascii=False))
+
+
+def _files(plan: PlanSummary, stream: TextIO) -> str:
+    headers = ("input", "format", "rows", "row groups", "size")
+    return _drawn(headers, file_rows(plan.files), stream, numbers=(2, 3, 4))
+
+
+def _drawn(headers: Sequence[str], rows: Iterable[Sequence[str]], stream: TextIO, numbers: Sequence[int]) -> str:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for position, header in enumerate(headers):
+        table.add_column(header, justify="right" if position in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    terminal = stream.isatty()
+    text = io.StringIO()
+    # The encoding decides whether the lines of the table are drawn with more than ASCII.
+    drawn = Console(file=text, width=None if terminal else _WIDE, force_terminal=terminal, safe_box=True)
+    drawn.print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

@@ -1,0 +1,84 @@
+"""Every closed list of words, with its check: formats, policies of a run, roles of a column, causes of bad rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar, get_args
+
+from pipeline.errors import UsageError
+from pipeline.units import escape, nearest, parse_seconds, quoted
+
+Format = Literal["parquet", "csv"]
+Role = Literal["numeric", "categorical", "kept"]
+Precision = Literal["fast", "accurate", "reproducible"]
+IfExists = Literal["fail", "replace"]
+IfRunning = Literal["fail", "skip", "wait"]
+Durability = Literal["full", "none"]
+Fingerprint = Literal["ends", "full"]
+Compression = Literal["snappy", "zstd", "lz4", "gzip", "brotli", "none"]
+Done = Literal["computed", "resumed", "reused"]
+
+Word = TypeVar("Word", bound=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[Word]):
+    """The words that an option takes.
+
+    Attributes
+    ----------
+    option : str
+        Its name on the command line.
+    words : tuple of str
+        The default first.
+    """
+
+    option: str
+    words: tuple[Word, ...]
+
+    def check(self, word: object) -> Word:
+        """Return a word that is one of these.
+
+        Raises
+        ------
+        UsageError
+            It is none of them; the message has the nearest.
+        """
+        for known in self.words:
+            if word == known:
+                return known
+        found = escape(word) if isinstance(word, str) else escape(repr(word))
+        raise UsageError(
+            f"{self.option} {found}: there is no such choice{nearest(found, self.words)}",
+            f"choose {listed(self.words)}",
+        )
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return words as a person lists them: ``fast, accurate or reproducible``."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+FORMAT: Choice[Format] = Choice("--format", get_args(Format))
+PRECISION: Choice[Precision] = Choice("--precision", get_args(Precision))
+IF_EXISTS: Choice[IfExists] = Choice("--if-exists", get_args(IfExists))
+IF_RUNNING: Choice[IfRunning] = Choice("--if-running", get_args(IfRunning))
+DURABILITY: Choice[Durability] = Choice("--durability", get_args(Durability))
+FINGERPRINT: Choice[Fingerprint] = Choice("--fingerprint", get_args(Fingerprint))
+COMPRESSION: Choice[Compression] = Choice("--compression", get_args(Compression))
+
+
+def parse_if_running(text: str) -> tuple[IfRunning, float | None]:
+    """Return what to do while another run is at work, and for how many seconds at most: ``wait=10m`` is (wait, 600).
+
+    Raises
+    ------
+    UsageError
+        The text is neither ``fail``, ``skip``, ``wait`` nor ``wait=`` and a duration.
+    """
+    choice, equals, duration = text.partition("=")
+    if choice not in IF_RUNNING.words or (equals and choice != "wait"):
+        raise UsageError(f"{quoted(text)} is neither fail, skip nor wait", "write fail, skip, wait or wait=10m")
+    return IF_RUNNING.check(choice), parse_seconds(duration) if equals else None

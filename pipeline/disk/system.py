@@ -1,0 +1,411 @@
+"""The one place where this room touches the operating system.
+
+Every call that opens, syncs, links, renames, locks or removes goes through here, on descriptors of folders rather than
+on paths, so that nobody who swaps a folder for a link can lead a run elsewhere. What the system refuses becomes one of
+the project's errors here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from pipeline.disk.renaming import renameat2
+from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError, TransientError
+from pipeline.units import escape, format_bytes
+
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_NOREPLACE, _EXCHANGE = 1, 2
+# Old sandboxes answer EPERM to a system call that they do not know.
+_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+_NO_SECOND_NAME = frozenset({errno.EXDEV, errno.EMLINK, errno.EACCES, errno.ENOENT})
+
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# What a network file system, or a table that is full for a moment, may answer once and not again.
+_PASSING = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENFILE, errno.EMFILE, errno.EREMOTEIO}
+)
+_IN_THE_WAY = frozenset({errno.EEXIST, errno.EXDEV, errno.EBUSY})
+
+_making = threading.Lock()
+
+
+class Folder:
+    """An open folder. Names are looked up below its descriptor, whatever becomes of its path; links are not followed.
+
+    Every method raises the project's errors, naming the path; the descriptor is closed by the context manager. Where it
+    is not ``durable``, nothing in it is ever synced, and the folders entered from it are not durable either.
+    """
+
+    __slots__ = ("descriptor", "durable", "path")
+
+    def __init__(self, descriptor: int, path: Path, *, durable: bool = True) -> None:
+        self.descriptor = descriptor
+        self.path = path
+        self.durable = durable
+
+    @classmethod
+    def open(cls, path: Path, flags: int = 0, *, durable: bool = True) -> Self:
+        """Open a folder by its path."""
+        with door("open", path):
+            return cls(os.open(path, _FOLDER | flags), path, durable=durable)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptor; again is harmless."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            release(descriptor)
+
+    def enter(self, name: str) -> Folder:
+        """Open a folder below this one."""
+        with door("open", self.path, name):
+            descriptor = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=self.descriptor)
+        return Folder(descriptor, self.path / name, durable=self.durable)
+
+    def make(self, name: str, *, exist_ok: bool = False) -> Folder:
+        """Make a folder that only its owner may enter, sync its name, and open it.
+
+        Of several threads that make the same one, none has it open before its name is synced.
+        """
+        with _making:
+            with door("make the folder", self.path, name):
+                try:
+                    os.mkdir(name, 0o700, dir_fd=self.descriptor)
+                except FileExistsError:
+                    if not exist_ok:
+                        raise
+                    return self.enter(name)
+            folder = self.enter(name)
+            try:
+                # The umask may have taken rights from the owner.
+                folder.set_mode(0o700)
+                self.sync()
+            except BaseException:
+                folder.close()
+                raise
+            return folder
+
+    def set_mode(self, mode: int) -> None:
+        """Set the permissions, and keep the bit that hands the group down."""
+        with door("set the mode of", self.path):
+            wanted = mode | (os.fstat(self.descriptor).st_mode & stat.S_ISGID)
+            os.fchmod(self.descriptor, wanted)
+
+    def status(self) -> os.stat_result:
+        """Return the facts of the folder itself."""
+        with door("look at", self.path):
+            return os.fstat(self.descriptor)
+
+    def look(self, name: str) -> os.stat_result | None:
+        """Return the facts of a name, ``None`` where there is no such name."""
+        with door("look at", self.path, name):
+            try:
+                return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+
+    def names(self) -> Iterator[str]:
+        """Iterate over the names in the folder, in no order; they may be removed on the way."""
+        with door("list", self.path), os.scandir(self.descriptor) as entries:
+            for entry in entries:
+                yield entry.name
+
+    def allows(self, mode: int, name: str = ".") -> bool:
+        """Return whether the system would grant this access to a name."""
+        return os.access(name, mode, dir_fd=self.descriptor, effective_ids=True)
+
+    def open_file(self, name: str, flags: int, mode: int = 0o600) -> int:
+        """Open a file and return its descriptor."""
+        with door("create" if flags & os.O_EXCL else "open", self.path, name):
+            return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self.descriptor)
+
+    def link(self, name: str, target: Folder, new_name: str) -> None:
+        """Give a file a second name, or move it where the file system knows no second names."""
+        if not self.try_link(name, target, new_name):
+            with door("rename to", target.path, new_name):
+                self._move_where_free(name, target, new_name)
+
+    def try_link(self, name: str, target: Folder, new_name: str) -> bool:
+        """Give a file a second name; ``False`` where it cannot have one there, and then nothing was done."""
+        with door("link", target.path, new_name):
+            try:
+                os.link(
+                    name,
+                    new_name,
+                    src_dir_fd=self.descriptor,
+                    dst_dir_fd=target.descriptor,
+                    follow_symlinks=False,
+                )
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED | _NO_SECOND_NAME:
+                    raise
+                return False
+        return True
+
+    def move(self, name: str, target: Folder, new_name: str) -> None:
+        """Rename to a name that must be free.
+
+        Where the file system cannot refuse a taken name by itself, the caller's lock is what keeps it free between the
+        look and the rename.
+        """
+        with door("rename to", target.path, new_name):
+            try:
+                renameat2(self.descriptor, name, target.descriptor, new_name, _NOREPLACE)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                self._move_where_free(name, target, new_name)
+
+    def _move_where_free(self, name: str, target: Folder, new_name: str) -> None:
+        if target.look(new_name) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        os.rename(name, new_name, src_dir_fd=self.descriptor, dst_dir_fd=target.descriptor)
+
+    def exchange(self, name: str, target: Folder, other_name: str) -> None:
+        """Swap two names in one step."""
+        with door("exchange", target.path, other_name):
+            renameat2(self.descriptor, name, target.descriptor, other_name, _EXCHANGE)
+
+    def can_exchange(self, name: str, other_name: str) -> bool:
+        """Swap two names of this folder, and return whether the file system can."""
+        with door("exchange", self.path, name):
+            try:
+                renameat2(self.descriptor, name, self.descriptor, other_name, _EXCHANGE)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                return False
+        return True
+
+    def unlink(self, name: str) -> None:
+        """Remove a file."""
+        with door("remove", self.path, name):
+            os.unlink(name, dir_fd=self.descriptor)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove an empty folder."""
+        with door("remove", self.path, name):
+            os.rmdir(name, dir_fd=self.descriptor)
+
+    def sync(self) -> None:
+        """Make the names in the folder survive a power cut."""
+        if self.durable:
+            sync(self.descriptor, self.path)
+
+    def sync_file(self, descriptor: int, name: str) -> None:
+        """Make what was written to an open file of the folder survive a power cut."""
+        if self.durable:
+            sync(descriptor, self.path / name)
+
+    def sync_tree(self) -> None:
+        """Make every file in the folder, and in folders below it, survive a power cut, with all of their names."""
+        if not self.durable:
+            return
+        for name in list(self.names()):
+            if is_folder(self, name):
+                with self.enter(name) as below:
+                    below.sync_tree()
+            else:
+                self.sync_named(name)
+        self.sync()
+
+    def sync_named(self, name: str) -> None:
+        """Make a file of the folder survive a power cut; its name does with the folder."""
+        descriptor = self.open_file(name, READ)
+        try:
+            self.sync_file(descriptor, name)
+        finally:
+            release(descriptor)
+
+
+def is_folder(parent: Folder, name: str) -> bool:
+    """Return whether a name is that of a folder, not of a link to one."""
+    status = parent.look(name)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+class door:  # noqa: N801 - reads as the verb of a statement
+    """Turn what the system refuses into the project's errors, saying what was tried on which path, or name below it."""
+
+    __slots__ = ("_action", "_name", "_path")
+
+    def __init__(self, action: str, path: Path, name: str = "") -> None:
+        self._action, self._path, self._name = action, path, name
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Translate."""
+        if isinstance(error, OSError):
+            path = self._path / self._name if self._name else self._path
+            raise translated(error, self._action, path) from error
+
+
+def translated(error: OSError, action: str, path: Path) -> LogitstreamError:
+    """Return the project's error for one of the system's."""
+    message = f"cannot {action} {escape(str(path), 1000)}: {error.strerror or error}"
+    if error.errno in _REFUSED:
+        return PermissionDeniedError(message, "check the owner and the mode of the folder, and how it is mounted")
+    if error.errno in _FULL:
+        return StorageError(f"{message} ({_free_near(path)})", "free space or raise the quota, then run again")
+    if error.errno == errno.EFBIG:
+        return StorageError(message, "raise the limit on file sizes (ulimit -f) or lower --chunk-size, then run again")
+    if error.errno in _IN_THE_WAY:
+        return OutputError(message, "look at what is there now, then run again")
+    kind = TransientError if error.errno in _PASSING else StorageError
+    return kind(message, "see whether the disk is sound and mounted, then run again")
+
+
+def _free_near(path: Path) -> str:
+    for folder in path.parents:
+        try:
+            facts = os.statvfs(folder)
+            # Some file systems count no files at all.
+            if facts.f_files and not facts.f_favail:
+                return "it has as many files as it can hold"
+            return f"{format_bytes(_free(folder))} free for this user"
+        except OSError:
+            continue
+    return "free space unknown"
+
+
+def free_bytes(path: Path) -> int:
+    """Return the bytes that this user may still write to the file system that holds an existing path."""
+    with door("measure the free space of", path):
+        return _free(path)
+
+
+def _free(path: Path) -> int:
+    facts = os.statvfs(path)
+    return facts.f_bavail * facts.f_frsize
+
+
+def real_folder(path: Path) -> Path:
+    """Return the absolute path of a folder that exists, links resolved. Raises the system's own errors."""
+    real = Path(os.path.realpath(path, strict=True))
+    if not real.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return real
+
+
+def is_mount_point(path: Path) -> bool:
+    """Return whether something is mounted on an absolute, resolved path, a bind mount included."""
+    if os.path.ismount(path):
+        return True
+    wanted = str(path)
+    for character in "\\ \t\n":
+        wanted = wanted.replace(character, f"\\{ord(character):03o}")
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    except OSError:
+        return False
+    return any(line.split(" ", 5)[4:5] == [wanted] for line in mounts.splitlines())
+
+
+def umask() -> int:
+    """Return the umask of the process without setting it, which other threads would notice."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o077
+
+
+def user() -> int:
+    """Return the user id under which files are made."""
+    return os.geteuid()
+
+
+def write_all(descriptor: int, data: memoryview, path: Path) -> None:
+    """Write all bytes, however many calls that takes."""
+    with door("write", path):
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+def sync(descriptor: int, path: Path) -> None:
+    """Make what was written survive a power cut. A failure is final: the system may have dropped the pages."""
+    with door("sync", path):
+        os.fsync(descriptor)
+
+
+def set_mode(descriptor: int, mode: int, path: Path) -> None:
+    """Set the permissions of an open file."""
+    with door("set the mode of", path):
+        os.fchmod(descriptor, mode)
+
+
+def status(descriptor: int, path: Path) -> os.stat_result:
+    """Return the facts of an open file."""
+    with door("look at", path):
+        return os.fstat(descriptor)
+
+
+def close(descriptor: int, path: Path) -> None:
+    """Close a file; some file systems report here what they could not write."""
+    with door("close", path):
+        os.close(descriptor)
+
+
+def release(descriptor: int) -> None:
+    """Close what holds nothing unwritten: a folder, a lock, a file that was read, synced or given up.
+
+    What the system may report here says nothing about the data, and must not hide the error that led here.
+    """
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int, path: Path, *, shared: bool = False) -> bool:
+    """Take the lock on an open file, held until it is closed; ``False`` where another process has it.
+
+    A shared lock stands beside other shared ones.
+    """
+    with door("lock", path):
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def overwrite(descriptor: int, content: bytes, path: Path) -> None:
+    """Replace the content of an open file, not atomically."""
+    with door("write", path):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, content, 0)
+
+
+def truncate(descriptor: int, size: int, path: Path) -> None:
+    """Cut an open file to so many bytes."""
+    with door("cut", path):
+        os.ftruncate(descriptor, size)
+
+
+def read(descriptor: int, size: int, path: Path) -> bytes:
+    """Read at most so many bytes from where the file stands; empty at its end."""
+    with door("read", path):
+        return os.read(descriptor, size)
+
+
+def read_at(descriptor: int, size: int, offset: int, path: Path) -> bytes:
+    """Read at most so many bytes from an offset; empty behind the end."""
+    with door("read", path):
+        return os.pread(descriptor, size, offset)

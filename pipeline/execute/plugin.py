@@ -1,0 +1,43 @@
+"""Bytes for all tasks of a cluster: a plugin, which Dask brings to each worker once, also to one that joins later."""
+
+from __future__ import annotations
+
+from typing import Self
+from uuid import uuid4
+
+from distributed import Worker, WorkerPlugin
+
+from pipeline.canonical import sha256
+from pipeline.execute import shared
+
+
+class SharedContent(WorkerPlugin):
+    """Keeps bytes in the process of a worker as long as the plugin is registered.
+
+    Parameters
+    ----------
+    content : bytes
+    digest : str
+        Its SHA-256, in hexadecimal: what tasks ask for it by.
+    """
+
+    def __init__(self, content: bytes, digest: str) -> None:
+        self.content = content
+        self.digest = digest
+        # Of its own: another run may share the same bytes, and end earlier.
+        self.name = f"logitstream-{digest[:12]}-{uuid4().hex}"
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """Return the plugin for bytes."""
+        return cls(content, sha256(content))
+
+    def setup(self, worker: Worker) -> None:
+        """Keep the bytes."""
+        del worker
+        shared.hold(self.content, self.digest)
+
+    def teardown(self, worker: Worker) -> None:
+        """Let go of the bytes."""
+        del worker
+        shared.let_go(self.digest)

@@ -1,0 +1,200 @@
+"""A piece in which something is wrong, judged record by record and cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import BalanceError
+from pipeline.sources.column_types import is_text
+from pipeline.sources.csv.parse import EXACT_INTEGER, Piece, beyond_exact, infinite, names_infinity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pipeline.sources.csv.columns import CsvColumns
+
+# The numerals that the parser takes. Thousands of other cells are told apart at once; these it is still asked for.
+_FLOAT = r"^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?))[ \t]*$"
+_INTEGER = r"^[ \t]*(-?[0-9]+|-?0[xX][0-9A-Fa-f]+)[ \t]*$"
+
+
+_INEXACT = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a record: its number and place in the piece, and the cell, or the whole record."""
+
+    record: int
+    start: int
+    stop: int
+    position: int | None
+    text: bytes
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The records of a piece that are as they must be, in their order, and what is wrong with the others.
+
+    ``length`` is how many bytes of the piece were judged: all, or those of as many records as one asked for.
+    """
+
+    good: bytes
+    length: int
+    records: int
+    faults: tuple[Fault, ...]
+
+
+def judge(piece: Piece, columns: CsvColumns, undecodable: str, most: int) -> Verdict:
+    """Tell the good records at the beginning of a piece from the bad ones. The piece is whole records of any bytes.
+
+    A good record is one that the parser accepts; its bytes come back as they are, but for its line end, so that it
+    gets the same values in any company.
+
+    Parameters
+    ----------
+    piece : Piece
+    columns : CsvColumns
+    undecodable : str
+        The reason for a cell that is not text ("is not valid UTF-8").
+    most : int
+        How many records are judged: what is said of a bad one takes many times its bytes.
+    """
+    text = bytes(piece.text)
+    spans = list(islice(columns.parser.dialect.records(text, blank=columns.parser.blank_lines_count), most))
+    if len(spans) == most:
+        text = text[: spans[-1][1]]
+        piece = piece.until(len(text))
+    faults = _ragged(text, spans, piece, columns)
+    for number, (start, stop) in enumerate(spans):
+        if number not in faults and 0 in text[start:stop]:
+            faults[number] = _nul(number, (start, stop), text[start:stop], columns)
+    sound = [number for number in range(len(spans)) if number not in faults]
+    for fault in _bad_cells(text, spans, sound, columns, undecodable):
+        faults.setdefault(fault.record, fault)
+    good = _lines(text, (spans[number] for number in sound if number not in faults))
+    return Verdict(good, len(text), len(spans), tuple(faults[number] for number in sorted(faults)))
+
+
+def _ragged(text: bytes, spans: Sequence[tuple[int, int]], piece: Piece, columns: CsvColumns) -> dict[int, Fault]:
+    """Return the faults of records with a wrong number of fields, having compared the records with the parser's."""
+    parser = columns.parser
+    parsed = parser.structure(piece)
+    if parsed.length != len(text) or parsed.rows + len(parsed.ragged) != len(spans):
+        found = f"{parsed.rows + len(parsed.ragged):,} records where its lines make {len(spans):,}"
+        raise BalanceError(f"the CSV parser finds {found}", "This is a fault of ours: please report it.")
+    faults = {}
+    for row in parsed.ragged:
+        start, stop = spans[row.number]
+        reason = f"has {row.fields:,} field{'s' * (row.fields != 1)} instead of {parser.columns:,}"
+        faults[row.number] = Fault(row.number, start, stop, None, text[start:stop].rstrip(b"\r\n"), reason)
+    return faults
+
+
+def _lines(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    # each with an end of its own: a lone CR and the LF of a blank line would become one line end
+    return b"".join(text[start:stop].rstrip(b"\r\n") + b"\n" for start, stop in spans)
+
+
+def _nul(number: int, span: tuple[int, int], record: bytes, columns: CsvColumns) -> Fault:
+    cells, _ = columns.parser.dialect.fields(record)
+    position = next(position for position, cell in enumerate(cells) if 0 in cell)
+    return Fault(number, *span, position, cells[position], "holds a NUL byte; was the file torn?")
+
+
+def _bad_cells(
+    text: bytes, spans: Sequence[tuple[int, int]], sound: Sequence[int], columns: CsvColumns, undecodable: str
+) -> list[Fault]:
+    if not sound:
+        return []
+    parser = columns.parser
+    piece = parser.piece(_lines(text, (spans[number] for number in sound)), final=True)
+    faults = []
+    for position, target in columns.targets():
+        nulls = ("",) if target.exact else columns.nulls
+        arrays = parser.parse(piece, parser.converting({position: pa.binary()}, nulls)).arrays
+        assert arrays is not None
+        refused = _refused(arrays[position], target.type, columns)
+        reason = undecodable if is_text(target.type) else _reason(target.type)
+        bad = {cell: f"is beyond the range of {target.type}" if large else reason for cell, large in refused.items()}
+        if b"" in bad:
+            bad[b""] += ": a quoted empty field is text, not null"
+        if columns.is_feature(position) and pa.types.is_floating(target.type):
+            bad = {**dict.fromkeys(beyond_exact(arrays[position]), _INEXACT), **bad}
+        for row in _rows_with(arrays[position], bad):
+            number, cell = sound[row], arrays[position][row].as_py()
+            faults.append(Fault(number, *spans[number], position, cell, bad[cell]))
+    return faults
+
+
+def _rows_with(cells: pa.Array, bad: Mapping[bytes, str]) -> list[int]:
+    if not bad:
+        return []
+    found: list[int] = pc.indices_nonzero(pc.is_in(cells, pa.array(list(bad), pa.binary()))).to_pylist()
+    return found
+
+
+def _refused(cells: pa.Array, type_: pa.DataType, columns: CsvColumns) -> dict[bytes, bool]:
+    """Return the cells that are no values of a type, each with whether it is a number too large."""
+    distinct = pc.unique(cells.drop_null())
+    if pa.types.is_binary(type_):
+        return {}
+    if is_text(type_):
+        return dict.fromkeys((cell for cell in distinct.to_pylist() if not _is_utf8(cell)), False)
+    bad: dict[bytes, bool] = {}
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_):
+        likely = pc.match_substring_regex(distinct, _INTEGER if pa.types.is_integer(type_) else _FLOAT)
+        bad = dict.fromkeys(distinct.filter(pc.invert(likely)).to_pylist(), False)
+        distinct = distinct.filter(likely)
+    _ask(distinct.to_pylist(), _asker(type_, columns), bad)
+    return bad
+
+
+def _ask(cells: list[bytes], convert: Callable[[list[bytes]], pa.Array | None], bad: dict[bytes, bool]) -> None:
+    """Add to ``bad`` the cells that do not convert, halving the list until those stand alone."""
+    if not cells:
+        return
+    values = convert(cells)
+    if values is not None:
+        mask = infinite(values)
+        overflown = [] if mask is None else [cells[row] for row in mask.nonzero()[0]]
+        bad.update(dict.fromkeys((cell for cell in overflown if not names_infinity(cell)), True))
+    elif len(cells) == 1:
+        bad[cells[0]] = False
+    else:
+        _ask(cells[: len(cells) // 2], convert, bad)
+        _ask(cells[len(cells) // 2 :], convert, bad)
+
+
+def _asker(type_: pa.DataType, columns: CsvColumns) -> Callable[[list[bytes]], pa.Array | None]:
+    """Return a function that has the parser convert cells, each the one field of a record, quoted."""
+    parser = columns.parser.with_columns(1)
+    options = parser.converting({0: type_}, ())
+    quote = parser.dialect.quote.encode()
+
+    def convert(cells: list[bytes]) -> pa.Array | None:
+        lines = (quote + cell.replace(quote, quote * 2) + quote if quote else cell for cell in cells)
+        arrays = parser.parse(parser.piece(b"\n".join(lines) + b"\n", final=True), options).arrays
+        return None if arrays is None else arrays[0]
+
+    return convert
+
+
+def _is_utf8(cell: bytes) -> bool:
+    try:
+        cell.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _reason(type_: pa.DataType) -> str:
+    if pa.types.is_floating(type_):
+        return "is not a number"
+    return f"is not of type {type_}"

@@ -1,0 +1,349 @@
+"""From the bytes of a file to text: ranges, gzip and zstd, and encodings other than UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, Protocol
+
+import pyarrow as pa
+
+from pipeline.errors import DataError, UsageError
+from pipeline.sources.files import show, system_error
+from pipeline.types.inputs import Identity
+from pipeline.units import KIB, escape, quoted
+
+ENDS = 64 * KIB
+
+# More than a piece of a CSV: while one is parsed the next one is decompressed whole.
+_AHEAD, _AHEAD_BYTES = 10, 512 * KIB
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
+_FOREIGN = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"PAR1": "Parquet", b"\x04\x22\x4d\x18": "lz4"}
+
+_ASCII = "\t\n\r" + "".join(map(chr, range(0x20, 0x7F)))
+
+# An undecodable byte becomes a lone surrogate, which is no UTF-8: the parser refuses it in exactly that cell.
+_STRICT = "logitstream-undecodable"
+codecs.register_error(_STRICT, lambda error: ("\udcff", _end_of(error)))
+
+
+def _end_of(error: UnicodeError) -> int:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.end
+
+
+@dataclass(frozen=True, slots=True)
+class TextEncoding:
+    """How characters are written.
+
+    ``kind`` is ``utf-8``; ``bytewise``, where each byte is a character and ASCII keeps its bytes, so that text may be
+    cut before it is decoded; or ``stream``, which can only be decoded from the first byte on.
+    """
+
+    name: str
+    kind: Literal["utf-8", "bytewise", "stream"]
+
+    def utf8(self, raw: bytes) -> bytes:
+        """Return bytes of a ``bytewise`` encoding as UTF-8, other bytes unchanged."""
+        if self.kind != "bytewise" or raw.isascii():
+            return raw
+        return raw.decode(self.name, _STRICT).encode("utf-8", "surrogatepass")
+
+    def file_bytes(self, text: bytes | bytearray | memoryview) -> int:
+        """Return how many bytes of the file a piece of UTF-8 text stands for."""
+        if self.kind == "utf-8":
+            return len(text)
+        characters = bytes(text).decode("utf-8", "surrogatepass")
+        return len(characters) if self.kind == "bytewise" else len(characters.encode(self._plain_name, "replace"))
+
+    @property
+    def _plain_name(self) -> str:
+        return {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(self.name, self.name)
+
+
+@cache
+def find_encoding(name: str) -> TextEncoding:
+    """Return what a name of an encoding means.
+
+    Raises
+    ------
+    UsageError
+        There is no such encoding of text, or it cannot be read as a stream.
+    """
+    remedy = "Such as utf-8, latin-1, cp1252, utf-16, shift_jis."
+    try:
+        found = codecs.lookup(name)
+        "a".encode(name)
+    except (LookupError, ValueError) as error:
+        raise UsageError(f"there is no encoding {quoted(name)}", remedy) from error
+    if found.name in {"utf-8", "utf-8-sig"}:
+        return TextEncoding("utf-8", "utf-8")
+    if _bytewise(name):
+        return TextEncoding(found.name, "bytewise")
+    if found.incrementaldecoder is None or not _keeps_ascii(name):
+        raise UsageError(f"a file in {quoted(name)} cannot be read as a stream", remedy)
+    return TextEncoding(found.name, "stream")
+
+
+def _bytewise(name: str) -> bool:
+    pairs = bytes(byte for first in range(256) for second in range(256) for byte in (first, second))
+    try:
+        same = _ASCII.encode().decode(name) == _ASCII
+        return same and len(pairs.decode(name, "replace")) == len(pairs)
+    except UnicodeError:
+        return False
+
+
+def _keeps_ascii(name: str) -> bool:
+    try:
+        return all(character.encode(name).decode(name) == character for character in _ASCII)
+    except UnicodeError:
+        return False
+
+
+class Stream(Protocol):
+    """Bytes in order."""
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of a view and return how much of it; 0 at the end alone."""
+        ...
+
+
+class RawFile(io.RawIOBase):
+    """A descriptor read by position, which counts and leaves closing to its owner."""
+
+    def __init__(self, descriptor: int, path: str, offset: int = 0) -> None:
+        self.path = path
+        self.bytes_read = 0
+        self.failure: OSError | None = None
+        self._descriptor = descriptor
+        self._offset = offset
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def move(self, offset: int) -> None:
+        """Read on from an offset."""
+        self._offset = offset
+
+    def readinto(self, view: memoryview) -> int:  # type: ignore[override]
+        """Fill the beginning of a view and return how much of it; 0 at the end alone."""
+        try:
+            count = os.preadv(self._descriptor, [view], self._offset)
+        except OSError as error:
+            self.failure = error
+            raise system_error(error, self.path) from error
+        self._offset += count
+        self.bytes_read += count
+        return count
+
+
+class Inflated:
+    """What a compressed file holds, in bounded memory; members one behind the other are one text."""
+
+    def __init__(self, raw: RawFile, codec: str) -> None:
+        self._raw = raw
+        self._codec = codec
+        self._stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of a view and return how much of it; 0 at the end alone."""
+        try:
+            return int(self._stream.readinto(view))
+        except (OSError, pa.ArrowException) as error:
+            if self._raw.failure is not None:
+                raise system_error(self._raw.failure, self._raw.path) from error
+            place = f"near byte {self._raw.bytes_read:,}: {escape(str(error), 300)}"
+            message = f"{show(self._raw.path)}: the {self._codec} data is damaged or cut off {place}"
+            raise DataError(message, "Fetch or make the file again.") from error
+
+
+class Recoded:
+    """Text of a ``stream`` encoding as UTF-8."""
+
+    def __init__(self, inner: Stream, encoding: TextEncoding, path: str) -> None:
+        self._inner = inner
+        self._name = encoding.name
+        self._path = path
+        self._decoder = codecs.getincrementaldecoder(encoding.name)(_STRICT)
+        self._block = bytearray(256 * KIB)
+        self._ready = memoryview(b"")
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of a view and return how much of it; 0 at the end alone."""
+        while not self._ready:
+            count = self._inner.readinto(memoryview(self._block))
+            text = self._decode(bytes(self._block[:count]))
+            self._ready = memoryview(text.encode("utf-8", "surrogatepass"))
+            if count == 0:
+                break
+        count = min(len(view), len(self._ready))
+        view[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def _decode(self, block: bytes) -> str:
+        try:
+            return self._decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            message = f"{show(self._path)} is not text in {self._name}: {escape(str(error), 300)}"
+            raise DataError(message, "Name the encoding that it is written in with --encoding.") from error
+
+
+class Ahead:
+    """A stream that a thread of its own reads before it is asked for, so that it need not be waited for.
+
+    What was read, and the error that ended it, come in the order of the stream. Holds ten blocks. Whoever makes it
+    closes it, before what the inner stream reads from is closed.
+
+    Parameters
+    ----------
+    inner : Stream
+    raw : RawFile
+        What the inner stream reads from.
+    """
+
+    def __init__(self, inner: Stream, raw: RawFile) -> None:
+        self.bytes_read = raw.bytes_read
+        self._inner, self._raw = inner, raw
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="logitstream-ahead")
+        self._blocks: deque[Future[_AheadBlock]] = deque()
+        self._current = _AheadBlock(bytearray(0), memoryview(b""), raw.bytes_read)
+        self._ready = memoryview(b"")
+        self._failure: Exception | None = None
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of a view and return how much of it; 0 at the end alone."""
+        if not self._blocks:
+            for _ in range(_AHEAD):
+                self._send(bytearray(_AHEAD_BYTES))
+        if not self._ready:
+            self._current = self._blocks.popleft().result()
+            self._ready = self._current.filled
+            self.bytes_read = self._current.bytes_read
+        count = min(len(view), len(self._ready))
+        view[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        if not self._ready:
+            self._send(self._current.memory)
+        return count
+
+    def close(self) -> None:
+        """End the thread, which may be reading a block."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _send(self, memory: bytearray) -> None:
+        self._blocks.append(self._thread.submit(self._fill, memory))
+
+    def _fill(self, memory: bytearray) -> _AheadBlock:
+        view = memoryview(memory)
+        filled = 0
+        while filled < len(view) and (count := self._read(view[filled:], filled)):
+            filled += count
+        return _AheadBlock(memory, view[:filled], self._raw.bytes_read)
+
+    def _read(self, view: memoryview, filled: int) -> int:
+        """Read into a view; an error waits for its turn, behind what was read before it."""
+        if self._failure is None:
+            try:
+                return self._inner.readinto(view)
+            except Exception as error:  # noqa: BLE001 - raised in its turn, whatever it is
+                self._failure = error
+        if filled:
+            return 0
+        raise self._failure
+
+
+@dataclass(frozen=True, slots=True)
+class _AheadBlock:
+    """A block that was read ahead, and how far the file was read by then."""
+
+    memory: bytearray
+    filled: memoryview
+    bytes_read: int
+
+
+class Window:
+    """The part of a stream that is being looked at: ``text[:length]``, which begins at ``offset`` of the stream.
+
+    ``ended`` says that nothing follows. The text is overwritten by ``fill`` and ``drop``.
+    """
+
+    def __init__(self, stream: Stream, offset: int = 0) -> None:
+        self.offset = offset
+        self.text = bytearray(0)
+        self.length = 0
+        self.ended = False
+        self._stream = stream
+
+    def read_ahead(self, raw: RawFile) -> Ahead:
+        """Go on reading in a thread of its own, which the caller has to end."""
+        self._stream = ahead = Ahead(self._stream, raw)
+        return ahead
+
+    def fill(self, wanted: int) -> None:
+        """Read until at least ``wanted`` bytes are there, or the stream has ended."""
+        if wanted > len(self.text):
+            grown = bytearray(wanted)
+            grown[: self.length] = memoryview(self.text)[: self.length]
+            self.text = grown
+        while self.length < wanted and not self.ended:
+            count = self._stream.readinto(memoryview(self.text)[self.length : wanted])
+            self.length += count
+            self.ended = count == 0
+
+    def drop(self, count: int) -> None:
+        """Go on ``count`` bytes."""
+        rest = bytes(memoryview(self.text)[count : self.length])
+        self.text[: len(rest)] = rest
+        self.length = len(rest)
+        self.offset += count
+
+
+def identify(descriptor: int, path: str) -> Identity:
+    """Return the identity of an open file: size, time of change, SHA-256 of the first and the last 64 KiB."""
+    try:
+        state = os.fstat(descriptor)
+        ends = _read_at(descriptor, 0), _read_at(descriptor, max(0, state.st_size - ENDS))
+    except OSError as error:
+        raise system_error(error, path) from error
+    return Identity(state.st_size, state.st_mtime_ns, hashlib.sha256(b"".join(ends)).hexdigest())
+
+
+def _read_at(descriptor: int, offset: int) -> bytes:
+    parts = []
+    wanted = ENDS
+    while wanted and (part := os.pread(descriptor, wanted, offset)):
+        parts.append(part)
+        wanted -= len(part)
+        offset += len(part)
+    return b"".join(parts)
+
+
+def compression_of(head: bytes, path: str) -> str | None:
+    """Return ``gzip`` or ``zstd`` by the first bytes of a file, ``None`` where it is not compressed.
+
+    Raises
+    ------
+    DataError
+        It is compressed in a way that cannot be streamed here, is Parquet, or is not what its name says.
+    """
+    for magic, codec in _MAGIC.items():
+        if head.startswith(magic):
+            return codec
+    for magic, kind in _FOREIGN.items():
+        if head.startswith(magic):
+            raise DataError(f"{show(path)} is {kind}, not CSV", "CSV is read plain, as gzip and as zstd.")
+    named = next((codec for suffix, codec in _SUFFIXES.items() if path.lower().endswith(suffix)), None)
+    if named:
+        raise DataError(f"{show(path)} is not {named}, as its name says", "Rename the file, or fetch it again.")
+    return None

@@ -1,0 +1,296 @@
+"""One piece of a CSV through the parser of Arrow: the one place where its exceptions are met."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+
+from pipeline.units import KIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pipeline.sources.csv.dialect import Dialect
+
+Text = bytes | memoryview
+
+BOM = b"\xef\xbb\xbf"
+
+# More than any piece: one block, which the parser never cuts by itself.
+_ONE_BLOCK = 1 << 30
+# A tile of text whose masks stay in an L2 cache.
+_TILE = 256 * KIB
+# The integers up to which float64 has every one.
+EXACT_INTEGER = 2**53
+_LIMIT_DIGITS = str(EXACT_INTEGER).encode()
+_LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text that begins with a record and ends at a line end, or, if ``final``, at the end of the file.
+
+    ``quoted`` says whether it has a quote character at all. Where it has none, every line end ends a record.
+    """
+
+    text: Text
+    quoted: bool
+    final: bool
+
+    def until(self, length: int) -> Piece:
+        """Return the beginning of the piece."""
+        return replace(self, text=self.text[:length])
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A record that has another number of fields. ``number`` counts from 0 all records of the piece."""
+
+    number: int
+    fields: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What the parser made of a piece.
+
+    ``arrays`` are by position of the column, ``None`` where a cell could not be converted. ``length`` is how many
+    bytes of the piece are whole records, ``rows`` how many of them have the right number of fields; ``ragged`` are
+    the others.
+    """
+
+    arrays: dict[int, pa.Array] | None
+    rows: int
+    length: int
+    ragged: Sequence[Ragged]
+
+
+class CsvParser:
+    """Parses pieces of a file with a fixed number of columns. Not to be shared between threads.
+
+    Parameters
+    ----------
+    dialect : Dialect
+    columns : int
+        How many fields a record has.
+    block_bytes : int
+        The parser goes through a longer piece in blocks of so many bytes, which stay in its caches.
+    """
+
+    def __init__(self, dialect: Dialect, columns: int, block_bytes: int = 512 * KIB) -> None:
+        self.dialect = dialect
+        self.columns = columns
+        self.blank_lines_count = columns == 1
+        self._probe = dialect.probe(columns)
+        self._quote = dialect.quote.encode()
+        self._mask = _mask(dialect)
+        self._block_bytes = block_bytes
+        self._probed = bytearray()
+        self._in_blocks, self._in_one = (self._read_options(size) for size in (block_bytes, _ONE_BLOCK))
+        self._met: list[Any] = []
+        self._count_only = self.converting({0: pa.binary()}, ("",))
+        self._options = {quoting: self._parse_options(quoting) for quoting in (False, True)}
+
+    def with_columns(self, columns: int) -> CsvParser:
+        """Return a parser of the same dialect for another number of columns."""
+        return CsvParser(self.dialect, columns, self._block_bytes)
+
+    def piece(self, text: Text, *, final: bool) -> Piece:
+        """Return a text as a piece, having looked for quotes in it."""
+        return Piece(text, self._has_quote(text), final)
+
+    def parse(self, piece: Piece, convert: arrow_csv.ConvertOptions) -> Parsed:
+        """Parse a piece of UTF-8; the record that it leaves open, if it ends inside quotes, is left out."""
+        text, ending = piece.text, b""
+        if piece.quoted:
+            ending = b"\n" + self._probe if piece.final and text[-1] not in b"\r\n" else self._probe
+            text = self._with(ending, text)
+        arrays, rows = self._convert(text, convert, quoted=piece.quoted)
+        ragged = [Ragged(row.number - 1, row.actual_columns, row.text) for row in self._met]
+        length = len(text)
+        if piece.quoted:
+            left_open = len(ragged.pop().text.encode()) + 1
+            length -= len(ending) if left_open == len(self._probe) else left_open
+        return Parsed(arrays, rows, length, ragged)
+
+    def structure(self, piece: Piece) -> Parsed:
+        """Parse a piece of any bytes for its records alone; ``arrays`` is empty and texts of records are masked."""
+        masked = replace(piece, text=bytes(piece.text).translate(self._mask))
+        return replace(self.parse(masked, self._count_only), arrays={})
+
+    def converting(self, types: Mapping[int, pa.DataType], nulls: Sequence[str]) -> arrow_csv.ConvertOptions:
+        """Return the options that read columns, by position, as types; at least one."""
+        return arrow_csv.ConvertOptions(
+            column_types={str(position): type_ for position, type_ in types.items()},
+            include_columns=[str(position) for position in types],
+            null_values=list(nulls),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            check_utf8=True,
+            true_values=["1", "true", "True", "TRUE"],
+            false_values=["0", "false", "False", "FALSE"],
+        )
+
+    def _has_quote(self, text: Text) -> bool:
+        return bool(self._quote) and any(mask.any() for mask in _masks(text, self._quote[0]))
+
+    def _with(self, ending: bytes, text: Text) -> memoryview:
+        """Return a text with an ending, in memory that is used again for the next one."""
+        size = len(text) + len(ending)
+        if len(self._probed) < size:
+            self._probed = bytearray(size)
+        view = memoryview(self._probed)[:size]
+        view[: len(text)] = text
+        view[len(text) :] = ending
+        return view
+
+    def _convert(
+        self, text: Text, convert: arrow_csv.ConvertOptions, *, quoted: bool
+    ) -> tuple[dict[int, pa.Array] | None, int]:
+        if text[:3] == BOM:
+            text = b"".join((BOM, text))  # the parser takes one away, and this one is data
+        options = self._options[quoted], convert
+        table = self._read(text, self._in_blocks, *options) if self._may_be_cut(text) else None
+        if table is None:
+            # also where a record is longer than a block
+            table = self._read(text, self._in_one, *options)
+        if table is None:
+            return None, 0
+        columns = table.combine_chunks().columns
+        return {int(n): _only_chunk(c) for n, c in zip(table.column_names, columns, strict=True)}, table.num_rows
+
+    def _may_be_cut(self, text: Text) -> bool:
+        """Return whether a text is longer than a block, and no block ends between CR and LF.
+
+        At such a place the parser drops the LF, even inside quotes.
+        """
+        ends = range(self._block_bytes, len(text), self._block_bytes)
+        return bool(ends) and all(text[end - 1] != 0x0D for end in ends)
+
+    def _read(
+        self,
+        text: Text,
+        read: arrow_csv.ReadOptions,
+        parse: arrow_csv.ParseOptions,
+        convert: arrow_csv.ConvertOptions,
+    ) -> pa.Table | None:
+        self._met.clear()
+        source = pa.BufferReader(pa.py_buffer(text))
+        try:
+            return arrow_csv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
+        except pa.ArrowInvalid:
+            return None
+
+    def _read_options(self, block_bytes: int) -> arrow_csv.ReadOptions:
+        names = [str(position) for position in range(self.columns)]
+        return arrow_csv.ReadOptions(use_threads=False, block_size=block_bytes, column_names=names)
+
+    def _parse_options(self, quoting: bool) -> arrow_csv.ParseOptions:
+        met = self._met
+
+        def note(row: Any) -> str:
+            met.append(row)
+            return "skip"
+
+        return arrow_csv.ParseOptions(
+            delimiter=self.dialect.delimiter,
+            quote_char=(quoting and self.dialect.quote) or False,
+            newlines_in_values=True,
+            ignore_empty_lines=not self.blank_lines_count,
+            invalid_row_handler=note,
+        )
+
+
+def _only_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def is_plain_utf8(text: Text) -> bool:
+    """Return whether a text is UTF-8 without NUL."""
+    view = np.frombuffer(text, np.uint8)
+    if not len(view) or (view.max() < 0x80 and view.min() > 0):
+        return True
+    ends = pa.py_buffer(np.array([0, len(view)], np.int32))
+    try:
+        pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(text)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return bool(view.min() > 0)
+
+
+def infinite(array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    """Return where a floating array is infinite, or ``None`` where it is nowhere."""
+    return _at_least(math.inf, array)
+
+
+def large(array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    """Return where a floating array is 2**53 or more in magnitude, or ``None`` where it is nowhere."""
+    return _at_least(EXACT_INTEGER, array)
+
+
+def beyond_exact(cells: pa.Array) -> list[bytes]:
+    """Return the binary cells, each once, that spell an integer beyond 2**53 in magnitude without point or exponent."""
+    cells = pc.unique(cells.filter(pc.match_substring_regex(cells, _LONG_INTEGER)))
+    return [cell for cell in cells.to_pylist() if _exceeds(cell.strip(b" \t+-").lstrip(b"0"))]
+
+
+def _exceeds(digits: bytes) -> bool:
+    # int() refuses thousands of digits
+    return (len(digits), digits) > (len(_LIMIT_DIGITS), _LIMIT_DIGITS)
+
+
+def _at_least(limit: float, array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    if not pa.types.is_floating(array.type) or not len(array):
+        return None
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    values = np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
+    # NaN is passed over; no array as long as the column is made
+    if np.fmax.reduce(values) < limit and np.fmin.reduce(values) > -limit:
+        return None
+    found: np.ndarray[Any, np.dtype[np.bool_]] = np.abs(values) >= limit
+    return found if found.any() else None
+
+
+def names_infinity(text: bytes) -> bool:
+    """Return whether a text that the parser took for a number says infinity in letters."""
+    return b"n" in text.lower()
+
+
+def _mask(dialect: Dialect) -> bytes:
+    """Return a table of bytes in which a character without meaning stands for some that the parser cannot judge.
+
+    NUL its search for the end of a record can take for the end of a text; others may be no UTF-8.
+    """
+    plain = next(character for character in b"?.!" if chr(character) not in {dialect.delimiter, dialect.quote})
+    return bytes([plain, *range(1, 0x80), *[plain] * 0x80])
+
+
+def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Yield where a text has a byte, tile by tile, in memory that is used again for the next tile."""
+    view = np.frombuffer(text, np.uint8)
+    mask = np.empty(min(_TILE, len(view)), np.bool_)
+    for start in range(0, len(view), _TILE):
+        tile = view[start : start + _TILE]
+        yield np.equal(tile, byte, out=mask[: len(tile)])
+
+
+def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
+    """Return whether a text without quotes has as many lines as rows, blank ones counted or not."""
+    view = np.frombuffer(text, np.uint8)
+    line_feeds = sum(int(np.count_nonzero(mask)) for mask in _masks(text, 0x0A))
+    return rows == line_feeds or rows == _count_lines(view, blank=blank)
+
+
+def _count_lines(view: np.ndarray[Any, np.dtype[np.uint8]], *, blank: bool) -> int:
+    ends = np.flatnonzero((view == 0x0A) | (view == 0x0D))
+    paired = (view[ends[:-1]] == 0x0D) & (view[ends[1:]] == 0x0A) & (np.diff(ends) == 1)
+    starts = np.concatenate(([0], np.delete(ends, np.flatnonzero(paired)) + 1))
+    first_bytes = view[starts[starts < len(view)]]
+    return len(first_bytes) if blank else int(np.count_nonzero((first_bytes != 0x0A) & (first_bytes != 0x0D)))

@@ -1,0 +1,134 @@
+"""Where the records of a piece of a CSV come from: their numbers in the slice, their places in the file, their text."""
+
+from __future__ import annotations
+
+import codecs
+from bisect import bisect_right
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.errors import BalanceError
+from pipeline.sources.csv.quoting import count_odd
+from pipeline.types.rows import BadCell, Origin
+from pipeline.units import KIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pipeline.sources.csv.cutting import Cut
+    from pipeline.sources.csv.decode import TextEncoding
+    from pipeline.sources.csv.dialect import Dialect
+    from pipeline.types.inputs import Integers
+
+SHOWN_TEXT = 200
+SHOWN_LINE = 64 * KIB
+
+# What decoding has left of a byte that the encoding does not have (see ``decode``), as UTF-8.
+_UNDECODABLE = "\udcff".encode("utf-8", "surrogatepass")
+
+
+class Records:
+    """The records of one piece, good and bad. Good until the next piece is asked for, which overwrites its text.
+
+    Where the good ones stand is found out when it is asked for, and once.
+
+    Parameters
+    ----------
+    cut : Cut
+    before : int
+        Records of the slice in front of the piece.
+    offset : int
+        Where the piece begins in the file.
+    dialect : Dialect
+    encoding : TextEncoding
+    blank : bool
+        Whether a blank line is a record.
+    """
+
+    def __init__(
+        self, cut: Cut, before: int, offset: int, dialect: Dialect, encoding: TextEncoding, *, blank: bool
+    ) -> None:
+        self._cut, self._before = cut, before
+        self._dialect, self._encoding, self._blank = dialect, encoding, blank
+        self._place, self._offset, self._begin = 0, offset, offset
+        # how many good records stand in front of each bad one
+        self._good_before = [fault.record - index for index, fault in enumerate(cut.faults)]
+
+    def number(self, row: int) -> int:
+        """Return the number within the slice of a good record, which is given by its row among the good ones."""
+        return self._before + self._index(row)
+
+    def origins(self, rows: Sequence[int]) -> list[Origin]:
+        """Return where good records come from."""
+        found = []
+        for row in rows:
+            start, stop = self._spans[self._index(row)].tolist()
+            found.append(Origin(self.number(row), self._offset_of(start), self._line(start, stop)))
+        return found
+
+    def bad(self, names: Sequence[str], hint: Callable[[bytes, int], str]) -> Iterator[BadCell]:
+        """Yield what is wrong with the bad records, in their order.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The columns.
+        hint : callable
+            Returns what to add to the reason, for a record without its line end and its number.
+        """
+        for fault in self._cut.faults:
+            column = "" if fault.position is None else names[fault.position]
+            number = self._before + fault.record
+            start, stop = fault.start, fault.stop
+            reason = fault.reason + hint(self._record(start, stop), number)
+            # 200 characters are at most 800 bytes, and what lies behind them may be long
+            text = self._shown(fault.text[: 4 * SHOWN_TEXT])[:SHOWN_TEXT]
+            yield BadCell(number, column, text, reason, self._offset_of(start), self._line(start, stop))
+
+    def oddly_quoted(self, most: int) -> int:
+        """Return how many of the first records, at most so many, have odd quoting (see :func:`count_odd`)."""
+        cut = self._cut
+        if not cut.quoted or most <= 0:
+            return 0
+        text = cut.text if most >= cut.records else cut.text[: self._spans[most - 1][1]]
+        return count_odd(text, self._dialect)
+
+    def _index(self, row: int) -> int:
+        return row + bisect_right(self._good_before, row)
+
+    @cached_property
+    def _spans(self) -> Integers:
+        records = self._dialect.records(bytes(self._cut.text), blank=self._blank)
+        spans = np.fromiter(chain.from_iterable(records), np.int64).reshape(-1, 2)
+        if len(spans) != self._cut.records:
+            found = f"{self._cut.records:,} records where its lines make {len(spans):,}"
+            raise BalanceError(f"the CSV parser finds {found}", "This is a fault of ours: report it.")
+        return spans
+
+    def _offset_of(self, place: int) -> int:
+        """Return the offset in the file of a place in the text; cheap where one asks in ascending order."""
+        if place < self._place:
+            self._place, self._offset = 0, self._begin
+        self._offset += self._encoding.file_bytes(self._cut.text[self._place : place])
+        self._place = place
+        return self._offset
+
+    def _record(self, start: int, stop: int) -> bytes:
+        """Return a record without its line end; one that does not end in the piece has none."""
+        text = self._cut.text
+        if not self._cut.open and stop > start and text[stop - 1] in b"\r\n":
+            stop -= 2 if bytes(text[max(start, stop - 2) : stop]) == b"\r\n" else 1
+        return bytes(text[start:stop])
+
+    def _line(self, start: int, stop: int) -> str:
+        record = self._record(start, min(stop, start + SHOWN_LINE + 2))
+        return self._shown(record[:SHOWN_LINE], cut=len(record) > SHOWN_LINE)
+
+    def _shown(self, text: bytes, *, cut: bool = False) -> str:
+        """Return text as it may be kept in text; of a character that is cut in two nothing."""
+        if self._encoding.kind != "utf-8":
+            text = text.replace(_UNDECODABLE, "\ufffd".encode())
+        return codecs.getincrementaldecoder("utf-8")("backslashreplace").decode(text, final=not cut)

@@ -1,0 +1,396 @@
+"""The footer of a Parquet file: its identity, its metadata, and a small memory of both.
+
+A file is opened once, as a descriptor; Arrow opens the same inode again through ``/proc/self/fd``. So a file that is
+replaced under its name in the meantime cannot give the identity of one state and the rows of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
+from pipeline.sources.files import show, system_error
+from pipeline.types.inputs import Identity, Integers
+from pipeline.units import KIB, MIB, escape
+
+# pre_buffer keeps what it has read until the file is closed: memory would grow with the row group. Page checksums are
+# the one defence against flipped bits that the format has. The limits are for footers made to exhaust memory.
+READER_OPTIONS = {
+    "pre_buffer": False,
+    "buffer_size": 256 * KIB,
+    "memory_map": False,
+    "page_checksum_verification": True,
+    "coerce_int96_timestamp_unit": "us",
+    "thrift_string_size_limit": 100 * MIB,
+    "thrift_container_size_limit": 1024 * KIB,
+    "schema_depth_limit": 64,
+    "arrow_extensions_enabled": False,
+}
+
+# Nothing is read but the footer: buffers for each column, in each thread, would be most of what planning takes.
+_EXAMINING_OPTIONS = {**READER_OPTIONS, "buffer_size": KIB}
+
+_TAIL = 8
+_SMALLEST = 12
+_LARGEST_FOOTER = 512 * MIB
+_FOREIGN = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What files written alike have in common: one object for all of them.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+    fields : tuple of pyarrow.Field
+        Of the schema, without metadata.
+    owners : tuple of int
+        For each leaf column the top-level column that it belongs to.
+    flat : tuple of bool
+        Whether each leaf column has as many values as there are rows.
+    """
+
+    schema: pa.Schema
+    fields: tuple[pa.Field, ...]
+    owners: tuple[int, ...]
+    flat: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a footer states; shared between threads and never changed.
+
+    Attributes
+    ----------
+    metadata : pyarrow.parquet.FileMetaData
+    shape : Shape
+    """
+
+    metadata: pq.FileMetaData
+    shape: Shape
+
+    @property
+    def schema(self) -> pa.Schema:
+        """As the reader options give it, which the metadata alone do not tell; without metadata of its own."""
+        return self.shape.schema
+
+    @cached_property
+    def group_rows(self) -> Integers:
+        """Rows of each row group."""
+        metadata = self.metadata
+        return np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
+
+    def sizes(self, groups: Iterable[int], path: str) -> tuple[Integers, Integers]:
+        """Return the bytes of each top-level column in some row groups, in the file and once decompressed.
+
+        Only for row groups whose columns Arrow has accepted: else the process may end.
+
+        Raises
+        ------
+        DataError
+            A row group has rows without values.
+        """
+        encoded = np.zeros(len(self.shape.fields), dtype=np.int64)
+        decoded = np.zeros_like(encoded)
+        for number in groups:
+            rows = int(self.group_rows[number])
+            group = self.metadata.row_group(number)
+            for leaf, (owner, flat) in enumerate(zip(self.shape.owners, self.shape.flat, strict=True)) if rows else ():
+                column = group.column(leaf)
+                encoded[owner] += column.total_compressed_size
+                decoded[owner] += column.total_uncompressed_size
+                if flat and column.num_values != rows:
+                    raise DataError(
+                        f"{show(path)} is damaged: row group {number} has {rows:,} rows, "
+                        f"but {column.num_values:,} values of '{escape(column.path_in_schema)}'"
+                    )
+        return encoded, decoded
+
+
+class FooterCache:
+    """The footers read last, by location and identity; safe between threads.
+
+    A file of many chunks has its footer parsed once a process. What is kept is bounded by count and by encoded bytes;
+    the footer put last always stays.
+    """
+
+    def __init__(self, entries: int = 64, size: int = 64 * MIB) -> None:
+        self._entries = entries
+        self._size = size
+        self._held = 0
+        self._lock = threading.Lock()
+        self._footers: OrderedDict[tuple[str, int, int, str], Footer] = OrderedDict()
+
+    def get(self, location: str, identity: Identity) -> Footer | None:
+        """Return the footer of a file in this state, if it is known."""
+        key = _key(location, identity)
+        with self._lock:
+            footer = self._footers.get(key)
+            if footer is not None:
+                self._footers.move_to_end(key)
+            return footer
+
+    def put(self, location: str, identity: Identity, footer: Footer) -> None:
+        """Keep a footer, and forget those not asked for the longest."""
+        key = _key(location, identity)
+        with self._lock:
+            self._forget(self._footers.pop(key, None))
+            self._footers[key] = footer
+            self._held += footer.metadata.serialized_size
+            while len(self._footers) > 1 and (len(self._footers) > self._entries or self._held > self._size):
+                self._forget(self._footers.popitem(last=False)[1])
+
+    def clear(self) -> None:
+        """Forget all footers."""
+        with self._lock:
+            self._footers.clear()
+            self._held = 0
+
+    def _forget(self, footer: Footer | None) -> None:
+        if footer is not None:
+            self._held -= footer.metadata.serialized_size
+
+
+def _key(location: str, identity: Identity) -> tuple[str, int, int, str]:
+    return location, identity.size, identity.mtime_ns, identity.digest
+
+
+_cache = FooterCache()
+
+
+def forget_footers() -> None:
+    """Let go of the footers that this process remembers; they are parsed again where they are asked for again."""
+    _cache.clear()
+
+
+def read_identity(descriptor: int, path: str) -> Identity:
+    """Return the identity of an open Parquet file: size, mtime, and the SHA-256 of its footer.
+
+    The footer is the thrift text, its length word and the closing magic.
+
+    Raises
+    ------
+    DataError
+        The file is empty, cut short, encrypted or no Parquet file.
+    """
+    status = os.fstat(descriptor)
+    try:
+        length = _footer_length(descriptor, status.st_size, path)
+        digest = _digest(descriptor, status.st_size - length, status.st_size)
+    except OSError as error:
+        raise system_error(error, path) from error
+    return Identity(status.st_size, status.st_mtime_ns, digest)
+
+
+def read_footer(location: str, identity: Identity, descriptor: int, path: str) -> Footer:
+    """Return the footer of an open file in a known state, examined: nothing in it ends the process.
+
+    Raises
+    ------
+    DataError
+        It cannot be parsed, or contradicts itself.
+    """
+    fence = _Fence(descriptor, identity.size)
+    with translated(path), pa.PythonFile(fence, mode="r") as stream:
+        parquet = pq.ParquetFile(stream, **_EXAMINING_OPTIONS)
+        footer = footer_of(parquet, path)
+        rows = footer.group_rows
+        if rows.sum() != footer.metadata.num_rows or rows.min(initial=0) < 0:
+            raise DataError(
+                f"{show(path)} is damaged: {footer.metadata.num_rows:,} rows, but its row groups have {rows.sum():,}"
+            )
+        fence.closed_off = True
+        for number in np.flatnonzero(rows).tolist():
+            _probe(parquet, number, fence)
+    _cache.put(location, identity, footer)
+    return footer
+
+
+def known_footer(location: str, identity: Identity) -> Footer | None:
+    """Return the footer of a file in a known state, if it was read a short while ago."""
+    return _cache.get(location, identity)
+
+
+def keep_footer(location: str, identity: Identity, footer: Footer) -> None:
+    """Remember a footer for who reads more of the file."""
+    _cache.put(location, identity, footer)
+
+
+@contextmanager
+def open_parquet(
+    descriptor: int, metadata: pq.FileMetaData | None = None, read_dictionary: Sequence[str] = ()
+) -> Iterator[pq.ParquetFile]:
+    """Open a reader of its own on an open file; the descriptor stays open when the reader is closed."""
+    with pa.OSFile(f"/proc/self/fd/{descriptor}") as stream:
+        yield pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **READER_OPTIONS)
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn whatever Arrow raises about a file into an error that names it: the one door for Parquet."""
+    try:
+        yield
+    except MemoryError as error:
+        message = f"{show(path)} needs more memory than there is: {escape(str(error), 300)}"
+        raise MemoryBudgetError(message, "Leave the file out, or write it again with smaller pages.") from error
+    except _FOREIGN as error:
+        raise _refusal(error, path) from error
+
+
+def _refusal(error: Exception, path: str) -> LogitstreamError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return system_error(error, path)
+    text = str(error)
+    if "crypt" in text.lower():
+        return _encrypted(path)
+    return DataError(f"{show(path)} is damaged or not readable as Parquet: {escape(text, 300)}")
+
+
+def _footer_length(descriptor: int, size: int, path: str) -> int:
+    """Return the length of the footer with its length word and magic."""
+    if size == 0:
+        raise DataError(f"{show(path)} is empty: 0 bytes are no Parquet file", "Write the file again.")
+    head, tail = os.pread(descriptor, 4, 0), os.pread(descriptor, _TAIL, max(0, size - _TAIL))
+    if tail[-4:] == b"PARE" or head == b"PARE":
+        raise _encrypted(path)
+    if head != b"PAR1":
+        raise DataError(f"{show(path)} is no Parquet file: it begins with {head!r}, not with b'PAR1'")
+    if size < _SMALLEST or tail[-4:] != b"PAR1":
+        message = f"{show(path)} is cut short: its {size:,} bytes do not end in a Parquet footer"
+        raise DataError(message, "Was it being written? Copy or write it again.")
+    length = int.from_bytes(tail[:4], "little") + _TAIL
+    if length > min(size - 4, _LARGEST_FOOTER):
+        raise DataError(f"{show(path)} is damaged: a footer of {length:,} bytes cannot be true of {size:,} bytes")
+    return length
+
+
+def _digest(descriptor: int, start: int, stop: int) -> str:
+    digest = hashlib.sha256()
+    while start < stop:
+        block = os.pread(descriptor, min(MIB, stop - start), start)
+        if not block:
+            break
+        digest.update(block)
+        start += len(block)
+    return digest.hexdigest()
+
+
+def _encrypted(path: str) -> DataError:
+    return DataError(f"{show(path)} is encrypted, which is not supported", "Decrypt it first.")
+
+
+def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
+    """Return the footer of a file that was opened.
+
+    Raises
+    ------
+    DataError
+        Its schema contradicts itself.
+    """
+    shown, metadata = show(path), parquet.metadata
+    shape = _shape_of(parquet.schema_arrow.remove_metadata())
+    if not shape.fields:
+        raise DataError(f"{shown} has no columns")
+    if len(shape.owners) != metadata.num_columns:
+        raise DataError(f"{shown} is damaged: {metadata.num_columns:,} leaf columns do not make up its schema")
+    return Footer(metadata, shape)
+
+
+_last_shape: Shape | None = None
+
+
+def _shape_of(schema: pa.Schema) -> Shape:
+    """Return what is known of files of this schema: that of the file before, where it is the same."""
+    global _last_shape  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
+    last = _last_shape
+    if last is not None and last.schema.equals(schema, check_metadata=True):
+        return last
+    owners = tuple(number for number, field in enumerate(schema) for _ in range(leaf_count(field.type)))
+    flat = tuple(flat for field in schema for flat in _flat_leaves(field.type))
+    shape = _last_shape = Shape(schema, tuple(field.remove_metadata() for field in schema), owners, flat)
+    return shape
+
+
+def _flat_leaves(type_: pa.DataType, flat: bool = True) -> Iterator[bool]:
+    """Yield for each leaf column of a type whether it has one value a row: not so below a list or a map."""
+    if isinstance(type_, pa.BaseExtensionType):
+        yield from _flat_leaves(type_.storage_type, flat)
+        return
+    below = flat and pa.types.is_struct(type_)
+    for number in range(type_.num_fields):
+        yield from _flat_leaves(type_.field(number).type, below)
+    if not type_.num_fields:
+        yield flat
+
+
+def leaf_count(type_: pa.DataType) -> int:
+    """Return how many leaf columns a type has.
+
+    The dotted path of a leaf cannot tell whose it is: a column ``a.b`` and a member ``b`` of ``a`` are spelled alike.
+    """
+    if isinstance(type_, pa.BaseExtensionType):
+        return leaf_count(type_.storage_type)
+    return sum(leaf_count(type_.field(number).type) for number in range(type_.num_fields)) or 1
+
+
+class _Fence(io.RawIOBase):
+    """An open file that can be read until it is closed off; the descriptor is somebody else's.
+
+    ``asked`` says whether somebody has asked for bytes since.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self.closed_off = self.asked = False
+        self._descriptor = descriptor
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.closed_off:
+            self.asked = True
+            return b""
+        left = max(0, self._size - self._position)
+        found = os.pread(self._descriptor, left if size is None or size < 0 else min(size, left), self._position)
+        self._position += len(found)
+        return found
+
+
+def _probe(parquet: pq.ParquetFile, group: int, fence: _Fence) -> None:
+    """Raise what Arrow finds wrong with the column metadata of a row group that has rows, of a file closed off.
+
+    ``RowGroupMetaData.column`` ends the whole process on an exception of the C++ library (size statistics that do not
+    fit, columns encrypted under a plain footer). The reader meets the same metadata first, and raises; who asks for a
+    page has accepted the metadata of every column, and is given none.
+    """
+    fence.asked = False
+    try:
+        next(parquet.iter_batches(1, row_groups=[group], use_threads=False), None)
+    except _FOREIGN:
+        if not fence.asked:
+            raise

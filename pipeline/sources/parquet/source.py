@@ -1,0 +1,405 @@
+"""Rows of Parquet files, row group by row group, a batch at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import DataError, InputChangedError
+from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.content import same_state, with_content
+from pipeline.sources.files import open_planned, open_regular, show
+from pipeline.sources.parquet.footer import (
+    Footer,
+    Shape,
+    footer_of,
+    keep_footer,
+    known_footer,
+    open_parquet,
+    read_footer,
+    read_identity,
+    translated,
+)
+from pipeline.sources.parquet.unfolding import is_folded, unfolding
+from pipeline.sources.partitions import Partition, partition_array, partition_field, partition_scalar
+from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Need
+from pipeline.types.rows import BadCell, Origin, Slice
+from pipeline.units import escape
+
+# For fewer rows of a slice, handing the columns over takes longer than decoding them.
+THREADED_ROWS = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetSource:
+    """Reads Parquet files: whole row groups, the needed columns alone, memory that does not grow with a row group.
+
+    A ``kept`` column comes with the very type of the file, a ``numeric`` one too; a ``categorical`` one of text comes
+    as a dictionary of int32 and text, so that a level is looked up once a dictionary. A need with a type is cast
+    safely to it. Partitions come as constants (see :mod:`pipeline.sources.partitions`). May be shared between threads;
+    every reader has a descriptor of its own.
+
+    Parameters
+    ----------
+    column_threads : bool
+        Whether the columns of a batch are decoded on the threads of Arrow's pool, not on the one that asks for it,
+        where a slice has ``THREADED_ROWS`` rows or more. The rows are the same.
+    """
+
+    column_threads: bool = False
+
+    def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
+        """Return the facts of a file from its footer, which is all that is read unless ``full`` asks for all bytes.
+
+        Raises
+        ------
+        DataError
+            The file is empty, cut short, encrypted, damaged, has no columns, or its footer contradicts itself.
+        InputChangedError
+            It changed while it was digested.
+        InputMissingError, PermissionDeniedError, StorageError
+            The system refuses the file.
+        """
+        with _opened(file) as descriptor:
+            identity = read_identity(descriptor, file.path)
+            footer = read_footer(file.location, identity, descriptor, file.path)
+            columns = FileColumns(footer.shape.fields, *footer.sizes(range(len(footer.group_rows)), file.path))
+            if full:
+                identity = with_content(identity, descriptor, file.path, read_identity)
+        rows = footer.metadata.num_rows
+        return FileFacts(
+            file=file,
+            identity=identity,
+            columns=columns,
+            rows=rows,
+            row_bytes=max(1.0, int(columns.encoded.sum()) / max(1, rows)),
+            group_rows=footer.group_rows,
+        )
+
+    def field(self, facts: FileFacts, need: Need) -> pa.Field:
+        """Return the name, type and nullability with which a column will come.
+
+        Raises
+        ------
+        LookupError
+            The file has no such column, several, or one that its path states too; or the type that the need asks for
+            cannot be made of it. The message is a clause for a person.
+        UsageError
+            The need names a type that a column cannot be given.
+        """
+        return _field([column.field for column in facts.columns], facts.file, need)
+
+    def read(
+        self,
+        file: InputFile,
+        identity: Identity,
+        piece: Slice,
+        needs: Sequence[Need],
+        batch_rows: int,
+        begin: int | None = None,  # noqa: ARG002 - records of a CSV alone have an offset
+    ) -> ParquetReader:
+        """Return a reader of the row groups ``[piece.start, piece.stop)``; see :class:`ParquetReader`."""
+        return ParquetReader(file, identity, piece, tuple(needs), batch_rows, self.column_threads)
+
+
+class ParquetReader:
+    """The rows of some row groups, as record batches; a context manager, used once, by one thread.
+
+    Batches have one column for each need and 1 to ``batch_rows`` rows. A column that stands in several needs is
+    decoded once. Every batch is validated in full, the text as UTF-8 too.
+
+    Raises
+    ------
+    InputChangedError
+        On entering or behind the last row: the file is not the one that was planned.
+    DataError
+        A page is damaged, a value is invalid or not of the type asked for, or the rows that came are not as many as
+        the footer states.
+    """
+
+    def __init__(
+        self,
+        file: InputFile,
+        identity: Identity,
+        piece: Slice,
+        needs: tuple[Need, ...],
+        batch_rows: int,
+        column_threads: bool,
+    ) -> None:
+        self.rows = 0
+        self.begin = 0
+        self.end = 0
+        self.bytes_read = 0
+        self.bad_count = 0
+        self.events: Mapping[str, int] = {}
+        self.limit: int | None = None
+        self._file = file
+        self._identity = identity
+        self._groups = range(piece.start, piece.stop)
+        self._needs = needs
+        self._batch_rows = batch_rows
+        self._column_threads = column_threads
+        self._stack = ExitStack()
+        self._parquet: pq.ParquetFile | None = None
+        self._checked = False
+        self._before = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._descriptor = open_planned(self._file.location, self._file.path)
+            self._stack.callback(os.close, self._descriptor)
+            self._compare("has changed since it was planned")
+            self._footer = self._planned_footer()
+            self._columns = _columns_of(self._footer.shape, self._file, self._needs)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._stack:
+            if exc[:1] == (None,) and not self._checked:
+                self._compare("changed while it was read")
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
+        threads = self._column_threads and expected >= THREADED_ROWS
+        batches = self._decoded(threads) if self._columns.names else self._constants(expected)
+        for batch in batches:
+            self._before = self.rows
+            self.rows += batch.num_rows
+            yield batch
+        self._checked = True
+        self._compare("changed while it was read")
+        if self.rows != expected:
+            raise DataError(
+                f"{show(self._file.path)} is damaged: row groups {self._groups.start} to {self._groups.stop - 1} have "
+                f"{expected:,} rows by the footer, {self.rows:,} came out"
+            )
+
+    def take_bad(self) -> list[BadCell]:
+        """Return nothing: what cannot be read of a Parquet file is an error."""
+        return []
+
+    def record(self, row: int) -> int:
+        """Return the number of a row of the batch given last among those of the slice."""
+        return self._before + row
+
+    def origins(self, rows: Sequence[int]) -> list[Origin]:
+        """Return the numbers of rows of the batch given last; they have neither offset nor line."""
+        return [Origin(self.record(row)) for row in rows]
+
+    def _planned_footer(self) -> Footer:
+        """Return the footer, whose very bytes were examined when the file was planned.
+
+        Where it has to be parsed, the reader that does so goes on to read the rows.
+        """
+        footer = known_footer(self._file.location, self._identity)
+        if footer is None:
+            with translated(self._file.path):
+                self._parquet = self._stack.enter_context(open_parquet(self._descriptor))
+                footer = footer_of(self._parquet, self._file.path)
+            keep_footer(self._file.location, self._identity, footer)
+        return footer
+
+    def _compare(self, how: str) -> None:
+        """Raise an :class:`InputChangedError` unless the open file is still in the state that was planned."""
+        status = os.fstat(self._descriptor)
+        now = (status.st_size, status.st_mtime_ns)
+        try:
+            same = now == (self._identity.size, self._identity.mtime_ns) and same_state(
+                read_identity(self._descriptor, self._file.path), self._identity
+            )
+        except DataError:
+            same = False
+        if not same:
+            message = f"{show(self._file.path)} {how}"
+            raise InputChangedError(message, "Run again when nobody writes to it.")
+
+    def _decoded(self, column_threads: bool) -> Iterator[pa.RecordBatch]:
+        """Yield what the file holds. Arrow runs inside the door; the consumer of a batch does not."""
+        columns, stack = self._columns, self._stack
+        with translated(self._file.path):
+            parquet = self._parquet
+            folded = self._folded()
+            if parquet is None or columns.read_dictionary or folded:
+                dictionaries = [*columns.read_dictionary, *folded]
+                parquet = stack.enter_context(open_parquet(self._descriptor, self._footer.metadata, dictionaries))
+            batches = iter(
+                parquet.iter_batches(
+                    self._batch_rows,
+                    row_groups=list(self._groups),
+                    columns=columns.names,
+                    use_threads=column_threads,
+                )
+            )
+        while True:
+            with translated(self._file.path):
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                if not self.bytes_read:
+                    encoded, _ = self._footer.sizes(self._groups, self._file.path)
+                    numbers = [self._footer.schema.get_field_index(name) for name in columns.names]
+                    self.bytes_read = int(encoded[numbers].sum())
+                batch.validate(full=True)
+            for piece in unfolding(batch, folded):
+                yield columns.deliver(piece, self._file.path)
+
+    def _folded(self) -> list[str]:
+        """Return the text columns that might unfold: they are read as dictionaries, and decoded piece by piece."""
+        texts, footer = self._columns.texts, self._footer
+        if not texts:
+            return []
+        numbers = [footer.schema.get_field_index(name) for name in texts]
+        found: set[str] = set()
+        for group in self._groups:
+            _, decoded = footer.sizes([group], self._file.path)
+            sizes = decoded[numbers].tolist()
+            rows = int(footer.group_rows[group])
+            found.update(name for name, size in zip(texts, sizes, strict=True) if is_folded(size, rows))
+        return sorted(found)
+
+    def _constants(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield batches that need nothing of the file but its number of rows."""
+        for start in range(0, rows, self._batch_rows):
+            count = min(self._batch_rows, rows - start)
+            yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]), self._file.path)
+
+
+Maker = Callable[[pa.RecordBatch, str], pa.Array]
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    """How the columns of a decoded batch become those that the needs ask for.
+
+    ``names`` are read, each once; those in ``read_dictionary`` come as dictionaries; ``texts`` are the other text
+    columns. ``makers`` stand for the needs.
+    """
+
+    names: list[str]
+    read_dictionary: list[str]
+    texts: list[str]
+    schema: pa.Schema
+    makers: tuple[Maker, ...]
+
+    def deliver(self, batch: pa.RecordBatch, path: str) -> pa.RecordBatch:
+        if not self.makers:
+            return batch.select([])
+        return pa.RecordBatch.from_arrays([make(batch, path) for make in self.makers], schema=self.schema)
+
+
+_last_columns: tuple[Shape, tuple[Partition, ...], tuple[Need, ...], _Delivery] | None = None
+
+
+def _columns_of(shape: Shape, file: InputFile, needs: tuple[Need, ...]) -> _Delivery:
+    """Return how columns are delivered: as those of the file before, where it was written alike."""
+    global _last_columns  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
+    last = _last_columns
+    if last is not None and last[0] is shape and last[1:3] == (file.partitions, needs):
+        return last[3]
+    columns = _plan_columns(shape.schema, file, needs)
+    _last_columns = shape, file.partitions, needs, columns
+    return columns
+
+
+def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> _Delivery:
+    stated = dict(file.partitions)
+    names = list(dict.fromkeys(need.name for need in needs if need.name not in stated))
+    try:
+        fields = [_field(_fields_named(schema, need.name), file, need) for need in needs]
+        makers = tuple(_maker(schema, file, need, field) for need, field in zip(needs, fields, strict=True))
+    except LookupError as error:
+        raise DataError(f"{show(file.path)}: {error.args[0]}") from error
+    categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == LEVELS}
+    encoded = [name for name in names if name in categories and _is_text(schema.field(name).type)]
+    texts = [name for name in names if name not in encoded and _is_plain_text(schema.field(name).type)]
+    return _Delivery(names, encoded, texts, pa.schema(fields), makers)
+
+
+def _maker(schema: pa.Schema, file: InputFile, need: Need, field: pa.Field) -> Maker:
+    stated = dict(file.partitions)
+    if need.name in stated:
+        return partial(_constant, value=partition_scalar(stated[need.name], need), type_=field.type)
+    return partial(_column, field=field, plain=schema.field(need.name).type)
+
+
+def _constant(batch: pa.RecordBatch, _path: str, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
+    return partition_array(value, type_, batch.num_rows)
+
+
+def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataType) -> pa.Array:
+    """Return a column in the type of its field; ``plain`` is the type that it has in the file.
+
+    A text column read as a dictionary for one need is decoded for the others, which is cheaper than reading it twice.
+    """
+    with translated(path):
+        array = batch.column(field.name)
+        if array.type == field.type:
+            return array
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        if field.type == LEVELS and _is_text(plain):
+            return array.cast(pa.string()).dictionary_encode()
+        array = array.cast(plain)
+    try:
+        return array.cast(field.type, safe=True)
+    except (pa.ArrowException, ValueError) as error:
+        message = f"{show(path)}: column '{escape(field.name)}' cannot be read as {field.type}"
+        raise DataError(f"{message}: {escape(str(error), 300)}", "Change its --type, or leave it out.") from error
+
+
+def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
+    constant = partition_field(file, need)
+    named = [field for field in fields if field.name == need.name]
+    name = escape(need.name)
+    if constant is not None:
+        if named:
+            raise LookupError(f"column '{name}' stands in the file and in its path")
+        return constant
+    if not named:
+        alike = [field.name for field in fields if field.name.lower() == need.name.lower()]
+        raise LookupError(f"has no column '{name}'" + (f", but '{escape(alike[0])}'" if alike else ""))
+    if len(named) > 1:
+        raise LookupError(f"has {len(named)} columns '{name}'")
+    return pa.field(need.name, _delivered_type(named[0].type, need), named[0].nullable)
+
+
+def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
+    if need.type is None:
+        return LEVELS if need.role == "categorical" and _is_text(type_) else type_
+    target = arrow_type(need.type)
+    try:
+        pa.nulls(0, type_).cast(target)
+    except (pa.ArrowException, ValueError) as error:
+        raise LookupError(f"column '{escape(need.name)}' is {type_}, which cannot be read as {target}") from error
+    return target
+
+
+def _is_plain_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def _fields_named(schema: pa.Schema, name: str) -> list[pa.Field]:
+    return [schema.field(number) for number in schema.get_all_field_indices(name)]
+
+
+@contextmanager
+def _opened(file: InputFile) -> Iterator[int]:
+    descriptor = open_regular(file.location, file.path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,170 @@
+"""What lies outside: input files, their facts, and what a job needs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.choices import Format, Role
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file found under an INPUT argument.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the INPUT argument, ``/`` between parts: the name of the file in plans, messages and identities.
+    location : str
+        Absolute path, for opening only; it never enters an identity.
+    position : int
+        Which INPUT argument it came from.
+    format : {"parquet", "csv"}
+    partitions : tuple of (name, value)
+        Constants that the path states (``country=NL``), ``None`` for ``__HIVE_DEFAULT_PARTITION__``.
+    """
+
+    path: str
+    location: str
+    position: int
+    format: Format
+    partitions: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells one state of a file from another: the part of its facts that enters ``job_id``.
+
+    Attributes
+    ----------
+    size : int
+        Bytes.
+    mtime_ns : int
+        Nanoseconds since the epoch.
+    digest : str
+        SHA-256, in hexadecimal, of the footer (Parquet) or of the first and last 64 KiB (other).
+    content : str
+        SHA-256, in hexadecimal, of all bytes where they were asked for (``--fingerprint full``), else empty.
+    """
+
+    size: int
+    mtime_ns: int
+    digest: str
+    content: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """One top-level column of a file: its Arrow field, and its bytes in the file and decoded (0 where unknown)."""
+
+    field: pa.Field
+    encoded_bytes: int
+    decoded_bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileColumns(Sequence[ColumnFacts]):
+    """The facts of many columns, each made when it is asked for: files written alike share their fields.
+
+    Attributes
+    ----------
+    fields : tuple of pyarrow.Field
+    encoded, decoded : ndarray of int64, shape (columns,)
+    """
+
+    fields: tuple[pa.Field, ...]
+    encoded: Integers
+    decoded: Integers
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self.fields)
+
+    @overload
+    def __getitem__(self, number: int) -> ColumnFacts: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[ColumnFacts]: ...
+    def __getitem__(self, number: int | slice) -> ColumnFacts | Sequence[ColumnFacts]:
+        """Return the facts of a column, or of some."""
+        if isinstance(number, slice):
+            return FileColumns(self.fields[number], self.encoded[number], self.decoded[number])
+        return ColumnFacts(self.fields[number], int(self.encoded[number]), int(self.decoded[number]))
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What planning needs to know of a file, read without reading its rows.
+
+    Attributes
+    ----------
+    file : InputFile
+    identity : Identity
+    columns : sequence of ColumnFacts
+        In file order. The columns of a CSV are text until a :class:`Need` says otherwise.
+    rows : int or None
+        Exact, or ``None`` where only reading can tell (CSV).
+    row_bytes : float
+        Mean encoded bytes of a row; an estimate where ``rows`` is ``None``. At least 1.
+    group_rows : ndarray of int64, shape (row groups,)
+        Rows of each row group of a Parquet file; empty for a CSV.
+    data_start : int
+        Offset of the first byte behind the header of a CSV; 0 for Parquet.
+    cuttable : bool
+        Whether slices may be byte ranges of the file (an uncompressed CSV in an encoding that allows it).
+    """
+
+    file: InputFile
+    identity: Identity
+    columns: Sequence[ColumnFacts]
+    rows: int | None
+    row_bytes: float
+    group_rows: Integers
+    data_start: int = 0
+    cuttable: bool = False
+
+    @property
+    def estimated_rows(self) -> int:
+        """Rows, exact where they are known, else the bytes behind the header over the mean row."""
+        if self.rows is not None:
+            return self.rows
+        return int(max(0, self.identity.size - self.data_start) / self.row_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A column that the job reads, and for what.
+
+    ``numeric`` and ``categorical`` columns are features; ``kept`` columns are copied to the output unchanged. A
+    column that is both stands twice. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
+    """
+
+    name: str
+    role: Role
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CsvOptions:
+    """How the CSV inputs are written.
+
+    ``columns`` names the columns of files that have no header; ``nulls`` are the unquoted spellings of null, the
+    empty field always among them; ``types`` maps a column name to the name of an Arrow type.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    nulls: tuple[str, ...] = ("",)
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] | None = None
+    types: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,109 @@
+"""What a caller asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.choices import Durability, Fingerprint, Format, IfExists, IfRunning
+from pipeline.types.blocks import BlockFunction
+from pipeline.types.inputs import CsvOptions
+
+# As files are written unless somebody says otherwise.
+_PLAIN_CSV = CsvOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class BadLimit:
+    """How many bad rows a run may have: a number of rows, or a share of the rows read (0.01 for 1 %)."""
+
+    rows: int | None = 0
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a run goes about its work. Never enters ``job_id``, never changes a byte of a part.
+
+    Attributes
+    ----------
+    resume : bool
+        Whether the chunks that an earlier try of the same job has done are taken as done.
+    reuse : bool
+        Whether the parts of the published version that would be the same are taken over. If not, ``replace`` does a
+        job again that stands published already.
+    if_running : {"fail", "skip", "wait"}
+        What to do where another run holds the output.
+    wait_seconds : float or None
+        How long to wait for it under ``wait``; ``None`` as long as it takes.
+    deadline_seconds : float or None
+        When to stop in good order.
+    retries : int
+        How often a chunk is tried again after an error that may pass.
+    durability : {"full", "none"}
+        Whether everything is synced before the output takes its name.
+    keep_versions : int
+        How many former versions are kept.
+    """
+
+    resume: bool = True
+    reuse: bool = True
+    if_running: IfRunning = "fail"
+    wait_seconds: float | None = None
+    deadline_seconds: float | None = None
+    retries: int = 3
+    durability: Durability = "full"
+    keep_versions: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a caller asks for. Everything that the flow needs, and nothing that it finds out by itself.
+
+    Attributes
+    ----------
+    inputs : tuple of str
+        Files, folders or glob patterns.
+    output : str
+        The folder to publish; the file, where the name ends in ``.parquet`` or ``.csv``.
+    block : BlockFunction
+    keep : tuple of str
+        Columns copied to the output, ``("*",)`` for all.
+    chunk_size : str
+        Rows (``500000``) or bytes (``64MiB``).
+    limit : int or None
+        Read no more rows than this, in input order.
+    memory : str or None
+        The budget; half of what is free unless given.
+    workers : int or None
+        As many as there are cores this process may use, unless given.
+    scheduler : str
+        ``threads``, ``sync``, ``processes`` or a cluster address.
+    arithmetic : str
+        The tag of the arithmetic that makes the bits of the scores.
+    max_bad : BadLimit
+        How many bad rows may go to the quarantine before the run fails. Decides whether a run ends well, never what it
+        writes: it does not enter ``job_id``.
+    fingerprint : {"ends", "full"}
+        Whether the identity of an input holds a digest of all of its bytes.
+    conduct : Conduct
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    block: BlockFunction
+    keep: tuple[str, ...] = ()
+    csv: CsvOptions = _PLAIN_CSV
+    format: Format = "parquet"
+    compression: str | None = None
+    if_exists: IfExists = "fail"
+    allow_empty: bool = False
+    chunk_size: str = "1048576"
+    limit: int | None = None
+    memory: str | None = None
+    workers: int | None = None
+    scheduler: str = "threads"
+    insecure: bool = False
+    arithmetic: str = ""
+    max_bad: BadLimit = BadLimit()
+    fingerprint: Fingerprint = "ends"
+    conduct: Conduct = Conduct()

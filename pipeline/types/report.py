@@ -1,0 +1,175 @@
+"""What people and programs are told: the plan, what happens, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.choices import Done, Format
+from pipeline.types.outputs import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """How a plan is carried out on this machine. Never enters ``job_id``, never changes a byte of a part.
+
+    Attributes
+    ----------
+    workers : int
+    batch_rows : int
+        Rows decoded at a time inside a chunk.
+    wave : int
+        Chunks whose tasks exist at the same time.
+    allowed_bytes, reserved_bytes, projected_bytes : int
+        The budget; what the process takes before any row is read; the most that the run is expected to take.
+    notes : tuple of str
+        What was lowered to fit, in words for a person.
+    column_threads : bool
+        Whether Arrow decodes the columns of a batch on threads of its own: where cores are left over.
+    """
+
+    workers: int
+    batch_rows: int
+    wave: int
+    allowed_bytes: int
+    reserved_bytes: int
+    projected_bytes: int
+    notes: tuple[str, ...] = ()
+    column_threads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over receipts.
+
+    ``resumed`` of the chunks were done by an earlier try of the same job, ``reused`` taken over from the published
+    version; ``bytes_read`` are those of this run alone.
+    """
+
+    chunks: int = 0
+    resumed: int = 0
+    reused: int = 0
+    read: int = 0
+    written: int = 0
+    scored: int = 0
+    null: int = 0
+    nan: int = 0
+    quarantined: int = 0
+    bad: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    peak_bytes: int = 0
+    events: Mapping[str, int] = field(default_factory=dict)
+
+    def plus(self, receipt: Receipt, how: Done = "computed") -> Totals:
+        """Return the totals with one more receipt."""
+        events = dict(self.events)
+        for name, count in receipt.events.items():
+            events[name] = events.get(name, 0) + count
+        accounts = receipt.accounts
+        computed = how == "computed"
+        return Totals(
+            chunks=self.chunks + 1,
+            resumed=self.resumed + (how == "resumed"),
+            reused=self.reused + (how == "reused"),
+            read=self.read + sum(a.read for a in accounts),
+            written=self.written + sum(a.written for a in accounts),
+            scored=self.scored + sum(a.scored for a in accounts),
+            null=self.null + sum(a.null for a in accounts),
+            nan=self.nan + sum(a.nan for a in accounts),
+            quarantined=self.quarantined + sum(a.quarantined for a in accounts),
+            bad=self.bad + receipt.bad_rows,
+            bytes_read=self.bytes_read + (receipt.bytes_read if computed else 0),
+            bytes_written=self.bytes_written
+            + (sum(f.bytes for f in receipt.payload.files) if computed and receipt.payload is not None else 0),
+            peak_bytes=max(self.peak_bytes, receipt.peak_bytes) if computed else self.peak_bytes,
+            events=events,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """One input as ``plan`` and the report show it. ``rows`` is exact unless ``estimated``."""
+
+    path: str
+    format: Format
+    bytes: int
+    rows: int
+    estimated: bool
+    row_groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What a run is going to do, in numbers that a person or a program reads.
+
+    ``fields`` are (name, Arrow type, nullable) of the output; ``notes`` are remarks in words.
+    """
+
+    job_id: str
+    output: str
+    files: tuple[FileSummary, ...]
+    rows: int
+    rows_estimated: bool
+    bytes_to_read: int
+    chunks: int
+    chunk_rows: int
+    row_group_rows: int
+    fields: tuple[tuple[str, str, bool], ...]
+    resources: Resources
+    scheduler: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of a run that ended well.
+
+    ``published`` is False where nothing had to be done, because the same job already stands published, or nothing was
+    done, because another run holds the output and the caller said to skip then: ``skipped`` names that run.
+    """
+
+    plan: PlanSummary
+    totals: Totals
+    seconds: float
+    peak_bytes: int
+    published: bool
+    manifest_digest: str
+    notes: tuple[str, ...] = ()
+    skipped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan stands; work begins."""
+
+    summary: PlanSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A chunk is done. ``input_bytes`` are the bytes of input covered so far, of ``PlanSummary.bytes_to_read``."""
+
+    totals: Totals
+    input_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that a person should know, in a sentence. A warning where ``warning`` is set."""
+
+    text: str
+    warning: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The output stands under its name and is durable."""
+
+    report: Report
+
+
+Event = Planned | Progressed | Noted | Published
+
+
+Observer = Callable[[Event], None]

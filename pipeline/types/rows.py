@@ -1,0 +1,100 @@
+"""Rows on their way: slices, chunks, where a row comes from, and the accounts of what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A range of one input file: row groups ``[start, stop)`` of a Parquet file, bytes ``[start, stop)`` of a CSV.
+
+    Of a CSV these are the records whose first byte lies in the range. ``rows`` is ``None`` where only reading tells.
+    """
+
+    file: int
+    start: int
+    stop: int
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit of work, of accounting and of output: one part is written from it.
+
+    ``row_group_rows`` are the rows of a row group of its part. ``limit`` bounds the rows read from the slices, taken
+    in order; ``None`` reads all.
+    """
+
+    index: int
+    slices: tuple[Slice, ...]
+    row_group_rows: int
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadCell:
+    """A cell, or a record, that keeps its row out of the output.
+
+    Attributes
+    ----------
+    record : int
+        Number of the record within its slice, from 0, bad ones counted; of a row within its batch where a block
+        function states it.
+    column : str
+        Empty where the whole record is at fault (ragged, unterminated quote).
+    text : str
+        What was found, unescaped; at most 200 characters.
+    reason : str
+        Why it cannot be used, as a clause ("is not a number").
+    offset : int or None
+        Offset of the first byte of the record in the file; ``None`` for Parquet, and where a block function states it.
+    line : str or None
+        The record as it stands in a CSV, at most 64 KiB of it; ``None`` where ``offset`` is.
+    by_policy : bool
+        Whether the model file sends such rows to the quarantine: then the row is not a bad one.
+    """
+
+    record: int
+    column: str
+    text: str
+    reason: str
+    offset: int | None = None
+    line: str | None = None
+    by_policy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row of a batch comes from: see :class:`BadCell` for ``record``, ``offset`` and ``line``."""
+
+    record: int
+    offset: int | None = None
+    line: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SliceAccount:
+    """The balance of one slice: ``read = written + quarantined``, ``written = scored + null + nan``.
+
+    ``bad`` are those of the quarantined rows that count towards ``--max-bad``; the others are there by policy.
+    ``begin`` and ``end`` are, for a CSV, the offset of the first record that was read and of the first byte behind
+    the last one; 0 for Parquet. The end of a slice is the begin of the next one, or the cut was wrong.
+    """
+
+    file: int
+    start: int
+    stop: int
+    read: int
+    written: int
+    null: int
+    nan: int
+    quarantined: int = 0
+    bad: int = 0
+    begin: int = 0
+    end: int = 0
+
+    @property
+    def scored(self) -> int:
+        """Rows with a value in every result."""
+        return self.written - self.null - self.nan
