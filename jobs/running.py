@@ -11,7 +11,7 @@ from jobs.show import console
 from jobs.show.progress import observer
 from jobs.stopping import Deadline, stoppable
 from pipeline import flow, interface
-from pipeline.flow.stop import Stop, deadline_error, go_on
+from pipeline.flow import Stop, deadline_error, go_on
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import outcome_lines, plan_lines
 from pipeline.types.job import Job

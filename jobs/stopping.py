@@ -24,7 +24,7 @@ from pipeline.errors import Abandoned, LogitstreamError
 from pipeline.units import format_seconds
 
 if TYPE_CHECKING:
-    from pipeline.flow.stop import Stop
+    from pipeline.flow import Stop
 
 INTERRUPTED, TERMINATED = 130, 143
 

@@ -12,26 +12,19 @@ import numpy as np
 import pyarrow as pa
 from dask.array.core import Array
 
-from pipeline import memory
+from pipeline.arrays.counting import Counted, count_rows
 from pipeline.arrays.expression import ExpressionBlock
 from pipeline.arrays.matrix import Matrix, to_matrix
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
-from pipeline.execute import open_scheduler
-from pipeline.flow.agenda import Agenda
-from pipeline.flow.facts import gather_facts
 from pipeline.interface import JobOptions, Paths, WriteOptions, make_job, paths_of, run
 from pipeline.models.columns import unfit
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
-from pipeline.sources import discover, source_for
+from pipeline.scan import batches, discover, field_of, gather_facts
 from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
 from pipeline.types.job import Job
-from pipeline.types.outputs import Receipt
 from pipeline.types.report import Report
-from pipeline.types.rows import Chunk, SliceAccount
-from pipeline.types.work import Outcome, Work
+from pipeline.types.rows import Chunk
 from pipeline.units import escape, quoted
-
-_READ_ROWS = 65_536
 
 
 def open_dataset(
@@ -57,8 +50,7 @@ def open_dataset(
     """
     options = csv or CsvOptions()
     paths = paths_of(inputs)
-    files = gather_facts(discover(paths).files, lambda file: source_for(file.format, options))
-    return Dataset(paths, str(chunk_size), options, files)
+    return Dataset(paths, str(chunk_size), options, gather_facts(discover(paths).files, options))
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,9 +108,11 @@ class Dataset:
         name = f"logitstream-{uuid4().hex}"
         reads = [
             _ChunkRead(
-                tuple((self.files[s.file].file, self.files[s.file].identity) for s in chunk.slices), chunk, begin
+                tuple((self.files[s.file].file, self.files[s.file].identity) for s in chunk.slices),
+                chunk,
+                begin or None,
             )
-            for chunk, begin in zip(self.plan.chunks(), self._begins, strict=True)
+            for chunk, begin in zip(self.plan.chunks(), self._counted.begins.tolist(), strict=True)
         ]
         graph = {(name, i, 0): (partial(_read_matrix, read, needs, self.csv),) for i, read in enumerate(reads)}
         if len(reads) == 1:
@@ -164,7 +158,7 @@ class Dataset:
         observe = options.pop("observe", None)
         job = make_job(self.inputs, output, block, cast("JobOptions", options))
         job = replace(job, csv=self._csv_of(job), chunk_size=self.chunk_size)
-        found = gather_facts(discover(job.inputs).files, lambda file: source_for(file.format, job.csv))
+        found = gather_facts(discover(job.inputs).files, job.csv)
         if [(f.file, f.identity) for f in found] != [(f.file, f.identity) for f in self.files]:
             raise InputChangedError("the inputs are no longer those that the dataset was opened with", "open it again")
         return run(job, observe)
@@ -182,49 +176,22 @@ class Dataset:
         for facts in self.files:
             if facts.file.format == "csv" and not facts.columns:
                 continue
-            source = source_for(facts.file.format, self.csv)
             for need in needs:
                 try:
-                    found = source.field(facts, need)
+                    found = field_of(facts, need, self.csv)
                 except LookupError as error:
                     raise SchemaError(f"{escape(facts.file.path)}: {error.args[0]}") from None
                 if (reason := unfit("numeric", found.type)) is not None:
                     raise TypeError(f"{escape(facts.file.path)}: column {escape(need.name)} {reason}")
 
     @cached_property
-    def _accounts(self) -> tuple[Receipt, ...]:
-        """For a dataset with a CSV that is cut: a receipt a chunk, whose begins stand."""
-        plan, found = self.plan, {}
-
-        def keep(receipt: Receipt) -> None:
-            found[receipt.chunk] = receipt
-
-        agenda = Agenda(plan, keep)
-        workers = memory.usable_cores()
-        with open_scheduler("threads", workers=workers, wave=64 * workers) as scheduler:
-            scheduler.run(partial(_count, plan, self.files, self.csv), agenda.take, agenda.deliver)
-        return tuple(found[i] for i in range(len(plan)))
-
-    @property
-    def _counted(self) -> bool:
-        return any(facts.rows is None for facts in self.files)
-
-    @property
-    def _begins(self) -> Sequence[int | None]:
-        if not self._counted:
-            return [None] * len(self.plan)
-        return [r.accounts[0].begin if self.plan.continues(r.chunk) else None for r in self._accounts]
+    def _counted(self) -> Counted:
+        return count_rows(self.files, self.plan, self.csv)
 
     @property
     def _blocks(self) -> tuple[int, ...]:
         """Rows of the blocks of an array: those of the chunks, and none in the second block beside a single chunk."""
-        return (*self._rows, 0) if len(self.plan) == 1 else self._rows
-
-    @property
-    def _rows(self) -> tuple[int, ...]:
-        if self._counted:
-            return tuple(receipt.rows for receipt in self._accounts)
-        return tuple(sum(s.rows or 0 for s in chunk.slices) for chunk in self.plan.chunks())
+        return (*self._counted.rows, 0) if len(self.plan) == 1 else self._counted.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,47 +203,25 @@ class _ChunkRead:
     begin: int | None
 
 
-def _batches(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterator[pa.RecordBatch]:
+def _columns(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterator[Sequence[pa.Array]]:
     for position, ((file, identity), piece) in enumerate(zip(read.files, read.chunk.slices, strict=True)):
-        source = source_for(file.format, csv)
         begin = read.begin if position == 0 else None
-        with source.read(file, identity, piece, needs, _READ_ROWS, begin) as reader:
-            first = None
-            for batch in reader:
-                first = first or next(iter(reader.take_bad()), None)
-                yield batch
-            if first is not None:
-                raise BadCellsError(
-                    f"{escape(file.path)}: byte {first.offset:,}, column {escape(first.column)}: "
-                    f"{quoted(first.text)} {first.reason}",
-                    "mend the data, or read other columns",
-                )
+        first = None
+        for batch in batches(file, identity, piece, needs, csv=csv, begin=begin):
+            first = first or next(iter(batch.bad), None)
+            if batch.data.num_rows:
+                yield batch.data.columns
+        if first is not None:
+            raise BadCellsError(
+                f"{escape(file.path)}: byte {first.offset:,}, column {escape(first.column)}: "
+                f"{quoted(first.text)} {first.reason}",
+                "mend the data, or read other columns",
+            )
 
 
 def _read_matrix(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Matrix:
-    return to_matrix([batch.columns for batch in _batches(read, needs, csv)], [need.name for need in needs])
+    return to_matrix(list(_columns(read, needs, csv)), [need.name for need in needs])
 
 
 def _no_rows(columns: int) -> Matrix:
     return np.empty((0, columns), dtype=np.float64, order="F")
-
-
-def _count(plan: Plan, files: Sequence[FileFacts], csv: CsvOptions, work: Work) -> Receipt:
-    """Return the account of a chunk of a CSV: where its records begin and end, and how many there are."""
-    chunk = plan.chunk(work.chunk)
-    accounts = []
-    for piece in chunk.slices:
-        facts = files[piece.file]
-        if facts.rows is not None:
-            accounts.append(SliceAccount(piece.file, piece.start, piece.stop, facts.rows, facts.rows, 0, 0))
-            continue
-        needs = [Need(column.field.name, "kept") for column in facts.columns[:1]]
-        source = source_for(facts.file.format, csv)
-        with source.read(facts.file, facts.identity, piece, needs, _READ_ROWS, work.begin) as reader:
-            rows = 0
-            for batch in reader:
-                rows += batch.num_rows + len(reader.take_bad())
-        accounts.append(
-            SliceAccount(piece.file, piece.start, piece.stop, rows, rows, 0, 0, begin=reader.begin, end=reader.end)
-        )
-    return Outcome(chunk.index, tuple(accounts), None, {}, (), 0)

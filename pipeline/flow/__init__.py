@@ -1,17 +1,22 @@
-"""The flow: opens, plans, executes and publishes a job. The one place where the rooms meet.
+"""One published job: a scan with the step that writes, a ledger, and a commit.
 
-prepare   inputs -> facts -> plan, resources, identities   refuses what cannot work
-outlook   what a run would do
-standing  what an earlier try or the published version has in the driver
-task      one chunk: read, block function, write, receipt  runs in the workers
-agenda    what is to do, and which receipts stand          in the driver
-ledger    the accounts                                     in the driver
+request      what no input could make right                   refuses at once
+preparation  inputs -> plan, resources, identities, schema    refuses what cannot work
+schema       the files held against the job
+manifest     what the manifest says of a job
+outlook      what a run would do
+write        one chunk: block function, part, receipt         in the workers
+receipts     what an earlier try or the published version has in the driver
+ledger       the accounts                                     in the driver
+run          from preparation to the published output
+ending       how a run ended, and how to go on
 """
 
 from __future__ import annotations
 
+from pipeline.flow.ending import go_on
 from pipeline.flow.outlook import plan
 from pipeline.flow.run import run
-from pipeline.flow.stop import Stop
+from pipeline.scan import Stop, deadline_error
 
-__all__ = ["Stop", "plan", "run"]
+__all__ = ["Stop", "deadline_error", "go_on", "plan", "run"]

@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.choices import Done
 from pipeline.errors import BadCellsError, BalanceError, InputChangedError
 from pipeline.flow.preparation import Preparation, empty_error
-from pipeline.flow.schema import shown_names
 from pipeline.plan import Plan
+from pipeline.scan import shown_names
 from pipeline.types.inputs import FileFacts, Integers
 from pipeline.types.job import BadLimit
 from pipeline.types.outputs import Receipt
@@ -203,7 +203,7 @@ class Ledger:
 
 def _group_bytes(preparation: Preparation) -> list[float]:
     """Return for each file the bytes that are to be read of a row group."""
-    return [preparation.bytes_of(facts) / max(1, len(facts.group_rows)) for facts in preparation.files]
+    return [preparation.scan.bytes_of(facts) / max(1, len(facts.group_rows)) for facts in preparation.files]
 
 
 def exceeds(limit: BadLimit, totals: Totals) -> bool:

@@ -23,7 +23,7 @@ def plan(job: Job) -> PlanSummary:
         As a run, for every reason that is known before the first row is read, but that another run holds the output.
     """
     preparation = prepare(job)
-    if preparation.stands:
+    if preparation.is_published:
         return _noted(preparation, f"{escape(job.output)} holds the result of this very job: there is nothing to do")
     chunks = len(preparation.plan)
     # By the journal alone: a run also holds the files against it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,19 +13,17 @@ from typing import Any, cast
 from pipeline import memory
 from pipeline.choices import Done
 from pipeline.errors import InputChangedError
-from pipeline.execute import open_scheduler
-from pipeline.flow.agenda import Agenda
-from pipeline.flow.jobfile import read_job_file
+from pipeline.flow.ending import end_of, go_on
 from pipeline.flow.ledger import Ledger, exceeds, excess_error
-from pipeline.flow.preparation import CODEC, Preparation, check_free_space, prepare
-from pipeline.flow.standing import entry_of, part_of, resumed, reused
-from pipeline.flow.stop import Clock, Stop, end_of, go_on
-from pipeline.flow.task import ChunkTask, forget
+from pipeline.flow.manifest import CODEC, observed
+from pipeline.flow.preparation import Preparation, check_free_space, prepare
+from pipeline.flow.receipts import entry_of, part_of, resumed, reused
+from pipeline.flow.write import write
 from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
-from pipeline.sources import content_digest
+from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, open_scan
 from pipeline.types.blocks import PerChunk
 from pipeline.types.job import Job
-from pipeline.types.outputs import Receipt
+from pipeline.types.outputs import Receipt, Written
 from pipeline.types.report import Event, Noted, Observer, Planned, Published, Report, Totals
 from pipeline.types.work import Work
 from pipeline.units import escape, format_bytes, format_count
@@ -162,39 +159,27 @@ class _Try:
     def carry_out(self) -> Ledger:
         """Do what is not done yet, and return the accounts once they balance."""
         preparation, staging = self.preparation, self.staging
-        job, resources = preparation.job, preparation.resources
         ledger = Ledger(preparation, lambda receipt: staging.append(entry_of(receipt)), self.observe)
-        agenda = Agenda(preparation.plan, ledger.book)
-        for receipt, how in self._standing(ledger):
+        agenda = Agenda(preparation.plan, ledger.book, preparation.scan.begins)
+        for receipt, how in self._carried_over(ledger):
             ledger.book(receipt, how)
-            agenda.stand(receipt)
-        standing = ledger.totals.chunks
-        check_free_space(preparation, done=standing)
-        path, digest = staging.write_job(preparation.job_file(staging.directory, staging.file_mode).to_bytes())
-        if standing < len(preparation.plan):
-            if job.scheduler in {"sync", "threads"}:
-                # Once, before all threads of the first wave would read it at the same time.
-                read_job_file(str(path), digest)
-            with open_scheduler(
-                job.scheduler,
-                workers=resources.workers,
-                wave=resources.wave,
-                insecure=job.insecure,
-                share_bytes=preparation.worker_share,
-            ) as scheduler:
-                try:
-                    scheduler.run(ChunkTask(str(path), digest), self._taking(agenda, ledger), agenda.deliver)
-                finally:
-                    forget()
+            agenda.mark_done(receipt)
+        carried_over = ledger.totals.chunks
+        check_free_space(preparation, done=carried_over)
+        settings = preparation.settings(str(staging.directory), staging.file_mode).to_json()
+        path, digest = staging.write_job(preparation.scan.job_file(settings).to_bytes())
+        if carried_over < len(preparation.plan):
+            with open_scan(preparation.scan, staged=StagedJob(str(path), digest)) as scan:
+                scan.run(write, agenda, take=self._taking(agenda, ledger))
         if not agenda.complete:
             staging.sync()
             self.clock.check()
         ledger.close(agenda.complete)
-        if job.fingerprint == "full":
+        if preparation.job.fingerprint == "full":
             self._compare_inputs()
         return ledger
 
-    def _standing(self, ledger: Ledger) -> Iterator[tuple[Receipt, Done]]:
+    def _carried_over(self, ledger: Ledger) -> Iterator[tuple[Receipt, Done]]:
         """Yield the receipts of what need not be computed, each to be booked before the next one is asked for."""
         preparation, staging = self.preparation, self.staging
         for receipt in resumed(staging.receipts(), preparation.plan):
@@ -209,7 +194,7 @@ class _Try:
             for receipt in reused(preparation, staging, ledger.missing()):
                 yield receipt, "reused"
 
-    def _taking(self, agenda: Agenda, ledger: Ledger) -> Callable[[int], Sequence[Work]]:
+    def _taking(self, agenda: Agenda[Written], ledger: Ledger) -> Callable[[int], Sequence[Work]]:
         """Return how the scheduler asks for work: none that is new once a run has failed or is to end."""
         block = self.preparation.job.block
 
@@ -248,29 +233,9 @@ class _Parts:
 
 def _publish(preparation: Preparation, staging: Staging, ledger: Ledger, report: Report) -> str:
     """Put the parts in place in one step and return the digest of the manifest."""
-    observed = _observed(report, preparation.job)
-    return staging.publish(preparation.manifest(ledger.totals), _Parts(preparation, staging), observed=observed)
-
-
-def _observed(report: Report, job: Job) -> dict[str, object]:
-    """Return what the manifest says outside its digest: it may differ between two runs of the same job."""
-    totals, resources = report.totals, report.plan.resources
-    return {
-        "finished_unix": time.time(),
-        "seconds": report.seconds,
-        "peak_bytes": report.peak_bytes,
-        "bytes_read": totals.bytes_read,
-        "chunks": {"resumed": totals.resumed, "reused": totals.reused},
-        "scheduler": report.plan.scheduler,
-        "workers": resources.workers,
-        "batch_rows": resources.batch_rows,
-        "durability": job.conduct.durability,
-        "inputs": [os.path.relpath(text, _folder_of(job.output)) for text in job.inputs],
-    }
-
-
-def _folder_of(output: str) -> str:
-    return os.path.realpath(Path(output).absolute().parent)
+    job = preparation.job
+    noted = observed(report, job.output, job.inputs, job.conduct.durability)
+    return staging.publish(preparation.manifest(ledger.totals), _Parts(preparation, staging), observed=noted)
 
 
 def _notes(totals: Totals, replacing: bool, quarantine: Path) -> tuple[str, ...]:

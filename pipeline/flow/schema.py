@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import cast
 
-import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import SchemaError, UsageError
-from pipeline.sources import source_for
-from pipeline.types.inputs import FileColumns, FileFacts, Integers, Need
+from pipeline.scan import field_of, shape_of, shown_names
+from pipeline.types.inputs import FileFacts, Need
 from pipeline.types.job import Job
 from pipeline.units import escape
 
 _PROBLEMS_SHOWN = 1_000
-
-
-def shown_names(files: Sequence[FileFacts]) -> list[str]:
-    """Return how messages call each file: by its path below the INPUT argument, or in full where two share that."""
-    count = Counter(facts.file.path for facts in files)
-    return [
-        escape(facts.file.path if count[facts.file.path] == 1 else facts.file.location, limit=1_000) for facts in files
-    ]
 
 
 def needs_of(job: Job, files: Sequence[FileFacts]) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
@@ -51,7 +40,7 @@ def output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need]
         With every difference of every file.
     """
     problems: list[str] = []
-    standing: dict[str, tuple[pa.Field, str]] = {}
+    found: dict[str, tuple[pa.Field, str]] = {}
     judged: dict[object, tuple[list[str], list[tuple[Need, pa.Field]]]] = {}
     for facts, name in zip(files, shown_names(files), strict=True):
         if facts.file.format == "csv" and not facts.columns:
@@ -62,24 +51,16 @@ def output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need]
             judged[shape] = unfit, fields
         problems += (f"{name}: {problem}" for problem in unfit)
         for need, field in fields:
-            first, where = standing.setdefault(need.name, (field, name))
+            first, where = found.setdefault(need.name, (field, name))
             if first.type != field.type:
                 problems.append(f"{name}: column '{escape(need.name)}' is {field.type}, in {where} it is {first.type}")
             elif field.nullable and not first.nullable:
-                standing[need.name] = (field, where)
+                found[need.name] = (field, where)
     if problems:
         raise SchemaError(_listed(problems), _schema_remedy(files))
-    made = [standing[need.name][0] if need.name in standing else pa.field(need.name, pa.string()) for need in kept]
+    made = [found[need.name][0] if need.name in found else pa.field(need.name, pa.string()) for need in kept]
     made += [pa.field(f.name, f.type, nullable=f.nullable) for f in job.block.fields()]
     return pa.schema([field.remove_metadata() for field in made])
-
-
-def shape_of(facts: FileFacts) -> object | None:
-    """Return what is equal for files that have the same fields, in columns and path; ``None`` where that is not known.
-
-    Valid as long as the facts of both are held.
-    """
-    return (id(facts.columns.fields), facts.file.partitions) if isinstance(facts.columns, FileColumns) else None
 
 
 def _judged(
@@ -88,42 +69,12 @@ def _judged(
     """Return what is wrong with a file, and the fields of the kept columns that it has."""
     problems = list(_unfit(job, facts, features, kept))
     fields = []
-    source = source_for(facts.file.format, job.csv)
     for need in kept:
         try:
-            fields.append((need, source.field(facts, need)))
+            fields.append((need, field_of(facts, need, job.csv)))
         except LookupError as error:
             problems.append(str(error.args[0]))
     return problems, fields
-
-
-class ColumnNumbers:
-    """Where some columns stand among those of files, found once for files written alike."""
-
-    def __init__(self, names: Collection[str]) -> None:
-        self._names = frozenset(names)
-        self._known: dict[int, Integers] = {}
-
-    def encoded(self, facts: FileFacts) -> int:
-        """Return the bytes that the columns take in a file."""
-        columns = facts.columns
-        if isinstance(columns, FileColumns):
-            return int(columns.encoded[self._of(columns)].sum())
-        return sum(column.encoded_bytes for column in columns if column.field.name in self._names)
-
-    def decoded(self, facts: FileFacts) -> list[int]:
-        """Return the decoded bytes of each of the columns in a file."""
-        columns = facts.columns
-        if isinstance(columns, FileColumns):
-            return cast("list[int]", columns.decoded[self._of(columns)].tolist())
-        return [column.decoded_bytes for column in columns if column.field.name in self._names]
-
-    def _of(self, columns: FileColumns) -> Integers:
-        places = self._known.get(id(columns.fields))
-        if places is None:
-            found = [number for number, field in enumerate(columns.fields) if field.name in self._names]
-            places = self._known[id(columns.fields)] = np.array(found, dtype=np.int64)
-        return places
 
 
 def _check_types(job: Job, needs: Sequence[Need]) -> None:
@@ -167,11 +118,10 @@ def _unfit(job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[
         # of a column that is needed its source says so
         if name in names:
             yield f"column '{escape(name)}' stands in the file and in its path"
-    source = source_for(facts.file.format, job.csv)
     fields = []
     for need in features:
         try:
-            fields.append(source.field(facts, need))
+            fields.append(field_of(facts, need, job.csv))
         except LookupError as error:
             yield str(error.args[0])
             # one that fits, so that the others are judged all the same

@@ -6,7 +6,10 @@ Nothing is written or locked, and memory does not grow with the rows.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
+from pipeline.errors import UsageError
+from pipeline.execute import check_scheduler
 from pipeline.inspection.data import inspect_data
 from pipeline.inspection.findings import (
     Column,
@@ -19,6 +22,8 @@ from pipeline.inspection.findings import (
     Value,
 )
 from pipeline.inspection.quarantine import inspect_quarantine, quarantine_files
+from pipeline.plan import DEFAULT_CHUNK_ROWS
+from pipeline.scan import HowToScan
 
 __all__ = [
     "Column",
@@ -33,10 +38,20 @@ __all__ = [
 ]
 
 
-def inspect(path: str | os.PathLike[str], *, full: bool = False) -> DataInspection | QuarantineInspection:
+def inspect(
+    path: str | os.PathLike[str],
+    *,
+    full: bool = False,
+    chunk_size: int | str | None = None,
+    workers: int | None = None,
+    memory: int | str | None = None,
+    scheduler: str | None = None,
+    insecure: bool = False,
+) -> DataInspection | QuarantineInspection:
     """Look at a quarantine, or at data, whether inputs or an output.
 
-    A file that cannot be read does not hide the others: what is wrong with it stands among the ``errors``.
+    A file that cannot be read does not hide the others: what is wrong with it is among the ``errors``. What is found is
+    the same on every scheduler, with any number of workers and any budget that it fits.
 
     Parameters
     ----------
@@ -44,14 +59,46 @@ def inspect(path: str | os.PathLike[str], *, full: bool = False) -> DataInspecti
         The ``_quarantine`` folder of an output, or a file of it; or a file, a folder or a pattern of Parquet and CSV.
     full : bool
         Read all data rather than the statistics in its footers; a quarantine is always read whole.
+    chunk_size : int or str, optional
+        With ``full``: rows (``500_000``) or bytes (``"64MiB"``) that one worker reads at a time.
+    workers : int, optional
+        With ``full``: one a core unless given.
+    memory : int or str, optional
+        With ``full``: bytes, or text such as ``"2GiB"``; half of what is free unless given.
+    scheduler : str, optional
+        With ``full``: ``threads`` unless given, ``processes``, ``sync`` or the address of a cluster.
+    insecure : bool
+        Whether an unencrypted cluster address beyond this machine is used all the same.
 
     Raises
     ------
     InputMissingError
         There is nothing under that name, or nothing that can be read.
     UsageError, PermissionDeniedError, StorageError
-        As for any input.
+        As for any input; or an option that goes with ``full`` was given without it.
     """
     name = os.fspath(path)
+    given = {"chunk_size": chunk_size, "workers": workers, "memory": memory, "scheduler": scheduler}
     files = quarantine_files(name)
-    return inspect_data(name, full=full) if files is None else inspect_quarantine(name, files)
+    if files is not None or not full:
+        _refuse(given, insecure=insecure)
+    if files is not None:
+        return inspect_quarantine(name, files)
+    how = HowToScan(
+        memory=f"{memory}B" if isinstance(memory, int) else memory,
+        workers=workers,
+        scheduler=scheduler or "threads",
+        insecure=insecure,
+    )
+    if full:
+        check_scheduler(how.scheduler, insecure=insecure)
+    return inspect_data(name, full=full, chunk_size=str(chunk_size or DEFAULT_CHUNK_ROWS), how=how)
+
+
+def _refuse(given: Mapping[str, object], *, insecure: bool) -> None:
+    for option, value in {**given, "insecure": insecure or None}.items():
+        if value is not None:
+            raise UsageError(
+                f"--{option.replace('_', '-')} goes with --full, for data: nothing else reads chunks",
+                "leave it out, or add --full",
+            )

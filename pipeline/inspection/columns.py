@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.inspection.contents import Read
 from pipeline.inspection.extent import EMPTY, Extent
 from pipeline.inspection.findings import Column
 from pipeline.units import escape, format_count
@@ -81,6 +82,15 @@ class ColumnUnion:
         self._files += 1
         if len(self._earliest) < _NAMED:
             self._earliest.append(path)
+
+    def add_values(self, name: str, read: Read) -> None:
+        """Add what was read of a column over all files that have it."""
+        gathered = self._columns[name]
+        gathered.nulls = _sum(gathered.nulls, read.nulls)
+        gathered.nan = _sum(gathered.nan, read.nan)
+        gathered.infinite = _sum(gathered.infinite, read.infinite)
+        gathered.extent = gathered.extent.plus(read.extent)
+        gathered.numbers = gathered.numbers.plus(read.numbers)
 
     def columns(self) -> Iterator[Column]:
         """Yield the columns, in the order in which the files brought them."""

@@ -2,60 +2,68 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline import memory
 from pipeline.choices import Format
 from pipeline.errors import LogitstreamError, OutputError
 from pipeline.inspection.columns import TEXT, ColumnUnion, FileColumn
+from pipeline.inspection.contents import name_counts, names_once, read_whole
 from pipeline.inspection.extent import EMPTY, UNKNOWN, extent_between, extent_of_text
 from pipeline.inspection.findings import DataInspection, FileError, OutputFacts
 from pipeline.inspection.published import is_output, output_facts
-from pipeline.inspection.reading import Contents, Read, read_whole
 from pipeline.publish import read_manifest
-from pipeline.sources import ColumnStatistics, column_statistics, discover, source_for
-from pipeline.types.inputs import ColumnFacts, CsvOptions, FileFacts, InputFile
+from pipeline.scan import HowToScan, discover, file_summary, try_facts
+from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics
+from pipeline.types.inputs import ColumnFacts, CsvOptions, FileFacts
 from pipeline.types.report import FileSummary
 from pipeline.types.rows import BadCell
 from pipeline.units import escape, format_count, quoted
 
-_FACT_READERS = 8
 _SKIPPED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What was found of one file. ``repeated`` are names of several of its columns: nothing is said of their values."""
+    """What was found of one file. ``aside`` says of which columns nothing is known but that they are there."""
 
     summary: FileSummary
     columns: dict[str, FileColumn]
-    repeated: tuple[str, ...]
-    bad: int
-    first_bad: BadCell | None
+    aside: tuple[str, ...]
+    bad: int = 0
+    first_bad: BadCell | None = None
 
 
-def inspect_data(path: str, *, full: bool) -> DataInspection:
+@dataclass(slots=True)
+class _Gathering:
+    """What is known of all files so far."""
+
+    columns: ColumnUnion
+    files: list[FileSummary]
+    differences: list[str]
+    bad: int = 0
+
+    def add(self, found: _Findings) -> None:
+        self.columns.add(found.summary.path, found.columns)
+        self.files.append(found.summary)
+        self.differences += _own_differences(found)
+        self.bad += found.bad
+
+
+def inspect_data(path: str, *, full: bool, chunk_size: str, how: HowToScan) -> DataInspection:
     """Look at the files of a path; see :func:`pipeline.inspection.inspect`."""
     found = discover((path,))
-    columns, bad = ColumnUnion(), 0
-    files: list[FileSummary] = []
-    differences: list[str] = []
-    errors: list[FileError] = []
-    stop = threading.Event()
-    for each in _in_turn(found.files, lambda file: _examine(file, full, stop), stop, full=full):
-        if isinstance(each, FileError):
-            errors.append(each)
-            continue
-        columns.add(each.summary.path, each.columns)
-        files.append(each.summary)
-        differences += _own_differences(each)
-        bad += each.bad
+    facts = try_facts(found.files, CsvOptions())
+    gathering = _Gathering(ColumnUnion(), [], [])
+    errors: dict[int, LogitstreamError] = {
+        number: each for number, each in enumerate(facts) if isinstance(each, LogitstreamError)
+    }
+    known = {number: each for number, each in enumerate(facts) if isinstance(each, FileFacts)}
+    add = _add_read if full else _add_stated
+    errors |= add(known, gathering, chunk_size, how)
     output, notes = _output(path)
+    files = gathering.files
     return DataInspection(
         path=path,
         files=tuple(files),
@@ -64,87 +72,80 @@ def inspect_data(path: str, *, full: bool) -> DataInspection:
         bytes=sum(file.bytes for file in files),
         row_groups=sum(file.row_groups for file in files),
         full=full,
-        bad_records=bad if full else None,
-        columns=tuple(columns.columns()),
-        differences=(*columns.differences(), *differences),
+        bad_records=gathering.bad if full else None,
+        columns=tuple(gathering.columns.columns()),
+        differences=(*gathering.columns.differences(), *gathering.differences),
         notes=(*_skipped(found.skipped), *notes),
-        errors=tuple(errors),
+        errors=tuple(FileError(found.files[number].path, errors[number]) for number in sorted(errors)),
         output=output,
     )
 
 
-def _in_turn(
-    files: Sequence[InputFile],
-    examine: Callable[[InputFile], _Findings | FileError],
-    stop: threading.Event,
-    *,
-    full: bool,
-) -> Iterator[_Findings | FileError]:
-    """Examine several files at once, and yield what was found in the order of the files."""
-    threads = max(1, memory.usable_cores()) if full else _FACT_READERS
-    pool = ThreadPoolExecutor(min(threads, max(1, len(files))), "logitstream-inspect")
-    try:
-        yield from pool.map(examine, files)
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+def _add_stated(
+    known: Mapping[int, FileFacts], gathering: _Gathering, _: str, __: HowToScan
+) -> dict[int, LogitstreamError]:
+    """Add what footers and headers state; return why files cannot be read."""
+    errors: dict[int, LogitstreamError] = {}
+    for number, facts in known.items():
+        try:
+            told = [] if facts.file.format == "csv" else column_statistics(facts.file)
+        except LogitstreamError as error:
+            errors[number] = error
+            continue
+        gathering.add(_findings(facts, {column.name: column for column in told}, facts.rows))
+    return errors
 
 
-def _examine(file: InputFile, full: bool, stop: threading.Event) -> _Findings | FileError:
-    try:
-        facts = source_for(file.format, CsvOptions()).facts(file)
-        if full:
-            contents = read_whole(facts, _names_once(facts), stop)
-            return _findings(facts, contents.columns, contents)
-        stated = {} if file.format == "csv" else {column.name: column for column in column_statistics(file)}
-        return _findings(facts, stated, None)
-    except LogitstreamError as error:
-        return FileError(file.path, error)
+def _add_read(
+    known: Mapping[int, FileFacts], gathering: _Gathering, chunk_size: str, how: HowToScan
+) -> dict[int, LogitstreamError]:
+    """Add what all values are; return why files cannot be read."""
+    numbers = list(known)
+    contents, accounts = read_whole(list(known.values()), chunk_size, how)
+    for position, facts in enumerate(known.values()):
+        if position not in contents.errors:
+            found = _findings(facts, dict.fromkeys(names_once(facts)), int(accounts.rows[position]))
+            bad, first_bad = int(accounts.bad[position]), contents.first_bad.get(position)
+            # The values of its columns are added for all files at once.
+            gathering.add(replace(found, bad=bad, first_bad=first_bad))
+    for name, read in contents.columns.items():
+        gathering.columns.add_values(name, read)
+    return {numbers[position]: error for position, error in contents.errors.items()}
 
 
-def _names_once(facts: FileFacts) -> list[str]:
-    counts = _name_counts(facts)
-    return [column.field.name for column in facts.columns if counts[column.field.name] == 1]
-
-
-def _name_counts(facts: FileFacts) -> Counter[str]:
-    return Counter([*(column.field.name for column in facts.columns), *(name for name, _ in facts.file.partitions)])
-
-
-def _findings(facts: FileFacts, told: Mapping[str, ColumnStatistics | Read], contents: Contents | None) -> _Findings:
-    """Return what was found of a file: what is told of its columns, by its footer or by reading them."""
-    file, counts = facts.file, _name_counts(facts)
-    rows = facts.rows if contents is None else contents.rows
+def _findings(facts: FileFacts, told: Mapping[str, ColumnStatistics | None], rows: int | None) -> _Findings:
+    """Return what was found of a file: what is told of its columns, or that it is told elsewhere."""
+    counts = name_counts(facts)
     columns: dict[str, FileColumn] = {}
     for column in facts.columns:
         name = column.field.name
-        columns.setdefault(name, _column(column, file.format, told.get(name) if counts[name] == 1 else None))
-    for name, value in file.partitions:
+        known = counts[name] == 1 and name in told
+        columns.setdefault(name, _column(column, facts.file.format, told.get(name), known=known))
+    for name, value in facts.file.partitions:
         columns.setdefault(name, _partition(value, rows))
+    summary = file_summary(facts)
     return _Findings(
-        summary=FileSummary(
-            path=file.path,
-            format=file.format,
-            bytes=facts.identity.size,
-            rows=facts.estimated_rows if rows is None else rows,
-            estimated=rows is None,
-            row_groups=len(facts.group_rows),
-        ),
+        summary=summary if rows is None else replace(summary, rows=rows, estimated=False),
         columns=columns,
-        repeated=tuple(name for name, count in counts.items() if count > 1),
-        bad=0 if contents is None else contents.bad,
-        first_bad=None if contents is None else contents.first_bad,
+        aside=tuple(_aside(facts, counts)),
     )
 
 
-def _column(column: ColumnFacts, format_: Format, told: ColumnStatistics | Read | None) -> FileColumn:
+def _aside(facts: FileFacts, counts: Mapping[str, int]) -> Iterator[str]:
+    for name, count in counts.items():
+        if not name and facts.file.format == "csv":
+            yield f"has {'a column' if count == 1 else f'{format_count(count)} columns'} without a name"
+        elif count > 1:
+            yield f"has several columns {quoted(name)}"
+
+
+def _column(column: ColumnFacts, format_: Format, told: ColumnStatistics | None, *, known: bool) -> FileColumn:
     kind = TEXT if format_ == "csv" else str(column.field.type)
     nullable = column.field.nullable
-    if told is None:
+    if not known:
         return FileColumn(kind, nullable, None, None, None, UNKNOWN, UNKNOWN)
-    if isinstance(told, Read):
-        numbers = told.numbers if told.is_text else UNKNOWN
-        return FileColumn(kind, nullable, told.nulls, told.nan, told.infinite, told.extent, numbers)
+    if told is None:
+        return FileColumn(kind, nullable, 0, 0, 0, EMPTY, EMPTY)
     extent = extent_between(told.smallest, told.largest) if told.ranged else UNKNOWN
     return FileColumn(kind, nullable, told.nulls, None, None, extent, UNKNOWN)
 
@@ -158,8 +159,8 @@ def _partition(value: str | None, rows: int | None) -> FileColumn:
 
 def _own_differences(found: _Findings) -> Iterator[str]:
     path = escape(found.summary.path)
-    for name in found.repeated:
-        yield f"{path} has several columns {quoted(name)}: their values were left aside"
+    for what in found.aside:
+        yield f"{path} {what}: their values were left aside"
     if found.bad and found.first_bad is not None:
         cell = found.first_bad
         column = f"{escape(cell.column)} " if cell.column else ""

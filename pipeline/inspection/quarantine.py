@@ -12,14 +12,13 @@ from typing import Any, cast
 import pyarrow as pa
 
 from pipeline.errors import DataError, LogitstreamError, OutputError
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.inspection.findings import Example, FileError, OutputFacts, QuarantineInspection, Reason
 from pipeline.inspection.published import is_output, output_facts
 from pipeline.publish import Manifest, Part, open_published
+from pipeline.scan import batches, gather_facts, whole
 from pipeline.sinks.quarantine import QUARANTINE, SCHEMA
-from pipeline.sources import source_for
 from pipeline.types.inputs import CsvOptions, InputFile, Need
-from pipeline.types.rows import Slice
 from pipeline.units import escape
 
 _FOLDER = "_quarantine"
@@ -121,17 +120,14 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     DataError
         It is damaged, or no quarantine.
     """
-    file = InputFile(path.name, str(path), 0, "parquet")
-    source = source_for("parquet", CsvOptions())
-    facts = source.facts(file)
+    (facts,) = gather_facts([InputFile(path.name, str(path), 0, "parquet")], CsvOptions())
     if [(column.field.name, column.field.type) for column in facts.columns] != [
         (each.name, each.type) for each in SCHEMA
     ]:
         raise DataError(f"{escape(path.name)} is no quarantine of logitstream: it has other columns")
     needs = [Need(each.name, "kept") for each in SCHEMA]
-    piece = Slice(0, 0, len(facts.group_rows), facts.rows)
-    with source.read(file, facts.identity, piece, needs, _BATCH_ROWS) as reader:
-        yield from reader
+    for batch in batches(facts.file, facts.identity, whole(facts), needs, most_rows=_BATCH_ROWS):
+        yield batch.data
 
 
 def _example(batch: pa.RecordBatch, row: int) -> Example:

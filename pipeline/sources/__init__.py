@@ -9,7 +9,6 @@ from pipeline.sources.csv.source import CsvSource
 from pipeline.sources.discovery import Discovery, discover
 from pipeline.sources.parquet.footer import forget_footers
 from pipeline.sources.parquet.source import THREADED_ROWS, ParquetSource
-from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics, order
 
 if TYPE_CHECKING:
     from pipeline.choices import Format
@@ -18,15 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "THREADED_ROWS",
-    "ColumnStatistics",
     "CsvSource",
     "Discovery",
     "ParquetSource",
-    "column_statistics",
     "content_digest",
     "discover",
     "forget_footers",
-    "order",
     "source_for",
 ]
 

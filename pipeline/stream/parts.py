@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
 from types import TracebackType
 from typing import Self
 
@@ -18,10 +15,10 @@ from pipeline import memory
 from pipeline.canonical import digest
 from pipeline.choices import Format
 from pipeline.errors import BalanceError
-from pipeline.flow.slices import outcomes
-from pipeline.flow.standing import entry_of
+from pipeline.flow.receipts import accounts_of, entry_of
 from pipeline.plan import part_name
 from pipeline.publish import Part, Staging, open_attempt
+from pipeline.scan import missing_and_nan, worker
 from pipeline.sinks import RowGroups, extension, open_sink
 from pipeline.types.outputs import Receipt, Sink, Written
 from pipeline.types.report import Totals
@@ -106,7 +103,7 @@ class PartWriter:
             head = batch.slice(0, self._part_rows - self._rows)
             batch = batch.slice(head.num_rows)
             sink = self._sink or self._open()
-            null, nan = outcomes(head.columns[len(self._schema) - self._made :], 0, head.num_rows)
+            null, nan = missing_and_nan(head.columns[len(self._schema) - self._made :], 0, head.num_rows)
             sink.write(head)
             self._rows, self._null, self._nan = self._rows + head.num_rows, self._null + null, self._nan + nan
             if self._rows == self._part_rows:
@@ -132,9 +129,8 @@ class PartWriter:
         name = extension(self._format, self._compression)
         for receipt in self.receipts:
             assert receipt.payload is not None
-            accounts = {"accounts": [asdict(each) for each in receipt.accounts], "events": dict(receipt.events)}
             named = digest([meaning, receipt.chunk])[:16]
-            yield Part(part_name(receipt.chunk, named, name), receipt.payload.part, accounts)
+            yield Part(part_name(receipt.chunk, named, name), receipt.payload.part, accounts_of(entry_of(receipt)))
 
     def _open(self) -> Sink:
         staging, name = self._staging, extension(self._format, self._compression)
@@ -158,7 +154,7 @@ class PartWriter:
             bytes_read=0,
             peak_bytes=memory.peak_bytes(),
             seconds=time.monotonic() - self._started,
-            worker=f"{socket.gethostname()}:{os.getpid()}",
+            worker=worker(),
         )
         self._staging.append(entry_of(receipt))
         self.receipts.append(receipt)

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, cast
@@ -18,13 +18,13 @@ from pipeline import memory
 from pipeline.canonical import digest
 from pipeline.choices import IF_EXISTS, PRECISION, Durability, Format, IfExists, Precision
 from pipeline.errors import SchemaError, UsageError
-from pipeline.flow.demand import width_of
-from pipeline.flow.preparation import CODEC, names_a_file
-from pipeline.flow.stop import Clock, Stop
+from pipeline.flow.manifest import CODEC, Described, body, observed
+from pipeline.flow.preparation import names_a_file
 from pipeline.interface import ConductOptions, conduct_of, format_of, names_of
 from pipeline.kernels import arithmetic_tag
 from pipeline.plan import DEFAULT_CHUNK_ROWS, row_group_rows
 from pipeline.publish import Busy, Manifest, Staging, check_output, open_staging
+from pipeline.scan import Clock, Stop, width_of
 from pipeline.sinks import check_output_schema, codec_of, open_merger
 from pipeline.stream.blocks import REMEDY, Block, blocks_of, refuse_single
 from pipeline.stream.function import BATCH_ROWS, FunctionLike, Made, StreamFunction, function_of
@@ -310,7 +310,9 @@ def _published(
             manifest_digest="",
         )
         digest = staging.publish(
-            _sections(job, schema, report), list(writer.parts(job.job_id)), observed=_observed(job, report)
+            _sections(job, schema, report),
+            list(writer.parts(job.job_id)),
+            observed=observed(report, job.output, (), job.conduct.durability),
         )
     return replace(report, manifest_digest=digest, seconds=time.monotonic() - clock.started)
 
@@ -349,51 +351,22 @@ def _summary(job: _StreamJob, schema: pa.Schema, group_rows: int) -> PlanSummary
 
 def _sections(job: _StreamJob, schema: pa.Schema, report: Report) -> dict[str, object]:
     """Return what the manifest proves. There are no inputs: nothing is known of a stream but its rows."""
-    totals = report.totals
-    return {
-        "inputs": [],
-        "plan": {
-            "chunks": totals.chunks,
-            "chunk_size": str(job.part_rows),
-            "chunk_rows": job.part_rows,
-            "limit": None,
-        },
-        "block": {"kind": "stream", "identity": job.function.text},
-        "options": {
-            "keep": list(job.keep),
-            "csv": asdict(CsvOptions()),
-            "format": job.format,
-            "compression": job.compression,
-            "arithmetic": job.arithmetic,
-            "fingerprint": "ends",
-        },
-        "schema": [{"name": f.name, "type": str(f.type), "nullable": f.nullable} for f in schema],
-        "totals": {
-            "read": totals.read,
-            "written": totals.written,
-            "scored": totals.scored,
-            "null": totals.null,
-            "nan": totals.nan,
-            "quarantined": 0,
-            "bad": 0,
-            "events": dict(sorted(totals.events.items())),
-        },
-    }
-
-
-def _observed(job: _StreamJob, report: Report) -> dict[str, object]:
-    return {
-        "finished_unix": time.time(),
-        "seconds": report.seconds,
-        "peak_bytes": report.peak_bytes,
-        "bytes_read": 0,
-        "chunks": {"resumed": 0, "reused": 0},
-        "scheduler": report.plan.scheduler,
-        "workers": 1,
-        "batch_rows": BATCH_ROWS,
-        "durability": job.conduct.durability,
-        "inputs": [],
-    }
+    described = Described(
+        inputs=[],
+        chunks=report.totals.chunks,
+        chunk_size=str(job.part_rows),
+        chunk_rows=job.part_rows,
+        limit=None,
+        block={"kind": "stream", "identity": job.function.text},
+        keep=job.keep,
+        csv=CsvOptions(),
+        format=job.format,
+        compression=job.compression,
+        arithmetic=job.arithmetic,
+        fingerprint="ends",
+        schema=schema,
+    )
+    return body(described, report.totals)
 
 
 def _skipped(summary: PlanSummary, busy: Busy, seconds: float, observe: Observer) -> Report:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline import publish
 from pipeline.choices import DURABILITY, Durability
 from pipeline.errors import InputMissingError, LogitstreamError, UsageError
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.publish import Busy, Cleaned, Manifest, RunFacts, VersionFacts
 from pipeline.units import escape
 

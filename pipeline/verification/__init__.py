@@ -17,16 +17,15 @@ from typing import Any, cast
 from pipeline import memory
 from pipeline.choices import Format
 from pipeline.errors import InputMissingError, LogitstreamError, OutputError, TemporaryError, UsageError
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.publish import Manifest, Part, PublishedOutput, checked, open_published, read_manifest
-from pipeline.sources import source_for
+from pipeline.scan import batches, gather_facts, whole
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
-from pipeline.types.rows import Slice, SliceAccount
+from pipeline.types.rows import SliceAccount
 from pipeline.units import MIB, escape, format_count
 from pipeline.verification.rescore import input_states, scored_again
 
-_BATCH_ROWS = 65_536
 _TRIES = 3
 _STATE = ("size", "time of change", "digest of its ends", "digest of all bytes", "partitions")
 
@@ -213,15 +212,12 @@ def _sha256(path: Path) -> str:
 
 def _read(name: str, path: Path, format_: Format) -> tuple[int, list[tuple[str, str, bool]]]:
     """Return the rows of a file, every page of it read and its checksum compared, and its fields."""
-    file = InputFile(name, str(path), 0, format_)
-    source = source_for(format_, CsvOptions())
-    facts = source.facts(file)
+    (facts,) = gather_facts([InputFile(name, str(path), 0, format_)], CsvOptions())
     fields = [column.field for column in facts.columns]
     needs = [Need(field.name, "kept") for field in fields]
-    stop = len(facts.group_rows) if format_ == "parquet" else facts.identity.size
-    piece = Slice(0, facts.data_start, stop, facts.rows)
-    with source.read(file, facts.identity, piece, needs, _BATCH_ROWS) as reader:
-        rows = sum(batch.num_rows for batch in reader) + reader.bad_count
+    rows = sum(
+        batch.data.num_rows + len(batch.bad) for batch in batches(facts.file, facts.identity, whole(facts), needs)
+    )
     return rows, [(field.name, str(field.type), field.nullable) for field in fields]
 
 

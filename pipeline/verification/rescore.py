@@ -6,25 +6,22 @@ import os
 import random
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from pipeline import models
-from pipeline.canonical import sha256
 from pipeline.errors import ConfigurationError, DataError, InputMissingError, UsageError
-from pipeline.flow.facts import gather_facts
-from pipeline.flow.jobfile import csv_options
 from pipeline.flow.preparation import Preparation, prepare
-from pipeline.flow.task import ChunkTask
+from pipeline.flow.write import digest_again
 from pipeline.kernels import arithmetic_tag
 from pipeline.plan import identity_of
 from pipeline.publish import Manifest, Part
-from pipeline.sources import discover, source_for
+from pipeline.scan import csv_options, discover, gather_facts, open_scan
 from pipeline.types.job import BadLimit, Job
-from pipeline.types.outputs import PartFile
+from pipeline.types.outputs import PartFile, Receipt
 from pipeline.types.rows import SliceAccount
-from pipeline.types.work import Work
 from pipeline.units import escape, format_count
 
 Found = tuple[str, str, str, str]
@@ -45,7 +42,7 @@ def input_states(output: Path, manifest: Manifest) -> list[list[object]]:
     there = [argument for argument in _arguments(output, manifest) if _is_there(argument)]
     files = discover(there).files
     full = options["fingerprint"] == "full"
-    found = gather_facts(files, lambda file: source_for(file.format, csv), full=full)
+    found = gather_facts(files, csv, full=full)
     return [identity_of(facts.file, facts.identity) for facts in found]
 
 
@@ -60,6 +57,8 @@ def _is_there(argument: str) -> bool:
 def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count: int) -> Iterator[Found]:
     """Score chunks chosen at random again, and yield (part, what, expected, found) where the bytes differ.
 
+    Nothing is written: the bytes that would be are digested.
+
     Raises
     ------
     ConfigurationError
@@ -69,32 +68,49 @@ def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count:
     DataError
         The inputs are not those of the output.
     """
-    chosen = frozenset(random.SystemRandom().sample(range(manifest.parts), count))
     with tempfile.TemporaryDirectory(prefix="logitstream-verify-") as scratch:
-        staging = Path(scratch)
-        preparation = _preparation(output, manifest, staging / "output")
-        if preparation.job_id != manifest.job_id:
-            raise DataError(
-                f"{escape(str(output), 1000)}: the inputs have changed since, so no chunk can be scored again",
-                "see what has changed with verify --inputs",
-            )
-        (staging / "attempts").mkdir()
-        job_file = preparation.job_file(staging, 0o600)
-        content = replace(job_file, durable=False).to_bytes()
-        path = staging / "job.json"
-        path.write_bytes(content)
-        task = ChunkTask(str(path), sha256(content))
-        for chunk, part in enumerate(parts):
-            if chunk in chosen:
-                yield from _compared(task, chunk, part)
+        # A name that is free: whether the output itself may be replaced is not the question.
+        preparation = _preparation(output, manifest, Path(scratch) / "output")
+    if preparation.job_id != manifest.job_id:
+        raise DataError(
+            f"{escape(str(output), 1000)}: the inputs have changed since, so no chunk can be scored again",
+            "see what has changed with verify --inputs",
+        )
+    chosen = frozenset(random.SystemRandom().sample(range(manifest.parts), count))
+    expected = {chunk: part for chunk, part in enumerate(parts) if chunk in chosen}
+    found = _receipts(preparation, expected)
+    for chunk, part in expected.items():
+        yield from _compared(part, found[chunk])
 
 
-def _compared(task: ChunkTask, chunk: int, part: Part) -> Iterator[Found]:
-    accounts = [SliceAccount(**account) for account in cast("Sequence[Any]", part.receipt["accounts"])]
-    receipt = task(Work(chunk, accounts[0].begin or None))
+def _receipts(preparation: Preparation, expected: Mapping[int, Part]) -> dict[int, Receipt]:
+    """Return the receipts of chunks that are scored again, as the published ones say where they begin."""
+    scan = preparation.scan
+    for chunk, part in expected.items():
+        scan.begins[chunk] = _begin(part) if scan.plan.continues(chunk) else 0
+    found: dict[int, Receipt] = {}
+
+    def keep(receipt: Receipt) -> None:
+        found[receipt.chunk] = receipt
+
+    others = np.array([chunk for chunk in range(len(scan.plan)) if chunk not in expected], dtype=np.int64)
+    with open_scan(scan, preparation.settings().to_json()) as opened:
+        agenda = opened.agenda(keep)
+        agenda.leave_out(others)
+        opened.run(digest_again, agenda)
+    return found
+
+
+def _begin(part: Part) -> int:
+    accounts = cast("Sequence[Mapping[str, Any]]", part.receipt["accounts"])
+    return SliceAccount(**accounts[0]).begin
+
+
+def _compared(part: Part, receipt: Receipt) -> Iterator[Found]:
+    written = receipt.payload
     pairs: list[tuple[str, PartFile | None, PartFile | None]] = [
-        ("scored again", part.file, receipt.payload.part if receipt.payload else None),
-        ("set aside again", part.quarantine, receipt.payload.quarantine if receipt.payload else None),
+        ("scored again", part.file, None if written is None else written.part),
+        ("set aside again", part.quarantine, None if written is None else written.quarantine),
     ]
     for what, expected, found in pairs:
         if (expected and expected.sha256) != (found and found.sha256):
@@ -134,7 +150,6 @@ def _preparation(output: Path, manifest: Manifest, elsewhere: Path) -> Preparati
             allow_empty=True,
             chunk_size=plan["chunk_size"],
             limit=plan["limit"],
-            scheduler="sync",
             arithmetic=here,
             max_bad=BadLimit(rows=None, share=1.0),
             fingerprint=options["fingerprint"],

@@ -37,11 +37,10 @@ import pyarrow.parquet as pq
 
 from pipeline import flow, memory
 from pipeline.flow import preparation
-from pipeline.flow.held import held
-from pipeline.flow.jobfile import read_job_file
-from pipeline.flow.task import ChunkTask
+from pipeline.flow.write import WriteSettings
 from pipeline.interface import JobOptions, score_job
 from pipeline.publish import open_attempt
+from pipeline.scan import ChunkContext
 from pipeline.sinks import RowGroups, open_sink
 from pipeline.sources import Discovery
 from pipeline.types.inputs import ColumnFacts, FileFacts, Identity, InputFile
@@ -49,7 +48,7 @@ from pipeline.types.job import Job
 from pipeline.types.outputs import Receipt, Written
 from pipeline.types.report import Event, Planned, Progressed
 from pipeline.types.rows import SliceAccount
-from pipeline.types.work import Outcome, Work
+from pipeline.types.work import Outcome
 from pipeline.units import MIB
 from tests.benchmarks import meter
 from tests.benchmarks.data import Dataset, Mixture
@@ -92,20 +91,16 @@ def _fields() -> pa.Schema:
     return next(Dataset(1, MIXTURE).tables(1)).schema
 
 
-class NoTask(ChunkTask):
-    """Reads nothing, makes an empty file, and says that all rows were scored."""
-
-    def __call__(self, work: Work) -> Receipt:
-        """Return the receipt of a chunk."""
-        job = read_job_file(self.job_file, self.digest)
-        chunk = job.plan.chunk(work.chunk)
-        accounts = tuple(
-            SliceAccount(s.file, s.start, s.stop, s.rows or 0, s.rows or 0, null=0, nan=0) for s in chunk.slices
-        )
-        opened = open_attempt(Path(job.staging), chunk.index, "parquet", job.file_mode, durable=job.durable)
-        with held, opened as attempt:
-            part = attempt.finish(sum(account.written for account in accounts))
-        return Outcome(chunk.index, accounts, Written(part), {}, (), 0, worker="nobody")
+def no_work(context: ChunkContext) -> Receipt:
+    """Read nothing, make an empty file, and say that all rows were scored: a step without work."""
+    settings, chunk = context.once("settings", WriteSettings.of), context.chunk
+    accounts = tuple(
+        SliceAccount(s.file, s.start, s.stop, s.rows or 0, s.rows or 0, null=0, nan=0) for s in chunk.slices
+    )
+    opened = open_attempt(Path(settings.staging), chunk.index, "parquet", settings.file_mode, durable=settings.durable)
+    with opened as attempt:
+        part = attempt.finish(sum(account.written for account in accounts))
+    return Outcome(chunk.index, accounts, Written(part), {}, (), 0, worker="nobody")
 
 
 def _job(folder: Path, inputs: Path, scheduler: str) -> Job:
@@ -155,7 +150,7 @@ class Watch:
 def executing(folder: Path, chunks: int, scheduler: str) -> dict[str, Any]:
     """Carry a job of so many chunks out, and look at the memory on the way."""
     watch = Watch(chunks)
-    with patch("pipeline.flow.run.ChunkTask", NoTask):
+    with patch("pipeline.flow.run.write", no_work):
         flow.run(_job(folder, folder / "in", scheduler), watch)
     return {
         "seconds": watch.seconds,

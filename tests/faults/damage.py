@@ -29,8 +29,8 @@ import pyarrow.parquet as pq
 import pipeline
 from pipeline import flow
 from pipeline.errors import LogitstreamError, OutputError, TemporaryError
-from pipeline.flow.jobfile import read_job_file
 from pipeline.interface import score_job
+from pipeline.scan.jobfile import read_job_file
 from pipeline.types.report import Event, Progressed
 from tests.faults.data import write_model
 

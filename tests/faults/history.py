@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import pipeline
 from pipeline import flow
 from pipeline.errors import LogitstreamError, OutputError, TemporaryError
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.publish import clean, read_manifest, rollback, runs, versions_of
 from pipeline.types.report import Event, Noted, Progressed
 from tests.faults.data import write_model

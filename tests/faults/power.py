@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pipeline
 from pipeline.choices import Durability
 from pipeline.errors import LogitstreamError
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.publish import rollback, versions_of
 from pipeline.types.report import Event, Published
 from tests.faults.data import write_model, write_rows

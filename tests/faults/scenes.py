@@ -23,7 +23,7 @@ import pipeline
 from pipeline.choices import Durability
 from pipeline.errors import LogitstreamError
 from pipeline.flow import task
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.publish import journal, proof, read_manifest, rollback, runs, versions_of
 from tests.faults.children import forked, result_of
 from tests.faults.data import write_model, write_rows

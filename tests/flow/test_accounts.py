@@ -14,8 +14,9 @@ import pytest
 import pipeline
 from pipeline.canonical import canonical, digest
 from pipeline.errors import BalanceError
-from pipeline.flow import jobfile, task
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
+from pipeline.scan import task
+from pipeline.scan.jobfile import read_job_file
 from pipeline.types.outputs import Receipt, Written
 from pipeline.types.work import Work
 from tests.faults.data import write_model, write_rows
@@ -101,9 +102,9 @@ def test_a_job_file_that_was_changed_ends_the_run(inputs: Path, monkeypatch: pyt
     honest = task.ChunkTask.__call__
 
     def call(self: task.ChunkTask, work: Work) -> Receipt:
-        file = Path(self.job_file)
+        file = Path(self.job.path)
         file.write_bytes(file.read_bytes().replace(b'"intercept":0.25', b'"intercept":0.26'))
-        jobfile.read_job_file.cache_clear()
+        read_job_file.cache_clear()
         return honest(self, work)
 
     monkeypatch.setattr(task.ChunkTask, "__call__", call)

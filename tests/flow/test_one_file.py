@@ -20,7 +20,7 @@ import pytest
 import pipeline
 from pipeline import disk, flow
 from pipeline.errors import DataError, OutputError, StorageError, TemporaryError, UsageError
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.interface import score_job
 from pipeline.memory import current_bytes
 from pipeline.publish import open_published, rollback, runs

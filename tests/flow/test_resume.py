@@ -20,8 +20,8 @@ import pipeline
 from pipeline import flow
 from pipeline.disk import system
 from pipeline.errors import InputChangedError, StorageError, TemporaryError, TransientError
-from pipeline.flow import task
 from pipeline.interface import score_job
+from pipeline.scan import task
 from pipeline.types.report import Event, Noted, Progressed, Report
 from tests.flow.conftest import Bench
 

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pipeline
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 
 MODEL = {
     "format": "logitstream-model",

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import MemoryBudgetError
-from pipeline.flow.held import give_back
 from pipeline.memory import current_bytes
+from pipeline.scan.held import give_back
 from pipeline.units import MIB
 from tests.flow.conftest import Bench
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.canonical import canonical, digest
 from pipeline.disk import Folder
 from pipeline.errors import OutputError
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.publish import read_manifest
 from pipeline.publish.manifest import MANIFEST, Manifest
 from pipeline.publish.receipts import QUARANTINE, RECEIPTS, parts_in

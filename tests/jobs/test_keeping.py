@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.publish import Staging, open_staging
 from pipeline.upkeep import json as upkeep_json
 from tests.jobs.test_runs import FLIGHTS, MODEL

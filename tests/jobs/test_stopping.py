@@ -18,7 +18,7 @@ import pytest
 import pipeline
 from jobs.stopping import Deadline, Terminated, stoppable
 from pipeline.errors import TemporaryError
-from pipeline.flow.stop import Stop
+from pipeline.flow import Stop
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"

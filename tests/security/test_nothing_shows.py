@@ -17,7 +17,7 @@ import pytest
 
 import pipeline
 from pipeline.choices import Format
-from pipeline.flow.preparation import CODEC
+from pipeline.flow.manifest import CODEC
 from pipeline.sinks import RowGroups, open_sink
 
 pytestmark = pytest.mark.slow

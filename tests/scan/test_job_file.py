@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.flow.jobfile import JobFile, read_job_file
+from pipeline.flow.write import WriteSettings
 from pipeline.plan import make_plan
+from pipeline.scan.jobfile import JobFile, Needs, read_job_file
 from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
 
 
@@ -27,23 +32,15 @@ def test_all_of_it_comes_back(tmp_path: Path) -> None:
     job = JobFile(
         files=tuple((one.file, one.identity) for one in facts),
         plan=make_plan(facts, chunk_size="10", limit=200),
-        needs=(Need("x", "numeric"), Need("id", "kept", "int64")),
-        features=1,
+        needs=Needs(((Need("x", "numeric"), Need("id", "kept", "int64")), ()), np.array([0, 1, 0, 0, 1, 1, 0])),
+        variable=(True, False),
         csv=CsvOptions(nulls=("", "NA"), types=(("id", "int64"),)),
-        schema=pa.schema([pa.field("id", pa.int64()), pa.field("p", pa.float64(), nullable=False)]),
-        format="parquet",
-        compression="snappy",
         batch_rows=100,
         batch_bytes=10**6,
         column_threads=True,
-        row_group_bytes=10**7,
-        staging=str(tmp_path),
-        file_mode=0o644,
-        durable=True,
         bad_rows=None,
         retries=3,
-        arithmetic="fast",
-        block={"function": "score"},
+        settings={"block": {"function": "score"}, "ß": [1, None]},
     )
     path = tmp_path / "job.json"
     content = job.to_bytes()
@@ -51,7 +48,32 @@ def test_all_of_it_comes_back(tmp_path: Path) -> None:
     found = read_job_file(str(path), hashlib.sha256(content).hexdigest())
     assert list(found.files) == list(job.files)
     assert found.files[6] == job.files[6]
-    assert replace(found, files=(), plan=job.plan) == replace(job, files=())
+    assert [found.needs[number] for number in range(7)] == [job.needs[number] for number in range(7)]
+    assert replace(found, files=(), plan=job.plan, needs=job.needs) == replace(job, files=())
     for one in fields(job.plan):
         assert np.array_equal(getattr(found.plan, one.name), getattr(job.plan, one.name))
     assert found.plan.chunk(3) == job.plan.chunk(3)
+
+
+def test_what_is_made_of_the_settings_is_made_once() -> None:
+    facts = [_facts(0)]
+    plan = make_plan(facts)
+    job = JobFile((), plan, Needs.of([]), (False,), CsvOptions(), 1, 1, False, None, 0, {"n": 3})
+    made = []
+
+    def make(settings: Mapping[str, Any]) -> int:
+        made.append(settings["n"])
+        return 2 * settings["n"]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: job.once("double", make), range(20))) == [6] * 20
+    assert made == [3]
+    assert job.once("other", make) == 6
+
+
+def test_settings_that_are_written_are_those_that_are_read() -> None:
+    schema = pa.schema([pa.field("id", pa.int64()), pa.field("p", pa.float64(), nullable=False)])
+    settings = WriteSettings(
+        {"function": "score"}, 2, schema, "csv", "gzip", 10**7, "fast-x", "/somewhere", 0o644, False
+    )
+    assert WriteSettings.of(json.loads(json.dumps(settings.to_json()))) == settings

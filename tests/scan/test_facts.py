@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.flow.facts import gather_facts
-from pipeline.types.inputs import FileFacts, InputFile
-from pipeline.types.sources import Source
+from pipeline.scan.facts import gather_facts
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile
 
 FILES = [InputFile(f"{number:03d}.csv", f"/nowhere/{number:03d}.csv", 0, "csv") for number in range(300)]
 
@@ -43,7 +43,8 @@ class _Disk:
 
 
 def _gathered(disk: _Disk, *, full: bool = False) -> list[InputFile]:
-    return cast("list[InputFile]", list(gather_facts(FILES, lambda _: cast("Source", disk), full=full)))
+    with patch("pipeline.scan.facts.source_for", lambda *_: disk):
+        return cast("list[InputFile]", list(gather_facts(FILES, CsvOptions(), full=full)))
 
 
 @pytest.mark.parametrize("read", [_idle, _busy])

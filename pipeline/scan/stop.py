@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 
-from pipeline.errors import Abandoned, TemporaryError
-from pipeline.types.job import Job
+from pipeline.errors import TemporaryError
 from pipeline.units import format_seconds
 
 
 class Stop:
-    """Set once, seen by the flow whenever a worker asks for more.
+    """Set once, seen by whatever drives a scan whenever a worker asks for more.
 
     From then on no chunk is started; those under way end and are journalled, and then the flow raises what it was
     given. May be set from a signal handler or another thread.
@@ -63,20 +62,3 @@ class Clock:
 def deadline_error(seconds: float, again: str) -> TemporaryError:
     """Return what ends a run whose time has passed."""
     return TemporaryError(f"stopped by its deadline of {format_seconds(seconds)}", again)
-
-
-def go_on(job: Job) -> str:
-    """Return how to go on with a run that was stopped."""
-    if job.block.describe() is None:
-        return "run it again, from its beginning: without an identity nothing is taken over"
-    without = "" if job.conduct.resume else " without --no-resume"
-    return f"run the same command again{without}: finished chunks are not computed again"
-
-
-def end_of(error: BaseException) -> tuple[str, int]:
-    """Return what ended a run, in words, and the exit code that stands for it."""
-    by = error.__cause__ if isinstance(error, Abandoned) and error.__cause__ is not None else error
-    if isinstance(by, KeyboardInterrupt):
-        return "stopped by an interrupt (SIGINT)", 130
-    # Whoever asks for the end with an error of its own, for a signal, says there what it is.
-    return str(getattr(by, "message", type(by).__name__)), int(getattr(by, "exit_code", 1))

@@ -8,10 +8,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.flow.agenda import Agenda
-from pipeline.plan import make_plan
+from pipeline.plan import Plan, make_plan
+from pipeline.scan.agenda import Agenda, unknown_begins
 from pipeline.types.inputs import FileFacts, Identity, InputFile
-from pipeline.types.outputs import Receipt
 from pipeline.types.rows import SliceAccount
 from pipeline.types.work import Outcome, Work
 
@@ -39,13 +38,13 @@ def test_every_chunk_is_confirmed_once_and_every_seam_holds(sizes: list[int], st
             starts.append(at)
             at += chance.randint(1, 60)
         truth.append([*starts, size])
-    confirmed: list[Receipt] = []
-    agenda = Agenda(plan, confirmed.append)
+    confirmed: list[Outcome[None]] = []
+    agenda = Agenda(plan, confirmed.append, unknown_begins(plan))
 
     def true_begin(file: int, offset: int) -> int:
         return min((s for s in truth[file] if s >= offset), default=sizes[file])
 
-    def execute(work: Work) -> Receipt:
+    def execute(work: Work) -> Outcome[None]:
         accounts = []
         for s in plan.chunk(work.chunk).slices:
             right = true_begin(s.file, s.start)
@@ -77,8 +76,63 @@ def test_every_chunk_is_confirmed_once_and_every_seam_holds(sizes: list[int], st
 
 def test_after_a_stop_no_new_chunk_is_handed_out() -> None:
     plan = make_plan([cut_csv("a", 100)], chunk_size="10B")
-    agenda = Agenda(plan, lambda _: None)
+    agenda = Agenda(plan, lambda _: None, unknown_begins(plan))
     assert [w.chunk for w in agenda.take(3)] == [0, 1, 2]
     agenda.stop()
     assert list(agenda.take(3)) == []
     assert not agenda.complete
+
+
+def outcome(plan: Plan, work: Work, end: int | None = None) -> Outcome[None]:
+    (piece,) = plan.chunk(work.chunk).slices
+    begin = piece.start if work.begin is None else work.begin
+    account = SliceAccount(piece.file, piece.start, piece.stop, 1, 1, 0, 0, begin=begin, end=end or piece.stop)
+    return Outcome(work.chunk, (account,), None, {}, (), 0)
+
+
+def test_a_bounded_agenda_hands_out_no_chunk_of_a_csv_far_ahead_of_the_oldest() -> None:
+    plan = make_plan([cut_csv("a", 200), cut_csv("b", 50)], chunk_size="10B")
+    confirmed: list[Outcome[None]] = []
+    agenda = Agenda(plan, confirmed.append, unknown_begins(plan), ahead=4)
+    first = agenda.take(100)
+    assert [work.chunk for work in first] == [0, 1, 2, 3, 4]
+    assert not agenda.take(100)
+    for work in first[1:]:
+        agenda.deliver(outcome(plan, work))
+    assert confirmed == []
+    assert not agenda.take(100)
+    agenda.deliver(outcome(plan, first[0]))
+    assert [each.chunk for each in confirmed] == [0, 1, 2, 3, 4]
+    assert [work.chunk for work in agenda.take(100)] == [5, 6, 7, 8, 9]
+
+
+def test_a_second_pass_knows_where_chunks_begin_and_waits_for_nothing() -> None:
+    plan = make_plan([cut_csv("a", 100)], chunk_size="10B")
+    begins = unknown_begins(plan)
+    agenda: Agenda[None] = Agenda(plan, lambda _: None, begins)
+    while works := agenda.take(3):
+        for work in works:
+            # Each record ends 3 bytes behind the cut: every guess is wrong and is mended.
+            agenda.deliver(outcome(plan, work, min(100, 10 * work.chunk + 13)))
+    assert agenda.complete
+    confirmed: list[int] = []
+    again = Agenda(plan, lambda each: confirmed.append(each.chunk), begins, ahead=1)
+    works = again.take(100)
+    assert [(work.chunk, work.begin) for work in works] == [(0, None), *((n, 10 * n + 3) for n in range(1, 10))]
+    for work in reversed(works):
+        again.deliver(outcome(plan, work))
+    assert confirmed == list(reversed(range(10)))
+
+
+def test_chunks_that_are_left_out_are_not_handed_out() -> None:
+    plan = make_plan([cut_csv("a", 100)], chunk_size="10B")
+    begins = unknown_begins(plan)
+    begins[7] = 73
+    confirmed: list[int] = []
+    agenda: Agenda[None] = Agenda(plan, lambda each: confirmed.append(each.chunk), begins)
+    agenda.leave_out(np.array([0, 1, 2, 3, 4, 5, 6, 8, 9]))
+    (work,) = agenda.take(100)
+    assert work == Work(7, 73)
+    agenda.deliver(outcome(plan, work))
+    assert confirmed == [7]
+    assert agenda.complete

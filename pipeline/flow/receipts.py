@@ -23,7 +23,7 @@ _ACCOUNT, _FILE, _CELL = (tuple(field.name for field in fields(kind)) for kind i
 
 
 def entry_of(receipt: Receipt) -> dict[str, object]:
-    """Return a receipt as it stands in the journal."""
+    """Return a receipt as the journal holds it."""
     written = receipt.payload
     return {
         "chunk": receipt.chunk,
@@ -41,8 +41,12 @@ def entry_of(receipt: Receipt) -> dict[str, object]:
 
 def part_of(entry: Mapping[str, Any], name: str) -> Part:
     """Return what is to be published under a name for a receipt that stands in the journal."""
-    accounts = {"accounts": entry["accounts"], "events": entry["events"]}
-    return Part(name, PartFile(**entry["part"]), accounts, _file(entry["quarantine"]))
+    return Part(name, PartFile(**entry["part"]), accounts_of(entry), _file(entry["quarantine"]))
+
+
+def accounts_of(entry: Mapping[str, Any]) -> dict[str, object]:
+    """Return what of a receipt is published, and enters the digest of the version: accounts, no times."""
+    return {"accounts": entry["accounts"], "events": entry["events"]}
 
 
 def _values(value: object, names: Sequence[str]) -> dict[str, object]:

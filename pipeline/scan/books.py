@@ -1,7 +1,7 @@
-"""The rows of one slice through the block function: what is written, what goes to the quarantine, and the account.
+"""The accounts of a chunk: what became of the rows of each slice.
 
-A row that cannot be read or used is not written. It goes to the quarantine of its chunk, in the order of the records,
-whatever the batches were; so that two tries at a chunk give the same files.
+A row that cannot be read or used is set aside, in the order of the records, whatever the batches were; so that two
+tries at a chunk set aside the same rows in the same order.
 """
 
 from __future__ import annotations
@@ -25,16 +25,23 @@ SHOWN_BAD = 10
 _LINE_BYTES = 64 * KIB
 
 
+SetAside = Callable[[Slice, BadCell], None]
+
+
+def _nowhere(_: Slice, __: BadCell) -> None:
+    """Keep no row that is set aside."""
+
+
 @dataclass(slots=True)
-class Tally:
+class ChunkBook:
     """What accumulates over the slices of a chunk.
 
-    ``limit`` is the number of bad rows beyond which there is no use in going on; ``set_aside`` takes each row that goes
-    to the quarantine, in order.
+    ``limit`` is the number of bad rows beyond which there is no use in going on; ``set_aside`` takes each row that is
+    set aside, in order.
     """
 
     limit: int | None
-    set_aside: Callable[[Slice, BadCell], None]
+    set_aside: SetAside = _nowhere
     accounts: list[SliceAccount] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
     bad: list[tuple[int, BadCell]] = field(default_factory=list)
@@ -50,9 +57,21 @@ class Tally:
         """Book a slice that was not opened: it lies behind a limit, or the chunk was given up."""
         self.accounts.append(SliceAccount(piece.file, piece.start, piece.stop, read=0, written=0, null=0, nan=0))
 
+    def fail(self, piece: Slice) -> None:
+        """Book a slice that could not be read: none of its rows count, and the next slice begins where it ends."""
+        ends = (piece.start, piece.stop) if piece.rows is None else (0, 0)
+        self.accounts.append(SliceAccount(piece.file, piece.start, piece.stop, 0, 0, 0, 0, 0, 0, *ends))
+
+    def correct(self, position: int, null: int, nan: int) -> None:
+        """Count rows of a slice that was read to its end as null and as NaN."""
+        account = self.accounts[position]
+        self.accounts[position] = replace(account, null=account.null + null, nan=account.nan + nan)
+
 
 class SliceBook:
     """Keeps the account of one slice while its batches go by.
+
+    Of each batch it is told what became of the rows, or, if nobody says so, all of them count as used.
 
     Parameters
     ----------
@@ -64,7 +83,7 @@ class SliceBook:
         Most records to read, bad ones counted.
     names : sequence of str
         Of the needed columns, for the text of a row that has no line of its own.
-    tally : Tally
+    book : ChunkBook
     """
 
     def __init__(
@@ -74,10 +93,10 @@ class SliceBook:
         reader: SliceReader,
         limit: int | None,
         names: Sequence[str],
-        tally: Tally,
+        book: ChunkBook,
     ) -> None:
         self._piece, self._position, self._reader = piece, position, reader
-        self._limit, self._names, self._tally = limit, names, tally
+        self._limit, self._names, self._book = limit, names, book
         reader.limit = limit
         self._pending: list[BadCell] = []
         self._written = self._null = self._nan = self._quarantined = self._bad = 0
@@ -96,33 +115,33 @@ class SliceBook:
 
     def rejects(self, batch: pa.RecordBatch, values: Values) -> pa.Array | None:
         """Book what became of a batch; return which of its rows are written, ``None`` where all are."""
-        self._tally.events.update(values.events)
+        self._book.events.update(values.events)
         rejected = self._traced(batch, values.rejected)
         self._settle(rejected, self._reader.record(batch.num_rows - 1))
-        self.add(batch.num_rows - len(rejected), values.null, values.nan)
+        self._add(batch.num_rows - len(rejected), values.null, values.nan)
         if not rejected:
             return None
         written = np.ones(batch.num_rows, dtype=np.bool_)
         written[[cell.record for cell in values.rejected]] = False
         return pa.array(written)
 
-    def add(self, written: int, null: int, nan: int) -> None:
-        """Book rows that are written, and how many of them are null and NaN."""
+    def accept(self, batch: pa.RecordBatch) -> None:
+        """Book a batch all of whose rows are used; of one without rows, the bad records met so far."""
+        self._settle((), self._reader.record(batch.num_rows - 1) if batch.num_rows else None)
+        self._add(batch.num_rows, 0, 0)
+
+    def _add(self, written: int, null: int, nan: int) -> None:
         self._written += written
         self._null += null
         self._nan += nan
 
-    def take_bad(self) -> None:
-        """Book the bad records met so far, where no row came with them."""
-        self._settle((), None)
-
     def close(self) -> None:
         """Book the slice, which was read to its end or as far as it was asked for."""
         self._settle((), None)
-        tally, piece, reader = self._tally, self._piece, self._reader
-        tally.bytes_read += reader.bytes_read
-        tally.events.update(reader.events)
-        tally.accounts.append(
+        book, piece, reader = self._book, self._piece, self._reader
+        book.bytes_read += reader.bytes_read
+        book.events.update(reader.events)
+        book.accounts.append(
             SliceAccount(
                 file=piece.file,
                 start=piece.start,
@@ -166,19 +185,19 @@ class SliceBook:
         count = len(self._pending) if last is None else bisect_left(self._pending, last, key=lambda cell: cell.record)
         ready, self._pending = self._pending[:count], self._pending[count:]
         for cell in sorted((*ready, *rejected), key=lambda cell: cell.record):
-            self._tally.set_aside(self._piece, cell)
+            self._book.set_aside(self._piece, cell)
             self._quarantined += 1
             if not cell.by_policy:
                 self._note_bad(cell)
 
     def _note_bad(self, cell: BadCell) -> None:
         self._bad += 1
-        self._tally.bad_rows += 1
-        if len(self._tally.bad) < SHOWN_BAD:
-            self._tally.bad.append((self._position, replace(cell, line=None)))
+        self._book.bad_rows += 1
+        if len(self._book.bad) < SHOWN_BAD:
+            self._book.bad.append((self._position, replace(cell, line=None)))
 
 
-def outcomes(arrays: Sequence[pa.Array], first: int, rows: int) -> tuple[int, int]:
+def missing_and_nan(arrays: Sequence[pa.Array], first: int, rows: int) -> tuple[int, int]:
     """Return how many of these rows have a null, and how many have no null but a NaN."""
     null = np.zeros(rows, dtype=bool)
     nan = np.zeros(rows, dtype=bool)

@@ -1,0 +1,55 @@
+"""How many rows each chunk of a dataset has, and where chunks begin inside a CSV: found in one pass, where needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.plan import Plan
+from pipeline.scan import ChunkContext, HowToScan, Needs, StepCosts, open_scan, prepare_scan
+from pipeline.types.inputs import CsvOptions, FileFacts, Integers, Need
+from pipeline.types.work import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Of each chunk its rows, and where it begins inside a CSV: 0 where it begins with a file, or row groups do."""
+
+    rows: tuple[int, ...]
+    begins: Integers
+
+
+def count_rows(files: Sequence[FileFacts], plan: Plan, csv: CsvOptions) -> Counted:
+    """Return the rows of each chunk: as footers state them, else as one pass over the data finds them."""
+    if all(facts.rows is not None for facts in files):
+        rows = tuple(sum(piece.rows or 0 for piece in chunk.slices) for chunk in plan.chunks())
+        return Counted(rows, np.zeros(len(plan), dtype=np.int64))
+    found = np.zeros(len(plan), dtype=np.int64)
+
+    def keep(outcome: Outcome[None]) -> None:
+        found[outcome.chunk] = outcome.rows
+
+    prepared = prepare_scan(files, _needs(files), plan, csv, StepCosts(), HowToScan())
+    with open_scan(prepared) as scan:
+        scan.run(count, scan.agenda(keep))
+    return Counted(tuple(found.tolist()), prepared.begins)
+
+
+def count(context: ChunkContext) -> Outcome[None]:
+    """Read a chunk to its end, for its accounts alone."""
+    for _ in context.batches():
+        pass
+    return context.outcome(None)
+
+
+def _needs(files: Sequence[FileFacts]) -> Needs:
+    """Return one column of each CSV, and none of a Parquet file, whose rows its footer states."""
+    lists: dict[tuple[Need, ...], int] = {}
+    of_file = []
+    for facts in files:
+        columns = facts.columns[:1] if facts.rows is None else ()
+        needs = tuple(Need(column.field.name, "kept") for column in columns)
+        of_file.append(lists.setdefault(needs, len(lists)))
+    return Needs(tuple(lists), np.array(of_file, dtype=np.int64))

@@ -1,0 +1,23 @@
+"""How a run ended, and how to go on with it."""
+
+from __future__ import annotations
+
+from pipeline.errors import Abandoned
+from pipeline.types.job import Job
+
+
+def go_on(job: Job) -> str:
+    """Return how to go on with a run that was stopped."""
+    if job.block.describe() is None:
+        return "run it again, from its beginning: without an identity nothing is taken over"
+    without = "" if job.conduct.resume else " without --no-resume"
+    return f"run the same command again{without}: finished chunks are not computed again"
+
+
+def end_of(error: BaseException) -> tuple[str, int]:
+    """Return what ended a run, in words, and the exit code that stands for it."""
+    by = error.__cause__ if isinstance(error, Abandoned) and error.__cause__ is not None else error
+    if isinstance(by, KeyboardInterrupt):
+        return "stopped by an interrupt (SIGINT)", 130
+    # Whoever asks for the end with an error of its own, for a signal, says there what it is.
+    return str(getattr(by, "message", type(by).__name__)), int(getattr(by, "exit_code", 1))

@@ -1,0 +1,87 @@
+"""What a manifest says of a job, and what it only notes: written here for jobs over files and over streams alike."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.choices import Durability, Fingerprint, Format
+from pipeline.publish import Codec
+from pipeline.types.inputs import CsvOptions
+from pipeline.types.report import Report, Totals
+
+CODEC = Codec(
+    compressed=lambda stream: pa.CompressedOutputStream(stream, "zstd"),
+    decompressed=lambda stream: pa.CompressedInputStream(stream, "zstd"),
+)
+
+COUNTS = ("read", "written", "scored", "null", "nan", "quarantined", "bad")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A job as its manifest describes it. ``block`` is ``None`` where nothing describes the function."""
+
+    inputs: Sequence[object]
+    chunks: int
+    chunk_size: str
+    chunk_rows: int
+    limit: int | None
+    block: Mapping[str, object] | None
+    keep: Sequence[str]
+    csv: CsvOptions
+    format: Format
+    compression: str | None
+    arithmetic: str
+    fingerprint: Fingerprint
+    schema: pa.Schema
+
+
+def body(job: Described, totals: Totals) -> dict[str, object]:
+    """Return the sections of a manifest that its digest proves."""
+    return {
+        "inputs": job.inputs,
+        "plan": {
+            "chunks": job.chunks,
+            "chunk_size": job.chunk_size,
+            "chunk_rows": job.chunk_rows,
+            "limit": job.limit,
+        },
+        "block": job.block,
+        "options": {
+            "keep": list(job.keep),
+            "csv": asdict(job.csv),
+            "format": job.format,
+            "compression": job.compression,
+            "arithmetic": job.arithmetic,
+            "fingerprint": job.fingerprint,
+        },
+        "schema": [{"name": f.name, "type": str(f.type), "nullable": f.nullable} for f in job.schema],
+        "totals": {
+            **{name: getattr(totals, name) for name in COUNTS},
+            "events": dict(sorted(totals.events.items())),
+        },
+    }
+
+
+def observed(report: Report, output: str, inputs: Sequence[str], durability: Durability) -> dict[str, object]:
+    """Return what a manifest says outside its digest: it may differ between two runs of the same job."""
+    totals, resources = report.totals, report.plan.resources
+    folder = os.path.realpath(Path(output).absolute().parent)
+    return {
+        "finished_unix": time.time(),
+        "seconds": report.seconds,
+        "peak_bytes": report.peak_bytes,
+        "bytes_read": totals.bytes_read,
+        "chunks": {"resumed": totals.resumed, "reused": totals.reused},
+        "scheduler": report.plan.scheduler,
+        "workers": resources.workers,
+        "batch_rows": resources.batch_rows,
+        "durability": durability,
+        "inputs": [os.path.relpath(text, folder) for text in inputs],
+    }

@@ -1,0 +1,240 @@
+"""The step that writes: the block function over each batch, the part, and the rows that are not in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+
+from pipeline import models
+from pipeline.choices import Format, Precision
+from pipeline.errors import BalanceError, ConfigurationError
+from pipeline.kernels import arithmetic_tag
+from pipeline.publish import open_attempt
+from pipeline.scan import ChunkContext, missing_and_nan, worker
+from pipeline.sinks import QUARANTINE, QuarantineSink, RowGroups, extension, open_sink
+from pipeline.types.blocks import BlockFunction, Values
+from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
+from pipeline.types.rows import BadCell, Slice
+
+# Opens a new file for a chunk, whose name ends as it says.
+OpenFile = Callable[[str], AbstractContextManager[OpenAttempt]]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSettings:
+    """What the step needs besides what every scan has.
+
+    Attributes
+    ----------
+    block : mapping or None
+        Description of the block function; ``None`` where it comes with the work.
+    features : int
+        How many of the needs are features.
+    schema : pyarrow.Schema
+        Of the output: the kept columns, then the fields of the block function.
+    format : {"parquet", "csv"}
+    compression : str or None
+    row_group_bytes : int
+        Most bytes that an output row group may take, decoded.
+    arithmetic : str
+        Tag of the arithmetic that every worker must have; empty where none matters.
+    staging : str
+        The folder in which attempts are written; empty where nothing is to be kept.
+    file_mode : int
+        Permissions of a part.
+    durable : bool
+        Whether what a worker writes is synced.
+    """
+
+    block: Mapping[str, Any] | None
+    features: int
+    schema: pa.Schema
+    format: Format
+    compression: str | None
+    row_group_bytes: int
+    arithmetic: str
+    staging: str = ""
+    file_mode: int = 0o600
+    durable: bool = True
+
+    def to_json(self) -> dict[str, object]:
+        """Return the settings as the job file holds them."""
+        return {
+            "block": self.block,
+            "features": self.features,
+            "schema": base64.b64encode(self.schema.serialize()).decode(),
+            "format": self.format,
+            "compression": self.compression,
+            "row_group_bytes": self.row_group_bytes,
+            "arithmetic": self.arithmetic,
+            "staging": self.staging,
+            "file_mode": self.file_mode,
+            "durable": self.durable,
+        }
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> WriteSettings:
+        """Return the settings that a job file holds."""
+        schema = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(settings["schema"])))
+        return cls(**{**settings, "schema": schema})
+
+
+def write(context: ChunkContext) -> Receipt:
+    """Write the part of a chunk, and the rows that are not in it, as attempts in staging: the step of a job.
+
+    Each time it writes files of its own, under names never used before; what it wrote before an error is never used.
+
+    Raises
+    ------
+    ConfigurationError
+        This worker computes with another arithmetic than the job was planned for.
+    """
+    settings = context.once("settings", WriteSettings.of)
+    staging, chunk = Path(settings.staging), context.chunk.index
+
+    def open_file(name: str) -> AbstractContextManager[OpenAttempt]:
+        return open_attempt(staging, chunk, name, settings.file_mode, durable=settings.durable)
+
+    return _written(context, settings, open_file)
+
+
+def digest_again(context: ChunkContext) -> Receipt:
+    """Do all that :func:`write` does but keep the bytes: their digests say what it would write."""
+    return _written(context, context.once("settings", WriteSettings.of), _digested)
+
+
+class _Digest:
+    """A file whose bytes are digested and counted, and go nowhere."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._bytes = 0
+        self.file = cast("BinaryIO", self)
+
+    def write(self, data: bytes | memoryview) -> int:
+        view = memoryview(data).cast("B")
+        self._sha256.update(view)
+        self._bytes += len(view)
+        return len(view)
+
+    def tell(self) -> int:
+        return self._bytes
+
+    def finish(self, rows: int) -> PartFile:
+        return PartFile("", self._bytes, self._sha256.hexdigest(), rows)
+
+
+@contextmanager
+def _digested(_: str) -> Iterator[OpenAttempt]:
+    yield _Digest()
+
+
+def _written(context: ChunkContext, settings: WriteSettings, open_file: OpenFile) -> Receipt:
+    block = cast("BlockFunction | None", context.argument) or context.once("block", _block)
+    _check_arithmetic(settings.arithmetic)
+    written = None
+    with ExitStack() as stack:
+        quarantine = _Quarantine(context, open_file, stack)
+        attempt = stack.enter_context(open_file(extension(settings.format, settings.compression)))
+        layout = RowGroups(context.chunk.row_group_rows, settings.row_group_bytes)
+        sink = open_sink(settings.format, attempt.file, settings.schema, layout, settings.compression)
+        chunk = _Chunk(context, settings, block, sink)
+        rows = (chunk.at_once if block.whole_chunk else chunk.in_batches)(quarantine.add)
+        if not context.given_up:
+            sink.close()
+            written = Written(attempt.finish(rows), quarantine.finish())
+    return context.outcome(written)
+
+
+def _block(settings: Mapping[str, Any]) -> BlockFunction:
+    if settings["block"] is None:
+        raise BalanceError("the job file describes no block function, and none came with the work")
+    return models.restore(settings["block"])
+
+
+def _check_arithmetic(planned: str) -> None:
+    precision = cast("Precision", planned.partition("-")[0])
+    if planned and (here := arithmetic_tag(precision)) != planned:
+        raise ConfigurationError(
+            f"worker {worker()} computes with {here}, the job was planned for {planned}: the bits would differ",
+            "use workers with one kind of CPU, one numpy and one logitstream; CPU and numpy may differ with "
+            "--precision reproducible",
+        )
+
+
+class _Quarantine:
+    """The quarantine file of one try at a chunk: made with the first row that goes there."""
+
+    def __init__(self, context: ChunkContext, open_file: OpenFile, stack: ExitStack) -> None:
+        self._context, self._open, self._stack = context, open_file, stack
+        self._sink: QuarantineSink | None = None
+
+    def add(self, piece: Slice, cell: BadCell) -> None:
+        """Add a row of a slice."""
+        if self._sink is None:
+            self._attempt = self._stack.enter_context(self._open(QUARANTINE))
+            self._sink = QuarantineSink(self._attempt.file)
+        self._sink.add(self._context.job.files[piece.file][0].path, piece.start, cell)
+
+    def finish(self) -> PartFile | None:
+        """Make the file durable and return what it holds, ``None`` where no row went there."""
+        if self._sink is None:
+            return None
+        self._sink.close()
+        return self._attempt.finish(self._sink.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """The rows of a chunk on their way through the block function to a sink."""
+
+    context: ChunkContext
+    settings: WriteSettings
+    block: BlockFunction
+    sink: Sink
+
+    def in_batches(self, set_aside: Callable[[Slice, BadCell], None]) -> int:
+        """Write batch after batch; return how many rows were written."""
+        rows = 0
+        for batch in self.context.batches(set_aside=set_aside):
+            data = batch.data
+            if not data.num_rows:
+                continue
+            values = self.block.block(data.columns[: self.settings.features])
+            used = batch.settle(values)
+            output = self._output(data, values)
+            output = output if used is None else output.filter(used)
+            self.sink.write(output)
+            rows += output.num_rows
+        return rows
+
+    def at_once(self, set_aside: Callable[[Slice, BadCell], None]) -> int:
+        """Give the block function all rows of the chunk in one piece; the accounts remain slice by slice."""
+        batches = [(batch.position, batch.data) for batch in self.context.batches(set_aside=set_aside)]
+        rows: int = sum(data.num_rows for _, data in batches)
+        if rows:
+            whole = pa.concat_batches([data for _, data in batches])
+            values = self.block.block(whole.columns[: self.settings.features])
+            self.context.count(values.events)
+            self.sink.write(self._output(whole, values))
+            self._account(values.arrays, batches)
+        return rows
+
+    def _account(self, arrays: Sequence[pa.Array], batches: Sequence[tuple[int, pa.RecordBatch]]) -> None:
+        first = 0
+        for position, data in batches:
+            self.context.correct(position, *missing_and_nan(arrays, first, data.num_rows))
+            first += data.num_rows
+
+    def _output(self, data: pa.RecordBatch, values: Values) -> pa.RecordBatch:
+        arrays = [*data.columns[self.settings.features :], *values.arrays]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.settings.schema)

@@ -1,0 +1,250 @@
+"""What a step sees of its chunk: the batches that fit, with their origins, and the accounts that it closes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+
+from pipeline.errors import LogitstreamError, MemoryBudgetError
+from pipeline.execute import shared
+from pipeline.scan.books import ChunkBook, SetAside, SliceBook
+from pipeline.scan.jobfile import JobFile
+from pipeline.sources import source_for
+from pipeline.types.blocks import Values
+from pipeline.types.inputs import Need
+from pipeline.types.rows import Chunk, Slice
+from pipeline.types.sources import SliceReader
+from pipeline.types.work import Outcome, Payload_co, Work
+from pipeline.units import format_bytes
+
+Made = TypeVar("Made")
+Payload = TypeVar("Payload")
+
+PROBE_ROWS = 1_024
+
+# Is told (slice position in the chunk, why) of a slice that cannot be read.
+Failed = Callable[[int, LogitstreamError], None]
+
+
+class Step(Protocol[Payload_co]):
+    """What a worker does with the rows of a chunk. A picklable, module-level callable of plain values.
+
+    It may run in several threads and processes at once, and more than once for the same chunk. It goes over
+    :meth:`ChunkContext.batches` once and to the end, and returns what :meth:`ChunkContext.outcome` makes of its
+    payload.
+    """
+
+    def __call__(self, context: ChunkContext, /) -> Outcome[Payload_co]:
+        """Read the chunk and return its outcome."""
+        ...
+
+
+class BatchTooLargeError(Exception):
+    """A decoded batch takes more than its share, and smaller batches have not been tried."""
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Rows of one slice, at most as many as fit; good until the next one is asked for.
+
+    Attributes
+    ----------
+    data : pyarrow.RecordBatch
+        One column for each need of the file, in order.
+    position : int
+        Of the slice in the chunk.
+    file : int
+        Number of the file.
+    """
+
+    data: pa.RecordBatch
+    position: int
+    file: int
+    _book: SliceBook
+    _settled: bool = False
+
+    def settle(self, values: Values) -> pa.Array | None:
+        """Book what became of the rows; return which of them are used, ``None`` where all are.
+
+        A batch of which nothing is said counts as used whole.
+        """
+        self._settled = True
+        return self._book.rejects(self.data, values)
+
+    def close(self) -> None:
+        """Book the rows, unless that was done."""
+        if not self._settled:
+            self._book.accept(self.data)
+
+
+class ChunkContext:
+    """A chunk, as one try of a step sees it; for one thread.
+
+    Limits of rows and of bad rows, and the share of memory that a batch may take, are seen to here.
+
+    Attributes
+    ----------
+    job : JobFile
+    chunk : Chunk
+    argument : object
+        What came with the work for this chunk alone.
+
+    ``final`` says that no smaller batches will be tried: one that is too large is refused.
+    """
+
+    def __init__(self, job: JobFile, work: Work, batch_rows: int, parameters: str, worker: str, *, final: bool) -> None:
+        self.job = job
+        self.chunk: Chunk = job.plan.chunk(work.chunk)
+        self.argument = work.argument
+        self._begin = work.begin
+        self._batch_rows = batch_rows
+        self._parameters = parameters
+        self._worker = worker
+        self._final = final
+        self._book = ChunkBook(job.bad_rows)
+        self._walk: Generator[Batch, None, None] | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the job file holds for the step."""
+        return self.job.settings
+
+    @property
+    def parameters(self) -> bytes:
+        """What this pass was given, empty where it was given nothing."""
+        return shared.content(self._parameters) if self._parameters else b""
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the chunk has more bad rows than the run allows; the slices behind that place are not read."""
+        return self._book.given_up
+
+    def once(self, name: str, make: Callable[[Mapping[str, Any]], Made]) -> Made:
+        """Return what ``make`` gives for the settings, made once in this process for the whole scan."""
+        return self.job.once(name, make)
+
+    def needs(self, file: int) -> Sequence[Need]:
+        """Return what is read of a file, by its number: the columns of its batches."""
+        return self.job.needs[file]
+
+    def batches(self, *, set_aside: SetAside | None = None, failed: Failed | None = None) -> Iterator[Batch]:
+        """Iterate over the rows of the chunk, slice by slice, in order.
+
+        A batch may have no row where only bad records were met. Where no batch is taken up, its accounts are closed
+        when the next one is asked for.
+
+        Parameters
+        ----------
+        set_aside : callable, optional
+            Is given (slice, cell) for each row that is not used, in the order of the records.
+        failed : callable, optional
+            Is told of a slice that cannot be read; then the others are read all the same. Without it the error is
+            raised.
+
+        Raises
+        ------
+        LogitstreamError
+            A slice cannot be read.
+        """
+        if set_aside is not None:
+            self._book.set_aside = set_aside
+        self._walk = self._batches(failed)
+        return self._walk
+
+    def correct(self, position: int, null: int, nan: int) -> None:
+        """Count rows of a slice as null and NaN where that is known only when the whole chunk was read."""
+        self._book.correct(position, null, nan)
+
+    def count(self, events: Mapping[str, int]) -> None:
+        """Add to what a report counts."""
+        self._book.events.update(events)
+
+    def outcome(self, payload: Payload | None) -> Outcome[Payload]:
+        """Return the outcome of the chunk, all of whose batches were taken."""
+        book = self._book
+        return Outcome(
+            chunk=self.chunk.index,
+            accounts=tuple(book.accounts),
+            payload=None if book.given_up else payload,
+            events=dict(book.events),
+            bad=tuple(book.bad),
+            bytes_read=book.bytes_read,
+            worker=self._worker,
+        )
+
+    def close(self) -> None:
+        """Close what is open of the inputs, whatever the step did."""
+        if self._walk is not None:
+            self._walk.close()
+
+    def _batches(self, failed: Failed | None) -> Generator[Batch, None, None]:
+        left = self.chunk.limit
+        for position, piece in enumerate(self.chunk.slices):
+            if left == 0 or self.given_up:
+                self._book.skip(piece)
+                continue
+            try:
+                read = yield from self._slice(position, piece, left)
+            except LogitstreamError as error:
+                if failed is None:
+                    raise
+                failed(position, error)
+                self._book.fail(piece)
+                read = 0
+            left = None if left is None else left - read
+
+    def _slice(self, position: int, piece: Slice, left: int | None) -> Generator[Batch, None, int]:
+        names = [need.name for need in self.job.needs[piece.file]]
+        begin = self._begin if position == 0 else None
+        with self._reader(piece, begin, self._fitting_rows(piece)) as reader:
+            book = SliceBook(piece, position, reader, left, names, self._book)
+            for data in self._checked(reader, names):
+                batch = Batch(book.within_limit(data), position, piece.file, book)
+                yield batch
+                batch.close()
+                if self.given_up or book.reached_limit(data):
+                    break
+        book.close()
+        return book.read
+
+    def _reader(self, piece: Slice, begin: int | None, rows: int) -> SliceReader:
+        job = self.job
+        file, identity = job.files[piece.file]
+        source = source_for(file.format, job.csv, column_threads=job.column_threads)
+        return source.read(file, identity, piece, job.needs[piece.file], rows, begin)
+
+    def _checked(self, reader: SliceReader, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of a slice; none larger than its share of memory."""
+        most = self.job.batch_bytes
+        for batch in reader:
+            if batch.nbytes > most and batch.num_rows:
+                raise self._too_large(batch, names)
+            yield batch
+
+    def _too_large(self, batch: pa.RecordBatch, names: Sequence[str]) -> Exception:
+        if not self._final:
+            return BatchTooLargeError()
+        widest = max(range(batch.num_columns), key=lambda i: batch.column(i).nbytes)
+        return MemoryBudgetError(
+            f"column {names[widest]}: a batch of {self._batch_rows:,} rows takes {format_bytes(batch.nbytes)} decoded, "
+            f"its share is {format_bytes(self.job.batch_bytes)}",
+            "raise --memory, or lower --workers",
+        )
+
+    def _fitting_rows(self, piece: Slice) -> int:
+        """Return the rows of a batch: fewer than planned where the first rows show wide text or nested values."""
+        job = self.job
+        file, _ = job.files[piece.file]
+        if file.format != "parquet" or not job.variable[job.needs.number(piece.file)]:
+            return self._batch_rows
+        if piece.rows is not None and piece.rows <= PROBE_ROWS and self._batch_rows == job.batch_rows:
+            # The first rows are all there are; should they prove too wide, the second try looks first.
+            return min(PROBE_ROWS, self._batch_rows)
+        with self._reader(piece, None, min(PROBE_ROWS, self._batch_rows)) as reader:
+            first = next((batch for batch in reader if batch.num_rows), None)
+        if first is None:
+            return self._batch_rows
+        return int(max(1, min(self._batch_rows, job.batch_bytes * first.num_rows // max(1, first.nbytes))))

@@ -1,0 +1,177 @@
+"""What a scan takes of memory: from the facts of the files and the widths of the columns, before any row is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline import memory
+from pipeline.memory import COLUMN_READER_BYTES, Demand
+from pipeline.plan import Plan
+from pipeline.scan.facts import field_of
+from pipeline.scan.jobfile import Needs
+from pipeline.scan.shapes import ColumnNumbers, shape_of
+from pipeline.types.inputs import CsvOptions, FileFacts, Need
+from pipeline.types.report import Resources
+from pipeline.units import KIB, MIB
+
+# A process with everything imported, at rest (Python 3.11, pyarrow 26, dask 2026.8).
+_IMPORTED_BYTES = 160 * MIB
+
+# A CSV is read in pieces of up to 4 MiB; a piece, its copy, the parsed columns, the decompressor and the 5 MiB that are
+# read ahead live together.
+_CSV_READER_BYTES = 20 * MIB
+
+# An open Parquet column holds no more than a row group has of it: pages as stored, decompressed and decoded.
+_READER_COPIES = 3
+
+_MISLED = 4
+
+# A text or nested value whose width no footer tells.
+_UNKNOWN_WIDTH = 32.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepCosts:
+    """What a step takes of memory besides the batches that it is given.
+
+    Attributes
+    ----------
+    made_bytes : float
+        A row of what it makes.
+    kept : tuple of str
+        The columns that it copies to an output.
+    writes : bool
+        Whether it gathers row groups of an output.
+    whole_chunk : bool
+        Whether it wants a chunk in one piece.
+    payload_bytes : int
+        What the payload of an outcome takes; payloads wait in the driver until their turn comes.
+    shared_bytes : int
+        Job file and parameters, where they travel through the scheduler.
+    """
+
+    made_bytes: float = 0.0
+    kept: tuple[str, ...] = ()
+    writes: bool = False
+    whole_chunk: bool = False
+    payload_bytes: int = 0
+    shared_bytes: int = 0
+
+
+def demand_of(
+    csv: CsvOptions,
+    files: Sequence[FileFacts],
+    needs: Needs,
+    plan: Plan,
+    costs: StepCosts,
+    *,
+    threads_share_process: bool,
+    waiting: int,
+) -> Demand:
+    """Return what a plan takes of memory.
+
+    Fixed-width columns are exact. Text and nested ones are taken at their mean width by the footer; what is wider is
+    noticed when it is read. ``waiting`` is how many payloads may wait in the driver at the same time.
+    """
+    widths = _column_widths(csv, files, needs)
+    # The rows of a CSV are an estimate, which its first lines may mislead by as much as this.
+    largest = plan.most_rows() or min(plan.chunk_rows, _MISLED * sum(facts.estimated_rows for facts in files) + 1024)
+    numbers = ColumnNumbers(needs.names)
+    name, width = max(_totals(widths), key=lambda pair: pair[1], default=("", 0.0))
+    reserved = max(_IMPORTED_BYTES, memory.current_bytes()) + costs.shared_bytes + waiting * costs.payload_bytes
+    kept = sum(_width(widths, name) for name in costs.kept)
+    return Demand(
+        reserved_bytes=reserved,
+        reader_bytes=max((_reader_bytes(facts, numbers) for facts in files), default=0),
+        decoded_row_bytes=max((sum(of_list.values()) for of_list in widths), default=0.0),
+        made_row_bytes=2 * costs.made_bytes + 8,
+        output_row_bytes=costs.made_bytes + kept if costs.writes else 0.0,
+        row_group_rows=min(int(plan.group_rows.max()) if len(plan) else 0, max(1, largest)),
+        threads_share_process=threads_share_process,
+        chunk_rows=largest,
+        whole_chunk=costs.whole_chunk,
+        widest=(name, width),
+    )
+
+
+def batch_share(demand: Demand, resources: Resources) -> int:
+    """Return the bytes that a decoded batch may take before it counts as too large: what the budget leaves for it."""
+    return max(MIB, demand.batch_room(resources.allowed_bytes, resources.workers))
+
+
+def row_group_share(demand: Demand, resources: Resources) -> int:
+    """Return the bytes that an output row group may hold before it counts as too large."""
+    room = demand.row_group_room(resources.allowed_bytes, resources.workers, resources.batch_rows)
+    return max(MIB, room)
+
+
+def width_of(type_: pa.DataType) -> float:
+    """Return the bytes of a value of a fixed-width type, and a guess for any other."""
+    try:
+        return max(1.0, float(type_.bit_width) / 8)
+    except ValueError:
+        return _UNKNOWN_WIDTH
+
+
+def is_fixed_width(type_: pa.DataType) -> bool:
+    """Return whether all values of a type take the same room."""
+    try:
+        return bool(type_.bit_width)
+    except ValueError:
+        return False
+
+
+def _width(widths: Sequence[Mapping[str, float]], name: str) -> float:
+    return max((of_list[name] for of_list in widths if name in of_list), default=_UNKNOWN_WIDTH)
+
+
+def _totals(widths: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, float]]:
+    for of_list in widths:
+        yield from of_list.items()
+
+
+def _column_widths(csv: CsvOptions, files: Sequence[FileFacts], needs: Needs) -> list[dict[str, float]]:
+    """Return, for each list of needs, the decoded bytes of a value of each column, in the file where they are most."""
+    widths: list[dict[str, float]] = [{} for _ in needs.lists]
+    # Of files written alike the columns of fixed width are alike too: the others are looked at in every file.
+    others: dict[object, Sequence[Need]] = {}
+    for number, facts in enumerate(files):
+        shape, found = shape_of(facts), widths[needs.number(number)]
+        variable = []
+        for need in others.get(shape, needs[number]) if facts.columns else ():
+            width, fixed = _value_width(csv, facts, need)
+            found[need.name] = max(width, found.get(need.name, 0.0))
+            if not fixed:
+                variable.append(need)
+        if shape is not None:
+            others[shape] = variable
+    return widths
+
+
+def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> tuple[float, bool]:
+    """Return the decoded bytes of a value, and whether its type alone tells."""
+    try:
+        type_ = field_of(facts, need, csv).type
+    except LookupError:
+        return 0.0, True
+    if pa.types.is_dictionary(type_):
+        return 4.0, True
+    if facts.file.format == "csv":
+        return (width_of(type_) if type_ != pa.string() else 4 + facts.row_bytes / max(1, len(facts.columns))), False
+    try:
+        return float(type_.bit_width) / 8 + 1 / 8, True
+    except ValueError:
+        decoded = next((c.decoded_bytes for c in facts.columns if c.field.name == need.name), 0)
+        return 4 + (decoded / facts.rows if facts.rows else _UNKNOWN_WIDTH), False
+
+
+def _reader_bytes(facts: FileFacts, numbers: ColumnNumbers) -> int:
+    if facts.file.format == "csv":
+        return _CSV_READER_BYTES
+    share = int(facts.group_rows.max(initial=0)) / max(1, facts.rows or 0)
+    held = (math.ceil(_READER_COPIES * decoded * share) for decoded in numbers.decoded(facts))
+    return sum(min(COLUMN_READER_BYTES, size + 64 * KIB) for size in held)

@@ -1,0 +1,83 @@
+"""The facts of input files: by one thread, or by several where the disk is waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+
+from pipeline.errors import LogitstreamError
+from pipeline.scan.held import give_back
+from pipeline.sources import source_for
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
+
+_READERS = 8
+# Of so many files at a time the first few are timed.
+_GROUP, _TIMED = 256, 4
+
+
+def gather_facts(files: Sequence[InputFile], csv: CsvOptions, *, full: bool = False) -> tuple[FileFacts, ...]:
+    """Return the facts of every file, in order; footers, headers and ends are read, no rows.
+
+    Raises
+    ------
+    DataError
+        A file is damaged; of several the first in input order is the one that is named.
+    """
+    facts: list[FileFacts] = []
+    for found in _gathered(files, csv, full=full):
+        if isinstance(found, LogitstreamError):
+            raise found
+        facts.append(found)
+    return tuple(facts)
+
+
+def try_facts(files: Sequence[InputFile], csv: CsvOptions) -> list[FileFacts | LogitstreamError]:
+    """Return the facts of every file, in order, or why it cannot be read."""
+    return list(_gathered(files, csv, full=False))
+
+
+def field_of(facts: FileFacts, need: Need, csv: CsvOptions) -> pa.Field:
+    """Return the name, type and nullability with which a needed column of a file will come.
+
+    Raises
+    ------
+    LookupError
+        The file has no such column, or several; the message is a clause for a person.
+    """
+    return source_for(facts.file.format, csv).field(facts, need)
+
+
+def _gathered(files: Sequence[InputFile], csv: CsvOptions, *, full: bool) -> Iterator[FileFacts | LogitstreamError]:
+    """Yield what is found of each file, in order; those behind the one that the caller ends with are hardly read."""
+
+    def facts_of(file: InputFile) -> FileFacts | LogitstreamError:
+        try:
+            return source_for(file.format, csv).facts(file, full=full)
+        except LogitstreamError as error:
+            return error
+
+    try:
+        for start in range(0, len(files), _GROUP):
+            timed, others = files[start : start + _TIMED], files[start + _TIMED : start + _GROUP]
+            began, worked = time.perf_counter(), time.thread_time()
+            first = [facts_of(file) for file in timed]
+            took, worked = time.perf_counter() - began, time.thread_time() - worked
+            yield from first
+            # Threads pay where the disk is waited for, or files are digested; else they only get in each other's way:
+            # eight take 0.8 ms for a footer where one takes 0.5 ms.
+            yield from _mapped(facts_of, others, threaded=full or took > 2 * worked)
+    finally:
+        # What was used would stay resident beside all that follows.
+        give_back()
+
+
+def _mapped(
+    facts_of: Callable[[InputFile], FileFacts | LogitstreamError], files: Sequence[InputFile], *, threaded: bool
+) -> Iterable[FileFacts | LogitstreamError]:
+    if not threaded:
+        return map(facts_of, files)
+    with ThreadPoolExecutor(_READERS, "logitstream-facts") as pool:
+        return list(pool.map(facts_of, files))

@@ -1,0 +1,223 @@
+"""A scan that may start: its files, what is read of them, the chunks, and workers and batches that fit the budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import memory
+from pipeline.memory import Demand
+from pipeline.plan import Plan, identity_of, make_plan
+from pipeline.scan.agenda import unknown_begins
+from pipeline.scan.demand import StepCosts, batch_share, demand_of, is_fixed_width
+from pipeline.scan.facts import field_of
+from pipeline.scan.jobfile import JobFile, Needs
+from pipeline.scan.shapes import ColumnNumbers
+from pipeline.sources import THREADED_ROWS
+from pipeline.types.inputs import CsvOptions, FileFacts, Integers
+from pipeline.types.report import FileSummary, Resources
+from pipeline.units import parse_bytes
+
+_CLUSTER_WAVE = 1_024
+# How many chunks for each worker a chunk of a CSV may be ahead of the oldest one that is not confirmed.
+AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HowToScan:
+    """Where and with what a scan is carried out. Never changes what it finds.
+
+    Attributes
+    ----------
+    memory : str or None
+        The budget (``2GiB``); half of what is free unless given.
+    workers : int or None
+        As many as there are cores this process may use, unless given.
+    scheduler : str
+        ``threads``, ``sync``, ``processes`` or a cluster address.
+    insecure : bool
+        Whether an unencrypted cluster address beyond this machine is used all the same.
+    retries : int
+        How often a chunk is tried again after an error that may pass.
+    bad_rows : int or None
+        More bad rows than this in one chunk end it.
+    """
+
+    memory: str | None = None
+    workers: int | None = None
+    scheduler: str = "threads"
+    insecure: bool = False
+    retries: int = 3
+    bad_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """A scan that may start. Everything that is found out of the files is kept here for the next pass.
+
+    Attributes
+    ----------
+    files : tuple of FileFacts
+        In input order; their positions are the file numbers of the plan.
+    needs : Needs
+    plan : Plan
+    csv : CsvOptions
+    how : HowToScan
+    demand : Demand
+        What the plan takes of memory.
+    resources : Resources
+    begins : ndarray of int64, shape (chunks,)
+        Where chunks begin inside a CSV, 0 where no pass has found it.
+    """
+
+    files: tuple[FileFacts, ...]
+    needs: Needs
+    plan: Plan
+    csv: CsvOptions
+    how: HowToScan
+    demand: Demand
+    resources: Resources
+    begins: Integers = field(repr=False, compare=False)
+
+    @cached_property
+    def inputs(self) -> list[object]:
+        """The identities of the files, by file number."""
+        return [identity_of(facts.file, facts.identity) for facts in self.files]
+
+    @property
+    def bytes_to_read(self) -> int:
+        """Encoded bytes of the needed columns of Parquet files, and all bytes of the others."""
+        return sum(self.bytes_of(facts) for facts in self.files)
+
+    def bytes_of(self, facts: FileFacts) -> int:
+        """Return the bytes of one file that are to be read."""
+        if facts.file.format == "csv":
+            return facts.identity.size
+        return self._needed.encoded(facts)
+
+    @cached_property
+    def _needed(self) -> ColumnNumbers:
+        return ColumnNumbers(self.needs.names)
+
+    @property
+    def expected_rows(self) -> int:
+        """Rows that will be read, as far as footers tell."""
+        rows = sum(facts.estimated_rows for facts in self.files)
+        return rows if self.plan.limit is None else min(rows, self.plan.limit)
+
+    @property
+    def worker_share(self) -> int:
+        """Bytes that the budget leaves to one worker, besides what a process takes before any row is read."""
+        resources = self.resources
+        share = (resources.allowed_bytes - resources.reserved_bytes) // max(1, resources.workers)
+        return share if self.demand.threads_share_process else max(0, share - self.demand.reserved_bytes)
+
+    @property
+    def file_summaries(self) -> tuple[FileSummary, ...]:
+        """The inputs as plans and reports show them."""
+        return tuple(map(file_summary, self.files))
+
+    def job_file(self, settings: Mapping[str, Any]) -> JobFile:
+        """Return what a worker has to know, with the settings of a step."""
+        return JobFile(
+            files=tuple((facts.file, facts.identity) for facts in self.files),
+            plan=self.plan,
+            needs=self.needs,
+            variable=_variable(self),
+            csv=self.csv,
+            batch_rows=self.resources.batch_rows,
+            batch_bytes=batch_share(self.demand, self.resources),
+            column_threads=self.resources.column_threads,
+            bad_rows=self.how.bad_rows,
+            retries=self.how.retries,
+            settings=settings,
+        )
+
+
+def file_summary(facts: FileFacts) -> FileSummary:
+    """Return one input as plans and reports show it."""
+    return FileSummary(
+        path=facts.file.path,
+        format=facts.file.format,
+        bytes=facts.identity.size,
+        rows=facts.estimated_rows,
+        estimated=facts.rows is None,
+        row_groups=len(facts.group_rows),
+    )
+
+
+def prepare_scan(
+    files: Sequence[FileFacts],
+    needs: Needs,
+    plan: Plan,
+    csv: CsvOptions,
+    costs: StepCosts,
+    how: HowToScan,
+) -> PreparedScan:
+    """Return a scan that fits the budget; no file is opened.
+
+    Raises
+    ------
+    MemoryBudgetError
+        One worker with the smallest batch does not fit. The message has both numbers and what takes most.
+    """
+    cores = how.workers or memory.usable_cores()
+    demand = demand_of(
+        csv,
+        files,
+        needs,
+        plan,
+        costs,
+        threads_share_process=how.scheduler in {"threads", "sync"},
+        waiting=_most_waiting(cores, len(plan)) if costs.payload_bytes else 0,
+    )
+    resources = _resources(how, files, demand, len(plan), cores)
+    return PreparedScan(tuple(files), needs, plan, csv, how, demand, resources, unknown_begins(plan))
+
+
+def plan_scan(files: Sequence[FileFacts], chunk_size: str) -> Plan:
+    """Return the chunks of files for a scan that writes nothing."""
+    return make_plan(files, chunk_size=chunk_size)
+
+
+def _most_waiting(workers: int, chunks: int) -> int:
+    """Return how many payloads may wait: those ahead of a chunk of a CSV, and the open nodes of the tree."""
+    return AHEAD * workers + (workers + 1) * max(1, math.ceil(math.log2(chunks + 1)))
+
+
+def _variable(prepared: PreparedScan) -> tuple[bool, ...]:
+    """Return for each list of needs whether a kept column of a Parquet file has values of no fixed width."""
+    variable = [False] * len(prepared.needs.lists)
+    if prepared.demand.whole_chunk:
+        return tuple(variable)
+    seen: set[tuple[int, object]] = set()
+    for number, facts in enumerate(prepared.files):
+        of_list = prepared.needs.number(number)
+        shape = getattr(facts.columns, "fields", None)
+        if facts.file.format != "parquet" or variable[of_list] or (of_list, id(shape)) in seen:
+            continue
+        seen.add((of_list, id(shape)))
+        kept = (need for need in prepared.needs[number] if need.role == "kept")
+        variable[of_list] = not all(is_fixed_width(field_of(facts, need, prepared.csv).type) for need in kept)
+    return tuple(variable)
+
+
+def _resources(how: HowToScan, files: Sequence[FileFacts], demand: Demand, chunks: int, most: int) -> Resources:
+    """Return workers and rows of a batch; on a cluster, what one thread of a worker takes."""
+    allowed = parse_bytes(how.memory) if how.memory else memory.default_budget()
+    if how.scheduler in {"threads", "processes"}:
+        found = memory.choose_resources(demand, allowed, most, chunks)
+        # Arrow has one pool for the whole process: it is used as it is, or, with more threads than are asked for, not.
+        spare = how.scheduler == "threads" and found.workers < pa.cpu_count() <= most
+        return replace(found, column_threads=spare and any(map(_pays_threads, files)))
+    one = memory.choose_resources(demand, allowed, 1, chunks)
+    return one if how.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
+
+
+def _pays_threads(facts: FileFacts) -> bool:
+    return facts.file.format == "parquet" and (facts.rows or 0) >= THREADED_ROWS

@@ -1,0 +1,98 @@
+"""The one task of a chunk: a step, tried again while what went wrong may pass, with smaller batches where they must be.
+
+No rows leave the task. It is a module-level callable of plain values, so that it travels to any worker; what it needs
+besides is in the job file, which a worker reads once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from pipeline import memory
+from pipeline.errors import TransientError
+from pipeline.scan.context import BatchTooLargeError, ChunkContext, Step
+from pipeline.scan.held import held
+from pipeline.scan.jobfile import JobFile, SharedJob, StagedJob
+from pipeline.types.work import Outcome, Work
+from pipeline.units import escape
+
+Payload = TypeVar("Payload")
+
+_SECOND_TRY = 16
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 30.0, 4
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTask(Generic[Payload]):
+    """Carries out a step on one chunk of a job and returns its outcome.
+
+    Picklable. May run in several threads and processes at once, and more than once for the same chunk. It raises an
+    error of :mod:`pipeline.errors`; what the step had made then is never used.
+
+    Parameters
+    ----------
+    step : Step
+    job : StagedJob or SharedJob
+        Where the job file is found.
+    parameters : str
+        The digest of what this pass was given; empty where it was given nothing.
+    """
+
+    step: Step[Payload]
+    job: StagedJob | SharedJob
+    parameters: str = ""
+
+    def __call__(self, work: Work) -> Outcome[Payload]:
+        """Carry out the step."""
+        started = time.monotonic()
+        job = self.job.read()
+        with held:
+            outcome = _patiently(job.retries, lambda: self._in_memory(job, work))
+        return replace(outcome, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
+
+    def name_of(self, work: Work, /) -> str:
+        """Return what a piece of work reads, for a message."""
+        job = self.job.read()
+        pieces = job.plan.chunk(work.chunk).slices
+        names = dict.fromkeys(escape(job.files[piece.file][0].path, 1000) for piece in pieces)
+        shown = ", ".join(list(names)[:3]) + (f" and {len(names) - 3:,} more files" if len(names) > 3 else "")
+        first = pieces[0]
+        if len(pieces) > 1:
+            return f"chunk {work.chunk}: {shown}"
+        unit = "row groups" if job.files[first.file][0].format == "parquet" else "bytes"
+        return f"chunk {work.chunk}: {shown}, {unit} {first.start:,} to {first.stop - 1:,}"
+
+    def _in_memory(self, job: JobFile, work: Work) -> Outcome[Payload]:
+        """Carry out the step; where a batch proves too large, once more with smaller ones."""
+        try:
+            return self._try(job, work, job.batch_rows)
+        except BatchTooLargeError:
+            return self._try(job, work, max(1, job.batch_rows // _SECOND_TRY), final=True)
+
+    def _try(self, job: JobFile, work: Work, batch_rows: int, *, final: bool = False) -> Outcome[Payload]:
+        context = ChunkContext(job, work, batch_rows, self.parameters, worker(), final=final)
+        with closing(context):
+            return self.step(context)
+
+
+def worker() -> str:
+    """Return how reports and messages call this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _patiently(retries: int, attempt: Callable[[], Outcome[Payload]]) -> Outcome[Payload]:
+    """Try a chunk again, after growing pauses, while what went wrong may pass."""
+    pause = _FIRST_PAUSE
+    for _ in range(retries):
+        try:
+            return attempt()
+        except TransientError:
+            time.sleep(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+    return attempt()
