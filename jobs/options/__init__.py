@@ -355,6 +355,7 @@ progress = option(
 )
 
 READ = (delimiter, quote, null, encoding, columns, typed)
+READING = (chunk_size, workers, memory, scheduler, insecure)
 RUN = (chunk_size, workers, memory, scheduler, precision, insecure)
 CONDUCT = (retries, no_resume, no_reuse, if_running, deadline, grace)
 WRITE = (output, format_, compression, if_exists, allow_empty, keep_versions, durability)

@@ -111,6 +111,12 @@ def add(decorators: Iterable[Decorator]) -> Callable[[Decorated], Decorated]:
     return decorate
 
 
+def given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the parameters of the current command that were given a value, wherever."""
+    ctx = click.get_current_context()
+    return {name: value for name, value in params.items() if _strength(ctx, name)}
+
+
 def _table(ctx: click.Context) -> str:
     command = ctx.command
     return command.table if isinstance(command, JobCommand) else str(command.name)

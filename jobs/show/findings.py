@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from jobs.show import console
 from jobs.show.tables import emit_columns, emit_differences, emit_reasons
@@ -21,15 +22,15 @@ _LINE = 160
 _DIFFERENCES = 20
 
 
-def show_inspection(path: str, *, full: bool, as_json: bool) -> None:
-    """Look at a path, and show what was found.
+def show_inspection(path: str, *, full: bool, as_json: bool, how: Mapping[str, Any]) -> None:
+    """Look at a path, and show what was found; ``how`` are options of :func:`pipeline.inspect`.
 
     Raises
     ------
     LogitstreamError
         A file could not be read; what the others hold has been shown.
     """
-    found = inspect(path, full=full)
+    found = inspect(path, full=full, **how)
     if as_json:
         console.emit(json.dumps(inspection_json(found), indent=2))
     elif isinstance(found, DataInspection):

@@ -145,7 +145,7 @@ def _column(column: Column) -> tuple[str, ...]:
     if column.smallest_number is not None:
         ends = (column.smallest_number, column.largest_number)
     return (
-        escape(column.name),
+        escape(column.name) or "(no name)",
         escape(kind) + ("" if column.nullable else ", never null"),
         "" if column.nulls is None else format_count(column.nulls),
         # Few columns can hold these at all.

@@ -31,7 +31,7 @@ def count_rows(files: Sequence[FileFacts], plan: Plan, csv: CsvOptions) -> Count
     def keep(outcome: Outcome[None]) -> None:
         found[outcome.chunk] = outcome.rows
 
-    prepared = prepare_scan(files, _needs(files), plan, csv, StepCosts(), HowToScan())
+    prepared = prepare_scan(files, _needs(files), plan, csv, StepCosts(travels=True), HowToScan())
     with open_scan(prepared) as scan:
         scan.run(count, scan.agenda(keep))
     return Counted(tuple(found.tolist()), prepared.begins)

@@ -32,6 +32,7 @@ from pipeline.scan import (
     gather_facts,
     prepare_scan,
     row_group_share,
+    settings_bytes,
     shape_of,
     width_of,
 )
@@ -171,8 +172,8 @@ class Preparation:
         )
 
 
-def prepare(job: Job) -> Preparation:
-    """Return the job, ready to start.
+def prepare(job: Job, *, staged: bool = True) -> Preparation:
+    """Return the job, ready to start; not ``staged`` where nothing is to be written, and the job file travels.
 
     Raises
     ------
@@ -198,7 +199,7 @@ def prepare(job: Job) -> Preparation:
         limit=job.limit,
         output_row_bytes=_output_row_bytes(files, schema, len(kept)),
     )
-    scan = prepare_scan(files, Needs.of(needs), plan, job.csv, _costs(job, schema), _how(job))
+    scan = prepare_scan(files, Needs.of(needs), plan, job.csv, _costs(job, schema, staged=staged), _how(job))
     preparation = Preparation(
         job=job,
         scan=scan,
@@ -278,13 +279,15 @@ def _meaning(job: Job, needs: Sequence[Need], schema: pa.Schema) -> dict[str, ob
     }
 
 
-def _costs(job: Job, schema: pa.Schema) -> StepCosts:
+def _costs(job: Job, schema: pa.Schema, *, staged: bool) -> StepCosts:
     kept = len(schema) - len(job.block.fields())
     return StepCosts(
         made_bytes=sum(width_of(field.type) for field in list(schema)[kept:]),
         kept=tuple(schema.names[:kept]),
         writes=True,
         whole_chunk=job.block.whole_chunk,
+        travels=not staged,
+        shared_bytes=0 if staged else settings_bytes(job.block.describe() or {}),
     )
 
 

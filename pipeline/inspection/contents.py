@@ -23,8 +23,6 @@ from pipeline.units import KIB, escape
 _COLUMN_BYTES = 2 * KIB
 # Of one column at a time: its values as doubles, and as flags.
 _MADE_BYTES = 16.0
-# A file in the job file: its path, its location and its identity.
-_JOB_BYTES = 512
 
 
 @dataclass(slots=True)
@@ -245,7 +243,7 @@ def _prepared(files: Sequence[FileFacts], chunk_size: str, how: HowToScan) -> Pr
         Needs(tuple(lists), np.array(of_file, dtype=np.int64)),
         plan_scan(files, chunk_size),
         CsvOptions(),
-        StepCosts(made_bytes=_MADE_BYTES, payload_bytes=columns * _COLUMN_BYTES, shared_bytes=_JOB_BYTES * len(files)),
+        StepCosts(made_bytes=_MADE_BYTES, payload_bytes=columns * _COLUMN_BYTES, travels=True),
         how,
     )
 

@@ -12,7 +12,7 @@ from pipeline import memory
 from pipeline.memory import COLUMN_READER_BYTES, Demand
 from pipeline.plan import Plan
 from pipeline.scan.facts import field_of
-from pipeline.scan.jobfile import Needs
+from pipeline.scan.jobfile import Needs, job_file_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of
 from pipeline.types.inputs import CsvOptions, FileFacts, Need
 from pipeline.types.report import Resources
@@ -50,8 +50,10 @@ class StepCosts:
         Whether it wants a chunk in one piece.
     payload_bytes : int
         What the payload of an outcome takes; payloads wait in the driver until their turn comes.
+    travels : bool
+        Whether the job file travels through the scheduler, rather than lie in staging.
     shared_bytes : int
-        Job file and parameters, where they travel through the scheduler.
+        The settings of the step in a job file that travels, and the parameters of a pass.
     """
 
     made_bytes: float = 0.0
@@ -59,6 +61,7 @@ class StepCosts:
     writes: bool = False
     whole_chunk: bool = False
     payload_bytes: int = 0
+    travels: bool = False
     shared_bytes: int = 0
 
 
@@ -82,7 +85,8 @@ def demand_of(
     largest = plan.most_rows() or min(plan.chunk_rows, _MISLED * sum(facts.estimated_rows for facts in files) + 1024)
     numbers = ColumnNumbers(needs.names)
     name, width = max(_totals(widths), key=lambda pair: pair[1], default=("", 0.0))
-    reserved = max(_IMPORTED_BYTES, memory.current_bytes()) + costs.shared_bytes + waiting * costs.payload_bytes
+    shared = costs.shared_bytes + (job_file_bytes(files, plan) if costs.travels else 0)
+    reserved = max(_IMPORTED_BYTES, memory.current_bytes()) + shared + waiting * costs.payload_bytes
     kept = sum(_width(widths, name) for name in costs.kept)
     return Demand(
         reserved_bytes=reserved,

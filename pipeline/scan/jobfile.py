@@ -25,13 +25,15 @@ from pipeline.canonical import sha256
 from pipeline.errors import BalanceError, StorageError
 from pipeline.execute import shared
 from pipeline.plan import Plan
-from pipeline.types.inputs import CsvOptions, Identity, InputFile, Integers, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Integers, Need
 
 Made = TypeVar("Made")
 
 _INTEGER = np.dtype("<i8")
 _ARRAYS = ("slice_file", "slice_start", "slice_stop", "slice_rows", "offsets", "group_rows")
 _NUMBERS = ("chunk_rows", "limit", "last_limit")
+# Of the line of a file, besides its names: identity, digests, partitions.
+_LINE_BYTES = 256
 
 
 class Files(Protocol):
@@ -192,6 +194,13 @@ def read_job_file(path: str, digest: str) -> JobFile:
 @lru_cache(maxsize=4)
 def _shared_job_file(digest: str) -> JobFile:
     return parse(shared.content(digest))
+
+
+def job_file_bytes(files: Sequence[FileFacts], plan: Plan) -> int:
+    """Return about what a job file takes, its settings excepted: integers of the plan, and a line a file."""
+    integers = len(files) + 4 * len(plan.slice_file) + len(plan.offsets) + len(plan.group_rows)
+    lines = sum(len(facts.file.path) + len(facts.file.location) + _LINE_BYTES for facts in files)
+    return integers * _INTEGER.itemsize + lines
 
 
 def forget_job_files() -> None:

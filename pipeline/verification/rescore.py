@@ -153,7 +153,8 @@ def _preparation(output: Path, manifest: Manifest, elsewhere: Path) -> Preparati
             arithmetic=here,
             max_bad=BadLimit(rows=None, share=1.0),
             fingerprint=options["fingerprint"],
-        )
+        ),
+        staged=False,
     )
 
 

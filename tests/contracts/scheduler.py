@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import Counter
@@ -12,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.errors import BadCellsError
+from pipeline.errors import BadCellsError, BalanceError
 from pipeline.types.outputs import Receipt
 from pipeline.types.work import Scheduler, Work
-from tests.contracts.tasks import Marking, echo_begin, no_op
+from tests.contracts.tasks import Marking, Sharing, echo_begin, no_op
 
 Open = Callable[[], AbstractContextManager[Scheduler]]
 
@@ -55,6 +56,7 @@ def check_scheduler(open_it: Open, folder: Path, *, wave: int, chunks: int = 10_
     _check_nothing_to_do(open_it)
     _check_error_of_task(open_it, folder)
     _check_errors_of_callbacks(open_it)
+    _check_sharing(open_it)
     _check_many(open_it, wave, chunks)
 
 
@@ -156,6 +158,23 @@ def _check_errors_of_callbacks(open_it: Open) -> None:
         after = Supply.of(3)
         scheduler.run(no_op, after.take, after.done)
         assert set(after.delivered) == {0, 1, 2}
+
+
+def _check_sharing(open_it: Open) -> None:
+    """Bytes are under their digest wherever a task runs, as long as the block lasts, and in no task before or after."""
+    large, small = bytes(range(256)) * 20_000, b""
+    found: list[str] = []
+
+    def done(made: Receipt) -> None:
+        found.append(made.worker)
+
+    with open_it() as scheduler:
+        with scheduler.share(large) as one, scheduler.share(small) as other, scheduler.share(large) as again:
+            assert one == again == hashlib.sha256(large).hexdigest()
+            scheduler.run(Sharing(one, other), Supply.of(20).take, done)
+            assert set(found) == {f"{len(large)} 0 {one}"}
+        with pytest.raises(BalanceError, match="is not on this worker"):
+            scheduler.run(Sharing(one, one), Supply.of(1).take, done)
 
 
 def _check_many(open_it: Open, wave: int, chunks: int) -> None:

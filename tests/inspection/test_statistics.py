@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.sources import column_statistics
 from pipeline.sources.parquet.compact import STRUCT, Compact
+from pipeline.sources.parquet.statistics import column_statistics
 from pipeline.types.inputs import InputFile
 
 

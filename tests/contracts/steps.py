@@ -1,0 +1,86 @@
+"""Steps for the tests of scans, in a module that every worker can import."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import LogitstreamError, TransientError
+from pipeline.scan import ChunkContext
+from pipeline.types.blocks import Values
+from pipeline.types.rows import BadCell, Slice
+from pipeline.types.work import Outcome
+
+
+def add_up(context: ChunkContext) -> Outcome[float]:
+    """Return the sum of the first column times the factor of the settings and that of the parameters."""
+    factor = float(context.settings.get("factor", 1.0)) * float(context.parameters or b"1")
+    total = 0.0
+    for batch in context.batches():
+        total += factor * float(np.nansum(batch.data.column(0).cast(pa.float64()).to_numpy(zero_copy_only=False)))
+    return context.outcome(total)
+
+
+def describe(context: ChunkContext) -> Outcome[list[Any]]:
+    """Return, for each slice of the chunk, what came of it, and what was set aside."""
+    rows: dict[int, int] = {}
+    sizes: list[int] = []
+    aside: list[tuple[int, int]] = []
+    failed: list[tuple[int, str]] = []
+
+    def set_aside(piece: Slice, cell: BadCell) -> None:
+        aside.append((piece.file, cell.record))
+
+    def fail(position: int, error: LogitstreamError) -> None:
+        failed.append((context.chunk.slices[position].file, type(error).__name__))
+
+    for batch in context.batches(set_aside=set_aside, failed=fail):
+        rows[batch.file] = rows.get(batch.file, 0) + batch.data.num_rows
+        sizes.append(batch.data.num_rows)
+        assert [need.name for need in context.needs(batch.file)] == batch.data.schema.names
+    context.count({"batches": len(sizes)})
+    return context.outcome([rows, max(sizes, default=0), aside, failed])
+
+
+def reject_odd(context: ChunkContext) -> Outcome[int]:
+    """Reject the rows whose first value is odd; return how many rows were used."""
+    used = 0
+    for batch in context.batches():
+        values = batch.data.column(0).to_pylist()
+        odd = tuple(
+            BadCell(row, "x", str(value), "is odd")
+            for row, value in enumerate(values)
+            if value is not None and value % 2
+        )
+        mask = batch.settle(Values((), null=values.count(None), rejected=odd))
+        used += batch.data.num_rows if mask is None else mask.true_count
+    return context.outcome(used)
+
+
+def process_of(context: ChunkContext) -> Outcome[int]:
+    """Return the process that worked, and in how many ways it has prepared itself."""
+    prepared = context.once("process", _process)
+    for _ in context.batches():
+        pass
+    return context.outcome(prepared)
+
+
+def _process(_: Mapping[str, Any]) -> int:
+    return os.getpid()
+
+
+def fail_once(context: ChunkContext) -> Outcome[int]:
+    """Fail in a way that may pass the first time that a chunk is tried."""
+    folder = context.settings["folder"]
+    mark = os.path.join(folder, str(context.chunk.index))  # noqa: PTH118 - a name of a test
+    rows = sum(batch.data.num_rows for batch in context.batches())
+    if not os.path.exists(mark):  # noqa: PTH110
+        with open(mark, "w") as file:  # noqa: PTH123
+            json.dump(rows, file)
+        raise TransientError("try again")
+    return context.outcome(rows)

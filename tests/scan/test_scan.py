@@ -1,0 +1,272 @@
+"""Scans: a step over every chunk, pass after pass, on every scheduler; batches that fit; outcomes in a fixed tree."""
+
+from __future__ import annotations
+
+import operator
+import os
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import DataError, InputChangedError, MemoryBudgetError, TemporaryError
+from pipeline.plan import make_plan
+from pipeline.scan import (
+    Clock,
+    HowToScan,
+    Needs,
+    PreparedScan,
+    StepCosts,
+    Stop,
+    discover,
+    gather_facts,
+    open_scan,
+    prepare_scan,
+)
+from pipeline.sources.csv import reader as csv_reader
+from pipeline.sources.parquet import footer
+from pipeline.types.inputs import CsvOptions, FileFacts, Need
+from pipeline.types.work import Outcome
+from tests.contracts.steps import add_up, describe, fail_once, process_of, reject_odd
+
+ROWS = 20_000
+LOCAL = ("sync", "threads", "processes")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Numbers whose sums depend on the order of adding, in a CSV with quotes and in Parquet files."""
+    path = tmp_path_factory.mktemp("numbers")
+    chance = np.random.default_rng(7)
+    values = chance.normal(size=ROWS) * 10.0 ** chance.integers(-8, 8, ROWS)
+    (path / "csv").mkdir()
+    lines = (f'{value!r},"line of\n{row}"\n' for row, value in enumerate(values.tolist()))
+    (path / "csv" / "a.csv").write_text("x,note\n" + "".join(lines))
+    (path / "parquet").mkdir()
+    for number in range(3):
+        table = pa.table(
+            {"x": values[number::3], "n": np.arange(len(values[number::3])), "t": ["text"] * len(values[number::3])}
+        )
+        pq.write_table(table, path / "parquet" / f"{number}.parquet", row_group_size=500)
+    return path
+
+
+def facts_of(folder: Path) -> tuple[FileFacts, ...]:
+    return gather_facts(discover((str(folder),)).files, CsvOptions())
+
+
+def prepared(
+    folder: Path,
+    *names: str,
+    chunk_size: str = "1000",
+    costs: StepCosts | None = None,
+    **how: Any,
+) -> PreparedScan:
+    files = facts_of(folder)
+    needs = Needs.of([Need(name, "numeric" if name in {"x", "n"} else "kept") for name in names or ("x",)])
+    return prepare_scan(
+        files, needs, make_plan(files, chunk_size=chunk_size), CsvOptions(), costs or StepCosts(), HowToScan(**how)
+    )
+
+
+@pytest.mark.parametrize(("kind", "size"), [("csv", "20KiB"), ("csv", "700"), ("parquet", "700")])
+def test_sums_have_the_same_bits_on_every_scheduler_and_with_any_workers(folder: Path, kind: str, size: str) -> None:
+    found = set()
+    for scheduler, workers in (("sync", 1), ("threads", 1), ("threads", 3), ("processes", 2)):
+        scan = prepared(folder / kind, chunk_size=size, scheduler=scheduler, workers=workers)
+        assert len(scan.plan) > 15
+        with open_scan(scan, {"factor": 0.1}) as opened:
+            found.add(opened.reduce(add_up, operator.add, parameters=b"3.0"))
+    (total,) = found
+    values = pq.read_table(folder / "parquet")["x"].to_numpy()
+    assert total == pytest.approx(0.3 * values.sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("scheduler", LOCAL[:2])
+def test_a_second_pass_parses_no_footer_and_looks_for_no_begin(folder: Path, scheduler: str) -> None:
+    for kind in ("csv", "parquet"):
+        scan = prepared(folder / kind, chunk_size="20KiB", scheduler=scheduler, workers=2)
+        with open_scan(scan) as opened, ExitStack() as stack:
+            first = opened.reduce(add_up, operator.add)
+            watched = [
+                stack.enter_context(patch.object(*place, wraps=getattr(*place)))
+                for place in ((csv_reader, "guess_begin"), (footer, "read_footer"), (footer, "footer_of"))
+            ]
+            assert opened.reduce(add_up, operator.add) == first
+            assert [each.call_count for each in watched] == [0, 0, 0]
+        inside = [chunk for chunk in range(len(scan.plan)) if scan.plan.continues(chunk)]
+        assert (scan.begins[inside] > 0).all()
+        assert kind == "parquet" or len(inside) > 15
+
+
+def test_a_pass_notices_that_a_file_has_changed_since_the_first(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text((folder / "csv" / "a.csv").read_text())
+    scan = prepared(tmp_path, chunk_size="20KiB", scheduler="sync")
+    with open_scan(scan) as opened:
+        opened.reduce(add_up, operator.add)
+        path.write_text(path.read_text().replace("0.1", "0.2"))
+        with pytest.raises(InputChangedError):
+            opened.reduce(add_up, operator.add)
+
+
+@pytest.mark.parametrize("scheduler", LOCAL)
+def test_what_is_prepared_once_is_prepared_once_a_process(folder: Path, scheduler: str) -> None:
+    scan = prepared(folder / "parquet", scheduler=scheduler, workers=2)
+    with open_scan(scan) as opened:
+        processes: list[int | None] = []
+        opened.run(process_of, opened.agenda(lambda outcome: processes.append(outcome.payload)))
+    assert len(processes) == len(scan.plan)
+    assert len(set(processes)) == (2 if scheduler == "processes" else 1)
+
+
+def accounts(outcomes: list[Outcome[Any]]) -> list[tuple[int, int, int]]:
+    return [(account.file, account.read, account.written) for each in outcomes for account in each.accounts]
+
+
+def test_a_step_sees_the_batches_that_fit_with_their_files_and_needs(folder: Path) -> None:
+    scan = prepared(folder / "parquet", "n", "t", chunk_size="3000", scheduler="sync")
+    scan = replace(scan, resources=replace(scan.resources, batch_rows=128))
+    outcomes: list[Outcome[list[Any]]] = []
+    with open_scan(scan) as opened:
+        opened.run(describe, opened.agenda(outcomes.append))
+    assert [outcome.chunk for outcome in outcomes] == list(range(len(scan.plan)))
+    for outcome in outcomes:
+        rows, largest, aside, failed = outcome.payload or []
+        assert largest == 128
+        assert rows == {account.file: account.read for account in outcome.accounts}
+        assert (aside, failed) == ([], [])
+        assert outcome.events["batches"] >= sum(rows.values()) / 128
+    assert sum(read for _, read, _ in accounts(outcomes)) == ROWS
+
+
+def test_a_limit_ends_in_the_middle_of_a_batch(folder: Path) -> None:
+    files = facts_of(folder / "parquet")
+    plan = make_plan(files, chunk_size="700", limit=1234)
+    scan = prepare_scan(files, Needs.of([Need("x", "numeric")]), plan, CsvOptions(), StepCosts(), HowToScan())
+    outcomes: list[Outcome[list[Any]]] = []
+    with open_scan(scan) as opened:
+        opened.run(describe, opened.agenda(outcomes.append))
+    assert sum(read for _, read, _ in accounts(outcomes)) == 1234
+
+
+def test_rows_that_a_step_rejects_are_in_the_accounts(folder: Path) -> None:
+    scan = prepared(folder / "parquet", "n", scheduler="sync", bad_rows=10**6)
+    outcomes: list[Outcome[int]] = []
+    with open_scan(scan) as opened:
+        opened.run(reject_odd, opened.agenda(outcomes.append))
+    for outcome in outcomes:
+        (account,) = outcome.accounts
+        assert (account.written, account.quarantined, account.bad) == (
+            outcome.payload,
+            account.read // 2,
+            account.read // 2,
+        )
+        assert [cell.record for _, cell in outcome.bad] == list(range(1, 20, 2))
+
+
+def test_a_chunk_with_more_bad_rows_than_allowed_gives_up(folder: Path) -> None:
+    scan = prepared(folder / "parquet", "n", scheduler="sync", bad_rows=0)
+    with open_scan(scan) as opened:
+        assert opened.reduce(reject_odd, operator.add) is None
+
+
+def test_a_slice_that_cannot_be_read_hides_no_other(folder: Path, tmp_path: Path) -> None:
+    for path in sorted((folder / "parquet").iterdir()):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    scan = prepared(tmp_path, chunk_size="100000", scheduler="sync")
+    content = bytearray((tmp_path / "1.parquet").read_bytes())
+    content[4:2000] = bytes(1996)
+    with (tmp_path / "1.parquet").open("r+b") as file:
+        file.write(content)
+    facts = scan.files[1]
+    os.utime(tmp_path / "1.parquet", ns=(0, facts.identity.mtime_ns))
+    outcomes: list[Outcome[list[Any]]] = []
+    with open_scan(scan) as opened:
+        opened.run(describe, opened.agenda(outcomes.append))
+        assert [failed for outcome in outcomes for failed in (outcome.payload or [])[3]] == [(1, "DataError")]
+        assert {file: read for file, read, _ in accounts(outcomes)}[1] == 0
+        with pytest.raises(DataError, match=r"1\.parquet"):
+            opened.reduce(add_up, operator.add)
+
+
+def test_bad_records_of_a_csv_are_set_aside_in_order(tmp_path: Path) -> None:
+    lines = [f"{row},{row}" if row % 10 else f"{row}" for row in range(1000)]
+    (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
+    scan = prepared(tmp_path, chunk_size="1KiB", scheduler="threads", workers=3)
+    outcomes: list[Outcome[list[Any]]] = []
+    with open_scan(scan) as opened:
+        opened.run(describe, opened.agenda(outcomes.append))
+    outcomes.sort(key=lambda outcome: outcome.chunk)
+    assert sum(account.quarantined for outcome in outcomes for account in outcome.accounts) == 100
+    for outcome in outcomes:
+        records = [record for _, record in (outcome.payload or [])[2]]
+        assert records == sorted(records)
+        assert len(records) == outcome.accounts[0].bad
+
+
+def test_an_error_that_may_pass_is_tried_again(folder: Path, tmp_path: Path) -> None:
+    scan = prepared(folder / "parquet", scheduler="sync", chunk_size="100000")
+    with open_scan(scan, {"folder": str(tmp_path)}) as opened, patch("pipeline.scan.task.time.sleep"):
+        assert opened.reduce(fail_once, operator.add) == ROWS
+
+
+def test_a_clock_ends_a_pass_in_good_order(folder: Path) -> None:
+    scan = prepared(folder / "parquet", scheduler="threads", workers=2)
+    stop = Stop()
+    seen: list[int] = []
+
+    def confirmed(outcome: Outcome[float]) -> None:
+        seen.append(outcome.chunk)
+        stop.request(TemporaryError("enough"))
+
+    with open_scan(scan) as opened, pytest.raises(TemporaryError, match="enough"):
+        opened.reduce(add_up, operator.add, confirmed=confirmed, clock=Clock(stop, None, "again"))
+    assert 0 < len(seen) < len(scan.plan)
+
+
+def test_chunks_left_out_are_the_neutral_element(folder: Path) -> None:
+    scan = prepared(folder / "parquet", scheduler="threads", workers=2)
+    every = np.arange(len(scan.plan))
+    with open_scan(scan) as opened:
+        whole = opened.reduce(add_up, operator.add)
+        halves = [opened.reduce(add_up, operator.add, without=every[every % 2 == part]) for part in (0, 1)]
+        assert opened.reduce(add_up, operator.add, without=every) is None
+    assert halves[0] != halves[1]
+    assert sum(half or 0.0 for half in halves) == pytest.approx(whole, rel=1e-9)
+
+
+@pytest.mark.parametrize("costs", [StepCosts(shared_bytes=2**31), StepCosts(payload_bytes=2**26)])
+def test_what_travels_and_what_waits_count_towards_the_budget(folder: Path, costs: StepCosts) -> None:
+    free = prepared(folder / "csv", memory="1GiB", workers=2)
+    with pytest.raises(MemoryBudgetError) as caught:
+        prepared(folder / "csv", memory="1GiB", workers=2, costs=costs)
+    assert "the program itself" in caught.value.message
+    assert free.resources.projected_bytes < 2**30
+
+
+def test_a_file_without_columns_or_rows_is_a_chunk_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_bytes(b"")
+    (tmp_path / "header.csv").write_text("x\n")
+    scan = prepared(tmp_path, scheduler="sync")
+    with open_scan(scan) as opened:
+        assert opened.reduce(add_up, operator.add) == 0.0
+
+
+def test_nothing_is_left_of_a_scan(folder: Path) -> None:
+    from pipeline.execute import shared
+    from pipeline.scan import jobfile
+
+    scan = prepared(folder / "parquet", scheduler="threads")
+    with open_scan(scan, {"factor": 2}) as opened:
+        opened.reduce(add_up, operator.add, parameters=b"1")
+        assert len(shared._held) == 1
+    assert not shared._held
+    assert jobfile._shared_job_file.cache_info().currsize == 0
+    assert footer._cache._footers == {}
