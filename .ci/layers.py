@@ -48,7 +48,7 @@ COMPUTED = "a computed name"
 # Known to type checkers alone.
 STUBS = "_typeshed"
 
-GROUND = ("errors", "units", "choices", "canonical", "types", "disk")
+GROUND = ("errors", "units", "choices", "causes", "canonical", "types", "disk")
 BELOW = (*GROUND, "plan", "memory")
 ROOMS_BELOW_FLOW = (*BELOW, "registry", "kernels", "sources", "models", "sinks", "execute", "publish", "report")
 BY_VALUE = "distributed.protocol.pickle"
@@ -107,9 +107,10 @@ ROOMS = {
     "memory": Room(3, ("numpy", "psutil"), ("plan", *GROUND)),
     "grammar": Room(2, (), ("errors", "units", "registry")),
     "registry": Room(2, (), ("units",)),
-    "types": Room(2, ("numpy",), ("errors", "units", "choices"), typing=("pyarrow",)),
+    "types": Room(2, ("numpy",), ("errors", "units", "choices", "causes"), typing=("pyarrow",)),
     "disk": Room(2, (), ("errors", "units")),
     "choices": Room(1, (), ("errors", "units")),
+    "causes": Room(1, (), ("choices", "units")),
     "canonical": Room(1),
     "units": Room(1, (), ("errors",)),
     "errors": Room(1),

@@ -12,15 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.choices import Role
+from pipeline.choices import Cause, Role
 from pipeline.types.rows import BadCell
-from pipeline.units import MIB, escape
+from pipeline.units import EXACT_INTEGER, MIB, escape
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 Found = tuple[npt.NDArray[np.float64], Mask]
 
-EXACT_INTEGER = 2**53
 TEXT_LIMIT = 200
 _KEPT_BYTES = 4 * MIB
 
@@ -188,11 +187,11 @@ def null_mask(array: pa.Array) -> Mask | None:
     return ~is_valid
 
 
-def bad_cell(array: pa.Array, row: int, column: str, reason: str, *, by_policy: bool = False) -> BadCell:
+def bad_cell(array: pa.Array, row: int, column: str, cause: Cause, *, by_policy: bool = False) -> BadCell:
     """Return the cell of a row as one that keeps the row out of the output."""
     value = array[row].as_py()
     text = "null" if value is None else "NaN" if value != value else str(_level_name(value))  # noqa: PLR0124 - NaN
-    return BadCell(record=row, column=column, text=text[:TEXT_LIMIT], reason=reason, by_policy=by_policy)
+    return BadCell(record=row, column=column, text=text[:TEXT_LIMIT], cause=cause, by_policy=by_policy)
 
 
 def _is_number(value_type: pa.DataType) -> bool:

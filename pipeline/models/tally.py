@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.choices import Cause
 from pipeline.models.columns import Mask, Rows, bad_cell
 from pipeline.types.rows import BadCell
 
@@ -23,7 +24,7 @@ class _Claim:
 
     column: str
     array: pa.Array
-    reason: str
+    cause: Cause
     by_policy: bool
 
 
@@ -52,13 +53,13 @@ class RowTally:
             self._null = np.zeros(self.rows, dtype=np.bool_)
         self._null |= rows
 
-    def add_bad(self, rows: Rows, position: int, column: str, array: pa.Array, reason: str) -> None:
-        """Reject rows since a cell of the column at ``position`` is bad; no row stands twice."""
-        self._reject(rows, position, _Claim(column, array, reason, by_policy=False))
+    def add_bad(self, rows: Rows, position: int, column: str, array: pa.Array, cause: Cause) -> None:
+        """Reject rows since a cell of the column at ``position`` is bad; no row is named twice."""
+        self._reject(rows, position, _Claim(column, array, cause, by_policy=False))
 
-    def add_quarantined(self, rows: Rows, position: int, column: str, array: pa.Array, reason: str) -> None:
+    def add_quarantined(self, rows: Rows, position: int, column: str, array: pa.Array, cause: Cause) -> None:
         """Reject rows since the model sends them to the quarantine for a cell of the column at ``position``."""
-        self._reject(rows, position, _Claim(column, array, reason, by_policy=True))
+        self._reject(rows, position, _Claim(column, array, cause, by_policy=True))
 
     @property
     def null(self) -> Mask | None:
@@ -93,7 +94,7 @@ class RowTally:
             return ()
         claims = map(self._claims.__getitem__, self._ranks[rows].tolist())
         return tuple(
-            bad_cell(claim.array, row, claim.column, claim.reason, by_policy=claim.by_policy)
+            bad_cell(claim.array, row, claim.column, claim.cause, by_policy=claim.by_policy)
             for row, claim in zip(rows.tolist(), claims, strict=True)
         )
 

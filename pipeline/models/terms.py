@@ -9,15 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.choices import Cause
 from pipeline.kernels import Categorical, Numeric
-from pipeline.models.columns import EXACT_INTEGER, Levels, Mask, Rows, levels, numbers
+from pipeline.models.columns import Levels, Mask, Rows, levels, numbers
 from pipeline.models.file import CategoricalFeature, Feature, Impute, Level, NumericFeature
 from pipeline.models.tally import RowTally
 
-INEXACT = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
-_FOUND = {"missing": "is missing", "unseen": "is not a level of the model"}
-_ERROR = "and the model takes that for an error"
-_QUARANTINE = "and the model sends such rows to the quarantine"
+_REFUSED: dict[str, Cause] = {"missing": "missing refused", "unseen": "unseen refused"}
+_SET_ASIDE: dict[str, Cause] = {"missing": "missing set aside", "unseen": "unseen set aside"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +33,7 @@ class NumericColumn:
     def prepare(cls, feature: NumericFeature, position: int, array: pa.Array, tally: RowTally) -> NumericColumn:
         """Read a column, and settle its nulls and its inexact values."""
         cells = numbers(array)
-        tally.add_bad(cells.inexact, position, feature.column, array, INEXACT)
+        tally.add_bad(cells.inexact, position, feature.column, array, "inexact")
         column = cls(feature, position, array, cells.values, cells.null)
         if cells.null is not None:
             column._settle_missing(cells.null, tally)
@@ -128,7 +127,6 @@ def _settle(feature: Feature, event: str, where: Mask, position: int, array: pa.
     if policy == "null" and count:
         tally.set_null(where)
     elif policy == "error":
-        tally.add_bad(np.flatnonzero(where), position, feature.column, array, f"{_FOUND[event]}, {_ERROR}")
+        tally.add_bad(np.flatnonzero(where), position, feature.column, array, _REFUSED[event])
     elif policy == "quarantine":
-        rows = np.flatnonzero(where)
-        tally.add_quarantined(rows, position, feature.column, array, f"{_FOUND[event]}, {_QUARANTINE}")
+        tally.add_quarantined(np.flatnonzero(where), position, feature.column, array, _SET_ASIDE[event])

@@ -18,7 +18,6 @@ from pipeline.grammar import Application, refuse_repeated
 from pipeline.models.columns import Mask, Numbers, levels, numbers, unfit_arguments
 from pipeline.models.results import float_array
 from pipeline.models.tally import RowTally
-from pipeline.models.terms import INEXACT
 from pipeline.registry import FUNCTIONS, function_named
 from pipeline.types.blocks import Field, Values
 from pipeline.types.inputs import Need
@@ -201,7 +200,7 @@ def _cells(position: int, name: str, array: pa.Array, tally: RowTally) -> _Cells
         values, inexact = found.values, np.flatnonzero(np.isin(codes, found.inexact))
         if null is not None:
             inexact = inexact[~null[inexact]]
-    tally.add_bad(inexact, position, name, array, INEXACT)
+    tally.add_bad(inexact, position, name, array, "inexact")
     values = values.astype(np.float64, copy=False)
     if null is not None:
         tally.set_null(null)
