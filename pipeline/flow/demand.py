@@ -50,7 +50,7 @@ def demand_of(job: Job, files: Sequence[FileFacts], needs: Sequence[Need], schem
         reserved_bytes=max(_IMPORTED_BYTES, memory.current_bytes()),
         reader_bytes=max((_reader_bytes(facts, places) for facts in files), default=0),
         decoded_row_bytes=sum(widths.values()),
-        made_row_bytes=2 * made + 8,
+        made_row_bytes=2 * made + job.block.scratch_row_bytes,
         output_row_bytes=made + sum(widths.get(need.name, _UNKNOWN_WIDTH) for need in needs[len(needs) - kept :]),
         row_group_rows=min(int(plan.group_rows.max()) if len(plan) else 0, max(1, largest)),
         threads_share_process=job.scheduler in {"threads", "sync"},

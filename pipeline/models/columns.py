@@ -130,13 +130,13 @@ def unfit(role: Role, arrow_type: pa.DataType) -> str | None:
 
 
 def unfit_columns(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field]) -> list[str]:
-    """Return one sentence for each field that cannot have the role of the column it stands for."""
+    """Return one sentence for each field that cannot have the role of its column."""
     reasons = [(name, unfit(role, field.type)) for (name, role), field in zip(roles, fields, strict=True)]
     return [f'column "{escape(name)}" {reason}' for name, reason in reasons if reason is not None]
 
 
 def unfit_arguments(names: Sequence[str], fields: Sequence[pa.Field]) -> list[str]:
-    """Return one sentence for each field that no function takes as the column it stands for."""
+    """Return one sentence for each field that no function takes as a column."""
     return [
         f'column "{escape(name)}" is {escape(str(field.type))}, but a function takes {_NUMBER}'
         for name, field in zip(names, fields, strict=True)
