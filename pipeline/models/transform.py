@@ -165,7 +165,7 @@ def restore_transform(description: Mapping[str, object]) -> TransformBlock:
 
 
 def _check(application: Application) -> None:
-    """Raise a ``UsageError`` where an application that was not parsed is none."""
+    """Raise a ``UsageError`` where an application that did not come from the parser is not valid."""
     try:
         entry = function_named(application.function)
         entry.arguments(dict(application.parameters))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from pipeline.flow.jobfile import JobFile, read_job_file
+from pipeline.flow.preparation import prepare
+from pipeline.interface import score_job
 from pipeline.plan import make_plan
 from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
+from tests.flow.conftest import Bench
 
 
 def _facts(number: int) -> FileFacts:
@@ -55,3 +60,26 @@ def test_all_of_it_comes_back(tmp_path: Path) -> None:
     for one in fields(job.plan):
         assert np.array_equal(getattr(found.plan, one.name), getattr(job.plan, one.name))
     assert found.plan.chunk(3) == job.plan.chunk(3)
+
+
+def test_the_model_is_in_it_once(bench: Bench) -> None:
+    bench.put("rows.csv", "x,c\n1,a\n")
+    coefficient = "0.12345678901234566"
+    features = [
+        {"column": "x", "kind": "numeric", "coefficient": float(coefficient)},
+        {"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "level of c": -1.0}},
+    ]
+    preparation = prepare(score_job(bench.inputs, bench.model(features), bench.out))
+    content = preparation.job_file(bench.folder, 0o644).to_bytes()
+    assert content.count(coefficient.encode()) == 1
+    assert content.count(b"level of c") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "made"), [({}, 8), ({"raw_prediction": True}, 16), ({"float32": True, "threshold": 0.5}, 5)]
+)
+def test_what_scoring_takes_of_memory_is_its_results_twice_and_the_raw_prediction(
+    bench: Bench, options: dict[str, Any], made: int
+) -> None:
+    bench.put("rows.csv", "x,c\n1,a\n")
+    assert prepare(score_job(bench.inputs, bench.model(), bench.out, **options)).demand.made_row_bytes == 2 * made + 8

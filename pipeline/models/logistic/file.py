@@ -112,7 +112,7 @@ class Output(Section):
 class ModelFile(Section):
     """A logistic model as its file states it; equal to another where the two say the same.
 
-    Immutable, picklable, free of behaviour that costs anything: ``pipeline.models.logistic.score`` makes it score.
+    Immutable, picklable, free of behaviour that costs anything: :class:`~pipeline.models.ScoreBlock` makes it score.
     """
 
     format: Literal["logitstream-model"]
