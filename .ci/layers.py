@@ -53,7 +53,7 @@ COMPUTED = "a computed name"
 # Known to type checkers alone.
 STUBS = "_typeshed"
 
-GROUND = ("errors", "units", "choices", "canonical", "types", "disk")
+GROUND = ("errors", "units", "choices", "causes", "canonical", "types", "disk")
 BELOW = (*GROUND, "plan", "memory")
 # Of level 5 without the readers: what scan alone may use.
 MEANS = (*BELOW, "registry", "kernels", "models", "sinks", "execute", "publish", "report")
@@ -104,7 +104,8 @@ ROOMS = {
     "memory": Room(31, ("numpy", "psutil"), ("plan", *GROUND)),
     "plan": Room(30, ("numpy",), GROUND),
     "grammar": Room(21, (), ("errors", "units", "registry")),
-    "types": Room(21, ("numpy",), ("errors", "units", "choices"), typing=("pyarrow",)),
+    "types": Room(23, ("numpy",), ("errors", "units", "choices", "causes"), typing=("pyarrow",)),
+    "causes": Room(22, (), ("choices", "units")),
     "disk": Room(20, (), ("errors", "units")),
     "registry": Room(20, (), ("units",)),
     "choices": Room(20, (), ("errors", "units")),

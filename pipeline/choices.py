@@ -18,6 +18,24 @@ Durability = Literal["full", "none"]
 Fingerprint = Literal["ends", "full"]
 Compression = Literal["snappy", "zstd", "lz4", "gzip", "brotli", "none"]
 Done = Literal["computed", "resumed", "reused"]
+Cause = Literal[
+    "ragged",
+    "open quote",
+    "too long",
+    "nul byte",
+    "undecodable",
+    "no number",
+    "empty for a number",
+    "other type",
+    "empty for a type",
+    "out of range",
+    "inexact",
+    "missing refused",
+    "missing set aside",
+    "unseen refused",
+    "unseen set aside",
+]
+Hint = Literal["repeats the header", "looks like a header"]
 
 Word = TypeVar("Word", bound=str)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
-from pipeline.registry import FUNCTIONS, Function, function_named
+from pipeline.registry import FUNCTIONS, Function, no_function
 from pipeline.units import escape
 
 _TOKEN = re.compile(
@@ -142,10 +142,10 @@ class _Parser:
             raise self._error(token, "expected nothing more")
 
     def function(self, token: _Token) -> Function:
-        try:
-            return function_named(token.text)
-        except LookupError as error:
-            raise self._error(token, escape(error.args[0], 300)) from None
+        if token.text not in FUNCTIONS:
+            said, question = no_function(token.text)
+            raise self._error(token, escape(said, 300), question)
+        return FUNCTIONS[token.text]
 
     def first_column(self, entry: Function) -> str:
         token = self.last_column = self.name("a column")
@@ -165,10 +165,10 @@ class _Parser:
     def parameter(self, entry: Function, token: _Token, given: dict[str, float]) -> None:
         if token.text in given:
             raise self._error(token, f"{escape(token.text)} is given twice")
-        try:
-            parameter = entry.parameter(token.text)
-        except TypeError as error:
-            raise self._error(token, escape(str(error), 300)) from None
+        if token.text not in entry.defaults:
+            said, question = entry.no_parameter(token.text)
+            raise self._error(token, escape(said, 300), question)
+        parameter = entry.parameter(token.text)
         number = self._next(f"expected a number for {parameter.name}")
         self.last_column = None
         if number.kind != "number":
@@ -217,21 +217,14 @@ class _Parser:
         found = match.group(kind)
         return _Token(kind, found[1:-1].replace('""', '"') if kind == "quoted" else found, match.start(kind))
 
-    def _error(self, token: _Token, message: str) -> UsageError:
+    def _error(self, token: _Token, message: str, question: str = "") -> UsageError:
         start = max(0, token.offset - _SHOWN)
         before = escape(self.text[start : token.offset], limit=_SHOWN + 1)
         after = escape(self.text[token.offset : token.offset + _SHOWN], limit=_SHOWN + 1)
-        said, hint = _parted(message)
         return UsageError(
-            f"{said}, at column {token.offset + 1}{hint}\n  {before}{after}\n  {' ' * len(before)}^",
+            f"{message}, at column {token.offset + 1}{question}\n  {before}{after}\n  {' ' * len(before)}^",
             "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quotes",
         )
-
-
-def _parted(message: str) -> tuple[str, str]:
-    """Return what is wrong, and the question behind it that names what may be meant."""
-    said, mark, hint = message.rpartition("; did you mean ")
-    return (said, mark + hint) if mark and message.endswith("?") else (message, "")
 
 
 def _parameters_of(entry: Function) -> str:

@@ -23,12 +23,20 @@ from pipeline.choices import (
 )
 from pipeline.errors import UsageError
 from pipeline.kernels import arithmetic_tag
-from pipeline.models import LogisticModel, ScoreBlock, TransformBlock, parse_application
+from pipeline.models import (
+    LogisticModel,
+    ScoreRequest,
+    TransformBlock,
+    load_model,
+    parse_application,
+    score_block,
+    show_model,
+)
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit, Conduct, Job
-from pipeline.types.report import Observer, PlanSummary, Report
+from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
 from pipeline.units import parse_bad_limit, parse_seconds, quoted
 
 # By their keywords.
@@ -194,15 +202,19 @@ def score_job(
     **options: Unpack[ScoreOptions],
 ) -> Job:
     """Return the job of :func:`score`."""
-    loaded = model if isinstance(model, LogisticModel) else LogisticModel.load(model)
-    block = ScoreBlock.of(
-        loaded.file,
+    loaded = model if isinstance(model, LogisticModel) else load_model(model)
+    request = ScoreRequest(
         raw_prediction=options.pop("raw_prediction", False),
         threshold=options.pop("threshold", None),
         float32=options.get("float32", False),
         precision=options.get("precision", "fast"),
     )
-    return make_job(inputs, output, block, options)
+    return make_job(inputs, output, score_block(loaded, request), options)
+
+
+def shown_model(path: str | os.PathLike[str]) -> ShownModel:
+    """Return what a person reads of a model file, of whatever kind; raise what loading it raises."""
+    return show_model(load_model(path))
 
 
 def transform_job(

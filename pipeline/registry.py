@@ -7,7 +7,7 @@ Nothing here imports numpy: an expression takes the module that it computes with
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -159,10 +159,13 @@ class Function:
         for parameter in self.parameters:
             if parameter.name == name:
                 return parameter
+        raise TypeError("".join(self.no_parameter(name)))
+
+    def no_parameter(self, name: str) -> tuple[str, str]:
+        """Return that no parameter has a name, and the question which one was meant; empty where none is near."""
         if not self.parameters:
-            raise TypeError(f"{self.name} has no parameters")
-        known = nearest(name, self.defaults) or f"; there are {', '.join(self.defaults)}"
-        raise TypeError(f'{self.name} has no parameter "{name}"{known}')
+            return f"{self.name} has no parameters", ""
+        return _unknown(f'{self.name} has no parameter "{name}"', name, tuple(self.defaults))
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, float]:
         """Return every parameter as a float: what is given, else its default.
@@ -659,6 +662,15 @@ def function_named(name: str) -> Function:
         There is none; the message has the nearest name, or all that there are.
     """
     if name not in FUNCTIONS:
-        known = nearest(name, FUNCTIONS) or f"; there are {', '.join(sorted(FUNCTIONS))}"
-        raise LookupError(f'no function "{name}"{known}')
+        raise LookupError("".join(no_function(name)))
     return FUNCTIONS[name]
+
+
+def no_function(name: str) -> tuple[str, str]:
+    """Return that no function has a name, and the question which one was meant; empty where none is near."""
+    return _unknown(f'no function "{name}"', name, sorted(FUNCTIONS))
+
+
+def _unknown(said: str, name: str, known: Sequence[str]) -> tuple[str, str]:
+    question = nearest(name, known)
+    return (said, question) if question else (f"{said}; there are {', '.join(known)}", "")

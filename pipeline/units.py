@@ -12,6 +12,9 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
+# The integers up to which float64 has every one.
+EXACT_INTEGER = 2**53
+
 _BYTE_UNITS = {
     "b": 1,
     "kb": 10**3,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-import pipeline
 from jobs.options import values
 from jobs.options.command import JobCommand
 from jobs.options.help import HelpfulGroup
@@ -27,8 +26,9 @@ def command() -> None:
 def show(model: str) -> None:
     """Show the coefficients of MODEL as a table, with its policies for missing and unseen values."""
     from jobs.show.tables import emit_model  # noqa: PLC0415 - --help stays light
+    from pipeline.interface import shown_model  # noqa: PLC0415 - likewise
 
-    emit_model(pipeline.LogisticModel.load(model))
+    emit_model(shown_model(model))
 
 
 @command.command(
@@ -40,7 +40,9 @@ def show(model: str) -> None:
 @click.argument("model", type=values.PATH)
 def check(model: str) -> None:
     """Check MODEL, and report every error of the file at once with its place (exit code 65)."""
-    features = len(pipeline.LogisticModel.load(model).file.features)
+    from pipeline.interface import shown_model  # noqa: PLC0415 - --help stays light
+
+    features = shown_model(model).features
     console.emit(f"{escape(model)}: valid, {format_count(features)} feature{'' if features == 1 else 's'}")
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich import box
 from rich.console import Console
@@ -19,10 +18,9 @@ from pipeline.report.text import aligned, file_rows
 from pipeline.units import escape, format_bytes, format_count
 
 if TYPE_CHECKING:
-    from pipeline import LogisticModel
     from pipeline.bench import Bench, FunctionCosts
     from pipeline.inspection import Column, Reason, Value
-    from pipeline.types.report import PlanSummary
+    from pipeline.types.report import PlanSummary, ShownModel
     from pipeline.verification import Verification
 
 # As a benchmark calls those that it compares.
@@ -43,12 +41,10 @@ def emit_files(plan: PlanSummary) -> None:
     console.emit(_files(plan, sys.stdout))
 
 
-def emit_model(model: LogisticModel) -> None:
-    """Show a model on stdout: what it says of itself, and a row for each of its coefficients."""
-    headers = ("column", "kind", "level", "coefficient", "center", "scale", "missing", "unseen")
-    rows = [row for feature in model.file.features for row in _coefficients(feature)]
-    console.emit("\n".join(aligned(_facts(model))) + "\n")
-    console.emit(_drawn(headers, rows, sys.stdout, numbers=(3, 4, 5)))
+def emit_model(model: ShownModel) -> None:
+    """Show a model on stdout: what it says of itself, and a table of its numbers."""
+    console.emit("\n".join(aligned(model.facts)) + "\n")
+    console.emit(_drawn(model.headers, model.rows, sys.stdout, numbers=model.numbers))
 
 
 def emit_columns(columns: Sequence[Column]) -> None:
@@ -160,45 +156,6 @@ def _value(value: Value | None) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else escape(str(value), _VALUE)
-
-
-def _facts(model: LogisticModel) -> list[tuple[str, str]]:
-    file, target, output = model.file, model.file.target, model.file.output
-    decides = () if output.threshold is None else ("decision",)
-    facts = [("kind", file.kind), ("intercept", repr(file.intercept))]
-    if target is not None:
-        of = f"{escape(target.column)}: " if target.column else ""
-        facts.append(("target", f"{of}{_shown(target.negative)} or {_shown(target.positive)}"))
-    facts.append(("output", ", ".join(output.columns or ("probability", *decides))))
-    if output.threshold is not None:
-        facts.append(("threshold", repr(output.threshold)))
-    facts += [(name, repr(value)) for name, value in output.changed.items()]
-    facts.append(("features", format_count(len(file.features))))
-    return [*facts, ("digest", file.digest())]
-
-
-def _coefficients(feature: Any) -> Iterable[tuple[str, ...]]:
-    name, missing = escape(feature.column), _policy(feature.missing)
-    if feature.kind == "numeric":
-        stated = (feature.coefficient, feature.center, feature.scale)
-        yield name, feature.kind, "", *(repr(number) for number in stated), missing, ""
-        return
-    for position, (level, coefficient) in enumerate(feature.coefficients.items()):
-        numbers = (escape(level), repr(coefficient), "", "")
-        yield (
-            ("", "", *numbers, "", "") if position else (name, feature.kind, *numbers, missing, _policy(feature.unseen))
-        )
-
-
-def _policy(policy: object) -> str:
-    if isinstance(policy, str):
-        return policy
-    value = getattr(policy, "impute", None)
-    return f"impute {value!r}" if value is not None else f"level {escape(str(getattr(policy, 'level', '')))}"
-
-
-def _shown(value: object) -> str:
-    return escape(json.dumps(value, ensure_ascii=False))
 
 
 def _files(plan: PlanSummary, stream: TextIO) -> str:

@@ -52,6 +52,11 @@ class ExpressionBlock:
         """A block of a Dask array is a whole chunk."""
         return True
 
+    @property
+    def scratch_row_bytes(self) -> int:
+        """A float64 of an intermediate result."""
+        return 8
+
     @classmethod
     def of(
         cls,
@@ -175,6 +180,11 @@ class ChunkExpression:
     def whole_chunk(self) -> bool:
         """A block of a Dask array is a whole chunk."""
         return True
+
+    @property
+    def scratch_row_bytes(self) -> int:
+        """A float64 of an intermediate result."""
+        return 8
 
     def columns(self) -> Sequence[Need]:
         """Return the columns of every source, one source after the other."""

@@ -42,7 +42,7 @@ def to_matrix(batches: Sequence[Sequence[pa.Array]], names: Sequence[str]) -> Ma
 def _fill(target: Matrix, column: pa.Array, name: str) -> None:
     cells = numbers(column)
     if cells.inexact.size:
-        cell = bad_cell(column, int(cells.inexact[0]), name, "")
+        cell = bad_cell(column, int(cells.inexact[0]), name, "inexact")
         raise BadCellsError(
             f"column {escape(name)}: {escape(cell.text)} is not exactly a float64", "leave the column out, or mend it"
         )

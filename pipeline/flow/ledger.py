@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.causes import remedy_of
 from pipeline.choices import Done
 from pipeline.errors import BadCellsError, BalanceError, InputChangedError
 from pipeline.flow.preparation import Preparation, empty_error
@@ -17,11 +18,6 @@ from pipeline.types.outputs import Receipt
 from pipeline.types.report import Observer, Progressed, Totals
 from pipeline.types.rows import BadCell, SliceAccount
 from pipeline.units import escape, format_count
-
-# How the reasons of cells begin that no spelling of null and no encoding would mend.
-_OUT_OF_RANGE = ("is beyond the range", "cannot be held exactly")
-_OTHER_TYPE = "is not of type"
-_OF_THE_MODEL = "the model"
 
 
 class Ledger:
@@ -246,21 +242,6 @@ def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
 
 
 def _remedy(cell: BadCell, *, allowed: bool) -> str:
-    """Return what helps against a cell; what the source of a CSV could not read has an offset.
-
-    A record at fault as a whole names no column.
-    """
-    if cell.reason.startswith(_OUT_OF_RANGE):
-        remedy = "mend the data, or leave the column out"
-    elif cell.offset is None or _OF_THE_MODEL in cell.reason:
-        remedy = "mend the data; the model file says what becomes of a missing or an unseen value"
-    elif "--" in cell.reason:
-        remedy = "mend the data, or the command"
-    elif cell.reason.startswith(_OTHER_TYPE):
-        remedy = "mend the data, or name another type with --type"
-    elif cell.column:
-        remedy = "mend the data; a spelling of null is named by --null TEXT, another encoding by --encoding NAME"
-    else:
-        remedy = "mend the data; --delimiter, --quote and --columns say how it is written"
+    """Return what helps against a cell."""
     more = "" if allowed else "; --max-bad N lets so many such rows go to a quarantine"
-    return f"{remedy}{more}; nothing was published"
+    return f"{remedy_of(cell.cause, cell.hint)}{more}; nothing was published"

@@ -283,6 +283,7 @@ def _costs(job: Job, schema: pa.Schema, *, staged: bool) -> StepCosts:
     kept = len(schema) - len(job.block.fields())
     return StepCosts(
         made_bytes=sum(width_of(field.type) for field in list(schema)[kept:]),
+        scratch_bytes=job.block.scratch_row_bytes,
         kept=tuple(schema.names[:kept]),
         writes=True,
         whole_chunk=job.block.whole_chunk,

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from pipeline.causes import reason_of
 from pipeline.flow.preparation import Preparation
 from pipeline.plan import Plan, digest_in_name
 from pipeline.publish import Part, Staging, checked
@@ -136,7 +137,7 @@ def _receipt(entry: Mapping[str, Any]) -> Receipt | None:
             accounts=tuple(SliceAccount(**account) for account in entry["accounts"]),
             payload=None if part is None else Written(part, _file(entry["quarantine"])),
             events=dict(entry["events"]),
-            bad=tuple((int(position), BadCell(**cell)) for position, cell in entry["bad"]),
+            bad=tuple((int(position), _cell(cell)) for position, cell in entry["bad"]),
             bytes_read=int(entry["bytes_read"]),
             peak_bytes=int(entry["peak_bytes"]),
             seconds=float(entry["seconds"]),
@@ -144,6 +145,13 @@ def _receipt(entry: Mapping[str, Any]) -> Receipt | None:
         )
     except (TypeError, ValueError, LookupError):
         return None
+
+
+def _cell(value: Mapping[str, Any]) -> BadCell:
+    """Return a cell of an entry; an error of :func:`_receipt` where another release wrote it and told no cause."""
+    cell = BadCell(**{**value, "values": tuple(value["values"])})
+    reason_of(cell.cause, cell.values, cell.hint)
+    return cell
 
 
 def _file(value: Mapping[str, Any] | None) -> PartFile | None:

@@ -1,33 +1,52 @@
-"""What named columns mean: models, functions of columns, and both as block functions."""
+"""What named columns mean: models of every kind, functions of columns, and both as block functions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from pipeline.grammar import Application, parse_application
-from pipeline.models.file import ModelFile, schema
-from pipeline.models.logistic import LogisticModel
-from pipeline.models.score import ScoreBlock, restore_score
-from pipeline.models.sklearn import Comparison, compare, from_sklearn
+from pipeline.models.kinds import (
+    KINDS,
+    DescribedBlock,
+    Model,
+    ModelKind,
+    load_model,
+    restore_model,
+    score_block,
+    show_model,
+)
+from pipeline.models.logistic.file import ModelFile, schema
+from pipeline.models.logistic.from_sklearn import Comparison, compare, from_sklearn
+from pipeline.models.logistic.model import LogisticModel
+from pipeline.models.logistic.score import ScoreBlock
+from pipeline.models.request import ScoreRequest
 from pipeline.models.transform import TransformBlock, restore_transform
 
 __all__ = [
+    "KINDS",
     "Application",
     "Comparison",
+    "DescribedBlock",
     "LogisticModel",
+    "Model",
     "ModelFile",
+    "ModelKind",
     "ScoreBlock",
+    "ScoreRequest",
     "TransformBlock",
     "compare",
     "from_sklearn",
+    "load_model",
     "parse_application",
     "restore",
     "schema",
+    "score_block",
+    "show_model",
 ]
 
 
-def restore(description: Mapping[str, object]) -> ScoreBlock | TransformBlock:
+def restore(description: Mapping[str, object]) -> DescribedBlock:
     """Return the block function whose ``describe()`` gave this description: the same columns, fields and bits."""
     if description["function"] == "score":
-        return restore_score(description)
+        return restore_model(description)
     return restore_transform(description)

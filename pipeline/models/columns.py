@@ -12,15 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.choices import Role
+from pipeline.choices import Cause, Role
 from pipeline.types.rows import BadCell
-from pipeline.units import MIB, escape
+from pipeline.units import EXACT_INTEGER, MIB, escape
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 Found = tuple[npt.NDArray[np.float64], Mask]
 
-EXACT_INTEGER = 2**53
 TEXT_LIMIT = 200
 _KEPT_BYTES = 4 * MIB
 
@@ -131,13 +130,13 @@ def unfit(role: Role, arrow_type: pa.DataType) -> str | None:
 
 
 def unfit_columns(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field]) -> list[str]:
-    """Return one sentence for each field that cannot have the role of the column it stands for."""
+    """Return one sentence for each field that cannot have the role of its column."""
     reasons = [(name, unfit(role, field.type)) for (name, role), field in zip(roles, fields, strict=True)]
     return [f'column "{escape(name)}" {reason}' for name, reason in reasons if reason is not None]
 
 
 def unfit_arguments(names: Sequence[str], fields: Sequence[pa.Field]) -> list[str]:
-    """Return one sentence for each field that no function takes as the column it stands for."""
+    """Return one sentence for each field that no function takes as a column."""
     return [
         f'column "{escape(name)}" is {escape(str(field.type))}, but a function takes {_NUMBER}'
         for name, field in zip(names, fields, strict=True)
@@ -188,11 +187,11 @@ def null_mask(array: pa.Array) -> Mask | None:
     return ~is_valid
 
 
-def bad_cell(array: pa.Array, row: int, column: str, reason: str, *, by_policy: bool = False) -> BadCell:
+def bad_cell(array: pa.Array, row: int, column: str, cause: Cause, *, by_policy: bool = False) -> BadCell:
     """Return the cell of a row as one that keeps the row out of the output."""
     value = array[row].as_py()
     text = "null" if value is None else "NaN" if value != value else str(_level_name(value))  # noqa: PLR0124 - NaN
-    return BadCell(record=row, column=column, text=text[:TEXT_LIMIT], reason=reason, by_policy=by_policy)
+    return BadCell(record=row, column=column, text=text[:TEXT_LIMIT], cause=cause, by_policy=by_policy)
 
 
 def _is_number(value_type: pa.DataType) -> bool:

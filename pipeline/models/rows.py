@@ -1,4 +1,4 @@
-"""Rows that a caller holds in memory, as Arrow columns that stand for the features of a model."""
+"""Rows that a caller holds in memory, as the Arrow columns that a model needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ACCEPTED = (
 
 
 def batches(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
-    """Yield arrays that stand for ``needs``, batch by batch, in the order of the rows.
+    """Yield one array for each need, batch by batch, in the order of the rows.
 
     Accepted are Arrow tables and record batches, anything with ``__arrow_c_stream__`` (dataframes), mappings from names
     to arrays, and NumPy arrays of shape (rows, features) in the order of the features.

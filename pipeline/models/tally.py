@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.choices import Cause
 from pipeline.models.columns import Mask, Rows, bad_cell
 from pipeline.types.rows import BadCell
 
@@ -18,12 +19,20 @@ _ACCEPTED = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class BatchColumn:
+    """A column of a batch: its place among the columns, its name, and its cells."""
+
+    position: int
+    name: str
+    array: pa.Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Claim:
     """Why cells of a column keep their rows out of the output."""
 
-    column: str
-    array: pa.Array
-    reason: str
+    column: BatchColumn
+    cause: Cause
     by_policy: bool
 
 
@@ -52,13 +61,13 @@ class RowTally:
             self._null = np.zeros(self.rows, dtype=np.bool_)
         self._null |= rows
 
-    def add_bad(self, rows: Rows, position: int, column: str, array: pa.Array, reason: str) -> None:
-        """Reject rows since a cell of the column at ``position`` is bad; no row stands twice."""
-        self._reject(rows, position, _Claim(column, array, reason, by_policy=False))
+    def add_bad(self, rows: Rows, column: BatchColumn, cause: Cause) -> None:
+        """Reject rows since a cell of a column is bad; no row is named twice."""
+        self._reject(rows, _Claim(column, cause, by_policy=False))
 
-    def add_quarantined(self, rows: Rows, position: int, column: str, array: pa.Array, reason: str) -> None:
-        """Reject rows since the model sends them to the quarantine for a cell of the column at ``position``."""
-        self._reject(rows, position, _Claim(column, array, reason, by_policy=True))
+    def add_quarantined(self, rows: Rows, column: BatchColumn, cause: Cause) -> None:
+        """Reject rows since the model sends them to the quarantine for a cell of a column."""
+        self._reject(rows, _Claim(column, cause, by_policy=True))
 
     @property
     def null(self) -> Mask | None:
@@ -93,15 +102,16 @@ class RowTally:
             return ()
         claims = map(self._claims.__getitem__, self._ranks[rows].tolist())
         return tuple(
-            bad_cell(claim.array, row, claim.column, claim.reason, by_policy=claim.by_policy)
+            bad_cell(claim.column.array, row, claim.column.name, claim.cause, by_policy=claim.by_policy)
             for row, claim in zip(rows.tolist(), claims, strict=True)
         )
 
-    def _reject(self, rows: Rows, position: int, claim: _Claim) -> None:
+    def _reject(self, rows: Rows, claim: _Claim) -> None:
         if not len(rows):
             return
         if self._ranks is None:
             self._ranks = np.full(self.rows, _ACCEPTED)
-        rank = (_BY_POLICY if claim.by_policy else 0) + position * _POSITION + len(self._claims)
+        place = claim.column.position * _POSITION + len(self._claims)
+        rank = (_BY_POLICY if claim.by_policy else 0) + place
         self._claims[rank] = claim
         self._ranks[rows] = np.minimum(self._ranks[rows], rank)

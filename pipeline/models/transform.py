@@ -17,8 +17,7 @@ from pipeline.errors import UsageError
 from pipeline.grammar import Application, refuse_repeated
 from pipeline.models.columns import Mask, Numbers, levels, numbers, unfit_arguments
 from pipeline.models.results import float_array
-from pipeline.models.tally import RowTally
-from pipeline.models.terms import INEXACT
+from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.registry import FUNCTIONS, function_named
 from pipeline.types.blocks import Field, Values
 from pipeline.types.inputs import Need
@@ -81,6 +80,11 @@ class TransformBlock:
     def whole_chunk(self) -> bool:
         """Never: rows do not depend on each other."""
         return False
+
+    @property
+    def scratch_row_bytes(self) -> int:
+        """The float64 cells of a column; results are made in arrays of their own."""
+        return 8
 
     def columns(self) -> tuple[Need, ...]:
         """Return the columns that the functions take, each once, in the order of their first use."""
@@ -161,7 +165,7 @@ def restore_transform(description: Mapping[str, object]) -> TransformBlock:
 
 
 def _check(application: Application) -> None:
-    """Raise a ``UsageError`` where an application that was not parsed is none."""
+    """Raise a ``UsageError`` where an application that did not come from the parser is not valid."""
     try:
         entry = function_named(application.function)
         entry.arguments(dict(application.parameters))
@@ -201,7 +205,7 @@ def _cells(position: int, name: str, array: pa.Array, tally: RowTally) -> _Cells
         values, inexact = found.values, np.flatnonzero(np.isin(codes, found.inexact))
         if null is not None:
             inexact = inexact[~null[inexact]]
-    tally.add_bad(inexact, position, name, array, INEXACT)
+    tally.add_bad(inexact, BatchColumn(position, name, array), "inexact")
     values = values.astype(np.float64, copy=False)
     if null is not None:
         tally.set_null(null)

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.models.places import FOUND_LIMIT, Path, Problem
+from pipeline.choices import listed
+from pipeline.errors import ModelError
+from pipeline.models.document import FOUND_LIMIT, PROBLEM_LIMIT, Path, Problem
 from pipeline.units import escape, nearest
 
-_KEYS = {
-    "": ("format", "version", "kind", "target", "intercept", "features", "output", "training"),
-    "target": ("column", "negative", "positive"),
-    "output": ("columns", "threshold", "temperature", "alpha", "beta"),
-    "<numeric>": ("column", "kind", "coefficient", "center", "scale", "missing"),
-    "<categorical>": ("column", "kind", "coefficients", "missing", "unseen"),
-}
-_TAGS = {"<word>", "<rule>", "<numeric>", "<categorical>"}
-_RULES = {"<numeric>": ("impute",), "<categorical>": ("level",)}
-_POLICIES: dict[tuple[str | int, ...], str] = {
-    ("<numeric>", "missing"): '"null", "error", "quarantine" or {"impute": number}',
-    ("<categorical>", "missing"): '"null", "error", "quarantine" or {"level": text}',
-    ("<categorical>", "unseen"): '"null", "zero", "error", "quarantine" or {"level": text}',
-}
+_TAGS = ("<word>", "<rule>")
 _EXPECTED = {
     "greater_than": "must be more than 0",
     "float_type": "must be a number",
@@ -40,7 +30,62 @@ _EXPECTED = {
 }
 
 
-def problems(error: ValidationError, value: object) -> list[Problem]:
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The words of a kind of model file, from which its mistakes are told.
+
+    A location of pydantic has the name of each key and, where a part is one of several forms, the tag of the form:
+    ``<numeric>`` for a feature of that kind, ``<word>`` and ``<rule>`` for a policy.
+
+    Attributes
+    ----------
+    keys : mapping of str to sequence of str
+        The keys of each object, by the last step of its location; the empty one is the document.
+    rules : mapping of (tag, policy) to sequence of str
+        The keys of the rule that a policy may be.
+    policies : mapping of (tag, policy) to str
+        All that a policy may be, in words.
+    feature_kinds : sequence of str
+    plain : collection of paths
+        Values that are text, a boolean or a number.
+    """
+
+    keys: Mapping[str, Sequence[str]]
+    rules: Mapping[tuple[str, str], Sequence[str]]
+    policies: Mapping[tuple[str, str], str]
+    feature_kinds: Sequence[str]
+    plain: frozenset[Path]
+
+    def is_tag(self, step: str | int) -> bool:
+        """Return whether a step of a location is the tag of a form."""
+        return step in _TAGS or str(step) in map(tag, self.feature_kinds)
+
+    def keys_at(self, location: Sequence[str | int]) -> Sequence[str]:
+        """Return the keys of the object at a location."""
+        if location and location[-1] == "<rule>":
+            return self.rules[_policy_at(location)]
+        return self.keys[str(location[-1]) if location else ""]
+
+    def policy_at(self, location: Sequence[str | int]) -> str | None:
+        """Return what the policy at a location, which ends in the tag of its form, may be."""
+        return self.policies.get(_policy_at(location))
+
+
+def tag(kind: str) -> str:
+    """Return the tag of a kind of features."""
+    return f"<{kind}>"
+
+
+def model_error(name: str, problems: Sequence[Problem]) -> ModelError:
+    """Return the error of a file with problems; ``name`` is how it is called."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    if len(problems) >= PROBLEM_LIMIT:
+        count = f"at least {PROBLEM_LIMIT} problems"
+    lines = "".join(f"\n  {problem}" for problem in problems[:PROBLEM_LIMIT])
+    return ModelError(f"{escape(name)} is not a valid model: {count}{lines}")
+
+
+def problems(error: ValidationError, value: object, vocabulary: Vocabulary) -> list[Problem]:
     """Return one problem for each place that a validation complains about.
 
     Where a value fits none of several types, the types have one complaint each; the first speaks for all of them. Of
@@ -51,7 +96,7 @@ def problems(error: ValidationError, value: object) -> list[Problem]:
         # The length of a list is taken of the members that were valid.
         if detail["type"] == "too_short" and detail["input"]:
             continue
-        path, message = _problem(detail, value)
+        path, message = _problem(detail, value, vocabulary)
         found.setdefault(path, Problem(path, message))
     return list(found.values())
 
@@ -74,29 +119,41 @@ def json_type(value: object) -> str:
     return "an object" if isinstance(value, Mapping) else "a list"
 
 
-def _problem(detail: ErrorDetails, value: object) -> tuple[Path, str]:
+def show(value: object) -> str:
+    """Return a value as JSON, short enough for a message and safe in it."""
+    return escape(json.dumps(value, ensure_ascii=False, default=str), 60)
+
+
+def quoted_words(words: Iterable[str]) -> str:
+    """Return words in a list, quoted as JSON quotes them: ``"a", "b" or "c"``."""
+    return listed(f'"{word}"' for word in words)
+
+
+def _problem(detail: ErrorDetails, value: object, vocabulary: Vocabulary) -> tuple[Path, str]:
     location, kind = detail["loc"], detail["type"]
     context = detail.get("ctx", {})
-    path = tuple(_steps(location, value, ends_in_key=kind == "extra_forbidden"))
+    steps = location[:-1] if kind == "extra_forbidden" else location
+    named = tuple(step for step in steps if not vocabulary.is_tag(step))
+    path = tuple(_steps((*named, *location[len(steps) :]), value))
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return _unknown_kind(path, detail["input"])
+        return _unknown_kind(path, detail["input"], vocabulary.feature_kinds)
     if kind == "extra_forbidden":
-        return path, unknown("key", str(location[-1]), _known_keys(location[:-1]))
+        return path, unknown("key", str(location[-1]), vocabulary.keys_at(location[:-1]))
     if kind == "missing":
         return path, "is required and is not there"
-    if path in {("target", "negative"), ("target", "positive")}:
-        return path, f"must be text, a boolean or a number, not {_show(detail['input'])}"
+    if path in vocabulary.plain:
+        return path, f"must be text, a boolean or a number, not {show(detail['input'])}"
     if "at" in context:
         return (*path, *context["at"]), detail["msg"]
-    return path, _message(kind, detail, context)
+    return path, _message(kind, detail, context, vocabulary)
 
 
-def _message(kind: str, detail: ErrorDetails, context: Mapping[str, Any]) -> str:
-    found = _show(detail["input"])
+def _message(kind: str, detail: ErrorDetails, context: Mapping[str, Any], vocabulary: Vocabulary) -> str:
+    found = show(detail["input"])
     if kind in _EXPECTED:
         return f"{_EXPECTED[kind]}, not {found}"
     if kind == "literal_error":
-        choices = _POLICIES.get(detail["loc"][-3:-1]) or context["expected"].replace("'", '"')
+        choices = vocabulary.policy_at(detail["loc"]) or context["expected"].replace("'", '"')
         return f"must be {choices}, not {found}"
     if kind in {"greater_than_equal", "less_than_equal"}:
         return f"must lie in [0, 1], not {found}"
@@ -107,24 +164,22 @@ def _message(kind: str, detail: ErrorDetails, context: Mapping[str, Any]) -> str
     return detail["msg"]
 
 
-def _unknown_kind(path: Path, feature: object) -> tuple[Path, str]:
+def _unknown_kind(path: Path, feature: object, kinds: Sequence[str]) -> tuple[Path, str]:
     if not isinstance(feature, Mapping):
-        return path, f"must be an object, not {_show(feature)}"
-    found = f"not {_show(feature['kind'])}" if "kind" in feature else "and is not there"
-    return (*path, "kind"), f'must be "numeric" or "categorical", {found}'
+        return path, f"must be an object, not {show(feature)}"
+    found = f"not {show(feature['kind'])}" if "kind" in feature else "and is not there"
+    return (*path, "kind"), f"must be {quoted_words(kinds)}, {found}"
 
 
-def _known_keys(location: Sequence[str | int]) -> Sequence[str]:
-    if location and location[-1] == "<rule>":
-        return _RULES["<numeric>"] if "<numeric>" in location and "missing" in location else _RULES["<categorical>"]
-    return _KEYS[str(location[-1]) if location else ""]
+def _policy_at(location: Sequence[str | int]) -> tuple[str, str]:
+    """Return the tag of the feature and the name of the policy that a location, which ends in the form of it, has."""
+    kind, name = [str(step) for step in ("", "", *location)[-3:-1]]
+    return kind, name
 
 
-def _steps(location: Sequence[str | int], value: Any, *, ends_in_key: bool) -> Iterator[str | int]:
-    """Yield the keys and positions of a location, without the tags of the union members that it goes through."""
-    for position, step in enumerate(location):
-        if step in _TAGS and not (ends_in_key and position == len(location) - 1):
-            continue
+def _steps(location: Sequence[str | int], value: Any) -> Iterator[str | int]:
+    """Yield the keys and positions of a location that the value has, and what an object should have had."""
+    for step in location:
         # Beyond the value itself come the types that it might have had.
         if not isinstance(value, Mapping if isinstance(step, str) else list | tuple):
             return
@@ -136,7 +191,3 @@ def _member(step: Any, value: Any) -> Any:
     if isinstance(value, Mapping):
         return value.get(step)
     return value[step] if isinstance(step, int) and step < len(value) else None
-
-
-def _show(value: object) -> str:
-    return escape(json.dumps(value, ensure_ascii=False, default=str), 60)

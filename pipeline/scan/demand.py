@@ -42,6 +42,8 @@ class StepCosts:
     ----------
     made_bytes : float
         A row of what it makes.
+    scratch_bytes : float
+        A row of what it computes with besides.
     kept : tuple of str
         The columns that it copies to an output.
     writes : bool
@@ -57,6 +59,7 @@ class StepCosts:
     """
 
     made_bytes: float = 0.0
+    scratch_bytes: float = 8.0
     kept: tuple[str, ...] = ()
     writes: bool = False
     whole_chunk: bool = False
@@ -92,7 +95,7 @@ def demand_of(
         reserved_bytes=reserved,
         reader_bytes=max((_reader_bytes(facts, numbers) for facts in files), default=0),
         decoded_row_bytes=max((sum(of_list.values()) for of_list in widths), default=0.0),
-        made_row_bytes=2 * costs.made_bytes + 8,
+        made_row_bytes=2 * costs.made_bytes + costs.scratch_bytes,
         output_row_bytes=costs.made_bytes + kept if costs.writes else 0.0,
         row_group_rows=min(int(plan.group_rows.max()) if len(plan) else 0, max(1, largest)),
         threads_share_process=threads_share_process,

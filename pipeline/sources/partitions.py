@@ -8,13 +8,15 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from pipeline.causes import reason_of
 from pipeline.errors import DataError
 from pipeline.sources.column_types import LEVELS, arrow_type
-from pipeline.sources.csv.parse import EXACT_INTEGER, beyond_exact
+from pipeline.sources.csv.parse import beyond_exact
 from pipeline.sources.files import show
 from pipeline.units import escape
 
 if TYPE_CHECKING:
+    from pipeline.choices import Cause
     from pipeline.types.inputs import InputFile, Need
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -72,12 +74,11 @@ def partition_scalar(text: str | None, need: Need) -> pa.Scalar:
     try:
         value = pa.scalar(text, pa.string()).cast(target)
     except (pa.ArrowException, ValueError) as error:
-        raise _unfit(text, need, target) from error
+        raise _other_type(text, need, target) from error
     if pa.types.is_floating(target) and value.is_valid and _overflows(text, value.as_py()):
-        raise _unfit(text, need, target)
+        raise _other_type(text, need, target)
     if pa.types.is_floating(target) and need.role == "numeric" and beyond_exact(pa.array([text], pa.binary())):
-        reason = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
-        raise LookupError(f"column '{escape(need.name)}' is '{escape(text or '')}' in the path, which {reason}")
+        raise _unfit(text, need, "inexact")
     return value
 
 
@@ -100,9 +101,15 @@ def _overflows(text: str | None, number: float) -> bool:
     return math.isinf(number) and "inf" not in (text or "").lower()
 
 
-def _unfit(text: str | None, need: Need, target: pa.DataType) -> LookupError:
-    what = "a number" if pa.types.is_float64(target) else f"of type {target}"
-    return LookupError(f"column '{escape(need.name)}' is '{escape(text or '')}' in the path, which is not {what}")
+def _other_type(text: str | None, need: Need, target: pa.DataType) -> LookupError:
+    if pa.types.is_float64(target):
+        return _unfit(text, need, "no number")
+    return _unfit(text, need, "other type", str(target))
+
+
+def _unfit(text: str | None, need: Need, cause: Cause, *values: str) -> LookupError:
+    where = f"column '{escape(need.name)}' is '{escape(text or '')}' in the path"
+    return LookupError(f"{where}, which {reason_of(cause, values)}")
 
 
 def _decode(text: str, segment: str) -> str:

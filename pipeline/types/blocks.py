@@ -61,6 +61,11 @@ class BlockFunction(Protocol):
         """Whether it must see a chunk in one piece."""
         ...
 
+    @property
+    def scratch_row_bytes(self) -> int:
+        """Bytes that a row takes while it is computed, besides its cells and its results."""
+        ...
+
     def columns(self) -> Sequence[Need]:
         """Return the features that it reads; no ``kept`` ones."""
         ...

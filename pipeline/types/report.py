@@ -122,6 +122,30 @@ class PlanSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownModel:
+    """What a person reads of a model file, safe to show.
+
+    Attributes
+    ----------
+    facts : tuple of (str, str)
+        What the model says of itself, by name.
+    headers : tuple of str
+    rows : tuple of tuple of str
+        A cell for each header.
+    numbers : tuple of int
+        Which of the cells are numbers.
+    features : int
+        How many features it has.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[int, ...]
+    features: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The outcome of a run that ended well.
 

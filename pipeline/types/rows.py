@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.causes import reason_of
+from pipeline.choices import Cause, Hint
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -45,12 +48,16 @@ class BadCell:
         Empty where the whole record is at fault (ragged, unterminated quote).
     text : str
         What was found, unescaped; at most 200 characters.
-    reason : str
-        Why it cannot be used, as a clause ("is not a number").
+    cause : str
+        Why it cannot be used, a word of :data:`~pipeline.choices.Cause`.
+    values : tuple of int and str
+        The values that the text of the cause has: fields found and expected, the name of a type.
+    hint : str or None
+        What the record seems to be, a word of :data:`~pipeline.choices.Hint`.
     offset : int or None
         Offset of the first byte of the record in the file; ``None`` for Parquet, and where a block function states it.
     line : str or None
-        The record as it stands in a CSV, at most 64 KiB of it; ``None`` where ``offset`` is.
+        The record as a CSV has it, at most 64 KiB of it; ``None`` where ``offset`` is.
     by_policy : bool
         Whether the model file sends such rows to the quarantine: then the row is not a bad one.
     """
@@ -58,10 +65,17 @@ class BadCell:
     record: int
     column: str
     text: str
-    reason: str
+    cause: Cause
+    values: tuple[int | str, ...] = ()
+    hint: Hint | None = None
     offset: int | None = None
     line: str | None = None
     by_policy: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why it cannot be used, as a clause ("is not a number")."""
+        return reason_of(self.cause, self.values, self.hint)
 
 
 @dataclass(frozen=True, slots=True)

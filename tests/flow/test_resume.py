@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +21,13 @@ from hypothesis import strategies as st
 
 import pipeline
 from pipeline import flow
+from pipeline.canonical import canonical
 from pipeline.disk import system
 from pipeline.errors import InputChangedError, StorageError, TemporaryError, TransientError
 from pipeline.interface import score_job
 from pipeline.scan import task
 from pipeline.types.report import Event, Noted, Progressed, Report
-from tests.flow.conftest import Bench
+from tests.flow.conftest import Bench, tree
 
 CHUNKS = 6
 ROWS = 50
@@ -277,6 +281,47 @@ def test_raising_max_bad_goes_on_from_what_is_done(bench: Bench) -> None:
     report, _ = run(bench, "csv", **more, max_bad=1)
     assert report.totals.resumed > 0
     assert (report.totals.read, report.totals.quarantined, report.totals.bad) == (300, 1, 1)
+
+
+def test_bad_cells_of_a_journal_come_back_and_those_without_a_cause_are_computed_again(bench: Bench) -> None:
+    lines = ["x,c\n", *(f"{'oops' if row % 100 == 50 else row},a\n" for row in range(300))]
+    bench.put("rows.csv", "".join(lines))
+    more: dict[str, Any] = {"chunk_size": "200B", "max_bad": 9}
+    whole, _ = run(bench, "csv", **more)
+    expected = {name: data for name, data in tree(bench.out).items() if name != "_manifest.json"}
+
+    def again(change: Callable[[dict[str, Any]], object]) -> Report:
+        shutil.rmtree(bench.out)
+        with pytest.raises(TemporaryError, match="enough"):
+            run(bench, "csv", after=whole.totals.chunks - 1, **more)
+        (journal,) = bench.folder.glob(".out.logitstream/jobs/*/journal*")
+        edit(journal, change)
+        report, _ = run(bench, "csv", **more)
+        assert tree(bench.out).items() >= expected.items()
+        assert report.totals.bad == 3
+        return report
+
+    assert again(lambda cell: cell).totals.resumed == whole.totals.chunks - 1
+    for change in (
+        # What a release before this one wrote, and what one after it may write.
+        lambda cell: [cell.pop(name) for name in ("cause", "values", "hint")] and cell.update(reason="is not a number"),
+        lambda cell: cell.update(cause="another"),
+        lambda cell: cell.update(cause="ragged"),
+        lambda cell: cell.update(hint="another"),
+    ):
+        assert again(change).totals.resumed == whole.totals.chunks - 1 - 3
+
+
+def edit(journal: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the bad cells of a journal; its lines have their checksums again."""
+    written = []
+    for line in journal.read_bytes().splitlines():
+        content = json.loads(line.rpartition(b" ")[0])
+        for _, cell in content.get("bad", ()):
+            change(cell)
+        text = canonical(content)
+        written.append(text + b" " + hashlib.sha256(text).hexdigest()[:16].encode() + b"\n")
+    journal.write_bytes(b"".join(written))
 
 
 def test_what_the_disk_refuses_for_a_moment_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from pipeline.errors import ModelError
-from pipeline.models.file import parse
+from pipeline.models.logistic.parsing import parse
 from tests.fuzz.target import Check, Target, check_refusal, require
 
 NAME = "model.json"

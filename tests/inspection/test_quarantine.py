@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def cell(record: int, **other: object) -> BadCell:
-    return BadCell(**{"record": record, "column": "x", "text": "t", "reason": "is not a number"} | other)
+    return BadCell(**{"record": record, "column": "x", "text": "t", "cause": "no number"} | other)
 
 
 def write(path: Path, cells: list[BadCell], file: str = "a.csv", start: int = 0) -> Path:
@@ -121,7 +121,7 @@ def test_three_examples_of_each_reason_are_kept_and_long_text_is_cut(tmp_path):
 
 def test_nothing_that_acts_on_a_terminal_reaches_one(tmp_path, cli):
     evil = "\x1b]0;title\x07\n\u202e"
-    cells = [cell(0, text=evil, column=evil, reason=evil, line=evil, offset=0)]
+    cells = [cell(0, text=evil, column=evil, cause="other type", values=(evil,), line=evil, offset=0)]
     path = write(tmp_path / "part.quarantine", cells, file=evil)
     outcome = cli("inspect", path)
     assert outcome.code == 0
@@ -133,10 +133,10 @@ def test_nothing_that_acts_on_a_terminal_reaches_one(tmp_path, cli):
 
 
 def test_reasons_beyond_a_thousand_are_counted_together(tmp_path):
-    cells = [cell(n, reason=f"reason {n}") for n in range(1_050)] + [cell(2_000, reason="reason 5")]
+    cells = [cell(n, cause="other type", values=(f"type {n % 1_050}",)) for n in (*range(1_050), 1_055)]
     found = pipeline.inspect(write(tmp_path / "part.quarantine", cells))
     assert (found.rows, len(found.reasons), found.other_rows) == (1_051, 1_000, 50)
-    assert (found.reasons[0].reason, found.reasons[0].rows) == ("reason 5", 2)
+    assert (found.reasons[0].reason, found.reasons[0].rows) == ("is not of type type 5", 2)
 
 
 def test_a_damaged_file_is_named_and_the_others_are_shown(tmp_path, cli):

@@ -117,7 +117,7 @@ def run(name, code):
     except unpickling.UnpickledError as error:
         print(str(error).rsplit(" at ", 1)[0])
 
-run("pipeline.models.file", "pickle.loads(open('x', 'rb').read())")
+run("pipeline.models.logistic.file", "pickle.loads(open('x', 'rb').read())")
 run("joblib.numpy_pickle", "pickle.loads(open('x', 'rb').read())")
 run("tests.some", "with open('x', 'rb') as file: pickle.load(file)")
 run("tests.some", "with open('x', 'rb') as file: pickle._Unpickler(file).load()")
@@ -134,7 +134,7 @@ def test_the_watch_tells_who_may_from_who_may_not(tmp_path: Path) -> None:
     what = lines[0].split(" ")[0]
     assert what.endswith("Path")
     assert lines == [
-        f"{what} was unpickled by pipeline.models.file",
+        f"{what} was unpickled by pipeline.models.logistic.file",
         f"{what} was unpickled by joblib.numpy_pickle",
         f"{what} was unpickled from the file {tmp_path / 'x'}",
         f"{what} was unpickled from the file {tmp_path / 'x'}",

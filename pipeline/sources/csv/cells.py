@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.causes import reason_of
 from pipeline.errors import BalanceError
 from pipeline.sources.column_types import is_text
-from pipeline.sources.csv.parse import EXACT_INTEGER, Piece, beyond_exact, infinite, names_infinity
+from pipeline.sources.csv.parse import Piece, beyond_exact, infinite, names_infinity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pipeline.choices import Cause
     from pipeline.sources.csv.columns import CsvColumns
 
 # The numerals that the parser takes. Thousands of other cells are told apart at once; these it is still asked for.
@@ -23,7 +25,9 @@ _FLOAT = r"^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|inf
 _INTEGER = r"^[ \t]*(-?[0-9]+|-?0[xX][0-9A-Fa-f]+)[ \t]*$"
 
 
-_INEXACT = f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})"
+_Blame: TypeAlias = "tuple[Cause, tuple[int | str, ...]]"
+
+_INEXACT: _Blame = ("inexact", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,13 @@ class Fault:
     stop: int
     position: int | None
     text: bytes
-    reason: str
+    cause: Cause
+    values: tuple[int | str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, as a clause."""
+        return reason_of(self.cause, self.values)
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ class Verdict:
     faults: tuple[Fault, ...]
 
 
-def judge(piece: Piece, columns: CsvColumns, undecodable: str, most: int) -> Verdict:
+def judge(piece: Piece, columns: CsvColumns, encoding: str, most: int) -> Verdict:
     """Tell the good records at the beginning of a piece from the bad ones. The piece is whole records of any bytes.
 
     A good record is one that the parser accepts; its bytes come back as they are, but for its line end, so that it
@@ -61,8 +71,8 @@ def judge(piece: Piece, columns: CsvColumns, undecodable: str, most: int) -> Ver
     ----------
     piece : Piece
     columns : CsvColumns
-    undecodable : str
-        The reason for a cell that is not text ("is not valid UTF-8").
+    encoding : str
+        What people call the encoding of the file: a cell that is not text in it is bad.
     most : int
         How many records are judged: what is said of a bad one takes many times its bytes.
     """
@@ -76,7 +86,7 @@ def judge(piece: Piece, columns: CsvColumns, undecodable: str, most: int) -> Ver
         if number not in faults and 0 in text[start:stop]:
             faults[number] = _nul(number, (start, stop), text[start:stop], columns)
     sound = [number for number in range(len(spans)) if number not in faults]
-    for fault in _bad_cells(text, spans, sound, columns, undecodable):
+    for fault in _bad_cells(text, spans, sound, columns, encoding):
         faults.setdefault(fault.record, fault)
     good = _lines(text, (spans[number] for number in sound if number not in faults))
     return Verdict(good, len(text), len(spans), tuple(faults[number] for number in sorted(faults)))
@@ -92,8 +102,8 @@ def _ragged(text: bytes, spans: Sequence[tuple[int, int]], piece: Piece, columns
     faults = {}
     for row in parsed.ragged:
         start, stop = spans[row.number]
-        reason = f"has {row.fields:,} field{'s' * (row.fields != 1)} instead of {parser.columns:,}"
-        faults[row.number] = Fault(row.number, start, stop, None, text[start:stop].rstrip(b"\r\n"), reason)
+        record = text[start:stop].rstrip(b"\r\n")
+        faults[row.number] = Fault(row.number, start, stop, None, record, "ragged", (row.fields, parser.columns))
     return faults
 
 
@@ -105,11 +115,11 @@ def _lines(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
 def _nul(number: int, span: tuple[int, int], record: bytes, columns: CsvColumns) -> Fault:
     cells, _ = columns.parser.dialect.fields(record)
     position = next(position for position, cell in enumerate(cells) if 0 in cell)
-    return Fault(number, *span, position, cells[position], "holds a NUL byte; was the file torn?")
+    return Fault(number, *span, position, cells[position], "nul byte")
 
 
 def _bad_cells(
-    text: bytes, spans: Sequence[tuple[int, int]], sound: Sequence[int], columns: CsvColumns, undecodable: str
+    text: bytes, spans: Sequence[tuple[int, int]], sound: Sequence[int], columns: CsvColumns, encoding: str
 ) -> list[Fault]:
     if not sound:
         return []
@@ -121,19 +131,16 @@ def _bad_cells(
         arrays = parser.parse(piece, parser.converting({position: pa.binary()}, nulls)).arrays
         assert arrays is not None
         refused = _refused(arrays[position], target.type, columns)
-        reason = undecodable if is_text(target.type) else _reason(target.type)
-        bad = {cell: f"is beyond the range of {target.type}" if large else reason for cell, large in refused.items()}
-        if b"" in bad:
-            bad[b""] += ": a quoted empty field is text, not null"
+        bad = {cell: _blame(cell, target.type, encoding, large=large) for cell, large in refused.items()}
         if columns.is_feature(position) and pa.types.is_floating(target.type):
             bad = {**dict.fromkeys(beyond_exact(arrays[position]), _INEXACT), **bad}
         for row in _rows_with(arrays[position], bad):
             number, cell = sound[row], arrays[position][row].as_py()
-            faults.append(Fault(number, *spans[number], position, cell, bad[cell]))
+            faults.append(Fault(number, *spans[number], position, cell, *bad[cell]))
     return faults
 
 
-def _rows_with(cells: pa.Array, bad: Mapping[bytes, str]) -> list[int]:
+def _rows_with(cells: pa.Array, bad: Mapping[bytes, _Blame]) -> list[int]:
     if not bad:
         return []
     found: list[int] = pc.indices_nonzero(pc.is_in(cells, pa.array(list(bad), pa.binary()))).to_pylist()
@@ -194,7 +201,12 @@ def _is_utf8(cell: bytes) -> bool:
     return True
 
 
-def _reason(type_: pa.DataType) -> str:
+def _blame(cell: bytes, type_: pa.DataType, encoding: str, *, large: bool) -> _Blame:
+    """Return why a cell is no value of a type: ``large`` where it is a number beyond it."""
+    if large:
+        return "out of range", (str(type_),)
+    if is_text(type_):
+        return "undecodable", (encoding,)
     if pa.types.is_floating(type_):
-        return "is not a number"
-    return f"is not of type {type_}"
+        return "no number" if cell else "empty for a number", ()
+    return "other type" if cell else "empty for a type", (str(type_),)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from pipeline.choices import Cause
     from pipeline.sources.csv.columns import CsvColumns
     from pipeline.sources.csv.decode import TextEncoding, Window
     from pipeline.sources.csv.parse import CsvParser
@@ -154,11 +155,11 @@ class Cutter:
             if cut is not None:
                 return cut
             if window.ended:
-                return self._open_record("has a quote that is not closed before the end of the file")
+                return self._open_record("open quote")
             # The longest record and its line end, never more: else the size of a window would decide what is too long.
             longest = self._sizes.record + _LINE_END
             if window.length >= longest:
-                return self._open_record(f"is longer than {format_bytes(self._sizes.record)}", overlong=True)
+                return self._open_record("too long", format_bytes(self._sizes.record))
             wanted = min(2 * window.length, longest)
 
     def _place(self) -> int | None:
@@ -209,8 +210,7 @@ class Cutter:
 
     def _judged(self, piece: Piece, length: int) -> Cut:
         name = self._encoding.name
-        undecodable = f"is not valid {'UTF-8' if name == 'utf-8' else name}"
-        verdict = judge(piece, self._columns, undecodable, _JUDGED)
+        verdict = judge(piece, self._columns, "UTF-8" if name == "utf-8" else name, _JUDGED)
         if verdict.length < len(piece.text):
             piece = piece.until(verdict.length)
             length = self._window_bytes(piece.text)
@@ -226,12 +226,12 @@ class Cutter:
             message = f"the CSV parser made {rows:,} rows of another number of lines"
             raise BalanceError(message, "This is a fault of ours: please report it.")
 
-    def _open_record(self, reason: str, *, overlong: bool = False) -> Cut:
+    def _open_record(self, cause: Cause, *values: str) -> Cut:
         window = self._window
         text = self._encoding.utf8(bytes(window.text[: window.length]))
-        fault = Fault(0, 0, len(text), None, text, reason)
+        fault = Fault(0, 0, len(text), None, text, cause, values)
         rows, quoted = self._columns.no_rows(), self._columns.parser.piece(text, final=True).quoted
-        return Cut(rows, 1, (fault,), text, window.length, quoted, open=True, overlong=overlong)
+        return Cut(rows, 1, (fault,), text, window.length, quoted, open=True, overlong=cause == "too long")
 
     def _window_bytes(self, text: bytes | memoryview) -> int:
         """Return the bytes of the window that a piece of UTF-8 text stands for."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from pipeline.units import KIB
+from pipeline.units import EXACT_INTEGER, KIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +26,6 @@ BOM = b"\xef\xbb\xbf"
 _ONE_BLOCK = 1 << 30
 # A tile of text whose masks stay in an L2 cache.
 _TILE = 256 * KIB
-# The integers up to which float64 has every one.
-EXACT_INTEGER = 2**53
 _LIMIT_DIGITS = str(EXACT_INTEGER).encode()
 _LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
 

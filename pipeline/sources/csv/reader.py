@@ -33,6 +33,7 @@ from pipeline.units import escape
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pipeline.choices import Hint
     from pipeline.sources.csv.dialect import Dialect
     from pipeline.types.inputs import CsvOptions, Identity, InputFile, Need
     from pipeline.types.rows import BadCell, Origin, Slice
@@ -261,12 +262,12 @@ class CsvReader:
     def _certain(self, header: Header) -> bool:
         return self._given is not None or self._slice.start <= header.end
 
-    def _hint(self, record: bytes, number: int, header: Header, repeated: bytes) -> str:
-        """Return what to add to the reason of a bad record that says what the header says, or should have said."""
+    def _hint(self, record: bytes, number: int, header: Header, repeated: bytes) -> Hint | None:
+        """Return what a bad record seems to be: the header once more, or the one that should have been there."""
         if repeated and record == repeated:
-            return "; the record repeats the header: concatenated files?"
+            return "repeats the header"
         if self._settings.options.columns is None or number or self._slice.start > header.end:
-            return ""
+            return None
         fields, _ = self._settings.dialect.fields(record)
         is_header = fields == [name.encode() for name in header.names]
-        return "; the record looks like a header: leave out --columns" if is_header else ""
+        return "looks like a header" if is_header else None

@@ -18,6 +18,7 @@ from pipeline.units import KIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pipeline.choices import Hint
     from pipeline.sources.csv.cutting import Cut
     from pipeline.sources.csv.decode import TextEncoding
     from pipeline.sources.csv.dialect import Dialect
@@ -33,7 +34,7 @@ _UNDECODABLE = "\udcff".encode("utf-8", "surrogatepass")
 class Records:
     """The records of one piece, good and bad. Good until the next piece is asked for, which overwrites its text.
 
-    Where the good ones stand is found out when it is asked for, and once.
+    Where the good ones are is found out when it is asked for, and once.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class Records:
         self._cut, self._before = cut, before
         self._dialect, self._encoding, self._blank = dialect, encoding, blank
         self._place, self._offset, self._begin = 0, offset, offset
-        # how many good records stand in front of each bad one
+        # how many good records are in front of each bad one
         self._good_before = [fault.record - index for index, fault in enumerate(cut.faults)]
 
     def number(self, row: int) -> int:
@@ -69,7 +70,7 @@ class Records:
             found.append(Origin(self.number(row), self._offset_of(start), self._line(start, stop)))
         return found
 
-    def bad(self, names: Sequence[str], hint: Callable[[bytes, int], str]) -> Iterator[BadCell]:
+    def bad(self, names: Sequence[str], hint: Callable[[bytes, int], Hint | None]) -> Iterator[BadCell]:
         """Yield what is wrong with the bad records, in their order.
 
         Parameters
@@ -77,16 +78,17 @@ class Records:
         names : sequence of str
             The columns.
         hint : callable
-            Returns what to add to the reason, for a record without its line end and its number.
+            Returns what a record seems to be, given it without its line end, and its number.
         """
         for fault in self._cut.faults:
             column = "" if fault.position is None else names[fault.position]
             number = self._before + fault.record
             start, stop = fault.start, fault.stop
-            reason = fault.reason + hint(self._record(start, stop), number)
             # 200 characters are at most 800 bytes, and what lies behind them may be long
             text = self._shown(fault.text[: 4 * SHOWN_TEXT])[:SHOWN_TEXT]
-            yield BadCell(number, column, text, reason, self._offset_of(start), self._line(start, stop))
+            seems = hint(self._record(start, stop), number)
+            offset, line = self._offset_of(start), self._line(start, stop)
+            yield BadCell(number, column, text, fault.cause, fault.values, seems, offset, line)
 
     def oddly_quoted(self, most: int) -> int:
         """Return how many of the first records, at most so many, have odd quoting (see :func:`count_odd`)."""

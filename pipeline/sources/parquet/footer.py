@@ -254,6 +254,7 @@ def _refusal(error: Exception, path: str) -> LogitstreamError:
     if isinstance(error, OSError) and error.errno is not None:
         return system_error(error, path)
     text = str(error)
+    # Of an encrypted file Arrow raises what it raises of a damaged one: its text alone tells them apart.
     if "crypt" in text.lower():
         return _encrypted(path)
     return DataError(f"{show(path)} is damaged or not readable as Parquet: {escape(text, 300)}")

@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import BadCellsError, DataError, InputMissingError, ModelError, PermissionDeniedError, StorageError
+from pipeline.errors import BadCellsError, DataError
 from pipeline.kernels import evaluate
 from pipeline.models.columns import Rows
-from pipeline.models.file import (
-    Column,
-    Feature,
-    Impute,
-    Level,
-    ModelFile,
-    NumericFeature,
-    Output,
-    Target,
-    parse,
-    refuse_pickle,
-)
-from pipeline.models.places import SIZE_LIMIT
+from pipeline.models.logistic.feature import Coefficient, Feature
+from pipeline.models.logistic.features import kind_of
+from pipeline.models.logistic.file import Column, ModelFile, Output, Target
+from pipeline.models.logistic.parsing import parse
+from pipeline.models.logistic.score import DEFAULT_THRESHOLD, ScoreBlock
 from pipeline.models.rows import batches
-from pipeline.models.score import DEFAULT_THRESHOLD, ScoreBlock
+from pipeline.models.store import read_file, write_file
 from pipeline.models.tally import RowTally
 from pipeline.units import escape, format_count
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Coefficient:
-    """One number of a model as a table shows it; ``level`` is empty for a numeric column.
-
-    ``missing`` and ``unseen`` are the policies in words; ``unseen`` is empty for a numeric column.
-    """
-
-    column: str
-    level: str
-    coefficient: float
-    center: float
-    scale: float
-    missing: str
-    unseen: str
 
 
 @dataclass(frozen=True)
@@ -94,11 +67,7 @@ class LogisticModel:
         InputMissingError, PermissionDeniedError, StorageError
             The file cannot be read.
         """
-        name = os.fspath(path)
-        refuse_pickle(b"", name)
-        with _system_errors(name), Path(path).open("rb") as stream:
-            data = stream.read(SIZE_LIMIT + 1)
-        return cls(parse(data, name))
+        return cls(parse(read_file(path), os.fspath(path)))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> LogisticModel:
@@ -112,7 +81,7 @@ class LogisticModel:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, in one step: whatever happens, ``path`` holds the whole model or what it held before.
 
-        A file that stands there is replaced, and keeps its mode; a symbolic link is followed. The file is synced.
+        A file that is there already is replaced, and keeps its mode; a symbolic link is followed. The file is synced.
 
         Raises
         ------
@@ -121,13 +90,16 @@ class LogisticModel:
         PermissionDeniedError, StorageError
             The file cannot be written.
         """
-        name = os.fspath(path)
-        with _system_errors(name):
-            _replace(Path(path).resolve(), self.to_json().encode())
+        write_file(path, self.to_json().encode())
 
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of what the model says, however its file is laid out."""
         return self.file.digest()
+
+    @property
+    def kind(self) -> str:
+        """Of models: the entry of the table of kinds."""
+        return self.file.kind
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -156,7 +128,7 @@ class LogisticModel:
 
     def coefficients(self) -> list[Coefficient]:
         """Return the numbers of the model, a row for each column and each level, in the order of the file."""
-        return [row for feature in self.features for row in _coefficients(feature)]
+        return [row for feature in self.features for row in kind_of(feature).coefficients(feature)]
 
     def probability(self, data: Any) -> Any:
         """Return the probability of the positive class.
@@ -251,22 +223,6 @@ class LogisticModel:
         return np.array([self.target.negative, self.target.positive]).dtype
 
 
-def _coefficients(feature: Feature) -> Iterator[Coefficient]:
-    missing = _policy(feature.missing)
-    if isinstance(feature, NumericFeature):
-        yield Coefficient(feature.column, "", feature.coefficient, feature.center, feature.scale, missing, "")
-        return
-    unseen = _policy(feature.unseen)
-    for level, coefficient in feature.coefficients.items():
-        yield Coefficient(feature.column, level, coefficient, 0.0, 1.0, missing, unseen)
-
-
-def _policy(policy: str | Impute | Level) -> str:
-    if isinstance(policy, Impute):
-        return f"impute {policy.impute!r}"
-    return f'level "{policy.level}"' if isinstance(policy, Level) else policy
-
-
 def _joined(parts: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return np.concatenate([np.empty(0, dtype=dtype), *parts])
 
@@ -301,45 +257,3 @@ def _check_dask(data: Any, features: int) -> Any:
     if data.numblocks[1] != 1:
         raise ValueError("the columns of the Dask array are cut apart; join them: data.rechunk({1: -1})")
     return data
-
-
-@contextlib.contextmanager
-def _system_errors(name: str) -> Iterator[None]:
-    shown = escape(name)
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise InputMissingError(f"{shown}: no such file or folder") from error
-    except IsADirectoryError as error:
-        raise ModelError(f"{shown} is a folder, not a model file") from error
-    except PermissionError as error:
-        raise PermissionDeniedError(f"{shown}: {error.strerror}") from error
-    except OSError as error:
-        raise StorageError(f"{shown}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputMissingError(f"{shown} cannot be a path: {error}") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with open(descriptor, "wb") as stream:  # noqa: PTH123 - of a descriptor
-            if path.exists():
-                os.fchmod(descriptor, path.stat().st_mode & 0o777)
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

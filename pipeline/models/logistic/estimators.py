@@ -201,7 +201,7 @@ def _encoding(cell: Cell, values: list[Any], *, is_strict: bool) -> tuple[Catego
     """Return how a column is encoded, and the level of each category.
 
     A missing value is the level that the imputer fills in, or the category that it is itself; where there is no such
-    level it is unknown: refused, or a level of its own that no column stands for.
+    level it is unknown: refused, or a level of its own that no column has.
     """
     texts = {_text(value, cell) for value in values if not _is_missing(value)}
     absent = _MISSING_LEVEL

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputMissingError, ModelError
 from pipeline.models import LogisticModel, schema
-from pipeline.models.file import CategoricalFeature, ModelFile, examine, from_mapping, parse
+from pipeline.models.logistic.categorical import CategoricalFeature
+from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.parsing import examine, from_mapping, parse
 
 EXAMPLE = """{"format": "logitstream-model", "version": 1, "kind": "logistic",
  "target": {"column": "late", "negative": false, "positive": true},

@@ -22,8 +22,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.models import ScoreBlock, restore
-from pipeline.models.file import CategoricalFeature, ModelFile, NumericFeature, from_mapping
+from pipeline.models import ScoreBlock, ScoreRequest, restore
+from pipeline.models.logistic.categorical import CategoricalFeature
+from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.numeric import NumericFeature
+from pipeline.models.logistic.parsing import from_mapping
 from pipeline.types.blocks import BlockFunction, Values
 
 INF, NAN = math.inf, math.nan
@@ -347,14 +350,14 @@ def test_nullability_comes_from_the_model_alone(features: list[Any], nullable: b
 )
 def test_a_flag_beats_the_file(output: Any, flags: dict[str, Any], columns: list[str]) -> None:
     model = model_of(numeric(), **({} if output is None else {"output": output}))
-    block = ScoreBlock.of(model, **flags)
+    block = ScoreBlock.of(model, ScoreRequest(**flags))
     assert [made.name for made in block.fields()] == columns
     assert block.threshold == flags.get("threshold", (output or {}).get("threshold", 0.5))
 
 
 def test_a_block_travels_by_pickle_and_by_json() -> None:
     model = model_of(numeric(missing={"impute": 0.1}), categorical(), target={"negative": "no", "positive": "yes"})
-    block = ScoreBlock.of(model, raw_prediction=True, threshold=0.25, float32=True, precision="accurate")
+    block = ScoreBlock.of(model, ScoreRequest(raw_prediction=True, threshold=0.25, float32=True, precision="accurate"))
     assert isinstance(block, BlockFunction)
     assert pickle.loads(pickle.dumps(block)) == block
     assert restore(json.loads(json.dumps(block.describe()))) == block

@@ -14,10 +14,12 @@ from pipeline.choices import Precision
 from pipeline.errors import UsageError
 from pipeline.kernels import evaluate, raw_prediction
 from pipeline.models.columns import Mask, unfit_columns
-from pipeline.models.file import Column, ModelFile, NumericFeature, from_mapping
+from pipeline.models.logistic.features import kind_of
+from pipeline.models.logistic.file import Column, ModelFile
+from pipeline.models.logistic.parsing import from_mapping
+from pipeline.models.request import ScoreRequest
 from pipeline.models.results import boolean_array, choice_array, float_array
-from pipeline.models.tally import RowTally
-from pipeline.models.terms import CategoricalColumn, NumericColumn
+from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.blocks import Field, Values
 from pipeline.types.inputs import Need
 
@@ -68,51 +70,51 @@ class ScoreBlock:
             raise UsageError(f"the threshold must lie in [0, 1], got {self.threshold!r}")
 
     @classmethod
-    def of(
-        cls,
-        model: ModelFile,
-        *,
-        raw_prediction: bool = False,
-        threshold: float | None = None,
-        float32: bool = False,
-        precision: Precision = "fast",
-    ) -> ScoreBlock:
-        """Return the block that a model's ``output`` asks for, with what flags add: a flag beats the file.
+    def of(cls, model: ModelFile, request: ScoreRequest | None = None) -> ScoreBlock:
+        """Return the block that a model's ``output`` asks for, with what a request adds: a request beats the file.
 
         ``raw_prediction`` and ``threshold`` add a column each; a threshold replaces that of the file.
         """
+        request = ScoreRequest() if request is None else request
         output = model.output
         wanted = set(output.columns or ("probability",))
-        if threshold is not None or (output.columns is None and output.threshold is not None):
+        if request.threshold is not None or (output.columns is None and output.threshold is not None):
             wanted.add("decision")
-        if raw_prediction:
+        if request.raw_prediction:
             wanted.add("raw_prediction")
-        cut = next((value for value in (threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
-        return cls(model, tuple(column for column in COLUMNS if column in wanted), cut, float32, precision)
+        cut = next((value for value in (request.threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
+        made = tuple(column for column in COLUMNS if column in wanted)
+        return cls(model, made, cut, request.float32, request.precision)
 
     @property
     def whole_chunk(self) -> bool:
         """Never: rows do not depend on each other."""
         return False
 
+    @property
+    def scratch_row_bytes(self) -> int:
+        """The raw prediction, whether or not it is a result."""
+        return scratch_row_bytes(self.model)
+
     def columns(self) -> tuple[Need, ...]:
         """Return the features, in the order of the model file."""
-        return tuple(Need(feature.column, feature.kind) for feature in self.model.features)
+        return tuple(Need(feature.column, kind_of(feature).role) for feature in self.model.features)
 
     def fields(self) -> tuple[Field, ...]:
         """Return the score columns: probability, raw prediction, decision, those that are made.
 
         Probability and raw prediction are nullable iff a feature has the policy ``null``. A decision is also null
-        where the arithmetic ends in NaN, which only numeric features can bring about; without any, it is nullable as
-        the others are. The quarantine makes nothing nullable: its rows are not written.
+        where the arithmetic ends in NaN, which only a feature without bounds can bring about; without any, it is
+        nullable as the others are. The quarantine makes nothing nullable: its rows are not written.
         """
-        nullable = any("null" in _policies(feature) for feature in self.model.features)
+        features = [(feature, kind_of(feature)) for feature in self.model.features]
+        nullable = any(getattr(feature, name) == "null" for feature, kind in features for name in kind.policies)
         number = pa.float32() if self.float32 else pa.float64()
-        has_numbers = any(isinstance(feature, NumericFeature) for feature in self.model.features)
+        may_be_nan = not all(kind.is_bounded for _, kind in features)
         made = {
             "probability": Field("probability", number, nullable),
             "raw_prediction": Field("raw_prediction", number, nullable),
-            "decision": Field("decision", self._decision_type(), nullable or has_numbers),
+            "decision": Field("decision", self._decision_type(), nullable or may_be_nan),
         }
         return tuple(made[column] for column in COLUMNS if column in self.columns_made)
 
@@ -162,7 +164,7 @@ class ScoreBlock:
 
     def _raw_prediction(self, columns: Sequence[pa.Array], tally: RowTally) -> Floats:
         prepared = [
-            _prepare(feature, position, array, tally)
+            kind_of(feature).prepare(feature, BatchColumn(position, feature.column, array), tally)
             for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
         ]
         raw = np.empty(tally.rows)
@@ -210,6 +212,11 @@ class ScoreBlock:
         return choice_array(is_positive, (negative, positive), self._decision_type(), undecided)
 
 
+def scratch_row_bytes(_: ModelFile) -> int:
+    """Return the bytes that scoring a row takes besides its cells and its results: the raw prediction."""
+    return 8
+
+
 def restore_score(description: Mapping[str, object]) -> ScoreBlock:
     """Make a block again from what ``describe()`` returned."""
     options = cast("Mapping[str, Any]", description)
@@ -220,12 +227,3 @@ def restore_score(description: Mapping[str, object]) -> ScoreBlock:
         options["float32"],
         options["precision"],
     )
-
-
-def _prepare(feature: Any, position: int, array: pa.Array, tally: RowTally) -> NumericColumn | CategoricalColumn:
-    kind = NumericColumn if isinstance(feature, NumericFeature) else CategoricalColumn
-    return kind.prepare(feature, position, array, tally)
-
-
-def _policies(feature: Any) -> tuple[object, ...]:
-    return (feature.missing,) if isinstance(feature, NumericFeature) else (feature.missing, feature.unseen)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ConfigurationError, DataError, ModelError
-from pipeline.models.estimators import Cell, Indicator, Scaled, Signal, class_name, require, run
-from pipeline.models.file import from_mapping
-from pipeline.models.logistic import LogisticModel
+from pipeline.models.logistic.estimators import Cell, Indicator, Scaled, Signal, class_name, require, run
+from pipeline.models.logistic.model import LogisticModel
+from pipeline.models.logistic.parsing import from_mapping
 from pipeline.units import escape, format_count
 
 _SUPPORTED = (

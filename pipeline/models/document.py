@@ -1,4 +1,4 @@
-"""JSON as a person edits it: every fault of the text at once, and where in the text each value stands."""
+"""JSON as a person edits it: every fault of the text at once, and where in the text each value is."""
 
 from __future__ import annotations
 
@@ -69,6 +69,34 @@ class Spot:
     is_key: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Document:
+    """The value of a JSON text, and what is wrong with the text as such.
+
+    Attributes
+    ----------
+    value : object
+        ``None`` where the text cannot be parsed at all.
+    text : str
+        Empty where the bytes are no text.
+    faults : tuple of Problem
+        Those that cannot be parsed have one, at the place where parsing ended.
+    """
+
+    value: Any
+    text: str
+    faults: tuple[Problem, ...]
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is a value to judge."""
+        return self.value is not None or not self.faults
+
+    def member(self, name: str) -> object:
+        """Return the member of a name; ``None`` where there is none, or the value is no object."""
+        return self.value.get(name) if isinstance(self.value, dict) else None
+
+
 def format_path(path: Path) -> str:
     """Return a path such as ``features[2].missing``, safe to show."""
     text = ""
@@ -82,30 +110,29 @@ def format_path(path: Path) -> str:
     return text
 
 
-def read(data: bytes) -> tuple[Any, str, list[Problem]]:
-    """Return the value of JSON bytes, their text, and what is wrong with the text as such.
+def read(data: bytes) -> Document:
+    """Return the document that bytes are. Nothing is raised for any bytes.
 
     Duplicate keys, NaN and Infinity literals, numbers beyond float64 and unpaired surrogates are found wherever they
-    stand, the first 100 of them. A text that cannot be parsed at all has one problem, at the place where parsing ended,
-    and the value ``None``. Nothing is raised for any bytes.
+    are, the first 100 of them.
     """
     if len(data) > SIZE_LIMIT:
-        return None, "", [Problem((), f"larger than {SIZE_LIMIT // MIB} MiB")]
+        return _unreadable("", Problem((), f"larger than {SIZE_LIMIT // MIB} MiB"))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return None, "", [_not_text(data, error)]
+        return _unreadable("", _not_text(data, error))
     decoder = _Decoder(text)
     try:
         value = decoder.decode()
     except json.JSONDecodeError as error:
         message = f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-        return None, text, [Problem((), message, error.lineno, error.colno)]
+        return _unreadable(text, Problem((), message, error.lineno, error.colno))
     except RecursionError:
-        return None, text, [_too_deep()]
+        return _unreadable(text, _too_deep())
     if _depth_exceeds(value, DEPTH_LIMIT):
-        return None, text, [_too_deep()]
-    return value, text, list(islice(_faults(text), PROBLEM_LIMIT)) if decoder.is_suspicious else []
+        return _unreadable(text, _too_deep())
+    return Document(value, text, tuple(islice(_faults(text), PROBLEM_LIMIT)) if decoder.is_suspicious else ())
 
 
 def locate(text: str, problems: Sequence[Problem]) -> list[Problem]:
@@ -253,6 +280,10 @@ def _depth_exceeds(value: Any, limit: int) -> bool:
         if not level:
             return False
     return True
+
+
+def _unreadable(text: str, problem: Problem) -> Document:
+    return Document(None, text, (problem,))
 
 
 def _too_deep() -> Problem:

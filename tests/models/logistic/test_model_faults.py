@@ -19,39 +19,40 @@ import pytest
 
 from pipeline.errors import ModelError, SchemaError
 from pipeline.models import LogisticModel, ScoreBlock, restore
-from pipeline.models.file import ModelFile, examine, parse
-from pipeline.models.places import SIZE_LIMIT
+from pipeline.models.document import SIZE_LIMIT
+from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.parsing import examine, parse
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 TESTS: Mapping[str, Sequence[str]] = {
     "M-1": (
-        "tests/models/test_model_faults.py::test_m01_features_are_matched_by_name",
+        "tests/models/logistic/test_model_faults.py::test_m01_features_are_matched_by_name",
         "tests/flow/test_model_faults.py::test_m01_features_are_matched_by_name_in_files",
     ),
     "M-2": (
-        "tests/models/test_model_faults.py::test_m02_numbers_that_are_none_and_names_that_stand_twice",
-        "tests/models/test_model_faults.py::test_m02_ten_million_features_are_more_than_a_file_may_hold",
+        "tests/models/logistic/test_model_faults.py::test_m02_numbers_that_are_none_and_names_that_stand_twice",
+        "tests/models/logistic/test_model_faults.py::test_m02_ten_million_features_are_more_than_a_file_may_hold",
     ),
-    "M-3": ("tests/models/test_model_faults.py::test_m03_another_version_is_refused_by_its_number",),
+    "M-3": ("tests/models/logistic/test_model_faults.py::test_m03_another_version_is_refused_by_its_number",),
     "M-4": (
-        "tests/models/test_model_faults.py::test_m04_a_pickle_is_never_opened",
-        "tests/models/test_model_faults.py::test_m04_a_pickle_under_another_name_is_not_unpickled",
+        "tests/models/logistic/test_model_faults.py::test_m04_a_pickle_is_never_opened",
+        "tests/models/logistic/test_model_faults.py::test_m04_a_pickle_under_another_name_is_not_unpickled",
         "tests/flow/test_model_faults.py::test_m04_a_job_never_opens_a_pickle",
     ),
     "M-5": ("tests/flow/test_model_faults.py::test_m05_a_model_replaced_during_a_run_is_that_of_its_start",),
-    "M-6": ("tests/models/test_model_faults.py::test_m06_an_unknown_key_is_an_error_wherever_it_stands",),
+    "M-6": ("tests/models/logistic/test_model_faults.py::test_m06_an_unknown_key_is_an_error_wherever_it_stands",),
     "S-1": (
-        "tests/models/test_model_faults.py::test_s01_nothing_is_unpickled_on_the_way_from_a_file_to_scores",
-        "tests/models/test_model_faults.py::test_s01_only_the_schedulers_know_how_to_unpickle",
+        "tests/models/logistic/test_model_faults.py::test_s01_nothing_is_unpickled_on_the_way_from_a_file_to_scores",
+        "tests/models/logistic/test_model_faults.py::test_s01_only_the_schedulers_know_how_to_unpickle",
     ),
     "S-12": (
-        "tests/models/test_model_faults.py::test_s12_nesting_is_bounded",
-        "tests/models/test_model_faults.py::test_s12_size_is_bounded",
-        "tests/models/test_model_faults.py::test_s12_numbers_of_any_length_are_read_or_refused",
-        "tests/models/test_model_faults.py::test_s12_a_fault_in_every_feature_is_told_in_little_time",
-        "tests/models/test_model_faults.py::test_s12_suggestions_are_bounded",
-        "tests/models/test_model_faults.py::test_s12_a_million_features",
+        "tests/models/logistic/test_model_faults.py::test_s12_nesting_is_bounded",
+        "tests/models/logistic/test_model_faults.py::test_s12_size_is_bounded",
+        "tests/models/logistic/test_model_faults.py::test_s12_numbers_of_any_length_are_read_or_refused",
+        "tests/models/logistic/test_model_faults.py::test_s12_a_fault_in_every_feature_is_told_in_little_time",
+        "tests/models/logistic/test_model_faults.py::test_s12_suggestions_are_bounded",
+        "tests/models/logistic/test_model_faults.py::test_s12_a_million_features",
     ),
 }
 

@@ -1,0 +1,141 @@
+"""The table of the kinds of models: ``kind`` in a model file picks the entry, and everything else asks the entry."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from pipeline.choices import Precision
+from pipeline.models.document import Document, Problem, read
+from pipeline.models.logistic import score
+from pipeline.models.logistic.file import KIND
+from pipeline.models.logistic.model import LogisticModel
+from pipeline.models.logistic.parsing import judge
+from pipeline.models.logistic.show import show
+from pipeline.models.request import ScoreRequest
+from pipeline.models.store import read_file, refuse_pickle
+from pipeline.models.wording import model_error
+from pipeline.types.blocks import BlockFunction
+from pipeline.types.report import ShownModel
+
+
+class Model(Protocol):
+    """A model of any kind: immutable, picklable, told apart by what it says."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind."""
+        ...
+
+    def digest(self) -> str:
+        """Return the SHA-256, in hexadecimal, of what the model says."""
+        ...
+
+
+class DescribedBlock(BlockFunction, Protocol):
+    """A block function that its description makes again."""
+
+    @property
+    def precision(self) -> Precision:
+        """Of its functions."""
+        ...
+
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKind(Generic[M]):
+    """A kind of models.
+
+    Attributes
+    ----------
+    name : str
+        What a model file calls it.
+    parse : callable
+        Returns the model that a document states, or everything that is wrong with it; the names of all kinds are for a
+        document that names none of them.
+    block : callable
+        Returns the block function that scores with a model as a caller asks.
+    restore : callable
+        Returns the block function whose ``describe()`` gave a description.
+    show : callable
+        Returns what ``logitstream model show`` prints.
+    scratch_row_bytes : callable
+        Returns the bytes that scoring a row takes besides its cells and its results.
+    """
+
+    name: str
+    parse: Callable[[Document, Sequence[str]], M | list[Problem]]
+    block: Callable[[M, ScoreRequest], DescribedBlock]
+    restore: Callable[[Mapping[str, object]], DescribedBlock]
+    show: Callable[[M], ShownModel]
+    scratch_row_bytes: Callable[[M], int]
+
+
+def _logistic(document: Document, kinds: Sequence[str]) -> LogisticModel | list[Problem]:
+    found = judge(document, kinds)
+    return found if isinstance(found, list) else LogisticModel(found)
+
+
+LOGISTIC: ModelKind[LogisticModel] = ModelKind(
+    name=KIND,
+    parse=_logistic,
+    block=lambda model, request: score.ScoreBlock.of(model.file, request),
+    restore=score.restore_score,
+    show=lambda model: show(model.file),
+    scratch_row_bytes=lambda model: score.scratch_row_bytes(model.file),
+)
+
+# A file that names no known kind is judged as one of the first.
+KINDS: Mapping[str, ModelKind[Any]] = {LOGISTIC.name: LOGISTIC}
+
+
+def kind_of(model: Model) -> ModelKind[Any]:
+    """Return the entry of a model's kind."""
+    return KINDS[model.kind]
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Return the model in a file, of whatever kind.
+
+    Raises
+    ------
+    ModelError
+        The file is not a valid model; everything that is wrong with it, each with its place. A pickle is refused
+        unopened.
+    InputMissingError, PermissionDeniedError, StorageError
+        The file cannot be read.
+    """
+    return parse_model(read_file(path), os.fspath(path))
+
+
+def parse_model(data: bytes, name: str = "model") -> Model:
+    """Return the model that the bytes of a file state; errors as :func:`load_model` has them."""
+    refuse_pickle(data, name)
+    document = read(data)
+    named = document.member("kind")
+    known = KINDS.get(named) if isinstance(named, str) else None
+    kind = next(iter(KINDS.values())) if known is None else known
+    found = kind.parse(document, tuple(KINDS))
+    if isinstance(found, list):
+        raise model_error(name, found)
+    model: Model = found
+    return model
+
+
+def score_block(model: Model, request: ScoreRequest) -> DescribedBlock:
+    """Return the block function that scores with a model as a caller asks."""
+    return kind_of(model).block(model, request)
+
+
+def restore_model(description: Mapping[str, Any]) -> DescribedBlock:
+    """Return the block function of a model from what its ``describe()`` returned."""
+    return KINDS[description["model"]["kind"]].restore(description)
+
+
+def show_model(model: Model) -> ShownModel:
+    """Return what ``logitstream model show`` prints of a model."""
+    return kind_of(model).show(model)

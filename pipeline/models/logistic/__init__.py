@@ -1,0 +1,1 @@
+"""Logistic models: the file, its features, and scoring with it."""

@@ -1,0 +1,114 @@
+"""What a feature is, whatever its kind: the section of the file, and an entry of the table of kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from pipeline.choices import Role
+from pipeline.kernels import Categorical, Numeric
+from pipeline.models.columns import Rows
+from pipeline.models.document import Path
+from pipeline.models.logistic.policies import Policy
+from pipeline.models.logistic.sections import Name, Section
+from pipeline.models.tally import BatchColumn, RowTally
+
+Term = Numeric | Categorical
+
+
+class Feature(Section):
+    """A column that adds a term to the raw prediction. Each kind states its own ``kind`` and its numbers."""
+
+    column: Name
+    kind: str
+
+    @property
+    def offsets(self) -> tuple[float, ...]:
+        """What it adds to the raw prediction of a row whose columns are 0; empty where it has no such part."""
+        return ()
+
+
+F = TypeVar("F", bound=Feature)
+
+
+class PreparedColumn(Protocol):
+    """A feature at work on a batch: its nulls are settled by policy, floating NaN not yet looked for."""
+
+    @property
+    def term(self) -> Term:
+        """The term of the raw prediction."""
+        ...
+
+    def settle(self, rows: Rows, tally: RowTally, /) -> Term:
+        """Return the term of some rows alone, with everything settled by policy."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """One number of a model as a table shows it; ``level`` is empty for a numeric column.
+
+    ``missing`` and ``unseen`` are the policies in words; ``unseen`` is empty for a numeric column.
+    """
+
+    column: str
+    level: str
+    coefficient: float
+    center: float
+    scale: float
+    missing: str
+    unseen: str
+
+
+# What ``model show`` prints of a feature, a row for each of its coefficients; cells that would repeat are empty.
+HEADERS = ("column", "kind", "level", "coefficient", "center", "scale", "missing", "unseen")
+NUMBERS = (3, 4, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownName:
+    """A name in a feature that names nothing: where it is in the feature, what it should be, and what there is."""
+
+    path: Path
+    what: str
+    name: str
+    known: Mapping[str, object]
+
+
+def _no_names(_: Mapping[str, object]) -> Iterator[UnknownName]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureKind(Generic[F]):
+    """A kind of features.
+
+    Attributes
+    ----------
+    schema : type of Feature
+        What the file says of one.
+    role : {"numeric", "categorical"}
+        What its column must be fit for.
+    policies : mapping of str to Policy
+        Those of its members that are policies.
+    is_bounded : bool
+        Whether its term is a finite number for every cell.
+    prepare : callable
+        Reads a column of a batch: from a feature, its column and the tally of the batch.
+    coefficients : callable
+        Yields the numbers of a feature.
+    show : callable
+        Yields the rows of ``HEADERS`` for a feature, safe to show.
+    unknown_names : callable
+        Yields the names that name nothing, in a feature as JSON of any content.
+    """
+
+    schema: type[F]
+    role: Role
+    policies: Mapping[str, Policy]
+    is_bounded: bool
+    prepare: Callable[[F, BatchColumn, RowTally], PreparedColumn]
+    coefficients: Callable[[F], Iterator[Coefficient]]
+    show: Callable[[F], Iterator[tuple[str, ...]]]
+    unknown_names: Callable[[Mapping[str, object]], Iterator[UnknownName]] = _no_names

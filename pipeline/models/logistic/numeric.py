@@ -1,0 +1,118 @@
+"""Numeric features: a column that adds its value, centred and scaled, times a coefficient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AfterValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.kernels import Numeric
+from pipeline.models.columns import Mask, Rows, numbers
+from pipeline.models.logistic.feature import Coefficient, Feature, FeatureKind
+from pipeline.models.logistic.policies import MISSING_NUMBER, Impute, MissingNumber, policy_text, settle, shown_policy
+from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.units import escape
+
+
+def _not_zero(scale: float) -> float:
+    if scale == 0:
+        raise PydanticCustomError("zero_scale", "must not be 0: values are divided by it")
+    return scale
+
+
+Scale = Annotated[float, AfterValidator(_not_zero)]
+
+
+class NumericFeature(Feature):
+    """A column that adds ``coefficient * (value - center) / scale`` to the raw prediction."""
+
+    kind: Literal["numeric"]
+    coefficient: float
+    center: float = 0.0
+    scale: Scale = 1.0
+    missing: MissingNumber = "null"
+
+    @model_validator(mode="after")
+    def _weight_is_finite(self) -> NumericFeature:
+        if not math.isfinite(self.weight):
+            message = "coefficient / scale is beyond float64"
+            raise PydanticCustomError("weight", "{message}", {"message": message, "at": ["coefficient"]})
+        return self
+
+    @property
+    def weight(self) -> float:
+        """``coefficient / scale``, rounded once."""
+        return self.coefficient / self.scale
+
+    @property
+    def offsets(self) -> tuple[float, ...]:
+        """``-coefficient * center / scale``, from left to right: the product is rounded, then the quotient."""
+        return (-self.coefficient * self.center / self.scale,)
+
+
+@dataclass(frozen=True, eq=False)
+class NumericColumn:
+    """A batch of a numeric feature: what nulls do to rows is settled by policy, floating NaN not yet looked for."""
+
+    feature: NumericFeature
+    column: BatchColumn
+    values: npt.NDArray[Any]
+    null: Mask | None
+
+    @classmethod
+    def prepare(cls, feature: NumericFeature, column: BatchColumn, tally: RowTally) -> NumericColumn:
+        """Read a column, and settle its nulls and its inexact values."""
+        cells = numbers(column.array)
+        tally.add_bad(cells.inexact, column, "inexact")
+        if cells.null is not None:
+            settle("missing", feature.missing, cells.null, column, tally)
+        return cls(feature, column, cells.values, cells.null)
+
+    @property
+    def term(self) -> Numeric:
+        """The term of the raw prediction."""
+        missing = self.feature.missing
+        if self.null is None or not isinstance(missing, Impute):
+            return Numeric(self.values, self.feature.weight)
+        return Numeric(self.values, self.feature.weight, self.null, missing.impute)
+
+    def settle(self, rows: Rows, tally: RowTally) -> Numeric:
+        """Return the term of some rows alone, floating NaN settled by policy and infinities counted."""
+        values = self.values[rows].astype(np.float64)
+        is_value = np.ones(len(rows), dtype=np.bool_) if self.null is None else ~self.null[rows]
+        tally.count(f"infinite {self.feature.column}", int(np.count_nonzero(np.isinf(values) & is_value)))
+        missing = np.isnan(values) & is_value
+        if missing.any():
+            where = np.zeros(tally.rows, dtype=np.bool_)
+            where[rows[missing]] = True
+            settle("missing", self.feature.missing, where, self.column, tally)
+        if isinstance(self.feature.missing, Impute):
+            values[missing | ~is_value] = self.feature.missing.impute
+        return Numeric(values, self.feature.weight)
+
+
+def _coefficients(feature: NumericFeature) -> Iterator[Coefficient]:
+    missing = policy_text(feature.missing)
+    yield Coefficient(feature.column, "", feature.coefficient, feature.center, feature.scale, missing, "")
+
+
+def _show(feature: NumericFeature) -> Iterator[tuple[str, ...]]:
+    stated = (repr(feature.coefficient), repr(feature.center), repr(feature.scale))
+    yield escape(feature.column), feature.kind, "", *stated, shown_policy(feature.missing), ""
+
+
+NUMERIC = FeatureKind(
+    schema=NumericFeature,
+    role="numeric",
+    policies={"missing": MISSING_NUMBER},
+    is_bounded=False,
+    prepare=NumericColumn.prepare,
+    coefficients=_coefficients,
+    show=_show,
+)

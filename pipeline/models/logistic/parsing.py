@@ -1,0 +1,142 @@
+"""From the bytes of a file to a logistic model, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import cast
+
+from pydantic import ValidationError as PydanticError
+
+from pipeline.errors import ModelError
+from pipeline.models import wording
+from pipeline.models.document import FOUND_LIMIT, Document, Problem, locate, read
+from pipeline.models.logistic.features import FEATURE_KINDS
+from pipeline.models.logistic.file import FORMAT, KIND, VERSION, VOCABULARY, ModelFile
+from pipeline.models.store import refuse_pickle
+from pipeline.units import escape
+
+_COMPARED_LIMIT = 20_000
+
+
+def parse(data: bytes, name: str = "model") -> ModelFile:
+    """Return the model that the bytes of a file state.
+
+    Nothing but text is read: a pickle is refused unopened. Whatever the bytes are, the outcome is a model or a
+    ``ModelError``.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file: JSON in UTF-8, at most 256 MiB.
+    name : str
+        How messages call it: the path.
+
+    Raises
+    ------
+    ModelError
+        Everything that is wrong (the first 100 problems), each with its path, line and column.
+    """
+    refuse_pickle(data, name)
+    found = examine(data)
+    if isinstance(found, ModelFile):
+        return found
+    raise wording.model_error(name, found)
+
+
+def from_mapping(value: Mapping[str, object], name: str = "model") -> ModelFile:
+    """Return the model that a mapping states, as a file with the same JSON would; errors as :func:`parse` has them."""
+    try:
+        data = json.dumps(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"{escape(name)} cannot be written as JSON: {escape(str(error))}") from error
+    found = examine(data)
+    if isinstance(found, ModelFile):
+        return found
+    raise wording.model_error(name, [replace(problem, line=0, column=0) for problem in found])
+
+
+def examine(data: bytes) -> ModelFile | list[Problem]:
+    """Return the model, or what is wrong with it, in the order of the text."""
+    return judge(read(data))
+
+
+def judge(document: Document, kinds: Sequence[str] = (KIND,)) -> ModelFile | list[Problem]:
+    """Return the model that a document states, or what is wrong with it, in the order of the text.
+
+    ``kinds`` are the kinds of models that there are, for a document that names another one.
+    """
+    if not document.is_readable:
+        return list(document.faults)
+    found = _validate(document.value, kinds)
+    if isinstance(found, ModelFile):
+        return locate(document.text, document.faults) if document.faults else found
+    known = {problem.path for problem in document.faults}
+    problems = [*document.faults, *(problem for problem in found if problem.path not in known)]
+    return locate(document.text, problems)
+
+
+def _validate(value: object, kinds: Sequence[str]) -> ModelFile | list[Problem]:
+    foreign = list(_foreign(value))
+    if foreign and not _resembles_a_model(value):
+        return foreign
+    features = cast("Mapping[str, object]", value).get("features")
+    features = features if isinstance(features, list) else []
+    # The validation stops at the first fault between the parts of a feature, and before it where a part is at fault.
+    twice = islice(_duplicate_columns(features), FOUND_LIMIT)
+    unknown = islice(_unknown_names(features), FOUND_LIMIT)
+    ours = [*foreign, *_other_kind(cast("Mapping[str, object]", value), kinds), *twice, *unknown]
+    try:
+        model = ModelFile.model_validate(value)
+    except PydanticError as error:
+        known = {problem.path for problem in ours}
+        theirs = wording.problems(error, value, VOCABULARY)
+        return [*ours, *(problem for problem in theirs if problem.path not in known)]
+    return ours or model
+
+
+def _foreign(value: object) -> Iterator[Problem]:
+    """Yield what shows that this is another kind of file, or of another version."""
+    if not isinstance(value, Mapping):
+        yield Problem((), f"a model file is a JSON object, not {wording.json_type(value)}")
+    elif value.get("format") != FORMAT:
+        found = f"not {wording.show(value['format'])}" if "format" in value else "and is not there"
+        yield Problem(("format",), f'must be "{FORMAT}", {found}')
+    elif type(version := value.get("version")) is int and version != VERSION:
+        yield Problem(("version",), f"is {escape(str(version), 20)}; this release reads version {VERSION}")
+
+
+def _resembles_a_model(value: object) -> bool:
+    """Return whether a value is worth a list of all that is wrong with it as a model of this version."""
+    if not isinstance(value, Mapping) or not value.keys() & {"intercept", "features"}:
+        return False
+    return type(version := value.get("version")) is not int or version == VERSION
+
+
+def _other_kind(value: Mapping[str, object], kinds: Sequence[str]) -> Iterator[Problem]:
+    if "kind" in value and value["kind"] != KIND:
+        yield Problem(("kind",), f"must be {wording.quoted_words(kinds)}, not {wording.show(value['kind'])}")
+
+
+def _unknown_names(features: Sequence[object]) -> Iterator[Problem]:
+    compared = 0
+    for position, feature in enumerate(features):
+        kind = FEATURE_KINDS.get(str(feature.get("kind"))) if isinstance(feature, Mapping) else None
+        if kind is None:
+            continue
+        for found in kind.unknown_names(cast("Mapping[str, object]", feature)):
+            # What was perhaps meant takes a microsecond or ten for each name that there is.
+            compared += len(found.known)
+            message = wording.unknown(found.what, found.name, found.known if compared <= _COMPARED_LIMIT else ())
+            yield Problem(("features", position, *found.path), message)
+
+
+def _duplicate_columns(features: Sequence[object]) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for position, feature in enumerate(features):
+        column = feature.get("column") if isinstance(feature, Mapping) else None
+        if isinstance(column, str) and first.setdefault(column, position) != position:
+            message = f'"{escape(column)}" is already the column of features[{first[column]}]'
+            yield Problem(("features", position, "column"), message)

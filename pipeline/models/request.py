@@ -1,0 +1,29 @@
+"""What a caller asks of scoring, whatever the kind of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.choices import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """What is asked of scoring besides what the model file says; a request beats the file.
+
+    Attributes
+    ----------
+    raw_prediction : bool
+        Whether to add the value before the sigmoid.
+    threshold : float or None
+        Adds a decision; replaces the threshold of the file.
+    float32 : bool
+        Whether numbers are rounded to float32.
+    precision : {"fast", "accurate", "reproducible"}
+        Of the functions.
+    """
+
+    raw_prediction: bool = False
+    threshold: float | None = None
+    float32: bool = False
+    precision: Precision = "fast"

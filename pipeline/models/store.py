@@ -1,0 +1,103 @@
+"""A model file on disk: read whole, written in one step, and refused unopened where it is a pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import InputMissingError, ModelError, PermissionDeniedError, StorageError
+from pipeline.models.document import SIZE_LIMIT
+from pipeline.units import escape
+
+_PICKLE_NAME = re.compile(
+    r".*\.(pkl|pickle|joblib|sav|skops|dill|cloudpickle|npz|npy|pt|pth)(\.(gz|bz2|xz|zst|lz4|z))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")
+
+
+def refuse_pickle(data: bytes, name: str) -> None:
+    """Raise ``ModelError`` where the name or the first bytes are those of a pickle, or of what may hold one."""
+    if _PICKLE_NAME.fullmatch(name) or _PICKLE_START.match(data):
+        raise ModelError(
+            f"{escape(name)} is a pickled object, not a model file; it was not opened, since a pickle runs code",
+            "convert it where it was made: pipeline.from_sklearn(estimator).save('model.json')",
+        )
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a model file: all of them, or one more than a model file may have.
+
+    Raises
+    ------
+    ModelError
+        It is a folder, or a pickle by its name.
+    InputMissingError, PermissionDeniedError, StorageError
+        The file cannot be read.
+    """
+    name = os.fspath(path)
+    refuse_pickle(b"", name)
+    with _system_errors(name), Path(path).open("rb") as stream:
+        return stream.read(SIZE_LIMIT + 1)
+
+
+def write_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a model file, in one step: whatever happens, ``path`` holds the whole of it or what it held before.
+
+    A file that is there already is replaced, and keeps its mode; a symbolic link is followed. The file is synced.
+
+    Raises
+    ------
+    InputMissingError
+        The folder does not exist.
+    PermissionDeniedError, StorageError
+        The file cannot be written.
+    """
+    with _system_errors(os.fspath(path)):
+        _replace(Path(path).resolve(), data)
+
+
+@contextlib.contextmanager
+def _system_errors(name: str) -> Iterator[None]:
+    shown = escape(name)
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputMissingError(f"{shown}: no such file or folder") from error
+    except IsADirectoryError as error:
+        raise ModelError(f"{shown} is a folder, not a model file") from error
+    except PermissionError as error:
+        raise PermissionDeniedError(f"{shown}: {error.strerror}") from error
+    except OSError as error:
+        raise StorageError(f"{shown}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputMissingError(f"{shown} cannot be a path: {error}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    draft = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - of a descriptor
+            if path.exists():
+                os.fchmod(descriptor, path.stat().st_mode & 0o777)
+            stream.write(data)
+            stream.flush()
+            os.fsync(descriptor)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,99 @@
+"""The table of causes: it has every word, its texts are those of quarantine files, and its remedies suit them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import asdict
+from typing import get_args
+
+import pytest
+
+from pipeline.causes import CAUSES, HINTS, reason_of, remedy_of
+from pipeline.choices import Cause, Hint
+from pipeline.types.rows import BadCell
+
+# Published bytes: quarantine files hold these texts.
+TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
+    ("ragged", (1, 2)): "has 1 field instead of 2",
+    ("ragged", (3, 1)): "has 3 fields instead of 1",
+    ("ragged", (0, 1234)): "has 0 fields instead of 1,234",
+    ("open quote", ()): "has a quote that is not closed before the end of the file",
+    ("too long", ("64 MiB",)): "is longer than 64 MiB",
+    ("nul byte", ()): "holds a NUL byte; was the file torn?",
+    ("undecodable", ("UTF-8",)): "is not valid UTF-8",
+    ("no number", ()): "is not a number",
+    ("empty for a number", ()): "is not a number: a quoted empty field is text, not null",
+    ("other type", ("int64",)): "is not of type int64",
+    ("empty for a type", ("date32[day]",)): "is not of type date32[day]: a quoted empty field is text, not null",
+    ("out of range", ("double",)): "is beyond the range of double",
+    ("inexact", ()): "cannot be held exactly as a float64 (integers: up to 9007199254740992)",
+    ("missing refused", ()): "is missing, and the model takes that for an error",
+    ("missing set aside", ()): "is missing, and the model sends such rows to the quarantine",
+    ("unseen refused", ()): "is not a level of the model, and the model takes that for an error",
+    ("unseen set aside", ()): "is not a level of the model, and the model sends such rows to the quarantine",
+}
+
+
+def test_every_cause_and_hint_has_its_text_and_remedy() -> None:
+    assert set(CAUSES) == set(get_args(Cause)) == {cause for cause, _ in TEXTS}
+    assert set(HINTS) == set(get_args(Hint))
+    assert all(text.remedy.startswith("mend the data") for text in CAUSES.values())
+
+
+@pytest.mark.parametrize(("stated", "text"), TEXTS.items())
+def test_texts_are_those_that_quarantines_hold(stated: tuple[Cause, tuple[int | str, ...]], text: str) -> None:
+    cause, values = stated
+    assert reason_of(cause, values) == text
+    assert (
+        reason_of(cause, values, "repeats the header") == f"{text}; the record repeats the header: concatenated files?"
+    )
+    looks_like = reason_of(cause, values, "looks like a header")
+    assert looks_like == f"{text}; the record looks like a header: leave out --columns"
+
+
+def test_a_value_is_never_read_as_a_template() -> None:
+    assert reason_of("other type", ("{0} {s}",)) == "is not of type {0} {s}"
+
+
+@pytest.mark.parametrize(
+    ("cause", "remedy"),
+    [
+        ("ragged", "--delimiter, --quote and --columns"),
+        ("open quote", "--delimiter, --quote and --columns"),
+        ("too long", "--delimiter, --quote and --columns"),
+        ("nul byte", "--null TEXT"),
+        ("undecodable", "--encoding NAME"),
+        ("no number", "--null TEXT"),
+        ("empty for a number", "--null TEXT"),
+        ("other type", "--type"),
+        ("empty for a type", "--type"),
+        ("out of range", "leave the column out"),
+        ("inexact", "leave the column out"),
+        ("missing refused", "the model file says"),
+        ("unseen set aside", "the model file says"),
+    ],
+)
+def test_the_remedy_suits_the_cause(cause: Cause, remedy: str) -> None:
+    assert remedy in remedy_of(cause)
+    assert remedy_of(cause, "repeats the header") == remedy_of(cause)
+
+
+def test_a_header_that_looks_like_a_record_is_mended_by_the_command() -> None:
+    assert remedy_of("no number", "looks like a header") == "mend the data, or the command"
+    assert remedy_of("out of range", "looks like a header") == "mend the data, or leave the column out"
+
+
+def test_what_the_table_does_not_have_is_refused() -> None:
+    for cause, values, hint in (("another", (), None), ("ragged", (1,), None), ("ragged", (1, 2), "another")):
+        with pytest.raises(LookupError):
+            reason_of(cause, values, hint)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Cannot specify"):
+        reason_of("ragged", ("a", "b"))
+
+
+def test_a_cell_is_plain_values() -> None:
+    cell = BadCell(3, "x", "1,2", "ragged", (3, 2), "repeats the header", 10, "1,2,3")
+    assert pickle.loads(pickle.dumps(cell)) == cell
+    again = json.loads(json.dumps(asdict(cell)))
+    assert BadCell(**{**again, "values": tuple(again["values"])}) == cell
