@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,6 @@ Call = Callable[[], Any]
 
 # A small array is computed so often in a round that the clock is fine enough for it.
 _ELEMENTS_A_ROUND = 1_000_000
-_CLEAR_REFS = Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +111,9 @@ def _resident(call: Call, out: Array) -> int | None:
         call()
         # Else what was freed before would serve again, and be counted as nothing.
         ctypes.CDLL(None).malloc_trim(0)
-        _CLEAR_REFS.write_text(_RESET_PEAK)
     except (OSError, AttributeError):
+        return None
+    if not memory.reset_peak():
         return None
     before = memory.current_bytes()
     result = call()

@@ -16,12 +16,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline import disk
 from pipeline.canonical import sha256
 from pipeline.choices import Format
 from pipeline.errors import BalanceError, StorageError
@@ -167,7 +167,7 @@ def read_job_file(path: str, digest: str) -> JobFile:
         Its content is not what the driver wrote.
     """
     try:
-        content = Path(path).read_bytes()
+        content = disk.read_file(path)
     except OSError as error:
         raise StorageError(f"{path}: the job file cannot be read: {error.strerror}") from error
     if sha256(content) != digest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline import disk
 from pipeline.errors import BadCellsError, DataError, InputMissingError, ModelError, PermissionDeniedError, StorageError
 from pipeline.kernels import evaluate
 from pipeline.models.columns import Rows
@@ -96,8 +96,8 @@ class LogisticModel:
         """
         name = os.fspath(path)
         refuse_pickle(b"", name)
-        with _system_errors(name), Path(path).open("rb") as stream:
-            data = stream.read(SIZE_LIMIT + 1)
+        with _system_errors(name):
+            data = disk.read_file(path, SIZE_LIMIT + 1)
         return cls(parse(data, name))
 
     @classmethod
@@ -123,7 +123,7 @@ class LogisticModel:
         """
         name = os.fspath(path)
         with _system_errors(name):
-            _replace(Path(path).resolve(), self.to_json().encode())
+            disk.write_file(Path(path).resolve(), self.to_json().encode())
 
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of what the model says, however its file is laid out."""
@@ -318,28 +318,3 @@ def _system_errors(name: str) -> Iterator[None]:
         raise StorageError(f"{shown}: {error.strerror or error}") from error
     except ValueError as error:
         raise InputMissingError(f"{shown} cannot be a path: {error}") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with open(descriptor, "wb") as stream:  # noqa: PTH123 - of a descriptor
-            if path.exists():
-                os.fchmod(descriptor, path.stat().st_mode & 0o777)
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from pipeline.disk import show
 from pipeline.errors import DataError
 from pipeline.sources.column_types import LEVELS, arrow_type
 from pipeline.sources.csv.parse import EXACT_INTEGER, beyond_exact
-from pipeline.sources.files import show
 from pipeline.units import escape
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.disk import input_error
 from pipeline.errors import (
     DataError,
     InputMissingError,
@@ -27,7 +28,6 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.sources import CsvSource, ParquetSource, discover, source_for
-from pipeline.sources.files import system_error
 from pipeline.sources.partitions import parse_segment
 from pipeline.types.inputs import CsvOptions
 
@@ -309,8 +309,8 @@ def test_what_the_system_refuses(nobody: Path) -> None:
 
 
 def test_other_errors_of_the_system() -> None:
-    assert system_error(OSError(5, "Input/output error"), "x").exit_code == 74
-    assert system_error(OSError("no number"), "x").message == "x cannot be read: no number"
+    assert input_error(OSError(5, "Input/output error"), "x").exit_code == 74
+    assert input_error(OSError("no number"), "x").message == "x cannot be read: no number"
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_other_errors_of_the_system() -> None:
     ],
 )
 def test_what_may_pass_is_told_from_what_stays(number: int, kind: type[LogitstreamError]) -> None:
-    assert type(system_error(OSError(number, os.strerror(number)), "x")) is kind
+    assert type(input_error(OSError(number, os.strerror(number)), "x")) is kind
 
 
 def test_many_files_in_little_time(tmp_path: Path) -> None:
