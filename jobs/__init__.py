@@ -1,11 +1,12 @@
 """The command line of logitstream.
 
-commands/   a command a file
-options/    each option once, and how its value is read
-show/       how results look
-cli         the group of commands, and the one door from errors to exit codes
-running     from options to a job, and from a job to what is shown
-stopping    signals, deadlines, and how a run ends in good order
+commands/      a command a file
+options/       each option once, and how its value is read
+show/          how results look
+cli            the group of commands, and the one door from errors to exit codes
+running        from options to a job, and from a job to what is shown
+stopping       signals, deadlines, and how a run ends in good order
+demonstration  what ``logitstream demo`` does
 """
 
 from __future__ import annotations
