@@ -30,7 +30,8 @@ def write_file(path: Path, content: bytes) -> None:
     A file that it replaces hands its mode down; a new one has 0666 less the umask. A symbolic link is replaced, not
     followed. The file and its name are synced.
     """
-    draft = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}")
+    # 255 bytes are a name, and a character may take four of them.
+    draft = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor

@@ -71,7 +71,7 @@ def command():
     if sys.stderr.isatty():
         from jobs.show import bar
         from jobs.show.pace import Pace
-        from tests.jobs.test_progress import PLAN
+        from tests.jobs.show.test_progress import PLAN
         bar.Bar().start(Pace(PLAN, time.monotonic()))
     with stopping.stoppable(stop, grace=float(grace), deadline=late, again=AGAIN) as work_begins:
         run(work_begins)

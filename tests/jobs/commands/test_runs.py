@@ -17,7 +17,7 @@ import pytest
 
 from pipeline import flow
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "sample_data"
 MODEL = SAMPLE / "delay_model.json"
 FLIGHTS = SAMPLE / "flights"

@@ -326,7 +326,7 @@ def test_memory_stays_flat_on_one_huge_row_group(tmp_path: Path) -> None:
 
 def run(program: str, *arguments: str) -> str:
     command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
     assert done.returncode == 0, done.stderr
     return done.stdout
 
