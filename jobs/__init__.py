@@ -18,7 +18,7 @@ import sys
 def _leave_current_folder() -> None:
     """Take the current folder off the path of imports, unless this package comes from it.
 
-    ``python -m jobs.commands.score`` puts it first: whoever can write there could have a ``numpy.py`` of their own
+    ``python -m jobs.commands.score`` puts it first: anyone who can write there could have a ``numpy.py`` of their own
     run. With ``-P`` it is not there, and an entry of the same name is the user's word.
     """
     if sys.flags.safe_path or not sys.path:

@@ -33,11 +33,11 @@ class Cost:
     ns : float
         Nanoseconds an element, the median of all rounds.
     ratio : float
-        The median over the rounds of ours, in an array that stands there, divided by this one.
+        The median over the rounds of ours, in an array that exists already, divided by this one.
     traced_bytes : int
         The most that numpy and Python held at once beyond ``x`` and the result.
     resident_bytes : int or None
-        The same as the system counts pages, whoever asked for them; ``None`` where it cannot be asked.
+        The same as the system counts pages, no matter what asked for them; ``None`` where it cannot be asked.
     """
 
     ns: float
@@ -121,7 +121,7 @@ def _resident(call: Call, out: Array) -> int | None:
 
 
 def _new_bytes(result: Any, out: Array) -> int:
-    """Return the bytes of the arrays that a call has made, rather than written to the one that stood there."""
+    """Return the bytes of the arrays that a call has made, rather than written to the one it was given."""
     arrays = result if isinstance(result, list) else [result]
     made = (each for each in arrays if isinstance(each, np.ndarray) and not np.may_share_memory(each, out))
     return sum(each.nbytes for each in made)

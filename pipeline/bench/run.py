@@ -90,7 +90,7 @@ def bench_functions(
         Elements of an array.
     dtype : {"float64", "float32", "float16"}
     threads : int
-        Each computes a share of the array, whoever's way it is.
+        Each computes a share of the array, no matter whose way it is.
     rounds : int
         How often each way is timed, in turn.
     told : callable

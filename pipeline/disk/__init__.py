@@ -2,7 +2,7 @@
 
 inputs     files that are read at any offset; names in folders
 whole      small files read and written whole, and what is under a path
-system     outputs and what lies beside them, on descriptors of folders; :class:`Folder`
+system     outputs and what is beside them, on descriptors of folders; :class:`Folder`
 renaming   renameat2(2), which Python does not have
 refusals   what the system refuses, as the project's errors
 """

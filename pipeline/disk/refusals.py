@@ -51,7 +51,7 @@ class door:  # noqa: N801 - reads as the verb of a statement
 
 
 def translated(error: OSError, action: str, path: Path) -> LogitstreamError:
-    """Return what an error of the system means for an output and what lies beside it.
+    """Return what an error of the system means for an output and what is beside it.
 
     73 something is in the way, 77 denied, 74 anything else; what may pass is a
     :class:`~pipeline.errors.TransientError`.

@@ -1,4 +1,4 @@
-"""Outputs and what lies beside them: opened, synced, linked, renamed, locked, removed.
+"""Outputs and what is beside them: opened, synced, linked, renamed, locked, removed.
 
 Every call is on descriptors of folders rather than on paths, so that nobody who swaps a folder for a link can lead a
 run elsewhere. What the system refuses is one of the project's errors, as :func:`pipeline.disk.translated` has them.

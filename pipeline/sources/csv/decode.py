@@ -57,7 +57,7 @@ class TextEncoding:
         return raw.decode(self.name, _STRICT).encode("utf-8", "surrogatepass")
 
     def file_bytes(self, text: bytes | bytearray | memoryview) -> int:
-        """Return how many bytes of the file a piece of UTF-8 text stands for."""
+        """Return how many bytes of the file a piece of UTF-8 text was made of."""
         if self.kind == "utf-8":
             return len(text)
         characters = bytes(text).decode("utf-8", "surrogatepass")
@@ -201,7 +201,7 @@ class Recoded:
 class Ahead:
     """A stream that a thread of its own reads before it is asked for, so that it need not be waited for.
 
-    What was read, and the error that ended it, come in the order of the stream. Holds ten blocks. Whoever makes it
+    What was read, and the error that ended it, come in the order of the stream. Holds ten blocks. Its maker
     closes it, before what the inner stream reads from is closed.
 
     Parameters

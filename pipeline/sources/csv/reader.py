@@ -215,7 +215,7 @@ class CsvReader:
         self.end = self._slice.stop
 
     def _seek(self, opened: OpenText) -> Window:
-        """Return a window that stands at the first record: given, behind the header, or guessed."""
+        """Return a window that begins at the first record: given, behind the header, or guessed."""
         first = opened.header.end
         begin = self._given if self._given is not None else first if self._slice.start <= first else None
         if begin is not None and begin == first:
@@ -241,7 +241,7 @@ class CsvReader:
         return CsvParser(self._settings.dialect, len(header.names), self._settings.sizes.block)
 
     def _note(self, cut: Cut, header: Header, offset: int) -> None:
-        """Keep where the records of a piece stand, and what is wrong with the bad ones."""
+        """Keep where the records of a piece are, and what is wrong with the bad ones."""
         if cut.overlong and self._certain(header):
             message = f"{show(self._file.path)}: the record at byte {offset:,} {cut.faults[0].reason}"
             raise MemoryBudgetError(message, "Is a quote left open there, or is --quote another character?")

@@ -33,7 +33,7 @@ _UNDECODABLE = "\udcff".encode("utf-8", "surrogatepass")
 class Records:
     """The records of one piece, good and bad. Good until the next piece is asked for, which overwrites its text.
 
-    Where the good ones stand is found out when it is asked for, and once.
+    Where the good ones are is found out when it is asked for, and once.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Records:
         self._cut, self._before = cut, before
         self._dialect, self._encoding, self._blank = dialect, encoding, blank
         self._place, self._offset, self._begin = 0, offset, offset
-        # how many good records stand in front of each bad one
+        # how many good records come before each bad one
         self._good_before = [fault.record - index for index, fault in enumerate(cut.faults)]
 
     def number(self, row: int) -> int:
@@ -84,7 +84,7 @@ class Records:
             number = self._before + fault.record
             start, stop = fault.start, fault.stop
             reason = fault.reason + hint(self._record(start, stop), number)
-            # 200 characters are at most 800 bytes, and what lies behind them may be long
+            # 200 characters are at most 800 bytes, and what follows them may be long
             text = self._shown(fault.text[: 4 * SHOWN_TEXT])[:SHOWN_TEXT]
             yield BadCell(number, column, text, reason, self._offset_of(start), self._line(start, stop))
 

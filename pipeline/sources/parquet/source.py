@@ -111,7 +111,7 @@ class ParquetSource:
 class ParquetReader:
     """The rows of some row groups, as record batches; a context manager, used once, by one thread.
 
-    Batches have one column for each need and 1 to ``batch_rows`` rows. A column that stands in several needs is
+    Batches have one column for each need and 1 to ``batch_rows`` rows. A column that several needs name is
     decoded once. Every batch is validated in full, the text as UTF-8 too.
 
     Raises
@@ -280,7 +280,7 @@ class _Delivery:
     """How the columns of a decoded batch become those that the needs ask for.
 
     ``names`` are read, each once; those in ``read_dictionary`` come as dictionaries; ``texts`` are the other text
-    columns. ``makers`` stand for the needs.
+    columns. ``makers`` are one for each need.
     """
 
     names: list[str]
