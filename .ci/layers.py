@@ -1,16 +1,19 @@
-"""Checks that imports follow the rooms: down the levels, never sideways, and each third-party package in its room.
+"""Checks that imports follow the rooms, and that ``disk`` is the one room that touches files.
+
+Imports go down the levels, never sideways, and each third-party package has its room.
 
 The larger the level, the higher the room; a room knows none of its own level.
 
     python .ci/layers.py [ROOT]
 
-Reads every file of ``pipeline`` and ``jobs`` without importing it. Prints one line for each import that a room may not
-make and ends with 1, or with 0 where there is none.
+Reads every file of ``pipeline`` and ``jobs`` without importing it. Prints one line for each import or call that a room
+may not make and ends with 1, or with 0 where there is none.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -63,7 +66,7 @@ ENGINES = ("pipeline.execute.local", "pipeline.execute.processes", "pipeline.exe
 ROOMS = {
     JOBS: Room(
         90,
-        ("click", "rich", "pydantic"),
+        ("click", "rich"),
         (
             *(PUBLIC, "interface", "inspection", "verification", "upkeep", "bench", "drawing", "flow", "report"),
             *("memory", "grammar", "registry", *GROUND),
@@ -113,6 +116,22 @@ ROOMS = {
     "canonical": Room(10),
     "errors": Room(10),
 }
+
+
+# Files that touch the system by themselves, and why.
+DOORS = {
+    "pipeline/disk/": "the door",
+    "pipeline/memory.py": "reads /proc and /sys, where the kernel is asked and no file is",
+    "pipeline/execute/": "pipes and descriptors of child processes",
+    "jobs/show/console.py": "the three standard streams",
+}
+# By the whole name, called or passed on; and methods of a path.
+TOUCHES = re.compile(
+    r"os\.(open|close|p?readv?|p?writev?|fsync|fdatasync|renames?|replace|link|symlink|unlink|remove|rmdir|removedirs|"
+    r"mkdir|makedirs|mkfifo|scandir|listdir|f?walk|[lf]?stat|f?statvfs|f?truncate|f?chmod|f?chown|utime|readlink|"
+    r"sendfile|dup2?)|io\.open|glob\.i?glob|shutil\.(copy\w*|move|rmtree|disk_usage)|tempfile\.\w+"
+)
+OF_A_PATH = re.compile(r"(read|write)_(bytes|text)|mkdir|rmdir|touch|iterdir|rglob|lstat|chmod|(sym|hard)link_to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +234,43 @@ def _listed(names: Sequence[str], nothing: str) -> str:
     return ", ".join(sorted(names)) if names else nothing
 
 
+def touched(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of what a parsed file touches files with.
+
+    Counted is what opens, reads, writes, syncs, renames, lists or removes, and what asks for the facts of a file
+    (``stat``): each can fail, and ``disk`` knows what a failure means. Not counted are arithmetic of paths
+    (``resolve``, ``realpath``) and whether something has a name (``exists``, ``is_dir``, ``lexists``), which neither
+    fail nor change anything; nor what reads a descriptor that ``disk`` has opened, such as Arrow or ``os.fdopen``.
+
+    Methods are known by name and arguments, because some names have other meanings: ``path.replace(other)`` counts,
+    ``text.replace(old, new)`` and ``Folder.open(path)`` do not.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = (f"{node.module}.{each.name}" for each in node.names)
+            yield from ((node.lineno, name) for name in names if TOUCHES.fullmatch(name))
+        elif isinstance(node, ast.Attribute) and TOUCHES.fullmatch(ast.unparse(node)):
+            yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.Call) and _touches(node):
+            yield node.lineno, ast.unparse(node.func)
+
+
+def _touches(call: ast.Call) -> bool:
+    if not isinstance(call.func, ast.Attribute):
+        return ast.unparse(call.func) == "open"
+    name, given = call.func.attr, len(call.args)
+    if TOUCHES.fullmatch(ast.unparse(call.func)):
+        return False
+    if name == "open":
+        named = {each.arg for each in call.keywords}
+        return isinstance(call.args[0], ast.Constant) if given else not named or "mode" in named
+    if name in {"rename", "replace", "glob"}:
+        return given == 1 and not call.keywords
+    return OF_A_PATH.fullmatch(name) is not None or (name in {"stat", "unlink"} and not given)
+
+
 def check(root: Path) -> list[str]:
-    """Return one line for each import under a root that the table does not allow."""
+    """Return one line for each import and call under a root that the tables do not allow."""
     lines = []
     for path in sorted((root / PUBLIC).rglob("*.py")) + sorted((root / JOBS).rglob("*.py")):
         relative = path.relative_to(root)
@@ -225,9 +279,11 @@ def check(root: Path) -> list[str]:
             lines.append(f"{relative}:1: {name} is no room of the table in .ci/layers.py")
             continue
         package = ".".join(relative.parent.parts)
-        found = imports(ast.parse(path.read_bytes(), str(path)), package, tuple(ROOMS))
-        faults = ((each, fault(name, each)) for each in found)
+        tree = ast.parse(path.read_bytes(), str(path))
+        faults = ((each, fault(name, each)) for each in imports(tree, package, tuple(ROOMS)))
         lines += [f"{relative}:{each.line}: imports {each.module}: {why}" for each, why in faults if why]
+        if not str(relative).startswith(tuple(DOORS)):
+            lines += [f"{relative}:{line}: {call}: pipeline.disk alone touches files" for line, call in touched(tree)]
     return lines
 
 
@@ -235,7 +291,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print what is wrong under the root that is named, or under this checkout."""
     root = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent
     lines = check(root)
-    print("\n".join(lines) or f"imports follow the rooms ({len(ROOMS)} of them)")
+    print("\n".join(lines) or f"imports follow the rooms ({len(ROOMS)} of them), and disk is the one door")
     return 1 if lines else 0
 
 

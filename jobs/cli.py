@@ -117,7 +117,7 @@ def _keep_to_itself() -> None:
 
 
 def _start_and_end_quickly() -> None:
-    """Leave out what starting and ending would spend more than a tenth of a second on, for nothing.
+    """Leave out what starting and ending would spend more than a tenth of a second on without need.
 
     The threads of a library for matrices, of which there are none here; and at the end, when everything goes, a search
     for garbage through all there is.
@@ -157,7 +157,7 @@ def _told(error: BaseException) -> int:
             console.tell(error.format_message())
             return USAGE
         case click.ClickException():
-            # What was typed stands in the message, line ends and all.
+            # The message has what was typed, line ends and all.
             console.complain(escape(_sentence(error.format_message()), 1000), _see_help(error))
             return USAGE
         case LogitstreamError():

@@ -1,6 +1,6 @@
 """How a run is told to stop: in good order first, at once if need be.
 
-before work begins              a signal ends the run where it stands
+before work begins              a signal ends the run at once
 a signal, or the deadline       no chunk is started, those under way have the grace to end
 a second signal                 ends the process, as the signal does by itself
 the end of the grace            chunks under way are given up: ``Abandoned``
@@ -68,7 +68,7 @@ def handle(number: signal.Signals, handler: Handler) -> Any:
     try:
         return signal.signal(number, handler)
     except ValueError:
-        # Not the main thread: whoever embeds the command line keeps its own signals.
+        # Not the main thread: a program that embeds the command line keeps its own signals.
         return None
 
 

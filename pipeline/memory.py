@@ -328,6 +328,15 @@ def peak_bytes() -> int:
     return _status(os.getpid(), "VmHWM")
 
 
+def reset_peak() -> bool:
+    """Have :func:`peak_bytes` begin again at what is resident now; ``False`` where the kernel cannot."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def current_bytes() -> int:
     """Return what is resident of this process (``VmRSS``), in bytes."""
     return _status(os.getpid(), "VmRSS")

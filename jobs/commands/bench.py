@@ -7,8 +7,8 @@ import click
 from jobs import options
 from jobs.options import values
 from jobs.options.command import HOW, OUTPUT, WHAT, JobCommand, option
+from jobs.options.functions import known
 from jobs.options.help import HelpfulGroup
-from jobs.show.functions import known
 
 
 def _known(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def functions(
     Beside ours stand the NumPy one-liner and, where they are installed, scipy and PyTorch. For the sigmoid a second
     table has the worst error of what people write, range by range, in units in the last place of the exact value.
     """
-    from jobs.show.benching import show_functions  # noqa: PLC0415 - --help stays light
+    from jobs.show.costs import show_functions  # noqa: PLC0415 - --help stays light
 
     show_functions(functions, size=size, dtype=dtype, threads=threads, rounds=rounds, plot=plot, as_json=json)
 

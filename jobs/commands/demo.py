@@ -27,7 +27,7 @@ def command(output: str) -> None:
     The sample (some 20,000 flights from New York in 2013, public domain) is copied into a folder, and its scores are
     published beside it. It may be run again; a file in the folder that is not the sample is never overwritten.
     """
-    from jobs.show.showcase import show  # noqa: PLC0415 - --help stays light
+    from jobs.demonstration import show  # noqa: PLC0415 - --help stays light
 
     show(output)
 

@@ -1,4 +1,4 @@
-"""``logitstream inspect``: what lies there, data or a quarantine."""
+"""``logitstream inspect``: what is in data or in a quarantine."""
 
 from __future__ import annotations
 

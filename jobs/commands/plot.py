@@ -9,7 +9,7 @@ import click
 
 from jobs.options import values
 from jobs.options.command import OUTPUT, WHAT, JobCommand, option
-from jobs.show.functions import Asked, as_asked, told_apart
+from jobs.options.functions import Asked, as_asked, told_apart
 
 _NARROWEST = 1e-9
 
@@ -60,7 +60,7 @@ def command(**params: Any) -> None:
     FUNCTION is a name (sigmoid) or has parameters, as in 'sigmoid(x, temperature=2)'; 'flat=sigmoid(x, temperature=2)'
     names the curve too. Curves of one function share a panel. Needs matplotlib: pip install 'logitstream[plot]'.
     """
-    from jobs.show.picture import draw_functions  # noqa: PLC0415 - --help stays light
+    from jobs.show.curves import draw_functions  # noqa: PLC0415 - --help stays light
 
     draw_functions(params["functions"], params["range"], params["output"])
 

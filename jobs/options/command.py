@@ -59,7 +59,7 @@ class JobOption(click.Option):
 
 
 class JobArgument(click.Argument):
-    """An argument that stands for paths."""
+    """An argument that names paths."""
 
     is_path = True
 

@@ -24,6 +24,7 @@ from typing import Any
 import click
 
 from jobs.options.values import NAMES, SHARE, Count, Quantity
+from pipeline import disk
 from pipeline.errors import ConfigurationError, PermissionDeniedError
 from pipeline.units import escape
 
@@ -72,7 +73,7 @@ def key(param: click.Parameter) -> str:
 
 def _read(path: str) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(disk.read_file(path).decode("utf-8"))
     except PermissionError as error:
         raise PermissionDeniedError(
             f"{escape(path)} cannot be read: {error.strerror}", "check the rights of the file and of its folders"

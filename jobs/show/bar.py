@@ -12,7 +12,8 @@ from rich.table import Column
 from rich.text import Text
 
 from jobs.show import console
-from jobs.show.progress import Pace, Silent
+from jobs.show.displays import Silent
+from jobs.show.pace import Pace
 from pipeline.memory import current_bytes
 
 

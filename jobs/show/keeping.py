@@ -26,7 +26,7 @@ _FOLDERS = re.compile(r"(/[^\s/:]+){2,}/")
 
 
 def show_rollback(output: str, *, durability: Durability, as_json: bool) -> None:
-    """Go back to the former version, and say what stands now and what it replaced."""
+    """Go back to the former version, and say what is published now and what it replaced."""
     done = rollback(output, durability=durability)
     now, before = done.standing, done.replaced
     console.tell(f"{escape(done.output, _PATH)} is now {_version(now.job_id, now.rows, now.finished_unix)}")
@@ -40,7 +40,7 @@ def show_rollback(output: str, *, durability: Durability, as_json: bool) -> None
 
 
 def show_runs(paths: Sequence[str], *, as_json: bool) -> None:
-    """List what stands beside outputs.
+    """List what is beside outputs.
 
     Raises
     ------
@@ -137,14 +137,14 @@ def _pairs(state: State) -> Iterator[tuple[str, str]]:
     if state.standing is None:
         yield "published", escape(state.problem, _PATH) or "nothing"
     else:
-        yield from _standing_pairs(state.standing)
+        yield from _published_pairs(state.standing)
     if state.under_way is not None:
         yield "under way", escape(state.under_way.text, _PATH)
     yield "state", "no folder beside it" if state.home is None else escape(state.home, _PATH)
     yield "left", f"{_many(len(state.runs), 'unfinished run')}, {_many(len(state.versions), 'former version')}"
 
 
-def _standing_pairs(standing: Standing) -> Iterator[tuple[str, str]]:
+def _published_pairs(standing: Standing) -> Iterator[tuple[str, str]]:
     parts = _many(standing.parts, "part")
     yield "published", f"{_rows(standing.rows)} in {parts}, {format_bytes(standing.bytes)}"
     yield "job", standing.job_id

@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 Way = Callable[[Array, Array], Any]
 
 OURS, NEW, SCIPY, TORCH, COPY = "logitstream", "new array", "scipy", "torch", "copy"
-# As people write it, and with its last step writing into an array that stands there.
+# As people write it, and with its last step writing into an array that exists already.
 ONE_LINER, ONE_LINER_OUT = "numpy", "numpy out="
 
 
@@ -26,7 +26,7 @@ def ways_of(name: str) -> dict[str, Way]:
     """Return the ways to compute a function, by who does; of those that are not installed there is none.
 
     ``logitstream``, ``numpy out=``, which is the one-liner, and ``scipy`` and ``torch`` where they can write into an
-    array that stands there; ``numpy``, the one-liner as people write it, and ``new array``, which is ours without
+    array that exists already; ``numpy``, the one-liner as people write it, and ``new array``, which is ours without
     ``out``, make one. ``copy`` only copies: what memory takes at least.
     """
     entry = FUNCTIONS[name]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,6 @@ Call = Callable[[], Any]
 
 # A small array is computed so often in a round that the clock is fine enough for it.
 _ELEMENTS_A_ROUND = 1_000_000
-_CLEAR_REFS = Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +33,11 @@ class Cost:
     ns : float
         Nanoseconds an element, the median of all rounds.
     ratio : float
-        The median over the rounds of ours, in an array that stands there, divided by this one.
+        The median over the rounds of ours, in an array that exists already, divided by this one.
     traced_bytes : int
         The most that numpy and Python held at once beyond ``x`` and the result.
     resident_bytes : int or None
-        The same as the system counts pages, whoever asked for them; ``None`` where it cannot be asked.
+        The same as the system counts pages, no matter what asked for them; ``None`` where it cannot be asked.
     """
 
     ns: float
@@ -114,8 +111,9 @@ def _resident(call: Call, out: Array) -> int | None:
         call()
         # Else what was freed before would serve again, and be counted as nothing.
         ctypes.CDLL(None).malloc_trim(0)
-        _CLEAR_REFS.write_text(_RESET_PEAK)
     except (OSError, AttributeError):
+        return None
+    if not memory.reset_peak():
         return None
     before = memory.current_bytes()
     result = call()
@@ -123,7 +121,7 @@ def _resident(call: Call, out: Array) -> int | None:
 
 
 def _new_bytes(result: Any, out: Array) -> int:
-    """Return the bytes of the arrays that a call has made, rather than written to the one that stood there."""
+    """Return the bytes of the arrays that a call has made, rather than written to the one it was given."""
     arrays = result if isinstance(result, list) else [result]
     made = (each for each in arrays if isinstance(each, np.ndarray) and not np.may_share_memory(each, out))
     return sum(each.nbytes for each in made)

@@ -3,7 +3,7 @@
 ``kind: "bench-functions"``
     ``machine``, ``cores``, ``versions``, ``size``, ``dtype``, ``threads``, ``rounds``, ``clock``; ``functions``, each
     with ``name``, ``share_of_copy`` and ``contenders``, by name: ``logitstream``; ``new array``, the same without
-    ``out``; ``numpy``, the one-liner; ``numpy out=``, the same into an array that stands there; ``scipy``; ``torch``;
+    ``out``; ``numpy``, the one-liner; ``numpy out=``, the same into an array that exists already; ``scipy``; ``torch``;
     ``copy``. Of each ``ns`` an element, ``ratio`` (ours over its), ``gb_per_s``, ``traced_bytes`` and
     ``resident_bytes`` besides x and the result. ``sigmoid``, null where it was not asked for, has ``ns`` by form and
     ``ranges``, each with ``low``, ``high`` and ``errors`` by form, in units in the last place (null where the form

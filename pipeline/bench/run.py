@@ -5,13 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import memory
+from pipeline import disk, memory
 from pipeline.arrays.functions import apply
 from pipeline.bench.accuracy import RangeErrors, sigmoid_errors
 from pipeline.bench.contenders import COPY, OURS, sigmoid_forms, use_one_thread, versions, ways_of
@@ -91,7 +90,7 @@ def bench_functions(
         Elements of an array.
     dtype : {"float64", "float32", "float16"}
     threads : int
-        Each computes a share of the array, whoever's way it is.
+        Each computes a share of the array, no matter whose way it is.
     rounds : int
         How often each way is timed, in turn.
     told : callable
@@ -193,7 +192,7 @@ def _works(way: Callable[[Array, Array], Any], x: Array, out: Array) -> bool:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = disk.read_file("/proc/cpuinfo").decode(errors="replace").splitlines()
     except OSError:
         return platform.machine()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

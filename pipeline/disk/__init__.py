@@ -1,15 +1,19 @@
-"""The one door to the operating system: open, sync, link, rename, lock, remove, and what is refused, translated.
+"""The one door to the operating system: what every room opens, reads, writes, syncs, renames, lists or removes.
 
-system     calls on descriptors of folders and files; :class:`Folder`
+inputs     files that are read at any offset; names in folders
+whole      small files read and written whole, and what is under a path
+system     outputs and what is beside them, on descriptors of folders; :class:`Folder`
 renaming   renameat2(2), which Python does not have
+refusals   what the system refuses, as the project's errors
 """
 
+from pipeline.disk.inputs import OpenFile, entries, mode_of, require_regular
+from pipeline.disk.refusals import door, input_error, show, translated
 from pipeline.disk.system import (
     CREATE,
     READ,
     Folder,
     close,
-    door,
     free_bytes,
     is_folder,
     is_mount_point,
@@ -21,29 +25,40 @@ from pipeline.disk.system import (
     set_mode,
     status,
     sync,
-    translated,
     truncate,
     try_lock,
     umask,
     user,
     write_all,
 )
+from pipeline.disk.whole import facts, file_sha256, make_folders, names_in, read_file, write_file
 
 __all__ = [
     "CREATE",
     "READ",
     "Folder",
+    "OpenFile",
     "close",
     "door",
+    "entries",
+    "facts",
+    "file_sha256",
     "free_bytes",
+    "input_error",
     "is_folder",
     "is_mount_point",
+    "make_folders",
+    "mode_of",
+    "names_in",
     "overwrite",
     "read",
     "read_at",
+    "read_file",
     "real_folder",
     "release",
+    "require_regular",
     "set_mode",
+    "show",
     "status",
     "sync",
     "translated",
@@ -52,4 +67,5 @@ __all__ = [
     "umask",
     "user",
     "write_all",
+    "write_file",
 ]

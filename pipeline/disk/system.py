@@ -1,8 +1,7 @@
-"""The one place where this room touches the operating system.
+"""Outputs and what is beside them: opened, synced, linked, renamed, locked, removed.
 
-Every call that opens, syncs, links, renames, locks or removes goes through here, on descriptors of folders rather than
-on paths, so that nobody who swaps a folder for a link can lead a run elsewhere. What the system refuses becomes one of
-the project's errors here and nowhere else.
+Every call is on descriptors of folders rather than on paths, so that nobody who swaps a folder for a link can lead a
+run elsewhere. What the system refuses is one of the project's errors, as :func:`pipeline.disk.translated` has them.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from pipeline.disk.refusals import door, free_space
 from pipeline.disk.renaming import renameat2
-from pipeline.errors import LogitstreamError, OutputError, PermissionDeniedError, StorageError, TransientError
-from pipeline.units import escape, format_bytes
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,19 +28,11 @@ _NOREPLACE, _EXCHANGE = 1, 2
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 _NO_SECOND_NAME = frozenset({errno.EXDEV, errno.EMLINK, errno.EACCES, errno.ENOENT})
 
-_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What a network file system, or a table that is full for a moment, may answer once and not again.
-_PASSING = frozenset(
-    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENFILE, errno.EMFILE, errno.EREMOTEIO}
-)
-_IN_THE_WAY = frozenset({errno.EEXIST, errno.EXDEV, errno.EBUSY})
-
 _making = threading.Lock()
 
 
 class Folder:
-    """An open folder. Names are looked up below its descriptor, whatever becomes of its path; links are not followed.
+    """An open folder. Names are looked up below its descriptor, wherever its path leads; links are not followed.
 
     Every method raises the project's errors, naming the path; the descriptor is closed by the context manager. Where it
     is not ``durable``, nothing in it is ever synced, and the folders entered from it are not durable either.
@@ -241,61 +231,10 @@ def is_folder(parent: Folder, name: str) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
-class door:  # noqa: N801 - reads as the verb of a statement
-    """Turn what the system refuses into the project's errors, saying what was tried on which path, or name below it."""
-
-    __slots__ = ("_action", "_name", "_path")
-
-    def __init__(self, action: str, path: Path, name: str = "") -> None:
-        self._action, self._path, self._name = action, path, name
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Translate."""
-        if isinstance(error, OSError):
-            path = self._path / self._name if self._name else self._path
-            raise translated(error, self._action, path) from error
-
-
-def translated(error: OSError, action: str, path: Path) -> LogitstreamError:
-    """Return the project's error for one of the system's."""
-    message = f"cannot {action} {escape(str(path), 1000)}: {error.strerror or error}"
-    if error.errno in _REFUSED:
-        return PermissionDeniedError(message, "check the owner and the mode of the folder, and how it is mounted")
-    if error.errno in _FULL:
-        return StorageError(f"{message} ({_free_near(path)})", "free space or raise the quota, then run again")
-    if error.errno == errno.EFBIG:
-        return StorageError(message, "raise the limit on file sizes (ulimit -f) or lower --chunk-size, then run again")
-    if error.errno in _IN_THE_WAY:
-        return OutputError(message, "look at what is there now, then run again")
-    kind = TransientError if error.errno in _PASSING else StorageError
-    return kind(message, "see whether the disk is sound and mounted, then run again")
-
-
-def _free_near(path: Path) -> str:
-    for folder in path.parents:
-        try:
-            facts = os.statvfs(folder)
-            # Some file systems count no files at all.
-            if facts.f_files and not facts.f_favail:
-                return "it has as many files as it can hold"
-            return f"{format_bytes(_free(folder))} free for this user"
-        except OSError:
-            continue
-    return "free space unknown"
-
-
 def free_bytes(path: Path) -> int:
     """Return the bytes that this user may still write to the file system that holds an existing path."""
     with door("measure the free space of", path):
-        return _free(path)
-
-
-def _free(path: Path) -> int:
-    facts = os.statvfs(path)
-    return facts.f_bavail * facts.f_frsize
+        return free_space(path)
 
 
 def real_folder(path: Path) -> Path:
@@ -376,7 +315,7 @@ def release(descriptor: int) -> None:
 def try_lock(descriptor: int, path: Path, *, shared: bool = False) -> bool:
     """Take the lock on an open file, held until it is closed; ``False`` where another process has it.
 
-    A shared lock stands beside other shared ones.
+    Several processes may have a shared lock at once.
     """
     with door("lock", path):
         try:
@@ -400,7 +339,7 @@ def truncate(descriptor: int, size: int, path: Path) -> None:
 
 
 def read(descriptor: int, size: int, path: Path) -> bytes:
-    """Read at most so many bytes from where the file stands; empty at its end."""
+    """Read at most so many bytes from where the last read ended; empty at the end of the file."""
     with door("read", path):
         return os.read(descriptor, size)
 

@@ -29,7 +29,7 @@ _DASHED = {"linestyle": (0, (4, 2)), "linewidth": 1.6}
 _TALLEST = 8.0
 # Beyond this the distances between the marks of an axis overflow.
 _WIDEST = 1e300
-# So many curves and more leave no corner of a panel free: their names stand below it, each on a line.
+# So many curves and more leave no corner of a panel free: their names are below it, each on a line.
 _MANY = 3
 _NAME_HEIGHT = 0.17
 
@@ -51,7 +51,7 @@ def draw_curves(curves: Sequence[Curve], limits: tuple[float, float] | None = No
     curves : sequence of Curve
         Those of one function share its panel.
     limits : (float, float), optional
-        The range of x; -6 to 6 unless given. What lies outside the domain of a function is left out.
+        The range of x; -6 to 6 unless given. What is outside the domain of a function is left out.
 
     Raises
     ------

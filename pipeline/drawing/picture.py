@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+from pipeline import disk
 from pipeline.errors import ConfigurationError, OutputError, UsageError
 from pipeline.units import escape, quoted
 
@@ -46,7 +46,7 @@ def check_picture(path: str | os.PathLike[str]) -> None:
     ConfigurationError
         matplotlib is not installed.
     OutputError
-        There is no such folder, or a folder stands under the name.
+        There is no such folder, or the name is that of a folder.
     """
     file = Path(path)
     if file.suffix not in SUFFIXES:
@@ -71,16 +71,10 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure in one step: under the name stands the whole picture, or what stood there before."""
+    """Write a figure in one step: under the name is the whole picture, or what was there before."""
     file = Path(path)
     content = io.BytesIO()
     kind = file.suffix[1:]
     with style():
         figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-    draft = file.with_name(f".{file.name[:80]}.{secrets.token_hex(6)}")
-    try:
-        with draft.open("xb") as stream:
-            stream.write(content.getvalue())
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    disk.write_file(file, content.getvalue())

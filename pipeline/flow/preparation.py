@@ -173,7 +173,9 @@ class Preparation:
 
 
 def prepare(job: Job, *, staged: bool = True) -> Preparation:
-    """Return the job, ready to start; not ``staged`` where nothing is to be written, and the job file travels.
+    """Return the job, ready to start.
+
+    Not ``staged`` where nothing is to be written: then the output is not looked at, and the job file travels.
 
     Raises
     ------
@@ -211,16 +213,22 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
         notes=_notes(job, found.skipped, plan, files),
     )
     check_sections(preparation.manifest(Totals()))
-    identity = job_id(scan.inputs, plan, {"meaning": preparation.meaning})
+    preparation = replace(preparation, job_id=job_id(scan.inputs, plan, {"meaning": preparation.meaning}))
+    return replace(preparation, is_published=_is_published(preparation)) if staged else preparation
+
+
+def _is_published(preparation: Preparation) -> bool:
+    """Return whether this very job is published already; raise where the output cannot be made."""
+    job = preparation.job
     published = check_output(
         Path(job.output),
-        identity,
+        preparation.job_id,
         if_exists=job.if_exists,
         codec=CODEC,
         is_file=preparation.merger is not None,
         reuse=job.conduct.reuse,
     )
-    return replace(preparation, job_id=identity, is_published=published is not None)
+    return published is not None
 
 
 def names_a_file(output: str) -> bool:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline import disk
 from pipeline.choices import FORMAT, IF_EXISTS
 from pipeline.errors import UsageError
 from pipeline.execute import check_scheduler
@@ -75,11 +76,9 @@ def _inside(job: Job, text: str, how: str) -> UsageError:
 
 
 def _mode(text: str) -> int:
-    """Return the mode of what stands under a name, 0 where nothing does: then it is a pattern."""
-    try:
-        return Path(text).stat().st_mode
-    except OSError:
-        return 0
+    """Return the mode of what is under a name, 0 where nothing is: then it is a pattern."""
+    facts = disk.facts(text)
+    return 0 if facts is None else facts.st_mode
 
 
 def _segments(pattern: str) -> tuple[str, ...]:

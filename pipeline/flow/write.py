@@ -147,7 +147,7 @@ def _written(context: ChunkContext, settings: WriteSettings, open_file: OpenFile
         attempt = stack.enter_context(open_file(extension(settings.format, settings.compression)))
         layout = RowGroups(context.chunk.row_group_rows, settings.row_group_bytes)
         sink = open_sink(settings.format, attempt.file, settings.schema, layout, settings.compression)
-        chunk = _Chunk(context, settings, block, sink)
+        chunk = _Writing(context, settings, block, sink)
         rows = (chunk.at_once if block.whole_chunk else chunk.in_batches)(quarantine.add)
         if not context.given_up:
             sink.close()
@@ -194,7 +194,7 @@ class _Quarantine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chunk:
+class _Writing:
     """The rows of a chunk on their way through the block function to a sink."""
 
     context: ChunkContext

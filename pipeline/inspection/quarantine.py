@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
+from pipeline import disk
 from pipeline.errors import DataError, LogitstreamError, OutputError
 from pipeline.flow.manifest import CODEC
 from pipeline.inspection.findings import Example, FileError, OutputFacts, QuarantineInspection, Reason
@@ -18,7 +19,7 @@ from pipeline.inspection.published import is_output, output_facts
 from pipeline.publish import Manifest, Part, open_published
 from pipeline.scan import batches, gather_facts, whole
 from pipeline.sinks.quarantine import QUARANTINE, SCHEMA
-from pipeline.types.inputs import CsvOptions, InputFile, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.units import escape
 
 _FOLDER = "_quarantine"
@@ -40,9 +41,9 @@ def quarantine_files(path: str) -> list[Path] | None:
     if not place.is_dir():
         return None
     try:
-        return sorted(file for file in place.iterdir() if file.suffix == _SUFFIX) or None
+        return [place / name for name in disk.names_in(place) if name.endswith(_SUFFIX)] or None
     except OSError:
-        # Whoever looks for data there says what is wrong.
+        # The search for data says what is wrong.
         return None
 
 
@@ -87,9 +88,10 @@ def inspect_quarantine(path: str, files: Sequence[Path]) -> QuarantineInspection
     reasons, errors, size = _Reasons(), [], 0
     for file in files:
         try:
-            for batch in _batches(file):
+            facts = _facts(file)
+            for batch in _batches(facts):
                 reasons.add(file.name, batch)
-            size += file.stat().st_size
+            size += facts.identity.size
         except LogitstreamError as error:
             errors.append(FileError(file.name, error))
     output, notes = _place(files[0].parent, reasons)
@@ -112,8 +114,8 @@ def _sorted(reasons: _Reasons) -> Iterator[Reason]:
         yield Reason(reason, column, by_policy, group.rows, tuple(example for _, example in group.examples))
 
 
-def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a quarantine file.
+def _facts(path: Path) -> FileFacts:
+    """Return the facts of a quarantine file.
 
     Raises
     ------
@@ -125,6 +127,10 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         (each.name, each.type) for each in SCHEMA
     ]:
         raise DataError(f"{escape(path.name)} is no quarantine of logitstream: it has other columns")
+    return facts
+
+
+def _batches(facts: FileFacts) -> Iterator[pa.RecordBatch]:
     needs = [Need(each.name, "kept") for each in SCHEMA]
     for batch in batches(facts.file, facts.identity, whole(facts), needs, most_rows=_BATCH_ROWS):
         yield batch.data

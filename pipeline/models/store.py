@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline import disk
 from pipeline.errors import InputMissingError, ModelError, PermissionDeniedError, StorageError
 from pipeline.models.document import SIZE_LIMIT
 from pipeline.units import escape
@@ -41,8 +41,8 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     """
     name = os.fspath(path)
     refuse_pickle(b"", name)
-    with _system_errors(name), Path(path).open("rb") as stream:
-        return stream.read(SIZE_LIMIT + 1)
+    with _system_errors(name):
+        return disk.read_file(path, SIZE_LIMIT + 1)
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> None:
@@ -58,7 +58,7 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         The file cannot be written.
     """
     with _system_errors(os.fspath(path)):
-        _replace(Path(path).resolve(), data)
+        disk.write_file(Path(path).resolve(), data)
 
 
 @contextlib.contextmanager
@@ -76,28 +76,3 @@ def _system_errors(name: str) -> Iterator[None]:
         raise StorageError(f"{shown}: {error.strerror or error}") from error
     except ValueError as error:
         raise InputMissingError(f"{shown} cannot be a path: {error}") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with open(descriptor, "wb") as stream:  # noqa: PTH123 - of a descriptor
-            if path.exists():
-                os.fchmod(descriptor, path.stat().st_mode & 0o777)
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

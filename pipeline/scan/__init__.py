@@ -30,7 +30,7 @@ from pipeline.scan.session import Scan, forget, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
 from pipeline.scan.task import worker
-from pipeline.scan.tree import Tree
+from pipeline.scan.tree import ReduceTree
 from pipeline.sources import content_digest, discover
 
 __all__ = [
@@ -44,12 +44,12 @@ __all__ = [
     "JobFile",
     "Needs",
     "PreparedScan",
+    "ReduceTree",
     "Scan",
     "StagedJob",
     "Step",
     "StepCosts",
     "Stop",
-    "Tree",
     "batches",
     "content_digest",
     "csv_options",

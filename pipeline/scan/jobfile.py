@@ -16,11 +16,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from pipeline import disk
 from pipeline.canonical import sha256
 from pipeline.errors import BalanceError, StorageError
 from pipeline.execute import shared
@@ -183,7 +183,7 @@ def read_job_file(path: str, digest: str) -> JobFile:
         Its content is not what the driver wrote.
     """
     try:
-        content = Path(path).read_bytes()
+        content = disk.read_file(path)
     except OSError as error:
         raise StorageError(f"{path}: the job file cannot be read: {error.strerror}") from error
     if sha256(content) != digest:

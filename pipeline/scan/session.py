@@ -16,7 +16,7 @@ from pipeline.scan.jobfile import SharedJob, StagedJob, forget_job_files
 from pipeline.scan.prepared import AHEAD, PreparedScan
 from pipeline.scan.stop import Clock
 from pipeline.scan.task import ChunkTask
-from pipeline.scan.tree import Tree
+from pipeline.scan.tree import ReduceTree
 from pipeline.sources import forget_footers
 from pipeline.types.inputs import Integers
 from pipeline.types.work import Outcome, Scheduler, Work
@@ -95,7 +95,7 @@ class Scan:
         clock : Clock, optional
             Ends the pass when it says so: chunks under way end, and its error is raised.
         """
-        tree = Tree(len(self.prepared.plan), combine)
+        tree = ReduceTree(len(self.prepared.plan), combine)
 
         def confirm(outcome: Outcome[Payload]) -> None:
             tree.add(outcome.chunk, outcome.payload)

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 Payload = TypeVar("Payload")
 
 
-class Tree(Generic[Payload]):
+class ReduceTree(Generic[Payload]):
     """Combines the payloads of so many chunks; for one thread.
 
     Parameters

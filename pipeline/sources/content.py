@@ -1,20 +1,35 @@
-"""The digest of all bytes of an input, and what it means that a file is in the state that is known of it."""
+"""Files that were planned: opened again, digested whole, and compared with the state that is known of them."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.errors import DataError, InputChangedError
-from pipeline.sources.files import open_planned, show, system_error
-from pipeline.units import MIB
+from pipeline.disk import OpenFile, show
+from pipeline.errors import DataError, InputChangedError, InputMissingError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.types.inputs import Identity, InputFile
+
+
+def open_planned(file: InputFile) -> OpenFile:
+    """Open a file that was there when the run was planned.
+
+    Raises
+    ------
+    InputChangedError
+        It is gone, or no file any more.
+    PermissionDeniedError, StorageError
+        The system refuses it.
+    """
+    try:
+        return OpenFile.open(file.location, file.path)
+    except InputMissingError as error:
+        raise InputChangedError(f"{show(file.path)} has changed since it was planned: it is gone") from error
+    except (DataError, UsageError) as error:
+        raise InputChangedError(f"{show(file.path)} has changed since it was planned: {error.message}") from error
 
 
 def content_digest(file: InputFile) -> str:
@@ -27,14 +42,11 @@ def content_digest(file: InputFile) -> str:
     PermissionDeniedError, StorageError
         The system refuses it.
     """
-    descriptor = open_planned(file.location, file.path)
-    try:
-        return _digest(descriptor, file.path)
-    finally:
-        os.close(descriptor)
+    with open_planned(file) as opened:
+        return opened.sha256()
 
 
-def with_content(identity: Identity, descriptor: int, path: str, identify: Callable[[int, str], Identity]) -> Identity:
+def with_content(identity: Identity, file: OpenFile, identify: Callable[[OpenFile], Identity]) -> Identity:
     """Return the identity of an open file with the digest of its content; ``identify`` tells it without.
 
     Raises
@@ -42,13 +54,13 @@ def with_content(identity: Identity, descriptor: int, path: str, identify: Calla
     InputChangedError
         The file changed meanwhile.
     """
-    content = _digest(descriptor, path)
+    content = file.sha256()
     try:
-        same = same_state(identify(descriptor, path), identity)
+        same = same_state(identify(file), identity)
     except DataError:
         same = False
     if not same:
-        message = f"{show(path)} changed while it was digested"
+        message = f"{show(file.path)} changed while it was digested"
         raise InputChangedError(message, "Run again when nothing writes to it any more.")
     return replace(identity, content=content)
 
@@ -61,18 +73,3 @@ def without_content(identity: Identity) -> Identity:
 def same_state(one: Identity, other: Identity) -> bool:
     """Return whether two identities are the same, whatever is known of the content."""
     return without_content(one) == without_content(other)
-
-
-def _digest(descriptor: int, path: str) -> str:
-    # The bytes that there are now, and no more: of a file that grows all the time there would be no end.
-    digest = hashlib.sha256()
-    offset = 0
-    try:
-        left = os.fstat(descriptor).st_size
-        while left and (block := os.pread(descriptor, min(MIB, left), offset)):
-            digest.update(block)
-            offset += len(block)
-            left -= len(block)
-    except OSError as error:
-        raise system_error(error, path) from error
-    return digest.hexdigest()

@@ -18,11 +18,11 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from pipeline import disk
 from pipeline.choices import Format
+from pipeline.disk import show
 from pipeline.errors import DataError, InputMissingError, UsageError
-from pipeline.sources.files import open_regular, require_regular, show, system_error
 from pipeline.sources.partitions import Partition, parse_segment
 from pipeline.types.inputs import InputFile
 
@@ -62,7 +62,7 @@ def discover(inputs: Sequence[str]) -> Discovery:
     InputMissingError
         An argument names nothing, or nothing that can be read as data.
     DataError
-        A device, FIFO or socket stands where a file is expected; folders form a loop; a partition is given twice.
+        A device, FIFO or socket is where a file is expected; folders form a loop; a partition is given twice.
     PermissionDeniedError, StorageError
         The system refuses a folder.
     """
@@ -106,11 +106,7 @@ class _InputFolder:
     trail: tuple[str, ...] = ()
 
     def entries(self) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(self.location) as entries:
-                return list(entries)
-        except OSError as error:
-            raise system_error(error, self.path or self.location) from error
+        return disk.entries(self.location, self.path or self.location)
 
     def enter(self, entry: os.DirEntry[str]) -> _InputFolder:
         trail = (*self.trail, self.location)
@@ -147,16 +143,11 @@ def _search(argument: str) -> Iterator[_Found]:
 
 
 def _mode(location: str, path: str) -> int | None:
-    """Return the mode of what stands under a name, ``None`` where nothing does."""
-    try:
-        return Path(location).stat().st_mode
-    except OSError as error:
-        refusal = system_error(error, path)
-        if not isinstance(refusal, InputMissingError):
-            raise refusal from error
-        if os.path.lexists(location):
-            raise InputMissingError(f"{show(path)} is a symbolic link to nothing") from error
-        return None
+    """Return the mode of what is under a name, ``None`` where nothing is."""
+    mode = disk.mode_of(location, path)
+    if mode is None and os.path.lexists(location):
+        raise InputMissingError(f"{show(path)} is a symbolic link to nothing")
+    return mode
 
 
 def _start(root: str, segments: Sequence[str]) -> _InputFolder:
@@ -237,14 +228,14 @@ def _is_folder(entry: os.DirEntry[str], above: str) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:
-        raise system_error(error, above + entry.name) from error
+        raise disk.input_error(error, above + entry.name) from error
 
 
 def _require_file(location: str, path: str) -> None:
     mode = _mode(location, path)
     if mode is None:
         raise _missing(path)
-    require_regular(mode, path)
+    disk.require_regular(mode, path)
 
 
 def _ending(path: str) -> Format | None:
@@ -259,13 +250,8 @@ def _format(found: _Found) -> Format | None:
 
 def _content(found: _Found) -> Format:
     """Return the format that the first bytes tell; what is not Parquet is CSV, compressed or not."""
-    descriptor = open_regular(found.location, found.path)
-    try:
-        return "parquet" if os.pread(descriptor, 4, 0) in _PARQUET_MAGIC else "csv"
-    except OSError as error:
-        raise system_error(error, found.path) from error
-    finally:
-        os.close(descriptor)
+    with disk.OpenFile.open(found.location, found.path) as file:
+        return "parquet" if file.read_at(4, 0) in _PARQUET_MAGIC else "csv"
 
 
 def _refuse_doubles(files: Sequence[InputFile], inputs: Sequence[str]) -> None:

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from pipeline.causes import reason_of
+from pipeline.disk import show
 from pipeline.errors import DataError
 from pipeline.sources.column_types import LEVELS, arrow_type
 from pipeline.sources.csv.parse import beyond_exact
-from pipeline.sources.files import show
 from pipeline.units import escape
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ Nothing is written but into a private temporary folder, and nothing is locked.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections import Counter
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from pipeline import memory
+from pipeline import disk, memory
 from pipeline.choices import Format
 from pipeline.errors import InputMissingError, LogitstreamError, OutputError, TemporaryError, UsageError
 from pipeline.flow.manifest import CODEC
@@ -23,7 +22,7 @@ from pipeline.scan import batches, gather_facts, whole
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
 from pipeline.types.rows import SliceAccount
-from pipeline.units import MIB, escape, format_count
+from pipeline.units import escape, format_count
 from pipeline.verification.rescore import input_states, scored_again
 
 _TRIES = 3
@@ -164,9 +163,8 @@ class _FileCheck:
         """Return what differs in one listed file; a quarantine is Parquet whatever the parts are."""
         name, file = listed
         path = self.published.folder / name
-        try:
-            status = path.lstat()
-        except OSError:
+        status = disk.facts(path, follow_links=False)
+        if status is None:
             return [Difference(name, "file", "there", "missing")]
         if not stat.S_ISREG(status.st_mode):
             return [Difference(name, "file", "a regular file", "something else")]
@@ -174,7 +172,7 @@ class _FileCheck:
         if status.st_size != file.bytes:
             differences.append(Difference(name, "size", f"{file.bytes:,} bytes", f"{status.st_size:,} bytes"))
         try:
-            digest = _sha256(path)
+            digest = disk.file_sha256(path)
         except OSError as error:
             return [*differences, Difference(name, "content", "readable", error.strerror or "unreadable")]
         if digest != file.sha256:
@@ -200,14 +198,6 @@ class _FileCheck:
 
 def _shown_schema(fields: Sequence[tuple[str, str, bool]]) -> str:
     return ", ".join(f"{escape(name)}{f': {kind}' if kind else ''}{'?' if null else ''}" for name, kind, null in fields)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(MIB):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _read(name: str, path: Path, format_: Format) -> tuple[int, list[tuple[str, str, bool]]]:

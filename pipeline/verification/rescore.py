@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -68,9 +67,7 @@ def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count:
     DataError
         The inputs are not those of the output.
     """
-    with tempfile.TemporaryDirectory(prefix="logitstream-verify-") as scratch:
-        # A name that is free: whether the output itself may be replaced is not the question.
-        preparation = _preparation(output, manifest, Path(scratch) / "output")
+    preparation = _preparation(output, manifest)
     if preparation.job_id != manifest.job_id:
         raise DataError(
             f"{escape(str(output), 1000)}: the inputs have changed since, so no chunk can be scored again",
@@ -121,8 +118,8 @@ def _shown(file: PartFile | None) -> str:
     return "no file" if file is None else f"{file.sha256[:16]}, {format_count(file.rows)} rows"
 
 
-def _preparation(output: Path, manifest: Manifest, elsewhere: Path) -> Preparation:
-    """Return the job of an output, to be written elsewhere: what stands under its own name may be damaged."""
+def _preparation(output: Path, manifest: Manifest) -> Preparation:
+    """Return the job of an output, of which nothing is to be written: what is under its name may be damaged."""
     options, plan = _options(manifest), cast("Mapping[str, Any]", manifest.body["plan"])
     description = cast("Mapping[str, Any] | None", manifest.body["block"])
     if description is None or "function" not in description:
@@ -140,7 +137,7 @@ def _preparation(output: Path, manifest: Manifest, elsewhere: Path) -> Preparati
     return prepare(
         Job(
             inputs=tuple(_arguments(output, manifest)),
-            output=str(elsewhere),
+            output=str(output),
             block=block,
             keep=tuple(options["keep"]),
             csv=csv_options(options["csv"]),

@@ -53,7 +53,7 @@ def reject_odd(context: ChunkContext) -> Outcome[int]:
     for batch in context.batches():
         values = batch.data.column(0).to_pylist()
         odd = tuple(
-            BadCell(row, "x", str(value), "unseen error")
+            BadCell(row, "x", str(value), "unseen refused")
             for row, value in enumerate(values)
             if value is not None and value % 2
         )

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from pipeline import verification
+from pipeline import disk, verification
 from pipeline.canonical import canonical, digest
 from pipeline.errors import DataError, InputMissingError, OutputError, TemporaryError, ThresholdError
 
@@ -215,7 +215,7 @@ def test_a_version_that_is_replaced_meanwhile_is_not_told_to_be_damaged(copy, tm
     shutil.copytree(copy, other)
     forge(other, lambda manifest: manifest["plan"].update(chunk_size="1"))
     part(copy).unlink()
-    real = verification._sha256
+    real = disk.file_sha256
 
     def replaced_first(path: Path) -> str:
         if other.exists():
@@ -223,7 +223,7 @@ def test_a_version_that_is_replaced_meanwhile_is_not_told_to_be_damaged(copy, tm
             other.rename(copy)
         return real(path)
 
-    monkeypatch.setattr(verification, "_sha256", replaced_first)
+    monkeypatch.setattr(disk, "file_sha256", replaced_first)
     assert differences(copy) == []
 
 
@@ -235,14 +235,14 @@ def test_a_version_that_is_replaced_over_and_over_cannot_be_checked(copy, monkey
 
 
 def test_a_part_that_cannot_be_read(copy, monkeypatch):
-    real, victim = verification._sha256, part(copy)
+    real, victim = disk.file_sha256, part(copy)
 
     def broken(path: Path) -> str:
         if path == victim:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return real(path)
 
-    monkeypatch.setattr(verification, "_sha256", broken)
+    monkeypatch.setattr(disk, "file_sha256", broken)
     assert differences(copy) == [(victim.name, "content")]
 
 

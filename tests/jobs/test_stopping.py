@@ -69,9 +69,10 @@ def run(work_begins):
 def command():
     late = stopping.Deadline(float(deadline), TemporaryError("it is late", "come again")) if deadline else None
     if sys.stderr.isatty():
-        from jobs.show import bar, progress
-        from tests.jobs.test_progress import PLAN
-        bar.Bar().start(progress.Pace(PLAN, time.monotonic()))
+        from jobs.show import bar
+        from jobs.show.pace import Pace
+        from tests.jobs.show.test_progress import PLAN
+        bar.Bar().start(Pace(PLAN, time.monotonic()))
     with stopping.stoppable(stop, grace=float(grace), deadline=late, again=AGAIN) as work_begins:
         run(work_begins)
 

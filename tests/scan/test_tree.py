@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scan.tree import Tree
+from pipeline.scan.tree import ReduceTree
 
 
 def reference(payloads: list[str | None]) -> str | None:
@@ -35,7 +35,7 @@ def test_payloads_are_combined_by_halves_whatever_the_order(
     payloads: list[str | None], seed: int, missing: bool
 ) -> None:
     chance = random.Random(seed)
-    tree = Tree(len(payloads), combine)
+    tree = ReduceTree(len(payloads), combine)
     order = chance.sample(range(len(payloads)), len(payloads))
     if missing:
         left_out = order.pop()
@@ -51,7 +51,7 @@ def test_sums_have_the_same_bits_in_any_order() -> None:
     values = [chance.uniform(-1e10, 1e10) * 10 ** chance.randint(-12, 3) for _ in range(1000)]
     sums = set()
     for _ in range(20):
-        tree = Tree(len(values), lambda one, two: one + two)
+        tree = ReduceTree(len(values), lambda one, two: one + two)
         for chunk in chance.sample(range(1000), 1000):
             tree.add(chunk, values[chunk])
         sums.add(tree.total())
@@ -61,7 +61,7 @@ def test_sums_have_the_same_bits_in_any_order() -> None:
 
 def test_what_waits_grows_with_workers_and_the_logarithm_of_the_chunks() -> None:
     chunks, workers = 10_000, 8
-    tree = Tree(chunks, combine=lambda one, _: one)
+    tree = ReduceTree(chunks, combine=lambda one, _: one)
     chance = random.Random(7)
     under_way, following = list(range(workers)), workers
     while under_way:
@@ -76,5 +76,5 @@ def test_what_waits_grows_with_workers_and_the_logarithm_of_the_chunks() -> None
 
 
 def test_nothing_is_nothing() -> None:
-    assert Tree(0, combine).total() is None
-    assert Tree(3, combine).total() is None
+    assert ReduceTree(0, combine).total() is None
+    assert ReduceTree(3, combine).total() is None

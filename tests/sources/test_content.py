@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputChangedError, TransientError
-from pipeline.sources import content, content_digest, source_for
+from pipeline.sources import content_digest, source_for
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from tests.contracts.source import open_descriptors, whole
 
@@ -82,7 +82,7 @@ def test_a_file_that_changes_while_it_is_digested(file: InputFile, monkeypatch: 
                 stream.write(b"9,9,9\n")
         return read(descriptor, size, offset)
 
-    monkeypatch.setattr(content.os, "pread", read_and_append)
+    monkeypatch.setattr(os, "pread", read_and_append)
     with pytest.raises(InputChangedError, match=r"^data\.\w+ changed while it was digested"):
         facts_of(file, full=True)
     assert open_descriptors(file.location) == 0
@@ -124,7 +124,7 @@ def test_a_disk_that_does_not_answer_may_do_so_later(
             raise OSError(5, "Input/output error")
         return read(descriptor, size, offset)
 
-    monkeypatch.setattr(content.os, "pread", fail)
+    monkeypatch.setattr(os, "pread", fail)
     with pytest.raises(TransientError, match=r"^data\.\w+ cannot be read: Input/output error"):
         act(file)
     assert open_descriptors(file.location) == 0

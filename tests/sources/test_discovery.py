@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import gzip
 import os
 import re
@@ -22,12 +21,9 @@ from pipeline.errors import (
     InputMissingError,
     LogitstreamError,
     PermissionDeniedError,
-    StorageError,
-    TransientError,
     UsageError,
 )
 from pipeline.sources import CsvSource, ParquetSource, discover, source_for
-from pipeline.sources.files import system_error
 from pipeline.sources.partitions import parse_segment
 from pipeline.types.inputs import CsvOptions
 
@@ -306,27 +302,6 @@ def test_what_the_system_refuses(nobody: Path) -> None:
     refused(PermissionDeniedError, r"^shut/ cannot be read: Permission denied", str(nobody))
     refused(PermissionDeniedError, r"shut/x.csv cannot be read: Permission denied", str(nobody / "shut" / "x.csv"))
     refused(PermissionDeniedError, r"^x\.dat cannot be read: Permission denied", str(nobody / "x.dat"))
-
-
-def test_other_errors_of_the_system() -> None:
-    assert system_error(OSError(5, "Input/output error"), "x").exit_code == 74
-    assert system_error(OSError("no number"), "x").message == "x cannot be read: no number"
-
-
-@pytest.mark.parametrize(
-    ("number", "kind"),
-    [
-        (errno.EIO, TransientError),
-        (errno.ESTALE, TransientError),
-        (errno.ETIMEDOUT, TransientError),
-        (errno.EMFILE, TransientError),
-        (errno.EISDIR, StorageError),
-        (errno.ENOTCONN, StorageError),
-        (errno.EACCES, PermissionDeniedError),
-    ],
-)
-def test_what_may_pass_is_told_from_what_stays(number: int, kind: type[LogitstreamError]) -> None:
-    assert type(system_error(OSError(number, os.strerror(number)), "x")) is kind
 
 
 def test_many_files_in_little_time(tmp_path: Path) -> None:

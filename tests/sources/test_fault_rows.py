@@ -10,13 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-PARQUET = "tests/sources/test_parquet_source.py"
-DAMAGE = "tests/sources/test_parquet_damage.py"
-PARQUET_FAULTS = "tests/sources/test_parquet_faults.py"
-CSV = "tests/sources/test_csv_source.py"
-CSV_FAULTS = "tests/sources/test_csv_faults.py"
-ENCODINGS = "tests/sources/test_csv_encoding_faults.py"
-CUTS = "tests/sources/test_cut_property.py"
+PARQUET = "tests/sources/parquet/test_parquet_source.py"
+DAMAGE = "tests/sources/parquet/test_parquet_damage.py"
+PARQUET_FAULTS = "tests/sources/parquet/test_parquet_faults.py"
+CSV = "tests/sources/csv/test_csv_source.py"
+CSV_FAULTS = "tests/sources/csv/test_csv_faults.py"
+ENCODINGS = "tests/sources/csv/test_csv_encoding_faults.py"
+CUTS = "tests/sources/csv/test_cut_property.py"
 NAMES = "tests/sources/test_input_names.py"
 DISCOVERY = "tests/sources/test_discovery.py"
 CONTENT = "tests/sources/test_content.py"

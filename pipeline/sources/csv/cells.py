@@ -164,7 +164,7 @@ def _refused(cells: pa.Array, type_: pa.DataType, columns: CsvColumns) -> dict[b
 
 
 def _ask(cells: list[bytes], convert: Callable[[list[bytes]], pa.Array | None], bad: dict[bytes, bool]) -> None:
-    """Add to ``bad`` the cells that do not convert, halving the list until those stand alone."""
+    """Add to ``bad`` the cells that do not convert, halving the list until each is alone."""
     if not cells:
         return
     values = convert(cells)

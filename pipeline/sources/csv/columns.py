@@ -1,4 +1,4 @@
-"""The columns that a job needs of a CSV: where they stand, their types, and how a piece is turned into them."""
+"""The columns that a job needs of a CSV: where they are, their types, and how a piece is turned into them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def csv_field(file: InputFile, names: Sequence[str], need: Need, options: CsvOpt
 
 
 def position_of(names: Sequence[str], name: str) -> int:
-    """Return where the one column of a name stands.
+    """Return where the one column of a name is.
 
     Raises
     ------

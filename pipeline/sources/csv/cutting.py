@@ -62,7 +62,7 @@ class Cut:
 def guess_begin(window: Window, stop: int, limit: int, parser: CsvParser) -> int:
     """Return where a record seems to begin, behind the first byte of the window or later, and go on to it.
 
-    A guess: behind a line end, which may stand inside quotes. It is looked for up to ``limit`` bytes behind ``stop``.
+    A guess: behind a line end, which may be inside quotes. It is looked for up to ``limit`` bytes behind ``stop``.
     Of some line ends in front of ``stop`` it is the first behind which all records have the right number of fields, or
     the fewest have not.
     """
@@ -110,7 +110,7 @@ class Cutter:
     Parameters
     ----------
     window : Window
-        Stands at the first record.
+        It begins at the first record.
     stop : int
         Offset in the stream.
     columns : CsvColumns
@@ -129,7 +129,7 @@ class Cutter:
         self._target = self._size_for(_FIRST_ROW)
 
     def __iter__(self) -> Iterator[Cut]:
-        """Give one piece after the other; the window stands behind a piece when the next one is asked for."""
+        """Give one piece after the other; the window is behind a piece when the next one is asked for."""
         while self._window.offset < self._stop:
             cut = self._next()
             if cut is None:
@@ -185,7 +185,7 @@ class Cutter:
         return cut
 
     def _parse(self, place: int) -> Cut | None:
-        """Return what stands in front of a place and is whole, ``None`` where nothing is."""
+        """Return what is before a place and whole, ``None`` where nothing is."""
         raw = memoryview(self._window.text)[:place]
         text = self._encoding.utf8(bytes(raw)) if self._encoding.kind == "bytewise" else raw
         piece = self._columns.parser.piece(text, final=self._window.ended and place == self._window.length)
@@ -234,5 +234,5 @@ class Cutter:
         return Cut(rows, 1, (fault,), text, window.length, quoted, open=True, overlong=cause == "too long")
 
     def _window_bytes(self, text: bytes | memoryview) -> int:
-        """Return the bytes of the window that a piece of UTF-8 text stands for."""
+        """Return the bytes of the window that a piece of UTF-8 text was made of."""
         return self._encoding.file_bytes(text) if self._encoding.kind == "bytewise" else len(text)

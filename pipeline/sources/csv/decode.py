@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import io
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +12,9 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
-from pipeline.errors import DataError, UsageError
-from pipeline.sources.files import show, system_error
+from pipeline.canonical import sha256
+from pipeline.disk import OpenFile, show
+from pipeline.errors import DataError, LogitstreamError, UsageError
 from pipeline.types.inputs import Identity
 from pipeline.units import KIB, escape, quoted
 
@@ -58,7 +57,7 @@ class TextEncoding:
         return raw.decode(self.name, _STRICT).encode("utf-8", "surrogatepass")
 
     def file_bytes(self, text: bytes | bytearray | memoryview) -> int:
-        """Return how many bytes of the file a piece of UTF-8 text stands for."""
+        """Return how many bytes of the file a piece of UTF-8 text was made of."""
         if self.kind == "utf-8":
             return len(text)
         characters = bytes(text).decode("utf-8", "surrogatepass")
@@ -118,13 +117,13 @@ class Stream(Protocol):
 
 
 class RawFile(io.RawIOBase):
-    """A descriptor read by position, which counts and leaves closing to its owner."""
+    """An open file read by position, which counts and leaves closing to its owner."""
 
-    def __init__(self, descriptor: int, path: str, offset: int = 0) -> None:
-        self.path = path
+    def __init__(self, file: OpenFile, offset: int = 0) -> None:
+        self.path = file.path
         self.bytes_read = 0
-        self.failure: OSError | None = None
-        self._descriptor = descriptor
+        self.failure: LogitstreamError | None = None
+        self._file = file
         self._offset = offset
 
     def readable(self) -> bool:
@@ -138,10 +137,10 @@ class RawFile(io.RawIOBase):
     def readinto(self, view: memoryview) -> int:  # type: ignore[override]
         """Fill the beginning of a view and return how much of it; 0 at the end alone."""
         try:
-            count = os.preadv(self._descriptor, [view], self._offset)
-        except OSError as error:
+            count = self._file.read_into(view, self._offset)
+        except LogitstreamError as error:
             self.failure = error
-            raise system_error(error, self.path) from error
+            raise
         self._offset += count
         self.bytes_read += count
         return count
@@ -161,7 +160,7 @@ class Inflated:
             return int(self._stream.readinto(view))
         except (OSError, pa.ArrowException) as error:
             if self._raw.failure is not None:
-                raise system_error(self._raw.failure, self._raw.path) from error
+                raise self._raw.failure from error
             place = f"near byte {self._raw.bytes_read:,}: {escape(str(error), 300)}"
             message = f"{show(self._raw.path)}: the {self._codec} data is damaged or cut off {place}"
             raise DataError(message, "Fetch or make the file again.") from error
@@ -202,7 +201,7 @@ class Recoded:
 class Ahead:
     """A stream that a thread of its own reads before it is asked for, so that it need not be waited for.
 
-    What was read, and the error that ended it, come in the order of the stream. Holds ten blocks. Whoever makes it
+    What was read, and the error that ended it, come in the order of the stream. Holds ten blocks. Its maker
     closes it, before what the inner stream reads from is closed.
 
     Parameters
@@ -309,24 +308,11 @@ class Window:
         self.offset += count
 
 
-def identify(descriptor: int, path: str) -> Identity:
+def identify(file: OpenFile) -> Identity:
     """Return the identity of an open file: size, time of change, SHA-256 of the first and the last 64 KiB."""
-    try:
-        state = os.fstat(descriptor)
-        ends = _read_at(descriptor, 0), _read_at(descriptor, max(0, state.st_size - ENDS))
-    except OSError as error:
-        raise system_error(error, path) from error
-    return Identity(state.st_size, state.st_mtime_ns, hashlib.sha256(b"".join(ends)).hexdigest())
-
-
-def _read_at(descriptor: int, offset: int) -> bytes:
-    parts = []
-    wanted = ENDS
-    while wanted and (part := os.pread(descriptor, wanted, offset)):
-        parts.append(part)
-        wanted -= len(part)
-        offset += len(part)
-    return b"".join(parts)
+    state = file.status()
+    ends = file.read_range(ENDS, 0), file.read_range(ENDS, max(0, state.st_size - ENDS))
+    return Identity(state.st_size, state.st_mtime_ns, sha256(b"".join(ends)))
 
 
 def compression_of(head: bytes, path: str) -> str | None:

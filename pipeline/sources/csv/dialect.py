@@ -43,7 +43,7 @@ class Dialect:
         return f"{letter}{self.quote}{self.delimiter * columns}\n".encode()
 
     def record_end(self, text: Bytes, start: int, stop: int, *, final: bool) -> int | None:
-        """Return where the record that begins at ``start`` ends, or ``None`` where that lies behind ``stop``.
+        """Return where the record that begins at ``start`` ends, or ``None`` where that is behind ``stop``.
 
         ``final`` says that nothing follows ``stop``: there the record ends at the latest.
         """
@@ -149,9 +149,9 @@ def last_line_end(text: bytearray, stop: int, *, final: bool) -> int:
 
 
 def next_line_start(text: bytearray, at: int, stop: int, *, final: bool) -> int | None:
-    """Return the first offset from ``at`` (1 or more) on that lies behind a line end, or ``None`` if behind ``stop``.
+    """Return the first offset from ``at`` (1 or more) on that is behind a line end, or ``None`` if behind ``stop``.
 
-    CR LF is one line end. Where ``final`` says that nothing follows ``stop``, it lies behind the last line.
+    CR LF is one line end. Where ``final`` says that nothing follows ``stop``, it is behind the last line.
     """
     line_feed = text.find(b"\n", at - 1, stop)
     carriage_return = text.find(b"\r", at - 1, stop if line_feed < 0 else line_feed)

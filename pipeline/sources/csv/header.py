@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.disk import show
 from pipeline.errors import DataError
 from pipeline.sources.csv.parse import BOM
-from pipeline.sources.files import show
 from pipeline.units import KIB, MIB, escape, format_bytes
 
 if TYPE_CHECKING:

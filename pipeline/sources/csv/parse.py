@@ -262,7 +262,7 @@ def names_infinity(text: bytes) -> bool:
 
 
 def _mask(dialect: Dialect) -> bytes:
-    """Return a table of bytes in which a character without meaning stands for some that the parser cannot judge.
+    """Return a table of bytes in which a character without meaning replaces some that the parser cannot judge.
 
     NUL its search for the end of a record can take for the end of a text; others may be no UTF-8.
     """

@@ -24,9 +24,9 @@ _FEW = 16
 def count_odd(text: Bytes, dialect: Dialect) -> int:
     """Return how many records have odd quoting: a quote in a field that is not quoted, or text behind a closing quote.
 
-    Where no quoting is odd, quotes open and close in turn: one that opens stands behind a delimiter or a line end, one
-    that closes stands before one, and a doubled quote is one that closes and one that opens. So the first quote that
-    does not stand as its turn demands is odd, and no odd one comes before it; behind its record the turns begin anew.
+    Where no quoting is odd, quotes open and close in turn: one that opens is behind a delimiter or a line end, one
+    that closes is before one, and a doubled quote is one that closes and one that opens. So the first quote that
+    is not where its turn demands is odd, and no odd one comes before it; behind its record the turns begin anew.
 
     Takes some fast passes over the text, and some microseconds for each record that is odd. Memory does not grow with
     the text.
@@ -58,14 +58,14 @@ def count_odd(text: Bytes, dialect: Dialect) -> int:
 
 
 def _few_places(view: View, start: int, stop: int, dialect: Dialect, scratch: Flags) -> Integers | None:
-    """Return where the quotes of a block stand, ``None`` where they are so many that bits are faster than places."""
+    """Return where the quotes of a block are, ``None`` where they are so many that bits are faster than places."""
     is_quote = np.equal(view[start:stop], ord(dialect.quote), out=scratch[: stop - start])
     few = np.count_nonzero(is_quote) * _FEW <= stop - start
     return start + np.flatnonzero(is_quote) if few else None
 
 
 def _take_turns(view: View, places: Integers, dialect: Dialect, *, inside: bool) -> bool:
-    """Return whether quotes that open and close in turn, the first of them closing if ``inside``, stand as they must.
+    """Return whether quotes that open and close in turn, the first of them closing if ``inside``, are where they must.
 
     A quote at the very beginning or end of the text has itself for a neighbour, which is as good as a line end.
     """
@@ -134,7 +134,7 @@ class _Turns:
         return bool(int(self._inside[word]) >> bit & 1)
 
     def any_misfit(self) -> bool:
-        """Return whether a quote does not stand as its turn demands."""
+        """Return whether a quote is not where its turn demands."""
         return bool(self._unfit(self._inside).any())
 
     def misfits(self, *, swapped: bool) -> Integers:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
+from pipeline.disk import input_error, show
 from pipeline.errors import InputChangedError, MemoryBudgetError
-from pipeline.sources.content import same_state
+from pipeline.sources.content import open_planned, same_state
 from pipeline.sources.csv.columns import CsvColumns
 from pipeline.sources.csv.cutting import Cut, Cutter, Sizes, guess_begin
 from pipeline.sources.csv.decode import (
@@ -27,13 +27,13 @@ from pipeline.sources.csv.decode import (
 from pipeline.sources.csv.header import Header, read_header
 from pipeline.sources.csv.parse import CsvParser
 from pipeline.sources.csv.records import Records
-from pipeline.sources.files import open_planned, show, system_error
 from pipeline.units import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.choices import Hint
+    from pipeline.disk import OpenFile
     from pipeline.sources.csv.dialect import Dialect
     from pipeline.types.inputs import CsvOptions, Identity, InputFile, Need
     from pipeline.types.rows import BadCell, Origin, Slice
@@ -66,11 +66,12 @@ class OpenText:
     mark: int
 
 
-def open_text(descriptor: int, path: str, settings: Settings) -> OpenText:
-    """Return the text of an open file, its header read; the window stands at the beginning."""
-    head = os.pread(descriptor, 8, 0)
+def open_text(file: OpenFile, settings: Settings) -> OpenText:
+    """Return the text of an open file, its header read; the window is at the beginning."""
+    path = file.path
+    head = file.read_at(8, 0)
     codec = compression_of(head, path)
-    raw = RawFile(descriptor, path)
+    raw = RawFile(file)
     stream: Stream = raw if codec is None else Inflated(raw, codec)
     encoding = settings.encoding
     if encoding.kind == "stream":
@@ -117,7 +118,6 @@ class CsvReader:
         self.limit: int | None = None
         self._file, self._identity, self._slice, self._needs = file, identity, piece, needs
         self._batch_rows, self._given, self._settings = batch_rows, begin, settings
-        self._descriptor = -1
         self._pending = False
         self._bad: list[BadCell] = []
         self._before = self._first = 0
@@ -125,7 +125,7 @@ class CsvReader:
         self._ahead: Ahead | None = None
 
     def __enter__(self) -> Self:
-        self._descriptor = open_planned(self._file.location, self._file.path)
+        self._stored = open_planned(self._file)
         try:
             self._compare()
         except BaseException:
@@ -143,7 +143,7 @@ class CsvReader:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         self._pending = True
         try:
-            opened = open_text(self._descriptor, self._file.path, self._settings)
+            opened = open_text(self._stored, self._settings)
             for cut in self._pieces(opened):
                 # bad records alone are one batch without a row
                 for start in range(0, max(cut.batch.num_rows, bool(cut.faults)), self._batch_rows):
@@ -158,7 +158,7 @@ class CsvReader:
                 f"{show(self._file.path)}: {escape(str(error), 300)}", "Give more --memory."
             ) from error
         except OSError as error:
-            raise system_error(error, self._file.path) from error
+            raise input_error(error, self._file.path) from error
         self.bytes_read = self._read_from(opened)
         self._pending = False
         self._compare()
@@ -184,12 +184,10 @@ class CsvReader:
     def _close(self) -> None:
         if self._ahead is not None:
             self._ahead.close()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        self._stored.close()
 
     def _compare(self) -> None:
-        if not same_state(identify(self._descriptor, self._file.path), self._identity):
+        if not same_state(identify(self._stored), self._identity):
             message = f"{show(self._file.path)} has changed since the run began"
             raise InputChangedError(message, "Run again when nothing writes to it any more.")
 
@@ -218,7 +216,7 @@ class CsvReader:
         self.end = self._slice.stop
 
     def _seek(self, opened: OpenText) -> Window:
-        """Return a window that stands at the first record: given, behind the header, or guessed."""
+        """Return a window that begins at the first record: given, behind the header, or guessed."""
         first = opened.header.end
         begin = self._given if self._given is not None else first if self._slice.start <= first else None
         if begin is not None and begin == first:
@@ -244,7 +242,7 @@ class CsvReader:
         return CsvParser(self._settings.dialect, len(header.names), self._settings.sizes.block)
 
     def _note(self, cut: Cut, header: Header, offset: int) -> None:
-        """Keep where the records of a piece stand, and what is wrong with the bad ones."""
+        """Keep where the records of a piece are, and what is wrong with the bad ones."""
         if cut.overlong and self._certain(header):
             message = f"{show(self._file.path)}: the record at byte {offset:,} {cut.faults[0].reason}"
             raise MemoryBudgetError(message, "Is a quote left open there, or is --quote another character?")

@@ -55,7 +55,7 @@ class Records:
         self._cut, self._before = cut, before
         self._dialect, self._encoding, self._blank = dialect, encoding, blank
         self._place, self._offset, self._begin = 0, offset, offset
-        # how many good records are in front of each bad one
+        # how many good records come before each bad one
         self._good_before = [fault.record - index for index, fault in enumerate(cut.faults)]
 
     def number(self, row: int) -> int:
@@ -84,7 +84,7 @@ class Records:
             column = "" if fault.position is None else names[fault.position]
             number = self._before + fault.record
             start, stop = fault.start, fault.stop
-            # 200 characters are at most 800 bytes, and what lies behind them may be long
+            # 200 characters are at most 800 bytes, and what follows them may be long
             text = self._shown(fault.text[: 4 * SHOWN_TEXT])[:SHOWN_TEXT]
             seems = hint(self._record(start, stop), number)
             offset, line = self._offset_of(start), self._line(start, stop)

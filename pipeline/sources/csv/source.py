@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.disk import OpenFile
 from pipeline.sources.column_types import arrow_type
 from pipeline.sources.content import with_content
 from pipeline.sources.csv.columns import csv_field
@@ -15,7 +15,6 @@ from pipeline.sources.csv.cutting import Sizes
 from pipeline.sources.csv.decode import ENDS, find_encoding, identify
 from pipeline.sources.csv.dialect import dialect_of
 from pipeline.sources.csv.reader import CsvReader, OpenText, Settings, open_text
-from pipeline.sources.files import open_regular, system_error
 from pipeline.types.inputs import ColumnFacts, FileFacts
 from pipeline.units import KIB, MIB
 
@@ -80,17 +79,12 @@ class CsvSource:
         InputChangedError
             It changed while it was digested.
         """
-        descriptor = open_regular(file.location, file.path)
-        try:
-            identity = identify(descriptor, file.path)
-            opened = open_text(descriptor, file.path, self._settings)
-            row_bytes = self._row_bytes(opened, descriptor, identity.size)
+        with OpenFile.open(file.location, file.path) as stored:
+            identity = identify(stored)
+            opened = open_text(stored, self._settings)
+            row_bytes = self._row_bytes(opened, stored, identity.size)
             if full:
-                identity = with_content(identity, descriptor, file.path, identify)
-        except OSError as error:
-            raise system_error(error, file.path) from error
-        finally:
-            os.close(descriptor)
+                identity = with_content(identity, stored, identify)
         cuttable = opened.codec is None and self._settings.encoding.kind != "stream"
         return FileFacts(
             file=file,
@@ -131,17 +125,17 @@ class CsvSource:
         """Open a slice for reading; see :class:`~pipeline.sources.csv.reader.CsvReader`."""
         return CsvReader(file, identity, piece, needs, batch_rows, begin, self._settings)
 
-    def _row_bytes(self, opened: OpenText, descriptor: int, size: int) -> float:
+    def _row_bytes(self, opened: OpenText, stored: OpenFile, size: int) -> float:
         """Return the mean bytes of a line behind the header, in the file as it is stored."""
         window = opened.window
         if opened.codec is None:
             start = min(size, opened.header.end)
-            samples = os.pread(descriptor, ENDS, start), os.pread(descriptor, ENDS, max(start, size - ENDS))
+            samples = stored.read_at(ENDS, start), stored.read_at(ENDS, max(start, size - ENDS))
             return max(1.0, _mean_line(b"".join(samples)))
         window.fill(MIB)
-        stored = size if window.ended else opened.raw.bytes_read
+        stored_bytes = size if window.ended else opened.raw.bytes_read
         text = bytes(window.text[opened.header.end : window.length])
-        return max(1.0, _mean_line(text) * stored / max(1, window.length))
+        return max(1.0, _mean_line(text) * stored_bytes / max(1, window.length))
 
 
 def _mean_line(sample: bytes) -> float:

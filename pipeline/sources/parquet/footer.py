@@ -6,7 +6,6 @@ replaced under its name in the meantime cannot give the identity of one state an
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import threading
@@ -20,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.disk import OpenFile, input_error, show
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
-from pipeline.sources.files import show, system_error
 from pipeline.types.inputs import Identity, Integers
 from pipeline.units import KIB, MIB, escape
 
@@ -176,7 +175,7 @@ def forget_footers() -> None:
     _cache.clear()
 
 
-def read_identity(descriptor: int, path: str) -> Identity:
+def read_identity(file: OpenFile) -> Identity:
     """Return the identity of an open Parquet file: size, mtime, and the SHA-256 of its footer.
 
     The footer is the thrift text, its length word and the closing magic.
@@ -186,16 +185,13 @@ def read_identity(descriptor: int, path: str) -> Identity:
     DataError
         The file is empty, cut short, encrypted or no Parquet file.
     """
-    status = os.fstat(descriptor)
-    try:
-        length = _footer_length(descriptor, status.st_size, path)
-        digest = _digest(descriptor, status.st_size - length, status.st_size)
-    except OSError as error:
-        raise system_error(error, path) from error
+    status = file.status()
+    length = _footer_length(file, status.st_size)
+    digest = file.sha256(status.st_size - length, status.st_size)
     return Identity(status.st_size, status.st_mtime_ns, digest)
 
 
-def read_footer(location: str, identity: Identity, descriptor: int, path: str) -> Footer:
+def read_footer(location: str, identity: Identity, file: OpenFile) -> Footer:
     """Return the footer of an open file in a known state, examined: nothing in it ends the process.
 
     Raises
@@ -203,7 +199,8 @@ def read_footer(location: str, identity: Identity, descriptor: int, path: str) -
     DataError
         It cannot be parsed, or contradicts itself.
     """
-    fence = _Fence(descriptor, identity.size)
+    path = file.path
+    fence = _Fence(file, identity.size)
     with translated(path), pa.PythonFile(fence, mode="r") as stream:
         parquet = pq.ParquetFile(stream, **_EXAMINING_OPTIONS)
         footer = footer_of(parquet, path)
@@ -231,10 +228,10 @@ def keep_footer(location: str, identity: Identity, footer: Footer) -> None:
 
 @contextmanager
 def open_parquet(
-    descriptor: int, metadata: pq.FileMetaData | None = None, read_dictionary: Sequence[str] = ()
+    file: OpenFile, metadata: pq.FileMetaData | None = None, read_dictionary: Sequence[str] = ()
 ) -> Iterator[pq.ParquetFile]:
-    """Open a reader of its own on an open file; the descriptor stays open when the reader is closed."""
-    with pa.OSFile(f"/proc/self/fd/{descriptor}") as stream:
+    """Open a reader of its own on an open file, which stays open when the reader is closed."""
+    with pa.OSFile(f"/proc/self/fd/{file.descriptor}") as stream:
         yield pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **READER_OPTIONS)
 
 
@@ -252,7 +249,7 @@ def translated(path: str) -> Iterator[None]:
 
 def _refusal(error: Exception, path: str) -> LogitstreamError:
     if isinstance(error, OSError) and error.errno is not None:
-        return system_error(error, path)
+        return input_error(error, path)
     text = str(error)
     # Of an encrypted file Arrow raises what it raises of a damaged one: its text alone tells them apart.
     if "crypt" in text.lower():
@@ -260,11 +257,12 @@ def _refusal(error: Exception, path: str) -> LogitstreamError:
     return DataError(f"{show(path)} is damaged or not readable as Parquet: {escape(text, 300)}")
 
 
-def _footer_length(descriptor: int, size: int, path: str) -> int:
+def _footer_length(file: OpenFile, size: int) -> int:
     """Return the length of the footer with its length word and magic."""
+    path = file.path
     if size == 0:
         raise DataError(f"{show(path)} is empty: 0 bytes are no Parquet file", "Write the file again.")
-    head, tail = os.pread(descriptor, 4, 0), os.pread(descriptor, _TAIL, max(0, size - _TAIL))
+    head, tail = file.read_at(4, 0), file.read_at(_TAIL, max(0, size - _TAIL))
     if tail[-4:] == b"PARE" or head == b"PARE":
         raise _encrypted(path)
     if head != b"PAR1":
@@ -276,17 +274,6 @@ def _footer_length(descriptor: int, size: int, path: str) -> int:
     if length > min(size - 4, _LARGEST_FOOTER):
         raise DataError(f"{show(path)} is damaged: a footer of {length:,} bytes cannot be true of {size:,} bytes")
     return length
-
-
-def _digest(descriptor: int, start: int, stop: int) -> str:
-    digest = hashlib.sha256()
-    while start < stop:
-        block = os.pread(descriptor, min(MIB, stop - start), start)
-        if not block:
-            break
-        digest.update(block)
-        start += len(block)
-    return digest.hexdigest()
 
 
 def _encrypted(path: str) -> DataError:
@@ -348,14 +335,14 @@ def leaf_count(type_: pa.DataType) -> int:
 
 
 class _Fence(io.RawIOBase):
-    """An open file that can be read until it is closed off; the descriptor is somebody else's.
+    """An open file that can be read until it is closed off; somebody else closes it.
 
     ``asked`` says whether somebody has asked for bytes since.
     """
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, file: OpenFile, size: int) -> None:
         self.closed_off = self.asked = False
-        self._descriptor = descriptor
+        self._file = file
         self._size = size
         self._position = 0
 
@@ -377,7 +364,7 @@ class _Fence(io.RawIOBase):
             self.asked = True
             return b""
         left = max(0, self._size - self._position)
-        found = os.pread(self._descriptor, left if size is None or size < 0 else min(size, left), self._position)
+        found = self._file.read_at(left if size is None or size < 0 else min(size, left), self._position)
         self._position += len(found)
         return found
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -12,10 +11,10 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, InputChangedError
 from pipeline.sources.column_types import LEVELS, arrow_type
-from pipeline.sources.content import same_state, with_content
-from pipeline.sources.files import open_planned, open_regular, show
+from pipeline.sources.content import open_planned, same_state, with_content
 from pipeline.sources.parquet.footer import (
     Footer,
     Shape,
@@ -67,12 +66,12 @@ class ParquetSource:
         InputMissingError, PermissionDeniedError, StorageError
             The system refuses the file.
         """
-        with _opened(file) as descriptor:
-            identity = read_identity(descriptor, file.path)
-            footer = read_footer(file.location, identity, descriptor, file.path)
+        with OpenFile.open(file.location, file.path) as opened:
+            identity = read_identity(opened)
+            footer = read_footer(file.location, identity, opened)
             columns = FileColumns(footer.shape.fields, *footer.sizes(range(len(footer.group_rows)), file.path))
             if full:
-                identity = with_content(identity, descriptor, file.path, read_identity)
+                identity = with_content(identity, opened, read_identity)
         rows = footer.metadata.num_rows
         return FileFacts(
             file=file,
@@ -112,7 +111,7 @@ class ParquetSource:
 class ParquetReader:
     """The rows of some row groups, as record batches; a context manager, used once, by one thread.
 
-    Batches have one column for each need and 1 to ``batch_rows`` rows. A column that stands in several needs is
+    Batches have one column for each need and 1 to ``batch_rows`` rows. A column that several needs name is
     decoded once. Every batch is validated in full, the text as UTF-8 too.
 
     Raises
@@ -153,8 +152,7 @@ class ParquetReader:
 
     def __enter__(self) -> Self:
         try:
-            self._descriptor = open_planned(self._file.location, self._file.path)
-            self._stack.callback(os.close, self._descriptor)
+            self._opened = self._stack.enter_context(open_planned(self._file))
             self._compare("has changed since it was planned")
             self._footer = self._planned_footer()
             self._columns = _columns_of(self._footer.shape, self._file, self._needs)
@@ -204,18 +202,18 @@ class ParquetReader:
         footer = known_footer(self._file.location, self._identity)
         if footer is None:
             with translated(self._file.path):
-                self._parquet = self._stack.enter_context(open_parquet(self._descriptor))
+                self._parquet = self._stack.enter_context(open_parquet(self._opened))
                 footer = footer_of(self._parquet, self._file.path)
             keep_footer(self._file.location, self._identity, footer)
         return footer
 
     def _compare(self, how: str) -> None:
         """Raise an :class:`InputChangedError` unless the open file is still in the state that was planned."""
-        status = os.fstat(self._descriptor)
+        status = self._opened.status()
         now = (status.st_size, status.st_mtime_ns)
         try:
             same = now == (self._identity.size, self._identity.mtime_ns) and same_state(
-                read_identity(self._descriptor, self._file.path), self._identity
+                read_identity(self._opened), self._identity
             )
         except DataError:
             same = False
@@ -231,7 +229,7 @@ class ParquetReader:
             folded = self._folded()
             if parquet is None or columns.read_dictionary or folded:
                 dictionaries = [*columns.read_dictionary, *folded]
-                parquet = stack.enter_context(open_parquet(self._descriptor, self._footer.metadata, dictionaries))
+                parquet = stack.enter_context(open_parquet(self._opened, self._footer.metadata, dictionaries))
             batches = iter(
                 parquet.iter_batches(
                     self._batch_rows,
@@ -282,7 +280,7 @@ class _Delivery:
     """How the columns of a decoded batch become those that the needs ask for.
 
     ``names`` are read, each once; those in ``read_dictionary`` come as dictionaries; ``texts`` are the other text
-    columns. ``makers`` stand for the needs.
+    columns. ``makers`` are one for each need.
     """
 
     names: list[str]
@@ -394,12 +392,3 @@ def _is_text(type_: pa.DataType) -> bool:
 
 def _fields_named(schema: pa.Schema, name: str) -> list[pa.Field]:
     return [schema.field(number) for number in schema.get_all_field_indices(name)]
-
-
-@contextmanager
-def _opened(file: InputFile) -> Iterator[int]:
-    descriptor = open_regular(file.location, file.path)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

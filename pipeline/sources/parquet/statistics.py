@@ -7,7 +7,6 @@ the bytes of a statistic are not as long as its type wants them; so the footer i
 from __future__ import annotations
 
 import math
-import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 
-from pipeline.sources.files import open_regular, system_error
+from pipeline.disk import OpenFile
 from pipeline.sources.parquet.compact import BINARY, LIST, STRUCT, Compact
 from pipeline.sources.parquet.footer import Footer, leaf_count, read_footer, read_identity
 from pipeline.types.inputs import InputFile
@@ -73,16 +72,10 @@ def column_statistics(file: InputFile) -> tuple[ColumnStatistics, ...]:
     DataError
         The file is damaged; statistics that make no sense are none.
     """
-    descriptor = open_regular(file.location, file.path)
-    try:
-        identity = read_identity(descriptor, file.path)
-        footer = read_footer(file.location, identity, descriptor, file.path)
-        try:
-            text = _footer_text(descriptor, identity.size)
-        except OSError as error:
-            raise system_error(error, file.path) from error
-    finally:
-        os.close(descriptor)
+    with OpenFile.open(file.location, file.path) as opened:
+        identity = read_identity(opened)
+        footer = read_footer(file.location, identity, opened)
+        text = _footer_text(opened, identity.size)
     groups = _stated(text, footer)
     rows = footer.group_rows.tolist()
     found = []
@@ -95,14 +88,9 @@ def column_statistics(file: InputFile) -> tuple[ColumnStatistics, ...]:
     return tuple(found)
 
 
-def _footer_text(descriptor: int, size: int) -> bytes:
-    length = int.from_bytes(os.pread(descriptor, 4, size - _TAIL), "little")
-    if length > _LARGEST_FOOTER:
-        return b""
-    text = b""
-    while len(text) < length and (block := os.pread(descriptor, length - len(text), size - _TAIL - length + len(text))):
-        text += block
-    return text
+def _footer_text(file: OpenFile, size: int) -> bytes:
+    length = int.from_bytes(file.read_at(4, size - _TAIL), "little")
+    return b"" if length > _LARGEST_FOOTER else file.read_range(length, size - _TAIL - length)
 
 
 def _stated(text: bytes, footer: Footer) -> list[list[_Stated]]:

@@ -23,7 +23,7 @@ from pipeline.types.inputs import InputFile, Need
 from tests.contracts.source import open_descriptors, whole
 
 SOURCE = ParquetSource()
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def put(folder: Path, content: bytes | pa.Table, **options: object) -> InputFile:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import Any
 import pipeline
 from jobs.cli import group
 from jobs.show import console
+from pipeline import disk
+from pipeline.canonical import sha256
 from pipeline.errors import BalanceError, ConfigurationError, OutputError, PermissionDeniedError, StorageError
 from pipeline.report.text import aligned
 from pipeline.units import escape, format_count
@@ -50,14 +50,14 @@ def show(folder: str) -> None:
 
 
 def sample_folder() -> Path:
-    """Return where the sample lies: inside the installed package, else in the checkout around it.
+    """Return where the sample is: inside the installed package, else in the checkout around it.
 
     Raises
     ------
     ConfigurationError
         It is in neither place.
     """
-    here = Path(__file__).resolve().parents[1]
+    here = Path(__file__).resolve().parent
     for folder in (here / "sample_data", here.parent / "sample_data"):
         if all((folder / name).exists() for name in SAMPLE):
             return folder
@@ -79,23 +79,22 @@ def _copy_sample(sample: Path, target: Path) -> None:
 def _sample_files(sample: Path) -> Iterator[Path]:
     for name in SAMPLE:
         path = sample / name
-        yield from sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        files = [path / each for each in disk.names_in(path)] if path.is_dir() else [path]
+        yield from (file for file in files if file.suffix in {".json", ".csv", ".parquet"})
 
 
 def _copy(source: Path, copy: Path) -> None:
-    content = source.read_bytes()
+    content = disk.read_file(source)
     if copy.exists():
-        if copy.is_dir() or copy.read_bytes() != content:
+        if copy.is_dir() or disk.read_file(copy) != content:
             raise OutputError(
                 f"{escape(str(copy))} exists and is not the file of the sample",
                 "move it away, or name another --output",
             )
         return
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    # Renamed when it is whole: a demonstration that was interrupted can be started again.
-    partial = copy.with_name(f".{copy.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.rename(copy)
+    disk.make_folders(copy.parent)
+    # Whole or not at all: a demonstration that was interrupted can be started again.
+    disk.write_file(copy, content)
 
 
 def _do(*words: str | Path) -> None:
@@ -107,7 +106,7 @@ def _do(*words: str | Path) -> None:
 
 def _compare(parquet: Path, csv: Path) -> None:
     first, second = _values(parquet), _values(csv)
-    digests = [hashlib.sha256(values.tobytes()).hexdigest() for values in (first, second)]
+    digests = [sha256(values.tobytes()) for values in (first, second)]
     _say(f"The first {_SHOWN} of {format_count(len(first))} flights, and whether both ways give the same bits:")
     for row in [COMPARED, *(map(_cell, row) for row in first[:_SHOWN].tolist())]:
         console.emit("  ".join(f"{cell:>20}" for cell in row))

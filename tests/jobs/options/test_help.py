@@ -135,6 +135,22 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     assert set(modules) & set(HEAVY) == set()
 
 
+@pytest.mark.parametrize("job", ["score", "plan", "inspect", "verify"])
+def test_extras_are_loaded_by_their_commands_alone(process, tmp_path, job):
+    code = (
+        "import sys\nfrom jobs.cli import main\n"
+        "names = ('pipeline.bench', 'pipeline.drawing', 'matplotlib', 'pandas', 'scipy')\n"
+        "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules], file=sys.stderr)"
+    )
+    data, out = Path(__file__).resolve().parents[3] / "sample_data", tmp_path / "out"
+    score = (data / "flights.csv", "--model", data / "delay_model.json", "--output", out, "-q")
+    if job == "verify":
+        assert process("score", *score).code == 0
+    words = {"score": score, "plan": score[:-1], "inspect": (data / "flights",), "verify": (out, "--sample", "1")}[job]
+    outcome = process(job, *words, start=("-c", code))
+    assert (outcome.code, outcome.err.splitlines()[-1]) == (0, "[]")
+
+
 def test_a_run_loads_neither_pandas_nor_scipy_nor_what_draws_a_bar(process, tmp_path):
     pytest.importorskip("pandas")
     pytest.importorskip("scipy")
@@ -143,7 +159,7 @@ def test_a_run_loads_neither_pandas_nor_scipy_nor_what_draws_a_bar(process, tmp_
         "names = ('pandas', 'scipy', 'rich', 'dask', 'pyarrow')\n"
         "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules])"
     )
-    data = Path(__file__).resolve().parents[2] / "sample_data"
+    data = Path(__file__).resolve().parents[3] / "sample_data"
     words = ["score", data / "flights.csv", "--model", data / "delay_model.json", "--output", tmp_path / "out"]
     outcome = process(*words, start=("-c", code))
     assert (outcome.code, outcome.out) == (0, "['dask', 'pyarrow']\n")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs.options.functions import Asked
 from jobs.show import console
-from jobs.show.functions import Asked
 from pipeline.drawing import Curve, check_picture, draw_curves, save
 from pipeline.units import escape, format_count
 

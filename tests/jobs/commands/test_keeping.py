@@ -20,10 +20,10 @@ import pytest
 from pipeline.flow.manifest import CODEC
 from pipeline.publish import Staging, open_staging
 from pipeline.upkeep import json as upkeep_json
-from tests.jobs.test_runs import FLIGHTS, MODEL
+from tests.jobs.commands.test_runs import FLIGHTS, MODEL
 from tests.publish.runs import data_of, home, job_id, publish, work
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OLD, NEW = {"part-0000000-aa.parquet": b"old"}, {"part-0000000-ab.parquet": b"newer"}
 
 

@@ -15,6 +15,8 @@ import pytest
 
 from jobs.show import bar, progress
 from jobs.show.console import Forgiving
+from jobs.show.displays import Log
+from jobs.show.pace import Pace
 from pipeline.types.report import Noted, Planned, PlanSummary, Progressed, Resources, Totals
 from pipeline.units import MIB
 
@@ -27,32 +29,32 @@ HALF = Progressed(Totals(chunks=2, read=500, written=500, scored=500), 4 * MIB)
 
 
 def test_rows_are_the_measure_where_their_number_is_known():
-    pace = progress.Pace(PLAN, began=100.0).moved(HALF)
+    pace = Pace(PLAN, began=100.0).moved(HALF)
     assert pace.fraction == 0.5
     assert pace.line(105.0, 300 * MIB) == "500 of 1,000 rows (50%), 100 rows/s, 5 s left, memory 300 MiB"
 
 
 def test_bytes_are_the_measure_where_only_they_are_known():
-    pace = progress.Pace(replace(PLAN, rows_estimated=True, rows=900), began=100.0).moved(HALF)
+    pace = Pace(replace(PLAN, rows_estimated=True, rows=900), began=100.0).moved(HALF)
     assert pace.line(104.0, 300 * MIB) == "500 of ~900 rows (50%), 1 MiB/s, 4 s left, memory 300 MiB"
 
 
 def test_before_the_first_chunk_nothing_is_guessed():
-    assert progress.Pace(PLAN, began=100.0).line(100.0, MIB) == "0 of 1,000 rows (0%), memory 1 MiB"
+    assert Pace(PLAN, began=100.0).line(100.0, MIB) == "0 of 1,000 rows (0%), memory 1 MiB"
 
 
 def test_nothing_to_read_and_more_than_expected_are_no_errors():
-    assert progress.Pace(replace(PLAN, rows=0), began=0.0).fraction == 0
-    assert progress.Pace(replace(PLAN, rows=10), began=0.0).moved(HALF).fraction == 1
-    assert "left" not in progress.Pace(replace(PLAN, rows=10), began=0.0).moved(HALF).line(1.0, MIB)
+    assert Pace(replace(PLAN, rows=0), began=0.0).fraction == 0
+    assert Pace(replace(PLAN, rows=10), began=0.0).moved(HALF).fraction == 1
+    assert "left" not in Pace(replace(PLAN, rows=10), began=0.0).moved(HALF).line(1.0, MIB)
 
 
 def test_a_line_is_written_at_each_interval_whether_or_not_a_chunk_was_done(capsys):
-    log = progress.Log(interval=0.02)
-    log.start(progress.Pace(PLAN, time.monotonic()))
-    log.start(progress.Pace(PLAN, time.monotonic()))
+    log = Log(interval=0.02)
+    log.start(Pace(PLAN, time.monotonic()))
+    log.start(Pace(PLAN, time.monotonic()))
     time.sleep(0.1)
-    log.move(progress.Pace(PLAN, time.monotonic()).moved(HALF))
+    log.move(Pace(PLAN, time.monotonic()).moved(HALF))
     time.sleep(0.1)
     log.stop()
     lines = capsys.readouterr().err.splitlines()
@@ -115,10 +117,10 @@ def test_the_display_ends_when_the_run_fails(capsys):
 
 def test_elsewhere_than_on_a_terminal_auto_is_the_log(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert isinstance(progress.display_for("auto"), progress.Log)
+    assert isinstance(progress.display_for("auto"), Log)
 
 
-@pytest.mark.parametrize(("terminal", "kind"), [("xterm", bar.Bar), ("dumb", progress.Log)])
+@pytest.mark.parametrize(("terminal", "kind"), [("xterm", bar.Bar), ("dumb", Log)])
 def test_on_a_terminal_auto_is_a_bar_if_the_terminal_can_draw(monkeypatch, terminal, kind):
     main, other = pty.openpty()
     monkeypatch.setenv("TERM", terminal)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.options.functions import Asked, as_asked
 from jobs.show import tables
-from jobs.show.functions import Asked, as_asked
 from pipeline import bench
 from pipeline.bench import contenders
 from pipeline.registry import FUNCTIONS

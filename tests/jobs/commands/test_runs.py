@@ -17,7 +17,7 @@ import pytest
 
 from pipeline import flow
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "sample_data"
 MODEL = SAMPLE / "delay_model.json"
 FLIGHTS = SAMPLE / "flights"
@@ -331,20 +331,20 @@ class TestDemo:
         assert (tmp_path / "file").read_text() == "mine"
 
     def test_the_sample_travels_with_the_package(self, monkeypatch, tmp_path):
-        from jobs.show import showcase
+        from jobs import demonstration
 
         package = tmp_path / "jobs"
         shutil.copytree(SAMPLE, package / "sample_data")
-        monkeypatch.setattr(showcase, "__file__", str(package / "show" / "showcase.py"))
-        assert showcase.sample_folder() == package / "sample_data"
+        monkeypatch.setattr(demonstration, "__file__", str(package / "demonstration.py"))
+        assert demonstration.sample_folder() == package / "sample_data"
 
     def test_an_installation_without_the_sample_says_so(self, monkeypatch, tmp_path):
-        from jobs.show import showcase
+        from jobs import demonstration
         from pipeline.errors import ConfigurationError
 
-        monkeypatch.setattr(showcase, "__file__", str(tmp_path / "jobs" / "show" / "showcase.py"))
+        monkeypatch.setattr(demonstration, "__file__", str(tmp_path / "jobs" / "demonstration.py"))
         with pytest.raises(ConfigurationError):
-            showcase.sample_folder()
+            demonstration.sample_folder()
 
 
 def test_an_interrupt_behind_the_publication_does_not_deny_it(cli, out, monkeypatch):

@@ -28,7 +28,7 @@ from jobs.cli import run
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CODE = "from jobs.cli import main\nif __name__ == '__main__':\n    main()"
 ROWS, CHUNKS = 120_000, 120
 TERM, INT, KILL, STOP, CONT = (

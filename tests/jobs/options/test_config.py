@@ -10,6 +10,7 @@ import click
 import pytest
 
 from jobs.options.values import split_list
+from pipeline import disk
 from tests.jobs.conftest import parsed
 
 
@@ -209,11 +210,11 @@ def test_a_file_that_cannot_be_read(cli, tmp_path):
 def test_a_file_that_may_not_be_read(cli, tmp_path, monkeypatch):
     path = write(tmp_path, WHOLE)
 
-    def refuse(*_: object, **__: object) -> str:
+    def refuse(*_: object) -> bytes:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
     # The superuser may read whatever its mode is.
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(disk, "read_file", refuse)
     outcome = cli("score", "--config", path)
     assert outcome.code == 77
     assert outcome.err == (

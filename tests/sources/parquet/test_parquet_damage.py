@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
 
+from pipeline.disk import OpenFile
 from pipeline.errors import (
     DataError,
     InputChangedError,
@@ -265,9 +266,8 @@ def test_what_arrow_raises_becomes_ours(error: Exception, kind: type[Logitstream
 
 def test_the_cache_of_footers_is_bounded(tmp_path: Path) -> None:
     file = small(tmp_path / "x.parquet")
-    descriptor = os.open(file.location, os.O_RDONLY)
-    footer = read_footer(file.location, SOURCE.facts(file).identity, descriptor, file.path)
-    os.close(descriptor)
+    with OpenFile.open(file.location, file.path) as opened:
+        footer = read_footer(file.location, SOURCE.facts(file).identity, opened)
     cache = FooterCache(entries=3)
     states = [Identity(1, number, "") for number in range(5)]
 
@@ -326,7 +326,7 @@ def test_memory_stays_flat_on_one_huge_row_group(tmp_path: Path) -> None:
 
 def run(program: str, *arguments: str) -> str:
     command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
     assert done.returncode == 0, done.stderr
     return done.stdout
 

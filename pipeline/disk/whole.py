@@ -1,0 +1,73 @@
+"""Small files read and written whole, and what is under a path.
+
+What the system refuses is raised as it comes, or is an answer where a function says so: each caller has its own words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+
+def read_file(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
+    """Return the first ``limit`` bytes of a file, or all of them. Waits where it is a FIFO."""
+    with Path(path).open("rb") as file:
+        return file.read(limit)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256, in hexadecimal, of all bytes of a file."""
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file durably and in one step: whatever happens, ``path`` has the whole content or what it had before.
+
+    A file that it replaces hands its mode down; a new one has 0666 less the umask. A symbolic link is replaced, not
+    followed. The file and its name are synced.
+    """
+    # 255 bytes are a name, and a character may take four of them.
+    draft = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+            if (former := facts(path)) is not None:
+                os.fchmod(descriptor, former.st_mode & 0o777)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder and those above it, where they do not exist."""
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def facts(path: str | os.PathLike[str], *, follow_links: bool = True) -> os.stat_result | None:
+    """Return the facts of what is under a path; ``None`` where there is nothing, or the system does not tell."""
+    with suppress(OSError):
+        return Path(path).stat(follow_symlinks=follow_links)
+    return None
+
+
+def names_in(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names in a folder, sorted."""
+    return sorted(each.name for each in Path(path).iterdir())
