@@ -1,9 +1,11 @@
 """The one door to the operating system: open, sync, link, rename, lock, remove, and what is refused, translated.
 
 system     calls on descriptors of folders and files; :class:`Folder`
+newfile    files written once, digested on the way; :class:`NewFile`
 renaming   renameat2(2), which Python does not have
 """
 
+from pipeline.disk.newfile import DigestingFile, NewFile, write_new
 from pipeline.disk.system import (
     CREATE,
     READ,
@@ -32,7 +34,9 @@ from pipeline.disk.system import (
 __all__ = [
     "CREATE",
     "READ",
+    "DigestingFile",
     "Folder",
+    "NewFile",
     "close",
     "door",
     "free_bytes",
@@ -52,4 +56,5 @@ __all__ = [
     "umask",
     "user",
     "write_all",
+    "write_new",
 ]

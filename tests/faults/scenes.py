@@ -24,7 +24,9 @@ from pipeline.choices import Durability
 from pipeline.errors import LogitstreamError
 from pipeline.flow import task
 from pipeline.flow.preparation import CODEC
-from pipeline.publish import journal, proof, read_manifest, rollback, runs, versions_of
+from pipeline.publish import read_manifest, rollback, runs, versions_of
+from pipeline.publish.layout import proof
+from pipeline.publish.local import journal
 from tests.faults.children import forked, result_of
 from tests.faults.data import write_model, write_rows
 from tests.publish.runs import home, snapshot

@@ -14,9 +14,8 @@ from pipeline.canonical import canonical, digest
 from pipeline.disk import Folder
 from pipeline.errors import OutputError
 from pipeline.flow.preparation import CODEC
-from pipeline.publish import read_manifest
-from pipeline.publish.manifest import MANIFEST, Manifest
-from pipeline.publish.receipts import QUARANTINE, RECEIPTS, parts_in
+from pipeline.publish import MANIFEST, QUARANTINE, RECEIPTS, Manifest, read_manifest
+from pipeline.publish.layout.lists import parts_in
 from tests.fuzz.target import Check, Target, check_refusal, require
 from tests.publish.runs import publish
 
