@@ -32,6 +32,8 @@ class Room:
         Modules imported in the function that needs them and nowhere else: optional packages, engines to choose from.
     lazy : bool
         Whether every import may stand in a function.
+    without : tuple of str
+        Modules of the standard library that the room may not use all the same.
     """
 
     level: int
@@ -40,6 +42,7 @@ class Room:
     typing: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     lazy: bool = False
+    without: tuple[str, ...] = ()
 
 
 PUBLIC = "pipeline"
@@ -68,6 +71,7 @@ ROOMS = {
             "drawing",
             "flow",
             "report",
+            "publish",
             "memory",
             "grammar",
             "registry",
@@ -101,6 +105,10 @@ ROOMS = {
     "sinks": Room(5, ("numpy", "pyarrow"), BELOW),
     "execute": Room(5, ("dask", "distributed", "numpy"), BELOW, late=(*ENGINES, BY_VALUE)),
     "publish": Room(5, (), BELOW),
+    "publish.local": Room(4, (), (*GROUND, "publish.layout", "publish.store", "publish.record")),
+    "publish.layout": Room(4, (), (*GROUND, "publish.store", "publish.record")),
+    "publish.store": Room(4, (), ("choices", "errors", "types", "units", "publish.record")),
+    "publish.record": Room(3, (), ("canonical", "errors", "types", "units"), without=("os", "pathlib", "io", "shutil")),
     "report": Room(5, (), BELOW),
     "kernels": Room(4, ("numpy",), ("registry", *GROUND)),
     "plan": Room(3, ("numpy",), GROUND),
@@ -114,6 +122,8 @@ ROOMS = {
     "units": Room(1, (), ("errors",)),
     "errors": Room(1),
 }
+# Rooms in a room, by their full names. Outside it nobody imports them: its own ``__init__`` is its face.
+INNER = tuple(name for name in ROOMS if "." in name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +163,8 @@ def _modules(node: ast.AST, package: str, rooms: Sequence[str]) -> Iterator[str]
         base = ".".join(parents[: len(parents) - node.level + 1]) if node.level else ""
         module = ".".join(filter(None, (base, node.module)))
         for alias in node.names:
-            yield f"{module}.{alias.name}" if module == PUBLIC and alias.name in rooms else module
+            name = f"{module}.{alias.name}"
+            yield name if name.removeprefix(f"{PUBLIC}.") in rooms else module
     elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"import_module", "__import__"}:
         argument = node.args[0] if node.args else None
         yield str(argument.value) if isinstance(argument, ast.Constant) else COMPUTED
@@ -164,7 +175,13 @@ def room_of(path: Path) -> str:
     if path.parts[0] == JOBS:
         return JOBS
     name = path.parts[1].removesuffix(".py")
-    return PUBLIC if name == "__init__" else name
+    return PUBLIC if name == "__init__" else _named(".".join(path.with_suffix("").parts[1:]))
+
+
+def _named(module: str) -> str:
+    """Return the room of a module of ``pipeline``, by its name below it."""
+    inner = (room for room in INNER if module == room or module.startswith(f"{room}."))
+    return next(inner, module.partition(".")[0])
 
 
 def fault(name: str, found: Import) -> str:
@@ -182,16 +199,22 @@ def fault(name: str, found: Import) -> str:
 
 
 def _is_free(room: Room, found: Import, top: str) -> bool:
+    if _allows(room.without, found.module):
+        return False
     return top in sys.stdlib_module_names or (found.typing and top == STUBS) or (found.module == COMPUTED and room.lazy)
 
 
 def _own_fault(name: str, found: Import) -> str:
     top, _, rest = found.module.partition(".")
-    target = rest.split(".")[0] if top == PUBLIC and rest else top
-    if target == name:
+    target = _named(rest) if top == PUBLIC and rest else top
+    # The face of a room may import every room in it.
+    if target == name or target.startswith(f"{name}."):
         return ""
     if target == JOBS:
         return f"{PUBLIC} never imports {JOBS}"
+    face, _, inner = target.partition(".")
+    if inner and name.partition(".")[0] != face:
+        return f"import {PUBLIC}.{face}, the face of that room"
     if target not in ROOMS[name].rooms:
         return f"{name} may use {_listed(ROOMS[name].rooms, 'no other room')} of {PUBLIC}"
     if name == PUBLIC and not (found.lazy or found.typing):
@@ -201,6 +224,8 @@ def _own_fault(name: str, found: Import) -> str:
 
 def _package_fault(name: str, found: Import) -> str:
     room = ROOMS[name]
+    if _allows(room.without, found.module):
+        return f"{name} may not use {found.module}"
     if _allows(room.packages, found.module) or (found.typing and _allows(room.typing, found.module)):
         return ""
     return f"{name} may use {_listed(room.packages, 'the standard library alone')}"

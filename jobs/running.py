@@ -12,6 +12,7 @@ from jobs.show.progress import observer
 from jobs.stopping import Deadline, stoppable
 from pipeline import flow, interface
 from pipeline.flow.stop import Stop, deadline_error, go_on
+from pipeline.publish import MANIFEST
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import outcome_lines, plan_lines
 from pipeline.types.job import Job
@@ -80,7 +81,7 @@ def _run(job: Job, watch: Observer, stop: Stop) -> Report:
 def _standing(job: Job) -> tuple[int, int] | None:
     """Return what tells the manifest that stands under the name of the output, or the file, from the next one."""
     output = Path(job.output)
-    for path in (output / "_manifest.json", output):
+    for path in (output / MANIFEST, output):
         try:
             status = path.stat()
         except OSError:

@@ -14,6 +14,7 @@ import pipeline
 from jobs.cli import group
 from jobs.show import console
 from pipeline.errors import BalanceError, ConfigurationError, OutputError, PermissionDeniedError, StorageError
+from pipeline.publish import MANIFEST
 from pipeline.report.text import aligned
 from pipeline.units import escape, format_count
 
@@ -128,7 +129,7 @@ def _cell(value: float) -> str:
 def _next_steps(target: Path, parquet: Path) -> Sequence[tuple[str, str]]:
     return [
         ("the scores", str(parquet)),
-        ("what proves them", str(parquet / "_manifest.json")),
+        ("what proves them", str(parquet / MANIFEST)),
         ("the model", f"logitstream model show {shlex.quote(str(target / 'delay_model.json'))}"),
         ("your own files", "logitstream score --help"),
     ]

@@ -202,6 +202,9 @@ class _Try:
                 yield receipt, "resumed"
         if done := ledger.totals.chunks:
             self.observe(Noted(f"resuming: {done:,} of {_chunks(len(preparation.plan))} done before", warning=False))
+        elif staging.notes:
+            for note in staging.notes:
+                self.observe(Noted(note, warning=False))
         elif staging.others():
             text = "an unfinished run stands here, but inputs, model or options have changed since: starting clean"
             self.observe(Noted(text, warning=False))

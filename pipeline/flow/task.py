@@ -25,8 +25,8 @@ from pipeline.flow.held import give_back, held
 from pipeline.flow.jobfile import JobFile, read_job_file
 from pipeline.flow.slices import SliceBook, Tally, outcomes
 from pipeline.kernels import arithmetic_tag
-from pipeline.publish import open_attempt
-from pipeline.sinks import QUARANTINE, QuarantineSink, RowGroups, extension, open_sink
+from pipeline.publish import QUARANTINE_EXTENSION, open_attempt
+from pipeline.sinks import QuarantineSink, RowGroups, extension, open_sink
 from pipeline.sources import forget_footers, source_for
 from pipeline.types.blocks import BlockFunction, Values
 from pipeline.types.outputs import PartFile, Receipt, Sink, Written
@@ -161,7 +161,9 @@ class _Quarantine:
         """Add a row of a slice."""
         job = self._job
         if self._sink is None:
-            opened = open_attempt(Path(job.staging), self._chunk, QUARANTINE, job.file_mode, durable=job.durable)
+            opened = open_attempt(
+                Path(job.staging), self._chunk, QUARANTINE_EXTENSION, job.file_mode, durable=job.durable
+            )
             self._attempt = self._stack.enter_context(opened)
             self._sink = QuarantineSink(self._attempt.file)
         self._sink.add(job.files[piece.file][0].path, piece.start, cell)

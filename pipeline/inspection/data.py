@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline import memory
 from pipeline.choices import Format
-from pipeline.errors import LogitstreamError, OutputError
+from pipeline.errors import LogitstreamError, NewerOutputError, OutputError
 from pipeline.inspection.columns import TEXT, ColumnUnion, FileColumn
 from pipeline.inspection.extent import EMPTY, UNKNOWN, extent_between, extent_of_text
 from pipeline.inspection.findings import DataInspection, FileError, OutputFacts
@@ -182,5 +182,7 @@ def _output(path: str) -> tuple[OutputFacts | None, list[str]]:
         return None, []
     try:
         return output_facts(read_manifest(Path(path))), []
+    except NewerOutputError:
+        raise
     except OutputError as error:
         return None, [error.message]

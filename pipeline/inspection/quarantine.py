@@ -11,19 +11,17 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from pipeline.errors import DataError, LogitstreamError, OutputError
+from pipeline.errors import DataError, LogitstreamError, NewerOutputError, OutputError
 from pipeline.flow.preparation import CODEC
 from pipeline.inspection.findings import Example, FileError, OutputFacts, QuarantineInspection, Reason
 from pipeline.inspection.published import is_output, output_facts
-from pipeline.publish import Manifest, Part, open_published
-from pipeline.sinks.quarantine import QUARANTINE, SCHEMA
+from pipeline.publish import QUARANTINE, QUARANTINE_SUFFIX, Manifest, Part, open_published
+from pipeline.sinks.quarantine import SCHEMA
 from pipeline.sources import source_for
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.rows import Slice
 from pipeline.units import escape
 
-_FOLDER = "_quarantine"
-_SUFFIX = f".{QUARANTINE}"
 _EXAMPLES = 3
 _REASONS = 1_000
 _SHOWN_TEXT = 200
@@ -36,12 +34,12 @@ _Key = tuple[str, str, bool]
 def quarantine_files(path: str) -> list[Path] | None:
     """Return the files of a quarantine, by name; ``None`` where the path is none."""
     place = Path(path)
-    if place.suffix == _SUFFIX and not place.is_dir():
+    if place.suffix == QUARANTINE_SUFFIX and not place.is_dir():
         return [place] if os.path.lexists(place) else None
     if not place.is_dir():
         return None
     try:
-        return sorted(file for file in place.iterdir() if file.suffix == _SUFFIX) or None
+        return sorted(file for file in place.iterdir() if file.suffix == QUARANTINE_SUFFIX) or None
     except OSError:
         # Whoever looks for data there says what is wrong.
         return None
@@ -156,7 +154,7 @@ def _place(folder: Path, reasons: _Reasons) -> tuple[OutputFacts | None, list[st
 
     Returns what the output is, where the folder is that of one, and what is to be noted.
     """
-    if folder.name != _FOLDER or not is_output(folder.parent):
+    if folder.name != QUARANTINE or not is_output(folder.parent):
         return None, []
     try:
         with open_published(folder.parent, CODEC) as published:
@@ -168,6 +166,8 @@ def _place(folder: Path, reasons: _Reasons) -> tuple[OutputFacts | None, list[st
                 ]
             _count(published.manifest, published.parts, reasons)
             return output_facts(published.manifest), []
+    except NewerOutputError:
+        raise
     except OutputError as error:
         return None, [error.message]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline import publish
 from pipeline.choices import DURABILITY, Durability
-from pipeline.errors import InputMissingError, LogitstreamError, UsageError
+from pipeline.errors import InputMissingError, LogitstreamError, NewerOutputError, UsageError
 from pipeline.flow.preparation import CODEC
 from pipeline.publish import Busy, Cleaned, Manifest, RunFacts, VersionFacts
 from pipeline.units import escape
@@ -127,7 +127,7 @@ def outputs(path: str | os.PathLike[str]) -> tuple[Path, ...]:
         There is nothing under that name.
     """
     given = Path(path)
-    if _has_home(given) or os.path.lexists(given / "_manifest.json"):
+    if _has_home(given) or os.path.lexists(given / publish.MANIFEST):
         return (given,)
     if not given.is_dir():
         if os.path.lexists(given):
@@ -143,12 +143,16 @@ def state_of(output: str | os.PathLike[str]) -> State:
     ------
     InputMissingError
         There is neither.
+    NewerOutputError
+        The output was made by a newer logitstream.
     """
     path = _existing(output)
     problem, standing = "", None
     if os.path.lexists(path):
         try:
             standing = _of(publish.read_manifest(path))
+        except NewerOutputError:
+            raise
         except LogitstreamError as error:
             problem = error.message
     home = publish.home_of(path)

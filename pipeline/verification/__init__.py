@@ -16,9 +16,25 @@ from typing import Any, cast
 
 from pipeline import memory
 from pipeline.choices import Format
-from pipeline.errors import InputMissingError, LogitstreamError, OutputError, TemporaryError, UsageError
+from pipeline.errors import (
+    InputMissingError,
+    LogitstreamError,
+    NewerOutputError,
+    OutputError,
+    TemporaryError,
+    UsageError,
+)
 from pipeline.flow.preparation import CODEC
-from pipeline.publish import Manifest, Part, PublishedOutput, checked, open_published, read_manifest
+from pipeline.publish import (
+    QUARANTINE_SUFFIX,
+    RECEIPTS,
+    Manifest,
+    Part,
+    PublishedOutput,
+    checked,
+    open_published,
+    read_manifest,
+)
 from pipeline.sources import source_for
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
@@ -105,6 +121,8 @@ def _was_replaced(path: Path, digest: str) -> bool:
     """Return whether another version stands there now: then what differs says nothing about either."""
     try:
         return read_manifest(path).digest != digest
+    except NewerOutputError:
+        return True
     except LogitstreamError:
         return False
 
@@ -126,7 +144,7 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
                 found += _balance(manifest, parts)
             except OutputError as error:
                 # They were whole a moment ago.
-                found.append(Difference("_manifest.receipts", "content", "as it was written", error.message))
+                found.append(Difference(RECEIPTS, "content", "as it was written", error.message))
         changed = list(_inputs(path, manifest)) if inputs else []
         found += changed
         # Of inputs that have changed there is nothing to score again: no reason to keep quiet about the change.
@@ -180,7 +198,7 @@ class _FileCheck:
             return [*differences, Difference(name, "content", "readable", error.strerror or "unreadable")]
         if digest != file.sha256:
             differences.append(Difference(name, "sha256", file.sha256[:16], digest[:16]))
-        is_part = not name.endswith(".quarantine")
+        is_part = not name.endswith(QUARANTINE_SUFFIX)
         try:
             rows, schema = _read(name, path, self.format if is_part else "parquet")
         except LogitstreamError as error:

@@ -43,7 +43,7 @@ def stage(place: Place, job_id: str, conduct: Conduct, stack: ExitStack) -> Stag
         if reopened is not None:
             folder, journal = reopened
         else:
-            notes = (_NEWER,) if _is_newer(jobs, job_id) else ()
+            notes = (_NEWER,) if conduct.resume and _is_newer(jobs, job_id) else ()
             retire(place.home, job_id)
             folder = stack.enter_context(jobs.make(job_id))
         if place.version is not None and not can_exchange(folder):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.publish.local.test_crashes import stop_everywhere
 
 from tests.publish.file_scenes import FILE_SCENES
+from tests.publish.local.test_crashes import stop_everywhere
 
 
 @pytest.mark.parametrize("scene", FILE_SCENES)
