@@ -1,7 +1,7 @@
 """Publishing: one commit, and everything that makes a name on disk.
 
 record     bytes and names of manifest, receipts and journal, without a file system
-store      the face: what a store, a staging and an attempt are
+store      the face: what a store, a staging and an attempt are; ``facts`` is what they tell
 layout     what an output is: a folder of parts, or one file
 local      the store of a local file system
 
@@ -12,6 +12,7 @@ The driver alone holds, lists and publishes (``LOCAL.open_staging``); workers ma
 from collections.abc import Mapping
 
 from pipeline.disk import free_bytes
+from pipeline.publish.facts import Busy, Cleaned, PublishedOutput, Rolled, RunFacts, VersionFacts
 from pipeline.publish.layout.proof import checked
 from pipeline.publish.local.attempts import LOCAL as _LOCAL
 from pipeline.publish.local.attempts import open_attempt
@@ -30,19 +31,7 @@ from pipeline.publish.record.names import (
     RECEIPTS,
 )
 from pipeline.publish.record.receipts import Codec, Part
-from pipeline.publish.store import (
-    Attempt,
-    Attempts,
-    Busy,
-    Cleaned,
-    Merge,
-    PublishedOutput,
-    Rolled,
-    RunFacts,
-    Staging,
-    Store,
-    VersionFacts,
-)
+from pipeline.publish.store import Attempt, Attempts, Merge, Staging, Store
 
 LOCAL: Store = LocalStore()
 

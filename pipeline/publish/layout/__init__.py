@@ -76,7 +76,7 @@ def layout_in(folder: Folder) -> Layout:
 
 
 def examine(target: Destination, parent: Folder, codec: Codec, asked: Layout | None = None) -> Version | None:
-    """Return the version of ours under the name of an output, ``None`` where nothing has that name.
+    """Return our version under the name of an output, ``None`` where nothing has that name.
 
     ``asked`` is the layout that it must have; unless given, any will do.
 

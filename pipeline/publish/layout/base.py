@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.disk import Folder
+from pipeline.publish.facts import PublishedOutput
 from pipeline.publish.layout.proofs import Proven
 from pipeline.publish.layout.target import Destination, State
 from pipeline.publish.record.manifest import Manifest
 from pipeline.publish.record.receipts import Codec, Part
-from pipeline.publish.store import PublishedOutput
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of ours as it was found under the name of the output.
+    """One of our versions as it was found under the name of the output.
 
     ``defects`` says what is missing or cut, as a clause, and is empty where every listed file is there with its size.
     ``state`` changes when another folder or file takes the name, a name appears in or goes from the folder, or

@@ -1,4 +1,4 @@
-"""Removing folders of ours with what is ours in them. Whatever else somebody put there stays, and the folder too."""
+"""Removing our folders with what is ours in them. Whatever else somebody put there stays, and the folder too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.publish.record.names import OURS
 
 
 def remove(parent: Folder, name: str) -> None:
-    """Remove a folder of ours with what is ours in it; failing that, leave the rest."""
+    """Remove one of our folders with what is ours in it; failing that, leave the rest."""
     try:
         with parent.enter(name) as folder:
             for entry in folder.names():

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline import disk
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import NewerOutputError, OutputError
+from pipeline.publish.facts import Defect, PublishedOutput
 from pipeline.publish.layout.folder_checker import damaged, edited
 from pipeline.publish.layout.formers import formers
 from pipeline.publish.layout.lists import Listed, aside
@@ -20,7 +21,6 @@ from pipeline.publish.layout.target import Destination, resolve
 from pipeline.publish.record.manifest import Manifest
 from pipeline.publish.record.names import FILES, QUARANTINE, RECEIPTS, VERSIONS
 from pipeline.publish.record.receipts import Codec
-from pipeline.publish.store import Defect, PublishedOutput
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.disk import Folder
+from pipeline.publish.facts import PublishedOutput
 from pipeline.publish.layout.base import Layout, Order, Place, Version
 from pipeline.publish.layout.commit import let_listings_end, sync_published, take_name
 from pipeline.publish.layout.entries import content_defects
@@ -27,7 +28,6 @@ from pipeline.publish.layout.tree import Tree
 from pipeline.publish.record.manifest import Manifest
 from pipeline.publish.record.names import KEPT, QUARANTINE, TREE
 from pipeline.publish.record.receipts import Codec
-from pipeline.publish.store import PublishedOutput
 
 
 @dataclass(frozen=True, slots=True)

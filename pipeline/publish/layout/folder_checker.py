@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import NewerOutputError, OutputError
+from pipeline.publish.facts import Defect, PublishedOutput
 from pipeline.publish.layout.entries import Listing
 from pipeline.publish.layout.lists import Listed, manifest_in
 from pipeline.publish.record.manifest import Manifest, observed_holds
 from pipeline.publish.record.names import MANIFEST, QUARANTINE, RECEIPTS
 from pipeline.publish.record.receipts import Codec, Part
-from pipeline.publish.store import Defect, PublishedOutput
 
 
 @contextmanager

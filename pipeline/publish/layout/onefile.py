@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import OutputError
+from pipeline.publish.facts import PublishedOutput
 from pipeline.publish.layout.base import Layout, Order, Place, Version
 from pipeline.publish.layout.entries import Listing, content_defects, quarantine_in
 from pipeline.publish.layout.file_checker import open_file
@@ -28,7 +29,7 @@ from pipeline.publish.layout.tree import Tree
 from pipeline.publish.record.manifest import Manifest
 from pipeline.publish.record.names import FILE, FILES, PROOF, QUARANTINE, kept_file_name
 from pipeline.publish.record.receipts import Codec
-from pipeline.publish.store import Merge, PublishedOutput
+from pipeline.publish.store import Merge
 
 
 @dataclass(frozen=True, slots=True)

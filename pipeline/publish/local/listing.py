@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import LogitstreamError, NewerOutputError
+from pipeline.publish.facts import Busy, Cleaned, RunFacts, VersionFacts
 from pipeline.publish.layout import layout_at, layout_in
 from pipeline.publish.layout.clearing import remove
 from pipeline.publish.layout.formers import Former, formers
@@ -20,7 +21,6 @@ from pipeline.publish.local.lock import holder, locked, open_home
 from pipeline.publish.local.removal import discard, forget
 from pipeline.publish.local.versions import heal, manifest_of, set_apart
 from pipeline.publish.record.names import JOB_ID, JOBS, JOURNAL, STAGING_NAME, VERSIONS, output_of
-from pipeline.publish.store import Busy, Cleaned, RunFacts, VersionFacts
 from pipeline.types.job import Conduct
 
 

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pipeline import disk
 from pipeline.disk import Folder
 from pipeline.errors import OutputError, TemporaryError
+from pipeline.publish.facts import Busy
 from pipeline.publish.layout.target import Destination
 from pipeline.publish.record.names import LOCK
-from pipeline.publish.store import Busy, nothing
+from pipeline.publish.store import nothing
 from pipeline.types.job import Conduct
 from pipeline.units import escape, format_seconds
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from pipeline.publish.facts import PublishedOutput
 from pipeline.publish.layout import layout_of
 from pipeline.publish.record.manifest import Manifest
 from pipeline.publish.record.receipts import Codec
-from pipeline.publish.store import PublishedOutput
 
 
 def read_manifest(output: Path) -> Manifest:

@@ -1,6 +1,6 @@
 """Putting away what is over: the folders of ended runs go, and all former versions but the newest.
 
-Only names that a run of ours makes are removed. Whatever else somebody put into our folders stays, and the folder too;
+Only names that our runs make are removed. Whatever else somebody put into our folders stays, and the folder too;
 so does what a newer logitstream has published.
 """
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.choices import Durability
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import LogitstreamError, NewerOutputError, OutputError, StorageError
+from pipeline.publish.facts import Rolled
 from pipeline.publish.layout import Layout, Version, examine, layout_in
 from pipeline.publish.layout.commit import let_listings_end, refuse_if_changed
 from pipeline.publish.layout.formers import Former, formers
@@ -22,7 +23,6 @@ from pipeline.publish.local.versions import heal, mend
 from pipeline.publish.record.manifest import Manifest
 from pipeline.publish.record.names import VERSIONS
 from pipeline.publish.record.receipts import Codec
-from pipeline.publish.store import Rolled
 from pipeline.types.job import Conduct
 from pipeline.units import escape
 

@@ -24,6 +24,7 @@ from pipeline import disk
 from pipeline.canonical import sha256 as sha256_of_bytes
 from pipeline.choices import IfExists
 from pipeline.errors import LogitstreamError, StorageError
+from pipeline.publish.facts import Busy
 from pipeline.publish.layout import Builder, Order, Place, builder_of
 from pipeline.publish.layout.clearing import remove
 from pipeline.publish.layout.lists import blocks, parts_in
@@ -40,7 +41,7 @@ from pipeline.publish.local.versions import heal
 from pipeline.publish.record.manifest import Manifest
 from pipeline.publish.record.names import ATTEMPTS, JOB_ID, JOBS, QUARANTINE, job_file_name
 from pipeline.publish.record.receipts import Codec, Part
-from pipeline.publish.store import USUAL, Busy, Merge, nothing
+from pipeline.publish.store import USUAL, Merge, nothing
 from pipeline.types.job import Conduct
 from pipeline.types.outputs import PartFile
 

@@ -29,7 +29,7 @@ _ROOM = 2**20
 _LAST_UNIX = 253_402_300_800
 
 
-class NewerVersion(Exception):  # noqa: N818 - no error by itself: whoever knows the path raises one
+class NewerVersion(Exception):  # noqa: N818 - no error by itself: who knows the path raises one
     """A manifest or a journal was made by a newer logitstream; its ``version`` is higher than what this one reads."""
 
     def __init__(self, version: int) -> None:

@@ -66,7 +66,7 @@ def home_name(output: str) -> str:
 
 
 def output_of(home: str) -> str | None:
-    """Return the name of the output beside which a folder of preparations lies, ``None`` for any other name."""
+    """Return the name of the output beside which a folder of preparations is, ``None`` for any other name."""
     return (home[1 : -len(HOME_SUFFIX)] or None) if is_home(home) else None
 
 
