@@ -1,4 +1,4 @@
-"""What a store tells of an output: who holds it, what was prepared, kept, removed and rolled back, what is published."""
+"""What a store tells of an output: who holds it, what was prepared, kept, removed, rolled back, what is published."""
 
 from __future__ import annotations
 

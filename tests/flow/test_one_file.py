@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from pipeline import disk, flow
+from pipeline import flow
+from pipeline.disk import newfile
 from pipeline.errors import DataError, OutputError, StorageError, TemporaryError, UsageError
 from pipeline.flow.preparation import CODEC
 from pipeline.interface import score_job
@@ -150,7 +151,7 @@ def test_a_run_killed_while_it_merges_goes_on_from_all_of_its_chunks(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(bench)
-    real = disk.write_all
+    real = newfile.write_all
 
     def refuse(descriptor: int, data: memoryview, path: Path) -> None:
         if path.name == "merged":
@@ -158,7 +159,7 @@ def test_a_run_killed_while_it_merges_goes_on_from_all_of_its_chunks(
         real(descriptor, data, path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(disk, "write_all", refuse)
+        patched.setattr(newfile, "write_all", refuse)
         with pytest.raises(KeyboardInterrupt):
             score(bench, "scores.csv")
     assert not (bench.folder / "scores.csv").exists()
