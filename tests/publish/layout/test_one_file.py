@@ -469,6 +469,23 @@ def test_order_of_syncs(output: Path) -> None:
         position = steps.index(step, position + 1)
 
 
+def test_order_of_syncs_of_a_rollback(output: Path) -> None:
+    """The name that says it may be exchanged, exchange, parent, where the other one is now; only then a name again."""
+    publish_file(output, "new", "replace")
+    (version,) = (home(output) / "versions").iterdir()
+    steps: list[str] = []
+    with watched(lambda name, path: steps.append(f"{name} {path}"), {"fsync", "rename"}):
+        rollback(output, codec=CODEC)
+    exchanged = steps.index(f"renameat2 exchange {output}")
+    named = next(number for number, step in enumerate(steps) if step.endswith(f"{version}/file"))
+    kept = next(number for number, step in enumerate(steps) if step.endswith(f"{sha256(NEW_BAD)}.kept"))
+    assert f"fsync {version}" in steps[named:exchanged]
+    between = steps[exchanged:kept]
+    assert [f"fsync {folder}" for folder in (output.parent, version.parent, version)] == [
+        step for step in between if step.startswith("fsync")
+    ]
+
+
 def test_without_durability_nothing_is_synced(tmp_path: Path) -> None:
     output, synced = tmp_path / NAME, []
     none = Conduct(durability="none")
