@@ -39,6 +39,8 @@ class Room:
         Modules of rooms that are not in ``rooms``.
     lazy : bool
         Whether every import may stand in a function.
+    without : tuple of str
+        Modules of the standard library that the room may not use all the same.
     """
 
     level: int
@@ -48,6 +50,7 @@ class Room:
     late: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     lazy: bool = False
+    without: tuple[str, ...] = ()
 
 
 PUBLIC = "pipeline"
@@ -102,6 +105,13 @@ ROOMS = {
     "sinks": Room(50, ("numpy", "pyarrow"), BELOW),
     "execute": Room(50, ("dask", "distributed", "numpy"), BELOW, late=(*ENGINES, BY_VALUE)),
     "publish": Room(50, (), BELOW),
+    "publish.local": Room(45, (), (*GROUND, "publish.layout", "publish.store", "publish.facts", "publish.record")),
+    "publish.layout": Room(44, (), (*GROUND, "publish.store", "publish.facts", "publish.record")),
+    "publish.store": Room(43, (), ("choices", "types", "publish.facts", "publish.record")),
+    "publish.facts": Room(42, (), ("types", "publish.record")),
+    "publish.record": Room(
+        41, (), ("canonical", "errors", "types", "units"), without=("os", "pathlib", "io", "shutil")
+    ),
     "report": Room(50, (), BELOW),
     "kernels": Room(40, ("numpy",), ("registry", *GROUND)),
     "memory": Room(31, ("numpy", "psutil"), ("plan", *GROUND)),
@@ -116,6 +126,8 @@ ROOMS = {
     "canonical": Room(10),
     "errors": Room(10),
 }
+# Rooms in a room, by their full names. Outside it nobody imports them: its own ``__init__`` is its face.
+INNER = tuple(name for name in ROOMS if "." in name)
 
 
 # Files that touch the system by themselves, and why.
@@ -171,7 +183,8 @@ def _modules(node: ast.AST, package: str, rooms: Sequence[str]) -> Iterator[str]
         base = ".".join(parents[: len(parents) - node.level + 1]) if node.level else ""
         module = ".".join(filter(None, (base, node.module)))
         for alias in node.names:
-            yield f"{module}.{alias.name}" if module == PUBLIC and alias.name in rooms else module
+            name = f"{module}.{alias.name}"
+            yield name if name.removeprefix(f"{PUBLIC}.") in rooms else module
     elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"import_module", "__import__"}:
         argument = node.args[0] if node.args else None
         yield str(argument.value) if isinstance(argument, ast.Constant) else COMPUTED
@@ -182,7 +195,13 @@ def room_of(path: Path) -> str:
     if path.parts[0] == JOBS:
         return JOBS
     name = path.parts[1].removesuffix(".py")
-    return PUBLIC if name == "__init__" else name
+    return PUBLIC if name == "__init__" else _named(".".join(path.with_suffix("").parts[1:]))
+
+
+def _named(module: str) -> str:
+    """Return the room of a module of ``pipeline``, by its name below it."""
+    inner = (room for room in INNER if module == room or module.startswith(f"{room}."))
+    return next(inner, module.partition(".")[0])
 
 
 def fault(name: str, found: Import) -> str:
@@ -200,13 +219,16 @@ def fault(name: str, found: Import) -> str:
 
 
 def _is_free(room: Room, found: Import, top: str) -> bool:
+    if _allows(room.without, found.module):
+        return False
     return top in sys.stdlib_module_names or (found.typing and top == STUBS) or (found.module == COMPUTED and room.lazy)
 
 
 def _own_fault(name: str, found: Import) -> str:
     top, _, rest = found.module.partition(".")
-    target = rest.split(".")[0] if top == PUBLIC and rest else top
-    if target == name:
+    target = _named(rest) if top == PUBLIC and rest else top
+    # The face of a room may import every room in it.
+    if target == name or target.startswith(f"{name}."):
         return ""
     if target == JOBS:
         return f"{PUBLIC} never imports {JOBS}"
@@ -221,6 +243,8 @@ def _own_fault(name: str, found: Import) -> str:
 
 def _package_fault(name: str, found: Import) -> str:
     room = ROOMS[name]
+    if _allows(room.without, found.module):
+        return f"{name} may not use {found.module}"
     if _allows(room.packages, found.module) or (found.typing and _allows(room.typing, found.module)):
         return ""
     return f"{name} may use {_listed(room.packages, 'the standard library alone')}"

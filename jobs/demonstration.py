@@ -14,6 +14,7 @@ from jobs.show import console
 from pipeline import disk
 from pipeline.canonical import sha256
 from pipeline.errors import BalanceError, ConfigurationError, OutputError, PermissionDeniedError, StorageError
+from pipeline.flow import MANIFEST
 from pipeline.report.text import aligned
 from pipeline.units import escape, format_count
 
@@ -127,7 +128,7 @@ def _cell(value: float) -> str:
 def _next_steps(target: Path, parquet: Path) -> Sequence[tuple[str, str]]:
     return [
         ("the scores", str(parquet)),
-        ("what proves them", str(parquet / "_manifest.json")),
+        ("what proves them", str(parquet / MANIFEST)),
         ("the model", f"logitstream model show {shlex.quote(str(target / 'delay_model.json'))}"),
         ("your own files", "logitstream score --help"),
     ]

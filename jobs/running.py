@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from jobs.show import console
 from jobs.show.progress import observer
 from jobs.stopping import Deadline, stoppable
-from pipeline import disk, flow, interface
+from pipeline import flow, interface
 from pipeline.flow import Stop, deadline_error, go_on
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import outcome_lines, plan_lines
@@ -66,24 +65,15 @@ def _deadline(job: Job, again: str) -> Deadline | None:
 
 
 def _run(job: Job, watch: Observer, stop: Stop) -> Report:
-    before = _published(job)
+    before = flow.mark_of(job.output)
     try:
         return flow.run(job, watch, stop)
     except BaseException as error:
         if error is stop.error or not isinstance(error, Exception):
             # A signal may come when the output has just taken its name: only the output can tell.
-            untouched = _published(job) == before
+            untouched = flow.mark_of(job.output) == before
             error.add_note("nothing was published" if untouched else "the output is published all the same")
         raise
-
-
-def _published(job: Job) -> tuple[int, int] | None:
-    """Return what tells the manifest that is published under the name of the output, or the file, from the next one."""
-    output = Path(job.output)
-    for path in (output / "_manifest.json", output):
-        if (facts := disk.facts(path)) is not None:
-            return facts.st_ino, facts.st_mtime_ns
-    return None
 
 
 def _tell_files(plan: PlanSummary) -> None:

@@ -13,6 +13,7 @@
       BalanceError                 70   the accounts do not balance: nothing is published
       MemoryBudgetError            71   the job does not fit the memory it may use
       OutputError                  73   the output cannot be made, exists, or is not ours
+        NewerOutputError           73   it was made by a newer logitstream
       StorageError                 74   reading or writing failed, or the disk is full
         TransientError             74   the same once more may go well
       TemporaryError               75   locked by another run, or stopped part-way: run again
@@ -113,6 +114,10 @@ class OutputError(LogitstreamError):
     """The output cannot be made, exists, or is not ours."""
 
     exit_code = 73
+
+
+class NewerOutputError(OutputError):
+    """The output was made by a newer logitstream."""
 
 
 class StorageError(LogitstreamError):

@@ -21,6 +21,7 @@ _PATH = 1000
 _REASON = 1000
 _ID = 12
 _DAY = 86_400
+_NEWER = "made by a newer logitstream"
 # In a table the name of a file tells enough; "show" has all of it.
 _FOLDERS = re.compile(r"(/[^\s/:]+){2,}/")
 
@@ -117,6 +118,8 @@ def _common(kind: str, facts: RunFacts | VersionFacts) -> tuple[str, str, str, s
 def _why(run: RunFacts) -> str:
     if run.running:
         return "under way now"
+    if run.newer:
+        return _NEWER
     if not run.resumable:
         return "being removed"
     if run.ended is None:
@@ -126,6 +129,8 @@ def _why(run: RunFacts) -> str:
 
 
 def _holds(version: VersionFacts) -> str:
+    if version.newer:
+        return _NEWER
     if version.rows is None:
         return "its manifest is damaged"
     made = "" if version.finished_unix is None else f", made {when(version.finished_unix)}"

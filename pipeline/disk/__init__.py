@@ -3,11 +3,13 @@
 inputs     files that are read at any offset; names in folders
 whole      small files read and written whole, and what is under a path
 system     outputs and what is beside them, on descriptors of folders; :class:`Folder`
+newfile    files written once, digested on the way; :class:`NewFile`
 renaming   renameat2(2), which Python does not have
 refusals   what the system refuses, as the project's errors
 """
 
 from pipeline.disk.inputs import OpenFile, entries, mode_of, require_regular
+from pipeline.disk.newfile import DigestingFile, NewFile, write_new
 from pipeline.disk.refusals import door, input_error, show, translated
 from pipeline.disk.system import (
     CREATE,
@@ -36,7 +38,9 @@ from pipeline.disk.whole import facts, file_sha256, make_folders, names_in, read
 __all__ = [
     "CREATE",
     "READ",
+    "DigestingFile",
     "Folder",
+    "NewFile",
     "OpenFile",
     "close",
     "door",
@@ -68,4 +72,5 @@ __all__ = [
     "user",
     "write_all",
     "write_file",
+    "write_new",
 ]

@@ -21,7 +21,7 @@ from pipeline.flow.request import check_apart, check_request
 from pipeline.flow.schema import needs_of, output_schema
 from pipeline.flow.write import WriteSettings
 from pipeline.plan import Plan, job_id, make_plan, part_digest, part_name
-from pipeline.publish import check_output, check_sections, free_bytes
+from pipeline.publish import LOCAL, Attempts, check_sections
 from pipeline.scan import (
     ColumnNumbers,
     HowToScan,
@@ -136,8 +136,8 @@ class Preparation:
         """Return the name under which a chunk's part is published."""
         return part_name(chunk, self.part_digest(chunk), extension(self.job.format, self.job.compression))
 
-    def settings(self, staging: str = "", file_mode: int = 0o600) -> WriteSettings:
-        """Return what the step that writes has to know; without ``staging`` nothing can be kept."""
+    def settings(self, attempts: Attempts | None = None) -> WriteSettings:
+        """Return what the step that writes has to know; without ``attempts`` nothing can be kept."""
         job, scan = self.job, self.scan
         return WriteSettings(
             block=job.block.describe(),
@@ -147,9 +147,7 @@ class Preparation:
             compression=job.compression,
             row_group_bytes=row_group_share(scan.demand, scan.resources),
             arithmetic=job.arithmetic,
-            staging=staging,
-            file_mode=file_mode,
-            durable=job.conduct.durability == "full",
+            attempts=None if attempts is None else attempts.describe(),
         )
 
     def summary(self) -> PlanSummary:
@@ -220,7 +218,7 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
 def _is_published(preparation: Preparation) -> bool:
     """Return whether this very job is published already; raise where the output cannot be made."""
     job = preparation.job
-    published = check_output(
+    published = LOCAL.check_output(
         Path(job.output),
         preparation.job_id,
         if_exists=job.if_exists,
@@ -248,8 +246,8 @@ def check_free_space(preparation: Preparation, done: int = 0) -> None:
     needed = preparation.least_output_bytes * (chunks - done) // chunks
     if preparation.merger is not None:
         needed += preparation.least_output_bytes
-    free = free_bytes(Path(preparation.job.output).absolute().parent)
-    if needed > free:
+    free = LOCAL.free_bytes(Path(preparation.job.output).absolute().parent)
+    if free is not None and needed > free:
         raise StorageError(
             f"{escape(preparation.job.output)}: the output takes about {format_bytes(needed)}, "
             f"{format_bytes(free)} are free there",

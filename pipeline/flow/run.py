@@ -19,7 +19,7 @@ from pipeline.flow.manifest import CODEC, observed
 from pipeline.flow.preparation import Preparation, check_free_space, prepare
 from pipeline.flow.receipts import entry_of, part_of, resumed, reused
 from pipeline.flow.write import write
-from pipeline.publish import Busy, Manifest, Part, Staging, open_staging
+from pipeline.publish import LOCAL, Busy, Manifest, Part, Staging
 from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, open_scan
 from pipeline.types.blocks import PerChunk
 from pipeline.types.job import Job
@@ -58,7 +58,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
     started = clock.started
     preparation = prepare(job)
     _tell_plan(preparation, observe)
-    with open_staging(
+    with LOCAL.open_staging(
         Path(job.output),
         preparation.job_id,
         if_exists=job.if_exists,
@@ -166,7 +166,7 @@ class _Try:
             agenda.mark_done(receipt)
         carried_over = ledger.totals.chunks
         check_free_space(preparation, done=carried_over)
-        settings = preparation.settings(str(staging.directory), staging.file_mode).to_json()
+        settings = preparation.settings(staging.attempts).to_json()
         path, digest = staging.write_job(preparation.scan.job_file(settings).to_bytes())
         if carried_over < len(preparation.plan):
             with open_scan(preparation.scan, staged=StagedJob(str(path), digest)) as scan:
@@ -187,6 +187,9 @@ class _Try:
                 yield receipt, "resumed"
         if done := ledger.totals.chunks:
             self.observe(Noted(f"resuming: {done:,} of {_chunks(len(preparation.plan))} done before", warning=False))
+        elif staging.notes:
+            for note in staging.notes:
+                self.observe(Noted(note, warning=False))
         elif staging.others():
             text = "an unfinished run stands here, but inputs, model or options have changed since: starting clean"
             self.observe(Noted(text, warning=False))

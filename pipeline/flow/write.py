@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
@@ -16,9 +16,9 @@ from pipeline import models
 from pipeline.choices import Format, Precision
 from pipeline.errors import BalanceError, ConfigurationError
 from pipeline.kernels import arithmetic_tag
-from pipeline.publish import open_attempt
+from pipeline.publish import QUARANTINE_EXTENSION, Attempts, restored_attempts
 from pipeline.scan import ChunkContext, missing_and_nan, worker
-from pipeline.sinks import QUARANTINE, QuarantineSink, RowGroups, extension, open_sink
+from pipeline.sinks import QuarantineSink, RowGroups, extension, open_sink
 from pipeline.types.blocks import BlockFunction, Values
 from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
 from pipeline.types.rows import BadCell, Slice
@@ -45,12 +45,8 @@ class WriteSettings:
         Most bytes that an output row group may take, decoded.
     arithmetic : str
         Tag of the arithmetic that every worker must have; empty where none matters.
-    staging : str
-        The folder in which attempts are written; empty where nothing is to be kept.
-    file_mode : int
-        Permissions of a part.
-    durable : bool
-        Whether what a worker writes is synced.
+    attempts : mapping or None
+        Through which files are written, as their store describes it; ``None`` where nothing is to be kept.
     """
 
     block: Mapping[str, Any] | None
@@ -60,9 +56,7 @@ class WriteSettings:
     compression: str | None
     row_group_bytes: int
     arithmetic: str
-    staging: str = ""
-    file_mode: int = 0o600
-    durable: bool = True
+    attempts: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the settings as the job file holds them."""
@@ -74,9 +68,7 @@ class WriteSettings:
             "compression": self.compression,
             "row_group_bytes": self.row_group_bytes,
             "arithmetic": self.arithmetic,
-            "staging": self.staging,
-            "file_mode": self.file_mode,
-            "durable": self.durable,
+            "attempts": self.attempts,
         }
 
     @classmethod
@@ -97,12 +89,8 @@ def write(context: ChunkContext) -> Receipt:
         This worker computes with another arithmetic than the job was planned for.
     """
     settings = context.once("settings", WriteSettings.of)
-    staging, chunk = Path(settings.staging), context.chunk.index
-
-    def open_file(name: str) -> AbstractContextManager[OpenAttempt]:
-        return open_attempt(staging, chunk, name, settings.file_mode, durable=settings.durable)
-
-    return _written(context, settings, open_file)
+    attempts = context.once("attempts", _attempts)
+    return _written(context, settings, partial(attempts.open, context.chunk.index))
 
 
 def digest_again(context: ChunkContext) -> Receipt:
@@ -155,6 +143,10 @@ def _written(context: ChunkContext, settings: WriteSettings, open_file: OpenFile
     return context.outcome(written)
 
 
+def _attempts(settings: Mapping[str, Any]) -> Attempts:
+    return restored_attempts(settings["attempts"])
+
+
 def _block(settings: Mapping[str, Any]) -> BlockFunction:
     if settings["block"] is None:
         raise BalanceError("the job file describes no block function, and none came with the work")
@@ -181,7 +173,7 @@ class _Quarantine:
     def add(self, piece: Slice, cell: BadCell) -> None:
         """Add a row of a slice."""
         if self._sink is None:
-            self._attempt = self._stack.enter_context(self._open(QUARANTINE))
+            self._attempt = self._stack.enter_context(self._open(QUARANTINE_EXTENSION))
             self._sink = QuarantineSink(self._attempt.file)
         self._sink.add(self._context.job.files[piece.file][0].path, piece.start, cell)
 

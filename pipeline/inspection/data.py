@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.choices import Format
-from pipeline.errors import LogitstreamError, OutputError
+from pipeline.errors import LogitstreamError, NewerOutputError, OutputError
 from pipeline.inspection.columns import TEXT, ColumnUnion, FileColumn
 from pipeline.inspection.contents import name_counts, names_once, read_whole
 from pipeline.inspection.extent import EMPTY, UNKNOWN, extent_between, extent_of_text
 from pipeline.inspection.findings import DataInspection, FileError, OutputFacts
 from pipeline.inspection.published import is_output, output_facts
-from pipeline.publish import read_manifest
+from pipeline.publish import LOCAL
 from pipeline.scan import HowToScan, discover, file_summary, try_facts
 from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics
 from pipeline.types.inputs import ColumnFacts, CsvOptions, FileFacts
@@ -182,6 +182,8 @@ def _output(path: str) -> tuple[OutputFacts | None, list[str]]:
     if not is_output(Path(path)):
         return None, []
     try:
-        return output_facts(read_manifest(Path(path))), []
+        return output_facts(LOCAL.read_manifest(Path(path))), []
+    except NewerOutputError:
+        raise
     except OutputError as error:
         return None, [error.message]

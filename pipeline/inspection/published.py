@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline.inspection.findings import OutputFacts
-from pipeline.publish import Manifest
+from pipeline.publish import MANIFEST, Manifest
 from pipeline.units import escape, format_count
 
-MANIFEST = "_manifest.json"
 COUNTS = ("read", "written", "scored", "null", "nan", "quarantined", "bad")
 
 

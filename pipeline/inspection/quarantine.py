@@ -12,18 +12,16 @@ from typing import Any, cast
 import pyarrow as pa
 
 from pipeline import disk
-from pipeline.errors import DataError, LogitstreamError, OutputError
+from pipeline.errors import DataError, LogitstreamError, NewerOutputError, OutputError
 from pipeline.flow.manifest import CODEC
 from pipeline.inspection.findings import Example, FileError, OutputFacts, QuarantineInspection, Reason
 from pipeline.inspection.published import is_output, output_facts
-from pipeline.publish import Manifest, Part, open_published
+from pipeline.publish import LOCAL, QUARANTINE, QUARANTINE_SUFFIX, Manifest, Part
 from pipeline.scan import batches, gather_facts, whole
-from pipeline.sinks.quarantine import QUARANTINE, SCHEMA
+from pipeline.sinks.quarantine import SCHEMA
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.units import escape
 
-_FOLDER = "_quarantine"
-_SUFFIX = f".{QUARANTINE}"
 _EXAMPLES = 3
 _REASONS = 1_000
 _SHOWN_TEXT = 200
@@ -36,12 +34,12 @@ _Key = tuple[str, str, bool]
 def quarantine_files(path: str) -> list[Path] | None:
     """Return the files of a quarantine, by name; ``None`` where the path is none."""
     place = Path(path)
-    if place.suffix == _SUFFIX and not place.is_dir():
+    if place.suffix == QUARANTINE_SUFFIX and not place.is_dir():
         return [place] if os.path.lexists(place) else None
     if not place.is_dir():
         return None
     try:
-        return [place / name for name in disk.names_in(place) if name.endswith(_SUFFIX)] or None
+        return [place / name for name in disk.names_in(place) if name.endswith(QUARANTINE_SUFFIX)] or None
     except OSError:
         # The search for data says what is wrong.
         return None
@@ -158,10 +156,10 @@ def _place(folder: Path, reasons: _Reasons) -> tuple[OutputFacts | None, list[st
 
     Returns what the output is, where the folder is that of one, and what is to be noted.
     """
-    if folder.name != _FOLDER or not is_output(folder.parent):
+    if folder.name != QUARANTINE or not is_output(folder.parent):
         return None, []
     try:
-        with open_published(folder.parent, CODEC) as published:
+        with LOCAL.open_published(folder.parent, CODEC) as published:
             if published.manifest is None:
                 return None, ["the manifest of the output is damaged: records are counted within their slices"]
             if not published.parts:
@@ -170,6 +168,8 @@ def _place(folder: Path, reasons: _Reasons) -> tuple[OutputFacts | None, list[st
                 ]
             _count(published.manifest, published.parts, reasons)
             return output_facts(published.manifest), []
+    except NewerOutputError:
+        raise
     except OutputError as error:
         return None, [error.message]
 

@@ -1,35 +1,58 @@
-"""Publishing: staging, journal, lock, manifest, and the one step that puts a result in its place.
+"""Publishing: one commit, and everything that makes a name on disk.
 
-Everything that makes a name on disk is here. Workers make files that nobody looks at (:func:`open_attempt`); the driver
-alone locks, lists and publishes (:func:`open_staging`). Standard library only.
+record     bytes and names of manifest, receipts and journal, without a file system
+store      the face: what a store, a staging and an attempt are; ``facts`` is what they tell
+layout     what an output is: a folder of parts, or one file
+local      the store of a local file system
+
+The driver alone holds, lists and publishes (``LOCAL.open_staging``); workers make files that nobody looks at, through
+``Staging.attempts``. Standard library only.
 """
 
-from pipeline.disk import free_bytes
-from pipeline.publish.files import Attempt, open_attempt
-from pipeline.publish.listing import (
-    Cleaned,
-    RunFacts,
-    VersionFacts,
-    chunks_done,
-    clean,
-    home_of,
-    outputs_in,
-    runs,
-    under_way,
-    versions_of,
+from collections.abc import Mapping
+
+from pipeline.publish.facts import Busy, Cleaned, PublishedOutput, Rolled, RunFacts, VersionFacts
+from pipeline.publish.layout.proof import checked
+from pipeline.publish.local.attempts import LOCAL as _LOCAL
+from pipeline.publish.local.store import LocalStore
+from pipeline.publish.record.manifest import Manifest, check_sections
+from pipeline.publish.record.names import (
+    MANIFEST,
+    QUARANTINE,
+    QUARANTINE_EXTENSION,
+    QUARANTINE_SUFFIX,
+    RECEIPTS,
 )
-from pipeline.publish.lock import Busy
-from pipeline.publish.manifest import Manifest, check_sections
-from pipeline.publish.merging import Merge
-from pipeline.publish.output import check_output
-from pipeline.publish.proof import checked
-from pipeline.publish.published import PublishedOutput, open_published, read_manifest
-from pipeline.publish.receipts import Codec, Part
-from pipeline.publish.restoring import Rolled, rollback
-from pipeline.publish.staging import Staging, open_staging
+from pipeline.publish.record.receipts import Codec, Part
+from pipeline.publish.store import Attempt, Attempts, Merge, Staging, Store
+
+LOCAL: Store = LocalStore()
+
+
+def restored_attempts(described: Mapping[str, object]) -> Attempts:
+    """Return the attempts that ``Attempts.describe`` has described, of whatever store.
+
+    Raises
+    ------
+    ValueError
+        There is no such store, or the description is not one of it.
+    """
+    stores = {_LOCAL: LOCAL}
+    store = stores.get(str(described.get("store")))
+    if store is None:
+        raise ValueError(f"there is no store {described.get('store')!r}")
+    return store.restored(described)
+
 
 __all__ = [
+    "LOCAL",
+    "MANIFEST",
+    "QUARANTINE",
+    "QUARANTINE_EXTENSION",
+    "QUARANTINE_SUFFIX",
+    "RECEIPTS",
     "Attempt",
+    "Attempts",
     "Busy",
     "Cleaned",
     "Codec",
@@ -40,21 +63,9 @@ __all__ = [
     "Rolled",
     "RunFacts",
     "Staging",
+    "Store",
     "VersionFacts",
-    "check_output",
     "check_sections",
     "checked",
-    "chunks_done",
-    "clean",
-    "free_bytes",
-    "home_of",
-    "open_attempt",
-    "open_published",
-    "open_staging",
-    "outputs_in",
-    "read_manifest",
-    "rollback",
-    "runs",
-    "under_way",
-    "versions_of",
+    "restored_attempts",
 ]

@@ -12,7 +12,7 @@ from pipeline.errors import UsageError
 from pipeline.sinks.csv import CsvSink, is_writable
 from pipeline.sinks.merge import Merger
 from pipeline.sinks.parquet import ParquetSink, RowGroups
-from pipeline.sinks.quarantine import QUARANTINE, QuarantineSink
+from pipeline.sinks.quarantine import QuarantineSink
 from pipeline.units import escape
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pipeline.types.outputs import Sink
 
 __all__ = [
-    "QUARANTINE",
     "CsvSink",
     "Merger",
     "ParquetSink",

@@ -12,8 +12,6 @@ from pipeline.sinks.parquet import ParquetFileSink
 from pipeline.types.rows import BadCell
 from pipeline.units import MIB
 
-QUARANTINE = "quarantine"
-
 # ``slice`` is the first row group (Parquet) or the first byte (CSV) of the slice in which records are counted, from 1.
 SCHEMA = pa.schema(
     [

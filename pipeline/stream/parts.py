@@ -17,7 +17,7 @@ from pipeline.choices import Format
 from pipeline.errors import BalanceError
 from pipeline.flow.receipts import accounts_of, entry_of
 from pipeline.plan import part_name
-from pipeline.publish import Part, Staging, open_attempt
+from pipeline.publish import Part, Staging
 from pipeline.scan import missing_and_nan, worker
 from pipeline.sinks import RowGroups, extension, open_sink
 from pipeline.types.outputs import Receipt, Sink, Written
@@ -134,8 +134,7 @@ class PartWriter:
 
     def _open(self) -> Sink:
         staging, name = self._staging, extension(self._format, self._compression)
-        opened = open_attempt(staging.directory, len(self.receipts), name, staging.file_mode, durable=staging.durable)
-        self._attempt = self._stack.enter_context(opened)
+        self._attempt = self._stack.enter_context(staging.attempts.open(len(self.receipts), name))
         groups = RowGroups(self._group_rows)
         self._sink = open_sink(self._format, self._attempt.file, self._schema, groups, self._compression)
         return self._sink

@@ -23,7 +23,7 @@ from pipeline.flow.preparation import names_a_file
 from pipeline.interface import ConductOptions, conduct_of, format_of, names_of
 from pipeline.kernels import arithmetic_tag
 from pipeline.plan import DEFAULT_CHUNK_ROWS, row_group_rows
-from pipeline.publish import Busy, Manifest, Staging, check_output, open_staging
+from pipeline.publish import LOCAL, Busy, Manifest, Staging
 from pipeline.scan import Clock, Stop, width_of
 from pipeline.sinks import check_output_schema, codec_of, open_merger
 from pipeline.stream.blocks import REMEDY, Block, blocks_of, refuse_single
@@ -186,7 +186,7 @@ class _StreamJob:
             raise UsageError(f"names: {', '.join(map(repr, job.names))}: two columns have one name")
         if names_a_file(output):
             open_merger(format_, pa.schema([]), 1, job.compression)
-        check_output(Path(output), job.job_id, if_exists=if_exists, codec=CODEC, is_file=names_a_file(output))
+        LOCAL.check_output(Path(output), job.job_id, if_exists=if_exists, codec=CODEC, is_file=names_a_file(output))
         return job
 
 
@@ -201,7 +201,7 @@ def _run(job: _StreamJob, stream: Iterator[Any], observe: Observer) -> Report:
     summary = _summary(job, schema, group_rows)
     observe(Planned(summary))
     merge = open_merger(job.format, schema, group_rows, job.compression) if names_a_file(job.output) else None
-    with open_staging(
+    with LOCAL.open_staging(
         Path(job.output),
         job.job_id,
         if_exists=job.if_exists,

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import publish
 from pipeline.choices import DURABILITY, Durability
-from pipeline.errors import InputMissingError, LogitstreamError, UsageError
+from pipeline.errors import InputMissingError, LogitstreamError, NewerOutputError, UsageError
 from pipeline.flow.manifest import CODEC
-from pipeline.publish import Busy, Cleaned, Manifest, RunFacts, VersionFacts
+from pipeline.publish import LOCAL, MANIFEST, Busy, Cleaned, Manifest, RunFacts, VersionFacts
 from pipeline.units import escape
 
 __all__ = [
@@ -108,9 +107,9 @@ def rollback(output: str | os.PathLike[str], *, durability: Durability = "full")
     """
     DURABILITY.check(durability)
     path = _existing(output)
-    rolled = publish.rollback(path, codec=CODEC, durability=durability)
+    rolled = LOCAL.rollback(path, codec=CODEC, durability=durability)
     # Another command may have come in between: then its facts are not told as if they were those of this step.
-    newest = next(iter(publish.versions_of(path)), None)
+    newest = next(iter(LOCAL.versions_of(path)), None)
     standing = _standing(path)
     if standing is None or standing.job_id != rolled.to_job_id:
         standing = Standing(rolled.to_job_id, "", rolled.parts, rolled.rows, rolled.bytes, None)
@@ -127,13 +126,13 @@ def outputs(path: str | os.PathLike[str]) -> tuple[Path, ...]:
         There is nothing under that name.
     """
     given = Path(path)
-    if _has_home(given) or os.path.lexists(given / "_manifest.json"):
+    if _has_home(given) or os.path.lexists(given / MANIFEST):
         return (given,)
     if not given.is_dir():
         if os.path.lexists(given):
             return (given,)
         raise InputMissingError(f"there is no output or folder {escape(str(given), 1000)}")
-    return publish.outputs_in(given)
+    return LOCAL.outputs_in(given)
 
 
 def state_of(output: str | os.PathLike[str]) -> State:
@@ -143,23 +142,27 @@ def state_of(output: str | os.PathLike[str]) -> State:
     ------
     InputMissingError
         There is neither.
+    NewerOutputError
+        The output was made by a newer logitstream.
     """
     path = _existing(output)
     problem, standing = "", None
     if os.path.lexists(path):
         try:
-            standing = _of(publish.read_manifest(path))
+            standing = _of(LOCAL.read_manifest(path))
+        except NewerOutputError:
+            raise
         except LogitstreamError as error:
             problem = error.message
-    home = publish.home_of(path)
+    home = LOCAL.home_of(path)
     return State(
         output=str(path.absolute()),
         home=None if home is None else str(home),
         standing=standing,
         problem=problem,
-        under_way=publish.under_way(path),
-        runs=publish.runs(path),
-        versions=publish.versions_of(path),
+        under_way=LOCAL.under_way(path),
+        runs=LOCAL.runs(path),
+        versions=LOCAL.versions_of(path),
     )
 
 
@@ -197,7 +200,7 @@ def clean(
     if not stopped and not versions:
         raise UsageError("nothing is asked to be removed", "say --stopped (what runs have left), --versions, or both")
     path = _existing(output)
-    return publish.clean(path, jobs=stopped, versions=versions, older_than=older_than, dry_run=dry_run)
+    return LOCAL.clean(path, jobs=stopped, versions=versions, older_than=older_than, dry_run=dry_run)
 
 
 def freed_bytes(facts: Sequence[RunFacts | VersionFacts]) -> int:
@@ -213,12 +216,12 @@ def _existing(output: str | os.PathLike[str]) -> Path:
 
 
 def _has_home(path: Path) -> bool:
-    return path.name not in {"", ".."} and path.parent.is_dir() and publish.home_of(path) is not None
+    return path.name not in {"", ".."} and path.parent.is_dir() and LOCAL.home_of(path) is not None
 
 
 def _standing(path: Path) -> Standing | None:
     try:
-        return _of(publish.read_manifest(path))
+        return _of(LOCAL.read_manifest(path))
     except LogitstreamError:
         return None
 

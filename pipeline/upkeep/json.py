@@ -14,9 +14,10 @@ Each has ``schema_version`` and ``kind``; the rules for both are those of :mod:`
     ``output`` and ``home``, absolute paths, the latter null where there is none; ``standing``, as above or null, and
     ``problem``, why what stands there is no version; ``under_way``, null or ``pid``, ``host``, ``started``, ``job_id``,
     ``text``; ``runs``, each with ``name``, ``job_id``, ``age_seconds``, ``bytes``, of these ``own_bytes`` that no
-    version shares, ``chunks`` done, ``running``, ``resumable``, and ``ended`` and ``exit_code``, null where the run was
-    killed or is under way; ``versions``, each with ``name``, ``number``, ``job_id``, ``age_seconds`` since it was put
-    aside, ``bytes``, ``own_bytes``, ``rows``, ``finished_unix``.
+    version shares, ``chunks`` done, ``running``, ``resumable``, ``newer``, true where a newer logitstream began it, and
+    ``ended`` and ``exit_code``, null where the run was killed or is under way; ``versions``, each with ``name``,
+    ``number``, ``job_id``, ``age_seconds`` since it was put aside, ``bytes``, ``own_bytes``, ``rows``,
+    ``finished_unix``, ``newer``, true where a newer logitstream made it.
 
 ``kind: "cleaning"``
     ``output``; ``dry_run``; ``runs`` and ``versions`` that were removed, or would be, as above; ``freed_bytes``.

@@ -15,9 +15,24 @@ from typing import Any, cast
 
 from pipeline import disk, memory
 from pipeline.choices import Format
-from pipeline.errors import InputMissingError, LogitstreamError, OutputError, TemporaryError, UsageError
+from pipeline.errors import (
+    InputMissingError,
+    LogitstreamError,
+    NewerOutputError,
+    OutputError,
+    TemporaryError,
+    UsageError,
+)
 from pipeline.flow.manifest import CODEC
-from pipeline.publish import Manifest, Part, PublishedOutput, checked, open_published, read_manifest
+from pipeline.publish import (
+    LOCAL,
+    QUARANTINE_SUFFIX,
+    RECEIPTS,
+    Manifest,
+    Part,
+    PublishedOutput,
+    checked,
+)
 from pipeline.scan import batches, gather_facts, whole
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
@@ -102,13 +117,15 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
 def _was_replaced(path: Path, digest: str) -> bool:
     """Return whether another version stands there now: then what differs says nothing about either."""
     try:
-        return read_manifest(path).digest != digest
+        return LOCAL.read_manifest(path).digest != digest
+    except NewerOutputError:
+        return True
     except LogitstreamError:
         return False
 
 
 def _verified(path: Path, inputs: bool, sample: int) -> Verification:
-    with open_published(path, CODEC) as published:
+    with LOCAL.open_published(path, CODEC) as published:
         manifest, parts = published.manifest, published.parts
         found = [Difference(*defect) for defect in published.defects]
         if manifest is None:
@@ -124,7 +141,7 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
                 found += _balance(manifest, parts)
             except OutputError as error:
                 # They were whole a moment ago.
-                found.append(Difference("_manifest.receipts", "content", "as it was written", error.message))
+                found.append(Difference(RECEIPTS, "content", "as it was written", error.message))
         changed = list(_inputs(path, manifest)) if inputs else []
         found += changed
         # Of inputs that have changed there is nothing to score again: no reason to keep quiet about the change.
@@ -177,7 +194,7 @@ class _FileCheck:
             return [*differences, Difference(name, "content", "readable", error.strerror or "unreadable")]
         if digest != file.sha256:
             differences.append(Difference(name, "sha256", file.sha256[:16], digest[:16]))
-        is_part = not name.endswith(".quarantine")
+        is_part = not name.endswith(QUARANTINE_SUFFIX)
         try:
             rows, schema = _read(name, path, self.format if is_part else "parquet")
         except LogitstreamError as error:

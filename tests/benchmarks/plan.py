@@ -39,7 +39,7 @@ from pipeline import flow, memory
 from pipeline.flow import preparation
 from pipeline.flow.write import WriteSettings
 from pipeline.interface import JobOptions, score_job
-from pipeline.publish import open_attempt
+from pipeline.publish import restored_attempts
 from pipeline.scan import ChunkContext
 from pipeline.sinks import RowGroups, open_sink
 from pipeline.sources import Discovery
@@ -97,8 +97,7 @@ def no_work(context: ChunkContext) -> Receipt:
     accounts = tuple(
         SliceAccount(s.file, s.start, s.stop, s.rows or 0, s.rows or 0, null=0, nan=0) for s in chunk.slices
     )
-    opened = open_attempt(Path(settings.staging), chunk.index, "parquet", settings.file_mode, durable=settings.durable)
-    with opened as attempt:
+    with restored_attempts(settings.attempts or {}).open(chunk.index, "parquet") as attempt:
         part = attempt.finish(sum(account.written for account in accounts))
     return Outcome(chunk.index, accounts, Written(part), {}, (), 0, worker="nobody")
 

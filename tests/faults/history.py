@@ -19,7 +19,9 @@ import pipeline
 from pipeline import flow
 from pipeline.errors import LogitstreamError, OutputError, TemporaryError
 from pipeline.flow.manifest import CODEC
-from pipeline.publish import clean, read_manifest, rollback, runs, versions_of
+from pipeline.publish.local.listing import clean, runs, versions_of
+from pipeline.publish.local.published import read_manifest
+from pipeline.publish.local.restoring import rollback
 from pipeline.types.report import Event, Noted, Progressed
 from tests.faults.data import write_model
 from tests.faults.world import OPTIONS, World, files, names

@@ -25,7 +25,8 @@ import pipeline
 from pipeline.choices import Durability
 from pipeline.errors import LogitstreamError
 from pipeline.flow.manifest import CODEC
-from pipeline.publish import rollback, versions_of
+from pipeline.publish.local.listing import versions_of
+from pipeline.publish.local.restoring import rollback
 from pipeline.types.report import Event, Published
 from tests.faults.data import write_model, write_rows
 from tests.faults.disks import FILE_SYSTEMS, Disk, FileSystem, copied, lacking, made, mounted

@@ -22,9 +22,13 @@ from unittest.mock import patch
 import pipeline
 from pipeline.choices import Durability
 from pipeline.errors import LogitstreamError
-from pipeline.flow import task
 from pipeline.flow.manifest import CODEC
-from pipeline.publish import journal, proof, read_manifest, rollback, runs, versions_of
+from pipeline.publish.layout import proof
+from pipeline.publish.local import journal
+from pipeline.publish.local.listing import runs, versions_of
+from pipeline.publish.local.published import read_manifest
+from pipeline.publish.local.restoring import rollback
+from pipeline.scan import task
 from tests.faults.children import forked, result_of
 from tests.faults.data import write_model, write_rows
 from tests.publish.runs import home, snapshot

@@ -16,8 +16,9 @@ from pipeline import flow
 from pipeline.canonical import canonical
 from pipeline.disk import Folder
 from pipeline.interface import score_job
-from pipeline.publish import read_manifest, runs
-from pipeline.publish.journal import lines_in
+from pipeline.publish.local.journal import lines_in
+from pipeline.publish.local.listing import runs
+from pipeline.publish.local.published import read_manifest
 from pipeline.types.job import Job
 from tests.faults.data import write_model, write_rows
 

@@ -18,12 +18,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from pipeline import disk, flow
+from pipeline import flow
+from pipeline.disk import newfile
 from pipeline.errors import DataError, OutputError, StorageError, TemporaryError, UsageError
 from pipeline.flow.manifest import CODEC
 from pipeline.interface import score_job
 from pipeline.memory import current_bytes
-from pipeline.publish import open_published, rollback, runs
+from pipeline.publish.local.listing import runs
+from pipeline.publish.local.published import open_published
+from pipeline.publish.local.restoring import rollback
 from pipeline.units import MIB
 from tests.flow.conftest import Bench, tree
 from tests.flow.test_resume import StopAfter
@@ -150,7 +153,7 @@ def test_a_run_killed_while_it_merges_goes_on_from_all_of_its_chunks(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(bench)
-    real = disk.write_all
+    real = newfile.write_all
 
     def refuse(descriptor: int, data: memoryview, path: Path) -> None:
         if path.name == "merged":
@@ -158,7 +161,7 @@ def test_a_run_killed_while_it_merges_goes_on_from_all_of_its_chunks(
         real(descriptor, data, path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(disk, "write_all", refuse)
+        patched.setattr(newfile, "write_all", refuse)
         with pytest.raises(KeyboardInterrupt):
             score(bench, "scores.csv")
     assert not (bench.folder / "scores.csv").exists()

@@ -19,7 +19,7 @@ def test_the_model_is_in_it_once(bench: Bench) -> None:
         {"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "level of c": -1.0}},
     ]
     preparation = prepare(score_job(bench.inputs, bench.model(features), bench.out))
-    content = preparation.scan.job_file(preparation.settings("/staging").to_json()).to_bytes()
+    content = preparation.scan.job_file(preparation.settings().to_json()).to_bytes()
     assert content.count(coefficient.encode()) == 1
     assert content.count(b"level of c") == 1
 

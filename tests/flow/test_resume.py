@@ -25,6 +25,7 @@ from pipeline.canonical import canonical
 from pipeline.disk import system
 from pipeline.errors import InputChangedError, StorageError, TemporaryError, TransientError
 from pipeline.interface import score_job
+from pipeline.publish.record.journal import content_of, line_bytes
 from pipeline.scan import task
 from pipeline.types.report import Event, Noted, Progressed, Report
 from tests.flow.conftest import Bench, tree
@@ -166,6 +167,19 @@ def test_what_has_changed_is_another_job_that_starts_clean_and_says_so(bench: Be
     report = flow.run(score_job(bench.inputs, model, bench.out, **options("parquet") | more), watch)
     assert (report.totals.resumed, watch.computed) == (0, CHUNKS)
     assert any("starting clean" in note for note in watch.notes)
+
+
+def test_a_run_that_a_newer_version_began_starts_over_and_says_so(bench: Bench) -> None:
+    fill(bench, "parquet")
+    with pytest.raises(TemporaryError):
+        run(bench, "parquet", after=4)
+    (journal,) = bench.folder.glob(".out.logitstream/jobs/*/journal")
+    head, _, rest = journal.read_bytes().partition(b"\n")
+    journal.write_bytes(line_bytes({**(content_of(head) or {}), "version": 2}) + rest)
+    again, watch = run(bench, "parquet")
+    assert (again.totals.resumed, watch.computed) == (0, CHUNKS)
+    assert any("begun by a newer logitstream" in note for note in watch.notes)
+    assert not any("have changed since" in note for note in watch.notes)
 
 
 def days(bench: Bench, count: int) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline.canonical import canonical
 from pipeline.disk import Folder
-from pipeline.publish.journal import NAME, Journal, facts_in, lines_in
+from pipeline.publish.local.journal import Journal, facts_in, lines_in
+from pipeline.publish.record.names import JOURNAL
 from pipeline.types.outputs import PartFile
 from tests.fuzz.target import Check, Target, require
 
@@ -28,7 +29,7 @@ def make(folder: Path) -> Check:
 
 
 def _read(folder: Path, content: bytes) -> None:
-    (folder / NAME).write_bytes(content)
+    (folder / JOURNAL).write_bytes(content)
     with Folder.open(folder) as opened:
         found = list(lines_in(opened))
         ends = [end for *_, end in found]
@@ -36,8 +37,9 @@ def _read(folder: Path, content: bytes) -> None:
         require(ends == list(accumulate(len(line) + 1 for line in lines)), f"lines end at {ends}")
         require(all(line + b"\n" == _line(line.rpartition(b" ")[0]) for line in lines), "a line was damaged")
         require(all(isinstance(line, dict) for line, *_ in found), "a line is no object")
-        chunks, reason, code = facts_in(opened, JOB)
-        require(0 <= chunks <= len(found), f"{chunks} chunks in {len(found)} lines")
+        facts = facts_in(opened, JOB)
+        require(0 <= facts.chunks <= len(found), f"{facts.chunks} chunks in {len(found)} lines")
+        reason, code = facts.ended, facts.exit_code
         require(isinstance(reason, str | None) and isinstance(code, int | None), "a reason that is none")
         _go_on(opened, content, [line for line, *_ in found], ends)
 
@@ -45,7 +47,7 @@ def _read(folder: Path, content: bytes) -> None:
 def _go_on(opened: Folder, content: bytes, lines: list[object], ends: list[int]) -> None:
     """Open the journal as a run does that goes on with the job, and add a line."""
     journal = Journal.reopen(opened, JOB)
-    path = opened.path / NAME
+    path = opened.path / JOURNAL
     if journal is None:
         require(path.read_bytes() == content, "a journal that is not of the job was changed")
         return

@@ -14,9 +14,9 @@ from pipeline.canonical import canonical, digest
 from pipeline.disk import Folder
 from pipeline.errors import OutputError
 from pipeline.flow.manifest import CODEC
-from pipeline.publish import read_manifest
-from pipeline.publish.manifest import MANIFEST, Manifest
-from pipeline.publish.receipts import QUARANTINE, RECEIPTS, parts_in
+from pipeline.publish import MANIFEST, QUARANTINE, RECEIPTS, Manifest
+from pipeline.publish.layout.lists import parts_in
+from pipeline.publish.local.published import read_manifest
 from tests.fuzz.target import Check, Target, check_refusal, require
 from tests.publish.runs import publish
 

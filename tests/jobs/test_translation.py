@@ -39,8 +39,8 @@ CODES = {
     errors.LogitstreamError: 1, errors.UsageError: 2, errors.DataError: 65, errors.ModelError: 65,
     errors.SchemaError: 65, errors.BadCellsError: 65, errors.InputChangedError: 65, errors.InputMissingError: 66,
     errors.UnavailableError: 69, errors.BalanceError: 70, errors.MemoryBudgetError: 71, errors.OutputError: 73,
-    errors.StorageError: 74, errors.TransientError: 74, errors.TemporaryError: 75, errors.PermissionDeniedError: 77,
-    errors.ConfigurationError: 78, errors.ThresholdError: 3,
+    errors.NewerOutputError: 73, errors.StorageError: 74, errors.TransientError: 74, errors.TemporaryError: 75,
+    errors.PermissionDeniedError: 77, errors.ConfigurationError: 78, errors.ThresholdError: 3,
 }  # fmt: skip
 
 

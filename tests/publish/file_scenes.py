@@ -11,7 +11,10 @@ from typing import BinaryIO
 
 from pipeline.choices import IfExists
 from pipeline.errors import OutputError
-from pipeline.publish import Manifest, Part, Staging, open_published, rollback, versions_of
+from pipeline.publish import Manifest, Part, Staging
+from pipeline.publish.local.listing import versions_of
+from pipeline.publish.local.published import open_published
+from pipeline.publish.local.restoring import rollback
 from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, publish
 from tests.publish.scenes import KEEP_TWO, NEW, OLD, OLDER, Scene

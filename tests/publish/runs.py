@@ -11,12 +11,15 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.choices import IfExists
-from pipeline.publish import Codec, Manifest, Merge, Part, Staging, open_attempt, open_staging, versions
+from pipeline.publish import Codec, Manifest, Merge, Part, Staging
+from pipeline.publish.layout import commit
+from pipeline.publish.local.attempts import open_attempt
+from pipeline.publish.local.staging import open_staging
 from pipeline.types.job import Conduct
 from pipeline.types.outputs import PartFile
 
 # Nobody reads meanwhile, but where a test says so: hundreds of replacements need not wait.
-versions.LISTING_SECONDS = 0.0
+commit.LISTING_SECONDS = 0.0
 
 CODEC = Codec(
     lambda stream: gzip.GzipFile(fileobj=stream, mode="wb", mtime=0),

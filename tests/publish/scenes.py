@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import LogitstreamError
-from pipeline.publish import Part, Staging, open_staging, rollback, versions_of
+from pipeline.publish import Part, Staging
+from pipeline.publish.local.listing import versions_of
+from pipeline.publish.local.restoring import rollback
+from pipeline.publish.local.staging import open_staging
 from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, publish, receipt, snapshot, work
 

@@ -74,6 +74,6 @@ def test_what_is_made_of_the_settings_is_made_once() -> None:
 def test_settings_that_are_written_are_those_that_are_read() -> None:
     schema = pa.schema([pa.field("id", pa.int64()), pa.field("p", pa.float64(), nullable=False)])
     settings = WriteSettings(
-        {"function": "score"}, 2, schema, "csv", "gzip", 10**7, "fast-x", "/somewhere", 0o644, False
+        {"function": "score"}, 2, schema, "csv", "gzip", 10**7, "fast-x", {"store": "local", "folder": "/x"}
     )
     assert WriteSettings.of(json.loads(json.dumps(settings.to_json()))) == settings

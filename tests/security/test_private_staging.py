@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import LogitstreamError
-from pipeline.publish import Staging, open_staging
+from pipeline.publish import Staging
+from pipeline.publish.local.staging import open_staging
 from pipeline.types.job import Conduct
 from tests.publish.runs import CODEC, NEW, OLD, attempt, home, job_id, parts_of, publish, receipt, snapshot
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.flow.manifest import CODEC
-from pipeline.publish import Staging, open_staging
+from pipeline.publish import Staging
+from pipeline.publish.local.staging import open_staging
 from pipeline.upkeep import json as upkeep_json
 from tests.jobs.commands.test_runs import FLIGHTS, MODEL
 from tests.publish.runs import data_of, home, job_id, publish, work

@@ -1,0 +1,68 @@
+"""The entries of a folder held against a list: what is missing, cut, or more than listed."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from pipeline.disk import Folder, is_folder
+from pipeline.publish.layout.lists import sync_lists
+from pipeline.publish.layout.proof import checked, proven
+from pipeline.publish.record.names import QUARANTINE
+from pipeline.publish.record.receipts import Part
+
+
+class Listing:
+    """Counts, of the files that should be in a folder, those that are not as they should; of no folder, all."""
+
+    def __init__(self, folder: Folder | None, suffix: str = "") -> None:
+        self._folder = folder
+        self._suffix = suffix
+        self._present = 0
+        self.damaged = 0
+        self.first = ""
+
+    def check(self, name: str, size: int) -> None:
+        """Look at a file that is listed with a size."""
+        status = self._folder.look(f"{name}{self._suffix}") if self._folder is not None else None
+        self._present += status is not None
+        if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            self.damaged += 1
+            self.first = self.first or name
+
+    def others(self) -> int:
+        """Return how many names there are in the folder that were not checked."""
+        return sum(1 for _ in self._folder.names()) - self._present if self._folder is not None else 0
+
+
+def quarantine_in(folder: Folder, stack: ExitStack) -> Folder | None:
+    """Open the folder of quarantines for as long as the stack lasts; ``None`` where there is none."""
+    status = folder.look(QUARANTINE)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return None
+    return stack.enter_context(folder.enter(QUARANTINE))
+
+
+def content_defects(folder: Folder, parts: Iterator[Part], suffix: str | None = None) -> str:
+    """Return what is wrong with parts, whose names have a suffix, and quarantines; with these alone if it is None.
+
+    Every byte of each is digested. Where nothing is wrong, they and what lists them are durable on return.
+    """
+    with ExitStack() as stack:
+        quarantine = stack.enter_context(folder.enter(QUARANTINE)) if is_folder(folder, QUARANTINE) else None
+
+        def intact(part: Part) -> bool:
+            if suffix is not None and proven(folder, f"{part.name}{suffix}", part.file) is None:
+                return False
+            if part.quarantine is None:
+                return True
+            return quarantine is not None and proven(quarantine, part.quarantine_name, part.quarantine) is not None
+
+        for part, good in checked(parts, intact):
+            if not good:
+                return f"the content of {part.name}, or of its quarantine, is not what was published"
+        if quarantine is not None:
+            quarantine.sync()
+    sync_lists(folder)
+    return ""

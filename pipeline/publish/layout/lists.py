@@ -1,0 +1,170 @@
+"""The manifest and the receipts of a version, in a folder: written, and read back with their digests checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import disk
+from pipeline.disk import Folder, NewFile
+from pipeline.errors import NewerOutputError, OutputError
+from pipeline.publish.record.manifest import (
+    MANIFEST_LIMIT,
+    Manifest,
+    NewerVersion,
+    manifest_bytes,
+    manifest_from,
+    newer_output,
+)
+from pipeline.publish.record.names import MANIFEST, RECEIPTS
+from pipeline.publish.record.receipts import Codec, Part, parts_from, write_lines
+from pipeline.units import escape, format_bytes
+
+_BLOCK = 2**20
+
+
+def write_manifest(
+    folder: Folder,
+    job_id: str,
+    sections: Mapping[str, object],
+    observed: Mapping[str, object],
+    listed: Mapping[str, object],
+    mode: int,
+) -> Manifest:
+    """Write the manifest, synced, and return it as it will be read.
+
+    Raises as :func:`~pipeline.publish.record.manifest.manifest_bytes` does.
+    """
+    content = manifest_bytes(job_id, sections, observed, listed)
+    disk.write_new(folder, MANIFEST, content, mode)
+    return manifest_from(content)
+
+
+def manifest_in(folder: Folder) -> Manifest:
+    """Return the manifest in an open folder, its digest checked.
+
+    Raises
+    ------
+    NewerOutputError
+        A newer logitstream made it.
+    OutputError
+        The folder holds none, or one that was damaged or edited.
+    """
+    status = folder.look(MANIFEST)
+    if status is None:
+        raise foreign(folder, f"it has no {MANIFEST}")
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MANIFEST_LIMIT:
+        raise foreign(folder, f"its {MANIFEST} is no file of less than {format_bytes(MANIFEST_LIMIT)}")
+    content = b"".join(blocks(folder, MANIFEST, MANIFEST_LIMIT))
+    try:
+        return manifest_from(content)
+    except NewerVersion as newer:
+        raise newer_output(escape(str(folder.path), 1000), newer) from newer
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise foreign(folder, f"its {MANIFEST} was damaged or edited ({escape(str(error))})") from error
+
+
+def manifest_or_none(folder: Folder) -> Manifest | None:
+    """Return the manifest in an open folder, ``None`` where there is none that holds.
+
+    Raises
+    ------
+    NewerOutputError
+        A newer logitstream made it.
+    """
+    try:
+        return manifest_in(folder)
+    except NewerOutputError:
+        raise
+    except OutputError:
+        return None
+
+
+def write_receipts(folder: Folder, parts: Iterable[Part], mode: int, codec: Codec) -> Mapping[str, Mapping[str, Any]]:
+    """Write the receipts, synced, while iterating once over the parts; return what the manifest says of all.
+
+    Raises
+    ------
+    OutputError
+        A line is too long to be read again.
+    """
+    with NewFile(folder, RECEIPTS, mode) as new:
+        with codec.compressed(new.file) as stream:
+            sums = write_lines(stream, parts)
+        new.finish()
+    return {**sums, "receipts": {"bytes": new.bytes, "sha256": new.sha256}}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The parts that a version lists, read from its receipts whenever they are iterated over; never all in memory."""
+
+    folder: Folder
+    manifest: Manifest
+    codec: Codec
+
+    def __iter__(self) -> Iterator[Part]:
+        """Iterate over them; raises as :func:`parts_in` does."""
+        return parts_in(self.folder, self.manifest, self.codec)
+
+
+def parts_in(folder: Folder, manifest: Manifest, codec: Codec) -> Iterator[Part]:
+    """Iterate over the parts that a version lists, in ascending order of name, one in memory at a time.
+
+    Raises
+    ------
+    OutputError
+        The receipts are missing, or are not those that the manifest was written with.
+    """
+    facts = folder.look(RECEIPTS)
+    if facts is None or not stat.S_ISREG(facts.st_mode):
+        raise foreign(folder, f"it has no {RECEIPTS}")
+    found = hashlib.sha256()
+    for block in blocks(folder, RECEIPTS, facts.st_size):
+        found.update(block)
+    if found.hexdigest() != manifest.receipts_sha256:
+        raise foreign(folder, f"its {RECEIPTS} was damaged or edited")
+    try:
+        descriptor = folder.open_file(RECEIPTS, disk.READ)
+        with os.fdopen(descriptor, "rb") as file, codec.decompressed(file) as stream:
+            yield from parts_from(stream)
+    except (OSError, EOFError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise foreign(folder, f"its {RECEIPTS} cannot be read ({escape(str(error))})") from error
+
+
+def blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:
+    """Iterate over at most so many bytes of a file, a block at a time."""
+    path = folder.path / name
+    descriptor = folder.open_file(name, disk.READ)
+    try:
+        while limit > 0 and (block := disk.read(descriptor, min(limit, _BLOCK), path)):
+            limit -= len(block)
+            yield block
+    finally:
+        disk.release(descriptor)
+
+
+def sync_lists(folder: Folder) -> None:
+    """Sync what lists the files of a version: the run that published it may not have done so."""
+    for name in (MANIFEST, RECEIPTS):
+        folder.sync_named(name)
+    folder.sync()
+
+
+def foreign(folder: Folder, reason: str) -> OutputError:
+    """Return the error for a folder that is not, or no longer, what a run published."""
+    return OutputError(
+        f"{escape(str(folder.path), 1000)} was not published by logitstream: {reason}", aside(folder.path)
+    )
+
+
+def aside(path: Path) -> str:
+    """Return the advice that sets what is in the way aside."""
+    names = f"{shlex.quote(str(path))} {shlex.quote(f'{path}.aside')}"
+    return f"it was left as it is; set it aside (mv -T {escape(names, 2000)}) or choose another --output"

@@ -1,0 +1,71 @@
+"""Whether a file is still the one that was recorded: regular, reached without following links, size and digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from pipeline import disk
+from pipeline.disk import Folder
+from pipeline.types.outputs import PartFile
+
+_BLOCK = 2**20
+# A sync of a file that is on disk already costs a turn of the disk, which several share: more threads than cores.
+_THREADS = 8
+_AHEAD = 32
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
+    """Return the facts of a file whose every byte was digested and is what was recorded; ``None`` for any other.
+
+    It is synced, unless the folder is not durable: the process that wrote it may not have done so.
+    """
+    found = folder.look(name)
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return None
+    descriptor = folder.open_file(name, disk.READ)
+    try:
+        status = disk.status(descriptor, folder.path / name)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
+            return None
+        if sha256_of(folder, descriptor, name) != file.sha256:
+            return None
+        folder.sync_file(descriptor, name)
+        return status
+    finally:
+        disk.release(descriptor)
+
+
+def sha256_of(folder: Folder, descriptor: int, name: str) -> str:
+    """Return the digest, in hexadecimal, of what an open file holds from its position on."""
+    found = hashlib.sha256()
+    while block := disk.read(descriptor, _BLOCK, folder.path / name):
+        found.update(block)
+    return found.hexdigest()
+
+
+def checked(
+    items: Iterable[Item], check: Callable[[Item], Outcome], threads: int = _THREADS
+) -> Iterator[tuple[Item, Outcome]]:
+    """Iterate over items, in their order, with what a check says of each; several are checked at once, a few ahead."""
+    pool = ThreadPoolExecutor(threads, "logitstream-check")
+    waiting: deque[tuple[Item, Future[Outcome]]] = deque()
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(check, item)))
+            if len(waiting) >= _AHEAD:
+                first, answer = waiting.popleft()
+                yield first, answer.result()
+        while waiting:
+            first, answer = waiting.popleft()
+            yield first, answer.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,132 @@
+"""Attempts: files that workers write and nobody looks at until a receipt names them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from pipeline.disk import Folder, NewFile
+from pipeline.publish.record.names import ATTEMPTS, attempt_name, attempt_path
+from pipeline.types.outputs import PartFile
+
+LOCAL = "local"
+
+
+class LocalAttempt:
+    """One try at writing the part of a chunk. As a context manager it closes what was not finished.
+
+    An attempt that was abandoned, or whose ``finish`` failed, is a file that no receipt names: it harms nobody and goes
+    when the staging folder goes. Not for use by two threads at once.
+    """
+
+    def __init__(self, staging: Path, chunk: int, extension: str, mode: int, durable: bool) -> None:
+        bucket, name = new_attempt_name(chunk, extension)
+        self._path = attempt_path(bucket, name)
+        with Folder.open(staging / ATTEMPTS, durable=durable) as attempts:
+            self._folder = attempts.make(bucket, exist_ok=True)
+        try:
+            self._new = NewFile(self._folder, name, mode)
+        except BaseException:
+            self._folder.close()
+            raise
+        self.file: BinaryIO = self._new.file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.abandon()
+
+    def finish(self, rows: int) -> PartFile:
+        """Make the file and its name durable, close it, and return what is in it.
+
+        Raises
+        ------
+        StorageError
+            Something could not be written, synced or closed. The attempt is lost; another one may be made.
+        """
+        with self._folder:
+            self._new.finish()
+            self._folder.sync()
+        return PartFile(self._path, self._new.bytes, self._new.sha256, rows)
+
+    def abandon(self) -> None:
+        """Close what is open and leave the file; nothing happens after ``finish``."""
+        with self._folder:
+            self._new.abandon()
+
+
+def open_attempt(staging: Path, chunk: int, extension: str, mode: int = 0o600, *, durable: bool = True) -> LocalAttempt:
+    """Open a new file for the part or the quarantine of a chunk, under a name that was never used and never will be.
+
+    Any process that sees the staging folder may call it; nothing but a new file (and the folder of a thousand that
+    holds it) is made. The name ends in ``.attempt``, so that nobody who walks the parent takes it for data.
+
+    Parameters
+    ----------
+    staging : Path
+        ``Staging.directory`` of the run.
+    chunk : int
+        Number of the chunk.
+    extension : str
+        ``parquet``, ``csv``, ``csv.gz``, ``quarantine``: what it is going to be called, for a person who looks.
+    mode : int
+        Permissions that the file gets with ``finish``: ``Staging.file_mode``, so that publishing need not set them.
+    durable : bool
+        Whether ``finish`` syncs the file and its name.
+
+    Raises
+    ------
+    StorageError
+        The staging folder is gone (the run has ended), or the disk is full.
+    """
+    return LocalAttempt(staging, chunk, extension, mode, durable)
+
+
+def new_attempt_name(chunk: int, extension: str) -> tuple[str, str]:
+    """Return the folder, below that of all attempts, and a name never used before for a file of a chunk."""
+    return attempt_name(chunk, extension, uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAttempts:
+    """Through which a worker opens attempts that sees the same file system.
+
+    Attributes
+    ----------
+    folder : str
+        Absolute path of the staging folder.
+    file_mode : int
+        Permissions that files get with ``finish``, so that publishing need not set them.
+    durable : bool
+        Whether ``finish`` syncs a file and its name.
+    """
+
+    folder: str
+    file_mode: int
+    durable: bool
+
+    def open(self, chunk: int, extension: str) -> LocalAttempt:
+        """Open a new file under a name that was never used; see :func:`open_attempt`."""
+        return open_attempt(Path(self.folder), chunk, extension, self.file_mode, durable=self.durable)
+
+    def describe(self) -> dict[str, object]:
+        """Return what :func:`restored` makes an equal one of, as JSON."""
+        return {"store": LOCAL, **asdict(self)}
+
+
+def restored(described: Mapping[str, object]) -> LocalAttempts:
+    """Return the attempts that were described.
+
+    Raises
+    ------
+    ValueError
+        The description is not one of this store.
+    """
+    match described:
+        case {"store": "local", "folder": str(folder), "file_mode": int(file_mode), "durable": bool(durable)}:
+            return LocalAttempts(folder, file_mode, durable)
+    raise ValueError(f"these are not attempts of the local store: {sorted(described)}")

@@ -1,0 +1,97 @@
+"""Whether a run may put its result under the name of an output."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import disk
+from pipeline.choices import IfExists
+from pipeline.disk import Folder, is_folder
+from pipeline.errors import OutputError, PermissionDeniedError
+from pipeline.publish.layout import Layout, Version, asked_layout, examine
+from pipeline.publish.layout.target import Destination, open_parent
+from pipeline.publish.record.manifest import Manifest
+from pipeline.publish.record.receipts import Codec
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What has the name of the output: nothing, or a version; and whether that is this very job, intact."""
+
+    version: Version | None
+    same: Manifest | None
+
+
+def check_output(
+    output: Path, job_id: str, *, if_exists: IfExists, codec: Codec, is_file: bool = False, reuse: bool = True
+) -> Manifest | None:
+    """Refuse an output that a run would refuse, without making or locking anything.
+
+    ``is_file`` says that the output is to be one file, not a folder of parts; without ``reuse`` a published version is
+    replaced though it may be the result of this very job.
+
+    Returns
+    -------
+    Manifest or None
+        The manifest, where this very job is already published and intact: there is nothing to do.
+
+    Raises
+    ------
+    OutputError
+        The parent is missing or unsafe; the output is a link, a mount point, a file where a folder is asked for
+        or the other way round, not ours, made by a newer logitstream, or exists under ``fail``.
+    PermissionDeniedError
+        The system would refuse it.
+    """
+    with open_parent(output) as (target, parent):
+        layout = asked_layout(is_file=is_file)
+        return find(target, parent, job_id, if_exists, codec, layout=layout, reuse=reuse).same
+
+
+def find(
+    target: Destination,
+    parent: Folder,
+    job_id: str,
+    if_exists: IfExists,
+    codec: Codec,
+    *,
+    layout: Layout,
+    reuse: bool,
+) -> Finding:
+    """Examine the output and decide; raises as :func:`check_output` does."""
+    version = examine(target, parent, codec, layout)
+    if version is None:
+        return Finding(None, None)
+    # Of the parts only the sizes were looked at; anyone who knows better can have them made again.
+    anew = if_exists == "replace" and not reuse
+    if version.manifest.job_id == job_id and not version.defects and not anew:
+        return Finding(version, version.manifest)
+    if if_exists == "fail":
+        raise OutputError(_taken(target, job_id, version), "--if-exists replace puts the new result in its place")
+    refuse_of_others(target, parent)
+    return Finding(version, None)
+
+
+def refuse_of_others(target: Destination, parent: Folder) -> None:
+    """Raise where the system would not let this user give the output's name to something else."""
+    # To give a folder another parent one must be allowed to write to it; for a file that does not matter.
+    writable = not is_folder(parent, target.name) or parent.allows(os.W_OK, target.name)
+    if not writable or not _may_rename(target, parent):
+        raise PermissionDeniedError(f"cannot replace {target.shown}: it belongs to another user", "check its owner")
+
+
+def _taken(target: Destination, job_id: str, version: Version) -> str:
+    found = version.manifest.job_id
+    if found == job_id:
+        return f"{target.shown} holds the result of this very job, but {version.defects}"
+    return f"{target.shown} holds the result of another job ({found[:12]}, {version.manifest.rows:,} rows)"
+
+
+def _may_rename(target: Destination, parent: Folder) -> bool:
+    facts, output, user = parent.status(), parent.look(target.name), disk.user()
+    if output is None or not facts.st_mode & stat.S_ISVTX:
+        return True
+    return user in {0, facts.st_uid, output.st_uid}

@@ -1,0 +1,161 @@
+"""Back to the former version in one step, and forward again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.choices import Durability
+from pipeline.disk import Folder, is_folder
+from pipeline.errors import LogitstreamError, NewerOutputError, OutputError, StorageError
+from pipeline.publish.facts import Rolled
+from pipeline.publish.layout import Layout, Version, examine, layout_in
+from pipeline.publish.layout.commit import let_listings_end, refuse_if_changed
+from pipeline.publish.layout.formers import Former, formers
+from pipeline.publish.layout.lists import aside
+from pipeline.publish.layout.target import Destination, open_parent
+from pipeline.publish.local.lock import locked, open_home
+from pipeline.publish.local.output import refuse_of_others
+from pipeline.publish.local.versions import heal, mend
+from pipeline.publish.record.manifest import Manifest
+from pipeline.publish.record.names import VERSIONS
+from pipeline.publish.record.receipts import Codec
+from pipeline.types.job import Conduct
+from pipeline.units import escape
+
+
+def rollback(
+    output: Path,
+    *,
+    codec: Codec,
+    durability: Durability = "full",
+) -> Rolled:
+    """Put the newest former version in place of the published one, in one step and durable on return.
+
+    The version that was published is then the newest former one, so that a second rollback goes forward again. Every
+    byte of the former version is digested first. Whatever is raised, and wherever the process is killed, one of the two
+    has the name, whole; unless the message says "is rolled back, but", it is the one that had it before.
+
+    Raises
+    ------
+    OutputError
+        There is no former version, or it is damaged, or what has the name is not ours.
+    NewerOutputError
+        One of the two was made by a newer logitstream.
+    TemporaryError
+        A run is under way.
+    """
+    with ExitStack() as stack:
+        target, parent = stack.enter_context(open_parent(output, durable=durability == "full"))
+        home = stack.enter_context(_home(target, parent))
+        stack.enter_context(locked(home, target, Conduct()))
+        heal(parent, home)
+        version = examine(target, parent, codec)
+        versions = stack.enter_context(home.enter(VERSIONS)) if is_folder(home, VERSIONS) else None
+        former = next(iter(formers(versions)), None) if versions is not None else None
+        if versions is None or former is None:
+            raise _none(target)
+        layout, manifest = _checked(home, versions, former, codec)
+        _refuse_other_layout(target, version, layout)
+        if version is not None:
+            refuse_of_others(target, parent)
+        swap = _Swap(target, parent, home, version, versions, former, layout, manifest)
+        swap.exchange()
+        exchanged = time.monotonic()
+        swap.settle()
+        if version is not None:
+            let_listings_end(exchanged)
+        swap.hide()
+    before = None if version is None else version.manifest.job_id
+    return Rolled(str(target.path), before, manifest.job_id, manifest.parts, manifest.rows, manifest.output_bytes)
+
+
+@contextmanager
+def _home(target: Destination, parent: Folder) -> Iterator[Folder]:
+    if parent.look(target.home_name) is None:
+        raise _none(target)
+    with open_home(target, parent) as home:
+        yield home
+
+
+def _none(target: Destination) -> OutputError:
+    return OutputError(
+        f"{target.shown} has no former version",
+        "a version is kept when another one replaces it, as many as --keep-versions says",
+    )
+
+
+def _refuse_other_layout(target: Destination, version: Version | None, former: Layout) -> None:
+    if version is not None and version.layout != former:
+        now, then = version.layout.noun, former.noun
+        raise OutputError(f"{target.shown} is {now}, and its former version {then}", aside(target.path))
+
+
+def _checked(home: Folder, versions: Folder, former: Former, codec: Codec) -> tuple[Layout, Manifest]:
+    """Return the layout and the manifest of a former version, every byte of whose files was digested.
+
+    Raises an :class:`OutputError` for any other.
+    """
+    shown = escape(str(versions.path / former.name), 1000)
+    remedy = "it was left as it is, and so was what is published; run the job of that version again"
+    try:
+        with versions.enter(former.name) as folder:
+            layout = layout_in(folder)
+            manifest, defects = layout.checked(home, folder, codec)
+    except NewerOutputError:
+        raise
+    except OutputError as error:
+        raise OutputError(f"the former version is damaged: {error.message}", remedy) from error
+    if defects:
+        raise OutputError(f"the former version in {shown} is damaged: {defects}", remedy)
+    return layout, manifest
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """A former version, whole, that is to change places with the version that is published, if any."""
+
+    target: Destination
+    parent: Folder
+    home: Folder
+    version: Version | None
+    versions: Folder
+    former: Former
+    layout: Layout
+    manifest: Manifest
+
+    def exchange(self) -> None:
+        """Let them change places in one step."""
+        try:
+            with self.versions.enter(self.former.name) as folder:
+                self._swap(*self.layout.bring_out(self.versions, folder, self.manifest))
+        except BaseException:
+            # Interrupted, it may have happened all the same: then it must hold before anything gets another name.
+            with suppress(LogitstreamError):
+                self.parent.sync()
+                self.hide()
+            raise
+
+    def _swap(self, folder: Folder, name: str) -> None:
+        if self.version is None:
+            folder.move(name, self.parent, self.target.name)
+        else:
+            refuse_if_changed(self.target, self.parent, self.version)
+            folder.exchange(name, self.parent, self.target.name)
+
+    def settle(self) -> None:
+        """Make it durable."""
+        try:
+            self.parent.sync()
+            self.layout.sync_former(self.versions, self.former.name)
+        except StorageError as error:
+            raise StorageError(f"{self.target.shown} is rolled back, but {error.message}", error.remedy) from error
+
+    def hide(self) -> None:
+        """Put out of sight what is in the place of the former version now; the next run heals what is left over."""
+        with suppress(LogitstreamError):
+            if is_folder(self.versions, self.former.name):
+                mend(self.home, self.versions, self.former, self.version)

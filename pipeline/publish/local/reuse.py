@@ -1,0 +1,66 @@
+"""Parts of the published version, taken over into a run that would make the same."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import ExitStack
+
+from pipeline.disk import Folder
+from pipeline.errors import LogitstreamError
+from pipeline.publish.layout.proof import proven
+from pipeline.publish.local.attempts import new_attempt_name
+from pipeline.publish.record.names import ATTEMPT_NAME, QUARANTINE, attempt_path
+from pipeline.publish.record.receipts import Part
+from pipeline.types.outputs import PartFile
+
+
+def adopt(
+    version: Folder, attempts: Folder, chunk: int, part: Part, mode: int
+) -> tuple[PartFile, PartFile | None] | None:
+    """Give a part of a version, and its quarantine, second names among the attempts; ``None`` where that cannot be.
+
+    Both are digested first. A file with other permissions than the run is to publish is not taken, since they could not
+    be set without changing those of the published version too.
+    """
+    with ExitStack() as stack:
+        sources = [(version, part.name, part.file)]
+        if part.quarantine is not None:
+            status = version.look(QUARANTINE)
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                return None
+            quarantines = stack.enter_context(version.enter(QUARANTINE))
+            sources.append((quarantines, part.quarantine_name, part.quarantine))
+        found = [(*source, _proven(*source)) for source in sources]
+        taken = []
+        for folder, name, file, status in found:
+            if status is None or stat.S_IMODE(status.st_mode) != mode:
+                return None
+            path = _linked(folder, name, status, attempts, chunk)
+            if path is None:
+                return None
+            taken.append(PartFile(path, file.bytes, file.sha256, file.rows))
+    return taken[0], taken[1] if part.quarantine is not None else None
+
+
+def _proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
+    # What cannot be read is computed again.
+    try:
+        return proven(folder, name, file)
+    except LogitstreamError:
+        return None
+
+
+def _linked(folder: Folder, name: str, status: os.stat_result, attempts: Folder, chunk: int) -> str | None:
+    extension = name.partition(".")[2]
+    if not ATTEMPT_NAME.fullmatch(f"{chunk}-{'0' * 32}.{extension}.attempt"):
+        return None
+    thousand, attempt = new_attempt_name(chunk, extension)
+    with attempts.make(thousand, exist_ok=True) as bucket:
+        if not folder.try_link(name, bucket, attempt):
+            return None
+        linked = bucket.look(attempt)
+        # The name may have been given to another file since this one was digested.
+        if linked is None or not os.path.samestat(linked, status):
+            return None
+    return attempt_path(thousand, attempt)
