@@ -228,12 +228,13 @@ def _own_fault(name: str, found: Import) -> str:
     top, _, rest = found.module.partition(".")
     target = _named(rest) if top == PUBLIC and rest else top
     # The face of a room may import every room in it.
-    if target == name or target.startswith(f"{name}."):
+    if target == name or target.startswith(f"{name}.") or found.module in ROOMS[name].modules:
         return ""
     if target == JOBS:
         return f"{PUBLIC} never imports {JOBS}"
-    if found.module in ROOMS[name].modules:
-        return ""
+    face, _, inner = target.partition(".")
+    if inner and name.partition(".")[0] != face:
+        return f"import {PUBLIC}.{face}, the face of that room"
     if target not in ROOMS[name].rooms:
         return f"{name} may use {_listed(ROOMS[name].rooms, 'no other room')} of {PUBLIC}"
     if name == PUBLIC and not (found.lazy or found.typing):

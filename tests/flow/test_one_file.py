@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from pipeline import flow
+from pipeline import flow, publish
 from pipeline.disk import newfile
 from pipeline.errors import DataError, OutputError, StorageError, TemporaryError, UsageError
 from pipeline.flow.manifest import CODEC
@@ -327,7 +327,7 @@ def test_the_manifest_lists_the_parts_as_they_were(bench: Bench) -> None:
 
 def test_the_free_space_is_counted_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(bench)
-    monkeypatch.setattr(flow.preparation, "free_bytes", lambda _: 15_000)
+    monkeypatch.setattr(publish.LocalStore, "free_bytes", staticmethod(lambda _: 15_000))
     score(bench, "out", keep=["id"])
     with pytest.raises(StorageError, match="are free there"):
         score(bench, "scores.csv", keep=["id"])

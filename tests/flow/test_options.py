@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
+from pipeline import publish
 from pipeline.errors import (
     BadCellsError,
     ConfigurationError,
@@ -191,7 +192,7 @@ def test_a_csv_has_no_columns_to_decode_apart(two: Bench) -> None:
 
 def test_a_dry_run_of_what_stands_asks_for_no_space(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     two.score()
-    monkeypatch.setattr("pipeline.flow.preparation.free_bytes", lambda path: 0)
+    monkeypatch.setattr(publish.LocalStore, "free_bytes", staticmethod(lambda path: 0))
     assert two.preview().rows == 2
     assert not two.score().published
     assert "0 B are free there" in two.refused(StorageError, output=two.folder / "other")

@@ -82,7 +82,7 @@ cli.main(["model"])
 
 
 def command(what: str, grace: float = 25, deadline: float | str = "") -> list[str]:
-    stop = str(ROOT / "pipeline" / "flow" / "stop.py")
+    stop = str(ROOT / "pipeline" / "scan" / "stop.py")
     return [sys.executable, "-c", PROGRAM, what, stop, str(grace), str(deadline)]
 
 

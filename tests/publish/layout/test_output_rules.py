@@ -266,7 +266,7 @@ else:
 
 
 def _as_nobody(output: Path) -> str:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     answer = subprocess.run(
         [sys.executable, "-c", _AS_NOBODY, str(output)], cwd=root, capture_output=True, text=True, check=True
     )

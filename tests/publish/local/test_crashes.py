@@ -20,7 +20,7 @@ from tests.publish.runs import NEW, OLD, home, parts_of, publish, snapshot
 from tests.publish.scenes import SCENES
 from tests.publish.steps import watched
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LARGE = {"part-0000000-la.parquet": b"x" * 2**20}
 
 

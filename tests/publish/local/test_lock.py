@@ -27,7 +27,7 @@ from tests.publish.runs import CODEC, NEW, home, job_id, parts_of, publish, work
 _HOLD = """
 import subprocess, sys
 from pathlib import Path
-from pipeline.publish import open_staging
+from pipeline.publish.local.staging import open_staging
 from tests.publish.runs import CODEC, job_id
 with open_staging(Path(sys.argv[1]), job_id("first"), if_exists="fail", codec=CODEC):
     child = subprocess.Popen(["sleep", "60"], close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -39,7 +39,7 @@ with open_staging(Path(sys.argv[1]), job_id("first"), if_exists="fail", codec=CO
 @contextmanager
 def holder(output: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A process that holds the lock, and a child of it that inherits whatever can be inherited."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     command = [sys.executable, "-c", _HOLD, str(output)]
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
