@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pipeline.errors import LogitstreamError
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
-    from pipeline.models import LogisticModel, from_sklearn
+    from pipeline.models import LogisticModel
+    from pipeline.models.logistic.from_sklearn import from_sklearn
     from pipeline.stream import transform_stream
     from pipeline.types.report import PlanSummary, Report
     from pipeline.upkeep import Rollback, rollback
@@ -66,7 +67,7 @@ _HOMES = {
     "Report": "types.report",
     "Rollback": "upkeep",
     "Verification": "verification",
-    "from_sklearn": "models",
+    "from_sklearn": "models.logistic.from_sklearn",
     "inspect": "inspection",
     "open_dataset": "arrays",
     "preview": "interface",

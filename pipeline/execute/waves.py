@@ -1,11 +1,11 @@
 """Waves of tasks on Dask, for the schedulers of this machine.
 
-Each wave is a Dask array of results, one block an item. Its graph is written down directly: a block costs 40 to 100
-microseconds, a third of what ``from_array(...).map_blocks(...)`` takes, and there is nothing in it for an optimiser
-to fuse. A wave ends with fewer tasks than threads; at 64 chunks a thread that idles each for one part in a hundred.
+Each wave is a graph of its own for Dask's scheduler, one node an item; no graph ever covers the whole plan. A wave ends
+with fewer tasks than threads; at 64 items a thread that idles each for one part in a hundred.
 
-A block is promised no work. Work is asked for when a block is about to be sent to a thread, one piece at a time, so
-that an order to stop costs what is under way and not the rest of the wave; blocks that got none end at once.
+A node is promised no item. One is asked for when a node is about to be sent to a thread, one at a time, so that an
+order to stop costs what is under way and not the rest of the wave; nodes that got none end at once. Results are handed
+over beside the graph, which would keep all of a wave until its end.
 """
 
 from __future__ import annotations
@@ -21,15 +21,9 @@ from typing import Any
 from uuid import uuid4
 
 import dask.threaded
-import numpy as np
-
-# The class itself, not ``dask.array.Array``: with ``array.query-planning`` set that name means another one.
-from dask.array.core import Array
 
 from pipeline.errors import Abandoned
 from pipeline.types.work import Item, Result
-
-_NO_BLOCK = np.empty(0, dtype=object)
 
 # Values that the user's Dask configuration would otherwise decide: how many tasks a thread is sent at a time, and
 # whether a failed task runs once more in the caller.
@@ -70,12 +64,12 @@ def run_waves(
                 return
             if number == 1:
                 # A tenth of a second, which a run of a single wave need not spend.
-                until_the_end.enter_context(_what_stands_set_aside())
+                until_the_end.enter_context(_what_is_old_set_aside())
             _run_wave(get, wave, execute, chain((items,), (take() for _ in repeat(None))), done)
 
 
 @contextmanager
-def _what_stands_set_aside() -> Iterator[None]:
+def _what_is_old_set_aside() -> Iterator[None]:
     """Have Python's garbage collector look at what is made from now on alone, so that it looks more often.
 
     Dask leaves some hundreds of objects in cycles behind each wave. Python looks for such among the old ones when these
@@ -102,34 +96,31 @@ def _run_wave(
     supply: Iterator[Sequence[Item]],
     done: Callable[[Result], None],
 ) -> None:
-    # A block takes its item when it starts, not when the graph is written: Dask runs blocks in an order of its own
-    # (the last one first), the files are better read from their beginning.
+    # A node takes its item when it starts, not when the graph is written: Dask runs nodes in an order of its own (the
+    # last one first), the files are better read from their beginning.
     queue: deque[Item] = deque()
+    results: deque[Result] = deque()
     name = f"logitstream-{uuid4().hex}"
-    block = (partial(_block, execute, queue),)
-    array = Array({(name, i): block for i in range(wave)}, name, chunks=((1,) * wave,), dtype=object, meta=_NO_BLOCK)
+    node = (partial(_node, execute, queue, results),)
+    graph = {(name, i): node for i in range(wave)}
 
-    def is_ours(key: Any) -> bool:
-        return isinstance(key, tuple) and key[0] == name  # the task that joins the blocks is Dask's own
+    def before(_key: Any, *_state: Any) -> None:
+        queue.extend(next(supply))
 
-    def before(key: Any, *_state: Any) -> None:
-        if is_ours(key):
-            queue.extend(next(supply))
-
-    def after(key: Any, block: Any, *_state: Any) -> None:
-        if is_ours(key) and block[0] is not None:
-            done(block[0])
+    def after(_key: Any, worked: Any, *_state: Any) -> None:
+        if worked:
+            done(results.popleft())
 
     # Callbacks given here are seen by this computation alone; those that are registered fire in every thread's.
     callbacks = [(None, None, before, after, None)]
-    array.compute(scheduler=get, optimize_graph=False, callbacks=callbacks, cache={}, **_FIXED)
+    get(graph, list(graph), callbacks=callbacks, cache={}, **_FIXED)
 
 
-def _block(execute: Callable[[Item], Result], queue: deque[Item]) -> Any:
-    block = np.empty(1, dtype=object)
+def _node(execute: Callable[[Item], Result], queue: deque[Item], results: deque[Result]) -> bool:
+    """Carry out the next item, and return whether there was one."""
     try:
         item = queue.popleft()
     except IndexError:
-        return block
-    block[0] = execute(item)
-    return block
+        return False
+    results.append(execute(item))
+    return True

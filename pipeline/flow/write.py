@@ -17,7 +17,7 @@ from pipeline.choices import Format, Precision
 from pipeline.errors import BalanceError, ConfigurationError
 from pipeline.kernels import arithmetic_tag
 from pipeline.publish import QUARANTINE_EXTENSION, Attempts, restored_attempts
-from pipeline.scan import ChunkContext, missing_and_nan, worker
+from pipeline.scan import Batch, ChunkContext, missing_and_nan, worker
 from pipeline.sinks import QuarantineSink, RowGroups, extension, open_sink
 from pipeline.types.blocks import BlockFunction, Values
 from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
@@ -196,18 +196,19 @@ class _Writing:
 
     def in_batches(self, set_aside: Callable[[Slice, BadCell], None]) -> int:
         """Write batch after batch; return how many rows were written."""
-        rows = 0
-        for batch in self.context.batches(set_aside=set_aside):
-            data = batch.data
-            if not data.num_rows:
-                continue
-            values = self.block.block(data.columns[: self.settings.features])
-            used = batch.settle(values)
-            output = self._output(data, values)
-            output = output if used is None else output.filter(used)
-            self.sink.write(output)
-            rows += output.num_rows
-        return rows
+        # Nothing of a batch is held while the next one is decoded, into the memory that it had.
+        return sum(map(self._write, self.context.batches(set_aside=set_aside)))
+
+    def _write(self, batch: Batch) -> int:
+        data = batch.data
+        if not data.num_rows:
+            return 0
+        values = self.block.block(data.columns[: self.settings.features])
+        used = batch.settle(values)
+        output = self._output(data, values)
+        output = output if used is None else output.filter(used)
+        self.sink.write(output)
+        return int(output.num_rows)
 
     def at_once(self, set_aside: Callable[[Slice, BadCell], None]) -> int:
         """Give the block function all rows of the chunk in one piece; the accounts remain slice by slice."""

@@ -16,7 +16,6 @@ from pipeline.models.kinds import (
     show_model,
 )
 from pipeline.models.logistic.file import ModelFile, schema
-from pipeline.models.logistic.from_sklearn import Comparison, compare, from_sklearn
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.request import ScoreRequest
@@ -25,7 +24,6 @@ from pipeline.models.transform import TransformBlock, restore_transform
 __all__ = [
     "KINDS",
     "Application",
-    "Comparison",
     "DescribedBlock",
     "LogisticModel",
     "Model",
@@ -34,8 +32,6 @@ __all__ = [
     "ScoreBlock",
     "ScoreRequest",
     "TransformBlock",
-    "compare",
-    "from_sklearn",
     "load_model",
     "parse_application",
     "restore",

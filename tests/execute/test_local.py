@@ -166,7 +166,8 @@ def collections_of_a_run(chunks: int) -> list[int]:
 
 def test_garbage_of_many_waves_is_collected_while_they_run_however_much_the_process_holds() -> None:
     frozen = gc.get_freeze_count()
-    assert sum(collections_of_a_run(128 * 150)[2:]) > 1_000
+    # A wave leaves few cycles; without setting aside what is old, none of them would be found in so many waves.
+    assert sum(collections_of_a_run(128 * 300)[2:]) > 500
     assert gc.get_freeze_count() == frozen == 0
 
 

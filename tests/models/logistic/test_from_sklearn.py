@@ -16,7 +16,8 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from pipeline.errors import BadCellsError, DataError, ModelError
-from pipeline.models import LogisticModel, compare, from_sklearn
+from pipeline.models import LogisticModel
+from pipeline.models.logistic.from_sklearn import compare, from_sklearn
 
 pytestmark = pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 
