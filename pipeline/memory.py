@@ -55,6 +55,10 @@ class Demand:
     ----------
     reserved_bytes : int
         A process with its imports, before any row is read.
+    shared_bytes : int
+        What every process is told of the job through the scheduler, and what it makes of that.
+    payload_bytes : int
+        Of the payloads that wait in the driver for each worker.
     reader_bytes : int
         Of the readers that a worker holds open, whatever the batch: columns x ``COLUMN_READER_BYTES``.
     decoded_row_bytes : float
@@ -76,6 +80,8 @@ class Demand:
     """
 
     reserved_bytes: int
+    shared_bytes: int
+    payload_bytes: int
     reader_bytes: int
     decoded_row_bytes: float
     made_row_bytes: float
@@ -85,6 +91,15 @@ class Demand:
     chunk_rows: int
     whole_chunk: bool
     widest: tuple[str, float]
+
+    @property
+    def process_bytes(self) -> int:
+        """What a process takes before any row is read."""
+        return self.reserved_bytes + self.shared_bytes
+
+    def waiting_bytes(self, workers: int) -> int:
+        """Return what may wait in the driver."""
+        return self.payload_bytes * workers
 
     def batch_bytes(self, rows: int) -> int:
         """Return what a batch takes with everything that is made from it."""
@@ -98,23 +113,26 @@ class Demand:
     def batch_room(self, allowed_bytes: int, workers: int) -> int:
         """Return the decoded bytes that a batch may take, so that a run of so many workers stays within a budget."""
         fixed = WORKER_BYTES + self.reader_bytes + self.row_group_bytes
+        fixed += self.payload_bytes
         if not self.threads_share_process:
-            fixed += self.reserved_bytes
-        return int(((allowed_bytes - self.reserved_bytes) / workers - fixed) / BATCH_FACTOR)
+            fixed += self.process_bytes
+        return int(((allowed_bytes - self.process_bytes) / workers - fixed) / BATCH_FACTOR)
 
     def row_group_room(self, allowed_bytes: int, workers: int, batch_rows: int) -> int:
         """Return the decoded bytes that an output row group may take, so that a run stays within a budget."""
         fixed = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows)
+        fixed += self.payload_bytes
         if not self.threads_share_process:
-            fixed += self.reserved_bytes
-        return int(((allowed_bytes - self.reserved_bytes) / workers - fixed) / ROW_GROUP_FACTOR)
+            fixed += self.process_bytes
+        return int(((allowed_bytes - self.process_bytes) / workers - fixed) / ROW_GROUP_FACTOR)
 
     def projected_bytes(self, workers: int, batch_rows: int) -> int:
         """Return the most that a run is expected to take: base + workers x (readers + batch + row group)."""
         each = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows) + self.row_group_bytes
+        each += self.payload_bytes
         if not self.threads_share_process:
-            each += self.reserved_bytes
-        return self.reserved_bytes + workers * each
+            each += self.process_bytes
+        return self.process_bytes + workers * each
 
 
 def choose_resources(demand: Demand, allowed_bytes: int, workers: int, chunks: int) -> Resources:
@@ -186,6 +204,8 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     name, width = demand.widest
     column = f"the widest column is {escape(name)} with {format_bytes(width)} a row"
     yield demand.reserved_bytes, "the program itself", "end other programs"
+    yield demand.shared_bytes, "what the workers are told of the job", "give a smaller model, or fewer files"
+    yield demand.payload_bytes, "what waits until all chunks before it are done", "read fewer columns"
     yield demand.reader_bytes, "the open columns of the input", "read fewer columns (--keep)"
     row_group = f"a row group of the output ({column})"
     yield demand.row_group_bytes, row_group, "keep fewer columns (--keep), or lower --chunk-size"

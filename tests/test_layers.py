@@ -156,8 +156,6 @@ def test_a_planted_violation_is_named(tmp_path: Path, file: str, text: str, mess
 def test_scan_alone_may_use_the_readers() -> None:
     users = {name for name, room in layers.ROOMS.items() if "sources" in room.rooms}
     assert users == {"scan"}
-    exceptions = {module for room in layers.ROOMS.values() for module in room.modules}
-    assert exceptions == {"pipeline.sources.parquet.statistics"}
 
 
 @pytest.mark.parametrize(

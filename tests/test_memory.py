@@ -197,6 +197,8 @@ def test_peak_and_current() -> None:
 def demand(**changes: object) -> Demand:
     base = Demand(
         reserved_bytes=100 * MIB,
+        shared_bytes=0,
+        payload_bytes=0,
         reader_bytes=10 * MIB,
         decoded_row_bytes=160.0,
         made_row_bytes=24.0,
@@ -254,6 +256,8 @@ def test_a_whole_chunk_is_the_batch() -> None:
     ("changes", "culprit", "flag"),
     [
         ({"reserved_bytes": 900 * MIB}, "the program itself", "--memory"),
+        ({"shared_bytes": 900 * MIB}, "what the workers are told of the job", "smaller model"),
+        ({"payload_bytes": 900 * MIB}, "what waits until all chunks before it are done", "fewer columns"),
         ({"reader_bytes": 900 * MIB}, "the open columns of the input", "--keep"),
         ({"output_row_bytes": 2000.0}, "a row group of the output", "--chunk-size"),
         ({"decoded_row_bytes": 90_000.0}, "the widest column is note with 60 B a row", "--keep"),
@@ -270,6 +274,8 @@ def test_a_refusal_names_what_takes_most(changes: dict[str, object], culprit: st
 demands = st.builds(
     Demand,
     reserved_bytes=st.integers(1 << 20, 1 << 30),
+    shared_bytes=st.integers(0, 1 << 28),
+    payload_bytes=st.integers(0, 1 << 26),
     reader_bytes=st.integers(0, 1 << 30),
     decoded_row_bytes=st.floats(0, 1e6),
     made_row_bytes=st.floats(0, 1e4),

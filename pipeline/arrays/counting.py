@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.plan import Plan
 from pipeline.scan import ChunkContext, HowToScan, Needs, StepCosts, open_scan, prepare_scan
-from pipeline.types.inputs import CsvOptions, FileFacts, Integers, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, Integers
 from pipeline.types.work import Outcome
 
 
@@ -31,9 +31,11 @@ def count_rows(files: Sequence[FileFacts], plan: Plan, csv: CsvOptions) -> Count
     def keep(outcome: Outcome[None]) -> None:
         found[outcome.chunk] = outcome.rows
 
-    prepared = prepare_scan(files, _needs(files), plan, csv, StepCosts(travels=True), HowToScan())
+    prepared = prepare_scan(files, Needs.of(()), plan, csv, StepCosts(travels=True), HowToScan())
     with open_scan(prepared) as scan:
-        scan.run(count, scan.agenda(keep))
+        agenda = scan.agenda(keep)
+        scan.run(count, agenda)
+        agenda.require_complete()
     return Counted(tuple(found.tolist()), prepared.begins)
 
 
@@ -42,14 +44,3 @@ def count(context: ChunkContext) -> Outcome[None]:
     for _ in context.batches():
         pass
     return context.outcome(None)
-
-
-def _needs(files: Sequence[FileFacts]) -> Needs:
-    """Return one column of each CSV, and none of a Parquet file, whose rows its footer states."""
-    lists: dict[tuple[Need, ...], int] = {}
-    of_file = []
-    for facts in files:
-        columns = facts.columns[:1] if facts.rows is None else ()
-        needs = tuple(Need(column.field.name, "kept") for column in columns)
-        of_file.append(lists.setdefault(needs, len(lists)))
-    return Needs(tuple(lists), np.array(of_file, dtype=np.int64))

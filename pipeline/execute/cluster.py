@@ -47,7 +47,8 @@ WATCH_SECONDS = 1.0
 
 T = TypeVar("T")
 
-_LOST = (OSError, CommClosedError, FutureCancelledError, AttributeError)
+# A plugin that was never registered is a ValueError.
+_LOST = (OSError, CommClosedError, FutureCancelledError, AttributeError, ValueError)
 
 
 @contextmanager
@@ -102,10 +103,10 @@ class ClusterScheduler:
         """
         shared = SharedContent.of(content)
         try:
-            _ask(self.loop, _registered(self.client, shared))
-        except _LOST as error:
-            raise _scheduler_lost(self.name) from error
-        try:
+            try:
+                _ask(self.loop, _registered(self.client, shared))
+            except _LOST as error:
+                raise _scheduler_lost(self.name) from error
             yield shared.digest
         finally:
             # Whoever is gone has let go of it already.

@@ -46,4 +46,4 @@ class LocalScheduler:
 
     def share(self, content: bytes) -> AbstractContextManager[str]:
         """Share bytes with the tasks, which run in this process."""
-        return shared.held(content)
+        return shared.holding(content)

@@ -50,17 +50,17 @@ class ProcessScheduler:
     workers: int
     wave: int
     share_bytes: int | None
-    contents: dict[str, bytes] = field(default_factory=dict)
+    digests: list[str] = field(default_factory=list)
 
     @contextmanager
     def share(self, content: bytes) -> Iterator[str]:
         """Share bytes with the tasks: each process is sent them before its first item."""
-        with shared.held(content) as digest:
-            self.contents[digest] = content
+        with shared.holding(content) as digest:
+            self.digests.append(digest)
             try:
                 yield digest
             finally:
-                del self.contents[digest]
+                self.digests.remove(digest)
 
     def run(
         self, task: Callable[[Item], Result], take: Callable[[int], Sequence[Item]], done: Callable[[Result], None]
@@ -80,7 +80,8 @@ class ProcessScheduler:
         UsageError, ConfigurationError
             The task cannot be pickled here, or not be loaded there.
         """
-        crew: Crew[Item, Result] = Crew(task, tuple(self.contents.values()), self.share_bytes)
+        contents = tuple(map(shared.content, dict.fromkeys(self.digests)))
+        crew: Crew[Item, Result] = Crew(task, contents, self.share_bytes)
         with crew, threads(self.workers) as get, crew.interruptible():
             for breaks in range(1, BREAKS + 2):
                 lost = self._until_one_is_lost(crew, get, partial(take, 1), done)

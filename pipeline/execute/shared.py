@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from pipeline.canonical import sha256
 from pipeline.errors import BalanceError
 
+Made = TypeVar("Made")
+
+
+@dataclass(slots=True)
+class _HeldBytes:
+    """Bytes, by how many blocks they are held (two runs of one process may share the same), and what was made."""
+
+    content: bytes
+    holders: int = 0
+    made: Any = None
+    making: threading.Lock = field(default_factory=threading.Lock)
+
+
 _lock = threading.Lock()
-# How many blocks hold each content: two runs of one process may share the same.
-_held: dict[str, tuple[bytes, int]] = {}
+_held: dict[str, _HeldBytes] = {}
 
 
 def hold(content: bytes, digest: str) -> None:
     """Keep bytes until they were let go of as often as they were held."""
     with _lock:
-        kept, count = _held.get(digest, (content, 0))
-        _held[digest] = kept, count + 1
+        _held.setdefault(digest, _HeldBytes(content)).holders += 1
 
 
 def let_go(digest: str) -> None:
     """Undo one :func:`hold`."""
     with _lock:
-        kept, count = _held.pop(digest)
-        if count > 1:
-            _held[digest] = kept, count - 1
+        held = _held[digest]
+        held.holders -= 1
+        if not held.holders:
+            del _held[digest]
 
 
 @contextmanager
-def held(content: bytes) -> Iterator[str]:
+def holding(content: bytes) -> Iterator[str]:
     """Keep bytes in this process inside the block, and yield their digest."""
     digest = sha256(content)
     hold(content, digest)
@@ -48,7 +62,27 @@ def content(digest: str) -> bytes:
     BalanceError
         They are not here: the run that shared them has ended.
     """
-    found = _held.get(digest)
-    if found is None:
+    return _found(digest).content
+
+
+def made_of(digest: str, make: Callable[[bytes], Made]) -> Made:
+    """Return what ``make`` gives for the bytes with a digest: it is called once, and its result goes with the bytes.
+
+    Raises
+    ------
+    BalanceError
+        As :func:`content`.
+    """
+    held = _found(digest)
+    with held.making:
+        if held.made is None:
+            held.made = make(held.content)
+        made: Made = held.made
+    return made
+
+
+def _found(digest: str) -> _HeldBytes:
+    held = _held.get(digest)
+    if held is None:
         raise BalanceError(f"what tasks share as {digest[:12]} is not on this worker", "run again")
-    return found[0]
+    return held

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from pipeline.errors import LogitstreamError, MemoryBudgetError
 from pipeline.inspection.extent import EMPTY, UNKNOWN, Extent, extent_of
-from pipeline.plan import Plan
-from pipeline.scan import ChunkContext, HowToScan, Needs, PreparedScan, StepCosts, open_scan, plan_scan, prepare_scan
+from pipeline.plan import Plan, make_plan
+from pipeline.scan import Batch, ChunkContext, HowToScan, Needs, PreparedScan, StepCosts, open_scan, prepare_scan
 from pipeline.types.inputs import CsvOptions, FileFacts, Integers, Need
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.work import Outcome
@@ -132,23 +132,52 @@ def combine(left: Contents, right: Contents) -> Contents:
 
 def look(context: ChunkContext) -> Outcome[Contents]:
     """Read all values of a chunk: the step. A slice that cannot be read is noted, and the others are read."""
-    job, slices = context.job, context.chunk.slices
-    found = {piece.file: FileContents(_columns(context, piece.file), _slices(job.plan, piece.file)) for piece in slices}
+    look_at = _Looking(context)
+    for batch in context.batches(set_aside=look_at.set_aside, failed=look_at.failed):
+        look_at.add(batch)
+    return context.outcome(look_at.ended())
 
-    def failed(position: int, error: LogitstreamError) -> None:
-        found[slices[position].file].error = error
 
-    contents = Contents()
+class _Looking:
+    """The files of a chunk on their way: one is open, and taken in when the next one begins."""
 
-    def set_aside(piece: Slice, cell: BadCell) -> None:
-        contents.first_bad.setdefault(piece.file, cell)
+    def __init__(self, context: ChunkContext) -> None:
+        self._context = context
+        self._contents = Contents()
+        self._slices = context.chunk.slices
+        self._position = -1
+        self._file: FileContents
+        self._errors: dict[int, LogitstreamError] = {}
 
-    for batch in context.batches(set_aside=set_aside, failed=failed):
-        for column, array in zip(found[batch.file].columns.values(), batch.data.columns, strict=True):
+    def add(self, batch: Batch) -> None:
+        """Look at the values of a batch."""
+        self._move_to(batch.position)
+        for column, array in zip(self._file.columns.values(), batch.data.columns, strict=True):
             column.add(array)
-    for number, file in found.items():
-        contents.add(number, file)
-    return context.outcome(contents)
+
+    def set_aside(self, piece: Slice, cell: BadCell) -> None:
+        """Note the first record of a file that cannot be read."""
+        self._contents.first_bad.setdefault(piece.file, replace(cell, line=None))
+
+    def failed(self, position: int, error: LogitstreamError) -> None:
+        """Note why a slice cannot be read, without what its frames hold."""
+        error.__cause__ = error.__context__ = None
+        self._errors[position] = error.with_traceback(None)
+
+    def ended(self) -> Contents:
+        """Return what was found, every slice taken in."""
+        self._move_to(len(self._slices))
+        return self._contents
+
+    def _move_to(self, position: int) -> None:
+        while self._position < position:
+            if self._position >= 0:
+                self._file.error = self._errors.pop(self._position, None)
+                self._contents.add(self._slices[self._position].file, self._file)
+            self._position += 1
+            if self._position < len(self._slices):
+                number = self._slices[self._position].file
+                self._file = FileContents(_columns(self._context, number), _slices(self._context.job.plan, number))
 
 
 def _columns(context: ChunkContext, number: int) -> dict[str, Read]:
@@ -241,7 +270,7 @@ def _prepared(files: Sequence[FileFacts], chunk_size: str, how: HowToScan) -> Pr
     return prepare_scan(
         files,
         Needs(tuple(lists), np.array(of_file, dtype=np.int64)),
-        plan_scan(files, chunk_size),
+        make_plan(files, chunk_size=chunk_size),
         CsvOptions(),
         StepCosts(made_bytes=_MADE_BYTES, payload_bytes=columns * _COLUMN_BYTES, travels=True),
         how,

@@ -14,8 +14,7 @@ from pipeline.inspection.extent import EMPTY, UNKNOWN, extent_between, extent_of
 from pipeline.inspection.findings import DataInspection, FileError, OutputFacts
 from pipeline.inspection.published import is_output, output_facts
 from pipeline.publish import LOCAL
-from pipeline.scan import HowToScan, discover, file_summary, try_facts
-from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics
+from pipeline.scan import ColumnStatistics, HowToScan, column_statistics, discover, file_summary, try_facts
 from pipeline.types.inputs import ColumnFacts, CsvOptions, FileFacts
 from pipeline.types.report import FileSummary
 from pipeline.types.rows import BadCell

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.inspection.findings import Value
-from pipeline.sources.parquet.statistics import order
+from pipeline.scan import order
 
 _NUMBER, _TEXT = "number", "text"
 _SHOWN_BYTES = 200

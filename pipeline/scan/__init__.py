@@ -25,13 +25,14 @@ from pipeline.scan.context import Batch, ChunkContext, Step
 from pipeline.scan.demand import StepCosts, row_group_share, width_of
 from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
-from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, plan_scan, prepare_scan
+from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan
 from pipeline.scan.session import Scan, forget, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
 from pipeline.scan.task import worker
 from pipeline.scan.tree import ReduceTree
 from pipeline.sources import content_digest, discover
+from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics, order
 
 __all__ = [
     "Agenda",
@@ -39,6 +40,7 @@ __all__ = [
     "ChunkContext",
     "Clock",
     "ColumnNumbers",
+    "ColumnStatistics",
     "FileBatch",
     "HowToScan",
     "JobFile",
@@ -51,6 +53,7 @@ __all__ = [
     "StepCosts",
     "Stop",
     "batches",
+    "column_statistics",
     "content_digest",
     "csv_options",
     "deadline_error",
@@ -61,7 +64,7 @@ __all__ = [
     "gather_facts",
     "missing_and_nan",
     "open_scan",
-    "plan_scan",
+    "order",
     "prepare_scan",
     "row_group_share",
     "settings_bytes",

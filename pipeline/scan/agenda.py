@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from pipeline.errors import BalanceError
 from pipeline.plan import Plan
 from pipeline.types.inputs import Integers
 from pipeline.types.work import Outcome, Work
@@ -115,6 +116,11 @@ class Agenda(Generic[Payload]):
     def give_up(self) -> None:
         """Hand out nothing more."""
         self._given_up = True
+
+    def require_complete(self) -> None:
+        """Raise a ``BalanceError`` unless every chunk of the plan is done."""
+        if not self.complete:
+            raise BalanceError(f"{self._done.count(0):,} of {len(self._plan):,} chunks were not read", "run again")
 
     @property
     def complete(self) -> bool:

@@ -43,7 +43,7 @@ def batches(
     begin: int | None = None,
     most_rows: int = _BATCH_ROWS,
 ) -> Iterator[FileBatch]:
-    """Iterate over the rows of a slice of a file, in batches of at most about 16 MiB.
+    """Iterate over the rows of a slice of a file, in batches of about 16 MiB as the first rows tell.
 
     The file is compared with its identity before the first row and after the last. Bad records come in the order of the
     file, all of them by the last batch, which may have no row.

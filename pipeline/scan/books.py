@@ -26,6 +26,8 @@ _LINE_BYTES = 64 * KIB
 
 
 SetAside = Callable[[Slice, BadCell], None]
+# Events, how many bad cells are kept, bad rows.
+Mark = tuple[dict[str, int], int, int]
 
 
 def _nowhere(_: Slice, __: BadCell) -> None:
@@ -57,10 +59,20 @@ class ChunkBook:
         """Book a slice that was not opened: it lies behind a limit, or the chunk was given up."""
         self.accounts.append(SliceAccount(piece.file, piece.start, piece.stop, read=0, written=0, null=0, nan=0))
 
-    def fail(self, piece: Slice) -> None:
-        """Book a slice that could not be read: none of its rows count, and the next slice begins where it ends."""
-        ends = (piece.start, piece.stop) if piece.rows is None else (0, 0)
+    def fail(self, piece: Slice, begin: int | None, before: Mark) -> None:
+        """Book a slice that could not be read: nothing of it counts, and the next slice begins where it ends.
+
+        ``begin`` is where it was to be read from, if that was known; ``before`` is what was noted before it.
+        """
+        events, bad, self.bad_rows = before
+        self.events = Counter(events)
+        del self.bad[bad:]
+        ends = (piece.start if begin is None else begin, piece.stop) if piece.rows is None else (0, 0)
         self.accounts.append(SliceAccount(piece.file, piece.start, piece.stop, 0, 0, 0, 0, 0, 0, *ends))
+
+    def mark(self) -> Mark:
+        """Return what is noted so far, for :meth:`fail`."""
+        return dict(self.events), len(self.bad), self.bad_rows
 
     def correct(self, position: int, null: int, nan: int) -> None:
         """Count rows of a slice that was read to its end as null and as NaN."""
@@ -153,7 +165,8 @@ class SliceBook:
                 quarantined=self._quarantined,
                 bad=self._bad,
                 begin=reader.begin,
-                end=reader.end,
+                # Nothing begins where reading broke off: what follows of a CSV is not asked for.
+                end=0 if book.given_up else reader.end,
             )
         )
 

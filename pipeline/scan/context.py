@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from pipeline.errors import LogitstreamError, MemoryBudgetError
+from pipeline.errors import LogitstreamError, MemoryBudgetError, TransientError
 from pipeline.execute import shared
 from pipeline.scan.books import ChunkBook, SetAside, SliceBook
 from pipeline.scan.jobfile import JobFile
@@ -80,6 +80,20 @@ class Batch:
             self._book.accept(self.data)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """How a chunk is attempted.
+
+    ``final`` says that no smaller batches will be tried: one that is too large is refused. ``last`` says that an error
+    that may pass ends the chunk.
+    """
+
+    batch_rows: int
+    worker: str
+    final: bool
+    last: bool
+
+
 class ChunkContext:
     """A chunk, as one try of a step sees it; for one thread.
 
@@ -91,19 +105,15 @@ class ChunkContext:
     chunk : Chunk
     argument : object
         What came with the work for this chunk alone.
-
-    ``final`` says that no smaller batches will be tried: one that is too large is refused.
     """
 
-    def __init__(self, job: JobFile, work: Work, batch_rows: int, parameters: str, worker: str, *, final: bool) -> None:
+    def __init__(self, job: JobFile, work: Work, parameters: str, attempt: Attempted) -> None:
         self.job = job
         self.chunk: Chunk = job.plan.chunk(work.chunk)
         self.argument = work.argument
         self._begin = work.begin
-        self._batch_rows = batch_rows
         self._parameters = parameters
-        self._worker = worker
-        self._final = final
+        self._attempt = attempt
         self._book = ChunkBook(job.bad_rows)
         self._walk: Generator[Batch, None, None] | None = None
 
@@ -172,7 +182,7 @@ class ChunkContext:
             events=dict(book.events),
             bad=tuple(book.bad),
             bytes_read=book.bytes_read,
-            worker=self._worker,
+            worker=self._attempt.worker,
         )
 
     def close(self) -> None:
@@ -186,13 +196,14 @@ class ChunkContext:
             if left == 0 or self.given_up:
                 self._book.skip(piece)
                 continue
+            before = self._book.mark()
             try:
                 read = yield from self._slice(position, piece, left)
             except LogitstreamError as error:
-                if failed is None:
+                if failed is None or (isinstance(error, TransientError) and not self._attempt.last):
                     raise
                 failed(position, error)
-                self._book.fail(piece)
+                self._book.fail(piece, self._begin if position == 0 else None, before)
                 read = 0
             left = None if left is None else left - read
 
@@ -225,12 +236,12 @@ class ChunkContext:
             yield batch
 
     def _too_large(self, batch: pa.RecordBatch, names: Sequence[str]) -> Exception:
-        if not self._final:
+        if not self._attempt.final:
             return BatchTooLargeError()
         widest = max(range(batch.num_columns), key=lambda i: batch.column(i).nbytes)
         return MemoryBudgetError(
-            f"column {names[widest]}: a batch of {self._batch_rows:,} rows takes {format_bytes(batch.nbytes)} decoded, "
-            f"its share is {format_bytes(self.job.batch_bytes)}",
+            f"column {names[widest]}: a batch of {self._attempt.batch_rows:,} rows takes {format_bytes(batch.nbytes)} "
+            f"decoded, its share is {format_bytes(self.job.batch_bytes)}",
             "raise --memory, or lower --workers",
         )
 
@@ -239,12 +250,12 @@ class ChunkContext:
         job = self.job
         file, _ = job.files[piece.file]
         if file.format != "parquet" or not job.variable[job.needs.number(piece.file)]:
-            return self._batch_rows
-        if piece.rows is not None and piece.rows <= PROBE_ROWS and self._batch_rows == job.batch_rows:
+            return self._attempt.batch_rows
+        if piece.rows is not None and piece.rows <= PROBE_ROWS and self._attempt.batch_rows == job.batch_rows:
             # The first rows are all there are; should they prove too wide, the second try looks first.
-            return min(PROBE_ROWS, self._batch_rows)
-        with self._reader(piece, None, min(PROBE_ROWS, self._batch_rows)) as reader:
+            return min(PROBE_ROWS, self._attempt.batch_rows)
+        with self._reader(piece, None, min(PROBE_ROWS, self._attempt.batch_rows)) as reader:
             first = next((batch for batch in reader if batch.num_rows), None)
         if first is None:
-            return self._batch_rows
-        return int(max(1, min(self._batch_rows, job.batch_bytes * first.num_rows // max(1, first.nbytes))))
+            return self._attempt.batch_rows
+        return int(max(1, min(self._attempt.batch_rows, job.batch_bytes * first.num_rows // max(1, first.nbytes))))

@@ -116,7 +116,7 @@ class JobFile:
     retries: int
     settings: Mapping[str, Any]
     _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    _making: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _making: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def once(self, name: str, make: Callable[[Mapping[str, Any]], Made]) -> Made:
         """Return what ``make`` gives for the settings; it is called once in this process, whatever asks."""
@@ -167,8 +167,8 @@ class SharedJob:
     digest: str
 
     def read(self) -> JobFile:
-        """Return the job file, parsed once a process."""
-        return _shared_job_file(self.digest)
+        """Return the job file, parsed once a process; it goes with the bytes."""
+        return shared.made_of(self.digest, parse)
 
 
 @lru_cache(maxsize=4)
@@ -191,11 +191,6 @@ def read_job_file(path: str, digest: str) -> JobFile:
     return parse(content)
 
 
-@lru_cache(maxsize=4)
-def _shared_job_file(digest: str) -> JobFile:
-    return parse(shared.content(digest))
-
-
 def job_file_bytes(files: Sequence[FileFacts], plan: Plan) -> int:
     """Return about what a job file takes, its settings excepted: integers of the plan, and a line a file."""
     integers = len(files) + 4 * len(plan.slice_file) + len(plan.offsets) + len(plan.group_rows)
@@ -204,9 +199,8 @@ def job_file_bytes(files: Sequence[FileFacts], plan: Plan) -> int:
 
 
 def forget_job_files() -> None:
-    """Let go of the job files that this process has read, and of what was made from them."""
+    """Let go of the staged job files that this process has read, and of what was made from them."""
     read_job_file.cache_clear()
-    _shared_job_file.cache_clear()
 
 
 class _Lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.memory import Demand
-from pipeline.plan import Plan, identity_of, make_plan
+from pipeline.plan import Plan, identity_of
 from pipeline.scan.agenda import unknown_begins
 from pipeline.scan.demand import StepCosts, batch_share, demand_of, is_fixed_width
 from pipeline.scan.facts import field_of
@@ -71,6 +70,8 @@ class PreparedScan:
     demand : Demand
         What the plan takes of memory.
     resources : Resources
+    ahead : int
+        How far a chunk of a CSV may be ahead of the oldest one that is not confirmed, where outcomes hold something.
     begins : ndarray of int64, shape (chunks,)
         Where chunks begin inside a CSV, 0 where no pass has found it.
     """
@@ -82,6 +83,7 @@ class PreparedScan:
     how: HowToScan
     demand: Demand
     resources: Resources
+    ahead: int
     begins: Integers = field(repr=False, compare=False)
 
     @cached_property
@@ -114,7 +116,8 @@ class PreparedScan:
     def worker_share(self) -> int:
         """Bytes that the budget leaves to one worker, besides what a process takes before any row is read."""
         resources = self.resources
-        share = (resources.allowed_bytes - resources.reserved_bytes) // max(1, resources.workers)
+        taken = resources.reserved_bytes + self.demand.shared_bytes + self.demand.waiting_bytes(resources.workers)
+        share = (resources.allowed_bytes - taken) // max(1, resources.workers)
         return share if self.demand.threads_share_process else max(0, share - self.demand.reserved_bytes)
 
     @property
@@ -168,26 +171,13 @@ def prepare_scan(
     """
     cores = how.workers or memory.usable_cores()
     demand = demand_of(
-        csv,
-        files,
-        needs,
-        plan,
-        costs,
-        threads_share_process=how.scheduler in {"threads", "sync"},
-        waiting=_most_waiting(cores, len(plan)) if costs.payload_bytes else 0,
+        csv, files, needs, plan, costs, threads_share_process=how.scheduler in {"threads", "sync"}, ahead=AHEAD
     )
     resources = _resources(how, files, demand, len(plan), cores)
-    return PreparedScan(tuple(files), needs, plan, csv, how, demand, resources, unknown_begins(plan))
-
-
-def plan_scan(files: Sequence[FileFacts], chunk_size: str) -> Plan:
-    """Return the chunks of files for a scan that writes nothing."""
-    return make_plan(files, chunk_size=chunk_size)
-
-
-def _most_waiting(workers: int, chunks: int) -> int:
-    """Return how many payloads may wait: those ahead of a chunk of a CSV, and the open nodes of the tree."""
-    return AHEAD * workers + (workers + 1) * max(1, math.ceil(math.log2(chunks + 1)))
+    local = how.scheduler in {"sync", "threads", "processes"}
+    # Of a cluster nobody knows how many threads it will have.
+    ahead = AHEAD * resources.workers if local else resources.wave
+    return PreparedScan(tuple(files), needs, plan, csv, how, demand, resources, ahead, unknown_begins(plan))
 
 
 def _variable(prepared: PreparedScan) -> tuple[bool, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,12 +14,10 @@ from pipeline.scan.agenda import Agenda
 from pipeline.scan.context import Step
 from pipeline.scan.held import give_back
 from pipeline.scan.jobfile import SharedJob, StagedJob, forget_job_files
-from pipeline.scan.prepared import AHEAD, PreparedScan
-from pipeline.scan.stop import Clock
+from pipeline.scan.prepared import PreparedScan
 from pipeline.scan.task import ChunkTask
 from pipeline.scan.tree import ReduceTree
 from pipeline.sources import forget_footers
-from pipeline.types.inputs import Integers
 from pipeline.types.work import Outcome, Scheduler, Work
 
 Payload = TypeVar("Payload")
@@ -37,7 +36,7 @@ class Scan:
 
     def agenda(self, confirmed: Callable[[Outcome[Payload]], None], *, bounded: bool = False) -> Agenda[Payload]:
         """Return what is to be done in one pass; ``bounded`` where outcomes hold something that must not pile up."""
-        ahead = AHEAD * self.prepared.resources.workers if bounded else None
+        ahead = self.prepared.ahead if bounded else None
         return Agenda(self.prepared.plan, confirmed, self.prepared.begins, ahead)
 
     def run(
@@ -73,14 +72,12 @@ class Scan:
         combine: Callable[[Payload, Payload], Payload],
         *,
         confirmed: Callable[[Outcome[Payload]], None] | None = None,
-        without: Integers | None = None,
         parameters: bytes = b"",
-        clock: Clock | None = None,
     ) -> Payload | None:
         """Return the payloads of all chunks, combined in a fixed binary tree over their numbers.
 
-        The result has the same bits on every scheduler, with any number of workers. A chunk that is left out, or gave
-        up, is the neutral element.
+        The result has the same bits on every scheduler, with any number of workers. A chunk that gave up is the neutral
+        element.
 
         Parameters
         ----------
@@ -89,11 +86,12 @@ class Scan:
             Of a payload and the one to its right.
         confirmed : callable, optional
             Is told each outcome, once, in no order.
-        without : ndarray of int64, optional
-            Chunks that are not read.
         parameters : bytes
-        clock : Clock, optional
-            Ends the pass when it says so: chunks under way end, and its error is raised.
+
+        Raises
+        ------
+        BalanceError
+            A chunk was not read.
         """
         tree = ReduceTree(len(self.prepared.plan), combine)
 
@@ -103,19 +101,8 @@ class Scan:
                 confirmed(outcome)
 
         agenda = self.agenda(confirm, bounded=True)
-        if without is not None:
-            agenda.leave_out(without)
-            for chunk in without.tolist():
-                tree.add(chunk, None)
-
-        def take(limit: int) -> Sequence[Work]:
-            if clock is not None and clock.is_over():
-                agenda.give_up()
-            return agenda.take(limit)
-
-        self.run(step, agenda, take=take, parameters=parameters)
-        if clock is not None:
-            clock.check()
+        self.run(step, agenda, parameters=parameters)
+        agenda.require_complete()
         return tree.total()
 
 
@@ -147,7 +134,7 @@ def open_scan(
         share_bytes=prepared.worker_share,
     )
     with ExitStack() as stack:
-        stack.callback(forget)
+        stack.enter_context(_remembering)
         if staged is not None and how.scheduler in {"sync", "threads"}:
             # Once, before all threads of the first wave would read it at the same time.
             staged.read()
@@ -159,6 +146,27 @@ def open_scan(
         else:
             job = staged
         yield Scan(prepared, job, scheduler)
+
+
+class _Remembering:
+    """Lets go of what scans have left in this process when the last one that is under way has ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._scans = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._scans += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._scans -= 1
+            if not self._scans:
+                forget()
+
+
+_remembering = _Remembering()
 
 
 def settings_bytes(settings: Mapping[str, Any]) -> int:

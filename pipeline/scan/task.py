@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from pipeline import memory
 from pipeline.errors import TransientError
-from pipeline.scan.context import BatchTooLargeError, ChunkContext, Step
+from pipeline.scan.context import Attempted, BatchTooLargeError, ChunkContext, Step
 from pipeline.scan.held import held
 from pipeline.scan.jobfile import JobFile, SharedJob, StagedJob
 from pipeline.types.work import Outcome, Work
@@ -53,7 +53,7 @@ class ChunkTask(Generic[Payload]):
         started = time.monotonic()
         job = self.job.read()
         with held:
-            outcome = _patiently(job.retries, lambda: self._in_memory(job, work))
+            outcome = _patiently(job.retries, lambda last: self._in_memory(job, work, last=last))
         return replace(outcome, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
 
     def name_of(self, work: Work, /) -> str:
@@ -68,16 +68,17 @@ class ChunkTask(Generic[Payload]):
         unit = "row groups" if job.files[first.file][0].format == "parquet" else "bytes"
         return f"chunk {work.chunk}: {shown}, {unit} {first.start:,} to {first.stop - 1:,}"
 
-    def _in_memory(self, job: JobFile, work: Work) -> Outcome[Payload]:
+    def _in_memory(self, job: JobFile, work: Work, *, last: bool) -> Outcome[Payload]:
         """Carry out the step; where a batch proves too large, once more with smaller ones."""
+        attempt = Attempted(job.batch_rows, worker(), final=False, last=last)
         try:
-            return self._try(job, work, job.batch_rows)
+            return self._try(job, work, attempt)
         except BatchTooLargeError:
-            return self._try(job, work, max(1, job.batch_rows // _SECOND_TRY), final=True)
+            rows = max(1, job.batch_rows // _SECOND_TRY)
+            return self._try(job, work, replace(attempt, batch_rows=rows, final=True))
 
-    def _try(self, job: JobFile, work: Work, batch_rows: int, *, final: bool = False) -> Outcome[Payload]:
-        context = ChunkContext(job, work, batch_rows, self.parameters, worker(), final=final)
-        with closing(context):
+    def _try(self, job: JobFile, work: Work, attempt: Attempted) -> Outcome[Payload]:
+        with closing(ChunkContext(job, work, self.parameters, attempt)) as context:
             return self.step(context)
 
 
@@ -86,13 +87,13 @@ def worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _patiently(retries: int, attempt: Callable[[], Outcome[Payload]]) -> Outcome[Payload]:
-    """Try a chunk again, after growing pauses, while what went wrong may pass."""
+def _patiently(retries: int, attempt: Callable[[bool], Outcome[Payload]]) -> Outcome[Payload]:
+    """Try a chunk again, after growing pauses, while what went wrong may pass; say which time is the last."""
     pause = _FIRST_PAUSE
     for _ in range(retries):
         try:
-            return attempt()
+            return attempt(False)
         except TransientError:
             time.sleep(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-    return attempt()
+    return attempt(True)

@@ -28,7 +28,6 @@ class ReduceTree(Generic[Payload]):
         self._chunks = chunks
         self._combine = combine
         self._waiting: dict[tuple[int, int], Payload | None] = {}
-        self.most_waiting = 0
 
     def add(self, chunk: int, payload: Payload | None) -> None:
         """Add the payload of a chunk, or that it has none. Each chunk comes once."""
@@ -39,7 +38,11 @@ class ReduceTree(Generic[Payload]):
             node = self._joined(left, right)
             level, number = level + 1, number >> 1
         self._waiting[level, number] = node
-        self.most_waiting = max(self.most_waiting, len(self._waiting))
+
+    @property
+    def waiting(self) -> int:
+        """How many nodes wait for their other half."""
+        return len(self._waiting)
 
     def total(self) -> Payload | None:
         """Return all payloads combined, ``None`` where there is none; chunks that never came count as none."""

@@ -25,10 +25,11 @@ from pipeline.disk import show
 from pipeline.errors import DataError, InputMissingError, UsageError
 from pipeline.sources.partitions import Partition, parse_segment
 from pipeline.types.inputs import InputFile
+from pipeline.types.outputs import MANIFEST, RECEIPTS
 
 _PARQUET = re.compile(r"\.(parquet|parq|pq)\Z", re.IGNORECASE)
 _CSV = re.compile(r"\.(csv|tsv|txt)(\.(gz|gzip|zst|zstd))?\Z", re.IGNORECASE)
-_OURS = frozenset({"_manifest.json", "_manifest.receipts"})
+_OURS = frozenset({MANIFEST, RECEIPTS})
 _MAGIC = re.compile(r"[*?\[]")
 _PARQUET_MAGIC = (b"PAR1", b"PARE")
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from pipeline.types.work import Outcome
 
+# What a published version says of itself, beside its parts: no input of any job.
+MANIFEST, RECEIPTS = "_manifest.json", "_manifest.receipts"
+
 if TYPE_CHECKING:
     import pyarrow as pa
 

@@ -95,6 +95,7 @@ def _receipts(preparation: Preparation, expected: Mapping[int, Part]) -> dict[in
         agenda = opened.agenda(keep)
         agenda.leave_out(others)
         opened.run(digest_again, agenda)
+        agenda.require_complete()
     return found
 
 

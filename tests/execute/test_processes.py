@@ -283,6 +283,7 @@ sys.path[:] = [os.environ["ROOT"], *(entry for entry in sys.path if entry)]
 from pathlib import Path
 from typing import Any
 from pipeline.execute import open_scheduler, processes
+from pipeline.types.work import Work
 from tests.contracts.tasks import receipt
 
 out = Path(sys.argv[1])
@@ -303,7 +304,7 @@ def take(n):
     assert not any(map(is_socket, range(3)))
     return [works.pop()] if works else []
 
-works = [__import__("pipeline.types").types.Work(chunk) for chunk in range(3)]
+works = [Work(chunk) for chunk in range(3)]
 found = []
 with open_scheduler("processes", workers=1, wave=2) as scheduler:
     scheduler.run(task, take, found.append)

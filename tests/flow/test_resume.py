@@ -363,13 +363,17 @@ def test_the_pauses_between_many_tries_stay_within_bounds(monkeypatch: pytest.Mo
     pauses: list[float] = []
     monkeypatch.setattr(task.time, "sleep", pauses.append)
 
-    def attempt() -> Any:
+    lasts: list[bool] = []
+
+    def attempt(last: bool) -> Any:
+        lasts.append(last)
         raise TransientError("not now")
 
     with pytest.raises(TransientError):
         task._patiently(1000, attempt)
     assert pauses[:4] == [0.1, 0.4, 1.6, 6.4]
     assert set(pauses[5:]) == {30.0}
+    assert lasts == [False] * 1000 + [True]
 
 
 def test_what_the_disk_goes_on_to_refuse_ends_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import operator
 import os
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import DEFAULT, patch
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import DataError, InputChangedError, MemoryBudgetError, TemporaryError
+from pipeline.errors import BalanceError, DataError, InputChangedError, MemoryBudgetError
+from pipeline.execute import shared
 from pipeline.plan import make_plan
 from pipeline.scan import (
-    Clock,
     HowToScan,
     Needs,
     PreparedScan,
     StepCosts,
-    Stop,
     discover,
     gather_facts,
     open_scan,
     prepare_scan,
 )
 from pipeline.sources.csv import reader as csv_reader
+from pipeline.sources.csv.source import CsvSource
 from pipeline.sources.parquet import footer
 from pipeline.types.inputs import CsvOptions, FileFacts, Need
 from pipeline.types.work import Outcome
@@ -217,37 +219,93 @@ def test_an_error_that_may_pass_is_tried_again(folder: Path, tmp_path: Path) -> 
         assert opened.reduce(fail_once, operator.add) == ROWS
 
 
-def test_a_clock_ends_a_pass_in_good_order(folder: Path) -> None:
-    scan = prepared(folder / "parquet", scheduler="threads", workers=2)
-    stop = Stop()
-    seen: list[int] = []
+def test_a_transient_error_is_no_property_of_the_file(folder: Path) -> None:
+    """Who notes what cannot be read notes it only when it was tried as often as anything else."""
+    scan = prepared(folder / "parquet", scheduler="sync", chunk_size="100000", retries=2)
+    for failing, noted in ((1, []), (100, ["TransientError"] * 3)):
+        outcomes: list[Outcome[list[Any]]] = []
+        refusals = [OSError(errno.EIO, "Input/output error")] * failing + [DEFAULT] * 10_000
+        reading = [
+            patch.object(os, name, side_effect=refusals, wraps=getattr(os, name)) for name in ("pread", "preadv")
+        ]
+        with open_scan(scan) as opened, patch("pipeline.scan.task.time.sleep"), reading[0], reading[1]:
+            opened.run(describe, opened.agenda(outcomes.append))
+        found = [kind for outcome in outcomes for _, kind in (outcome.payload or [])[3]]
+        assert (found, sum(read for _, read, _ in accounts(outcomes))) == (noted, 0 if noted else ROWS)
 
-    def confirmed(outcome: Outcome[float]) -> None:
-        seen.append(outcome.chunk)
-        stop.request(TemporaryError("enough"))
 
-    with open_scan(scan) as opened, pytest.raises(TemporaryError, match="enough"):
-        opened.reduce(add_up, operator.add, confirmed=confirmed, clock=Clock(stop, None, "again"))
-    assert 0 < len(seen) < len(scan.plan)
+@pytest.mark.parametrize("scheduler", LOCAL[:2])
+def test_a_csv_that_changes_while_it_is_read_ends_the_pass(folder: Path, tmp_path: Path, scheduler: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes((folder / "csv" / "a.csv").read_bytes())
+    scan = prepared(tmp_path, chunk_size="20KiB", scheduler=scheduler, workers=3)
+    outcomes: list[Outcome[list[Any]]] = []
 
+    def confirmed(outcome: Outcome[list[Any]]) -> None:
+        if not outcomes:
+            os.utime(path)
+        outcomes.append(outcome)
 
-def test_chunks_left_out_are_the_neutral_element(folder: Path) -> None:
-    scan = prepared(folder / "parquet", scheduler="threads", workers=2)
-    every = np.arange(len(scan.plan))
     with open_scan(scan) as opened:
-        whole = opened.reduce(add_up, operator.add)
-        halves = [opened.reduce(add_up, operator.add, without=every[every % 2 == part]) for part in (0, 1)]
-        assert opened.reduce(add_up, operator.add, without=every) is None
-    assert halves[0] != halves[1]
-    assert sum(half or 0.0 for half in halves) == pytest.approx(whole, rel=1e-9)
+        agenda = opened.agenda(confirmed)
+        opened.run(describe, agenda)
+    assert agenda.complete
+    kinds = {kind for outcome in outcomes for _, kind in (outcome.payload or [])[3]}
+    assert kinds == {"InputChangedError"}
+    for outcome in outcomes:
+        assert not (outcome.payload or [])[3] or accounts([outcome]) == [(0, 0, 0)]
 
 
-@pytest.mark.parametrize("costs", [StepCosts(shared_bytes=2**31), StepCosts(payload_bytes=2**26)])
-def test_what_travels_and_what_waits_count_towards_the_budget(folder: Path, costs: StepCosts) -> None:
+@pytest.mark.parametrize("scheduler", LOCAL[:2])
+def test_a_record_that_is_too_long_is_refused_by_its_place_on_every_scheduler(tmp_path: Path, scheduler: str) -> None:
+    lines = [b"%d,note\n" % row for row in range(500)]
+    lines[250] = b'250,"' + b"long\n" * 2000 + b'"\n'
+    (tmp_path / "a.csv").write_bytes(b"x,note\n" + b"".join(lines))
+    place = 7 + sum(map(len, lines[:250]))
+    scan = prepared(tmp_path, chunk_size="500B", scheduler=scheduler, workers=3)
+    found: list[Outcome[list[Any]]] = []
+    with (
+        patch.dict(CsvSource.__init__.__kwdefaults__, {"record_bytes": 2000, "piece_bytes": 500}),
+        open_scan(scan) as opened,
+    ):
+        with pytest.raises(MemoryBudgetError, match=rf"a\.csv: the record at byte {place:,} is longer than"):
+            opened.reduce(add_up, operator.add)
+        opened.run(describe, opened.agenda(found.append))
+    failed = [outcome.chunk for outcome in found if (outcome.payload or [])[3]]
+    (first,) = [chunk for chunk in range(len(scan.plan)) if _starts(scan, chunk) <= place < _starts(scan, chunk + 1)]
+    assert failed[0] in {first, first + 1}
+
+
+def _starts(scan: PreparedScan, chunk: int) -> int:
+    return int(scan.plan.slice_start[chunk]) if chunk < len(scan.plan) else sys.maxsize
+
+
+def test_what_gives_up_in_a_csv_leaves_the_rest_unread(tmp_path: Path) -> None:
+    lines = [f"{row},{row}" if row != 700 else "700" for row in range(1000)]
+    (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
+    for scheduler in LOCAL[:2]:
+        scan = prepared(tmp_path, chunk_size="1KiB", scheduler=scheduler, workers=3, bad_rows=0)
+        outcomes: list[Outcome[list[Any]]] = []
+        with open_scan(scan) as opened:
+            opened.run(describe, opened.agenda(outcomes.append))
+            with pytest.raises(BalanceError, match=r"\d of \d+ chunks were not read"):
+                opened.reduce(add_up, operator.add)
+        assert [outcome.payload is None for outcome in outcomes] == [False] * (len(outcomes) - 1) + [True]
+        assert 701 <= sum(read for _, read, _ in accounts(outcomes)) < 900
+
+
+@pytest.mark.parametrize(
+    ("costs", "culprit"),
+    [
+        (StepCosts(shared_bytes=2**31), "what the workers are told of the job"),
+        (StepCosts(payload_bytes=2**27), "what waits until all chunks before it are done"),
+    ],
+)
+def test_what_travels_and_what_waits_count_towards_the_budget(folder: Path, costs: StepCosts, culprit: str) -> None:
     free = prepared(folder / "csv", memory="1GiB", workers=2)
     with pytest.raises(MemoryBudgetError) as caught:
         prepared(folder / "csv", memory="1GiB", workers=2, costs=costs)
-    assert "the program itself" in caught.value.message
+    assert culprit in caught.value.message
     assert free.resources.projected_bytes < 2**30
 
 
@@ -260,13 +318,9 @@ def test_a_file_without_columns_or_rows_is_a_chunk_without_rows(tmp_path: Path) 
 
 
 def test_nothing_is_left_of_a_scan(folder: Path) -> None:
-    from pipeline.execute import shared
-    from pipeline.scan import jobfile
-
     scan = prepared(folder / "parquet", scheduler="threads")
     with open_scan(scan, {"factor": 2}) as opened:
         opened.reduce(add_up, operator.add, parameters=b"1")
         assert len(shared._held) == 1
     assert not shared._held
-    assert jobfile._shared_job_file.cache_info().currsize == 0
     assert footer._cache._footers == {}

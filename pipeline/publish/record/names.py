@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import re
 
+from pipeline.types import outputs
 from pipeline.units import quoted
 
-MANIFEST = "_manifest.json"
-RECEIPTS = "_manifest.receipts"
+MANIFEST, RECEIPTS = outputs.MANIFEST, outputs.RECEIPTS
 QUARANTINE = "_quarantine"
 # The extension of a quarantine, and of an attempt at one.
 QUARANTINE_EXTENSION = "quarantine"

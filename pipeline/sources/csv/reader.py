@@ -229,6 +229,11 @@ class CsvReader:
         window = Window(opened.raw, self._slice.start - 1)
         if opened.header.names:
             guess_begin(window, self._slice.stop, self._settings.sizes.record, self._parser(opened.header))
+            if window.length > self._settings.sizes.record:
+                # What the guess looked at must not decide which record is too long.
+                begin = window.offset
+                opened.raw.move(begin)
+                window = Window(opened.raw, begin)
         return window
 
     def _cuts(self, window: Window, header: Header, stop: int) -> Iterator[Cut]:
@@ -246,6 +251,9 @@ class CsvReader:
         if cut.overlong and self._certain(header):
             message = f"{show(self._file.path)}: the record at byte {offset:,} {cut.faults[0].reason}"
             raise MemoryBudgetError(message, "Is a quote left open there, or is --quote another character?")
+        if cut.overlong:
+            # Guessed, it may begin elsewhere: who knows where it begins reads it again from there, and is refused.
+            self.begin = -1
         settings = self._settings
         blank = len(header.names) == 1
         self._piece = Records(cut, self._before, offset, settings.dialect, settings.encoding, blank=blank)

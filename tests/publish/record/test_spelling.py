@@ -119,12 +119,12 @@ def test_names_that_are_ours() -> None:
 
 
 def test_every_name_is_spelt_once() -> None:
-    """No room but ``record`` knows how they are spelt; sources, which cannot ask, hold the two that they refuse."""
+    """No room but ``record`` knows how they are spelt, two excepted that no input may have."""
     spelt = {names.MANIFEST, names.RECEIPTS, names.QUARANTINE, names.QUARANTINE_SUFFIX, names.HOME_SUFFIX, names.KEPT}
     found = {}
     for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]:
         constants = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
         if here := spelt.intersection(value for value in constants if isinstance(value, str)):
             found[str(path.relative_to(ROOT))] = here
-    assert found.pop("pipeline/sources/discovery.py") == discovery._OURS == {names.MANIFEST, names.RECEIPTS}
+    assert found.pop("pipeline/types/outputs.py") == discovery._OURS == {names.MANIFEST, names.RECEIPTS}
     assert list(found) == ["pipeline/publish/record/names.py"]
