@@ -191,7 +191,7 @@ class _Try:
             for note in staging.notes:
                 self.observe(Noted(note, warning=False))
         elif staging.others():
-            text = "an unfinished run stands here, but inputs, model or options have changed since: starting clean"
+            text = "inputs, model or options changed since the unfinished run: starting over"
             self.observe(Noted(text, warning=False))
         if preparation.job.conduct.reuse:
             for receipt in reused(preparation, staging, ledger.missing()):

@@ -46,7 +46,7 @@ from pipeline.types.report import (
 from pipeline.units import escape
 
 _CONDUCT = ("if_running", "deadline", "durability", "keep_versions")
-_AGAIN = "run it again, from its beginning: a stream cannot be gone on with"
+_AGAIN = "run it again from its beginning: a stream cannot be resumed"
 
 
 class StreamOptions(TypedDict, total=False):

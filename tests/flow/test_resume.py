@@ -166,7 +166,7 @@ def test_what_has_changed_is_another_job_that_starts_clean_and_says_so(bench: Be
     model = bench.model(intercept=0.25) if change == "model" else bench.model()
     report = flow.run(score_job(bench.inputs, model, bench.out, **options("parquet") | more), watch)
     assert (report.totals.resumed, watch.computed) == (0, CHUNKS)
-    assert any("starting clean" in note for note in watch.notes)
+    assert any("starting over" in note for note in watch.notes)
 
 
 def test_a_run_that_a_newer_version_began_starts_over_and_says_so(bench: Bench) -> None:
