@@ -81,7 +81,7 @@ def inspect(
     given = {"chunk_size": chunk_size, "workers": workers, "memory": memory, "scheduler": scheduler}
     files = quarantine_files(name)
     if files is not None or not full:
-        _refuse(given, insecure=insecure)
+        _refuse(given, insecure=insecure, remedy="leave it out" if files is not None else "leave it out, or add --full")
     if files is not None:
         return inspect_quarantine(name, files)
     how = HowToScan(
@@ -95,10 +95,10 @@ def inspect(
     return inspect_data(name, full=full, chunk_size=str(chunk_size or DEFAULT_CHUNK_ROWS), how=how)
 
 
-def _refuse(given: Mapping[str, object], *, insecure: bool) -> None:
+def _refuse(given: Mapping[str, object], *, insecure: bool, remedy: str) -> None:
     for option, value in {**given, "insecure": insecure or None}.items():
         if value is not None:
             raise UsageError(
                 f"--{option.replace('_', '-')} goes with --full, for data: nothing else reads chunks",
-                "leave it out, or add --full",
+                remedy,
             )

@@ -118,7 +118,7 @@ class PreparedScan:
         resources = self.resources
         taken = resources.reserved_bytes + self.demand.shared_bytes + self.demand.waiting_bytes(resources.workers)
         share = (resources.allowed_bytes - taken) // max(1, resources.workers)
-        return share if self.demand.threads_share_process else max(0, share - self.demand.reserved_bytes)
+        return share if self.demand.threads_share_process else max(0, share - self.demand.process_bytes)
 
     @property
     def file_summaries(self) -> tuple[FileSummary, ...]:

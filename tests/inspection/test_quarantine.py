@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
 from pipeline.sinks import QuarantineSink
 from pipeline.types.rows import BadCell
 
@@ -71,6 +71,12 @@ def test_one_file_of_a_quarantine_is_placed_as_well(published):
     apart = [pipeline.inspect(path) for path in paths]
     assert sum(found.rows for found in apart) == whole.rows
     assert {(e.file, e.record) for found in apart for reason in found.reasons for e in reason.examples} == records
+
+
+def test_options_of_a_scan_are_none_of_a_quarantine(published):
+    with pytest.raises(UsageError, match="--workers goes with --full, for data") as caught:
+        pipeline.inspect(published.out / "_quarantine", full=True, workers=2)
+    assert caught.value.remedy == "leave it out"
 
 
 def test_without_its_output_a_quarantine_counts_within_its_slices(published, tmp_path, cli):

@@ -309,6 +309,26 @@ def test_what_travels_and_what_waits_count_towards_the_budget(folder: Path, cost
     assert free.resources.projected_bytes < 2**30
 
 
+@pytest.mark.parametrize("scheduler", ["threads", "processes"])
+def test_the_shares_of_all_workers_are_what_the_budget_leaves(folder: Path, scheduler: str) -> None:
+    costs = StepCosts(shared_bytes=2**22, payload_bytes=2**18, travels=True)
+    scan = prepared(folder / "csv", memory="2GiB", workers=2, scheduler=scheduler, costs=costs)
+    demand, processes = scan.demand, 3 if scheduler == "processes" else 1
+    taken = processes * (demand.reserved_bytes + demand.shared_bytes) + 2 * demand.payload_bytes
+    assert demand.shared_bytes > 7 * 2**22
+    assert demand.payload_bytes > 5 * 2**18
+    assert 2**31 - 2 <= 2 * scan.worker_share + taken <= 2**31
+
+
+def test_two_rows_of_wide_text_need_no_more_than_two_rows_take(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"t": ["long" * 2**20, "short"]}), tmp_path / "a.parquet")
+    scan = prepared(tmp_path, "t", memory="512MiB", scheduler="threads")
+    with open_scan(scan) as opened:
+        outcomes: list[Outcome[list[Any]]] = []
+        opened.run(describe, opened.agenda(outcomes.append))
+    assert accounts(outcomes) == [(0, 2, 2)]
+
+
 def test_a_file_without_columns_or_rows_is_a_chunk_without_rows(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_bytes(b"")
     (tmp_path / "header.csv").write_text("x\n")
