@@ -22,7 +22,7 @@
 
 The codes are those of sysexits.h and are stable. Errors from Arrow, Dask and the operating system are turned
 into these classes where the foreign call is made; the command line turns these into exit codes in one place.
-``Abandoned`` stands outside the tree: it passes every ``except Exception``.
+``Abandoned`` is outside of the tree: it passes every ``except Exception``.
 """
 
 from __future__ import annotations

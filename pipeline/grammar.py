@@ -1,7 +1,7 @@
 """The grammar of ``--apply``: ``[NAME =] FUNCTION ( COLUMN {, COLUMN} {, PARAMETER = NUMBER} )``.
 
 Read by hand, never evaluated, and without Arrow and numpy. A name is a letter or underscore followed by letters,
-digits, underscores and dots, in any script; any other name stands in double quotes, a quote in it doubled:
+digits, underscores and dots, in any script; any other name is in double quotes, a quote in it doubled:
 ``p = sigmoid("score, raw", temperature=2)``. Which functions and parameters there are is :mod:`pipeline.registry`'s.
 """
 
@@ -19,7 +19,7 @@ _TOKEN = re.compile(
     r'\s*(?:(?P<name>[^\W\d][\w.]*)|(?P<quoted>"(?:[^"]|"")*")|(?P<sign>[=(),])'
     r"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))|(?P<end>\Z))"
 )
-# What may be meant as one name where blanks or signs stand in it; not where a comma is missing before NAME=.
+# What may be meant as one name where blanks or signs are in it; not where a comma is missing before NAME=.
 _UNQUOTED = re.compile(r'[^,()="]+(?![^,()="]*=)')
 _SHOWN = 60
 

@@ -136,8 +136,8 @@ def score(
 ) -> Report:
     """Score files with a logistic model and publish the result in one step.
 
-    Either the whole output stands, verified and durable, when this returns, or an error is raised and whatever stood
-    under ``output`` before stands there still.
+    Either the whole output is published, verified and durable, when this returns, or an error is raised and whatever
+    was under ``output`` before is there still.
 
     Parameters
     ----------

@@ -294,7 +294,7 @@ def _quota_v1(folder: Path) -> float | None:
 
 
 def _folders(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of our control group and of all above it; the empty controller stands for version 2."""
+    """Yield the folders of our control group and of all above it; the empty controller means version 2."""
     group = _group(root, controller)
     for top, mount in _mounts(root, controller):
         # Seen from a container that shares its host's view of groups, the mount begins somewhere below the root.
@@ -336,7 +336,7 @@ def _integer(path: Path) -> int | None:
 
 
 def _text(path: Path) -> str:
-    """Return what stands in a file of the kernel, nothing where it does not exist or may not be read."""
+    """Return what is in a file of the kernel, nothing where it does not exist or may not be read."""
     try:
         return path.read_text()
     except OSError:

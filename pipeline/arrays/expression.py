@@ -70,7 +70,7 @@ class ExpressionBlock:
         Raises
         ------
         ValueError
-            A block depends on another chunk than its own, or blocks do not stand for chunks.
+            A block depends on another chunk than its own, or blocks are not chunks.
         TypeError
             A result is neither a number nor boolean.
         """

@@ -4,7 +4,7 @@ A fresh interpreter on a socket, and no pool of the standard library: when such 
 chunk broke it, a result written by half stops it for ever, and its tracker process stays behind. Its processes also
 execute the caller's script once more, look for modules in the current folder, and end if they may not enter it.
 
-What stands here is imported by the child before its memory is guarded: the task and its module, nothing else, follow.
+What is here is imported by the child before its memory is guarded: the task and its module, nothing else, follow.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tasks on a Dask cluster that somebody else started.
 
-Futures stand in a sliding window of twice the cluster's threads; each is released as soon as its receipt is here, so
+Futures are in a sliding window of twice the cluster's threads; each is released as soon as its receipt is here, so
 that the death of a worker costs the chunks that it was working on and no finished one. How often a chunk may take
 its worker down with it (``allowed-failures``, 3), when a silent worker counts as dead (``worker-ttl``), work
 stealing and every other setting of the scheduler are those that the scheduler was started with: a client cannot set

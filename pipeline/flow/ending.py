@@ -15,7 +15,7 @@ def go_on(job: Job) -> str:
 
 
 def end_of(error: BaseException) -> tuple[str, int]:
-    """Return what ended a run, in words, and the exit code that stands for it."""
+    """Return what ended a run, in words, and its exit code."""
     by = error.__cause__ if isinstance(error, Abandoned) and error.__cause__ is not None else error
     if isinstance(by, KeyboardInterrupt):
         return "stopped by an interrupt (SIGINT)", 130

@@ -1,4 +1,4 @@
-"""The accounts of a run: every receipt that stands is booked here, and nothing is published unless they balance."""
+"""The accounts of a run: every receipt that counts is booked here, and nothing is published unless they balance."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Ledger:
         return np.flatnonzero(~self._booked)
 
     def book(self, receipt: Receipt, how: Done = "computed") -> None:
-        """Take a receipt that stands into the accounts.
+        """Take a receipt that counts into the accounts.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class Ledger:
 
     def _too_many_bad(self) -> BadCellsError:
         if self._first_bad is None:
-            # All of them stand in parts that were taken over, whose quarantines alone say more.
+            # All of them are in parts that were taken over, whose quarantines alone say more.
             return BadCellsError(
                 f"{_allowed(self._max_bad, self.totals)}; the published output has them in its quarantine",
                 "raise --max-bad, or mend the data; nothing was published",
@@ -172,7 +172,7 @@ class Ledger:
         return BadCellsError(message, _remedy(cell, allowed=self._max_bad != BadLimit()))
 
     def _place(self, chunk: int, position: int, cell: BadCell) -> str:
-        """Return where a bad row stands in its file; its number where everything before it was read."""
+        """Return where a bad row is in its file; its number where everything before it was read."""
         piece = self._plan.chunk(chunk).slices[position]
         facts = self._files[piece.file]
         if facts.file.format == "parquet":
@@ -210,7 +210,7 @@ def exceeds(limit: BadLimit, totals: Totals) -> bool:
 
 
 def excess_error(limit: BadLimit, totals: Totals) -> BadCellsError:
-    """Return the error for an output that stands, but has more bad rows than are allowed now."""
+    """Return the error for an output that is published, but has more bad rows than are allowed now."""
     return BadCellsError(_allowed(limit, totals), "raise --max-bad, or mend the data")
 
 

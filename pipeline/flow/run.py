@@ -36,9 +36,9 @@ def _unobserved(_: Event) -> None:
 def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> Report:
     """Carry out a job and publish its result in one step.
 
-    Either the whole output stands under its name, verified and durable, when this returns, or an error is raised and
-    whatever stood there before stands there still. What a failed run leaves is in a hidden folder beside the output;
-    the same job goes on from there. Where this very job stands published and intact already, nothing is done.
+    Either the whole output is under its name, verified and durable, when this returns, or an error is raised and
+    whatever was there before is there still. What a failed run leaves is in a hidden folder beside the output;
+    the same job goes on from there. Where this very job is published and intact already, nothing is done.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def _noting_the_end(staging: Staging) -> Iterator[None]:
 
 
 def _already(preparation: Preparation, manifest: Manifest, seconds: float, observe: Observer) -> Report:
-    """Report on the output that stands, with the accounts that its manifest proves."""
+    """Report on the output that is published, with the accounts that its manifest proves."""
     totals = Totals(**cast("dict[str, Any]", manifest.body["totals"]), chunks=manifest.parts)
     if exceeds(preparation.job.max_bad, totals):
         raise excess_error(preparation.job.max_bad, totals)

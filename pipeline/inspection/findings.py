@@ -54,7 +54,7 @@ class Column:
 
     @property
     def files(self) -> int:
-        """In how many files it stands."""
+        """In how many files it is."""
         return sum(count for _, count in self.types)
 
 

@@ -47,7 +47,7 @@ def quarantine_files(path: str) -> list[Path] | None:
 
 @dataclass(slots=True)
 class _Group:
-    """The rows of one reason. Each example stands with the name of the quarantine file that it is from."""
+    """The rows of one reason. Each example comes with the name of the quarantine file that it is from."""
 
     rows: int = 0
     examples: list[tuple[str, Example]] = field(default_factory=list)

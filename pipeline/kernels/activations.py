@@ -1,6 +1,6 @@
 """The functions of :mod:`pipeline.registry` and their derivatives, in tiles.
 
-The mathematics of each function stands here under its name; what it is called with, what it promises and how it is
+The mathematics of each function is here under its name; what it is called with, what it promises and how it is
 tested is its entry in the registry. Bounds of errors are those of the entries, for the exp, log, log1p, expm1 and tanh
 of numpy on x86-64 and of glibc, and for those of :mod:`pipeline.kernels.portable`.
 """

@@ -53,7 +53,7 @@ def sigmoid(
     worst, just under results that are a power of two, is 2.62 u with ``fast``, 2.60 u with ``accurate`` and 2.49 u with
     ``reproducible``; under -37.5 it is 1.84 u, 0.93 u and 1.01 u. float32 and float16 are computed in float64 and
     rounded once: within 0.5000001 u, and correctly. The infinities give 0 and 1, NaN stays NaN (always the same quiet
-    one), and an element has the same bits wherever it stands.
+    one), and an element has the same bits wherever it is.
 
     Parameters
     ----------

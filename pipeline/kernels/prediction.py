@@ -26,7 +26,7 @@ class Numeric:
         copied into a float64 tile first, with the same bits.
     coefficient : float
     null : ndarray of bool, shape (rows,), optional
-        Where the value is ``filler``, whatever stands in ``values``.
+        Where the value is ``filler``, whatever is in ``values``.
     filler : float
     """
 
@@ -138,7 +138,7 @@ def _check_codes(codes: npt.NDArray[Any], null: Flags | None, size: int) -> None
         return
     if null is None:
         raise IndexError(f"codes from {lowest} to {highest} for a table of {size} contributions")
-    # What stands under a null may point anywhere.
+    # What is under a null may point anywhere.
     codes = codes[~null]
     if codes.size:
         _check_codes(codes, None, size)

@@ -11,7 +11,7 @@ another meaning. Sizes are bytes, durations seconds, counts whole numbers.
     Arrow's), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``notes``.
 
 ``kind: "report"``
-    ``published`` (false where the same job stood published already, or nothing was done), ``skipped`` (whom the output
+    ``published`` (false where the same job was published already, or nothing was done), ``skipped`` (whom the output
     was left to, empty unless ``--if-running skip`` did so), ``output``, ``job_id``, ``manifest_digest``; ``rows`` with
     ``read``, ``written``, ``scored``, ``null``, ``nan``, ``quarantined`` and, of these, ``bad``; ``events``, a count by
     name; ``chunks``, of these ``chunks_resumed`` and ``chunks_reused``; ``bytes_read`` and ``bytes_written`` by this

@@ -12,7 +12,7 @@ def account(report: Report) -> str:
     """Return the one line that accounts for a run: rows by outcome, time, memory, output.
 
     ``rows = scored + null + NaN + quarantined`` holds of the numbers in it. Where nothing had to be done, they are
-    those of the output that stands.
+    those of the published output.
     """
     totals, output = report.totals, escape(report.plan.output)
     rows = (

@@ -224,6 +224,6 @@ def missing_and_nan(arrays: Sequence[pa.Array], first: int, rows: int) -> tuple[
 
 
 def _row_text(batch: pa.RecordBatch, row: int, names: Sequence[str]) -> str:
-    """Return the needed columns of a row as JSON: what stands for its line where the file has none."""
+    """Return the needed columns of a row as JSON: what takes the place of its line where the file has none."""
     values = {name: batch.column(number)[row].as_py() for number, name in enumerate(names)}
     return json.dumps(values, default=str, ensure_ascii=False)[:_LINE_BYTES]

@@ -19,7 +19,7 @@ class Stop:
         self._error: BaseException | None = None
 
     def request(self, error: BaseException) -> None:
-        """Ask for the end; the first request stands."""
+        """Ask for the end; the first request counts."""
         if self._error is None:
             self._error = error
 

@@ -106,7 +106,7 @@ _COMPRESSORS: dict[str, Callable[[Outlet], _Compressor]] = {"none": lambda outle
 
 
 def is_writable(type_: pa.DataType) -> bool:
-    """Whether values of a type can stand in a CSV: no bytes, nothing nested, nothing that Arrow cannot spell."""
+    """Whether values of a type can be in a CSV: no bytes, nothing nested, nothing that Arrow cannot spell."""
     if isinstance(type_, pa.BaseExtensionType):
         return False
     if pa.types.is_dictionary(type_):

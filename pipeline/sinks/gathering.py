@@ -57,7 +57,7 @@ class _FixedWidth:
         return self._rows * (self._width + (self._valid is not None))
 
     def add(self, array: pa.Array) -> None:
-        """Add the rows of a batch; what stands under a null does not matter."""
+        """Add the rows of a batch; what is under a null does not matter."""
         count, width, start = len(array), self._width, self._rows
         if count == 0:
             return

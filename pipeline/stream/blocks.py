@@ -147,7 +147,7 @@ def _noting(stream: Iterator[Any]) -> Iterator[Any]:
 
 
 def refuse_single(blocks: Any) -> None:
-    """Raise a ``TypeError`` where one block stands for a stream of them: its rows would be taken for blocks."""
+    """Raise a ``TypeError`` where one block is given for a stream of them: its rows would be taken for blocks."""
     is_block = isinstance(blocks, str | bytes | Mapping | pa.RecordBatch | pa.Table) or (
         hasattr(blocks, "__array__") or (hasattr(blocks, "__arrow_c_stream__") and hasattr(blocks, "columns"))
     )

@@ -62,7 +62,7 @@ FunctionLike = str | Sequence[str] | Callable[..., Any]
 
 
 def function_of(function: FunctionLike, *, float32: bool, precision: Precision) -> StreamFunction:
-    """Return what a name, one or several texts, or a callable stand for.
+    """Return what a name, one or several texts, or a callable mean.
 
     Raises
     ------

@@ -76,8 +76,8 @@ def transform_stream(
 ) -> Report:
     """Apply a function to the blocks of a caller's own generator and publish the result in one step.
 
-    Either every row that the generator gave stands published, verified and durable, when this returns, or an error is
-    raised and whatever stood under ``output`` before stands there still. Blocks are taken one at a time, in this
+    Either every row that the generator gave is published, verified and durable, when this returns, or an error is
+    raised and whatever was under ``output`` before is there still. Blocks are taken one at a time, in this
     thread, and none is held longer than it takes to write its rows: memory is that of a block, a batch of 65,536 rows
     and a row group of the output. The parts depend on the rows alone, not on how they were cut into blocks.
 

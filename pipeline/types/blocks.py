@@ -20,7 +20,7 @@ class Values:
     Attributes
     ----------
     arrays : tuple of pyarrow.Array
-        One for each of its fields, all as long as the batch; what stands in a rejected row means nothing.
+        One for each of its fields, all as long as the batch; what is in a rejected row means nothing.
     null, nan : int
         Rows without a result because a value was missing; rows whose arithmetic ended in NaN. No row counts twice, and
         none that is rejected.
@@ -75,11 +75,11 @@ class BlockFunction(Protocol):
         ...
 
     def check(self, fields: Sequence[pa.Field]) -> Sequence[str]:
-        """Return, for Arrow fields that stand for ``columns()``, one sentence for each that is unfit."""
+        """Return, for Arrow fields that take the place of ``columns()``, one sentence for each that is unfit."""
         ...
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
-        """Return the values for arrays that stand for ``columns()``, each of the same length."""
+        """Return the values for arrays that take the place of ``columns()``, each of the same length."""
         ...
 
     def describe(self) -> Mapping[str, object] | None:

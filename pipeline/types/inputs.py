@@ -146,7 +146,7 @@ class Need:
     """A column that the job reads, and for what.
 
     ``numeric`` and ``categorical`` columns are features; ``kept`` columns are copied to the output unchanged. A
-    column that is both stands twice. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
+    column that is both is there twice. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
     """
 
     name: str

@@ -30,7 +30,7 @@ class Conduct:
         Whether the chunks that an earlier try of the same job has done are taken as done.
     reuse : bool
         Whether the parts of the published version that would be the same are taken over. If not, ``replace`` does a
-        job again that stands published already.
+        job again that is published already.
     if_running : {"fail", "skip", "wait"}
         What to do where another run holds the output.
     wait_seconds : float or None

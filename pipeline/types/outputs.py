@@ -59,5 +59,5 @@ class OpenAttempt(Protocol):
     file: BinaryIO
 
     def finish(self, rows: int) -> PartFile:
-        """Sync and close the file, and return what stands in it."""
+        """Sync and close the file, and return what is in it."""
         ...

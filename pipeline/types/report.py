@@ -149,7 +149,7 @@ class ShownModel:
 class Report:
     """The outcome of a run that ended well.
 
-    ``published`` is False where nothing had to be done, because the same job already stands published, or nothing was
+    ``published`` is False where nothing had to be done, because the same job is already published, or nothing was
     done, because another run holds the output and the caller said to skip then: ``skipped`` names that run.
     """
 
@@ -165,7 +165,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan stands; work begins."""
+    """The plan is made; work begins."""
 
     summary: PlanSummary
 
@@ -188,7 +188,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The output stands under its name and is durable."""
+    """The output is published under its name, and durable."""
 
     report: Report
 

@@ -1,4 +1,4 @@
-"""What stands under and beside an output: the published version, former ones, and what runs have left; and undoing it.
+"""What is under and beside an output: the published version, former ones, and what runs have left; and undoing it.
 
 Looking locks and changes nothing.
 """
@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The version that stands published. ``finished_unix`` is ``None`` where its manifest notes no time."""
+    """The published version. ``finished_unix`` is ``None`` where its manifest notes no time."""
 
     job_id: str
     manifest_digest: str
@@ -45,7 +45,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """What stands after a rollback, and which version it replaced: ``None`` where nothing stood there before."""
+    """What is published after a rollback, and which version it replaced: ``None`` where nothing was there before."""
 
     output: str
     standing: Standing
@@ -64,7 +64,7 @@ class State:
         The folder beside it, in which runs are prepared and former versions lie.
     standing : Standing or None
     problem : str
-        Why what stands there is no version of ours; empty where it is one, or nothing stands there.
+        Why what is there is no version of ours; empty where it is one, or nothing is there.
     under_way : Busy or None
         Who works on the output now.
     runs : tuple of RunFacts
@@ -85,7 +85,7 @@ class State:
 def rollback(output: str | os.PathLike[str], *, durability: Durability = "full") -> Rollback:
     """Put the newest former version in place of the published one in one step; once more goes forward again.
 
-    One of the two stands under the name, whole, whatever is raised and wherever the process is killed. Every byte of
+    One of the two is under the name, whole, whatever is raised and wherever the process is killed. Every byte of
     the former version is checked first.
 
     Parameters
@@ -99,7 +99,7 @@ def rollback(output: str | os.PathLike[str], *, durability: Durability = "full")
     InputMissingError
         There is nothing under that name, and no former version either.
     OutputError
-        There is no former version, or it is damaged; or what stands there is not ours.
+        There is no former version, or it is damaged; or what is there is not ours.
     TemporaryError
         A run is under way.
     UsageError
@@ -118,7 +118,7 @@ def rollback(output: str | os.PathLike[str], *, durability: Durability = "full")
 
 
 def outputs(path: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Return the outputs that a path stands for: itself, or those in it beside which runs were prepared.
+    """Return the outputs that a path means: itself, or those in it beside which runs were prepared.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def outputs(path: str | os.PathLike[str]) -> tuple[Path, ...]:
 
 
 def state_of(output: str | os.PathLike[str]) -> State:
-    """Return what stands under and beside an output.
+    """Return what is under and beside an output.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def clean(
 ) -> Cleaned:
     """Remove what runs that were stopped have left, former versions, or both; return what was removed.
 
-    What stands under the name of the output is never touched.
+    What is under the name of the output is never touched.
 
     Parameters
     ----------

@@ -1,18 +1,18 @@
-"""Rollbacks and what stands beside outputs as plain values for programs, ready for :func:`json.dumps`.
+"""Rollbacks and what is beside outputs as plain values for programs, ready for :func:`json.dumps`.
 
 Each has ``schema_version`` and ``kind``; the rules for both are those of :mod:`pipeline.report.json`. Ages are seconds;
 ``finished_unix`` is seconds since 1970, or null where it is not known.
 
 ``kind: "rollback"``
-    ``output``; ``standing``, the version that stands now: ``job_id``, ``manifest_digest``, ``parts``, ``rows``,
-    ``bytes``, ``finished_unix``; ``replaced``, a version as below, or null where nothing stood there before.
+    ``output``; ``standing``, the version that is published now: ``job_id``, ``manifest_digest``, ``parts``, ``rows``,
+    ``bytes``, ``finished_unix``; ``replaced``, a version as below, or null where nothing was there before.
 
 ``kind: "runs"``
     ``outputs``, each as the next one without ``schema_version`` and ``kind``.
 
 ``kind: "output"``
     ``output`` and ``home``, absolute paths, the latter null where there is none; ``standing``, as above or null, and
-    ``problem``, why what stands there is no version; ``under_way``, null or ``pid``, ``host``, ``started``, ``job_id``,
+    ``problem``, why what is there is no version; ``under_way``, null or ``pid``, ``host``, ``started``, ``job_id``,
     ``text``; ``runs``, each with ``name``, ``job_id``, ``age_seconds``, ``bytes``, of these ``own_bytes`` that no
     version shares, ``chunks`` done, ``running``, ``resumable``, ``newer``, true where a newer logitstream began it, and
     ``ended`` and ``exit_code``, null where the run was killed or is under way; ``versions``, each with ``name``,
@@ -37,7 +37,7 @@ def rollback_json(done: Rollback) -> Json:
 
 
 def runs_json(states: tuple[State, ...]) -> Json:
-    """Return what stands beside several outputs under the keys that the module documents."""
+    """Return what is beside several outputs under the keys that the module documents."""
     return _headed("runs", {"outputs": [asdict(state) for state in states]})
 
 

@@ -115,7 +115,7 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
 
 
 def _was_replaced(path: Path, digest: str) -> bool:
-    """Return whether another version stands there now: then what differs says nothing about either."""
+    """Return whether another version is there now: then what differs says nothing about either."""
     try:
         return LOCAL.read_manifest(path).digest != digest
     except NewerOutputError:

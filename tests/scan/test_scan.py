@@ -329,6 +329,24 @@ def test_two_rows_of_wide_text_need_no_more_than_two_rows_take(tmp_path: Path) -
     assert accounts(outcomes) == [(0, 2, 2)]
 
 
+@pytest.mark.parametrize("width", [100, 1000])
+def test_batches_that_prove_too_large_are_made_smaller_once(tmp_path: Path, width: int) -> None:
+    texts = ["short"] * 2_000 + ["w" * width] * 18_000
+    pq.write_table(pa.table({"t": texts}), tmp_path / "a.parquet")
+    scan = prepared(tmp_path, "t", chunk_size="100000", scheduler="sync")
+    # What is left is the least that a batch may take: 1 MiB.
+    scan = replace(scan, resources=replace(scan.resources, allowed_bytes=1, batch_rows=65_536))
+    outcomes: list[Outcome[list[Any]]] = []
+    with open_scan(scan) as opened:
+        if width == 100:
+            opened.run(describe, opened.agenda(outcomes.append))
+            assert [(outcome.payload or [])[1] for outcome in outcomes] == [4_096]
+            assert accounts(outcomes) == [(0, 20_000, 20_000)]
+        else:
+            with pytest.raises(MemoryBudgetError, match=r"column t: a batch of 4,096 rows takes .* 1 MiB"):
+                opened.reduce(add_up, operator.add)
+
+
 def test_a_file_without_columns_or_rows_is_a_chunk_without_rows(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_bytes(b"")
     (tmp_path / "header.csv").write_text("x\n")
