@@ -102,8 +102,8 @@ class Demand:
         return self.payload_bytes * workers
 
     def batch_bytes(self, rows: int) -> int:
-        """Return what a batch takes with everything that is made from it; none has more rows than a chunk."""
-        return math.ceil(min(rows, self.chunk_rows) * (self.decoded_row_bytes * BATCH_FACTOR + self.made_row_bytes))
+        """Return what a batch takes with everything that is made from it."""
+        return math.ceil(rows * (self.decoded_row_bytes * BATCH_FACTOR + self.made_row_bytes))
 
     @property
     def row_group_bytes(self) -> int:

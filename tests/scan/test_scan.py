@@ -320,15 +320,6 @@ def test_the_shares_of_all_workers_are_what_the_budget_leaves(folder: Path, sche
     assert 2**31 - 2 <= 2 * scan.worker_share + taken <= 2**31
 
 
-def test_two_rows_of_wide_text_need_no_more_than_two_rows_take(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"t": ["long" * 2**20, "short"]}), tmp_path / "a.parquet")
-    scan = prepared(tmp_path, "t", memory="512MiB", scheduler="threads")
-    with open_scan(scan) as opened:
-        outcomes: list[Outcome[list[Any]]] = []
-        opened.run(describe, opened.agenda(outcomes.append))
-    assert accounts(outcomes) == [(0, 2, 2)]
-
-
 @pytest.mark.parametrize("width", [100, 1000])
 def test_batches_that_prove_too_large_are_made_smaller_once(tmp_path: Path, width: int) -> None:
     texts = ["short"] * 2_000 + ["w" * width] * 18_000
