@@ -120,7 +120,7 @@ def test_an_abandoned_run_leaves_a_cluster_that_does_not_answer(cluster: Cluster
         supply.done(made)
         if len(supply.delivered) == 3:
             cluster.scheduler.send_signal(signal.SIGSTOP)
-            Path(tmp_path, "stopped").touch()
+            Path(tmp_path, "stopped").mkdir()
 
     leave = Leave(Abandoned, tmp_path, tasks=1)
     try:
