@@ -6,6 +6,7 @@ import errno
 import operator
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -318,6 +319,15 @@ def test_the_shares_of_all_workers_are_what_the_budget_leaves(folder: Path, sche
     assert demand.shared_bytes > 7 * 2**22
     assert demand.payload_bytes > 5 * 2**18
     assert 2**31 - 2 <= 2 * scan.worker_share + taken <= 2**31
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "looked_at"), [("parquet", "xt", True), ("parquet", "xn", False), ("csv", ["x", "note"], False)]
+)
+def test_the_first_rows_are_looked_at_where_kept_values_may_be_wide(
+    folder: Path, kind: str, names: Sequence[str], looked_at: bool
+) -> None:
+    assert prepared(folder / kind, *names, scheduler="sync").job_file({}).variable == (looked_at,)
 
 
 @pytest.mark.parametrize("width", [100, 1000])
