@@ -298,16 +298,16 @@ def test_what_gives_up_in_a_csv_leaves_the_rest_unread(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("costs", "culprit"),
     [
-        (StepCosts(shared_bytes=2**31), "what the workers are told of the job"),
-        (StepCosts(payload_bytes=2**27), "what waits until all chunks before it are done"),
+        (StepCosts(shared_bytes=2**35), "what the workers are told of the job"),
+        (StepCosts(payload_bytes=2**31), "what waits until all chunks before it are done"),
     ],
 )
 def test_what_travels_and_what_waits_count_towards_the_budget(folder: Path, costs: StepCosts, culprit: str) -> None:
-    free = prepared(folder / "csv", memory="1GiB", workers=2)
+    free = prepared(folder / "csv", memory="16GiB", workers=2)
     with pytest.raises(MemoryBudgetError) as caught:
-        prepared(folder / "csv", memory="1GiB", workers=2, costs=costs)
+        prepared(folder / "csv", memory="16GiB", workers=2, costs=costs)
     assert culprit in caught.value.message
-    assert free.resources.projected_bytes < 2**30
+    assert free.resources.projected_bytes < 2**34
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])
