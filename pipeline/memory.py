@@ -97,9 +97,10 @@ class Demand:
         """What a process takes before any row is read."""
         return self.reserved_bytes + self.shared_bytes
 
-    def waiting_bytes(self, workers: int) -> int:
-        """Return what may wait in the driver."""
-        return self.payload_bytes * workers
+    def worker_room(self, allowed_bytes: int, workers: int) -> float:
+        """Return what a budget leaves to each of so many workers, before any row is read."""
+        own = 0 if self.threads_share_process else self.process_bytes
+        return (allowed_bytes - self.process_bytes) / workers - own - self.payload_bytes
 
     def batch_bytes(self, rows: int) -> int:
         """Return what a batch takes with everything that is made from it."""
@@ -113,21 +114,15 @@ class Demand:
     def batch_room(self, allowed_bytes: int, workers: int) -> int:
         """Return the decoded bytes that a batch may take, so that a run of so many workers stays within a budget."""
         fixed = WORKER_BYTES + self.reader_bytes + self.row_group_bytes
-        fixed += self.payload_bytes
-        if not self.threads_share_process:
-            fixed += self.process_bytes
-        return int(((allowed_bytes - self.process_bytes) / workers - fixed) / BATCH_FACTOR)
+        return int((self.worker_room(allowed_bytes, workers) - fixed) / BATCH_FACTOR)
 
     def row_group_room(self, allowed_bytes: int, workers: int, batch_rows: int) -> int:
         """Return the decoded bytes that an output row group may take, so that a run stays within a budget."""
         fixed = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows)
-        fixed += self.payload_bytes
-        if not self.threads_share_process:
-            fixed += self.process_bytes
-        return int(((allowed_bytes - self.process_bytes) / workers - fixed) / ROW_GROUP_FACTOR)
+        return int((self.worker_room(allowed_bytes, workers) - fixed) / ROW_GROUP_FACTOR)
 
     def projected_bytes(self, workers: int, batch_rows: int) -> int:
-        """Return the most that a run is expected to take: base + workers x (readers + batch + row group)."""
+        """Return the most that a run is expected to take: base + workers x (readers + batch + row group + payloads)."""
         each = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows) + self.row_group_bytes
         each += self.payload_bytes
         if not self.threads_share_process:

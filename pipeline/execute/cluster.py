@@ -1,7 +1,7 @@
 """Tasks on a Dask cluster that somebody else started.
 
-Futures are in a sliding window of twice the cluster's threads; each is released as soon as its receipt is here, so
-that the death of a worker costs the chunks that it was working on and no finished one. How often a chunk may take
+Futures are in a sliding window of twice the cluster's threads; each is released as soon as its result is here, so
+that the death of a worker costs the tasks that it was working on and no finished one. How often a task may take
 its worker down with it (``allowed-failures``, 3), when a silent worker counts as dead (``worker-ttl``), work
 stealing and every other setting of the scheduler are those that the scheduler was started with: a client cannot set
 them.
@@ -92,6 +92,18 @@ class ClusterScheduler:
     loop: asyncio.AbstractEventLoop
     wave: int
 
+    @property
+    def workers(self) -> int:
+        """How many threads the workers have that are there now.
+
+        Raises
+        ------
+        UnavailableError
+            The scheduler is lost.
+        """
+        threads: int = _ask(self.loop, _about(self.client, self.name))["total_threads"]
+        return threads
+
     @contextmanager
     def share(self, content: bytes) -> Iterator[str]:
         """Share bytes with the tasks: the scheduler sends them to each worker, also to one that joins later.
@@ -152,7 +164,7 @@ class _UnderWay(Generic[Item, Result]):
 
     def open(self) -> None:
         """Look at the cluster once, and from now on every second; its loss is an end that :meth:`result` sees."""
-        self.threads = _ask(self.loop, self._about())["total_threads"]
+        self.threads = _ask(self.loop, _about(self.client, self.address))["total_threads"]
         self.watch = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
         self.watch.add_done_callback(self.ended.put)
 
@@ -200,19 +212,11 @@ class _UnderWay(Generic[Item, Result]):
         seen = time.monotonic()
         while time.monotonic() - seen < WORKERS_SECONDS:
             await asyncio.sleep(WATCH_SECONDS)
-            about = await self._about()
+            about = await _about(self.client, self.address)
             self.threads = about["total_threads"]
             if about["n_workers"]:
                 seen = time.monotonic()
         raise _no_workers(self.address)
-
-    async def _about(self) -> dict[str, Any]:
-        try:
-            scheduler: Any = self.client.scheduler
-            about: dict[str, Any] = await scheduler.identity(n_workers=0)
-        except (OSError, AttributeError) as error:
-            raise _scheduler_lost(self.address) from error
-        return about
 
     @contextmanager
     def _translated(self, item: Item) -> Iterator[None]:
@@ -316,6 +320,16 @@ def _held_back_logs() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+async def _about(client: Client, address: str) -> dict[str, Any]:
+    """Return what the scheduler says of itself and its workers in all."""
+    try:
+        scheduler: Any = client.scheduler
+        about: dict[str, Any] = await scheduler.identity(n_workers=0)
+    except (OSError, AttributeError) as error:
+        raise _scheduler_lost(address) from error
+    return about
 
 
 async def _registered(client: Client, shared: SharedContent) -> None:

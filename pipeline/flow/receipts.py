@@ -55,7 +55,7 @@ def _values(value: object, names: Sequence[str]) -> dict[str, object]:
 
 
 def resumed(entries: Iterable[Mapping[str, object]], plan: Plan) -> Iterator[Receipt]:
-    """Yield the receipts of a journal of chunks of the plan; others are passed over."""
+    """Yield the receipts of a journal that belong to chunks of the plan; others are passed over."""
     for entry in entries:
         receipt = _receipt(entry)
         if receipt is not None and receipt.payload is not None and _is_of(receipt, plan):
@@ -63,7 +63,7 @@ def resumed(entries: Iterable[Mapping[str, object]], plan: Plan) -> Iterator[Rec
 
 
 def reused(preparation: Preparation, staging: Staging, missing: Integers) -> Iterator[Receipt]:
-    """Take over the parts of the published version of missing chunks; yield their receipts.
+    """Take over the published parts that belong to missing chunks; yield their receipts.
 
     A part is one of ours if its name holds the digest of the chunk, and intact if its bytes have the digest that the
     manifest lists; what is not is left for the workers. Neither parts nor receipts are held but for a few.
@@ -91,9 +91,9 @@ class _Wanted:
         self._taken = np.zeros(len(missing), dtype=np.bool_)
 
     def take(self, part: Part) -> Sequence[int]:
-        """Return the chunks that a part holds, each once.
+        """Return the chunks whose rows a part has, each once.
 
-        Files that nothing tells apart have parts of the same digest: one of them holds all of their chunks.
+        Files that nothing tells apart have parts of the same digest: one of them serves for all of their chunks.
         """
         digest = digest_in_name(part.name)
         if not _DIGEST.fullmatch(digest) or not part.receipt.get("accounts"):

@@ -232,11 +232,10 @@ def read_whole(files: Sequence[FileFacts], chunk_size: str, how: HowToScan) -> t
     UsageError, ConfigurationError, UnavailableError
         The scheduler cannot be used.
     """
-    fitting, refused = _fitting(files, chunk_size, how)
+    prepared, refused = _fitting(files, chunk_size, how)
     numbers = [number for number in range(len(files)) if number not in refused]
-    contents, accounts = Contents(), Accounts.of(len(fitting))
-    if fitting:
-        prepared = _prepared(fitting, chunk_size, how)
+    contents, accounts = Contents(), Accounts.of(len(numbers))
+    if prepared is not None:
         with open_scan(prepared) as scan:
             contents = scan.reduce(look, combine, confirmed=accounts.add) or contents
     back = Accounts.of(len(files))
@@ -248,10 +247,10 @@ def read_whole(files: Sequence[FileFacts], chunk_size: str, how: HowToScan) -> t
 
 def _fitting(
     files: Sequence[FileFacts], chunk_size: str, how: HowToScan
-) -> tuple[Sequence[FileFacts], dict[int, LogitstreamError]]:
-    """Return the files that can be read within the budget, and why the others cannot, by number."""
+) -> tuple[PreparedScan | None, dict[int, LogitstreamError]]:
+    """Return a scan of the files that can be read within the budget, if any, and why the others cannot, by number."""
     try:
-        _prepared(files, chunk_size, how)
+        return _prepared(files, chunk_size, how), {}
     except MemoryBudgetError:
         refused: dict[int, LogitstreamError] = {}
         for number, facts in enumerate(files):
@@ -259,8 +258,8 @@ def _fitting(
                 _prepared([facts], chunk_size, how)
             except MemoryBudgetError as error:
                 refused[number] = MemoryBudgetError(f"{escape(facts.file.path, 1000)}: {error.message}", error.remedy)
-        return [facts for number, facts in enumerate(files) if number not in refused], refused
-    return files, {}
+    fitting = [facts for number, facts in enumerate(files) if number not in refused]
+    return _prepared(fitting, chunk_size, how) if fitting else None, refused
 
 
 def _prepared(files: Sequence[FileFacts], chunk_size: str, how: HowToScan) -> PreparedScan:

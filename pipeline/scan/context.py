@@ -48,7 +48,7 @@ class BatchTooLargeError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Rows of one slice, at most as many as fit; good until the next one is asked for.
+    """Rows of one slice, at most as many as fit. They may be settled until the next batch is asked for.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ from pipeline.scan.agenda import unknown_begins
 from pipeline.scan.demand import StepCosts, batch_share, demand_of, is_fixed_width
 from pipeline.scan.facts import field_of
 from pipeline.scan.jobfile import JobFile, Needs
-from pipeline.scan.shapes import ColumnNumbers
+from pipeline.scan.shapes import ColumnNumbers, shape_of
 from pipeline.sources import THREADED_ROWS
 from pipeline.types.inputs import CsvOptions, FileFacts, Integers
 from pipeline.types.report import FileSummary, Resources
@@ -70,8 +70,6 @@ class PreparedScan:
     demand : Demand
         What the plan takes of memory.
     resources : Resources
-    ahead : int
-        How far a chunk of a CSV may be ahead of the oldest one that is not confirmed, where outcomes hold something.
     begins : ndarray of int64, shape (chunks,)
         Where chunks begin inside a CSV, 0 where no pass has found it.
     """
@@ -83,7 +81,6 @@ class PreparedScan:
     how: HowToScan
     demand: Demand
     resources: Resources
-    ahead: int
     begins: Integers = field(repr=False, compare=False)
 
     @cached_property
@@ -116,9 +113,16 @@ class PreparedScan:
     def worker_share(self) -> int:
         """Bytes that the budget leaves to one worker, besides what a process takes before any row is read."""
         resources = self.resources
-        taken = resources.reserved_bytes + self.demand.shared_bytes + self.demand.waiting_bytes(resources.workers)
-        share = (resources.allowed_bytes - taken) // max(1, resources.workers)
-        return share if self.demand.threads_share_process else max(0, share - self.demand.process_bytes)
+        return max(0, int(self.demand.worker_room(resources.allowed_bytes, resources.workers)))
+
+    def ahead(self, workers: int) -> int:
+        """Return how far a chunk of a CSV may be ahead of the oldest one that is not confirmed.
+
+        Four times the workers, where outcomes hold something; fewer where those would not fit the budget in the driver.
+        """
+        room = self.resources.allowed_bytes - self.demand.process_bytes
+        fitting = room // self.demand.payload_bytes if self.demand.payload_bytes else workers
+        return AHEAD * max(1, min(workers, fitting))
 
     @property
     def file_summaries(self) -> tuple[FileSummary, ...]:
@@ -174,10 +178,7 @@ def prepare_scan(
         csv, files, needs, plan, costs, threads_share_process=how.scheduler in {"threads", "sync"}, ahead=AHEAD
     )
     resources = _resources(how, files, demand, len(plan), cores)
-    local = how.scheduler in {"sync", "threads", "processes"}
-    # Of a cluster nobody knows how many threads it will have.
-    ahead = AHEAD * resources.workers if local else resources.wave
-    return PreparedScan(tuple(files), needs, plan, csv, how, demand, resources, ahead, unknown_begins(plan))
+    return PreparedScan(tuple(files), needs, plan, csv, how, demand, resources, unknown_begins(plan))
 
 
 def _variable(prepared: PreparedScan) -> tuple[bool, ...]:
@@ -188,10 +189,10 @@ def _variable(prepared: PreparedScan) -> tuple[bool, ...]:
     seen: set[tuple[int, object]] = set()
     for number, facts in enumerate(prepared.files):
         of_list = prepared.needs.number(number)
-        shape = getattr(facts.columns, "fields", None)
-        if facts.file.format != "parquet" or variable[of_list] or (of_list, id(shape)) in seen:
+        shape = shape_of(facts)
+        if facts.file.format != "parquet" or variable[of_list] or (shape is not None and (of_list, shape) in seen):
             continue
-        seen.add((of_list, id(shape)))
+        seen.add((of_list, shape))
         kept = (need for need in prepared.needs[number] if need.role == "kept")
         variable[of_list] = not all(is_fixed_width(field_of(facts, need, prepared.csv).type) for need in kept)
     return tuple(variable)

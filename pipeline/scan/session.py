@@ -36,7 +36,7 @@ class Scan:
 
     def agenda(self, confirmed: Callable[[Outcome[Payload]], None], *, bounded: bool = False) -> Agenda[Payload]:
         """Return what is to be done in one pass; ``bounded`` where outcomes hold something that must not pile up."""
-        ahead = self.prepared.ahead if bounded else None
+        ahead = self.prepared.ahead(self.scheduler.workers) if bounded else None
         return Agenda(self.prepared.plan, confirmed, self.prepared.begins, ahead)
 
     def run(
@@ -135,7 +135,7 @@ def open_scan(
     )
     with ExitStack() as stack:
         stack.enter_context(_remembering)
-        if staged is not None and how.scheduler in {"sync", "threads"}:
+        if staged is not None and prepared.demand.threads_share_process:
             # Once, before all threads of the first wave would read it at the same time.
             staged.read()
         scheduler = stack.enter_context(opened)

@@ -92,6 +92,11 @@ class Scheduler(Protocol):
         """How a person calls it: ``threads``, ``sync``, ``tcp://host:port``."""
         ...
 
+    @property
+    def workers(self) -> int:
+        """How many tasks it can carry out at once; of a cluster, as it is now."""
+        ...
+
     def run(
         self,
         task: Callable[[Item], Result],

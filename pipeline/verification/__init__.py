@@ -1,6 +1,6 @@
 """Holding a published output against its manifest, its inputs against their identities, and its scores against others.
 
-Nothing is written but into a private temporary folder, and nothing is locked.
+Nothing is written, and nothing is locked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.errors import (
     TemporaryError,
     UsageError,
 )
-from pipeline.flow.manifest import CODEC
+from pipeline.flow.manifest import CODEC, COUNTS
 from pipeline.publish import (
     LOCAL,
     QUARANTINE_SUFFIX,
@@ -237,7 +237,7 @@ def _balance(manifest: Manifest, parts: Iterable[Part]) -> Iterator[Difference]:
             if account.read != account.written + account.quarantined or account.scored < 0:
                 balance = f"{account.written:,} written + {account.quarantined:,} quarantined"
                 yield Difference(part.name, "balance", f"{account.read:,} rows read", balance)
-            for name in ("read", "written", "scored", "null", "nan", "quarantined", "bad"):
+            for name in COUNTS:
                 sums[name] += getattr(account, name)
         set_aside = part.quarantine.rows if part.quarantine else 0
         files = (("rows written", part.file.rows, "written"), ("rows set aside", set_aside, "quarantined"))
@@ -246,7 +246,7 @@ def _balance(manifest: Manifest, parts: Iterable[Part]) -> Iterator[Difference]:
             if booked != file_rows:
                 yield Difference(part.name, what, format_count(booked), format_count(file_rows))
     totals = cast("Mapping[str, Any]", manifest.body["totals"])
-    for name in ("read", "written", "scored", "null", "nan", "quarantined", "bad"):
+    for name in COUNTS:
         if sums[name] != totals[name]:
             yield Difference("totals", name, format_count(totals[name]), format_count(sums[name]))
 

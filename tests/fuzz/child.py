@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import memory
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.mutations import mutations
 from tests.fuzz.targets import load
@@ -55,7 +56,8 @@ class Trial:
         if self._ledger.begun % GUARD_EVERY == 0:
             _limit()
         self._ledger.begin(data)
-        _reset_peak()
+        # A sandbox may not have it: then only growth beyond every peak before is seen.
+        memory.reset_peak()
         resident, began = _memory("VmRSS"), time.thread_time()
         try:
             self._check(data)
@@ -88,14 +90,6 @@ def _memory(name: str) -> int:
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def _reset_peak() -> None:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        # A sandbox may not have it: then only growth beyond every peak before is seen.
-        return
 
 
 def _limit() -> None:

@@ -37,8 +37,9 @@ def test_a_cluster_gives_the_same_bits_and_waits_for_no_chunk(tmp_path: Path) ->
         expected = here.reduce(add_up, operator.add, parameters=b"3.0")
     with start_cluster(tmp_path, workers=2) as cluster:
         scan = prepared(tmp_path / "data", scheduler=cluster.address)
-        assert scan.ahead == scan.resources.wave > 5
         with open_scan(scan) as there:
+            assert there.scheduler.workers == 2
+            assert scan.ahead(there.scheduler.workers) == 8
             first = there.reduce(add_up, operator.add, parameters=b"3.0")
             assert (first, there.reduce(add_up, operator.add, parameters=b"3.0")) == (expected, expected)
         whole = inspect(str(tmp_path / "data"), full=True, scheduler=cluster.address)

@@ -321,6 +321,16 @@ def test_the_shares_of_all_workers_are_what_the_budget_leaves(folder: Path, sche
     assert 2**36 - 2 <= 2 * scan.worker_share + taken <= 2**36
 
 
+def test_no_more_payloads_wait_than_the_budget_has_room_for(folder: Path) -> None:
+    scan = prepared(folder / "csv", memory="64GiB", workers=2, costs=StepCosts(payload_bytes=2**28))
+    demand = scan.demand
+    assert scan.ahead(2) == 8
+    fitting = (2**36 - demand.process_bytes) // demand.payload_bytes
+    assert 2 < fitting < 40
+    assert scan.ahead(1_000) == 4 * fitting
+    assert prepared(folder / "csv", memory="64GiB").ahead(1_000) == 4_000
+
+
 @pytest.mark.parametrize(
     ("kind", "names", "looked_at"), [("parquet", "xt", True), ("parquet", "xn", False), ("csv", ["x", "note"], False)]
 )

@@ -1,60 +1,18 @@
-"""Canonical JSON and the digests made of it."""
+"""Manifests: what is proven, and what is refused."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.canonical import canonical, digest
 from pipeline.errors import OutputError
 from pipeline.publish import check_sections
 from pipeline.publish.local.published import read_manifest
 from pipeline.publish.local.staging import open_staging
 from tests.publish.runs import CODEC, OLD, job_id, publish
-
-_SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec=None, exclude_categories=()))
-)
-_VALUES = st.recursive(
-    _SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
-)
-
-
-@given(_VALUES)
-def test_reading_back_gives_the_same_digest(value: object) -> None:
-    assert canonical(json.loads(canonical(value))) == canonical(value)
-    assert digest(json.loads(json.dumps(value, indent=3))) == digest(value)
-
-
-@given(st.dictionaries(st.text(max_size=5), _SCALARS, min_size=2, max_size=6), st.randoms())
-def test_the_order_of_keys_does_not_matter(value: dict[str, object], random) -> None:
-    items = list(value.items())
-    random.shuffle(items)
-    assert digest(dict(items)) == digest(value)
-
-
-@given(_VALUES, _VALUES)
-def test_other_values_have_other_digests(one: object, other: object) -> None:
-    assert (digest(one) == digest(other)) == (canonical(one) == canonical(other))
-
-
-def test_a_spelling_that_must_never_change() -> None:
-    value = {"b": [1, 2.5, 1e300, -0.0, True, None], "a": 'é\n"\ud800', "": {}}
-    assert canonical(value) == b'{"":{},"a":"\\u00e9\\n\\"\\ud800","b":[1,2.5,1e+300,-0.0,true,null]}'
-
-
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_no_value_that_is_not_json(number: float) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        canonical({"x": number})
 
 
 @pytest.fixture(scope="module")
