@@ -14,8 +14,8 @@ from jobs.show import console
 from pipeline import disk
 from pipeline.canonical import sha256
 from pipeline.errors import BalanceError, ConfigurationError, OutputError, PermissionDeniedError, StorageError
-from pipeline.flow import MANIFEST
 from pipeline.report.text import aligned
+from pipeline.types.outputs import MANIFEST
 from pipeline.units import escape, format_count
 
 SAMPLE = ("delay_model.json", "flights.csv", "flights")

@@ -96,7 +96,8 @@ def parse_if_running(text: str) -> tuple[IfRunning, float | None]:
     UsageError
         The text is neither ``fail``, ``skip``, ``wait`` nor ``wait=`` and a duration.
     """
-    choice, equals, duration = text.partition("=")
-    if choice not in IF_RUNNING.words or (equals and choice != "wait"):
+    word, equals, duration = text.partition("=")
+    choice = next((known for known in IF_RUNNING.words if known == word), None)
+    if choice is None or (equals and choice != "wait"):
         raise UsageError(f"{quoted(text)} is neither fail, skip nor wait", "write fail, skip, wait or wait=10m")
-    return IF_RUNNING.check(choice), parse_seconds(duration) if equals else None
+    return choice, parse_seconds(duration) if equals else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from pipeline import flow
 from pipeline.choices import (
@@ -24,7 +24,7 @@ from pipeline.choices import (
 from pipeline.errors import UsageError
 from pipeline.kernels import arithmetic_tag
 from pipeline.models import (
-    LogisticModel,
+    Model,
     ScoreRequest,
     TransformBlock,
     load_model,
@@ -46,6 +46,8 @@ _CHOICES: Mapping[str, Choice[Any]] = {
     "precision": PRECISION,
     "if_exists": IF_EXISTS,
 }
+
+Value = TypeVar("Value")
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -130,7 +132,7 @@ class ScoreOptions(JobOptions, total=False):
 
 def score(
     inputs: Paths,
-    model: LogisticModel | str | os.PathLike[str],
+    model: Model | str | os.PathLike[str],
     output: str | os.PathLike[str],
     **options: Unpack[ScoreOptions],
 ) -> Report:
@@ -143,7 +145,8 @@ def score(
     ----------
     inputs : path or iterable of paths
         Files, folders or glob patterns, Parquet or CSV.
-    model : LogisticModel or path
+    model : Model or path
+        Such as a :class:`~pipeline.models.LogisticModel`.
     output : path
         What to publish: a folder, or a file where the name ends in ``.parquet`` or ``.csv``.
     **options : ScoreOptions
@@ -164,7 +167,7 @@ def score(
 
 def preview(
     inputs: Paths,
-    model: LogisticModel | str | os.PathLike[str],
+    model: Model | str | os.PathLike[str],
     output: str | os.PathLike[str],
     **options: Unpack[ScoreOptions],
 ) -> PlanSummary:
@@ -197,12 +200,12 @@ def run(job: Job, observe: Observer | None) -> Report:
 
 def score_job(
     inputs: Paths,
-    model: LogisticModel | str | os.PathLike[str],
+    model: Model | str | os.PathLike[str],
     output: str | os.PathLike[str],
     **options: Unpack[ScoreOptions],
 ) -> Job:
     """Return the job of :func:`score`."""
-    loaded = model if isinstance(model, LogisticModel) else load_model(model)
+    loaded = load_model(model) if isinstance(model, str | os.PathLike) else model
     request = ScoreRequest(
         raw_prediction=options.pop("raw_prediction", False),
         threshold=options.pop("threshold", None),
@@ -296,9 +299,9 @@ def conduct_of(options: ConductOptions) -> Conduct:
         if_running=if_running,
         wait_seconds=wait_seconds,
         deadline_seconds=deadline,
-        retries=options.get("retries", 3),
-        durability=options.get("durability", "full"),
-        keep_versions=options.get("keep_versions", 1),
+        retries=_at_least(0, "retries", options.get("retries", 3)),
+        durability=DURABILITY.check(options.get("durability", "full")),
+        keep_versions=_at_least(0, "keep_versions", options.get("keep_versions", 1)),
     )
 
 
@@ -306,12 +309,16 @@ def _check_options(options: JobOptions) -> None:
     unknown = options.keys() - JobOptions.__annotations__.keys()
     if unknown:
         raise TypeError(f"there is no option {min(unknown)!r}")
-    for name, least in {"limit": 1, "workers": 1, "memory": 1, "retries": 0, "keep_versions": 0}.items():
-        value = options.get(name)
-        if isinstance(value, int) and value < least:
-            raise UsageError(f"{name} is {value}: it must be at least {least}")
+    for name in ("limit", "workers", "memory"):
+        _at_least(1, name, options.get(name))
     for name, choice in _CHOICES.items():
         choice.check(options.get(name, choice.words[0]))
+
+
+def _at_least(least: int, name: str, value: Value) -> Value:
+    if isinstance(value, int) and value < least:
+        raise UsageError(f"{name} is {value}: it must be at least {least}")
+    return value
 
 
 def names_of(names: str | Sequence[str]) -> tuple[str, ...]:

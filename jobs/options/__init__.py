@@ -9,7 +9,7 @@ import click
 
 from jobs.options import values
 from jobs.options.command import CSV, HOW, OUTPUT, TALK, WHAT, JobArgument, load_config, option
-from pipeline.choices import COMPRESSION, DURABILITY, FINGERPRINT, FORMAT, IF_EXISTS, PRECISION
+from pipeline.choices import COMPRESSION, DURABILITY, FINGERPRINT, FORMAT, IF_EXISTS, PRECISION, listed
 from pipeline.errors import UsageError
 from pipeline.grammar import parse_application, refuse_repeated
 from pipeline.registry import FUNCTIONS
@@ -58,10 +58,9 @@ def _refuse_repeated(ctx: click.Context, param: click.Parameter, names: Sequence
 
 
 def _functions() -> str:
-    *others, last = (
+    return listed(
         f"{name} ({', '.join(entry.defaults)})" if entry.parameters else name for name, entry in FUNCTIONS.items()
     )
-    return f"{', '.join(others)} or {last}"
 
 
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", cls=JobArgument)

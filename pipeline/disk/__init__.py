@@ -9,13 +9,12 @@ refusals   what the system refuses, as the project's errors
 """
 
 from pipeline.disk.inputs import OpenFile, entries, mode_of, require_regular
-from pipeline.disk.newfile import DigestingFile, NewFile, write_new
+from pipeline.disk.newfile import NewFile, write_new
 from pipeline.disk.refusals import door, input_error, show, translated
 from pipeline.disk.system import (
     CREATE,
     READ,
     Folder,
-    close,
     free_bytes,
     is_folder,
     is_mount_point,
@@ -26,7 +25,6 @@ from pipeline.disk.system import (
     release,
     set_mode,
     status,
-    sync,
     truncate,
     try_lock,
     umask,
@@ -38,11 +36,9 @@ from pipeline.disk.whole import facts, file_sha256, make_folders, names_in, read
 __all__ = [
     "CREATE",
     "READ",
-    "DigestingFile",
     "Folder",
     "NewFile",
     "OpenFile",
-    "close",
     "door",
     "entries",
     "facts",
@@ -64,7 +60,6 @@ __all__ = [
     "set_mode",
     "show",
     "status",
-    "sync",
     "translated",
     "truncate",
     "try_lock",

@@ -42,10 +42,10 @@ def entry_of(receipt: Receipt) -> dict[str, object]:
 
 def part_of(entry: Mapping[str, Any], name: str) -> Part:
     """Return what is to be published under a name for a receipt of the journal."""
-    return Part(name, PartFile(**entry["part"]), accounts_of(entry), _file(entry["quarantine"]))
+    return Part(name, PartFile(**entry["part"]), _accounts_of(entry), _file(entry["quarantine"]))
 
 
-def accounts_of(entry: Mapping[str, Any]) -> dict[str, object]:
+def _accounts_of(entry: Mapping[str, Any]) -> dict[str, object]:
     """Return what of a receipt is published, and enters the digest of the version: accounts, no times."""
     return {"accounts": entry["accounts"], "events": entry["events"]}
 

@@ -84,15 +84,20 @@ def inspect(
         _refuse(given, insecure=insecure, remedy="leave it out" if files is not None else "leave it out, or add --full")
     if files is not None:
         return inspect_quarantine(name, files)
+    for option, value in {"workers": workers, "memory": memory}.items():
+        if isinstance(value, int) and value < 1:
+            raise UsageError(f"{option} is {value}: it must be at least 1")
     how = HowToScan(
         memory=f"{memory}B" if isinstance(memory, int) else memory,
         workers=workers,
-        scheduler=scheduler or "threads",
+        scheduler="threads" if scheduler is None else scheduler,
         insecure=insecure,
     )
     if full:
         check_scheduler(how.scheduler, insecure=insecure)
-    return inspect_data(name, full=full, chunk_size=str(chunk_size or DEFAULT_CHUNK_ROWS), how=how)
+    return inspect_data(
+        name, full=full, chunk_size=str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size), how=how
+    )
 
 
 def _refuse(given: Mapping[str, object], *, insecure: bool, remedy: str) -> None:

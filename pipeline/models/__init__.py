@@ -15,7 +15,7 @@ from pipeline.models.kinds import (
     score_block,
     show_model,
 )
-from pipeline.models.logistic.file import ModelFile, schema
+from pipeline.models.logistic.file import schema
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.request import ScoreRequest
@@ -24,10 +24,8 @@ from pipeline.models.transform import TransformBlock, restore_transform
 __all__ = [
     "KINDS",
     "Application",
-    "DescribedBlock",
     "LogisticModel",
     "Model",
-    "ModelFile",
     "ModelKind",
     "ScoreBlock",
     "ScoreRequest",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from pipeline.publish.facts import Busy, Cleaned, PublishedOutput, Rolled, RunFacts, VersionFacts
 from pipeline.publish.layout.proof import checked
-from pipeline.publish.local.attempts import LOCAL as _LOCAL
+from pipeline.publish.local.attempts import STORE_NAME
 from pipeline.publish.local.store import LocalStore
 from pipeline.publish.record.manifest import Manifest, check_sections
 from pipeline.publish.record.names import (
@@ -37,11 +37,9 @@ def restored_attempts(described: Mapping[str, object]) -> Attempts:
     ValueError
         There is no such store, or the description is not one of it.
     """
-    stores = {_LOCAL: LOCAL}
-    store = stores.get(str(described.get("store")))
-    if store is None:
+    if described.get("store") != STORE_NAME:
         raise ValueError(f"there is no store {described.get('store')!r}")
-    return store.restored(described)
+    return LOCAL.restored(described)
 
 
 __all__ = [

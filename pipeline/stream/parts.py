@@ -15,7 +15,7 @@ from pipeline import memory
 from pipeline.canonical import digest
 from pipeline.choices import Format
 from pipeline.errors import BalanceError
-from pipeline.flow.receipts import accounts_of, entry_of
+from pipeline.flow.receipts import entry_of, part_of
 from pipeline.plan import part_name
 from pipeline.publish import Part, Staging
 from pipeline.scan import missing_and_nan, worker
@@ -128,9 +128,8 @@ class PartWriter:
         """Yield the parts under their final names; ``meaning`` is what no other run has."""
         name = extension(self._format, self._compression)
         for receipt in self.receipts:
-            assert receipt.payload is not None
             named = digest([meaning, receipt.chunk])[:16]
-            yield Part(part_name(receipt.chunk, named, name), receipt.payload.part, accounts_of(entry_of(receipt)))
+            yield part_of(entry_of(receipt), part_name(receipt.chunk, named, name))
 
     def _open(self) -> Sink:
         staging, name = self._staging, extension(self._format, self._compression)

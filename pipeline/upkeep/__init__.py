@@ -100,6 +100,8 @@ def rollback(output: str | os.PathLike[str], *, durability: Durability = "full")
         There is nothing under that name, and no former version either.
     OutputError
         There is no former version, or it is damaged; or what is there is not ours.
+    NewerOutputError
+        One of the two was made by a newer logitstream.
     TemporaryError
         A run is under way.
     UsageError
@@ -192,6 +194,8 @@ def clean(
     ------
     InputMissingError
         There is no such output.
+    NewerOutputError
+        A version that is to go was made by a newer logitstream; nothing was removed.
     TemporaryError
         A run is under way.
     UsageError

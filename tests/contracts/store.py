@@ -1,4 +1,6 @@
-"""What every store fulfils: one function, called by the tests of each implementation.
+"""What every store fulfils in publishing: one function, called by the tests of each implementation.
+
+Rolling back, listing and cleaning are not asked for here: they have their tests where they are implemented.
 
 Nothing here depends on a rename, a folder or a lock of the system: a store of objects keeps all of it.
 """

@@ -161,6 +161,12 @@ def test_options_of_a_scan_go_with_full(folder: Path, how: dict[str, Any]) -> No
         pipeline.inspect(folder, **how)
 
 
+@pytest.mark.parametrize("how", [{"memory": 0}, {"workers": 0}, {"chunk_size": 0}, {"scheduler": ""}])
+def test_nothing_is_no_amount_and_no_scheduler(folder: Path, how: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        pipeline.inspect(folder, full=True, **how)
+
+
 def test_a_scheduler_that_does_not_exist_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="there is no scheduler"):
         pipeline.inspect(folder, full=True, scheduler="thread")

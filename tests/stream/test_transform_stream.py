@@ -266,6 +266,8 @@ def test_an_error_of_the_caller_comes_unchanged_with_its_block(tmp_path: Path, w
         ("sigmoid", {"names": ["a", "a"]}, UsageError, "two columns have one name"),
         ("sigmoid", {"compression": "lzw"}, UsageError, "--compression lzw"),
         ("sigmoid", {"resume": True}, TypeError, "there is no option 'resume'"),
+        ("sigmoid", {"durability": "ful"}, UsageError, "--durability ful: there is no such choice"),
+        ("sigmoid", {"keep_versions": -1}, UsageError, "keep_versions is -1: it must be at least 0"),
         ("sigmoid", {"precision": "no"}, UsageError, "--precision no: there is no such choice"),
         (lambda x: x, {"float32": True}, TypeError, "float32 goes with"),
         (lambda x: x, {"precision": "no"}, UsageError, "--precision no: there is no such choice"),

@@ -45,7 +45,7 @@ class Place:
     parent: Folder
     home: Folder
     version: Version | None
-    reusable: Folder | None
+    reusable: Folder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Layout(Protocol):
         ...
 
     def let_readers_end(self, place: Place, meanwhile: Callable[[], None], /) -> None:
-        """Wait until nobody reads the replaced version by names that are about to change."""
+        """Call ``meanwhile``, and wait until nobody reads the replaced version by names that are about to change."""
         ...
 
     # Out of sight: in the folder of a former version, or where an exchange has put it.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pipeline.disk import Folder
 from pipeline.errors import OutputError, StorageError
@@ -43,11 +45,18 @@ def refuse_if_changed(target: Destination, parent: Folder, version: Version) -> 
 
 def sync_published(target: Destination, *folders: Folder) -> None:
     """Make the step durable; where that fails, the error says that the step was done."""
-    try:
+    with once_done(target, "published"):
         for folder in folders:
             folder.sync()
+
+
+@contextmanager
+def once_done(target: Destination, what: str) -> Iterator[None]:
+    """Have an error of the system say that the step was done already: "is published, but"."""
+    try:
+        yield
     except StorageError as error:
-        raise StorageError(f"{target.shown} is published, but {error.message}", error.remedy) from error
+        raise StorageError(f"{target.shown} is {what}, but {error.message}", error.remedy) from error
 
 
 def let_listings_end(exchanged: float) -> None:

@@ -38,10 +38,7 @@ class Listing:
 
 def quarantine_in(folder: Folder, stack: ExitStack) -> Folder | None:
     """Open the folder of quarantines for as long as the stack lasts; ``None`` where there is none."""
-    status = folder.look(QUARANTINE)
-    if status is None or not stat.S_ISDIR(status.st_mode):
-        return None
-    return stack.enter_context(folder.enter(QUARANTINE))
+    return stack.enter_context(folder.enter(QUARANTINE)) if is_folder(folder, QUARANTINE) else None
 
 
 def content_defects(folder: Folder, parts: Iterator[Part], suffix: str | None = None) -> str:
@@ -50,7 +47,7 @@ def content_defects(folder: Folder, parts: Iterator[Part], suffix: str | None = 
     Every byte of each is digested. Where nothing is wrong, they and what lists them are durable on return.
     """
     with ExitStack() as stack:
-        quarantine = stack.enter_context(folder.enter(QUARANTINE)) if is_folder(folder, QUARANTINE) else None
+        quarantine = quarantine_in(folder, stack)
 
         def intact(part: Part) -> bool:
             if suffix is not None and proven(folder, f"{part.name}{suffix}", part.file) is None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pipeline.disk import Folder, is_folder
+from pipeline.disk import Folder
 from pipeline.errors import NewerOutputError, OutputError
 from pipeline.publish.facts import Defect, PublishedOutput
-from pipeline.publish.layout.entries import Listing
+from pipeline.publish.layout.entries import Listing, quarantine_in
 from pipeline.publish.layout.lists import Listed, manifest_in
 from pipeline.publish.record.manifest import Manifest, observed_holds
 from pipeline.publish.record.names import MANIFEST, QUARANTINE, RECEIPTS
@@ -75,7 +75,7 @@ def _unlisted(folder: Folder, parts: Iterable[Part]) -> Iterator[Defect]:
 def _all_are_listed(folder: Folder, parts: Iterable[Part]) -> bool:
     """Return whether a folder holds nothing but what is listed, by counting: no name is kept."""
     with ExitStack() as stack:
-        quarantine = stack.enter_context(folder.enter(QUARANTINE)) if is_folder(folder, QUARANTINE) else None
+        quarantine = quarantine_in(folder, stack)
         listing, held = Listing(folder), Listing(quarantine)
         with_quarantine = False
         for part in parts:

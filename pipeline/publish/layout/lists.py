@@ -24,9 +24,9 @@ from pipeline.publish.record.manifest import (
 )
 from pipeline.publish.record.names import MANIFEST, RECEIPTS
 from pipeline.publish.record.receipts import Codec, Part, parts_from, write_lines
-from pipeline.units import escape, format_bytes
+from pipeline.units import MIB, escape, format_bytes
 
-_BLOCK = 2**20
+_BLOCK = MIB
 
 
 def write_manifest(

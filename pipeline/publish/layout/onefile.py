@@ -88,8 +88,9 @@ class FileLayout:
         """Put what proves the file in its place, and then let the file change places with the output."""
         put_in_place(place, staging, manifest.proof or "")
 
-    def let_readers_end(self, _place: Place, _meanwhile: Callable[[], None]) -> None:
-        """Do nothing: who has a file open reads it to its end whatever its name becomes."""
+    def let_readers_end(self, _place: Place, meanwhile: Callable[[], None]) -> None:
+        """Wait for nobody: who has a file open reads it to its end whatever its name becomes."""
+        meanwhile()
 
     def settle(self, home: Folder, folder: Folder, job_id: str | None, known: Version | None) -> None:
         """Call the file by its digest; that of the job itself never took its place and is ``merged`` again."""

@@ -13,8 +13,9 @@ from typing import TypeVar
 from pipeline import disk
 from pipeline.disk import Folder
 from pipeline.types.outputs import PartFile
+from pipeline.units import MIB
 
-_BLOCK = 2**20
+_BLOCK = MIB
 # A sync of a file that is on disk already costs a turn of the disk, which several share: more threads than cores.
 _THREADS = 8
 _AHEAD = 32

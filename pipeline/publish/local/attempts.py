@@ -12,7 +12,7 @@ from pipeline.disk import Folder, NewFile
 from pipeline.publish.record.names import ATTEMPTS, attempt_name, attempt_path
 from pipeline.types.outputs import PartFile
 
-LOCAL = "local"
+STORE_NAME = "local"
 
 
 class LocalAttempt:
@@ -68,13 +68,13 @@ def open_attempt(staging: Path, chunk: int, extension: str, mode: int = 0o600, *
     Parameters
     ----------
     staging : Path
-        ``Staging.directory`` of the run.
+        The staging folder of the run.
     chunk : int
         Number of the chunk.
     extension : str
         ``parquet``, ``csv``, ``csv.gz``, ``quarantine``: what it is going to be called, for a person who looks.
     mode : int
-        Permissions that the file gets with ``finish``: ``Staging.file_mode``, so that publishing need not set them.
+        Permissions that the file gets with ``finish``, so that publishing need not set them.
     durable : bool
         Whether ``finish`` syncs the file and its name.
 
@@ -115,7 +115,7 @@ class LocalAttempts:
 
     def describe(self) -> dict[str, object]:
         """Return what :func:`restored` makes an equal one of, as JSON."""
-        return {"store": LOCAL, **asdict(self)}
+        return {"store": STORE_NAME, **asdict(self)}
 
 
 def restored(described: Mapping[str, object]) -> LocalAttempts:

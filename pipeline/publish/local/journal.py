@@ -17,12 +17,12 @@ from pipeline.publish.local.places import JournalPlaces
 from pipeline.publish.record.journal import content_of, header, is_header, line_bytes, newer_version
 from pipeline.publish.record.names import JOURNAL
 from pipeline.publish.record.receipts import LINE_LIMIT
-from pipeline.units import escape, format_bytes
+from pipeline.units import MIB, escape, format_bytes
 
 GROUP_LINES = 64
 GROUP_SECONDS = 0.1
 
-_BLOCK = 2**20
+_BLOCK = MIB
 # What is read at first to find a line again: that of a chunk of one slice has some 700 bytes.
 _LINE = 4096
 

@@ -104,6 +104,7 @@ def clean(
             tuple(run for run in _runs(home, None) if jobs and _is_old(run.age_seconds, older_than)),
             tuple(one for one in _versions(home) if versions and _is_old(one.age_seconds, older_than)),
         )
+        _refuse_newer(home, found)
         return found if dry_run else _removed(target, parent, home, found)
 
 
@@ -112,7 +113,6 @@ def _is_old(age: float, older_than: float | None) -> bool:
 
 
 def _removed(target: Destination, parent: Folder, home: Folder, found: Cleaned) -> Cleaned:
-    _refuse_newer(home, found)
     with home.make(JOBS, exist_ok=True) as jobs:
         runs_gone = tuple(run for run in found.runs if _discarded(home, jobs, run))
         if not found.versions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from pathlib import Path
 
 from pipeline.choices import Durability
 from pipeline.disk import Folder, is_folder
-from pipeline.errors import LogitstreamError, NewerOutputError, OutputError, StorageError
+from pipeline.errors import LogitstreamError, NewerOutputError, OutputError
 from pipeline.publish.facts import Rolled
 from pipeline.publish.layout import Layout, Version, examine, layout_in
-from pipeline.publish.layout.commit import let_listings_end, refuse_if_changed
+from pipeline.publish.layout.base import Place
+from pipeline.publish.layout.commit import once_done, take_name
 from pipeline.publish.layout.formers import Former, formers
 from pipeline.publish.layout.lists import aside
 from pipeline.publish.layout.target import Destination, open_parent
@@ -62,12 +62,9 @@ def rollback(
         _refuse_other_layout(target, version, layout)
         if version is not None:
             refuse_of_others(target, parent)
-        swap = _Swap(target, parent, home, version, versions, former, layout, manifest)
+        swap = _Swap(Place(target, parent, home, version), versions, former, layout, manifest)
         swap.exchange()
-        exchanged = time.monotonic()
-        swap.settle()
-        if version is not None:
-            let_listings_end(exchanged)
+        layout.let_readers_end(swap.place, swap.settle)
         swap.hide()
     before = None if version is None else version.manifest.job_id
     return Rolled(str(target.path), before, manifest.job_id, manifest.parts, manifest.rows, manifest.output_bytes)
@@ -118,10 +115,7 @@ def _checked(home: Folder, versions: Folder, former: Former, codec: Codec) -> tu
 class _Swap:
     """A former version, whole, that is to change places with the version that is published, if any."""
 
-    target: Destination
-    parent: Folder
-    home: Folder
-    version: Version | None
+    place: Place
     versions: Folder
     former: Former
     layout: Layout
@@ -131,31 +125,22 @@ class _Swap:
         """Let them change places in one step."""
         try:
             with self.versions.enter(self.former.name) as folder:
-                self._swap(*self.layout.bring_out(self.versions, folder, self.manifest))
+                take_name(self.place, *self.layout.bring_out(self.versions, folder, self.manifest))
         except BaseException:
             # Interrupted, it may have happened all the same: then it must hold before anything gets another name.
             with suppress(LogitstreamError):
-                self.parent.sync()
+                self.place.parent.sync()
                 self.hide()
             raise
 
-    def _swap(self, folder: Folder, name: str) -> None:
-        if self.version is None:
-            folder.move(name, self.parent, self.target.name)
-        else:
-            refuse_if_changed(self.target, self.parent, self.version)
-            folder.exchange(name, self.parent, self.target.name)
-
     def settle(self) -> None:
         """Make it durable."""
-        try:
-            self.parent.sync()
+        with once_done(self.place.target, "rolled back"):
+            self.place.parent.sync()
             self.layout.sync_former(self.versions, self.former.name)
-        except StorageError as error:
-            raise StorageError(f"{self.target.shown} is rolled back, but {error.message}", error.remedy) from error
 
     def hide(self) -> None:
         """Put out of sight what is in the place of the former version now; the next run heals what is left over."""
         with suppress(LogitstreamError):
             if is_folder(self.versions, self.former.name):
-                mend(self.home, self.versions, self.former, self.version)
+                mend(self.place.home, self.versions, self.former, self.place.version)

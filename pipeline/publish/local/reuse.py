@@ -8,9 +8,10 @@ from contextlib import ExitStack
 
 from pipeline.disk import Folder
 from pipeline.errors import LogitstreamError
+from pipeline.publish.layout.entries import quarantine_in
 from pipeline.publish.layout.proof import proven
 from pipeline.publish.local.attempts import new_attempt_name
-from pipeline.publish.record.names import ATTEMPT_NAME, QUARANTINE, attempt_path
+from pipeline.publish.record.names import ATTEMPT_NAME, attempt_path
 from pipeline.publish.record.receipts import Part
 from pipeline.types.outputs import PartFile
 
@@ -26,10 +27,9 @@ def adopt(
     with ExitStack() as stack:
         sources = [(version, part.name, part.file)]
         if part.quarantine is not None:
-            status = version.look(QUARANTINE)
-            if status is None or not stat.S_ISDIR(status.st_mode):
+            quarantines = quarantine_in(version, stack)
+            if quarantines is None:
                 return None
-            quarantines = stack.enter_context(version.enter(QUARANTINE))
             sources.append((quarantines, part.quarantine_name, part.quarantine))
         found = [(*source, _proven(*source)) for source in sources]
         taken = []

@@ -27,6 +27,7 @@ from pipeline.errors import LogitstreamError, StorageError
 from pipeline.publish.facts import Busy
 from pipeline.publish.layout import Builder, Order, Place, builder_of
 from pipeline.publish.layout.clearing import remove
+from pipeline.publish.layout.commit import once_done
 from pipeline.publish.layout.lists import blocks, parts_in
 from pipeline.publish.layout.target import open_parent
 from pipeline.publish.local import reuse
@@ -60,7 +61,7 @@ class LocalStaging:
     durable : bool
         Whether anything is synced in this run: what workers need to know to open attempts.
     attempts : LocalAttempts
-        These three, as workers get them.
+        ``directory``, ``file_mode`` and ``durable``, as workers get them.
     notes : tuple of str
         What a person is to know of how the folder was prepared.
     """
@@ -87,10 +88,7 @@ class LocalStaging:
         self.attempts = LocalAttempts(str(self.directory), self.file_mode, self.durable)
 
     def write_job(self, content: bytes) -> tuple[Path, str]:
-        """Write a job file, durable, under the name of its digest; return its path and SHA-256 in hexadecimal.
-
-        An equal one that exists already is used; no file ever changes under its name.
-        """
+        """See :meth:`pipeline.publish.Staging.write_job`."""
         sha256 = sha256_of_bytes(content)
         name = job_file_name(sha256)
         status = self._folder.look(name)
@@ -108,12 +106,7 @@ class LocalStaging:
         return b"".join(blocks(self._folder, name, len(content) + 1)) == content
 
     def receipts(self) -> Iterator[Mapping[str, object]]:
-        """Iterate over the receipts that an earlier run of this job journalled and whose files are intact.
-
-        Each file is digested again, several at once; the first receipt of a chunk that holds is the one that counts. A
-        receipt is what ``append`` was given: ``chunk``, and under ``part`` and ``quarantine`` the ``path``, ``bytes``,
-        ``sha256`` and ``rows`` of a file or ``None``.
-        """
+        """See :meth:`pipeline.publish.Staging.receipts`."""
         with self._folder.enter(ATTEMPTS) as attempts, closing(self._journal.replayed()) as replayed:
             for receipt, place in intact_receipts(replayed, attempts):
                 self._places.put(cast("int", receipt["chunk"]), place)
@@ -122,22 +115,20 @@ class LocalStaging:
         self._journal.resume()
 
     def others(self) -> bool:
-        """Return whether other jobs that were to publish to this output were stopped and not yet put away."""
+        """See :meth:`pipeline.publish.Staging.others`."""
         with self._place.home.enter(JOBS) as jobs:
             return any(JOB_ID.fullmatch(name) and name != self._job_id for name in jobs.names())
 
     def standing(self) -> Iterator[Part]:
-        """Iterate over the parts of the published version that could be taken over; none where there is none."""
+        """See :meth:`pipeline.publish.Staging.standing`."""
         version, folder = self._place.version, self._place.reusable
         if version is not None and folder is not None:
             yield from parts_in(folder, version.manifest, self._codec)
 
     def adopt(self, chunk: int, part: Part) -> tuple[PartFile, PartFile | None] | None:
-        """Take a published part, and its quarantine, over as attempts at a chunk; several threads may do so at once.
+        """See :meth:`pipeline.publish.Staging.adopt`: the bytes get second names, and are not copied.
 
-        Their bytes are digested first and then given second names, not copied. Returns the files as the receipt of
-        the chunk is to name them; ``None`` where they are not intact, or the file system gives no second names: then
-        the chunk must be computed.
+        ``None`` also where the file system gives no second names.
         """
         if self._place.reusable is None:
             return None
@@ -145,25 +136,14 @@ class LocalStaging:
             return reuse.adopt(self._place.reusable, attempts, chunk, part, self.file_mode)
 
     def append(self, receipt: Mapping[str, object]) -> None:
-        """Append a receipt, as JSON, to the journal; synced with its group of 64 lines or 100 ms.
-
-        It is the one that counts for its chunk, whatever was there before.
-        """
+        """See :meth:`pipeline.publish.Staging.append`: synced with its group of 64 lines or 100 ms."""
         place = self._journal.append(receipt)
         chunk = receipt.get("chunk")
         if isinstance(chunk, int):
             self._places.put(chunk, place)
 
     def receipt(self, chunk: int) -> Mapping[str, object]:
-        """Return the receipt that counts for a chunk, read from the journal: none is kept in memory.
-
-        Raises
-        ------
-        StorageError
-            The journal does not hold it any more.
-        LookupError
-            There is none.
-        """
+        """See :meth:`pipeline.publish.Staging.receipt`."""
         place = self._places.get(chunk)
         if place is None:
             raise LookupError(f"chunk {chunk} has no receipt")
@@ -173,11 +153,11 @@ class LocalStaging:
         return receipt
 
     def sync(self) -> None:
-        """Make every receipt so far survive a power cut: the barrier before publishing."""
+        """See :meth:`pipeline.publish.Staging.sync`."""
         self._journal.sync()
 
     def note_end(self, reason: str, exit_code: int) -> None:
-        """Note in the journal why the run ends, durable. Never fails: the error that ends the run is what counts."""
+        """See :meth:`pipeline.publish.Staging.note_end`."""
         with suppress(LogitstreamError):
             self._journal.end(reason, exit_code)
 
@@ -190,28 +170,7 @@ class LocalStaging:
             retire(self._place.home, self._job_id)
 
     def publish(self, sections: Mapping[str, object], parts: Iterable[Part], *, observed: Mapping[str, object]) -> str:
-        """Put the parts in place of the output, all or nothing, durable on return; return the manifest's digest.
-
-        Until the one rename the output is what it was, whatever is raised. After it, the former version is kept beside
-        the output and everything staged is removed; a failure of that changes nothing and is not reported.
-
-        Parameters
-        ----------
-        sections : mapping
-            What the manifest proves: inputs, plan, model, options, schema, totals, as JSON.
-        parts : iterable of Part
-            In strictly ascending order of name; iterated over once, and where they become one file once more.
-        observed : mapping
-            What it only notes: times, workers, peaks. Outside its digest.
-
-        Raises
-        ------
-        StorageError
-            An attempt is missing or has another size than its receipt says; the disk is full. After the message "is
-            published, but" the new version is there, and only its durability is unknown.
-        OutputError
-            Somebody put something else under the name of the output while the run was under way.
-        """
+        """See :meth:`pipeline.publish.Staging.publish`: the one step is a rename, or an exchange of two names."""
         self.sync()
         layout = self._builder.layout
         order = Order(self._job_id, sections, parts, observed, self._codec, self.file_mode, self._folder_mode)
@@ -237,38 +196,10 @@ def open_staging(
     merge: Merge | None = None,
     chunks: int = 0,
 ) -> Iterator[LocalStaging | Manifest | Busy]:
-    """Lock an output and prepare a run that publishes to it, or go on with one that was stopped.
+    """See :meth:`pipeline.publish.Store.open_staging`.
 
-    Yields a :class:`LocalStaging`; or, where this very job is already published and intact, its :class:`Manifest`, and
-    there is nothing to do; or, where another run holds the output and the conduct says to skip then, :class:`Busy`. The
-    lock is released on exit in every case, and by the system if the process dies. The output is examined, and what the
-    file system can do is tried out, before anything is staged. What an earlier try of the same job has journalled stays
-    if the conduct says so; see :meth:`LocalStaging.receipts`.
-
-    Parameters
-    ----------
-    output : Path
-    job_id : str
-    if_exists : {"fail", "replace"}
-    codec : Codec
-    conduct : Conduct
-        ``resume``, ``reuse``, ``if_running``, ``wait_seconds``, ``durability`` and ``keep_versions`` of it count here.
-    while_waiting : callable
-        Called every second, or more often, while another run is waited for; what it raises ends the waiting.
-    merge : Merge, optional
-        What makes one file of the parts: then that file is the output, and not a folder.
-    chunks : int
-        How many the run has, where that is known: what is remembered of each, 8 bytes, is taken at the start.
-
-    Raises
-    ------
-    OutputError
-        See :func:`~pipeline.publish.local.output.check_output`; or ``replace``
-        on a file system that cannot exchange folders.
-    TemporaryError
-        Another run holds the lock.
-    PermissionDeniedError, StorageError
-        The system refuses, or cannot.
+    The lock is released on exit in every case, and by the system if the process dies. The output is examined, and what
+    the file system can do is tried out, before anything is staged.
     """
     if not JOB_ID.fullmatch(job_id):
         raise ValueError(f"{job_id!r} is not a job id")
@@ -291,10 +222,8 @@ def open_staging(
         finding = found()
         version = finding.version
         if version is not None and finding.same is not None:
-            try:
+            with once_done(target, "published"):
                 version.layout.sync_at(target, parent, home, finding.same)
-            except StorageError as error:
-                raise StorageError(f"{target.shown} is published, but {error.message}", error.remedy) from error
             sweep(home, conduct.keep_versions, finding.same.proof)
             yield finding.same
             return

@@ -15,16 +15,16 @@ from pipeline.canonical import canonical, digest
 from pipeline.errors import NewerOutputError, OutputError
 from pipeline.publish.record.names import JOB_ID, MANIFEST, count, matching
 from pipeline.types.outputs import PartFile
-from pipeline.units import escape, format_bytes
+from pipeline.units import MIB, escape, format_bytes
 
-MANIFEST_LIMIT = 64 * 2**20
+MANIFEST_LIMIT = 64 * MIB
 
 _FORMAT = "logitstream-output"
 _VERSION = 1
 _OUTSIDE = frozenset({"observed", "digest"})
 _OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "file"}) | _OUTSIDE
 # For what is only known at the end: totals, digests, what is noted.
-_ROOM = 2**20
+_ROOM = MIB
 # The end of the year 9999, behind which no date can be shown.
 _LAST_UNIX = 253_402_300_800
 

@@ -23,11 +23,11 @@ from pipeline.publish.record.names import (
     matching,
 )
 from pipeline.types.outputs import PartFile
-from pipeline.units import format_bytes
+from pipeline.units import MIB, format_bytes
 
-_BLOCK = 2**20
+_BLOCK = MIB
 # Of a line in the journal and in the receipts: a chunk gathered from some hundred thousand files has one as long.
-LINE_LIMIT = 64 * 2**20
+LINE_LIMIT = 64 * MIB
 
 Wrap = Callable[[BinaryIO], AbstractContextManager[BinaryIO]]
 

@@ -99,8 +99,9 @@ def test_a_newer_former_version_is_kept_and_not_rolled_back_to(output: Path, mer
     before = everything(output.parent)
     with pytest.raises(NewerOutputError, match=TOLD):
         rollback(output, codec=CODEC)
-    with pytest.raises(NewerOutputError, match=TOLD):
-        clean(output, jobs=True, versions=True)
+    for dry_run in (True, False):
+        with pytest.raises(NewerOutputError, match=TOLD):
+            clean(output, jobs=True, versions=True, dry_run=dry_run)
     assert everything(output.parent) == before
     (facts,) = versions_of(output)
     assert (facts.newer, facts.rows, facts.job_id) == (True, None, job_id("old"))
