@@ -25,7 +25,7 @@ from tests.faults.data import write_model, write_rows
 OPTIONS: dict[str, Any] = {
     "scheduler": "sync",
     "workers": 1,
-    "memory": "1GiB",
+    "memory": "4GiB",
     "keep": ["version"],
     "chunk_size": 20,
 }

@@ -133,7 +133,7 @@ def test_the_same_job_again_does_nothing(two: Bench) -> None:
     first = two.score(chunk_size="500")
     before = tree(two.folder)
     events = []
-    again = two.score(chunk_size="500", observe=events.append, workers=1, memory="1GiB")
+    again = two.score(chunk_size="500", observe=events.append, workers=1, memory="4GiB")
     assert (first.published, again.published) == (True, False)
     assert again.manifest_digest == first.manifest_digest
     assert "there was nothing to do" in again.notes[0]

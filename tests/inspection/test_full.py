@@ -82,7 +82,7 @@ def test_the_answer_is_the_same_whatever_carries_it_out(folder: Path, path: str)
     expected = plain(folder / path, scheduler="sync", chunk_size=10**6)
     ways: list[dict[str, Any]] = [
         {"chunk_size": "64KiB"},
-        {"chunk_size": 777, "workers": 3, "memory": "1GiB"},
+        {"chunk_size": 777, "workers": 3, "memory": "4GiB"},
         {"scheduler": "sync", "chunk_size": 5_000},
     ]
     if not path:
@@ -154,7 +154,7 @@ def test_a_budget_that_nothing_fits_is_an_error_of_every_file(folder: Path) -> N
     assert "large.csv" in error.error.message
 
 
-@pytest.mark.parametrize("how", [{"memory": "1GiB"}, {"workers": 2}, {"scheduler": "sync"}, {"chunk_size": 5}])
+@pytest.mark.parametrize("how", [{"memory": "4GiB"}, {"workers": 2}, {"scheduler": "sync"}, {"chunk_size": 5}])
 def test_options_of_a_scan_go_with_full(folder: Path, how: dict[str, Any]) -> None:
     (name,) = how
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} goes with --full"):
