@@ -3,7 +3,6 @@
 commands/      a command a file
 options/       each option once, and how its value is read
 show/          how results look
-guide/         the pages of ``logitstream guide``, in Markdown
 cli            the group of commands, and the one door from errors to exit codes
 running        from options to a job, and from a job to what is shown
 stopping       signals, deadlines, and how a run ends in good order
