@@ -121,16 +121,20 @@ class PlanSummary:
     notes: tuple[str, ...] = ()
 
 
+# A text, a number, or a number after a text.
+Shown = str | float | tuple[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class ShownModel:
     """What a person reads of a model file, safe to show.
 
     Attributes
     ----------
-    facts : tuple of (str, str)
-        What the model says of itself, by name.
+    facts : tuple of (str, str or float)
+        What the model file states besides its features, by name.
     headers : tuple of str
-    rows : tuple of tuple of str
+    rows : tuple of tuple of Shown
         A cell for each header.
     numbers : tuple of int
         Which of the cells are numbers.
@@ -138,9 +142,9 @@ class ShownModel:
         How many features it has.
     """
 
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, Shown], ...]
     headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Shown, ...], ...]
     numbers: tuple[int, ...]
     features: int
 
@@ -151,6 +155,7 @@ class Report:
 
     ``published`` is False where nothing had to be done, because the same job is already published, or nothing was
     done, because another run holds the output and the caller said to skip then: ``skipped`` names that run.
+    ``started_unix`` is seconds since 1970.
     """
 
     plan: PlanSummary
@@ -161,6 +166,12 @@ class Report:
     manifest_digest: str
     notes: tuple[str, ...] = ()
     skipped: str = ""
+    started_unix: float = 0.0
+
+    @property
+    def finished_unix(self) -> float:
+        """When the run ended, in seconds since 1970."""
+        return self.started_unix + self.seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,12 +46,16 @@ _STATE = ("size", "time of change", "digest of its ends", "digest of all bytes",
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as the manifest says. ``subject`` names a file, a chunk or an account."""
+    """One thing that is not as the manifest says. ``subject`` names a file, a chunk or an account.
+
+    ``of_input`` says that an input has changed, of which the output itself knows nothing.
+    """
 
     subject: str
     what: str
     expected: str
     found: str
+    of_input: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,16 @@ class Verification:
     inputs: int
     chunks_scored: int
     differences: tuple[Difference, ...]
+
+    @property
+    def as_published(self) -> bool:
+        """Whether the output itself is what was published, whatever became of its inputs."""
+        return all(each.of_input for each in self.differences)
+
+    @property
+    def inputs_changed(self) -> int:
+        """How many inputs are not what they were, gone or new ones among them."""
+        return len({each.subject for each in self.differences if each.of_input})
 
 
 def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int = 0) -> Verification:
@@ -258,13 +272,13 @@ def _inputs(path: Path, manifest: Manifest) -> Iterator[Difference]:
     for key, state in listed.items():
         name = escape(key[0], 1000)
         if key not in found:
-            yield Difference(name, "input", "there", "missing")
+            yield Difference(name, "input", "there", "missing", of_input=True)
             continue
         for what, expected, actual in zip(_STATE, state, found[key], strict=True):
             if expected != actual:
-                yield Difference(name, what, _shown(expected), _shown(actual))
+                yield Difference(name, what, _shown(expected), _shown(actual), of_input=True)
     for key in found.keys() - listed.keys():
-        yield Difference(escape(key[0], 1000), "input", "not among the inputs", "there")
+        yield Difference(escape(key[0], 1000), "input", "not among the inputs", "there", of_input=True)
 
 
 def _numbered(states: Sequence[Sequence[Any]]) -> dict[tuple[str, int], Sequence[Any]]:
