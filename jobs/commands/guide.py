@@ -6,7 +6,6 @@ import difflib
 
 import click
 
-from jobs import options
 from jobs.options.command import JobCommand
 
 # In the order in which a newcomer reads them; each is a file of jobs/guide/.
@@ -42,8 +41,7 @@ class Topic(click.Choice[str]):
     short_help="Read the guide, here on the terminal.",
 )
 @click.argument("topic", required=False, metavar="[TOPIC]", type=Topic(TOPICS))
-@options.quiet
-def command(topic: str | None, quiet: bool) -> None:
+def command(topic: str | None) -> None:
     """Show the page of the guide about TOPIC. Without TOPIC, list the topics.
 
     A page is drawn for 80 columns, in colour on a terminal and as plain text elsewhere: 'logitstream guide memory |
@@ -52,7 +50,7 @@ def command(topic: str | None, quiet: bool) -> None:
     from jobs.show.pages import emit_page, emit_topics  # noqa: PLC0415 - --help stays light
 
     if topic is None:
-        emit_topics(TOPICS, quiet=quiet)
+        emit_topics(TOPICS)
     else:
         emit_page(topic)
 

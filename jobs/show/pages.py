@@ -29,11 +29,10 @@ _HEADING = re.compile(r"^(##?) (.+)$", re.MULTILINE)
 _ASCII = str.maketrans("•─═±", "*-=~")
 
 
-def emit_topics(topics: Sequence[str], *, quiet: bool) -> None:
+def emit_topics(topics: Sequence[str]) -> None:
     """Show the topics on stdout, each with the question that its page answers."""
     console.emit("\n".join(aligned((topic, _title(page_text(topic))) for topic in topics)))
-    if not quiet:
-        console.tell("\nRead a page with 'logitstream guide TOPIC'.")
+    console.tell("\nRead a page with 'logitstream guide TOPIC'.")
 
 
 def emit_page(topic: str) -> None:
