@@ -95,7 +95,7 @@ class Reader:
             self.run(command)
 
     def run(self, command: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command in a shell of its own."""
+        """Run a command in its own shell."""
         result = subprocess.run(
             ["sh", "-c", command], cwd=self.folder, env=environment or self.environment, capture_output=True, text=True,
             timeout=120, check=False,
