@@ -27,7 +27,20 @@ from pipeline.errors import Abandoned, LogitstreamError, OutputError, Permission
 from pipeline.units import escape
 
 NAME = "logitstream"
-JOBS = ("score", "transform", "plan", "inspect", "verify", "rollback", "runs", "model", "plot", "bench", "demo")
+JOBS = (
+    "score",
+    "transform",
+    "plan",
+    "inspect",
+    "verify",
+    "rollback",
+    "runs",
+    "model",
+    "plot",
+    "bench",
+    "demo",
+    "guide",
+)
 
 USAGE, STORAGE, CONFIGURATION, BUG = 2, 74, 78, 1
 
