@@ -58,8 +58,12 @@ def two(bench: Bench) -> Bench:
         ({"threshold": float("nan")}, UsageError, "the threshold must lie in [0, 1], got nan"),
         ({"format": "xlsx"}, UsageError, "--format xlsx: there is no such choice\nchoose parquet or csv"),
         ({"if_exists": "append"}, UsageError, "--if-exists append: there is no such choice\nchoose fail or replace"),
-        ({"compression": "rar"}, UsageError, "--compression rar is not one of parquet\nChoose one of snappy, zstd"),
-        ({"compression": "snappy", "format": "csv"}, UsageError, "--compression snappy is not one of csv"),
+        (
+            {"compression": "rar"},
+            UsageError,
+            "--compression rar: parquet has no such compression\nchoose one of snappy",
+        ),
+        ({"compression": "snappy", "format": "csv"}, UsageError, "--compression snappy: csv has no such compression"),
         (
             {"scheduler": "foo"},
             UsageError,

@@ -169,7 +169,7 @@ def test_columns_of_one_name_are_named_and_left_aside(bench):
     bench.put("a.parquet", twice)
     for full in (False, True):
         found = pipeline.inspect(bench.inputs, full=full)
-        assert found.differences == ("a.parquet has several columns 'x': their values were left aside",)
+        assert found.differences == ("a.parquet has several columns 'x': the values are not shown",)
         assert [(c.name, c.smallest) for c in found.columns] == [("x", None), ("y", 3)]
 
 
