@@ -362,7 +362,7 @@ def test_a_file_that_has_the_column_of_its_path_is_named_once(bench: Bench, need
     table = GOOD.rename_columns(["x", "c", "z"])
     bench.put(f"{needed}=3/f.{ending}", table if ending == "parquet" else "x,c,z\n1,a,9\n")
     message = bench.refused(SchemaError)
-    assert message.count(f"{needed}=3/f.{ending}: column '{needed}' stands ") == 1
+    assert message.count(f"{needed}=3/f.{ending}: column '{needed}' is both in ") == 1
     assert len(message.splitlines()) == 3
 
 
@@ -417,7 +417,7 @@ ZSTD = bytes(pa.compress((HEAD + ROWS * 2500).encode(), "zstd", asbytes=True))
         ("f.csv.gz", GZIP[:-7] + bytes([GZIP[-7] ^ 255]) + GZIP[-6:], "the gzip data is damaged or cut off near byte"),
         ("f.csv.gz", GZIP + b"garbage", "the gzip data is damaged or cut off near byte"),
         ("f.csv.zst", ZSTD[:-3], "the zstd data is damaged or cut off near byte"),
-        ("f.csv.gz", (HEAD + ROWS).encode(), "is not gzip, as its name says"),
+        ("f.csv.gz", (HEAD + ROWS).encode(), "is not gzip, although its name says so"),
     ],
     ids=["truncated", "no trailer", "CRC", "trailing garbage", "truncated zstd", "not compressed"],
 )

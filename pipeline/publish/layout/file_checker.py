@@ -14,7 +14,7 @@ from pipeline.errors import NewerOutputError, OutputError
 from pipeline.publish.facts import Defect, PublishedOutput
 from pipeline.publish.layout.folder_checker import damaged, edited
 from pipeline.publish.layout.formers import formers
-from pipeline.publish.layout.lists import ForeignError, Listed, aside
+from pipeline.publish.layout.lists import Listed, aside
 from pipeline.publish.layout.proof import sha256_of
 from pipeline.publish.layout.proofs import kept_in, proofs, proven_file
 from pipeline.publish.layout.target import Destination, resolve
@@ -81,6 +81,6 @@ def _proven_by(target: Destination, folder: Folder, manifest: Manifest, codec: C
     parts = Listed(folder, manifest, codec)
     try:
         deque(parts, maxlen=0)
-    except ForeignError as error:
+    except OutputError as error:
         return PublishedOutput(target.parent, manifest, (), (damaged(RECEIPTS, error),), file, quarantine)
     return PublishedOutput(target.parent, manifest, parts, tuple(edited(manifest)), file, quarantine)

@@ -7,9 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipeline.disk import Folder
+from pipeline.errors import NewerOutputError, OutputError
 from pipeline.publish.facts import Defect, PublishedOutput
 from pipeline.publish.layout.entries import Listing, quarantine_in
-from pipeline.publish.layout.lists import ForeignError, Listed, manifest_in
+from pipeline.publish.layout.lists import Listed, manifest_in
 from pipeline.publish.record.manifest import Manifest, observed_holds
 from pipeline.publish.record.names import MANIFEST, QUARANTINE, RECEIPTS
 from pipeline.publish.record.receipts import Codec, Part
@@ -33,14 +34,16 @@ def open_folder(output: Path, codec: Codec) -> Iterator[PublishedOutput]:
 def _published(output: Path, folder: Folder, codec: Codec) -> PublishedOutput:
     try:
         manifest = manifest_in(folder)
-    except ForeignError as error:
+    except NewerOutputError:
+        raise
+    except OutputError as error:
         if folder.look(MANIFEST) is None:
             raise
         return PublishedOutput(output, None, (), (damaged(MANIFEST, error),))
     parts = Listed(folder, manifest, codec)
     try:
         unlisted = tuple(_unlisted(folder, parts))
-    except ForeignError as error:
+    except OutputError as error:
         return PublishedOutput(output, manifest, (), (damaged(RECEIPTS, error),))
     return PublishedOutput(output, manifest, parts, (*unlisted, *edited(manifest)))
 
@@ -51,9 +54,9 @@ def edited(manifest: Manifest) -> Iterator[Defect]:
         yield MANIFEST, "observed", "as it was written", "edited"
 
 
-def damaged(name: str, error: ForeignError) -> Defect:
+def damaged(name: str, error: OutputError) -> Defect:
     """Return the defect of a manifest or of receipts that cannot be read."""
-    return name, "content", "as it was written", error.reason
+    return name, "content", "as it was written", error.message.partition(": ")[2]
 
 
 def _unlisted(folder: Folder, parts: Iterable[Part]) -> Iterator[Defect]:

@@ -29,12 +29,6 @@ from pipeline.units import MIB, escape, format_bytes
 _BLOCK = MIB
 
 
-class ForeignError(OutputError):
-    """A folder is not, or is no longer, what a run published; ``reason`` says why, as a clause."""
-
-    reason = ""
-
-
 def write_manifest(
     folder: Folder,
     job_id: str,
@@ -163,12 +157,11 @@ def sync_lists(folder: Folder) -> None:
     folder.sync()
 
 
-def foreign(folder: Folder, reason: str) -> ForeignError:
+def foreign(folder: Folder, reason: str) -> OutputError:
     """Return the error for a folder that is not, or no longer, what a run published."""
-    message = f"{escape(str(folder.path), 1000)} was not published by logitstream: {reason}"
-    error = ForeignError(message, aside(folder.path))
-    error.reason = reason
-    return error
+    return OutputError(
+        f"{escape(str(folder.path), 1000)} was not published by logitstream: {reason}", aside(folder.path)
+    )
 
 
 def aside(path: Path) -> str:

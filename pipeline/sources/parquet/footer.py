@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +47,10 @@ _SMALLEST = 12
 _LARGEST_FOOTER = 512 * MIB
 # Arrow decodes these to text, and has no code that makes a dictionary of them.
 _AS_TEXT = frozenset({"DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"})
+
+# What Arrow says, besides the error of its own kind, where it has no code.
+_NO_CODE = re.compile("not yet implemented|currently not supported", re.IGNORECASE)
+_FEW_ROWS = 1_024
 
 # What to do about a file whose bytes are wrong.
 AGAIN = "copy or write the file again"
@@ -234,7 +239,9 @@ def read_footer(location: str, identity: Identity, file: OpenFile) -> Footer:
             )
         fence.closed_off = True
         for number in np.flatnonzero(rows).tolist():
-            _probe(parquet, number, fence)
+            find = partial(unsupported_column, parquet, footer.schema.names, [number])
+            with translated(path, find, every_column=True):
+                _probe(parquet, number, fence)
     _cache.put(location, identity, footer)
     return footer
 
@@ -259,11 +266,11 @@ def open_parquet(
 
 
 @contextmanager
-def translated(path: str, column: Callable[[], str] = str) -> Iterator[None]:
+def translated(path: str, column: Callable[[], str] = str, *, every_column: bool = False) -> Iterator[None]:
     """Turn whatever Arrow raises about a file into an error that names it: the one door for Parquet.
 
-    ``column`` finds the column that Arrow cannot read, where it says that something is not implemented; empty where
-    the column is not known.
+    ``column`` finds the column that Arrow has no code for, or returns an empty text. ``every_column`` says that all
+    columns of the file have to be readable, so that leaving one out does not help.
     """
     try:
         yield
@@ -271,24 +278,36 @@ def translated(path: str, column: Callable[[], str] = str) -> Iterator[None]:
         message = f"{show(path)} needs more memory than there is: {escape(str(error), 300)}"
         raise MemoryBudgetError(message, "leave the file out, or write it again with smaller pages") from error
     except _FOREIGN as error:
-        if is_unsupported(error):
-            raise _unsupported(error, path, column()) from error
+        if _is_unsupported(error):
+            raise _unsupported(error, path, column(), every_column=every_column) from error
         raise _refusal(error, path) from error
 
 
-def is_unsupported(error: Exception) -> bool:
+def _is_unsupported(error: Exception) -> bool:
     """Return whether Arrow has no code for what it met, rather than that it met wrong bytes."""
-    # The Parquet library raises its own kind of this as the error that damage is: its text alone tells them apart.
-    return isinstance(error, NotImplementedError) or "not yet implemented" in str(error).lower()
+    # The Parquet library raises this as the error that it raises for damage: its text alone tells them apart.
+    return isinstance(error, NotImplementedError) or _NO_CODE.search(str(error)) is not None
 
 
-def _unsupported(error: Exception, path: str, column: str) -> DataError:
+def _unsupported(error: Exception, path: str, column: str, *, every_column: bool) -> DataError:
     what = f"column '{escape(column)}'" if column else "it"
     message = f"{show(path)} cannot be read: {what} uses a part of Parquet that Arrow does not support"
     remedy = "write the file again with other options, for instance with pyarrow's defaults"
-    return DataError(
-        f"{message}: {escape(str(error), 300)}", f"{remedy}, or leave the column out" if column else remedy
-    )
+    if column and not every_column:
+        remedy += ", or leave the column out"
+    return DataError(f"{message}: {escape(str(error), 300)}", remedy)
+
+
+def unsupported_column(parquet: pq.ParquetFile, names: Sequence[str], groups: Sequence[int]) -> str:
+    """Return the first column that Arrow has no code for, each read alone to its end; empty if there is none."""
+    for name in names:
+        try:
+            for _ in parquet.iter_batches(_FEW_ROWS, row_groups=groups, columns=[name], use_threads=False):
+                pass
+        except _FOREIGN as error:
+            if _is_unsupported(error):
+                return name
+    return ""
 
 
 def _refusal(error: Exception, path: str) -> LogitstreamError:

@@ -20,13 +20,13 @@ from pipeline.sources.parquet.footer import (
     Footer,
     Shape,
     footer_of,
-    is_unsupported,
     keep_footer,
     known_footer,
     open_parquet,
     read_footer,
     read_identity,
     translated,
+    unsupported_column,
 )
 from pipeline.sources.parquet.unfolding import is_folded, most_rows, unfolding
 from pipeline.sources.partitions import Partition, partition_array, partition_field, partition_scalar
@@ -37,7 +37,6 @@ from pipeline.units import escape
 # In a slice of fewer rows, handing the columns to other threads takes longer than decoding them.
 THREADED_ROWS = 32_768
 
-_FEW_ROWS = 1_024
 _FIX_COLUMN = "correct the name or the type of the column, or the file"
 
 
@@ -245,7 +244,7 @@ class ParquetReader:
                 )
             )
         while True:
-            with translated(path, partial(self._unsupported_column, parquet)):
+            with translated(path, partial(unsupported_column, parquet, columns.names, list(self._groups))):
                 batch = next(batches, None)
                 if batch is None:
                     return
@@ -259,17 +258,6 @@ class ParquetReader:
     def _numbers(self, names: Sequence[str]) -> list[int]:
         """Return the numbers of columns in the file, by their names."""
         return [self._footer.schema.get_field_index(name) for name in names]
-
-    def _unsupported_column(self, parquet: pq.ParquetFile) -> str:
-        """Return the first column that Arrow has no code for, read alone and to its end; empty if there is none."""
-        for name in self._columns.names:
-            try:
-                for _ in parquet.iter_batches(_FEW_ROWS, row_groups=list(self._groups), columns=[name]):
-                    pass
-            except Exception as error:  # noqa: BLE001 - any other is not what is looked for
-                if is_unsupported(error):
-                    return name
-        return ""
 
     def _not_as_dictionary(self) -> dict[str, int]:
         """Return the text columns that have to be read as text here, each with its decompressed bytes."""

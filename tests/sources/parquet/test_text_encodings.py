@@ -202,6 +202,22 @@ def test_what_arrow_does_not_support_names_the_column_and_is_not_called_damage(t
     assert read_rows(source, facts, whole(facts), [Need("x", "kept")], 10)[0] == [(1.0,), (2.0,), (3.0,)]
 
 
+def test_a_codec_without_code_names_the_column(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"x": [1.0], "c": ["a"]}), path, compression={"x": "none", "c": "zstd"})
+    content = path.read_bytes()
+    # In the footer, the codec of a column is the number behind its name: 3 is LZO, 6 is zstd, each times two.
+    assert content.count(b"\x18\x01c\x15\x0c") == 1
+    path.write_bytes(content.replace(b"\x18\x01c\x15\x0c", b"\x18\x01c\x15\x06"))
+    with pytest.raises(DataError) as caught:
+        ParquetSource().facts(InputFile("f.parquet", str(path), 0, "parquet"))
+    assert caught.value.message.startswith(
+        "f.parquet cannot be read: column 'c' uses a part of Parquet that Arrow does"
+    )
+    assert "LZO" in caught.value.message
+    assert "leave the column out" not in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     "raising",
     [
