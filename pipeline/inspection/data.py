@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.causes import remedy_of
 from pipeline.errors import LogitstreamError, NewerOutputError, OutputError, UsageError
 from pipeline.inspection.columns import TEXT, ColumnUnion, FileColumn
 from pipeline.inspection.contents import Reading, name_counts, names_once, read_whole
@@ -190,7 +191,8 @@ def _own_differences(found: _Findings) -> Iterator[str]:
         column = f"{escape(cell.column)} " if cell.column else ""
         place = "" if cell.offset is None else f" at byte {format_count(cell.offset)}"
         records = f"{format_count(found.bad)} record{'' if found.bad == 1 else 's'}"
-        yield f"{path} has {records} that cannot be read, the first{place}: {column}{escape(cell.reason, 300)}"
+        reason = f"{column}{escape(cell.reason, 300)}; {remedy_of(cell.cause, cell.hint)}"
+        yield f"{path} has {records} that cannot be read, the first{place}: {reason}"
 
 
 def _skipped(names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Open files: read at any offset, digested by range, refused where they are no files."""
+"""Open files: read at any offset, digested by range, refused where they are not files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything read: by all workers together, within the budget, with one answer whatever carries it out."""
+"""Everything read: by all workers together, within the budget, with the same answer on every scheduler."""
 
 from __future__ import annotations
 

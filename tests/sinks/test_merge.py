@@ -1,4 +1,4 @@
-"""Parts put together to one file: the same bytes however the parts were cut, and no more memory than said."""
+"""Parts joined into one file: the same bytes however the parts were cut, within the memory promised."""
 
 from __future__ import annotations
 
