@@ -255,13 +255,13 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         output=os.fspath(output),
         block=block,
         keep=names_of(options.get("keep", ())),
-        csv=CsvOptions(
+        csv=CsvOptions.given(
             delimiter=options.get("delimiter", ","),
             quote=options.get("quote", '"'),
-            nulls=tuple(dict.fromkeys(("", *names_of(options.get("null", ()))))),
+            null=names_of(options.get("null", ())),
             encoding=options.get("encoding", "utf-8"),
             columns=None if columns is None else names_of(columns),
-            types=tuple(sorted(options.get("types", {}).items())),
+            types=options.get("types"),
         ),
         format=format_of(os.fspath(output), options.get("format")),
         compression=options.get("compression"),

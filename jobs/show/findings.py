@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.show import console, document
 from jobs.show.tables import emit_columns, emit_differences, emit_reasons
-from pipeline.errors import DataError, LogitstreamError, ThresholdError
+from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError, ThresholdError
 from pipeline.inspection import DataInspection, Example, FileError, OutputFacts, QuarantineInspection, Reason, inspect
 from pipeline.inspection.json import inspection_json
 from pipeline.report.text import aligned
@@ -19,6 +19,7 @@ from pipeline.verification.json import verification_json
 
 _LINE = 160
 _DIFFERENCES = 20
+_ERRORS = 20
 
 
 def show_inspection(path: str, *, full: bool, as_json: bool, how: Mapping[str, Any]) -> None:
@@ -162,13 +163,22 @@ def _output_pairs(output: OutputFacts | None) -> list[tuple[str, str]]:
 
 
 def _unread(errors: Sequence[FileError]) -> LogitstreamError:
-    """Return one error for all files that cannot be read: of the kind of the first, but a data error comes first."""
+    """Return one error for all files that could not be inspected: of their kind, a damaged file before any other."""
     if len(errors) == 1:
         return errors[0].error
     first = next((each.error for each in errors if isinstance(each.error, DataError)), errors[0].error)
     kind = DataError if isinstance(first, DataError) else type(first)
-    lines = [f"{format_count(len(errors))} files cannot be read", *(each.error.message for each in errors)]
-    return kind("\n".join(lines)).at(first.file)
+    too_large = sum(isinstance(each.error, MemoryBudgetError) for each in errors)
+    unread = len(errors) - too_large
+    counts = [
+        *([f"{_many(unread, 'file')} cannot be read"] if unread else []),
+        *([f"{_many(too_large, 'file')} {'does' if too_large == 1 else 'do'} not fit the memory"] if too_large else []),
+    ]
+    remedies = dict.fromkeys(each.error.remedy for each in errors if each.error.remedy)
+    lines = [", ".join(counts), *(each.error.message for each in errors[:_ERRORS])]
+    if len(errors) > _ERRORS:
+        lines.append(f"... and {format_count(len(errors) - _ERRORS)} more: --json")
+    return kind("\n".join(lines), "\n".join(remedies)).at(first.file)
 
 
 def _many(count: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""What an inspection finds, as plain values."""
+"""The results of an inspection, as plain values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class FileError:
-    """A file that could not be read, and why."""
+    """A file that could not be inspected, and why."""
 
     path: str
     error: LogitstreamError
@@ -28,17 +28,17 @@ class Column:
     ----------
     name : str
     types : tuple of (type, files)
-        The types of Arrow that it has, and in how many files, the most frequent first; ``text`` for a column of a CSV
-        or one that the path states.
+        Its Arrow types, and the number of files with each, the most frequent first; ``text`` for a column of a CSV
+        that was given no type, and for one that the path states.
     nullable : bool
         Whether some file allows null.
     nulls, nan, infinite : int or None
-        ``None`` where a file does not tell.
+        ``None`` if a file does not state it.
     smallest, largest : Value or None
-        Of the values that are neither null nor NaN; text is compared by its bytes. ``None`` where there is none, or a
-        file does not tell, or the types of the files cannot be compared.
+        Of the values that are neither null nor NaN; text is compared by its bytes. ``None`` if there are no values, a
+        file does not state it, or the types of the files cannot be compared.
     smallest_number, largest_number : float or None
-        Of a column of text every cell of which is a number or null; only where all was read.
+        Of a text column in which every cell is a number or null; only where all data was read.
     """
 
     name: str
@@ -54,19 +54,19 @@ class Column:
 
     @property
     def files(self) -> int:
-        """In how many files it is."""
+        """The number of files that have it."""
         return sum(count for _, count in self.types)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFacts:
-    """What the manifest of an output says of it.
+    """What its manifest says about an output.
 
     Attributes
     ----------
     job_id, manifest_digest : str
     function : str
-        What made it, in words.
+        The function that made it, in words.
     finished_unix : float or None
     totals : mapping of str to int
         Rows read, written, scored, null, nan, quarantined, bad.
@@ -81,7 +81,7 @@ class OutputFacts:
 
 @dataclass(frozen=True, slots=True)
 class DataInspection:
-    """Data, as its footers and headers state it, or as all of it was read.
+    """What is in data: as footers and headers state it, or as read.
 
     Attributes
     ----------
@@ -90,15 +90,15 @@ class DataInspection:
         Those that could be read.
     rows, bytes, row_groups : int
     rows_estimated : bool
-        Whether ``rows`` is an estimate: of a CSV only reading tells.
+        Whether ``rows`` is an estimate: the rows of a CSV are known only after reading.
     full : bool
-        Whether everything was read; else nulls and ranges are those that the writers of the files stated.
+        Whether all data was read; otherwise nulls and ranges are those that the writers of the files stored.
     bad_records : int or None
-        Records of CSV files that cannot be read, and are not among the rows; ``None`` where only reading tells.
+        Records of CSV files that cannot be read, and are not among the rows; ``None`` unless all data was read.
     columns : tuple of Column
-        In the order in which the files bring them.
+        In the order in which the files have them.
     differences : tuple of str
-        What is not the same in all files, in sentences.
+        Differences between the files, in sentences.
     notes : tuple of str
     errors : tuple of FileError
     output : OutputFacts or None
@@ -137,7 +137,7 @@ class Example:
     byte : int or None
         Offset of the record in a CSV.
     cell : str
-        What was found; at most 200 characters.
+        The text of the cell; at most 200 characters.
     line : str or None
         The record, or the row as JSON; at most 200 characters.
     """
@@ -153,9 +153,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason, with the column that it concerns: empty where that is the whole record.
+    """A reason, with its column; the column is empty where the whole record is bad.
 
-    ``by_policy`` rows are in the quarantine because the model sends them there; the others are bad.
+    ``by_policy`` rows are in the quarantine because the model sends them there; the others are bad rows.
     """
 
     reason: str
@@ -167,9 +167,9 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineInspection:
-    """A quarantine by its reasons, the most frequent first.
+    """What is in a quarantine: its reasons, the most frequent first.
 
-    ``other_rows`` have reasons beyond the 1,000 that were met first.
+    ``other_rows`` have reasons beyond the first 1,000.
     """
 
     path: str

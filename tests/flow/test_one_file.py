@@ -222,7 +222,7 @@ def test_a_file_that_is_not_ours_is_refused(bench: Bench) -> None:
     [
         ("x.csv", {"format": "parquet"}, "is csv by its name"),
         ("x.parquet", {"format": "csv"}, "is parquet by its name"),
-        ("x.csv", {"compression": "gzip"}, "a CSV in one file is written plain"),
+        ("x.csv", {"compression": "gzip"}, "a CSV in one file is not compressed"),
     ],
 )
 def test_contradictions(bench: Bench, name: str, options: dict[str, Any], reason: str) -> None:

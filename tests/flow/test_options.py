@@ -58,8 +58,12 @@ def two(bench: Bench) -> Bench:
         ({"threshold": float("nan")}, UsageError, "the threshold must lie in [0, 1], got nan"),
         ({"format": "xlsx"}, UsageError, "--format xlsx: there is no such choice\nchoose parquet or csv"),
         ({"if_exists": "append"}, UsageError, "--if-exists append: there is no such choice\nchoose fail or replace"),
-        ({"compression": "rar"}, UsageError, "--compression rar is not one of parquet\nChoose one of snappy, zstd"),
-        ({"compression": "snappy", "format": "csv"}, UsageError, "--compression snappy is not one of csv"),
+        (
+            {"compression": "rar"},
+            UsageError,
+            "--compression rar: parquet has no such compression\nchoose one of snappy",
+        ),
+        ({"compression": "snappy", "format": "csv"}, UsageError, "--compression snappy: csv has no such compression"),
         (
             {"scheduler": "foo"},
             UsageError,
@@ -289,7 +293,7 @@ def test_what_is_wrong_behind_a_limit_was_not_asked_for(bench: Bench) -> None:
     assert bench.score(limit=2).totals.read == 2
     shutil.rmtree(bench.out)
     message = bench.refused(BadCellsError, known=False, limit=3)
-    assert message.startswith("f.csv: record 3 (byte 12), column x: 'zz' is not a number\nmend")
+    assert message.startswith("f.csv: record 3 (byte 12), column x: 'zz' is not a number\nfix")
 
 
 def test_the_report_counts_what_numpy_counts(bench: Bench) -> None:
@@ -359,7 +363,7 @@ def test_latin_1(bench: Bench) -> None:
 def test_utf16_is_named_where_it_was_not_said(bench: Bench) -> None:
     bench.put("f.csv", (HEAD + ROWS).encode("utf-16"))
     message = bench.refused(DataError)
-    assert message == "f.csv begins with the byte order mark of UTF-16\nSay so: --encoding utf-16"
+    assert message == "f.csv begins with the byte order mark of UTF-16\nadd --encoding utf-16"
 
 
 @pytest.mark.parametrize("compression", [None, "snappy", "zstd", "lz4", "gzip", "brotli", "none"])

@@ -81,8 +81,8 @@ def test_what_the_grammar_reads(text: str, expected: Application) -> None:
             (f"sigmoid(x, alpha={text})", 18, "expected a number for alpha")
             for text in ("2x", "1e", "1_0", "0x10", '"2', "-")
         ),
-        ("sigmoid(temperature=2)", 9, "expected a column, which stands before parameters"),
-        ("softmax(temperature=2, a, b)", 9, "expected a column, which stands before parameters"),
+        ("sigmoid(temperature=2)", 9, "expected a column before the parameters"),
+        ("softmax(temperature=2, a, b)", 9, "expected a column before the parameters"),
         ("relu(alpha=2)", 6, "expected a column; relu has no parameters"),
         ("sigmoid(x, temperature=0)", 24, "temperature must be more than 0, got 0"),
         ("sigmoid(x, beta=1e999)", 17, "beta must be finite, got inf"),
@@ -90,8 +90,8 @@ def test_what_the_grammar_reads(text: str, expected: Application) -> None:
         ("sigmoid(x, alpha=1, alpha=2)", 21, "alpha is given twice"),
         ("leaky_relu(x, alpha=-1)", 21, "alpha must be between 0 and 1, got -1"),
         ("softmax(a)", 10, "softmax takes two columns or more"),
-        ("softmax(a, b, a)", 15, 'column "a" stands twice'),
-        ("softmax(a, b, temperature=2, c)", 30, "columns stand before parameters"),
+        ("softmax(a, b, a)", 15, 'column "a" is named twice'),
+        ("softmax(a, b, temperature=2, c)", 30, "columns come before parameters"),
         ("sigmoid(x) + 1", 12, "expected nothing more"),
         ("sigmoid(score).x", 15, "expected nothing more"),
         ("sigmoid(x))", 11, "expected nothing more"),

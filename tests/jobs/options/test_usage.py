@@ -134,7 +134,7 @@ def test_the_version_is_that_of_the_package(cli):
     assert (outcome.code, outcome.out) == (0, f"logitstream {pipeline.__version__}\n")
 
 
-WRITE = "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quotes"
+WRITE = "write NAME=FUNCTION(COLUMN, parameter=number), with other names in double quotes"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ WRITE = "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quot
         ),
         (
             ["p=sigmoid(x)", "p=logit(x)"],
-            'two results are called "p"\nname them apart: NAME=FUNCTION(COLUMN)\n',
+            'two results are called "p"\ngive each result its own name: NAME=FUNCTION(COLUMN)\n',
         ),
     ],
 )

@@ -186,7 +186,7 @@ def test_rows_for_the_quarantine_have_no_score() -> None:
         decided.predict({"c": ["AA", "ZZ", None]})
     policies = (("a", "quarantine"), ("b", "error"))
     mixed = [{"column": name, "kind": "numeric", "coefficient": 1, "missing": policy} for name, policy in policies]
-    with pytest.raises(BadCellsError, match="row 1, column b: null is missing, and the model takes that for an error"):
+    with pytest.raises(BadCellsError, match="row 1, column b: null is missing, and the model treats that as an error"):
         model_of(features=mixed).probability({"a": [None, None], "b": [1.0, None]})
     assert [(row.missing, row.unseen) for row in decided.coefficients()] == [("quarantine", "quarantine")] * 2
 

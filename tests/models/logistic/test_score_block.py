@@ -402,7 +402,7 @@ def test_error_comes_before_the_quarantine_and_the_quarantine_before_null() -> N
     values = one(everything(model), n, q, pa.array(["ZZ", "ZZ", "AA", "ZZ"]), e)
     assert [(cell.record, cell.column, cell.text, cell.reason, cell.by_policy) for cell in values.rejected] == [
         (0, "q", "NaN", "is missing, and the model sends such rows to the quarantine", True),
-        (1, "e", "null", "is missing, and the model takes that for an error", False),
+        (1, "e", "null", "is missing, and the model treats that as an error", False),
         (2, "q", "NaN", "is missing, and the model sends such rows to the quarantine", True),
         (3, "u", "ZZ", "is not a level of the model, and the model sends such rows to the quarantine", True),
     ]
