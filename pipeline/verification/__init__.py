@@ -1,4 +1,4 @@
-"""Holding a published output against its manifest, its inputs against their identities, and its scores against others.
+"""Checking a published output against its manifest, its inputs against their identities, and its scores once more.
 
 Nothing is written, and nothing is locked.
 """
@@ -110,7 +110,7 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
             return found
     raise TemporaryError(
         f"{escape(str(path), 1000)} was replaced again and again while it was checked",
-        "verify it when no run is under way",
+        "run verify again when no run is under way",
     )
 
 
@@ -133,7 +133,7 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
         if (inputs or sample) and not manifest.body["inputs"]:
             raise UsageError(
                 f"{escape(str(path), 1000)} was made of a stream: there are no inputs to compare or score again",
-                "verify it without --inputs and --sample",
+                "run verify without --inputs and --sample",
             )
         if parts or not manifest.parts:
             try:
@@ -198,7 +198,7 @@ class _FileCheck:
         try:
             rows, schema = _read(name, path, self.format if is_part else "parquet")
         except LogitstreamError as error:
-            return [*differences, Difference(name, "content", "readable", error.message.replace(str(path), name))]
+            return [*differences, Difference(name, "content", "readable", error.message)]
         if rows != file.rows:
             differences.append(Difference(name, "rows", format_count(file.rows), format_count(rows)))
         if is_part:
@@ -206,7 +206,7 @@ class _FileCheck:
         return differences
 
     def _schema_differences(self, name: str, found: Sequence[tuple[str, str, bool]]) -> Iterator[Difference]:
-        # Of a CSV only the names are known.
+        # A CSV file only tells the names.
         expected = [field if self.format == "parquet" else (field[0], "", False) for field in self.schema]
         actual = [field if self.format == "parquet" else (field[0], "", False) for field in found]
         if expected != actual:

@@ -1,4 +1,4 @@
-"""The fault campaign: what a run promises, held against every fault that can be made on one machine.
+"""The fault campaign: the promises of a run, checked against every fault that can be made on one machine.
 
 python -m tests.faults --minutes 60 --seed 7     everything, the open-ended parts for an hour in all
 python -m tests.faults steps power --minutes 10  some parts

@@ -109,7 +109,7 @@ def _read(output: str, ended: Event, results: Any) -> None:
         try:
             tables = [pq.read_table(path, columns=["version"]) for path in sorted(Path(output).glob("*.parquet"))]
         except FileNotFoundError:
-            # The version that was listed has just been replaced: what a reader has to do is to list again.
+            # The version that was listed has just been replaced: the reader must list again.
             again += 1
             continue
         found = [number for table in tables for number in table["version"].to_pylist()]

@@ -49,7 +49,7 @@ def _without_durability(campaign: Campaign, played: World) -> None:
 
 
 def _stages(played: World) -> Iterator[tuple[str, str]]:
-    """Set the stage for each scene, and for runs that go on after one was killed; yield its name and what is done."""
+    """Set the stage for each scene, and for runs that resume a killed one; yield its name and what is done."""
     for name, scene in SCENES.items():
         played.prepare(scene)
         yield name, scene.act
@@ -64,7 +64,7 @@ def _stages(played: World) -> Iterator[tuple[str, str]]:
     for name, end in ends.items():
         played.prepare(replacing)
         played.ended(replacing, Fault("kill", end(steps)))
-        # What an ended run has exchanged is kept by whichever run comes next.
+        # The next run keeps what an ended run has exchanged.
         yield f"going on, {name}", "old" if name == "exchanged" else "new"
 
 

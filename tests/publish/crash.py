@@ -1,4 +1,4 @@
-"""Stops a run at every step it takes and tells what it found. Run as a process of its own, by a test: it forks.
+"""Stops a run at every step it takes and reports what it found. A test runs it as a separate process: it forks.
 
     python -m tests.publish.crash FOLDER SCENE kill,EIO,ENOSPC,interrupt changing|all [EVERY]
 
