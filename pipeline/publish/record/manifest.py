@@ -41,7 +41,7 @@ def newer_output(shown: str, error: NewerVersion) -> NewerOutputError:
     """Return the error for an output, or a version of one, that a newer logitstream made."""
     return NewerOutputError(
         f"{shown} was made by a newer logitstream: its {MANIFEST} has version {escape(str(error.version), 40)}, "
-        f"this logitstream reads version {_VERSION}",
+        f"and this one reads version {_VERSION}",
         "update logitstream, or use another output name; it was left as it is",
     )
 

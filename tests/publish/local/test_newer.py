@@ -20,7 +20,7 @@ from tests.publish.runs import CODEC, NEW, OLD, attempt, home, job_id, names, re
 from tests.publish.runs import publish as run
 
 LAYOUTS = pytest.mark.parametrize("merge", [None, joined], ids=["folder of parts", "one file"])
-TOLD = r"made by a newer logitstream: its _manifest\.json has version 7, this logitstream reads version 1"
+TOLD = r"made by a newer logitstream: its _manifest\.json has version 7, and this one reads version 1"
 KEEP_TWO = Conduct(keep_versions=2)
 
 
