@@ -117,7 +117,7 @@ def _unfit(job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[
     for name, _ in facts.file.partitions:
         # of a column that is needed its source says so
         if name in names:
-            yield f"column '{escape(name)}' is both in the file and in its path"
+            yield f"column '{escape(name)}' stands in the file and in its path"
     fields = []
     for need in features:
         try:

@@ -77,7 +77,7 @@ def _check_delivery(open_it: Open, wave: int) -> None:
 
 
 def _check_late_work(open_it: Open) -> None:
-    """``take`` has nothing for a while; each receipt makes the next piece of work available."""
+    """``take`` has nothing for a while; a receipt makes the next piece of work, one after the other."""
     supply = Supply.of(1)
 
     def done(made: Receipt) -> None:
@@ -94,7 +94,7 @@ def _check_late_work(open_it: Open) -> None:
 
 
 def _check_draining(open_it: Open) -> None:
-    """After some receipt ``take`` gives nothing: only the little that is under way is still delivered."""
+    """From some receipt on ``take`` gives nothing: what is under way is still delivered, and it is not much."""
     supply = Supply.of(1000)
 
     def take(n: int) -> Sequence[Work]:
@@ -124,7 +124,7 @@ def _check_error_of_task(open_it: Open, folder: Path) -> None:
 
 
 def _check_all_ended(folder: Path) -> None:
-    """Tasks abandoned on a cluster end a moment later; no other task starts any more."""
+    """Tasks abandoned on a cluster end a moment later; of the others none starts any more."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         started = {path.stem for path in folder.glob("*.started")}
@@ -161,7 +161,7 @@ def _check_errors_of_callbacks(open_it: Open) -> None:
 
 
 def _check_sharing(open_it: Open) -> None:
-    """A task finds bytes by their digest wherever it runs, as long as the block lasts, and not before or after."""
+    """Bytes are under their digest wherever a task runs, as long as the block lasts, and in no task before or after."""
     large, small = bytes(range(256)) * 20_000, b""
     found: list[str] = []
 

@@ -360,7 +360,7 @@ def test_a_file_that_has_the_column_of_its_path_is_named_once(bench: Bench, need
     table = GOOD.rename_columns(["x", "c", "z"])
     bench.put(f"{needed}=3/f.{ending}", table if ending == "parquet" else "x,c,z\n1,a,9\n")
     message = bench.refused(SchemaError)
-    assert message.count(f"{needed}=3/f.{ending}: column '{needed}' ") == 1
+    assert message.count(f"{needed}=3/f.{ending}: column '{needed}' stands ") == 1
     assert len(message.splitlines()) == 3
 
 
