@@ -1,8 +1,8 @@
 """What every store must do to publish: one function, called by the tests of each implementation.
 
-Rolling back, listing and cleaning are not asked for here: they have their tests where they are implemented.
+Rolling back, listing and cleaning are tested where they are implemented.
 
-Nothing here depends on a rename, a folder or a lock of the system: a store of objects keeps all of it.
+Nothing here depends on a rename, a folder or a lock of the system: an object store can fulfil it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Shown = tuple[str, list[tuple[str, str, int, int, str | None]]]
 class Bench:
     """A store, the name of an output that does not exist yet, and how the output is laid out.
 
-    ``edit`` changes the bytes of the manifest of the published version behind the store's back.
+    ``edit`` changes the bytes of the manifest of the published version without the store.
     """
 
     store: Store

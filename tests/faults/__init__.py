@@ -4,5 +4,5 @@ python -m tests.faults --minutes 60 --seed 7     everything, the open-ended part
 python -m tests.faults steps power --minutes 10  some parts
 python -m tests.faults --bounded                 what CI runs: the same parts, each cut to some seconds
 
-Every part prints what it counted; a violation is printed with what repeats it, and the command ends with 1.
+Every part prints what it counted. A violation is printed with how to repeat it, and the command ends with 1.
 """

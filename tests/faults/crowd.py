@@ -65,8 +65,8 @@ def _neighbours(campaign: Campaign, model: Path) -> None:
 def _reader(campaign: Campaign, model: Path, replacements: int) -> None:
     """Read by glob, without pause, while the output is replaced; every read is one whole version.
 
-    A replacement changes one part, and the others are taken over under their names, or all of them. The parts of a
-    whole version bear numbers that follow upon each other.
+    A replacement changes one part and carries over the others under their names, or changes all of them. The parts of
+    a whole version have consecutive numbers.
     """
     folder, output = campaign.scratch / "versions", campaign.scratch / "read"
     folder.mkdir()

@@ -2,10 +2,10 @@
 
     python -m tests.faults.damage FOLDER SEED BEGIN EVERY LEAST SECONDS
 
-Works on the round of the case BEGIN from there on and on every so-manieth round behind it: all of them if SECONDS is 0,
-else LEAST rounds and then until the time is over. A round has a case of each scene; the seed and the number of a case
-decide everything about it.
-A line of JSON a case on standard output: its number, what it counts as, and what promise it broke, if any.
+Works on the round of the case BEGIN, from that case on, then on every n-th round after it (EVERY): on all of them if
+SECONDS is 0, else on LEAST rounds and then until the time is over. A round has a case of each scene; the seed and the
+number of a case decide everything about it.
+Prints a line of JSON for each case: its number, what it counts as, and the promise it broke, if any.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Staging:
                 return f"{kind} mended", ""
             return f"{kind} silent", f"{said}: other parts"
         except LogitstreamError as error:
-            wrong = f"{said}: {error.message}, and an output stands" if self._output.exists() else ""
+            wrong = f"{said}: {error.message}, and there is an output" if self._output.exists() else ""
             return f"{kind} refused", wrong
         finally:
             _remove(self._output)

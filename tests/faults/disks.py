@@ -17,7 +17,7 @@ MIB = 2**20
 class FileSystem:
     """How a kind of file system is made, the least size it takes, and with which options it is mounted.
 
-    The options keep it from writing by itself what nobody synced, as far as it lets itself be asked.
+    The options keep it, as far as possible, from writing what was not synced.
     """
 
     name: str

@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass
 class Campaign:
-    """One part under way.
+    """One part of the campaign while it runs.
 
     ``seed`` decides everything that is random; ``seconds`` is the time that an open-ended part may take; ``bounded``
     asks an exhaustive part for a fair share of its cases, some seconds long. ``scratch`` is an empty folder.

@@ -58,8 +58,8 @@ class _Killer:
 class History(RuleBasedStateMachine):
     """One output, its inputs, and what should be published.
 
-    ``published`` is the job of the version that stands; ``kept`` are those of the former ones, the newest first, or
-    ``None`` after a kill, until something has healed what it left; ``owed`` is the one that must then be the newest.
+    ``published`` is the job of the published version; ``kept`` are the jobs of the previous ones, the newest first, or
+    ``None`` after a kill, until something has healed what it left; ``owed`` is the job that must then be the newest.
     """
 
     def __init__(self, scratch: Path, tell: Callable[[str], None]) -> None:

@@ -1,6 +1,6 @@
 """The order of syncs of whole runs, seen through the seam of publishing and by strace; and mutants that break it.
 
-python -m tests.faults.order seam    the traces by the seam alone; ends with 1 where something is out of order
+python -m tests.faults.order seam    only the traces by the seam; ends with 1 if something is out of order
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _judge(campaign: Campaign, name: str, wrong: list[str]) -> None:
 
 def _by_strace(campaign: Campaign, played: World) -> None:
     if not can_trace(played):
-        print("strace is not installed, or may not trace here: the order is judged by the seam alone")
+        print("strace is not installed, or may not trace here: the order is judged only by the seam")
         return
     for name in ("fresh", "replacing"):
         played.prepare(SCENES[name])

@@ -1,8 +1,8 @@
-"""Power cuts: the run is stopped at a step, what had reached the disk is all that is left, and the promises hold.
+"""Power cuts: the run is stopped at a step, only what had reached the disk is left, and the promises hold.
 
-Every run is a process of its own inside a mounted file system. Ahead of each step that changes something the file below
+Every run is a separate process inside a mounted file system. Before each step that changes something, the file below
 the file system is copied without a sync: that copy is the disk after a power cut at this step. It is mounted, which
-replays the journal of the file system, and looked at; then the same command is run on it again.
+replays the journal of the file system, and examined; then the same command is run on it again.
 """
 
 from __future__ import annotations
@@ -197,9 +197,10 @@ def _scene(campaign: Campaign, bench: Bench, system: FileSystem, name: str) -> i
 
 
 def _cuts(bench: Bench, disk: Disk, scene: Scene, durability: Durability) -> list[Cut]:
-    """Act once, and keep what each power cut on the way would have left. Every one is looked at only afterwards:
+    """Act once, and keep what each power cut meanwhile would have left.
 
-    the longer the run takes, the more a file system writes that nobody asked it to."""
+    All are examined afterwards: the longer a run takes, the more a file system writes without being asked.
+    """
     shutil.rmtree(bench.work / "cuts", ignore_errors=True)
     (bench.work / "cuts").mkdir()
     return [Cut(**cut) for cut in _apart(lambda: list(map(asdict, _acted(bench, disk, scene, durability))))]
@@ -244,7 +245,7 @@ def _wrong(bench: Bench, system: FileSystem, scene: Scene, cut: Cut) -> list[str
 def _checked(bench: Bench, scene: Scene, done: bool) -> Iterator[str]:
     found = _standing(bench)
     if found != scene.after and (done or found != scene.before):
-        yield f"{'what was acknowledged is gone: ' if done else ''}{found} stands there, not {scene.after}"
+        yield f"{'what was acknowledged is gone: ' if done else ''}{found} is there, not {scene.after}"
     try:
         if scene.act is _roll_back and found == scene.after:
             # It had happened: a second rollback undoes it.

@@ -1,6 +1,6 @@
 """Whole small runs that are stopped: what is published before, what is done, and what must be true afterwards.
 
-An old version and a new one share half of their parts, and both have quarantines. A scene makes what stands before it
+An old version and a new one share half of their parts, and both have quarantines. A scene makes what is there before it
 once, and each try begins with a copy of that.
 """
 
@@ -66,7 +66,7 @@ SCENES = {
 class Ended:
     """How an act ended: its exit code, or minus the signal, and the message of its error.
 
-    ``allowed`` are the exit codes that it may have, ``None`` where it may have any.
+    ``allowed`` are the exit codes that it may have, ``None`` for any.
     """
 
     code: int
@@ -79,7 +79,7 @@ class World:
     """The folder in which scenes are played, and what their versions hold if nothing disturbs them.
 
     ``versions`` are the files of a version, ``totals`` its accounts and ``jobs`` its job id, each by its name.
-    ``begun`` is the version that stood when the act that was disturbed last began.
+    ``begun`` is the version that was published when the last disturbed act began.
     """
 
     folder: Path
@@ -158,7 +158,7 @@ class World:
     def steps_of(self, act: str) -> Steps:
         """Return the steps of an act from the current state of the stage.
 
-        A file that is opened and not yet there is created; a folder that is there already is looked at, not made.
+        Opening a file that does not exist creates it; making a folder that exists only looks at it.
         """
         steps: Steps = []
 
@@ -213,7 +213,7 @@ class World:
         done = ended.code == 0 or any(text in ended.message for text in DONE_ALL_THE_SAME)
         # What the try before published stays, whatever happens to this one.
         if ended.code >= 0 and stands not in ({scene.after} if done else {scene.before, self.begun}):
-            yield f"ended with {ended.code} ({ended.message}), and '{stands}' stands"
+            yield f"ended with {ended.code} ({ended.message}), and '{stands}' is published"
         if ended.allowed is not None and ended.code not in ended.allowed:
             yield f"ended with {ended.code}: {ended.message}"
         yield from self._unlisted()

@@ -1,7 +1,7 @@
 """Faults from outside: strace makes single system calls of the real command line fail, lie, or be its last one.
 
-An undisturbed trace says the number of each call that touches the output or what lies beside it; the seed chooses among
-them. Some numbers are chosen among all calls: what is hit then may be the start of the interpreter, and counts apart.
+An undisturbed trace gives the number of each call that touches the output or what is next to it; the seed chooses among
+them. Some numbers are chosen among all calls: they may hit the start of the interpreter, and are counted separately.
 """
 
 from __future__ import annotations

@@ -107,9 +107,8 @@ class Bench:
     def refused(self, kind: type[LogitstreamError], known: bool = True, **arguments: Any) -> str:
         """Return the message of a run that must be refused, after checking that it changed nothing.
 
-        Whatever stands in the folder stands there afterwards, byte for byte. A refusal that is ``known`` before work
-        is given by a dry run too, in the same words; else the dry run finds nothing wrong. The dry run writes nothing
-        at all.
+        Everything in the folder is there afterwards, byte for byte. If the refusal is ``known`` before work, a dry run
+        gives it too, in the same words; else the dry run finds nothing wrong. The dry run writes nothing at all.
         """
         if arguments.get("model") is None:
             self.model()

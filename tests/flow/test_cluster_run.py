@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 SAMPLE = ROOT / "sample_data"
 MODEL = SAMPLE / "delay_model.json"
 CHUNK_ROWS = 300
-BAD = 10_006  # a record that stands in no note
+BAD = 10_006  # a record that is not repeated in a note
 OPTIONS = {"keep": ["flight_id", "tailnum"], "raw_prediction": True, "chunk_size": CHUNK_ROWS}
 WORDS = ("--keep", "flight_id,tailnum", "--raw-prediction", "--chunk-size", CHUNK_ROWS)
 
@@ -73,7 +73,7 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_with_notes(path: Path, lines: list[str]) -> None:
     """Every eighth record has a note of many lines, which repeats it and the two records after it.
 
-    The quote that closes a note stands behind text: to who begins among its lines it closes nothing, and all fits.
+    The quote that closes a note follows text: to a reader that begins inside the note it closes nothing, and all fits.
     """
     header, *records = lines
     with path.open("w", newline="") as file:

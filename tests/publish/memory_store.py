@@ -2,9 +2,9 @@
 
     <output>/holder                     the run that holds the output
     <output>/jobs/<job_id>/...          journal lines and attempts
-    <output>/versions/<number>/...      parts, quarantines, receipts; and last of all the manifest
+    <output>/versions/<number>/...      parts, quarantines, receipts; the manifest last
 
-A version is published by one put: that of its manifest. The highest number that has one is the output.
+A version is published by one put: that of its manifest. The output is the highest number that has a manifest.
 """
 
 from __future__ import annotations

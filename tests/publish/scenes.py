@@ -29,7 +29,7 @@ KEEP_TWO = Conduct(keep_versions=2)
 class Scene:
     """``prepare`` makes what is there before; ``act`` is stopped and then done once more.
 
-    ``before`` and ``after`` are what the output holds; ``kept`` the former versions once all is done, the newest first.
+    ``before`` and ``after`` are what the output holds; ``kept`` the previous versions at the end, the newest first.
     """
 
     prepare: Callable[[Path], None]

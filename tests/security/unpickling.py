@@ -1,7 +1,7 @@
 """Watches the whole process: nothing from disk is unpickled, only what processes send each other.
 
-An audit hook sees every pickle that names a class or a function, whatever library loads it. It cannot be taken away
-again, and costs nothing while nothing is unpickled.
+An audit hook sees every pickle that names a class or a function, whatever library loads it. It cannot be removed, and
+costs nothing while nothing is unpickled.
 """
 
 from __future__ import annotations
