@@ -42,7 +42,7 @@ class Conduct:
     durability : {"full", "none"}
         Whether everything is synced before the output takes its name.
     keep_versions : int
-        How many former versions are kept.
+        How many previous versions are kept.
     """
 
     resume: bool = True

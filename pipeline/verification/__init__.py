@@ -1,4 +1,4 @@
-"""Holding a published output against its manifest, its inputs against their identities, and its scores against others.
+"""Checking a published output against its manifest, its inputs against their identities, and its scores once more.
 
 Nothing is written, and nothing is locked.
 """
@@ -90,28 +90,28 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
     """Check a published output, byte for byte.
 
     Every file is read whole: size, SHA-256, page checksums, rows and schema are those that the manifest lists, and the
-    accounts balance. A damaged manifest is a difference as any other. Where a run replaces the output meanwhile, the
-    new version is checked instead.
+    accounts balance. A damaged manifest counts as a difference too. If a run replaces the output meanwhile, the new
+    version is checked instead.
 
     Parameters
     ----------
     output : path
         A folder or a file that a run published.
     inputs : bool
-        Also compare the inputs, where they were when the output was made, with the identities in the manifest.
+        Also compare the inputs, at their places when the output was made, with their identities in the manifest.
     sample : int
-        Score so many chunks, chosen at random, again, and compare the bytes. The inputs must be there.
+        Score this many randomly chosen chunks again and compare the bytes. The inputs must still be there.
 
     Raises
     ------
     InputMissingError
-        There is nothing under that name.
+        There is no such output.
     OutputError
-        It is not an output of this program.
+        It was not published by logitstream.
     ConfigurationError
-        Chunks are to be scored again, and this machine's arithmetic is not that of the output.
+        Chunks are to be scored again, but this machine has another arithmetic than the one that made the output.
     UsageError
-        Chunks are to be scored again, and the manifest does not describe the function that made them.
+        Chunks are to be scored again, but the manifest does not describe the function that made them.
     TemporaryError
         The output was replaced over and over while it was checked.
     """
@@ -124,12 +124,12 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
             return found
     raise TemporaryError(
         f"{escape(str(path), 1000)} was replaced again and again while it was checked",
-        "verify it when no run is under way",
+        "run verify again when no run is under way",
     )
 
 
 def _was_replaced(path: Path, digest: str) -> bool:
-    """Return whether another version is there now: then what differs says nothing about either."""
+    """Return whether another version is there now: then the differences say nothing about either version."""
     try:
         return LOCAL.read_manifest(path).digest != digest
     except NewerOutputError:
@@ -147,7 +147,7 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
         if (inputs or sample) and not manifest.body["inputs"]:
             raise UsageError(
                 f"{escape(str(path), 1000)} was made of a stream: there are no inputs to compare or score again",
-                "verify it without --inputs and --sample",
+                "run verify without --inputs and --sample",
             )
         if parts or not manifest.parts:
             try:
@@ -158,7 +158,7 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
                 found.append(Difference(RECEIPTS, "content", "as it was written", error.message))
         changed = list(_inputs(path, manifest)) if inputs else []
         found += changed
-        # Of inputs that have changed there is nothing to score again: no reason to keep quiet about the change.
+        # Nothing can be scored again from changed inputs, but the change itself is reported.
         sample = min(sample, manifest.parts) if parts and not changed else 0
         if sample:
             found += [Difference(*each) for each in scored_again(path, manifest, parts, sample)]
@@ -212,7 +212,7 @@ class _FileCheck:
         try:
             rows, schema = _read(name, path, self.format if is_part else "parquet")
         except LogitstreamError as error:
-            return [*differences, Difference(name, "content", "readable", error.message.replace(str(path), name))]
+            return [*differences, Difference(name, "content", "readable", error.message)]
         if rows != file.rows:
             differences.append(Difference(name, "rows", format_count(file.rows), format_count(rows)))
         if is_part:
@@ -220,7 +220,7 @@ class _FileCheck:
         return differences
 
     def _schema_differences(self, name: str, found: Sequence[tuple[str, str, bool]]) -> Iterator[Difference]:
-        # Of a CSV only the names are known.
+        # A CSV file only tells the names.
         expected = [field if self.format == "parquet" else (field[0], "", False) for field in self.schema]
         actual = [field if self.format == "parquet" else (field[0], "", False) for field in found]
         if expected != actual:

@@ -28,7 +28,7 @@ def echo_begin(work: Work) -> Receipt:
 
 @dataclass(frozen=True)
 class Sharing:
-    """Says in its receipt what is found under two digests."""
+    """Reports in its receipt what is found under two digests."""
 
     one: str
     other: str

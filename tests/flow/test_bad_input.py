@@ -1,4 +1,4 @@
-"""Bad input of every kind: what is said, with which exit code it ends, and that nothing was published."""
+"""Bad input of every kind: the message, the exit code, and that nothing was published."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_kept_cell_that_is_not_utf8_is_refused_and_an_unused_one_is_not(bench:
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])
 def test_the_first_of_the_bad_cells_is_named_across_chunks(bench: Bench, scheduler: str) -> None:
-    # Quoted newlines, with lines that look like records, lie before it: numbers and offsets are not those of lines.
+    # Quoted newlines with lines that look like records come before it: numbers and offsets are not those of lines.
     records = [f'{i},a,"line\n{i},zz,7\nline {i}"' for i in range(600)]
     records[400] = "first,a,k"
     records[401] = "second,a,k"
@@ -257,7 +257,7 @@ def test_every_difference_of_every_file_is_listed_at_once(bench: Bench, former: 
     assert "column 'k' is string, in p0.parquet it is int64" in lines[2]
     assert "is double, but a categorical feature is" in lines[3]
     assert "has no column 'k'" in lines[4]
-    assert remedy == "mend the files, or name other columns"
+    assert remedy == "fix the files, or use other columns"
     assert SchemaError.exit_code == 65
 
 
@@ -470,7 +470,7 @@ def test_empty_inputs_among_full_ones_are_zero_rows(bench: Bench) -> None:
 def test_nothing_but_empty_inputs(bench: Bench, name: str, content: str | bytes | pa.Table, known: bool) -> None:
     bench.put(name, content)
     message = bench.refused(DataError, known=known)
-    assert message == "the inputs hold no rows\nif that is right, say --allow-empty"
+    assert message == "the inputs have no rows\nuse --allow-empty if that is expected"
     report = bench.score(allow_empty=True, keep=["c"])
     assert (report.published, report.totals.read) == (True, 0)
     assert bench.table().num_rows == 0
@@ -645,7 +645,7 @@ def test_plan_ends_with_the_code_of_score(bench: Bench, command) -> None:
 UNPRIVILEGED = """
 import os, sys, pipeline
 inputs, denied, model, output = sys.argv[1:]
-# everything that is imported late is imported before the user changes
+# everything that is imported late must be imported before the user changes
 pipeline.score(inputs, model, output + "-first", scheduler="sync")
 if os.getuid() == 0:
     os.setgroups([])
@@ -731,7 +731,7 @@ def test_a_disk_too_small_is_refused_before_work(bench: Bench, command, job: str
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no mount namespace here: {done.stderr.strip()}")
     assert done.returncode == 74, done.stderr
-    assert re.search(r"the output takes about 391 KiB, \d+ KiB are free there\n", done.stderr), done.stderr
+    assert re.search(r"the output takes about 391 KiB, but only \d+ KiB are free there\n", done.stderr), done.stderr
     assert "free some space, or choose another --output" in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""Faults of input that only a whole run shows: what it ends with, and that the former version stands."""
+"""Faults of input that only a whole run shows: how it ends, and that the previous output is still published."""
 
 from __future__ import annotations
 

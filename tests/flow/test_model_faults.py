@@ -1,4 +1,4 @@
-"""What can be wrong with the model of a job (M-1, M-4, M-5 of the list of faults); the rest is shown without a job."""
+"""What can be wrong with the model of a job (M-1, M-4, M-5 of the list of faults); the rest is tested without a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options: what each does to the rows, which are refused before work, and what stands under the output."""
+"""Options: what each does to the rows, which are refused before work, and what the output is afterwards."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_an_output_that_exists_is_kept_unless_replaced(two: Bench, former: Path)
     ("make", "found", "remedy"),
     [
         (lambda out: (out.mkdir(), (out / "mine.txt").write_text("x")), "was not published by logitstream", "mv -T"),
-        (lambda out: out.mkdir(), "is an empty folder that no run made", "rmdir"),
+        (lambda out: out.mkdir(), "is an empty folder, which logitstream did not make", "rmdir"),
         (lambda out: out.write_text("x"), "is a file, not a folder", "mv -T"),
         (lambda out: out.symlink_to("elsewhere"), "is a symbolic link", "mv -T"),
     ],
@@ -125,7 +125,7 @@ def test_what_is_not_ours_is_never_touched(two: Bench, if_exists: str, make, fou
 
 def test_a_part_of_ours_with_a_stranger_beside_it_is_not_ours(two: Bench, former: Path) -> None:
     (former / "mine.txt").write_text("x")
-    assert "mine.txt, which no manifest lists" in two.refused(OutputError, if_exists="replace")
+    assert "mine.txt, which its manifest does not list" in two.refused(OutputError, if_exists="replace")
 
 
 def test_the_parent_must_stand(two: Bench) -> None:
@@ -157,7 +157,7 @@ def test_a_dry_run_writes_nothing(two: Bench) -> None:
 
 @pytest.fixture
 def two_in_the_pool() -> Iterator[None]:
-    """Arrow has two threads for what it does on its own, whatever the machine has."""
+    """Arrow has two threads for its own work, however many cores the machine has."""
     before = pa.cpu_count()
     pa.set_cpu_count(2)
     yield

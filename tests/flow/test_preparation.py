@@ -1,4 +1,4 @@
-"""What a job asks of memory, and what it tells its workers."""
+"""How much memory a job asks for, and what it tells its workers."""
 
 from __future__ import annotations
 

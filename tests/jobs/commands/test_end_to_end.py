@@ -287,7 +287,7 @@ def test_as_many_versions_are_kept_as_was_said(cli, world, three_files, tmp_path
     assert [version["rows"] for version in versions] == [3, 2][:keep]
     outcome = cli("rollback", output)
     assert outcome.code == (0 if keep else 73)
-    assert ("has no former version" in outcome.err) == (not keep)
+    assert ("has no previous version" in outcome.err) == (not keep)
 
 
 def test_bad_rows_go_to_the_quarantine_and_the_note_says_how_to_look_at_it(cli, world, tmp_path):

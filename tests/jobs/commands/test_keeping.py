@@ -183,7 +183,7 @@ def test_rollback_refuses_what_is_damaged_or_not_ours(cli, out):
     kept.write_bytes(b"OLD")
     damaged = cli("rollback", out)
     assert damaged.code == 73
-    assert damaged.err.startswith("error: the former version in ")
+    assert damaged.err.startswith("error: the previous version in ")
     (out / "mine.txt").write_text("mine")
     foreign = cli("rollback", out)
     assert (foreign.code, "mine.txt" in foreign.err) == (73, True)
@@ -245,8 +245,8 @@ def test_plan_says_what_is_done_already(cli, tmp_path):
         assert isinstance(staging, Staging)
         list(work(staging, {"part-0000000-aa.parquet": b"zero"}))
     before = sorted(tmp_path.rglob("*"))
-    assert "an earlier try has done 1 of 1 chunks: a run goes on from there" in cli("plan", *words).out
+    assert "an earlier run finished 1 of 1 chunks: the next run resumes there" in cli("plan", *words).out
     assert "earlier try" not in cli("plan", *words, "--no-resume").out
     assert sorted(tmp_path.rglob("*")) == before
     assert cli("score", *words, "-q").code == 0
-    assert "holds the result of this very job: there is nothing to do" in cli("plan", *words).out
+    assert "already holds the result of this job: there is nothing to do" in cli("plan", *words).out
