@@ -37,7 +37,8 @@ from pipeline.scan import batches, gather_facts, whole
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
 from pipeline.types.rows import SliceAccount
-from pipeline.units import escape, format_count
+from pipeline.types.shown import Shown, Summary
+from pipeline.units import escape, format_bytes, format_count
 from pipeline.verification.rescore import input_states, scored_again
 
 _TRIES = 3
@@ -54,8 +55,8 @@ class Difference:
     found: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+@dataclass(frozen=True, slots=True, repr=False)
+class Verification(Shown):
     """What was checked, and what differs: nothing, where the output is what was published.
 
     ``inputs`` and ``chunks_scored`` are 0 where they were not asked for.
@@ -70,6 +71,18 @@ class Verification:
     inputs: int
     chunks_scored: int
     differences: tuple[Difference, ...]
+
+    def _summary(self) -> Summary:
+        size = f"{format_count(self.rows)} rows, {format_bytes(self.bytes)}"
+        facts = [
+            ("output", self.output),
+            ("differences", format_count(len(self.differences)) if self.differences else "none"),
+            ("checked", f"{format_count(self.parts)} parts, {size}"),
+            ("inputs compared", format_count(self.inputs)),
+            ("chunks scored again", format_count(self.chunks_scored)),
+        ]
+        rows = [(each.subject, each.what, each.expected, each.found) for each in self.differences]
+        return Summary(facts, ("subject", "what", "expected", "found"), rows)
 
 
 def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int = 0) -> Verification:
