@@ -171,7 +171,7 @@ def _inputs(entry) -> np.ndarray:
 
 
 @every_entry
-def test_an_element_has_the_same_bits_wherever_it_stands(entry) -> None:
+def test_an_element_has_the_same_bits_at_every_place(entry) -> None:
     x = _inputs(entry)
     for call in _calls(entry):
         expected = bits(call(x))

@@ -1,4 +1,4 @@
-"""The table of the kinds of models: a file's ``kind`` picks the entry, and every other room asks the entry."""
+"""The table of the kinds of models: a file's ``kind`` selects the entry that every other room uses."""
 
 from __future__ import annotations
 

@@ -77,9 +77,9 @@ def test_plot_draws_into_a_file(cli, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("logit", "--range", "2", "3"), "logit is no number at any point from 2 to 3"),
-        (("elu(x, alpha=1e308)",), "values of elu are too large to be drawn"),
-        (("relu", "--range", "-8e307", "8e307"), "values of relu are too large to be drawn"),
+        (("logit", "--range", "2", "3"), "logit is not defined anywhere from 2 to 3"),
+        (("elu(x, alpha=1e308)",), "values of elu are too large to draw"),
+        (("relu", "--range", "-8e307", "8e307"), "values of relu are too large to draw"),
     ],
 )
 def test_what_shows_nothing_is_a_usage_error(cli, tmp_path, words, message):

@@ -1,4 +1,4 @@
-"""Models taken over from scikit-learn score as the estimators do."""
+"""Models from scikit-learn give the scores of the estimators."""
 
 from __future__ import annotations
 

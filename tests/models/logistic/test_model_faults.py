@@ -159,7 +159,7 @@ def test_m03_another_version_is_refused_by_its_number(version: object) -> None:
 
 
 def test_m03_a_file_without_a_version_is_refused() -> None:
-    assert "version at line 1, column 1: is required and is not there" in refused(
+    assert "version at line 1, column 1: is required but missing" in refused(
         {key: value for key, value in document().items() if key != "version"}
     )
 
@@ -313,7 +313,7 @@ def test_s01_nothing_is_unpickled_on_the_way_from_a_file_to_scores(tmp_path: Pat
 
 
 def test_s01_only_the_schedulers_know_how_to_unpickle() -> None:
-    """What travels between the processes of a run is pickled by ``execute``; what stands on a disk by nobody."""
+    """Only ``execute`` pickles, between the processes of a run; nothing on a disk is a pickle."""
     unsafe = {"pickle", "cloudpickle", "joblib", "marshal", "shelve", "dill", "yaml", "skops", "jsonpickle"}
     found = set()
     for path in sorted([*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]):
