@@ -20,7 +20,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from jobs.options.help import HelpfulGroup
-from jobs.show import console
+from jobs.show import console, document
 from jobs.stopping import Terminated, described, exit_code, handle, how_to_go_on
 from pipeline import __version__
 from pipeline.errors import Abandoned, LogitstreamError, OutputError, PermissionDeniedError, StorageError
@@ -140,6 +140,7 @@ class _WithoutOthers:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code. Every error has been told on stderr; none is raised."""
+    document.begin(arguments)
     try:
         with _terminable(), group.make_context(NAME, list(arguments)) as context:
             group.invoke(context)
@@ -158,17 +159,23 @@ def _told(error: BaseException) -> int:
             return USAGE
         case click.ClickException():
             # The message has what was typed, line ends and all.
-            console.complain(escape(_sentence(error.format_message()), 1000), _see_help(error))
-            return USAGE
+            message = escape(_sentence(error.format_message()), 1000)
+            return _complain(error, "UsageError", message, _see_help(error), USAGE)
         case LogitstreamError():
-            console.complain(_noted(error.message, error), error.remedy)
-            return error.exit_code
+            kind = type(error).__name__
+            return _complain(error, kind, _noted(error.message, error), error.remedy, error.exit_code)
         case KeyboardInterrupt() | click.Abort() | Terminated() | Abandoned():
             return _stopped(error)
         case OSError() if not (isinstance(error, BrokenPipeError) and console.reader_is_gone()):
             return _told(_translated(error))
         case _:
             return _unexpected(error)
+
+
+def _complain(error: BaseException, kind: str, message: str, remedy: str, code: int) -> int:
+    console.complain(message, remedy)
+    document.write_error(error, kind, message, remedy, code)
+    return code
 
 
 def _sentence(message: str) -> str:
@@ -185,7 +192,8 @@ def _stopped(error: BaseException) -> int:
     given_up = isinstance(error, Abandoned)
     by = error.__cause__ if given_up else error
     facts = (described(by), *(("chunks under way were given up",) if given_up else ()))
-    console.complain(_noted("; ".join(facts), error), how_to_go_on(by))
+    kind = type(by).__name__ if isinstance(by, LogitstreamError) else "Stopped"
+    _complain(error, kind, _noted("; ".join(facts), error), how_to_go_on(by), exit_code(by))
     if given_up:
         # The interpreter would wait for the threads that nobody waits for any more.
         os._exit(exit_code(by))
@@ -219,11 +227,9 @@ def _unexpected(error: BaseException) -> int:
         console.silence(1)
         return STORAGE
     console.tell_safely("\n".join(_crash_report(error)))
-    console.complain(
-        f"this is a bug of logitstream: {type(error).__name__}",
-        "please report it with the lines above; what was published before stands as it was",
-    )
-    return BUG
+    message = f"this is a bug of logitstream: {type(error).__name__}"
+    remedy = "please report it with the lines above; what was published before stands as it was"
+    return _complain(error, "Bug", message, remedy, BUG)
 
 
 def _crash_report(error: BaseException) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, Unpack
 
@@ -43,6 +44,9 @@ _CHOICES: Mapping[str, Choice[Any]] = {
     "precision": PRECISION,
     "if_exists": IF_EXISTS,
 }
+
+# Endings that stand for a format of files, of which a folder by that name would be a surprise.
+_UNWRITABLE = re.compile(r"\.(xlsx?|jsonl?|arrow|feather|orc|avro|delta|db|sqlite|zip|gz|zst)\Z", re.IGNORECASE)
 
 Value = TypeVar("Value")
 
@@ -215,6 +219,7 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
 
 def format_of(output: str, asked: Format | None) -> Format:
     """Return the format of an output: what the name of a file says, else what was asked for, else Parquet."""
+    _refuse_unwritable(output)
     named: Format | None = next((kind for kind in FORMAT.words if output.endswith(f".{kind}")), None)
     if named and asked and named != asked:
         raise UsageError(
@@ -222,6 +227,17 @@ def format_of(output: str, asked: Format | None) -> Format:
             "leave --format out, or give the output another name",
         )
     return named or asked or "parquet"
+
+
+def _refuse_unwritable(output: str) -> None:
+    """Refuse an output whose name asks for something else than Parquet or CSV."""
+    if output == "-":
+        message = "'-' cannot be an output: rows are not written to standard output"
+    elif unwritable := _UNWRITABLE.search(output):
+        message = f"{quoted(output)} cannot be an output: {unwritable[0].lower()} files cannot be written"
+    else:
+        return
+    raise UsageError(message, "name a folder, or a file that ends in .parquet or .csv")
 
 
 def conduct_of(options: ConductOptions) -> Conduct:

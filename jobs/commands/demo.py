@@ -12,6 +12,7 @@ EXAMPLE = "logitstream demo --output logitstream-demo"
 
 @click.command("demo", cls=JobCommand, example=EXAMPLE, uses_demo=False, short_help="See it work on real flights.")
 @option(
+    "-o",
     "--output",
     section=OUTPUT,
     default="logitstream-demo",

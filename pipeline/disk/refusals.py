@@ -74,6 +74,10 @@ def input_error(error: OSError, path: str) -> LogitstreamError:
 
     What may pass is a :class:`~pipeline.errors.TransientError`.
     """
+    return _input_error(error, path).at(path)
+
+
+def _input_error(error: OSError, path: str) -> LogitstreamError:
     shown = show(path)
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _MISSING:

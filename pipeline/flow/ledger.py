@@ -169,19 +169,27 @@ class Ledger:
             )
         if self._max_bad != BadLimit():
             message += f"\n{_allowed(self._max_bad, self.totals)}"
-        return BadCellsError(message, _remedy(cell, allowed=self._max_bad != BadLimit()))
+        error = BadCellsError(message, _remedy(cell, allowed=self._max_bad != BadLimit()))
+        row = self._row(chunk, position, cell)
+        return error.at(self._files[piece.file].file.path, column=cell.column or None, row=row, byte=cell.offset)
+
+    def _row(self, chunk: int, position: int, cell: BadCell) -> int | None:
+        """Return the number of a bad row in its file, from 1; ``None`` where not everything before it was read."""
+        piece = self._plan.chunk(chunk).slices[position]
+        facts = self._files[piece.file]
+        parquet = facts.file.format == "parquet"
+        before = int(facts.group_rows[: piece.start].sum()) if parquet else self._rows_before(chunk)
+        return None if before is None else before + cell.record + 1
 
     def _place(self, chunk: int, position: int, cell: BadCell) -> str:
         """Return where a bad row is in its file; its number where everything before it was read."""
-        piece = self._plan.chunk(chunk).slices[position]
-        facts = self._files[piece.file]
-        if facts.file.format == "parquet":
-            return f"row {int(facts.group_rows[: piece.start].sum()) + cell.record + 1:,}"
+        row = self._row(chunk, position, cell)
+        if self._files[self._plan.chunk(chunk).slices[position].file].file.format == "parquet":
+            return f"row {row:,}"
         at = f"byte {cell.offset:,}" if cell.offset is not None else ""
-        before = self._rows_before(chunk)
-        if before is None:
+        if row is None:
             return f"the record at {at}"
-        return f"record {before + cell.record + 1:,}" + (f" ({at})" if at else "")
+        return f"record {row:,}" + (f" ({at})" if at else "")
 
     def _rows_before(self, chunk: int) -> int | None:
         """Return the records of a file in front of a chunk that begins inside it, ``None`` where one was not read.

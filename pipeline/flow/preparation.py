@@ -42,6 +42,9 @@ from pipeline.types.job import Job
 from pipeline.types.report import PlanSummary, Totals
 from pipeline.units import escape, format_bytes
 
+# A file and a receipt for so few rows cost more than the rows: worth a note where there are many.
+_MANY_CHUNKS, _FEW_ROWS = 1_000, 1_000
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -347,4 +350,7 @@ def _notes(job: Job, skipped: Sequence[str], plan: Plan, files: Sequence[FileFac
         notes.append(f"only the first {job.limit:,} rows are read (--limit)")
     if len(plan) == 1 and len(files) == 1 and len(files[0].group_rows) == 1 and files[0].estimated_rows > 1_000_000:
         notes.append("the input is one row group, which is never split: one worker scores all of it")
+    rows = sum(facts.estimated_rows for facts in files)
+    if len(plan) > _MANY_CHUNKS and rows < _FEW_ROWS * len(plan):
+        notes.append(f"{len(plan):,} chunks of few rows: a larger --chunk-size makes fewer files, and is faster")
     return tuple(notes)

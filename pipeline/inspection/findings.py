@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import LogitstreamError
 from pipeline.types.report import FileSummary
-from pipeline.types.shown import Shown, Summary
+from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import format_bytes, format_count
 
 # A time, a decimal and bytes are text.
@@ -82,7 +82,7 @@ class OutputFacts:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class DataInspection(Shown):
+class DataInspection(Tabular):
     """Data, as its footers and headers state it, or as all of it was read.
 
     Attributes
@@ -191,7 +191,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class QuarantineInspection(Shown):
+class QuarantineInspection(Tabular):
     """A quarantine by its reasons, the most frequent first.
 
     ``other_rows`` have reasons beyond the 1,000 that were met first.

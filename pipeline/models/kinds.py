@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.choices import Precision
+from pipeline.errors import LogitstreamError
 from pipeline.models.document import Document, Problem, read
 from pipeline.models.logistic import score
 from pipeline.models.logistic.file import KIND
@@ -109,7 +110,12 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     InputMissingError, PermissionDeniedError, StorageError
         The file cannot be read.
     """
-    return parse_model(read_file(path), os.fspath(path))
+    name = os.fspath(path)
+    try:
+        return parse_model(read_file(path), name)
+    except LogitstreamError as error:
+        error.at(name)
+        raise
 
 
 def parse_model(data: bytes, name: str = "model") -> Model:

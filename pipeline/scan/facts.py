@@ -57,7 +57,7 @@ def _gathered(files: Sequence[InputFile], csv: CsvOptions, *, full: bool) -> Ite
         try:
             return source_for(file.format, csv).facts(file, full=full)
         except LogitstreamError as error:
-            return error
+            return error.at(file.path)
 
     try:
         for start in range(0, len(files), _GROUP):

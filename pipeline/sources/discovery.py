@@ -265,9 +265,9 @@ def _refuse_doubles(files: Sequence[InputFile], inputs: Sequence[str]) -> None:
 
 
 def _missing(argument: str) -> InputMissingError:
-    if re.match(r"[a-z][a-z0-9+.-]+://", argument):
-        return InputMissingError(f"no such input: {show(argument)}", "Only local files and folders can be read.")
-    return InputMissingError(f"no such input: {show(argument)}")
+    address = re.match(r"[a-z][a-z0-9+.-]+://", argument)
+    remedy = "Only local files and folders can be read." if address else ""
+    return InputMissingError(f"no such input: {show(argument)}", remedy).at(argument)
 
 
 def _nothing(argument: str, skipped: int) -> InputMissingError:
@@ -277,4 +277,5 @@ def _nothing(argument: str, skipped: int) -> InputMissingError:
     else:
         message = f"nothing matches {show(argument)}"
     other = f"; {skipped:,} files with other endings were skipped" if skipped else ""
-    return InputMissingError(message + other, "Known endings: .parquet .pq .parq, .csv .tsv .txt (.gz .zst).")
+    remedy = "Known endings: .parquet .pq .parq, .csv .tsv .txt (.gz .zst)."
+    return InputMissingError(message + other, remedy).at(argument)

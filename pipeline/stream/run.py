@@ -284,6 +284,7 @@ def _published(
             plan=summary,
             totals=writer.totals,
             seconds=time.monotonic() - clock.started,
+            started_unix=clock.started_unix,
             peak_bytes=memory.peak_bytes(),
             published=True,
             manifest_digest="",
@@ -351,6 +352,7 @@ def _sections(job: _StreamJob, schema: pa.Schema, report: Report) -> dict[str, o
 def _skipped(summary: PlanSummary, busy: Busy, seconds: float, observe: Observer) -> Report:
     note = f"{busy.text}: nothing was done (if_running skip)"
     observe(Noted(note))
-    report = Report(summary, Totals(), seconds, memory.peak_bytes(), False, "", (note,), busy.text)
+    began = time.time() - seconds
+    report = Report(summary, Totals(), seconds, memory.peak_bytes(), False, "", (note,), busy.text, began)
     observe(Published(report))
     return report

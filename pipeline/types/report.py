@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.choices import Done, Format
 from pipeline.types.outputs import Receipt
-from pipeline.types.shown import Shown, Summary
+from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import format_bytes, format_count, format_seconds
 
 
@@ -102,7 +102,7 @@ class FileSummary:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PlanSummary(Shown):
+class PlanSummary(Tabular):
     """What a run is going to do, in numbers that a person or a program reads.
 
     ``fields`` are (name, Arrow type, nullable) of the output; ``notes`` are remarks in words.
@@ -138,16 +138,20 @@ class PlanSummary(Shown):
         return Summary(facts, ("output column", "type", "null"), fields)
 
 
+# A text, a number, or a number after a text.
+Shown = str | float | tuple[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class ShownModel:
     """What a person reads of a model file, safe to show.
 
     Attributes
     ----------
-    facts : tuple of (str, str)
-        What the model says of itself, by name.
+    facts : tuple of (str, str or float)
+        What the model file states besides its features, by name.
     headers : tuple of str
-    rows : tuple of tuple of str
+    rows : tuple of tuple of Shown
         A cell for each header.
     numbers : tuple of int
         Which of the cells are numbers.
@@ -155,19 +159,20 @@ class ShownModel:
         How many features it has.
     """
 
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, Shown], ...]
     headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Shown, ...], ...]
     numbers: tuple[int, ...]
     features: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Report(Shown):
+class Report(Tabular):
     """The outcome of a run that ended well.
 
     ``published`` is False where nothing had to be done, because the same job is already published, or nothing was
     done, because another run holds the output and the caller said to skip then: ``skipped`` names that run.
+    ``started_unix`` is seconds since 1970.
     """
 
     plan: PlanSummary
@@ -178,6 +183,12 @@ class Report(Shown):
     manifest_digest: str
     notes: tuple[str, ...] = ()
     skipped: str = ""
+    started_unix: float = 0.0
+
+    @property
+    def finished_unix(self) -> float:
+        """When the run ended, in seconds since 1970."""
+        return self.started_unix + self.seconds
 
     def _summary(self) -> Summary:
         totals = self.totals

@@ -37,7 +37,7 @@ from pipeline.scan import batches, gather_facts, whole
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
 from pipeline.types.rows import SliceAccount
-from pipeline.types.shown import Shown, Summary
+from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import escape, format_bytes, format_count
 from pipeline.verification.rescore import input_states, scored_again
 
@@ -47,16 +47,20 @@ _STATE = ("size", "time of change", "digest of its ends", "digest of all bytes",
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as the manifest says. ``subject`` names a file, a chunk or an account."""
+    """One thing that is not as the manifest says. ``subject`` names a file, a chunk or an account.
+
+    ``of_input`` says that an input has changed, of which the output itself knows nothing.
+    """
 
     subject: str
     what: str
     expected: str
     found: str
+    of_input: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Verification(Shown):
+class Verification(Tabular):
     """What was checked, and what differs: nothing, where the output is what was published.
 
     ``inputs`` and ``chunks_scored`` are 0 where they were not asked for.
@@ -72,14 +76,24 @@ class Verification(Shown):
     chunks_scored: int
     differences: tuple[Difference, ...]
 
+    @property
+    def as_published(self) -> bool:
+        """Whether the output itself is what was published, whatever became of its inputs."""
+        return all(each.of_input for each in self.differences)
+
+    @property
+    def inputs_changed(self) -> int:
+        """How many inputs are not what they were, gone or new ones among them."""
+        return len({each.subject for each in self.differences if each.of_input})
+
     def _summary(self) -> Summary:
         size = f"{format_count(self.rows)} rows, {format_bytes(self.bytes)}"
         facts = [
             ("output", self.output),
-            ("differences", format_count(len(self.differences)) if self.differences else "none"),
+            ("as published", "yes" if self.as_published else "no"),
             ("checked", f"{format_count(self.parts)} parts, {size}"),
-            ("inputs compared", format_count(self.inputs)),
-            ("chunks scored again", format_count(self.chunks_scored)),
+            ("inputs", f"{format_count(self.inputs)} compared, {format_count(self.inputs_changed)} changed"),
+            ("scored again", f"{format_count(self.chunks_scored)} chunks"),
         ]
         rows = [(each.subject, each.what, each.expected, each.found) for each in self.differences]
         return Summary(facts, ("subject", "what", "expected", "found"), rows)
@@ -271,13 +285,13 @@ def _inputs(path: Path, manifest: Manifest) -> Iterator[Difference]:
     for key, state in listed.items():
         name = escape(key[0], 1000)
         if key not in found:
-            yield Difference(name, "input", "there", "missing")
+            yield Difference(name, "input", "there", "missing", of_input=True)
             continue
         for what, expected, actual in zip(_STATE, state, found[key], strict=True):
             if expected != actual:
-                yield Difference(name, what, _shown(expected), _shown(actual))
+                yield Difference(name, what, _shown(expected), _shown(actual), of_input=True)
     for key in found.keys() - listed.keys():
-        yield Difference(escape(key[0], 1000), "input", "not among the inputs", "there")
+        yield Difference(escape(key[0], 1000), "input", "not among the inputs", "there", of_input=True)
 
 
 def _numbered(states: Sequence[Sequence[Any]]) -> dict[tuple[str, int], Sequence[Any]]:

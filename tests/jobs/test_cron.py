@@ -1,4 +1,4 @@
-"""What a job finds where nobody logs in: no environment, odd folders, and whoever else can write there."""
+"""Runs from cron: no environment, odd folders, and other users who can write there."""
 
 from __future__ import annotations
 

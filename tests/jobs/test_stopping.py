@@ -271,7 +271,7 @@ def test_behind_a_run_signals_mean_what_they_meant_before():
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_the_first_request_stands(capfd):
+def test_the_first_request_counts(capfd):
     stop = Stop()
     with stoppable(stop, grace=60, deadline=None, again=AGAIN) as work_begins:
         work_begins()

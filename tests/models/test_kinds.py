@@ -135,19 +135,19 @@ def test_a_model_is_shown_as_rows() -> None:
     shown = show_model(model)
     assert shown.facts == (
         ("kind", "logistic"),
-        ("intercept", "0.5"),
+        ("intercept", 0.5),
         ("target", 'late: "no" or "yes"'),
         ("output", "probability, decision"),
-        ("threshold", "0.25"),
-        ("beta", "1.5"),
+        ("threshold", 0.25),
+        ("beta", 1.5),
         ("features", "2"),
         ("digest", model.digest()),
     )
     assert shown.headers == ("column", "kind", "level", "coefficient", "center", "scale", "missing", "unseen")
     assert shown.rows == (
-        ("x", "numeric", "", "1.25", "2.0", "1.0", "impute 3.0", ""),
-        ("c", "categorical", "a", "1.0", "", "", "null", "level b"),
-        ("", "", "b", "-1.0", "", "", "", ""),
+        ("x", "numeric", "", 1.25, 2.0, 1.0, ("impute", 3.0), ""),
+        ("c", "categorical", "a", 1.0, "", "", "null", "level b"),
+        ("", "", "b", -1.0, "", "", "", ""),
     )
     assert [shown.headers[number] for number in shown.numbers] == ["coefficient", "center", "scale"]
     assert shown.features == 2

@@ -26,6 +26,7 @@ from pipeline.models.logistic.policies import (
     shown_policy,
 )
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.types.report import Shown
 from pipeline.units import escape
 
 
@@ -122,11 +123,11 @@ def _coefficients(feature: CategoricalFeature) -> Iterator[Coefficient]:
         yield Coefficient(feature.column, level, coefficient, 0.0, 1.0, missing, unseen)
 
 
-def _show(feature: CategoricalFeature) -> Iterator[tuple[str, ...]]:
+def _show(feature: CategoricalFeature) -> Iterator[tuple[Shown, ...]]:
     head: tuple[str, str] = (escape(feature.column), feature.kind)
-    tail = (shown_policy(feature.missing), shown_policy(feature.unseen))
+    tail: tuple[Shown, Shown] = (shown_policy(feature.missing), shown_policy(feature.unseen))
     for level, coefficient in feature.coefficients.items():
-        yield *head, escape(level), repr(coefficient), "", "", *tail
+        yield *head, escape(level), coefficient, "", "", *tail
         head = tail = ("", "")
 
 

@@ -13,6 +13,7 @@ from pipeline.models.document import Path
 from pipeline.models.logistic.policies import Policy
 from pipeline.models.logistic.sections import Name, Section
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.types.report import Shown
 
 Term = Numeric | Categorical
 
@@ -110,5 +111,5 @@ class FeatureKind(Generic[F]):
     is_bounded: bool
     prepare: Callable[[F, BatchColumn, RowTally], PreparedColumn]
     coefficients: Callable[[F], Iterator[Coefficient]]
-    show: Callable[[F], Iterator[tuple[str, ...]]]
+    show: Callable[[F], Iterator[tuple[Shown, ...]]]
     unknown_names: Callable[[Mapping[str, object]], Iterator[UnknownName]] = _no_names

@@ -17,6 +17,7 @@ from pipeline.models.columns import Mask, Rows, numbers
 from pipeline.models.logistic.feature import Coefficient, Feature, FeatureKind
 from pipeline.models.logistic.policies import MISSING_NUMBER, Impute, MissingNumber, policy_text, settle, shown_policy
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.types.report import Shown
 from pipeline.units import escape
 
 
@@ -102,8 +103,8 @@ def _coefficients(feature: NumericFeature) -> Iterator[Coefficient]:
     yield Coefficient(feature.column, "", feature.coefficient, feature.center, feature.scale, missing, "")
 
 
-def _show(feature: NumericFeature) -> Iterator[tuple[str, ...]]:
-    stated = (repr(feature.coefficient), repr(feature.center), repr(feature.scale))
+def _show(feature: NumericFeature) -> Iterator[tuple[Shown, ...]]:
+    stated = (feature.coefficient, feature.center, feature.scale)
     yield escape(feature.column), feature.kind, "", *stated, shown_policy(feature.missing), ""
 
 

@@ -13,6 +13,7 @@ from pipeline.choices import Cause, listed
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.sections import Section
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.types.report import Shown
 from pipeline.units import escape
 
 Word = Literal["null", "error", "quarantine"]
@@ -91,6 +92,8 @@ def policy_text(policy: str | Impute | Level) -> str:
     return f'level "{policy.level}"' if isinstance(policy, Level) else policy
 
 
-def shown_policy(policy: str | Impute | Level) -> str:
+def shown_policy(policy: str | Impute | Level) -> Shown:
     """Return a policy in words that are safe to show."""
+    if isinstance(policy, Impute):
+        return "impute", policy.impute
     return f"level {escape(policy.level)}" if isinstance(policy, Level) else policy_text(policy)

@@ -1,4 +1,4 @@
-"""The commands on real files: what is said, what stands on disk, and with which exit code it ends."""
+"""The commands on real files: messages, published files and exit codes."""
 
 from __future__ import annotations
 
@@ -271,16 +271,18 @@ def test_a_bar_is_drawn_on_a_terminal(tmp_path):
 
 
 class TestModel:
-    def test_show_has_every_coefficient_in_full(self, cli):
-        outcome = cli("model", "show", MODEL)
+    @pytest.mark.parametrize(("more", "shown"), [((), "{:.6g}"), (("-v",), "{!r}")])
+    def test_show_has_six_digits_of_every_coefficient_and_all_of_them_when_asked(self, cli, more, shown):
+        outcome = cli("model", "show", MODEL, *more)
         assert outcome.code == 0, outcome.err
         model = json.loads(MODEL.read_text())
+        words = outcome.out.split()
         for feature in model["features"]:
-            assert feature["column"] in outcome.out
+            assert feature["column"] in words
             for number in (feature.get("coefficients") or {"": feature.get("coefficient")}).values():
-                assert repr(number) in outcome.out
-        assert repr(model["intercept"]) in outcome.out
-        assert "impute 888.0" in outcome.out
+                assert shown.format(number) in words
+        assert shown.format(model["intercept"]) in words
+        assert f"impute {shown.format(888.0)} " in outcome.out
 
     def test_check_says_that_it_is_valid(self, cli):
         outcome = cli("model", "check", MODEL)

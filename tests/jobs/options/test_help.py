@@ -53,7 +53,7 @@ CLOSED_LIST = {
             "--retries", "--no-resume", "--no-reuse", "--if-running", "--deadline", "--grace"],
     "Output": ["--output", "--format", "--compression", "--if-exists", "--allow-empty", "--keep-versions",
                "--durability"],
-    "Talk": ["--config", "--dry-run", "--json", "--quiet", "--verbose", "--progress"],
+    "Talk": ["--config", "--dry-run", "--json", "--verbose", "--progress", "--quiet"],
 }  # fmt: skip
 OF_A_MODEL = {"--model", "--raw-prediction", "--threshold"}
 

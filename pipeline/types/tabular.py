@@ -31,7 +31,7 @@ class Summary:
     rows: Sequence[tuple[str, ...]] = ()
 
 
-class Shown:
+class Tabular:
     """Shows a short table instead of all that a value holds; subclasses are data classes with ``repr=False``."""
 
     __slots__ = ()
