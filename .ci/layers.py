@@ -69,7 +69,7 @@ ROOMS = {
         ("click", "rich"),
         (
             *(PUBLIC, "interface", "inspection", "verification", "upkeep", "bench", "drawing", "flow", "report"),
-            *("memory", "grammar", "registry", *GROUND),
+            *("memory", "grammar", "registry", "options", *GROUND),
         ),
         lazy=True,
     ),
@@ -109,7 +109,7 @@ ROOMS = {
     ),
     "report": Room(50, (), BELOW),
     "kernels": Room(40, ("numpy",), ("registry", *GROUND)),
-    "options": Room(32, (), ("plan", *GROUND)),
+    "options": Room(32, (), GROUND),
     "memory": Room(31, ("numpy", "psutil"), ("plan", *GROUND)),
     "plan": Room(30, ("numpy",), GROUND),
     "grammar": Room(21, (), ("errors", "units", "registry")),

@@ -1,7 +1,7 @@
 """The options of the functions: their names and types, their defaults, and what each of them means.
 
-Signatures and docstrings are made from here, so that ``help`` and ``inspect.signature`` show every option. The command
-line has the same options under the same names.
+Signatures and docstrings are made from this table, so that ``help`` and ``inspect.signature`` show every option. The
+command line has the same options with the same names, and takes their meanings from here.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from types import NoneType, UnionType
-from typing import Any, Literal, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.choices import Durability, Fingerprint, Format, IfExists, Precision
-from pipeline.plan import DEFAULT_CHUNK_ROWS
-from pipeline.types.report import Observer
 from pipeline.units import nearest
+
+if TYPE_CHECKING:
+    from pipeline.types.report import Observer
+else:
+    # The command line needs this module for its help, which must not load numpy.
+    Observer = Callable[[Any], None]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Given = TypeVar("Given", bound=Mapping[str, Any])
@@ -111,78 +115,77 @@ class Option:
     meaning: str
 
 
+# Their order is that of the help. A text in double backticks is to be written as it is.
 OPTIONS: Mapping[str, Option] = {
     "names": Option(None, "Names for the columns of arrays; ``x``, or ``x0``, ``x1`` ... unless given."),
-    "keep": Option(
-        (), 'Columns to copy to the output: a list, or one text with commas between the names; ``"*"`` for all.'
-    ),
-    "raw_prediction": Option(False, "Add the column ``raw_prediction``, the value before the sigmoid."),
-    "threshold": Option(None, "Add the column ``decision``: positive where the probability is at least this."),
-    "float32": Option(False, "Write results as float32 instead of float64."),
-    "limit": Option(None, "Read at most this many rows, from the first one on."),
+    "keep": Option((), "Columns to copy to the output, separated by commas; ``'*'`` for all."),
+    "raw_prediction": Option(False, "Add the column raw_prediction, the score before the sigmoid."),
+    "threshold": Option(None, "Add the column decision: positive if the probability is at least this."),
+    "float32": Option(False, "Write the results as float32 instead of float64."),
+    "limit": Option(None, "Read only this many rows, the first ones, for a first try; the manifest notes it."),
     "max_bad": Option(
         0,
-        'How many rows may be bad, as a number or a percentage (``"0.5%"``): they go to the quarantine. With more, '
-        "the run fails.",
+        "How many rows, or what percentage of the rows (``0.5%``), may be bad. Bad rows go to the quarantine of the "
+        "output; more than that fail the run.",
     ),
     "fingerprint": Option(
-        "ends", "How a changed input is noticed: by its size, time and first and last bytes, or by all of its bytes."
+        "ends", "How a changed input is recognised: by size, time and both ends of the file, or by all of its bytes."
     ),
-    "delimiter": Option(",", "What separates two fields of a CSV."),
-    "quote": Option('"', "What encloses a CSV field that contains delimiters or line ends."),
-    "null": Option((), "Unquoted texts that mean null in a CSV. The empty field always does."),
-    "encoding": Option("utf-8", "The text encoding of a CSV."),
-    "columns": Option(None, "The column names, for CSV files without a header."),
-    "types": Option(
-        {}, 'Arrow types of CSV columns or partitions, such as ``{"id": "int64"}``; kept ones are text otherwise.'
+    "delimiter": Option(",", "The character between two fields of a CSV."),
+    "quote": Option('"', "The character around a field that holds delimiters or line ends."),
+    "null": Option(
+        (), "Spellings of null besides the empty field, separated by commas (``NA,-``). A quoted field is never null."
     ),
+    "encoding": Option("utf-8", "The encoding of the text of a CSV."),
+    "columns": Option(None, "Column names, separated by commas, for files without a header."),
+    "types": Option({}, "The Arrow types of columns or partitions; without one, a kept column of a CSV is text."),
     "chunk_size": Option(
-        DEFAULT_CHUNK_ROWS,
-        'The size of a chunk, and so of an output file: rows (``500_000``) or bytes (``"64MiB"``).',
+        1_048_576, "The size of a chunk, and so of an output file: rows (``500000``) or bytes (``64MiB``)."
     ),
-    "workers": Option(None, "How many chunks are processed at the same time; one a core unless given."),
-    "memory": Option(
-        None,
-        'The most memory that the run may use: bytes, or text (``"2GiB"``); half of what is free unless given.',
-    ),
+    "workers": Option(None, "How many chunks are worked on at the same time; one per core unless given."),
+    "memory": Option(None, "How much memory the run may use (``4GiB``); half of what is free unless given."),
     "scheduler": Option(
         "threads",
-        "``threads``, ``processes``, ``sync`` (one chunk after the other), or the address of a Dask scheduler "
+        "``threads``, ``processes``, ``sync`` (one chunk after the other) or the address of a Dask scheduler "
         "(``tcp://HOST:PORT``).",
     ),
     "insecure": Option(
-        False, "Use a scheduler on another machine, although anyone who can reach its port can run code there."
+        False,
+        "Allow a scheduler on another machine, although anyone who reaches its port can run code on its workers.",
     ),
     "precision": Option(
         "fast",
-        "``accurate`` is for tiny probabilities; ``reproducible`` gives the same bits on every CPU and numpy version, "
-        "more slowly.",
+        "``fast``; ``accurate``, if tiny probabilities matter; ``reproducible``, slower, for the same bits on every "
+        "CPU, numpy and C library.",
     ),
-    "resume": Option(True, "Take over the chunks that an earlier attempt at the same job has finished."),
-    "reuse": Option(True, "Take over the parts of the published output that would come out the same."),
+    "retries": Option(3, "How often a chunk is tried again after a temporary error."),
+    "resume": Option(True, "Take over the chunks that an unfinished run of the same job has done."),
+    "reuse": Option(True, "Take over the parts that the published output already has."),
     "if_running": Option(
         "fail",
-        "What to do while another run works on the output: ``fail``, ``skip``, ``wait``, or ``wait=10m`` to wait no "
-        "longer than that.",
+        "What to do if another run is working on the output: ``fail``, ``skip``, ``wait``, or ``wait=10m`` to wait at "
+        "most that long.",
     ),
-    "deadline": Option(
-        None, 'Stop cleanly after this time, in seconds or as text (``"3h"``); the same call later resumes the work.'
-    ),
-    "retries": Option(3, "How often a chunk is tried again after an error that may pass."),
-    "format": Option(None, "The format of the output; unless given, that of the file name, for a folder Parquet."),
+    "deadline": Option(None, "Stop after this time (``90s``, ``25m``, ``3h``); the same job resumes later."),
+    "format": Option(None, "The format of the output; unless given, that of the file name, else parquet."),
     "compression": Option(
         None,
-        "``snappy``, ``zstd``, ``lz4``, ``gzip``, ``brotli`` or ``none``; for CSV ``none``, ``gzip`` or ``zstd``. "
-        "Unless given, ``snappy``, and ``none`` for CSV.",
+        "``snappy``, ``zstd``, ``lz4``, ``gzip``, ``brotli`` or ``none``; for CSV: ``none``, ``gzip`` or ``zstd``. "
+        "Unless given, ``snappy``; for CSV ``none``.",
     ),
-    "if_exists": Option("fail", "What to do if the output exists: ``replace`` publishes a new version in one step."),
-    "allow_empty": Option(False, "Publish an output without rows if no input has any."),
-    "keep_versions": Option(1, "How many previous versions are kept for ``rollback``."),
+    "if_exists": Option("fail", "What to do if the output is already published."),
+    "allow_empty": Option(False, "Publish an output without rows if the inputs have none."),
+    "keep_versions": Option(1, "How many previous versions are kept for a rollback."),
     "durability": Option(
         "full", "``full`` survives a power cut; ``none`` lets the system decide when the bytes reach the disk."
     ),
     "observe": Option(None, "A function that is called with each event of the run."),
 }
+
+
+def meaning(name: str) -> str:
+    """Return what an option means, as the command line says it."""
+    return OPTIONS[name].meaning.replace("``", "")
 
 
 def check_names(given: Iterable[str], options: type) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import click
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -15,10 +16,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import pipeline as logitstream
+from jobs.options import SCORE, TRANSFORM
+from jobs.options.command import add
 from jobs.running import score_job, transform_job
 from pipeline import interface
 from pipeline.errors import UsageError
-from pipeline.options import OPTIONS, JobOptions, ScoreOptions, StreamOptions, WriteOptions
+from pipeline.options import OPTIONS, JobOptions, ScoreOptions, StreamOptions, WriteOptions, meaning
+from pipeline.plan import DEFAULT_CHUNK_ROWS
 from tests.jobs.conftest import parsed
 
 SAMPLE = Path(__file__).resolve().parents[1] / "sample_data"
@@ -50,10 +54,10 @@ def test_signature_and_help_show_each_option_once(function: Callable[..., Any], 
 
 def test_help_says_the_type_the_default_and_the_meaning() -> None:
     text = inspect.getdoc(logitstream.score) or ""
-    assert "\nif_exists : {'fail', 'replace'}, default 'fail'\n    What to do if the output exists" in text
-    assert "\nmemory : int or str, optional\n    The most memory that the run may use" in text
+    assert "\nif_exists : {'fail', 'replace'}, default 'fail'\n    What to do if the output is already" in text
+    assert "\nmemory : int or str, optional\n    How much memory the run may use" in text
     assert "\nkeep : str or sequence of str, optional\n    Columns to copy to the output" in text
-    assert "\ntypes : mapping of str to str, optional\n    Arrow types" in text
+    assert "\ntypes : mapping of str to str, optional\n    The Arrow types" in text
 
 
 def test_every_option_that_is_described_is_an_option() -> None:
@@ -75,6 +79,16 @@ def test_the_command_line_has_the_same_defaults() -> None:
     assert interface.score_job("in.csv", MODEL, "o") == score_job(parsed("score", *words, "--model", str(MODEL)))
     applied = transform_job(parsed("transform", *words, "--apply", "p=sigmoid(x)"))
     assert interface.transform_job("in.csv", "p=sigmoid(x)", "o") == applied
+    assert OPTIONS["chunk_size"].default == DEFAULT_CHUNK_ROWS
+
+
+@pytest.mark.parametrize("options", [SCORE, TRANSFORM])
+def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any]) -> None:
+    def unused(**_: object) -> None: ...
+
+    for param in click.command()(add(options)(unused)).params:
+        if isinstance(param, click.Option) and param.name in OPTIONS:
+            assert (param.help or "").startswith(meaning(param.name)), param.name
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def _departure(minutes: float | None) -> str:
 
 def _arrival(flight: Flight) -> str:
     if flight.late is None:
-        return "it has no delay to judge: no score"
+        return "cancelled, so no score" if flight.minutes is None else "not known"
     return "arrived late" if flight.late else "not late"
 
 

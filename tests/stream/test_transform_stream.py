@@ -178,14 +178,22 @@ X = np.zeros((3, 2))
         ([X, X.astype(np.int64)], "sigmoid", r"block 1 .* expected float64, as in block 0, got int64"),
         ([X, pa.table({"x0": [1.0], "x1": [2.0]})], "sigmoid", r"block 1 .* expected an array .* got a table of 2"),
         ([[1.0, 2.0], [[1.0], [2.0, 3.0]]], "sigmoid", r"block 1 .* expected rows of equal length, got ragged rows"),
-        ([{"a": [1.0, 2.0], "b": [1.0]}], "sigmoid", r"block 0 .* expected columns of one length and type, got .*"),
+        (
+            [{"a": [1.0, 2.0], "b": [1.0]}],
+            "sigmoid",
+            r"block 0 .* expected columns of equal length, .*",
+        ),
         ([X, np.array(["a", "b"])], "sigmoid", r"block 1 .* expected numbers or booleans, got text of dtype <U1"),
         (["0.5"], "sigmoid", r"block 0 .* expected a NumPy array, .* got text: '0.5'"),
-        ([np.array([None, 1.0])], "sigmoid", r"block 0 .* got objects"),
+        ([np.array([None, 1.0])], "sigmoid", r"block 0 .* got a ndarray of dtype object"),
         ([X, np.zeros((1, 2, 2))], "sigmoid", r"block 1 .* one or two dimensions, got shape \(1, 2, 2\)"),
         ([np.float64(1)], "sigmoid", r"block 0 .* one or two dimensions, got shape \(\)"),
         ([X, X.astype(np.longdouble)], "sigmoid", r"block 1 .* expected numbers of at most 64 bits, got dtype"),
-        ([{"a": np.zeros(3, np.longdouble)}], "sigmoid", r"block 0 .* expected columns of one length and type, got"),
+        (
+            [{"a": np.zeros(3, np.longdouble)}],
+            "sigmoid",
+            r"block 0 .* expected columns of equal length, ",
+        ),
         ([np.ma.masked_less(X, 1)], "sigmoid", r"block 0 .* expected an array without a mask"),
         ([{"a": np.ma.masked_less(X[:, 0], 1)}], "sigmoid", r"block 0 .* expected an array without a mask"),
         ([X], "p=sigmoid(x2)", r'block 0 .* no column "x2"; there are x0, x1'),
@@ -203,9 +211,13 @@ X = np.zeros((3, 2))
         ([X], lambda x: x.astype(np.longdouble), r"block 0 .* gave dtype (float128|longdouble) for y0, .* 64 bits"),
         ([X], lambda x: {}, r"block 0 .* the function gave no column, expected at least one"),
         ([X], lambda x: x[:, :0], r"block 0 .* the function gave no column, expected at least one"),
-        ([X], lambda x: np.ma.masked_less(x, 1), r"block 0 .* gave a masked array for y, .* fill it with NaN"),
+        ([X], lambda x: np.ma.masked_less(x, 1), r"block 0 .* gave a masked array for y, .*fill it with NaN"),
         ([X], lambda x: {"p": np.ma.masked_less(x[:, 0], 1)}, r"block 0 .* gave a masked array for p, "),
-        ([X, X + 1], lambda x: x[:, 0] if x[0, 0] else x, r"block 1 .* other columns .* y0: double, .* got y: double"),
+        (
+            [X, X + 1],
+            lambda x: x[:, 0] if x[0, 0] else x,
+            r"block 1 .* columns that differ .* y0: .* got y: double",
+        ),
     ],
 )
 def test_an_error_names_the_block_and_what_was_expected(
@@ -228,7 +240,7 @@ def test_an_integer_that_float64_cannot_hold_is_named(tmp_path: Path) -> None:
     assert nothing_left(tmp_path, tmp_path / "out")
 
 
-@pytest.mark.parametrize(("blocks", "words"), [([], "no block"), ([X[:0], X[:0]], "no row in any of its blocks")])
+@pytest.mark.parametrize(("blocks", "words"), [([], "no blocks"), ([X[:0], X[:0]], "no rows in any block")])
 def test_an_empty_generator_is_an_error(tmp_path: Path, blocks: list[Any], words: str) -> None:
     with pytest.raises(DataError, match=f"the stream is empty: it has {words}"):
         pipeline.transform_stream(Stream(*blocks), "sigmoid", tmp_path / "out")

@@ -212,7 +212,7 @@ def test_bad_cells_are_named_with_their_row() -> None:
         ({"x": X, "c": C[:2]}, ValueError, "columns differ in length: x 4, c 2"),
         ({"x": [object()], "c": C[:1]}, SchemaError, 'column "x" cannot be read'),
         (pa.table([X, X, C], names=["x", "x", "c"]), SchemaError, 'column "x" is there 2 times'),
-        (np.zeros(3), ValueError, r"an array must have shape \(rows, 2\), the columns being x, c; got \(3,\)"),
+        (np.zeros(3), ValueError, r"an array must have shape \(rows, 2\) with the columns x, c; got \(3,\)"),
         (np.zeros((3, 3)), ValueError, r"got \(3, 3\)"),
         (np.ma.zeros((3, 2)), TypeError, "masked arrays are not supported"),
         ([[1.0, "AA"]], TypeError, "rows cannot be read from list"),

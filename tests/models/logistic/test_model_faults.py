@@ -95,7 +95,7 @@ def test_m01_features_are_matched_by_name() -> None:
     assert caught.value.exit_code == 65
     with pytest.raises(SchemaError, match=r'column "x" is missing(.|\n)*column "c" is missing'):
         model.probability(pa.table({"other": [1]}))
-    with pytest.raises(ValueError, match=r"the columns being x, c; got \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"with the columns x, c; got \(3, 3\)"):
         model.probability(np.zeros((3, 3)))
 
 
@@ -235,10 +235,10 @@ def test_m04_a_pickle_is_never_opened(suffix: str, tmp_path: Path, events: list[
     path = tmp_path / f"model.{suffix}"
     path.write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
     events.clear()
-    with pytest.raises(ModelError, match="it was not opened, since a pickle runs code") as caught:
+    with pytest.raises(ModelError, match="it was not opened because a pickle runs code") as caught:
         LogisticModel.load(path)
     assert caught.value.exit_code == 65
-    assert "pipeline.from_sklearn(estimator).save('model.json')" in caught.value.remedy
+    assert "logitstream.from_sklearn(estimator).save('model.json')" in caught.value.remedy
     assert opened(events, tmp_path) == set()
     assert unpickled(events) == []
     assert not (tmp_path / "sprung").exists()

@@ -78,7 +78,7 @@ def test_the_example_says_what_it_says() -> None:
         ('"version": 1', '"version": true', "version at line 1, column 33: must be the number 1, not true"),
         ('"version": 1', '"version": 1.0', "version at line 1, column 33: must be the number 1, not 1.0"),
         ("logitstream-model", "onnx", 'format at line 1, column 2: must be "logitstream-model", not "onnx"'),
-        ('"format": "logitstream-model", ', "", 'format at line 1, column 1: must be "logitstream-model", and is not'),
+        ('"format": "logitstream-model", ', "", 'format at line 1, column 1: must be "logitstream-model", but it is'),
         ('"hour", "kind": "numeric"', '"hour", "kind": "spline"', 'features[1].kind at line 7, column 23: must'),
         ('"hour", "kind": "numeric"', '"hour"', "features[1].kind at line 7, column 4: must be"),
         ('"impute": 872.0', '"impute": "872"', "features[0].missing.impute at line 6, column 17: must be a number"),
