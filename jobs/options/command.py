@@ -62,7 +62,7 @@ class JobOption(click.Option):
     def _place(self, ctx: click.Context) -> str | None:
         source = ctx.get_parameter_source(str(self.name))
         if source is ParameterSource.ENVIRONMENT:
-            return _variable(ctx, self)
+            return _variable(ctx, str(self.name))
         if source is ParameterSource.DEFAULT_MAP:
             return f"{ctx.meta[_CONFIG_FILE]}: [{_table(ctx)}] {config.key(self)}"
         return None
@@ -146,20 +146,23 @@ def _quiet() -> JobOption:
     return JobOption(["-q", "--quiet"], section=TALK, is_flag=True, help=text)
 
 
-def _variable(ctx: click.Context, param: click.Parameter) -> str:
-    return f"{ctx.auto_envvar_prefix}_{str(param.name).upper()}"
+def _variable(ctx: click.Context, name: str) -> str:
+    return f"{ctx.auto_envvar_prefix}_{name.upper()}"
 
 
 def _refuse_unknown_variables(ctx: click.Context) -> None:
     """Refuse what the environment says to this command without naming an option of it."""
     if ctx.resilient_parsing or not ctx.auto_envvar_prefix:
         return
+    prefix = _variable(ctx, "")
     options = (param for param in ctx.command.get_params(ctx) if isinstance(param, click.Option))
-    known = [_variable(ctx, param) for param in options if param.allow_from_autoenv]
+    known = [str(param.name).upper() for param in options if param.allow_from_autoenv]
     for name in sorted(os.environ):
-        if name.startswith(f"{ctx.auto_envvar_prefix}_") and name not in known:
-            nearest = difflib.get_close_matches(name.upper(), known, 1)
-            remedy = f"did you mean {nearest[0]}?" if nearest else f"unset it, or see '{ctx.command_path} --help'"
+        word = name.removeprefix(prefix)
+        if word != name and word not in known:
+            nearest = difflib.get_close_matches(word.upper(), known, 1)
+            see = f"unset it, or see '{ctx.command_path} --help'"
+            remedy = f"did you mean {prefix}{nearest[0]}?" if nearest else see
             raise ConfigurationError(f"the environment variable {escape(name)} is not known", remedy)
 
 

@@ -13,43 +13,43 @@ from pipeline.report.json import error_json
 
 
 @dataclass
-class _Document:
+class _Wish:
     wanted: bool = False
     written: bool = False
     started_unix: float = 0.0
 
 
 # As stdout is: one for the process.
-_document = _Document()
+_wish = _Wish()
 
 
 def begin(words: Sequence[str]) -> None:
     """Begin a command line: an error of it is written as JSON if ``--json`` is among the words."""
-    _document.wanted = "--json" in words
-    _document.written = False
-    _document.started_unix = time.time()
+    _wish.wanted = "--json" in words
+    _wish.written = False
+    _wish.started_unix = time.time()
 
 
 def want() -> None:
     """Note that JSON is asked for, wherever: the environment and a file may say so, too."""
-    _document.wanted = True
+    _wish.wanted = True
 
 
 def write(value: Mapping[str, object]) -> None:
     """Write the outcome of a command."""
     # First: where stdout takes no text, there is no use in trying again.
-    _document.written = True
+    _wish.written = True
     console.emit(json.dumps(value, indent=2))
 
 
 def write_error(error: BaseException, kind: str, message: str, remedy: str, exit_code: int) -> None:
     """Write the error that ended a command, where JSON was asked for and no outcome has been written."""
-    if not _document.wanted or _document.written:
+    if not _wish.wanted or _wish.written:
         return
     told = LogitstreamError(message, remedy)
     if isinstance(error, LogitstreamError):
         told.at(error.file, column=error.column, row=error.row, byte=error.byte)
-    started, now = _document.started_unix, time.time()
+    started, now = _wish.started_unix, time.time()
     try:
         write(error_json(told, kind, exit_code, started_unix=started, finished_unix=now))
     except StorageError as refused:

@@ -54,8 +54,8 @@ def show_runs(paths: Sequence[str], *, as_json: bool) -> None:
             states.append(state_of(output))
         except LogitstreamError as error:
             failed.append(error)
-    for error in failed[:-1]:
-        console.complain(error.message, error.remedy)
+    for one in failed[:-1]:
+        console.complain(one.message, one.remedy)
     if as_json:
         document.write(runs_json(states, failed))
     else:

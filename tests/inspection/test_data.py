@@ -276,7 +276,7 @@ def test_away_from_a_terminal_a_row_is_one_line(bench, cli):
     assert header.split() == ["column", "type", "nulls", "NaN", "infinite", "smallest", "largest"]
     assert sum(line.startswith(tuple(RANGES)) for line in lines) == len(RANGES)
     stated = cli("inspect", bench.inputs).out
-    assert "by statistics" in stated
+    assert "from the statistics" in stated
     assert "NaN" not in stated
 
 

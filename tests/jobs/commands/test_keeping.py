@@ -136,7 +136,7 @@ def test_show_of_what_is_not_ours_or_not_there(cli, tmp_path):
 def test_clean_says_which_flag_is_missing(cli, out):
     outcome = cli("runs", "clean", out)
     assert outcome.code == 2
-    assert "Choose --stopped (unfinished runs), --versions (previous versions), or both" in outcome.err
+    assert "choose --stopped (unfinished runs), --versions (previous versions), or both" in outcome.err
 
 
 def test_clean_removes_what_was_asked_for_and_nothing_else(cli, out):

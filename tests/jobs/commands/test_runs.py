@@ -282,7 +282,7 @@ class TestModel:
             for number in (feature.get("coefficients") or {"": feature.get("coefficient")}).values():
                 assert shown.format(number) in words
         assert shown.format(model["intercept"]) in words
-        assert f"impute {shown.format(888.0)} " in outcome.out
+        assert f"impute {shown.format(888.0)}\n" in outcome.out
 
     def test_check_says_that_it_is_valid(self, cli):
         outcome = cli("model", "check", MODEL)
