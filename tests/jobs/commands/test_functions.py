@@ -127,7 +127,7 @@ def test_bench_functions_is_a_table_a_program_reads_too(cli):
 def test_a_benchmark_larger_than_memory_is_refused(cli, size):
     outcome = cli("bench", "functions", "--size", size)
     assert outcome.code == 71
-    assert f"{int(size):,} elements of float64, with what is computed on the way, do not fit" in outcome.err
+    assert f"{int(size):,} elements of float64 and the arrays for computing with them do not fit" in outcome.err
     assert "choose a --size of at most" in outcome.err
 
 

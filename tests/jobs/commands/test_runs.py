@@ -347,7 +347,7 @@ class TestDemo:
         out = cli("demo").out
         assert max(map(len, out.splitlines())) <= 80
         assert not re.search(r"\d\.\d{7}", out)
-        commands = re.findall(r"^\$ logitstream (.*(?:\\\n.*)*)", out, re.MULTILINE)
+        commands = re.findall(r"^\$ logitstream ((?:.*\\\n)*.*)", out, re.MULTILINE)
         words = [shlex.split(command.replace("\\\n", " ")) for command in commands]
         assert [command[0] for command in words] == ["plan", "score", "score"]
         assert [cli(*command).code for command in words] == [0, 0, 0]
