@@ -114,7 +114,7 @@ def _do(*words: str | Path) -> float:
 
 
 def _shown(arguments: Sequence[str]) -> str:
-    """Return a command as it can be pasted, in lines that fit a terminal where its words allow it."""
+    """Return a command that can be pasted, in lines that fit a terminal if its words allow it."""
     pieces = ["$ logitstream"]
     for word in map(shlex.quote, arguments):
         if word.startswith("-"):

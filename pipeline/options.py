@@ -216,7 +216,7 @@ def documented(options: type, **meanings: str) -> Callable[[Function], Function]
     options : type
         The ``TypedDict`` of the options; in the docstring they replace the line ``**options : NAME``.
     **meanings : str
-        What an option means, where that differs from what it means elsewhere.
+        What an option means in this function, if that differs from the table.
     """
     hints = get_type_hints(options)
     names = _names(options)

@@ -38,10 +38,10 @@ class Numbers:
     Attributes
     ----------
     values : ndarray, shape (rows,)
-        Integers, booleans as uint8, or floats, in the memory of the Arrow array where that is possible. Arbitrary where
-        a cell is null.
+        Integers, booleans as uint8, or floats, in the memory of the Arrow array if possible. Arbitrary where a cell is
+        null.
     null : ndarray of bool or None
-        Where cells are null; ``None`` where none is. Floating NaN are not looked for.
+        Where cells are null; ``None`` if there are none. Floating NaN are not looked for.
     inexact : ndarray of intp
         Rows whose value float64 cannot hold.
     """
@@ -62,7 +62,7 @@ class Levels:
     dictionary : pyarrow.Array
         The levels: text, integers or booleans. They may repeat, and be null.
     null : ndarray of bool or None
-        Where cells are null, those excepted that point to a null in the dictionary; ``None`` where none is.
+        Where cells are null, except cells that point to a null in the dictionary; ``None`` if there are none.
     """
 
     codes: npt.NDArray[Any]

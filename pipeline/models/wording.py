@@ -34,7 +34,7 @@ _EXPECTED = {
 class Vocabulary:
     """The words of a kind of model file, with which messages name its mistakes.
 
-    A location of pydantic has the name of each key and, where a part is one of several forms, the tag of the form:
+    A location of pydantic has the name of each key and, if a part may have several forms, the tag of its form:
     ``<numeric>`` for a feature of that kind, ``<word>`` and ``<rule>`` for a policy.
 
     Attributes

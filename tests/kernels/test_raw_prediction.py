@@ -178,8 +178,8 @@ def test_nulls_that_are_not_booleans_are_refused(null):
         (np.zeros(3, complex), TypeError, "term 0: a column of complex128 cannot be used"),
         (np.array(["a", "b", "c"]), TypeError, "term 0: a column of <U1 cannot be used"),
         (np.zeros(3, np.longdouble), TypeError, "term 0: a column of"),
-        (np.zeros(2), ValueError, r"term 0: a column of shape \(2,\), where out has \(3,\)"),
-        (np.zeros((3, 1)), ValueError, r"term 0: a column of shape \(3, 1\)"),
+        (np.zeros(2), ValueError, r"term 0: the column has shape \(2,\), but out has \(3,\)"),
+        (np.zeros((3, 1)), ValueError, r"term 0: the column has shape \(3, 1\)"),
     ],
 )
 def test_an_unfit_column_is_refused(values, error, message):
