@@ -218,12 +218,12 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
 
 
 def format_of(output: str, asked: Format | None) -> Format:
-    """Return the format of an output: what the name of a file says, else what was asked for, else Parquet."""
+    """Return the format of an output: that of the file name, else the one asked for, else Parquet."""
     _refuse_unwritable(output)
     named: Format | None = next((kind for kind in FORMAT.words if output.endswith(f".{kind}")), None)
     if named and asked and named != asked:
         raise UsageError(
-            f"--format {asked}: the output {quoted(output)} is {named} by its name",
+            f"--format {asked}: the name of the output {quoted(output)} means {named}",
             "leave --format out, or give the output another name",
         )
     return named or asked or "parquet"

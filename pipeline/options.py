@@ -122,7 +122,7 @@ OPTIONS: Mapping[str, Option] = {
     "raw_prediction": Option(False, "Add the column raw_prediction, the score before the sigmoid."),
     "threshold": Option(None, "Add the column decision: positive if the probability is at least this."),
     "float32": Option(False, "Write the results as float32 instead of float64."),
-    "limit": Option(None, "Read only this many rows, the first ones, for a first try; the manifest notes it."),
+    "limit": Option(None, "Read at most this many rows, from the start, for a first try; the manifest notes it."),
     "max_bad": Option(
         0,
         "How many rows, or what percentage of the rows (``0.5%``), may be bad. Bad rows go to the quarantine of the "

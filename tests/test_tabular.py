@@ -96,8 +96,8 @@ def test_long_tables_end_with_how_many_rows_are_left_out(results: dict[str, Any]
 
 
 def test_a_verification_lists_what_differs(results: dict[str, Any]) -> None:
-    assert "as published  yes\n" in repr(results["verification"])
-    assert "as published  no\n" in repr(results["damaged"])
+    assert "as published         yes\n" in repr(results["verification"])
+    assert "as published         no\n" in repr(results["damaged"])
     assert "\n  subject " in repr(results["damaged"])
     assert "bytes" in repr(results["damaged"])
 

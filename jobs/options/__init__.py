@@ -263,7 +263,7 @@ if_running = option(
     default="fail",
     show_default=True,
     metavar="DO",
-    help=f"{meaning('if_running')} fail ends with 75, skip with 0.",
+    help=f"{meaning('if_running')} fail ends with exit code 75, skip with 0.",
 )
 deadline = option(
     "--deadline",

@@ -239,9 +239,8 @@ def _block_key(array: Array, chunk: int) -> Key:
 def _check_rows(name: str, array: Array, rows: tuple[int, ...]) -> None:
     found = array.chunks[0]
     if len(found) != len(rows):
-        raise ValueError(
-            f"{name}: the array has {len(found)} blocks, the dataset {len(rows)}: rows were added or dropped"
-        )
+        blocks = f"{len(found)} block{'' if len(found) == 1 else 's'}"
+        raise ValueError(f"{name}: the array has {blocks}, the dataset {len(rows)}: rows were added or dropped")
     if found != rows:
         raise ValueError(f"{name}: the blocks have other rows than the dataset: rows were added, dropped or moved")
 

@@ -130,7 +130,7 @@ class PlanSummary(Tabular):
             ("inputs", f"{files}, {about}{format_count(self.rows)} rows, {format_bytes(self.bytes_to_read)} to read"),
             ("output", self.output),
             ("chunks", f"{format_count(self.chunks)} of about {format_count(self.chunk_rows)} rows"),
-            ("workers", f"{format_count(resources.workers)}, {self.scheduler}"),
+            ("workers", f"{format_count(resources.workers)} on {self.scheduler}"),
             ("memory", memory),
             *(("note", note) for note in (*resources.notes, *self.notes)),
         ]

@@ -87,13 +87,13 @@ class Verification(Tabular):
         return len({each.subject for each in self.differences if each.of_input})
 
     def _summary(self) -> Summary:
-        size = f"{format_count(self.rows)} rows, {format_bytes(self.bytes)}"
         facts = [
             ("output", self.output),
             ("as published", "yes" if self.as_published else "no"),
-            ("checked", f"{format_count(self.parts)} parts, {size}"),
+            ("rows", f"{format_count(self.rows)}, {format_bytes(self.bytes)}"),
+            ("parts", format_count(self.parts)),
             ("inputs", f"{format_count(self.inputs)} compared, {format_count(self.inputs_changed)} changed"),
-            ("scored again", f"{format_count(self.chunks_scored)} chunks"),
+            ("chunks scored again", format_count(self.chunks_scored)),
         ]
         rows = [(each.subject, each.what, each.expected, each.found) for each in self.differences]
         return Summary(facts, ("subject", "what", "expected", "found"), rows)

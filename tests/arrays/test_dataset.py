@@ -60,6 +60,13 @@ def test_a_dataset_gives_one_fortran_ordered_block_a_chunk(dataset: Dataset, tab
     np.testing.assert_array_equal(x.compute(scheduler="sync"), expected)
 
 
+def test_one_text_is_one_column_or_several_between_commas(dataset: Dataset, table: pa.Table) -> None:
+    one = dataset.to_dask_array("x")
+    assert one.shape == (ROWS, 1)
+    np.testing.assert_array_equal(one.compute(scheduler="sync")[:, 0], doubles(table, "x"))
+    assert dataset.to_dask_array("x, n").shape == (ROWS, 2)
+
+
 def test_columns_that_are_not_numbers_are_a_type_error(dataset: Dataset) -> None:
     with pytest.raises(TypeError, match=r"in\.parquet.*name.*string"):
         dataset.to_dask_array(["x", "name"])
