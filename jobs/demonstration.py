@@ -1,4 +1,4 @@
-"""What ``logitstream demo`` does: copies the sample, runs the commands that it shows, and says what came of it."""
+"""What ``logitstream demo`` does: copies the sample, runs the commands that it shows, and explains the result."""
 
 from __future__ import annotations
 

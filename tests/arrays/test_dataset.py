@@ -113,7 +113,7 @@ def test_two_outputs_a_user_function_where_and_float32(dataset: Dataset, table: 
         (lambda x: pipeline.sigmoid(x[::-1]) * 2, "getitem"),
     ],
 )
-def test_what_needs_other_chunks_is_refused_by_name(
+def test_an_operation_that_needs_other_chunks_is_refused_and_named(
     dataset: Dataset, tmp_path: Path, expression: object, operation: str
 ) -> None:
     x = dataset.to_dask_array(["x"])[:, 0]
@@ -161,7 +161,7 @@ def test_a_result_of_another_length_or_kind_is_refused(dataset: Dataset, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_an_expression_has_no_identity_but_the_callers_word(dataset: Dataset, tmp_path: Path) -> None:
+def test_an_expression_has_no_identity_unless_the_caller_gives_one(dataset: Dataset, tmp_path: Path) -> None:
     x = dataset.to_dask_array(["x"])[:, 0]
     first = dataset.write({"p": x * 2}, str(tmp_path / "a"))
     second = dataset.write({"p": x * 2}, str(tmp_path / "b"))

@@ -293,7 +293,7 @@ def test_softmax_of_every_axis_type_and_odd_rows() -> None:
         softmax_gradient()
 
 
-def test_what_is_asked_wrongly_is_said() -> None:
+def test_a_wrong_request_is_explained() -> None:
     with pytest.raises(LookupError, match='no function "sigmod"; did you mean "sigmoid"'):
         evaluate("sigmod", 1.0)
     with pytest.raises(TypeError, match='no parameter "temprature"; did you mean "temperature"'):

@@ -312,7 +312,7 @@ def test_the_output_is_judged_before_the_generator_begins(tmp_path: Path) -> Non
     assert stream.given == 0
 
 
-def test_what_stood_there_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
+def test_the_old_output_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     output = tmp_path / "out"
     first = pipeline.transform_stream([X], "sigmoid", output)
     with pytest.raises(OutputError, match="another job"):

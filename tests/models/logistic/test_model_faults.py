@@ -31,7 +31,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/flow/test_model_faults.py::test_m01_features_are_matched_by_name_in_files",
     ),
     "M-2": (
-        "tests/models/logistic/test_model_faults.py::test_m02_numbers_that_are_none_and_names_that_stand_twice",
+        "tests/models/logistic/test_model_faults.py::test_m02_numbers_that_are_not_finite_and_repeated_names",
         "tests/models/logistic/test_model_faults.py::test_m02_ten_million_features_are_more_than_a_file_may_hold",
     ),
     "M-3": ("tests/models/logistic/test_model_faults.py::test_m03_another_version_is_refused_by_its_number",),
@@ -41,7 +41,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/flow/test_model_faults.py::test_m04_a_job_never_opens_a_pickle",
     ),
     "M-5": ("tests/flow/test_model_faults.py::test_m05_a_model_replaced_during_a_run_is_that_of_its_start",),
-    "M-6": ("tests/models/logistic/test_model_faults.py::test_m06_an_unknown_key_is_an_error_wherever_it_stands",),
+    "M-6": ("tests/models/logistic/test_model_faults.py::test_m06_an_unknown_key_is_an_error_everywhere",),
     "S-1": (
         "tests/models/logistic/test_model_faults.py::test_s01_nothing_is_unpickled_on_the_way_from_a_file_to_scores",
         "tests/models/logistic/test_model_faults.py::test_s01_only_the_schedulers_know_how_to_unpickle",
@@ -50,7 +50,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/models/logistic/test_model_faults.py::test_s12_nesting_is_bounded",
         "tests/models/logistic/test_model_faults.py::test_s12_size_is_bounded",
         "tests/models/logistic/test_model_faults.py::test_s12_numbers_of_any_length_are_read_or_refused",
-        "tests/models/logistic/test_model_faults.py::test_s12_a_fault_in_every_feature_is_told_in_little_time",
+        "tests/models/logistic/test_model_faults.py::test_s12_a_fault_in_every_feature_is_reported_quickly",
         "tests/models/logistic/test_model_faults.py::test_s12_suggestions_are_bounded",
         "tests/models/logistic/test_model_faults.py::test_s12_a_million_features",
     ),
@@ -75,7 +75,7 @@ def refused(value: object) -> str:
 
 
 @pytest.mark.parametrize("row", TESTS)
-def test_every_row_has_tests_that_bear_its_name(row: str) -> None:
+def test_every_row_has_tests_with_its_name(row: str) -> None:
     letter, number = row.split("-")
     assert TESTS[row]
     for test in TESTS[row]:
@@ -103,7 +103,7 @@ def test_m01_features_are_matched_by_name() -> None:
 @pytest.mark.parametrize(
     "place", ["intercept", "coefficient", "center", "scale", "missing.impute", "coefficients.AA", "output.threshold"]
 )
-def test_m02_numbers_that_are_none_and_names_that_stand_twice(place: str, number: str) -> None:
+def test_m02_numbers_that_are_not_finite_and_repeated_names(place: str, number: str) -> None:
     numeric = NUMERIC | {"center": 1, "scale": 2, "missing": {"impute": 3}}
     other = {"output": {"threshold": 0.5}}
     text = json.dumps(document(numeric, CATEGORICAL, **other))
@@ -287,7 +287,7 @@ def test_m04_the_trap_would_have_sprung(tmp_path: Path, events: list[Event]) -> 
         ('"threshold"', '"treshold": 1, "threshold"', "output.treshold"),
     ],
 )
-def test_m06_an_unknown_key_is_an_error_wherever_it_stands(old: str, new: str, place: str) -> None:
+def test_m06_an_unknown_key_is_an_error_everywhere(old: str, new: str, place: str) -> None:
     features = NUMERIC | {"missing": {"impute": 3}}, CATEGORICAL | {"missing": {"level": "AA"}}
     text = json.dumps(document(*features, target={"negative": 0, "positive": 1}, output={"threshold": 0.5}))
     assert text.count(old) == 1
@@ -377,7 +377,7 @@ def test_s12_numbers_of_any_length_are_read_or_refused(number: str, value: float
     assert len(message) < 300
 
 
-def test_s12_a_fault_in_every_feature_is_told_in_little_time() -> None:
+def test_s12_a_fault_in_every_feature_is_reported_quickly() -> None:
     """Looking up the line of each of them would read the text, all of it one line, as often as there are features."""
     feature = '{"column":"%s%d","kind":"numeric","coefficient":"a"}'
     text = json.dumps(document()).split("[")[0] + "["

@@ -419,7 +419,7 @@ def test_a_bad_row_counts_neither_as_null_nor_as_nan() -> None:
     assert [array.null_count for array in values.arrays] == [0, 0, 1]
 
 
-def test_a_whole_batch_of_rejected_rows_is_told_in_little_time() -> None:
+def test_a_whole_batch_of_rejected_rows_is_reported_quickly() -> None:
     """Keeping each cell of each column would take half a gigabyte here, and seconds to sort."""
     features = [numeric(f"x{position}", missing="error") for position in range(100)]
     columns = [pa.nulls(65_536, pa.float64())] * 100
