@@ -150,7 +150,8 @@ def _explain(flights: Sequence[Flight], seconds: float) -> None:
     scored = sum(each.risk is not None for each in flights)
     without = format_count(len(flights) - scored)
     console.emit(
-        f"\n{format_count(scored)} flights scored in {format_seconds(seconds)}; {without} never left and have no score"
+        f"\n{format_count(scored)} flights have a score, {without} never left and have none; "
+        f"it took {format_seconds(seconds)}"
     )
     _say("A score is the risk that a flight arrives more than 15 minutes late:")
     console.emit("\n".join(in_words(flights)))
