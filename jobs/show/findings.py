@@ -63,11 +63,11 @@ def _differing(found: Verification, shown: str) -> ThresholdError:
     changed = found.inputs_changed
     inputs = f"; {_many(changed, 'input')} {'has' if changed == 1 else 'have'} changed since" if changed else ""
     if found.as_published:
-        remedy = "repeat the command that made it with --if-exists replace to use the inputs as they are now"
+        remedy = "repeat the command that made it, adding --if-exists replace, to use the inputs as they are now"
         return ThresholdError(f"the output {shown} is as published{inputs}", remedy)
     in_output = [each for each in found.differences if not each.of_input]
     in_parts = any(each.subject.startswith("part-") for each in in_output)
-    remedy = "repeat the command that made it with --if-exists replace --no-reuse to make every part again"
+    remedy = "repeat the command that made it, adding --if-exists replace --no-reuse, to make every part again"
     differences = _many(len(in_output), "difference")
     return ThresholdError(f"{shown} is not what was published: {differences}{inputs}", remedy if in_parts else "")
 

@@ -91,7 +91,7 @@ def test_a_flipped_byte_of_a_part(copy, cli):
     assert len(rows) == 2
     message, remedy = outcome.err.splitlines()
     assert message == f"error: {copy} is not what was published: 2 differences"
-    assert remedy.endswith("with --if-exists replace --no-reuse to make every part again")
+    assert remedy.endswith("adding --if-exists replace --no-reuse, to make every part again")
 
 
 def test_every_byte_of_a_part_counts(copy):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from jobs.show import keeping
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"
@@ -122,6 +125,29 @@ def test_a_command_that_has_written_its_findings_writes_no_second_document(cli, 
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
     found = cli("inspect", tmp_path / "torn.parquet", "--json")
     assert (found.code, len(json.loads(found.out)["errors"])) == (65, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [(KeyboardInterrupt("run it again"), "Stopped", 130), (ZeroDivisionError("secret"), "Bug", 1)],
+)
+def test_what_stops_a_command_from_outside_and_a_bug_are_errors_too(cli, monkeypatch, error, kind, code):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(keeping, "state_of", fail)
+    found = error_of(cli("runs", "show", "out", "--json"))
+    assert (found["kind"], found["exit_code"], place_of(found)) == (kind, code, PLACE)
+    assert "secret" not in json.dumps(found)
+
+
+def test_where_stdout_takes_nothing_the_error_keeps_its_code(process):
+    with Path("/dev/full").open("w") as full:
+        outcome = process("inspect", "none.csv", "--json", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert outcome.code == 66
+    assert outcome.err == (
+        "error: no such input: none.csv\nerror: standard output cannot be written: No space left on device\n"
+    )
 
 
 def test_times_and_the_number_of_inputs_are_in_every_report(cli, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,14 @@ def test_a_newer_output_is_told_as_that(cli, out: Path, before: tuple[object, ..
     )
     assert "update logitstream" in outcome.err
     assert ((out / MANIFEST).stat().st_ino, (out / MANIFEST).read_bytes()) == (inode, content)
+
+
+def test_a_newer_output_is_among_the_errors_of_a_list(cli, out: Path) -> None:
+    outcome = cli("runs", "list", out.parent, "--json")
+    found = json.loads(outcome.out)
+    (error,) = found["errors"]
+    assert (outcome.code, found["kind"], found["outputs"], error["exit_code"]) == (73, "runs", [], 73)
+    assert error["error"] in outcome.err
 
 
 def test_a_newer_previous_version_is_listed_as_newer(cli, out: Path) -> None:
