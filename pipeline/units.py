@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -99,6 +100,21 @@ def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
     if "." in number or float(number) >= _TOO_LARGE:
         raise _not_a("number of bad rows", text, remedy)
     return int(number), None
+
+
+def split_texts(text: str) -> tuple[str, ...]:
+    """Return the texts in one: commas separate them, and a text with a comma is in double quotes.
+
+    Raises
+    ------
+    UsageError
+        A quote is not closed.
+    """
+    try:
+        rows = list(csv.reader([text], skipinitialspace=True, strict=True))
+    except csv.Error:
+        raise _not_a("list separated by commas", text, "close the double quote") from None
+    return tuple(each for row in rows for each in row) if text else ("",)
 
 
 def format_bytes(size: float) -> str:

@@ -12,6 +12,7 @@ from jobs.options.command import CSV, HOW, OUTPUT, TALK, WHAT, JobArgument, load
 from pipeline.choices import COMPRESSION, DURABILITY, FINGERPRINT, FORMAT, IF_EXISTS, PRECISION, listed
 from pipeline.errors import UsageError
 from pipeline.grammar import parse_application, refuse_repeated
+from pipeline.options import meaning
 from pipeline.registry import FUNCTIONS
 
 SCORE_COLUMNS = ("probability", "raw_prediction", "decision")
@@ -97,25 +98,23 @@ keep = option(
     type=values.NAMES,
     callback=_kept,
     metavar="COLS",
-    help="Columns to copy to the output, separated by commas; '*' for all. Repeatable.  [default: none]",
+    help=f"{meaning('keep')} Repeatable.  [default: none]",
 )
-raw_prediction = option(
-    "--raw-prediction", section=WHAT, is_flag=True, help="Add the column raw_prediction, the score before the sigmoid."
-)
+raw_prediction = option("--raw-prediction", section=WHAT, is_flag=True, help=meaning("raw_prediction"))
 threshold = option(
     "--threshold",
     section=WHAT,
     type=values.SHARE,
     metavar="T",
-    help="Add the column decision: positive where the probability is at least T.",
+    help=meaning("threshold"),
 )
-float32 = option("--float32", section=WHAT, is_flag=True, help="Write the results as float32 instead of float64.")
+float32 = option("--float32", section=WHAT, is_flag=True, help=meaning("float32"))
 limit = option(
     "--limit",
     section=WHAT,
     type=values.COUNT,
     metavar="ROWS",
-    help="Read only the first ROWS rows, for a first try; the manifest notes it.",
+    help=meaning("limit"),
 )
 
 delimiter = option(
@@ -124,7 +123,7 @@ delimiter = option(
     type=values.CHARACTER,
     default=",",
     metavar="CHAR",
-    help="The character between two fields; write tab for a tabulator.  [default: a comma]",
+    help=f"{meaning('delimiter')} Write tab for a tabulator.  [default: a comma]",
 )
 quote = option(
     "--quote",
@@ -132,7 +131,7 @@ quote = option(
     type=values.CHARACTER,
     default='"',
     metavar="CHAR",
-    help="The character around a field that holds delimiters or line ends.  [default: the double quote]",
+    help=f"{meaning('quote')}  [default: the double quote]",
 )
 null = option(
     "--null",
@@ -141,8 +140,7 @@ null = option(
     type=values.SPELLINGS,
     callback=_spellings,
     metavar="TEXTS",
-    help="Spellings of null besides the empty field, separated by commas (NA,-); write one with a comma in quotes. "
-    "A quoted field is never null. Repeatable.",
+    help=f"{meaning('null')} Write a spelling with a comma in double quotes. Repeatable.",
 )
 encoding = option(
     "--encoding",
@@ -151,7 +149,7 @@ encoding = option(
     default="utf-8",
     show_default=True,
     metavar="NAME",
-    help="The encoding of the text.",
+    help=meaning("encoding"),
 )
 columns = option(
     "--columns",
@@ -160,7 +158,7 @@ columns = option(
     type=values.NAMES,
     callback=_column_names,
     metavar="NAMES",
-    help="Column names, separated by commas, for files without a header.",
+    help=meaning("columns"),
 )
 typed = option(
     "--type",
@@ -179,8 +177,7 @@ max_bad = option(
     default="0",
     show_default=True,
     metavar="N|P%",
-    help="How many rows, or what percentage of the rows, may be bad. Bad rows go to the quarantine of the output; "
-    "more than that fail the run.",
+    help=meaning("max_bad"),
 )
 fingerprint = option(
     "--fingerprint",
@@ -188,7 +185,7 @@ fingerprint = option(
     type=click.Choice(FINGERPRINT.words),
     default="ends",
     show_default=True,
-    help="How a changed input is recognised: by size, time and both ends of the file, or by all of its bytes.",
+    help=meaning("fingerprint"),
 )
 
 chunk_size = option(
@@ -198,21 +195,21 @@ chunk_size = option(
     default="1048576",
     show_default=True,
     metavar="SIZE",
-    help="Rows (500000) or bytes (64MiB) of a chunk: of one unit of work and one output file.",
+    help=meaning("chunk_size"),
 )
 workers = option(
     "--workers",
     section=HOW,
     type=values.COUNT,
     metavar="N",
-    help="How many chunks are worked on at the same time.  [default: one per core]",
+    help=meaning("workers"),
 )
 memory = option(
     "--memory",
     section=HOW,
     type=values.MEMORY,
     metavar="SIZE",
-    help="How much memory the run may use (512MiB, 4GiB).  [default: half of what is free]",
+    help=meaning("memory"),
 )
 scheduler = option(
     "--scheduler",
@@ -221,13 +218,13 @@ scheduler = option(
     default="threads",
     show_default=True,
     metavar="WHERE",
-    help="threads, processes, sync (one chunk after the other) or the address of a Dask scheduler (tcp://HOST:PORT).",
+    help=meaning("scheduler"),
 )
 insecure = option(
     "--insecure",
     section=HOW,
     is_flag=True,
-    help="Allow a scheduler on another machine, although anyone who reaches its port can run code on its workers.",
+    help=meaning("insecure"),
 )
 precision = option(
     "--precision",
@@ -235,8 +232,7 @@ precision = option(
     type=click.Choice(PRECISION.words),
     default="fast",
     show_default=True,
-    help="fast; accurate, if tiny probabilities matter; reproducible, slower, for the same bits on every CPU, numpy "
-    "and C library.",
+    help=meaning("precision"),
 )
 
 retries = option(
@@ -246,7 +242,7 @@ retries = option(
     default=3,
     show_default=True,
     metavar="N",
-    help="How often a chunk is tried again after a temporary error.",
+    help=meaning("retries"),
 )
 no_resume = option(
     "--no-resume",
@@ -267,15 +263,14 @@ if_running = option(
     default="fail",
     show_default=True,
     metavar="DO",
-    help="What to do if another run is working on OUT: fail (75), skip (0), wait, or wait=10m to wait at most that "
-    "long.",
+    help=f"{meaning('if_running')} fail ends with exit code 75, skip with 0.",
 )
 deadline = option(
     "--deadline",
     section=HOW,
     type=values.DURATION,
     metavar="TIME",
-    help="Stop after this time (90s, 25m, 3h); the same command resumes the run later.  [default: none]",
+    help=f"{meaning('deadline')}  [default: none]",
 )
 grace = option(
     "--grace",
@@ -301,14 +296,14 @@ format_ = option(
     "--format",
     section=OUTPUT,
     type=click.Choice(FORMAT.words),
-    help="The format of the output.  [default: that of the file name, else parquet]",
+    help=meaning("format"),
 )
 compression = option(
     "--compression",
     section=OUTPUT,
     type=click.Choice(COMPRESSION.words),
     metavar="NAME",
-    help="snappy, zstd, lz4, gzip, brotli or none; for CSV: none, gzip or zstd.  [default: snappy; for CSV none]",
+    help=meaning("compression"),
 )
 if_exists = option(
     "--if-exists",
@@ -316,11 +311,9 @@ if_exists = option(
     type=click.Choice(IF_EXISTS.words),
     default="fail",
     show_default=True,
-    help="What to do if OUT is already published.",
+    help=meaning("if_exists"),
 )
-allow_empty = option(
-    "--allow-empty", section=OUTPUT, is_flag=True, help="Publish an output without rows if the inputs have none."
-)
+allow_empty = option("--allow-empty", section=OUTPUT, is_flag=True, help=meaning("allow_empty"))
 keep_versions = option(
     "--keep-versions",
     section=OUTPUT,
@@ -328,7 +321,7 @@ keep_versions = option(
     default=1,
     show_default=True,
     metavar="N",
-    help="How many previous versions are kept for 'logitstream rollback'.",
+    help=meaning("keep_versions"),
 )
 durability = option(
     "--durability",
@@ -336,7 +329,7 @@ durability = option(
     type=click.Choice(DURABILITY.words),
     default="full",
     show_default=True,
-    help="full survives a power cut; none lets the system decide when the bytes reach the disk.",
+    help=meaning("durability"),
 )
 
 config_file = option(

@@ -23,6 +23,7 @@ from pipeline.inspection.findings import (
     Value,
 )
 from pipeline.inspection.quarantine import inspect_quarantine, quarantine_files
+from pipeline.interface import names_of, texts_of
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from pipeline.scan import HowToScan
 from pipeline.types.inputs import CsvOptions
@@ -120,9 +121,9 @@ def inspect(
     csv = CsvOptions.given(
         delimiter=delimiter,
         quote=quote,
-        null=(null,) if isinstance(null, str) else null,
+        null=texts_of(null),
         encoding=encoding,
-        columns=(columns,) if isinstance(columns, str) else columns,
+        columns=None if columns is None else names_of(columns),
         types=types,
     )
     rows = str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size)

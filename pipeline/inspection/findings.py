@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.errors import LogitstreamError
 from pipeline.types.report import FileSummary
+from pipeline.types.tabular import Summary, Tabular
+from pipeline.units import format_bytes, format_count
 
 # A time, a decimal and bytes are text.
 Value = bool | int | float | str
@@ -79,8 +81,8 @@ class OutputFacts:
     totals: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class DataInspection:
+@dataclass(frozen=True, slots=True, repr=False)
+class DataInspection(Tabular):
     """What is in data: as footers and headers state it, or as read.
 
     Attributes
@@ -118,6 +120,29 @@ class DataInspection:
     notes: tuple[str, ...]
     errors: tuple[FileError, ...]
     output: OutputFacts | None
+
+    def _summary(self) -> Summary:
+        about = "~" if self.rows_estimated else ""
+        facts = [
+            ("path", self.path),
+            ("files", f"{format_count(len(self.files))}, {format_bytes(self.bytes)}"),
+            ("rows", f"{about}{format_count(self.rows)}"),
+            ("read", "all of the data" if self.full else "footers and headers"),
+            *(("difference", text) for text in self.differences),
+            *(("note", text) for text in self.notes),
+            *(("error", f"{each.path}: {each.error.message}") for each in self.errors),
+        ]
+        rows = [
+            (
+                column.name,
+                ", ".join(kind for kind, _ in column.types),
+                "" if column.nulls is None else format_count(column.nulls),
+                "" if column.smallest is None else str(column.smallest),
+                "" if column.largest is None else str(column.largest),
+            )
+            for column in self.columns
+        ]
+        return Summary(facts, ("column", "type", "nulls", "smallest", "largest"), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +190,8 @@ class Reason:
     examples: tuple[Example, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantineInspection:
+@dataclass(frozen=True, slots=True, repr=False)
+class QuarantineInspection(Tabular):
     """What is in a quarantine: its reasons, the most frequent first.
 
     ``other_rows`` have reasons beyond the first 1,000.
@@ -182,3 +207,15 @@ class QuarantineInspection:
     notes: tuple[str, ...]
     errors: tuple[FileError, ...]
     output: OutputFacts | None
+
+    def _summary(self) -> Summary:
+        facts = [
+            ("path", self.path),
+            ("files", f"{format_count(self.files)}, {format_bytes(self.bytes)}"),
+            ("rows", f"{format_count(self.rows)}, {format_count(self.bad)} of them bad"),
+            *(("note", text) for text in self.notes),
+            *(("error", f"{each.path}: {each.error.message}") for each in self.errors),
+        ]
+        rows = [(format_count(each.rows), each.column or "(record)", each.reason) for each in self.reasons]
+        rows += [(format_count(self.other_rows), "", "other reasons")] if self.other_rows else []
+        return Summary(facts, ("rows", "column", "reason"), rows)

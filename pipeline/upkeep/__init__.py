@@ -14,7 +14,8 @@ from pipeline.choices import DURABILITY, Durability
 from pipeline.errors import InputMissingError, LogitstreamError, NewerOutputError, UsageError
 from pipeline.flow.manifest import CODEC
 from pipeline.publish import LOCAL, MANIFEST, Busy, Cleaned, Manifest, RunFacts, VersionFacts
-from pipeline.units import escape
+from pipeline.types.tabular import Summary, Tabular
+from pipeline.units import escape, format_count
 
 __all__ = [
     "Cleaned",
@@ -43,13 +44,18 @@ class Standing:
     finished_unix: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rollback:
+@dataclass(frozen=True, slots=True, repr=False)
+class Rollback(Tabular):
     """The version that a rollback published, and the one it replaced: ``None`` if nothing was published before."""
 
     output: str
     standing: Standing
     replaced: VersionFacts | None
+
+    def _summary(self) -> Summary:
+        published = f"job {self.standing.job_id[:12]}, {format_count(self.standing.rows)} rows"
+        replaced = f"job {self.replaced.job_id[:12]}" if self.replaced else "nothing"
+        return Summary([("output", self.output), ("published", published), ("replaced", replaced)])
 
 
 @dataclass(frozen=True, slots=True)

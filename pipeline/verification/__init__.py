@@ -37,7 +37,8 @@ from pipeline.scan import batches, gather_facts, whole
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
 from pipeline.types.rows import SliceAccount
-from pipeline.units import escape, format_count
+from pipeline.types.tabular import Summary, Tabular
+from pipeline.units import escape, format_bytes, format_count
 from pipeline.verification.rescore import input_states, scored_again
 
 _TRIES = 3
@@ -58,8 +59,8 @@ class Difference:
     of_input: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+@dataclass(frozen=True, slots=True, repr=False)
+class Verification(Tabular):
     """What was checked, and what differs: nothing, where the output is what was published.
 
     ``inputs`` and ``chunks_scored`` are 0 where they were not asked for.
@@ -84,6 +85,18 @@ class Verification:
     def inputs_changed(self) -> int:
         """How many inputs are not what they were, gone or new ones among them."""
         return len({each.subject for each in self.differences if each.of_input})
+
+    def _summary(self) -> Summary:
+        facts = [
+            ("output", self.output),
+            ("as published", "yes" if self.as_published else "no"),
+            ("rows", f"{format_count(self.rows)}, {format_bytes(self.bytes)}"),
+            ("parts", format_count(self.parts)),
+            ("inputs", f"{format_count(self.inputs)} compared, {format_count(self.inputs_changed)} changed"),
+            ("chunks scored again", format_count(self.chunks_scored)),
+        ]
+        rows = [(each.subject, each.what, each.expected, each.found) for each in self.differences]
+        return Summary(facts, ("subject", "what", "expected", "found"), rows)
 
 
 def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int = 0) -> Verification:

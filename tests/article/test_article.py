@@ -1,6 +1,6 @@
-"""What the article on the sigmoid shows, a test for each: the same here, right where the article is not.
+"""What the article on the sigmoid shows, one test each: the same results here, and right ones where it is wrong.
 
-Each is short; what a function or a command promises in full is tested in the rooms beside this one.
+Each is short; what a function or a command promises in full is tested in the other rooms.
 """
 
 from __future__ import annotations

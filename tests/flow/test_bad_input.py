@@ -618,7 +618,7 @@ def test_a_pickle_is_not_opened(bench: Bench) -> None:
     model.write_bytes(b"\x80\x04\x95\x00")
     message = bench.refused(ModelError, model=model)
     assert "a pickle runs code" in message
-    assert "pipeline.from_sklearn" in message
+    assert "logitstream.from_sklearn" in message
 
 
 def test_a_model_that_is_not_there(bench: Bench) -> None:

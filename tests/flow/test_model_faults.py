@@ -107,7 +107,7 @@ def test_m04_a_job_never_opens_a_pickle(bench: Bench, name: str) -> None:
     path.write_bytes(pickle.dumps(Path("x")))
     WATCH.on = True
     try:
-        with pytest.raises(ModelError, match="it was not opened, since a pickle runs code") as caught:
+        with pytest.raises(ModelError, match="it was not opened because a pickle runs code") as caught:
             bench.score(model=path)
     finally:
         WATCH.on = False

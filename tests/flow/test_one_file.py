@@ -220,8 +220,8 @@ def test_a_file_that_is_not_ours_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("x.csv", {"format": "parquet"}, "is csv by its name"),
-        ("x.parquet", {"format": "csv"}, "is parquet by its name"),
+        ("x.csv", {"format": "parquet"}, "means csv"),
+        ("x.parquet", {"format": "csv"}, "means parquet"),
         ("x.csv", {"compression": "gzip"}, "a CSV in one file is not compressed"),
     ],
 )

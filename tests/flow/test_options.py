@@ -54,8 +54,8 @@ def two(bench: Bench) -> Bench:
         ({"chunk_size": 0}, UsageError, "'0' is not a chunk size"),
         ({"chunk_size": "ten"}, UsageError, "'ten' is not a size"),
         ({"memory": "10 potatoes"}, UsageError, "'10 potatoes' is not a size\nwrite 512MiB or 4GiB"),
-        ({"threshold": 1.5}, UsageError, "the threshold must lie in [0, 1], got 1.5"),
-        ({"threshold": float("nan")}, UsageError, "the threshold must lie in [0, 1], got nan"),
+        ({"threshold": 1.5}, UsageError, "the threshold must be between 0 and 1, got 1.5"),
+        ({"threshold": float("nan")}, UsageError, "the threshold must be between 0 and 1, got nan"),
         ({"format": "xlsx"}, UsageError, "--format xlsx: there is no such choice\nchoose parquet or csv"),
         ({"if_exists": "append"}, UsageError, "--if-exists append: there is no such choice\nchoose fail or replace"),
         (

@@ -1,4 +1,4 @@
-"""Functions of columns, and the grammar in which they are asked for."""
+"""Functions of columns, and the grammar of texts such as ``p=sigmoid(x)``."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_what_the_grammar_reads(text: str, expected: Application) -> None:
         ("p=sigmoid(x);q", 13, "expected nothing more"),
     ],
 )
-def test_a_mistake_is_shown_where_it_stands(text: str, column: int, message: str) -> None:
+def test_a_mistake_is_shown_at_its_place(text: str, column: int, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_application(text)
     first, shown, caret = caught.value.message.split("\n")
@@ -125,7 +125,7 @@ def test_no_quotes_are_offered_where_something_else_is_missing(text: str) -> Non
         parse_application(text)
 
 
-def test_the_caret_stands_right_under_escaped_and_in_long_texts() -> None:
+def test_the_caret_is_at_the_right_place_in_escaped_and_long_texts() -> None:
     for text in ("\x1b[31m", "sigmoid(" + "x" * 500 + " y)"):
         with pytest.raises(UsageError) as caught:
             parse_application(text)

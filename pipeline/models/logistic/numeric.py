@@ -59,7 +59,7 @@ class NumericFeature(Feature):
 
 @dataclass(frozen=True, eq=False)
 class NumericColumn:
-    """A batch of a numeric feature: what nulls do to rows is settled by policy, floating NaN not yet looked for."""
+    """A batch of a numeric feature: the policy was applied to nulls, floating NaN were not looked for yet."""
 
     feature: NumericFeature
     column: BatchColumn
@@ -68,7 +68,7 @@ class NumericColumn:
 
     @classmethod
     def prepare(cls, feature: NumericFeature, column: BatchColumn, tally: RowTally) -> NumericColumn:
-        """Read a column, and settle its nulls and its inexact values."""
+        """Read a column, apply the policy to its nulls, and reject its inexact values."""
         cells = numbers(column.array)
         tally.add_bad(cells.inexact, column, "inexact")
         if cells.null is not None:
@@ -84,7 +84,7 @@ class NumericColumn:
         return Numeric(self.values, self.feature.weight, self.null, missing.impute)
 
     def settle(self, rows: Rows, tally: RowTally) -> Numeric:
-        """Return the term of some rows alone, floating NaN settled by policy and infinities counted."""
+        """Return the term of only these rows; apply the policy to floating NaN, and count infinities."""
         values = self.values[rows].astype(np.float64)
         is_value = np.ones(len(rows), dtype=np.bool_) if self.null is None else ~self.null[rows]
         tally.count(f"infinite {self.feature.column}", int(np.count_nonzero(np.isinf(values) & is_value)))

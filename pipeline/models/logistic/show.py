@@ -12,7 +12,7 @@ from pipeline.units import escape, format_count
 
 
 def show(model: ModelFile) -> ShownModel:
-    """Return what a model says of itself, and a row for each of its coefficients."""
+    """Return the facts about a model, and a row for each of its coefficients."""
     rows = tuple(row for feature in model.features for row in kind_of(feature).show(feature))
     return ShownModel(tuple(_facts(model)), HEADERS, rows, NUMBERS, len(model.features))
 

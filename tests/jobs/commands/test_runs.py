@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -309,12 +311,46 @@ class TestDemo:
             outcome = cli("demo")
             assert outcome.code == 0, outcome.err
             assert "\nthe same bits: yes\n" in outcome.out
-            assert "$ logitstream score logitstream-demo/flights " in outcome.out
+            assert "\n$ logitstream score logitstream-demo/flights " in outcome.out
             assert "logitstream score --help" in outcome.out
         parquet = pq.read_table("logitstream-demo/scores-from-parquet", columns=["flight_id", "probability"])
         csv = pq.read_table("logitstream-demo/scores-from-csv", columns=["flight_id", "probability"])
         assert parquet.equals(csv)
         assert parquet.num_rows == ROWS
+
+    def test_it_shows_what_a_score_means(self, cli, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        outcome = cli("demo")
+        assert outcome.err == ""
+        scores = pq.read_table("logitstream-demo/scores-from-parquet").to_pandas().dropna()
+        tenths = [
+            [int(part.rstrip("%")) for part in re.findall(r"\d+ %", line)]
+            for line in outcome.out.splitlines()
+            if re.match(r"(lowest|[2-9]|highest) +1,9\d\d ", line)
+        ]
+        assert len(tenths) == 10
+        ranked = scores.sort_values(["probability", "flight_id"], kind="stable")
+        for number, (risk, late) in enumerate(tenths):
+            tenth = ranked.iloc[number * len(ranked) // 10 : (number + 1) * len(ranked) // 10]
+            assert risk == pytest.approx(100 * tenth["probability"].mean(), abs=0.51)
+            assert late == pytest.approx(100 * tenth["late"].astype(float).mean(), abs=0.51)
+        shown = outcome.out.split("arrives more than 15 minutes late:\n\n")[1].split("\n\n")[0].splitlines()[1:]
+        assert len(shown) == 6
+        assert [int(line.split(" %")[0].split()[-1]) for line in shown[:-1]] == sorted(
+            int(line.split(" %")[0].split()[-1]) for line in shown[:-1]
+        )
+        assert all(re.search(r"(minutes? (late|early)|on time) .*[\d,]+ miles", line) for line in shown[:-1])
+        assert "never left" in shown[-1]
+
+    def test_it_fits_a_terminal_of_80_columns_and_can_be_pasted(self, cli, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        out = cli("demo").out
+        assert max(map(len, out.splitlines())) <= 80
+        assert not re.search(r"\d\.\d{7}", out)
+        commands = re.findall(r"^\$ logitstream ((?:.*\\\n)*.*)", out, re.MULTILINE)
+        words = [shlex.split(command.replace("\\\n", " ")) for command in commands]
+        assert [command[0] for command in words] == ["plan", "score", "score"]
+        assert [cli(*command).code for command in words] == [0, 0, 0]
 
     def test_a_file_that_is_not_of_the_sample_is_never_overwritten(self, cli, tmp_path):
         (tmp_path / "flights.csv").write_text("mine")

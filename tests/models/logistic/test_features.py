@@ -1,4 +1,4 @@
-"""The table of feature kinds: every entry is whole, and messages, schema and tables are made from it."""
+"""The table of feature kinds: every entry is complete, and messages, schema and tables are made from it."""
 
 from __future__ import annotations
 
