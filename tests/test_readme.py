@@ -120,7 +120,7 @@ def test_the_crontab_line_runs(folder: Path, environment: dict[str, str]) -> Non
     assert all(re.fullmatch(r"[\d*]+", field) for field in fields[:5])
     (folder / ".venv" / "bin").mkdir(parents=True)
     script = folder / ".venv" / "bin" / "logitstream"
-    script.write_text(f"#!{sys.executable}\nfrom jobs.cli import main\nmain()\n")
+    script.write_text(f"#!{sys.executable}\nfrom jobs.logitstream import main\nmain()\n")
     script.chmod(0o755)
     command = fields[5].replace("/srv/nightly", str(folder))
     bare = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}

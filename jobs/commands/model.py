@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobs.options import values
-from jobs.options.command import JobCommand
+from jobs.options.command import JobArgument, JobCommand
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
 from pipeline.units import escape, format_count
@@ -22,7 +22,7 @@ def command() -> None:
     example="logitstream model show logitstream-demo/delay_model.json",
     short_help="Show the coefficients as a table.",
 )
-@click.argument("model", type=values.PATH)
+@click.argument("model", type=values.PATH, cls=JobArgument)
 def show(model: str) -> None:
     """Show the coefficients of MODEL as a table, with its policies for missing and unseen values."""
     from jobs.show.tables import emit_model  # noqa: PLC0415 - --help stays light
@@ -37,7 +37,7 @@ def show(model: str) -> None:
     example="logitstream model check logitstream-demo/delay_model.json",
     short_help="Report every error of the file at once.",
 )
-@click.argument("model", type=values.PATH)
+@click.argument("model", type=values.PATH, cls=JobArgument)
 def check(model: str) -> None:
     """Check MODEL, and report every error of the file at once with its place (exit code 65)."""
     from pipeline.interface import shown_model  # noqa: PLC0415 - --help stays light

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jobs.options import values
+from jobs.options import completion, values
 from jobs.options.command import CSV, HOW, OUTPUT, TALK, WHAT, JobArgument, load_config, option
 from pipeline.choices import COMPRESSION, DURABILITY, FINGERPRINT, FORMAT, IF_EXISTS, PRECISION, listed
 from pipeline.errors import UsageError
@@ -81,6 +81,7 @@ apply = option(
     multiple=True,
     type=values.TEXT,
     callback=_understood,
+    shell_complete=completion.applications,
     metavar="TEXT",
     help=f"NAME=FUNCTION(COLUMN, parameter=number), with {_functions()}. Without NAME= the column is called "
     "FUNCTION_COLUMN; softmax(A, B, ...) makes NAME_A, NAME_B, ... Repeatable.",
@@ -91,6 +92,7 @@ keep = option(
     multiple=True,
     type=values.NAMES,
     callback=_kept,
+    shell_complete=completion.columns,
     metavar="COLS",
     help="Columns to copy to the output, separated by commas; '*' for all. Repeatable.  [default: none]",
 )
@@ -141,6 +143,7 @@ encoding = option(
     "--encoding",
     section=CSV,
     type=values.ENCODING,
+    shell_complete=completion.words("utf-8", "latin-1", "cp1252", "utf-16"),
     default="utf-8",
     show_default=True,
     metavar="NAME",
@@ -161,6 +164,7 @@ typed = option(
     multiple=True,
     type=values.TYPED_NAME,
     callback=_one_type_a_column,
+    shell_complete=completion.typed_columns,
     metavar="NAME=TYPE",
     help="The Arrow type of a column or partition (id=int64); a kept one is text otherwise. Repeatable.",
 )
@@ -211,6 +215,7 @@ scheduler = option(
     "--scheduler",
     section=HOW,
     type=values.WHERE,
+    shell_complete=completion.words("threads", "processes", "sync", "tcp://"),
     default="threads",
     show_default=True,
     metavar="WHERE",
@@ -257,6 +262,7 @@ if_running = option(
     "--if-running",
     section=HOW,
     type=values.IF_RUNNING,
+    shell_complete=completion.words("fail", "skip", "wait", "wait="),
     default="fail",
     show_default=True,
     metavar="DO",
@@ -337,6 +343,7 @@ config_file = option(
     is_eager=True,
     expose_value=False,
     callback=load_config,
+    shell_complete=completion.files,
     metavar="FILE.toml",
     help="Read INPUT and options from the table of this command in a TOML file; its paths start from its folder.",
 )

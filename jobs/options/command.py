@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from jobs.options import config
+from jobs.options import completion, config
 from jobs.options.help import Helpful
 from pipeline.errors import ConfigurationError, UsageError
 
@@ -30,7 +30,7 @@ class JobOption(click.Option):
     """An option that knows its group in ``--help`` and the place its value came from."""
 
     def __init__(self, *args: Any, section: str, is_path: bool = False, **attributes: Any) -> None:
-        super().__init__(*args, **attributes)
+        super().__init__(*args, **({"shell_complete": completion.files} if is_path else {}) | attributes)
         self.section = section
         self.is_path = is_path
 
@@ -62,6 +62,9 @@ class JobArgument(click.Argument):
     """An argument that names paths."""
 
     is_path = True
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **{"shell_complete": completion.files} | attributes)
 
 
 class JobCommand(Helpful):

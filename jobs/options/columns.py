@@ -1,0 +1,156 @@
+"""The names of the columns of an input, read for completion: from a Parquet footer or from the first line of a CSV.
+
+A command reads its inputs with care, and needs numpy and Arrow for that. A shell wants an answer at once, and no answer
+is better than a late one: the first file is looked at, 64 KiB of a CSV and the schema of a footer, nothing else.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import fnmatch
+import glob
+import io
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from urllib.parse import unquote
+
+from pipeline import disk
+from pipeline.compact import BINARY, LIST, Compact
+from pipeline.errors import LogitstreamError
+from pipeline.units import KIB, MIB
+
+_ENDING = re.compile(r"\.(parquet|pq|parq|csv|tsv|txt)(\.(gz|gzip|zst|zstd))?\Z", re.IGNORECASE)
+_HEADER_BYTES, _FOOTER_BYTES = 64 * KIB, MIB
+_MOST_PATHS = 2_000
+
+_PARQUET, _GZIP, _ZSTD = b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GZIP_WINDOW = 31
+_TAIL = 8
+
+# Of the footer its schema, of an element of the schema its name and how many elements below it are its children.
+_SCHEMA, _NAME, _CHILDREN = 2, 4, 5
+
+_UNREADABLE = (LogitstreamError, OSError, ValueError, LookupError, csv.Error, zlib.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Csv:
+    """How a CSV is to be read.
+
+    Attributes
+    ----------
+    delimiter, quote, encoding : str
+    columns : tuple of str or None
+        The names of the columns, where files have no header.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] | None = None
+
+
+def column_names(inputs: Iterable[str], options: Csv) -> tuple[str, ...]:
+    """Return the names of the columns of the first input that can be read; empty where none can. Raises nothing."""
+    for argument in inputs:
+        with suppress(*_UNREADABLE):
+            above = _above(argument)
+            for path in _files(argument, above):
+                partitions = (part.partition("=") for part in path.removeprefix(above).split("/")[:-1])
+                names = (*_names(path, options), *(unquote(name) for name, equals, _ in partitions if equals))
+                return tuple(dict.fromkeys(filter(None, names)))
+    return ()
+
+
+def _above(argument: str) -> str:
+    """Return what every path below an input begins with: the input itself, of a pattern the folder before its signs."""
+    if not glob.has_magic(argument):
+        return f"{argument.rstrip('/')}/"
+    parts = argument.split("/")
+    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return "".join(f"{part}/" for part in parts[:fixed])
+
+
+def _files(argument: str, above: str) -> Iterator[str]:
+    """Yield the files of an input, as far as the first names go."""
+    if not (glob.has_magic(argument) or os.path.isdir(argument)):  # noqa: PTH112 - text
+        yield argument
+        return
+    pattern = argument if glob.has_magic(argument) else f"{above}*"
+    for path in islice(_paths(above), _MOST_PATHS):
+        below = fnmatch.fnmatch(path, pattern) or fnmatch.fnmatch(path, f"{pattern}/*")
+        if below and _ENDING.search(path) and os.path.isfile(path):  # noqa: PTH113 - text
+            yield path
+
+
+def _paths(above: str) -> Iterator[str]:
+    for name in disk.names_in(above or "."):
+        if name[0] == "." or (name[0] == "_" and "=" not in name):
+            continue
+        yield f"{above}{name}"
+        if os.path.isdir(f"{above}{name}"):  # noqa: PTH112 - text
+            yield from _paths(f"{above}{name}/")
+
+
+def _names(path: str, options: Csv) -> Iterable[str]:
+    with disk.OpenFile.open(path, path) as file:
+        head = file.read_at(_HEADER_BYTES, 0)
+        if head[:4] == _PARQUET:
+            return _parquet_names(file)
+    if options.columns is not None:
+        return options.columns
+    if head[:4] == _ZSTD:
+        return ()
+    return _csv_names(head, options)
+
+
+def _parquet_names(file: disk.OpenFile) -> Iterable[str]:
+    end = file.status().st_size - _TAIL
+    length = int.from_bytes(file.read_at(4, end), "little")
+    footer = Compact(file.read_range(min(length, _FOOTER_BYTES), end - length))
+    for number, kind in footer.fields():
+        if (number, kind) == (_SCHEMA, LIST):
+            return _top_level([_element(footer) for _ in footer.items()])
+        footer.skip(kind)
+    return ()
+
+
+def _element(footer: Compact) -> tuple[str, int]:
+    name, children = "", 0
+    for number, kind in footer.fields():
+        if (number, kind) == (_NAME, BINARY):
+            name = footer.binary().decode()
+        elif number == _CHILDREN:
+            children = footer.integer()
+        else:
+            footer.skip(kind)
+    return name, children
+
+
+def _top_level(elements: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Yield the names right below the root; elements come with their children behind them."""
+    within = 0
+    for name, children in islice(elements, 1, None):
+        if within == 0:
+            yield name
+        within = max(0, within - 1) + children
+
+
+def _csv_names(head: bytes, options: Csv) -> Iterable[str]:
+    if head[:2] == _GZIP:
+        head = zlib.decompressobj(_GZIP_WINDOW).decompress(head, _HEADER_BYTES)
+    text = codecs.getincrementaldecoder(options.encoding)().decode(head).removeprefix("\ufeff")
+    if len(head) == _HEADER_BYTES and not re.search(r"[\r\n]", text):
+        return ()
+    lines = io.StringIO(text, newline="")
+    if options.quote:
+        rows = csv.reader(lines, delimiter=options.delimiter, quotechar=options.quote)
+    else:
+        rows = csv.reader(lines, delimiter=options.delimiter, quoting=csv.QUOTE_NONE)
+    return next(filter(None, rows), ())
