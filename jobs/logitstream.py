@@ -16,7 +16,8 @@ from importlib.util import module_from_spec
 
 PACKAGES = ("pipeline", "jobs")
 
-_MARK = os.path.join("jobs", "logitstream.py")  # noqa: PTH118 - no pathlib yet
+# Files that tell these packages from others of the same names.
+_MARKS = ("pipeline/interface.py", "jobs/cli.py")
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def _folder() -> str:
     """
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - no pathlib yet
     for folder in (here, os.path.dirname(here), *sys.path):  # noqa: PTH120 - as above
-        if os.path.isfile(os.path.join(folder, _MARK)):  # noqa: PTH113, PTH118 - as above
+        if all(os.path.isfile(f"{folder}/{mark}") for mark in _MARKS):  # noqa: PTH113 - as above
             return folder
     sys.stderr.write(f"error: the packages {' and '.join(PACKAGES)} are not in {here!a}\ninstall logitstream again\n")
     sys.exit(78)

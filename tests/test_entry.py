@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,12 +48,17 @@ def pip(*words: object, python: Path | str = sys.executable) -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder into which a wheel of this tree is installed."""
+    """The folder into which a wheel of this tree is unpacked, with the command that an installer writes."""
     pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
     folder = tmp_path_factory.mktemp("installed")
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist", ROOT)
     (wheel,) = (folder / "dist").iterdir()
-    pip("install", "--no-deps", "--no-index", "--target", folder / "target", wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "target")
+    (folder / "target" / "bin").mkdir()
+    command = folder / "target" / "bin" / "logitstream"
+    command.write_text(f"#!{sys.executable}\nfrom logitstream import main\nif __name__ == '__main__':\n    main()\n")
+    command.chmod(0o755)
     return folder / "target"
 
 

@@ -60,12 +60,25 @@ def column_names(inputs: Iterable[str], options: Csv) -> tuple[str, ...]:
     """Return the names of the columns of the first input that can be read; empty where none can. Raises nothing."""
     for argument in inputs:
         with suppress(*_UNREADABLE):
-            above = _above(argument)
-            for path in _files(argument, above):
-                partitions = (part.partition("=") for part in path.removeprefix(above).split("/")[:-1])
-                names = (*_names(path, options), *(unquote(name) for name, equals, _ in partitions if equals))
-                return tuple(dict.fromkeys(filter(None, names)))
+            path = next(_files(argument), "")
+            if names := tuple(_names(path, options)):
+                folders = (folder.partition("=") for folder in path.split("/")[:-1])
+                partitions = (unquote(name) for name, equals, _ in folders if equals)
+                return tuple(dict.fromkeys(filter(None, (*names, *partitions))))
     return ()
+
+
+def _files(argument: str) -> Iterator[str]:
+    """Yield the files of an input, as far as the first names go."""
+    if not (glob.has_magic(argument) or os.path.isdir(argument)):  # noqa: PTH112 - text
+        yield argument
+        return
+    above = _above(argument)
+    pattern = argument if glob.has_magic(argument) else f"{above}*"
+    for path in islice(_paths(above), _MOST_PATHS):
+        below = fnmatch.fnmatch(path, pattern) or fnmatch.fnmatch(path, f"{pattern}/*")
+        if below and _ENDING.search(path) and os.path.isfile(path):  # noqa: PTH113 - text
+            yield path
 
 
 def _above(argument: str) -> str:
@@ -75,18 +88,6 @@ def _above(argument: str) -> str:
     parts = argument.split("/")
     fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     return "".join(f"{part}/" for part in parts[:fixed])
-
-
-def _files(argument: str, above: str) -> Iterator[str]:
-    """Yield the files of an input, as far as the first names go."""
-    if not (glob.has_magic(argument) or os.path.isdir(argument)):  # noqa: PTH112 - text
-        yield argument
-        return
-    pattern = argument if glob.has_magic(argument) else f"{above}*"
-    for path in islice(_paths(above), _MOST_PATHS):
-        below = fnmatch.fnmatch(path, pattern) or fnmatch.fnmatch(path, f"{pattern}/*")
-        if below and _ENDING.search(path) and os.path.isfile(path):  # noqa: PTH113 - text
-            yield path
 
 
 def _paths(above: str) -> Iterator[str]:

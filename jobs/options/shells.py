@@ -48,7 +48,7 @@ _logitstream_completion() {
         case $kind in
             plain) if [[ $help == _ ]]; then plain+=("$text"); else described+=("${text//:/\\\\:}:$help"); fi ;;
             part) part+=("$text") ;;
-            file) [[ -n $text ]] && compset -P "${#text}"; _files ;;
+            file) [[ -n $text ]] && compset -p ${#text}; _files ;;
         esac
     done
     (( $#described )) && _describe -V logitstream described

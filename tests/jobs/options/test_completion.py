@@ -117,7 +117,7 @@ def test_columns_of_parquet_files_and_their_folders(complete):
     assert complete("logitstream score data/ --keep ") == expected
     assert complete("logitstream score 'data/*/*.parquet' --keep ") == expected
     assert complete('logitstream score "data/year=201?" --keep ') == expected
-    assert complete("logitstream score data/year=2012/part-0.parquet --keep ") == expected[:-1]
+    assert complete("logitstream score data/year=2012/part-0.parquet --keep ") == expected
     assert complete("logitstream plan nothing data --keep d") == plain("delay")
 
 

@@ -144,9 +144,8 @@ def test_tab_lists_what_is_possible_and_nothing_where_nothing_is(shell, folder, 
         assert "carrier" in shown
         found.type("\x15\n")
         found.read_until(PROMPT)
-        found.type("logitstream scroe --\t\t")
-        found.type("; echo do''ne\n")
-        shown = found.read_until("\ndone")
+        found.type("logitstream scroe --\t\t\x15echo do''ne\n")
+        shown = found.read_until("\ndone").partition("scroe")[2]
         assert "Traceback" not in shown
         assert "score" not in shown
 
@@ -166,7 +165,7 @@ def test_fish_completes_too(folder, environment):
 
     for typed, rest in LINES:
         if "'" not in typed and '"' not in typed:
-            last = typed.split()[-1]
-            assert (last + rest).strip().replace("\\", "") in completions(typed), typed
+            whole = (typed.split()[-1] + rest).strip().replace("\\", "")
+            assert any(each.startswith(whole) for each in completions(typed)), typed
     assert completions("logitstream score flights.csv --keep ") == ["carrier", "dep delay", "distance"]
     assert completions("logitstream scroe ") == []
