@@ -35,6 +35,11 @@ def load_packages() -> None:
         _load(name, folder)
 
 
+def dask_setup(_: object) -> None:
+    """Do the same in a Dask scheduler or worker that is started with ``--preload logitstream``."""
+    load_packages()
+
+
 def _folder() -> str:
     """Return the folder with both packages: the one of this file, in a checkout the one above it.
 

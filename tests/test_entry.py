@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.contracts.cluster import start_scheduler, wait_for_workers
+
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_data"
 SCORE = (SAMPLE / "flights.csv", "--model", SAMPLE / "delay_model.json", "--limit", "100", "-q")
@@ -49,7 +51,8 @@ def pip(*words: object, python: Path | str = sys.executable) -> None:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder into which a wheel of this tree is unpacked, with the command that an installer writes."""
-    pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
+    for tool in ("pip", "hatchling"):
+        pytest.importorskip(tool, reason=f"{tool}, which builds the wheel, is not installed")
     folder = tmp_path_factory.mktemp("installed")
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist", ROOT)
     (wheel,) = (folder / "dist").iterdir()
@@ -135,6 +138,21 @@ def test_an_installation_without_its_packages_says_so(tmp_path):
 def test_modules_of_a_checkout_run_as_the_command(tmp_path, module):
     env = {"PYTHONPATH": str(ROOT)}
     assert run(sys.executable, "-m", module, "--version", env=env, cwd=tmp_path).startswith("logitstream ")
+
+
+@pytest.mark.slow
+def test_dask_workers_that_preload_the_command_use_it_too(installed, others, tmp_path):
+    env = {"PYTHONPATH": f"{others}:{installed}"}
+    preload = {"DASK_DISTRIBUTED__SCHEDULER__PRELOAD": "['logitstream']"}
+    output = tmp_path / "out"
+    with (
+        start_scheduler(tmp_path, env | preload) as cluster,
+        cluster.worker("--preload", "logitstream", environment=env),
+    ):
+        wait_for_workers(cluster, 1)
+        words = ("score", *SCORE, "--output", output, "--scheduler", cluster.address)
+        run(installed / "bin" / "logitstream", *words, env=env, cwd=tmp_path)
+    assert pq.read_table(output).num_rows == 100
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
-"""The names of the columns of an input, read for completion: from a Parquet footer or from the first line of a CSV.
+"""The names of the columns of an input, for completion: from a Parquet footer or from the first line of a CSV.
 
-A command reads its inputs with care, and needs numpy and Arrow for that. A shell wants an answer at once, and no answer
-is better than a late one: the first file is looked at, 64 KiB of a CSV and the schema of a footer, nothing else.
+A command checks its inputs with care, and loads numpy and Arrow for that. A shell needs an answer at once. So only the
+first file is read here: 64 KiB of a CSV, or the schema in a footer.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _PARQUET, _GZIP, _ZSTD = b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _GZIP_WINDOW = 31
 _TAIL = 8
 
-# Of the footer its schema, of an element of the schema its name and how many elements below it are its children.
+# Fields of Thrift structures: the schema in FileMetaData, the name and the number of children in SchemaElement.
 _SCHEMA, _NAME, _CHILDREN = 2, 4, 5
 
-_UNREADABLE = (LogitstreamError, OSError, ValueError, LookupError, csv.Error, zlib.error)
+_UNREADABLE = (LogitstreamError, OSError, ValueError, LookupError, RecursionError, csv.Error, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
 class Csv:
-    """How a CSV is to be read.
+    """How to read a CSV.
 
     Attributes
     ----------
     delimiter, quote, encoding : str
     columns : tuple of str or None
-        The names of the columns, where files have no header.
+        The names of the columns if the files have no header.
     """
 
     delimiter: str = ","
@@ -57,7 +57,7 @@ class Csv:
 
 
 def column_names(inputs: Iterable[str], options: Csv) -> tuple[str, ...]:
-    """Return the names of the columns of the first input that can be read; empty where none can. Raises nothing."""
+    """Return the names of the columns of the first input that can be read; empty if none can. Raises nothing."""
     for argument in inputs:
         with suppress(*_UNREADABLE):
             path = next(_files(argument), "")
@@ -69,7 +69,7 @@ def column_names(inputs: Iterable[str], options: Csv) -> tuple[str, ...]:
 
 
 def _files(argument: str) -> Iterator[str]:
-    """Yield the files of an input, as far as the first names go."""
+    """Yield the files of an input, in the order of their names; only the first 2,000 names are looked at."""
     if not (glob.has_magic(argument) or os.path.isdir(argument)):  # noqa: PTH112 - text
         yield argument
         return
@@ -82,7 +82,7 @@ def _files(argument: str) -> Iterator[str]:
 
 
 def _above(argument: str) -> str:
-    """Return what every path below an input begins with: the input itself, of a pattern the folder before its signs."""
+    """Return the beginning of every path below an input: the folder, or the part of a pattern without wildcards."""
     if not glob.has_magic(argument):
         return f"{argument.rstrip('/')}/"
     parts = argument.split("/")
@@ -135,7 +135,7 @@ def _element(footer: Compact) -> tuple[str, int]:
 
 
 def _top_level(elements: Iterable[tuple[str, int]]) -> Iterator[str]:
-    """Yield the names right below the root; elements come with their children behind them."""
+    """Yield the names directly below the root; the children of an element follow it."""
     within = 0
     for name, children in islice(elements, 1, None):
         if within == 0:

@@ -31,14 +31,14 @@ TYPES = (
     *("time32[s]", "time32[ms]", "time64[us]", "time64[ns]"),
 )
 
-# The options that say how a CSV is to be read.
+# The options that say how to read a CSV.
 _CSV = ("delimiter", "quote", "encoding", "columns")
 
 # The names before the last comma that is not within quotes.
-_LISTED = re.compile(r'(?:(?:"(?:[^"]|"")*"|[^",])*,)*')
+_LISTED = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",])*+,)*+')
 # NAME= before a function, and the arguments before the last one.
-_NAMED = re.compile(r'\s*(?:(?:"(?:[^"]|"")*"|[^="(]*)=\s*)?')
-_ARGUMENTS = re.compile(r'(?:(?:"(?:[^"]|"")*"|[^",])*,\s*)*')
+_NAMED = re.compile(r'\s*(?:(?:"(?:[^"]|"")*+"\s*|[^="(]*+)=\s*)?')
+_ARGUMENTS = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",])*+,\s*)*+')
 _UNQUOTED = re.compile(r"[^\W\d][\w.]*")
 
 
@@ -91,16 +91,17 @@ def applications(ctx: click.Context, _: click.Parameter, incomplete: str) -> Ite
 def _calls(ctx: click.Context, name: str, function: str, inside: str) -> Iterator[str]:
     entry = FUNCTIONS[function]
     head, last = _split(_ARGUMENTS, inside)
-    if not head or entry.several:
-        for column in _columns(ctx):
-            shown = column if _UNQUOTED.fullmatch(column) and not last.startswith('"') else _quoted(column)
-            yield f"{name}{function}({head}{shown}{',' if entry.several else ')'}"
+    # A function of several columns takes two or more.
+    ends = (",)" if head else ",") if entry.several else ("" if head else ")")
+    for column in _columns(ctx) if ends else ():
+        shown = column if _UNQUOTED.fullmatch(column) and not last.startswith('"') else _quoted(column)
+        yield from (f"{name}{function}({head}{shown}{end}" for end in ends)
     if head:
         yield from (f"{name}{function}({head}{parameter}=" for parameter in entry.defaults)
 
 
 def _columns(ctx: click.Context) -> tuple[str, ...]:
-    """Return the names of the columns of the paths that were given as arguments."""
+    """Return the names of the columns of the inputs on the command line."""
     paths: list[str] = []
     for param in ctx.command.params:
         if isinstance(param, click.Argument) and getattr(param, "is_path", False):

@@ -210,7 +210,7 @@ def _of_command(
     command: click.Command, parent: click.Context, words: Sequence[str], start: str
 ) -> Sequence[CompletionItem]:
     waiting = None if "--" in words else _waiting(command, words)
-    # What still has no value would keep Click from reading what stands before it.
+    # Click would not read the words before an option that has no value yet.
     given = list(words[:-1] if waiting is not None else words)
     context = command.make_context(command.name, given, parent=parent, resilient_parsing=True)
     if waiting is not None:

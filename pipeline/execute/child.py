@@ -173,7 +173,7 @@ def _start(descriptor: int, share_bytes: int | None) -> subprocess.Popen[bytes]:
     output = subprocess.DEVNULL if sys.__stderr__ is None else 2
     with _interrupts_held():
         try:
-            return subprocess.Popen(  # noqa: S603 - this interpreter, with a program of ours
+            return subprocess.Popen(  # noqa: S603 - this interpreter, with the program above
                 _command(descriptor, share_bytes),
                 pass_fds=(descriptor,),
                 stdin=subprocess.DEVNULL,

@@ -160,7 +160,8 @@ def test_columns_and_parameters_of_functions(complete):
     assert complete(f"{line}'p = sigm") == plain(*(f"p = sigmoid({name})" for name in columns))
     assert complete(f'{line}"p=tanh(de') == plain("p=tanh(delay)")
     assert complete(f"{line}p=tanh\\(de") == plain("p=tanh\\(delay\\)"[2:])
-    assert complete(f"{line}'s=softmax(id,de") == parts("s=softmax(id,delay,")
+    assert complete(f"{line}'s=softmax(de") == parts("s=softmax(delay,")
+    assert complete(f"{line}'s=softmax(id,de") == [*parts("s=softmax(id,delay,"), *plain("s=softmax(id,delay)")]
     assert complete(f"{line}'p=sigmoid(delay, te") == parts("p=sigmoid(delay, temperature=")
     assert complete(f"{line}'p=no_such(") == []
     assert complete("logitstream transform flights.csv --apply 'p=tanh(\"dep") == plain('p=tanh("dep delay")')
@@ -205,6 +206,12 @@ def test_a_file_that_cannot_be_read_offers_nothing(complete, content):
     Path("odd").write_bytes(content)
     assert complete("logitstream score odd --keep ") == []
     assert complete("logitstream score odd flights.csv --keep c") == plain("carrier")
+
+
+def test_many_quotes_are_answered_at_once(complete):
+    quotes = '"' * 300
+    assert complete(f"logitstream score flights.csv --keep '{quotes}") == []
+    assert complete(f"logitstream transform flights.csv --apply 'p=tanh({quotes}") == []
 
 
 def test_what_is_no_file_is_not_waited_for(complete):
