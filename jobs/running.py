@@ -1,4 +1,4 @@
-"""Jobs from the options of a command, and the output of the command from a job."""
+"""Turns the options of a command into a job, and a job into text or JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def transform_job(params: Params) -> Job:
 
 
 def carry_out(job: Job, params: Params) -> None:
-    """Plan or run a job and report the outcome: results on stdout, everything else on stderr."""
+    """Plan or run a job and report on it: results on stdout, everything else on stderr."""
     if params["dry_run"]:
         _show_plan(flow.plan(job), as_json=params["json"], with_files=params["verbose"])
         return
@@ -48,7 +48,7 @@ def carry_out(job: Job, params: Params) -> None:
 
 
 def _watching(watch: Observer, work_begins: Callable[[], None]) -> Observer:
-    """Return an observer that passes events on, and reports when work begins."""
+    """Return an observer that passes events on and reports when work begins."""
 
     def observe(event: Event) -> None:
         if isinstance(event, Planned):
@@ -69,14 +69,14 @@ def _run(job: Job, watch: Observer, stop: Stop) -> Report:
         return flow.run(job, watch, stop)
     except BaseException as error:
         if error is stop.error or not isinstance(error, Exception):
-            # A signal may come when the output has just taken its name: only the output can tell.
+            # A signal may arrive just after the output was published: only the output itself shows it.
             untouched = flow.mark_of(job.output) == before
-            error.add_note("nothing was published" if untouched else "the output is published all the same")
+            error.add_note("nothing was published" if untouched else "the output was already published")
         raise
 
 
 def _tell_files(plan: PlanSummary) -> None:
-    from jobs.show.tables import tell_files  # noqa: PLC0415 - rich, where something is to be drawn
+    from jobs.show.tables import tell_files  # noqa: PLC0415 - rich, only for tables
 
     tell_files(plan)
 
@@ -86,7 +86,7 @@ def _show_plan(plan: PlanSummary, *, as_json: bool, with_files: bool) -> None:
         document.write(plan_json(plan, with_files=with_files))
         return
     if with_files:
-        from jobs.show.tables import emit_files  # noqa: PLC0415 - rich, where something is to be drawn
+        from jobs.show.tables import emit_files  # noqa: PLC0415 - rich, only for tables
 
         emit_files(plan)
     console.emit("\n".join(plan_lines(plan)))

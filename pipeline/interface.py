@@ -35,7 +35,7 @@ from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit, Conduct, Job
 from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
-from pipeline.units import parse_bad_limit, parse_seconds, quoted, split_texts
+from pipeline.units import names_of, parse_bad_limit, parse_seconds, quoted, texts_of
 
 # By their keywords.
 _CHOICES: Mapping[str, Choice[Any]] = {
@@ -282,16 +282,6 @@ def _at_least(least: int, name: str, value: Value) -> Value:
     if isinstance(value, int) and value < least:
         raise UsageError(f"{name} is {value}: it must be at least {least}")
     return value
-
-
-def names_of(names: str | Sequence[str]) -> tuple[str, ...]:
-    """Return names as a tuple; one text may hold several, as on the command line: ``"a,b"``."""
-    return tuple(map(str.strip, split_texts(names))) if isinstance(names, str) else tuple(names)
-
-
-def texts_of(texts: str | Sequence[str]) -> tuple[str, ...]:
-    """Return texts as a tuple; one text may hold several, as on the command line: ``"NA,-"``."""
-    return split_texts(texts) if isinstance(texts, str) else tuple(texts)
 
 
 def paths_of(inputs: Paths, instead: str = "write a table to a file first") -> tuple[str, ...]:

@@ -117,6 +117,16 @@ def split_texts(text: str) -> tuple[str, ...]:
     return tuple(each for row in rows for each in row) if text else ("",)
 
 
+def texts_of(texts: str | Iterable[str]) -> tuple[str, ...]:
+    """Return texts as a tuple; one text may hold several, as on the command line: ``"NA,-"``."""
+    return split_texts(texts) if isinstance(texts, str) else tuple(texts)
+
+
+def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names as a tuple; one text may hold several, as on the command line: ``"a, b"``."""
+    return tuple(map(str.strip, split_texts(names))) if isinstance(names, str) else tuple(names)
+
+
 def format_bytes(size: float) -> str:
     """Return a size with three significant digits and a unit of powers of two."""
     for unit, factor in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobs import options
-from jobs.options import values
+from jobs.options import completion, values
 from jobs.options.command import HOW, OUTPUT, WHAT, JobCommand, option
 from jobs.options.functions import known
 from jobs.options.help import HelpfulGroup
@@ -27,7 +27,14 @@ def command() -> None:
     uses_demo=False,
     short_help="Measure time, memory and accuracy of functions.",
 )
-@click.argument("functions", metavar="[FUNCTION...]", nargs=-1, callback=_known, type=values.TEXT)
+@click.argument(
+    "functions",
+    metavar="[FUNCTION...]",
+    nargs=-1,
+    callback=_known,
+    type=values.TEXT,
+    shell_complete=completion.functions,
+)
 @option(
     "--size",
     section=WHAT,

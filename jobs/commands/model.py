@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobs.options import values
-from jobs.options.command import TALK, JobCommand, option
+from jobs.options.command import TALK, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
 from pipeline.units import escape, format_count
@@ -22,7 +22,7 @@ def command() -> None:
     example="logitstream model show logitstream-demo/delay_model.json",
     short_help="Show the coefficients as a table.",
 )
-@click.argument("model", type=values.PATH)
+@click.argument("model", type=values.PATH, cls=JobArgument)
 @option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
 def show(model: str, verbose: bool) -> None:
     """Show the coefficients of MODEL as a table, with its policies for missing and unseen values.
@@ -41,7 +41,7 @@ def show(model: str, verbose: bool) -> None:
     example="logitstream model check logitstream-demo/delay_model.json",
     short_help="Check a model file and report every error in it.",
 )
-@click.argument("model", type=values.PATH)
+@click.argument("model", type=values.PATH, cls=JobArgument)
 def check(model: str) -> None:
     """Check MODEL and report every error in it with its place (exit code 65)."""
     from pipeline.interface import shown_model  # noqa: PLC0415 - --help stays light

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jobs.options import values
+from jobs.options import completion, values
 from jobs.options.command import OUTPUT, WHAT, JobCommand, option
 from jobs.options.functions import Asked, as_asked, told_apart
 
@@ -35,7 +35,15 @@ def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
     uses_demo=False,
     short_help="Draw functions and their derivatives.",
 )
-@click.argument("functions", metavar="FUNCTION...", nargs=-1, required=True, callback=_asked, type=values.TEXT)
+@click.argument(
+    "functions",
+    metavar="FUNCTION...",
+    nargs=-1,
+    required=True,
+    callback=_asked,
+    type=values.TEXT,
+    shell_complete=completion.functions,
+)
 @option(
     "--range",
     section=WHAT,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jobs.options import values
+from jobs.options import completion, values
 from jobs.options.command import CSV, HOW, OUTPUT, TALK, WHAT, JobArgument, load_config, option
 from pipeline.choices import COMPRESSION, DURABILITY, FINGERPRINT, FORMAT, IF_EXISTS, PRECISION, listed
 from pipeline.errors import UsageError
@@ -87,6 +87,7 @@ apply = option(
     multiple=True,
     type=values.TEXT,
     callback=_understood,
+    shell_complete=completion.applications,
     metavar="TEXT",
     help=f"NAME=FUNCTION(COLUMN, parameter=number). FUNCTION is {_functions()}. Without NAME= the column is called "
     "FUNCTION_COLUMN; softmax(A, B, ...) makes NAME_A, NAME_B, ... Repeatable.",
@@ -97,6 +98,7 @@ keep = option(
     multiple=True,
     type=values.NAMES,
     callback=_kept,
+    shell_complete=completion.columns,
     metavar="COLS",
     help=f"{meaning('keep')} Repeatable.  [default: none]",
 )
@@ -146,6 +148,7 @@ encoding = option(
     "--encoding",
     section=CSV,
     type=values.ENCODING,
+    shell_complete=completion.words("utf-8", "latin-1", "cp1252", "utf-16"),
     default="utf-8",
     show_default=True,
     metavar="NAME",
@@ -166,6 +169,7 @@ typed = option(
     multiple=True,
     type=values.TYPED_NAME,
     callback=_one_type_a_column,
+    shell_complete=completion.typed_columns,
     metavar="NAME=TYPE",
     help="The Arrow type of a column or partition (id=int64); without it a kept column is text. Repeatable.",
 )
@@ -215,6 +219,7 @@ scheduler = option(
     "--scheduler",
     section=HOW,
     type=values.WHERE,
+    shell_complete=completion.words("threads", "processes", "sync", "tcp://"),
     default="threads",
     show_default=True,
     metavar="WHERE",
@@ -260,6 +265,7 @@ if_running = option(
     "--if-running",
     section=HOW,
     type=values.IF_RUNNING,
+    shell_complete=completion.words("fail", "skip", "wait", "wait="),
     default="fail",
     show_default=True,
     metavar="DO",
@@ -338,6 +344,7 @@ config_file = option(
     is_eager=True,
     expose_value=False,
     callback=load_config,
+    shell_complete=completion.files,
     metavar="FILE.toml",
     help="Read INPUT and options from the table of this command in a TOML file. Paths in it start from its folder.",
 )

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from jobs.options import config
+from jobs.options import completion, config
 from jobs.options.help import Helpful
 from jobs.show import console, document
 from pipeline.choices import listed
@@ -36,7 +36,7 @@ class JobOption(click.Option):
     """An option that knows its group in ``--help`` and where its value came from."""
 
     def __init__(self, *args: Any, section: str, is_path: bool = False, **attributes: Any) -> None:
-        super().__init__(*args, **attributes)
+        super().__init__(*args, **({"shell_complete": completion.files} if is_path else {}) | attributes)
         self.section = section
         self.is_path = is_path
 
@@ -72,6 +72,9 @@ class JobArgument(click.Argument):
     """An argument that names paths."""
 
     is_path = True
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **{"shell_complete": completion.files} | attributes)
 
 
 class JobCommand(Helpful):

@@ -16,7 +16,7 @@ from pipeline.arrays.counting import Counted, count_rows
 from pipeline.arrays.expression import ExpressionBlock
 from pipeline.arrays.matrix import Matrix, to_matrix
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
-from pipeline.interface import Paths, make_job, names_of, paths_of, run
+from pipeline.interface import Paths, make_job, paths_of, run
 from pipeline.models.columns import unfit
 from pipeline.options import JobOptions, WriteOptions, check_names, documented
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
@@ -25,7 +25,7 @@ from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Ne
 from pipeline.types.job import Job
 from pipeline.types.report import Report
 from pipeline.types.rows import Chunk
-from pipeline.units import escape, quoted
+from pipeline.units import escape, names_of, quoted
 
 
 def open_dataset(

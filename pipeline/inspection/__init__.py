@@ -23,10 +23,10 @@ from pipeline.inspection.findings import (
     Value,
 )
 from pipeline.inspection.quarantine import inspect_quarantine, quarantine_files
-from pipeline.interface import names_of, texts_of
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from pipeline.scan import HowToScan
 from pipeline.types.inputs import CsvOptions
+from pipeline.units import names_of, texts_of
 
 __all__ = [
     "Column",

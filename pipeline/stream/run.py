@@ -20,7 +20,7 @@ from pipeline.choices import IF_EXISTS, PRECISION, Format, IfExists
 from pipeline.errors import SchemaError, UsageError
 from pipeline.flow.manifest import CODEC, Described, body, observed
 from pipeline.flow.preparation import names_a_file
-from pipeline.interface import conduct_of, format_of, names_of
+from pipeline.interface import conduct_of, format_of
 from pipeline.kernels import arithmetic_tag
 from pipeline.options import ConductOptions, StreamOptions, check_names, completed, documented
 from pipeline.plan import row_group_rows
@@ -44,7 +44,7 @@ from pipeline.types.report import (
     Resources,
     Totals,
 )
-from pipeline.units import escape
+from pipeline.units import escape, names_of
 
 _AGAIN = "run it again from its beginning: a stream cannot be resumed"
 

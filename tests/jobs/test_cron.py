@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"
 PLAN = (SAMPLE / "flights", "--model", SAMPLE / "delay_model.json", "--output")
-SCRIPT = "from jobs.cli import main\nif __name__ == '__main__':\n    main()\n"
+SCRIPT = "from jobs.logitstream import main\nif __name__ == '__main__':\n    main()\n"
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 
+from pipeline.compact import BINARY, LIST, STRUCT, Compact
 from pipeline.disk import OpenFile
-from pipeline.sources.parquet.compact import BINARY, LIST, STRUCT, Compact
 from pipeline.sources.parquet.footer import Footer, leaf_count, read_footer, read_identity
 from pipeline.types.inputs import InputFile
 from pipeline.units import MIB

@@ -147,7 +147,7 @@ def test_a_run_that_is_stopped_goes_on_when_it_is_started_again(process, cli, wo
         ended, err = stop(first, number, group=how == "Ctrl-C")
     assert ended == code, err
     assert err.splitlines()[-3:] == [
-        "stopping: chunks under way have 25 s to end; once more stops at once",
+        "stopping: chunks under way have 25 s to finish; a second signal stops at once",
         f"error: {reason}; nothing was published",
         AGAIN,
     ]

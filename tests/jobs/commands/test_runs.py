@@ -246,7 +246,7 @@ def test_a_deadline_ends_a_run_that_takes_longer(process, out):
     words = [SAMPLE / "flights.csv", "--model", MODEL, "--output", out, "--chunk-size", "500B", "--deadline", "0.05"]
     outcome = process(*words, start=("-m", "jobs.commands.score"))
     assert outcome.code == 75, outcome.err
-    assert "stopping: stopped by its deadline of 0.05 s; chunks under way have 25 s to end" in outcome.err
+    assert "stopping: stopped by its deadline of 0.05 s; chunks under way have 25 s to finish" in outcome.err
     assert outcome.err.endswith(f"error: stopped by its deadline of 0.05 s; nothing was published\n{AGAIN}\n")
     assert "Traceback" not in outcome.err
     assert not out.exists()
@@ -395,5 +395,5 @@ def test_an_interrupt_behind_the_publication_does_not_deny_it(cli, out, monkeypa
     monkeypatch.setattr(flow, "run", interrupted)
     outcome = cli("score", FLIGHTS, "--model", MODEL, "--output", out)
     assert outcome.code == 130
-    assert outcome.err.endswith("error: stopped by an interrupt (SIGINT); the output is published all the same\n")
+    assert outcome.err.endswith("error: stopped by an interrupt (SIGINT); the output was already published\n")
     assert pq.read_table(out).num_rows == ROWS
