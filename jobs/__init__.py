@@ -3,6 +3,7 @@
 commands/      the commands, one a file
 options/       each option once, how its value is read, and how a shell completes it
 show/          how results look
+guide/         the pages of ``logitstream guide``, in Markdown
 logitstream    where the command starts: it finds the packages that are installed with it
 cli            the group of commands, and the only place that turns errors into exit codes
 running        turns options into a job, and a job into what is shown

@@ -110,7 +110,7 @@ class Reader:
         assert all(re.fullmatch(r"[\d*]+", each) for each in times)
         script = self.folder / ".venv" / "bin" / "logitstream"
         script.parent.mkdir(parents=True, exist_ok=True)
-        script.write_text(f"#!{sys.executable}\nfrom jobs.cli import main\nmain()\n")
+        script.write_text(f"#!{sys.executable}\nfrom jobs.logitstream import main\nmain()\n")
         script.chmod(0o755)
         result = self.run(command, _BARE | dict(setting.split("=", 1) for setting in settings))
         assert result.stdout == result.stderr == ""
