@@ -1,8 +1,8 @@
-"""Memory as a number: what is free, what a plan takes, and what was taken.
+"""Memory as a number: how much is free, how much a plan needs, and how much was used.
 
-    available_bytes, default_budget, usable_cores   what this machine, or the control group we run in, leaves us
-    choose_resources                                a plan's demand and a budget -> workers and rows of a batch
-    peak_bytes, current_bytes, data_bytes           what was taken, and what is
+    available_bytes, default_budget, usable_cores   what this machine, or the control group of this process, leaves free
+    choose_resources                                the demand of a plan and a budget -> workers and rows of a batch
+    peak_bytes, current_bytes, data_bytes           what was used at most, and what is used now
 
 ``choose_resources`` is a pure function; everything else reads ``/proc``, ``/sys/fs/cgroup`` and limits of the process.
 """
@@ -25,7 +25,8 @@ from pipeline.types.report import Resources
 from pipeline.units import MIB, escape, format_bytes, format_count
 
 LARGEST_BATCH = 65_536
-SMALLEST_BATCH = 4_096
+# Smaller batches cost time, so workers are given up first. Only one worker goes below this.
+SMALL_BATCH = 4_096
 CHUNKS_PER_WORKER = 64
 
 # An open Parquet column holds a page as stored, decompressed and decoded, behind a read buffer of 1 MiB: 61 MiB in
@@ -40,7 +41,7 @@ BATCH_FACTOR = 3.5
 # dictionary-encoded, and their pages. 2 is enough for numbers; text of many values measured 3.5.
 ROW_GROUP_FACTOR = 4.0
 
-# What a busy worker takes besides: its stack, an arena of each allocator, the tiles of the kernels. A run over three
+# What else a busy worker takes: its stack, an arena of each allocator, the tiles of the kernels. A run over three
 # columns, whose batches are small, peaked 40 MiB above the imports for each of two threads, readers included.
 WORKER_BYTES = 32 * MIB
 
@@ -49,18 +50,18 @@ _ROOT = Path("/")
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a plan takes of memory, in bytes and rows.
+    """How much memory a plan needs, in bytes and rows.
 
     Attributes
     ----------
     reserved_bytes : int
         A process with its imports, before any row is read.
     shared_bytes : int
-        What every process is told of the job through the scheduler, and what it makes of that.
+        What every process receives of the job through the scheduler, and what it makes of that.
     payload_bytes : int
-        Of the payloads that wait in the driver for each worker.
+        The payloads that wait in the driver, for each worker.
     reader_bytes : int
-        Of the readers that a worker holds open, whatever the batch: columns x ``COLUMN_READER_BYTES``.
+        The readers that a worker holds open, whatever the batch.
     decoded_row_bytes : float
         A row of the needed columns, decoded.
     made_row_bytes : float
@@ -70,9 +71,12 @@ class Demand:
     row_group_rows : int
         Rows of an output row group: no more than the largest chunk has.
     threads_share_process : bool
-        Whether the workers are threads of one process; otherwise each has ``reserved_bytes`` of its own.
+        Whether the workers are threads of one process; otherwise each worker takes ``reserved_bytes`` too.
     chunk_rows : int
         Rows of the largest chunk, an estimate where rows are not known.
+    batch_rows : int
+        Rows that a batch has at most: those of the largest row group of the inputs, or of the largest chunk where
+        a CSV is among them.
     whole_chunk : bool
         Whether the block function wants a chunk in one piece: the batch is then the chunk.
     widest : tuple of (str, float)
@@ -89,40 +93,41 @@ class Demand:
     row_group_rows: int
     threads_share_process: bool
     chunk_rows: int
+    batch_rows: int
     whole_chunk: bool
     widest: tuple[str, float]
 
     @property
     def process_bytes(self) -> int:
-        """What a process takes before any row is read."""
+        """Bytes that a process takes before any row is read."""
         return self.reserved_bytes + self.shared_bytes
 
     def worker_room(self, allowed_bytes: int, workers: int) -> float:
-        """Return what a budget leaves to each of so many workers, before any row is read."""
+        """Return the bytes that a budget leaves to each worker, before any row is read."""
         own = 0 if self.threads_share_process else self.process_bytes
         return (allowed_bytes - self.process_bytes) / workers - own - self.payload_bytes
 
     def batch_bytes(self, rows: int) -> int:
-        """Return what a batch takes with everything that is made from it."""
+        """Return the bytes of a batch and of everything that is made from it."""
         return math.ceil(rows * (self.decoded_row_bytes * BATCH_FACTOR + self.made_row_bytes))
 
     @property
     def row_group_bytes(self) -> int:
-        """What an output row group takes until it is written."""
+        """Bytes that an output row group takes until it is written."""
         return math.ceil(self.row_group_rows * self.output_row_bytes * ROW_GROUP_FACTOR)
 
     def batch_room(self, allowed_bytes: int, workers: int) -> int:
-        """Return the decoded bytes that a batch may take, so that a run of so many workers stays within a budget."""
+        """Return the decoded bytes that a batch may take so that a run with these workers stays within a budget."""
         fixed = WORKER_BYTES + self.reader_bytes + self.row_group_bytes
         return int((self.worker_room(allowed_bytes, workers) - fixed) / BATCH_FACTOR)
 
     def row_group_room(self, allowed_bytes: int, workers: int, batch_rows: int) -> int:
-        """Return the decoded bytes that an output row group may take, so that a run stays within a budget."""
+        """Return the decoded bytes that an output row group may take so that a run stays within a budget."""
         fixed = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows)
         return int((self.worker_room(allowed_bytes, workers) - fixed) / ROW_GROUP_FACTOR)
 
     def projected_bytes(self, workers: int, batch_rows: int) -> int:
-        """Return the most that a run is expected to take: base + workers x (readers + batch + row group + payloads)."""
+        """Return the expected peak of a run: base + workers x (readers + batch + row group + payloads)."""
         each = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows) + self.row_group_bytes
         each += self.payload_bytes
         if not self.threads_share_process:
@@ -133,8 +138,9 @@ class Demand:
 def choose_resources(demand: Demand, allowed_bytes: int, workers: int, chunks: int) -> Resources:
     """Return the workers and the rows of a batch with which a plan fits a budget.
 
-    Pure. The projection is never over the budget. The batch is lowered first, by halves, then the workers, and each
-    is said in a note; neither grows when the budget shrinks.
+    Pure. The projection is never over the budget. First the batch is lowered, by halves, down to 4,096 rows; then the
+    workers, down to one; then the batch of that worker, down to one row. Each is stated in a note. A smaller budget
+    never gives more workers or larger batches.
 
     Parameters
     ----------
@@ -142,44 +148,48 @@ def choose_resources(demand: Demand, allowed_bytes: int, workers: int, chunks: i
     allowed_bytes : int
         The budget.
     workers : int
-        The most workers to use; no more than there are chunks are used in any case.
+        The most workers to use. There are never more workers than chunks.
     chunks : int
 
     Raises
     ------
     MemoryBudgetError
-        One worker with the smallest batch does not fit. The message has both numbers and what takes most.
+        One worker with batches of one row does not fit. The message has both numbers and names what to change.
     """
     wanted = max(1, min(workers, chunks))
-    for used, rows in _ladder(demand, wanted):
+    batches = _batches(demand)
+    for used, rows in _ladder(batches, wanted):
         projected = demand.projected_bytes(used, rows)
         if projected <= allowed_bytes:
-            notes = _lowered(_batches(demand)[0], rows, wanted, used, allowed_bytes)
+            notes = _lowered(batches[0], rows, wanted, used, allowed_bytes)
             wave = min(CHUNKS_PER_WORKER * used, max(1, chunks))
             return Resources(used, rows, wave, allowed_bytes, demand.reserved_bytes, projected, notes)
-    raise _does_not_fit(demand, _batches(demand)[-1], allowed_bytes)
+    raise _does_not_fit(demand, batches[-1], allowed_bytes)
 
 
-def _ladder(demand: Demand, workers: int) -> Iterator[tuple[int, int]]:
-    batches = _batches(demand)
-    yield from ((workers, rows) for rows in batches)
-    yield from ((fewer, batches[-1]) for fewer in range(workers - 1, 0, -1))
+def _ladder(batches: list[int], workers: int) -> Iterator[tuple[int, int]]:
+    """Yield workers and rows of a batch in the order in which they are tried."""
+    small = max((rows for rows in batches if rows <= SMALL_BATCH), default=batches[-1])
+    yield from ((workers, rows) for rows in batches if rows >= small)
+    yield from ((fewer, small) for fewer in range(workers - 1, 0, -1))
+    yield from ((1, rows) for rows in batches if rows < small)
 
 
 def _batches(demand: Demand) -> list[int]:
-    """Return the rows that a batch may have, largest first: none but the last is more than a chunk needs."""
+    """Return the rows that a batch may have, largest first."""
     if demand.whole_chunk:
         return [max(1, demand.chunk_rows)]
-    batches = [LARGEST_BATCH]
-    while batches[-1] > SMALLEST_BATCH:
-        batches.append(batches[-1] // 2)
-    return [rows for rows in batches if rows == SMALLEST_BATCH or rows < 2 * demand.chunk_rows]
+    batches = [max(1, min(LARGEST_BATCH, demand.batch_rows))]
+    while batches[-1] > 1:
+        # Powers of two below the first, whatever that is.
+        batches.append(1 << ((batches[-1] - 1).bit_length() - 1))
+    return batches
 
 
 def _lowered(batch: int, rows: int, wanted: int, used: int, allowed: int) -> tuple[str, ...]:
     notes = []
     if rows < batch:
-        notes.append(f"batch lowered from {format_count(batch)} to {format_count(rows)} rows")
+        notes.append(f"batch lowered from {format_count(batch)} to {_rows(rows)}")
     if used < wanted:
         notes.append(f"workers lowered from {wanted} to {used}")
     return tuple(f"{note} to fit {format_bytes(allowed)}" for note in notes)
@@ -187,28 +197,47 @@ def _lowered(batch: int, rows: int, wanted: int, used: int, allowed: int) -> tup
 
 def _does_not_fit(demand: Demand, rows: int, allowed: int) -> MemoryBudgetError:
     needed = demand.projected_bytes(1, rows)
-    takes, what, remedy = max(_parts(demand, rows))
+    culprit, remedy = _culprit(demand, rows, allowed)
     return MemoryBudgetError(
-        f"the job needs {_mebibytes(needed)} with one worker and batches of {format_count(rows)} rows, and may use"
-        f" {allowed // MIB:,} MiB; most of it, {format_bytes(takes)}, is {what}",
+        f"the job needs {_mebibytes(needed)} with one worker and batches of {_rows(rows)}, and may use"
+        f" {allowed // MIB:,} MiB; {culprit}",
         f"allow --memory {math.ceil(needed / MIB)}MiB, or {remedy}",
     )
 
 
+def _culprit(demand: Demand, rows: int, allowed: int) -> tuple[str, str]:
+    """Return what a refusal blames, as a clause, and what helps.
+
+    The program is blamed only where no job would fit, since its size is the one part that no option changes.
+    """
+    processes = 1 if demand.threads_share_process else 2
+    program = processes * demand.reserved_bytes
+    if program + WORKER_BYTES > allowed:
+        return f"most of it, {format_bytes(program)}, is the program itself", "end other programs"
+    takes, what, remedy = max(_parts(demand, rows))
+    return f"the largest part after the program itself is {format_bytes(takes)} for {what}", remedy
+
+
 def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     name, width = demand.widest
-    column = f"the widest column is {escape(name)} with {format_bytes(width)} a row"
-    yield demand.reserved_bytes, "the program itself", "end other programs"
+    column = f" (the widest column is {escape(name)} with {format_bytes(width)} a row)" if name else ""
+    # A step that writes nothing has no columns to keep.
+    writes = demand.output_row_bytes > 0
+    fewer = "read fewer columns (--keep)" if writes else "leave out the file that has it"
     yield demand.shared_bytes, "what the workers are told of the job", "give a smaller model, or fewer files"
-    yield demand.payload_bytes, "what waits until all chunks before it are done", "read fewer columns"
-    yield demand.reader_bytes, "the open columns of the input", "read fewer columns (--keep)"
-    row_group = f"a row group of the output ({column})"
+    yield demand.payload_bytes, "results that wait until all chunks before them are done", "read fewer columns"
+    yield demand.reader_bytes, f"the open columns of the input{column}", fewer
+    row_group = f"a row group of the output{column}"
     yield demand.row_group_bytes, row_group, "keep fewer columns (--keep), or lower --chunk-size"
     if demand.whole_chunk:
-        batch = f"a chunk of {format_count(rows)} rows, which the function wants in one piece ({column})"
+        batch = f"a chunk of {_rows(rows)}, which the function wants in one piece{column}"
         yield demand.batch_bytes(rows), batch, "lower --chunk-size"
     else:
-        yield demand.batch_bytes(rows), f"a batch ({column})", "read fewer columns (--keep)"
+        yield demand.batch_bytes(rows), f"a batch of {_rows(rows)}{column}", fewer
+
+
+def _rows(count: int) -> str:
+    return f"{format_count(count)} row{'' if count == 1 else 's'}"
 
 
 def _mebibytes(size: int) -> str:
@@ -217,22 +246,23 @@ def _mebibytes(size: int) -> str:
 
 
 def available_bytes() -> int:
-    """Return what this process may still take, in bytes.
+    """Return how many bytes this process may still take.
 
-    The least of what the machine has available, what every control group from ours to the root leaves (version 1 and
-    2; file cache that can be dropped counts as free), and what ``RLIMIT_AS`` and ``RLIMIT_DATA`` leave.
+    This is the smallest of three numbers: what the machine has available; what every control group from that of this
+    process up to the root leaves (version 1 and 2; file cache that can be dropped counts as free); and what
+    ``RLIMIT_AS`` and ``RLIMIT_DATA`` leave.
     """
     limits = (psutil.virtual_memory().available, cgroup_available(_ROOT), rlimit_available())
     return max(0, min(limit for limit in limits if limit is not None))
 
 
 def default_budget() -> int:
-    """Return half of what this process may still take."""
+    """Return half of the bytes that this process may still take."""
     return available_bytes() // 2
 
 
 def usable_cores() -> int:
-    """Return the cores of our affinity, or fewer where a control group has a quota; at least 1."""
+    """Return the cores that this process may use, by its affinity and the quota of its control group; at least 1."""
     cores = len(os.sched_getaffinity(0))
     quota = cgroup_cores(_ROOT)
     return max(1, cores if quota is None else min(cores, math.ceil(quota)))
@@ -289,10 +319,10 @@ def _quota_v1(folder: Path) -> float | None:
 
 
 def _folders(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of our control group and of all above it; the empty controller means version 2."""
+    """Yield the folders of the control group of this process and of all above it; no controller means version 2."""
     group = _group(root, controller)
     for top, mount in _mounts(root, controller):
-        # Seen from a container that shares its host's view of groups, the mount begins somewhere below the root.
+        # In a container that shares its host's view of groups, the mount begins somewhere below the root.
         inside = Path(group).relative_to(top) if group and Path(group).is_relative_to(top) else Path()
         folder = root / mount.relative_to("/")
         yield from (folder / part for part in (inside, *inside.parents))
@@ -331,7 +361,7 @@ def _integer(path: Path) -> int | None:
 
 
 def _text(path: Path) -> str:
-    """Return what is in a file of the kernel, nothing where it does not exist or may not be read."""
+    """Return the text of a file of the kernel, empty where it does not exist or may not be read."""
     try:
         return path.read_text()
     except OSError:
@@ -339,12 +369,12 @@ def _text(path: Path) -> str:
 
 
 def peak_bytes() -> int:
-    """Return the most that was ever resident of this process (``VmHWM``), in bytes."""
+    """Return the largest resident size that this process has had (``VmHWM``), in bytes."""
     return _status(os.getpid(), "VmHWM")
 
 
 def reset_peak() -> bool:
-    """Have :func:`peak_bytes` begin again at what is resident now; ``False`` where the kernel cannot."""
+    """Start :func:`peak_bytes` again from what is resident now; return ``False`` where the kernel cannot."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -353,23 +383,23 @@ def reset_peak() -> bool:
 
 
 def current_bytes() -> int:
-    """Return what is resident of this process (``VmRSS``), in bytes."""
+    """Return the resident size of this process (``VmRSS``), in bytes."""
     return _status(os.getpid(), "VmRSS")
 
 
 def give_back() -> None:
-    """Give memory that the C library holds ready back to the system, where the library can."""
+    """Return memory that the C library holds ready to the system, where the library can do that."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def data_bytes() -> int:
-    """Return what this process holds of what ``RLIMIT_DATA`` limits (``VmData``), in bytes."""
+    """Return how much this process uses of what ``RLIMIT_DATA`` limits (``VmData``), in bytes."""
     return _status(os.getpid(), "VmData")
 
 
 def _status(pid: int, name: str) -> int:
-    # Looked at after every chunk: text is made of one number alone.
+    # Read after every chunk, so only the one number is turned into text.
     try:
         with open(f"/proc/{pid}/status", "rb", buffering=0) as file:  # noqa: PTH123 - half the time of a Path
             content = file.read()

@@ -1,10 +1,10 @@
-"""From the facts of the files and a chunk size to the chunks of a run: a pure function, with no file opened.
+"""From the facts of the files and a chunk size to the chunks of a run: a pure function that opens no file.
 
-A chunk is the unit of work, of accounting and of output. A file larger than a chunk is cut by itself: a Parquet file
-between row groups, a CSV at multiples of a number of bytes. Smaller files are gathered, up to the first that
-has a sixteenth of a chunk or more: where all have, a change to one costs no other. Where else a gathered chunk ends is
-decided by each file's own path and rows, so that one file more changes one chunk and leaves the others as they were.
-Memory, workers and the clock have no say, so that the parts of a run are the same wherever it runs.
+A chunk is the unit of work, of accounting and of output. A file larger than a chunk is cut: a Parquet file between row
+groups, a CSV at multiples of a number of bytes. Smaller files are gathered. A file with a sixteenth of the rows of a
+chunk or more ends its chunk, so where all files are that large, a change to one affects no other. Otherwise the path
+and the rows of each file decide whether it ends a chunk, so one additional file changes one chunk and no other.
+Memory, workers and time do not matter, so the parts of a run are the same on every machine.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from pipeline.units import MIB, parse_chunk_size
 DEFAULT_CHUNK_ROWS = 1_048_576
 FORMAT_VERSION = 1
 
-# Behind a file of this share of a chunk, or more, the chunk ends.
+# A file with this share of a chunk, or more, ends the chunk.
 _SMALL_SHARE = 16
 
-# A gathered chunk holds at most this many times the rows of a chunk, however the digests of its files fall.
+# A gathered chunk has at most so many times the rows of a chunk, whatever the digests of its files are.
 _GATHER_LIMIT = 4
 
-# Readers skip and share work by row group; groups of this many bytes are large enough for that, and small enough to
-# be held once a worker.
+# Readers skip and share work by row group. Groups of so many bytes are large enough for that, and small enough for
+# each worker to hold one.
 _ROW_GROUP_BYTES = 8 * MIB
 _ROW_GROUP_ROWS = (8_192, 262_144)
 
-# What a row takes in the output where nobody says.
+# Bytes of a row in the output, where the caller does not state them.
 _ROW_BYTES = 16.0
 
 _UNKNOWN = -1
@@ -45,14 +45,14 @@ _UNKNOWN = -1
 class Plan:
     """The chunks of a run.
 
-    A million chunks are five arrays of integers; a :class:`~pipeline.types.rows.Chunk` is made when it is asked for.
+    A million chunks are a few arrays of integers; a :class:`~pipeline.types.rows.Chunk` is made when it is asked for.
 
     Attributes
     ----------
     chunk_rows : int
-        Rows aimed at.
+        Rows that a chunk should have.
     limit : int or None
-        Most rows to read in all.
+        Most rows to read in total.
     slice_file, slice_start, slice_stop, slice_rows : ndarray of int64, shape (slices,)
         The slices of all chunks, in input order; -1 for unknown rows.
     offsets : ndarray of int64, shape (chunks + 1,)
@@ -103,7 +103,7 @@ class Plan:
         )
 
     def most_rows(self) -> int | None:
-        """Return the rows of the largest chunk, ``None`` where a CSV leaves that open."""
+        """Return the rows of the largest chunk, ``None`` where a CSV makes them unknown."""
         if len(self) == 0:
             return 0
         if (self.slice_rows == _UNKNOWN).any():
@@ -135,11 +135,11 @@ def make_plan(
         In input order.
     chunk_size : str
         Rows (``500000``) or bytes of input (``64MiB``); bytes are turned into rows by the mean encoded row of the
-        Parquet files, and taken as they are for the cuts of a CSV.
+        Parquet files, and used directly for the cuts of a CSV.
     limit : int, optional
-        Plan no more rows than this, from the start of the input.
+        Most rows to plan, from the start of the input.
     output_row_bytes : sequence of float, optional
-        For each file, the bytes that a row of it takes in the output, decoded; sets the rows of an output row group.
+        For each file, the decoded bytes of a row in the output; they decide the rows of an output row group.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def make_plan(
 
 
 def identity_of(file: InputFile, identity: Identity) -> list[object]:
-    """Return what enters a digest of one input: its path below the INPUT argument and its state, never its location."""
+    """Return what enters a digest of an input: its path below the INPUT argument and its state, never its location."""
     state = [identity.size, identity.mtime_ns, identity.digest, identity.content]
     return [file.path, *state, [list(p) for p in file.partitions]]
 
@@ -177,7 +177,7 @@ def job_id(inputs: Iterable[object], plan: Plan, meaning: Mapping[str, object]) 
     """Return the digest of everything that decides the bytes of the output.
 
     ``meaning`` holds the block function, the options that change a value, the output schema and the tag of the
-    arithmetic; neither clock, workers, memory, scheduler nor an absolute path are in it.
+    arithmetic. Time, workers, memory, scheduler and absolute paths are not in it.
     """
     return digest(
         {
@@ -198,7 +198,7 @@ def _cuts_digest(plan: Plan) -> str:
 
 
 def part_digest(chunk: Chunk, inputs: Sequence[object], meaning: str) -> str:
-    """Return the digest that names a part: equal digests mean equal bytes, in whatever run and at whatever index.
+    """Return the digest that names a part: equal digests mean equal bytes, in any run and at any index.
 
     ``inputs`` are the identities of the files of all slices, by file number; ``meaning`` is the digest of what the
     job does to a row.
@@ -213,7 +213,7 @@ def part_name(index: int, of: str, extension: str) -> str:
 
 
 def digest_in_name(name: str) -> str:
-    """Return the digest that the name of a part holds, empty where it is no such name."""
+    """Return the digest in the name of a part, empty where it is not the name of a part."""
     return name.split(".", 1)[0].rpartition("-")[2] if name.startswith("part-") else ""
 
 
@@ -223,7 +223,7 @@ def _mean_row_bytes(files: Sequence[FileFacts]) -> float:
 
 
 class _Cuts:
-    """The chunks of a plan while they are found: five columns of integers, with no object for a slice."""
+    """The chunks of a plan while it is made: five columns of integers, with no object for a slice."""
 
     __slots__ = ("file", "offsets", "rows", "start", "stop")
 
@@ -232,26 +232,26 @@ class _Cuts:
         self.offsets = array("q", [0])
 
     def add(self, file: int, start: int, stop: int, rows: int | None) -> None:
-        """Add a slice to the chunk that is open."""
+        """Add a slice to the open chunk."""
         self.file.append(file)
         self.start.append(start)
         self.stop.append(stop)
         self.rows.append(_UNKNOWN if rows is None else rows)
 
     def add_whole(self, number: int, facts: FileFacts) -> None:
-        """Add all of a file to the chunk that is open."""
+        """Add all of a file to the open chunk."""
         if facts.file.format == "parquet":
             self.add(number, 0, len(facts.group_rows), facts.rows)
         else:
             self.add(number, facts.data_start, max(facts.data_start, facts.identity.size), facts.rows)
 
     def end_chunk(self) -> None:
-        """End the chunk that is open, if it has a slice."""
+        """End the open chunk, if it has a slice."""
         if self.offsets[-1] < len(self.file):
             self.offsets.append(len(self.file))
 
     def cut_to(self, chunks: int) -> None:
-        """Forget all chunks but the first so many."""
+        """Keep only the first chunks."""
         del self.offsets[chunks + 1 :]
         for column in (self.file, self.start, self.stop, self.rows):
             del column[self.offsets[-1] :]
@@ -280,7 +280,10 @@ def _gathered(files: Sequence[FileFacts], chunk_rows: int, size: int | None) -> 
 
 
 def _ends_chunk(facts: FileFacts, chunk_rows: int) -> bool:
-    """Return whether a gathered chunk ends behind this file: by chance that grows with its rows, fixed by its path."""
+    """Return whether a gathered chunk ends after this file.
+
+    Its path decides, like a random number that is always the same; the chance grows with the rows of the file.
+    """
     if facts.estimated_rows * _SMALL_SHARE >= chunk_rows:
         return True
     falls = hashlib.sha256(facts.file.path.encode("utf-8", "surrogateescape")).digest()
@@ -322,7 +325,7 @@ def _cut_bytes(cuts: _Cuts, number: int, facts: FileFacts, step: int) -> None:
 def _limited(cuts: _Cuts, files: Sequence[FileFacts], limit: int) -> tuple[_Cuts, int | None]:
     """Return the chunks that hold the first ``limit`` rows, and the limit of the last of them.
 
-    Where the rows of a chunk are unknown, it and all behind it become one chunk that is read up to the limit.
+    Where the rows of a chunk are unknown, it and all that follow become one chunk, which is read up to the limit.
     """
     left = limit
     for chunk in range(len(cuts.offsets) - 1):
@@ -343,7 +346,7 @@ def _limited(cuts: _Cuts, files: Sequence[FileFacts], limit: int) -> tuple[_Cuts
 
 
 def _group_rows(slice_file: Integers, offsets: Integers, row_bytes: Sequence[float]) -> Integers:
-    """Return the rows of a row group for each chunk: as few as the file with the widest rows asks for."""
+    """Return the rows of a row group for each chunk, as few as its file with the widest rows needs."""
     if len(offsets) == 1:
         return np.empty(0, dtype=np.int64)
     if not row_bytes:
@@ -353,7 +356,7 @@ def _group_rows(slice_file: Integers, offsets: Integers, row_bytes: Sequence[flo
 
 
 def row_group_rows(row_bytes: float) -> int:
-    """Return the largest power of two of rows that stays within the bytes of a row group, inside fixed bounds."""
+    """Return the largest power of two of rows that fits the bytes of a row group, within fixed bounds."""
     least, most = _ROW_GROUP_ROWS
     fitting = int(_ROW_GROUP_BYTES / max(row_bytes, 1.0))
     return min(most, max(least, 1 << max(0, fitting.bit_length() - 1)))

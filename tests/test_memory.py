@@ -1,4 +1,4 @@
-"""Control groups as trees of files, the choice of resources as a property, the meter on real processes."""
+"""Control groups as trees of files, properties of the choice of resources, measured memory of real processes."""
 
 from __future__ import annotations
 
@@ -206,6 +206,7 @@ def demand(**changes: object) -> Demand:
         row_group_rows=1_048_576,
         threads_share_process=True,
         chunk_rows=1_048_576,
+        batch_rows=1_048_576,
         whole_chunk=False,
         widest=("note", 60.0),
     )
@@ -238,10 +239,31 @@ def test_then_the_workers() -> None:
     ]
 
 
-def test_no_more_workers_than_chunks_and_no_larger_batch_than_a_chunk() -> None:
-    chosen = choose_resources(demand(chunk_rows=10_000), 4096 * MIB, workers=8, chunks=2)
-    assert (chosen.workers, chosen.batch_rows, chosen.wave, chosen.notes) == (2, 16_384, 2, ())
-    assert choose_resources(demand(chunk_rows=0), 4096 * MIB, workers=8, chunks=0).workers == 1
+@pytest.mark.parametrize(("rows", "words"), [(2_048, "2,048 rows"), (16, "16 rows"), (1, "1 row")])
+def test_then_the_batch_of_one_worker_down_to_a_row(rows: int, words: str) -> None:
+    allowed = demand().projected_bytes(1, 2 * rows) - 1
+    chosen = choose_resources(demand(), allowed, workers=4, chunks=1000)
+    assert (chosen.workers, chosen.batch_rows, chosen.wave) == (1, rows, 64)
+    assert [note.partition(" to fit")[0] for note in chosen.notes] == [
+        f"batch lowered from 65,536 to {words}",
+        "workers lowered from 4 to 1",
+    ]
+
+
+def test_no_more_workers_than_chunks_and_no_larger_batch_than_a_row_group() -> None:
+    chosen = choose_resources(demand(batch_rows=10_000), 4096 * MIB, workers=8, chunks=2)
+    assert (chosen.workers, chosen.batch_rows, chosen.wave, chosen.notes) == (2, 10_000, 2, ())
+    nothing = choose_resources(demand(chunk_rows=0, batch_rows=0), 4096 * MIB, workers=8, chunks=0)
+    assert (nothing.workers, nothing.batch_rows) == (1, 1)
+
+
+def test_a_row_group_of_few_wide_rows_needs_no_more_than_its_rows() -> None:
+    wide = demand(decoded_row_bytes=4.0 * MIB, output_row_bytes=0.0, batch_rows=8)
+    ample = choose_resources(wide, 4096 * MIB, workers=2, chunks=9)
+    assert (ample.workers, ample.batch_rows, ample.notes) == (2, 8, ())
+    small = choose_resources(wide, 200 * MIB, workers=2, chunks=9)
+    assert (small.workers, small.batch_rows) == (1, 4)
+    assert small.notes[0] == "batch lowered from 8 to 4 rows to fit 200 MiB"
 
 
 def test_a_whole_chunk_is_the_batch() -> None:
@@ -257,10 +279,12 @@ def test_a_whole_chunk_is_the_batch() -> None:
     [
         ({"reserved_bytes": 900 * MIB}, "the program itself", "--memory"),
         ({"shared_bytes": 900 * MIB}, "what the workers are told of the job", "smaller model"),
-        ({"payload_bytes": 900 * MIB}, "what waits until all chunks before it are done", "fewer columns"),
+        ({"payload_bytes": 900 * MIB}, "results that wait until all chunks before them are done", "fewer columns"),
         ({"reader_bytes": 900 * MIB}, "the open columns of the input", "--keep"),
         ({"output_row_bytes": 2000.0}, "a row group of the output", "--chunk-size"),
-        ({"decoded_row_bytes": 90_000.0}, "the widest column is note with 60 B a row", "--keep"),
+        ({"decoded_row_bytes": 90e6}, "a batch of 1 row (the widest column is note with 60 B a row)", "--keep"),
+        ({"reserved_bytes": 150 * MIB, "decoded_row_bytes": 9e6}, "is 64 MiB for a row group of the output", "--keep"),
+        ({"decoded_row_bytes": 90e6, "output_row_bytes": 0.0}, "a batch of 1 row", "leave out the file"),
     ],
 )
 def test_a_refusal_names_what_takes_most(changes: dict[str, object], culprit: str, flag: str) -> None:
@@ -283,6 +307,7 @@ demands = st.builds(
     row_group_rows=st.integers(0, 1 << 21),
     threads_share_process=st.booleans(),
     chunk_rows=st.integers(0, 1 << 22),
+    batch_rows=st.integers(0, 1 << 22),
     whole_chunk=st.booleans(),
     widest=st.tuples(st.text(), st.floats(0, 1e6)),
 )
@@ -304,7 +329,13 @@ def test_never_over_the_budget_and_a_refusal_is_honest(wanted: Demand, allowed: 
         assert chosen.projected_bytes == wanted.projected_bytes(chosen.workers, chosen.batch_rows) <= allowed
         assert 1 <= chosen.workers <= workers
         assert 1 <= chosen.wave <= max(1, 64 * chosen.workers)
-        assert wanted.whole_chunk or 4_096 <= chosen.batch_rows <= 65_536
+        if wanted.whole_chunk:
+            return
+        largest = max(1, min(65_536, wanted.batch_rows))
+        assert 1 <= chosen.batch_rows <= largest
+        # The order in which they give way: the batch to 4,096 rows, the workers to one, the batch to one row.
+        assert chosen.workers == max(1, min(workers, chunks)) or chosen.batch_rows <= 4_096
+        assert chosen.batch_rows >= min(largest, 4_096) // 2 + 1 or chosen.workers == 1
 
 
 @given(demands, budgets, budgets, st.integers(1, 64))

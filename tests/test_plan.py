@@ -1,4 +1,4 @@
-"""The planner: every row in exactly one chunk, whatever the files, and nothing but the files decides."""
+"""The planner: every row is in exactly one chunk, for any files, and only the files decide."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ chunk_sizes = st.integers(1, 1500).map(str) | st.integers(1, 5000).map(lambda n:
 
 
 def covered(plan: Plan, files: list[FileFacts]) -> list[tuple[int, int, int]]:
-    """Return the ranges of all slices in plan order, neighbours joined: a checker that knows nothing of chunks."""
+    """Return the ranges of all slices in plan order, neighbours joined: a check that does not depend on chunks."""
     joined: list[tuple[int, int, int]] = []
     for chunk in plan.chunks():
         for s in chunk.slices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO, cast
 
 from rich.console import Console
@@ -15,6 +16,9 @@ from jobs.show import console
 from jobs.show.displays import Silent
 from jobs.show.pace import Pace
 from pipeline.memory import current_bytes
+
+# "100 %" and a space on either side.
+_PERCENTAGE = 7
 
 
 def can_draw() -> bool:
@@ -30,11 +34,12 @@ class Bar(Silent):
         self._console = Console(
             file=cast("TextIO", console.Forgiving(sys.stderr)), force_terminal=True, highlight=False
         )
+        # On a narrow terminal the bar is short, so that the figures have room.
+        bar = max(8, min(30, self._console.width - 80))
         self._progress = Progress(
-            # On a narrow terminal the figures have the room, and what is too long is cut rather than wrapped.
-            BarColumn(bar_width=max(8, min(30, self._console.width - 80))),
+            BarColumn(bar_width=bar),
             TextColumn("{task.percentage:>3.0f} %"),
-            _Figures(Column(no_wrap=True, overflow="ellipsis")),
+            _Figures(lambda: self._console.width - bar - _PERCENTAGE),
             console=self._console,
             transient=True,
             refresh_per_second=4,
@@ -60,8 +65,18 @@ class Bar(Silent):
 
 
 class _Figures(ProgressColumn):
-    """Rows, rate, time left and memory, as they are when the bar is drawn."""
+    """Rows, rate, time left and memory, as they are when the bar is drawn, in one line.
+
+    Parameters
+    ----------
+    width : callable
+        Returns how many columns of the terminal they may take now.
+    """
+
+    def __init__(self, width: Callable[[], int]) -> None:
+        super().__init__(Column(no_wrap=True, overflow="ellipsis"))
+        self._width = width
 
     def render(self, task: Task) -> Text:
         pace: Pace | None = task.fields.get("pace")
-        return Text(pace.line(time.monotonic(), current_bytes()).replace(f" ({pace.fraction:.0%})", "") if pace else "")
+        return Text(pace.figures(time.monotonic(), current_bytes(), self._width()) if pace else "")

@@ -1,4 +1,4 @@
-"""Where a pace is shown: nowhere, or in a line every 10 seconds. The bar of a terminal is in :mod:`jobs.show.bar`."""
+"""Displays of a pace: none, or a line every 10 seconds. The bar of a terminal is in :mod:`jobs.show.bar`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG_INTERVAL = 10.0
 
 
 class Display(Protocol):
-    """Shows a pace while it changes, and lines of text beside it."""
+    """Shows a pace while it changes, and lines of text in between."""
 
     def start(self, pace: Pace) -> None:
         """Begin to show."""
@@ -35,7 +35,7 @@ class Display(Protocol):
 
 
 class Silent:
-    """Shows lines of text alone."""
+    """Shows lines of text only."""
 
     def start(self, pace: Pace) -> None:
         """Show nothing."""
@@ -48,11 +48,11 @@ class Silent:
         console.tell(line)
 
     def stop(self) -> None:
-        """Have nothing to end."""
+        """Do nothing."""
 
 
 class Log(Silent):
-    """Writes a line with the time (UTC) at a fixed interval, whether or not a chunk was done in between.
+    """Writes a line with the time (UTC) at a fixed interval, whether or not rows were read in between.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ class Log(Silent):
         self._thread.start()
 
     def move(self, pace: Pace) -> None:
-        """Have the next line show this state."""
+        """Show this state in the next line."""
         self._pace = pace
 
     def stop(self) -> None:
-        """End the writing thread."""
+        """End the thread that writes."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()

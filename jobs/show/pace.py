@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline.types.report import PlanSummary, Progressed
@@ -18,8 +19,8 @@ class Pace:
     input_bytes: int = 0
 
     def moved(self, event: Progressed) -> Pace:
-        """Return the state after one more chunk."""
-        return replace(self, rows=event.totals.read, input_bytes=event.input_bytes)
+        """Return the state after more rows were read."""
+        return replace(self, rows=event.rows, input_bytes=event.input_bytes)
 
     @property
     def fraction(self) -> float:
@@ -27,36 +28,61 @@ class Pace:
         done, of = self._amounts()
         return min(1.0, done / of) if of else 0.0
 
-    def rate(self, now: float) -> str:
+    def rate(self, now: float, count: Callable[[int], str] = format_count) -> str:
         """Return rows a second, or bytes a second where only bytes are known beforehand; empty at first."""
         done, seconds = self._amounts()[0], now - self.began
         if not done or seconds <= 0:
             return ""
         if self.plan.rows_estimated:
             return f"{format_bytes(done / seconds)}/s"
-        return f"{format_count(round(done / seconds))} rows/s"
+        return f"{count(round(done / seconds))} rows/s"
 
     def left(self, now: float) -> str:
-        """Return the time that is left if the run goes on as it went so far; empty at first."""
+        """Return the time left at the speed so far; empty at first."""
         if not 0 < self.fraction < 1:
             return ""
         return f"{_coarse((now - self.began) * (1 / self.fraction - 1))} left"
 
-    def done(self) -> str:
+    def done(self, count: Callable[[int], str] = format_count) -> str:
         """Return the rows read, of how many."""
         about = "~" if self.plan.rows_estimated else ""
-        return f"{format_count(self.rows)} of {about}{format_count(self.plan.rows)} rows"
+        return f"{count(self.rows)} of {about}{count(self.plan.rows)} rows"
 
     def line(self, now: float, memory_bytes: int) -> str:
-        """Return all of it in a line."""
-        share = f"{self.done()} ({self.fraction:.0%})"
-        memory = f"memory {format_bytes(memory_bytes)}"
-        return ", ".join(part for part in (share, self.rate(now), self.left(now), memory) if part)
+        """Return rows, percentage, rate, time left and memory in a line."""
+        return _joined(f"{self.done()} ({self.fraction:.0%})", self.rate(now), self.left(now), _memory(memory_bytes))
+
+    def figures(self, now: float, memory_bytes: int, width: int) -> str:
+        """Return rows, rate, time left and memory in a width.
+
+        Where they do not fit, memory is left out, then counts are shortened to three digits (``12.3M``).
+        """
+        exact = _joined(self.done(), self.rate(now), self.left(now))
+        short = _joined(self.done(_short), self.rate(now, _short), self.left(now))
+        candidates = (_joined(exact, _memory(memory_bytes)), exact)
+        return next((text for text in candidates if len(text) <= width), short)
 
     def _amounts(self) -> tuple[int, int]:
         if self.plan.rows_estimated:
             return self.input_bytes, self.plan.bytes_to_read
         return self.rows, self.plan.rows
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _memory(size: int) -> str:
+    return f"memory {format_bytes(size)}"
+
+
+def _short(count: int) -> str:
+    """Return a count with three digits at most and a unit: ``950``, ``12.3k``, ``1.23M``."""
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        # What rounds to 1,000 of the unit below.
+        if count >= 0.9995 * factor:
+            return f"{count / factor:.3g}{unit}"
+    return str(count)
 
 
 def _coarse(seconds: float) -> str:

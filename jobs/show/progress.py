@@ -1,6 +1,6 @@
 """What a person sees of a run: a bar on a terminal, otherwise a line every 10 seconds; the runner knows neither.
 
-An observer never hurts a run: a message that cannot be written is lost, and nothing else.
+An observer never harms a run: a message that cannot be written is lost, and the run continues.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LINE_LIMIT = 1000
 
 @dataclass
 class Person:
-    """The observer of a run for a person: passes on to a display what is worth knowing, once.
+    """Observer of a run that shows a person the progress, and each note once.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Person:
     _said: set[str] = field(default_factory=set, init=False)
 
     def __call__(self, event: Event) -> None:
-        """Take in an event. Called on one thread."""
+        """Show an event. Called on one thread."""
         if isinstance(event, Planned):
             self._begin(event.summary)
         elif isinstance(event, Progressed) and self._pace is not None:
@@ -67,7 +67,7 @@ class Person:
 def observer(
     mode: Mode, *, quiet: bool = False, verbose: bool = False, show_files: Callable[[PlanSummary], None] | None = None
 ) -> Iterator[Observer]:
-    """Give the observer that a person asked for, and end its display however the run ends."""
+    """Yield the observer that the options ask for; its display ends with the block, however the run ends."""
     if quiet:
         yield _nothing
         return
@@ -89,4 +89,4 @@ def display_for(mode: Mode) -> Display:
 
 
 def _nothing(_: object) -> None:
-    """Take in an event and do nothing."""
+    """Ignore an event."""

@@ -1,9 +1,9 @@
 """From a task and items to results, on Dask.
 
-sync       one task after the other on the calling thread; it says what every other scheduler must do
+sync       one task after the other on the calling thread; the specification of all other schedulers
 threads    a pool of threads in this process
-processes  processes of this machine, each with a limit of its memory if one is given
-tcp://     a Dask cluster that somebody else started
+processes  processes of this machine, each with a memory limit if one is given
+tcp://     a Dask cluster that is running already
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOCAL = ("sync", "threads")
 
 
 def check_scheduler(name: str, *, insecure: bool) -> None:
-    """Refuse, without connecting, a scheduler that :func:`open_scheduler` would refuse for its name alone.
+    """Refuse, without connecting, a name that :func:`open_scheduler` would refuse.
 
     Raises
     ------
@@ -48,23 +48,23 @@ def open_scheduler(
         Threads of ``threads``, processes of ``processes``. A cluster has the threads that its workers were started
         with.
     wave : int
-        The most pieces of work that are known to Dask at the same time.
+        The most pieces of work that Dask knows at the same time.
     insecure : bool
-        Whether an unencrypted cluster address beyond this machine is used all the same.
+        Whether to accept an unencrypted cluster address beyond this machine.
     share_bytes : int or None
-        What a task may take of memory in a process of ``processes``, beside what the process takes without work; one
+        Memory that a task may take in a process of ``processes``, on top of what the process takes when idle. A task
         that takes 64 MiB more ends with a ``MemoryBudgetError``. ``None`` sets no limit.
 
     Raises
     ------
     UsageError
-        There is no scheduler of this name.
+        There is no scheduler with this name.
     ConfigurationError
-        The address is neither of this machine nor encrypted, or a worker has other versions than this process.
+        The address is neither on this machine nor encrypted, or a worker has other versions than this process.
     UnavailableError
         No scheduler answers at the address, or it has no workers.
     """
-    # Each branch imports what it alone needs: distributed costs a quarter of a second and many threads.
+    # Each branch imports only what it needs: distributed costs a quarter of a second and many threads.
     if name in LOCAL:
         from pipeline.execute.local import open_local  # noqa: PLC0415
 

@@ -10,28 +10,27 @@ from pipeline.errors import ConfigurationError, UnavailableError, UsageError
 from pipeline.units import escape, quoted
 
 _OPEN_PORT = (
-    "whoever reaches the port of a scheduler runs code as the user of its workers, and whoever holds it runs code as"
-    " you; nothing that travels is encrypted. Bind the cluster to this machine (dask scheduler --host 127.0.0.1) and"
-    " come through a tunnel (ssh -L), or say --insecure where the network keeps everybody else out"
+    "bind the cluster to this machine (dask scheduler --host 127.0.0.1) and connect through a tunnel (ssh -L). Use"
+    " --insecure only in a network that you trust: anyone who reaches the port can run code as the user of the workers"
 )
 
 
 def check_address(address: str, *, insecure: bool) -> None:
-    """Refuse an address that is not ``tcp://host:port``, or not of this machine unless ``insecure``.
+    """Refuse an address that is not ``tcp://host:port``, or that is not on this machine, unless ``insecure``.
 
     Raises
     ------
     UsageError
         It has another form.
     ConfigurationError
-        Some address of the host is not a loopback address.
+        An address of the host is not a loopback address.
     UnavailableError
-        There is no such host.
+        The host is unknown.
     """
     host, port = _host_and_port(address)
     if not insecure and not all(map(_is_loopback, _resolve(host, port))):
         raise ConfigurationError(
-            f"{escape(address)} is not on this machine, and a plain tcp connection is open to everybody", _OPEN_PORT
+            f"{escape(address)} is not on this machine, and a plain tcp connection is not encrypted", _OPEN_PORT
         )
 
 

@@ -1,10 +1,10 @@
-"""A process that carries out a task over items, one at a time, and the wire between it and the process that started it.
+"""A process that carries out a task over items, one at a time, and its connection to the process that started it.
 
-A fresh interpreter on a socket, and no pool of the standard library: when such a pool breaks it does not say which
-chunk broke it, a result written by half stops it for ever, and its tracker process stays behind. Its processes also
-execute the caller's script once more, look for modules in the current folder, and end if they may not enter it.
+It is a fresh interpreter on a socket, not a pool of the standard library. When such a pool breaks, it does not say
+which chunk broke it, a result that was half written blocks it for ever, and its tracker process is left over. Its
+processes also run the caller's script again, look for modules in the current folder, and end if they may not enter it.
 
-What is here is imported by the child before its memory is guarded: the task and its module, nothing else, follow.
+The child imports this module before its memory is limited; after that only the task and its module follow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,10 @@ from typing import Any
 from pipeline import memory
 from pipeline.canonical import sha256
 from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableError
-from pipeline.execute import shared
+from pipeline.execute import shared, telling
 from pipeline.units import MIB, escape
 
-# What a guarded process may take beyond its share: what allocators round up to, and threads that start late.
+# What a limited process may take beyond its share: for allocators that round up, and threads that start late.
 SLACK_BYTES = 64 * MIB
 
 END_SECONDS = 5.0
@@ -67,7 +68,7 @@ _REQUESTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class ChildEndedError(Exception):
-    """The process is no more: its exit code, negative for a signal, and whether it had loaded the task."""
+    """The process has ended: its exit code, negative for a signal, and whether it had loaded the task."""
 
     def __init__(self, exit_code: int, loaded: bool) -> None:
         super().__init__(exit_code, loaded)
@@ -76,30 +77,35 @@ class ChildEndedError(Exception):
 
 
 class Child:
-    """The other process, seen from the one that started it. One thread at a time may call it; anyone may kill it.
+    """A worker process, seen from the one that started it. One thread at a time may call it; any thread may kill it.
 
-    It ends when it is told to, when this process ends in whatever way, and when the thread that started it does. It
-    does not see an interrupt from the terminal, which goes to all processes of a group: that is for us to judge.
+    It ends when it is told to, when this process ends in any way, and when the thread that started it ends. It ignores
+    an interrupt from the terminal, which goes to all processes of a group, so that this process alone handles it.
 
     Parameters
     ----------
     task : bytes
         The pickled task.
     contents : sequence of bytes
-        What the task finds under its digest, see :mod:`pipeline.execute.shared`.
+        Bytes that the task finds under their digest, see :mod:`pipeline.execute.shared`.
     share_bytes : int or None
-        What a piece of work may take of memory; one that takes more than 64 MiB beyond it gets a ``MemoryError``.
-        ``None`` sets no limit.
+        Memory that a piece of work may take; one that takes 64 MiB more gets a ``MemoryError``. ``None`` sets no
+        limit.
+    told : callable or None
+        Takes what the task tells while it is under way, on the thread that waits in :meth:`call`.
 
     Raises
     ------
     UnavailableError
-        The system starts no process.
+        The system cannot start a process.
     """
 
-    def __init__(self, task: bytes, contents: Sequence[bytes], share_bytes: int | None) -> None:
+    def __init__(
+        self, task: bytes, contents: Sequence[bytes], share_bytes: int | None, told: telling.Told | None = None
+    ) -> None:
         self._task = task
         self._contents = contents
+        self._told = told
         self._loaded = False
         ours, theirs = _socket_pair()
         self._wire = Connection(ours)
@@ -122,7 +128,8 @@ class Child:
             What the task raised.
         """
         if not self._loaded:
-            self._ask(str(len(self._contents)).encode(), *self._contents, self._task)
+            interval = "" if self._told is None else f" {telling.INTERVAL}"
+            self._ask(f"{len(self._contents)}{interval}".encode(), *self._contents, self._task)
             self._loaded = True
         return self._ask(item)
 
@@ -130,12 +137,20 @@ class Child:
         try:
             for message in messages:
                 self._wire.send_bytes(message)
-            well, answer = pickle.loads(self._wire.recv_bytes())  # noqa: S301 - what our own process wrote
+            well, answer = self._received()
+            while well is None and self._told is not None:
+                self._told(answer)
+                well, answer = self._received()
         except (EOFError, OSError):
             raise ChildEndedError(self._exit_code(), self._loaded) from None
         if not well:
             raise answer
         return answer
+
+    def _received(self) -> tuple[bool | None, Any]:
+        """Return (True, result), (False, error) or (None, news)."""
+        received: tuple[bool | None, Any] = pickle.loads(self._wire.recv_bytes())  # noqa: S301 - our own process wrote it
+        return received
 
     def _exit_code(self) -> int:
         with suppress(subprocess.TimeoutExpired):
@@ -169,7 +184,7 @@ def _socket_pair() -> tuple[int, int]:
 
 
 def _start(descriptor: int, share_bytes: int | None) -> subprocess.Popen[bytes]:
-    # Results of the program are written to the standard output, and nothing else.
+    # Standard output is for the results of the program only.
     output = subprocess.DEVNULL if sys.__stderr__ is None else 2
     with _interrupts_held():
         try:
@@ -197,7 +212,7 @@ def _command(descriptor: int, share_bytes: int | None) -> list[str]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold requests to end back from this thread, and from a process that it starts, until it ignores them."""
+    """Block requests to end in this thread, and in a process that it starts, until that process ignores them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
     try:
         yield
@@ -206,7 +221,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def serve(descriptor: str, parent: str, share_bytes: str) -> None:
-    """Load a task from the wire and answer each item with its result or its error, until the wire closes."""
+    """Load a task from the connection and answer each item with its result or error, until the connection closes."""
     _die_with(int(parent))
     for request in _REQUESTS:
         signal.signal(request, signal.SIG_IGN)
@@ -214,23 +229,31 @@ def serve(descriptor: str, parent: str, share_bytes: str) -> None:
     # The memory of a process that crashes holds rows of the data.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with Connection(int(descriptor)) as wire, suppress(EOFError, ConnectionError):
-        task = _load(wire)
+        task, interval = _load(wire)
         if share_bytes:
             _guard(int(share_bytes))
         wire.send_bytes(pickle.dumps((True, None)))
         while True:
             message = wire.recv_bytes()
-            wire.send_bytes(_answer(task, message))
+            with nullcontext() if interval is None else telling.telling(partial(_send_news, wire), interval):
+                answer = _answer(task, message)
+            wire.send_bytes(answer)
+
+
+def _send_news(wire: Connection, news: Any) -> None:
+    wire.send_bytes(pickle.dumps((None, news)))
 
 
 def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(1)  # it died before it could be a reason
+        os._exit(1)  # the parent ended before the line above took effect
 
 
-def _load(wire: Connection) -> Callable[[Any], Any]:
-    for _ in range(int(wire.recv_bytes())):
+def _load(wire: Connection) -> tuple[Callable[[Any], Any], float | None]:
+    """Return the task, and the seconds between two pieces of its news where somebody listens."""
+    count, *interval = wire.recv_bytes().split()
+    for _ in range(int(count)):
         content = wire.recv_bytes()
         shared.hold(content, sha256(content))
     try:
@@ -238,7 +261,7 @@ def _load(wire: Connection) -> Callable[[Any], Any]:
     except ConfigurationError as error:
         wire.send_bytes(pickle.dumps((False, error)))
         raise EOFError from error
-    return task
+    return task, float(interval[0]) if interval else None
 
 
 def _unpickled(message: bytes) -> Any:
@@ -249,7 +272,7 @@ def _unpickled(message: bytes) -> Any:
     except Exception as error:
         raise ConfigurationError(
             f"a worker process cannot load the task: {escape(f'{type(error).__name__}: {error}', 300)}",
-            "functions that it uses must stand in modules that `import` finds",
+            "put the functions that it uses into a module that `import` finds",
         ) from error
 
 

@@ -1,13 +1,12 @@
-"""Tasks on a Dask cluster that somebody else started.
+"""Tasks on a Dask cluster that is running already.
 
-Futures are in a sliding window of twice the cluster's threads; each is released as soon as its result is here, so
-that the death of a worker costs the tasks that it was working on and no finished one. How often a task may take
-its worker down with it (``allowed-failures``, 3), when a silent worker counts as dead (``worker-ttl``), work
-stealing and every other setting of the scheduler are those that the scheduler was started with: a client cannot set
-them.
+Futures are in a sliding window of twice the cluster's threads. Each is released as soon as its result arrives, so the
+death of a worker costs only the tasks that it was working on. How many workers a task may end (``allowed-failures``,
+3), when a silent worker counts as dead (``worker-ttl``), work stealing and all other settings of the scheduler are
+those that it was started with: a client cannot set them.
 
-The client lives in an event loop of our own, in one thread: a client that makes its own loop waits for ever for a
-server that accepts connections and says nothing, and leaves the thread behind when it cannot connect.
+The client runs in an event loop of this module, in one thread. A client that makes its own loop waits for ever for a
+server that accepts connections but never answers, and leaves the thread behind when it cannot connect.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from pipeline.errors import Abandoned, ConfigurationError, UnavailableError
 from pipeline.execute.address import check_address
 from pipeline.execute.deaths import name_of
 from pipeline.execute.plugin import SharedContent
+from pipeline.execute.telling import Told
 from pipeline.execute.versions import Checked, check_versions, versions
 from pipeline.types.work import Item, Result, Scheduler
 from pipeline.units import escape
@@ -47,7 +47,7 @@ WATCH_SECONDS = 1.0
 
 T = TypeVar("T")
 
-# A plugin that was never registered is a ValueError.
+# ValueError is raised for a plugin that was never registered.
 _LOST = (OSError, CommClosedError, FutureCancelledError, AttributeError, ValueError)
 
 
@@ -55,19 +55,20 @@ _LOST = (OSError, CommClosedError, FutureCancelledError, AttributeError, ValueEr
 def open_cluster(address: str, *, wave: int, insecure: bool) -> Iterator[Scheduler]:
     """Connect to a scheduler, compare its workers with this process, and yield it; the connection ends with the block.
 
-    While the block lasts distributed's own log lines are held back: what matters in them is raised as an error.
+    Inside the block distributed's log lines are suppressed: what matters in them is raised as an error.
 
     Raises
     ------
     UsageError
         This is not the address of a scheduler.
     ConfigurationError
-        Beyond this machine and not ``insecure``; the scheduler or a worker with other versions than this process.
+        The address is not on this machine and ``insecure`` is not set, or the scheduler or a worker has other versions
+        than this process.
     UnavailableError
-        Nobody answers within 10 seconds, or no worker is there within 30.
+        The scheduler does not answer within 10 seconds, or has no worker within 30.
     """
     check_address(address, insecure=insecure)
-    # Without a scheduler nothing is tried again, whatever the user's configuration says: the run ends and says so.
+    # If the scheduler is lost, the run ends at once, whatever the user's configuration says about retries.
     with (
         dask.config.set({"distributed.comm.retry.count": 0}),
         _held_back_logs(),
@@ -83,8 +84,8 @@ class ClusterScheduler:
 
     ``task`` is pickled by reference: scheduler and workers need this package and the module of the task. A chunk
     whose worker dies is executed again. After an error the remaining futures are released: tasks that have not
-    started do not start, those under way end unheard in the processes of their workers. ``Abandoned`` leaves the
-    cluster within a moment, heard or not. ``run`` may be called again.
+    started do not start, and the results of those under way are dropped. ``Abandoned`` leaves the cluster within a
+    moment, whether the scheduler answers or not. ``run`` may be called again.
     """
 
     name: str
@@ -94,7 +95,7 @@ class ClusterScheduler:
 
     @property
     def workers(self) -> int:
-        """How many threads the workers have that are there now.
+        """How many threads the present workers have.
 
         Raises
         ------
@@ -121,19 +122,23 @@ class ClusterScheduler:
                 raise _scheduler_lost(self.name) from error
             yield shared.digest
         finally:
-            # Whoever is gone has let go of it already.
+            # A worker that is gone has released it already.
             with suppress(*_LOST):
                 _ask(self.loop, _unregistered(self.client, shared.name))
 
     def run(
-        self, task: Callable[[Item], Result], take: Callable[[int], Sequence[Item]], done: Callable[[Result], None]
+        self,
+        task: Callable[[Item], Result],
+        take: Callable[[int], Sequence[Item]],
+        done: Callable[[Result], None],
+        told: Told | None = None,  # noqa: ARG002 - a message to the scheduler for each piece of news would cost more
     ) -> None:
-        """Carry out items until there is none.
+        """Carry out items until none is left. Tasks of a cluster tell no news.
 
         Raises
         ------
         UnavailableError
-            The scheduler is lost, no worker has been there for 30 seconds, or a chunk ended worker after worker.
+            The scheduler is lost, there was no worker for 30 seconds, or a chunk ended one worker after another.
         ConfigurationError
             A worker that joined later has other versions than this process, or lacks the module of the task.
         """
@@ -163,13 +168,13 @@ class _UnderWay(Generic[Item, Result]):
     threads: int = 0
 
     def open(self) -> None:
-        """Look at the cluster once, and from now on every second; its loss is an end that :meth:`result` sees."""
+        """Check the cluster now and then every second; :meth:`result` raises its loss."""
         self.threads = _ask(self.loop, _about(self.client, self.address))["total_threads"]
         self.watch = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
         self.watch.add_done_callback(self.ended.put)
 
     def fill(self, wave: int, take: Callable[[int], Sequence[Item]]) -> bool:
-        """Send as many items as there is room for, and return whether any is under way."""
+        """Send as many items as there is room for; return whether any is under way."""
         room = min(wave, max(2, 2 * self.threads)) - len(self.under_way)
         for item in take(room) if room > 0 else ():
             future = asyncio.run_coroutine_threadsafe(self._carry_out(item), self.loop)
@@ -185,14 +190,14 @@ class _UnderWay(Generic[Item, Result]):
         return result
 
     def abandon(self) -> None:
-        """Stop watching, and give up what is under way; nothing is when the run has ended well."""
+        """Stop checking the cluster, and drop tasks under way; after a successful run there are none."""
         if self.watch is not None:
             self.watch.cancel()
         self.loop.call_soon_threadsafe(self._release_all)
 
     def _release_all(self) -> None:
-        # Not by cancelling who waits: that would cancel a transfer of results which the client shares between all that
-        # wait, and every later one would wait for it.
+        # Cancelling the coroutines that wait would cancel a transfer of results that the client shares between all of
+        # them, and every later one would wait for it.
         for future in list(self.sent.values()):
             future.release()
 
@@ -220,7 +225,7 @@ class _UnderWay(Generic[Item, Result]):
 
     @contextmanager
     def _translated(self, item: Item) -> Iterator[None]:
-        """Turn what Dask raises into our errors; what the task raises passes as it is."""
+        """Turn errors of Dask into logitstream's; errors of the task pass unchanged."""
         try:
             yield
         except KilledWorker as error:
@@ -277,7 +282,7 @@ def _connected(address: str, loop: asyncio.AbstractEventLoop) -> Iterator[Client
 
 async def _connect(address: str) -> Client:
     with warnings.catch_warnings():
-        # Said by check_versions, as an error and with a remedy.
+        # check_versions raises this as an error, with a remedy.
         warnings.simplefilter("ignore", VersionMismatchWarning)
         client = Client(address, asynchronous=True, timeout=CONNECT_SECONDS, set_as_default=False, name="logitstream")
         try:
@@ -302,7 +307,7 @@ async def _meet_workers(address: str, client: Client) -> None:
 
 
 async def _close(client: Client, seconds: float) -> None:
-    # Whatever is not closed in time ends with the loop, which is ours.
+    # What is not closed in time ends with the event loop.
     with suppress(OSError):
         async with asyncio.timeout(seconds):
             await client.close()
@@ -323,7 +328,7 @@ def _held_back_logs() -> Iterator[None]:
 
 
 async def _about(client: Client, address: str) -> dict[str, Any]:
-    """Return what the scheduler says of itself and its workers in all."""
+    """Return what the scheduler reports about itself and all its workers."""
     try:
         scheduler: Any = client.scheduler
         about: dict[str, Any] = await scheduler.identity(n_workers=0)
@@ -348,8 +353,8 @@ def _killed(name: str, error: KilledWorker) -> UnavailableError:
     return UnavailableError(
         f"{name} was given up: {error.allowed_failures + 1} workers died while they worked on it, the last"
         f" one at {error.last_worker.address}",
-        "a worker that is killed has most often taken too much memory: give the workers more, or lower --memory or"
-        " --chunk-size; the log of the worker says more",
+        "see the log of that worker. Most often it took too much memory: give the workers more, or lower --memory or"
+        " --chunk-size",
     )
 
 

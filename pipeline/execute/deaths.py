@@ -1,4 +1,4 @@
-"""What is said of a piece of work that ends the process in which it is carried out."""
+"""Errors for work that ends the process in which it runs."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _LESS_MEMORY = "lower --memory, so that batches are smaller, or --workers; or en
 
 @runtime_checkable
 class Named(Protocol):
-    """A task that knows how a person calls an item."""
+    """A task that knows a name for its items."""
 
     def name_of(self, item: Any, /) -> str:
-        """Return what the item reads, fit for a message: ``flights.parquet, row groups 3 to 7``."""
+        """Return the input that an item reads, for a message: ``flights.parquet, row groups 3 to 7``."""
         ...
 
 
 def name_of(task: object, item: object) -> str:
-    """Return how a person calls an item: as the task does, else as the item itself."""
+    """Return the name of an item: from the task where it knows one, else from the item."""
     return task.name_of(item) if isinstance(task, Named) else str(item)
 
 
 def out_of_memory(name: str, error: MemoryError) -> MemoryBudgetError:
-    """Return the error for work that was refused memory in a process that lives on."""
+    """Return the error for work that was refused memory in a process that survived."""
     what = f": {escape(str(error), 300)}" if str(error) else ""
     return MemoryBudgetError(
         f"{name} takes more memory than the share of a worker process{what}", "raise --memory, or lower --workers"
@@ -35,34 +35,33 @@ def out_of_memory(name: str, error: MemoryError) -> MemoryBudgetError:
 
 
 def ended_again(name: str, exit_code: int, *, loaded: bool) -> LogitstreamError:
-    """Return the error for work whose process ended once in company and once alone.
+    """Return the error for work whose process ended twice, the second time as the only one.
 
-    ``exit_code`` is negative for a signal; ``loaded`` says whether the process had come so far as to begin the work.
+    ``exit_code`` is negative for a signal; ``loaded`` says whether the process had begun the work.
     """
     how = _how(exit_code)
     if exit_code == -signal.SIGKILL:
         return MemoryBudgetError(
-            f"{name}: the process that was at it was killed, most often because memory ran out, and killed again when"
-            " it was the only one",
+            f"{name}: the worker process was killed, most often because memory ran out, and killed again when it was"
+            " the only one",
             _LESS_MEMORY,
         )
     if -exit_code in _FROM_OUTSIDE:
-        return TemporaryError(f"{name}: the process that was at it was ended twice from outside, by {how}", "run again")
+        return TemporaryError(f"{name}: the worker process was ended twice from outside, by {how}", "run again")
     if not loaded:
         return UnavailableError(f"a worker process ended with {how} while it was starting", "use --scheduler threads")
     return DataError(
-        f"{name}: the process that was reading it ended with {how}, and again when it was the only one",
-        "what crashes a reader is most often a damaged file: write it again, or leave it out; if it is sound, raise"
-        " --memory",
+        f"{name}: the worker process that read it ended with {how}, and again when it was the only one",
+        "write the file again, or leave it out: most often it is damaged. If it is intact, raise --memory",
     )
 
 
 def ended_too_often(name: str, exit_code: int, times: int) -> LogitstreamError:
-    """Return the error for a run whose processes end again and again over work that goes well when it is repeated."""
-    message = f"worker processes ended {times} times, the last with {_how(exit_code)} at {name}, which went well alone"
+    """Return the error for a run whose processes end again and again at work that succeeds when it is repeated."""
+    message = f"worker processes ended {times} times, the last with {_how(exit_code)} at {name}, which succeeded alone"
     if exit_code == -signal.SIGKILL:
         return MemoryBudgetError(f"{message}: most often memory ran out", _LESS_MEMORY)
-    return UnavailableError(f"{message}: this machine does not carry out the job reliably", "run again to go on")
+    return UnavailableError(f"{message}: this machine does not run the job reliably", "run again to resume")
 
 
 def _how(exit_code: int) -> str:

@@ -1,4 +1,4 @@
-"""Bytes for all tasks of a cluster: a plugin, which Dask brings to each worker once, also to one that joins later."""
+"""Bytes for all tasks of a cluster: a plugin that Dask sends to each worker once, also to workers that join later."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class SharedContent(WorkerPlugin):
     ----------
     content : bytes
     digest : str
-        Its SHA-256, in hexadecimal: what tasks ask for it by.
+        Its SHA-256, in hexadecimal: the key that tasks use.
     """
 
     def __init__(self, content: bytes, digest: str) -> None:
         self.content = content
         self.digest = digest
-        # Of its own: another run may share the same bytes, and end earlier.
+        # Unique, because another run may share the same bytes and end earlier.
         self.name = f"logitstream-{digest[:12]}-{uuid4().hex}"
 
     @classmethod
@@ -38,6 +38,6 @@ class SharedContent(WorkerPlugin):
         shared.hold(self.content, self.digest)
 
     def teardown(self, worker: Worker) -> None:
-        """Let go of the bytes."""
+        """Release the bytes."""
         del worker
         shared.let_go(self.digest)

@@ -1,7 +1,7 @@
-"""Tasks in processes of this machine, so that none of them can take the run down with it.
+"""Tasks in processes of this machine, so that a crash in one of them does not end the run.
 
-The waves are those of ``threads``: each thread sends its item to a process and waits for the result. Which item was in
-a process that ends is therefore known, and only that is carried out again.
+The waves are those of ``threads``: each thread sends its item to a process and waits for the result. So it is known
+which item was in a process that ended, and only that item is carried out again.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from pipeline.errors import Abandoned, UsageError
 from pipeline.execute import shared
 from pipeline.execute.child import END_SECONDS, MOMENT_SECONDS, Child, ChildEndedError
 from pipeline.execute.deaths import ended_again, ended_too_often, name_of, out_of_memory
+from pipeline.execute.telling import Post, Told
 from pipeline.execute.waves import Get, run_waves, threads
 from pipeline.types.work import Item, Result, Scheduler
 from pipeline.units import escape
 
-# How often processes may end over work that then goes well alone, until the run is given up: with every time all
-# processes are started anew, and a machine where it goes on like that is not one to trust.
+# How often processes may end at work that then succeeds alone, until the run is given up. Each time all processes are
+# started again, and a machine where this keeps happening cannot be trusted.
 BREAKS = 3
 
 
 @contextmanager
 def open_processes(*, workers: int, wave: int, share_bytes: int | None) -> Iterator[Scheduler]:
-    """Yield the scheduler ``processes``; its processes exist during ``run`` alone."""
+    """Yield the scheduler ``processes``; its processes exist only during ``run``."""
     yield ProcessScheduler("processes", workers, wave, share_bytes)
 
 
@@ -38,12 +39,12 @@ class ProcessScheduler:
     """Fulfils :class:`pipeline.types.work.Scheduler` in processes that are started when there is work for them.
 
     Tasks and items travel as Dask pickles them; modules are found where this process finds them. A task that ends its
-    process takes nothing else down: when the others have ended what they were at, it is carried out once more with no
-    other process beside it, and the run goes on. If it ends that one too, the error names it.
+    process harms no other task: when the others have ended, it is carried out once more in the only process, and the
+    run continues. If that process ends too, the error names the task.
 
-    After an error of a task, of ``take`` or of ``done`` no task starts, and those under way end first. Whatever is no
-    ``Exception``, an interrupt or ``Abandoned``, ends the processes at once. ``run`` may be called again, and from
-    several threads at once.
+    After an error of a task, of ``take`` or of ``done`` no task starts, and those under way end first. An interrupt or
+    ``Abandoned``, which are not of the class ``Exception``, ends the processes at once. ``run`` may be called again,
+    and from several threads at once.
     """
 
     name: str
@@ -54,7 +55,7 @@ class ProcessScheduler:
 
     @contextmanager
     def share(self, content: bytes) -> Iterator[str]:
-        """Share bytes with the tasks: each process is sent them before its first item."""
+        """Share bytes with the tasks: each process receives them before its first item."""
         with shared.holding(content) as digest:
             self.digests.append(digest)
             try:
@@ -63,9 +64,13 @@ class ProcessScheduler:
                 self.digests.remove(digest)
 
     def run(
-        self, task: Callable[[Item], Result], take: Callable[[int], Sequence[Item]], done: Callable[[Result], None]
+        self,
+        task: Callable[[Item], Result],
+        take: Callable[[int], Sequence[Item]],
+        done: Callable[[Result], None],
+        told: Told | None = None,
     ) -> None:
-        """Carry out items until there is none.
+        """Carry out items until none is left.
 
         Raises
         ------
@@ -76,13 +81,14 @@ class ProcessScheduler:
         TemporaryError
             The process of a task was ended from outside twice.
         UnavailableError
-            Processes cannot be started, or ended over and over at work that went well when it was repeated.
+            Processes cannot be started, or ended again and again at work that succeeded when it was repeated.
         UsageError, ConfigurationError
-            The task cannot be pickled here, or not be loaded there.
+            The task cannot be pickled here, or not loaded in the other process.
         """
         contents = tuple(map(shared.content, dict.fromkeys(self.digests)))
-        crew: Crew[Item, Result] = Crew(task, contents, self.share_bytes)
-        with crew, threads(self.workers) as get, crew.interruptible():
+        post = None if told is None else Post(told)
+        crew: Crew[Item, Result] = Crew(task, contents, self.share_bytes, None if post is None else post.send)
+        with crew, threads(self.workers, post) as get, crew.interruptible():
             for breaks in range(1, BREAKS + 2):
                 lost = self._until_one_is_lost(crew, get, partial(take, 1), done)
                 if not lost:
@@ -125,14 +131,14 @@ class Lost(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Assignment(Generic[Item]):
-    """An item and the process that is to carry it out."""
+    """An item and the process that will carry it out."""
 
     item: Item
     child: Child
 
 
 def _once_more_alone(crew: Crew[Item, Result], get: Get, lost: Lost[Item], done: Callable[[Result], None]) -> None:
-    """Carry out a lost item while there is no other process of ours."""
+    """Carry out a lost item while there is no other worker process."""
 
     def sort(result: Result | Lost[Item]) -> None:
         if isinstance(result, Lost):
@@ -147,14 +153,15 @@ def _once_more_alone(crew: Crew[Item, Result], get: Get, lost: Lost[Item], done:
 
 @dataclass(slots=True)
 class Crew(Generic[Item, Result]):
-    """The processes of a run. ``carry_out`` runs in the threads that wait for them, everything else in the caller's.
+    """The processes of a run. ``carry_out`` runs in the threads that wait for them, all else in the calling thread.
 
-    A process is started by the thread that called ``run``: it would end with the thread that started it.
+    A process is started by the thread that called ``run``, because it ends with the thread that started it.
     """
 
     task: Callable[[Item], Result]
     contents: tuple[bytes, ...]
     share_bytes: int | None
+    told: Told | None
     pickled: bytes = field(init=False)
     children: set[Child] = field(default_factory=set)
     idle: deque[Child] = field(default_factory=deque)
@@ -172,7 +179,7 @@ class Crew(Generic[Item, Result]):
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Kill the processes when something passes that is no ``Exception``, so that nobody waits for them."""
+        """Kill the processes when an error is not of the class ``Exception``, so that nobody waits for them."""
         try:
             yield
         except Exception:
@@ -182,15 +189,15 @@ class Crew(Generic[Item, Result]):
             raise
 
     def assign(self, item: Item) -> Assignment[Item]:
-        """Find a process for an item: one that has nothing to do, else a new one."""
+        """Find a process for an item: an idle one, else a new one."""
         if not self.idle:
-            child = Child(self.pickled, self.contents, self.share_bytes)
+            child = Child(self.pickled, self.contents, self.share_bytes, self.told)
             self.children.add(child)
             return Assignment(item, child)
         return Assignment(item, self.idle.pop())
 
     def carry_out(self, assignment: Assignment[Item]) -> Result | Lost[Item]:
-        """Wait for the result, and say what was lost where the process ends instead."""
+        """Wait for the result and return it, or the lost item if the process ends."""
         item, child = assignment.item, assignment.child
         try:
             result: Result = child.call(_pickled(item))
@@ -204,7 +211,7 @@ class Crew(Generic[Item, Result]):
         return result
 
     def name_of(self, item: Item) -> str:
-        """Return how a person calls an item."""
+        """Return the name of an item in messages."""
         return name_of(self.task, item)
 
     def kill(self) -> None:
@@ -213,7 +220,7 @@ class Crew(Generic[Item, Result]):
             child.kill()
 
     def end(self, seconds: float) -> None:
-        """Let every process end, and kill those that have not after so many seconds."""
+        """Let every process end, and kill those that have not ended after some seconds."""
         children = list(self.children)
         self.idle.clear()
         self.children.clear()
@@ -234,8 +241,8 @@ def _pickled(what: Any) -> bytes:
 
 
 def _pickled_by_value(what: Any) -> bytes:
-    """Return what cannot travel by the names of its functions: lambdas, and what the caller's script defines."""
-    # A quarter of a second, which tasks of our own never pay.
+    """Return the pickle of what cannot travel by the names of its functions: lambdas, and functions of a script."""
+    # This import takes a quarter of a second, which logitstream's tasks never need.
     from distributed.protocol.pickle import dumps  # noqa: PLC0415
 
     try:

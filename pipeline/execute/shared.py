@@ -1,4 +1,4 @@
-"""Bytes that tasks need on every worker, known by their digest: one copy a process, however many threads ask."""
+"""Bytes that tasks need on every worker, by their digest: one copy in each process, for all its threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Made = TypeVar("Made")
 
 @dataclass(slots=True)
 class _HeldBytes:
-    """Bytes, by how many blocks they are held (two runs of one process may share the same), and what was made."""
+    """Bytes, how many blocks hold them (two runs of a process may share them), and what was made of them."""
 
     content: bytes
     holders: int = 0
@@ -29,7 +29,7 @@ _held: dict[str, _HeldBytes] = {}
 
 
 def hold(content: bytes, digest: str) -> None:
-    """Keep bytes until they were let go of as often as they were held."""
+    """Keep bytes until they were released as often as they were held."""
     with _lock:
         _held.setdefault(digest, _HeldBytes(content)).holders += 1
 
@@ -55,18 +55,18 @@ def holding(content: bytes) -> Iterator[str]:
 
 
 def content(digest: str) -> bytes:
-    """Return the bytes with a digest, which the scheduler has brought to this process.
+    """Return the bytes with a digest, which the scheduler has sent to this process.
 
     Raises
     ------
     BalanceError
-        They are not here: the run that shared them has ended.
+        They are not in this process, because the run that shared them has ended.
     """
     return _found(digest).content
 
 
 def made_of(digest: str, make: Callable[[bytes], Made]) -> Made:
-    """Return what ``make`` gives for the bytes with a digest: it is called once, and its result goes with the bytes.
+    """Return what ``make`` returns for the bytes with a digest: called once, and kept as long as the bytes.
 
     Raises
     ------
@@ -84,5 +84,5 @@ def made_of(digest: str, make: Callable[[bytes], Made]) -> Made:
 def _found(digest: str) -> _HeldBytes:
     held = _held.get(digest)
     if held is None:
-        raise BalanceError(f"what tasks share as {digest[:12]} is not on this worker", "run again")
+        raise BalanceError(f"the shared bytes {digest[:12]} are not on this worker", "run again")
     return held

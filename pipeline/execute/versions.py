@@ -1,7 +1,7 @@
-"""Whether the processes of a cluster are like this one.
+"""Whether the processes of a cluster have the same versions as this one.
 
-Equal versions of numpy and pyarrow are what equal bits and equal parts rest on; equal versions of dask, distributed
-and Python are what messages and pickles rest on.
+Equal bits and equal parts require equal versions of numpy and pyarrow; messages and pickles require equal versions of
+dask, distributed and Python.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Versions = tuple[tuple[str, str], ...]
 
 @cache
 def versions() -> Versions:
-    """Return (name, version) of Python and of each distribution that matters, as they are in this process."""
+    """Return (name, version) of Python and of each relevant distribution in this process."""
     return _pick(get_versions(packages=PACKAGES))
 
 
@@ -34,9 +34,9 @@ async def check_versions(client: Client) -> None:
     Raises
     ------
     ConfigurationError
-        Versions differ; each process that differs is named with what it has.
+        Versions differ. The message names each process that differs, with its versions.
     """
-    # The question is answered by every Dask server itself, so that a worker without this package can answer as well.
+    # Every Dask server answers this question itself, so a worker without this package can answer too.
     answers: Any = await cast("Any", client).get_versions(packages=PACKAGES)
     processes = {"the scheduler": answers["scheduler"]} | {
         f"worker {address}": answer for address, answer in sorted(answers["workers"].items())
@@ -48,9 +48,9 @@ async def check_versions(client: Client) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Checked(Generic[Item, Result]):
-    """A task that begins with the question whether the worker is like the process that sent it.
+    """A task that first checks whether the worker has the versions of the process that sent it.
 
-    A worker may join a cluster at any time, after :func:`check_versions` has looked.
+    A worker may join a cluster at any time, also after :func:`check_versions`.
     """
 
     task: Callable[[Item], Result]
@@ -78,6 +78,6 @@ def _difference(process: str, theirs: Versions, ours: Versions | None = None) ->
 def _refusal(differing: list[str]) -> ConfigurationError:
     shown = "; ".join(differing[:5]) + (f"; and {len(differing) - 5} more" if len(differing) > 5 else "")
     return ConfigurationError(
-        f"the cluster does not run what this process runs: {shown}",
-        "install the same versions everywhere: scores are the same bits on the same numpy alone",
+        f"the cluster does not have the versions of this process: {shown}",
+        "install the same versions everywhere: scores have the same bits only on the same numpy",
     )

@@ -1,11 +1,12 @@
 """Waves of tasks on Dask, for the schedulers of this machine.
 
-Each wave is a graph of its own for Dask's scheduler, one node an item; no graph ever covers the whole plan. A wave ends
-with fewer tasks than threads; at 64 items a thread that idles each for one part in a hundred.
+Each wave is a separate graph for Dask's scheduler, with one node for each item; no graph ever covers the whole plan.
+At the end of a wave there are fewer tasks than threads; with 64 items a thread, each thread idles for one part in a
+hundred.
 
-A node is promised no item. One is asked for when a node is about to be sent to a thread, one at a time, so that an
-order to stop costs what is under way and not the rest of the wave; nodes that got none end at once. Results are handed
-over beside the graph, which would keep all of a wave until its end.
+A node has no item at first. It gets one when it is about to be sent to a thread, so that after a request to stop only
+the items under way are carried out, not the rest of the wave; nodes that got none end at once. Results do not pass
+through the graph, which would keep all of them until the wave ends.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, repeat
 from typing import Any
@@ -23,6 +25,7 @@ from uuid import uuid4
 import dask.threaded
 
 from pipeline.errors import Abandoned
+from pipeline.execute.telling import Post
 from pipeline.types.work import Item, Result
 
 # Values that the user's Dask configuration would otherwise decide: how many tasks a thread is sent at a time, and
@@ -33,17 +36,42 @@ Get = Callable[..., Any]
 
 
 @contextmanager
-def threads(number: int) -> Iterator[Get]:
-    """Yield Dask's threaded ``get`` on threads of its own; they have ended when the block has, unless abandoned."""
+def threads(number: int, post: Post | None = None) -> Iterator[Get]:
+    """Yield Dask's threaded ``get`` on new threads, which end with the block unless the run is abandoned.
+
+    While it waits for results, it brings the news of ``post``.
+    """
     pool = ThreadPoolExecutor(number, thread_name_prefix="logitstream")
     patient = True
     try:
-        yield partial(dask.threaded.get, pool=pool)
+        yield partial(dask.threaded.get, pool=pool if post is None else _PostedPool(number, pool, post))
     except Abandoned:
         patient = False
         raise
     finally:
         pool.shutdown(wait=patient, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _PostedPool:
+    """A pool, as Dask uses it, whose futures show a post where Dask waits."""
+
+    _max_workers: int
+    pool: ThreadPoolExecutor
+    post: Post
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> _Submitted:
+        return _Submitted(self.pool.submit(function, *arguments), self.post)
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    future: Future[Any]
+    post: Post
+
+    def add_done_callback(self, put: Callable[[Any], object]) -> None:
+        self.post.wait_at(put)
+        self.future.add_done_callback(put)
 
 
 def run_waves(
@@ -53,9 +81,9 @@ def run_waves(
     take: Callable[[], Sequence[Item]],
     done: Callable[[Result], None],
 ) -> None:
-    """Execute items as ``take`` gives them, until it gives none while nothing is under way.
+    """Execute the items that ``take`` returns, until it returns none while nothing is under way.
 
-    ``take`` gives at most one and is called, like ``done``, on the calling thread alone.
+    ``take`` returns at most one item and is called, like ``done``, only on the calling thread.
     """
     with ExitStack() as until_the_end:
         for number in count():
@@ -63,25 +91,26 @@ def run_waves(
             if not items:
                 return
             if number == 1:
-                # A tenth of a second, which a run of a single wave need not spend.
+                # This takes a tenth of a second, which a run of a single wave should not spend.
                 until_the_end.enter_context(_what_is_old_set_aside())
             _run_wave(get, wave, execute, chain((items,), (take() for _ in repeat(None))), done)
 
 
 @contextmanager
 def _what_is_old_set_aside() -> Iterator[None]:
-    """Have Python's garbage collector look at what is made from now on alone, so that it looks more often.
+    """Have Python's garbage collector look only at objects made from now on, so that it looks more often.
 
-    Dask leaves some hundreds of objects in cycles behind each wave. Python looks for such among the old ones when these
-    have grown by a quarter; counted from all that the modules of a process hold, that is a good many waves. Nothing is
-    changed where the collector is off, or whoever embeds us has set objects aside: giving those back is not ours.
+    Dask leaves some hundreds of objects in cycles after each wave. Python looks for cycles among old objects when their
+    number has grown by a quarter. Counted from all objects of the loaded modules, that takes many waves. Nothing is
+    changed where the collector is off, or where the embedding program has frozen objects, because unfreezing would
+    affect those too.
     """
     if gc.get_freeze_count() or not gc.isenabled():
         yield
         return
     gc.collect()
     gc.freeze()
-    # Over nothing: it makes this the size that the quarter is counted from.
+    # An empty collection, which makes this the size that the quarter is counted from.
     gc.collect()
     try:
         yield
@@ -96,8 +125,8 @@ def _run_wave(
     supply: Iterator[Sequence[Item]],
     done: Callable[[Result], None],
 ) -> None:
-    # A node takes its item when it starts, not when the graph is written: Dask runs nodes in an order of its own (the
-    # last one first), the files are better read from their beginning.
+    # A node takes its item when it starts, not when the graph is written: Dask decides the order of nodes (the last
+    # one first), but files are better read from the beginning.
     queue: deque[Item] = deque()
     results: deque[Result] = deque()
     name = f"logitstream-{uuid4().hex}"
@@ -111,7 +140,7 @@ def _run_wave(
         if worked:
             done(results.popleft())
 
-    # Callbacks given here are seen by this computation alone; those that are registered fire in every thread's.
+    # Callbacks given here are called for this computation only; registered ones would be called in every thread.
     callbacks = [(None, None, before, after, None)]
     get(graph, list(graph), callbacks=callbacks, cache={}, **_FIXED)
 

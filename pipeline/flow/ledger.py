@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.causes import remedy_of
 from pipeline.choices import Done
@@ -17,6 +18,7 @@ from pipeline.types.job import BadLimit
 from pipeline.types.outputs import Receipt
 from pipeline.types.report import Observer, Progressed, Totals
 from pipeline.types.rows import BadCell, SliceAccount
+from pipeline.types.work import Reached
 from pipeline.units import escape, format_count
 
 
@@ -42,7 +44,8 @@ class Ledger:
         self._observe = observe
         self._first_bad: tuple[int, int, BadCell] | None = None
         self._input_bytes = 0.0
-        self._group_bytes = _group_bytes(preparation)
+        self._unit_bytes = _unit_bytes(preparation)
+        self._under_way: dict[int, Reached] = {}
         self._part_rows = 0
         self._without_part = False
         self._booked = np.full(len(self._plan), False)
@@ -78,7 +81,20 @@ class Ledger:
             self._record(receipt)
         self._input_bytes += sum(map(self._bytes, receipt.accounts))
         self.totals = self.totals.plus(receipt, how)
-        self._observe(Progressed(self.totals, int(self._input_bytes)))
+        self._under_way.pop(receipt.chunk, None)
+        self._tell()
+
+    def reach(self, reached: Reached) -> None:
+        """Tell the observer how far a chunk under way is. A chunk that is tried again moves nothing back."""
+        if not self.has(reached.chunk):
+            before = self._under_way.get(reached.chunk, reached)
+            self._under_way[reached.chunk] = max(before, reached, key=lambda each: (each.position, each.share))
+            self._tell()
+
+    def _tell(self) -> None:
+        under_way = self._under_way.values()
+        input_bytes = self._input_bytes + sum(map(self._bytes_reached, under_way))
+        self._observe(Progressed(self.totals, round(input_bytes), sum(each.rows for each in under_way)))
 
     def _note(self, receipt: Receipt) -> None:
         chunk, accounts = receipt.chunk, receipt.accounts
@@ -149,9 +165,13 @@ class Ledger:
                 )
 
     def _bytes(self, account: SliceAccount) -> float:
-        if len(self._files[account.file].group_rows):
-            return (account.stop - account.start) * self._group_bytes[account.file]
-        return account.stop - account.start
+        return float((account.stop - account.start) * self._unit_bytes[account.file])
+
+    def _bytes_reached(self, reached: Reached) -> float:
+        plan, first = self._plan, int(self._plan.offsets[reached.chunk])
+        pieces = slice(first, first + reached.position + 1)
+        sizes = (plan.slice_stop[pieces] - plan.slice_start[pieces]) * self._unit_bytes[plan.slice_file[pieces]]
+        return float(sizes[:-1].sum() + reached.share * sizes[-1])
 
     def _too_many_bad(self) -> BadCellsError:
         if self._first_bad is None:
@@ -207,9 +227,13 @@ class Ledger:
         return rows
 
 
-def _group_bytes(preparation: Preparation) -> list[float]:
-    """Return for each file the bytes that are to be read of a row group."""
-    return [preparation.scan.bytes_of(facts) / max(1, len(facts.group_rows)) for facts in preparation.files]
+def _unit_bytes(preparation: Preparation) -> npt.NDArray[np.float64]:
+    """Return for each file the bytes to read of a unit of its slices: a row group, or a byte after the header."""
+    return np.array([preparation.scan.bytes_of(facts) / max(1, _units(facts)) for facts in preparation.files])
+
+
+def _units(facts: FileFacts) -> int:
+    return len(facts.group_rows) if facts.file.format == "parquet" else facts.identity.size - facts.data_start
 
 
 def exceeds(limit: BadLimit, totals: Totals) -> bool:

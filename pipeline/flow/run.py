@@ -171,8 +171,9 @@ class _Try:
         settings = preparation.settings(staging.attempts).to_json()
         path, digest = staging.write_job(preparation.scan.job_file(settings).to_bytes())
         if carried_over < len(preparation.plan):
+            told = None if self.observe is _unobserved else ledger.reach
             with open_scan(preparation.scan, staged=StagedJob(str(path), digest)) as scan:
-                scan.run(write, agenda, take=self._taking(agenda, ledger))
+                scan.run(write, agenda, take=self._taking(agenda, ledger), told=told)
         if not agenda.complete:
             staging.sync()
             self.clock.check()

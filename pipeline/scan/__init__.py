@@ -1,21 +1,21 @@
-"""One road over the data: inputs found, chunks planned within a budget, a step carried out on each, pass after pass.
+"""One way to read data: find inputs, plan chunks within a budget, run a step on each chunk, pass after pass.
 
 facts      input files -> their facts; the fields of their columns
-shapes     files written alike
-demand     what a scan takes of memory
-prepared   a scan that may start: files, needs, plan, workers and batches
-jobfile    what a worker learns, once
+shapes     files with equal schemas
+demand     how much memory a scan needs
+prepared   a scan that can start: files, needs, plan, workers and batches
+jobfile    what a worker reads once about its job
 context    what a step sees of its chunk: batches that fit, their origins, the accounts
 books      the accounts of a chunk
-task       a step on a chunk, tried again while that may help
-agenda     what is to do, and which outcomes are confirmed
+task       a step on a chunk, retried while that may help
+agenda     which chunks are still to do, and which outcomes are confirmed
 tree       payloads combined in a fixed order
 session    a scan under way
 batches    the rows of one known file
-held       memory given back
-stop       a request to end in good order
+held       memory returned to the system
+stop       a request to end a run in good order
 
-Nothing else in the project reads rows of input files: ``pipeline.sources`` is imported here alone.
+Only this room reads rows of input files: no other one imports the readers of ``pipeline.sources``.
 """
 
 from pipeline.scan.agenda import Agenda

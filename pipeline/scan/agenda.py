@@ -1,11 +1,11 @@
-"""What is still to do, and which outcomes are confirmed.
+"""The agenda of a pass: which chunks are still to do, and which outcomes are confirmed.
 
 A worker that starts in the middle of a CSV guesses where the first record begins. The guess is checked here: the end
-of a slice that is confirmed must be the begin of the next one, so by induction from the header every cut is right. A
-chunk whose guess was wrong is done again from the right place, and its first outcome is dropped. Outcomes that wait for
-the chunk before them are held; there are never more of them than tasks that were handed out behind it.
+of a confirmed slice must be the begin of the next one, so every cut is right, by induction from the header. A chunk
+with a wrong guess is done again from the right place, and its first outcome is dropped. Outcomes that wait for the
+chunk before them are held; there are never more of them than tasks that were handed out after that chunk.
 
-Begins that were confirmed are kept for the next pass over the same chunks: it guesses nothing, and waits for nothing.
+Confirmed begins are kept for the next pass over the same chunks, which then guesses nothing and waits for nothing.
 Chunks that an earlier try or the published version has done are known from the start, with the ends of their slices.
 """
 
@@ -26,26 +26,26 @@ Payload = TypeVar("Payload")
 
 
 def unknown_begins(plan: Plan) -> Integers:
-    """Return the begins of the chunks of a plan, as long as no pass has found any: 0, where no chunk begins inside."""
+    """Return the begins of the chunks of a plan before any pass: 0, which means unknown."""
     return np.zeros(len(plan), dtype=np.int64)
 
 
 class Agenda(Generic[Payload]):
     """Hands out work and passes on each outcome once it is confirmed.
 
-    Every chunk of the plan is confirmed at most once, whatever is delivered twice and in whatever order; the chunks
-    of one CSV are confirmed in order, unless their begins are known. Not safe for use from several threads.
+    Every chunk of the plan is confirmed at most once, even if outcomes are delivered twice and in any order. The
+    chunks of one CSV are confirmed in order, unless their begins are known. Not safe for use from several threads.
 
     Parameters
     ----------
     plan : Plan
     confirmed : callable
-        Is given each outcome that is confirmed.
+        Receives each confirmed outcome.
     begins : ndarray of int64, shape (chunks,)
-        Where chunks begin inside a CSV, 0 where that is unknown; what is found is entered.
+        Where chunks begin inside a CSV, 0 where that is unknown. Begins that are found are entered.
     ahead : int, optional
-        How far ahead of the oldest unconfirmed chunk one that begins inside a CSV is handed out: outcomes that hold
-        something must not pile up.
+        How far a chunk that begins inside a CSV may be ahead of the oldest unconfirmed one. A limit keeps outcomes
+        with large payloads from piling up.
     """
 
     def __init__(
@@ -64,24 +64,24 @@ class Agenda(Generic[Payload]):
         self._stopped = False
         self._again: deque[Work] = deque()
         self._held: dict[int, Outcome[Payload]] = {}
-        # Of the chunks that are done where their last slice ends.
+        # For each chunk that is done, where its last slice ends.
         self._ends = np.zeros(len(plan), dtype=np.int64)
         self._done = bytearray(len(plan))
         self._given_up = False
 
     def mark_done(self, outcome: Outcome[Any]) -> None:
-        """Take a chunk as done before the work begins; its begin was confirmed when it was done."""
+        """Mark a chunk as done before the work begins; its begin was confirmed when it was done."""
         self._done[outcome.chunk] = 1
         if end := outcome.accounts[-1].end:
             self._ends[outcome.chunk] = end
             self._begins[outcome.chunk] = outcome.accounts[0].begin
 
     def leave_out(self, chunks: Integers) -> None:
-        """Take chunks as done that are not to be read: nothing is confirmed for them."""
+        """Mark chunks as done that must not be read; nothing is confirmed for them."""
         np.frombuffer(self._done, dtype=np.uint8)[chunks] = 1
 
     def take(self, limit: int) -> Sequence[Work]:
-        """Return at most ``limit`` pieces of work, those to be done again first."""
+        """Return at most ``limit`` pieces of work, starting with those to do again."""
         if self._given_up:
             return []
         works = [self._again.popleft() for _ in range(min(limit, len(self._again)))]
@@ -94,7 +94,7 @@ class Agenda(Generic[Payload]):
         return works
 
     def deliver(self, outcome: Outcome[Payload]) -> None:
-        """Take an outcome: confirm it, hold it, ask for its chunk again, or drop it as a duplicate."""
+        """Confirm an outcome, hold it, ask for its chunk again, or drop it as a duplicate."""
         waiting: Outcome[Payload] | None = outcome
         while waiting is not None and not self._done[waiting.chunk]:
             chunk = waiting.chunk
@@ -110,7 +110,7 @@ class Agenda(Generic[Payload]):
             waiting = self._held.pop(chunk + 1, None)
 
     def stop(self) -> None:
-        """Hand out no new chunks. Wrong guesses are still mended, so that what precedes an error is known."""
+        """Hand out no new chunks. Wrong guesses are still corrected, so that all rows before an error are known."""
         self._stopped = True
 
     def give_up(self) -> None:

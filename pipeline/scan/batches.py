@@ -1,4 +1,4 @@
-"""The rows of one known file, outside of any plan: a quarantine, a published part, a block of a Dask array."""
+"""The rows of one known file without a plan: a quarantine, a published part, a block of a Dask array."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLAIN_CSV = CsvOptions()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileBatch:
-    """Rows of a file, and the records before its last row, and some behind it, that could not be read."""
+    """Rows of a file, with the records up to its last row, and perhaps some after it, that could not be read."""
 
     data: pa.RecordBatch
     bad: tuple[BadCell, ...]
@@ -43,29 +43,30 @@ def batches(
     begin: int | None = None,
     most_rows: int = _BATCH_ROWS,
 ) -> Iterator[FileBatch]:
-    """Iterate over the rows of a slice of a file, in batches of about 16 MiB as the first rows tell.
+    """Iterate over the rows of a slice of a file, in batches of about 16 MiB.
 
-    The file is compared with its identity before the first row and after the last. Bad records come in the order of the
-    file, all of them by the last batch, which may have no row.
+    The width of the first rows decides how many rows that is. The file is compared with its identity before the first
+    row and after the last. Bad records come in the order of the file; the last batch, which may have no row, completes
+    them.
 
     Parameters
     ----------
     file, identity
-        As they were when the file was found.
+        As they were when the file was discovered.
     piece : Slice
     needs : sequence of Need
     csv : CsvOptions
     begin : int, optional
-        The offset of the first record of a CSV, where the slice begins inside it.
+        The offset of the first record, where the slice begins inside a CSV.
     most_rows : int
-        Of a batch, where values may become far wider than the first ones.
+        The most rows of a batch, for files where later values may be far wider than the first ones.
 
     Raises
     ------
     InputChangedError
-        The file is not the one that was found.
+        The file has changed since it was discovered.
     DataError, StorageError
-        It is damaged, or the system refuses it.
+        It is damaged, or the system refuses to read it.
     """
     source = source_for(file.format, csv)
     rows = min(most_rows, _fitting_rows(file, identity, piece, needs, csv))
@@ -78,7 +79,7 @@ def batches(
 
 
 def _fitting_rows(file: InputFile, identity: Identity, piece: Slice, needs: Sequence[Need], csv: CsvOptions) -> int:
-    """Return the rows of a batch, by those that the first ones take decoded; a CSV is read in small pieces anyway."""
+    """Return the rows of a batch, by the decoded width of the first rows; a CSV is read in small pieces anyway."""
     if file.format == "csv" or not needs:
         return _BATCH_ROWS
     with source_for(file.format, csv).read(file, identity, piece, needs, PROBE_ROWS) as reader:

@@ -1,7 +1,7 @@
 """The accounts of a chunk: what became of the rows of each slice.
 
-A row that cannot be read or used is set aside, in the order of the records, whatever the batches were; so that two
-tries at a chunk set aside the same rows in the same order.
+A row that cannot be read or used is set aside, in the order of the records, however they were batched. So two tries
+at a chunk set aside the same rows in the same order.
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ _LINE_BYTES = 64 * KIB
 
 
 SetAside = Callable[[Slice, BadCell], None]
-# Events, how many bad cells are kept, bad rows.
+# Events, number of bad cells kept, bad rows.
 Mark = tuple[dict[str, int], int, int]
 
 
 def _nowhere(_: Slice, __: BadCell) -> None:
-    """Keep no row that is set aside."""
+    """Drop a row that is set aside."""
 
 
 @dataclass(slots=True)
 class ChunkBook:
-    """What accumulates over the slices of a chunk.
+    """Accounts, events and bad rows of a chunk, added up over its slices.
 
-    ``limit`` is the number of bad rows beyond which there is no use in going on; ``set_aside`` takes each row that is
-    set aside, in order.
+    With more bad rows than ``limit`` the chunk is given up; ``set_aside`` takes each row that is set aside, in order.
     """
 
     limit: int | None
@@ -56,13 +55,13 @@ class ChunkBook:
         return self.limit is not None and self.bad_rows > self.limit
 
     def skip(self, piece: Slice) -> None:
-        """Book a slice that was not opened: it lies behind a limit, or the chunk was given up."""
+        """Book a slice that was not opened, because it is after a limit or the chunk was given up."""
         self.accounts.append(SliceAccount(piece.file, piece.start, piece.stop, read=0, written=0, null=0, nan=0))
 
     def fail(self, piece: Slice, begin: int | None, before: Mark) -> None:
-        """Book a slice that could not be read: nothing of it counts, and the next slice begins where it ends.
+        """Book a slice that could not be read: none of its rows count, and the next slice begins where it ends.
 
-        ``begin`` is where it was to be read from, if that was known; ``before`` is what was noted before it.
+        ``begin`` is where reading was to start, if that was known; ``before`` is the mark set before the slice.
         """
         events, bad, self.bad_rows = before
         self.events = Counter(events)
@@ -71,30 +70,30 @@ class ChunkBook:
         self.accounts.append(SliceAccount(piece.file, piece.start, piece.stop, 0, 0, 0, 0, 0, 0, *ends))
 
     def mark(self) -> Mark:
-        """Return what is noted so far, for :meth:`fail`."""
+        """Return the state so far, for :meth:`fail`."""
         return dict(self.events), len(self.bad), self.bad_rows
 
     def correct(self, position: int, null: int, nan: int) -> None:
-        """Count rows of a slice that was read to its end as null and as NaN."""
+        """Count rows of a slice that was read to its end as null or NaN."""
         account = self.accounts[position]
         self.accounts[position] = replace(account, null=account.null + null, nan=account.nan + nan)
 
 
 class SliceBook:
-    """Keeps the account of one slice while its batches go by.
+    """Keeps the account of one slice, batch by batch.
 
-    Of each batch it is told what became of the rows, or, if nobody says so, all of them count as used.
+    It is told what became of the rows of each batch. Where it is not told, all of them count as used.
 
     Parameters
     ----------
     piece : Slice
     position : int
-        Of the slice in its chunk.
+        Position of the slice in its chunk.
     reader : SliceReader
     limit : int or None
-        Most records to read, bad ones counted.
+        Most records to read, including bad ones.
     names : sequence of str
-        Of the needed columns, for the text of a row that has no line of its own.
+        Names of the needed columns, for the text of a row that comes without a line.
     book : ChunkBook
     """
 
@@ -114,19 +113,19 @@ class SliceBook:
         self._written = self._null = self._nan = self._quarantined = self._bad = 0
 
     def within_limit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows of a batch, the reader's last, whose records lie within the limit."""
+        """Return the rows of the reader's last batch whose records are within the limit."""
         if self._limit is None or not batch.num_rows or self._reader.record(batch.num_rows - 1) < self._limit:
             return batch
         return batch.slice(0, bisect_left(range(batch.num_rows), self._limit, key=self._reader.record))
 
     def reached_limit(self, batch: pa.RecordBatch) -> bool:
-        """Return whether no record behind the reader's last batch lies within the limit."""
+        """Return whether no record after the reader's last batch is within the limit."""
         if self._limit is None or not batch.num_rows:
             return False
         return self._reader.record(batch.num_rows - 1) >= self._limit - 1
 
     def rejects(self, batch: pa.RecordBatch, values: Values) -> pa.Array | None:
-        """Book what became of a batch; return which of its rows are written, ``None`` where all are."""
+        """Book what became of a batch; return a mask of the rows to write, ``None`` where all are."""
         self._book.events.update(values.events)
         rejected = self._traced(batch, values.rejected)
         self._settle(rejected, self._reader.record(batch.num_rows - 1))
@@ -138,7 +137,7 @@ class SliceBook:
         return pa.array(written)
 
     def accept(self, batch: pa.RecordBatch) -> None:
-        """Book a batch all of whose rows are used; of one without rows, the bad records met so far."""
+        """Book a batch whose rows are all used; for a batch without rows, the bad records found so far."""
         self._settle((), self._reader.record(batch.num_rows - 1) if batch.num_rows else None)
         self._add(batch.num_rows, 0, 0)
 
@@ -148,7 +147,7 @@ class SliceBook:
         self._nan += nan
 
     def close(self) -> None:
-        """Book the slice, which was read to its end or as far as it was asked for."""
+        """Book the slice, which was read to its end or to a limit."""
         self._settle((), None)
         book, piece, reader = self._book, self._piece, self._reader
         book.bytes_read += reader.bytes_read
@@ -165,7 +164,7 @@ class SliceBook:
                 quarantined=self._quarantined,
                 bad=self._bad,
                 begin=reader.begin,
-                # Nothing begins where reading broke off: what follows of a CSV is not asked for.
+                # Where reading stopped early, no record begins: the rest of the CSV is not asked for.
                 end=0 if book.given_up else reader.end,
             )
         )
@@ -176,7 +175,7 @@ class SliceBook:
         return self._written + self._quarantined
 
     def _traced(self, batch: pa.RecordBatch, rejected: Sequence[BadCell]) -> list[BadCell]:
-        """Return rejected rows with the places that they come from."""
+        """Return rejected rows with their places in the file."""
         if not rejected:
             return []
         rows = [cell.record for cell in rejected]
@@ -211,7 +210,7 @@ class SliceBook:
 
 
 def missing_and_nan(arrays: Sequence[pa.Array], first: int, rows: int) -> tuple[int, int]:
-    """Return how many of these rows have a null, and how many have no null but a NaN."""
+    """Return how many rows have a null, and how many have a NaN but no null."""
     null = np.zeros(rows, dtype=bool)
     nan = np.zeros(rows, dtype=bool)
     for array in arrays:
@@ -224,6 +223,6 @@ def missing_and_nan(arrays: Sequence[pa.Array], first: int, rows: int) -> tuple[
 
 
 def _row_text(batch: pa.RecordBatch, row: int, names: Sequence[str]) -> str:
-    """Return the needed columns of a row as JSON: what takes the place of its line where the file has none."""
+    """Return the needed columns of a row as JSON, in place of a line where the file has none."""
     values = {name: batch.column(number)[row].as_py() for number, name in enumerate(names)}
     return json.dumps(values, default=str, ensure_ascii=False)[:_LINE_BYTES]

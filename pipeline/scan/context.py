@@ -1,4 +1,4 @@
-"""What a step sees of its chunk: the batches that fit, with their origins, and the accounts that it closes."""
+"""What a step sees of its chunk: batches that fit the memory, with their origins, and the accounts of the chunk."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline.errors import LogitstreamError, MemoryBudgetError, TransientError
 from pipeline.execute import shared
+from pipeline.execute.telling import teller
 from pipeline.scan.books import ChunkBook, SetAside, SliceBook
 from pipeline.scan.jobfile import JobFile
 from pipeline.sources import source_for
@@ -17,7 +18,7 @@ from pipeline.types.blocks import Values
 from pipeline.types.inputs import Need
 from pipeline.types.rows import Chunk, Slice
 from pipeline.types.sources import SliceReader
-from pipeline.types.work import Outcome, Payload_co, Work
+from pipeline.types.work import Outcome, Payload_co, Reached, Work
 from pipeline.units import format_bytes
 
 Made = TypeVar("Made")
@@ -25,16 +26,16 @@ Payload = TypeVar("Payload")
 
 PROBE_ROWS = 1_024
 
-# Is told (slice position in the chunk, why) of a slice that cannot be read.
+# Receives (slice position in the chunk, error) of a slice that cannot be read.
 Failed = Callable[[int, LogitstreamError], None]
 
 
 class Step(Protocol[Payload_co]):
     """What a worker does with the rows of a chunk. A picklable, module-level callable of plain values.
 
-    It may run in several threads and processes at once, and more than once for the same chunk. It goes over
-    :meth:`ChunkContext.batches` once and to the end, and returns what :meth:`ChunkContext.outcome` makes of its
-    payload.
+    It may run in several threads and processes at once, and more than once for the same chunk. It iterates over
+    :meth:`ChunkContext.batches` once, to the end, and returns the outcome that :meth:`ChunkContext.outcome` makes of
+    its payload.
     """
 
     def __call__(self, context: ChunkContext, /) -> Outcome[Payload_co]:
@@ -43,19 +44,19 @@ class Step(Protocol[Payload_co]):
 
 
 class BatchTooLargeError(Exception):
-    """A decoded batch takes more than its share, and smaller batches have not been tried."""
+    """A decoded batch takes more memory than its share, and smaller batches have not been tried."""
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Rows of one slice, at most as many as fit. They may be settled until the next batch is asked for.
+    """Rows of one slice, as many as fit the memory. They may be settled until the next batch is asked for.
 
     Attributes
     ----------
     data : pyarrow.RecordBatch
         One column for each need of the file, in order.
     position : int
-        Of the slice in the chunk.
+        Position of the slice in the chunk.
     file : int
         Number of the file.
     """
@@ -67,15 +68,15 @@ class Batch:
     _settled: bool = False
 
     def settle(self, values: Values) -> pa.Array | None:
-        """Book what became of the rows; return which of them are used, ``None`` where all are.
+        """Book what became of the rows; return a mask of the rows that are used, ``None`` where all are.
 
-        A batch of which nothing is said counts as used whole.
+        A batch that is not settled counts as used, with all its rows.
         """
         self._settled = True
         return self._book.rejects(self.data, values)
 
     def close(self) -> None:
-        """Book the rows, unless that was done."""
+        """Book the rows, unless they are settled."""
         if not self._settled:
             self._book.accept(self.data)
 
@@ -84,8 +85,8 @@ class Batch:
 class Attempted:
     """How a chunk is attempted.
 
-    ``final`` says that no smaller batches will be tried: one that is too large is refused. ``last`` says that an error
-    that may pass ends the chunk.
+    With ``final`` no smaller batches will be tried, so one that is too large is refused. With ``last`` even an error
+    that may be temporary ends the chunk.
     """
 
     batch_rows: int
@@ -97,14 +98,14 @@ class Attempted:
 class ChunkContext:
     """A chunk, as one try of a step sees it; for one thread.
 
-    Limits of rows and of bad rows, and the share of memory that a batch may take, are seen to here.
+    It enforces the limits of rows, of bad rows, and of the memory of a batch.
 
     Attributes
     ----------
     job : JobFile
     chunk : Chunk
     argument : object
-        What came with the work for this chunk alone.
+        What came with the work for this chunk only.
     """
 
     def __init__(self, job: JobFile, work: Work, parameters: str, attempt: Attempted) -> None:
@@ -115,44 +116,45 @@ class ChunkContext:
         self._parameters = parameters
         self._attempt = attempt
         self._book = ChunkBook(job.bad_rows)
+        self._teller = teller()
         self._walk: Generator[Batch, None, None] | None = None
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What the job file holds for the step."""
+        """The settings of the step in the job file."""
         return self.job.settings
 
     @property
     def parameters(self) -> bytes:
-        """What this pass was given, empty where it was given nothing."""
+        """The parameters of this pass, empty where it has none."""
         return shared.content(self._parameters) if self._parameters else b""
 
     @property
     def given_up(self) -> bool:
-        """Whether the chunk has more bad rows than the run allows; the slices behind that place are not read."""
+        """Whether the chunk has more bad rows than the run allows; then the slices that follow are not read."""
         return self._book.given_up
 
     def once(self, name: str, make: Callable[[Mapping[str, Any]], Made]) -> Made:
-        """Return what ``make`` gives for the settings, made once in this process for the whole scan."""
+        """Return what ``make`` returns for the settings, called once in this process for the whole scan."""
         return self.job.once(name, make)
 
     def needs(self, file: int) -> Sequence[Need]:
-        """Return what is read of a file, by its number: the columns of its batches."""
+        """Return the columns that are read of a file, by its number, as its batches have them."""
         return self.job.needs[file]
 
     def batches(self, *, set_aside: SetAside | None = None, failed: Failed | None = None) -> Iterator[Batch]:
         """Iterate over the rows of the chunk, slice by slice, in order.
 
-        A batch may have no row where only bad records were met. Where no batch is taken up, its accounts are closed
-        when the next one is asked for.
+        A batch may have no rows, where only bad records were found. The accounts of a batch are closed when the next
+        one is asked for.
 
         Parameters
         ----------
         set_aside : callable, optional
-            Is given (slice, cell) for each row that is not used, in the order of the records.
+            Receives (slice, cell) for each row that is not used, in the order of the records.
         failed : callable, optional
-            Is told of a slice that cannot be read; then the others are read all the same. Without it the error is
-            raised.
+            Receives the error of a slice that cannot be read; the other slices are still read. Without it the error
+            is raised.
 
         Raises
         ------
@@ -165,15 +167,15 @@ class ChunkContext:
         return self._walk
 
     def correct(self, position: int, null: int, nan: int) -> None:
-        """Count rows of a slice as null and NaN where that is known only when the whole chunk was read."""
+        """Count rows of a slice as null and NaN, where that is known only after the whole chunk was read."""
         self._book.correct(position, null, nan)
 
     def count(self, events: Mapping[str, int]) -> None:
-        """Add to what a report counts."""
+        """Add to the events that a report counts."""
         self._book.events.update(events)
 
     def outcome(self, payload: Payload | None) -> Outcome[Payload]:
-        """Return the outcome of the chunk, all of whose batches were taken."""
+        """Return the outcome of the chunk, after its last batch."""
         book = self._book
         return Outcome(
             chunk=self.chunk.index,
@@ -186,7 +188,7 @@ class ChunkContext:
         )
 
     def close(self) -> None:
-        """Close what is open of the inputs, whatever the step did."""
+        """Close open inputs, whatever the step did."""
         if self._walk is not None:
             self._walk.close()
 
@@ -217,10 +219,19 @@ class ChunkContext:
                 batch = Batch(book.within_limit(data), position, piece.file, book)
                 yield batch
                 batch.close()
+                if self._teller is not None and self._teller.due():
+                    self._teller.tell(self._reached(position, reader, book.read))
                 if self.given_up or book.reached_limit(data):
                     break
         book.close()
         return book.read
+
+    def _reached(self, position: int, reader: SliceReader, rows: int) -> Reached:
+        """Return how far the chunk is, by the rows read of a slice."""
+        piece = self.chunk.slices[position]
+        before = sum(account.read for account in self._book.accounts)
+        done, of = (reader.bytes_read, piece.stop - piece.start) if piece.rows is None else (reader.rows, piece.rows)
+        return Reached(self.chunk.index, before + rows, position, min(1.0, done / max(1, of)))
 
     def _reader(self, piece: Slice, begin: int | None, rows: int) -> SliceReader:
         job = self.job
@@ -229,7 +240,7 @@ class ChunkContext:
         return source.read(file, identity, piece, job.needs[piece.file], rows, begin)
 
     def _checked(self, reader: SliceReader, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of a slice; none larger than its share of memory."""
+        """Yield the batches of a slice, and refuse one that takes more than its share of memory."""
         most = self.job.batch_bytes
         for batch in reader:
             if batch.nbytes > most and batch.num_rows:
@@ -247,13 +258,13 @@ class ChunkContext:
         ).at(column=names[widest])
 
     def _fitting_rows(self, piece: Slice) -> int:
-        """Return the rows of a batch: fewer than planned where the first rows show wide text or nested values."""
+        """Return the rows of a batch: fewer than planned where the first rows have wide text or nested values."""
         job = self.job
         file, _ = job.files[piece.file]
         if file.format != "parquet" or not job.variable[job.needs.number(piece.file)]:
             return self._attempt.batch_rows
         if piece.rows is not None and piece.rows <= PROBE_ROWS and self._attempt.batch_rows == job.batch_rows:
-            # The first rows are all there are; should they prove too wide, the second try looks first.
+            # The slice has no more rows than would be looked at. If they are too wide, the second try looks first.
             return min(PROBE_ROWS, self._attempt.batch_rows)
         with self._reader(piece, None, min(PROBE_ROWS, self._attempt.batch_rows)) as reader:
             first = next((batch for batch in reader if batch.num_rows), None)

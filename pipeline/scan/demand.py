@@ -1,4 +1,4 @@
-"""What a scan takes of memory: from the facts of the files and the widths of the columns, before any row is read."""
+"""How much memory a scan needs: from the facts of the files and the widths of the columns, before any row is read."""
 
 from __future__ import annotations
 
@@ -25,28 +25,31 @@ _IMPORTED_BYTES = 160 * MIB
 # read ahead live together.
 _CSV_READER_BYTES = 20 * MIB
 
-# An open Parquet column holds no more than a row group has of it: pages as stored, decompressed and decoded.
+# An open Parquet column holds a page three times: as stored, decompressed and decoded.
 _READER_COPIES = 3
+
+# Writers look at the size of a page only every so many rows, so a page of long values is as long as these.
+_PAGE_ROWS = 1_024
 
 _MISLED = 4
 
 # JSON while it is parsed, and what is made of it, for each of its bytes: 68 MiB of numbers took 390 MiB (Python 3.11).
 _PARSED = 7
 
-# A text or nested value whose width no footer tells.
+# The width of a text or nested value where no footer states it.
 _UNKNOWN_WIDTH = 32.0
 
 
 @dataclass(frozen=True, slots=True)
 class StepCosts:
-    """What a step takes of memory besides the batches that it is given.
+    """How much memory a step needs in addition to the batches that it receives.
 
     Attributes
     ----------
     made_bytes : float
-        A row of what it makes.
+        Bytes of a row of its results.
     scratch_bytes : float
-        A row of what it computes with besides.
+        Bytes of a row of its temporary values.
     kept : tuple of str
         The columns that it copies to an output.
     writes : bool
@@ -54,9 +57,9 @@ class StepCosts:
     whole_chunk : bool
         Whether it wants a chunk in one piece.
     payload_bytes : int
-        What the payload of an outcome takes; payloads wait in the driver until their turn comes.
+        Bytes of the payload of an outcome; payloads wait in the driver until their turn comes.
     travels : bool
-        Whether the job file travels through the scheduler, rather than lie in staging.
+        Whether the job file travels through the scheduler. If not, it is in staging.
     shared_bytes : int
         The settings of the step in a job file that travels, and the parameters of a pass.
     """
@@ -81,14 +84,14 @@ def demand_of(
     threads_share_process: bool,
     ahead: int,
 ) -> Demand:
-    """Return what a plan takes of memory.
+    """Return how much memory a plan needs.
 
-    Fixed-width columns are exact. Text and nested ones are taken at their mean width by the footer; what is wider is
-    noticed when it is read. ``ahead`` is how many payloads wait for each worker, besides those of the open nodes of a
-    tree over all chunks.
+    Fixed-width columns are exact. Text and nested columns count with their mean width by the footer; wider values are
+    noticed when they are read. ``ahead`` is how many payloads wait for each worker, in addition to those of the open
+    nodes of a tree over all chunks.
     """
     widths = _column_widths(csv, files, needs)
-    # The rows of a CSV are an estimate, which its first lines may mislead by as much as this.
+    # The rows of a CSV are an estimate. Lines at its ends may be so many times as long as the others.
     largest = plan.most_rows() or min(plan.chunk_rows, _MISLED * sum(facts.estimated_rows for facts in files) + 1024)
     numbers = ColumnNumbers(needs.names)
     name, width = max(_totals(widths), key=lambda pair: pair[1], default=("", 0.0))
@@ -106,18 +109,19 @@ def demand_of(
         row_group_rows=min(int(plan.group_rows.max()) if len(plan) else 0, max(1, largest)),
         threads_share_process=threads_share_process,
         chunk_rows=largest,
+        batch_rows=_largest_row_group(files, largest),
         whole_chunk=costs.whole_chunk,
         widest=(name, width),
     )
 
 
 def batch_share(demand: Demand, resources: Resources) -> int:
-    """Return the bytes that a decoded batch may take before it counts as too large: what the budget leaves for it."""
+    """Return the bytes that the budget leaves for a decoded batch; a larger one is refused."""
     return max(MIB, demand.batch_room(resources.allowed_bytes, resources.workers))
 
 
 def row_group_share(demand: Demand, resources: Resources) -> int:
-    """Return the bytes that an output row group may hold before it counts as too large."""
+    """Return the bytes that the budget leaves for an output row group; a larger one is refused."""
     room = demand.row_group_room(resources.allowed_bytes, resources.workers, resources.batch_rows)
     return max(MIB, room)
 
@@ -131,7 +135,7 @@ def width_of(type_: pa.DataType) -> float:
 
 
 def is_fixed_width(type_: pa.DataType) -> bool:
-    """Return whether all values of a type take the same room."""
+    """Return whether all values of a type have the same width."""
     try:
         return bool(type_.bit_width)
     except ValueError:
@@ -148,9 +152,9 @@ def _totals(widths: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, float]
 
 
 def _column_widths(csv: CsvOptions, files: Sequence[FileFacts], needs: Needs) -> list[dict[str, float]]:
-    """Return, for each list of needs, the decoded bytes of a value of each column, in the file where they are most."""
+    """Return, for each list of needs, the decoded bytes of a value of each column, in the file where it is widest."""
     widths: list[dict[str, float]] = [{} for _ in needs.lists]
-    # Of files written alike the columns of fixed width are alike too: the others are looked at in every file.
+    # Files with equal schemas have equal fixed-width columns. Only the other columns are looked at in every file.
     others: dict[object, Sequence[Need]] = {}
     for number, facts in enumerate(files):
         shape, found = shape_of(facts), widths[needs.number(number)]
@@ -166,7 +170,7 @@ def _column_widths(csv: CsvOptions, files: Sequence[FileFacts], needs: Needs) ->
 
 
 def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> tuple[float, bool]:
-    """Return the decoded bytes of a value, and whether its type alone tells."""
+    """Return the decoded bytes of a value, and whether its type alone decides them."""
     try:
         type_ = field_of(facts, need, csv).type
     except LookupError:
@@ -185,6 +189,23 @@ def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> tuple[float, 
 def _reader_bytes(facts: FileFacts, numbers: ColumnNumbers) -> int:
     if facts.file.format == "csv":
         return _CSV_READER_BYTES
-    share = int(facts.group_rows.max(initial=0)) / max(1, facts.rows or 0)
-    held = (math.ceil(_READER_COPIES * decoded * share) for decoded in numbers.decoded(facts))
-    return sum(min(COLUMN_READER_BYTES, size + 64 * KIB) for size in held)
+    largest, rows = int(facts.group_rows.max(initial=0)), max(1, facts.rows or 0)
+    return sum(
+        min(
+            max(COLUMN_READER_BYTES, _page_copies(decoded, min(largest, _PAGE_ROWS) / rows)),
+            _page_copies(decoded, largest / rows) + 64 * KIB,
+        )
+        for decoded in numbers.decoded(facts)
+    )
+
+
+def _page_copies(decoded: int, share: float) -> int:
+    """Return the bytes of a page with a share of the values of a column, as often as a reader holds it."""
+    return math.ceil(_READER_COPIES * decoded * share)
+
+
+def _largest_row_group(files: Sequence[FileFacts], chunk_rows: int) -> int:
+    """Return the rows of the largest row group, or of a chunk where a CSV, which has none, is among the files."""
+    if any(facts.file.format == "csv" for facts in files):
+        return max(1, chunk_rows)
+    return max((int(facts.group_rows.max(initial=1)) for facts in files), default=1)

@@ -1,4 +1,4 @@
-"""Memory that a process has used and its allocators hold ready, and when it goes back to the system."""
+"""Memory that allocators of this process hold ready, and when it is returned to the system."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pipeline import memory
 
 
 def give_back() -> None:
-    """Give back what Arrow and the C library hold ready."""
+    """Return to the system what Arrow and the C library hold ready."""
     pa.default_memory_pool().release_unused()
     memory.give_back()
 
 
 class Held:
-    """Gives memory back behind a task where the peak has grown, or no other task is under way; entered by each task.
+    """Returns memory after a task where the peak has grown, or no other task is under way; entered by each task.
 
-    Without that the peak would grow with the number of chunks, and a worker of a cluster that waits would keep all it
-    ever used. After each chunk of two threads it would take a tenth of the time: pages have to be cleared again, ten
-    thousand for a chunk of a million rows. May be entered by several threads at once.
+    Without it the peak would grow with the number of chunks, and an idle worker of a cluster would keep all memory
+    that it ever used. Doing it after every chunk, with two threads, would take a tenth of the time, because pages have
+    to be cleared again: ten thousand for a chunk of a million rows. May be entered by several threads at once.
     """
 
     def __init__(self) -> None:

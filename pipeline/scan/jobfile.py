@@ -1,12 +1,12 @@
-"""The immutable bytes from which a worker learns its job: written once by the driver, read once a worker.
+"""The job file: immutable bytes that the driver writes once and each worker reads once.
 
     {"batch_rows":65536,...}     a line of JSON, filled up with spaces to a multiple of 8 bytes
     ........                     the integers of the plan, array after array, 8 bytes each, little-endian
     ["a.parquet",...]            a line of JSON for each file
 
-They are a file in staging, or travel through the scheduler. Either way they are checked against their digest before
-anything in them is believed, and hold no object that would have to be unpickled. A million chunks remain the bytes that
-they are, and of a hundred thousand files each is made when it is asked for.
+The bytes are a file in staging, or travel through the scheduler. Either way they are checked against their digest
+before they are parsed, and nothing in them is unpickled. The arrays of a million chunks are used as the bytes that
+they are, and each of a hundred thousand files is made when it is asked for.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Made = TypeVar("Made")
 _INTEGER = np.dtype("<i8")
 _ARRAYS = ("slice_file", "slice_start", "slice_stop", "slice_rows", "offsets", "group_rows")
 _NUMBERS = ("chunk_rows", "limit", "last_limit")
-# Of the line of a file, besides its names: identity, digests, partitions.
+# Bytes of the line of a file without its names: identity, digests, partitions.
 _LINE_BYTES = 256
 
 
@@ -50,9 +50,9 @@ class Needs:
     Attributes
     ----------
     lists : tuple of tuple of Need
-        One for all files, or several that files are told to follow.
+        One list for all files, or several; ``of_file`` says which applies.
     of_file : ndarray of int64, shape (files,) or (0,)
-        Which of the lists a file follows; empty where there is one for all.
+        Which of the lists applies to a file; empty where there is one for all.
     """
 
     lists: tuple[tuple[Need, ...], ...]
@@ -64,7 +64,7 @@ class Needs:
         return cls((tuple(needs),), np.empty(0, dtype=np.int64))
 
     def number(self, file: int) -> int:
-        """Return the number of the list that a file follows."""
+        """Return the number of the list that applies to a file."""
         return int(self.of_file[file]) if len(self.of_file) else 0
 
     def __getitem__(self, file: int) -> tuple[Need, ...]:
@@ -79,7 +79,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
-    """What every task of a scan shares.
+    """What all tasks of a scan have in common.
 
     Attributes
     ----------
@@ -88,20 +88,21 @@ class JobFile:
     plan : Plan
     needs : Needs
     variable : tuple of bool
-        For each list of needs, whether the first rows of a Parquet file are looked at to see how wide its rows are.
+        For each list of needs, whether the first rows of a Parquet file are read first to see how wide its rows are.
     csv : CsvOptions
     batch_rows : int
         Most rows decoded at a time.
     batch_bytes : int
         Most bytes that a decoded batch may take.
     column_threads : bool
-        Whether Arrow decodes the columns of a batch on threads of its own.
+        Whether Arrow decodes the columns of a batch on its own threads.
     bad_rows : int or None
-        More bad rows than this in one chunk end it, for the run has failed; ``None`` where only the end can tell.
+        More bad rows than this in one chunk end it, because the run has failed; ``None`` where that is judged at the
+        end.
     retries : int
-        How often a chunk is tried again after an error that may pass.
+        How often a chunk is retried after an error that may be temporary.
     settings : mapping
-        What the step of the scan needs besides, as JSON.
+        What else the step of the scan needs, as JSON.
     """
 
     files: Files
@@ -119,7 +120,7 @@ class JobFile:
     _making: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def once(self, name: str, make: Callable[[Mapping[str, Any]], Made]) -> Made:
-        """Return what ``make`` gives for the settings; it is called once in this process, whatever asks."""
+        """Return what ``make`` returns for the settings; it is called once in this process for each name."""
         with self._making:
             if name not in self._made:
                 self._made[name] = make(self.settings)
@@ -162,12 +163,12 @@ class StagedJob:
 
 @dataclass(frozen=True, slots=True)
 class SharedJob:
-    """Where a worker finds the bytes of a job file: the scheduler has brought them, under their SHA-256."""
+    """Where a worker finds the bytes of a job file: the scheduler has sent them, under their SHA-256."""
 
     digest: str
 
     def read(self) -> JobFile:
-        """Return the job file, parsed once a process; it goes with the bytes."""
+        """Return the job file, parsed once a process and kept as long as the bytes."""
         return shared.made_of(self.digest, parse)
 
 
@@ -192,14 +193,14 @@ def read_job_file(path: str, digest: str) -> JobFile:
 
 
 def job_file_bytes(files: Sequence[FileFacts], plan: Plan) -> int:
-    """Return about what a job file takes, its settings excepted: integers of the plan, and a line a file."""
+    """Return about how many bytes a job file has without its settings: the integers of the plan, and a line a file."""
     integers = len(files) + 4 * len(plan.slice_file) + len(plan.offsets) + len(plan.group_rows)
     lines = sum(len(facts.file.path) + len(facts.file.location) + _LINE_BYTES for facts in files)
     return integers * _INTEGER.itemsize + lines
 
 
 def forget_job_files() -> None:
-    """Let go of the staged job files that this process has read, and of what was made from them."""
+    """Forget the staged job files that this process has read, and what was made from them."""
     read_job_file.cache_clear()
 
 
@@ -228,7 +229,7 @@ def _file_line(pair: tuple[InputFile, Identity]) -> bytes:
 
 
 def csv_options(csv: Mapping[str, Any]) -> CsvOptions:
-    """Return the options of CSV files that were written down as JSON."""
+    """Return the CSV options that a JSON object holds."""
     return CsvOptions(
         delimiter=csv["delimiter"],
         quote=csv["quote"],
@@ -240,7 +241,7 @@ def csv_options(csv: Mapping[str, Any]) -> CsvOptions:
 
 
 def parse(content: bytes) -> JobFile:
-    """Return the job file that bytes hold; their digest was checked."""
+    """Return the job file that bytes hold, after their digest was checked."""
     begin = content.index(b"\n") + 1
     head = json.loads(content[:begin])
     arrays = []

@@ -1,4 +1,4 @@
-"""A scan that may start: its files, what is read of them, the chunks, and workers and batches that fit the budget."""
+"""A scan that can start: its files, the columns to read, the chunks, and workers and batches that fit the budget."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from pipeline.types.report import FileSummary, Resources
 from pipeline.units import parse_bytes
 
 _CLUSTER_WAVE = 1_024
-# How many chunks for each worker a chunk of a CSV may be ahead of the oldest one that is not confirmed.
+# Chunks for each worker that a chunk of a CSV may be ahead of the oldest unconfirmed one.
 AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
 class HowToScan:
-    """Where and with what a scan is carried out. Never changes what it finds.
+    """Where and with which resources a scan runs. Never changes its result.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class HowToScan:
     insecure : bool
         Whether an unencrypted cluster address beyond this machine is used all the same.
     retries : int
-        How often a chunk is tried again after an error that may pass.
+        How often a chunk is retried after an error that may be temporary.
     bad_rows : int or None
         More bad rows than this in one chunk end it.
     """
@@ -57,7 +57,7 @@ class HowToScan:
 
 @dataclass(frozen=True)
 class PreparedScan:
-    """A scan that may start. Everything that is found out of the files is kept here for the next pass.
+    """A scan that can start. What a pass learns about the files is kept here for the next pass.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class PreparedScan:
     csv : CsvOptions
     how : HowToScan
     demand : Demand
-        What the plan takes of memory.
+        How much memory the plan needs.
     resources : Resources
     begins : ndarray of int64, shape (chunks,)
         Where chunks begin inside a CSV, 0 where no pass has found it.
@@ -105,20 +105,20 @@ class PreparedScan:
 
     @property
     def expected_rows(self) -> int:
-        """Rows that will be read, as far as footers tell."""
+        """Rows that will be read, exact where footers state them, else estimated."""
         rows = sum(facts.estimated_rows for facts in self.files)
         return rows if self.plan.limit is None else min(rows, self.plan.limit)
 
     @property
     def worker_share(self) -> int:
-        """Bytes that the budget leaves to one worker, besides what a process takes before any row is read."""
+        """Bytes that the budget leaves to one worker, on top of what a process takes before any row is read."""
         resources = self.resources
         return max(0, int(self.demand.worker_room(resources.allowed_bytes, resources.workers)))
 
     def ahead(self, workers: int) -> int:
         """Return how far a chunk of a CSV may be ahead of the oldest one that is not confirmed.
 
-        Four times the workers, where outcomes hold something; fewer where those would not fit the budget in the driver.
+        Four times the workers; fewer where so many payloads would not fit the budget in the driver.
         """
         room = self.resources.allowed_bytes - self.demand.process_bytes
         fitting = room // self.demand.payload_bytes if self.demand.payload_bytes else workers
@@ -130,7 +130,7 @@ class PreparedScan:
         return tuple(map(file_summary, self.files))
 
     def job_file(self, settings: Mapping[str, Any]) -> JobFile:
-        """Return what a worker has to know, with the settings of a step."""
+        """Return the job file for the workers, with the settings of a step."""
         return JobFile(
             files=tuple((facts.file, facts.identity) for facts in self.files),
             plan=self.plan,
@@ -171,7 +171,7 @@ def prepare_scan(
     Raises
     ------
     MemoryBudgetError
-        One worker with the smallest batch does not fit. The message has both numbers and what takes most.
+        One worker with batches of one row does not fit. The message has both numbers and names what to change.
     """
     cores = how.workers or memory.usable_cores()
     demand = demand_of(
@@ -182,7 +182,7 @@ def prepare_scan(
 
 
 def _variable(prepared: PreparedScan) -> tuple[bool, ...]:
-    """Return for each list of needs whether a kept column of a Parquet file has values of no fixed width."""
+    """Return for each list of needs whether a kept column of a Parquet file has values of varying width."""
     variable = [False] * len(prepared.needs.lists)
     if prepared.demand.whole_chunk:
         return tuple(variable)
@@ -199,11 +199,11 @@ def _variable(prepared: PreparedScan) -> tuple[bool, ...]:
 
 
 def _resources(how: HowToScan, files: Sequence[FileFacts], demand: Demand, chunks: int, most: int) -> Resources:
-    """Return workers and rows of a batch; on a cluster, what one thread of a worker takes."""
+    """Return workers and rows of a batch; on a cluster, those of one thread of a worker."""
     allowed = parse_bytes(how.memory) if how.memory else memory.default_budget()
     if how.scheduler in {"threads", "processes"}:
         found = memory.choose_resources(demand, allowed, most, chunks)
-        # Arrow has one pool for the whole process: it is used as it is, or, with more threads than are asked for, not.
+        # Arrow has one pool for the whole process. It is used unless it has more threads than were asked for.
         spare = how.scheduler == "threads" and found.workers < pa.cpu_count() <= most
         return replace(found, column_threads=spare and any(map(_pays_threads, files)))
     one = memory.choose_resources(demand, allowed, 1, chunks)

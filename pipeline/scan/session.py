@@ -18,7 +18,7 @@ from pipeline.scan.prepared import PreparedScan
 from pipeline.scan.task import ChunkTask
 from pipeline.scan.tree import ReduceTree
 from pipeline.sources import forget_footers
-from pipeline.types.work import Outcome, Scheduler, Work
+from pipeline.types.work import Outcome, Reached, Scheduler, Work
 
 Payload = TypeVar("Payload")
 
@@ -27,7 +27,7 @@ Payload = TypeVar("Payload")
 class Scan:
     """A prepared scan and the scheduler that carries it out. For one thread.
 
-    What a pass has found out of the files, and what workers have read of the job, serves the next pass.
+    What a pass learns about the files, and what workers have read of the job, is reused by the next pass.
     """
 
     prepared: PreparedScan
@@ -35,7 +35,7 @@ class Scan:
     scheduler: Scheduler
 
     def agenda(self, confirmed: Callable[[Outcome[Payload]], None], *, bounded: bool = False) -> Agenda[Payload]:
-        """Return what is to be done in one pass; ``bounded`` where outcomes hold something that must not pile up."""
+        """Return the agenda of one pass; ``bounded`` where outcomes have payloads that must not pile up."""
         ahead = self.prepared.ahead(self.scheduler.workers) if bounded else None
         return Agenda(self.prepared.plan, confirmed, self.prepared.begins, ahead)
 
@@ -45,18 +45,21 @@ class Scan:
         agenda: Agenda[Payload],
         *,
         take: Callable[[int], Sequence[Work]] | None = None,
+        told: Callable[[Reached], None] | None = None,
         parameters: bytes = b"",
     ) -> None:
-        """Carry out a step on what an agenda hands out, until it hands out nothing while nothing is under way.
+        """Carry out a step on the chunks that an agenda hands out, until none is left or under way.
 
         Parameters
         ----------
         step : Step
         agenda : Agenda
         take : callable, optional
-            What hands out work instead of ``agenda.take``: who asks it may stop the pass, or add to the work.
+            Hands out work in place of ``agenda.take``, so that a caller can stop the pass or add to the work.
+        told : callable, optional
+            Is told a few times a second how far each chunk under way is, on the calling thread.
         parameters : bytes
-            What the step finds as ``context.parameters``; they travel once to each worker.
+            Bytes that the step finds as ``context.parameters``; they travel once to each worker.
 
         Raises
         ------
@@ -64,7 +67,7 @@ class Scan:
             The first error of a chunk.
         """
         with self.scheduler.share(parameters) if parameters else nullcontext("") as digest:
-            self.scheduler.run(ChunkTask(step, self.job, digest), take or agenda.take, agenda.deliver)
+            self.scheduler.run(ChunkTask(step, self.job, digest), take or agenda.take, agenda.deliver, told)
 
     def reduce(
         self,
@@ -76,16 +79,15 @@ class Scan:
     ) -> Payload | None:
         """Return the payloads of all chunks, combined in a fixed binary tree over their numbers.
 
-        The result has the same bits on every scheduler, with any number of workers. A chunk that gave up is the neutral
-        element.
+        The result has the same bits on every scheduler, with any number of workers. A chunk that gave up adds nothing.
 
         Parameters
         ----------
         step : Step
         combine : callable
-            Of a payload and the one to its right.
+            Takes a payload and the one to its right.
         confirmed : callable, optional
-            Is told each outcome, once, in no order.
+            Receives each outcome once, in any order.
         parameters : bytes
 
         Raises
@@ -110,7 +112,7 @@ class Scan:
 def open_scan(
     prepared: PreparedScan, settings: Mapping[str, Any] | None = None, *, staged: StagedJob | None = None
 ) -> Iterator[Scan]:
-    """Open a scheduler for a prepared scan, and let go of everything in this process at the end of the block.
+    """Open a scheduler for a prepared scan; the end of the block frees everything in this process.
 
     Parameters
     ----------
@@ -118,7 +120,7 @@ def open_scan(
     settings : mapping, optional
         What the step needs, as JSON; it travels with the job file, once to each worker.
     staged : StagedJob, optional
-        Where the job file, with its settings, is in staging already. Without it the bytes travel through the scheduler.
+        The job file, with its settings, where it is in staging. Without it the bytes travel through the scheduler.
 
     Raises
     ------
@@ -136,7 +138,7 @@ def open_scan(
     with ExitStack() as stack:
         stack.enter_context(_remembering)
         if staged is not None and prepared.demand.threads_share_process:
-            # Once, before all threads of the first wave would read it at the same time.
+            # Otherwise all threads of the first wave would read it at the same time.
             staged.read()
         scheduler = stack.enter_context(opened)
         job: StagedJob | SharedJob
@@ -149,7 +151,7 @@ def open_scan(
 
 
 class _Remembering:
-    """Lets go of what scans have left in this process when the last one that is under way has ended."""
+    """Frees what scans have left in this process when the last one has ended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -170,12 +172,12 @@ _remembering = _Remembering()
 
 
 def settings_bytes(settings: Mapping[str, Any]) -> int:
-    """Return about what a job file with these settings takes, beside its plan and its files."""
+    """Return about how many bytes settings add to a job file."""
     return len(json.dumps(settings))
 
 
 def forget() -> None:
-    """Let go of what a scan has left in this process: job files and footers that were read, and memory held ready."""
+    """Free what a scan has left in this process: job files and footers that were read, and memory held ready."""
     forget_job_files()
     forget_footers()
     give_back()

@@ -1,4 +1,4 @@
-"""Files written alike: what they share, found out once, and how messages call each of them."""
+"""Files with equal schemas: what they have in common, found once; and the names of files in messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.units import escape
 
 
 def shown_names(files: Sequence[FileFacts]) -> list[str]:
-    """Return how messages call each file: by its path below the INPUT argument, or in full where two share that."""
+    """Return the name of each file in messages: its path below the INPUT argument, or in full where two share it."""
     count = Counter(facts.file.path for facts in files)
     return [
         escape(facts.file.path if count[facts.file.path] == 1 else facts.file.location, limit=1_000) for facts in files
@@ -21,9 +21,9 @@ def shown_names(files: Sequence[FileFacts]) -> list[str]:
 
 
 def shape_of(facts: FileFacts) -> object | None:
-    """Return what is equal for files that have the same fields, in columns and path; ``None`` where that is not known.
+    """Return a key that is equal for files with the same fields in columns and path; ``None`` where that is unknown.
 
-    Valid as long as the facts of both are held.
+    Keys may be compared as long as the facts of both files are alive.
     """
     if not isinstance(facts.columns, FileColumns):
         return None
@@ -31,7 +31,7 @@ def shape_of(facts: FileFacts) -> object | None:
 
 
 class ColumnNumbers:
-    """The numbers of some columns among those of files, found once for files written alike."""
+    """The positions of some columns in files, found once for files with equal schemas."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = frozenset(names)

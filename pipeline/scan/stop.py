@@ -1,4 +1,4 @@
-"""A request to end in good order, from whoever has a reason: a signal, a deadline."""
+"""A request to end a run in good order, from a signal or a deadline."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pipeline.units import format_seconds
 
 
 class Stop:
-    """Set once, seen by whatever drives a scan whenever a worker asks for more.
+    """A request to end, which the driver of a scan checks whenever a worker asks for more.
 
-    From then on no chunk is started; those under way end and are journalled, and then the flow raises what it was
-    given. May be set from a signal handler or another thread.
+    Once it is made, no chunk is started. Chunks under way end and are journalled, then the flow raises the error of
+    the request. May be made from a signal handler or another thread.
     """
 
     def __init__(self) -> None:
@@ -25,20 +25,20 @@ class Stop:
 
     @property
     def error(self) -> BaseException | None:
-        """What the flow is to raise, ``None`` where nobody asked for an end."""
+        """The error to raise, ``None`` where no end was requested."""
         return self._error
 
 
 class Clock:
-    """Says when a run is over before its work is done: somebody asked for it, or its time has passed.
+    """Tells when a run must end before its work is done: on request, or because its time has passed.
 
     Parameters
     ----------
     stop : Stop
     deadline_seconds : float or None
-        From now.
+        Counted from now.
     again : str
-        What to do when it has passed.
+        The remedy when it has passed.
     """
 
     def __init__(self, stop: Stop, deadline_seconds: float | None, again: str) -> None:
@@ -49,7 +49,7 @@ class Clock:
         self._again = again
 
     def is_over(self) -> bool:
-        """Return whether no more work is to be started."""
+        """Return whether no more work may be started."""
         if self._deadline is not None and time.monotonic() - self.started > self._deadline:
             self._stop.request(deadline_error(self._deadline, self._again))
         return self._stop.error is not None
@@ -61,5 +61,5 @@ class Clock:
 
 
 def deadline_error(seconds: float, again: str) -> TemporaryError:
-    """Return what ends a run whose time has passed."""
+    """Return the error of a run whose time has passed."""
     return TemporaryError(f"stopped by its deadline of {format_seconds(seconds)}", again)

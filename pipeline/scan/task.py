@@ -1,7 +1,7 @@
-"""The one task of a chunk: a step, tried again while what went wrong may pass, with smaller batches where they must be.
+"""The one task of a chunk: a step, retried after errors that may be temporary, and with smaller batches if needed.
 
-No rows leave the task. It is a module-level callable of plain values, so that it travels to any worker; what it needs
-besides is in the job file, which a worker reads once.
+No rows leave the task. It is a module-level callable of plain values, so that it travels to any worker; everything
+else that it needs is in the job file, which a worker reads once.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class ChunkTask(Generic[Payload]):
     """Carries out a step on one chunk of a job and returns its outcome.
 
     Picklable. May run in several threads and processes at once, and more than once for the same chunk. It raises an
-    error of :mod:`pipeline.errors`; what the step had made then is never used.
+    error of :mod:`pipeline.errors`; what the step made before the error is never used.
 
     Parameters
     ----------
     step : Step
     job : StagedJob or SharedJob
-        Where the job file is found.
+        Where the job file is.
     parameters : str
-        The digest of what this pass was given; empty where it was given nothing.
+        The digest of the parameters of this pass; empty where it has none.
     """
 
     step: Step[Payload]
@@ -57,7 +57,7 @@ class ChunkTask(Generic[Payload]):
         return replace(outcome, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
 
     def name_of(self, work: Work, /) -> str:
-        """Return what a piece of work reads, for a message."""
+        """Return the files and ranges that a piece of work reads, for a message."""
         job = self.job.read()
         pieces = job.plan.chunk(work.chunk).slices
         names = dict.fromkeys(escape(job.files[piece.file][0].path, 1000) for piece in pieces)
@@ -69,8 +69,8 @@ class ChunkTask(Generic[Payload]):
         return f"chunk {work.chunk}: {shown}, {unit} {first.start:,} to {first.stop - 1:,}"
 
     def _in_memory(self, job: JobFile, work: Work, *, last: bool) -> Outcome[Payload]:
-        """Carry out the step; where a batch proves too large, once more with smaller ones."""
-        attempt = Attempted(job.batch_rows, worker(), final=False, last=last)
+        """Carry out the step; if a batch proves too large, carry it out once more with smaller ones."""
+        attempt = Attempted(job.batch_rows, worker(), final=job.batch_rows == 1, last=last)
         try:
             return self._try(job, work, attempt)
         except BatchTooLargeError:
@@ -83,12 +83,12 @@ class ChunkTask(Generic[Payload]):
 
 
 def worker() -> str:
-    """Return how reports and messages call this process."""
+    """Return the name of this process in reports and messages."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _patiently(retries: int, attempt: Callable[[bool], Outcome[Payload]]) -> Outcome[Payload]:
-    """Try a chunk again, after growing pauses, while what went wrong may pass; say which time is the last."""
+    """Retry a chunk, after growing pauses, while its error may be temporary; tell ``attempt`` which try is the last."""
     pause = _FIRST_PAUSE
     for _ in range(retries):
         try:

@@ -1,8 +1,8 @@
 """Payloads combined in a fixed binary tree over chunk numbers, so that sums have the same bits on every scheduler.
 
 Leaf i is the payload of chunk i; node j of a level covers the chunks ``[j * 2**level, (j + 1) * 2**level)``. Payloads
-come in any order, and each pair is combined as soon as both halves are there: what waits is at most one node a level
-and gap. A chunk without a payload is the neutral element, and so is every number beyond the plan.
+come in any order, and each pair is combined as soon as both halves are there, so at most one node for each level and
+gap waits. A chunk without a payload adds nothing, and so does every number beyond the plan.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ Payload = TypeVar("Payload")
 
 
 class ReduceTree(Generic[Payload]):
-    """Combines the payloads of so many chunks; for one thread.
+    """Combines the payloads of a number of chunks; for one thread.
 
     Parameters
     ----------
     chunks : int
     combine : callable
-        Of a payload and the one to its right; never of none. May change and return either.
+        Takes a payload and the one to its right, never ``None``. May change and return either.
     """
 
     def __init__(self, chunks: int, combine: Callable[[Payload, Payload], Payload]) -> None:
@@ -30,7 +30,7 @@ class ReduceTree(Generic[Payload]):
         self._waiting: dict[tuple[int, int], Payload | None] = {}
 
     def add(self, chunk: int, payload: Payload | None) -> None:
-        """Add the payload of a chunk, or that it has none. Each chunk comes once."""
+        """Add the payload of a chunk, ``None`` where it has none. Each chunk is added once."""
         level, number, node = 0, chunk, payload
         while level < self._levels and (found := self._sibling(level, number)) is not None:
             other = found[0]
@@ -52,7 +52,7 @@ class ReduceTree(Generic[Payload]):
         return self._waiting.get((self._levels, 0))
 
     def _raise(self, level: int, number: int) -> None:
-        """Combine a node with its sibling, or with nothing where that never came."""
+        """Combine a node with its sibling, or with nothing where the sibling never came."""
         if (level, number) not in self._waiting:
             return
         node = self._waiting.pop((level, number))
@@ -61,7 +61,7 @@ class ReduceTree(Generic[Payload]):
         self._waiting[level + 1, number >> 1] = self._joined(left, right)
 
     def _sibling(self, level: int, number: int) -> tuple[Payload | None] | None:
-        """Return the other half of a pair, taken out; none of it where it has not come yet."""
+        """Remove and return the other half of a pair; ``None`` where it has not come yet."""
         sibling = number ^ 1
         if sibling << level >= self._chunks:
             return (None,)

@@ -1,15 +1,15 @@
-"""The arrows between the rooms, and the protocols that the rooms fulfil: frozen dataclasses, one module an audience.
+"""The values that pass between the rooms, and the protocols of the rooms: frozen dataclasses, a module for each use.
 
     inputs -> source --FileFacts--> plan --Chunk--> step --Outcome--> reduce, or publish -> Report
 
-inputs    what lies outside: files, their facts, what a job needs of them
+inputs    input files, their facts, and the columns that a job needs
 rows      slices, chunks, bad cells, accounts
-sources   what reads one kind of file
-work      work and its outcome, and what carries it out
-blocks    what computes on one batch
-outputs   what is written, and what writes it
+sources   readers of one kind of file
+work      work and its outcome, and the schedulers that carry it out
+blocks    functions that compute on one batch
+outputs   files that are written, and what writes them
 job       what a caller asks for
-report    what people and programs are told
+report    plans, events and reports for people and programs
 
-Nothing here opens a file, and Arrow is imported for its types alone.
+Nothing here opens a file, and Arrow is imported only for type annotations.
 """

@@ -1,4 +1,4 @@
-"""What computes on one batch: block functions and what they return."""
+"""Block functions, which compute on one batch, and what they return."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What a block function makes of one batch.
+    """The result of a block function for one batch.
 
     Attributes
     ----------
     arrays : tuple of pyarrow.Array
-        One for each of its fields, all as long as the batch; what is in a rejected row means nothing.
+        One for each of its fields, all as long as the batch; values in a rejected row have no meaning.
     null, nan : int
         Rows without a result because a value was missing; rows whose arithmetic ended in NaN. No row counts twice, and
-        none that is rejected.
+        no rejected row counts.
     events : mapping of str to int
         What a report counts, by name (``"missing dep_delay"``, ``"unseen carrier"``, ``"infinite distance"``).
     rejected : tuple of BadCell
-        The rows that must not be written, ascending, one cell a row: the first bad one in the order of the columns,
-        else the first that the model sends to the quarantine. Records are counted from the start of the batch.
+        The rows that must not be written, ascending, one cell for each row: the first bad one in the order of the
+        columns, else the first that the model sends to the quarantine. Records are counted from the start of the batch.
     """
 
     arrays: tuple[pa.Array, ...]
@@ -52,22 +52,22 @@ class BlockFunction(Protocol):
     """A function of named columns, applied block by block.
 
     It is picklable, has no state that a call changes, and may be called from several threads at once. Equal rows give
-    equal bits, whatever batch they come in, unless ``whole_chunk`` says that it wants all rows of a chunk at once; such
-    a function rejects no rows.
+    equal bits in any batch, unless ``whole_chunk`` states that it needs all rows of a chunk at once; such a function
+    rejects no rows.
     """
 
     @property
     def whole_chunk(self) -> bool:
-        """Whether it must see a chunk in one piece."""
+        """Whether it needs all rows of a chunk at once."""
         ...
 
     @property
     def scratch_row_bytes(self) -> int:
-        """Bytes that a row takes while it is computed, besides its cells and its results."""
+        """Bytes of temporary values for each row, without its cells and its results."""
         ...
 
     def columns(self) -> Sequence[Need]:
-        """Return the features that it reads; no ``kept`` ones."""
+        """Return the features that it reads, no ``kept`` columns."""
         ...
 
     def fields(self) -> Sequence[Field]:
@@ -75,22 +75,22 @@ class BlockFunction(Protocol):
         ...
 
     def check(self, fields: Sequence[pa.Field]) -> Sequence[str]:
-        """Return, for Arrow fields that take the place of ``columns()``, one sentence for each that is unfit."""
+        """Return one sentence for each unfit field among Arrow fields in the order of ``columns()``."""
         ...
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
-        """Return the values for arrays that take the place of ``columns()``, each of the same length."""
+        """Return the values for arrays of equal length in the order of ``columns()``."""
         ...
 
     def describe(self) -> Mapping[str, object] | None:
-        """Return JSON that says what the function is, or ``None`` where it has no identity."""
+        """Return a JSON description of the function, or ``None`` where it has no identity."""
         ...
 
 
 @runtime_checkable
 class PerChunk(Protocol):
-    """A block function that cannot be made again from its description: a chunk's share of it travels with the work."""
+    """A block function without a description to make it from; the part for each chunk travels with the work."""
 
     def of_chunk(self, chunk: int) -> BlockFunction:
-        """Return the block function of one chunk, no larger than that chunk needs."""
+        """Return the block function of one chunk, with no more than that chunk needs."""
         ...

@@ -1,4 +1,4 @@
-"""What lies outside: input files, their facts, and what a job needs of them."""
+"""Input files, their facts, and the columns that a job needs."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One file found under an INPUT argument.
+    """A file found under an INPUT argument.
 
     Attributes
     ----------
     path : str
         Relative to the INPUT argument, ``/`` between parts: the name of the file in plans, messages and identities.
     location : str
-        Absolute path, for opening only; it never enters an identity.
+        Absolute path, only for opening the file; it never enters an identity.
     position : int
-        Which INPUT argument it came from.
+        Position of the INPUT argument that it came from.
     format : {"parquet", "csv"}
     partitions : tuple of (name, value)
-        Constants that the path states (``country=NL``), ``None`` for ``__HIVE_DEFAULT_PARTITION__``.
+        Constants in the path (``country=NL``), ``None`` for ``__HIVE_DEFAULT_PARTITION__``.
     """
 
     path: str
@@ -44,7 +44,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells one state of a file from another: the part of its facts that enters ``job_id``.
+    """The state of a file: the part of its facts that enters ``job_id``.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Identity:
     digest : str
         SHA-256, in hexadecimal, of the footer (Parquet) or of the first and last 64 KiB (other).
     content : str
-        SHA-256, in hexadecimal, of all bytes where they were asked for (``--fingerprint full``), else empty.
+        SHA-256, in hexadecimal, of all bytes where that was asked for (``--fingerprint full``), else empty.
     """
 
     size: int
@@ -75,7 +75,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileColumns(Sequence[ColumnFacts]):
-    """The facts of many columns, each made when it is asked for: files written alike share their fields.
+    """The facts of many columns, each made when it is asked for. Files with equal schemas share their fields.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class FileColumns(Sequence[ColumnFacts]):
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What planning needs to know of a file, read without reading its rows.
+    """What planning needs to know about a file, found without reading its rows.
 
     Attributes
     ----------
@@ -113,13 +113,13 @@ class FileFacts:
     columns : sequence of ColumnFacts
         In file order. The columns of a CSV are text until a :class:`Need` says otherwise.
     rows : int or None
-        Exact, or ``None`` where only reading can tell (CSV).
+        Exact, or ``None`` where only reading shows them (CSV).
     row_bytes : float
         Mean encoded bytes of a row; an estimate where ``rows`` is ``None``. At least 1.
     group_rows : ndarray of int64, shape (row groups,)
         Rows of each row group of a Parquet file; empty for a CSV.
     data_start : int
-        Offset of the first byte behind the header of a CSV; 0 for Parquet.
+        Offset of the first byte after the header of a CSV; 0 for Parquet.
     cuttable : bool
         Whether slices may be byte ranges of the file (an uncompressed CSV in an encoding that allows it).
     """
@@ -135,7 +135,7 @@ class FileFacts:
 
     @property
     def estimated_rows(self) -> int:
-        """Rows, exact where they are known, else the bytes behind the header over the mean row."""
+        """Rows, exact where they are known, else the bytes after the header divided by the mean row."""
         if self.rows is not None:
             return self.rows
         return int(max(0, self.identity.size - self.data_start) / self.row_bytes)
@@ -143,10 +143,10 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A column that the job reads, and for what.
+    """A column that the job reads, and its use.
 
     ``numeric`` and ``categorical`` columns are features; ``kept`` columns are copied to the output unchanged. A
-    column that is both is there twice. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
+    column that is both has two needs. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
     """
 
     name: str
@@ -156,10 +156,10 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class CsvOptions:
-    """How the CSV inputs are written.
+    """The format of the CSV inputs.
 
-    ``columns`` names the columns of files that have no header; ``nulls`` are the unquoted spellings of null, the
-    empty field always among them; ``types`` maps a column name to the name of an Arrow type.
+    ``columns`` names the columns of files that have no header; ``nulls`` are the unquoted spellings of null, always
+    including the empty field; ``types`` maps a column name to the name of an Arrow type.
     """
 
     delimiter: str = ","

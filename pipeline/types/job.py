@@ -8,7 +8,7 @@ from pipeline.choices import Durability, Fingerprint, Format, IfExists, IfRunnin
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions
 
-# As files are written unless somebody says otherwise.
+# The default format of CSV files.
 _PLAIN_CSV = CsvOptions()
 
 
@@ -22,25 +22,25 @@ class BadLimit:
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
-    """How a run goes about its work. Never enters ``job_id``, never changes a byte of a part.
+    """How a run does its work. Never enters ``job_id``, never changes a byte of a part.
 
     Attributes
     ----------
     resume : bool
-        Whether the chunks that an earlier try of the same job has done are taken as done.
+        Whether to keep the chunks that an earlier try of the same job has done.
     reuse : bool
-        Whether the parts of the published version that would be the same are taken over. If not, ``replace`` does a
-        job again that is published already.
+        Whether to keep the parts of the published version that would be the same. If not, ``replace`` repeats a job
+        that is already published.
     if_running : {"fail", "skip", "wait"}
         What to do where another run holds the output.
     wait_seconds : float or None
-        How long to wait for it under ``wait``; ``None`` as long as it takes.
+        How long ``wait`` waits for it; ``None`` without limit.
     deadline_seconds : float or None
-        When to stop in good order.
+        After how long to stop in good order.
     retries : int
-        How often a chunk is tried again after an error that may pass.
+        How often a chunk is retried after an error that may be temporary.
     durability : {"full", "none"}
-        Whether everything is synced before the output takes its name.
+        Whether everything is synced before the output is published.
     keep_versions : int
         How many previous versions are kept.
     """
@@ -57,7 +57,7 @@ class Conduct:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a caller asks for. Everything that the flow needs, and nothing that it finds out by itself.
+    """What a caller asks for: everything that the flow needs and cannot find out.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Job:
     chunk_size : str
         Rows (``500000``) or bytes (``64MiB``).
     limit : int or None
-        Read no more rows than this, in input order.
+        Most rows to read, in input order.
     memory : str or None
         The budget; half of what is free unless given.
     workers : int or None
@@ -79,10 +79,10 @@ class Job:
     scheduler : str
         ``threads``, ``sync``, ``processes`` or a cluster address.
     arithmetic : str
-        The tag of the arithmetic that makes the bits of the scores.
+        The tag of the arithmetic that decides the bits of the scores.
     max_bad : BadLimit
-        How many bad rows may go to the quarantine before the run fails. Decides whether a run ends well, never what it
-        writes: it does not enter ``job_id``.
+        How many bad rows may go to the quarantine before the run fails. Decides whether a run succeeds, never what it
+        writes, so it does not enter ``job_id``.
     fingerprint : {"ends", "full"}
         Whether the identity of an input holds a digest of all of its bytes.
     conduct : Conduct

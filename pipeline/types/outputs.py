@@ -1,4 +1,4 @@
-"""What is written: files of a chunk, and what writes them."""
+"""The files that are written for a chunk, and what writes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from pipeline.types.work import Outcome
 
-# What a published version says of itself, beside its parts: no input of any job.
+# The files that describe a published version, next to its parts. They are never an input of a job.
 MANIFEST, RECEIPTS = "_manifest.json", "_manifest.receipts"
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartFile:
-    """A file that a task wrote: its path relative to the staging folder, size, SHA-256 and rows."""
+    """A file that a task wrote: path relative to the staging folder, size, SHA-256 and rows."""
 
     path: str
     bytes: int
@@ -26,14 +26,14 @@ class PartFile:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The files of a chunk: its part, and the rows that are not in it, ``None`` where there are none."""
+    """The files of a chunk: its part, and the quarantine of its other rows, ``None`` where there are none."""
 
     part: PartFile
     quarantine: PartFile | None = None
 
     @property
     def files(self) -> tuple[PartFile, ...]:
-        """The files that were written: the part, and the quarantine where there is one."""
+        """The files that were written: the part, and the quarantine if there is one."""
         return (self.part,) if self.quarantine is None else (self.part, self.quarantine)
 
 
@@ -42,14 +42,14 @@ Receipt = Outcome[Written]
 
 
 class Sink(Protocol):
-    """Writes one part into an open binary file. The bytes depend on the rows alone, not on how they were batched."""
+    """Writes one part into an open binary file. Its bytes depend only on the rows, not on how they were batched."""
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows; the batch has the schema that the sink was made with."""
+        """Add rows; the batch must have the schema of the sink."""
         ...
 
     def close(self) -> None:
-        """Write what is buffered and the end of the format; the file itself stays open."""
+        """Write buffered rows and the end of the format; the file stays open."""
         ...
 
 
@@ -59,5 +59,5 @@ class OpenAttempt(Protocol):
     file: BinaryIO
 
     def finish(self, rows: int) -> PartFile:
-        """Sync and close the file, and return what is in it."""
+        """Sync and close the file, and return what it contains."""
         ...

@@ -1,4 +1,4 @@
-"""What people and programs are told: the plan, what happens, and how it ended."""
+"""Plans, events and reports for people and programs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Resources:
     wave : int
         Chunks whose tasks exist at the same time.
     allowed_bytes, reserved_bytes, projected_bytes : int
-        The budget; what the process takes before any row is read; the most that the run is expected to take.
+        The budget; what the process takes before any row is read; the expected peak of the run.
     notes : tuple of str
         What was lowered to fit, in words for a person.
     column_threads : bool
-        Whether Arrow decodes the columns of a batch on threads of its own: where cores are left over.
+        Whether Arrow decodes the columns of a batch on its own threads, because cores are left over.
     """
 
     workers: int
@@ -44,8 +44,8 @@ class Resources:
 class Totals:
     """Sums over receipts.
 
-    ``resumed`` of the chunks were done by an earlier try of the same job, ``reused`` taken over from the published
-    version; ``bytes_read`` are those of this run alone.
+    Of the chunks, ``resumed`` were done by an earlier try of the same job, and ``reused`` are parts of the published
+    version; ``bytes_read`` are those of this run only.
     """
 
     chunks: int = 0
@@ -91,7 +91,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class FileSummary:
-    """One input as ``plan`` and the report show it. ``rows`` is exact unless ``estimated``."""
+    """An input file as ``plan`` and the report show it. ``rows`` is exact unless ``estimated``."""
 
     path: str
     format: Format
@@ -103,7 +103,7 @@ class FileSummary:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PlanSummary(Tabular):
-    """What a run is going to do, in numbers that a person or a program reads.
+    """What a run will do, in numbers for a person or a program.
 
     ``fields`` are (name, Arrow type, nullable) of the output; ``notes`` are remarks in words.
     """
@@ -144,19 +144,19 @@ Shown = str | float | tuple[str, float]
 
 @dataclass(frozen=True, slots=True)
 class ShownModel:
-    """What a person reads of a model file, safe to show.
+    """A model file as text for a person, safe to show on a terminal.
 
     Attributes
     ----------
     facts : tuple of (str, str or float)
-        What the model file states besides its features, by name.
+        Names and values of what the model states besides its features.
     headers : tuple of str
     rows : tuple of tuple of Shown
         A cell for each header.
     numbers : tuple of int
         Which of the cells are numbers.
     features : int
-        How many features it has.
+        Number of features.
     """
 
     facts: tuple[tuple[str, Shown], ...]
@@ -168,10 +168,10 @@ class ShownModel:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Report(Tabular):
-    """The outcome of a run that ended well.
+    """The outcome of a run that succeeded.
 
-    ``published`` is False where nothing had to be done, because the same job is already published, or nothing was
-    done, because another run holds the output and the caller said to skip then: ``skipped`` names that run.
+    ``published`` is False where nothing had to be done, because the same job is already published, and where nothing
+    was done, because another run holds the output and the caller chose to skip; ``skipped`` names that run.
     ``started_unix`` is seconds since 1970.
     """
 
@@ -227,15 +227,31 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """A chunk is done. ``input_bytes`` are the bytes of input covered so far, of ``PlanSummary.bytes_to_read``."""
+    """A chunk is done, or rows of a chunk under way were read.
+
+    Attributes
+    ----------
+    totals : Totals
+        Of the chunks that are done.
+    input_bytes : int
+        Bytes of input read so far, of ``PlanSummary.bytes_to_read``; those of chunks under way included.
+    rows_under_way : int
+        Rows read so far of chunks that are not done. On a cluster always 0.
+    """
 
     totals: Totals
     input_bytes: int
+    rows_under_way: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows read so far."""
+        return self.totals.read + self.rows_under_way
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something that a person should know, in a sentence. A warning where ``warning`` is set."""
+    """A sentence that a person should read, a warning where ``warning`` is set."""
 
     text: str
     warning: bool = True

@@ -1,4 +1,4 @@
-"""Rows on their way: slices, chunks, where a row comes from, and the accounts of what became of it."""
+"""Slices and chunks of the input, the origin of a row, and the accounts of what became of the rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.choices import Cause, Hint
 class Slice:
     """A range of one input file: row groups ``[start, stop)`` of a Parquet file, bytes ``[start, stop)`` of a CSV.
 
-    Of a CSV these are the records whose first byte lies in the range. ``rows`` is ``None`` where only reading tells.
+    For a CSV these are the records whose first byte is in the range. ``rows`` is ``None`` where only reading shows it.
     """
 
     file: int
@@ -25,8 +25,8 @@ class Slice:
 class Chunk:
     """The unit of work, of accounting and of output: one part is written from it.
 
-    ``row_group_rows`` are the rows of a row group of its part. ``limit`` bounds the rows read from the slices, taken
-    in order; ``None`` reads all.
+    ``row_group_rows`` are the rows of a row group of its part. ``limit`` is the most rows to read from the slices, in
+    order; ``None`` reads all.
     """
 
     index: int
@@ -42,22 +42,22 @@ class BadCell:
     Attributes
     ----------
     record : int
-        Number of the record within its slice, from 0, bad ones counted; of a row within its batch where a block
-        function states it.
+        Number of the record within its slice, from 0, including bad ones; from a block function, number of the row
+        within its batch.
     column : str
-        Empty where the whole record is at fault (ragged, unterminated quote).
+        Empty where the whole record is bad (ragged, unterminated quote).
     text : str
         What was found, unescaped; at most 200 characters.
     cause : str
         Why it cannot be used, a word of :data:`~pipeline.choices.Cause`.
     values : tuple of int and str
-        The values that the text of the cause has: fields found and expected, the name of a type.
+        Values in the text of the cause: fields found and expected, the name of a type.
     hint : str or None
         What the record seems to be, a word of :data:`~pipeline.choices.Hint`.
     offset : int or None
-        Offset of the first byte of the record in the file; ``None`` for Parquet, and where a block function states it.
+        Offset of the first byte of the record in the file; ``None`` for Parquet, and from a block function.
     line : str or None
-        The record as a CSV has it, at most 64 KiB of it; ``None`` where ``offset`` is.
+        The record as it is in the CSV, at most 64 KiB of it; ``None`` where ``offset`` is.
     by_policy : bool
         Whether the model file sends such rows to the quarantine: then the row is not a bad one.
     """
@@ -80,7 +80,7 @@ class BadCell:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row of a batch comes from: see :class:`BadCell` for ``record``, ``offset`` and ``line``."""
+    """The place of a row in its file: see :class:`BadCell` for ``record``, ``offset`` and ``line``."""
 
     record: int
     offset: int | None = None
@@ -91,9 +91,9 @@ class Origin:
 class SliceAccount:
     """The balance of one slice: ``read = written + quarantined``, ``written = scored + null + nan``.
 
-    ``bad`` are those of the quarantined rows that count towards ``--max-bad``; the others are there by policy.
-    ``begin`` and ``end`` are, for a CSV, the offset of the first record that was read and of the first byte behind
-    the last one; 0 for Parquet. The end of a slice is the begin of the next one, or the cut was wrong.
+    ``bad`` are the quarantined rows that count towards ``--max-bad``; the others are there by policy of the model.
+    For a CSV, ``begin`` and ``end`` are the offsets of the first record that was read and of the first byte after the
+    last one; 0 for Parquet. The end of a slice is the begin of the next one, unless the cut was wrong.
     """
 
     file: int

@@ -1,4 +1,4 @@
-"""What reads one kind of file: the protocols that each source fulfils."""
+"""The protocols of sources, each of which reads one kind of file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 class SliceReader(Protocol):
     """The rows of one slice, as record batches; used once, as a context manager that closes the file.
 
-    Each batch has one column for each need, in order, and at most the rows asked for; none, where only bad records
-    were met since the batch before, so that they can be taken while they are few. After the last batch ``rows`` (those
-    of the batches), ``begin`` and ``end`` state what was read (see :class:`SliceAccount`); ``bad_count`` is the number
-    of records left out so far because a cell could not be read. ``events`` is what a report counts besides, by name
-    (``"odd quoting"``), of the records numbered below ``limit``, good and bad; who reads no further sets that before
-    the first batch. What a damaged file raises is a :class:`~pipeline.errors.DataError` that names the file; what the
-    system refuses, a ``StorageError``.
+    Each batch has one column for each need, in order, and at most the rows asked for. It has no rows where only bad
+    records were found since the previous batch, so that they can be taken while they are few. After the last batch
+    ``rows`` (those of the batches), ``begin`` and ``end`` state what was read (see :class:`SliceAccount`), and
+    ``bad_count`` is the number of records left out so far because a cell could not be read. ``events`` counts other
+    things for a report, by name (``"odd quoting"``), in the good and bad records numbered below ``limit``; a caller
+    that reads no further sets ``limit`` before the first batch. A damaged file raises a
+    :class:`~pipeline.errors.DataError` that names the file; a file that the system refuses to read, a ``StorageError``.
     """
 
     rows: int
@@ -37,26 +37,26 @@ class SliceReader(Protocol):
     def __iter__(self) -> Iterator[pa.RecordBatch]: ...
 
     def take_bad(self) -> list[BadCell]:
-        """Return the records that were left out and not yet taken, in the order of the file, one cell a record.
+        """Return the records that were left out and not yet taken, in the order of the file, a cell for each record.
 
-        Those before the last row of the batch given last are among them; some behind it may be.
+        They include all before the last row of the last batch, and may include some after it.
         """
         ...
 
     def record(self, row: int) -> int:
-        """Return the number, within the slice and bad records counted, of a row of the batch given last."""
+        """Return the number within the slice, including bad records, of a row of the last batch."""
         ...
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
-        """Return where rows of the batch given last come from."""
+        """Return the places of rows of the last batch in the file."""
         ...
 
 
 class Source(Protocol):
-    """How rows come in from one kind of file. Holds options only; may be shared between threads."""
+    """Reads rows from one kind of file. Holds only options; may be shared between threads."""
 
     def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
-        """Return the facts of a file without reading its rows; ``full`` has its ``content`` digested.
+        """Return the facts of a file without reading its rows; ``full`` adds a digest of its ``content``.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class Source(Protocol):
         ...
 
     def field(self, facts: FileFacts, need: Need) -> pa.Field:
-        """Return the name, type and nullability with which a needed column will come.
+        """Return the name, type and nullability that a needed column will have.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class Source(Protocol):
         """Open a slice for reading.
 
         ``begin`` is the offset of the first record where the caller knows it. The file is compared with ``identity``,
-        but for its ``content``, on the open descriptor before the first row and after the last; a difference is an
+        except its ``content``, on the open descriptor before the first row and after the last; a difference is an
         ``InputChangedError``.
         """
         ...

@@ -1,11 +1,11 @@
-"""Work and its outcome, and what carries it out: the protocol that each scheduler fulfils."""
+"""Work and its outcome, and the protocol of the schedulers that carry it out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.types.rows import BadCell, SliceAccount
 
@@ -18,8 +18,8 @@ Payload_co = TypeVar("Payload_co", covariant=True)
 class Work:
     """A chunk to execute.
 
-    ``begin`` is the offset of its first record where that is known: a guess has proven wrong, or an earlier pass has
-    found it. ``argument`` is what the step needs of this chunk alone, where the job file cannot describe it.
+    ``begin`` is the offset of its first record where that is known, after a wrong guess or an earlier pass.
+    ``argument`` is what the step needs only for this chunk, where the job file cannot describe it.
     """
 
     chunk: int
@@ -32,22 +32,21 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[Payload_co]):
-    """What a step hands back for a chunk; nothing else travels.
+    """What a step returns for a chunk; nothing else travels to the driver.
 
     Attributes
     ----------
     chunk : int
     accounts : tuple of SliceAccount
-        One for each slice of the chunk; those behind the place where the step gave up have no rows.
+        One for each slice of the chunk; those after the place where the step gave up have no rows.
     payload : object or None
-        What the step made of the rows; ``None`` where it gave up, because the chunk has more bad rows than the run
-        allows.
+        The result of the step; ``None`` where it gave up, because the chunk has more bad rows than the run allows.
     events : mapping of str to int
         What a report counts, by name.
     bad : tuple of (int, BadCell)
         (slice position in the chunk, cell) of the first 10 bad rows.
     bytes_read, peak_bytes : int
-        Of the inputs; the peak of the worker's process so far.
+        Bytes read of the inputs; peak memory of the worker's process so far.
     seconds : float
     worker : str
     """
@@ -73,28 +72,52 @@ class Outcome(Generic[Payload_co]):
         return sum(account.bad for account in self.accounts)
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far a try at a chunk is that is under way.
+
+    Attributes
+    ----------
+    chunk : int
+    rows : int
+        Rows read so far.
+    position : int
+        The slice of the chunk that is being read.
+    share : float
+        How much of that slice was read, from 0 to 1: of its rows where they are known, else of its bytes.
+    """
+
+    chunk: int
+    rows: int
+    position: int
+    share: float
+
+
 class Scheduler(Protocol):
     """Carries out a task over items, on whatever workers it has.
 
-    ``run`` asks ``take(n)`` for at most ``n`` items whenever there is room, and hands each result to ``done`` as soon
-    as the task has ended, in any order, always on the calling thread. It returns when ``take`` gives an empty sequence
+    ``run`` asks ``take(n)`` for at most ``n`` items whenever there is room, and passes each result to ``done`` as soon
+    as the task has ended, in any order, always on the calling thread. It returns when ``take`` returns no items
     while no task is under way. An item may be executed more than once and its result delivered more than once; it is
     never lost. The first error of a task, of ``take`` or of ``done`` is raised when the tasks under way have ended or
-    were abandoned with their processes; no thread or process of the scheduler's own making is left.
+    were abandoned with their processes; no thread or process that the scheduler started is left.
+
+    ``told`` takes what tasks tell while they are under way (:mod:`pipeline.execute.telling`), on the calling thread;
+    on a cluster they tell nothing.
 
     ``share`` makes bytes available to every task, on every worker, under their digest:
-    :func:`pipeline.execute.shared.content` returns them there. They travel once to each worker, and are let go of at
+    :func:`pipeline.execute.shared.content` returns them there. They travel once to each worker, and are released at
     the end of the block.
     """
 
     @property
     def name(self) -> str:
-        """How a person calls it: ``threads``, ``sync``, ``tcp://host:port``."""
+        """Its name for people: ``threads``, ``sync``, ``tcp://host:port``."""
         ...
 
     @property
     def workers(self) -> int:
-        """How many tasks it can carry out at once; of a cluster, as it is now."""
+        """How many tasks it can carry out at once; for a cluster, at this moment."""
         ...
 
     def run(
@@ -102,8 +125,9 @@ class Scheduler(Protocol):
         task: Callable[[Item], Result],
         take: Callable[[int], Sequence[Item]],
         done: Callable[[Result], None],
+        told: Callable[[Any], None] | None = None,
     ) -> None:
-        """Carry out items until there is none."""
+        """Carry out items until none is left."""
         ...
 
     def share(self, content: bytes) -> AbstractContextManager[str]:

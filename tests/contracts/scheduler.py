@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from unittest.mock import patch
 
 import psutil
 import pytest
 
 from pipeline.errors import BadCellsError, BalanceError
+from pipeline.execute import telling
 from pipeline.types.outputs import Receipt
 from pipeline.types.work import Scheduler, Work
-from tests.contracts.tasks import Marking, Sharing, echo_begin, no_op
+from tests.contracts.tasks import Marking, Sharing, echo_begin, no_op, tell_twice
 
 Open = Callable[[], AbstractContextManager[Scheduler]]
 
@@ -60,6 +62,32 @@ def check_scheduler(open_it: Open, folder: Path, *, wave: int, chunks: int = 10_
     _check_many(open_it, wave, chunks)
 
 
+def check_news(open_it: Open) -> None:
+    """Check that news comes on the calling thread, in order and before the result; without a listener none is told."""
+    supply = Supply.of(20)
+    news: list[tuple[int, int]] = []
+
+    def told(each: tuple[int, int]) -> None:
+        assert each[0] not in supply.delivered
+        supply.threads.add(threading.get_ident())
+        news.append(each)
+
+    def fails(_: object) -> None:
+        raise LookupError("told")
+
+    with open_it() as scheduler, patch.object(telling, "INTERVAL", 0.0):
+        scheduler.run(tell_twice, supply.take, supply.done, told)
+        assert sorted(news) == [(chunk, number) for chunk in range(20) for number in range(2)]
+        assert all(news.index((chunk, 0)) < news.index((chunk, 1)) for chunk in range(20))
+        assert supply.threads == {threading.get_ident()}
+        with pytest.raises(LookupError, match="told"):
+            scheduler.run(tell_twice, Supply.of(20).take, supply.done, fails)
+        silent = Supply.of(5)
+        scheduler.run(no_op, silent.take, silent.done, told)
+        scheduler.run(tell_twice, silent.take, silent.done)
+    assert len(news) == 40
+
+
 def _check_delivery(open_it: Open, wave: int) -> None:
     supply = Supply([Work(i, begin=7 * i) for i in range(3 * wave + 1)])
     begins = {}
@@ -77,7 +105,7 @@ def _check_delivery(open_it: Open, wave: int) -> None:
 
 
 def _check_late_work(open_it: Open) -> None:
-    """``take`` has nothing for a while; a receipt makes the next piece of work, one after the other."""
+    """``take`` returns nothing for a while; each receipt leads to the next piece of work."""
     supply = Supply.of(1)
 
     def done(made: Receipt) -> None:
@@ -94,7 +122,7 @@ def _check_late_work(open_it: Open) -> None:
 
 
 def _check_draining(open_it: Open) -> None:
-    """From some receipt on ``take`` gives nothing: what is under way is still delivered, and it is not much."""
+    """After some receipts ``take`` returns nothing: what is under way is still delivered, and it is not much."""
     supply = Supply.of(1000)
 
     def take(n: int) -> Sequence[Work]:
@@ -124,7 +152,7 @@ def _check_error_of_task(open_it: Open, folder: Path) -> None:
 
 
 def _check_all_ended(folder: Path) -> None:
-    """Tasks abandoned on a cluster end a moment later; of the others none starts any more."""
+    """Tasks abandoned on a cluster end a moment later, and no other task starts."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         started = {path.stem for path in folder.glob("*.started")}
@@ -161,7 +189,7 @@ def _check_errors_of_callbacks(open_it: Open) -> None:
 
 
 def _check_sharing(open_it: Open) -> None:
-    """Bytes are under their digest wherever a task runs, as long as the block lasts, and in no task before or after."""
+    """Every task finds bytes under their digest as long as the block lasts, and no task before or after."""
     large, small = bytes(range(256)) * 20_000, b""
     found: list[str] = []
 
@@ -173,7 +201,7 @@ def _check_sharing(open_it: Open) -> None:
             assert one == again == hashlib.sha256(large).hexdigest()
             scheduler.run(Sharing(one, other), Supply.of(20).take, done)
             assert set(found) == {f"{len(large)} 0 {one}"}
-        with pytest.raises(BalanceError, match="is not on this worker"):
+        with pytest.raises(BalanceError, match="not on this worker"):
             scheduler.run(Sharing(one, one), Supply.of(1).take, done)
 
 

@@ -27,7 +27,7 @@ def add_up(context: ChunkContext) -> Outcome[float]:
 
 
 def describe(context: ChunkContext) -> Outcome[list[Any]]:
-    """Return, for each slice of the chunk, what came of it, and what was set aside."""
+    """Return what became of each slice of the chunk, and what was set aside."""
     rows: dict[int, int] = {}
     sizes: list[int] = []
     aside: list[tuple[int, int]] = []
@@ -63,7 +63,7 @@ def reject_odd(context: ChunkContext) -> Outcome[int]:
 
 
 def process_of(context: ChunkContext) -> Outcome[int]:
-    """Return the process that worked, and in how many ways it has prepared itself."""
+    """Return the process, prepared once, that worked."""
     prepared = context.once("process", _process)
     for _ in context.batches():
         pass
@@ -75,7 +75,7 @@ def _process(_: Mapping[str, Any]) -> int:
 
 
 def fail_once(context: ChunkContext) -> Outcome[int]:
-    """Fail in a way that may pass the first time that a chunk is tried."""
+    """Fail with a temporary error the first time that a chunk is tried."""
     folder = context.settings["folder"]
     mark = os.path.join(folder, str(context.chunk.index))  # noqa: PTH118 - a name of a test
     rows = sum(batch.data.num_rows for batch in context.batches())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import BadCellsError
-from pipeline.execute import shared
+from pipeline.execute import shared, telling
 from pipeline.types.outputs import Receipt
 from pipeline.types.work import Outcome, Work
 
@@ -24,6 +24,15 @@ def no_op(work: Work) -> Receipt:
 
 def echo_begin(work: Work) -> Receipt:
     return receipt(work.chunk, work.begin or 0)
+
+
+def tell_twice(work: Work) -> Receipt:
+    """Tell two pieces of news, if somebody listens."""
+    teller = telling.teller()
+    for number in range(2):
+        if teller is not None and teller.due():
+            teller.tell((work.chunk, number))
+    return receipt(work.chunk)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Being told, in mid-run, to leave."""
+"""A request to end, in the middle of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Self
 
 
 class Leave:
-    """Raises in the main thread, at a signal, once so many tasks have left something in a folder.
+    """Raises in the main thread, at a signal, once a number of tasks have left something in a folder.
 
     Where the signal strikes in the callback of a weak reference, Python drops what it raises: then it is sent again.
     """

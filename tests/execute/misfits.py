@@ -1,4 +1,4 @@
-"""Tasks that misbehave, or tell about the process that they run in; a module that costs a process little to import."""
+"""Tasks that misbehave, or report on their process, in a module that takes little time to import."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def take_arrow_memory(work: Work) -> Receipt:
 
 
 def raise_unknown(work: Work) -> Receipt:
-    """Raises what cannot be pickled."""
+    """Raise an error that cannot be pickled."""
 
     class LocalError(Exception):
         pass
@@ -107,7 +107,7 @@ def raise_exit(work: Work) -> Receipt:
 
 
 def tell(work: Work) -> Receipt:
-    """Says what its process is like, in the events of the receipt."""
+    """Describe the process, in the events of the receipt."""
     descriptors = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
     events = {
         "blas threads": int(os.environ["OPENBLAS_NUM_THREADS"]),

@@ -1,4 +1,4 @@
-"""Cluster addresses: what is refused, and with which words."""
+"""Cluster addresses: which are refused, and with which message."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_plain_connection_beyond_this_machine_is_refused_with_what_it_means(ad
     with pytest.raises(ConfigurationError) as caught, open_scheduler(address, workers=1, wave=2):
         pass
     assert address in caught.value.message
-    assert "runs code as the user of its workers" in caught.value.remedy
+    assert "can run code as the user of the workers" in caught.value.remedy
     assert "--insecure" in caught.value.remedy
     check_address(address, insecure=True)
 

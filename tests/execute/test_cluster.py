@@ -152,7 +152,7 @@ def test_a_worker_with_another_numpy_is_refused_in_mid_run_and_before(cluster: C
 
 
 def _other_numpy(folder: Path) -> dict[str, str]:
-    """An environment in which numpy says of itself that it is another version."""
+    """An environment in which numpy states another version."""
     about = folder / "numpy-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0\n")
@@ -170,7 +170,7 @@ def _run_when_it_is_gone(cluster: Cluster) -> None:
 
 
 def test_deaths(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One cluster, with nannies that start dead workers again, dies piece by piece: three would triple the time."""
+    """One cluster, with nannies that restart dead workers, dies piece by piece; three would take longer."""
     one_death_allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
     with start_cluster(tmp_path, "--nanny", environment=one_death_allowed) as mortal:
         _a_worker_killed_in_mid_run_loses_no_receipt(mortal)
@@ -229,7 +229,7 @@ def test_without_workers_a_run_does_not_begin_and_does_not_go_on(
 
 @pytest.mark.parametrize("listens", [True, False])
 def test_no_scheduler_at_the_address(listens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody, or somebody who says nothing."""
+    """No server, or a server that never answers."""
     monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.3)
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))

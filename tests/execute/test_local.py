@@ -17,7 +17,7 @@ from pipeline.errors import Abandoned, BadCellsError, UsageError
 from pipeline.execute import open_scheduler
 from pipeline.types.outputs import Receipt
 from pipeline.types.work import Work
-from tests.contracts.scheduler import Supply, check_scheduler
+from tests.contracts.scheduler import Supply, check_news, check_scheduler
 from tests.contracts.tasks import Marking, no_op, receipt
 from tests.execute.leaving import Leave
 
@@ -27,6 +27,12 @@ NAMES = ["sync", "threads"]
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(name: str, tmp_path: Path) -> None:
     check_scheduler(lambda: open_scheduler(name, workers=2, wave=128), tmp_path, wave=128)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("wave", [1, 128])
+def test_news_of_tasks(name: str, wave: int) -> None:
+    check_news(lambda: open_scheduler(name, workers=3, wave=wave))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7])
@@ -143,7 +149,7 @@ def test_nobody_waits_for_a_run_that_is_abandoned(name: str, tmp_path: Path) -> 
 
 
 def collections_of_a_run(chunks: int) -> list[int]:
-    """Return how many objects each search through the oldest ones has found, in a process that holds many."""
+    """Return how many objects each collection of the oldest generation found, in a process that holds many objects."""
     found = []
 
     def note(phase: str, of: dict[str, int]) -> None:

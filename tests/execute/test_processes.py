@@ -1,4 +1,4 @@
-"""Chunk tasks in processes: what a crash, a kill, a want of memory and the end of the parent come to."""
+"""Chunk tasks in processes: the effects of a crash, a kill, too little memory and the end of the parent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pipeline.execute import open_scheduler, processes
 from pipeline.types.outputs import Receipt
 from pipeline.types.work import Scheduler, Work
 from pipeline.units import MIB
-from tests.contracts.scheduler import Supply, check_scheduler
+from tests.contracts.scheduler import Supply, check_news, check_scheduler
 from tests.contracts.tasks import Marking, no_op
 from tests.execute.leaving import Leave
 from tests.execute.misfits import (
@@ -75,7 +75,7 @@ def refusal(task: Callable[[Work], Any], share_bytes: int | None = None) -> Logi
 
 @pytest.fixture(autouse=True)
 def _nothing_of_the_pool_left() -> Iterator[None]:
-    """No descriptor, socket or zombie, at once; and no tracker, without which nothing is shared through names."""
+    """Check at once that no descriptor, socket or zombie is left, and no tracker, which shared names would need."""
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     children = {child.pid for child in psutil.Process().children()}
     tracker = resource_tracker._resource_tracker._pid
@@ -87,6 +87,10 @@ def _nothing_of_the_pool_left() -> Iterator[None]:
 
 def test_contract(tmp_path: Path) -> None:
     check_scheduler(lambda: open_it(wave=128), tmp_path, wave=128, chunks=3000)
+
+
+def test_news_of_tasks() -> None:
+    check_news(lambda: open_it(workers=2, wave=7))
 
 
 def test_a_parser_that_crashes_is_named_and_the_rest_is_delivered() -> None:
@@ -157,7 +161,7 @@ def test_one_pool_for_the_run_and_one_task_a_submission(tmp_path: Path) -> None:
 
 @pytest.fixture
 def hang_is_a_failure() -> Iterator[None]:
-    """End the whole test process where a test goes on for ever: a guard set too low makes programs spin."""
+    """End the whole test process where a test runs for ever: a memory limit that is too low makes programs spin."""
     faulthandler.dump_traceback_later(120, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
@@ -190,7 +194,7 @@ def test_a_process_is_as_a_worker_should_be(capfd: pytest.CaptureFixture[str]) -
 
 
 def test_an_interrupt_from_the_terminal_does_not_end_a_process_not_even_one_that_starts(tmp_path: Path) -> None:
-    """A terminal sends it to every process of the group; here to the children alone, all the time."""
+    """A terminal sends it to every process of the group; here it is sent only to the children, all the time."""
     over = threading.Event()
 
     def interrupt() -> None:
@@ -315,7 +319,7 @@ with out.open("a") as file:
 
 
 def test_a_script_from_cron_in_a_folder_full_of_traps(tmp_path: Path) -> None:
-    """Nothing in the environment, no standard streams, modules in the current folder that must not be taken."""
+    """Nothing in the environment, no standard streams, and modules in the current folder that must not be imported."""
     script, out, folder = tmp_path / "script.py", tmp_path / "out", tmp_path / "here"
     folder.mkdir()
     for name in ("pickle", "ctypes", "numpy", "pipeline", "multiprocessing", "encodings", "tests"):

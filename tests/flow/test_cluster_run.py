@@ -317,7 +317,7 @@ def test_a_scheduler_beyond_this_machine_needs_insecure(
     line = ["score", flights, "--model", MODEL, "--output", tmp_path / "out", "--scheduler", address, *WORDS]
     assert run_command([str(word) for word in line]) == 78
     said = capfd.readouterr().err
-    assert "whoever reaches the port of a scheduler runs code" in said
+    assert "anyone who reaches the port can run code" in said
     assert "--insecure" in said
     assert not list(tmp_path.iterdir())
     assert run_command([str(word) for word in [*line, "--insecure"]]) == 0

@@ -70,7 +70,7 @@ def two(bench: Bench) -> Bench:
             "there is no scheduler 'foo'\nwrite threads, processes, sync or the address",
         ),
         ({"scheduler": "tcp://nowhere"}, UsageError, "'tcp://nowhere' is not the address of a scheduler"),
-        ({"scheduler": "tcp://10.0.0.1:8786"}, ConfigurationError, "a plain tcp connection is open to everybody"),
+        ({"scheduler": "tcp://10.0.0.1:8786"}, ConfigurationError, "a plain tcp connection is not encrypted"),
         ({"encoding": "klingon"}, UsageError, "there is no encoding 'klingon'"),
         ({"delimiter": ";;"}, UsageError, "the delimiter must be one ASCII character, not ';;'"),
         ({"delimiter": '"'}, UsageError, "delimiter and quote are both '\"'"),

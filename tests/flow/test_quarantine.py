@@ -168,7 +168,6 @@ def test_the_quarantine_does_not_depend_on_batches(bench: Bench, monkeypatch: py
     files = []
     for batch_rows in (4096, 7, 500):
         monkeypatch.setattr(memory, "LARGEST_BATCH", batch_rows)
-        monkeypatch.setattr(memory, "SMALLEST_BATCH", batch_rows)
         bench.score(model=bench.model(features), max_bad=2000)
         files.append({p.name: p.read_bytes() for p in bench.out.rglob("part-*")})
         rows = quarantine(bench)

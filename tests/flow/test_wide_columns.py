@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import MemoryBudgetError
-from pipeline.memory import current_bytes
+from pipeline.memory import current_bytes, peak_bytes, reset_peak
 from pipeline.scan.held import give_back
 from pipeline.units import MIB
 from tests.flow.conftest import Bench
@@ -61,6 +61,36 @@ def test_long_texts_are_refused_by_name_in_a_small_one(long_texts: Bench) -> Non
     message = long_texts.refused(MemoryBudgetError, known=False, keep=["note"], memory=budget(70))
     assert "column note: a batch of" in message
     assert "--memory" in message
+
+
+@pytest.fixture
+def few_wide_rows(bench: Bench) -> Bench:
+    """A row group of 8 rows, each with a text of 4 MiB that no other row has."""
+    texts = [f"{number:08d}" * (MIB // 2) for number in range(8)]
+    bench.put("in.parquet", pa.table({"x": [1.0] * 8, "c": ["a"] * 8, "note": texts}))
+    return bench
+
+
+def test_few_wide_rows_fit_a_small_budget_and_are_the_same_rows(few_wide_rows: Bench) -> None:
+    few_wide_rows.score(keep=["note"], memory=budget(3_000))
+    ample, allowed = few_wide_rows.folder / "ample", budget(285)
+    few_wide_rows.out.rename(ample)
+    assert reset_peak()
+    report = few_wide_rows.score(keep=["note"], memory=allowed)
+    assert peak_bytes() <= allowed
+    assert report.plan.resources.batch_rows < 4
+    assert any(note.startswith("batch lowered from 8 to ") for note in report.plan.resources.notes)
+    parts = [{path.name: path.read_bytes() for path in out.glob("part-*")} for out in (ample, few_wide_rows.out)]
+    assert parts[0] == parts[1]
+    identities = [json.loads((out / "_manifest.json").read_text())["job_id"] for out in (ample, few_wide_rows.out)]
+    assert identities[0] == identities[1] == report.plan.job_id
+
+
+def test_few_wide_rows_are_refused_with_their_column_in_too_small_a_budget(few_wide_rows: Bench) -> None:
+    message = few_wide_rows.refused(MemoryBudgetError, keep=["note"], memory=budget(100))
+    assert "with one worker and batches of 1 row" in message
+    assert "the widest column is note with 4 MiB a row" in message
+    assert "allow --memory" in message
 
 
 @pytest.fixture

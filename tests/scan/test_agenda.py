@@ -1,4 +1,4 @@
-"""The agenda: every chunk confirmed once, and every wrong guess mended, in whatever order receipts come."""
+"""The agenda: it confirms every chunk once, and corrects every wrong guess, in any order of receipts."""
 
 from __future__ import annotations
 

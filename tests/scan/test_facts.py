@@ -1,4 +1,4 @@
-"""The facts of many files: in order, by several threads where the disk is waited for, the first error in order."""
+"""The facts of many files: in order, read by several threads where the disk is slow; the first error in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _busy() -> None:
 
 @dataclass
 class _Disk:
-    """A source on a disk that answers in its own time; the names of the threads that it was asked by are kept."""
+    """A source on a slow disk; it keeps the names of the threads that read from it."""
 
     read: Callable[[], Any]
     damaged: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""What a worker learns of its job from the job file is what the driver knew."""
+"""What a worker reads from the job file is what the driver wrote."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def test_an_error_that_may_pass_is_tried_again(folder: Path, tmp_path: Path) -> 
 
 
 def test_a_transient_error_is_no_property_of_the_file(folder: Path) -> None:
-    """Who notes what cannot be read notes it only when it was tried as often as anything else."""
+    """A step that notes unreadable slices notes one only after it was retried as often as any other."""
     scan = prepared(folder / "parquet", scheduler="sync", chunk_size="100000", retries=2)
     for failing, noted in ((1, []), (100, ["TransientError"] * 3)):
         outcomes: list[Outcome[list[Any]]] = []
@@ -299,7 +299,7 @@ def test_what_gives_up_in_a_csv_leaves_the_rest_unread(tmp_path: Path) -> None:
     ("costs", "culprit"),
     [
         (StepCosts(shared_bytes=2**35), "what the workers are told of the job"),
-        (StepCosts(payload_bytes=2**31), "what waits until all chunks before it are done"),
+        (StepCosts(payload_bytes=2**31), "results that wait until all chunks before them are done"),
     ],
 )
 def test_what_travels_and_what_waits_count_towards_the_budget(folder: Path, costs: StepCosts, culprit: str) -> None:
@@ -350,6 +350,23 @@ def test_the_first_rows_are_looked_at_where_kept_values_may_be_wide(
     folder: Path, kind: str, names: Sequence[str], looked_at: bool
 ) -> None:
     assert prepared(folder / kind, *names, scheduler="sync").job_file({}).variable == (looked_at,)
+
+
+@pytest.mark.parametrize("scheduler", LOCAL)
+def test_two_rows_of_wide_text_need_no_more_than_two_rows_take(tmp_path: Path, scheduler: str) -> None:
+    pq.write_table(pa.table({"t": ["long" * 2**20, "short"]}), tmp_path / "a.parquet")
+    scan = prepared(tmp_path, "t", memory="1GiB", scheduler=scheduler)
+    assert scan.resources.batch_rows == 2
+    with open_scan(scan) as opened:
+        outcomes: list[Outcome[list[Any]]] = []
+        opened.run(describe, opened.agenda(outcomes.append))
+    assert accounts(outcomes) == [(0, 2, 2)]
+
+
+def test_the_largest_row_group_bounds_a_batch(folder: Path, tmp_path: Path) -> None:
+    assert prepared(folder / "parquet").resources.batch_rows == 500
+    # A CSV has no row groups: there the rows that a chunk seems to have are the bound.
+    assert prepared(folder / "csv", chunk_size="700").resources.batch_rows == 700
 
 
 @pytest.mark.parametrize("width", [100, 1000])

@@ -1,4 +1,4 @@
-"""The tree: the same order of combination whatever the order of coming, and few nodes that wait."""
+"""The tree: it combines payloads in the same order, whatever order they come in, and few nodes wait."""
 
 from __future__ import annotations
 

@@ -39,6 +39,12 @@ def test_bytes_are_the_measure_where_only_they_are_known():
     assert pace.line(104.0, 300 * MIB) == "500 of ~900 rows (50%), 1 MiB/s, 4 s left, memory 300 MiB"
 
 
+def test_rows_of_chunks_under_way_count():
+    under_way = Progressed(Totals(chunks=2, read=500), 5 * MIB, rows_under_way=125)
+    assert Pace(PLAN, began=100.0).moved(under_way).fraction == 0.625
+    assert Pace(replace(PLAN, rows_estimated=True), began=100.0).moved(under_way).fraction == 0.625
+
+
 def test_before_the_first_chunk_nothing_is_guessed():
     assert Pace(PLAN, began=100.0).line(100.0, MIB) == "0 of 1,000 rows (0%), memory 1 MiB"
 
@@ -145,6 +151,48 @@ def test_the_bar_shows_rows_rate_and_memory_and_vanishes(monkeypatch):
     assert "memory" in text
     assert "warning: look [bold]here[/bold]" in text
     assert text.rstrip("\n").endswith(("\x1b[2K", "\x1b[?25h")) or "\x1b[2K" in text
+
+
+LARGE = replace(PLAN, rows=1_234_567_890, bytes_to_read=100_000 * MIB, chunks=1_200)
+FAR = Progressed(Totals(chunks=11, read=12_345_678), 1_000 * MIB, rows_under_way=456_789)
+
+
+@pytest.mark.parametrize("estimated", [False, True])
+@pytest.mark.parametrize("seconds", [9, 90, 9_000])
+def test_the_bar_shows_percentage_rows_rate_and_time_left_in_70_columns(monkeypatch, estimated, seconds):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setenv("TERM", "xterm")
+    display = bar.Bar()
+    pace = Pace(replace(LARGE, rows_estimated=estimated), time.monotonic() - seconds)
+    display.start(pace)
+    display.move(pace.moved(FAR))
+    display.stop()
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]", stream.getvalue())]
+    drawn = next(line for line in lines if "left" in line)
+    assert max(map(len, lines)) <= 70
+    assert re.search(r" 1 % 12\.8M of ~?1\.23G rows, [\d.,]+[kM]? (rows|[KM]iB)/s, [^…]+ left$", drawn)
+
+
+@pytest.mark.parametrize(
+    ("width", "figures"),
+    [
+        (70, "500 of 1,000 rows, 100 rows/s, 5 s left, memory 300 MiB"),
+        (50, "500 of 1,000 rows, 100 rows/s, 5 s left"),
+        (30, "500 of 1k rows, 100 rows/s, 5 s left"),
+    ],
+)
+def test_what_does_not_fit_is_left_out_or_shortened(width, figures):
+    assert Pace(PLAN, began=100.0).moved(HALF).figures(105.0, 300 * MIB, width) == figures
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [(999, "999"), (1_000, "1k"), (12_345, "12.3k"), (999_499, "999k"), (999_500, "1M"), (10**10, "10G")],
+)
+def test_counts_are_shortened_to_three_digits(rows, shown):
+    assert Pace(replace(PLAN, rows=rows), began=0.0).figures(0.0, MIB, 0) == f"0 of {shown} rows"
 
 
 def test_a_stream_that_breaks_does_not_end_the_run(monkeypatch):
