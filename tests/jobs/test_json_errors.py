@@ -146,7 +146,8 @@ def test_where_stdout_takes_nothing_the_error_keeps_its_code(process):
         outcome = process("inspect", "none.csv", "--json", capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert outcome.code == 66
     assert outcome.err == (
-        "error: no such input: none.csv\ncheck the path\nerror: standard output cannot be written: No space left on device\n"
+        "error: no such input: none.csv\ncheck the path\n"
+        "error: standard output cannot be written: No space left on device\n"
     )
 
 
