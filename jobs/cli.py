@@ -1,4 +1,4 @@
-"""The command line: a group of jobs, each imported when it is asked for, and the one door from errors to exit codes."""
+"""The group of commands, each imported when it is used, and the only place that turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -20,27 +20,41 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from jobs.options.help import HelpfulGroup
-from jobs.show import console
+from jobs.show import console, document
 from jobs.stopping import Terminated, described, exit_code, handle, how_to_go_on
 from pipeline import __version__
 from pipeline.errors import Abandoned, LogitstreamError, OutputError, PermissionDeniedError, StorageError
 from pipeline.units import escape
 
 NAME = "logitstream"
-JOBS = ("score", "transform", "plan", "inspect", "verify", "rollback", "runs", "model", "plot", "bench", "demo")
+JOBS = (
+    "score",
+    "transform",
+    "plan",
+    "inspect",
+    "verify",
+    "rollback",
+    "runs",
+    "model",
+    "plot",
+    "bench",
+    "demo",
+    "guide",
+)
 
 USAGE, STORAGE, CONFIGURATION, BUG = 2, 74, 78, 1
+COMPLETION = "_LOGITSTREAM_COMPLETE"
 
 
 class LazyGroup(HelpfulGroup):
-    """A group that imports ``jobs.<name>`` when the command of that name is looked up."""
+    """A group that imports ``jobs.commands.<name>`` when that command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        """Return the names of the jobs, in the order in which a newcomer meets them."""
+        """Return the names of the commands, in the order in which a newcomer needs them."""
         return list(JOBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        """Return the command of a job, or ``None`` where there is none."""
+        """Return the command of this name, or ``None`` if there is none."""
         if cmd_name not in JOBS:
             return None
         command = importlib.import_module(f"jobs.commands.{cmd_name}").command
@@ -49,16 +63,16 @@ class LazyGroup(HelpfulGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the first argument names, or say which one is nearest."""
+        """Return the command that the first argument names, or suggest the nearest one."""
         if args[0] not in JOBS:
             nearest = difflib.get_close_matches(args[0], JOBS, 1)
-            guess = f" Did you mean '{nearest[0]}'?" if nearest else f" There are {', '.join(JOBS)}."
+            guess = f" Did you mean '{nearest[0]}'?" if nearest else f" The commands are {', '.join(JOBS)}."
             raise click.UsageError(f"No such command {args[0]!r}.{guess}", ctx)
         return super().resolve_command(ctx, args)
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value:
+    if value and not ctx.resilient_parsing:
         console.emit(f"{NAME} {__version__}")
         ctx.exit()
 
@@ -69,9 +83,9 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     example="logitstream demo",
     uses_demo=False,
     context_settings={"auto_envvar_prefix": "LOGITSTREAM", "max_content_width": 100},
-    epilog="Try 'logitstream demo' first, then 'logitstream score --help'. An option may also stand in the environment "
-    "(LOGITSTREAM_SCORE_CHUNK_SIZE=64MiB) or in a file (--config): the flag beats the environment, the environment the "
-    "file.",
+    epilog="Try 'logitstream demo' first, then 'logitstream score --help'. Options can also be set in the environment "
+    "(LOGITSTREAM_SCORE_CHUNK_SIZE=64MiB) or in a file (--config). The command line overrides the environment, and the "
+    "environment overrides the file.",
 )
 @click.option(
     "--version",
@@ -85,18 +99,18 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def group() -> None:
     """Score datasets larger than memory with logistic models.
 
-    Reads Parquet and CSV in streams, and publishes the result in one step: a run that fails leaves what was published
-    before as it was.
+    Reads Parquet and CSV files chunk by chunk and publishes the result in one step. A run that fails leaves the
+    published output unchanged.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command line and end the process with its exit code.
+    """Run a command line and end the process with its exit code, or answer a shell that completes one.
 
     Parameters
     ----------
     arguments : sequence of str, optional
-        ``sys.argv[1:]`` unless given.
+        ``sys.argv[1:]`` by default.
     """
     console.open_closed_streams()
     _keep_to_itself()
@@ -107,68 +121,87 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] != ["bench"]:
         sys.meta_path.insert(0, _WithoutOthers)
-    sys.exit(run(words))
+    instruction = os.environ.get(COMPLETION)
+    sys.exit(_complete(instruction) if instruction else run(words))
+
+
+def _complete(instruction: str) -> int:
+    """Answer a shell that asks for its script or for completions, and return the exit code."""
+    from jobs.options.shells import answer  # noqa: PLC0415 - for shells alone
+
+    try:
+        console.emit(answer(group, instruction))
+    except LogitstreamError as error:
+        return _told(error)
+    return 0
 
 
 def _keep_to_itself() -> None:
-    """Leave no rows in a core dump, and have worker processes import nothing from the current folder."""
+    """Keep rows out of core dumps, and keep worker processes from importing modules of the current folder."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def _start_and_end_quickly() -> None:
-    """Leave out what starting and ending would spend more than a tenth of a second on without need.
+    """Save a tenth of a second at the start and at the end.
 
-    The threads of a library for matrices, of which there are none here; and at the end, when everything goes, a search
-    for garbage through all there is.
+    At the start OpenBLAS would start threads that nothing here uses; at the end the garbage collector would search
+    objects that disappear anyway.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     atexit.register(gc.freeze)
 
 
 class _WithoutOthers:
-    """Finds neither pandas nor scipy: Arrow and Dask load them wherever they are installed, only to be ready for them.
+    """Hides pandas and scipy, which Arrow and Dask import wherever they are installed.
 
-    No command but ``bench`` makes use of either, and together they would cost each one 0.3 s and 50 MB.
+    Only ``bench`` uses them; every other command would pay 0.3 s and 50 MB for them.
     """
 
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
         if name in {"pandas", "scipy"}:
-            raise ModuleNotFoundError(f"the command does without {name}", name=name)
+            raise ModuleNotFoundError(f"logitstream does not use {name}", name=name)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit code. Every error has been told on stderr; none is raised."""
+    """Run a command line and return its exit code. Errors are written to stderr, never raised."""
+    document.begin(arguments)
     try:
         with _terminable(), group.make_context(NAME, list(arguments)) as context:
             group.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except BaseException as error:  # noqa: BLE001 - the one door: what comes here is told, never hidden
+    except BaseException as error:  # noqa: BLE001 - every error is shown here, none is hidden
         return _told(error)
     return 0
 
 
 def _told(error: BaseException) -> int:
-    """Tell an error on stderr and return its exit code."""
+    """Write an error to stderr and return its exit code."""
     match error:
         case NoArgsIsHelpError():
             console.tell(error.format_message())
             return USAGE
         case click.ClickException():
-            # The message has what was typed, line ends and all.
-            console.complain(escape(_sentence(error.format_message()), 1000), _see_help(error))
-            return USAGE
+            # The message repeats what was typed, line ends included.
+            message = escape(_sentence(error.format_message()), 1000)
+            return _complain(error, "UsageError", message, _see_help(error), USAGE)
         case LogitstreamError():
-            console.complain(_noted(error.message, error), error.remedy)
-            return error.exit_code
+            kind = type(error).__name__
+            return _complain(error, kind, _noted(error.message, error), error.remedy, error.exit_code)
         case KeyboardInterrupt() | click.Abort() | Terminated() | Abandoned():
             return _stopped(error)
         case OSError() if not (isinstance(error, BrokenPipeError) and console.reader_is_gone()):
             return _told(_translated(error))
         case _:
             return _unexpected(error)
+
+
+def _complain(error: BaseException, kind: str, message: str, remedy: str, code: int) -> int:
+    console.complain(message, remedy)
+    document.write_error(error, kind, message, remedy, code)
+    return code
 
 
 def _sentence(message: str) -> str:
@@ -185,9 +218,10 @@ def _stopped(error: BaseException) -> int:
     given_up = isinstance(error, Abandoned)
     by = error.__cause__ if given_up else error
     facts = (described(by), *(("chunks under way were given up",) if given_up else ()))
-    console.complain(_noted("; ".join(facts), error), how_to_go_on(by))
+    kind = type(by).__name__ if isinstance(by, LogitstreamError) else "Stopped"
+    _complain(error, kind, _noted("; ".join(facts), error), how_to_go_on(by), exit_code(by))
     if given_up:
-        # The interpreter would wait for the threads that nobody waits for any more.
+        # The interpreter would wait for the threads of the chunks that were given up.
         os._exit(exit_code(by))
     return exit_code(by)
 
@@ -197,7 +231,7 @@ def _noted(message: str, error: BaseException) -> str:
 
 
 def _translated(error: OSError) -> LogitstreamError:
-    """Return what the system refused where nothing closer to it has said so."""
+    """Return the error for a system call that failed and that no other code has explained."""
     reason = error.strerror or str(error) or type(error).__name__
     if isinstance(error, FileNotFoundError) and _working_folder_is_gone():
         return OutputError("the working folder no longer exists", "give absolute paths")
@@ -208,7 +242,7 @@ def _translated(error: OSError) -> LogitstreamError:
 
 def _working_folder_is_gone() -> bool:
     try:
-        os.getcwd()  # noqa: PTH109 - as text: the folder has no path any more
+        os.getcwd()  # noqa: PTH109 - the folder no longer has a path
     except FileNotFoundError:
         return True
     return False
@@ -219,17 +253,15 @@ def _unexpected(error: BaseException) -> int:
         console.silence(1)
         return STORAGE
     console.tell_safely("\n".join(_crash_report(error)))
-    console.complain(
-        f"this is a bug of logitstream: {type(error).__name__}",
-        "please report it with the lines above; what was published before stands as it was",
-    )
-    return BUG
+    message = f"this is a bug of logitstream: {type(error).__name__}"
+    remedy = "please report it with the lines above; the published output is unchanged"
+    return _complain(error, "Bug", message, remedy, BUG)
 
 
 def _crash_report(error: BaseException) -> Iterator[str]:
-    """Yield where an error came from, causes first. The texts of errors may quote cells, and are left out.
+    """Yield the traceback of an error, causes first, without the texts of errors: they may quote cells.
 
-    Python's development mode (PYTHONDEVMODE=1) shows them.
+    Python's development mode (PYTHONDEVMODE=1) shows the texts too.
     """
     if sys.flags.dev_mode:
         yield "".join(traceback.format_exception(error))
@@ -239,12 +271,12 @@ def _crash_report(error: BaseException) -> Iterator[str]:
         yield from _crash_report(cause)
     yield "Traceback (most recent call last):"
     yield "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
-    yield f"{type(error).__module__}.{type(error).__qualname__} (its text is left out: it may quote your data)"
+    yield f"{type(error).__module__}.{type(error).__qualname__} (its text is not shown: it may quote your data)"
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that a run ends in good order; a second SIGTERM ends the process at once."""
+    """Turn SIGTERM into an exception, so that a run ends in good order. A second SIGTERM ends the process at once."""
     before = handle(signal.SIGTERM, _raise_terminated)
     try:
         yield
@@ -256,3 +288,7 @@ def _terminable() -> Iterator[None]:
 def _raise_terminated(number: int, _: FrameType | None) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)
     raise Terminated
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,12 @@
-"""What ``logitstream demo`` does: copies the sample, runs the commands that it shows, and compares the bits."""
+"""What ``logitstream demo`` does: copies the sample, runs the commands that it shows, and explains the result."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import shlex
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,21 +14,22 @@ from typing import Any
 import pipeline
 from jobs.cli import group
 from jobs.show import console
+from jobs.show.flights import Flight, against_outcome, in_words
 from pipeline import disk
 from pipeline.canonical import sha256
 from pipeline.errors import BalanceError, ConfigurationError, OutputError, PermissionDeniedError, StorageError
 from pipeline.report.text import aligned
 from pipeline.types.outputs import MANIFEST
-from pipeline.units import escape, format_count
+from pipeline.units import escape, format_count, format_seconds
 
 SAMPLE = ("delay_model.json", "flights.csv", "flights")
 COMPARED = ["flight_id", "dep_delay", "probability"]
 _TYPES = ("--type", "flight_id=int32", "--type", "dep_delay=int16")
-_SHOWN = 5
+_WIDTH = 80
 
 
 def show(folder: str) -> None:
-    """Carry out the demonstration in a folder, which is made where it does not exist.
+    """Carry out the demonstration in a folder, which is made if it does not exist.
 
     Raises
     ------
@@ -37,15 +41,16 @@ def show(folder: str) -> None:
     target = Path(folder)
     _copy_sample(sample_folder(), target)
     model = ("--model", str(target / "delay_model.json"))
-    keep = ("--keep", "flight_id,carrier,dep_delay")
-    parquet, csv = target / "scores-from-parquet", target / "scores-from-csv"
-    _say("The plan, from the footers of the Parquet files alone:")
+    keep = ("--keep", "flight_id,dep_delay,distance,late")
+    parquet, csv_ = target / "scores-from-parquet", target / "scores-from-csv"
+    _say("The plan, made from the footers of the Parquet files:")
     _do("plan", target / "flights", *model, *keep, "--output", parquet, "--if-exists", "replace")
-    _say("Scored from Parquet:")
-    _do("score", target / "flights", *model, *keep, "--output", parquet, "--if-exists", "replace")
-    _say("Scored from CSV, where kept columns are text unless --type says otherwise:")
-    _do("score", target / "flights.csv", *model, *keep, *_TYPES, "--output", csv, "--if-exists", "replace")
-    _compare(parquet, csv)
+    _say("The flights, scored from Parquet:")
+    seconds = _do("score", target / "flights", *model, *keep, "--output", parquet, "--if-exists", "replace", "-q")
+    _explain(_flights(target / "flights.csv", parquet), seconds)
+    _say("The same flights, scored from CSV (--type: kept columns are text otherwise):")
+    _do("score", target / "flights.csv", *model, *keep, *_TYPES, "--output", csv_, "--if-exists", "replace", "-q")
+    _compare(parquet, csv_)
     _say("Where to look next:")
     console.emit("\n".join(aligned(_next_steps(target, parquet))))
 
@@ -94,35 +99,77 @@ def _copy(source: Path, copy: Path) -> None:
             )
         return
     disk.make_folders(copy.parent)
-    # Whole or not at all: a demonstration that was interrupted can be started again.
+    # Whole or not at all, so that an interrupted demonstration can be started again.
     disk.write_file(copy, content)
 
 
-def _do(*words: str | Path) -> None:
+def _do(*words: str | Path) -> float:
+    """Show a command and run it; return the seconds that it took."""
     arguments = [str(word) for word in words]
-    console.emit(f"$ logitstream {shlex.join(arguments)}")
+    console.emit(_shown(arguments))
+    began = time.monotonic()
     with group.make_context("logitstream", arguments) as context:
         group.invoke(context)
+    return time.monotonic() - began
 
 
-def _compare(parquet: Path, csv: Path) -> None:
-    first, second = _values(parquet), _values(csv)
-    digests = [sha256(values.tobytes()) for values in (first, second)]
-    _say(f"The first {_SHOWN} of {format_count(len(first))} flights, and whether both ways give the same bits:")
-    for row in [COMPARED, *(map(_cell, row) for row in first[:_SHOWN].tolist())]:
-        console.emit("  ".join(f"{cell:>20}" for cell in row))
-    console.emit(f"\nsha256 from Parquet  {digests[0]}\nsha256 from CSV      {digests[1]}")
+def _shown(arguments: Sequence[str]) -> str:
+    """Return a command that can be pasted, in lines that fit a terminal if its words allow it."""
+    pieces = ["$ logitstream"]
+    for word in map(shlex.quote, arguments):
+        if word.startswith("-"):
+            pieces.append(word)
+        else:
+            pieces[-1] += f" {word}"
+    lines = pieces[:1]
+    for piece in pieces[1:]:
+        if len(lines[-1]) + len(piece) + 3 <= _WIDTH:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(f"    {piece}")
+    return " \\\n".join(lines)
+
+
+def _flights(source: Path, scores: Path) -> list[Flight]:
+    """Return the flights of the sample with their scores."""
+    rows = csv.DictReader(io.StringIO(disk.read_file(source).decode()))
+    carriers = {int(row["flight_id"]): row["carrier"] for row in rows}
+    columns = ["flight_id", "dep_delay", "distance", "late", "probability"]
+    values = pipeline.open_dataset(str(scores)).to_dask_array(columns).compute(scheduler="sync").tolist()
+    return [
+        Flight(carriers[int(number)], _known(minutes), miles, _known(risk), None if math.isnan(late) else bool(late))
+        for number, minutes, miles, late, risk in values
+    ]
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _explain(flights: Sequence[Flight], seconds: float) -> None:
+    scored = sum(each.risk is not None for each in flights)
+    without = format_count(len(flights) - scored)
+    console.emit(
+        f"\n{format_count(scored)} flights have a score, {without} never left and have none; "
+        f"it took {format_seconds(seconds)}"
+    )
+    _say("A score is the risk that a flight arrives more than 15 minutes late:")
+    console.emit("\n".join(in_words(flights)))
+    _say("All flights, in ten groups by risk, against what really happened:")
+    console.emit("\n".join(against_outcome(flights)))
+    console.emit("\nThe model was fitted on these flights. On new ones it is less exact.")
+
+
+def _compare(parquet: Path, csv_: Path) -> None:
+    digests = [sha256(_values(output).tobytes()) for output in (parquet, csv_)]
+    console.emit(f"\nSHA-256 of the scores\nfrom Parquet  {digests[0]}\nfrom CSV      {digests[1]}")
     if digests[0] != digests[1]:
-        raise BalanceError("the scores from Parquet and from CSV are not the same bits", "please report this")
+        raise BalanceError("the scores from Parquet and from CSV are not the same bits", "report this as a bug")
     console.emit("the same bits: yes")
 
 
 def _values(output: Path) -> Any:
     return pipeline.open_dataset(str(output)).to_dask_array(COMPARED).compute(scheduler="sync")
-
-
-def _cell(value: float) -> str:
-    return "null" if math.isnan(value) else f"{value:.17g}"
 
 
 def _next_steps(target: Path, parquet: Path) -> Sequence[tuple[str, str]]:

@@ -1,12 +1,11 @@
-"""From the options of a command to a job, and from a job to what a person or a program reads of it."""
+"""Turns the options of a command into a job, and a job into text or JSON."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs.show import console
+from jobs.show import console, document
 from jobs.show.progress import observer
 from jobs.stopping import Deadline, stoppable
 from pipeline import flow, interface
@@ -35,21 +34,21 @@ def transform_job(params: Params) -> Job:
 
 
 def carry_out(job: Job, params: Params) -> None:
-    """Plan or run a job, and say how it went: results on stdout, everything else on stderr."""
+    """Plan or run a job and report on it: results on stdout, everything else on stderr."""
     if params["dry_run"]:
         _show_plan(flow.plan(job), as_json=params["json"], with_files=params["verbose"])
         return
-    talk = observer(params["progress"], quiet=params["quiet"], verbose=params["verbose"], show_files=_tell_files)
+    talk = observer(params["progress"], quiet=console.is_quiet(), verbose=params["verbose"], show_files=_tell_files)
     stop = Stop()
     again = go_on(job)
     until = stoppable(stop, grace=parse_seconds(params["grace"]), deadline=_deadline(job, again), again=again)
     with talk as watch, until as work_begins:
         report = _run(job, _watching(watch, work_begins), stop)
-    _show_outcome(report, as_json=params["json"], quiet=params["quiet"])
+    _show_outcome(report, as_json=params["json"], with_files=params["verbose"])
 
 
 def _watching(watch: Observer, work_begins: Callable[[], None]) -> Observer:
-    """Return an observer that passes on what it is told, and says when work begins."""
+    """Return an observer that passes events on and reports when work begins."""
 
     def observe(event: Event) -> None:
         if isinstance(event, Planned):
@@ -70,34 +69,33 @@ def _run(job: Job, watch: Observer, stop: Stop) -> Report:
         return flow.run(job, watch, stop)
     except BaseException as error:
         if error is stop.error or not isinstance(error, Exception):
-            # A signal may come when the output has just taken its name: only the output can tell.
+            # A signal may arrive just after the output was published: only the output itself shows it.
             untouched = flow.mark_of(job.output) == before
-            error.add_note("nothing was published" if untouched else "the output is published all the same")
+            error.add_note("nothing was published" if untouched else "the output was already published")
         raise
 
 
 def _tell_files(plan: PlanSummary) -> None:
-    from jobs.show.tables import tell_files  # noqa: PLC0415 - rich, where something is to be drawn
+    from jobs.show.tables import tell_files  # noqa: PLC0415 - rich, only for tables
 
     tell_files(plan)
 
 
 def _show_plan(plan: PlanSummary, *, as_json: bool, with_files: bool) -> None:
     if as_json:
-        console.emit(json.dumps(plan_json(plan), indent=2))
+        document.write(plan_json(plan, with_files=with_files))
         return
     if with_files:
-        from jobs.show.tables import emit_files  # noqa: PLC0415 - rich, where something is to be drawn
+        from jobs.show.tables import emit_files  # noqa: PLC0415 - rich, only for tables
 
         emit_files(plan)
     console.emit("\n".join(plan_lines(plan)))
 
 
-def _show_outcome(report: Report, *, as_json: bool, quiet: bool) -> None:
-    if not quiet:
-        console.tell("\n".join(outcome_lines(report)))
+def _show_outcome(report: Report, *, as_json: bool, with_files: bool) -> None:
+    console.tell("\n".join(outcome_lines(report)))
     if as_json:
-        console.emit(json.dumps(report_json(report), indent=2))
+        document.write(report_json(report, with_files=with_files))
 
 
 def _options(params: Params) -> dict[str, Any]:

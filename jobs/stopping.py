@@ -1,10 +1,10 @@
-"""How a run is told to stop: in good order first, at once if need be.
+"""How a run stops: in good order first, at once if necessary.
 
-before work begins              a signal ends the run at once
-a signal, or the deadline       no chunk is started, those under way have the grace to end
-a second signal                 ends the process, as the signal does by itself
-the end of the grace            chunks under way are given up: ``Abandoned``
-a few seconds later             the process ends, whatever it waits for
+a signal before work begins     ends the run at once
+a signal, or the deadline       no new chunk starts; those under way may finish within the grace period
+a second signal                 ends the process at once
+the end of the grace period     chunks under way are given up: ``Abandoned``
+a few seconds later             the process ends, whatever it is waiting for
 """
 
 from __future__ import annotations
@@ -28,41 +28,41 @@ if TYPE_CHECKING:
 
 INTERRUPTED, TERMINATED = 130, 143
 
-# timeout(1) sends its signal to the process and to its group: the same request twice, microseconds apart.
+# timeout(1) sends its signal both to the process and to its group: one request arrives twice, microseconds apart.
 _SAME_REQUEST_SECONDS = 0.25
-# What may hold up the way out (a thread that reads from a file system that hangs) does not hold it up for longer.
+# How long a thread that hangs, such as one that reads from a dead file system, may delay the end of the process.
 _PATIENCE_SECONDS = 5.0
 
 Handler = Callable[[int, FrameType | None], None]
 
 
 class Terminated(BaseException):
-    """The process was asked to end (SIGTERM). Nothing that an ``except Exception`` may swallow."""
+    """The process was asked to end (SIGTERM). ``except Exception`` does not catch it."""
 
     message = "stopped by a request to end (SIGTERM)"
     exit_code = TERMINATED
 
 
 def exit_code(error: BaseException | None) -> int:
-    """Return the exit code of what a run was stopped by."""
+    """Return the exit code for what stopped a run."""
     return error.exit_code if isinstance(error, LogitstreamError | Terminated) else INTERRUPTED
 
 
 def described(error: BaseException | None) -> str:
-    """Return what a run was stopped by, in words."""
+    """Return in words what stopped a run."""
     return error.message if isinstance(error, LogitstreamError | Terminated) else "stopped by an interrupt (SIGINT)"
 
 
 def how_to_go_on(error: BaseException | None) -> str:
-    """Return what to do after a run was stopped; empty where what was stopped is no run."""
+    """Return what to do after a run was stopped; empty if it was not a run that was stopped."""
     if isinstance(error, LogitstreamError):
         return error.remedy
     return str(error.args[0]) if error is not None and error.args else ""
 
 
 def handle(number: signal.Signals, handler: Handler) -> Any:
-    """Install a handler and return the one before it, ``None`` where the signal is left as it is."""
-    # A parent that ignores the signal (nohup does so with others) has said what it wants.
+    """Install a handler and return the previous one, or ``None`` if the signal is left alone."""
+    # A parent that ignores the signal, as nohup does with others, wants it ignored.
     if signal.getsignal(number) is signal.SIG_IGN:
         return None
     try:
@@ -74,7 +74,7 @@ def handle(number: signal.Signals, handler: Handler) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When a run is to stop, in seconds from its start, and the error that says so."""
+    """When a run must stop, in seconds from its start, and the error that reports it."""
 
     seconds: float
     error: LogitstreamError
@@ -82,9 +82,9 @@ class Deadline:
 
 @contextmanager
 def stoppable(stop: Stop, *, grace: float, deadline: Deadline | None, again: str) -> Iterator[Callable[[], None]]:
-    """Have signals and the deadline stop a run inside the ``with`` block.
+    """Let signals and the deadline stop a run inside the ``with`` block.
 
-    Yields what is to be called when work begins. In another thread than the main one nothing is installed.
+    Yields a function to call when work begins. Outside the main thread no handlers are installed.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def stoppable(stop: Stop, *, grace: float, deadline: Deadline | None, again: str
         Seconds.
     deadline : Deadline or None
     again : str
-        How to go on with a run that a signal has stopped: the first argument of what is raised then.
+        How to resume a run that a signal has stopped: the first argument of the exception.
     """
     request = _Request(stop, grace, deadline, again)
     if threading.current_thread() is not threading.main_thread():
@@ -113,7 +113,7 @@ def stoppable(stop: Stop, *, grace: float, deadline: Deadline | None, again: str
 
 @dataclass(slots=True)
 class _Request:
-    """The state between a run and those who want it to stop. Its handlers run in the main thread."""
+    """The state of a request to stop. Its handlers run in the main thread."""
 
     stop: Stop
     grace: float
@@ -124,16 +124,16 @@ class _Request:
     abandoned: bool = field(default=False, init=False)
 
     def work_begins(self) -> None:
-        """From now on there is something that is worth ending in good order."""
+        """Note that work has begun: from now on a signal lets chunks under way finish."""
         self.under_way = True
 
     def signalled(self, number: int, _: FrameType | None) -> None:
-        """Take in SIGTERM or SIGINT."""
+        """Handle SIGTERM or SIGINT."""
         error = (Terminated if number == signal.SIGTERM else KeyboardInterrupt)(self.again)
         if self.since is None and self.under_way:
             self._begin(error)
         elif self.since is None:
-            # Python drops what is raised while it runs the callback of a weak reference; the request stays.
+            # Python drops an exception that is raised in the callback of a weak reference; the request stays.
             self.stop.request(error)
             signal.signal(number, signal.SIG_DFL)
             raise error
@@ -142,7 +142,7 @@ class _Request:
             os.kill(os.getpid(), number)
 
     def timed_out(self, _: int, __: FrameType | None) -> None:
-        """Take in the timer: the deadline, then the end of the grace, then the end of all patience."""
+        """Handle the timer: the deadline, then the end of the grace period, then the end of the process."""
         if self.since is None and self.deadline is not None:
             self._begin(self.deadline.error)
         elif not self.abandoned:
@@ -150,7 +150,7 @@ class _Request:
             signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS)
             raise Abandoned from self.stop.error
         else:
-            console.tell_at_once("error: stopped while something did not let go")
+            console.tell_at_once("error: stopped while something was still blocking")
             os._exit(exit_code(self.stop.error))
 
     def _begin(self, error: BaseException) -> None:
@@ -159,4 +159,4 @@ class _Request:
         signal.setitimer(signal.ITIMER_REAL, self.grace)
         why = f"{error.message}; " if isinstance(error, LogitstreamError) else ""
         shown = f"{self.grace:g} s" if self.grace < 60 else format_seconds(self.grace)
-        console.tell_at_once(f"stopping: {why}chunks under way have {shown} to end; once more stops at once")
+        console.tell_at_once(f"stopping: {why}chunks under way have {shown} to finish; a second signal stops at once")

@@ -1,19 +1,19 @@
 """Score datasets larger than memory with logistic models, in streams, and publish the result in one step.
 
     score(inputs, model, output, **options)    score files; returns a Report
-    preview(inputs, model, output, **options)  what score would do, from footers alone
-    transform(inputs, apply, output, ...)      functions of columns, the same way
-    transform_stream(blocks, function, output) the same of a generator of your own
-    LogisticModel                              a model file: load, save, probability, predict
-    from_sklearn(estimator)                    a model from a fitted scikit-learn estimator
-    inspect(path)                              what lies there: data or a quarantine
-    verify(output)                             whether an output is what was published
-    rollback(output)                           back to the former version in one step, and forward again
-    open_dataset(inputs)                       the same inputs as Dask arrays
+    preview(inputs, model, output, **options)  show what score would do, from footers alone
+    transform(inputs, apply, output, ...)      apply functions to columns of files
+    transform_stream(blocks, function, output) apply functions to the blocks of your own generator
+    LogisticModel                              a model: load, save, probability, predict
+    from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
+    inspect(path)                              look at data files or at a quarantine
+    verify(output)                             check that an output is what was published
+    rollback(output)                           go back to the previous version in one step, and forward again
+    open_dataset(inputs)                       open files as Dask arrays
     sigmoid, tanh, relu, softmax, ...          the functions of pipeline.registry, on NumPy, Dask and other arrays
     sigmoid_grad, tanh_grad, relu_grad, ...    their derivatives, from x or from the value
 
-Names are loaded when they are first asked for, so that importing the package costs next to nothing.
+Names are loaded when they are first used, so importing the package takes almost no time.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from the room in which it lives."""
+    """Load a public name from its room."""
     if name not in _HOMES and name not in _functions():
         raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
     value = getattr(import_module(f"pipeline.{_HOMES.get(name, 'arrays')}"), name)

@@ -1,4 +1,4 @@
-"""The one spelling of a JSON value, and the digests made of it: identities rest on both, and neither ever changes."""
+"""The one spelling of a JSON value, and digests of it. Identities depend on both, so neither ever changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 def canonical(value: object) -> bytes:
     """Return the one spelling of a JSON value: sorted keys, no spaces, ASCII, shortest floats, no NaN.
 
-    Reading it back and spelling it again gives the same bytes. Keys must be text.
+    Parsed and spelled again, it gives the same bytes. Keys must be text.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Why a row is kept out of the output: the one table from a cause to its text and to what helps against it.
+"""Why a row is kept out of the output: the one table from a cause to its text and its remedy.
 
-A cause is a word of :data:`~pipeline.choices.Cause`; what a reader, a model or a run decides about a bad cell, it
-decides by that word and never by the text. The texts are published: quarantine files hold them, byte for byte.
+A cause is a word of :data:`~pipeline.choices.Cause`. Code decides by that word, never by the text. Quarantine files
+hold the texts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.units import EXACT_INTEGER
 
 @dataclass(frozen=True, slots=True)
 class CauseText:
-    """What a person reads of a cause or of a hint.
+    """The words that a person reads for a cause or a hint.
 
     Attributes
     ----------
@@ -23,48 +23,56 @@ class CauseText:
         A template of :meth:`str.format`: a clause that follows the cell. ``{0}``, ``{1}`` are the values that come with
         the cause; ``{s}`` makes a plural where the first of them is not 1.
     remedy : str
-        What helps, as the beginning of a sentence; of a hint it is empty where the remedy of the cause holds.
+        What to do, in the imperative. More may be appended, so it has no final period.
     """
 
     text: str
     remedy: str
 
 
-_LEAVE_OUT = "mend the data, or leave the column out"
-_SPELLING = "mend the data; a spelling of null is named by --null TEXT, another encoding by --encoding NAME"
-_TYPE = "mend the data, or name another type with --type"
-_LAYOUT = "mend the data; --delimiter, --quote and --columns say how it is written"
-_POLICY = "mend the data; the model file says what becomes of a missing or an unseen value"
-_REFUSED = "and the model takes that for an error"
+_LAYOUT = "fix the record, or say how the file is written with --delimiter, --quote or --columns"
+_QUOTE = "close the quote, or name the quote character with --quote ('' where nothing is quoted)"
+_TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"
+_ENCODING = "fix the text, or name the encoding of the file with --encoding NAME (such as cp1252)"
+_SPELLING = "fix the value; if it means null, add --null TEXT with this spelling"
+_UNQUOTED = "fix the value, or write null as an empty field without quotes"
+_TYPE = "fix the value, or name another type with --type NAME=TYPE; if it means null, add --null TEXT"
+_LEAVE_OUT = "fix the value, or leave the column out"
+_MISSING = 'fix the value, or choose another "missing" for this feature in the model file'
+_UNSEEN = 'fix the value, or choose another "unseen" for this feature in the model file'
+_REFUSED = "and the model treats that as an error"
 _SET_ASIDE = "and the model sends such rows to the quarantine"
 
 CAUSES: Mapping[Cause, CauseText] = {
     "ragged": CauseText("has {0:,} field{s} instead of {1:,}", _LAYOUT),
-    "open quote": CauseText("has a quote that is not closed before the end of the file", _LAYOUT),
-    "too long": CauseText("is longer than {0}", _LAYOUT),
-    "nul byte": CauseText("holds a NUL byte; was the file torn?", _SPELLING),
-    "undecodable": CauseText("is not valid {0}", _SPELLING),
+    "open quote": CauseText("has a quote that is not closed before the end of the file", _QUOTE),
+    "too long": CauseText("is longer than {0}", _QUOTE),
+    "nul byte": CauseText("contains a NUL byte (is the file damaged?)", _TORN),
+    "undecodable": CauseText("is not valid {0}", _ENCODING),
     "no number": CauseText("is not a number", _SPELLING),
-    "empty for a number": CauseText("is not a number: a quoted empty field is text, not null", _SPELLING),
+    "empty for a number": CauseText("is not a number: a quoted empty field is text, not null", _UNQUOTED),
     "other type": CauseText("is not of type {0}", _TYPE),
-    "empty for a type": CauseText("is not of type {0}: a quoted empty field is text, not null", _TYPE),
+    "empty for a type": CauseText("is not of type {0}: a quoted empty field is text, not null", _UNQUOTED),
     "out of range": CauseText("is beyond the range of {0}", _LEAVE_OUT),
     "inexact": CauseText(f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})", _LEAVE_OUT),
-    "missing refused": CauseText(f"is missing, {_REFUSED}", _POLICY),
-    "missing set aside": CauseText(f"is missing, {_SET_ASIDE}", _POLICY),
-    "unseen refused": CauseText(f"is not a level of the model, {_REFUSED}", _POLICY),
-    "unseen set aside": CauseText(f"is not a level of the model, {_SET_ASIDE}", _POLICY),
+    "missing refused": CauseText(f"is missing, {_REFUSED}", _MISSING),
+    "missing set aside": CauseText(f"is missing, {_SET_ASIDE}", _MISSING),
+    "unseen refused": CauseText(f"is not a level of the model, {_REFUSED}", _UNSEEN),
+    "unseen set aside": CauseText(f"is not a level of the model, {_SET_ASIDE}", _UNSEEN),
 }
 
 HINTS: Mapping[Hint, CauseText] = {
-    "repeats the header": CauseText("; the record repeats the header: concatenated files?", ""),
+    "repeats the header": CauseText(
+        "; this record repeats the header (were files concatenated?)", "remove the header lines between the records"
+    ),
     "looks like a header": CauseText(
-        "; the record looks like a header: leave out --columns", "mend the data, or the command"
+        "; this record looks like a header: leave out --columns",
+        "leave out --columns, or remove the first record",
     ),
 }
 
-# They are what they are in a header as well.
-_WHATEVER_THE_RECORD: frozenset[Cause] = frozenset({"out of range", "inexact"})
+# Causes that a header cannot have: the cell is a number.
+_NEVER_A_HEADER: frozenset[Cause] = frozenset({"out of range", "inexact"})
 
 
 def reason_of(cause: Cause, values: Sequence[int | str] = (), hint: Hint | None = None) -> str:
@@ -73,7 +81,7 @@ def reason_of(cause: Cause, values: Sequence[int | str] = (), hint: Hint | None 
     Raises
     ------
     LookupError, ValueError
-        There is no such cause or hint, or its values are not those of the cause.
+        There is no such cause or hint, or the values do not fit the cause.
     """
     plural = "" if values and values[0] == 1 else "s"
     reason = CAUSES[cause].text.format(*values, s=plural)
@@ -81,6 +89,5 @@ def reason_of(cause: Cause, values: Sequence[int | str] = (), hint: Hint | None 
 
 
 def remedy_of(cause: Cause, hint: Hint | None = None) -> str:
-    """Return what helps against a cause."""
-    hinted = "" if hint is None or cause in _WHATEVER_THE_RECORD else HINTS[hint].remedy
-    return hinted or CAUSES[cause].remedy
+    """Return what to do about a cause."""
+    return CAUSES[cause].remedy if hint is None or cause in _NEVER_A_HEADER else HINTS[hint].remedy

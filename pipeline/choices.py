@@ -1,4 +1,4 @@
-"""Every closed list of words, with its check: formats, policies of a run, roles of a column, causes of bad rows."""
+"""Every closed list of words, each with its check: formats, policies, roles of columns, causes of bad rows."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ Word = TypeVar("Word", bound=str)
 
 @dataclass(frozen=True, slots=True)
 class Choice(Generic[Word]):
-    """The words that an option takes.
+    """The words that an option accepts.
 
     Attributes
     ----------
     option : str
-        Its name on the command line.
+        The name of the option on the command line.
     words : tuple of str
-        The default first.
+        The default comes first.
     """
 
     option: str
     words: tuple[Word, ...]
 
     def check(self, word: object) -> Word:
-        """Return a word that is one of these.
+        """Return the word, if it is one of the list.
 
         Raises
         ------
         UsageError
-            It is none of them; the message has the nearest.
+            It is not in the list; the message names the nearest word.
         """
         for known in self.words:
             if word == known:
@@ -74,7 +74,7 @@ class Choice(Generic[Word]):
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return words as a person lists them: ``fast, accurate or reproducible``."""
+    """Return words as a list in a sentence: ``fast, accurate or reproducible``."""
     *others, last = words
     return f"{', '.join(others)} or {last}" if others else last
 
@@ -89,12 +89,14 @@ COMPRESSION: Choice[Compression] = Choice("--compression", get_args(Compression)
 
 
 def parse_if_running(text: str) -> tuple[IfRunning, float | None]:
-    """Return what to do while another run is at work, and for how many seconds at most: ``wait=10m`` is (wait, 600).
+    """Return what to do while another run works on the output, and how many seconds to wait at most.
+
+    ``wait=10m`` gives ``("wait", 600)``.
 
     Raises
     ------
     UsageError
-        The text is neither ``fail``, ``skip``, ``wait`` nor ``wait=`` and a duration.
+        The text is not ``fail``, ``skip``, ``wait``, or ``wait=`` and a duration.
     """
     word, equals, duration = text.partition("=")
     choice = next((known for known in IF_RUNNING.words if known == word), None)

@@ -1,8 +1,8 @@
-"""Every way a run can end without its output, one class a reason and one exit code a class.
+"""Every way a run can fail: one class for each kind of reason, one exit code for each class.
 
-    LogitstreamError                1   a bug of ours, unless a class below says otherwise
-      UsageError                    2   the request contradicts itself or names what is not there
-      ThresholdError                3   a threshold was crossed, or what was checked does not hold
+    LogitstreamError                1   a bug of logitstream, unless a class below says otherwise
+      UsageError                    2   the request contradicts itself or names something that does not exist
+      ThresholdError                3   a limit was exceeded, or a check failed
       DataError                    65   an input or the model breaks the contract
         ModelError                 65   the model file is not a valid model
         SchemaError                65   columns are missing, unfit, or differ between files
@@ -12,33 +12,42 @@
       UnavailableError             69   the cluster cannot be reached or used
       BalanceError                 70   the accounts do not balance: nothing is published
       MemoryBudgetError            71   the job does not fit the memory it may use
-      OutputError                  73   the output cannot be made, exists, or is not ours
-        NewerOutputError           73   it was made by a newer logitstream
+      OutputError                  73   the output cannot be made, exists, or was not published by logitstream
+        NewerOutputError           73   the output was made by a newer logitstream
       StorageError                 74   reading or writing failed, or the disk is full
-        TransientError             74   the same once more may go well
-      TemporaryError               75   locked by another run, or stopped part-way: run again
-      PermissionDeniedError        77   the system refuses access
-      ConfigurationError           78   configuration, or an environment that differs
+        TransientError             74   the same, but trying again may work
+      TemporaryError               75   locked by another run, or stopped part-way: run it again
+      PermissionDeniedError        77   the system denies access
+      ConfigurationError           78   the configuration is wrong, or the environment differs
 
 The codes are those of sysexits.h and are stable. Errors from Arrow, Dask and the operating system are turned
 into these classes where the foreign call is made; the command line turns these into exit codes in one place.
-``Abandoned`` is outside of the tree: it passes every ``except Exception``.
+``Abandoned`` is not part of the tree: it passes every ``except Exception``.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class LogitstreamError(Exception):
-    """Base of every error raised on purpose.
+    """Base class of every error that is raised on purpose.
 
     Parameters
     ----------
     message : str
         What is wrong, where, and the value found.
     remedy : str, optional
-        What to do about it; shown on a line of its own.
+        What to do about it; shown on a separate line.
+
+    Attributes
+    ----------
+    file, column : str or None
+        The file and the column that the message names, for programs; ``None`` where it names none.
+    row : int or None
+        The row or record in the file, counted from 1.
+    byte : int or None
+        Where the row begins in the file.
     """
 
     exit_code: ClassVar[int] = 1
@@ -47,19 +56,33 @@ class LogitstreamError(Exception):
         super().__init__(message, remedy)
         self.message = message
         self.remedy = remedy
+        self.file: str | None = None
+        self.column: str | None = None
+        self.row: int | None = None
+        self.byte: int | None = None
+
+    def at(
+        self, file: str | None = None, *, column: str | None = None, row: int | None = None, byte: int | None = None
+    ) -> Self:
+        """Return the error itself, with its place noted; what is noted already stays."""
+        self.file = self.file if self.file is not None else file
+        self.column = self.column if self.column is not None else column
+        self.row = self.row if self.row is not None else row
+        self.byte = self.byte if self.byte is not None else byte
+        return self
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message
 
 
 class UsageError(LogitstreamError):
-    """The request contradicts itself or names what is not there."""
+    """The request contradicts itself or names something that does not exist."""
 
     exit_code = 2
 
 
 class ThresholdError(LogitstreamError):
-    """A threshold was crossed, or what was checked does not hold."""
+    """A limit was exceeded, or a check failed."""
 
     exit_code = 3
 
@@ -111,7 +134,7 @@ class MemoryBudgetError(LogitstreamError):
 
 
 class OutputError(LogitstreamError):
-    """The output cannot be made, exists, or is not ours."""
+    """The output cannot be made, exists, or was not published by logitstream."""
 
     exit_code = 73
 
@@ -127,29 +150,29 @@ class StorageError(LogitstreamError):
 
 
 class TransientError(StorageError):
-    """Reading or writing failed in a way that may pass: the same once more may go well."""
+    """Reading or writing failed in a way that may pass: trying again may work."""
 
 
 class TemporaryError(LogitstreamError):
-    """Locked by another run, or stopped part-way: run again."""
+    """Locked by another run, or stopped part-way: run it again."""
 
     exit_code = 75
 
 
 class PermissionDeniedError(LogitstreamError):
-    """The system refuses access."""
+    """The system denies access."""
 
     exit_code = 77
 
 
 class ConfigurationError(LogitstreamError):
-    """Configuration, or an environment that differs."""
+    """The configuration is wrong, or the environment differs."""
 
     exit_code = 78
 
 
 class Abandoned(BaseException):
-    """The process is to end now: raised in the main thread by a signal handler, when patience is over.
+    """The process must end now: a signal handler raises this in the main thread after the grace period.
 
-    Nobody waits for threads or processes that are under way; who raised it ends the process with ``os._exit``.
+    Nothing waits for threads or processes that are still running; the command line ends the process with ``os._exit``.
     """

@@ -1,8 +1,9 @@
 """The grammar of ``--apply``: ``[NAME =] FUNCTION ( COLUMN {, COLUMN} {, PARAMETER = NUMBER} )``.
 
-Read by hand, never evaluated, and without Arrow and numpy. A name is a letter or underscore followed by letters,
-digits, underscores and dots, in any script; any other name is in double quotes, a quote in it doubled:
-``p = sigmoid("score, raw", temperature=2)``. Which functions and parameters there are is :mod:`pipeline.registry`'s.
+The text is parsed here and never evaluated; neither Arrow nor numpy is loaded. A name is a letter or underscore
+followed by letters, digits, underscores and dots, in any script. Any other name is written in double quotes, with a
+quote inside it doubled: ``p = sigmoid("score, raw", temperature=2)``. :mod:`pipeline.registry` lists the functions and
+their parameters.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _TOKEN = re.compile(
     r'\s*(?:(?P<name>[^\W\d][\w.]*)|(?P<quoted>"(?:[^"]|"")*")|(?P<sign>[=(),])'
     r"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))|(?P<end>\Z))"
 )
-# What may be meant as one name where blanks or signs are in it; not where a comma is missing before NAME=.
+# A name with blanks or signs that should have been quoted; not where a comma is missing before NAME=.
 _UNQUOTED = re.compile(r'[^,()="]+(?![^,()="]*=)')
 _SHOWN = 60
 
@@ -34,7 +35,7 @@ class Application:
     columns : tuple of str
         One, unless the function takes several.
     parameters : tuple of (name, value)
-        Those that differ from their defaults, in the order of the registry.
+        Only those that differ from their defaults, in the order of the registry.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Application:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the columns that it makes: ``name``, or ``name_column`` for each column of several."""
+        """Names of the columns that it makes: ``name``, or ``name_column`` for each of several columns."""
         if not FUNCTIONS[self.function].several:
             return (self.name,)
         return tuple(f"{self.name}_{column}" for column in self.columns)
@@ -58,16 +59,16 @@ class _Token:
 
 
 def parse_application(text: str) -> Application:
-    """Return what a text such as ``p=sigmoid(score, temperature=2)`` asks for.
+    """Return the application that a text such as ``p=sigmoid(score, temperature=2)`` describes.
 
-    Without a name it is ``FUNCTION_COLUMN``. A function of several columns makes as many, each called
-    ``NAME_COLUMN``, without a name ``FUNCTION_COLUMN``.
+    Without a name the result is called ``FUNCTION_COLUMN``. A function of several columns makes one result for each,
+    called ``NAME_COLUMN``, or ``FUNCTION_COLUMN`` without a name.
 
     Raises
     ------
     UsageError
-        The text does not follow the grammar, or names a function or a parameter that does not exist, or a value is not
-        allowed; the message shows the text with a caret under the mistake.
+        The text does not follow the grammar, names a function or a parameter that does not exist, or has a value that
+        is not allowed. The message shows the text with a caret under the mistake.
     """
     parser = _Parser(text)
     first = parser.name("a function, as in sigmoid(score)")
@@ -95,7 +96,7 @@ def refuse_repeated(applications: Iterable[Application]) -> None:
     names = [name for application in applications for name in application.outputs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         listed = ", ".join(f'"{escape(name)}"' for name in repeated)
-        raise UsageError(f"two results are called {listed}", "name them apart: NAME=FUNCTION(COLUMN)")
+        raise UsageError(f"two results are called {listed}", "give each result its own name: NAME=FUNCTION(COLUMN)")
 
 
 class _Parser:
@@ -150,7 +151,7 @@ class _Parser:
     def first_column(self, entry: Function) -> str:
         token = self.last_column = self.name("a column")
         if self.accept("="):
-            what = ", which stands before parameters" if entry.parameters else f"; {entry.name} has no parameters"
+            what = " before the parameters" if entry.parameters else f"; {entry.name} has no parameters"
             raise self._error(token, f"expected a column{what}")
         return token.text
 
@@ -183,11 +184,11 @@ class _Parser:
         if not entry.several:
             raise self._error(token, f"{entry.name} takes one column{_parameters_of(entry)}")
         if is_late:
-            raise self._error(token, "columns stand before parameters")
+            raise self._error(token, "columns come before parameters")
         if not token.text:
             raise self._error(token, "a name must not be empty")
         if token.text in columns:
-            raise self._error(token, f'column "{escape(token.text)}" stands twice')
+            raise self._error(token, f'column "{escape(token.text)}" is named twice')
         columns.append(token.text)
         self.last_column = token
 
@@ -203,7 +204,7 @@ class _Parser:
             raise self._error(token, f"{entry.name} takes two columns or more")
 
     def _next(self, expected: str = "") -> _Token:
-        """Return the next token; what is none is told as what was expected, else as a name that it cannot be."""
+        """Return the next token; where there is none, raise what was expected, or that a name needs quotes."""
         match = _TOKEN.match(self.text, self.offset)
         if match is None:
             blank = len(self.text[self.offset :]) - len(self.text[self.offset :].lstrip())
@@ -223,7 +224,7 @@ class _Parser:
         after = escape(self.text[token.offset : token.offset + _SHOWN], limit=_SHOWN + 1)
         return UsageError(
             f"{message}, at column {token.offset + 1}{question}\n  {before}{after}\n  {' ' * len(before)}^",
-            "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quotes",
+            "write NAME=FUNCTION(COLUMN, parameter=number), with other names in double quotes",
         )
 
 

@@ -1,7 +1,8 @@
-"""The functions that there are, an entry each: all that the command line, README, tests and benchmark know of them.
+"""The table of functions: the command line, the documents, the tests and the benchmark take their facts from it.
 
-An entry states facts and formulas; the tiles that compute it are under its name in :mod:`pipeline.kernels.activations`.
-Nothing here imports numpy: an expression takes the module that it computes with as its first argument.
+An entry states facts and formulas; the tiles that compute it have the same name in
+:mod:`pipeline.kernels.activations`. Nothing here imports numpy: an expression takes the module that it computes with as
+its first argument.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Parameter:
     above : float
         It must be more than this.
     least, most : float
-        It must lie between them, both allowed.
+        It must be between them, both allowed.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Parameter:
         Raises
         ------
         TypeError
-            It is no real number.
+            It is not a real number.
         ValueError
             It is not allowed.
         """
@@ -61,7 +62,7 @@ class Parameter:
         try:
             number = float(value)
         except OverflowError:
-            raise ValueError(f"{self.name} must be {self.allowed}, got a number past all floats") from None
+            raise ValueError(f"{self.name} must be {self.allowed}, got a number too large for a float") from None
         if not (math.isfinite(number) and number > self.above and self.least <= number <= self.most):
             raise ValueError(f"{self.name} must be {self.allowed}, got {number:g}")
         return number
@@ -77,16 +78,16 @@ class Function:
     formula, range, derivative : str
         As a reader sees them.
     error : str
-        How far results in float64 are from the exact ones, in units in the last place (u).
+        How far results in float64 can be from the exact ones, in units in the last place (u).
     bound : float
         The same as a number: no element is further off, in u of the result, than this and ``slack`` allow.
     source : str
-        Where formula or method come from.
+        Where the formula or the method comes from.
     vanishing : str
         Where the derivative goes to zero.
     best_use : str
     one_liner : str
-        What people write with NumPy; ``numpy`` is the same to be called, and speed is measured against it.
+        What people write with NumPy. ``numpy`` is the same as a function, and speed is measured against it.
     numpy : callable
         ``numpy(np, x, out=None, **parameters)``: with ``out`` its last step writes there.
     plain : callable
@@ -95,22 +96,22 @@ class Function:
         ``exact(mp, x, **parameters)``: the definition in numbers of mpmath.
     parameters : tuple of Parameter
     value_derivative : str
-        The derivative in terms of the value y; empty where the value does not determine it.
+        The derivative in terms of the value y; empty if the value does not determine it.
     slack : callable or None
-        ``slack(x, y)``: what an element may be off besides ``bound`` u, as an absolute error, where a bound in u of the
-        result cannot hold: beside a zero, or far out where rounding an argument counts.
+        ``slack(x, y)``: the absolute error that is allowed in addition to ``bound`` u, where no bound in u of the
+        result can hold: near a zero, or for large x, where rounding an argument matters.
     gradient_bound : float
     gradient_remark : str
     gradient_slack : callable or None
-        The same of the derivative from x; the remark says in words what the bound alone does not.
+        The same for the derivative from x; the remark says in words what the bound alone does not.
     several : bool
         Whether it takes several columns at once, and gives as many.
     scipy, torch : str
-        The same function in ``scipy.special``, and under ``torch``; empty where there is none.
+        The same function in ``scipy.special``, and under ``torch``; empty if there is none.
     torch_options : mapping
-        What that of PyTorch takes besides.
+        Options for the function of PyTorch.
     conflict : callable or None
-        Returns what is wrong with parameters that are allowed one by one; empty where nothing is.
+        Returns what is wrong with parameters that are each allowed but do not go together; empty if nothing is.
     """
 
     name: str
@@ -140,7 +141,7 @@ class Function:
 
     @property
     def gradient_error(self) -> str:
-        """The error of the derivative, as :attr:`error` states that of the function."""
+        """The error of the derivative in words, like :attr:`error` for the function."""
         return ("exact" if self.gradient_bound == 0 else f"{self.gradient_bound:g} u") + self.gradient_remark
 
     @property
@@ -149,12 +150,12 @@ class Function:
         return {parameter.name: parameter.default for parameter in self.parameters}
 
     def parameter(self, name: str) -> Parameter:
-        """Return the parameter of a name.
+        """Return the parameter with that name.
 
         Raises
         ------
         TypeError
-            There is none; the message has the nearest, or all that there are.
+            There is none; the message has the nearest name, or all names.
         """
         for parameter in self.parameters:
             if parameter.name == name:
@@ -162,18 +163,18 @@ class Function:
         raise TypeError("".join(self.no_parameter(name)))
 
     def no_parameter(self, name: str) -> tuple[str, str]:
-        """Return that no parameter has a name, and the question which one was meant; empty where none is near."""
+        """Return a message that there is no such parameter, and the question which one was meant, if one is near."""
         if not self.parameters:
             return f"{self.name} has no parameters", ""
         return _unknown(f'{self.name} has no parameter "{name}"', name, tuple(self.defaults))
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, float]:
-        """Return every parameter as a float: what is given, else its default.
+        """Return every parameter as a float: the given value, else the default.
 
         Raises
         ------
         TypeError
-            There is no parameter of a name, or a value is no number.
+            There is no such parameter, or a value is not a number.
         ValueError
             A value is not allowed, alone or with another.
         """
@@ -228,7 +229,7 @@ _BESIDE_ZERO = 4e-16
 
 
 def _between(first: float, last: float) -> Callable[[float, float], float]:
-    """Return the slack of a derivative beside its zero, where the distance between its terms counts."""
+    """Return the slack of a derivative near its zero, where its terms nearly cancel."""
     return lambda x, _: _BESIDE_ZERO if first < x < last else 0.0
 
 
@@ -371,7 +372,7 @@ def _plain_elu(xp: Any, x: Any, alpha: float = 1) -> Any:
 
 
 def _plain_softmax(xp: Any, x: Any, temperature: float = 1, axis: int = -1) -> Any:
-    # The max of PyTorch returns places besides.
+    # The max of PyTorch also returns positions.
     largest = (xp.amax if hasattr(xp, "amax") else xp.max)(x, axis=axis, keepdims=True)
     e = xp.exp((x - largest) / temperature)
     return e / xp.sum(e, axis=axis, keepdims=True)
@@ -387,7 +388,7 @@ def _exact_softmax(mp: Any, x: Any, temperature: float = 1) -> Any:
     return [power / mp.fsum(powers) for power in powers]
 
 
-_TEMPERATURE = Parameter("temperature", 1, "the argument is divided by it: more flattens the curve", above=0)
+_TEMPERATURE = Parameter("temperature", 1, "divides the argument; a larger one flattens the curve", above=0)
 
 _ENTRIES = (
     Function(
@@ -399,7 +400,7 @@ _ENTRIES = (
         error="2.75 u; with parameters 4 u of the larger of |low| and |high|, at the rounded z",
         bound=2.75,
         gradient_bound=6.0,
-        gradient_remark="; with parameters 8 u at the rounded z while p is no subnormal number",
+        gradient_remark="; with parameters 8 u at the rounded z, unless p is subnormal",
         source="P. F. Verhulst, 1838",
         vanishing="on both sides, as exp(-|x|)",
         best_use="probability of one of two classes; gates",
@@ -440,7 +441,7 @@ _ENTRIES = (
     Function(
         name="logit",
         formula="log(x / (1 - x))",
-        range="(-inf, inf), of x in [0, 1]",
+        range="(-inf, inf), for x in [0, 1]",
         derivative="1 / (x (1 - x))",
         value_derivative="(1 + exp(y)) (1 + exp(-y))",
         error="2.5 u",
@@ -538,7 +539,7 @@ _ENTRIES = (
         bound=3.25,
         gradient_bound=7.0,
         gradient_slack=_between(-2.0, -1.0),
-        gradient_remark=", and 4e-16 beside its zero at -1.28",
+        gradient_remark=", and 4e-16 near its zero at -1.28",
         source="S. Elfwing, E. Uchibe, K. Doya, 2017",
         vanishing="on the left, as x exp(x)",
         best_use="hidden layers of deep networks",
@@ -559,7 +560,7 @@ _ENTRIES = (
         gradient_bound=0.5,
         source="A. Howard et al., MobileNetV3, 2019",
         vanishing="zero for |x| >= 3",
-        best_use="gates where exp is too dear",
+        best_use="gates where exp is too slow",
         one_liner="np.clip((x + 3) / 6, 0, 1)",
         numpy=lambda np, x, out=None: np.clip((x + 3) / 6, 0, 1, out=out),
         plain=_plain_hard_sigmoid,
@@ -575,7 +576,7 @@ _ENTRIES = (
         bound=7.0,
         gradient_bound=10.0,
         gradient_slack=_between(-1.5, -0.25),
-        gradient_remark=", and 4e-16 beside its zero at -0.75",
+        gradient_remark=", and 4e-16 near its zero at -0.75",
         source="D. Hendrycks, K. Gimpel, 2016; tail after M. Shepherd, J. Laframboise, 1981",
         vanishing="on the left, as x exp(-x^2 / 2)",
         best_use="transformers",
@@ -595,7 +596,7 @@ _ENTRIES = (
         slack=lambda x, y: 2.5 * 2.0**-52 * abs(float(_gelu_argument(x)) * y),
         gradient_bound=8.0,
         gradient_slack=_gelu_tanh_slack,
-        gradient_remark=" + 3 |v| u, and 4e-16 beside its zero at -0.75",
+        gradient_remark=" + 3 |v| u, and 4e-16 near its zero at -0.75",
         source="D. Hendrycks, K. Gimpel, 2016",
         vanishing="on the left, as exp(-|v|)",
         best_use="transformers that were trained with this form",
@@ -629,7 +630,7 @@ _ENTRIES = (
         name="softmax",
         formula="exp(x_i / temperature) / sum over j of exp(x_j / temperature)",
         range="(0, 1), the sum 1",
-        derivative="p_i (1 - p_i) / temperature on the diagonal, -p_i p_j / temperature beside it",
+        derivative="p_i (1 - p_i) / temperature on the diagonal, -p_i p_j / temperature elsewhere",
         value_derivative="p_i times the sum of the others, / temperature",
         error="(5 + n/2 + 2 d) u, n columns, d = (max x - x_i) / temperature",
         bound=5.0,
@@ -659,7 +660,7 @@ def function_named(name: str) -> Function:
     Raises
     ------
     LookupError
-        There is none; the message has the nearest name, or all that there are.
+        There is none; the message has the nearest name, or all names.
     """
     if name not in FUNCTIONS:
         raise LookupError("".join(no_function(name)))
@@ -667,7 +668,7 @@ def function_named(name: str) -> Function:
 
 
 def no_function(name: str) -> tuple[str, str]:
-    """Return that no function has a name, and the question which one was meant; empty where none is near."""
+    """Return a message that there is no such function, and the question which one was meant, if one is near."""
     return _unknown(f'no function "{name}"', name, sorted(FUNCTIONS))
 
 

@@ -1,12 +1,12 @@
-"""The functions, and the scores of a model file, as transformers of scikit-learn (extra ``sklearn``).
+"""Transformers for scikit-learn: the functions, and the scores of a model file (extra ``sklearn``).
 
     SigmoidTransformer      the sigmoid, with temperature, alpha, beta and the range of its results
-    ActivationTransformer   any function of the registry, by its name
+    ActivationTransformer   any function, chosen with its name
     LogisticScorer          probabilities from a model file
 
-They learn nothing from rows, and work before ``fit`` as behind it; ``fit`` checks parameters and notes the columns.
-They take NumPy arrays and dataframes (pandas, Polars), and Dask arrays and dataframes, which stay lazy; ``set_output``
-counts for the former alone.
+They learn nothing from rows and also work without ``fit``; ``fit`` checks parameters and records the columns. They take
+NumPy arrays and dataframes (pandas, Polars), and Dask arrays and dataframes, which stay lazy. ``set_output`` has no
+effect on Dask.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["ActivationTransformer", "LogisticScorer", "SigmoidTransformer"]
 
 
 def _lazily(cls: type[Any]) -> type[Any]:
-    """Have a transformer give Dask for Dask, whatever ``set_output`` says: that would compute it, its index lost."""
+    """Make a transformer return Dask for Dask: ``set_output`` would compute it and lose its index."""
     contained, fit_contained = cls.transform, cls.fit_transform
 
     @wraps(contained)
@@ -63,20 +63,20 @@ def _stating(cls: type[Any], *names: str) -> None:
 
 @_lazily
 class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """A function of the registry, column by column: as many columns come out, under the same names."""
+    """A function applied to every column: the result has the same columns with the same names."""
 
     def _applied(self) -> tuple[str, dict[str, Any]]:
         """Return the name of the function and its parameters, checked."""
         raise NotImplementedError
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002, N803 - the signature is scikit-learn's
-        """Check the parameters, and note how many columns there are and how they are called.
+        """Check the parameters, and record the number of columns and their names.
 
         Raises
         ------
         ValueError
-            A parameter is not allowed, or the rows are none that scikit-learn takes; NaN and infinities are allowed.
-            Columns of Dask are judged by their types, which are to be numbers or booleans.
+            A parameter is not allowed, or scikit-learn does not take the rows; NaN and infinities are allowed. For
+            Dask only the types of the columns are checked: they must be numbers or booleans.
         """
         self._applied()
         if _is_dask(X):
@@ -93,7 +93,7 @@ class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Raises
         ------
         ValueError
-            The columns are not those of ``fit``, or the rows are none that scikit-learn takes.
+            The columns are not those of ``fit``, or scikit-learn does not take the rows.
         """
         name, parameters = self._applied()
         if not _is_dask(X):
@@ -117,18 +117,18 @@ class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 
 
 class SigmoidTransformer(_FunctionTransformer):
-    """``low + (high - low) / (1 + exp(-z))`` with ``z = (alpha x + beta) / temperature``, of every column.
+    """Apply ``low + (high - low) / (1 + exp(-z))`` with ``z = (alpha x + beta) / temperature`` to every column.
 
     The bits are those of ``pipeline.sigmoid``; u is a unit in the last place. NaN stays NaN.
 
     Parameters
     ----------
     temperature : float, more than 0
-        More flattens the curve.
+        A larger one flattens the curve.
     alpha, beta : float
-        Factor of x, and what is added to it.
+        The factor of x, and the number that is added.
     low, high : float
-        Ends of the range of the results.
+        The ends of the range of the results.
     """
 
     def __init__(
@@ -153,16 +153,16 @@ _stating(SigmoidTransformer, "sigmoid")
 
 
 class ActivationTransformer(_FunctionTransformer):
-    """A function of the registry, of every column; ``softmax`` of the columns of a row.
+    """Apply a function to every column, or ``softmax`` to the columns of each row.
 
-    The bits are those of the function of this name in ``pipeline``; u is a unit in the last place. NaN stays NaN.
+    The bits are those of the function with this name in ``pipeline``; u is a unit in the last place. NaN stays NaN.
 
     Parameters
     ----------
     function : str
         The name of a function: ``sigmoid``, ``tanh``, ``relu``, ``gelu`` ...
     parameters : mapping of str to float, optional
-        Those of the function that differ from their defaults, as in ``{"alpha": 0.2}``.
+        The parameters that differ from their defaults, as in ``{"alpha": 0.2}``.
     """
 
     def __init__(self, function: str = "sigmoid", parameters: Mapping[str, float] | None = None) -> None:
@@ -178,20 +178,20 @@ _stating(ActivationTransformer, *FUNCTIONS)
 
 @_lazily
 class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """The probability of the positive class, by a model file: one column, ``probability``.
+    """Score rows with a model file: one column, ``probability``, that of the positive class.
 
     It is ``1 / (1 + exp(-z))`` with ``z = (alpha raw + beta) / temperature``, where ``raw`` is the intercept and what
     the features add to it; alpha, beta and temperature are 1, 0 and 1 unless the model file says otherwise. Range: 0 to
     1. Error in float64: 2.75 units in the last place of the sigmoid of the rounded z. Source: P. F. Verhulst, 1838.
 
-    Dataframes are matched by the names of their columns, which may be in any order and more than the model takes;
-    arrays have the columns in the order of the model. Scores have the bits of ``logitstream score``; NaN where the
-    model gives none. The policies of the model for missing and unseen values hold.
+    Columns of dataframes are found by their names: they may be in any order, and others are ignored. Arrays must have
+    the columns in the order of the model. Scores are bit for bit those of ``logitstream score``; a row without a score
+    is NaN. The policies of the model for missing and unseen values apply.
 
     Parameters
     ----------
     model : path or LogisticModel
-        Read by ``fit``, and without ``fit`` by every ``transform``.
+        A path is read by ``fit``, and without ``fit`` by every ``transform``.
     """
 
     def __init__(self, model: str | os.PathLike[str] | LogisticModel) -> None:
@@ -203,7 +203,7 @@ class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         LogitstreamError
-            The file is no model, or cannot be read.
+            The file is not a valid model, or cannot be read.
         """
         self.model_ = self._load()
         self.feature_names_in_ = np.array([feature.column for feature in self.model_.features], dtype=object)
@@ -216,7 +216,7 @@ class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         LogitstreamError
-            Columns are missing or unfit, a cell is none that the model takes.
+            Columns are missing or do not fit, or the model does not take a cell.
         """
         model = getattr(self, "model_", None) or self._load()
         if _is_dask_frame(X):
@@ -241,7 +241,7 @@ class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _arguments(name: Any, given: Any) -> dict[str, float]:
-    """Return the parameters of a function, checked; whatever is wrong is a ``ValueError``, as scikit-learn has it."""
+    """Return the parameters of a function, checked; every mistake is a ``ValueError``, as in scikit-learn."""
     if not isinstance(name, str):
         raise ValueError(f"function must be the name of a function, got {type(name).__name__}")
     if not isinstance(given, Mapping) or not all(isinstance(each, str) for each in given):
@@ -261,7 +261,7 @@ def _is_dask_frame(rows: Any) -> bool:
 
 
 def _note_columns(estimator: Any, rows: Any) -> None:
-    """Note what ``validate_data`` notes of rows in memory."""
+    """Record what ``validate_data`` records for rows in memory."""
     _check_types(rows)
     estimator.n_features_in_ = _width(rows)
     if _is_dask_frame(rows):
@@ -271,7 +271,7 @@ def _note_columns(estimator: Any, rows: Any) -> None:
 
 
 def _check_types(rows: Any) -> None:
-    """Raise where rows of Dask are no numbers, by what is known of them before they are computed."""
+    """Raise if the types of Dask rows, which are known before they are computed, are not numbers."""
     is_frame = _is_dask_frame(rows)
     for name, dtype in rows.dtypes.items() if is_frame else [("", rows.dtype)]:
         if dtype.kind not in "fiub":
@@ -286,7 +286,7 @@ def _check_columns(estimator: Any, rows: Any) -> None:
         raise ValueError(f"X has {width} features, but {type(estimator).__name__} is expecting {fitted} features")
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None and _is_dask_frame(rows) and list(rows.columns) != list(names):
-        raise ValueError(f"the columns of X are {list(rows.columns)}, those of fit were {list(names)}")
+        raise ValueError(f"the columns of X are {list(rows.columns)}, but fit had {list(names)}")
 
 
 def _width(rows: Any) -> int:
@@ -301,7 +301,7 @@ def _empty(frame: Any) -> Any:
 
 
 def _frame_of(partition: Any, name: str, parameters: Mapping[str, Any]) -> Any:
-    """Return what becomes of a partition of a Dask dataframe."""
+    """Return the result for a partition of a Dask dataframe."""
     types, dtype = list(partition.dtypes), np.dtype(np.float64)
     # Nullable types are float64, as scikit-learn has them in memory.
     if all(isinstance(each, np.dtype) for each in types) and any(each.kind == "f" for each in types):

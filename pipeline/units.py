@@ -1,7 +1,8 @@
-"""Sizes, counts and durations as people write and read them."""
+"""Parse and format sizes, counts and durations as people write them."""
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -12,7 +13,7 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
-# The integers up to which float64 has every one.
+# float64 holds every integer up to here.
 EXACT_INTEGER = 2**53
 
 _BYTE_UNITS = {
@@ -31,7 +32,7 @@ _BYTE_UNITS = {
     "tib": 1024 * GIB,
 }
 _SECOND_UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-# What timers and 64-bit integers take.
+# Timers and 64-bit integers hold no more.
 _LONGEST_SECONDS = 3650 * 86400
 _TOO_LARGE = 2**63
 _BAD_LIMIT = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*(%?)\s*")
@@ -39,7 +40,7 @@ _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
 def parse_bytes(text: str) -> int:
-    """Return a size in bytes: ``512MiB`` and ``512M`` are powers of two, ``512MB`` of ten.
+    """Return a size in bytes: ``512MiB`` and ``512M`` count in powers of 1,024, ``512MB`` in powers of 1,000.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_chunk_size(text: str) -> tuple[int | None, int | None]:
-    """Return ``(rows, None)`` for a plain number, ``(None, bytes)`` for one with a unit of size."""
+    """Return ``(rows, None)`` for a plain number, ``(None, bytes)`` for a number with a unit of bytes."""
     number, unit = _quantity(text)
     if unit == "":
         return _positive(number, "chunk size", text), None
@@ -87,7 +88,7 @@ def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
     Raises
     ------
     UsageError
-        The text is neither.
+        The text is neither a number of rows nor a percentage.
     """
     remedy = "write a number of rows (100) or a percentage (0.5%)"
     match = _BAD_LIMIT.fullmatch(text)
@@ -99,6 +100,31 @@ def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
     if "." in number or float(number) >= _TOO_LARGE:
         raise _not_a("number of bad rows", text, remedy)
     return int(number), None
+
+
+def split_texts(text: str) -> tuple[str, ...]:
+    """Return the texts in one: commas separate them, and a text with a comma is in double quotes.
+
+    Raises
+    ------
+    UsageError
+        A quote is not closed.
+    """
+    try:
+        rows = list(csv.reader([text], skipinitialspace=True, strict=True))
+    except csv.Error:
+        raise _not_a("list separated by commas", text, "close the double quote") from None
+    return tuple(each for row in rows for each in row) if text else ("",)
+
+
+def texts_of(texts: str | Iterable[str]) -> tuple[str, ...]:
+    """Return texts as a tuple; one text may hold several, as on the command line: ``"NA,-"``."""
+    return split_texts(texts) if isinstance(texts, str) else tuple(texts)
+
+
+def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names as a tuple; one text may hold several, as on the command line: ``"a, b"``."""
+    return tuple(map(str.strip, split_texts(names))) if isinstance(names, str) else tuple(names)
 
 
 def format_bytes(size: float) -> str:
@@ -126,7 +152,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def escape(text: str, limit: int = 120) -> str:
-    """Return text that is safe on a terminal and in a log: control characters escaped, length bounded."""
+    """Return text that is safe on a terminal and in a log: control characters escaped, long text cut."""
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in shown)
 
@@ -138,7 +164,7 @@ def quoted(text: str, limit: int = 120) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean "..."?`` where a known name is close, else nothing."""
-    # Comparing with every level of a huge model would take minutes.
+    # A comparison with every level of a huge model would take minutes.
     names = list(known)[:10_000]
     folded = {candidate.casefold(): candidate for candidate in names}
     close = get_close_matches(name[:200].casefold(), folded, n=1, cutoff=0.6)

@@ -1,9 +1,12 @@
-"""Writes the table of functions into the README, from the registry and what was measured.
+"""Writes what is known of the functions into their guide page, from the registry and what was measured.
 
     python -m tests.functions_table
 
 Costs are those of ``tests/benchmarks/functions.json``, which ``python -m tests.benchmarks.functions`` measures:
-nanoseconds an element into an array that stands there, and those of the NumPy one-liner.
+nanoseconds an element into an array that exists already, and those of the NumPy one-liner.
+
+A table shows what each function is for and what it costs; a list below it has the rest. One wide table could not be
+read on a terminal of 80 columns.
 """
 
 from __future__ import annotations
@@ -15,25 +18,31 @@ from pathlib import Path
 from pipeline.registry import FUNCTIONS, Function
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+PAGE = ROOT / "jobs" / "guide" / "functions.md"
 MEASURED = ROOT / "tests" / "benchmarks" / "functions.json"
 MARKED = re.compile(r"(<!-- functions: [^>]* -->\n).*?(<!-- end of functions -->)", re.DOTALL)
 
-HEADS = ("function", "formula", "range", "derivative", "it vanishes", "error", "best use")
-COST = "ns an element (of the one-liner)"
+HEADS = ("function", "best use", "ns an element (of the one-liner)")
 
 
 def table() -> str:
-    """Return the table in Markdown, a row for each function."""
+    """Return the table and the list below it in Markdown."""
     costs = json.loads(MEASURED.read_text())["functions"]
-    rows = [(*HEADS, COST), ("---",) * (len(HEADS) + 1)]
-    rows += [(*_row(entry), _cost(costs.get(entry.name, {}))) for entry in FUNCTIONS.values()]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
+    rows = [HEADS, ("---",) * len(HEADS)]
+    rows += [(f"`{each.name}`", each.best_use, _cost(costs.get(each.name, {}))) for each in FUNCTIONS.values()]
+    lines = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
+    return "".join((*lines, *map(_details, FUNCTIONS.values())))
 
 
-def _row(entry: Function) -> tuple[str, ...]:
-    formulas = (entry.signature(), entry.formula, entry.range, entry.derivative)
-    return *(f"`{formula}`" for formula in formulas), entry.vanishing, entry.error, entry.best_use
+def _details(entry: Function) -> str:
+    return (
+        f"\n### `{entry.signature()}`\n\n"
+        f"- formula: `{entry.formula}`\n"
+        f"- range: `{entry.range}`\n"
+        f"- derivative: `{entry.derivative}`\n"
+        f"- the derivative vanishes: {entry.vanishing.replace(':', ';')}\n"
+        f"- error: {entry.error}\n"
+    )
 
 
 def _cost(measured: dict[str, float]) -> str:
@@ -43,12 +52,12 @@ def _cost(measured: dict[str, float]) -> str:
 
 
 def current(text: str) -> str:
-    """Return the text of a README with the table that belongs into it."""
-    changed, count = MARKED.subn(lambda match: match[1] + table() + match[2], text)
+    """Return the text of the page with the table and the list that belong into it."""
+    changed, count = MARKED.subn(lambda match: match[1] + table() + "\n" + match[2], text)
     if count != 1:
-        raise SystemExit("README.md has not one place for the table of functions")
+        raise SystemExit("jobs/guide/functions.md must have one place for the table of functions")
     return changed
 
 
 if __name__ == "__main__":
-    README.write_text(current(README.read_text()))
+    PAGE.write_text(current(PAGE.read_text()))

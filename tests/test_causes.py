@@ -1,4 +1,4 @@
-"""The table of causes: it has every word, its texts are those of quarantine files, and its remedies suit them."""
+"""The table of causes: it has every word, quarantine files hold its texts, and each remedy fits its cause."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pipeline.causes import CAUSES, HINTS, reason_of, remedy_of
 from pipeline.choices import Cause, Hint
 from pipeline.types.rows import BadCell
 
-# Published bytes: quarantine files hold these texts.
+# Quarantine files hold these texts.
 TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("ragged", (1, 2)): "has 1 field instead of 2",
     ("ragged", (3, 1)): "has 3 fields instead of 1",
     ("ragged", (0, 1234)): "has 0 fields instead of 1,234",
     ("open quote", ()): "has a quote that is not closed before the end of the file",
     ("too long", ("64 MiB",)): "is longer than 64 MiB",
-    ("nul byte", ()): "holds a NUL byte; was the file torn?",
+    ("nul byte", ()): "contains a NUL byte (is the file damaged?)",
     ("undecodable", ("UTF-8",)): "is not valid UTF-8",
     ("no number", ()): "is not a number",
     ("empty for a number", ()): "is not a number: a quoted empty field is text, not null",
@@ -28,9 +28,9 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("empty for a type", ("date32[day]",)): "is not of type date32[day]: a quoted empty field is text, not null",
     ("out of range", ("double",)): "is beyond the range of double",
     ("inexact", ()): "cannot be held exactly as a float64 (integers: up to 9007199254740992)",
-    ("missing refused", ()): "is missing, and the model takes that for an error",
+    ("missing refused", ()): "is missing, and the model treats that as an error",
     ("missing set aside", ()): "is missing, and the model sends such rows to the quarantine",
-    ("unseen refused", ()): "is not a level of the model, and the model takes that for an error",
+    ("unseen refused", ()): "is not a level of the model, and the model treats that as an error",
     ("unseen set aside", ()): "is not a level of the model, and the model sends such rows to the quarantine",
 }
 
@@ -38,18 +38,19 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
 def test_every_cause_and_hint_has_its_text_and_remedy() -> None:
     assert set(CAUSES) == set(get_args(Cause)) == {cause for cause, _ in TEXTS}
     assert set(HINTS) == set(get_args(Hint))
-    assert all(text.remedy.startswith("mend the data") for text in CAUSES.values())
+    verbs = {text.remedy.split(" ")[0] for text in (*CAUSES.values(), *HINTS.values())}
+    assert verbs == {"fix", "write", "close", "remove", "leave"}
+    assert not any(text.remedy.endswith(".") for text in (*CAUSES.values(), *HINTS.values()))
 
 
 @pytest.mark.parametrize(("stated", "text"), TEXTS.items())
 def test_texts_are_those_that_quarantines_hold(stated: tuple[Cause, tuple[int | str, ...]], text: str) -> None:
     cause, values = stated
     assert reason_of(cause, values) == text
-    assert (
-        reason_of(cause, values, "repeats the header") == f"{text}; the record repeats the header: concatenated files?"
-    )
+    repeats = reason_of(cause, values, "repeats the header")
+    assert repeats == f"{text}; this record repeats the header (were files concatenated?)"
     looks_like = reason_of(cause, values, "looks like a header")
-    assert looks_like == f"{text}; the record looks like a header: leave out --columns"
+    assert looks_like == f"{text}; this record looks like a header: leave out --columns"
 
 
 def test_a_value_is_never_read_as_a_template() -> None:
@@ -59,29 +60,30 @@ def test_a_value_is_never_read_as_a_template() -> None:
 @pytest.mark.parametrize(
     ("cause", "remedy"),
     [
-        ("ragged", "--delimiter, --quote and --columns"),
-        ("open quote", "--delimiter, --quote and --columns"),
-        ("too long", "--delimiter, --quote and --columns"),
-        ("nul byte", "--null TEXT"),
+        ("ragged", "--delimiter, --quote or --columns"),
+        ("open quote", "--quote"),
+        ("too long", "--quote"),
+        ("nul byte", "--encoding utf-16"),
         ("undecodable", "--encoding NAME"),
         ("no number", "--null TEXT"),
-        ("empty for a number", "--null TEXT"),
-        ("other type", "--type"),
-        ("empty for a type", "--type"),
+        ("empty for a number", "an empty field without quotes"),
+        ("other type", "--type NAME=TYPE"),
+        ("empty for a type", "an empty field without quotes"),
         ("out of range", "leave the column out"),
         ("inexact", "leave the column out"),
-        ("missing refused", "the model file says"),
-        ("unseen set aside", "the model file says"),
+        ("missing refused", 'another "missing" for this feature in the model file'),
+        ("unseen set aside", 'another "unseen" for this feature in the model file'),
     ],
 )
 def test_the_remedy_suits_the_cause(cause: Cause, remedy: str) -> None:
     assert remedy in remedy_of(cause)
-    assert remedy_of(cause, "repeats the header") == remedy_of(cause)
 
 
-def test_a_header_that_looks_like_a_record_is_mended_by_the_command() -> None:
-    assert remedy_of("no number", "looks like a header") == "mend the data, or the command"
-    assert remedy_of("out of range", "looks like a header") == "mend the data, or leave the column out"
+def test_a_header_among_the_records_has_a_remedy_that_says_so() -> None:
+    assert remedy_of("no number", "looks like a header") == "leave out --columns, or remove the first record"
+    assert remedy_of("no number", "repeats the header") == "remove the header lines between the records"
+    for hint in get_args(Hint):
+        assert remedy_of("out of range", hint) == remedy_of("out of range")
 
 
 def test_what_the_table_does_not_have_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Closed lists of words: what is one of them, and what a word that is none of them is answered with."""
+"""Closed lists of words: which words they accept, and how they refuse others."""
 
 from __future__ import annotations
 

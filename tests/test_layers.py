@@ -136,7 +136,7 @@ def test_the_table_itself_goes_down() -> None:
         (
             "jobs/score.py",
             "import os\nfrom pipeline.sinks import f",
-            "jobs may use bench, canonical, causes, choices, disk, drawing, errors",
+            "jobs may use bench, canonical, causes, choices, compact, disk, drawing, errors",
         ),
         ("pipeline/flow/x.py", "import os\nfrom pipeline.sources import source_for", "flow may use"),
         ("pipeline/inspection/x.py", "import os\nfrom pipeline.sources import source_for", "inspection may use"),
@@ -145,6 +145,10 @@ def test_the_table_itself_goes_down() -> None:
         ("pipeline/scan/x.py", "import os\nfrom pipeline.publish import Part", "scan may use"),
         ("pipeline/stream/x.py", "import os\nfrom pipeline.inspection import inspect", "stream may use"),
         ("jobs/score.py", "def f():\n    import pyarrow", "jobs may use click, rich"),
+        ("jobs/logitstream.py", "import os\nfrom jobs.cli import main", "import it in the function that needs it"),
+        ("jobs/logitstream.py", "import os\nimport pipeline", "jobs.logitstream may use no other room"),
+        ("jobs/logitstream.py", "import os\nimport jobs.options", "jobs.logitstream may use jobs.cli alone"),
+        ("jobs/logitstream.py", "import os\nimport click", "may use the standard library alone"),
     ],
 )
 def test_a_planted_violation_is_named(tmp_path: Path, file: str, text: str, message: str) -> None:
@@ -210,6 +214,7 @@ def test_a_file_outside_every_room_is_named(tmp_path: Path) -> None:
         ("jobs/show/console.py", "import os\nos.write(2, text)"),
         ("pipeline/publish/x.py", "Folder.open(path)\nfolder.unlink(name)\nfolder.link(a, b, c)\npath.exists()"),
         ("pipeline/units.py", "text.replace(old, new)\nreplace(value, a=1)\nfile.open(location, path)"),
+        ("jobs/logitstream.py", "import os\ndef f():\n    from jobs.cli import main"),
         ("jobs/cli.py", "import click\nimport jobs.options\ndef f():\n    from pipeline import score\n    import rich"),
     ],
 )

@@ -47,6 +47,10 @@ def test_the_top_level_holds_what_it_should() -> None:
     assert all((ROOT / name).exists() for name in allowed)
 
 
+def test_the_command_starts_in_a_module_of_its_own_name() -> None:
+    assert PROJECT["scripts"] == {"logitstream": "logitstream:main"}
+
+
 @pytest.mark.parametrize("package", ["pipeline", "jobs"])
 def test_types_are_shipped(package: str) -> None:
     assert (ROOT / package / "py.typed").exists()

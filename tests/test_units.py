@@ -32,7 +32,7 @@ def test_a_duration(text, seconds):
         ("9" * 400, "it must be at most 3650d"),
     ],
 )
-def test_what_is_no_duration(text, remedy):
+def test_what_is_not_a_duration(text, remedy):
     with pytest.raises(UsageError) as refused:
         units.parse_seconds(text)
     assert refused.value.message.endswith("is not a duration")
@@ -49,7 +49,7 @@ def test_a_limit_of_bad_rows(text, limit):
 
 
 @pytest.mark.parametrize("text", ["", "%", "-1", "0.5", "101%", "100.01%", "1e3", "few", "1%%", "9" * 5000, "inf"])
-def test_what_is_no_limit_of_bad_rows(text):
+def test_what_is_not_a_limit_of_bad_rows(text):
     with pytest.raises(UsageError) as refused:
         units.parse_bad_limit(text)
     assert refused.value.message.endswith("is not a number of bad rows")
@@ -77,7 +77,7 @@ def test_what_to_do_while_another_run_is_at_work(text, meaning):
         ("wait=0", "'0' is not a duration"),
     ],
 )
-def test_what_is_no_such_behaviour(text, message):
+def test_what_if_running_refuses(text, message):
     with pytest.raises(UsageError) as refused:
         choices.parse_if_running(text)
     assert refused.value.message == message

@@ -1,11 +1,11 @@
-"""``logitstream bench``: what functions cost on this machine."""
+"""``logitstream bench``: measure what functions cost on this machine."""
 
 from __future__ import annotations
 
 import click
 
 from jobs import options
-from jobs.options import values
+from jobs.options import completion, values
 from jobs.options.command import HOW, OUTPUT, WHAT, JobCommand, option
 from jobs.options.functions import known
 from jobs.options.help import HelpfulGroup
@@ -25,16 +25,23 @@ def command() -> None:
     cls=JobCommand,
     example="logitstream bench functions sigmoid tanh --size 100000",
     uses_demo=False,
-    short_help="Time, memory and exactness of the functions.",
+    short_help="Measure time, memory and accuracy of functions.",
 )
-@click.argument("functions", metavar="[FUNCTION...]", nargs=-1, callback=_known, type=values.TEXT)
+@click.argument(
+    "functions",
+    metavar="[FUNCTION...]",
+    nargs=-1,
+    callback=_known,
+    type=values.TEXT,
+    shell_complete=completion.functions,
+)
 @option(
     "--size",
     section=WHAT,
     type=values.COUNT,
     default=10_000_000,
     metavar="N",
-    help="Elements of an array.  [default: 10,000,000]",
+    help="How many elements an array has.  [default: 10,000,000]",
 )
 @option(
     "--dtype",
@@ -42,7 +49,7 @@ def command() -> None:
     type=click.Choice(["float64", "float32", "float16"]),
     default="float64",
     show_default=True,
-    help="Type of the elements.",
+    help="The type of the elements.",
 )
 @option(
     "--threads",
@@ -51,7 +58,7 @@ def command() -> None:
     default=1,
     show_default=True,
     metavar="N",
-    help="Threads, each with a share of the array. Time is of the processor with one, of the clock with more.",
+    help="How many threads share the array. With one thread processor time counts, with more wall time.",
 )
 @option(
     "--rounds",
@@ -60,7 +67,7 @@ def command() -> None:
     default=5,
     show_default=True,
     metavar="N",
-    help="How often each way is timed, in turn; the median counts.",
+    help="How often each function is timed; the median counts.",
 )
 @option(
     "--plot",
@@ -68,16 +75,17 @@ def command() -> None:
     type=values.PATH,
     metavar="FILE",
     is_path=True,
-    help="Draw the times into a picture, .svg or .png; needs matplotlib: pip install 'logitstream[plot]'.",
+    help="Draw the times into a picture (.svg or .png). Needs matplotlib: pip install 'logitstream[plot]'.",
 )
 @options.json_
 def functions(
     functions: tuple[str, ...], size: int, dtype: str, threads: int, rounds: int, plot: str | None, json: bool
 ) -> None:
-    """Measure each FUNCTION, or all of them: nanoseconds an element, throughput against that of a copy, memory.
+    """Measure each FUNCTION, or all: nanoseconds per element, throughput compared with a copy, and memory.
 
-    Beside ours stand the NumPy one-liner and, where they are installed, scipy and PyTorch. For the sigmoid a second
-    table has the worst error of what people write, range by range, in units in the last place of the exact value.
+    logitstream is compared with the NumPy one-liner and, if they are installed, with scipy and PyTorch. For the sigmoid
+    a second table shows the largest error of common ways to write it, for each range of x, in units in the last place
+    of the exact value.
     """
     from jobs.show.costs import show_functions  # noqa: PLC0415 - --help stays light
 

@@ -1,4 +1,4 @@
-"""``logitstream demo``: the whole way in one command, on real flights."""
+"""``logitstream demo``: from files to scores in one command, on real flights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ EXAMPLE = "logitstream demo --output logitstream-demo"
 
 @click.command("demo", cls=JobCommand, example=EXAMPLE, uses_demo=False, short_help="See it work on real flights.")
 @option(
+    "-o",
     "--output",
     section=OUTPUT,
     default="logitstream-demo",
@@ -22,10 +23,10 @@ EXAMPLE = "logitstream demo --output logitstream-demo"
     help="The folder for the sample and its scores.",
 )
 def command(output: str) -> None:
-    """Plan and score a sample of real flights, from Parquet and from CSV, and compare the results.
+    """Score a sample of real flights, show what the scores mean, and compare Parquet with CSV.
 
     The sample (some 20,000 flights from New York in 2013, public domain) is copied into a folder, and its scores are
-    published beside it. It may be run again; a file in the folder that is not the sample is never overwritten.
+    published there too. You can run it again: a file in the folder that is not of the sample is never overwritten.
     """
     from jobs.demonstration import show  # noqa: PLC0415 - --help stays light
 

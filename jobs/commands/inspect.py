@@ -1,4 +1,4 @@
-"""``logitstream inspect``: what is in data or in a quarantine."""
+"""``logitstream inspect``: look at data, or at the rows of a quarantine."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ from jobs.options.command import WHAT, JobArgument, JobCommand, add, given, opti
     short_help="Look at data, or at the rows of a quarantine.",
 )
 @click.argument("path", type=values.PATH, cls=JobArgument)
-@option("--full", section=WHAT, is_flag=True, help="Read all data, rather than what the footers say of it.")
-@add((*options.READING, options.json_))
+@option("--full", section=WHAT, is_flag=True, help="Read all rows instead of the footers only.")
+@add((*options.READ, *options.READING, options.json_))
 def command(path: str, full: bool, json: bool, **params: Any) -> None:
-    """Look at PATH: data, whether inputs or an output, or a quarantine.
+    """Look at PATH: data (inputs or an output) or a quarantine.
 
-    Of data (a file, a folder or a pattern; Parquet or CSV) it shows the schema over all files and what differs between
-    them, rows, row groups, nulls and ranges: those that the footers of Parquet files state, or with --full those of
-    every value, which all workers read together. Of a quarantine (the folder _quarantine of an output, or a file of
-    it) it shows the reasons with their counts, and the first rows of each with the places that they come from.
+    For data (a file, a folder or a pattern; Parquet or CSV), inspect shows the schema of all files and where they
+    differ, rows, row groups, nulls and ranges. Nulls and ranges come from the footers of Parquet files, or with --full
+    from all rows. CSV files are read with the same options as in 'logitstream score'.
 
-    A file that cannot be read does not hide the others: it is named at the end (exit code 65).
+    For a quarantine (the folder _quarantine of an output, or a file in it), inspect shows the reasons with their
+    counts, and the first rows of each with the places they come from.
+
+    If a file cannot be read, the others are shown all the same, and the file is named at the end (exit code 65).
     """
     from jobs.show.findings import show_inspection  # noqa: PLC0415 - --help stays light
 
-    show_inspection(path, full=full, as_json=json, how=given(params))
+    how = given(params)
+    if "type" in how:
+        how["types"] = dict(how.pop("type"))
+    show_inspection(path, full=full, as_json=json, how=how)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""``logitstream model``: look at a model file."""
+"""``logitstream model``: show or check a model file."""
 
 from __future__ import annotations
 
 import click
 
 from jobs.options import values
-from jobs.options.command import JobCommand
+from jobs.options.command import TALK, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
 from pipeline.units import escape, format_count
@@ -22,28 +22,32 @@ def command() -> None:
     example="logitstream model show logitstream-demo/delay_model.json",
     short_help="Show the coefficients as a table.",
 )
-@click.argument("model", type=values.PATH)
-def show(model: str) -> None:
-    """Show the coefficients of MODEL as a table, with its policies for missing and unseen values."""
-    from jobs.show.tables import emit_model  # noqa: PLC0415 - --help stays light
-    from pipeline.interface import shown_model  # noqa: PLC0415 - likewise
+@click.argument("model", type=values.PATH, cls=JobArgument)
+@option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
+def show(model: str, verbose: bool) -> None:
+    """Show the coefficients of MODEL as a table, with its policies for missing and unseen values.
 
-    emit_model(shown_model(model))
+    Numbers are rounded to six digits; -v shows them as they are in the file.
+    """
+    from jobs.show.tables import emit_model  # noqa: PLC0415 - --help stays light
+    from pipeline.interface import shown_model  # noqa: PLC0415 - as above
+
+    emit_model(shown_model(model), all_digits=verbose)
 
 
 @command.command(
     "check",
     cls=JobCommand,
     example="logitstream model check logitstream-demo/delay_model.json",
-    short_help="Report every error of the file at once.",
+    short_help="Check a model file and report every error in it.",
 )
-@click.argument("model", type=values.PATH)
+@click.argument("model", type=values.PATH, cls=JobArgument)
 def check(model: str) -> None:
-    """Check MODEL, and report every error of the file at once with its place (exit code 65)."""
+    """Check MODEL and report every error in it with its place (exit code 65)."""
     from pipeline.interface import shown_model  # noqa: PLC0415 - --help stays light
 
     features = shown_model(model).features
-    console.emit(f"{escape(model)}: valid, {format_count(features)} feature{'' if features == 1 else 's'}")
+    console.confirm(f"{escape(model)}: valid, {format_count(features)} feature{'' if features == 1 else 's'}")
 
 
 if __name__ == "__main__":

@@ -24,12 +24,13 @@ logitstream plan logitstream-demo/flights \\
 )
 @add(options.SCORE)
 def command(**params: Any) -> None:
-    """Show what 'logitstream score' would do with the same options: it is 'score --dry-run'.
+    """Show what 'logitstream score' would do with the same options. This is the same as 'score --dry-run'.
 
-    Files, rows, chunks, workers, memory, the columns of the output, and what an earlier try has done already. Reads the
-    footers of Parquet files and both ends of CSV files, no rows; what 'score' would refuse before work is refused with
-    the same exit code, but that another run holds the output is not seen. The environment (LOGITSTREAM_SCORE_...) and
-    the table [score] of a --config file are those of 'score'.
+    It shows files, rows, chunks, workers, memory, the columns of the output, and what an unfinished run has already
+    done. It reads the footers of Parquet files and both ends of CSV files, but no rows. A job that 'score' would refuse
+    before it starts is refused here with the same exit code, except that plan does not check whether another run is
+    working on the output. plan reads the environment variables of 'score' (LOGITSTREAM_SCORE_...) and the table [score]
+    of a --config file.
     """
     options.refuse_taken(params["keep"], options.SCORE_COLUMNS)
     from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light

@@ -1,4 +1,4 @@
-"""``logitstream plot``: a picture of functions and their derivatives."""
+"""``logitstream plot``: draw functions and their derivatives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jobs.options import values
+from jobs.options import completion, values
 from jobs.options.command import OUTPUT, WHAT, JobCommand, option
 from jobs.options.functions import Asked, as_asked, told_apart
 
@@ -18,9 +18,9 @@ def _range(ctx: click.Context, param: click.Parameter, value: tuple[float, float
     if value is None:
         return None
     width = value[1] - value[0]
-    # Between numbers that are all but one there is no room for points.
+    # Between two numbers that are almost equal there is no room for points.
     if not (math.isfinite(width) and width > _NARROWEST * max(map(abs, value))):
-        raise click.BadParameter(f"{value[0]:g} to {value[1]:g} is no range; write --range -6 6.", ctx, param)
+        raise click.BadParameter(f"{value[0]:g} to {value[1]:g} is not a range; write --range -6 6.", ctx, param)
     return value
 
 
@@ -35,7 +35,15 @@ def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
     uses_demo=False,
     short_help="Draw functions and their derivatives.",
 )
-@click.argument("functions", metavar="FUNCTION...", nargs=-1, required=True, callback=_asked, type=values.TEXT)
+@click.argument(
+    "functions",
+    metavar="FUNCTION...",
+    nargs=-1,
+    required=True,
+    callback=_asked,
+    type=values.TEXT,
+    shell_complete=completion.functions,
+)
 @option(
     "--range",
     section=WHAT,
@@ -46,19 +54,21 @@ def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
     help="The range of x.  [default: -6 6]",
 )
 @option(
+    "-o",
     "--output",
     section=OUTPUT,
     type=values.PATH,
     required=True,
     metavar="FILE",
     is_path=True,
-    help="The picture: its name ends in .svg or .png. One that stands there is replaced.",
+    help="The picture; its name ends in .svg or .png. An existing file is replaced.",
 )
 def command(**params: Any) -> None:
     """Draw each FUNCTION and its derivative into a picture.
 
-    FUNCTION is a name (sigmoid) or has parameters, as in 'sigmoid(x, temperature=2)'; 'flat=sigmoid(x, temperature=2)'
-    names the curve too. Curves of one function share a panel. Needs matplotlib: pip install 'logitstream[plot]'.
+    FUNCTION is a name (sigmoid), or a name with parameters: 'sigmoid(x, temperature=2)'. NAME= gives the curve a name:
+    'flat=sigmoid(x, temperature=2)'. Curves of one function share a panel. Needs matplotlib: pip install
+    'logitstream[plot]'.
     """
     from jobs.show.curves import draw_functions  # noqa: PLC0415 - --help stays light
 

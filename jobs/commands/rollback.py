@@ -1,4 +1,4 @@
-"""``logitstream rollback``: the former version of an output, and forward again."""
+"""``logitstream rollback``: publish the previous version of an output again."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ logitstream rollback logitstream-demo/scores-from-parquet"""
 
 
 @click.command(
-    "rollback", cls=JobCommand, example=EXAMPLE, short_help="Put the former version of an output back in one step."
+    "rollback", cls=JobCommand, example=EXAMPLE, short_help="Publish the previous version of an output again."
 )
 @click.argument("output", metavar="OUT", type=values.PATH, cls=JobArgument)
 @options.durability
 @options.json_
 def command(output: str, durability: Durability, json: bool) -> None:
-    """Put the former version of OUT back in its place, in one step; once more goes forward again.
+    """Publish the previous version of OUT again, in one step. Run it a second time to undo it.
 
-    A version is kept when another one replaces it, as many as --keep-versions said then. Every byte of it is checked
-    first: one that is damaged stays where it is, and OUT as it was (exit code 73).
+    When a run replaces OUT, it keeps the previous version, or as many as --keep-versions says. Every byte of a version
+    is checked before it is published; if it is damaged, OUT stays as it is (exit code 73).
     """
     from jobs.show.keeping import show_rollback  # noqa: PLC0415 - --help stays light
 

@@ -24,8 +24,8 @@ def command(**params: Any) -> None:
     INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). Row i of the output is
     row i of the inputs, taken in the order of their paths.
 
-    A run that fails or is stopped publishes nothing; the same command again goes on where it ended, and 'logitstream
-    runs list' shows what it has left. What is replaced comes back with 'logitstream rollback'.
+    A run that fails or is stopped publishes nothing; run the same command again to resume it. 'logitstream runs list'
+    shows unfinished runs. 'logitstream rollback' publishes the previous version of an output again.
     """
     options.refuse_taken(params["keep"], options.SCORE_COLUMNS)
     from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light

@@ -1,4 +1,4 @@
-"""``logitstream verify``: whether an output is what was published."""
+"""``logitstream verify``: check that an output is what was published."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from jobs.options.command import WHAT, JobArgument, JobCommand, option
     short_help="Check an output against its manifest.",
 )
 @click.argument("output", metavar="OUT", type=values.PATH, cls=JobArgument)
-@option("--inputs", section=WHAT, is_flag=True, help="Compare the inputs, too, with what they were.")
+@option("--inputs", section=WHAT, is_flag=True, help="Also check that the inputs have not changed.")
 @option(
     "--sample",
     section=WHAT,
     type=values.COUNT,
     metavar="N",
-    help="Score N chunks, chosen at random, again, and compare the bytes.",
+    help="Score N random chunks again, and compare the bytes.",
 )
 @options.json_
 def command(output: str, inputs: bool, sample: int | None, json: bool) -> None:
     """Check that OUT is, byte for byte, what was published.
 
-    Every file is read whole: size, digest, page checksums, rows and schema must be those of the manifest, and the
-    accounts must balance. What differs is listed in a table, and the exit code is 3.
+    Every file is read completely: size, digest, page checksums, rows and schema must match the manifest, and the row
+    counts must add up. Differences are listed in a table, and the exit code is 3, also if only inputs have changed.
     """
     from jobs.show.findings import show_verification  # noqa: PLC0415 - --help stays light
 

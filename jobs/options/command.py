@@ -1,20 +1,26 @@
-"""Commands and options as the jobs have them: help in groups, and a value that knows the place it came from.
+"""Commands and options of the command line: help in groups, and values that know where they came from.
 
 A value comes from the command line, else from the environment (``LOGITSTREAM_SCORE_CHUNK_SIZE``), else from the file
-that ``--config`` names, else from its default; a value that cannot be used is reported with that place.
+that ``--config`` names, else from its default. A value that cannot be used is reported with that place, and so is a
+variable of the environment that no option reads.
 """
 
 from __future__ import annotations
 
+import difflib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from jobs.options import config
+from jobs.options import completion, config
 from jobs.options.help import Helpful
+from jobs.show import console, document
+from pipeline.choices import listed
 from pipeline.errors import ConfigurationError, UsageError
+from pipeline.units import escape
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
@@ -27,15 +33,19 @@ _CSV_CODECS = ("none", "gzip", "zstd")
 
 
 class JobOption(click.Option):
-    """An option that knows its group in ``--help`` and the place its value came from."""
+    """An option that knows its group in ``--help`` and where its value came from."""
 
     def __init__(self, *args: Any, section: str, is_path: bool = False, **attributes: Any) -> None:
-        super().__init__(*args, **attributes)
+        super().__init__(*args, **({"shell_complete": completion.files} if is_path else {}) | attributes)
         self.section = section
         self.is_path = is_path
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's
+        """Return how messages call the option: by its long form."""
+        return f"'{max(self.opts, key=len)}'"
+
     def process_value(self, ctx: click.Context, value: Any) -> Any:
-        """Return the value as its type; a mistake in the environment or in a file is named by its place."""
+        """Return the converted value; a mistake in the environment or in a file is reported with its place."""
         try:
             return super().process_value(ctx, value)
         except click.BadParameter as error:
@@ -52,7 +62,7 @@ class JobOption(click.Option):
     def _place(self, ctx: click.Context) -> str | None:
         source = ctx.get_parameter_source(str(self.name))
         if source is ParameterSource.ENVIRONMENT:
-            return f"{ctx.auto_envvar_prefix}_{str(self.name).upper()}"
+            return _variable(ctx, str(self.name))
         if source is ParameterSource.DEFAULT_MAP:
             return f"{ctx.meta[_CONFIG_FILE]}: [{_table(ctx)}] {config.key(self)}"
         return None
@@ -63,25 +73,42 @@ class JobArgument(click.Argument):
 
     is_path = True
 
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **{"shell_complete": completion.files} | attributes)
+
 
 class JobCommand(Helpful):
-    """A command whose help groups the options."""
+    """A command whose help groups the options, and which may be told to be quiet."""
 
     def __init__(self, *args: Any, table: str = "", **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.table = table or str(self.name)
+        self.params.append(_quiet())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and refuse options that contradict each other."""
-        rest = super().parse_args(ctx, args)
+        """Parse, and refuse options that contradict each other and variables that no option reads."""
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.UsageError:
+            # What is missing may be in a variable whose name is misspelt.
+            _refuse_unknown_variables(ctx)
+            raise
+        _refuse_unknown_variables(ctx)
+        if ctx.params.get("json"):
+            document.want()
         _settle_talk(ctx)
         contradiction = _contradiction(ctx.params)
         if contradiction and not ctx.resilient_parsing:
             raise click.UsageError(contradiction, ctx)
         return rest
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry out the command, quietly where that was asked for."""
+        with console.quietly(ctx.params.pop("quiet", False)):
+            return super().invoke(ctx)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, group by group."""
+        """Write the options in groups."""
         for section in (*SECTIONS, ""):
             rows = [
                 row
@@ -96,12 +123,12 @@ class JobCommand(Helpful):
 
 
 def option(*names: str, section: str, **attributes: Any) -> Decorator:
-    """Return the decorator that adds an option in a group."""
+    """Return a decorator that adds an option to a group."""
     return click.option(*names, cls=JobOption, section=section, **attributes)
 
 
 def add(decorators: Iterable[Decorator]) -> Callable[[Decorated], Decorated]:
-    """Return one decorator that adds several options, listed in the order in which help shows them."""
+    """Return one decorator that adds several options, in the order in which help shows them."""
 
     def decorate(function: Decorated) -> Decorated:
         for decorator in reversed(list(decorators)):
@@ -112,9 +139,34 @@ def add(decorators: Iterable[Decorator]) -> Callable[[Decorated], Decorated]:
 
 
 def given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the parameters of the current command that were given a value, wherever."""
+    """Return the parameters of the current command that were given a value, wherever it came from."""
     ctx = click.get_current_context()
     return {name: value for name, value in params.items() if _strength(ctx, name)}
+
+
+def _quiet() -> JobOption:
+    text = "Show only results and errors."
+    return JobOption(["-q", "--quiet"], section=TALK, is_flag=True, help=text)
+
+
+def _variable(ctx: click.Context, name: str) -> str:
+    return f"{ctx.auto_envvar_prefix}_{name.upper()}"
+
+
+def _refuse_unknown_variables(ctx: click.Context) -> None:
+    """Refuse what the environment says to this command without naming an option of it."""
+    if ctx.resilient_parsing or not ctx.auto_envvar_prefix:
+        return
+    prefix = _variable(ctx, "")
+    options = (param for param in ctx.command.get_params(ctx) if isinstance(param, click.Option))
+    known = [str(param.name).upper() for param in options if param.allow_from_autoenv]
+    for name in sorted(os.environ):
+        word = name.removeprefix(prefix)
+        if word != name and word not in known:
+            nearest = difflib.get_close_matches(word.upper(), known, 1)
+            see = f"unset it, or see '{ctx.command_path} --help'"
+            remedy = f"did you mean {prefix}{nearest[0]}?" if nearest else see
+            raise ConfigurationError(f"the environment variable {escape(name)} is not known", remedy)
 
 
 def _table(ctx: click.Context) -> str:
@@ -126,7 +178,7 @@ _STRENGTH = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, ParameterSour
 
 
 def _settle_talk(ctx: click.Context) -> None:
-    """Let the stronger place decide where one says ``quiet`` and another ``verbose``."""
+    """Let the stronger place decide if one says ``quiet`` and another ``verbose``."""
     if ctx.params.get("quiet") and ctx.params.get("verbose"):
         quiet, verbose = _strength(ctx, "quiet"), _strength(ctx, "verbose")
         if quiet != verbose:
@@ -144,7 +196,7 @@ def _contradiction(given: Mapping[str, Any]) -> str:
     if given.get("quote") is not None and given.get("quote") == given.get("delimiter"):
         return f"--quote and --delimiter are the same character {given['quote']!r}."
     if _is_csv(given) and given.get("compression") not in {None, *_CSV_CODECS}:
-        return f"--compression {given['compression']} is not one of CSV: {', '.join(_CSV_CODECS)}."
+        return f"--compression {given['compression']} cannot be used for CSV: choose {listed(_CSV_CODECS)}."
     return ""
 
 
@@ -153,7 +205,7 @@ def _is_csv(given: Mapping[str, Any]) -> bool:
 
 
 def load_config(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    """Read the file that an option names: its values are the defaults of the command."""
+    """Make the values in the file that an option names the defaults of the command."""
     if value is not None:
         ctx.meta[_CONFIG_FILE] = value
         ctx.default_map = config.defaults(value, _table(ctx), ctx.command.params)

@@ -1,4 +1,4 @@
-"""A job in a file: one TOML table a command, the keys named as the options are.
+"""A job in a TOML file: one table for each command, with the names of the options as keys.
 
     [score]
     inputs = ["flights"]
@@ -7,7 +7,7 @@
     keep = ["flight_id"]
     chunk-size = "64MiB"
 
-A path in the file is relative to the folder of the file, so that a job means the same from wherever it is started.
+A path in the file is relative to the folder of the file, so that a job means the same wherever it is started.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from typing import Any
 
 import click
 
-from jobs.options.values import NAMES, SHARE, Count, Quantity
+from jobs.options.values import SHARE, Count, Names, Quantity
 from pipeline import disk
+from pipeline.choices import listed
 from pipeline.errors import ConfigurationError, PermissionDeniedError
 from pipeline.units import escape
 
@@ -42,14 +43,14 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
 
 
 def defaults(path: str, table: str, params: Iterable[click.Parameter]) -> dict[str, Any]:
-    """Return the values that a file states for a command, by parameter name.
+    """Return the values in a file for a command, by parameter name.
 
     Raises
     ------
     ConfigurationError
-        The file cannot be read, has no such table, or has a key or a type of value that is not known.
+        The file cannot be read, has no such table, an unknown key, or a value of the wrong type.
     PermissionDeniedError
-        The system does not let the file be read.
+        The user may not read the file.
     """
     document = _read(path)
     for name in document:
@@ -67,7 +68,7 @@ def defaults(path: str, table: str, params: Iterable[click.Parameter]) -> dict[s
 
 
 def key(param: click.Parameter) -> str:
-    """Return the name of a parameter in a file: that of its long option without the dashes."""
+    """Return the name of a parameter in a file: its long option without the dashes."""
     return max(param.opts, key=len).lstrip("-")
 
 
@@ -76,7 +77,7 @@ def _read(path: str) -> Mapping[str, Any]:
         return tomllib.loads(disk.read_file(path).decode("utf-8"))
     except PermissionError as error:
         raise PermissionDeniedError(
-            f"{escape(path)} cannot be read: {error.strerror}", "check the rights of the file and of its folders"
+            f"{escape(path)} cannot be read: {error.strerror}", "check the permissions of the file and its folders"
         ) from error
     except OSError as error:
         raise ConfigurationError(f"{escape(path)} cannot be read: {error.strerror}") from error
@@ -91,20 +92,20 @@ def _is_table(value: object) -> bool:
 def _unknown(path: str, place: str, name: str, known: Iterable[str]) -> ConfigurationError:
     known = sorted(known)
     nearest = difflib.get_close_matches(name.replace("_", "-"), known, 1)
-    remedy = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+    remedy = f"did you mean {nearest[0]}?" if nearest else f"choose {listed(known)}"
     return ConfigurationError(f"{escape(path)}: {escape(place)} is not known", remedy)
 
 
 def _value(place: str, value: object, param: click.Parameter, path: str) -> object:
     expected, fits = _expectation(param)
     if not fits(value):
-        raise ConfigurationError(f"{place} is {_kind(value)}; {expected} is expected")
+        raise ConfigurationError(f"{place} is {_kind(value)}, not {expected}")
     items = value if isinstance(value, list) else [value]
     if getattr(param, "is_path", False):
         items = [_below(str(Path(path).parent), str(item)) for item in items]
     if not _is_many(param):
         return items[0]
-    return [items] if param.type is NAMES and isinstance(value, list) else items
+    return [items] if isinstance(param.type, Names) and isinstance(value, list) else items
 
 
 def _expectation(param: click.Parameter) -> tuple[str, Any]:

@@ -1,10 +1,11 @@
-"""Functions as a command line names them."""
+"""Functions, as written on a command line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.choices import listed
 from pipeline.errors import UsageError
 from pipeline.grammar import parse_application
 from pipeline.registry import FUNCTIONS, function_named
@@ -13,7 +14,7 @@ from pipeline.units import escape
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A function with the parameters that differ from their defaults, and how it is to be called."""
+    """A function, its parameters that differ from the defaults, and its label."""
 
     label: str
     function: str
@@ -21,26 +22,26 @@ class Asked:
 
 
 def known(name: str) -> str:
-    """Return the name of a function.
+    """Return the name of a function that exists.
 
     Raises
     ------
     UsageError
-        There is none; the message has the nearest.
+        There is no such function; the message has the nearest name.
     """
     try:
         return function_named(name).name
     except LookupError as error:
-        raise UsageError(escape(error.args[0], 300), f"there are {', '.join(FUNCTIONS)}") from None
+        raise UsageError(escape(error.args[0], 300), f"choose {listed(FUNCTIONS)}") from None
 
 
 def as_asked(text: str) -> Asked:
-    """Return what a name, or a text such as ``flat=sigmoid(x, temperature=2)``, asks for.
+    """Return the function that a name, or a text such as ``flat=sigmoid(x, temperature=2)``, asks for.
 
     Raises
     ------
     UsageError
-        There is no such function, or the text does not follow the grammar.
+        There is no such function, or the text cannot be parsed.
     """
     if "(" not in text:
         name = known(text.strip())
@@ -53,19 +54,19 @@ def as_asked(text: str) -> Asked:
 
 
 def told_apart(asked: Iterable[Asked]) -> tuple[Asked, ...]:
-    """Return what is asked for, once where it is asked for twice.
+    """Return the functions without repetitions.
 
     Raises
     ------
     UsageError
-        Two have one name, or are the same under two names.
+        Two different functions have one name, or one function has two.
     """
     different = tuple(dict.fromkeys(asked))
     labels: set[str] = set()
     curves: dict[tuple[str, tuple[tuple[str, float], ...]], str] = {}
     for each in different:
         if each.label in labels:
-            raise UsageError(f'two curves are called "{each.label}"', "name them apart: NAME=FUNCTION(x)")
+            raise UsageError(f'two curves are called "{each.label}"', "give them different names: NAME=FUNCTION(x)")
         if (other := curves.get((each.function, each.parameters))) is not None:
             raise UsageError(f'"{other}" and "{each.label}" are the same curve', "name one of them")
         labels.add(each.label)

@@ -1,4 +1,7 @@
-"""What the text of an option may be, and what it becomes. Only what the standard library can judge is judged here."""
+"""Types of option values: which texts an option takes, and what they become.
+
+Only what the standard library can check is checked here.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _SPELLED = {r"\t": "\t", "tab": "\t"}
 
 
 def split_list(text: str) -> list[str]:
-    """Return the items of a list written in one text: commas separate, except within parentheses or double quotes."""
+    """Return the items of a list in one text: commas separate them, except inside parentheses or double quotes."""
     items, item, depth, quoted = [], "", 0, False
     for character in text:
         quoted ^= character == '"'
@@ -40,17 +43,17 @@ def split_list(text: str) -> list[str]:
 
 
 class Text(ParamType):
-    """A text; several in one environment variable are separated by commas."""
+    """A text; in an environment variable commas separate several."""
 
     name = "text"
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """Return the items of a comma separated list."""
+        """Return the items of a comma-separated list."""
         return split_list(rv)
 
 
 class PathText(ParamType):
-    """A path, as text that is not empty."""
+    """A path: text that is not empty."""
 
     name = "path"
 
@@ -62,7 +65,7 @@ class PathText(ParamType):
 
 
 class Names(ParamType):
-    """Column names separated by commas, a name with a comma in double quotes. A list is taken as it is."""
+    """Column names separated by commas; a name with a comma is in double quotes. A list stays as it is."""
 
     name = "names"
 
@@ -70,25 +73,38 @@ class Names(ParamType):
         self, value: str | Sequence[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
         """Return the names."""
-        names = tuple(value) if not isinstance(value, str) else self._split(value, param, ctx)
+        names = tuple(value) if not isinstance(value, str) else tuple(map(str.strip, self.split(value, param, ctx)))
         if not all(names):
             self.fail("a column name is empty.", param, ctx)
         return names
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """Return the whole text: it is split when it is converted."""
+        """Return the whole text; conversion splits it."""
         return [rv]
 
-    def _split(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+    def split(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the items of a comma-separated list."""
         try:
             rows = list(csv.reader([value], skipinitialspace=True, strict=True))
         except csv.Error:
-            self.fail(f"{value!r} is not a list of names separated by commas.", param, ctx)
-        return tuple(name.strip() for row in rows for name in row) if value else ("",)
+            self.fail(f"{value!r} is not a list of {self.name} separated by commas.", param, ctx)
+        return tuple(name for row in rows for name in row) if value else ("",)
+
+
+class Spellings(Names):
+    """Texts separated by commas; one with a comma is in double quotes. A list stays as it is."""
+
+    name = "texts"
+
+    def convert(
+        self, value: str | Sequence[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the texts, which may be empty and may end with blanks."""
+        return tuple(value) if not isinstance(value, str) else self.split(value, param, ctx)
 
 
 class TypedName(Text):
-    """``NAME=TYPE``: a column and the name of an Arrow type."""
+    """``NAME=TYPE``: a column name and the name of an Arrow type."""
 
     name = "name=type"
 
@@ -101,7 +117,7 @@ class TypedName(Text):
 
 
 class Character(ParamType):
-    """One character of ASCII; ``tab`` and a backslash with a t are the tabulator."""
+    """One ASCII character; ``tab`` and a backslash with a t mean the tabulator."""
 
     name = "char"
 
@@ -109,12 +125,12 @@ class Character(ParamType):
         """Return the character."""
         character = _SPELLED.get(value, value)
         if len(character) != 1 or not character.isascii() or character in "\r\n\0":
-            self.fail(f"{value!r} is not one ASCII character (a tabulator is written tab).", param, ctx)
+            self.fail(f"{value!r} is not one ASCII character (write tab for a tabulator).", param, ctx)
         return character
 
 
 class EncodingName(ParamType):
-    """The name of a text encoding that Python knows."""
+    """The name of a text encoding of Python."""
 
     name = "encoding"
 
@@ -123,12 +139,12 @@ class EncodingName(ParamType):
         try:
             "".encode(value)
         except (LookupError, UnicodeError, ValueError):
-            self.fail(f"{value!r} is not an encoding that is known (utf-8, latin-1, cp1252, utf-16 ...).", param, ctx)
+            self.fail(f"{value!r} is not a known encoding (utf-8, latin-1, cp1252, utf-16 ...).", param, ctx)
         return value
 
 
 class Quantity(ParamType):
-    """A size, a time or a share that ``parse`` accepts; it stays text, because a plan keeps what was asked for."""
+    """A size, a time or a share that ``parse`` accepts. It stays text, because a plan keeps the request as written."""
 
     name = "quantity"
 
@@ -136,7 +152,7 @@ class Quantity(ParamType):
         self._parse = parse
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text, once it has been understood."""
+        """Return the text after checking it."""
         text = str(value)
         try:
             self._parse(text)
@@ -146,7 +162,7 @@ class Quantity(ParamType):
 
 
 class Behaviour(ParamType):
-    """A choice of which one may state a time; ``parse`` accepts it, and it stays text."""
+    """A choice that may include a time (``wait=10m``) and that ``parse`` accepts. It stays text."""
 
     name = "choice"
 
@@ -154,7 +170,7 @@ class Behaviour(ParamType):
         self._parse = parse
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text, once it has been understood."""
+        """Return the text after checking it."""
         try:
             self._parse(value)
         except UsageError as error:
@@ -199,7 +215,7 @@ class Share(ParamType):
 
 
 class Where(ParamType):
-    """Where chunks are carried out: ``threads``, ``processes``, ``sync`` or the address of a Dask scheduler."""
+    """Where chunks are computed: ``threads``, ``processes``, ``sync`` or the address of a Dask scheduler."""
 
     name = "where"
 
@@ -214,6 +230,7 @@ class Where(ParamType):
 TEXT = Text()
 PATH = PathText()
 NAMES = Names()
+SPELLINGS = Spellings()
 TYPED_NAME = TypedName()
 CHARACTER = Character()
 ENCODING = EncodingName()

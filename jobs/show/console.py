@@ -1,4 +1,4 @@
-"""The three standard streams: results on stdout, everything else on stderr, and neither can hurt a run."""
+"""The three standard streams: results on stdout, everything else on stderr; neither can harm a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import io
 import os
 import select
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TextIO
 
 from pipeline.errors import StorageError
@@ -15,11 +17,28 @@ from pipeline.units import escape
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _LINE_LIMIT = 2000
 
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quietly(quiet: bool = True) -> Iterator[None]:
+    """Show only results and errors inside the ``with`` block, if asked; a command inside a quiet one is quiet too."""
+    token = _quiet.set(quiet or is_quiet())
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def is_quiet() -> bool:
+    """Return whether only results and errors are shown."""
+    return _quiet.get()
+
 
 def open_closed_streams() -> None:
-    """Give every standard stream that is closed the null device, and make every text writable.
+    """Open the null device for every standard stream that is closed, and make every text writable.
 
-    Otherwise the next file that is opened would become descriptor 1 or 2, and messages would end up in data.
+    Otherwise the next file that is opened would get descriptor 1 or 2, and messages would end up in data.
     """
     for descriptor in (_STDIN, _STDOUT, _STDERR):
         try:
@@ -32,12 +51,12 @@ def open_closed_streams() -> None:
 
 
 def emit(text: str) -> None:
-    """Write a result to stdout. A reader that has gone away has read what it wanted.
+    """Write a result to stdout. If the reader has closed the pipe, it has read what it wanted.
 
     Raises
     ------
     StorageError
-        The system does not take the text (a full disk).
+        The text cannot be written (a full disk).
     """
     try:
         sys.stdout.write(f"{text}\n")
@@ -49,8 +68,20 @@ def emit(text: str) -> None:
         raise StorageError(f"standard output cannot be written: {error.strerror}") from error
 
 
+def confirm(text: str) -> None:
+    """Write to stdout that all is well; a quiet command says that with its exit code alone."""
+    if not is_quiet():
+        emit(text)
+
+
 def tell(text: str) -> None:
-    """Write a message to stderr; where that fails, the message is lost and nothing else."""
+    """Write a message to stderr, unless the command is quiet."""
+    if not is_quiet():
+        _write_message(text)
+
+
+def _write_message(text: str) -> None:
+    """Write to stderr; where that fails, the message is lost and nothing else."""
     try:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
@@ -59,14 +90,14 @@ def tell(text: str) -> None:
 
 
 def tell_safely(text: str) -> None:
-    """Write a message to stderr with every character made visible that could act on a terminal."""
-    tell("\n".join(escape(line, _LINE_LIMIT) for line in text.rstrip("\n").split("\n")))
+    """Write an error to stderr with every character made visible that could act on a terminal."""
+    _write_message("\n".join(escape(line, _LINE_LIMIT) for line in text.rstrip("\n").split("\n")))
 
 
 def tell_at_once(text: str) -> None:
-    """Write a line to stderr from a signal handler: past the stream, which the code below may be writing to.
+    """Write a line to stderr from a signal handler: past the stream, which the interrupted code may be writing to.
 
-    On a terminal the cursor is there again afterwards: the process may end before anybody puts things in order.
+    On a terminal this also shows the cursor again: the process may end before anything else does.
     """
     wiped = "\r\x1b[2K\x1b[?25h" if os.isatty(_STDERR) and os.environ.get("TERM", "dumb") != "dumb" else ""
     with suppress(OSError):
@@ -74,12 +105,12 @@ def tell_at_once(text: str) -> None:
 
 
 def complain(message: str, remedy: str = "") -> None:
-    """Write an error, and on a line of its own what to do about it, to stderr."""
+    """Write an error to stderr, and what to do about it on a separate line."""
     tell_safely(f"error: {message}\n{remedy}")
 
 
 def silence(descriptor: int) -> None:
-    """Point a stream at the null device, so that what is still buffered cannot fail when the process ends."""
+    """Point a stream at the null device, so that buffered text cannot fail when the process ends."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, descriptor)
     os.close(null)
@@ -93,7 +124,7 @@ def reader_is_gone() -> bool:
 
 
 class Forgiving(io.TextIOBase):
-    """A text stream that loses what another one does not take, instead of failing."""
+    """A text stream that drops what the stream below it does not take, instead of failing."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -101,7 +132,7 @@ class Forgiving(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """That of the stream."""
+        """Encoding of the stream."""
         return self._stream.encoding
 
     def isatty(self) -> bool:
@@ -113,7 +144,7 @@ class Forgiving(io.TextIOBase):
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write, or lose, the text."""
+        """Write the text, or drop it."""
         if not self._lost:
             try:
                 self._stream.write(text)

@@ -1,11 +1,10 @@
-"""What ``bench`` measures, for a person, a program, or as a picture."""
+"""What ``bench`` measures, as text, as JSON or as a picture."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from jobs.show import console
+from jobs.show import console, document
 from jobs.show.tables import ONE_LINER_OUT, OTHERS, OURS, emit_costs, emit_errors
 from pipeline.bench import Bench, bench_functions, bench_json
 from pipeline.drawing import check_picture, draw_bars, save
@@ -29,26 +28,26 @@ def show_functions(
     if plot is not None:
         contenders = (OURS, ONE_LINER_OUT, *OTHERS)
         costs = {each.name: {who: cost.ns for who, cost in each.costs.items()} for each in bench.functions}
-        save(draw_bars(costs, contenders, f"{_what(bench)}\n{escape(bench.machine)}", "ns an element"), plot)
+        save(draw_bars(costs, contenders, f"{_what(bench)}\n{escape(bench.machine)}", "ns per element"), plot)
     if as_json:
-        console.emit(json.dumps(bench_json(bench), indent=2))
+        document.write(bench_json(bench))
         return
     console.emit(f"{_what(bench)}\n{escape(bench.machine)}, {_versions(bench)}\n")
     emit_costs(bench)
     console.emit(_legend(bench))
     if bench.errors:
-        console.emit("\nWorst error of a sigmoid in float64, in units in the last place of the exact value:\n")
+        console.emit("\nLargest error of a sigmoid in float64, in units in the last place of the exact value:\n")
         emit_errors(bench)
 
 
 def _legend(bench: Bench) -> str:
     lines = (
-        f"ns: an element, into an array that stands there (out=), the median of {bench.rounds} rounds",
+        f"ns: per element, written to an existing array (out=); the median of {bench.rounds} rounds",
         "ns new: the same without out=",
         "numpy: the one-liner, its last step with out=",
-        "ratio: ns over numpy; new: the same where both are without out=",
-        "GB/s: bytes of x and of the result over ns; of copy: the time of copying x to the result, over ns",
-        "memory: the most held at once besides x and the result, as numpy's allocations are traced",
+        "ratio: ns divided by numpy; new: the same for both without out=",
+        "GB/s: bytes of x and of the result per time; of copy: the time to copy x to the result, divided by ns",
+        "memory: the largest memory in use besides x and the result, by numpy's allocations",
     )
     return "\n".join(("", *lines))
 

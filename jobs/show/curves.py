@@ -1,4 +1,4 @@
-"""What ``plot`` draws."""
+"""Drawing for ``plot``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.units import escape, format_count
 
 
 def draw_functions(functions: Sequence[Asked], limits: tuple[float, float] | None, output: str) -> None:
-    """Draw functions and their derivatives into a file, and say so."""
+    """Draw functions and their derivatives into a file, and report it."""
     check_picture(output)
     curves = [Curve(each.label, each.function, dict(each.parameters)) for each in functions]
     save(draw_curves(curves, limits), output)

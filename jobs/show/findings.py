@@ -1,16 +1,15 @@
-"""What ``inspect`` and ``verify`` find, for a person or a program; and the error where it is not as it should be."""
+"""What ``inspect`` and ``verify`` find, as text or as JSON, and the error if something is wrong."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs.show import console
+from jobs.show import console, document
 from jobs.show.tables import emit_columns, emit_differences, emit_reasons
-from pipeline.errors import DataError, LogitstreamError, ThresholdError
+from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError, ThresholdError
 from pipeline.inspection import DataInspection, Example, FileError, OutputFacts, QuarantineInspection, Reason, inspect
 from pipeline.inspection.json import inspection_json
 from pipeline.report.text import aligned
@@ -20,19 +19,20 @@ from pipeline.verification.json import verification_json
 
 _LINE = 160
 _DIFFERENCES = 20
+_ERRORS = 20
 
 
 def show_inspection(path: str, *, full: bool, as_json: bool, how: Mapping[str, Any]) -> None:
-    """Look at a path, and show what was found; ``how`` are options of :func:`pipeline.inspect`.
+    """Look at a path and show what is there; ``how`` has options of :func:`pipeline.inspect`.
 
     Raises
     ------
     LogitstreamError
-        A file could not be read; what the others hold has been shown.
+        A file cannot be read; the others have been shown.
     """
     found = inspect(path, full=full, **how)
     if as_json:
-        console.emit(json.dumps(inspection_json(found), indent=2))
+        document.write(inspection_json(found))
     elif isinstance(found, DataInspection):
         _show_data(found)
     else:
@@ -42,26 +42,35 @@ def show_inspection(path: str, *, full: bool, as_json: bool, how: Mapping[str, A
 
 
 def show_verification(output: str, *, inputs: bool, sample: int, as_json: bool) -> None:
-    """Check an output, and show what was found.
+    """Check an output and show what was found.
 
     Raises
     ------
     ThresholdError
-        Something differs; it has been shown.
+        Something differs; the differences have been shown.
     """
     found = verify(output, inputs=inputs, sample=sample)
     if as_json:
-        console.emit(json.dumps(verification_json(found), indent=2))
+        document.write(verification_json(found))
     elif found.differences:
         emit_differences(found)
     else:
-        console.emit(_as_published(found))
+        console.confirm(_as_published(found))
     if found.differences:
-        differences = _many(len(found.differences), "difference")
-        in_parts = any(each.subject.startswith("part-") for each in found.differences)
-        remedy = "the command that made it, with --if-exists replace --no-reuse, makes every part again"
-        text = f"{escape(output, 1000)} is not what was published: {differences}"
-        raise ThresholdError(text, remedy if in_parts else "")
+        raise _differing(found, escape(output, 1000))
+
+
+def _differing(found: Verification, shown: str) -> ThresholdError:
+    changed = found.inputs_changed
+    inputs = f"; {_many(changed, 'input')} {'has' if changed == 1 else 'have'} changed since" if changed else ""
+    if found.as_published:
+        remedy = "repeat the command that made it, adding --if-exists replace, to use the inputs as they are now"
+        return ThresholdError(f"the output {shown} is as published{inputs}", remedy)
+    in_output = [each for each in found.differences if not each.of_input]
+    in_parts = any(each.subject.startswith("part-") for each in in_output)
+    remedy = "repeat the command that made it, adding --if-exists replace --no-reuse, to make every part again"
+    differences = _many(len(in_output), "difference")
+    return ThresholdError(f"{shown} is not what was published: {differences}{inputs}", remedy if in_parts else "")
 
 
 def _as_published(found: Verification) -> str:
@@ -97,10 +106,10 @@ def _more(differences: int) -> str:
 
 def _provenance(found: DataInspection) -> str:
     if found.full:
-        return "nulls and ranges of all rows, which were read"
+        return "nulls and ranges of all rows"
     if any(file.format == "parquet" for file in found.files):
-        return "nulls and ranges by statistics, as the writers of the files stated them; --full reads the rows"
-    return "--full reads the rows, and tells nulls and ranges"
+        return "nulls and ranges from the statistics in the files; --full reads the rows"
+    return "--full reads the rows and shows nulls and ranges"
 
 
 def _show_quarantine(found: QuarantineInspection) -> None:
@@ -113,7 +122,7 @@ def _show_quarantine(found: QuarantineInspection) -> None:
         *(("note", escape(note, 1000)) for note in found.notes),
     ]
     if found.other_rows:
-        pairs.append(("note", f"{_many(found.other_rows, 'row')} more, for reasons that are not listed"))
+        pairs.append(("note", f"{_many(found.other_rows, 'row')} more, for other reasons that are not listed"))
     console.emit("\n".join(aligned(pairs)))
     if found.reasons:
         console.emit("")
@@ -154,13 +163,22 @@ def _output_pairs(output: OutputFacts | None) -> list[tuple[str, str]]:
 
 
 def _unread(errors: Sequence[FileError]) -> LogitstreamError:
-    """Return one error for all files that could not be read: of their kind, a damaged file before any other."""
+    """Return one error for all files that could not be inspected: of their kind, a damaged file before any other."""
     if len(errors) == 1:
         return errors[0].error
     first = next((each.error for each in errors if isinstance(each.error, DataError)), errors[0].error)
     kind = DataError if isinstance(first, DataError) else type(first)
-    lines = [f"{format_count(len(errors))} files cannot be read", *(each.error.message for each in errors)]
-    return kind("\n".join(lines))
+    too_large = sum(isinstance(each.error, MemoryBudgetError) for each in errors)
+    unread = len(errors) - too_large
+    counts = [
+        *([f"{_many(unread, 'file')} cannot be read"] if unread else []),
+        *([f"{_many(too_large, 'file')} {'does' if too_large == 1 else 'do'} not fit the memory"] if too_large else []),
+    ]
+    remedies = dict.fromkeys(each.error.remedy for each in errors if each.error.remedy)
+    lines = [", ".join(counts), *(each.error.message for each in errors[:_ERRORS])]
+    if len(errors) > _ERRORS:
+        lines.append(f"... and {format_count(len(errors) - _ERRORS)} more: --json")
+    return kind("\n".join(lines), "\n".join(remedies)).at(first.file)
 
 
 def _many(count: int, noun: str) -> str:

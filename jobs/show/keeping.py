@@ -1,14 +1,13 @@
-"""What ``rollback`` and ``runs`` do and find, for a person or a program."""
+"""What ``rollback`` and ``runs`` do and find, as text or as JSON."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobs.show import console
+from jobs.show import console, document
 from jobs.show.tables import emit_kept
 from pipeline.choices import Durability
 from pipeline.errors import LogitstreamError
@@ -22,54 +21,54 @@ _REASON = 1000
 _ID = 12
 _DAY = 86_400
 _NEWER = "made by a newer logitstream"
-# In a table the name of a file tells enough; "show" has all of it.
+# In a table the name of a file is enough; "show" has the whole path.
 _FOLDERS = re.compile(r"(/[^\s/:]+){2,}/")
 
 
 def show_rollback(output: str, *, durability: Durability, as_json: bool) -> None:
-    """Go back to the former version, and say what is published now and what it replaced."""
+    """Publish the previous version again, and report what is published now and what it replaced."""
     done = rollback(output, durability=durability)
     now, before = done.standing, done.replaced
     console.tell(f"{escape(done.output, _PATH)} is now {_version(now.job_id, now.rows, now.finished_unix)}")
     if before is None:
-        console.tell("nothing stood there before")
+        console.tell("nothing was published there before")
     else:
         shown = _version(before.job_id, before.rows, before.finished_unix)
-        console.tell(f"it replaced {shown}; the same command again brings that back")
+        console.tell(f"it replaced {shown}; run the same command again to undo this")
     if as_json:
-        console.emit(json.dumps(rollback_json(done), indent=2))
+        document.write(rollback_json(done))
 
 
 def show_runs(paths: Sequence[str], *, as_json: bool) -> None:
-    """List what is beside outputs.
+    """List the unfinished runs and previous versions of outputs.
 
     Raises
     ------
     LogitstreamError
-        An output could not be looked at; the others have been shown.
+        An output cannot be read; the others have been shown.
     """
     states: list[State] = []
-    failed: LogitstreamError | None = None
+    failed: list[LogitstreamError] = []
     for output in dict.fromkeys(found for path in paths for found in outputs(path)):
         try:
             states.append(state_of(output))
         except LogitstreamError as error:
-            if failed is not None:
-                console.complain(failed.message, failed.remedy)
-            failed = error
+            failed.append(error)
+    for one in failed[:-1]:
+        console.complain(one.message, one.remedy)
     if as_json:
-        console.emit(json.dumps(runs_json(tuple(states)), indent=2))
+        document.write(runs_json(states, failed))
     else:
         _list(states)
-    if failed is not None:
-        raise failed
+    if failed:
+        raise failed[-1]
 
 
 def show_output(output: str, *, as_json: bool) -> None:
     """Show everything about one output."""
     state = state_of(output)
     if as_json:
-        console.emit(json.dumps(output_json(state), indent=2))
+        document.write(output_json(state))
         return
     console.emit("\n".join(aligned(_pairs(state))))
     home = Path(state.home or "")
@@ -82,19 +81,21 @@ def show_output(output: str, *, as_json: bool) -> None:
 def show_cleaning(
     output: str, *, stopped: bool, versions: bool, older_than: str | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Remove what was left beside an output, and say what it was and how many bytes are free again."""
+    """Remove unfinished runs or previous versions, and report what was removed and how much space that frees."""
     age = None if older_than is None else parse_seconds(older_than)
     gone = clean(output, stopped=stopped, versions=versions, older_than=age, dry_run=dry_run)
     facts: tuple[RunFacts | VersionFacts, ...] = (*gone.runs, *gone.versions)
     if as_json:
-        console.emit(json.dumps(cleaning_json(output, gone, dry_run=dry_run), indent=2))
+        document.write(cleaning_json(output, gone, dry_run=dry_run))
         return
+    # What would be removed was asked for; what has been removed is only confirmed.
+    say = console.emit if dry_run else console.confirm
     for each in facts:
-        console.emit(f"{'would remove' if dry_run else 'removed'} {_removed(each)}")
+        say(f"{'would remove' if dry_run else 'removed'} {_removed(each)}")
     if not facts:
-        console.emit("there was nothing to remove")
+        say("there is nothing to remove")
         return
-    console.emit(f"{format_bytes(freed_bytes(facts))} {'would be' if dry_run else 'are'} free again")
+    say(f"{format_bytes(freed_bytes(facts))} {'would be freed' if dry_run else 'freed'}")
 
 
 def _list(states: Iterable[State]) -> None:
@@ -102,13 +103,13 @@ def _list(states: Iterable[State]) -> None:
     for number, state in enumerate(shown):
         console.emit(f"{'' if not number else chr(10)}{escape(state.output, _PATH)}")
         if state.under_way is not None and not any(run.running for run in state.runs):
-            console.emit(f"under way: {escape(state.under_way.text, _PATH)}")
+            console.emit(f"running: {escape(state.under_way.text, _PATH)}")
         rows = [(*_common("run", run), format_count(run.chunks), _FOLDERS.sub("…/", _why(run))) for run in state.runs]
         rows += [(*_common("version", one), "", _holds(one)) for one in state.versions]
         if rows:
             emit_kept(rows)
     if not shown:
-        console.emit("no unfinished runs and no former versions")
+        console.emit("no unfinished runs and no previous versions")
 
 
 def _common(kind: str, facts: RunFacts | VersionFacts) -> tuple[str, str, str, str]:
@@ -117,7 +118,7 @@ def _common(kind: str, facts: RunFacts | VersionFacts) -> tuple[str, str, str, s
 
 def _why(run: RunFacts) -> str:
     if run.running:
-        return "under way now"
+        return "running now"
     if run.newer:
         return _NEWER
     if not run.resumable:
@@ -144,9 +145,9 @@ def _pairs(state: State) -> Iterator[tuple[str, str]]:
     else:
         yield from _published_pairs(state.standing)
     if state.under_way is not None:
-        yield "under way", escape(state.under_way.text, _PATH)
-    yield "state", "no folder beside it" if state.home is None else escape(state.home, _PATH)
-    yield "left", f"{_many(len(state.runs), 'unfinished run')}, {_many(len(state.versions), 'former version')}"
+        yield "running", escape(state.under_way.text, _PATH)
+    yield "state", "no folder next to it" if state.home is None else escape(state.home, _PATH)
+    yield "left", f"{_many(len(state.runs), 'unfinished run')}, {_many(len(state.versions), 'previous version')}"
 
 
 def _published_pairs(standing: Standing) -> Iterator[tuple[str, str]]:
@@ -194,12 +195,12 @@ def _version(job_id: str, rows: int | None, finished_unix: float | None) -> str:
 
 
 def when(unix: float) -> str:
-    """Return a time as a person reads it."""
+    """Return a time for people: ``2013-01-01 05:15:00 UTC``."""
     return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def age(seconds: float) -> str:
-    """Return an age with no more digits than anybody wants: ``42 s``, ``3 min 05 s``, ``2 h 14 min``, ``12 days``."""
+    """Return an age in a readable unit: ``42 s``, ``3 min 05 s``, ``2 h 14 min``, ``12 days``."""
     if seconds < 60:
         return f"{int(seconds)} s"
     return format_seconds(seconds) if seconds < 2 * _DAY else f"{format_count(int(seconds // _DAY))} days"

@@ -1,4 +1,4 @@
-"""Tables for a terminal. Elsewhere they are as wide as their longest row, so that nothing is cut."""
+"""Tables for a terminal. In a file or a pipe a table is as wide as its longest row, so that nothing is cut."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from pipeline.units import escape, format_bytes, format_count
 if TYPE_CHECKING:
     from pipeline.bench import Bench, FunctionCosts
     from pipeline.inspection import Column, Reason, Value
-    from pipeline.types.report import PlanSummary, ShownModel
+    from pipeline.types.report import PlanSummary, Shown, ShownModel
     from pipeline.verification import Verification
 
-# As a benchmark calls those that it compares.
+# Names in a benchmark.
 OURS, NEW, ONE_LINER, ONE_LINER_OUT = "logitstream", "new array", "numpy", "numpy out="
 OTHERS = ("scipy", "torch")
 
@@ -41,14 +41,23 @@ def emit_files(plan: PlanSummary) -> None:
     console.emit(_files(plan, sys.stdout))
 
 
-def emit_model(model: ShownModel) -> None:
-    """Show a model on stdout: what it says of itself, and a table of its numbers."""
-    console.emit("\n".join(aligned(model.facts)) + "\n")
-    console.emit(_drawn(model.headers, model.rows, sys.stdout, numbers=model.numbers))
+def emit_model(model: ShownModel, *, all_digits: bool) -> None:
+    """Show a model on stdout: its facts, and a table of its numbers; to six digits, or with all of them."""
+
+    def cell(value: Shown) -> str:
+        if isinstance(value, tuple):
+            return f"{value[0]} {cell(value[1])}"
+        if isinstance(value, str):
+            return value
+        return repr(value) if all_digits else f"{value:.6g}"
+
+    console.emit("\n".join(aligned((name, cell(value)) for name, value in model.facts)) + "\n")
+    rows = (tuple(map(cell, row)) for row in model.rows)
+    console.emit(_drawn(model.headers, rows, sys.stdout, numbers=model.numbers))
 
 
 def emit_columns(columns: Sequence[Column]) -> None:
-    """Show the columns of data on stdout; what no column tells has no column in the table."""
+    """Show the columns of data on stdout; a fact that no column has is left out of the table."""
     headers = ("column", "type", "nulls", "NaN", "infinite", "smallest", "largest")
     rows = [_column(column) for column in columns]
     told = [number for number in range(len(headers)) if number < 2 or any(row[number] for row in rows)]
@@ -72,7 +81,7 @@ def emit_reasons(reasons: Sequence[Reason]) -> None:
 
 
 def emit_differences(found: Verification) -> None:
-    """Show on stdout what differs from what was published."""
+    """Show the differences from what was published on stdout."""
     rows = [
         tuple(escape(text, 1000) for text in (each.subject, each.what, each.expected, each.found))
         for each in found.differences
@@ -81,13 +90,13 @@ def emit_differences(found: Verification) -> None:
 
 
 def emit_kept(rows: Sequence[tuple[str, ...]]) -> None:
-    """Show the runs and the former versions beside one output on stdout."""
+    """Show the runs and previous versions of one output on stdout."""
     headers = ("what", "job", "age", "size", "chunks", "state")
     console.emit(_drawn(headers, rows, sys.stdout, numbers=(2, 3, 4)))
 
 
 def emit_costs(bench: Bench) -> None:
-    """Show on stdout what functions cost."""
+    """Show what functions cost on stdout."""
     others = [who for who in OTHERS if any(who in each.costs for each in bench.functions)]
     headers = ("function", "ns", "ns new", "numpy", "ratio", "new", *others, "GB/s", "of copy", "memory", "numpy's")
     rows = [_costs(each, others) for each in bench.functions]
@@ -95,10 +104,10 @@ def emit_costs(bench: Bench) -> None:
 
 
 def emit_errors(bench: Bench) -> None:
-    """Show on stdout the worst errors of the forms of the sigmoid, and what they cost."""
+    """Show the largest errors of the forms of the sigmoid, and what they cost, on stdout."""
     forms = list(bench.forms)
     rows = [(f"{each.low:g} to {each.high:g}", *(_units(each.errors[form]) for form in forms)) for each in bench.errors]
-    rows.append(("ns an element", *(f"{bench.forms[form].ns:.2f}" for form in forms)))
+    rows.append(("ns per element", *(f"{bench.forms[form].ns:.2f}" for form in forms)))
     console.emit(_drawn(("x", *forms), rows, sys.stdout, numbers=range(1, len(forms) + 1)))
 
 
@@ -128,7 +137,7 @@ def _costs(measured: FunctionCosts, others: Sequence[str]) -> tuple[str, ...]:
 
 def _units(error: float) -> str:
     if math.isinf(error):
-        return "no number"
+        return "not a number"
     return f"{error:.2f}" if error < 1000 else f"{error:.0e}".replace("e+", "e")
 
 

@@ -1,4 +1,4 @@
-"""How many rows each chunk of a dataset has, and where chunks begin inside a CSV: found in one pass, where needed."""
+"""How many rows each chunk of a dataset has, and where chunks begin inside a CSV."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pipeline.types.work import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Of each chunk its rows, and where it begins inside a CSV: 0 where it begins with a file, or row groups do."""
+    """The rows of each chunk, and where it begins inside a CSV: 0 if at the start of a file, or in Parquet."""
 
     rows: tuple[int, ...]
     begins: Integers
 
 
 def count_rows(files: Sequence[FileFacts], plan: Plan, csv: CsvOptions) -> Counted:
-    """Return the rows of each chunk: as footers state them, else as one pass over the data finds them."""
+    """Return the rows of each chunk: from footers if possible, else from one pass over the data."""
     if all(facts.rows is not None for facts in files):
         rows = tuple(sum(piece.rows or 0 for piece in chunk.slices) for chunk in plan.chunks())
         return Counted(rows, np.zeros(len(plan), dtype=np.int64))
@@ -40,7 +40,7 @@ def count_rows(files: Sequence[FileFacts], plan: Plan, csv: CsvOptions) -> Count
 
 
 def count(context: ChunkContext) -> Outcome[None]:
-    """Read a chunk to its end, for its accounts alone."""
+    """Read a chunk to its end, only to count its rows."""
     for _ in context.batches():
         pass
     return context.outcome(None)

@@ -16,30 +16,31 @@ from pipeline.arrays.counting import Counted, count_rows
 from pipeline.arrays.expression import ExpressionBlock
 from pipeline.arrays.matrix import Matrix, to_matrix
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
-from pipeline.interface import JobOptions, Paths, WriteOptions, make_job, paths_of, run
+from pipeline.interface import Paths, make_job, paths_of, run
 from pipeline.models.columns import unfit
+from pipeline.options import JobOptions, WriteOptions, check_names, documented
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
 from pipeline.scan import batches, discover, field_of, gather_facts
 from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
 from pipeline.types.job import Job
 from pipeline.types.report import Report
 from pipeline.types.rows import Chunk
-from pipeline.units import escape, quoted
+from pipeline.units import escape, names_of, quoted
 
 
 def open_dataset(
     inputs: Paths, *, chunk_size: int | str = DEFAULT_CHUNK_ROWS, csv: CsvOptions | None = None
 ) -> Dataset:
-    """Return the files of ``inputs`` as one dataset; footers and headers are read, no rows.
+    """Return files as one dataset. Only footers and headers are read.
 
     Parameters
     ----------
     inputs : path or iterable of paths
         Files, folders or glob patterns, Parquet or CSV.
     chunk_size : int or str
-        Rows of a chunk (``500_000``), or bytes (``"64MiB"``).
+        The size of a chunk: rows (``500_000``) or bytes (``"64MiB"``).
     csv : CsvOptions, optional
-        How CSV inputs are written.
+        How CSV files are written.
 
     Raises
     ------
@@ -73,26 +74,27 @@ class Dataset:
 
     @cached_property
     def plan(self) -> Plan:
-        """The chunks, those of a job with the same inputs and chunk size."""
+        """The chunks: the same as in a job with these inputs and this chunk size."""
         return make_plan(self.files, chunk_size=self.chunk_size)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns of the first file that has any, its partition keys last."""
+        """Names of the columns of the first file that has any, with its partition keys at the end."""
         first = next((facts for facts in self.files if facts.columns), self.files[0])
         return (*(c.field.name for c in first.columns), *(name for name, _ in first.file.partitions))
 
-    def to_dask_array(self, columns: Sequence[str]) -> Array:
-        """Return columns as a Dask array of shape (rows, columns), float64, one Fortran-ordered block a chunk.
+    def to_dask_array(self, columns: str | Sequence[str]) -> Array:
+        """Return columns as a Dask array of float64, shape (rows, columns), with one Fortran-ordered block for a chunk.
 
-        Rows come in input order and none is dropped; null becomes NaN. The blocks are read when they are computed. A
-        CSV is read once at this call, to learn where its records begin and how many there are. A dataset of one chunk
-        has an empty second block: with it an expression that needs other rows shows it, as it would on more data.
+        Rows keep the order of the inputs and none is dropped; null becomes NaN. Blocks are read when they are computed.
+        A CSV is read once during this call, to find where its records begin and how many there are. A dataset of one
+        chunk gets an empty second block: with it, an expression that needs rows of other chunks is refused as it would
+        be on more data.
 
         Parameters
         ----------
-        columns : sequence of str
-            Numeric or boolean columns.
+        columns : str or sequence of str
+            Numeric or boolean columns; one text is one column, or several with commas between them.
 
         Raises
         ------
@@ -101,9 +103,10 @@ class Dataset:
         SchemaError
             A column is missing.
         BadCellsError
-            When computed: a cell is no number, or cannot be float64 exactly.
+            When computed: a cell is not a number, or float64 cannot hold it exactly.
         """
-        needs = tuple(Need(name, "numeric", dict(self.csv.types).get(name)) for name in columns)
+        names = names_of(columns)
+        needs = tuple(Need(name, "numeric", dict(self.csv.types).get(name)) for name in names)
         self._check(needs)
         name = f"logitstream-{uuid4().hex}"
         reads = [
@@ -117,10 +120,15 @@ class Dataset:
         graph = {(name, i, 0): (partial(_read_matrix, read, needs, self.csv),) for i, read in enumerate(reads)}
         if len(reads) == 1:
             graph[name, 1, 0] = (partial(_no_rows, len(needs)),)
-        self._sources[name] = tuple(columns)
+        self._sources[name] = names
         meta = np.empty((0, 0), dtype=np.float64, order="F")
-        return Array(graph, name, chunks=(self._blocks, (len(columns),)), dtype=np.float64, meta=meta)
+        return Array(graph, name, chunks=(self._blocks, (len(names),)), dtype=np.float64, meta=meta)
 
+    @documented(
+        WriteOptions,
+        resume="With ``identity``: take over the chunks that an earlier attempt at the same job has finished.",
+        reuse="With ``identity``: take over the parts of the published output that would come out the same.",
+    )
     def write(
         self,
         expressions: Mapping[str, Array],
@@ -129,31 +137,30 @@ class Dataset:
         identity: str | None = None,
         **options: Unpack[WriteOptions],
     ) -> Report:
-        """Compute expressions block by block and publish them with the kept columns, in one step.
+        """Compute expressions block by block and publish them with kept columns in one step.
 
-        The guarantees are those of :func:`pipeline.score`: all or nothing, verified, durable.
+        As with :func:`pipeline.score`, either the whole output is published, verified and durable, or nothing is.
 
         Parameters
         ----------
         expressions : mapping of str to dask.array.Array
-            One-dimensional, or of one column; made from arrays of this dataset, with the rows of its chunks.
+            One-dimensional or with one column; made from arrays of this dataset, with the same rows in each block.
         output : path
-            The folder to publish.
+            What to publish: a folder, or a file if the name ends in ``.parquet`` or ``.csv``.
         identity : str, optional
-            The caller's word that equal text means an equal function. Without it every run is a job of its own.
+            A text that you change whenever the expressions change. With it, a run resumes and reuses the work of runs
+            with the same text. Without it, every run is a new job.
         **options : WriteOptions
-            As of :func:`pipeline.transform`; how the inputs are read and cut was said when they were opened.
 
         Raises
         ------
         ValueError
-            A block of an expression depends on another chunk than its own, and the message names the operation; or
-            its blocks have not the rows of the chunks.
+            A block of an expression depends on another chunk, and the message names the operation; or its blocks have
+            other rows than the chunks.
         TypeError
-            An expression has a dtype that is neither a number nor boolean, or there is no option of a name.
+            An expression is neither numbers nor booleans, or there is no such option.
         """
-        if unknown := options.keys() - WriteOptions.__annotations__.keys():
-            raise TypeError(f"there is no option {min(unknown)!r}")
+        check_names(options, WriteOptions)
         block = ExpressionBlock.of(expressions, self._sources, self._blocks, identity)
         observe = options.pop("observe", None)
         job = make_job(self.inputs, output, block, cast("JobOptions", options))
@@ -164,7 +171,7 @@ class Dataset:
         return run(job, observe)
 
     def __repr__(self) -> str:
-        """Return one line, however many files there are."""
+        """Return one line, for any number of files."""
         return f"<Dataset of {len(self.files):,} files in {len(self.plan):,} chunks: {', '.join(self.columns)}>"
 
     def _csv_of(self, job: Job) -> CsvOptions:
@@ -190,7 +197,7 @@ class Dataset:
 
     @property
     def _blocks(self) -> tuple[int, ...]:
-        """Rows of the blocks of an array: those of the chunks, and none in the second block beside a single chunk."""
+        """Rows of the blocks of an array: those of the chunks, and 0 in the second block if there is one chunk."""
         return (*self._counted.rows, 0) if len(self.plan) == 1 else self._counted.rows
 
 
@@ -215,7 +222,7 @@ def _columns(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterat
             raise BadCellsError(
                 f"{escape(file.path)}: byte {first.offset:,}, column {escape(first.column)}: "
                 f"{quoted(first.text)} {first.reason}",
-                "mend the data, or read other columns",
+                "correct the data, or read other columns",
             )
 
 

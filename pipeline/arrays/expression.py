@@ -25,12 +25,12 @@ Sources = tuple[tuple[str, tuple[str, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class ExpressionBlock:
-    """Expressions over the arrays of a dataset: fulfils ``BlockFunction`` and ``PerChunk``.
+    """Expressions over the arrays of a dataset; implements ``BlockFunction`` and ``PerChunk``.
 
     Attributes
     ----------
     arrays : tuple of (name, dask.array.Array)
-        What is computed, by the name of its column.
+        The name of each column, and what computes it.
     sources : tuple of (array name, columns)
         The arrays of the dataset that the expressions use.
     tasks : mapping
@@ -38,7 +38,7 @@ class ExpressionBlock:
     dependencies : mapping
         The keys that each task needs.
     identity : str or None
-        The caller's word for what the expressions compute.
+        The caller's text for what the expressions compute.
     """
 
     arrays: tuple[tuple[str, Array], ...]
@@ -70,9 +70,9 @@ class ExpressionBlock:
         Raises
         ------
         ValueError
-            A block depends on another chunk than its own, or blocks are not chunks.
+            A block depends on another chunk, or blocks are not chunks.
         TypeError
-            A result is neither a number nor boolean.
+            A result is neither numbers nor booleans.
         """
         if not expressions:
             raise UsageError("there is nothing to write", "give at least one expression, as in {'p': sigmoid(x)}")
@@ -100,7 +100,7 @@ class ExpressionBlock:
         return [] if len(fields) == len(self.columns()) else ["the columns are not those of the expressions"]
 
     def describe(self) -> Mapping[str, object] | None:
-        """Return the caller's word for the function, ``None`` where none was given."""
+        """Return the caller's text for the function, ``None`` if there is none."""
         return None if self.identity is None else {"kind": "expression", "identity": self.identity}
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
@@ -108,7 +108,7 @@ class ExpressionBlock:
         return self.of_chunk(0).block(columns)
 
     def of_chunk(self, chunk: int) -> ChunkExpression:
-        """Return the share of one chunk: its tasks alone."""
+        """Return the part for one chunk: only its tasks."""
         keys = [_block_key(array, chunk) for _, array in self.arrays]
         source_keys = {(name, chunk, 0) for name, _ in self.sources}
         needed = {k for key in keys for k in self._walk(key) if k not in source_keys}
@@ -120,7 +120,7 @@ class ExpressionBlock:
         )
 
     def _walk(self, key: Key) -> Iterator[Key]:
-        """Yield a key and all that it depends on, down to the blocks of the sources."""
+        """Yield a key and everything that it depends on, down to the blocks of the sources."""
         seen, waiting = {key}, [key]
         while waiting:
             current = waiting.pop()
@@ -145,12 +145,12 @@ class ExpressionBlock:
             for chunk in map(self._chunk_of, self._walk(key)):
                 if chunk not in {None, block}:
                     raise ValueError(
-                        f"{name}: {self._culprit(key, block)} needs rows of other chunks: block {block} depends on "
-                        f"chunk {chunk}. Compute such a value first and use it as a number"
+                        f"{name}: {self._culprit(key, block)} needs rows of other chunks (block {block} depends on "
+                        f"chunk {chunk}); compute such a value first and use it as a number"
                     )
 
     def _culprit(self, key: Key, block: int) -> str:
-        """Return the name of the operation, nearest to the source, that leaves its chunk."""
+        """Return the name of the operation that needs another chunk, the one nearest to the source."""
         nearest = joining = key
         while self._chunk_of(key) is None:
             reach = self._reach(key)
@@ -199,7 +199,7 @@ class ChunkExpression:
         return [] if len(fields) == len(self.columns()) else ["the columns are not those of the expressions"]
 
     def describe(self) -> None:
-        """Return ``None``: it is described as a part of the whole."""
+        """Return ``None``: the whole expression is described, not its parts."""
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
         """Return the results for the columns of one chunk; ``nan`` counts the rows with a NaN in any.
@@ -207,7 +207,7 @@ class ChunkExpression:
         Raises
         ------
         ValueError
-            A result has not one value for each row.
+            A result does not have one value for each row.
         """
         graph = dict(self.tasks)
         first = 0
@@ -226,7 +226,9 @@ class ChunkExpression:
 def _one_a_row(name: str, result: npt.NDArray[Any], rows: int | None) -> npt.NDArray[Any]:
     values = np.ascontiguousarray(result).reshape(-1)
     if rows is not None and values.shape != (rows,):
-        raise ValueError(f"{name}: a block of {rows:,} rows became one of shape {result.shape}; rows cannot change")
+        raise ValueError(
+            f"{name}: a block of {rows:,} rows gave a result of shape {result.shape}; it must have one value a row"
+        )
     return values
 
 
@@ -235,11 +237,12 @@ def _block_key(array: Array, chunk: int) -> Key:
 
 
 def _check_rows(name: str, array: Array, rows: tuple[int, ...]) -> None:
-    if array.chunks[0] != rows:
-        raise ValueError(
-            f"{name}: its {len(array.chunks[0])} blocks have not the rows of the {len(rows)} chunks; rows cannot be "
-            "dropped, added or moved between blocks"
-        )
+    found = array.chunks[0]
+    if len(found) != len(rows):
+        blocks = f"{len(found)} block{'' if len(found) == 1 else 's'}"
+        raise ValueError(f"{name}: the array has {blocks}, the dataset {len(rows)}: rows were added or dropped")
+    if found != rows:
+        raise ValueError(f"{name}: the blocks have other rows than the dataset: rows were added, dropped or moved")
 
 
 def _check_array(name: str, array: Array) -> None:

@@ -1,8 +1,8 @@
-"""The functions of :mod:`pipeline.registry` and their derivatives as people call them, on arrays of any kind.
+"""The functions of :mod:`pipeline.registry` and their derivatives, for arrays of any kind.
 
-NumPy and Dask arrays take the tiles of :mod:`pipeline.kernels`; an array of another library that follows the array API
-standard takes one plain expression on its own device. The functions are made from the registry: ``sigmoid`` and
-``sigmoid_grad``, and so on.
+NumPy and Dask arrays are computed with the tiles of :mod:`pipeline.kernels`. An array of another library that follows
+the array API standard is computed with one plain expression on its own device. The functions are made from the
+registry: ``sigmoid`` and ``sigmoid_grad``, and so on.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from pipeline.registry import FUNCTIONS, Function, Parameter, function_named
 
 _WIDTH = 100
 _KINDS = """\
-NumPy and Dask arrays, and what numpy makes arrays of: float16 and float32 are computed in float64 and rounded once,
-integers and booleans give float64, NaN stays NaN. ``out`` (numpy alone) may be ``x``. ``precision="reproducible"`` has
-the same bits on every CPU; ``accurate`` is ``fast`` but for the sigmoid. An array of another library (PyTorch, JAX,
-CuPy) takes one plain expression on its own device, in its own type, for which ``precision`` and the bound do not
-count."""
+Takes NumPy and Dask arrays, and anything that numpy makes an array of. float16 and float32 are computed in float64 and
+rounded once, integers and booleans give float64, NaN stays NaN. ``out`` (only numpy) may be ``x``.
+``precision="reproducible"`` gives the same bits on every CPU; ``accurate`` differs from ``fast`` only for the sigmoid.
+An array of another library (PyTorch, JAX, CuPy) is computed with one plain expression on its own device, in its own
+type; ``precision`` and the error bound do not apply to it."""
 
 
 def apply(
     name: str, x: Any, *, out: Any = None, precision: Precision = "fast", axis: int = -1, **parameters: float
 ) -> Any:
-    """Return the function of a name, of an array of any kind; ``axis`` counts for functions of several columns alone.
+    """Apply the function with this name to an array of any kind; ``axis`` is only for functions of several columns.
 
     Raises
     ------
     LookupError
         There is no such function.
     TypeError, ValueError
-        As the function of that name states.
+        What the function itself raises.
     """
     entry = function_named(name)
     arguments = entry.arguments(parameters)
@@ -68,13 +68,13 @@ def differentiate(
     axis: int = -1,
     **parameters: float,
 ) -> Any:
-    """Return the derivative of the function of a name, from ``x`` or from the function's value; see :func:`apply`.
+    """Return the derivative of the function with this name, from ``x`` or from its value; see :func:`apply`.
 
     Raises
     ------
     TypeError
-        Both ``x`` and ``value`` are given or neither, or the value of this function does not determine its derivative.
-        An array of another library, which has its own way to differentiate.
+        Both ``x`` and ``value`` are given or neither, or the value of this function does not determine its derivative,
+        or the array is of another library, which differentiates by itself.
     """
     entry = function_named(name)
     arguments = entry.arguments(parameters)
@@ -108,18 +108,18 @@ def _by_blocks(function: Callable[..., Any], x: Any, along: Mapping[str, int]) -
         if not -x.ndim <= axis < x.ndim:
             raise AxisError(axis, x.ndim)
         if x.numblocks[axis] != 1:
-            raise ValueError(f"the columns of the Dask array are cut apart; join them: x.rechunk({{{axis}: -1}})")
+            raise ValueError(f"columns of the Dask array are in separate blocks; join them: x.rechunk({{{axis}: -1}})")
     shape = (1,) * x.ndim if along else (0,)
     return x.map_blocks(function, dtype=function(np.zeros(shape, dtype=x.dtype)).dtype)
 
 
 def _refuse_out(out: object, kind: str) -> None:
     if out is not None:
-        raise TypeError(f"out= goes with numpy arrays, not with those of {kind}")
+        raise TypeError(f"out= works only with numpy arrays, not with those of {kind}")
 
 
 def _made(entry: Function, *, is_gradient: bool) -> Callable[..., Any]:
-    """Return the function of an entry, with the signature and the documentation that follow from it."""
+    """Return the function of an entry, with its signature and documentation."""
     call: Callable[..., Any] = differentiate if is_gradient else apply
     name = f"{entry.name}_grad" if is_gradient else entry.name
     signature = _signature(entry, is_gradient=is_gradient)
@@ -131,7 +131,7 @@ def _made(entry: Function, *, is_gradient: bool) -> Callable[..., Any]:
         except TypeError as error:
             raise TypeError(f"{name}() {error}") from None
         for key in options.keys() - known:
-            # The registry words it, with the nearest name that there is.
+            # Raises an error with the nearest name.
             entry.parameter(key)
         return call(entry.name, *args, **options)
 
@@ -162,7 +162,7 @@ def _documentation(entry: Function, *, is_gradient: bool) -> str:
         facts.append(f"From ``x`` without cancellation; error in float64: {entry.gradient_error}.")
         if entry.value_derivative:
             by_value = f"From the function's value y (``value=``) it is ``{entry.value_derivative}``"
-            facts.append(f"{by_value}: right for that y, but what rounding took from y is lost to the derivative too.")
+            facts.append(f"{by_value}: accurate for that y, but digits that y lost by rounding are lost here too.")
     else:
         facts.append(f"Range: {entry.range}. Error in float64: {entry.error} (u: a unit in the last place).")
     facts.append(f"Source: {entry.source}.")
@@ -187,5 +187,5 @@ globals().update(PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-    """Tell type checkers that there are more names here than they can see."""
+    """Tell type checkers that this module has more names than they can see."""
     raise AttributeError(f"module 'pipeline.arrays.functions' has no attribute {name!r}")

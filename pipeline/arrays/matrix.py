@@ -44,7 +44,8 @@ def _fill(target: Matrix, column: pa.Array, name: str) -> None:
     if cells.inexact.size:
         cell = bad_cell(column, int(cells.inexact[0]), name, "inexact")
         raise BadCellsError(
-            f"column {escape(name)}: {escape(cell.text)} is not exactly a float64", "leave the column out, or mend it"
+            f"column {escape(name)}: float64 cannot hold {escape(cell.text)} exactly",
+            "leave the column out, or correct it",
         )
     target[:] = cells.values
     if cells.null is not None:

@@ -1,7 +1,7 @@
-"""Functions on arrays of other libraries: one plain expression on the array's own device.
+"""Functions for arrays of other libraries: one plain expression on the array's own device.
 
-The libraries are those that follow the array API standard (data-apis.org/array-api), and PyTorch and CuPy, whose
-namespaces have the names that the expressions take.
+They work with libraries that follow the array API standard (data-apis.org/array-api), and with PyTorch and CuPy, which
+have the names that the expressions use.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-# Their arrays do not name their namespace, or do so in recent releases alone.
+# Their arrays do not name their namespace, or only in recent releases.
 _NAMED_BY_MODULE = ("torch", "cupy")
 
 
 def namespace_of(x: object) -> Any:
-    """Return the module that computes with an array of another library than numpy, or ``None`` for anything else."""
+    """Return the module that computes with an array of a library other than numpy, or ``None`` for anything else."""
     if isinstance(x, np.ndarray | np.generic):
         return None
-    # An array of a library exists, so that the library is loaded: nothing is imported.
+    # The array exists, so its library is loaded already: nothing is imported.
     library = type(x).__module__.partition(".")[0]
     if library in _NAMED_BY_MODULE and hasattr(x, "dtype"):
         return sys.modules[library]
@@ -27,7 +27,7 @@ def namespace_of(x: object) -> Any:
 
 
 def as_floating(xp: Any, x: Any) -> Any:
-    """Return real numbers as they are where they are floating, else as the widest floating type of the library.
+    """Return floating numbers as they are, other real numbers as the widest floating type of the library.
 
     Raises
     ------

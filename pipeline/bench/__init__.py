@@ -1,8 +1,8 @@
-"""What functions cost and how exact they are, on this machine, beside what else people call.
+"""The cost and the accuracy of functions on this machine, compared with NumPy, SciPy and PyTorch.
 
 contenders  the ways to compute a function
 accuracy    forms of the sigmoid against its exact value
-cost        time in turn, and memory besides
+cost        time and memory of calls
 run         all of it
 """
 

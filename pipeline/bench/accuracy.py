@@ -1,7 +1,7 @@
-"""Forms of the sigmoid against its exact value, range by range.
+"""Forms of the sigmoid compared with its exact value, range by range.
 
-The exact value is computed in decimal arithmetic of 50 digits, whose exponential is correctly rounded (the ``decimal``
-of the standard library): its own error is some 1e-33 of a unit in the last place.
+The exact value is computed in decimal arithmetic of 50 digits with a correctly rounded exponential (``decimal`` of the
+standard library): its error is some 1e-33 of a unit in the last place.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def sigmoid_errors(forms: Mapping[str, Callable[[Array], Array]], points: int = 
     ----------
     forms : mapping of str to callable
     points : int
-        Of a range: half of them evenly spaced, ends included, the others at random, the same every time.
+        Points in each range: half of them evenly spaced with both ends, the others random, the same every time.
     """
     return tuple(_between(low, high, forms, points) for low, high in RANGES)
 

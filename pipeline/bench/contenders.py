@@ -1,4 +1,4 @@
-"""The ways to compute a function: ours, what people write with NumPy, and the libraries that are installed."""
+"""The ways to compute a function: logitstream, what people write with NumPy, and the libraries that are installed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pipeline.arrays.functions import apply
 from pipeline.registry import FUNCTIONS, Function
 
 Array = npt.NDArray[Any]
-# Of (x, out): what has been computed, which is out where that was used.
+# Takes (x, out) and returns the result, which is out if that was used.
 Way = Callable[[Array, Array], Any]
 
 OURS, NEW, SCIPY, TORCH, COPY = "logitstream", "new array", "scipy", "torch", "copy"
-# As people write it, and with its last step writing into an array that exists already.
+# As people write it, and with its last step writing into an existing array.
 ONE_LINER, ONE_LINER_OUT = "numpy", "numpy out="
 
 
 def ways_of(name: str) -> dict[str, Way]:
-    """Return the ways to compute a function, by who does; of those that are not installed there is none.
+    """Return the ways to compute a function by their names, without libraries that are not installed.
 
-    ``logitstream``, ``numpy out=``, which is the one-liner, and ``scipy`` and ``torch`` where they can write into an
-    array that exists already; ``numpy``, the one-liner as people write it, and ``new array``, which is ours without
-    ``out``, make one. ``copy`` only copies: what memory takes at least.
+    ``logitstream``, ``numpy out=`` (the one-liner), and ``scipy`` and ``torch`` if they can, write into an existing
+    array. ``numpy``, the one-liner as people write it, and ``new array``, logitstream without ``out``, make a new one.
+    ``copy`` only copies: the least that memory takes.
     """
     entry = FUNCTIONS[name]
     ways: dict[str, Way] = {
@@ -48,7 +48,7 @@ def ways_of(name: str) -> dict[str, Way]:
 
 
 def sigmoid_forms() -> dict[str, Callable[[Array], Array]]:
-    """Return the forms of the sigmoid that are compared, by what people call them."""
+    """Return the forms of the sigmoid that are compared, by their usual names."""
     forms: dict[str, Callable[[Array], Array]] = {
         "naive": lambda x: 1 / (1 + np.exp(-x)),
         "clipped": lambda x: 1 / (1 + np.exp(-np.clip(x, -500, 500))),
@@ -78,7 +78,7 @@ def versions() -> dict[str, str]:
 
 
 def use_one_thread() -> None:
-    """Have PyTorch compute in the thread that calls it, as NumPy does: threads are ours to start."""
+    """Make PyTorch compute in the calling thread, as NumPy does: the benchmark starts threads itself."""
     if find_spec("torch") is not None:
         import torch  # noqa: PLC0415 - optional
 
@@ -98,7 +98,7 @@ def _scipy_special() -> Any:
 
 
 def _scipy(function: Callable[..., Any], *, several: bool) -> Way:
-    # Its ufuncs take out; its softmax is none.
+    # Its ufuncs take out; its softmax is not a ufunc.
     return (lambda x, _: function(x, axis=-1)) if several else _into(function)
 
 

@@ -1,4 +1,4 @@
-"""What calls cost: time, taken in turn so that a busy machine is busy for all, and memory besides the arrays."""
+"""The cost of calls: time, measured in turn so that a busy machine slows all alike, and memory beyond the arrays."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from pipeline import memory
 Array = npt.NDArray[Any]
 Call = Callable[[], Any]
 
-# A small array is computed so often in a round that the clock is fine enough for it.
+# A small array is computed often enough in a round for the resolution of the clock.
 _ELEMENTS_A_ROUND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one way to compute a function costs.
+    """The cost of one way to compute a function.
 
     Attributes
     ----------
     ns : float
         Nanoseconds an element, the median of all rounds.
     ratio : float
-        The median over the rounds of ours, in an array that exists already, divided by this one.
+        The time of logitstream, into an existing array, divided by this one: the median over the rounds.
     traced_bytes : int
         The most that numpy and Python held at once beyond ``x`` and the result.
     resident_bytes : int or None
-        The same as the system counts pages, no matter what asked for them; ``None`` where it cannot be asked.
+        The same as the system counts pages, whoever allocated them; ``None`` if it cannot be measured.
     """
 
     ns: float
@@ -48,7 +48,7 @@ class Cost:
 
 @contextmanager
 def in_threads(threads: int) -> Iterator[Callable[[Callable[[Array, Array], Any], Array, Array], Call]]:
-    """Yield what makes a call of a way to compute: on the whole array, or on a share of its rows in each thread."""
+    """Yield a function that makes calls: on the whole array, or on a share of its rows in each thread."""
     if threads == 1:
         yield lambda way, x, out: lambda: way(x, out)
         return
@@ -64,10 +64,9 @@ def in_threads(threads: int) -> Iterator[Callable[[Callable[[Array, Array], Any]
 def costs_of(
     calls: Mapping[str, Call], ours: str, out: Array, elements: int, rounds: int, threads: int
 ) -> dict[str, Cost]:
-    """Return the cost of each call; one round that is not counted comes first.
+    """Return the cost of each call; a first round is not counted.
 
-    Time is that of the processor in this thread, which others on the machine disturb least; with more threads it is
-    that of the clock on the wall.
+    With one thread, time is its processor time, which other processes disturb least; with more it is wall time.
     """
     clock = time.thread_time_ns if threads == 1 else time.perf_counter_ns
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -81,7 +80,7 @@ def costs_of(
             start = clock()
             for _ in loops:
                 call()
-            # Time that the clock is too coarse for still takes some.
+            # At least one tick, even if the clock is too coarse.
             times[name].append(max(clock() - start, 1) / (len(loops) * elements))
     return {
         name: Cost(
@@ -109,7 +108,7 @@ def _traced(call: Call, out: Array) -> int:
 def _resident(call: Call, out: Array) -> int | None:
     try:
         call()
-        # Else what was freed before would serve again, and be counted as nothing.
+        # Otherwise memory that was freed before is used again and not counted.
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):
         return None
@@ -121,7 +120,7 @@ def _resident(call: Call, out: Array) -> int | None:
 
 
 def _new_bytes(result: Any, out: Array) -> int:
-    """Return the bytes of the arrays that a call has made, rather than written to the one it was given."""
+    """Return the bytes of the arrays that a call has made, without the one that it was given."""
     arrays = result if isinstance(result, list) else [result]
     made = (each for each in arrays if isinstance(each, np.ndarray) and not np.may_share_memory(each, out))
     return sum(each.nbytes for each in made)

@@ -2,12 +2,12 @@
 
 ``kind: "bench-functions"``
     ``machine``, ``cores``, ``versions``, ``size``, ``dtype``, ``threads``, ``rounds``, ``clock``; ``functions``, each
-    with ``name``, ``share_of_copy`` and ``contenders``, by name: ``logitstream``; ``new array``, the same without
-    ``out``; ``numpy``, the one-liner; ``numpy out=``, the same into an array that exists already; ``scipy``; ``torch``;
-    ``copy``. Of each ``ns`` an element, ``ratio`` (ours over its), ``gb_per_s``, ``traced_bytes`` and
-    ``resident_bytes`` besides x and the result. ``sigmoid``, null where it was not asked for, has ``ns`` by form and
-    ``ranges``, each with ``low``, ``high`` and ``errors`` by form, in units in the last place (null where the form
-    gives no number).
+    with ``name``, ``share_of_copy`` and ``contenders``: ``logitstream``; ``new array``, the same without ``out``;
+    ``numpy``, the one-liner; ``numpy out=``, the same into an existing array; ``scipy``; ``torch``; ``copy``. Each has
+    ``ns`` an element, ``ratio`` (the time of logitstream over this one), ``gb_per_s``, and ``traced_bytes`` and
+    ``resident_bytes`` beyond x and the result. ``sigmoid``, null if it was not measured, has ``ns`` by form and
+    ``ranges``, each with ``low``, ``high`` and ``errors`` by form, in units in the last place (null if the form gives
+    NaN or infinity).
 
 Within one schema version keys are added, never renamed, removed or given another meaning.
 """
@@ -26,7 +26,7 @@ Json = dict[str, object]
 
 
 def bench_json(bench: Bench) -> Json:
-    """Return a benchmark."""
+    """Return a benchmark under the keys that the module documents."""
     sigmoid: Json = {
         "ns": {name: cost.ns for name, cost in bench.forms.items()},
         "ranges": [

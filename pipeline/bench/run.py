@@ -1,4 +1,4 @@
-"""The benchmark of the functions from its inputs to its numbers."""
+"""The benchmark of the functions."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ DTYPES = ("float64", "float32", "float16")
 _COLUMNS = 4
 _SPREAD = 3.0
 _THREADS_A_CORE = 4
-# x, the result, and the three arrays that a one-liner holds at most; the numbers are drawn in float64.
+# x, the result, and at most three arrays that a one-liner holds; the numbers are drawn in float64.
 _ARRAYS = 5
 _SAMPLE_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionCosts:
-    """The costs of one function, by who computes it. ``bytes`` are those that an element is read and written in."""
+    """The costs of one function, for each way to compute it; ``bytes`` is what is read and written for an element."""
 
     name: str
     bytes: int
     costs: Mapping[str, Cost]
 
     def gigabytes_per_second(self, who: str) -> float:
-        """Return the throughput: bytes of x and of the result over the time."""
+        """Return the throughput: bytes of x and of the result divided by the time."""
         return self.bytes / self.costs[who].ns
 
     @property
     def share_of_copy(self) -> float:
-        """The time that copying x to the result takes, as a share of ours: 1 is as fast as memory."""
+        """The time of copying x, divided by the time of logitstream: 1 is as fast as memory."""
         return 1 / self.costs[COPY].ratio
 
 
@@ -51,8 +51,8 @@ class FunctionCosts:
 class Bench:
     """What was measured, and on what.
 
-    ``forms`` are the costs of the forms of the sigmoid in float64, ``errors`` their worst errors; both empty where the
-    sigmoid was not asked for.
+    ``forms`` are the costs of the forms of the sigmoid in float64, ``errors`` their worst errors; both are empty if the
+    sigmoid was not measured.
     """
 
     machine: str
@@ -68,7 +68,7 @@ class Bench:
 
     @property
     def clock(self) -> str:
-        """What time is: ``processor`` in one thread, ``wall`` in several."""
+        """How time was measured: ``processor`` in one thread, ``wall`` in several."""
         return "processor" if self.threads == 1 else "wall"
 
 
@@ -81,27 +81,27 @@ def bench_functions(
     rounds: int = 5,
     told: Callable[[str], None] = lambda _: None,
 ) -> Bench:
-    """Measure functions of the registry, all unless named.
+    """Measure the cost of functions, all of them unless some are named.
 
     Parameters
     ----------
     names : sequence of str
     size : int
-        Elements of an array.
+        Elements in an array.
     dtype : {"float64", "float32", "float16"}
     threads : int
-        Each computes a share of the array, no matter whose way it is.
+        Each computes a share of the array, for all ways.
     rounds : int
         How often each way is timed, in turn.
     told : callable
-        Is given the name of each function before it is measured.
+        Is called with the name of each function before it is measured.
 
     Raises
     ------
     UsageError
-        More threads than four for each core, or than elements.
+        There are more threads than four for each core, or than elements.
     MemoryBudgetError
-        Less memory is free than the arrays take.
+        The arrays take more memory than is free.
     """
     _check(size, np.dtype(dtype), threads)
     use_one_thread()
@@ -138,7 +138,7 @@ def _check(size: int, dtype: np.dtype[Any], threads: int) -> None:
     room = memory.available_bytes() // (_SAMPLE_BYTES + _ARRAYS * dtype.itemsize)
     if size > room:
         raise MemoryBudgetError(
-            f"{size:,} elements of {dtype}, with what is computed on the way, do not fit in the memory that is free",
+            f"{size:,} elements of {dtype} and the arrays for computing with them do not fit in the free memory",
             f"choose a --size of at most {room:,}",
         )
 
@@ -170,7 +170,7 @@ def _bound(form: Callable[[Array], Array], x: Array) -> Call:
 
 
 def _sample(name: str, size: int, dtype: np.dtype[Any]) -> Array:
-    """Return numbers as a function meets them: about 0, and where it has a smaller domain, from that."""
+    """Return numbers about 0, or from the domain of a function if that is smaller."""
     random = np.random.default_rng(1)
     x = random.normal(0, _SPREAD, size)
     if FUNCTIONS[name].several:
@@ -182,7 +182,7 @@ def _sample(name: str, size: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _works(way: Callable[[Array, Array], Any], x: Array, out: Array) -> bool:
-    """Return whether a library computes this type; a few have no float16."""
+    """Return whether a library computes this type; some do not have float16."""
     try:
         way(x[:1], out[:1])
     except (RuntimeError, TypeError, NotImplementedError):

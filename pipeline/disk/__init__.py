@@ -1,11 +1,11 @@
-"""The one door to the operating system: what every room opens, reads, writes, syncs, renames, lists or removes.
+"""The one door to the operating system: every file is opened, read, written, renamed, listed or removed here.
 
 inputs     files that are read at any offset; names in folders
 whole      small files read and written whole, and what is under a path
-system     outputs and what is beside them, on descriptors of folders; :class:`Folder`
+system     outputs and what lies next to them, on descriptors of folders; :class:`Folder`
 newfile    files written once, digested on the way; :class:`NewFile`
 renaming   renameat2(2), which Python does not have
-refusals   what the system refuses, as the project's errors
+refusals   errors of the system, translated into the project's errors
 """
 
 from pipeline.disk.inputs import OpenFile, entries, mode_of, require_regular

@@ -1,4 +1,4 @@
-"""Inputs: files that are read at any offset, and the names in folders. Nothing here waits, writes or locks."""
+"""Inputs: files read at any offset, and the names in folders. Nothing here waits, writes or locks."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _KINDS = {
 class OpenFile:
     """A regular file, open for reading at any offset; may be shared between threads while it is open.
 
-    Every method is one system call, unless it says otherwise, and raises the error that
-    :func:`~pipeline.disk.input_error` makes of what the system refuses. The context manager closes the descriptor.
+    Every method is one system call, unless it says otherwise; errors of the system are translated by
+    :func:`~pipeline.disk.input_error`. The context manager closes the descriptor.
 
     Attributes
     ----------
     descriptor : int
-        For libraries that read by themselves.
+        For libraries that read on their own.
     path : str
-        What messages call the file.
+        The name of the file in messages.
     """
 
     __slots__ = ("descriptor", "path")
@@ -76,7 +76,7 @@ class OpenFile:
         self.close()
 
     def close(self) -> None:
-        """Close the descriptor; again is harmless."""
+        """Close the descriptor; a second call does nothing."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             with suppress(OSError):
@@ -90,21 +90,21 @@ class OpenFile:
             raise input_error(error, self.path) from error
 
     def read_at(self, size: int, offset: int) -> bytes:
-        """Return at most so many bytes from an offset; empty behind the end."""
+        """Return at most ``size`` bytes from an offset; empty past the end."""
         try:
             return os.pread(self.descriptor, size, offset)
         except OSError as error:
             raise input_error(error, self.path) from error
 
     def read_into(self, view: memoryview, offset: int) -> int:
-        """Fill the beginning of a view from an offset and return how much of it; 0 behind the end alone."""
+        """Fill the beginning of a view from an offset and return how many bytes that was; 0 only past the end."""
         try:
             return os.preadv(self.descriptor, [view], offset)
         except OSError as error:
             raise input_error(error, self.path) from error
 
     def read_range(self, size: int, offset: int) -> bytes:
-        """Return so many bytes from an offset, fewer only at the end, in as many calls as that takes."""
+        """Return ``size`` bytes from an offset, fewer only at the end, in as many calls as needed."""
         parts = []
         while size > 0 and (part := self.read_at(size, offset)):
             parts.append(part)
@@ -115,7 +115,7 @@ class OpenFile:
     def sha256(self, start: int = 0, stop: int | None = None) -> str:
         """Return the SHA-256, in hexadecimal, of a range of bytes, in calls of 1 MiB.
 
-        Without ``stop`` it ends where the file ends now: a file that grows all the time has no other end.
+        Without ``stop`` it ends where the file ends now: a file that keeps growing has no other end.
         """
         stop = self.status().st_size if stop is None else stop
         digest = hashlib.sha256()
@@ -128,13 +128,13 @@ class OpenFile:
 def require_regular(mode: int, path: str) -> None:
     """Raise a :class:`~pipeline.errors.DataError` unless a mode is that of a regular file."""
     if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+        kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
         message = f"{show(path)} is {kind}; only files can be read as data"
-        raise DataError(message, "Write the data to a file first; a run reads its input more than once.")
+        raise DataError(message, "write the data to a file first: a run reads its input more than once")
 
 
 def mode_of(location: str, path: str) -> int | None:
-    """Return the mode of what a location leads to, links followed; ``None`` where it leads to nothing.
+    """Return the mode of what is at a location, links followed; ``None`` where nothing is there.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def mode_of(location: str, path: str) -> int | None:
 
 
 def entries(location: str, path: str) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, in no order; errors as :func:`~pipeline.disk.input_error` has them."""
+    """Return the entries of a folder, in no order; errors are those of :func:`~pipeline.disk.input_error`."""
     try:
         with os.scandir(location) as found:
             return list(found)

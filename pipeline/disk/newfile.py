@@ -1,4 +1,4 @@
-"""New files: written once, digested on the way, durable when they are finished."""
+"""New files: written once, digested while they are written, durable when finished."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class DigestingFile(io.FileIO):
-    """Digests and counts what is written; bytes are never written twice, so there is no seeking.
+    """Digests and counts what is written; bytes are never written twice, so it cannot seek.
 
-    Closing it closes nothing below: who made the descriptor still has to sync it. Libraries that close what they
+    Closing it leaves the descriptor open, because its maker still has to sync it. Libraries that close what they
     write to therefore do no harm.
     """
 
@@ -57,10 +57,10 @@ class DigestingFile(io.FileIO):
 
 
 class NewFile:
-    """A file under a name that must not exist, open for writing; as a context manager it closes in every case.
+    """A file under a name that must not exist yet, open for writing; the context manager always closes it.
 
-    ``finish`` makes it durable, if the folder is; its name is durable once the folder, which stays open until then, is
-    synced. Not for use by two threads at once.
+    ``finish`` makes it durable, if the folder is durable. Its name is durable once the folder is synced, and the folder
+    must stay open until then. Not for use by two threads at once.
     """
 
     def __init__(self, folder: Folder, name: str, mode: int = 0o600) -> None:
@@ -88,7 +88,7 @@ class NewFile:
         return self._file.sha256
 
     def finish(self) -> None:
-        """Set the mode, sync and close; any of them failing, the file is not to be used.
+        """Set the mode, sync and close; if any of them fails, the file must not be used.
 
         The mode comes before the sync, so that it is as durable as the data.
         """
@@ -102,7 +102,7 @@ class NewFile:
         close(descriptor, self.path)
 
     def abandon(self) -> None:
-        """Close without syncing, unless finished; the file stays until somebody cleans the folder."""
+        """Close without syncing, unless finished; the file stays until the folder is cleaned."""
         if self._descriptor >= 0:
             release(self._take())
 
@@ -115,7 +115,7 @@ class NewFile:
 
 
 def write_new(folder: Folder, name: str, content: bytes, mode: int = 0o600) -> str:
-    """Write a new file, durable but for its name, and return its SHA-256 in hexadecimal."""
+    """Write a new file, durable except for its name, and return its SHA-256 in hexadecimal."""
     with NewFile(folder, name, mode) as new:
         new.file.write(content)
         new.finish()

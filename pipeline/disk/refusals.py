@@ -1,4 +1,4 @@
-"""What the system refuses, as the project's errors: in one sense for what is written, in another for inputs."""
+"""Errors of the system, translated into the project's errors: one way for outputs, another for inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.units import escape, format_bytes
 
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What a network file system, or a table that is full for a moment, may answer once and not again.
+# Errors that may pass: of a network file system, or of a table that is full for a moment.
 _PASSING = frozenset(
     {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENFILE, errno.EMFILE, errno.EREMOTEIO}
 )
@@ -27,13 +27,15 @@ _IN_THE_WAY = frozenset({errno.EEXIST, errno.EXDEV, errno.EBUSY})
 
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 _UNREADABLE = frozenset({errno.EACCES, errno.EPERM})
-# Also what the machine is short of at the moment. EIO of a bad block does not pass, but a server that comes back says
-# the same, and to try again costs little.
+# Also what the machine is short of at the moment. EIO of a bad block does not pass, but a server that comes back gives
+# the same error, and another try costs little.
 _PASSING_FOR_INPUTS = _PASSING | {errno.ENOBUFS, errno.ENOMEM}
+
+_CHECK_DISK = "check that the disk works and is mounted, then run again"
 
 
 class door:  # noqa: N801 - reads as the verb of a statement
-    """Turn what the system refuses into the project's errors, saying what was tried on which path, or name below it."""
+    """Turn errors of the system into the project's errors, which say what was tried on which path or name below it."""
 
     __slots__ = ("_action", "_name", "_path")
 
@@ -51,7 +53,7 @@ class door:  # noqa: N801 - reads as the verb of a statement
 
 
 def translated(error: OSError, action: str, path: Path) -> LogitstreamError:
-    """Return what an error of the system means for an output and what is beside it.
+    """Return the error for something that the system refuses on an output, or next to it.
 
     73 something is in the way, 77 denied, 74 anything else; what may pass is a
     :class:`~pipeline.errors.TransientError`.
@@ -66,28 +68,32 @@ def translated(error: OSError, action: str, path: Path) -> LogitstreamError:
     if error.errno in _IN_THE_WAY:
         return OutputError(message, "look at what is there now, then run again")
     kind = TransientError if error.errno in _PASSING else StorageError
-    return kind(message, "see whether the disk is sound and mounted, then run again")
+    return kind(message, _CHECK_DISK)
 
 
 def input_error(error: OSError, path: str) -> LogitstreamError:
-    """Return what an error of the system means for an input: 66 missing, 77 denied, 74 anything else.
+    """Return the error for something that the system refuses on an input: 66 missing, 77 denied, 74 anything else.
 
     What may pass is a :class:`~pipeline.errors.TransientError`.
     """
+    return _input_error(error, path).at(path)
+
+
+def _input_error(error: OSError, path: str) -> LogitstreamError:
     shown = show(path)
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _MISSING:
-        return InputMissingError(f"no such input: {shown}")
+        return InputMissingError(f"no such input: {shown}", "check the path")
     if error.errno in _UNREADABLE:
-        return PermissionDeniedError(f"{shown} cannot be read: {reason}", "Let the user who runs this read it.")
+        return PermissionDeniedError(f"{shown} cannot be read: {reason}", "allow the user who runs this to read it")
     if error.errno == errno.ELOOP:
-        return UsageError(f"{shown} is a symbolic link that leads to itself")
+        return UsageError(f"{shown} is a symbolic link that leads to itself", "remove the link")
     kind = TransientError if error.errno in _PASSING_FOR_INPUTS else StorageError
-    return kind(f"{shown} cannot be read: {reason}")
+    return kind(f"{shown} cannot be read: {reason}", _CHECK_DISK)
 
 
 def show(path: str) -> str:
-    """Return a path as a message may have it: control characters escaped, at most 1,000 characters."""
+    """Return a path for a message: control characters escaped, at most 1,000 characters."""
     return escape(path, limit=1000)
 
 
@@ -101,7 +107,7 @@ def _free_near(path: Path) -> str:
     for folder in path.parents:
         try:
             facts = os.statvfs(folder)
-            # Some file systems count no files at all.
+            # Some file systems do not count files at all.
             if facts.f_files and not facts.f_favail:
                 return "it has as many files as it can hold"
             return f"{format_bytes(free_space(folder))} free for this user"

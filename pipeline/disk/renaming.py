@@ -1,4 +1,4 @@
-"""The system call renameat2(2), which Python does not have; :mod:`pipeline.disk` alone uses it."""
+"""The system call renameat2(2), which Python does not have; only :mod:`pipeline.disk` uses it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Outputs and what is beside them: opened, synced, linked, renamed, locked, removed.
+"""Outputs and what lies next to them: opened, synced, linked, renamed, locked, removed.
 
 Every call is on descriptors of folders rather than on paths, so that nobody who swaps a folder for a link can lead a
-run elsewhere. What the system refuses is one of the project's errors, as :func:`pipeline.disk.translated` has them.
+run elsewhere. Errors of the system are translated by :func:`pipeline.disk.translated`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _NOREPLACE, _EXCHANGE = 1, 2
-# Old sandboxes answer EPERM to a system call that they do not know.
+# Old sandboxes answer an unknown system call with EPERM.
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 _NO_SECOND_NAME = frozenset({errno.EXDEV, errno.EMLINK, errno.EACCES, errno.ENOENT})
 
@@ -34,8 +34,8 @@ _making = threading.Lock()
 class Folder:
     """An open folder. Names are looked up below its descriptor, wherever its path leads; links are not followed.
 
-    Every method raises the project's errors, naming the path; the descriptor is closed by the context manager. Where it
-    is not ``durable``, nothing in it is ever synced, and the folders entered from it are not durable either.
+    Every method raises the project's errors, which name the path; the context manager closes the descriptor. If it is
+    not ``durable``, nothing in it is ever synced, and the folders entered from it are not durable either.
     """
 
     __slots__ = ("descriptor", "durable", "path")
@@ -58,7 +58,7 @@ class Folder:
         self.close()
 
     def close(self) -> None:
-        """Close the descriptor; again is harmless."""
+        """Close the descriptor; a second call does nothing."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             release(descriptor)
@@ -72,7 +72,7 @@ class Folder:
     def make(self, name: str, *, exist_ok: bool = False) -> Folder:
         """Make a folder that only its owner may enter, sync its name, and open it.
 
-        Of several threads that make the same one, none has it open before its name is synced.
+        If several threads make the same folder, none of them has it open before its name is synced.
         """
         with _making:
             with door("make the folder", self.path, name):
@@ -93,7 +93,7 @@ class Folder:
             return folder
 
     def set_mode(self, mode: int) -> None:
-        """Set the permissions, and keep the bit that hands the group down."""
+        """Set the permissions, and keep the bit that passes the group on."""
         with door("set the mode of", self.path):
             wanted = mode | (os.fstat(self.descriptor).st_mode & stat.S_ISGID)
             os.fchmod(self.descriptor, wanted)
@@ -127,13 +127,13 @@ class Folder:
             return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self.descriptor)
 
     def link(self, name: str, target: Folder, new_name: str) -> None:
-        """Give a file a second name, or move it where the file system knows no second names."""
+        """Give a file a second name, or move it where the file system has no second names."""
         if not self.try_link(name, target, new_name):
             with door("rename to", target.path, new_name):
                 self._move_where_free(name, target, new_name)
 
     def try_link(self, name: str, target: Folder, new_name: str) -> bool:
-        """Give a file a second name; ``False`` where it cannot have one there, and then nothing was done."""
+        """Give a file a second name; ``False``, with nothing done, where it cannot have one there."""
         with door("link", target.path, new_name):
             try:
                 os.link(
@@ -152,8 +152,8 @@ class Folder:
     def move(self, name: str, target: Folder, new_name: str) -> None:
         """Rename to a name that must be free.
 
-        Where the file system cannot refuse a taken name by itself, the caller's lock is what keeps it free between the
-        look and the rename.
+        Where the file system cannot refuse a taken name itself, the caller's lock keeps the name free between the look
+        and the rename.
         """
         with door("rename to", target.path, new_name):
             try:
@@ -195,17 +195,17 @@ class Folder:
             os.rmdir(name, dir_fd=self.descriptor)
 
     def sync(self) -> None:
-        """Make the names in the folder survive a power cut."""
+        """Sync the names in the folder, so that they survive a power cut."""
         if self.durable:
             sync(self.descriptor, self.path)
 
     def sync_file(self, descriptor: int, name: str) -> None:
-        """Make what was written to an open file of the folder survive a power cut."""
+        """Sync an open file of the folder, so that its content survives a power cut."""
         if self.durable:
             sync(descriptor, self.path / name)
 
     def sync_tree(self) -> None:
-        """Make every file in the folder, and in folders below it, survive a power cut, with all of their names."""
+        """Sync every file in the folder and in folders below it, with all of their names."""
         if not self.durable:
             return
         for name in list(self.names()):
@@ -217,7 +217,7 @@ class Folder:
         self.sync()
 
     def sync_named(self, name: str) -> None:
-        """Make a file of the folder survive a power cut; its name does with the folder."""
+        """Sync a file of the folder by its name; the name itself is synced with the folder."""
         descriptor = self.open_file(name, READ)
         try:
             self.sync_file(descriptor, name)
@@ -273,14 +273,14 @@ def user() -> int:
 
 
 def write_all(descriptor: int, data: memoryview, path: Path) -> None:
-    """Write all bytes, however many calls that takes."""
+    """Write all bytes, in as many calls as needed."""
     with door("write", path):
         while data:
             data = data[os.write(descriptor, data) :]
 
 
 def sync(descriptor: int, path: Path) -> None:
-    """Make what was written survive a power cut. A failure is final: the system may have dropped the pages."""
+    """Sync what was written. A failure is final: the system may have dropped the pages."""
     with door("sync", path):
         os.fsync(descriptor)
 
@@ -306,7 +306,7 @@ def close(descriptor: int, path: Path) -> None:
 def release(descriptor: int) -> None:
     """Close what holds nothing unwritten: a folder, a lock, a file that was read, synced or given up.
 
-    What the system may report here says nothing about the data, and must not hide the error that led here.
+    An error here says nothing about the data, and must not hide the error that led here.
     """
     with suppress(OSError):
         os.close(descriptor)
@@ -333,18 +333,18 @@ def overwrite(descriptor: int, content: bytes, path: Path) -> None:
 
 
 def truncate(descriptor: int, size: int, path: Path) -> None:
-    """Cut an open file to so many bytes."""
+    """Cut an open file to ``size`` bytes."""
     with door("cut", path):
         os.ftruncate(descriptor, size)
 
 
 def read(descriptor: int, size: int, path: Path) -> bytes:
-    """Read at most so many bytes from where the last read ended; empty at the end of the file."""
+    """Read at most ``size`` bytes from where the last read ended; empty at the end of the file."""
     with door("read", path):
         return os.read(descriptor, size)
 
 
 def read_at(descriptor: int, size: int, offset: int, path: Path) -> bytes:
-    """Read at most so many bytes from an offset; empty behind the end."""
+    """Read at most ``size`` bytes from an offset; empty past the end."""
     with door("read", path):
         return os.pread(descriptor, size, offset)

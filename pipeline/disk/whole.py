@@ -1,6 +1,7 @@
-"""Small files read and written whole, and what is under a path.
+"""Small files read and written whole, and the facts of paths.
 
-What the system refuses is raised as it comes, or is an answer where a function says so: each caller has its own words.
+Errors of the system are raised unchanged, or returned as an answer where a function says so: each caller words its own
+message.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 
 def read_file(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
-    """Return the first ``limit`` bytes of a file, or all of them. Waits where it is a FIFO."""
+    """Return the first ``limit`` bytes of a file, or all of them. Waits if it is a FIFO."""
     with Path(path).open("rb") as file:
         return file.read(limit)
 
@@ -27,10 +28,10 @@ def file_sha256(path: Path) -> str:
 def write_file(path: Path, content: bytes) -> None:
     """Write a file durably and in one step: whatever happens, ``path`` has the whole content or what it had before.
 
-    A file that it replaces hands its mode down; a new one has 0666 less the umask. A symbolic link is replaced, not
+    A file that is replaced passes its mode on; a new one has 0666 less the umask. A symbolic link is replaced, not
     followed. The file and its name are synced.
     """
-    # 255 bytes are a name, and a character may take four of them.
+    # A name has at most 255 bytes, and a character may take four of them.
     draft = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
@@ -48,7 +49,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power cut."""
+    """Sync the names in a folder, so that they survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -57,12 +58,12 @@ def _sync_folder(path: Path) -> None:
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder and those above it, where they do not exist."""
+    """Make a folder, and those above it that do not exist."""
     path.mkdir(parents=True, exist_ok=True)
 
 
 def facts(path: str | os.PathLike[str], *, follow_links: bool = True) -> os.stat_result | None:
-    """Return the facts of what is under a path; ``None`` where there is nothing, or the system does not tell."""
+    """Return the facts of what is at a path; ``None`` where nothing is there, or the system does not tell."""
     with suppress(OSError):
         return Path(path).stat(follow_symlinks=follow_links)
     return None

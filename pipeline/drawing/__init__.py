@@ -1,4 +1,4 @@
-"""Pictures of functions and of what they cost, as SVG or PNG (extra ``plot``)."""
+"""Pictures of functions and of their costs, as SVG or PNG (extra ``plot``)."""
 
 from pipeline.drawing.bars import draw_bars
 from pipeline.drawing.curves import Curve, draw_curves

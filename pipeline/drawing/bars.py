@@ -12,7 +12,7 @@ _HEIGHT = 0.16
 
 
 def draw_bars(costs: Mapping[str, Mapping[str, float]], contenders: Sequence[str], title: str, unit: str) -> Any:
-    """Return a figure: a group of bars a function, in it one for each contender that has a cost, with the number."""
+    """Return a figure with a group of bars for each function: one bar, with its number, for each contender."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
     bars = sum(len([c for c in contenders if c in costs[name]]) for name in costs)
@@ -47,6 +47,6 @@ def draw_bars(costs: Mapping[str, Mapping[str, float]], contenders: Sequence[str
         axes.margins(x=0.08)
         axes.set_xlabel(unit)
         axes.set_title(title, loc="left", fontsize=10)
-        # Beside the bars, for there is no corner that they leave free.
+        # Below the bars, because they leave no corner free.
         figure.legend(loc="outside lower center", ncols=len(contenders))
     return figure

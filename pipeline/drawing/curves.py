@@ -25,18 +25,18 @@ _PANEL = (4.4, 3.5)
 _LINE = 58
 _SLOPE = COLOURS[1]
 _DASHED = {"linestyle": (0, (4, 2)), "linewidth": 1.6}
-# Where a curve has a pole, what is beyond this is cut off: more would flatten everything else.
+# A curve with a pole is cut off here: more would flatten everything else.
 _TALLEST = 8.0
 # Beyond this the distances between the marks of an axis overflow.
 _WIDEST = 1e300
-# So many curves and more leave no corner of a panel free: their names are below it, each on a line.
+# This many curves leave no corner of a panel free: their names are below it, each on a line.
 _MANY = 3
 _NAME_HEIGHT = 0.17
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A function with its parameters, and what the legend calls it."""
+    """A function with its parameters, and its name in the legend."""
 
     label: str
     function: str
@@ -44,19 +44,19 @@ class Curve:
 
 
 def draw_curves(curves: Sequence[Curve], limits: tuple[float, float] | None = None) -> Any:
-    """Return a figure: a panel a function, in it each curve as a line and its derivative as dashes.
+    """Return a figure with a panel for each function: every curve as a line and its derivative as dashes.
 
     Parameters
     ----------
     curves : sequence of Curve
-        Those of one function share its panel.
+        Curves of one function share a panel.
     limits : (float, float), optional
-        The range of x; -6 to 6 unless given. What is outside the domain of a function is left out.
+        The range of x; -6 to 6 unless given. Only the domain of a function is drawn.
 
     Raises
     ------
     UsageError
-        A function is no number anywhere in the range, or its values are too large to be drawn.
+        A function is not defined anywhere in the range, or its values are too large to draw.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
@@ -100,16 +100,14 @@ def _draw(axes: Any, entry: Function, curves: Sequence[Curve], limits: tuple[flo
         (line,) = axes.plot([], [], color="#666666", **_DASHED)
         named.append((line, "their derivatives"))
     if not highest - lowest <= _WIDEST:
-        raise UsageError(
-            f"values of {entry.name} are too large to be drawn", "choose other parameters or another range"
-        )
+        raise UsageError(f"values of {entry.name} are too large to draw", "choose other parameters or another range")
     margin = 0.06 * (highest - lowest or 1.0)
     axes.set_ylim(lowest - margin, highest + margin)
     axes.set_xlim(x[0], x[-1])
     axes.axhline(0, color="#999999", linewidth=0.8, zorder=1)
     if x[0] < 0 < x[-1]:
         axes.axvline(0, color="#999999", linewidth=0.8, zorder=1)
-    axes.set_xlabel("x, beside a column of zeros" if entry.several else "x")
+    axes.set_xlabel("x, next to a column of zeros" if entry.several else "x")
     place: dict[str, Any] = {"loc": "best", "frameon": True, "framealpha": 0.85, "edgecolor": "none"}
     if len(curves) >= _MANY:
         place = {"loc": "upper left", "bbox_to_anchor": (0, -0.16), "borderaxespad": 0}
@@ -118,7 +116,7 @@ def _draw(axes: Any, entry: Function, curves: Sequence[Curve], limits: tuple[flo
 
 
 def _title(row: Sequence[Any], entries: Sequence[Function]) -> None:
-    """Give each panel of a row its name and formula, all names at one height."""
+    """Give each panel of a row its name and formula, with all names at the same height."""
     formulas = ["\n".join(textwrap.wrap(entry.formula, _LINE)) for entry in entries]
     lines = 1 + max(formula.count("\n") for formula in formulas)
     for axes, entry, formula in zip(row, entries, formulas, strict=False):
@@ -129,7 +127,7 @@ def _title(row: Sequence[Any], entries: Sequence[Function]) -> None:
 
 
 def _in_sight(values: Floats) -> Floats:
-    """Return the values that an axis must have room for: all that are finite, or where there is a pole those near 0."""
+    """Return the values that an axis must have room for: all finite ones, or only those near 0 if there is a pole."""
     finite = values[np.isfinite(values)]
     if not np.isinf(values).any() or not finite.size:
         return finite
@@ -137,16 +135,17 @@ def _in_sight(values: Floats) -> Floats:
 
 
 def _domain(entry: Function, limits: tuple[float, float] | None) -> Floats:
-    """Return points of the range, and only where the function is a number: everywhere, for most functions."""
+    """Return points of the range where the function is defined; for most functions that is everywhere."""
     x = np.linspace(*(limits or DEFAULT_RANGE), _POINTS)
     if limits is not None:
-        # In a wide range a small domain about 0 would fall between the points.
+        # In a wide range, a small domain about 0 would be between two points.
         near = np.linspace(*DEFAULT_RANGE, _POINTS)
         x = np.union1d(x, near[(near > x[0]) & (near < x[-1])])
     inside = np.flatnonzero(~np.isnan(_value(Curve("", entry.name), x)))
     if not inside.size:
         raise UsageError(
-            f"{entry.name} is no number at any point from {x[0]:g} to {x[-1]:g}", f"its range is {entry.range}"
+            f"{entry.name} is not defined anywhere from {x[0]:g} to {x[-1]:g}",
+            f"choose another range (its values are {entry.range})",
         )
     if inside.size == x.size:
         return np.linspace(x[0], x[-1], _POINTS)
@@ -181,7 +180,7 @@ def _options(curve: Curve) -> dict[str, Any]:
 
 
 def _given(curve: Curve, x: Floats) -> Floats:
-    """Return x, or where a function takes several columns x and a column of zeros."""
+    """Return x, with a column of zeros if the function takes several columns."""
     return np.column_stack([x, np.zeros_like(x)]) if FUNCTIONS[curve.function].several else x
 
 
@@ -190,7 +189,7 @@ def _column(values: Floats) -> Floats:
 
 
 def _cut(values: Floats) -> Floats:
-    """Return values with a gap where a line would join what is not joined: at a jump, and at infinity."""
+    """Return values with a gap at each jump and at infinity, so that no line is drawn there."""
     shown = np.where(np.isfinite(values), values, np.nan)
     steps = np.abs(np.diff(shown))
     jumps = np.flatnonzero(steps > 0.05 * max(1.0, float(np.nanmax(np.abs(shown), initial=0.0))))

@@ -1,4 +1,4 @@
-"""A picture: whether it can be made, how it looks throughout, and how it becomes a file."""
+"""Pictures: whether one can be made, how all of them look, and how one is saved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.units import escape, quoted
 
 SUFFIXES = (".svg", ".png")
 
-# Told apart by most people who see colours otherwise too (M. Okabe, K. Ito, 2008), the pale ones left out.
+# Most colour-blind people can distinguish these (M. Okabe, K. Ito, 2008); without the pale ones.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#000000")
 
 _STYLE = {
@@ -28,16 +28,16 @@ _STYLE = {
     "grid.color": "#e4e4e4",
     "font.size": 9,
     "legend.frameon": False,
-    # Names are shown as they are: a dollar sign starts no formula.
+    # Names are shown as they are: a dollar sign does not start a formula.
     "text.parse_math": False,
-    # Equal numbers make equal bytes, and letters are shapes, so that no font need be there.
+    # Equal numbers give equal bytes. Letters are shapes, so the viewer needs no font.
     "svg.hashsalt": "logitstream",
     "svg.fonttype": "path",
 }
 
 
 def check_picture(path: str | os.PathLike[str]) -> None:
-    """Refuse a picture that could not be made, before any work.
+    """Refuse a picture that cannot be made, before any work.
 
     Raises
     ------
@@ -46,22 +46,22 @@ def check_picture(path: str | os.PathLike[str]) -> None:
     ConfigurationError
         matplotlib is not installed.
     OutputError
-        There is no such folder, or the name is that of a folder.
+        Its folder does not exist, or the name is that of a folder.
     """
     file = Path(path)
     if file.suffix not in SUFFIXES:
-        raise UsageError(f"{quoted(os.fspath(path))} ends neither in .svg nor in .png", "name the picture so")
+        raise UsageError(f"{quoted(os.fspath(path))} ends neither in .svg nor in .png", "give it one of these endings")
     if find_spec("matplotlib") is None:
         raise ConfigurationError("matplotlib is not installed", "pip install 'logitstream[plot]'")
     if not file.absolute().parent.is_dir():
-        raise OutputError(f"{escape(os.fspath(path), 1000)}: there is no such folder", "make it first")
+        raise OutputError(f"{escape(os.fspath(path), 1000)}: its folder does not exist", "make the folder first")
     if file.is_dir():
         raise OutputError(f"{escape(os.fspath(path), 1000)} is a folder", "name a file")
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Have what is drawn inside look alike, whatever the user's own settings say."""
+    """Draw with logitstream's settings instead of the user's."""
     import matplotlib as mpl  # noqa: PLC0415 - an extra
 
     with mpl.rc_context():
@@ -71,7 +71,7 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure in one step: under the name is the whole picture, or what was there before."""
+    """Write a figure in one step: the file is either the whole picture or what it was before."""
     file = Path(path)
     content = io.BytesIO()
     kind = file.suffix[1:]

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from pipeline import memory
@@ -37,7 +38,19 @@ SLACK_BYTES = 64 * MIB
 END_SECONDS = 5.0
 MOMENT_SECONDS = 0.5
 
-_PROGRAM = "import sys; sys.path[:] = sys.argv[4:]; from pipeline.execute.child import serve; serve(*sys.argv[1:4])"
+# The child takes this package from the folder that this process has it from: PYTHONPATH may list another one first.
+_PROGRAM = """
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+sys.path[:] = sys.argv[5:]
+spec = PathFinder.find_spec("pipeline", sys.argv[4:5])
+sys.modules["pipeline"] = package = module_from_spec(spec)
+spec.loader.exec_module(package)
+from pipeline.execute.child import serve
+serve(*sys.argv[1:4])
+"""
+_FOLDER = str(Path(__file__).parents[2])
 _FLAGS = {"isolated": "-I", "ignore_environment": "-E", "no_user_site": "-s", "no_site": "-S"}
 
 # One thread for each chunk is what the number of workers means.
@@ -175,7 +188,7 @@ def _start(descriptor: int, share_bytes: int | None) -> subprocess.Popen[bytes]:
     output = subprocess.DEVNULL if sys.__stderr__ is None else 2
     with _interrupts_held():
         try:
-            return subprocess.Popen(  # noqa: S603 - this interpreter, with a program of ours
+            return subprocess.Popen(  # noqa: S603 - this interpreter, with the program above
                 _command(descriptor, share_bytes),
                 pass_fds=(descriptor,),
                 stdin=subprocess.DEVNULL,
@@ -194,7 +207,7 @@ def _command(descriptor: int, share_bytes: int | None) -> list[str]:
     flags = [flag for name, flag in _FLAGS.items() if getattr(sys.flags, name)]
     path = [entry for entry in sys.path if isinstance(entry, str)]
     share = "" if share_bytes is None else str(share_bytes)
-    return [sys.executable, "-P", *flags, "-c", _PROGRAM, str(descriptor), str(os.getpid()), share, *path]
+    return [sys.executable, "-P", *flags, "-c", _PROGRAM, str(descriptor), str(os.getpid()), share, _FOLDER, *path]
 
 
 @contextmanager

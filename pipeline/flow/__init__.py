@@ -1,15 +1,15 @@
 """One published job: a scan with the step that writes, a ledger, and a commit.
 
-request      what no input could make right                   refuses at once
+request      checks that need no input                        refuses at once
 preparation  inputs -> plan, resources, identities, schema    refuses what cannot work
-schema       the files held against the job
-manifest     what the manifest says of a job
+schema       the files checked against the job
+manifest     what the manifest says about a job
 outlook      what a run would do
 write        one chunk: block function, part, receipt         in the workers
-receipts     what an earlier try or the published version has in the driver
+receipts     chunks that are done or published already        in the driver
 ledger       the accounts                                     in the driver
 run          from preparation to the published output
-ending       how a run ended, and how to go on
+ending       how a run ended, and how to resume it
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a run ended, and how to go on with it."""
+"""How a run ended, and how to resume it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pipeline.types.job import Job
 
 
 def go_on(job: Job) -> str:
-    """Return how to go on with a run that was stopped."""
+    """Return how to resume a run that was stopped."""
     if job.block.describe() is None:
-        return "run it again, from its beginning: without an identity nothing is taken over"
+        return "run it again from the start: a job without an identity cannot be resumed"
     without = "" if job.conduct.resume else " without --no-resume"
     return f"run the same command again{without}: finished chunks are not computed again"
 
@@ -19,5 +19,5 @@ def end_of(error: BaseException) -> tuple[str, int]:
     by = error.__cause__ if isinstance(error, Abandoned) and error.__cause__ is not None else error
     if isinstance(by, KeyboardInterrupt):
         return "stopped by an interrupt (SIGINT)", 130
-    # Whoever asks for the end with an error of its own, for a signal, says there what it is.
+    # A signal ends the run with an error whose message says which one it was.
     return str(getattr(by, "message", type(by).__name__)), int(getattr(by, "exit_code", 1))

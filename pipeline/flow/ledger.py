@@ -23,15 +23,15 @@ from pipeline.units import escape, format_count
 
 
 class Ledger:
-    """Books receipts, tells the observer, and judges the balance.
+    """Books receipts, tells the observer, and checks the balance.
 
-    Of a receipt some numbers alone are kept; the journal has the whole of it.
+    Only some numbers of a receipt are kept in memory; the journal has all of it.
 
     Parameters
     ----------
     preparation : Preparation
     record : callable
-        Is given each receipt that is new, to be kept in the journal.
+        Is given each new receipt, to append it to the journal.
     observe : Observer
     """
 
@@ -56,19 +56,19 @@ class Ledger:
 
     @property
     def failed(self) -> bool:
-        """Whether more bad rows were booked than the run may have, whatever is still to come."""
+        """Whether more bad rows were booked than the run may have at all."""
         return self._max_bad.rows is not None and self.totals.bad > self._max_bad.rows
 
     def has(self, chunk: int) -> bool:
-        """Return whether a receipt of a chunk was booked."""
+        """Return whether a receipt was booked for a chunk."""
         return bool(self._booked[chunk])
 
     def missing(self) -> Integers:
-        """Return the chunks of which no receipt was booked, in order."""
+        """Return the chunks without a booked receipt, in order."""
         return np.flatnonzero(~self._booked)
 
     def book(self, receipt: Receipt, how: Done = "computed") -> None:
-        """Take a receipt that counts into the accounts.
+        """Add a receipt to the accounts.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Ledger:
     def _note(self, receipt: Receipt) -> None:
         chunk, accounts = receipt.chunk, receipt.accounts
         self._booked[chunk] = True
-        # Of Parquet they are 0, as they are at first: pages that nobody writes to take no memory.
+        # For Parquet they stay 0: pages that are never written to take no memory.
         if accounts[-1].end:
             self._rows[chunk] = receipt.rows
             self._begins[chunk], self._ends[chunk] = accounts[0].begin, accounts[-1].end
@@ -114,7 +114,7 @@ class Ledger:
         self._first_bad = min((*known, *found), key=lambda bad: (bad[0], bad[1], bad[2].record), default=None)
 
     def close(self, complete: bool) -> None:
-        """Judge the run.
+        """Check that the run may publish.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class Ledger:
         BalanceError
             A chunk is missing, or the sums do not agree.
         InputChangedError
-            Chunks of a CSV that were taken over do not join those that were read now.
+            Chunks of a CSV that were carried over do not meet those that were read now.
         DataError
             No row was read, and the job does not allow that.
         """
@@ -131,10 +131,10 @@ class Ledger:
         if exceeds(self._max_bad, totals) or self._without_part:
             raise self._too_many_bad()
         if not complete or chunks != len(self._plan):
-            raise BalanceError(f"{chunks:,} of {len(self._plan):,} chunks have a part")
+            raise BalanceError(f"only {chunks:,} of {len(self._plan):,} chunks have a part")
         if totals.read != totals.written + totals.quarantined or totals.written != self._part_rows:
             raise BalanceError(
-                f"{totals.read:,} rows were read, {totals.written:,} written, {totals.quarantined:,} set aside"
+                f"{totals.read:,} rows were read, {totals.written:,} written, {totals.quarantined:,} quarantined"
             )
         self._check_footers()
         self._check_joints()
@@ -147,19 +147,21 @@ class Ledger:
         for number, facts in enumerate(self._files):
             if facts.rows is not None and facts.rows != self._file_rows[number]:
                 name = shown_names(self._files)[number]
-                raise BalanceError(f"{name}: {facts.rows:,} rows by its footer, {self._file_rows[number]:,} were read")
+                raise BalanceError(
+                    f"{name}: its footer says {facts.rows:,} rows, but {self._file_rows[number]:,} were read"
+                )
 
     def _check_joints(self) -> None:
-        # Of chunks read in this run the agenda has seen to it.
+        # The agenda has made sure of it for chunks that were read in this run.
         apart = self._ends[:-1] != self._begins[1:]
         for chunk in (np.flatnonzero(apart) + 1).tolist():
             if self._plan.continues(chunk):
                 end, begin = int(self._ends[chunk - 1]), int(self._begins[chunk])
                 raise InputChangedError(
-                    f"{shown_names(self._files)[self._plan.chunk(chunk).slices[0].file]}: records end at byte {end:,} "
-                    f"where an earlier run began one at byte {begin:,}, or the other way round: the file was edited, "
-                    "its size and time as before",
-                    "say --no-resume --no-reuse; --fingerprint full notices such an edit",
+                    f"{shown_names(self._files)[self._plan.chunk(chunk).slices[0].file]}: one chunk ends at byte "
+                    f"{end:,}, the next begins at byte {begin:,}, and an earlier run read at least one: the file was "
+                    "edited, but its size and time are as before",
+                    "run again with --no-resume --no-reuse; --fingerprint full notices such edits",
                 )
 
     def _bytes(self, account: SliceAccount) -> float:
@@ -173,10 +175,10 @@ class Ledger:
 
     def _too_many_bad(self) -> BadCellsError:
         if self._first_bad is None:
-            # All of them are in parts that were taken over, whose quarantines alone say more.
+            # All of them are in parts that were carried over; only their quarantines say more.
             return BadCellsError(
-                f"{_allowed(self._max_bad, self.totals)}; the published output has them in its quarantine",
-                "raise --max-bad, or mend the data; nothing was published",
+                f"{_allowed(self._max_bad, self.totals)}; they are in the quarantine of the published output",
+                "raise --max-bad, or fix the data; nothing was published",
             )
         chunk, position, cell = self._first_bad
         piece = self._plan.chunk(chunk).slices[position]
@@ -189,22 +191,30 @@ class Ledger:
             )
         if self._max_bad != BadLimit():
             message += f"\n{_allowed(self._max_bad, self.totals)}"
-        return BadCellsError(message, _remedy(cell, allowed=self._max_bad != BadLimit()))
+        error = BadCellsError(message, _remedy(cell, allowed=self._max_bad != BadLimit()))
+        row = self._row(chunk, position, cell)
+        return error.at(self._files[piece.file].file.path, column=cell.column or None, row=row, byte=cell.offset)
+
+    def _row(self, chunk: int, position: int, cell: BadCell) -> int | None:
+        """Return the number of a bad row in its file, from 1; ``None`` where not everything before it was read."""
+        piece = self._plan.chunk(chunk).slices[position]
+        facts = self._files[piece.file]
+        parquet = facts.file.format == "parquet"
+        before = int(facts.group_rows[: piece.start].sum()) if parquet else self._rows_before(chunk)
+        return None if before is None else before + cell.record + 1
 
     def _place(self, chunk: int, position: int, cell: BadCell) -> str:
         """Return where a bad row is in its file; its number where everything before it was read."""
-        piece = self._plan.chunk(chunk).slices[position]
-        facts = self._files[piece.file]
-        if facts.file.format == "parquet":
-            return f"row {int(facts.group_rows[: piece.start].sum()) + cell.record + 1:,}"
+        row = self._row(chunk, position, cell)
+        if self._files[self._plan.chunk(chunk).slices[position].file].file.format == "parquet":
+            return f"row {row:,}"
         at = f"byte {cell.offset:,}" if cell.offset is not None else ""
-        before = self._rows_before(chunk)
-        if before is None:
+        if row is None:
             return f"the record at {at}"
-        return f"record {before + cell.record + 1:,}" + (f" ({at})" if at else "")
+        return f"record {row:,}" + (f" ({at})" if at else "")
 
     def _rows_before(self, chunk: int) -> int | None:
-        """Return the records of a file in front of a chunk that begins inside it, ``None`` where one was not read.
+        """Return how many records of a file come before a chunk, ``None`` if a chunk before it was not read.
 
         A file that is cut shares no chunk, and one that shares a chunk is not cut.
         """
@@ -227,7 +237,7 @@ def _units(facts: FileFacts) -> int:
 
 
 def exceeds(limit: BadLimit, totals: Totals) -> bool:
-    """Return whether a run that has ended has more bad rows than it may have."""
+    """Return whether a finished run has more bad rows than are allowed."""
     if limit.rows is not None:
         return totals.bad > limit.rows
     return totals.bad > (limit.share or 0.0) * totals.read
@@ -235,7 +245,7 @@ def exceeds(limit: BadLimit, totals: Totals) -> bool:
 
 def excess_error(limit: BadLimit, totals: Totals) -> BadCellsError:
     """Return the error for an output that is published, but has more bad rows than are allowed now."""
-    return BadCellsError(_allowed(limit, totals), "raise --max-bad, or mend the data")
+    return BadCellsError(_allowed(limit, totals), "raise --max-bad, or fix the data")
 
 
 def _allowed(limit: BadLimit, totals: Totals) -> str:
@@ -247,7 +257,7 @@ def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
     chunk = plan.chunk(receipt.chunk)
     name = f"chunk {receipt.chunk}"
     if [(a.file, a.start, a.stop) for a in receipt.accounts] != [(s.file, s.start, s.stop) for s in chunk.slices]:
-        raise BalanceError(f"{name}: the receipt is of other slices than the plan")
+        raise BalanceError(f"{name}: its receipt lists other slices than the plan")
     if receipt.payload is None:
         return
     for piece, account in zip(chunk.slices, receipt.accounts, strict=True):
@@ -259,13 +269,13 @@ def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
         if facts.cuttable and chunk.limit is None and piece.stop == facts.identity.size != account.end:
             raise BalanceError(f"{name}: reading ended at byte {account.end:,} of {facts.identity.size:,}")
     if receipt.payload.part.rows != sum(account.written for account in receipt.accounts):
-        raise BalanceError(f"{name}: the rows of its part are not the rows written")
+        raise BalanceError(f"{name}: its part has not as many rows as were written")
     set_aside = receipt.payload.quarantine.rows if receipt.payload.quarantine else 0
     if set_aside != sum(account.quarantined for account in receipt.accounts):
-        raise BalanceError(f"{name}: the rows of its quarantine are not the rows set aside")
+        raise BalanceError(f"{name}: its quarantine has not as many rows as were quarantined")
 
 
 def _remedy(cell: BadCell, *, allowed: bool) -> str:
-    """Return what helps against a cell."""
-    more = "" if allowed else "; --max-bad N lets so many such rows go to a quarantine"
+    """Return what to do about a bad cell."""
+    more = "" if allowed else "; --max-bad N lets up to N bad rows go to a quarantine"
     return f"{remedy_of(cell.cause, cell.hint)}{more}; nothing was published"

@@ -1,4 +1,4 @@
-"""What a manifest says of a job, and what it only notes: written here for jobs over files and over streams alike."""
+"""What a manifest says about a job, and what it only notes; the same for jobs over files and over streams."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COUNTS = ("read", "written", "scored", "null", "nan", "quarantined", "bad")
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A job as its manifest describes it. ``block`` is ``None`` where nothing describes the function."""
+    """A job as its manifest describes it. ``block`` is ``None`` if nothing describes the function."""
 
     inputs: Sequence[object]
     chunks: int
@@ -43,7 +43,7 @@ class Described:
 
 
 def body(job: Described, totals: Totals) -> dict[str, object]:
-    """Return the sections of a manifest that its digest proves."""
+    """Return the sections of a manifest that its digest covers."""
     return {
         "inputs": job.inputs,
         "plan": {
@@ -70,7 +70,7 @@ def body(job: Described, totals: Totals) -> dict[str, object]:
 
 
 def observed(report: Report, output: str, inputs: Sequence[str], durability: Durability) -> dict[str, object]:
-    """Return what a manifest says outside its digest: it may differ between two runs of the same job."""
+    """Return the notes of a manifest, outside its digest: they may differ between two runs of the same job."""
     totals, resources = report.totals, report.plan.resources
     folder = os.path.realpath(Path(output).absolute().parent)
     return {

@@ -1,4 +1,4 @@
-"""What a run would do, and what is published already. Nothing is written or locked."""
+"""What a run would do, and what is already published. Nothing is written or locked."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from pipeline.units import escape, format_count
 def plan(job: Job) -> PlanSummary:
     """Return what a run would do, or raise what it would raise before work; nothing is written.
 
-    Footers, headers and the ends of files are read, no rows.
+    Footers, headers and the ends of files are read, but no rows.
 
     Raises
     ------
     LogitstreamError
-        As a run, for every reason that is known before the first row is read, but that another run holds the output.
+        As a run does, for every reason that is known before the first row is read, except that another run holds the
+        output.
     """
     preparation = prepare(job)
     if preparation.is_published:
-        return _noted(preparation, f"{escape(job.output)} holds the result of this very job: there is nothing to do")
+        return _noted(preparation, f"{escape(job.output)} already holds the result of this job: there is nothing to do")
     chunks = len(preparation.plan)
-    # By the journal alone: a run also holds the files against it.
+    # As the journal says: a run also checks the files.
     done = min(chunks, LOCAL.chunks_done(Path(job.output), preparation.job_id)) if job.conduct.resume else 0
     check_free_space(preparation, done=done)
     if not done:
         return preparation.summary()
     of = f"{format_count(done)} of {format_count(chunks)} chunks"
-    return _noted(preparation, f"an earlier try has done {of}: a run goes on from there")
+    return _noted(preparation, f"an earlier run finished {of}: the next run resumes there")
 
 
 def _noted(preparation: Preparation, note: str) -> PlanSummary:
@@ -42,7 +43,7 @@ def _noted(preparation: Preparation, note: str) -> PlanSummary:
 
 
 def mark_of(output: str) -> tuple[int, int] | None:
-    """Return what tells the manifest under the name of an output, or the file, from the next one; ``None`` without."""
+    """Return a value that changes when another version is published; ``None`` if nothing is."""
     for path in (Path(output) / MANIFEST, output):
         if (facts := disk.facts(path)) is not None:
             return facts.st_ino, facts.st_mtime_ns

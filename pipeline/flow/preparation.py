@@ -1,8 +1,8 @@
 """Everything that is decided before the first row is read.
 
-Inputs are found, their facts gathered, every file held against what the job needs; then come the plan, the resources
-and the identities. Nothing is written, so ``logitstream plan`` and a real run refuse the same jobs with the same
-words.
+Inputs are found, their facts are gathered, and every file is checked against what the job needs; then come the plan,
+the resources and the identities. Nothing is written, so ``logitstream plan`` and a real run refuse the same jobs with
+the same words.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ from pipeline.types.job import Job
 from pipeline.types.report import PlanSummary, Totals
 from pipeline.units import escape, format_bytes
 
+# A file and a receipt for so few rows cost more than the rows: worth a note where there are many.
+_MANY_CHUNKS, _FEW_ROWS = 1_000, 1_000
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -60,7 +63,7 @@ class Preparation:
         Digest of what the job does to a row.
     job_id : str
     is_published : bool
-        Whether this very job is published already and need not be done again.
+        Whether this same job is already published and need not be done again.
     notes : tuple of str
         Remarks for a person.
     """
@@ -86,7 +89,7 @@ class Preparation:
 
     @property
     def least_output_bytes(self) -> int:
-        """About what the output will take: made columns at their width, kept ones as they are encoded in the input."""
+        """Estimated size of the output: made columns at their width, kept ones as they are encoded in the input."""
         kept = ColumnNumbers(self.schema.names[: self._kept])
         made = sum(width_of(field.type) for field in list(self.schema)[self._kept :])
         encoded = sum(kept.encoded(facts) for facts in self.files)
@@ -100,14 +103,14 @@ class Preparation:
 
     @property
     def merger(self) -> Merger | None:
-        """What makes one file of the parts, ``None`` where the output is a folder."""
+        """What merges the parts into one file, ``None`` if the output is a folder."""
         if not names_a_file(self.job.output):
             return None
         rows = int(self.plan.group_rows.max()) if len(self.plan) else 1
         return open_merger(self.job.format, self.schema, rows, self.job.compression)
 
     def manifest(self, totals: Totals) -> dict[str, object]:
-        """Return what the manifest states of this job, all of it decided by the inputs, the model and the options."""
+        """Return what the manifest says about this job; inputs, model and options decide all of it."""
         job = self.job
         return body(
             Described(
@@ -129,15 +132,15 @@ class Preparation:
         )
 
     def part_digest(self, chunk: int) -> str:
-        """Return the digest of what decides the bytes of a chunk's part."""
+        """Return the digest of everything that decides the bytes of a chunk's part."""
         return part_digest(self.plan.chunk(chunk), self.scan.inputs, self.meaning)
 
     def part_name(self, chunk: int) -> str:
-        """Return the name under which a chunk's part is published."""
+        """Return the name that a chunk's part is published under."""
         return part_name(chunk, self.part_digest(chunk), extension(self.job.format, self.job.compression))
 
     def settings(self, attempts: Attempts | None = None) -> WriteSettings:
-        """Return what the step that writes has to know; without ``attempts`` nothing can be kept."""
+        """Return the settings of the step that writes; without ``attempts`` it can write no files."""
         job, scan = self.job, self.scan
         return WriteSettings(
             block=job.block.describe(),
@@ -151,7 +154,7 @@ class Preparation:
         )
 
     def summary(self) -> PlanSummary:
-        """Return the plan in numbers that a person or a program reads."""
+        """Return the plan in numbers for a person or a program."""
         plan, scan = self.plan, self.scan
         return PlanSummary(
             job_id=self.job_id,
@@ -173,7 +176,7 @@ class Preparation:
 def prepare(job: Job, *, staged: bool = True) -> Preparation:
     """Return the job, ready to start.
 
-    Not ``staged`` where nothing is to be written: then the output is not looked at, and the job file travels.
+    With ``staged=False`` nothing will be written: the output is not looked at, and the job file travels with the work.
 
     Raises
     ------
@@ -183,7 +186,7 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
         made (73).
     """
     check_request(job)
-    # The default by its name: who writes it out asks for the same job.
+    # The default is named, so that a request that spells it out is the same job.
     job = replace(job, compression=codec_of(job.format, job.compression))
     found = discover(job.inputs)
     check_apart(job, found.files)
@@ -216,7 +219,7 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
 
 
 def _is_published(preparation: Preparation) -> bool:
-    """Return whether this very job is published already; raise where the output cannot be made."""
+    """Return whether this same job is already published; raise if the output cannot be made."""
     job = preparation.job
     published = LOCAL.check_output(
         Path(job.output),
@@ -235,12 +238,12 @@ def names_a_file(output: str) -> bool:
 
 
 def check_free_space(preparation: Preparation, done: int = 0) -> None:
-    """Refuse a run whose output cannot fit, less the share of the chunks that are done.
+    """Refuse a run whose output cannot fit on the disk; ``done`` chunks count as written.
 
     Raises
     ------
     StorageError
-        With what is needed and what is free.
+        With the bytes that are needed and those that are free.
     """
     chunks = max(1, len(preparation.plan))
     needed = preparation.least_output_bytes * (chunks - done) // chunks
@@ -250,14 +253,14 @@ def check_free_space(preparation: Preparation, done: int = 0) -> None:
     if free is not None and needed > free:
         raise StorageError(
             f"{escape(preparation.job.output)}: the output takes about {format_bytes(needed)}, "
-            f"{format_bytes(free)} are free there",
+            f"but only {format_bytes(free)} are free there",
             "free some space, or choose another --output",
         )
 
 
 def empty_error() -> DataError:
-    """Return the error for a job whose inputs have no row."""
-    return DataError("the inputs hold no rows", "if that is right, say --allow-empty")
+    """Return the error for a job whose inputs have no rows."""
+    return DataError("the inputs have no rows", "use --allow-empty if that is expected")
 
 
 def _check_not_empty(job: Job, files: Sequence[FileFacts]) -> None:
@@ -266,14 +269,14 @@ def _check_not_empty(job: Job, files: Sequence[FileFacts]) -> None:
 
 
 def _surely_empty(facts: FileFacts) -> bool:
-    """Return whether a file has no row; of a compressed CSV only reading tells."""
+    """Return whether a file is known to have no row; a compressed CSV must be read first."""
     if facts.rows is not None:
         return facts.rows == 0
     return facts.cuttable and facts.identity.size <= facts.data_start
 
 
 def _meaning(job: Job, needs: Sequence[Need], schema: pa.Schema) -> dict[str, object]:
-    """Return what decides the bytes of a row in the output, besides the row itself."""
+    """Return everything that decides the bytes of a row in the output, except the row itself."""
     return {
         "block": job.block.describe() or uuid.uuid4().hex,
         "needs": [asdict(need) for need in needs],
@@ -310,7 +313,7 @@ def _how(job: Job) -> HowToScan:
 
 
 def _output_row_bytes(files: Sequence[FileFacts], schema: pa.Schema, kept: int) -> list[float]:
-    """Return for each file the decoded bytes of a row in the output, as its own facts tell."""
+    """Return for each file the decoded bytes of a row in the output, estimated from the facts of the file."""
     widths = [width_of(field.type) for field in schema]
     names = schema.names[:kept]
     positions: dict[object, list[int]] = {}
@@ -328,7 +331,7 @@ def _output_row_bytes(files: Sequence[FileFacts], schema: pa.Schema, kept: int) 
 
 
 def _kept_bytes(facts: FileFacts, number: int, width: float) -> float:
-    """Return the decoded bytes of a value of a kept column, which is in the path where it has no number."""
+    """Return the decoded bytes of a value of a kept column; a negative number means that it is in the path."""
     if number < 0:
         return width
     if facts.rows:
@@ -347,4 +350,7 @@ def _notes(job: Job, skipped: Sequence[str], plan: Plan, files: Sequence[FileFac
         notes.append(f"only the first {job.limit:,} rows are read (--limit)")
     if len(plan) == 1 and len(files) == 1 and len(files[0].group_rows) == 1 and files[0].estimated_rows > 1_000_000:
         notes.append("the input is one row group, which is never split: one worker scores all of it")
+    rows = sum(facts.estimated_rows for facts in files)
+    if len(plan) > _MANY_CHUNKS and rows < _FEW_ROWS * len(plan):
+        notes.append(f"{len(plan):,} chunks of few rows: a larger --chunk-size makes fewer files, and is faster")
     return tuple(notes)

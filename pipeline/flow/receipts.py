@@ -1,4 +1,4 @@
-"""What need not be computed: chunks that an earlier try has done, and parts that the published version already has."""
+"""What need not be computed: chunks that an earlier run has done, and parts that the published version already has."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ACCOUNT, _FILE, _CELL = (tuple(field.name for field in fields(kind)) for kind i
 
 
 def entry_of(receipt: Receipt) -> dict[str, object]:
-    """Return a receipt as the journal holds it."""
+    """Return a receipt as it is written to the journal."""
     written = receipt.payload
     return {
         "chunk": receipt.chunk,
@@ -41,12 +41,12 @@ def entry_of(receipt: Receipt) -> dict[str, object]:
 
 
 def part_of(entry: Mapping[str, Any], name: str) -> Part:
-    """Return what is to be published under a name for a receipt of the journal."""
+    """Return the part to publish under a name, from a receipt of the journal."""
     return Part(name, PartFile(**entry["part"]), _accounts_of(entry), _file(entry["quarantine"]))
 
 
 def _accounts_of(entry: Mapping[str, Any]) -> dict[str, object]:
-    """Return what of a receipt is published, and enters the digest of the version: accounts, no times."""
+    """Return what is published of a receipt and enters the digest of the version: accounts, no times."""
     return {"accounts": entry["accounts"], "events": entry["events"]}
 
 
@@ -55,7 +55,7 @@ def _values(value: object, names: Sequence[str]) -> dict[str, object]:
 
 
 def resumed(entries: Iterable[Mapping[str, object]], plan: Plan) -> Iterator[Receipt]:
-    """Yield the receipts of a journal that belong to chunks of the plan; others are passed over."""
+    """Yield the receipts of a journal that belong to chunks of the plan; skip the others."""
     for entry in entries:
         receipt = _receipt(entry)
         if receipt is not None and receipt.payload is not None and _is_of(receipt, plan):
@@ -63,10 +63,10 @@ def resumed(entries: Iterable[Mapping[str, object]], plan: Plan) -> Iterator[Rec
 
 
 def reused(preparation: Preparation, staging: Staging, missing: Integers) -> Iterator[Receipt]:
-    """Take over the published parts that belong to missing chunks; yield their receipts.
+    """Carry over the published parts that belong to missing chunks; yield their receipts.
 
-    A part is one of ours if its name holds the digest of the chunk, and intact if its bytes have the digest that the
-    manifest lists; what is not is left for the workers. Neither parts nor receipts are held but for a few.
+    A part belongs to a chunk if its name holds the digest of the chunk, and is intact if its bytes have the digest that
+    the manifest lists. All other chunks are left to the workers. Only a few parts and receipts are in memory at a time.
     """
     parts = iter(staging.standing())
     first = next(parts, None)
@@ -81,7 +81,7 @@ def reused(preparation: Preparation, staging: Staging, missing: Integers) -> Ite
 
 
 class _Wanted:
-    """Chunks that are not done, by the digests of their parts: some bytes a chunk."""
+    """The chunks that are not done, by the digests of their parts: a few bytes for each chunk."""
 
     def __init__(self, preparation: Preparation, missing: Integers) -> None:
         digests = (int(preparation.part_digest(chunk), 16) for chunk in missing.data)
@@ -91,9 +91,9 @@ class _Wanted:
         self._taken = np.zeros(len(missing), dtype=np.bool_)
 
     def take(self, part: Part) -> Sequence[int]:
-        """Return the chunks whose rows a part has, each once.
+        """Return the chunks that a part serves for, each once.
 
-        Files that nothing tells apart have parts of the same digest: one of them serves for all of their chunks.
+        Files that cannot be told apart have parts of the same digest: one of these parts serves for all their chunks.
         """
         digest = digest_in_name(part.name)
         if not _DIGEST.fullmatch(digest) or not part.receipt.get("accounts"):
@@ -148,7 +148,7 @@ def _receipt(entry: Mapping[str, Any]) -> Receipt | None:
 
 
 def _cell(value: Mapping[str, Any]) -> BadCell:
-    """Return a cell of an entry; an error of :func:`_receipt` where another release wrote it and told no cause."""
+    """Return a cell of an entry; raises an error that :func:`_receipt` catches if another release wrote the entry."""
     cell = BadCell(**{**value, "values": tuple(value["values"])})
     reason_of(cell.cause, cell.values, cell.hint)
     return cell

@@ -1,4 +1,4 @@
-"""What a request says that no input could make right, and whether its inputs and its output are apart."""
+"""Checks of a request before any input is read: its choices, and that its inputs and its output are apart."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def check_request(job: Job) -> None:
     Raises
     ------
     UsageError
-        The format, what happens to an output that exists, the compression or the scheduler is none that there is.
+        There is no such format, ``if_exists``, compression or scheduler.
     ConfigurationError, UnavailableError
-        As :func:`pipeline.execute.check_scheduler`.
+        As :func:`pipeline.execute.check_scheduler` raises.
     """
     FORMAT.check(job.format)
     IF_EXISTS.check(job.if_exists)
@@ -39,13 +39,13 @@ def _check_file_name(job: Job) -> None:
     suffix = next((suffix for suffix in FORMAT.words if job.output.endswith(f".{suffix}")), job.format)
     if suffix != job.format:
         raise UsageError(
-            f"--output {escape(job.output)} names a {suffix} file, and --format is {job.format}",
-            f"say --format {suffix}, or name a folder",
+            f"--output {escape(job.output)} names a {suffix} file, but --format is {job.format}",
+            f"use --format {suffix}, or give the name of a folder",
         )
 
 
 def check_apart(job: Job, files: Sequence[InputFile]) -> None:
-    """Refuse an input inside the output, and an output where the next run would find it among its inputs.
+    """Refuse an input inside the output, and an output that the next run would find among its inputs.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def _inside(job: Job, text: str, how: str) -> UsageError:
 
 
 def _mode(text: str) -> int:
-    """Return the mode of what is under a name, 0 where nothing is: then it is a pattern."""
+    """Return the mode of what has a name, 0 if nothing has it: then it is a pattern."""
     facts = disk.facts(text)
     return 0 if facts is None else facts.st_mode
 

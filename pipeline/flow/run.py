@@ -36,9 +36,9 @@ def _unobserved(_: Event) -> None:
 def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> Report:
     """Carry out a job and publish its result in one step.
 
-    Either the whole output is under its name, verified and durable, when this returns, or an error is raised and
-    whatever was there before is there still. What a failed run leaves is in a hidden folder beside the output;
-    the same job goes on from there. Where this very job is published and intact already, nothing is done.
+    When this returns, the whole output is under its name, verified and durable. If an error is raised, whatever was
+    there before is still there. A failed run leaves a hidden folder next to the output, and the same job resumes from
+    it. If this same job is already published and intact, nothing is done.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
     observe : Observer, optional
         Is told what happens, on the calling thread.
     stop : Stop, optional
-        Through which somebody may ask for the end: chunks under way end and are kept, then what was asked for is
-        raised.
+        Lets another thread or a signal stop the run: chunks under way are finished and kept, then the error that was
+        given to it is raised.
 
     Raises
     ------
@@ -79,6 +79,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
                 plan=preparation.summary(),
                 totals=ledger.totals,
                 seconds=time.monotonic() - started,
+                started_unix=clock.started_unix,
                 peak_bytes=max(memory.peak_bytes(), ledger.totals.peak_bytes),
                 published=True,
                 manifest_digest="",
@@ -110,11 +111,11 @@ def _noting_the_end(staging: Staging) -> Iterator[None]:
 
 
 def _already(preparation: Preparation, manifest: Manifest, seconds: float, observe: Observer) -> Report:
-    """Report on the output that is published, with the accounts that its manifest proves."""
+    """Report on the output that is already published, with the accounts in its manifest."""
     totals = Totals(**cast("dict[str, Any]", manifest.body["totals"]), chunks=manifest.parts)
     if exceeds(preparation.job.max_bad, totals):
         raise excess_error(preparation.job.max_bad, totals)
-    note = f"{escape(preparation.job.output)} holds the result of this very job: there was nothing to do"
+    note = f"{escape(preparation.job.output)} already holds the result of this job: there was nothing to do"
     return _undone(preparation, totals, manifest.digest, note, seconds, observe)
 
 
@@ -137,6 +138,7 @@ def _undone(
         plan=preparation.summary(),
         totals=totals,
         seconds=seconds,
+        started_unix=time.time() - seconds,
         peak_bytes=memory.peak_bytes(),
         published=False,
         manifest_digest=digest,
@@ -157,7 +159,7 @@ class _Try:
     clock: Clock
 
     def carry_out(self) -> Ledger:
-        """Do what is not done yet, and return the accounts once they balance."""
+        """Compute the chunks that are not done yet, and return the accounts once they balance."""
         preparation, staging = self.preparation, self.staging
         ledger = Ledger(preparation, lambda receipt: staging.append(entry_of(receipt)), self.observe)
         agenda = Agenda(preparation.plan, ledger.book, preparation.scan.begins)
@@ -199,7 +201,7 @@ class _Try:
                 yield receipt, "reused"
 
     def _taking(self, agenda: Agenda[Written], ledger: Ledger) -> Callable[[int], Sequence[Work]]:
-        """Return how the scheduler asks for work: none that is new once a run has failed or is to end."""
+        """Return the function that hands out work; it hands out no more once the run has failed or is to stop."""
         block = self.preparation.job.block
 
         def take(limit: int) -> Sequence[Work]:
@@ -218,14 +220,15 @@ class _Try:
         for facts in self.preparation.files:
             if content_digest(facts.file) != facts.identity.content:
                 raise InputChangedError(
-                    f"{escape(facts.file.path, 1000)} was edited while the run read it, its size and time as before",
+                    f"{escape(facts.file.path, 1000)} was edited while the run read it, but its size and time are "
+                    "as before",
                     "run again when nobody writes to it",
                 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What is published, in order: read from the journal whenever it is iterated over, never all in memory."""
+    """The parts to publish, in order, read from the journal on each iteration; never all in memory."""
 
     preparation: Preparation
     staging: Staging
@@ -243,7 +246,7 @@ def _publish(preparation: Preparation, staging: Staging, ledger: Ledger, report:
 
 
 def _notes(totals: Totals, replacing: bool, quarantine: Path) -> tuple[str, ...]:
-    """Return what a person is to know of a run that ended well, besides the rows."""
+    """Return what a person should know about a run that succeeded, apart from its rows."""
     notes = []
     if totals.resumed or totals.reused or replacing:
         computed = totals.chunks - totals.resumed - totals.reused

@@ -1,4 +1,4 @@
-"""The files held against the job: which columns it reads, whether every file has them, and what comes out."""
+"""The files checked against the job: which columns it reads, whether every file has them, and what comes out."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def needs_of(job: Job, files: Sequence[FileFacts]) -> tuple[tuple[Need, ...], tu
 
 
 def output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need], kept: Sequence[Need]) -> pa.Schema:
-    """Return the schema of the output, after every file was held against what the job needs.
+    """Return the schema of the output, after every file was checked against what the job needs.
 
     Raises
     ------
     SchemaError
-        With every difference of every file.
+        With every difference in every file.
     """
     problems: list[str] = []
     found: dict[str, tuple[pa.Field, str]] = {}
@@ -88,7 +88,7 @@ def _check_types(job: Job, needs: Sequence[Need]) -> None:
 
 
 def _all_names(files: Sequence[FileFacts]) -> Iterable[str]:
-    """Return every column of every file: one that only a later file has is a difference, not to be dropped."""
+    """Return every column of every file: one that only a later file has is a difference and must be reported."""
     with_columns = [facts for facts in files if facts.columns] or files[:1]
     alike = {shape_of(facts) or id(facts): facts for facts in reversed(with_columns)}
     for facts in reversed(alike.values()):
@@ -117,7 +117,7 @@ def _unfit(job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[
     for name, _ in facts.file.partitions:
         # of a column that is needed its source says so
         if name in names:
-            yield f"column '{escape(name)}' stands in the file and in its path"
+            yield f"column '{escape(name)}' is both in the file and in its path"
     fields = []
     for need in features:
         try:
@@ -130,11 +130,11 @@ def _unfit(job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[
 
 
 def _schema_remedy(files: Sequence[FileFacts]) -> str:
-    remedy = "mend the files, or name other columns"
+    remedy = "fix the files, or use other columns"
     if any(facts.file.format == "csv" for facts in files):
         remedy += (
-            "; of a CSV, --delimiter says what separates its fields, --columns names them where there is no header,"
-            " and --type NAME=TYPE is the type of a kept one"
+            "; for a CSV, see --delimiter (what separates its fields), --columns (their names, if it has no header) and"
+            " --type NAME=TYPE (the type of a kept column)"
         )
     return remedy
 

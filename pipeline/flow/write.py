@@ -29,24 +29,24 @@ OpenFile = Callable[[str], AbstractContextManager[OpenAttempt]]
 
 @dataclass(frozen=True, slots=True)
 class WriteSettings:
-    """What the step needs besides what every scan has.
+    """What the step needs in addition to what every scan has.
 
     Attributes
     ----------
     block : mapping or None
-        Description of the block function; ``None`` where it comes with the work.
+        Description of the block function; ``None`` if the function comes with the work.
     features : int
         How many of the needs are features.
     schema : pyarrow.Schema
-        Of the output: the kept columns, then the fields of the block function.
+        Schema of the output: the kept columns, then the fields of the block function.
     format : {"parquet", "csv"}
     compression : str or None
     row_group_bytes : int
-        Most bytes that an output row group may take, decoded.
+        The most bytes that an output row group may take, decoded.
     arithmetic : str
-        Tag of the arithmetic that every worker must have; empty where none matters.
+        Tag of the arithmetic that every worker must have; empty if it does not matter.
     attempts : mapping or None
-        Through which files are written, as their store describes it; ``None`` where nothing is to be kept.
+        Description of the attempts that files are written through; ``None`` if nothing is kept.
     """
 
     block: Mapping[str, Any] | None
@@ -79,14 +79,14 @@ class WriteSettings:
 
 
 def write(context: ChunkContext) -> Receipt:
-    """Write the part of a chunk, and the rows that are not in it, as attempts in staging: the step of a job.
+    """Write the part of a chunk, and its quarantine, as attempts in staging: the step of a job.
 
-    Each time it writes files of its own, under names never used before; what it wrote before an error is never used.
+    Each call writes new files under names never used before. What it wrote before an error is never used.
 
     Raises
     ------
     ConfigurationError
-        This worker computes with another arithmetic than the job was planned for.
+        The arithmetic of this worker is not the one that the job was planned for.
     """
     settings = context.once("settings", WriteSettings.of)
     attempts = context.once("attempts", _attempts)
@@ -94,12 +94,12 @@ def write(context: ChunkContext) -> Receipt:
 
 
 def digest_again(context: ChunkContext) -> Receipt:
-    """Do all that :func:`write` does but keep the bytes: their digests say what it would write."""
+    """Do everything that :func:`write` does except keep the bytes; their digests say what it would write."""
     return _written(context, context.once("settings", WriteSettings.of), _digested)
 
 
 class _Digest:
-    """A file whose bytes are digested and counted, and go nowhere."""
+    """A file whose bytes are digested and counted, but not kept."""
 
     closed = False
 
@@ -164,7 +164,7 @@ def _check_arithmetic(planned: str) -> None:
 
 
 class _Quarantine:
-    """The quarantine file of one try at a chunk: made with the first row that goes there."""
+    """The quarantine file of one try at a chunk, created for the first row that goes there."""
 
     def __init__(self, context: ChunkContext, open_file: OpenFile, stack: ExitStack) -> None:
         self._context, self._open, self._stack = context, open_file, stack
@@ -178,7 +178,7 @@ class _Quarantine:
         self._sink.add(self._context.job.files[piece.file][0].path, piece.start, cell)
 
     def finish(self) -> PartFile | None:
-        """Make the file durable and return what it holds, ``None`` where no row went there."""
+        """Make the file durable and return its facts, ``None`` if no row went there."""
         if self._sink is None:
             return None
         self._sink.close()
@@ -196,7 +196,7 @@ class _Writing:
 
     def in_batches(self, set_aside: Callable[[Slice, BadCell], None]) -> int:
         """Write batch after batch; return how many rows were written."""
-        # Nothing of a batch is held while the next one is decoded, into the memory that it had.
+        # A batch is freed before the next one is decoded into the same memory.
         return sum(map(self._write, self.context.batches(set_aside=set_aside)))
 
     def _write(self, batch: Batch) -> int:
@@ -211,7 +211,7 @@ class _Writing:
         return int(output.num_rows)
 
     def at_once(self, set_aside: Callable[[Slice, BadCell], None]) -> int:
-        """Give the block function all rows of the chunk in one piece; the accounts remain slice by slice."""
+        """Give the block function all rows of the chunk at once; the accounts stay slice by slice."""
         batches = [(batch.position, batch.data) for batch in self.context.batches(set_aside=set_aside)]
         rows: int = sum(data.num_rows for _, data in batches)
         if rows:

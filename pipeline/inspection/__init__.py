@@ -1,4 +1,4 @@
-"""Looking at what lies there: at data, with its schema over all files, and at a quarantine, with its reasons.
+"""Look at data, with its schema over all files, or at a quarantine, with its reasons.
 
 Nothing is written or locked, and memory does not grow with the rows.
 """
@@ -6,10 +6,11 @@ Nothing is written or locked, and memory does not grow with the rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline.errors import UsageError
 from pipeline.execute import check_scheduler
+from pipeline.inspection.contents import Reading
 from pipeline.inspection.data import inspect_data
 from pipeline.inspection.findings import (
     Column,
@@ -24,6 +25,8 @@ from pipeline.inspection.findings import (
 from pipeline.inspection.quarantine import inspect_quarantine, quarantine_files
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from pipeline.scan import HowToScan
+from pipeline.types.inputs import CsvOptions
+from pipeline.units import names_of, texts_of
 
 __all__ = [
     "Column",
@@ -42,23 +45,43 @@ def inspect(
     path: str | os.PathLike[str],
     *,
     full: bool = False,
+    delimiter: str = ",",
+    quote: str = '"',
+    null: str | Sequence[str] = (),
+    encoding: str = "utf-8",
+    columns: str | Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
     chunk_size: int | str | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
     scheduler: str | None = None,
     insecure: bool = False,
 ) -> DataInspection | QuarantineInspection:
-    """Look at a quarantine, or at data, whether inputs or an output.
+    """Return what is in data, whether inputs or an output, or in a quarantine.
 
-    A file that cannot be read does not hide the others: what is wrong with it is among the ``errors``. What is found is
-    the same on every scheduler, with any number of workers and any budget that it fits.
+    A file that cannot be read does not hide the others: its error is among the ``errors``. The result is the same on
+    every scheduler, with any number of workers and any budget that the data fits.
+
+    The options for CSV files are those of :func:`pipeline.score`. Parquet files and quarantines do not use them, except
+    for ``types``, which is for the columns of both formats.
 
     Parameters
     ----------
     path : path
         The ``_quarantine`` folder of an output, or a file of it; or a file, a folder or a pattern of Parquet and CSV.
     full : bool
-        Read all data rather than the statistics in its footers; a quarantine is always read whole.
+        Read all data rather than only the statistics in its footers; a quarantine is always read whole.
+    delimiter, quote : str
+        The character between two fields of a CSV, and the one around a field with delimiters or line ends; an empty
+        quote means that nothing is quoted.
+    null : str or sequence of str
+        Unquoted spellings of null in a CSV, besides the empty field.
+    encoding : str
+        Of the text of a CSV, such as ``"cp1252"``.
+    columns : sequence of str, optional
+        The names of the columns, for CSV files without a header.
+    types : mapping of str to str, optional
+        The Arrow types that columns are read as (``{"id": "int64"}``); a column of a CSV is text unless it is here.
     chunk_size : int or str, optional
         With ``full``: rows (``500_000``) or bytes (``"64MiB"``) that one worker reads at a time.
     workers : int, optional
@@ -68,14 +91,14 @@ def inspect(
     scheduler : str, optional
         With ``full``: ``threads`` unless given, ``processes``, ``sync`` or the address of a cluster.
     insecure : bool
-        Whether an unencrypted cluster address beyond this machine is used all the same.
+        Whether to use an unencrypted cluster address outside of this machine.
 
     Raises
     ------
     InputMissingError
-        There is nothing under that name, or nothing that can be read.
+        Nothing has that name, or nothing that can be read.
     UsageError, PermissionDeniedError, StorageError
-        As for any input; or an option that goes with ``full`` was given without it.
+        As for any input; or an option cannot be used, or needs ``full``, or a type is for a column that no file has.
     """
     name = os.fspath(path)
     given = {"chunk_size": chunk_size, "workers": workers, "memory": memory, "scheduler": scheduler}
@@ -86,7 +109,7 @@ def inspect(
         return inspect_quarantine(name, files)
     for option, value in {"workers": workers, "memory": memory}.items():
         if isinstance(value, int) and value < 1:
-            raise UsageError(f"{option} is {value}: it must be at least 1")
+            raise UsageError(f"{option} is {value}: it must be at least 1", "give 1 or more")
     how = HowToScan(
         memory=f"{memory}B" if isinstance(memory, int) else memory,
         workers=workers,
@@ -95,15 +118,22 @@ def inspect(
     )
     if full:
         check_scheduler(how.scheduler, insecure=insecure)
-    return inspect_data(
-        name, full=full, chunk_size=str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size), how=how
+    csv = CsvOptions.given(
+        delimiter=delimiter,
+        quote=quote,
+        null=texts_of(null),
+        encoding=encoding,
+        columns=None if columns is None else names_of(columns),
+        types=types,
     )
+    rows = str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size)
+    return inspect_data(name, full=full, reading=Reading(csv, rows, how))
 
 
 def _refuse(given: Mapping[str, object], *, insecure: bool, remedy: str) -> None:
     for option, value in {**given, "insecure": insecure or None}.items():
         if value is not None:
             raise UsageError(
-                f"--{option.replace('_', '-')} goes with --full, for data: nothing else reads chunks",
+                f"--{option.replace('_', '-')} is only for data that is read with --full",
                 remedy,
             )

@@ -1,4 +1,4 @@
-"""Columns over many files: what each file tells of its own, put together in the order of the files."""
+"""Columns over many files: what each file tells about its columns, joined in the order of the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.inspection.extent import EMPTY, Extent
 from pipeline.inspection.findings import Column
 from pipeline.units import escape, format_count
 
-# The type of a column of a CSV, which is none, and of one that a path states.
+# The type shown for a column of a CSV that was given none, and for one that a path states.
 TEXT = "text"
 
 _NAMED = 3
@@ -19,9 +19,9 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class FileColumn:
-    """What one file tells of one of its columns; see :class:`~pipeline.inspection.findings.Column`.
+    """What one file tells about one of its columns; see :class:`~pipeline.inspection.findings.Column`.
 
-    ``numbers`` is the range of a column of text whose cells are all numbers, unknown for any other.
+    ``numbers`` is the range of a text column whose cells are all numbers; unknown for any other column.
     """
 
     type: str
@@ -35,7 +35,7 @@ class FileColumn:
 
 @dataclass(slots=True)
 class _Gathered:
-    """A column as it is known so far. ``lacking`` names the first files that do not have it."""
+    """What is known of a column so far. ``lacking`` names the first files that do not have it."""
 
     types: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class _Gathered:
 
 
 class ColumnUnion:
-    """Takes the columns of one file after the other; memory is that of the columns, whatever the number of files."""
+    """Takes the columns of one file after the other; memory does not grow with the number of files."""
 
     def __init__(self) -> None:
         self._columns: dict[str, _Gathered] = {}
@@ -84,7 +84,7 @@ class ColumnUnion:
             self._earliest.append(path)
 
     def add_values(self, name: str, read: Read) -> None:
-        """Add what was read of a column over all files that have it."""
+        """Add the values of a column over all files that have it."""
         gathered = self._columns[name]
         gathered.nulls = _sum(gathered.nulls, read.nulls)
         gathered.nan = _sum(gathered.nan, read.nan)
@@ -93,7 +93,7 @@ class ColumnUnion:
         gathered.numbers = gathered.numbers.plus(read.numbers)
 
     def columns(self) -> Iterator[Column]:
-        """Yield the columns, in the order in which the files brought them."""
+        """Yield the columns, in the order in which the files have them."""
         for name, gathered in self._columns.items():
             extent, numbers = gathered.extent, gathered.numbers
             yield Column(
@@ -110,7 +110,7 @@ class ColumnUnion:
             )
 
     def differences(self) -> Iterator[str]:
-        """Yield what is not the same in all files, in sentences: types of Arrow, and columns that are missing."""
+        """Yield the differences between files, as sentences: types, and missing columns."""
         for name, gathered in self._columns.items():
             kinds = [(kind, count) for kind, count in gathered.types.most_common() if kind != TEXT]
             if len(kinds) > 1:

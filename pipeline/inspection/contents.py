@@ -1,4 +1,4 @@
-"""What is in the columns of files, value by value: the step that looks, and how what it finds is put together."""
+"""Read the columns of files, value by value: the step, and how its results are joined."""
 
 from __future__ import annotations
 
@@ -19,15 +19,26 @@ from pipeline.types.rows import BadCell, Slice
 from pipeline.types.work import Outcome
 from pipeline.units import KIB, escape
 
-# Of one column, in an outcome: some numbers and the values at the ends of its range, texts of 200 bytes among them.
+# One column in an outcome: some numbers and the ends of its range, which may be texts of 200 bytes.
 _COLUMN_BYTES = 2 * KIB
-# Of one column at a time: its values as doubles, and as flags.
+# One column at a time: its values as doubles, and as flags.
 _MADE_BYTES = 16.0
+_TEXT = "string"
+_MORE_MEMORY = "raise --memory, or leave out --full"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read: the options for CSV, rows or bytes of a chunk, and where and with what the scan runs."""
+
+    csv: CsvOptions
+    chunk_size: str
+    how: HowToScan
 
 
 @dataclass(slots=True)
 class Read:
-    """What was read of one column; ``numbers`` is the range of text all of which are numbers, unknown for others."""
+    """What was read of one column; ``numbers`` is the range of text that is all numbers, unknown otherwise."""
 
     nulls: int = 0
     nan: int = 0
@@ -39,7 +50,7 @@ class Read:
         """Add the values of one batch."""
         self.nulls += _count(array.is_null())
         if pa.types.is_dictionary(array.type):
-            # Decoded, a dictionary of a few long texts could take any memory.
+            # A dictionary of a few long texts could take any memory once decoded.
             array = array.dictionary.take(pc.unique(array.indices.drop_null()))
         if pa.types.is_floating(array.type):
             floats = array.cast(pa.float64())
@@ -51,7 +62,7 @@ class Read:
             self.numbers = self.numbers.plus(_numbers(array))
 
     def join(self, other: Read) -> None:
-        """Add what was read of the same column elsewhere, in whatever order."""
+        """Add what was read of the same column elsewhere; the order does not matter."""
         self.nulls += other.nulls
         self.nan += other.nan
         self.infinite += other.infinite
@@ -61,7 +72,7 @@ class Read:
 
 @dataclass(slots=True)
 class FileContents:
-    """What was read of some of the slices of a file; ``error`` is why one could not be read, the first in order."""
+    """What was read of some slices of a file; ``error`` says why the first unreadable slice could not be read."""
 
     columns: dict[str, Read]
     slices: int
@@ -69,7 +80,7 @@ class FileContents:
     error: LogitstreamError | None = None
 
     def join(self, other: FileContents) -> None:
-        """Add what was read behind it."""
+        """Add what was read of later slices."""
         self.read += other.read
         self.error = self.error or other.error
         for name, read in other.columns.items():
@@ -85,9 +96,9 @@ class Contents:
     columns : dict of str to Read
         By name, over all files that were read whole.
     parts : dict of int to FileContents
-        By file number, the files of which slices are missing.
+        By file number, the files with slices still to come.
     errors : dict of int to LogitstreamError
-        By file number, the files that cannot be read; nothing of their values is in ``columns``.
+        By file number, the files that cannot be read; their values are not in ``columns``.
     first_bad : dict of int to BadCell
         By file number, the first record that cannot be read.
     """
@@ -98,7 +109,7 @@ class Contents:
     first_bad: dict[int, BadCell] = field(default_factory=dict)
 
     def add(self, number: int, file: FileContents) -> None:
-        """Take in slices of a file, behind those that are here; a file of which none is missing is closed."""
+        """Add slices of a file, after those that are here; a complete file is closed."""
         if number in self.parts:
             self.parts[number].join(file)
         else:
@@ -112,7 +123,7 @@ class Contents:
             self.add_columns(whole.columns)
 
     def add_columns(self, columns: Mapping[str, Read]) -> None:
-        """Take in columns of files that were read whole."""
+        """Add columns of files that were read whole."""
         for name, read in columns.items():
             if name in self.columns:
                 self.columns[name].join(read)
@@ -131,7 +142,7 @@ def combine(left: Contents, right: Contents) -> Contents:
 
 
 def look(context: ChunkContext) -> Outcome[Contents]:
-    """Read all values of a chunk: the step. A slice that cannot be read is noted, and the others are read."""
+    """Return what all values of a chunk are: the step. A slice that cannot be read is noted; the others are read."""
     look_at = _Looking(context)
     for batch in context.batches(set_aside=look_at.set_aside, failed=look_at.failed):
         look_at.add(batch)
@@ -139,7 +150,7 @@ def look(context: ChunkContext) -> Outcome[Contents]:
 
 
 class _Looking:
-    """The files of a chunk on their way: one is open, and taken in when the next one begins."""
+    """The files of a chunk while it is read: one is open, and closed when the next one begins."""
 
     def __init__(self, context: ChunkContext) -> None:
         self._context = context
@@ -160,12 +171,12 @@ class _Looking:
         self._contents.first_bad.setdefault(piece.file, replace(cell, line=None))
 
     def failed(self, position: int, error: LogitstreamError) -> None:
-        """Note why a slice cannot be read, without what its frames hold."""
+        """Note why a slice cannot be read; drop the traceback, which would keep data in memory."""
         error.__cause__ = error.__context__ = None
         self._errors[position] = error.with_traceback(None)
 
     def ended(self) -> Contents:
-        """Return what was found, every slice taken in."""
+        """Return what was found, with every slice added."""
         self._move_to(len(self._slices))
         return self._contents
 
@@ -181,9 +192,8 @@ class _Looking:
 
 
 def _columns(context: ChunkContext, number: int) -> dict[str, Read]:
-    file, _ = context.job.files[number]
-    numbers = EMPTY if file.format == "csv" else UNKNOWN
-    return {need.name: Read(numbers=numbers) for need in context.needs(number)}
+    csv = context.job.files[number][0].format == "csv"
+    return {need.name: Read(numbers=EMPTY if csv and need.type == _TEXT else UNKNOWN) for need in context.needs(number)}
 
 
 def _slices(plan: Plan, file: int) -> int:
@@ -212,27 +222,27 @@ class Accounts:
 
     @classmethod
     def of(cls, files: int) -> Accounts:
-        """Return the accounts of so many files before anything was read."""
+        """Return the accounts of so many files, with nothing read."""
         return cls(np.zeros(files, dtype=np.int64), np.zeros(files, dtype=np.int64))
 
     def add(self, outcome: Outcome[Contents]) -> None:
-        """Book a chunk."""
+        """Add a chunk."""
         for account in outcome.accounts:
             self.rows[account.file] += account.written
             self.bad[account.file] += account.quarantined
 
 
-def read_whole(files: Sequence[FileFacts], chunk_size: str, how: HowToScan) -> tuple[Contents, Accounts]:
-    """Read every value of every file, the chunks of each spread over all workers.
+def read_whole(files: Sequence[FileFacts], reading: Reading) -> tuple[Contents, Accounts]:
+    """Return what every value of every file is, read by all workers together.
 
-    Files that cannot be read are among the errors, and so are those that cannot be read within the budget.
+    Files that cannot be read are among the errors, and so are those that do not fit the budget.
 
     Raises
     ------
     UsageError, ConfigurationError, UnavailableError
         The scheduler cannot be used.
     """
-    prepared, refused = _fitting(files, chunk_size, how)
+    prepared, refused = _fitting(files, reading)
     numbers = [number for number in range(len(files)) if number not in refused]
     contents, accounts = Contents(), Accounts.of(len(numbers))
     if prepared is not None:
@@ -245,43 +255,45 @@ def read_whole(files: Sequence[FileFacts], chunk_size: str, how: HowToScan) -> t
     return contents, back
 
 
-def _fitting(
-    files: Sequence[FileFacts], chunk_size: str, how: HowToScan
-) -> tuple[PreparedScan | None, dict[int, LogitstreamError]]:
-    """Return a scan of the files that can be read within the budget, if any, and why the others cannot, by number."""
+def _fitting(files: Sequence[FileFacts], reading: Reading) -> tuple[PreparedScan | None, dict[int, LogitstreamError]]:
+    """Return a scan of the files that fit the budget, if any, and why the others do not, by number."""
     try:
-        return _prepared(files, chunk_size, how), {}
+        return _prepared(files, reading), {}
     except MemoryBudgetError:
         refused: dict[int, LogitstreamError] = {}
         for number, facts in enumerate(files):
             try:
-                _prepared([facts], chunk_size, how)
+                _prepared([facts], reading)
             except MemoryBudgetError as error:
-                refused[number] = MemoryBudgetError(f"{escape(facts.file.path, 1000)}: {error.message}", error.remedy)
+                refused[number] = MemoryBudgetError(f"{escape(facts.file.path, 1000)}: {error.message}", _MORE_MEMORY)
     fitting = [facts for number, facts in enumerate(files) if number not in refused]
-    return _prepared(fitting, chunk_size, how) if fitting else None, refused
+    return _prepared(fitting, reading) if fitting else None, refused
 
 
-def _prepared(files: Sequence[FileFacts], chunk_size: str, how: HowToScan) -> PreparedScan:
+def _prepared(files: Sequence[FileFacts], reading: Reading) -> PreparedScan:
+    types = dict(reading.csv.types)
     lists: dict[tuple[Need, ...], int] = {}
-    of_file = [lists.setdefault(_needs(facts), len(lists)) for facts in files]
+    of_file = [lists.setdefault(_needs(facts, types), len(lists)) for facts in files]
     columns = len({need.name for needs in lists for need in needs})
     return prepare_scan(
         files,
         Needs(tuple(lists), np.array(of_file, dtype=np.int64)),
-        make_plan(files, chunk_size=chunk_size),
-        CsvOptions(),
+        make_plan(files, chunk_size=reading.chunk_size),
+        reading.csv,
         StepCosts(made_bytes=_MADE_BYTES, payload_bytes=columns * _COLUMN_BYTES, travels=True),
-        how,
+        reading.how,
     )
 
 
-def _needs(facts: FileFacts) -> tuple[Need, ...]:
-    return tuple(Need(name, "kept") for name in names_once(facts))
+def _needs(facts: FileFacts, types: Mapping[str, str]) -> tuple[Need, ...]:
+    """Return a need for every column of a file. Those of a CSV are not ``kept``, so that spellings of null are null."""
+    if facts.file.format == "csv":
+        return tuple(Need(name, "categorical", types.get(name, _TEXT)) for name in names_once(facts))
+    return tuple(Need(name, "kept", types.get(name)) for name in names_once(facts))
 
 
 def names_once(facts: FileFacts) -> list[str]:
-    """Return the names that one column of a file has, and one alone; a column of a CSV without a name has none."""
+    """Return the names that exactly one column of a file has; not the empty name of a column of a CSV."""
     counts = name_counts(facts)
     return [
         column.field.name

@@ -1,21 +1,22 @@
-"""Data: the schema over all files, how much there is of it, and what its columns hold."""
+"""Data: the schema over all files, the number of rows and bytes, and the values of the columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.choices import Format
-from pipeline.errors import LogitstreamError, NewerOutputError, OutputError
+from pipeline.causes import remedy_of
+from pipeline.errors import LogitstreamError, NewerOutputError, OutputError, UsageError
 from pipeline.inspection.columns import TEXT, ColumnUnion, FileColumn
-from pipeline.inspection.contents import name_counts, names_once, read_whole
+from pipeline.inspection.contents import Reading, name_counts, names_once, read_whole
 from pipeline.inspection.extent import EMPTY, UNKNOWN, extent_between, extent_of_text
 from pipeline.inspection.findings import DataInspection, FileError, OutputFacts
 from pipeline.inspection.published import is_output, output_facts
 from pipeline.publish import LOCAL
-from pipeline.scan import ColumnStatistics, HowToScan, column_statistics, discover, file_summary, try_facts
-from pipeline.types.inputs import ColumnFacts, CsvOptions, FileFacts
+from pipeline.scan import ColumnStatistics, column_statistics, discover, field_of, file_summary, try_facts
+from pipeline.types.inputs import ColumnFacts, CsvOptions, FileFacts, Need
 from pipeline.types.report import FileSummary
 from pipeline.types.rows import BadCell
 from pipeline.units import escape, format_count, quoted
@@ -25,7 +26,7 @@ _SKIPPED = 3
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What was found of one file. ``aside`` says of which columns nothing is known but that they are there."""
+    """What was found in one file. ``aside`` names the columns whose values were not looked at, and why."""
 
     summary: FileSummary
     columns: dict[str, FileColumn]
@@ -50,17 +51,18 @@ class _Gathering:
         self.bad += found.bad
 
 
-def inspect_data(path: str, *, full: bool, chunk_size: str, how: HowToScan) -> DataInspection:
-    """Look at the files of a path; see :func:`pipeline.inspection.inspect`."""
+def inspect_data(path: str, *, full: bool, reading: Reading) -> DataInspection:
+    """Return what is in the files of a path; see :func:`pipeline.inspection.inspect`."""
     found = discover((path,))
-    facts = try_facts(found.files, CsvOptions())
+    facts = try_facts(found.files, reading.csv)
     gathering = _Gathering(ColumnUnion(), [], [])
     errors: dict[int, LogitstreamError] = {
         number: each for number, each in enumerate(facts) if isinstance(each, LogitstreamError)
     }
     known = {number: each for number, each in enumerate(facts) if isinstance(each, FileFacts)}
+    _check_types(known.values(), reading.csv)
     add = _add_read if full else _add_stated
-    errors |= add(known, gathering, chunk_size, how)
+    errors |= add(known, gathering, reading)
     output, notes = _output(path)
     files = gathering.files
     return DataInspection(
@@ -80,9 +82,19 @@ def inspect_data(path: str, *, full: bool, chunk_size: str, how: HowToScan) -> D
     )
 
 
-def _add_stated(
-    known: Mapping[int, FileFacts], gathering: _Gathering, _: str, __: HowToScan
-) -> dict[int, LogitstreamError]:
+def _check_types(files: Iterable[FileFacts], csv: CsvOptions) -> None:
+    """Refuse a type that does not exist, or is for a column that no file has."""
+    files = [facts for facts in files if facts.columns]
+    for name, type_ in csv.types if files else ():
+        with_column = [facts for facts in files if name_counts(facts)[name]]
+        if not with_column:
+            message = f"--type {escape(name)}={escape(type_)}: no file has a column of that name"
+            raise UsageError(message, "correct the name, or leave the type out")
+        with suppress(LookupError):
+            field_of(with_column[0], Need(name, "kept", type_), csv)
+
+
+def _add_stated(known: Mapping[int, FileFacts], gathering: _Gathering, reading: Reading) -> dict[int, LogitstreamError]:
     """Add what footers and headers state; return why files cannot be read."""
     errors: dict[int, LogitstreamError] = {}
     for number, facts in known.items():
@@ -91,19 +103,19 @@ def _add_stated(
         except LogitstreamError as error:
             errors[number] = error
             continue
-        gathering.add(_findings(facts, {column.name: column for column in told}, facts.rows))
+        kinds = _kinds(facts, reading.csv) if facts.file.format == "csv" else {}
+        gathering.add(_findings(facts, {column.name: column for column in told}, facts.rows, kinds))
     return errors
 
 
-def _add_read(
-    known: Mapping[int, FileFacts], gathering: _Gathering, chunk_size: str, how: HowToScan
-) -> dict[int, LogitstreamError]:
+def _add_read(known: Mapping[int, FileFacts], gathering: _Gathering, reading: Reading) -> dict[int, LogitstreamError]:
     """Add what all values are; return why files cannot be read."""
     numbers = list(known)
-    contents, accounts = read_whole(list(known.values()), chunk_size, how)
+    contents, accounts = read_whole(list(known.values()), reading)
     for position, facts in enumerate(known.values()):
         if position not in contents.errors:
-            found = _findings(facts, dict.fromkeys(names_once(facts)), int(accounts.rows[position]))
+            kinds = _kinds(facts, reading.csv)
+            found = _findings(facts, dict.fromkeys(names_once(facts)), int(accounts.rows[position]), kinds)
             bad, first_bad = int(accounts.bad[position]), contents.first_bad.get(position)
             # The values of its columns are added for all files at once.
             gathering.add(replace(found, bad=bad, first_bad=first_bad))
@@ -112,14 +124,20 @@ def _add_read(
     return {numbers[position]: error for position, error in contents.errors.items()}
 
 
-def _findings(facts: FileFacts, told: Mapping[str, ColumnStatistics | None], rows: int | None) -> _Findings:
-    """Return what was found of a file: what is told of its columns, or that it is told elsewhere."""
+def _findings(
+    facts: FileFacts, told: Mapping[str, ColumnStatistics | None], rows: int | None, kinds: Mapping[str, str]
+) -> _Findings:
+    """Return what was found in a file: the statistics of its columns, or none where their values are read.
+
+    ``kinds`` are the types of the columns that are read as another type than the file has.
+    """
     counts = name_counts(facts)
     columns: dict[str, FileColumn] = {}
     for column in facts.columns:
         name = column.field.name
         known = counts[name] == 1 and name in told
-        columns.setdefault(name, _column(column, facts.file.format, told.get(name), known=known))
+        kind = kinds.get(name, TEXT if facts.file.format == "csv" else str(column.field.type))
+        columns.setdefault(name, _column(column, kind, told.get(name), known=known))
     for name, value in facts.file.partitions:
         columns.setdefault(name, _partition(value, rows))
     summary = file_summary(facts)
@@ -130,6 +148,15 @@ def _findings(facts: FileFacts, told: Mapping[str, ColumnStatistics | None], row
     )
 
 
+def _kinds(facts: FileFacts, csv: CsvOptions) -> dict[str, str]:
+    """Return the type of each column that the options give one, by name."""
+    kinds = {}
+    for name, type_ in csv.types:
+        with suppress(LookupError):
+            kinds[name] = str(field_of(facts, Need(name, "kept", type_), csv).type)
+    return kinds
+
+
 def _aside(facts: FileFacts, counts: Mapping[str, int]) -> Iterator[str]:
     for name, count in counts.items():
         if not name and facts.file.format == "csv":
@@ -138,8 +165,7 @@ def _aside(facts: FileFacts, counts: Mapping[str, int]) -> Iterator[str]:
             yield f"has several columns {quoted(name)}"
 
 
-def _column(column: ColumnFacts, format_: Format, told: ColumnStatistics | None, *, known: bool) -> FileColumn:
-    kind = TEXT if format_ == "csv" else str(column.field.type)
+def _column(column: ColumnFacts, kind: str, told: ColumnStatistics | None, *, known: bool) -> FileColumn:
     nullable = column.field.nullable
     if not known:
         return FileColumn(kind, nullable, None, None, None, UNKNOWN, UNKNOWN)
@@ -150,7 +176,7 @@ def _column(column: ColumnFacts, format_: Format, told: ColumnStatistics | None,
 
 
 def _partition(value: str | None, rows: int | None) -> FileColumn:
-    """Return the column that the path of a file states: the same value in all of its rows."""
+    """Return a column that the path of a file states: the same value in all rows."""
     if value is None:
         return FileColumn(TEXT, True, rows, 0, 0, EMPTY, UNKNOWN)
     return FileColumn(TEXT, False, 0, 0, 0, extent_of_text(value), UNKNOWN)
@@ -159,13 +185,14 @@ def _partition(value: str | None, rows: int | None) -> FileColumn:
 def _own_differences(found: _Findings) -> Iterator[str]:
     path = escape(found.summary.path)
     for what in found.aside:
-        yield f"{path} {what}: their values were left aside"
+        yield f"{path} {what}: the values are not shown"
     if found.bad and found.first_bad is not None:
         cell = found.first_bad
         column = f"{escape(cell.column)} " if cell.column else ""
         place = "" if cell.offset is None else f" at byte {format_count(cell.offset)}"
         records = f"{format_count(found.bad)} record{'' if found.bad == 1 else 's'}"
-        yield f"{path} has {records} that cannot be read, the first{place}: {column}{escape(cell.reason, 300)}"
+        reason = f"{column}{escape(cell.reason, 300)}; {remedy_of(cell.cause, cell.hint)}"
+        yield f"{path} has {records} that cannot be read, the first{place}: {reason}"
 
 
 def _skipped(names: Sequence[str]) -> list[str]:
@@ -173,11 +200,11 @@ def _skipped(names: Sequence[str]) -> list[str]:
         return []
     some = ", ".join(escape(name) for name in names[:_SKIPPED]) + (", ..." if len(names) > _SKIPPED else "")
     files = f"{format_count(len(names))} file{'' if len(names) == 1 else 's'}"
-    return [f"skipped {files} neither Parquet nor CSV by name: {some}"]
+    return [f"skipped {files} whose names do not end like Parquet or CSV: {some}"]
 
 
 def _output(path: str) -> tuple[OutputFacts | None, list[str]]:
-    """Return what the manifest says where the path is an output, and what is wrong with it."""
+    """Return what the manifest says, if the path is an output, and what is wrong with the manifest."""
     if not is_output(Path(path)):
         return None, []
     try:

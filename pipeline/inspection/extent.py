@@ -1,4 +1,4 @@
-"""The smallest and the largest value of a column: what can be said of a piece, and of pieces together."""
+"""The smallest and the largest value of a column, for one piece and for several pieces together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A value: values of one ``kind`` have one ``order``, whatever their types."""
+    """A value; values of one ``kind`` can be compared by ``order``, whatever their types."""
 
     kind: str
     order: Any
@@ -28,14 +28,14 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The range of some values; empty without any, unknown where ``known`` is not set."""
+    """The range of some values; empty if there are none, unknown unless ``known``."""
 
     known: bool = True
     smallest: Bound | None = None
     largest: Bound | None = None
 
     def plus(self, other: Extent) -> Extent:
-        """Return the range of both; unknown where one is, or where their values have no common order."""
+        """Return the range of both; unknown if one of them is, or if their values cannot be compared."""
         if not self.known or not other.known:
             return UNKNOWN
         if self.smallest is None or self.largest is None:
@@ -56,7 +56,7 @@ UNKNOWN = Extent(known=False)
 
 
 def extent_between(smallest: pa.Scalar | None, largest: pa.Scalar | None) -> Extent:
-    """Return the range between two values of one type; the empty one without any."""
+    """Return the range between two values of one type; empty without values."""
     if smallest is None or largest is None or not smallest.is_valid or not largest.is_valid:
         return EMPTY
     low, high = _bound(smallest), _bound(largest)
@@ -64,7 +64,7 @@ def extent_between(smallest: pa.Scalar | None, largest: pa.Scalar | None) -> Ext
 
 
 def extent_of(array: pa.Array) -> Extent:
-    """Return the range of the values of an array that are neither null nor NaN; unknown where they have no order."""
+    """Return the range of the values of an array that are neither null nor NaN; unknown if they have no order."""
     type_ = array.type
     if pa.types.is_null(type_):
         return EMPTY
@@ -95,7 +95,7 @@ def extent_of_text(text: str) -> Extent:
 def _bound(scalar: pa.Scalar) -> Bound:
     key = order(scalar)
     if isinstance(key, bytes):
-        # What lies behind the first bytes of a long text decides nothing that anybody would look at.
+        # The first bytes of a long text are enough to compare and to show.
         return Bound(_TEXT, key[:_SHOWN_BYTES], _text(key))
     if pa.types.is_temporal(scalar.type):
         return Bound(str(scalar.type), key, _time(scalar))
@@ -114,7 +114,7 @@ def _time(scalar: pa.Scalar) -> str:
         return f"{scalar.value} {type_.unit}"
     try:
         if pa.types.is_timestamp(type_) and type_.tz is not None:
-            # Whatever zone it is to be shown in, it is counted in UTC.
+            # Stored as UTC, whatever zone it is shown in.
             return f"{pa.scalar(scalar.value, pa.timestamp(type_.unit)).cast(pa.string()).as_py()} UTC"
         return str(scalar.cast(pa.string()).as_py())
     except pa.ArrowException:

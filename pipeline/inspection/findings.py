@@ -1,4 +1,4 @@
-"""What an inspection finds, as plain values."""
+"""The results of an inspection, as plain values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.errors import LogitstreamError
 from pipeline.types.report import FileSummary
+from pipeline.types.tabular import Summary, Tabular
+from pipeline.units import format_bytes, format_count
 
 # A time, a decimal and bytes are text.
 Value = bool | int | float | str
@@ -14,7 +16,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class FileError:
-    """A file that could not be read, and why."""
+    """A file that could not be inspected, and why."""
 
     path: str
     error: LogitstreamError
@@ -28,17 +30,17 @@ class Column:
     ----------
     name : str
     types : tuple of (type, files)
-        The types of Arrow that it has, and in how many files, the most frequent first; ``text`` for a column of a CSV
-        or one that the path states.
+        Its Arrow types, and the number of files with each, the most frequent first; ``text`` for a column of a CSV
+        that was given no type, and for one that the path states.
     nullable : bool
         Whether some file allows null.
     nulls, nan, infinite : int or None
-        ``None`` where a file does not tell.
+        ``None`` if a file does not state it.
     smallest, largest : Value or None
-        Of the values that are neither null nor NaN; text is compared by its bytes. ``None`` where there is none, or a
-        file does not tell, or the types of the files cannot be compared.
+        Of the values that are neither null nor NaN; text is compared by its bytes. ``None`` if there are no values, a
+        file does not state it, or the types of the files cannot be compared.
     smallest_number, largest_number : float or None
-        Of a column of text every cell of which is a number or null; only where all was read.
+        Of a text column in which every cell is a number or null; only where all data was read.
     """
 
     name: str
@@ -54,19 +56,19 @@ class Column:
 
     @property
     def files(self) -> int:
-        """In how many files it is."""
+        """The number of files that have it."""
         return sum(count for _, count in self.types)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFacts:
-    """What the manifest of an output says of it.
+    """What its manifest says about an output.
 
     Attributes
     ----------
     job_id, manifest_digest : str
     function : str
-        What made it, in words.
+        The function that made it, in words.
     finished_unix : float or None
     totals : mapping of str to int
         Rows read, written, scored, null, nan, quarantined, bad.
@@ -79,9 +81,9 @@ class OutputFacts:
     totals: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class DataInspection:
-    """Data, as its footers and headers state it, or as all of it was read.
+@dataclass(frozen=True, slots=True, repr=False)
+class DataInspection(Tabular):
+    """What is in data: as footers and headers state it, or as read.
 
     Attributes
     ----------
@@ -90,15 +92,15 @@ class DataInspection:
         Those that could be read.
     rows, bytes, row_groups : int
     rows_estimated : bool
-        Whether ``rows`` is an estimate: of a CSV only reading tells.
+        Whether ``rows`` is an estimate: the rows of a CSV are known only after reading.
     full : bool
-        Whether everything was read; else nulls and ranges are those that the writers of the files stated.
+        Whether all data was read; otherwise nulls and ranges are those that the writers of the files stored.
     bad_records : int or None
-        Records of CSV files that cannot be read, and are not among the rows; ``None`` where only reading tells.
+        Records of CSV files that cannot be read, and are not among the rows; ``None`` unless all data was read.
     columns : tuple of Column
-        In the order in which the files bring them.
+        In the order in which the files have them.
     differences : tuple of str
-        What is not the same in all files, in sentences.
+        Differences between the files, in sentences.
     notes : tuple of str
     errors : tuple of FileError
     output : OutputFacts or None
@@ -119,6 +121,29 @@ class DataInspection:
     errors: tuple[FileError, ...]
     output: OutputFacts | None
 
+    def _summary(self) -> Summary:
+        about = "~" if self.rows_estimated else ""
+        facts = [
+            ("path", self.path),
+            ("files", f"{format_count(len(self.files))}, {format_bytes(self.bytes)}"),
+            ("rows", f"{about}{format_count(self.rows)}"),
+            ("read", "all of the data" if self.full else "footers and headers"),
+            *(("difference", text) for text in self.differences),
+            *(("note", text) for text in self.notes),
+            *(("error", f"{each.path}: {each.error.message}") for each in self.errors),
+        ]
+        rows = [
+            (
+                column.name,
+                ", ".join(kind for kind, _ in column.types),
+                "" if column.nulls is None else format_count(column.nulls),
+                "" if column.smallest is None else str(column.smallest),
+                "" if column.largest is None else str(column.largest),
+            )
+            for column in self.columns
+        ]
+        return Summary(facts, ("column", "type", "nulls", "smallest", "largest"), rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -137,7 +162,7 @@ class Example:
     byte : int or None
         Offset of the record in a CSV.
     cell : str
-        What was found; at most 200 characters.
+        The text of the cell; at most 200 characters.
     line : str or None
         The record, or the row as JSON; at most 200 characters.
     """
@@ -153,9 +178,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason, with the column that it concerns: empty where that is the whole record.
+    """A reason, with its column; the column is empty where the whole record is bad.
 
-    ``by_policy`` rows are in the quarantine because the model sends them there; the others are bad.
+    ``by_policy`` rows are in the quarantine because the model sends them there; the others are bad rows.
     """
 
     reason: str
@@ -165,11 +190,11 @@ class Reason:
     examples: tuple[Example, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantineInspection:
-    """A quarantine by its reasons, the most frequent first.
+@dataclass(frozen=True, slots=True, repr=False)
+class QuarantineInspection(Tabular):
+    """What is in a quarantine: its reasons, the most frequent first.
 
-    ``other_rows`` have reasons beyond the 1,000 that were met first.
+    ``other_rows`` have reasons beyond the first 1,000.
     """
 
     path: str
@@ -182,3 +207,15 @@ class QuarantineInspection:
     notes: tuple[str, ...]
     errors: tuple[FileError, ...]
     output: OutputFacts | None
+
+    def _summary(self) -> Summary:
+        facts = [
+            ("path", self.path),
+            ("files", f"{format_count(self.files)}, {format_bytes(self.bytes)}"),
+            ("rows", f"{format_count(self.rows)}, {format_count(self.bad)} of them bad"),
+            *(("note", text) for text in self.notes),
+            *(("error", f"{each.path}: {each.error.message}") for each in self.errors),
+        ]
+        rows = [(format_count(each.rows), each.column or "(record)", each.reason) for each in self.reasons]
+        rows += [(format_count(self.other_rows), "", "other reasons")] if self.other_rows else []
+        return Summary(facts, ("rows", "column", "reason"), rows)

@@ -1,25 +1,25 @@
 """Inspections as plain values for programs, ready for :func:`json.dumps`.
 
 They have ``schema_version`` and ``kind``; the rules for both are those of :mod:`pipeline.report.json`. A time, a
-decimal and bytes are text, and so are infinities (``"inf"``, ``"-inf"``); ``null`` is what is not known, or not there.
+decimal and bytes are text, and so are infinities (``"inf"``, ``"-inf"``); ``null`` means unknown, or nothing.
 
 ``kind: "data"``
     ``path``; ``files``, each with ``path``, ``format``, ``bytes``, ``rows``, ``rows_estimated``, ``row_groups``;
-    ``rows``, ``rows_estimated``, ``bytes``, ``row_groups``; ``values``, ``"statistics"`` where nulls and ranges are
-    those that the footers state, or ``"read"``; ``bad_records`` of CSV files, which are not among the rows;
+    ``rows``, ``rows_estimated``, ``bytes``, ``row_groups``; ``values``, ``"statistics"`` if nulls and ranges are those
+    that the footers state, or ``"read"``; ``bad_records`` of CSV files, which are not among the rows;
     ``columns``, each with ``name``, ``types`` (each with ``type`` and ``files``), ``nullable``, ``files``, ``nulls``,
     ``nan``, ``infinite``, ``smallest``, ``largest``, ``smallest_number``, ``largest_number``; ``differences``;
-    ``notes``; ``errors``, each with ``path``, ``error``, ``exit_code``; ``output``, as below.
+    ``notes``; ``errors``, each with ``path``, ``error``, ``remedy``, ``exit_code``; ``output``, as below.
 
 ``kind: "quarantine"``
-    ``path``; ``files``, ``rows``, ``bytes``; of the rows ``bad`` and ``by_policy``; ``reasons``, each with ``reason``,
-    ``column``, ``by_policy``, ``rows`` and ``examples``, each with ``file``, ``slice``, ``record``,
+    ``path``; ``files``, ``rows``, ``bytes``; how many rows are ``bad`` and how many ``by_policy``; ``reasons``, each
+    with ``reason``, ``column``, ``by_policy``, ``rows`` and ``examples``, each with ``file``, ``slice``, ``record``,
     ``record_in_file``, ``byte``, ``cell``, ``line``; ``other_rows``; ``notes``; ``errors``, as above; ``output``, as
     below.
 
 ``output``
-    ``null`` where the data is no output, else ``job_id``, ``manifest_digest``, ``function``, ``finished_unix`` and
-    ``rows`` with ``read``, ``written``, ``scored``, ``null``, ``nan``, ``quarantined``, ``bad``.
+    ``null`` if the data is not an output, otherwise ``job_id``, ``manifest_digest``, ``function``, ``finished_unix``
+    and ``rows`` with ``read``, ``written``, ``scored``, ``null``, ``nan``, ``quarantined``, ``bad``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from pipeline.report.json import SCHEMA_VERSION, Json
 
 
 def inspection_json(found: DataInspection | QuarantineInspection) -> Json:
-    """Return an inspection under the keys that the module documents."""
+    """Return an inspection under the keys that this module documents."""
     kind, body = ("data", _data(found)) if isinstance(found, DataInspection) else ("quarantine", _quarantine(found))
     return {
         "schema_version": SCHEMA_VERSION,
@@ -121,7 +121,15 @@ def _reason(reason: Reason) -> Json:
 
 
 def _errors(errors: Sequence[FileError]) -> list[Json]:
-    return [{"path": each.path, "error": each.error.message, "exit_code": each.error.exit_code} for each in errors]
+    return [
+        {
+            "path": each.path,
+            "error": each.error.message,
+            "remedy": each.error.remedy,
+            "exit_code": each.error.exit_code,
+        }
+        for each in errors
+    ]
 
 
 def _output(output: OutputFacts | None) -> Json | None:

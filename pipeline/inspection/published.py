@@ -1,4 +1,4 @@
-"""What the manifest of an output says to somebody who looks at it."""
+"""What the manifest of an output says about it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COUNTS = ("read", "written", "scored", "null", "nan", "quarantined", "bad")
 
 
 def is_output(folder: Path) -> bool:
-    """Return whether a manifest lies in a folder."""
+    """Return whether a folder contains a manifest."""
     return (folder / MANIFEST).is_file()
 
 
 def output_facts(manifest: Manifest) -> OutputFacts:
-    """Return what a manifest says of the output that it lies in."""
+    """Return what a manifest says about its output."""
     body = cast("Mapping[str, Any]", manifest.body)
     observed: Any = body.get("observed") or {}
     totals: Any = body.get("totals") or {}

@@ -1,4 +1,4 @@
-"""A quarantine: why its rows are there, counted, with the first examples of each reason and where they come from."""
+"""Look at a quarantine: its reasons, counted, and the first rows of each with the places they come from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Key = tuple[str, str, bool]
 
 
 def quarantine_files(path: str) -> list[Path] | None:
-    """Return the files of a quarantine, by name; ``None`` where the path is none."""
+    """Return the files of a quarantine, by name; ``None`` if the path is not a quarantine."""
     place = Path(path)
     if place.suffix == QUARANTINE_SUFFIX and not place.is_dir():
         return [place] if os.path.lexists(place) else None
@@ -41,13 +41,13 @@ def quarantine_files(path: str) -> list[Path] | None:
     try:
         return [place / name for name in disk.names_in(place) if name.endswith(QUARANTINE_SUFFIX)] or None
     except OSError:
-        # The search for data says what is wrong.
+        # The search for data reports what is wrong.
         return None
 
 
 @dataclass(slots=True)
 class _Group:
-    """The rows of one reason. Each example comes with the name of the quarantine file that it is from."""
+    """The rows of one reason. Each example has the name of its quarantine file."""
 
     rows: int = 0
     examples: list[tuple[str, Example]] = field(default_factory=list)
@@ -82,7 +82,7 @@ class _Reasons:
 
 
 def inspect_quarantine(path: str, files: Sequence[Path]) -> QuarantineInspection:
-    """Look at the files of a quarantine; see :func:`pipeline.inspection.inspect`."""
+    """Return what is in the files of a quarantine; see :func:`pipeline.inspection.inspect`."""
     reasons, errors, size = _Reasons(), [], 0
     for file in files:
         try:
@@ -118,13 +118,14 @@ def _facts(path: Path) -> FileFacts:
     Raises
     ------
     DataError
-        It is damaged, or no quarantine.
+        It is damaged, or not a quarantine.
     """
     (facts,) = gather_facts([InputFile(path.name, str(path), 0, "parquet")], CsvOptions())
     if [(column.field.name, column.field.type) for column in facts.columns] != [
         (each.name, each.type) for each in SCHEMA
     ]:
-        raise DataError(f"{escape(path.name)} is no quarantine of logitstream: it has other columns")
+        message = f"{escape(path.name)} is not a quarantine written by logitstream: it has other columns"
+        raise DataError(message, "rename it, or name another file")
     return facts
 
 
@@ -152,19 +153,19 @@ def _cut(text: str) -> str:
 
 
 def _place(folder: Path, reasons: _Reasons) -> tuple[OutputFacts | None, list[str]]:
-    """Count the records of the examples from the beginnings of their files, by the receipts of the output.
+    """Return the facts of the output, if the folder belongs to one, and notes.
 
-    Returns what the output is, where the folder is that of one, and what is to be noted.
+    The records of the examples are numbered from the beginnings of their files, with the receipts of the output.
     """
     if folder.name != QUARANTINE or not is_output(folder.parent):
         return None, []
     try:
         with LOCAL.open_published(folder.parent, CODEC) as published:
             if published.manifest is None:
-                return None, ["the manifest of the output is damaged: records are counted within their slices"]
+                return None, ["the manifest of the output is damaged: record numbers count within their slices"]
             if not published.parts:
                 return output_facts(published.manifest), [
-                    "the receipts of the output are damaged: records are counted within their slices"
+                    "the receipts of the output are damaged: record numbers count within their slices"
                 ]
             _count(published.manifest, published.parts, reasons)
             return output_facts(published.manifest), []
@@ -187,10 +188,10 @@ def _count(manifest: Manifest, parts: Iterable[Part], reasons: _Reasons) -> None
 def _before(
     parts: Iterable[Part], inputs: Sequence[Sequence[Any]]
 ) -> Iterator[tuple[tuple[str, str, int], int | None]]:
-    """Yield, for each slice that a quarantine file may name, how many records of its file lie before it.
+    """Yield, for each slice that a quarantine file may name, how many records of its file come before it.
 
-    The key is the quarantine file, the input and the start of the slice; the count is ``None`` where the chunk has two
-    inputs of one name, which the quarantine does not tell apart.
+    The key is the quarantine file, the input and the start of the slice; the count is ``None`` if the chunk has two
+    inputs of one name, which the quarantine does not distinguish.
     """
     read: Counter[int] = Counter()
     for part in parts:
@@ -210,5 +211,5 @@ def _placed(example: Example, before: int | None) -> Example:
 
 
 def _as_written(path: str) -> str:
-    """Return the name of an input as a quarantine has it."""
+    """Return the name of an input as a quarantine spells it."""
     return path.encode("utf-8", "backslashreplace").decode()

@@ -1,8 +1,8 @@
 """Mathematics on one block: the functions of the registry and the raw prediction, in tiles that stay in the cache.
 
-Every function here gives an element the same bits wherever it is: in an array of any length, shape or memory
-layout, cut anywhere. :func:`arithmetic_tag` names what the bits still depend on. Nothing warns, nothing keeps state;
-all may be called from several threads at once on different outputs.
+Every function here gives an element the same bits in an array of any length, shape or memory layout, cut anywhere.
+:func:`arithmetic_tag` names what else the bits depend on. Nothing warns, and nothing keeps state; all may be called
+from several threads at once on different outputs.
 """
 
 from pipeline.kernels.activations import KERNELS, evaluate, gradient

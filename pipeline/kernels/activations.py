@@ -34,9 +34,9 @@ Builder = Callable[..., TileFunction]
 class Kernel(NamedTuple):
     """The tiles of a function: each is made by ``build(precision, **arguments)``.
 
-    ``from_value`` is the derivative in terms of the value, ``None`` where the value does not determine it. The value of
-    a function of ``one_pass`` is a single ufunc, with ``reproducible`` one that goes in pieces of its own: it may be
-    given a whole array.
+    ``from_value`` is the derivative in terms of the value, ``None`` if the value does not determine it. A function with
+    ``one_pass`` may be given a whole array: its value is a single ufunc, or with ``reproducible`` one that works in
+    pieces.
     """
 
     value: Builder
@@ -53,20 +53,20 @@ def evaluate(
     precision: Precision = "fast",
     **parameters: float,
 ) -> npt.NDArray[Any]:
-    """Return a function of the registry, of every element.
+    """Return a function of the registry for every element.
 
     Types, ``out`` and errors are those of :func:`pipeline.kernels.sigmoid`. With ``reproducible`` every function has
-    the same bits on every CPU; for all but the sigmoid, ``accurate`` is ``fast``.
+    the same bits on every CPU; ``accurate`` differs from ``fast`` only for the sigmoid.
 
     Parameters
     ----------
     name : str
-        Of a function that takes one column.
+        The name of a function that takes one column.
     x : array_like, any shape
     out : ndarray, optional
     precision : {"fast", "accurate", "reproducible"}
     **parameters : float
-        Those of the function.
+        The parameters of the function.
 
     Raises
     ------
@@ -89,8 +89,8 @@ def gradient(
 ) -> npt.NDArray[Any]:
     """Return the derivative of a function of the registry, from ``x`` without cancellation, or from its value.
 
-    What rounding took from a value is lost to the derivative too. At a kink it is what the entry states. A ``value`` is
-    taken for one of the function. Otherwise as :func:`evaluate`.
+    Digits that a value lost by rounding are lost in the derivative too. At a kink the derivative is what the entry
+    states. A ``value`` must be one that the function can have. Types and errors are those of :func:`evaluate`.
 
     Raises
     ------
@@ -102,9 +102,9 @@ def gradient(
     if x is not None and value is None:
         return apply_tiles(kernel.gradient(precision, **arguments), x, out)
     if x is not None or value is None:
-        raise TypeError(f"{name}_grad takes x or value=, one of the two")
+        raise TypeError(f"{name}_grad takes either x or value=")
     if kernel.from_value is None:
-        raise TypeError(f"{name}_grad takes x alone: two x have the same value and other derivatives")
+        raise TypeError(f"{name}_grad takes only x: the value does not determine the derivative")
     return apply_tiles(kernel.from_value(precision, **arguments), value, out)
 
 
@@ -223,7 +223,7 @@ def _log_sigmoid_gradient(precision: Precision) -> TileFunction:
 
 
 def _falling_from_value(sign: float, precision: Precision) -> TileFunction:
-    """Write ``1 - exp(sign * y)``, which is not positive in the exponent for any value of the function."""
+    """Write ``1 - exp(sign * y)``; the exponent is not positive for any value of the function."""
     library = library_of(precision)
 
     def tile(y: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001
@@ -297,7 +297,7 @@ def _relu(precision: Precision) -> TileFunction:
 
 
 def _relu_tile(x: Floats, out: Floats, scratch: Floats) -> None:  # noqa: ARG001
-    # No zero is left negative on x86 and ARM, whatever the lane: see _settle_zero.
+    # No zero stays negative on x86 and ARM in any lane: see _settle_zero.
     np.maximum(x, 0.0, out=out)
 
 
@@ -376,7 +376,7 @@ def _silu_tile(x: Floats, out: Floats, scratch: Floats) -> None:
 
 
 def _with_tail(exp: Callable[..., object], function: TileFunction, x: Floats, out: Floats, scratch: Floats) -> None:
-    """Write ``function`` of a tile, and where ``x`` is under -700, x exp(x)."""
+    """Write ``function`` of a tile, and x exp(x) where ``x`` is below -700."""
     # As in the sigmoid: NaN and the tail make the comparison false, and are rare.
     if np.minimum.reduce(x, initial=np.inf) >= TAIL:
         function(x, out, scratch)
@@ -512,7 +512,7 @@ def _gelu_piece(
 
 
 def _half_tail(x: Floats, a: Floats, tail: Floats, w: Floats, t: Floats) -> None:
-    """Write |x|, at most 40, to ``a``, and what exp(-a^2/2) times makes the normal probability of more than it."""
+    """Write |x|, at most 40, to ``a``, and the factor of exp(-a^2/2) that gives the normal probability above ``a``."""
     np.abs(x, out=a)
     np.minimum(a, TAIL_END, out=a)
     np.add(a, TAIL_SHIFT, out=w)
@@ -524,7 +524,7 @@ def _half_tail(x: Floats, a: Floats, tail: Floats, w: Floats, t: Floats) -> None
 
 
 def _multiply_by_bell(library: Library, values: Floats, a: Floats, upper: Floats, lower: Floats) -> None:
-    """Multiply by exp(-a^2/2); the other arrays are used up.
+    """Multiply by exp(-a^2/2); the other arrays are overwritten.
 
     The exponential of a rounded square would magnify the rounding by a^2: the square of the upper bits is exact, and
     what it leaves of a^2, (a - upper) (a + upper), is small.

@@ -1,4 +1,4 @@
-"""What the bits of a result still depend on, in one word."""
+"""A name for everything that the bits of a result depend on."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _PROBE_POINTS = 4096
 def arithmetic_tag(precision: Precision) -> str:
     """Return a name for the arithmetic of this process: ``fast-numpy2.4.6-avx512-5d41402a``, ``reproducible-1``.
 
-    Where two processes have the same tag, the kernels give them the same bits. With ``fast`` and ``accurate`` the parts
-    are the precision, the version of numpy, which implementation of exp numpy chose for this CPU (``avx512``: its own;
-    ``libm``: that of the C library, as on every CPU without AVX-512), and eight digits that the bits of exp, expm1,
-    log, log1p and tanh at fixed points give. The last part tells C libraries apart, and the variants that one library
-    has for CPUs with and without a fused multiply-add. ``NPY_DISABLE_CPU_FEATURES`` and ``GLIBC_TUNABLES`` are
-    honoured, since they change the bits.
+    Processes with the same tag get the same bits from the kernels. With ``fast`` and ``accurate`` its parts are the
+    precision, the version of numpy, the implementation of exp that numpy chose for this CPU (``avx512`` is numpy's own,
+    ``libm`` that of the C library, as on every CPU without AVX-512), and eight digits of a digest of exp, expm1, log,
+    log1p and tanh at fixed points. The last part distinguishes C libraries, and the variants that one library has for
+    CPUs with and without a fused multiply-add. ``NPY_DISABLE_CPU_FEATURES`` and ``GLIBC_TUNABLES`` change the bits, and
+    so the tag.
 
-    With ``reproducible`` they depend on :data:`pipeline.kernels.portable.VERSION` alone, the number behind it.
+    With ``reproducible`` the bits depend only on :data:`pipeline.kernels.portable.VERSION`, the number in the tag.
 
-    Sums, products and quotients are the same everywhere by IEEE 754 and have no part in it.
+    Sums, products and quotients are the same everywhere by IEEE 754, so the tag does not need them.
     """
     if precision == "reproducible":
         return f"{precision}-{portable.VERSION}"
@@ -38,7 +38,7 @@ def arithmetic_tag(precision: Precision) -> str:
 
 @cache
 def _exp_path() -> str:
-    # numpy has a vector loop of its own for exp of float64 with AVX-512 alone; every other dispatch target calls libm.
+    # numpy has its own vector loop for exp of float64 only with AVX-512; every other dispatch target calls libm.
     loops = opt_func_info(func_name="^exp$", signature="float64").get("exp", {})
     current = [loop["current"] for loop in loops.values()]
     return "avx512" if any(name.startswith(("X86_V4", "AVX512")) for name in current) else "libm"

@@ -2,7 +2,7 @@
 
 One unit in the last place (u) is the distance between neighbouring float64 numbers at the true value; bounds are over
 all float64 inputs, for the exp, log and log1p of numpy on x86-64 (AVX-512) and of glibc, and for those of
-:mod:`pipeline.kernels.portable`, which ``reproducible`` takes.
+:mod:`pipeline.kernels.portable`, which ``reproducible`` uses.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.kernels.tiles import Floats, TileFunction, apply_tiles, settle_nan
 if TYPE_CHECKING:
     from pipeline.choices import Precision
 
-# A number divided by less overflows, or nearly does.
+# Dividing by less than this overflows, or nearly does.
 _LEAST_SHARE = 1e-300
 # exp(-x) overflows below -709.78 while the sigmoid is still above zero; from -37 down the sigmoid equals exp(x) to
 # within half a unit, so any bound between the two serves, and this one keeps the test of a tile false on real data.
@@ -30,7 +30,7 @@ TAIL = -700.0
 class Library(NamedTuple):
     """Where exp, log, log1p and expm1 come from; each is called as ``function(x, out=out)``.
 
-    exp and expm1 are asked for what is not positive alone, log1p for what lies in [-1/2, 1].
+    exp and expm1 are only called with numbers that are not positive, log1p with numbers in [-1/2, 1].
     """
 
     exp: Callable[..., object]
@@ -47,13 +47,13 @@ _LIBRARIES = {"fast": _NUMPY, "accurate": _NUMPY, "reproducible": _PORTABLE}
 def sigmoid(
     x: npt.ArrayLike, *, out: npt.NDArray[Any] | None = None, precision: Precision = "fast"
 ) -> npt.NDArray[Any]:
-    """Return ``1 / (1 + exp(-x))``, right over the whole range, the subnormal results included.
+    """Return ``1 / (1 + exp(-x))``, accurate over the whole range, including subnormal results.
 
     Error in float64: at most 2.75 u with any precision. The largest found among some 10^8 inputs chosen where it is
-    worst, just under results that are a power of two, is 2.62 u with ``fast``, 2.60 u with ``accurate`` and 2.49 u with
-    ``reproducible``; under -37.5 it is 1.84 u, 0.93 u and 1.01 u. float32 and float16 are computed in float64 and
+    worst, just below results that are a power of two, is 2.62 u with ``fast``, 2.60 u with ``accurate`` and 2.49 u with
+    ``reproducible``; below -37.5 it is 1.84 u, 0.93 u and 1.01 u. float32 and float16 are computed in float64 and
     rounded once: within 0.5000001 u, and correctly. The infinities give 0 and 1, NaN stays NaN (always the same quiet
-    one), and an element has the same bits wherever it is.
+    one), and an element has the same bits at any place in an array.
 
     Parameters
     ----------
@@ -63,24 +63,24 @@ def sigmoid(
         Where the result goes: the shape of ``x`` and the dtype of the result. May be ``x`` itself, and may overlap it
         (which costs a copy).
     precision : {"fast", "accurate", "reproducible"}
-        ``accurate`` takes 1.4 times as long. Neighbouring inputs may step back by one u with it; among 130 million
-        pairs of neighbours none did with ``fast``. ``reproducible`` takes 3 times as long as ``accurate`` where numpy
-        has an exp of its own, less than twice as long elsewhere, and gives the same bits on every CPU, with every numpy
-        and every C library; the others do so where :func:`pipeline.kernels.arithmetic_tag` is the same. It steps back
-        as ``accurate`` does.
+        ``accurate`` takes 1.4 times as long. With it, the next larger input may give a result that is one u smaller;
+        among 130 million pairs of neighbours this never happened with ``fast``. ``reproducible`` takes 3 times as long
+        as ``accurate`` if numpy has its own exp, and otherwise less than twice as long. It gives the same bits on every
+        CPU, with every numpy and every C library; the others do so if :func:`pipeline.kernels.arithmetic_tag` is the
+        same. Neighbours may step back with it as with ``accurate``.
 
     Returns
     -------
     ndarray
         Same shape; the floating dtype of ``x``, float64 for integers and booleans. A numpy scalar for a scalar. ``out``
-        itself where it was given.
+        itself if it was given.
 
     Raises
     ------
     TypeError
-        Another dtype of ``x``, or an ``out`` of another dtype than the result.
+        ``x`` has another dtype, or ``out`` has not the dtype of the result.
     ValueError
-        An ``out`` of another shape, or read-only; a ``precision`` that does not exist. Nothing is written.
+        ``out`` has another shape or is read-only, or ``precision`` does not exist. Nothing is written.
 
     Notes
     -----
@@ -94,7 +94,7 @@ def sigmoid(
 
 
 def sigmoid_tile(x: Floats, out: Floats, scratch: Floats, precision: Precision = "fast") -> None:
-    """Write the sigmoid of one tile to ``out``: the bits of :func:`sigmoid`, without its checks.
+    """Write the sigmoid of one tile to ``out``: the same bits as :func:`sigmoid`, without its checks.
 
     All three are contiguous float64 of one length; ``out`` may be ``x``, ``scratch`` overlaps neither. Nothing is
     allocated unless the tile holds NaN or values under -700, or ``precision`` is ``reproducible``, which takes two
@@ -106,11 +106,11 @@ def sigmoid_tile(x: Floats, out: Floats, scratch: Floats, precision: Precision =
 def log_sigmoid(
     x: npt.ArrayLike, *, out: npt.NDArray[Any] | None = None, precision: Precision = "fast"
 ) -> npt.NDArray[Any]:
-    """Return the logarithm of the sigmoid, right where the sigmoid itself is 0 or rounds to 1.
+    """Return the logarithm of the sigmoid, accurate even if the sigmoid itself is 0 or rounds to 1.
 
     Error in float64: at most 2 u (largest found: 1.72, and 1.58 with ``reproducible``). Types, ``out``, ``precision``
-    and errors are those of :func:`sigmoid`, but ``fast`` and ``accurate`` are one; minus infinity stays, plus infinity
-    gives 0.
+    and errors are those of :func:`sigmoid`, but ``fast`` and ``accurate`` are the same. Minus infinity stays, plus
+    infinity gives 0.
 
     Notes
     -----
@@ -121,11 +121,11 @@ def log_sigmoid(
 
 
 def logit(p: npt.ArrayLike, *, out: npt.NDArray[Any] | None = None, precision: Precision = "fast") -> npt.NDArray[Any]:
-    """Return ``log(p / (1 - p))``, the inverse of the sigmoid, right near 1/2 too.
+    """Return ``log(p / (1 - p))``, the inverse of the sigmoid, accurate near 1/2 too.
 
     Error in float64: at most 2.25 u (largest found: 1.59); with ``reproducible`` at most 2.5 u (largest found: 2.13).
-    Types, ``out``, ``precision`` and errors are those of :func:`sigmoid`, but ``fast`` and ``accurate`` are one; 0
-    gives minus infinity, 1 plus infinity, and what lies outside [0, 1] NaN.
+    Types, ``out``, ``precision`` and errors are those of :func:`sigmoid`, but ``fast`` and ``accurate`` are the same.
+    0 gives minus infinity, 1 plus infinity, and numbers outside [0, 1] give NaN.
 
     Notes
     -----
@@ -141,7 +141,7 @@ def logit(p: npt.ArrayLike, *, out: npt.NDArray[Any] | None = None, precision: P
 
 
 def library_of(precision: Precision) -> Library:
-    """Return the functions that a precision takes.
+    """Return the functions that a precision uses.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def library_of(precision: Precision) -> Library:
 
 
 def check_precision(precision: object) -> None:
-    """Raise a ``ValueError`` where there is no such precision."""
+    """Raise a ``ValueError`` if there is no such precision."""
     if not isinstance(precision, str) or precision not in _LIBRARIES:
         raise ValueError(f"precision must be one of {', '.join(_LIBRARIES)}, got {precision!r}")
 

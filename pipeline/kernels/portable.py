@@ -1,12 +1,12 @@
 """exp, expm1, log and log1p with the same bits on every CPU, with every numpy and every C library.
 
-IEEE 754 fixes the result of a sum, a difference, a product and a quotient to the last bit; of a logarithm or an
-exponential it does not, and libraries differ. So these are made of the four operations, of comparisons and of the
-integers that float64 numbers are in memory, each step one ufunc that rounds by itself: a compiler has no product and
-sum in one expression that it could fuse. Where a number has to be scaled by a power of two, the power is put together
-from its bits and multiplied, for ldexp comes from the C library.
+IEEE 754 fixes the result of a sum, a difference, a product and a quotient to the last bit. It does not fix logarithms
+and exponentials, and libraries differ. So these functions use only the four operations, comparisons and the bits of
+float64 numbers as integers. Each step is one ufunc that rounds by itself, so a compiler finds no product and sum in one
+expression that it could fuse. To scale a number by a power of two, the power is put together from its bits and
+multiplied, because ldexp comes from the C library.
 
-They assume rounding to nearest and subnormal numbers, as every process has them that nobody has tampered with.
+They assume rounding to nearest and subnormal numbers, which are the default in every process.
 
 The methods, and the coefficients of the polynomials, are those of ``e_exp.c``, ``e_log.c`` and ``s_log1p.c`` in fdlibm
 (K. C. Ng, Sun Microsystems, 1993). A change that changes a bit is a new :data:`VERSION`.
@@ -64,10 +64,10 @@ _LIFT = 54
 
 
 def exp(x: Floats, out: Floats) -> None:
-    """Write e to the power of each element, none of them positive, to ``out``.
+    """Write e to the power of each element to ``out``; no element may be positive.
 
     Error: at most 1 u (largest found: 0.91), subnormal results included. Minus infinity gives 0; NaN stays NaN, with
-    bits of its own. Both arrays are contiguous; ``out`` may be ``x``. Memory beyond them is four pieces of 128 KiB.
+    any bits. Both arrays are contiguous; ``out`` may be ``x``. Memory beyond them is four pieces of 128 KiB.
 
     Notes
     -----
@@ -79,10 +79,10 @@ def exp(x: Floats, out: Floats) -> None:
 
 
 def expm1(x: Floats, out: Floats) -> None:
-    """Write e to the power of each element less 1, none of them positive, to ``out``.
+    """Write e to the power of each element, minus 1, to ``out``; no element may be positive.
 
-    Error: at most 1 u (largest found: 0.94). Minus infinity gives -1, a zero gives 0; NaN stays NaN, with bits of its
-    own. Both arrays are contiguous; ``out`` may be ``x``. Memory beyond them is four pieces of 128 KiB.
+    Error: at most 1 u (largest found: 0.94). Minus infinity gives -1, a zero gives 0; NaN stays NaN, with any bits.
+    Both arrays are contiguous; ``out`` may be ``x``. Memory beyond them is four pieces of 128 KiB.
 
     Notes
     -----
@@ -92,10 +92,10 @@ def expm1(x: Floats, out: Floats) -> None:
 
 
 def log(x: Floats, out: Floats) -> None:
-    """Write the natural logarithm of each element, none of them finite and over 2^969, to ``out``.
+    """Write the natural logarithm of each element to ``out``; no finite element may be over 2^969.
 
-    Error: at most 1 u (largest found: 0.84). Zeros give minus infinity, infinity stays, and what is negative or NaN
-    gives NaN. Both arrays are contiguous; ``out`` may be ``x``. Memory beyond them is four pieces of 128 KiB.
+    Error: at most 1 u (largest found: 0.84). Zeros give minus infinity, infinity stays, negative numbers and NaN give
+    NaN. Both arrays are contiguous; ``out`` may be ``x``. Memory beyond them is four pieces of 128 KiB.
 
     Notes
     -----
@@ -106,9 +106,9 @@ def log(x: Floats, out: Floats) -> None:
 
 
 def log1p(x: Floats, out: Floats) -> None:
-    """Write the natural logarithm of 1 plus each element, all of them in [-1/2, 1], to ``out``.
+    """Write the natural logarithm of 1 plus each element to ``out``; elements must be in [-1/2, 1].
 
-    Error: at most 1 u (largest found: 0.87). NaN stays NaN, with bits of its own. Both arrays are contiguous; ``out``
+    Error: at most 1 u (largest found: 0.87). NaN stays NaN, with any bits. Both arrays are contiguous; ``out``
     may be ``x``. Memory beyond them is five pieces of 128 KiB.
 
     Notes
@@ -177,7 +177,7 @@ def _log_piece(x: Floats, out: Floats, u: Floats, k: Floats, s: Floats, z: Float
 
 
 def _log_limits(x: Floats) -> Floats:
-    """Return what has to be added to the logarithms: infinities and NaN where they are due, else 0."""
+    """Return what to add to the logarithms: infinities and NaN where the result is one, else 0."""
     limits = np.where(x > 0, 0.0, np.nan)
     limits[x == 0] = -np.inf
     limits[x == np.inf] = np.inf
@@ -193,7 +193,7 @@ def _log1p_piece(x: Floats, out: Floats, u: Floats, k: Floats, s: Floats, z: Flo
 
 
 def _log_lifted(u: Floats, out: Floats, k: Floats, s: Floats, z: Floats, addend: Floats | None, lift: int) -> None:
-    """Write ``log(u) - lift * log(2) + addend`` to ``out``; the other arrays are used up."""
+    """Write ``log(u) - lift * log(2) + addend`` to ``out``; the other arrays are overwritten."""
     mantissas, exponents, powers = u.view(np.int64), k.view(np.int64), s.view(np.int64)
     np.subtract(mantissas, _SQRT_HALF_BITS, out=exponents)
     np.right_shift(exponents, _MANTISSA_BITS, out=exponents)

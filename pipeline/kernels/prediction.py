@@ -1,4 +1,4 @@
-"""The raw prediction of a linear model, column by column, straight from the columns' own memory."""
+"""The raw prediction of a linear model, column by column, straight from the memory of the columns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Numeric:
         copied into a float64 tile first, with the same bits.
     coefficient : float
     null : ndarray of bool, shape (rows,), optional
-        Where the value is ``filler``, whatever is in ``values``.
+        Where the value is ``filler`` instead of the one in ``values``.
     filler : float
     """
 
@@ -46,7 +46,7 @@ class Categorical:
         Each at least 0 and under the number of contributions.
     contributions : ndarray of float64, shape (levels,)
     null : ndarray of bool, shape (rows,), optional
-        Where the contribution is the last one, whatever the code.
+        Where the contribution is the last one instead of that of the code.
     """
 
     codes: npt.NDArray[np.int32]
@@ -60,11 +60,11 @@ _Step = Callable[[slice, Floats, Floats, npt.NDArray[np.intp]], None]
 
 
 def raw_prediction(terms: Sequence[Term], intercept: float, *, out: Floats) -> Floats:
-    """Write ``((intercept + term_1) + term_2) + ...`` to ``out``, the terms in the order given.
+    """Write ``((intercept + term_1) + term_2) + ...`` to ``out``, with the terms in the order given.
 
-    Each product and each sum is rounded to float64 by itself, without a fused multiply-add: the bits of a row depend on
-    its values alone, on no batch, tile, memory layout or kind of CPU. Infinities follow IEEE arithmetic; where they end
-    in NaN it is always the same quiet one. No matrix is built; memory beyond ``out`` is two tiles.
+    Each product and each sum is rounded to float64 by itself, without a fused multiply-add: the bits of a row depend
+    only on its values, not on batch, tile, memory layout or kind of CPU. Infinities follow IEEE arithmetic; if they end
+    in NaN, it is always the same quiet one. No matrix is built; memory beyond ``out`` is two tiles.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def raw_prediction(terms: Sequence[Term], intercept: float, *, out: Floats) -> F
         One for each column, each as long as ``out``.
     intercept : float
     out : ndarray of float64, shape (rows,)
-        Contiguous, and apart from the memory of every column.
+        Contiguous, and not in the memory of any column.
 
     Returns
     -------
@@ -84,10 +84,10 @@ def raw_prediction(terms: Sequence[Term], intercept: float, *, out: Floats) -> F
     TypeError
         A column, a table of contributions or ``out`` has a dtype that is not allowed.
     ValueError
-        Lengths differ, nulls are no booleans, or ``out`` is not contiguous, not writeable or overlaps a column. Nothing
-        is written.
+        Lengths differ, nulls are not booleans, or ``out`` is not contiguous, not writeable or overlaps a column.
+        Nothing is written.
     IndexError
-        A code lies outside its table. ``out`` is then partly written.
+        A code is outside its table. ``out`` is then partly written.
     """
     _check_out(out)
     steps = [_step(position, term, out) for position, term in enumerate(terms)]
@@ -164,7 +164,7 @@ def _check_column(position: int, column: npt.NDArray[Any], kinds: str, out: Floa
     if column.dtype.kind not in kinds or column.dtype.itemsize > 8:
         raise TypeError(f"term {position}: a column of {column.dtype} cannot be used")
     if column.shape != out.shape:
-        raise ValueError(f"term {position}: a column of shape {column.shape}, where out has {out.shape}")
+        raise ValueError(f"term {position}: the column has shape {column.shape}, but out has {out.shape}")
     if np.may_share_memory(column, out):
         raise ValueError(f"term {position}: the column overlaps out")
 

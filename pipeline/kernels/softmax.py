@@ -1,4 +1,4 @@
-"""The softmax over columns: as many results as columns, row by row, in tiles."""
+"""The softmax over columns: one result for each column, row by row, in tiles."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def softmax(
     """Return ``exp(x_i / temperature)``, divided by its sum along an axis, without overflow.
 
     Error in float64: at most (5 + n/2 + 2 d) u for n columns and d = (max x - x_i) / temperature. The bits of a
-    row depend on its values alone. A NaN or plus infinity in a row makes the
-    whole row NaN, minus infinity gives 0. Types, ``out``, ``precision`` and errors are those of
-    :func:`pipeline.kernels.sigmoid`. Memory beyond the result is 1 MiB at most for rows of up to 32,768.
+    row depend only on its values. A NaN or plus infinity in a row makes the whole row NaN, minus infinity gives 0.
+    Types, ``out``, ``precision`` and errors are those of :func:`pipeline.kernels.sigmoid`. Memory beyond the result is
+    1 MiB at most for rows of up to 32,768 columns.
     """
     return _along_axis(_Softmax(precision, temperature, is_gradient=False), x, axis, out)
 
@@ -48,11 +48,12 @@ def softmax_gradient(
     precision: Precision = "fast",
     temperature: float = 1.0,
 ) -> npt.NDArray[Any]:
-    """Return the diagonal of the derivative, ``p_i (1 - p_i) / temperature``; beside it is ``-p_i p_j / temperature``.
+    """Return the diagonal of the derivative, ``p_i (1 - p_i) / temperature``.
 
-    1 - p_i of the largest is the sum of the others, so that nothing cancels; error in float64, from ``x``: at most
-    (10 + 2 n + 6 r) u for n columns and r = (max x - min x) / temperature. A ``value`` is taken for a whole row of
-    results. Otherwise as :func:`softmax`.
+    The other elements of the derivative are ``-p_i p_j / temperature``. For the largest p_i, 1 - p_i is computed as the
+    sum of the others, so that nothing cancels. Error in float64, from ``x``: at most (10 + 2 n + 6 r) u for n columns
+    and r = (max x - min x) / temperature. A ``value`` must be a whole row of results. Types and errors are those of
+    :func:`softmax`.
 
     Raises
     ------
@@ -62,14 +63,14 @@ def softmax_gradient(
     if x is not None and value is None:
         return _along_axis(_Softmax(precision, temperature, is_gradient=True), x, axis, out)
     if x is not None or value is None:
-        raise TypeError("softmax_grad takes x or value=, one of the two")
+        raise TypeError("softmax_grad takes either x or value=")
     return _along_axis(_FromValue(temperature), value, axis, out)
 
 
 def softmax_columns(
     columns: Sequence[Floats], *, precision: Precision = "fast", temperature: float = 1.0
 ) -> list[Floats]:
-    """Return the softmax of columns, float64 of one length, as as many columns: the bits of :func:`softmax`."""
+    """Return the softmax of float64 columns of equal length, one result for each, with the bits of :func:`softmax`."""
     function = _Softmax(precision, temperature, is_gradient=False)
     results = [np.empty_like(column) for column in columns]
     with np.errstate(all="ignore"):
@@ -137,13 +138,13 @@ class _FromValue:
 
 
 def _tile(columns: int, rows: int, like: Floats | None = None) -> Floats:
-    """Return a tile of shape (columns, rows): row by row in memory where columns are many, or as another one lies."""
+    """Return a tile of shape (columns, rows), laid out ``like`` another, or row by row if there are many columns."""
     is_by_columns = columns <= _FEW_COLUMNS if like is None else like.flags.c_contiguous
     return np.empty((columns, rows)) if is_by_columns else np.empty((rows, columns)).T
 
 
 def _place_of(result: npt.NDArray[Any]) -> Floats:
-    """Return where a tile is computed: where its results go if memory lies there as it should, else a tile apart."""
+    """Return where to compute a tile: in the memory of its results if its layout allows that, else in a new tile."""
     if result.shape[0] > _FEW_COLUMNS and result.dtype == np.float64 and result.T.flags.carray:
         return result
     return _tile(*result.shape)
@@ -158,14 +159,14 @@ def _first_of_zeros(tile: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _mask(places: npt.NDArray[np.intp], tile: Floats) -> npt.NDArray[np.bool_]:
-    """Return what is true at one place of each row."""
+    """Return a mask that is true at one place of each row."""
     mask = np.zeros(tile.shape, dtype=np.bool_)
     mask[places, np.arange(tile.shape[1])] = True
     return mask
 
 
 def _sum(tile: Floats) -> Floats:
-    """Return the sums of the columns, in an order that their number alone decides."""
+    """Return the sums over the columns, added in an order that depends only on how many there are."""
     total: Floats
     if tile.shape[0] <= _FEW_COLUMNS:
         total = tile[0].copy()

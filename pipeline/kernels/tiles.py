@@ -34,8 +34,8 @@ def apply_tiles(
 
     ``function(values, results, scratch)`` sees contiguous float64 tiles of at most ``TILE_ROWS`` elements; ``results``
     may be ``values`` itself. Memory beyond the result is a few tiles, unless ``out`` overlaps ``x`` without being
-    ``x``: then the result is made apart and copied. A function of ``one_pass`` needs no scratch and reads each value
-    once: where nothing is converted, it sees the whole array, for tiles would only cost calls.
+    ``x``: then the result is computed elsewhere and copied. A function with ``one_pass`` needs no scratch and reads
+    each value once: if nothing is converted, it sees the whole array, because tiles would only cost calls.
 
     Raises
     ------
@@ -66,9 +66,9 @@ def in_pieces(
     *,
     rows: int = PIECE_ROWS,
 ) -> None:
-    """Call ``function(x, out, *arrays)`` for piece after piece of a tile, with so many scratch arrays of its length.
+    """Call ``function(x, out, *arrays)`` for each piece of a tile, with ``count`` scratch arrays of the same length.
 
-    As many as fit lie in the scratch of the tile.
+    The scratch of the tile holds as many of them as fit.
     """
     rows = min(rows, x.size)
     given = () if scratch is None or not rows else tuple(scratch[: scratch.size // rows * rows].reshape(-1, rows))
@@ -79,9 +79,9 @@ def in_pieces(
 
 
 def settle_nan(values: Floats) -> None:
-    """Replace every NaN by the one quiet NaN.
+    """Replace every NaN by the same quiet NaN.
 
-    Which of two NaNs an addition hands on depends on the lane that it falls into; sign and payload must not.
+    Which of two NaNs an addition returns depends on the vector lane; the sign and payload of results must not.
     """
     if np.isnan(np.minimum.reduce(values, initial=np.inf)):
         values[np.isnan(values)] = np.nan
@@ -105,9 +105,9 @@ def _tiles(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> np.nditer:
 
 
 def as_source(x: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return the input as an array; a ``TypeError`` where its type is none that is computed."""
+    """Return the input as an array; raise a ``TypeError`` if its type is not supported."""
     if isinstance(x, np.ma.MaskedArray):
-        raise TypeError("masked arrays are not supported, the mask would be lost: fill them first")
+        raise TypeError("masked arrays are not supported because the mask would be lost: fill them first")
     source = np.asarray(x)
     if source.dtype.kind not in "biu" and source.dtype.newbyteorder("=") not in _FLOATS:
         raise TypeError(f"expected booleans, integers, float16, float32 or float64, got {source.dtype}")

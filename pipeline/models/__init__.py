@@ -1,4 +1,4 @@
-"""What named columns mean: models of every kind, functions of columns, and both as block functions."""
+"""Models of every kind and functions of columns, and both as block functions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def restore(description: Mapping[str, object]) -> DescribedBlock:
-    """Return the block function whose ``describe()`` gave this description: the same columns, fields and bits."""
+    """Return the block function described by a result of ``describe()``: the same columns, fields and bits."""
     if description["function"] == "score":
         return restore_model(description)
     return restore_transform(description)

@@ -1,4 +1,4 @@
-"""What named columns mean: which Arrow types may be features, and their cells as numbers and as levels."""
+"""Columns as features: which Arrow types they may have, and their cells as numbers and as levels."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Numbers:
     Attributes
     ----------
     values : ndarray, shape (rows,)
-        Integers, booleans as uint8, or floats, in the memory of the Arrow array where that is possible. Arbitrary where
-        a cell is null.
+        Integers, booleans as uint8, or floats, in the memory of the Arrow array if possible. Arbitrary where a cell is
+        null.
     null : ndarray of bool or None
-        Where cells are null; ``None`` where none is. Floating NaN are not looked for.
+        Where cells are null; ``None`` if there are none. Floating NaN are not looked for.
     inexact : ndarray of intp
         Rows whose value float64 cannot hold.
     """
@@ -62,7 +62,7 @@ class Levels:
     dictionary : pyarrow.Array
         The levels: text, integers or booleans. They may repeat, and be null.
     null : ndarray of bool or None
-        Where cells are null, those excepted that point to a null in the dictionary; ``None`` where none is.
+        Where cells are null, except cells that point to a null in the dictionary; ``None`` if there are none.
     """
 
     codes: npt.NDArray[Any]
@@ -71,16 +71,16 @@ class Levels:
 
     @property
     def names(self) -> list[str | None]:
-        """The levels as a model file spells them; ``None`` for a null in the dictionary. Made anew each time."""
+        """The levels as a model file spells them; ``None`` for a null in the dictionary. Made again at each call."""
         return _names(self.dictionary)
 
 
 class RecentLevels(threading.local):
-    """Coefficients of the levels of a dictionary, looked up again only where the dictionary is another one.
+    """Coefficients of the levels of a dictionary, looked up again only if the dictionary changes.
 
-    Batches come with one dictionary for many of them, and looking up thousands of levels takes longer than scoring the
-    rows. Each thread keeps what it looked up last, together with a copy of the dictionary, and compares by value: the
-    result is that of looking up every time. A dictionary of more than 4 MiB is not kept. A copy or pickle is empty.
+    Many batches share a dictionary, and looking up thousands of levels takes longer than scoring the rows. Each thread
+    keeps what it looked up last, together with a copy of the dictionary, and compares by value, so the result is the
+    same as looking up every time. A dictionary of more than 4 MiB is not kept. A copy or pickle is empty.
     """
 
     def __init__(self) -> None:
@@ -92,19 +92,19 @@ class RecentLevels(threading.local):
         return RecentLevels, ()
 
     def find(self, coefficients: Mapping[str, float], dictionary: pa.Array) -> Found:
-        """Return the coefficients of the levels of a dictionary, and of a last one that is null.
+        """Return the coefficients of the levels of a dictionary, and of null at the end.
 
         Parameters
         ----------
         coefficients : mapping
-            Never changed afterwards.
+            Must not change afterwards.
         dictionary : pyarrow.Array
             As :class:`Levels` has it.
 
         Returns
         -------
         found : ndarray of float64, shape (levels + 1,)
-            NaN where there is none.
+            NaN for a level without a coefficient.
         is_missing : ndarray of bool, shape (levels + 1,)
             Where the level is null. Both are read-only.
         """
@@ -119,9 +119,9 @@ class RecentLevels(threading.local):
 
 
 def unfit(role: Role, arrow_type: pa.DataType) -> str | None:
-    """Return why a column of this type cannot have this role, as a clause, or ``None`` where it can.
+    """Return why a column of this type cannot have this role, as a clause, or ``None`` if it can.
 
-    A dictionary is an encoding, not a type: what counts is the type of its values.
+    A dictionary is an encoding, not a type: the type of its values decides.
     """
     value_type = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
     if role == "kept" or (_is_number(value_type) if role == "numeric" else _is_level(value_type)):
@@ -136,7 +136,7 @@ def unfit_columns(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field])
 
 
 def unfit_arguments(names: Sequence[str], fields: Sequence[pa.Field]) -> list[str]:
-    """Return one sentence for each field that no function takes as a column."""
+    """Return one sentence for each field that functions do not take."""
     return [
         f'column "{escape(name)}" is {escape(str(field.type))}, but a function takes {_NUMBER}'
         for name, field in zip(names, fields, strict=True)
@@ -145,11 +145,10 @@ def unfit_arguments(names: Sequence[str], fields: Sequence[pa.Field]) -> list[st
 
 
 def numbers(array: pa.Array) -> Numbers:
-    """Return the cells of an array whose type is fit for a numeric feature.
+    """Return the cells of an array whose type suits a numeric feature.
 
-    Integers, floats and their slices are not copied. An integer beyond 2**53 in magnitude is inexact, and so is a
-    decimal whose digits do not survive: its nearest float64 is another number, and is one in its shortest form too.
-    Decimals of up to 15 digits always survive.
+    Integers, floats and their slices are not copied. An integer beyond 2**53 in magnitude is inexact. So is a decimal
+    that is neither its nearest float64 nor the shortest decimal form of it. Decimals of up to 15 digits are exact.
     """
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -163,7 +162,7 @@ def numbers(array: pa.Array) -> Numbers:
 
 
 def levels(array: pa.Array) -> Levels:
-    """Return the cells of an array whose type is fit for a categorical feature."""
+    """Return the cells of an array whose type suits a categorical feature."""
     if pa.types.is_boolean(array.type):
         codes = _bits(array.buffers()[1], array.offset, len(array))
         return Levels(codes, pa.array([False, True]), null_mask(array))
@@ -177,7 +176,7 @@ def levels(array: pa.Array) -> Levels:
 
 
 def null_mask(array: pa.Array) -> Mask | None:
-    """Return where an array that is not dictionary-encoded is null, or ``None`` where it is not."""
+    """Return where an array that is not dictionary-encoded is null, or ``None`` if it has no nulls."""
     if array.null_count == 0:
         return None
     validity = array.buffers()[0]
@@ -188,7 +187,7 @@ def null_mask(array: pa.Array) -> Mask | None:
 
 
 def bad_cell(array: pa.Array, row: int, column: str, cause: Cause, *, by_policy: bool = False) -> BadCell:
-    """Return the cell of a row as one that keeps the row out of the output."""
+    """Return the cell of a row as the reason why the row is not written."""
     value = array[row].as_py()
     text = "null" if value is None else "NaN" if value != value else str(_level_name(value))  # noqa: PLR0124 - NaN
     return BadCell(record=row, column=column, text=text[:TEXT_LIMIT], cause=cause, by_policy=by_policy)

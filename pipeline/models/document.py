@@ -1,4 +1,4 @@
-"""JSON as a person edits it: every fault of the text at once, and where in the text each value is."""
+"""JSON that people edit by hand: all mistakes in the text at once, and where each value is in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.units import MIB, escape
 SIZE_LIMIT = 256 * MIB
 DEPTH_LIMIT = 100
 PROBLEM_LIMIT = 100
-# Of a file with a fault in every feature so many are put into words; the first 100 of the text are shown.
+# So many problems of one file are put into words; the first 100 in the text are shown.
 FOUND_LIMIT = 100 * PROBLEM_LIMIT
 
 Path = tuple[str | int, ...]
@@ -24,7 +24,7 @@ Path = tuple[str | int, ...]
 _MARK = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _PLAIN_KEY = re.compile(r"[^\W\d]\w*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-# int() of a longer text is refused by Python itself; float64 ends at 309 digits.
+# Python refuses int() of a longer text; float64 ends at 309 digits.
 _INTEGER_DIGITS = 400
 
 
@@ -37,9 +37,9 @@ class Problem:
     path : tuple of str and int
         Keys and positions from the top of the document; empty for the document itself.
     message : str
-        What is wrong, as a clause that follows the place, safe to show.
+        What is wrong, as a clause to print after the place; safe to show.
     line, column : int
-        Where in the text, from 1; 0 where the text has no such place.
+        Where in the text, from 1; 0 if it has no place in the text.
     """
 
     path: Path
@@ -71,16 +71,16 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """The value of a JSON text, and what is wrong with the text as such.
+    """The value of a JSON text, and what is wrong with the text.
 
     Attributes
     ----------
     value : object
-        ``None`` where the text cannot be parsed at all.
+        ``None`` if the text cannot be parsed.
     text : str
-        Empty where the bytes are no text.
+        Empty if the bytes are not text.
     faults : tuple of Problem
-        Those that cannot be parsed have one, at the place where parsing ended.
+        If the text cannot be parsed, one, at the place where parsing ended.
     """
 
     value: Any
@@ -89,11 +89,11 @@ class Document:
 
     @property
     def is_readable(self) -> bool:
-        """Whether there is a value to judge."""
+        """Whether there is a value to check."""
         return self.value is not None or not self.faults
 
     def member(self, name: str) -> object:
-        """Return the member of a name; ``None`` where there is none, or the value is no object."""
+        """Return the member of that name; ``None`` if there is none, or the value is not an object."""
         return self.value.get(name) if isinstance(self.value, dict) else None
 
 
@@ -111,10 +111,10 @@ def format_path(path: Path) -> str:
 
 
 def read(data: bytes) -> Document:
-    """Return the document that bytes are. Nothing is raised for any bytes.
+    """Return the bytes as a document. Never raises, whatever the bytes are.
 
-    Duplicate keys, NaN and Infinity literals, numbers beyond float64 and unpaired surrogates are found wherever they
-    are, the first 100 of them.
+    The first 100 duplicate keys, NaN and Infinity literals, numbers beyond float64 and unpaired surrogates are among
+    the faults.
     """
     if len(data) > SIZE_LIMIT:
         return _unreadable("", Problem((), f"larger than {SIZE_LIMIT // MIB} MiB"))
@@ -145,12 +145,12 @@ def locate(text: str, problems: Sequence[Problem]) -> list[Problem]:
     wanted = {problem.path[:length] for problem in unplaced for length in range(len(problem.path) + 1)}
     spots: dict[Path, Spot] = {}
     for spot in walk(text) if wanted else ():
-        # A key is the better place for what is wrong with an object member, so the first spot of a path stays.
+        # The key is the better place for a problem with an object member, so the first spot of a path stays.
         if spot.path in wanted:
             spots.setdefault(spot.path, spot)
             if len(spots) == len(wanted):
                 break
-    # To find a line is to read the text up to it: that is done for those alone that are shown.
+    # Finding a line reads the text up to it: only done for the problems that are shown.
     found = ((problem, _nearest_spot(problem.path, spots)) for problem in unplaced)
     first = heapq.nsmallest(PROBLEM_LIMIT, found, key=lambda pair: -1 if pair[1] is None else pair[1].offset)
     placed += [_placed(text, problem, spot) for problem, spot in first]
@@ -188,7 +188,7 @@ def walk(text: str) -> Iterator[Spot]:
 
 
 class _Decoder:
-    """Parses with the standard library, and notes whether there is anything that it would let pass."""
+    """Parses with the standard library, and notes whether there may be something that it does not report."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -224,7 +224,7 @@ class _Decoder:
 
 
 def _faults(text: str) -> Iterator[Problem]:
-    """Yield the duplicate keys, the numbers that are not finite and the texts that are no Unicode."""
+    """Yield the duplicate keys, the numbers that are not finite and the texts that are not valid Unicode."""
     seen: dict[tuple[int, str | int], int] = {}
     for spot in walk(text):
         if spot.is_key:
@@ -239,7 +239,7 @@ def _faults(text: str) -> Iterator[Problem]:
 def _fault(mark: str) -> str | None:
     if mark[0] == '"':
         unpaired = _SURROGATE.search(mark) is not None and not _is_unicode(json.loads(mark, strict=False))
-        return "holds half of a surrogate pair, which is no character" if unpaired else None
+        return "contains half of a surrogate pair, which is not a character" if unpaired else None
     if mark in {"NaN", "Infinity", "-Infinity"}:
         return f"{mark} is not a finite number"
     if mark[0] in "-0123456789" and not math.isfinite(float(mark)):

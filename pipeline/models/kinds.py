@@ -1,4 +1,4 @@
-"""The table of the kinds of models: ``kind`` in a model file picks the entry, and everything else asks the entry."""
+"""The table of the kinds of models: ``kind`` in a model file selects the entry that knows everything else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.choices import Precision
+from pipeline.errors import LogitstreamError
 from pipeline.models.document import Document, Problem, read
 from pipeline.models.logistic import score
 from pipeline.models.logistic.file import KIND
@@ -22,7 +23,7 @@ from pipeline.types.report import ShownModel
 
 
 class Model(Protocol):
-    """A model of any kind: immutable, picklable, told apart by what it says."""
+    """A model of any kind: immutable, picklable, and equal to a model with the same content."""
 
     @property
     def kind(self) -> str:
@@ -35,11 +36,11 @@ class Model(Protocol):
 
 
 class DescribedBlock(BlockFunction, Protocol):
-    """A block function that its description makes again."""
+    """A block function that can be made again from its description."""
 
     @property
     def precision(self) -> Precision:
-        """Of its functions."""
+        """The precision of its functions."""
         ...
 
 
@@ -55,16 +56,16 @@ class ModelKind(Generic[M]):
     name : str
         What a model file calls it.
     parse : callable
-        Returns the model that a document states, or everything that is wrong with it; the names of all kinds are for a
-        document that names none of them.
+        Returns the model in a document, or everything that is wrong with it; the names of all kinds are for the message
+        about a document that names none of them.
     block : callable
         Returns the block function that scores with a model as a caller asks.
     restore : callable
-        Returns the block function whose ``describe()`` gave a description.
+        Returns the block function described by a result of ``describe()``.
     show : callable
         Returns what ``logitstream model show`` prints.
     scratch_row_bytes : callable
-        Returns the bytes that scoring a row takes besides its cells and its results.
+        Returns the bytes that scoring a row takes in addition to its cells and its results.
     """
 
     name: str
@@ -89,7 +90,7 @@ LOGISTIC: ModelKind[LogisticModel] = ModelKind(
     scratch_row_bytes=lambda model: score.scratch_row_bytes(model.file),
 )
 
-# A file that names no known kind is judged as one of the first.
+# A file that names no known kind is checked as one of the first.
 KINDS: Mapping[str, ModelKind[Any]] = {LOGISTIC.name: LOGISTIC}
 
 
@@ -99,21 +100,26 @@ def kind_of(model: Model) -> ModelKind[Any]:
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
-    """Return the model in a file, of whatever kind.
+    """Return the model in a file.
 
     Raises
     ------
     ModelError
-        The file is not a valid model; everything that is wrong with it, each with its place. A pickle is refused
-        unopened.
+        The file is not a valid model; the message lists everything that is wrong, with its place. A pickle is refused
+        without opening it.
     InputMissingError, PermissionDeniedError, StorageError
         The file cannot be read.
     """
-    return parse_model(read_file(path), os.fspath(path))
+    name = os.fspath(path)
+    try:
+        return parse_model(read_file(path), name)
+    except LogitstreamError as error:
+        error.at(name)
+        raise
 
 
 def parse_model(data: bytes, name: str = "model") -> Model:
-    """Return the model that the bytes of a file state; errors as :func:`load_model` has them."""
+    """Return the model in the bytes of a file; raises what :func:`load_model` raises."""
     refuse_pickle(data, name)
     document = read(data)
     named = document.member("kind")

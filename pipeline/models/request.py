@@ -1,4 +1,4 @@
-"""What a caller asks of scoring, whatever the kind of the model."""
+"""What a caller asks of scoring, for every kind of model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.choices import Precision
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """What is asked of scoring besides what the model file says; a request beats the file.
+    """What a caller asks of scoring in addition to the model file; a request overrides the file.
 
     Attributes
     ----------

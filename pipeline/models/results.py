@@ -1,4 +1,4 @@
-"""Arrow arrays made of numpy results. Under a null is zero, never what memory held before."""
+"""Arrow arrays made of numpy results. The memory under a null is zero, never old data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that a caller holds in memory, as the Arrow columns that a model needs."""
+"""Rows in memory, as the Arrow columns that a model needs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def batches(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
     Raises
     ------
     SchemaError
-        Columns are missing, ambiguous or of an unfit type; all of them are named.
+        Columns are missing, ambiguous or of a type that does not fit; the message names them all.
     ValueError
         The shape is wrong.
     TypeError
-        Nothing of the above.
+        The data is of another kind.
     """
     if isinstance(data, pa.RecordBatch | pa.Table):
         return _from_arrow(data.schema, _record_batches(data), needs)
@@ -59,7 +59,7 @@ def _from_arrow(
 
 
 def _from_stream(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
-    # Only the columns needed: another one may hold objects that Arrow has no type for.
+    # Only the columns needed: others may hold objects that Arrow has no type for.
     names = getattr(data, "columns", None)
     if names is not None:
         _positions([str(name) for name in names], needs)
@@ -74,10 +74,10 @@ def _from_stream(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
 
 def _from_matrix(data: np.ndarray[Any, Any], needs: Sequence[Need]) -> list[pa.Array]:
     if isinstance(data, np.ma.MaskedArray):
-        raise TypeError("masked arrays are not supported, the mask would be lost: fill them with NaN first")
+        raise TypeError("masked arrays are not supported because the mask would be lost: fill them with NaN first")
     if data.ndim != 2 or data.shape[1] != len(needs):
         names = ", ".join(escape(need.name) for need in needs)
-        raise ValueError(f"an array must have shape (rows, {len(needs)}), the columns being {names}; got {data.shape}")
+        raise ValueError(f"an array must have shape (rows, {len(needs)}) with the columns {names}; got {data.shape}")
     return [_array(data[:, position], need) for position, need in enumerate(needs)]
 
 
@@ -106,7 +106,7 @@ def _array(values: Any, need: Need) -> pa.Array:
 
 
 def _typed(array: pa.Array, need: Need) -> pa.Array:
-    # Values in memory that are all None have no type of their own.
+    # Values in memory that are all None have no type.
     if not pa.types.is_null(array.type):
         return array
     return array.cast(pa.float64() if need.role == "numeric" else pa.string())
@@ -119,7 +119,7 @@ def _positions(names: Sequence[str], needs: Sequence[Need]) -> list[int]:
         if count == 0:
             problems.append(f'column "{escape(need.name)}" is missing{nearest(need.name, names)}')
         elif count > 1:
-            problems.append(f'column "{escape(need.name)}" stands {count} times')
+            problems.append(f'column "{escape(need.name)}" is there {count} times')
     if problems:
         raise SchemaError("\n".join(problems))
     return [names.index(need.name) for need in needs]

@@ -1,4 +1,4 @@
-"""A model file on disk: read whole, written in one step, and refused unopened where it is a pickle."""
+"""A model file on disk: read whole, written in one step; a pickle is refused without opening it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")
 
 
 def refuse_pickle(data: bytes, name: str) -> None:
-    """Raise ``ModelError`` where the name or the first bytes are those of a pickle, or of what may hold one."""
+    """Raise ``ModelError`` if the name or the first bytes are those of a pickle, or of a file that may contain one."""
     if _PICKLE_NAME.fullmatch(name) or _PICKLE_START.match(data):
         raise ModelError(
-            f"{escape(name)} is a pickled object, not a model file; it was not opened, since a pickle runs code",
-            "convert it where it was made: pipeline.from_sklearn(estimator).save('model.json')",
+            f"{escape(name)} is a pickled object, not a model file; it was not opened because a pickle runs code",
+            "convert it where it was made: logitstream.from_sklearn(estimator).save('model.json')",
         )
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return the bytes of a model file: all of them, or one more than a model file may have.
+    """Return the bytes of a model file, up to one more than a model file may have.
 
     Raises
     ------
     ModelError
-        It is a folder, or a pickle by its name.
+        It is a folder, or its name is that of a pickle.
     InputMissingError, PermissionDeniedError, StorageError
         The file cannot be read.
     """
@@ -46,9 +46,9 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a model file, in one step: whatever happens, ``path`` holds the whole of it or what it held before.
+    """Write a model file in one step: ``path`` always holds either the whole new file or what it held before.
 
-    A file that is there already is replaced, and keeps its mode; a symbolic link is followed. The file is synced.
+    A file that exists is replaced and keeps its mode; a symbolic link is followed. The file is synced.
 
     Raises
     ------

@@ -37,10 +37,10 @@ class _Claim:
 
 
 class RowTally:
-    """Gathers, while a batch is scored, what becomes its ``Values`` besides the arrays. Used by one call alone.
+    """Counts what happens to the rows of a batch while it is scored. Each call uses its own.
 
-    A row is rejected where a cell is bad, or where the model sends it to the quarantine; then it is neither null nor
-    NaN. What is kept of that is a number a row, however many columns reject it; cells are made when they are asked for.
+    A row is rejected if a cell is bad, or if the model sends it to the quarantine; it is then neither null nor NaN.
+    One number is kept for each row, however many columns reject it; cells are made when they are asked for.
     """
 
     def __init__(self, rows: int) -> None:
@@ -51,7 +51,7 @@ class RowTally:
         self._claims: dict[int, _Claim] = {}
 
     def count(self, event: str, rows: int) -> None:
-        """Add to the number of an event; nothing is named that did not occur."""
+        """Add to the count of an event; an event that did not occur is not listed."""
         if rows:
             self.events[event] = self.events.get(event, 0) + rows
 
@@ -62,16 +62,16 @@ class RowTally:
         self._null |= rows
 
     def add_bad(self, rows: Rows, column: BatchColumn, cause: Cause) -> None:
-        """Reject rows since a cell of a column is bad; no row is named twice."""
+        """Reject rows because a cell of a column is bad; ``rows`` has no row twice."""
         self._reject(rows, _Claim(column, cause, by_policy=False))
 
     def add_quarantined(self, rows: Rows, column: BatchColumn, cause: Cause) -> None:
-        """Reject rows since the model sends them to the quarantine for a cell of a column."""
+        """Reject rows because the model sends them to the quarantine for a cell of a column."""
         self._reject(rows, _Claim(column, cause, by_policy=True))
 
     @property
     def null(self) -> Mask | None:
-        """Where results are null, rejected rows excepted; ``None`` where none is."""
+        """Where results are null, without rejected rows; ``None`` if there are none."""
         if self._null is None or self._ranks is None:
             return self._null
         null: Mask = self._null & (self._ranks == _ACCEPTED)
@@ -94,9 +94,9 @@ class RowTally:
         return np.empty(0, dtype=np.intp) if self._ranks is None else np.flatnonzero(self._ranks < _BY_POLICY)
 
     def cells(self, rows: Rows) -> tuple[BadCell, ...]:
-        """Return for each of some rejected rows the cell that speaks for it.
+        """Return the cell to report for each of some rejected rows.
 
-        It is the first bad one in the order of the columns, else the first that the model sends to the quarantine.
+        It is the first bad cell in the order of the columns, else the first that the model sends to the quarantine.
         """
         if self._ranks is None:
             return ()

@@ -51,9 +51,9 @@ class _Cells:
 class TransformBlock:
     """Applies functions to columns, element by element in float64.
 
-    Null gives null and NaN gives NaN, as does a value outside the domain of a function; where a function takes several
-    columns, a null in one of them makes all of its results null. Equal values give equal bits in whatever batch they
-    come; those of a dictionary are computed once. Frozen and picklable; may be called from several threads at once.
+    Null gives null. NaN and values outside the domain of a function give NaN. If a function takes several columns, a
+    null in one of them makes all of its results null. Equal values give equal bits in every batch; the values of a
+    dictionary are computed once. Frozen and picklable; may be called from several threads at once.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class TransformBlock:
 
     @property
     def scratch_row_bytes(self) -> int:
-        """The float64 cells of a column; results are made in arrays of their own."""
+        """The float64 cells of a column; results are made in separate arrays."""
         return 8
 
     def columns(self) -> tuple[Need, ...]:
@@ -96,7 +96,7 @@ class TransformBlock:
         return tuple(Field(name, number, nullable=True) for item in self.applications for name in item.outputs)
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
-        """Return one sentence for each Arrow field, in the order of ``columns()``, whose type is unfit."""
+        """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
         return unfit_arguments(self._column_names(), fields)
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
@@ -165,7 +165,7 @@ def restore_transform(description: Mapping[str, object]) -> TransformBlock:
 
 
 def _check(application: Application) -> None:
-    """Raise a ``UsageError`` where an application that did not come from the parser is not valid."""
+    """Raise a ``UsageError`` if an application that did not come from the parser is not valid."""
     try:
         entry = function_named(application.function)
         entry.arguments(dict(application.parameters))
@@ -176,7 +176,7 @@ def _check(application: Application) -> None:
 
 
 def _parts(application: Application) -> list[object]:
-    """Return an application as JSON: name, function and column, and where there is more, columns and parameters."""
+    """Return an application as JSON: name, function and column, or columns and parameters if there are several."""
     first = [application.name, application.function]
     if len(application.columns) == 1 and not application.parameters:
         return [*first, application.columns[0]]
@@ -216,7 +216,7 @@ def _cells(position: int, name: str, array: pa.Array, tally: RowTally) -> _Cells
 
 
 def _distinct_cells(array: pa.Array) -> tuple[Numbers, Codes, Mask | None] | None:
-    """Return the numbers of a dictionary, the codes of the rows and where they are null; ``None`` where it is long."""
+    """Return the numbers of a dictionary, the codes of the rows and where they are null; ``None`` if it is long."""
     if not 0 < len(array.dictionary) < len(array):
         return None
     found = numbers(array.dictionary)

@@ -1,4 +1,4 @@
-"""What is wrong with a model file, in words for the person who wrote it."""
+"""Messages about mistakes in a model file, for the person who wrote it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The words of a kind of model file, from which its mistakes are told.
+    """The words of a kind of model file, with which messages name its mistakes.
 
-    A location of pydantic has the name of each key and, where a part is one of several forms, the tag of the form:
+    A location of pydantic has the name of each key and, if a part may have several forms, the tag of its form:
     ``<numeric>`` for a feature of that kind, ``<word>`` and ``<rule>`` for a policy.
 
     Attributes
@@ -67,7 +67,7 @@ class Vocabulary:
         return self.keys[str(location[-1]) if location else ""]
 
     def policy_at(self, location: Sequence[str | int]) -> str | None:
-        """Return what the policy at a location, which ends in the tag of its form, may be."""
+        """Return what the policy at a location may be; the location ends in the tag of its form."""
         return self.policies.get(_policy_at(location))
 
 
@@ -88,12 +88,12 @@ def model_error(name: str, problems: Sequence[Problem]) -> ModelError:
 def problems(error: ValidationError, value: object, vocabulary: Vocabulary) -> list[Problem]:
     """Return one problem for each place that a validation complains about.
 
-    Where a value fits none of several types, the types have one complaint each; the first speaks for all of them. Of
-    more than 10,000 complaints the first are put into words.
+    If a value fits none of several types, each type complains; only the first complaint is reported. Of more than
+    10,000 complaints only the first 10,000 are put into words.
     """
     found: dict[Path, Problem] = {}
     for detail in islice(error.errors(include_url=False), FOUND_LIMIT):
-        # The length of a list is taken of the members that were valid.
+        # pydantic counts only the valid members of a list.
         if detail["type"] == "too_short" and detail["input"]:
             continue
         path, message = _problem(detail, value, vocabulary)
@@ -102,7 +102,7 @@ def problems(error: ValidationError, value: object, vocabulary: Vocabulary) -> l
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Return that a name is not known, with the one that was perhaps meant."""
+    """Return a message that a name is not known, with the name that was perhaps meant."""
     return f'unknown {what} "{escape(name)}"{nearest(name, known)}'
 
 
@@ -140,7 +140,7 @@ def _problem(detail: ErrorDetails, value: object, vocabulary: Vocabulary) -> tup
     if kind == "extra_forbidden":
         return path, unknown("key", str(location[-1]), vocabulary.keys_at(location[:-1]))
     if kind == "missing":
-        return path, "is required and is not there"
+        return path, "is required but missing"
     if path in vocabulary.plain:
         return path, f"must be text, a boolean or a number, not {show(detail['input'])}"
     if "at" in context:
@@ -156,7 +156,7 @@ def _message(kind: str, detail: ErrorDetails, context: Mapping[str, Any], vocabu
         choices = vocabulary.policy_at(detail["loc"]) or context["expected"].replace("'", '"')
         return f"must be {choices}, not {found}"
     if kind in {"greater_than_equal", "less_than_equal"}:
-        return f"must lie in [0, 1], not {found}"
+        return f"must be between 0 and 1, not {found}"
     if kind == "too_short":
         return "must not be empty"
     if kind == "finite_number":
@@ -167,20 +167,20 @@ def _message(kind: str, detail: ErrorDetails, context: Mapping[str, Any], vocabu
 def _unknown_kind(path: Path, feature: object, kinds: Sequence[str]) -> tuple[Path, str]:
     if not isinstance(feature, Mapping):
         return path, f"must be an object, not {show(feature)}"
-    found = f"not {show(feature['kind'])}" if "kind" in feature else "and is not there"
+    found = f"not {show(feature['kind'])}" if "kind" in feature else "but it is missing"
     return (*path, "kind"), f"must be {quoted_words(kinds)}, {found}"
 
 
 def _policy_at(location: Sequence[str | int]) -> tuple[str, str]:
-    """Return the tag of the feature and the name of the policy that a location, which ends in the form of it, has."""
+    """Return the tag of the feature and the name of the policy at a location that ends in the form of the policy."""
     kind, name = [str(step) for step in ("", "", *location)[-3:-1]]
     return kind, name
 
 
 def _steps(location: Sequence[str | int], value: Any) -> Iterator[str | int]:
-    """Yield the keys and positions of a location that the value has, and what an object should have had."""
+    """Yield the keys and positions of a location as far as the value has them, and one key that an object lacks."""
     for step in location:
-        # Beyond the value itself come the types that it might have had.
+        # What comes after the value are types that it might have had.
         if not isinstance(value, Mapping if isinstance(step, str) else list | tuple):
             return
         yield step

@@ -1,12 +1,12 @@
-"""Publishing: one commit, and everything that makes a name on disk.
+"""Publishing: one commit, and every name that is made on disk.
 
 record     bytes and names of manifest, receipts and journal, without a file system
-store      the face: what a store, a staging and an attempt are; ``facts`` is what they tell
+store      the protocols: store, staging and attempt; ``facts`` holds the values that they return
 layout     what an output is: a folder of parts, or one file
 local      the store of a local file system
 
-The driver alone holds, lists and publishes (``LOCAL.open_staging``); workers make files that nobody looks at, through
-``Staging.attempts``. Standard library only.
+Only the driver locks, lists and publishes (``LOCAL.open_staging``). Workers create files through ``Staging.attempts``;
+nobody reads them until a receipt names them. Standard library only.
 """
 
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ LOCAL: Store = LocalStore()
 
 
 def restored_attempts(described: Mapping[str, object]) -> Attempts:
-    """Return the attempts that ``Attempts.describe`` has described, of whatever store.
+    """Return the attempts that ``Attempts.describe`` described, for any store.
 
     Raises
     ------
     ValueError
-        There is no such store, or the description is not one of it.
+        There is no such store, or the description does not fit it.
     """
     if described.get("store") != STORE_NAME:
         raise ValueError(f"there is no store {described.get('store')!r}")

@@ -1,4 +1,4 @@
-"""What a store tells of an output: who holds it, what was prepared, kept, removed, rolled back, what is published."""
+"""What a store says about an output: who holds it, what was prepared, kept, removed, rolled back or published."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Defect = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another run holds the output: a sentence for a person, and what the run says of itself.
+    """Another run holds the output: a sentence for a person, and what the run wrote about itself.
 
-    ``pid``, ``host``, ``started`` and ``job_id`` are ``None`` where it has not yet written them; ``job_id`` is also
-    ``None`` where what is under way is not a run but a rollback or a cleaning.
+    ``pid``, ``host``, ``started`` and ``job_id`` are ``None`` until the run has written them. ``job_id`` is also
+    ``None`` for a rollback or a cleaning.
     """
 
     text: str
@@ -41,18 +41,18 @@ class RunFacts:
     age_seconds : float
         Since the last sign of life.
     bytes, own_bytes : int
-        Of all files in it, and of those that no version shares: what is free again when it is removed.
+        Of all its files, and of those that no version shares. The latter are free again when it is removed.
     chunks : int
-        Done, by the journal.
+        How many chunks are done, according to the journal.
     ended : str or None
-        Why the last run of the job ended; ``None`` where it was killed, or is under way.
+        Why the last run of the job ended; ``None`` if it was killed or is still under way.
     exit_code : int or None
     running : bool
         Whether a run of this job is under way now.
     resumable : bool
-        Whether the same job would go on with it; what is being removed, or a newer logitstream has begun, is not.
+        Whether the same job would resume it. False while it is being removed, and for a run of a newer logitstream.
     newer : bool
-        Whether a newer logitstream has begun it: what it did is not known here.
+        Whether a newer logitstream began it. Then nothing else about it is known.
     """
 
     name: str
@@ -70,11 +70,11 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """A former version. The larger its ``number``, the newer.
+    """A previous version. The larger its ``number``, the newer it is.
 
-    ``age_seconds`` is since it was put aside, ``finished_unix`` when it was made; the latter and ``rows`` are ``None``
-    where its manifest is damaged, or was made by a newer logitstream, as ``newer`` says. ``own_bytes`` are those that
-    no other version shares.
+    ``age_seconds`` counts from when it was replaced; ``finished_unix`` is when it was made. ``finished_unix`` and
+    ``rows`` are ``None`` if its manifest is damaged, or if a newer logitstream made it (then ``newer`` is true).
+    ``own_bytes`` are those that no other version shares.
     """
 
     name: str
@@ -98,10 +98,10 @@ class Cleaned:
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """What a rollback did: which job's version was published before, and which one is published now.
+    """What a rollback did: the job whose version was published before, and the job whose version is published now.
 
-    ``from_job_id`` is ``None`` where there was none. ``parts``, ``rows`` and ``bytes`` are those of the version that is
-    published now.
+    ``from_job_id`` is ``None`` if nothing was published before. ``parts``, ``rows`` and ``bytes`` describe the version
+    that is published now.
     """
 
     output: str
@@ -114,23 +114,23 @@ class Rolled:
 
 @dataclass(frozen=True, slots=True)
 class PublishedOutput:
-    """A published version as somebody finds it who wants to check it.
+    """A published version, opened to be checked.
 
     Attributes
     ----------
     folder : Path
-        From where the files have their names: the output; of one that is a file, the folder that holds it.
+        The folder that file names are relative to: the output, or the folder that holds an output of one file.
     manifest : Manifest or None
-        ``None`` where it is damaged: then nothing else is known.
+        ``None`` if it is damaged. Then nothing else is known.
     parts : iterable of Part
-        Read from the receipts whenever it is iterated over, inside the block that opened them; empty, and false, where
-        the receipts are damaged.
+        Read from the receipts on each iteration, inside the block that opened them. Empty, and false, if the receipts
+        are damaged.
     defects : tuple of (subject, what, expected, found)
-        What is wrong with the manifest and its receipts, and what is there without being listed.
+        What is wrong with the manifest and its receipts, and which files are there but not listed.
     file : PartFile or None
-        The output where it is one file, its path from ``folder``; then there are no files of the parts.
+        The output, if it is one file, with its path relative to ``folder``. Then the parts have no files.
     quarantine : str
-        Where the quarantines are, from ``folder``.
+        Where the quarantines are, relative to ``folder``.
     """
 
     folder: Path
@@ -141,7 +141,7 @@ class PublishedOutput:
     quarantine: str = QUARANTINE
 
     def files(self) -> Iterator[tuple[str, PartFile]]:
-        """Iterate over the listed files, by their names from the folder: parts or the one file, and quarantines."""
+        """Iterate over the listed files and their names in the folder: parts or the one file, and quarantines."""
         if self.file is not None:
             yield self.file.path, self.file
         for part in self.parts:

@@ -1,7 +1,7 @@
-"""The face of a store: where outputs are published, in one step or not at all.
+"""The protocols of a store, where outputs are published in one step or not at all.
 
-``flow`` and ``stream`` know a store by these protocols alone. A store that has no rename, or no folders, is one more
-implementation of them.
+``flow`` and ``stream`` use a store only through these protocols. A store without rename or without folders would be
+another implementation of them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pipeline.types.outputs import PartFile
 
 
 class Merge(Protocol):
-    """Writes the rows of parts, one after the other, into one file: ``rows`` of them, by the receipts of the parts.
+    """Writes the rows of all parts, one part after the other, into one file; ``rows`` is their number.
 
-    A part may be read until the next one is asked for. The bytes of the file depend on those of the parts alone.
+    A part may be read until the next one is asked for. The bytes of the file depend only on those of the parts.
     """
 
     def __call__(self, parts: Iterable[BinaryIO], file: BinaryIO, rows: int) -> None:
@@ -33,8 +33,8 @@ class Merge(Protocol):
 class Attempt(Protocol):
     """One try at writing the part of a chunk. As a context manager it abandons what was not finished.
 
-    An attempt that was abandoned, or whose ``finish`` failed, is a file that no receipt names: it harms nobody. Not for
-    use by two threads at once.
+    An attempt that was abandoned, or whose ``finish`` failed, is a file that no receipt names, so nothing uses it. Do
+    not use it from two threads at once.
     """
 
     file: BinaryIO
@@ -48,7 +48,7 @@ class Attempt(Protocol):
         ...
 
     def finish(self, rows: int) -> PartFile:
-        """Make the file and its name durable, close it, and return what is in it.
+        """Make the file and its name durable, close it, and return its facts.
 
         Raises
         ------
@@ -58,24 +58,24 @@ class Attempt(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Close what is open and leave the file; after ``finish`` nothing happens."""
+        """Close what is open and leave the file. Does nothing after ``finish``."""
         ...
 
 
 class Attempts(Protocol):
-    """Through which a worker opens attempts, wherever it runs. It can be pickled, and described as JSON."""
+    """Opens attempts for a worker, wherever the worker runs. Can be pickled, and described as JSON."""
 
     def open(self, chunk: int, extension: str) -> Attempt:
-        """Open a new file for the part or the quarantine of a chunk, under a name never used before or after.
+        """Open a new file for the part or the quarantine of a chunk, under a name that is used only once.
 
-        Any process that reaches the store may call it; nothing but a new file is made.
+        Any process that can reach the store may call it; it only creates a new file.
 
         Parameters
         ----------
         chunk : int
             Number of the chunk.
         extension : str
-            ``parquet``, ``csv``, ``csv.gz``, ``quarantine``: what it is going to be called, for a person who looks.
+            ``parquet``, ``csv``, ``csv.gz`` or ``quarantine``. Tells a person what the file will become.
 
         Raises
         ------
@@ -85,72 +85,72 @@ class Attempts(Protocol):
         ...
 
     def describe(self) -> dict[str, object]:
-        """Return what :func:`~pipeline.publish.restored_attempts` makes an equal one of, as JSON."""
+        """Return a JSON description from which :func:`~pipeline.publish.restored_attempts` makes an equal object."""
         ...
 
 
 @runtime_checkable
 class Staging(Protocol):
-    """What one run prepares, while it holds the output. For the thread that drives the run, but for ``adopt``."""
+    """What one run prepares while it holds the output. Only ``adopt`` may be called from several threads."""
 
     @property
     def attempts(self) -> Attempts:
-        """Through which workers write."""
+        """What workers write through."""
         ...
 
     @property
     def quarantine(self) -> Path:
-        """Where the quarantines are once they are published, from the parent of the output."""
+        """Where the quarantines are once they are published, relative to the parent of the output."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person is to know of how the run was prepared, a sentence each."""
+        """Sentences that tell a person how the run was prepared."""
         ...
 
     def write_job(self, content: bytes) -> tuple[Path, str]:
-        """Write a job file, durable, under the name of its digest; return its path and SHA-256 in hexadecimal.
+        """Write a job file, durable, named by its digest; return its path and SHA-256 in hexadecimal.
 
-        An equal one that exists already is used; no file ever changes under its name.
+        An equal file that exists already is used. A file never changes once it has its name.
         """
         ...
 
     def receipts(self) -> Iterator[Mapping[str, object]]:
-        """Iterate over the receipts that an earlier run of this job journalled and whose files are intact.
+        """Iterate over the receipts in the journal of an earlier run of this job whose files are intact.
 
-        Each file is digested again, several at once; the first receipt of a chunk that holds is the one that counts. A
+        Each file is digested again, several at once. The first receipt of a chunk whose files are intact counts. A
         receipt is what ``append`` was given: ``chunk``, and under ``part`` and ``quarantine`` the ``path``, ``bytes``,
-        ``sha256`` and ``rows`` of a file or ``None``.
+        ``sha256`` and ``rows`` of a file, or ``None``.
         """
         ...
 
     def others(self) -> bool:
-        """Return whether other jobs that were to publish to this output were stopped and not yet put away."""
+        """Return whether stopped runs of other jobs are still staged for this output."""
         ...
 
     def standing(self) -> Iterator[Part]:
-        """Iterate over the parts of the published version that could be taken over; none where there is none."""
+        """Iterate over the parts of the published version that can be carried over; none if nothing is published."""
         ...
 
     def adopt(self, chunk: int, part: Part) -> tuple[PartFile, PartFile | None] | None:
-        """Take a published part, and its quarantine, over as attempts at a chunk; several threads may do so at once.
+        """Carry over a published part and its quarantine as attempts at a chunk; several threads may call this.
 
-        Their bytes are digested first. Returns the files as the receipt of the chunk is to name them; ``None`` where
-        they are not intact, or cannot be taken over: then the chunk must be computed.
+        Their bytes are digested first. Returns the files as the receipt of the chunk will name them, or ``None`` if
+        they are not intact or cannot be carried over. Then the chunk must be computed.
         """
         ...
 
     def append(self, receipt: Mapping[str, object]) -> None:
-        """Append a receipt, as JSON, to the journal. It is the one that counts for its chunk from now on."""
+        """Append a receipt, as JSON, to the journal. From now on it counts for its chunk."""
         ...
 
     def receipt(self, chunk: int) -> Mapping[str, object]:
-        """Return the receipt that counts for a chunk, read from the journal: none is kept in memory.
+        """Return the receipt that counts for a chunk, read from the journal. No receipt is kept in memory.
 
         Raises
         ------
         StorageError
-            The journal does not hold it any more.
+            The journal no longer holds it.
         LookupError
             There is none.
         """
@@ -161,17 +161,17 @@ class Staging(Protocol):
         ...
 
     def note_end(self, reason: str, exit_code: int) -> None:
-        """Note in the journal why the run ends, durable. Never fails: the error that ends the run is what counts."""
+        """Note in the journal why the run ends, durable. Never fails, so that the original error is the one raised."""
         ...
 
     def discard(self) -> None:
-        """Remove what is staged, where nobody can go on with it; never fails. Nothing may be called afterwards."""
+        """Remove what is staged, for a run that cannot be resumed. Never fails. Call nothing afterwards."""
         ...
 
     def publish(self, sections: Mapping[str, object], parts: Iterable[Part], *, observed: Mapping[str, object]) -> str:
-        """Put the parts in place of the output, all or nothing, durable on return; return the manifest's digest.
+        """Publish the parts as the output, all or nothing, durable on return; return the manifest's digest.
 
-        Until the one step the output is what it was, whatever is raised. After it, the former version is kept and
+        Until the one step the output is what it was, whatever is raised. After it, the previous version is kept and
         everything staged is removed; a failure of that changes nothing and is not reported.
 
         Parameters
@@ -179,17 +179,17 @@ class Staging(Protocol):
         sections : mapping
             What the manifest proves: inputs, plan, model, options, schema, totals, as JSON.
         parts : iterable of Part
-            In strictly ascending order of name; iterated over once, and where they become one file once more.
+            In strictly ascending order of name. Iterated over once, or twice if they become one file.
         observed : mapping
-            What it only notes: times, workers, peaks. Outside its digest.
+            What the manifest only notes, outside its digest: times, workers, peaks.
 
         Raises
         ------
         StorageError
-            An attempt is missing or has another size than its receipt says; the disk is full. After the message "is
-            published, but" the new version is there, and only its durability is unknown.
+            An attempt is missing or has another size than its receipt says, or the disk is full. If the message says
+            "is published, but", the new version is there and only its durability is unknown.
         OutputError
-            Somebody put something else under the name of the output while the run was under way.
+            Something else was put under the name of the output during the run.
         """
         ...
 
@@ -202,10 +202,10 @@ USUAL = Conduct()
 
 
 class Store(Protocol):
-    """Where outputs are published, looked at, rolled back and cleaned."""
+    """Where outputs are published, inspected, rolled back and cleaned."""
 
     def free_bytes(self, path: Path) -> int | None:
-        """Return how many bytes can still be written there; ``None`` where there is no such bound."""
+        """Return how many bytes can still be written there; ``None`` if there is no such limit."""
         ...
 
     def check_output(
@@ -218,20 +218,20 @@ class Store(Protocol):
         is_file: bool = False,
         reuse: bool = True,
     ) -> Manifest | None:
-        """Refuse an output that a run would refuse, without making or locking anything.
+        """Refuse an output that a run would refuse, without creating or locking anything.
 
-        ``is_file`` says that the output is to be one file, not a folder of parts; without ``reuse`` a published version
-        is replaced though it may be the result of this very job.
+        ``is_file`` asks for one file instead of a folder of parts. Without ``reuse`` a published version is replaced
+        even if it is the result of this same job.
 
         Returns
         -------
         Manifest or None
-            The manifest, where this very job is already published and intact: there is nothing to do.
+            The manifest, if this same job is already published and intact. Then there is nothing to do.
 
         Raises
         ------
         OutputError
-            It cannot be made there, is not ours, or exists under ``fail``.
+            It cannot be made there, was not published by logitstream, or exists under ``fail``.
         NewerOutputError
             It was made by a newer logitstream.
         PermissionDeniedError
@@ -251,11 +251,11 @@ class Store(Protocol):
         merge: Merge | None = None,
         chunks: int = 0,
     ) -> AbstractContextManager[Staging | Manifest | Busy]:
-        """Hold an output and prepare a run that publishes to it, or go on with one that was stopped.
+        """Lock an output and prepare a run that publishes to it, or resume one that was stopped.
 
-        Yields a :class:`Staging`; or, where this very job is already published and intact, its :class:`Manifest`, and
-        there is nothing to do; or, where another run holds the output and the conduct says to skip then, :class:`Busy`.
-        The output is let go on exit in every case, and when the process dies.
+        Yields a :class:`Staging`; or a :class:`Manifest` if this same job is already published and intact, so that
+        there is nothing to do; or :class:`Busy` if another run holds the output and the conduct says to skip. The lock
+        is released on exit in every case, and when the process dies.
 
         Parameters
         ----------
@@ -264,22 +264,22 @@ class Store(Protocol):
         if_exists : {"fail", "replace"}
         codec : Codec
         conduct : Conduct
-            ``resume``, ``reuse``, ``if_running``, ``wait_seconds``, ``durability`` and ``keep_versions`` count here.
+            ``resume``, ``reuse``, ``if_running``, ``wait_seconds``, ``durability`` and ``keep_versions`` are used here.
         while_waiting : callable
-            Called every second, or more often, while another run is waited for; what it raises ends the waiting.
+            Called at least once a second while waiting for another run. What it raises ends the waiting.
         merge : Merge, optional
-            What makes one file of the parts: then that file is the output, and not a folder.
+            Merges the parts into one file. That file is then the output, instead of a folder.
         chunks : int
-            How many the run has, where that is known: what is remembered of each, 8 bytes, is taken at the start.
+            How many chunks the run has, if that is known. The memory for them, 8 bytes each, is taken at the start.
 
         Raises
         ------
         OutputError
-            As of ``check_output``; or ``replace`` where the store cannot replace in one step.
+            As in ``check_output``; or ``replace`` was asked for and the store cannot replace in one step.
         TemporaryError
             Another run holds the output.
         PermissionDeniedError, StorageError
-            The system refuses, or cannot.
+            The system refuses, or fails.
         """
         ...
 
@@ -308,16 +308,16 @@ class Store(Protocol):
         ...
 
     def rollback(self, output: Path, *, codec: Codec, durability: Durability = "full") -> Rolled:
-        """Put the newest former version in place of the published one, in one step and durable on return.
+        """Publish the newest previous version in place of the published one, in one step and durable on return.
 
-        The version that was published is then the newest former one, so that a second rollback goes forward again.
-        Every byte of the former version is digested first. Whatever is raised, and wherever the process is killed, one
-        of the two is published, whole; unless the message says "is rolled back, but", it is the one that was before.
+        The version that was published becomes the newest previous one, so a second rollback undoes the first. Every
+        byte of the previous version is digested first. Whatever is raised, and wherever the process is killed, one of
+        the two is published, whole. It is the one from before unless the message says "is rolled back, but".
 
         Raises
         ------
         OutputError
-            There is no former version, or it is damaged, or what has the name is not ours.
+            There is no previous version, or it is damaged, or the output was not published by logitstream.
         NewerOutputError
             One of the two was made by a newer logitstream.
         TemporaryError
@@ -330,49 +330,49 @@ class Store(Protocol):
         ...
 
     def versions_of(self, output: Path) -> tuple[VersionFacts, ...]:
-        """Return the former versions of an output, the newest first, without locking or changing anything."""
+        """Return the previous versions of an output, the newest first, without locking or changing anything."""
         ...
 
     def under_way(self, output: Path) -> Busy | None:
-        """Return who works on an output now, ``None`` where nobody does, without changing anything."""
+        """Return who is working on an output now, ``None`` if nobody is, without changing anything."""
         ...
 
     def chunks_done(self, output: Path, job_id: str) -> int:
-        """Return how many chunks of a job are done by the journal of its staging, without changing anything."""
+        """Return how many chunks of a job are done according to its journal, without changing anything."""
         ...
 
     def home_of(self, output: Path) -> Path | None:
-        """Return the place beside an output in which runs are prepared, ``None`` where there is none."""
+        """Return the place next to an output where runs are prepared, ``None`` if there is none."""
         ...
 
     def outputs_in(self, folder: Path) -> tuple[Path, ...]:
-        """Return the outputs, by name, beside which runs were prepared in a folder; they need not exist any more."""
+        """Return the outputs in a folder that runs were prepared for, in order of name; they may no longer exist."""
         ...
 
     def clean(
         self, output: Path, *, jobs: bool, versions: bool, older_than: float | None = None, dry_run: bool = False
     ) -> Cleaned:
-        """Remove stagings and former versions of an output, and return what was removed.
+        """Remove stagings and previous versions of an output, and return what was removed.
 
         Parameters
         ----------
         output : Path
         jobs, versions : bool
-            What to remove: stagings, former versions.
+            What to remove: stagings, previous versions.
         older_than : float, optional
-            Nothing that showed a sign of life within so many seconds.
+            Keep what showed a sign of life within so many seconds.
         dry_run : bool
-            Remove nothing, and return what would be.
+            Remove nothing, and return what would be removed.
 
         Raises
         ------
         TemporaryError
             A run is under way.
         NewerOutputError
-            A version that is to go was made by a newer logitstream; nothing was removed.
+            A version to be removed was made by a newer logitstream; nothing was removed.
         """
         ...
 
     def restored(self, described: Mapping[str, object]) -> Attempts:
-        """Return the attempts that ``Attempts.describe`` of this store has described."""
+        """Return the attempts that ``Attempts.describe`` of this store described."""
         ...

@@ -1,1 +1,1 @@
-"""What a person or a program reads of a plan and of a run: plain text and plain values, nothing drawn."""
+"""A plan and a run as plain text and as plain values."""

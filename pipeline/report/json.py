@@ -1,34 +1,46 @@
-"""A plan and a run as plain values for programs, ready for :func:`json.dumps`.
+"""A plan, a run and an error as plain values for programs, ready for :func:`json.dumps`.
 
-Both have ``schema_version`` and ``kind``. Within one schema version keys are added, never renamed, removed or given
-another meaning. Sizes are bytes, durations seconds, counts whole numbers.
+Each has ``schema_version`` and ``kind``. Within one schema version keys are added, never renamed, removed or given
+another meaning. Sizes are bytes, durations seconds, counts whole numbers, times ISO 8601 in UTC.
 
 ``kind: "plan"``
-    ``job_id``, ``output``, ``scheduler``; ``files``, each with ``path``, ``format``, ``bytes``, ``rows``,
-    ``rows_estimated``, ``row_groups``; ``rows``, ``rows_estimated``, ``bytes_to_read``, ``chunks``, ``chunk_rows``,
-    ``row_group_rows``; ``fields`` of the output, each with ``name``, ``type`` (of Arrow), ``nullable``;
-    ``resources`` with ``workers``, ``batch_rows``, ``column_threads`` (whether columns are decoded on threads of
-    Arrow's), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``notes``.
+    ``job_id``, ``output``, ``scheduler``; ``inputs``, the number of files; with ``-v`` also ``files``, each with
+    ``path``, ``format``, ``bytes``, ``rows``, ``rows_estimated``, ``row_groups``; ``rows``, ``rows_estimated``,
+    ``bytes_to_read``, ``chunks``, ``chunk_rows``, ``row_group_rows``; ``fields`` of the output, each with ``name``,
+    ``type`` (of Arrow), ``nullable``; ``resources`` with ``workers``, ``batch_rows``, ``column_threads`` (whether Arrow
+    decodes columns on more threads), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``notes``.
 
 ``kind: "report"``
-    ``published`` (false where the same job was published already, or nothing was done), ``skipped`` (whom the output
-    was left to, empty unless ``--if-running skip`` did so), ``output``, ``job_id``, ``manifest_digest``; ``rows`` with
-    ``read``, ``written``, ``scored``, ``null``, ``nan``, ``quarantined`` and, of these, ``bad``; ``events``, a count by
-    name; ``chunks``, of these ``chunks_resumed`` and ``chunks_reused``; ``bytes_read`` and ``bytes_written`` by this
-    run, ``peak_bytes``, ``seconds``; ``notes``; ``plan``, as above.
+    ``published`` (false where the same job was published already, or nothing was done), ``skipped`` (the run that holds
+    the output, empty unless ``--if-running skip`` left the output to it), ``output``, ``job_id``, ``manifest_digest``;
+    ``rows`` with ``read``, ``written``, ``scored``, ``null``, ``nan``, ``quarantined`` and, of these, ``bad``;
+    ``events``, a count by name; ``chunks``, of these ``chunks_resumed`` and ``chunks_reused``; ``bytes_read`` and
+    ``bytes_written`` by this run, ``peak_bytes``, ``started`` and ``finished``, ``seconds``; ``notes``; ``plan``, as
+    above.
+
+``kind: "error"``
+    What a command prints instead when it fails: ``started`` and ``finished``; ``error`` with ``exit_code``, ``kind``
+    (the name of its class), ``message``, ``remedy``, empty where there is none, and the place: ``file``, ``column``,
+    ``row`` in the file from 1, ``byte`` where it begins, each null where the message names none.
 """
 
 from __future__ import annotations
 
-from pipeline.types.report import PlanSummary, Report
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pipeline.errors import LogitstreamError
+
+if TYPE_CHECKING:
+    from pipeline.types.report import PlanSummary, Report
 
 SCHEMA_VERSION = 1
 
 Json = dict[str, object]
 
 
-def plan_json(plan: PlanSummary) -> Json:
-    """Return a plan under the keys that the module documents."""
+def plan_json(plan: PlanSummary, *, with_files: bool = False) -> Json:
+    """Return a plan under the keys that the module documents; there may be very many files."""
     resources = plan.resources
     return {
         "schema_version": SCHEMA_VERSION,
@@ -36,17 +48,8 @@ def plan_json(plan: PlanSummary) -> Json:
         "job_id": plan.job_id,
         "output": plan.output,
         "scheduler": plan.scheduler,
-        "files": [
-            {
-                "path": file.path,
-                "format": file.format,
-                "bytes": file.bytes,
-                "rows": file.rows,
-                "rows_estimated": file.estimated,
-                "row_groups": file.row_groups,
-            }
-            for file in plan.files
-        ],
+        "inputs": len(plan.files),
+        **({"files": _files(plan)} if with_files else {}),
         "rows": plan.rows,
         "rows_estimated": plan.rows_estimated,
         "bytes_to_read": plan.bytes_to_read,
@@ -66,7 +69,48 @@ def plan_json(plan: PlanSummary) -> Json:
     }
 
 
-def report_json(report: Report) -> Json:
+def _files(plan: PlanSummary) -> list[Json]:
+    return [
+        {
+            "path": file.path,
+            "format": file.format,
+            "bytes": file.bytes,
+            "rows": file.rows,
+            "rows_estimated": file.estimated,
+            "row_groups": file.row_groups,
+        }
+        for file in plan.files
+    ]
+
+
+def error_json(
+    error: LogitstreamError, kind: str, exit_code: int, *, started_unix: float, finished_unix: float
+) -> Json:
+    """Return an error under the keys that the module documents."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "error",
+        "started": utc(started_unix),
+        "finished": utc(finished_unix),
+        "error": {
+            "exit_code": exit_code,
+            "kind": kind,
+            "message": error.message,
+            "remedy": error.remedy,
+            "file": error.file,
+            "column": error.column,
+            "row": error.row,
+            "byte": error.byte,
+        },
+    }
+
+
+def utc(unix: float) -> str:
+    """Return a time as programs read it: ``2013-01-01T05:15:00.123Z``."""
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def report_json(report: Report, *, with_files: bool = False) -> Json:
     """Return the outcome of a run under the keys that the module documents."""
     totals = report.totals
     return {
@@ -93,7 +137,9 @@ def report_json(report: Report) -> Json:
         "bytes_read": totals.bytes_read,
         "bytes_written": totals.bytes_written,
         "peak_bytes": report.peak_bytes,
+        "started": utc(report.started_unix),
+        "finished": utc(report.finished_unix),
         "seconds": round(report.seconds, 6),
         "notes": list(report.notes),
-        "plan": plan_json(report.plan),
+        "plan": plan_json(report.plan, with_files=with_files),
     }

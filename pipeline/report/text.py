@@ -1,18 +1,19 @@
-"""A plan and a run in lines of plain text."""
+"""A plan and a run as lines of plain text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from pipeline.types.report import FileSummary, PlanSummary, Report
 from pipeline.units import escape, format_bytes, format_count, format_seconds
 
 
 def account(report: Report) -> str:
-    """Return the one line that accounts for a run: rows by outcome, time, memory, output.
+    """Return the line that sums up a run: rows by outcome, time, memory, output.
 
-    ``rows = scored + null + NaN + quarantined`` holds of the numbers in it. Where nothing had to be done, they are
-    those of the published output.
+    In it ``rows = scored + null + NaN + quarantined``. If there was nothing to do, the numbers are those of the
+    published output.
     """
     totals, output = report.totals, escape(report.plan.output)
     rows = (
@@ -29,15 +30,16 @@ def account(report: Report) -> str:
 
 
 def outcome_lines(report: Report) -> list[str]:
-    """Return the lines of a run that ended well: what was counted beside the rows, what is to be noted, the account."""
+    """Return the lines for a run that ended well: counts, notes, when it ran, and the account."""
     if report.skipped:
         return []
     lines = [f"counted: {_counts(report.totals.events)}"] if any(report.totals.events.values()) else []
-    return [*lines, *(f"note: {escape(note, 1000)}" for note in report.notes), account(report)]
+    lines += (f"note: {escape(note, 1000)}" for note in report.notes)
+    return [*lines, f"started {_utc(report.started_unix)}, finished {_utc(report.finished_unix)}", account(report)]
 
 
 def plan_lines(plan: PlanSummary) -> list[str]:
-    """Return a plan as lines of a label and a text, aligned; a number after ``~`` is an estimate."""
+    """Return a plan as aligned lines of label and text; a number after ``~`` is an estimate."""
     resources = plan.resources
     rows = _rows(plan.rows, plan.rows_estimated)
     pairs = [
@@ -56,7 +58,7 @@ def plan_lines(plan: PlanSummary) -> list[str]:
 
 
 def aligned(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Return lines of label and text in two columns; a label is not repeated on the line below its like."""
+    """Return lines of label and text in two columns; a label is not repeated on the next line."""
     pairs = list(pairs)
     width = max((len(label) for label, _ in pairs), default=0)
     before = [""] + [label for label, _ in pairs]
@@ -82,13 +84,13 @@ def file_rows(files: Sequence[FileSummary]) -> list[tuple[str, str, str, str, st
 
 def _workers(plan: PlanSummary) -> str:
     if _on_cluster(plan):
-        return f"those of the cluster, {escape(plan.scheduler)}"
+        return f"the workers of the cluster {escape(plan.scheduler)}"
     text = f"{format_count(plan.resources.workers)}, on {escape(plan.scheduler)}"
-    return f"{text}; columns are decoded on more" if plan.resources.column_threads else text
+    return f"{text}; columns are decoded on more threads" if plan.resources.column_threads else text
 
 
 def _batch_rows(plan: PlanSummary) -> int:
-    # A chunk has whole row groups, and may be larger than it was asked to be.
+    # A chunk has whole row groups, and may be larger than --chunk-size.
     mean = -(-plan.rows // max(1, plan.chunks))
     return min(plan.resources.batch_rows, max(plan.chunk_rows, mean), max(1, plan.rows))
 
@@ -108,6 +110,10 @@ def _field(name: str, kind: str, nullable: bool) -> str:
 def _counts(events: Mapping[str, int]) -> str:
     counted = sorted((name, count) for name, count in events.items() if count)
     return ", ".join(f"{escape(name)} {format_count(count)}" for name, count in counted)
+
+
+def _utc(unix: float) -> str:
+    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _many(count: int, noun: str) -> str:

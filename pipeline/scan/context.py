@@ -202,6 +202,7 @@ class ChunkContext:
             try:
                 read = yield from self._slice(position, piece, left)
             except LogitstreamError as error:
+                error.at(self.job.files[piece.file][0].path)
                 if failed is None or (isinstance(error, TransientError) and not self._attempt.last):
                     raise
                 failed(position, error)
@@ -254,7 +255,7 @@ class ChunkContext:
             f"column {names[widest]}: a batch of {self._attempt.batch_rows:,} rows takes {format_bytes(batch.nbytes)} "
             f"decoded, its share is {format_bytes(self.job.batch_bytes)}",
             "raise --memory, or lower --workers",
-        )
+        ).at(column=names[widest])
 
     def _fitting_rows(self, piece: Slice) -> int:
         """Return the rows of a batch: fewer than planned where the first rows have wide text or nested values."""

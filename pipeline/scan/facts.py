@@ -35,7 +35,13 @@ def gather_facts(files: Sequence[InputFile], csv: CsvOptions, *, full: bool = Fa
 
 
 def try_facts(files: Sequence[InputFile], csv: CsvOptions) -> list[FileFacts | LogitstreamError]:
-    """Return the facts of every file, in order, or why it cannot be read."""
+    """Return the facts of every file, in order, or why it cannot be read.
+
+    Raises
+    ------
+    UsageError
+        An option for CSV files cannot be used.
+    """
     return list(_gathered(files, csv, full=False))
 
 
@@ -54,10 +60,12 @@ def _gathered(files: Sequence[InputFile], csv: CsvOptions, *, full: bool) -> Ite
     """Yield the facts or the error of each file, in order; after the caller stops, hardly any further file is read."""
 
     def facts_of(file: InputFile) -> FileFacts | LogitstreamError:
+        # Options that cannot be used are an error of the call, not of each file.
+        source = source_for(file.format, csv)
         try:
-            return source_for(file.format, csv).facts(file, full=full)
+            return source.facts(file, full=full)
         except LogitstreamError as error:
-            return error
+            return error.at(file.path)
 
     try:
         for start in range(0, len(files), _GROUP):

@@ -43,6 +43,7 @@ class Clock:
 
     def __init__(self, stop: Stop, deadline_seconds: float | None, again: str) -> None:
         self.started = time.monotonic()
+        self.started_unix = time.time()
         self._stop = stop
         self._deadline = deadline_seconds
         self._again = again

@@ -1,4 +1,4 @@
-"""How rows go out: one part, in one format, into a file that somebody else has opened."""
+"""Write rows: one part, in one format, into a file that the caller has opened."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_sink(
         Open for writing, at its start.
     schema : pyarrow.Schema
     row_groups : RowGroups
-        Of a Parquet file; a CSV has none.
+        For a Parquet file; a CSV has none.
     compression : str or None
         For Parquet snappy, zstd, lz4, gzip, brotli or none, for CSV none, gzip or zstd; ``None`` is the default,
         snappy and none.
@@ -67,23 +67,24 @@ def open_sink(
 
 
 def open_merger(format_: Format, schema: pa.Schema, row_group_rows: int, compression: str | None) -> Merger:
-    """Return what puts parts of a schema together to one file; parameters and errors are those of :func:`open_sink`.
+    """Return the merger that joins parts into one file; parameters and errors are those of :func:`open_sink`.
 
     Raises
     ------
     UsageError
-        A CSV in one file is not compressed here.
+        Compression was asked for a CSV in one file.
     """
     codec = codec_of(format_, compression)
     if format_ == "csv" and codec != "none":
         raise UsageError(
-            f"--compression {codec}: a CSV in one file is written plain", "name a folder, whose parts are compressed"
+            f"--compression {codec}: a CSV in one file is not compressed",
+            "leave it out, or name a folder as the output",
         )
     return Merger(format_, schema, row_group_rows, codec)
 
 
 def extension(format_: Format, compression: str | None) -> str:
-    """Return how the name of a part ends: ``parquet``, ``csv``, ``csv.gz`` or ``csv.zst``.
+    """Return the ending of the name of a part: ``parquet``, ``csv``, ``csv.gz`` or ``csv.zst``.
 
     Raises
     ------
@@ -94,17 +95,17 @@ def extension(format_: Format, compression: str | None) -> str:
 
 
 def check_output_schema(format_: Format, schema: pa.Schema) -> None:
-    """Raise a :class:`UsageError` that names every column which cannot be written in a format."""
+    """Raise a :class:`UsageError` that names every column that cannot be written in a format."""
     fits = is_writable if format_ == "csv" else _parquet_can_hold
     unfit = [f"'{escape(field.name)}' ({escape(str(field.type))})" for field in schema if not fits(field.type)]
     if unfit:
         columns = "column" if len(unfit) == 1 else "columns"
-        remedy = "Leave them out of --keep" + (", or use --format parquet." if format_ == "csv" else ".")
+        remedy = "leave them out of --keep" + (", or use --format parquet" if format_ == "csv" else "")
         raise UsageError(f"--format {format_} cannot hold {columns} {', '.join(unfit)}", remedy)
 
 
 def codec_of(format_: Format, compression: str | None) -> str:
-    """Return the compression that is meant: the default of the format where none is named.
+    """Return the compression to use: the default of the format where none is named.
 
     Raises
     ------
@@ -114,7 +115,9 @@ def codec_of(format_: Format, compression: str | None) -> str:
     codec = compression or ("snappy" if format_ == "parquet" else "none")
     if codec not in _CODECS[format_]:
         choices = ", ".join(_CODECS[format_])
-        raise UsageError(f"--compression {escape(codec)} is not one of {format_}", f"Choose one of {choices}.")
+        raise UsageError(
+            f"--compression {escape(codec)}: {format_} has no such compression", f"choose one of {choices}"
+        )
     return codec
 
 

@@ -1,4 +1,4 @@
-"""Parts as CSV."""
+"""Write parts as CSV."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _NOTHING, _COMMA, _QUOTE, _NEWLINE, _NAN = (pa.scalar(text, _TEXT) for text in (
 
 
 class CsvSink:
-    r"""Writes one CSV file as RFC 4180 says, in UTF-8, with a header and ``\n`` behind every record.
+    r"""Writes one CSV file as in RFC 4180, in UTF-8, with a header and ``\n`` after every record.
 
-    Null is an empty field and the empty text is ``""``, so that the two differ; text is quoted where it holds a
+    Null is an empty field and the empty text is ``""``, so that the two differ; text is quoted where it contains a
     comma, a quote or a line break. Floats are the shortest decimals that read back as the same bits; NaN is ``NaN``,
     infinities ``inf`` and ``-inf``; booleans ``true`` and ``false``; times are ISO 8601 with the offset of their zone.
-    A file of a single column has empty lines for nulls.
+    A file with a single column has empty lines for nulls.
 
-    The bytes are a function of the rows: the compressor is fed in blocks of 1 MiB, whatever the batches are, and the
-    header of gzip states no time. For one thread.
+    The bytes depend only on the rows: the compressor is fed in blocks of 1 MiB, whatever the batches are, and the gzip
+    header states no time. For one thread.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ _COMPRESSORS: dict[str, Callable[[Outlet], _Compressor]] = {"none": lambda outle
 
 
 def is_writable(type_: pa.DataType) -> bool:
-    """Whether values of a type can be in a CSV: no bytes, nothing nested, nothing that Arrow cannot spell."""
+    """Return whether a CSV can hold values of a type: no bytes, nothing nested, nothing that Arrow cannot spell."""
     if isinstance(type_, pa.BaseExtensionType):
         return False
     if pa.types.is_dictionary(type_):
@@ -121,9 +121,9 @@ def is_writable(type_: pa.DataType) -> bool:
 
 
 def csv_header(schema: pa.Schema) -> bytes:
-    """Return the first line of a part, its line end included."""
+    """Return the first line of a part, with its line end."""
     names = pa.array(schema.names, _TEXT)
-    # A leading byte order mark that belongs to a name would be taken for that of the file.
+    # A byte order mark at the start of a name would be read as that of the file.
     marked = pc.starts_with(names, "\ufeff")
     line = ",".join(pc.if_else(marked, _in_quotes(names), _quoted(names)).to_pylist())
     return f"{line}\n".encode()

@@ -1,4 +1,4 @@
-"""The rows of a row group as they come in, column by column, until they are written in one piece."""
+"""Gather the rows of a row group, column by column, until they are written in one piece."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipeline.units import escape
 
 
 class GatheredColumn(Protocol):
-    """One column of the row group that is being gathered. For one thread."""
+    """One column of the current row group. For one thread."""
 
     @property
     def bytes(self) -> int:
-        """What the rows added since the last take hold, at least."""
+        """The bytes of the rows added since the last take, at least."""
         ...
 
     def add(self, array: pa.Array) -> None:
@@ -25,12 +25,12 @@ class GatheredColumn(Protocol):
         ...
 
     def take(self) -> pa.Array:
-        """Return the rows added so far in one piece, valid until the next ``add``, and begin anew."""
+        """Return the rows added so far in one piece, valid until the next ``add``, and start again."""
         ...
 
 
 def column(field: pa.Field, rows: int) -> GatheredColumn:
-    """Return what gathers a column, of which no more than ``rows`` rows are added between two takes."""
+    """Return the gatherer of a column, to which at most ``rows`` rows are added between two takes."""
     type_ = field.type
     if pa.types.is_primitive(type_) and type_.bit_width % 8 == 0:
         return _FixedWidth(type_, rows)
@@ -38,10 +38,10 @@ def column(field: pa.Field, rows: int) -> GatheredColumn:
 
 
 class _FixedWidth:
-    """Values of one width, copied where they will be written from.
+    """Values of one width, copied to where they are written from.
 
-    The batches are let go of at once, so that the next one finds their memory still in the cache, and the memory of a
-    row group serves for the next one too.
+    Batches are released at once, so that the next one finds their memory still in the cache; the memory of a row group
+    is used again for the next one.
     """
 
     def __init__(self, type_: pa.DataType, rows: int) -> None:
@@ -53,11 +53,11 @@ class _FixedWidth:
 
     @property
     def bytes(self) -> int:
-        """The bytes of the values, and those that say which of them are null."""
+        """The bytes of the values and of the flags that mark nulls."""
         return self._rows * (self._width + (self._valid is not None))
 
     def add(self, array: pa.Array) -> None:
-        """Add the rows of a batch; what is under a null does not matter."""
+        """Add the rows of a batch; the value under a null does not matter."""
         count, width, start = len(array), self._width, self._rows
         if count == 0:
             return
@@ -72,7 +72,7 @@ class _FixedWidth:
             self._valid[start : self._rows] = array.is_valid().to_numpy(zero_copy_only=False)
 
     def take(self) -> pa.Array:
-        """Return the rows in the memory that is filled again by the next ``add``."""
+        """Return the rows, in memory that the next ``add`` overwrites."""
         rows, valid = self._rows, self._valid
         self._rows, self._valid = 0, None
         validity = None if valid is None else pa.py_buffer(np.packbits(valid[:rows], bitorder="little"))
@@ -80,7 +80,7 @@ class _FixedWidth:
 
 
 class _Pieces:
-    """Values of any type, as they came; put together by copying."""
+    """Values of any type, kept as they came and joined by copying."""
 
     def __init__(self, field: pa.Field) -> None:
         self._field = field
@@ -98,7 +98,7 @@ class _Pieces:
         Raises
         ------
         DataError
-            There are more levels than the index of the dictionary type can tell apart, or the like.
+            The column has more levels than the index of the dictionary type can number, or the like.
         """
         held, self._held, self.bytes, field = self._held, [], 0, self._field
         try:
@@ -109,11 +109,11 @@ class _Pieces:
             return pa.DictionaryArray.from_arrays(encoded.indices.cast(field.type.index_type), encoded.dictionary)
         except (pa.ArrowException, ValueError) as error:
             message = f"column '{escape(field.name)}' cannot be written as {field.type}: {escape(str(error), 300)}"
-            raise DataError(message, f"Keep it as text: --type {escape(field.name)}=string.") from error
+            raise DataError(message, f"keep it as text with --type {escape(field.name)}=string") from error
 
 
 def _decoded_bytes(array: pa.Array) -> int:
-    """Return the bytes of an array; of one in dictionary form those of its values, each as wide as the mean level."""
+    """Return the bytes of an array; a dictionary counts as its decoded values, each as wide as the mean level."""
     if not pa.types.is_dictionary(array.type):
         return int(array.nbytes)
     levels = array.dictionary

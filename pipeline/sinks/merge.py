@@ -1,4 +1,4 @@
-"""Parts put together to one file: in order, the bytes a function of the rows alone."""
+"""Join parts into one file: in order, with bytes that depend only on the rows."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from pipeline.sinks.parquet import ParquetSink, RowGroups
 from pipeline.units import KIB, MIB
 
 _BATCH_ROWS = 16_384
+_AGAIN = "run again"
 
 
 @dataclass(frozen=True, slots=True)
 class Merger:
     """Writes the rows of parts, one after the other, into one file.
 
-    A CSV is copied byte by byte, with the header of the first part alone. Parquet is read batch by batch and written
-    again in row groups of ``row_group_rows`` rows; no more than a row group and a batch is held.
+    A CSV is copied byte by byte, with only one header. Parquet is read batch by batch and written again in row groups
+    of ``row_group_rows`` rows; at most a row group and a batch are in memory.
 
     Attributes
     ----------
     format : {"parquet", "csv"}
     schema : pyarrow.Schema
-        Of the parts, and of the file.
+        The schema of the parts and of the file.
     row_group_rows : int
     codec : str
-        Compression of the file; that of a CSV is ``none``.
+        Compression of the file; ``none`` for a CSV.
     """
 
     format: Format
@@ -47,7 +48,7 @@ class Merger:
         Raises
         ------
         BalanceError
-            A part is not what its run wrote, or the parts have not ``rows`` rows.
+            A part is not what its run wrote, or the parts do not have ``rows`` rows.
         StorageError
             The file cannot be written, or a part cannot be read.
         """
@@ -61,15 +62,15 @@ class Merger:
                 found += batch.num_rows
                 sink.write(batch)
         if found != rows:
-            raise BalanceError(f"{found:,} rows were merged, {rows:,} written")
+            raise BalanceError(f"{found:,} rows were merged, but {rows:,} were written", _AGAIN)
         sink.close()
 
     def _batches(self, part: BinaryIO) -> Iterator[pa.RecordBatch]:
         with translated():
             reader = pq.ParquetFile(part, pre_buffer=False, buffer_size=256 * KIB, page_checksum_verification=True)
             if not reader.schema_arrow.equals(self.schema):
-                raise BalanceError("a part has another schema than its run wrote")
-            # No more rows than a row group has: of wide ones a batch of the usual size would not fit.
+                raise BalanceError("a part has another schema than its run wrote", _AGAIN)
+            # No more rows than a row group: a batch of wide rows of the usual size would not fit.
             batches = reader.iter_batches(min(_BATCH_ROWS, self.row_group_rows), use_threads=False)
         while True:
             with translated():
@@ -83,6 +84,6 @@ def _merge_csv(parts: Iterable[BinaryIO], file: BinaryIO, header: bytes) -> None
     file.write(header)
     for part in parts:
         if part.read(len(header)) != header:
-            raise BalanceError("a part does not begin with the header that its run wrote")
+            raise BalanceError("a part does not begin with the header that its run wrote", _AGAIN)
         while block := part.read(MIB):
             file.write(block)

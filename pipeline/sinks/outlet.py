@@ -1,4 +1,4 @@
-"""The file behind a sink, as Arrow may hold it, and the one translation of what writing raises."""
+"""The file of a sink, in a form that Arrow may hold, and the translation of errors while writing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pipeline.units import escape
 
 
 class Outlet:
-    """Passes bytes on to a file that belongs to somebody else, and never closes it.
+    """Passes bytes on to a file of the caller, and never closes it.
 
-    Arrow's writers write the end of their format when they are collected as garbage, failed or not. ``abandoned``, or
-    once the file is closed, such bytes are dropped and counted in ``lost``.
+    Arrow's writers write the end of their format when they are garbage collected, failed or not. If the sink was
+    ``abandoned``, or the file is closed, such bytes are dropped and counted in ``lost``.
     """
 
     closed = False
@@ -42,31 +42,34 @@ class Outlet:
         """Do nothing: the owner of the file closes it."""
 
     def writable(self) -> bool:
-        """Return whether it can be written to, which is always so."""
+        """Return True."""
         return True
 
     def readable(self) -> bool:
-        """Return whether it can be read from, which is never so."""
+        """Return False."""
         return False
 
     def seekable(self) -> bool:
-        """Return whether it has a position to go to, which is never so."""
+        """Return False."""
         return False
 
     def check(self) -> None:
         """Raise a :class:`StorageError` if bytes were lost."""
         if self.lost:
-            raise StorageError(f"{self.lost:,} bytes of a part came after its file was closed")
+            raise StorageError(f"{self.lost:,} bytes of a part came after its file was closed", "run again")
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what Arrow and the system raise while a part is written into errors of ours: the one door for sinks."""
+    """Turn errors of Arrow and the system while a part is written into the project's errors: the one door for sinks."""
     try:
         yield
     except MemoryError as error:
-        raise MemoryBudgetError(f"writing a part needs more memory than there is: {escape(str(error), 300)}") from error
+        message = f"a part cannot be written, memory is used up: {escape(str(error), 300)}"
+        raise MemoryBudgetError(message, "lower --workers or --chunk-size, or free memory") from error
     except OSError as error:
-        raise StorageError(f"writing a part failed: {error.strerror or escape(str(error), 300)}") from error
+        message = f"a part cannot be written: {error.strerror or escape(str(error), 300)}"
+        raise StorageError(message, "free space and check that the disk works, then run again") from error
     except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"the rows cannot be written: {escape(str(error), 300)}") from error
+        message = f"the rows cannot be written: {escape(str(error), 300)}"
+        raise DataError(message, "leave the column that it names out of --keep") from error

@@ -1,4 +1,4 @@
-"""Parts as Parquet."""
+"""Write parts as Parquet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipeline.units import escape, format_bytes
 
 
 class ParquetFileSink(ABC):
-    """What writes a Parquet file ends in one way: the last row group, the footer; without ``close`` it is no file.
+    """The common end of sinks for Parquet: ``close`` writes the last row group and the footer.
 
-    A subclass makes ``_outlet`` and ``_writer``.
+    Without ``close`` the bytes are not a Parquet file. A subclass makes ``_outlet`` and ``_writer``.
     """
 
     _outlet: Outlet
@@ -43,7 +43,7 @@ class ParquetFileSink(ABC):
 
 @dataclass(frozen=True, slots=True)
 class RowGroups:
-    """The row groups of a file: so many rows each, which take no more than ``most_bytes`` while they are gathered."""
+    """The row groups of a file: so many rows each, at most ``most_bytes`` while they are gathered."""
 
     rows: int
     most_bytes: int | None = None
@@ -52,13 +52,12 @@ class RowGroups:
 class ParquetSink(ParquetFileSink):
     """Writes one Parquet file in row groups of exactly ``row_groups.rows`` rows, the last one smaller.
 
-    The bytes are a function of schema, options and rows: a row group is put together in one piece before it is
-    written, because the joints of a chunked text column would decide where Arrow begins a page, and a dictionary is
-    made anew in the order in which its values appear (one that is ordered keeps its order). Pages carry checksums.
-    Text and dictionaries are written with dictionary encoding; numbers plain, which for scores is several times
-    faster and no larger.
+    The bytes depend only on schema, options and rows. A row group is joined into one piece before it is written,
+    because the joints of a chunked text column would decide where Arrow begins a page. A dictionary is built again in
+    the order in which its values appear (an ordered one keeps its order). Pages have checksums. Text and dictionaries
+    are written with dictionary encoding; numbers are plain, which for scores is several times faster and no larger.
 
-    Holds at most a row group and a batch. For one thread. Bytes of a sink that failed, or was not closed, are no
+    Holds at most a row group and a batch. For one thread. If a sink failed, or was not closed, its bytes are not a
     Parquet file.
 
     Parameters
@@ -75,9 +74,9 @@ class ParquetSink(ParquetFileSink):
     StorageError
         The file cannot be written.
     DataError
-        A column has more levels than the index of its dictionary type can tell apart, or the like.
+        A column has more levels than the index of its dictionary type can number, or the like.
     MemoryBudgetError
-        The rows of a row group take more than they may; the message names the widest column.
+        The rows of a row group take more memory than their share; the message names the widest column.
     """
 
     def __init__(self, file: BinaryIO, schema: pa.Schema, row_groups: RowGroups, compression: str) -> None:
@@ -98,7 +97,7 @@ class ParquetSink(ParquetFileSink):
             )
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows; whole row groups are written at once."""
+        """Add rows; complete row groups are written at once."""
         if batch.schema.types != self._schema.types:
             raise TypeError(f"a batch of {batch.schema.types}, in a file of {self._schema.types}")
         while batch.num_rows:
@@ -127,7 +126,7 @@ class ParquetSink(ParquetFileSink):
         )
 
     def _write_row_group(self) -> None:
-        """Write the rows held; column by column, so that no more than one column is held twice."""
+        """Write the rows held, column by column, so that at most one column is in memory twice."""
         if not self._rows or self._columns is None:
             return
         rows, self._rows = self._rows, 0
@@ -137,7 +136,7 @@ class ParquetSink(ParquetFileSink):
 
 
 def _repeats(type_: pa.DataType) -> bool:
-    """Whether a column is written with dictionary encoding."""
+    """Return whether a column is written with dictionary encoding."""
     if pa.types.is_dictionary(type_):
         return True
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))

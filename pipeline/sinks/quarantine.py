@@ -1,4 +1,4 @@
-"""Quarantine files: the rows of a chunk that were not written, with what is wrong with each."""
+"""Write quarantine files: the rows of a chunk that are not in the output, and what is wrong with each."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _GROUP_BYTES = 8 * MIB
 
 
 class QuarantineSink(ParquetFileSink):
-    """Writes rejected rows as Parquet; the bytes are a function of the rows and their order.
+    """Writes rejected rows as Parquet; the bytes depend only on the rows and their order.
 
-    Holds at most 8 MiB of text and the row that goes beyond it. For one thread.
+    Holds at most 8 MiB of text and one row more. For one thread.
 
     Parameters
     ----------
@@ -83,5 +83,5 @@ class QuarantineSink(ParquetFileSink):
 
 
 def _text(text: str) -> str:
-    """Return text that UTF-8 can hold: names of files may have bytes that are no text."""
+    """Return text that UTF-8 can hold: file names may contain bytes that are not text."""
     return text.encode("utf-8", "backslashreplace").decode()

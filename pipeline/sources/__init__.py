@@ -1,4 +1,4 @@
-"""How rows come in: finding the input files, and reading them as record batches."""
+"""Find the input files, and read their rows as record batches."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ __all__ = [
 
 
 def source_for(format_: Format, csv: CsvOptions, *, column_threads: bool = False) -> Source:
-    """Return the source that reads files of a format; ``csv`` is for CSV alone, ``column_threads`` for Parquet."""
+    """Return the source that reads files of a format; ``csv`` is used for CSV only, ``column_threads`` for Parquet."""
     return ParquetSource(column_threads) if format_ == "parquet" else CsvSource(csv)

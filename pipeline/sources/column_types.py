@@ -1,14 +1,13 @@
-"""The Arrow types that a column may be given by name, whatever the format of its file."""
+"""The Arrow types that ``--type`` can name, whatever the format of the file."""
 
 from __future__ import annotations
 
-import difflib
 import re
 
 import pyarrow as pa
 
 from pipeline.errors import UsageError
-from pipeline.units import quoted
+from pipeline.units import nearest, quoted
 
 LEVELS = pa.dictionary(pa.int32(), pa.string())
 
@@ -25,6 +24,10 @@ _PLAIN = {
     **{f"time32[{unit}]": pa.time32(unit) for unit in ("s", "ms")},
     **{f"time64[{unit}]": pa.time64(unit) for unit in ("us", "ns")},
 }
+_CHOICES = (
+    "choose bool, int8 to int64, uint8 to uint64, float32, float64, string, date32, timestamp[us], time32[s], "
+    "time64[us] or decimal128(12, 2)"
+)
 _DECIMAL = re.compile(r"decimal128\(\s*(\d{1,2})\s*,\s*(-?\d{1,2})\s*\)")
 
 
@@ -34,26 +37,17 @@ def arrow_type(name: str) -> pa.DataType:
     Raises
     ------
     UsageError
-        It is not one of those that a column can be given.
+        A column cannot be given this type.
     """
     if name in _PLAIN:
         return _PLAIN[name]
     decimal = _DECIMAL.fullmatch(name)
     if decimal is not None and 1 <= int(decimal.group(1)) <= 38 and 0 <= int(decimal.group(2)) <= int(decimal.group(1)):
         return pa.decimal128(int(decimal.group(1)), int(decimal.group(2)))
-    raise UsageError(f"{quoted(name)} is not a type that a column can be given", _suggestion(name))
+    known = nearest(name, [*_PLAIN, "decimal128(12, 2)"])
+    raise UsageError(f"{quoted(name)} is not a type that a column can be given{known}", _CHOICES)
 
 
 def is_text(type_: pa.DataType) -> bool:
     """Return whether any UTF-8 is a value of the type."""
     return bool(pa.types.is_string(type_) or pa.types.is_dictionary(type_))
-
-
-def _suggestion(name: str) -> str:
-    near = difflib.get_close_matches(name, [*_PLAIN, "decimal128(12, 2)"], n=1, cutoff=0.5)
-    start = f"Did you mean {near[0]}? " if near else ""
-    return (
-        start
-        + "There are bool, int8 to int64, uint8 to uint64, float32, float64, string, date32, timestamp[us], "
-        + ("time32[s], time64[us], decimal128(12, 2).")
-    )

@@ -1,4 +1,4 @@
-"""Files that were planned: opened again, digested whole, and compared with the state that is known of them."""
+"""Planned files: opened again, digested whole, and compared with the state that was planned."""
 
 from __future__ import annotations
 
@@ -14,26 +14,32 @@ if TYPE_CHECKING:
     from pipeline.types.inputs import Identity, InputFile
 
 
+# What to do where a file changes while it is used.
+STILL = "run again when nothing writes to the file"
+
+
 def open_planned(file: InputFile) -> OpenFile:
-    """Open a file that was there when the run was planned.
+    """Open a file that existed when the run was planned.
 
     Raises
     ------
     InputChangedError
-        It is gone, or no file any more.
+        It is gone, or no longer a file.
     PermissionDeniedError, StorageError
         The system refuses it.
     """
     try:
         return OpenFile.open(file.location, file.path)
     except InputMissingError as error:
-        raise InputChangedError(f"{show(file.path)} has changed since it was planned: it is gone") from error
+        message = f"{show(file.path)} has changed since the run was planned: it is gone"
+        raise InputChangedError(message, STILL) from error
     except (DataError, UsageError) as error:
-        raise InputChangedError(f"{show(file.path)} has changed since it was planned: {error.message}") from error
+        message = f"{show(file.path)} has changed since the run was planned: {error.message}"
+        raise InputChangedError(message, STILL) from error
 
 
 def content_digest(file: InputFile) -> str:
-    """Return the SHA-256, in hexadecimal, of all bytes of a file that was planned, read once.
+    """Return the SHA-256, in hexadecimal, of all bytes of a planned file, read once.
 
     Raises
     ------
@@ -47,7 +53,7 @@ def content_digest(file: InputFile) -> str:
 
 
 def with_content(identity: Identity, file: OpenFile, identify: Callable[[OpenFile], Identity]) -> Identity:
-    """Return the identity of an open file with the digest of its content; ``identify`` tells it without.
+    """Return the identity of an open file with the digest of its content; ``identify`` returns it without.
 
     Raises
     ------
@@ -60,16 +66,15 @@ def with_content(identity: Identity, file: OpenFile, identify: Callable[[OpenFil
     except DataError:
         same = False
     if not same:
-        message = f"{show(file.path)} changed while it was digested"
-        raise InputChangedError(message, "Run again when nothing writes to it any more.")
+        raise InputChangedError(f"{show(file.path)} changed while it was read for its fingerprint", STILL)
     return replace(identity, content=content)
 
 
 def without_content(identity: Identity) -> Identity:
-    """Return the part of an identity that a reader compares, which costs no pass over the file."""
+    """Return the identity without the content digest: the part that a reader compares, with no pass over the file."""
     return replace(identity, content="") if identity.content else identity
 
 
 def same_state(one: Identity, other: Identity) -> bool:
-    """Return whether two identities are the same, whatever is known of the content."""
+    """Return whether two identities are the same, apart from the content digest."""
     return without_content(one) == without_content(other)

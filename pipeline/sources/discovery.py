@@ -1,13 +1,13 @@
 """From INPUT arguments to files, in an order that depends on names alone.
 
-An argument is a file, a folder, or a pattern (``*``, ``?``, ``[...]`` within a name, ``**`` for any folders between);
-what exists under the very name is never taken for a pattern. Below a folder or pattern, names that begin with ``.`` or
-``_`` are skipped, manifests and staging folders of this program among them; a folder ``_key=value`` is data.
+An argument is a file, a folder, or a pattern (``*``, ``?``, ``[...]`` within a name, ``**`` for any folders between).
+A name that exists is never read as a pattern. Below a folder or pattern, names that begin with ``.`` or ``_`` are
+skipped, among them logitstream's manifests and staging folders; a folder ``_key=value`` is data.
 
-The relative path of a file begins at its argument, and so do its partitions, with one extension: ``key=value`` folders
-that the argument itself ends in belong to both. So ``sales``, ``sales/country=NL``, ``'sales/*/*.parquet'`` and
-``sales/country=NL/part-0.parquet`` give a file the same path and the same columns, and a pattern may be expanded by the
-shell or by us.
+The relative path of a file begins at its argument, and so do its partitions, with one exception: ``key=value`` folders
+at the end of the argument belong to both. So ``sales``, ``sales/country=NL``, ``'sales/*/*.parquet'`` and
+``sales/country=NL/part-0.parquet`` give a file the same path and the same columns, whether the shell or logitstream
+expands the pattern.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pipeline.types.outputs import MANIFEST, RECEIPTS
 
 _PARQUET = re.compile(r"\.(parquet|parq|pq)\Z", re.IGNORECASE)
 _CSV = re.compile(r"\.(csv|tsv|txt)(\.(gz|gzip|zst|zstd))?\Z", re.IGNORECASE)
+_ENDINGS = "name files that end in .parquet, .pq or .parq, or in .csv, .tsv or .txt (also with .gz or .zst)"
 _OURS = frozenset({MANIFEST, RECEIPTS})
 _MAGIC = re.compile(r"[*?\[]")
 _PARQUET_MAGIC = (b"PAR1", b"PARE")
@@ -43,7 +44,7 @@ class Discovery:
     files : tuple of InputFile
         By relative path, then position of the argument.
     skipped : tuple of str
-        Files of a folder whose ending is of no known format, as a message may show them.
+        Files of a folder whose names have no known ending, escaped for messages.
     """
 
     files: tuple[InputFile, ...]
@@ -51,9 +52,9 @@ class Discovery:
 
 
 def discover(inputs: Sequence[str]) -> Discovery:
-    """Return the files that INPUT arguments name; none is opened unless its format has to be found by content.
+    """Return the files that INPUT arguments name; a file is opened only where its content has to tell its format.
 
-    Symbolic links are followed: a file keeps the name under which it was found and is opened where the link leads.
+    Symbolic links are followed: a file keeps the name under which it was found, and is opened where the link leads.
 
     Raises
     ------
@@ -63,14 +64,14 @@ def discover(inputs: Sequence[str]) -> Discovery:
     InputMissingError
         An argument names nothing, or nothing that can be read as data.
     DataError
-        A device, FIFO or socket is where a file is expected; folders form a loop; a partition is given twice.
+        An argument or entry is a device, FIFO or socket; folders form a loop; a path states a partition twice.
     PermissionDeniedError, StorageError
-        The system refuses a folder.
+        The system refuses to read a folder.
     """
     files: list[InputFile] = []
     skipped: list[str] = []
     for position, argument in enumerate(inputs):
-        # in a pattern some way may ask for a file whatever its ending
+        # one way through a pattern may ask for a file whatever its ending
         ways = {one.path: one for one in sorted(_search(argument), key=lambda one: one.explicit)}
         found = {path: (one, _format(one)) for path, one in ways.items()}
         known = [one.input_file(position, format_) for one, format_ in found.values() if format_ is not None]
@@ -99,7 +100,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _InputFolder:
-    """A folder on the way down: ``path`` ends in ``/`` or is empty; ``trail`` are the real folders above it."""
+    """A folder on the way down: ``path`` ends in ``/`` or is empty; ``trail`` holds the real folders above it."""
 
     path: str
     location: str
@@ -114,7 +115,7 @@ class _InputFolder:
         location = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
         path = f"{self.path}{entry.name}/"
         if location in trail:
-            raise DataError(f"the folders below {show(path)} form a loop of symbolic links", "Remove the link.")
+            raise DataError(f"the folders below {show(path)} form a loop of symbolic links", "remove the link")
         return _InputFolder(path, location, _with(self.partitions, entry.name, path), trail)
 
     def file(self, entry: os.DirEntry[str], explicit: bool) -> _Found:
@@ -127,7 +128,7 @@ class _InputFolder:
 
 def _search(argument: str) -> Iterator[_Found]:
     if not argument or "\0" in argument:
-        raise UsageError(f"'{show(argument)}' is not the name of an input")
+        raise UsageError(f"'{show(argument)}' is not the name of an input", "name a file, a folder or a pattern")
     segments = [segment for segment in argument.split("/") if segment not in {"", "."}]
     root = "/" if argument.startswith("/") else ""
     mode = _mode(argument, argument)
@@ -144,10 +145,11 @@ def _search(argument: str) -> Iterator[_Found]:
 
 
 def _mode(location: str, path: str) -> int | None:
-    """Return the mode of what is under a name, ``None`` where nothing is."""
+    """Return the mode of what is at a location, ``None`` where nothing is there."""
     mode = disk.mode_of(location, path)
     if mode is None and os.path.lexists(location):
-        raise InputMissingError(f"{show(path)} is a symbolic link to nothing")
+        message = f"{show(path)} is a symbolic link to a file that does not exist"
+        raise InputMissingError(message, "remove the link, or restore the file")
     return mode
 
 
@@ -163,7 +165,7 @@ def _start(root: str, segments: Sequence[str]) -> _InputFolder:
 
 def _named(root: str, segments: Sequence[str], argument: str) -> _Found:
     if segments[-1] in _OURS:
-        raise UsageError(f"{show(argument)} is a manifest, not data", "Name the folder that it lies in.")
+        raise UsageError(f"{show(argument)} is a manifest, not data", "name the folder that contains it")
     named = root + "/".join(segments)
     _require_file(named, argument)
     path, partitions = _tail(segments[:-1])
@@ -187,7 +189,7 @@ def _with(partitions: tuple[Partition, ...], segment: str, path: str) -> tuple[P
     if partition is None:
         return partitions
     if partition[0] in dict(partitions):
-        raise DataError(f"{show(path)} states '{show(partition[0])}' twice", "Rename one of the folders.")
+        raise DataError(f"the path {show(path)} states '{show(partition[0])}' twice", "rename one of the folders")
     return (*partitions, partition)
 
 
@@ -195,7 +197,7 @@ def _find(start: _InputFolder, pattern: tuple[str, ...], *, explicit: bool) -> I
     """Yield the files that a pattern finds below a folder.
 
     No folder is walked twice for the same rest of the pattern: the ways through several ``**``, and through links to
-    links, are more than anybody could wait for.
+    links, are too many to wait for.
     """
     walked: dict[tuple[str, tuple[str, ...]], _InputFolder] = {}
     waiting = [(start, pattern, explicit)]
@@ -204,7 +206,7 @@ def _find(start: _InputFolder, pattern: tuple[str, ...], *, explicit: bool) -> I
         first = walked.setdefault((folder.location, pattern), folder)
         if first.path != folder.path:
             ways = f"{show(first.path or './')} and {show(folder.path)}"
-            raise UsageError(f"a folder is found twice, as {ways}: its rows would be counted twice", "Remove the link.")
+            raise UsageError(f"a folder is found twice, as {ways}: its rows would be counted twice", "remove the link")
         if first is not folder:
             continue
         head, rest = pattern[0], pattern[1:]
@@ -250,7 +252,7 @@ def _format(found: _Found) -> Format | None:
 
 
 def _content(found: _Found) -> Format:
-    """Return the format that the first bytes tell; what is not Parquet is CSV, compressed or not."""
+    """Return the format that the first bytes show; what is not Parquet is CSV, compressed or not."""
     with disk.OpenFile.open(found.location, found.path) as file:
         return "parquet" if file.read_at(4, 0) in _PARQUET_MAGIC else "csv"
 
@@ -261,20 +263,22 @@ def _refuse_doubles(files: Sequence[InputFile], inputs: Sequence[str]) -> None:
         first = seen.setdefault(file.location, file)
         if first is not file:
             ways = " and ".join(f"{show(one.path)} (of {show(inputs[one.position])})" for one in (first, file))
-            raise UsageError(f"a file is named twice, as {ways}: its rows would be counted twice", "Name it once.")
+            raise UsageError(f"a file is named twice, as {ways}: its rows would be counted twice", "name it once")
 
 
 def _missing(argument: str) -> InputMissingError:
-    if re.match(r"[a-z][a-z0-9+.-]+://", argument):
-        return InputMissingError(f"no such input: {show(argument)}", "Only local files and folders can be read.")
-    return InputMissingError(f"no such input: {show(argument)}")
+    address = re.match(r"[a-z][a-z0-9+.-]+://", argument)
+    remedy = "copy the data to a local file or folder first" if address else "check the path"
+    return InputMissingError(f"no such input: {show(argument)}", remedy).at(argument)
 
 
 def _nothing(argument: str, skipped: int) -> InputMissingError:
     mode = _mode(argument, argument)
     if mode is not None and stat.S_ISDIR(mode):
-        message = f"the folder {show(argument)} holds no Parquet or CSV file"
+        message = f"the folder {show(argument)} contains no Parquet or CSV file"
     else:
         message = f"nothing matches {show(argument)}"
-    other = f"; {skipped:,} files with other endings were skipped" if skipped else ""
-    return InputMissingError(message + other, "Known endings: .parquet .pq .parq, .csv .tsv .txt (.gz .zst).")
+    if skipped:
+        files = "1 file with another ending was" if skipped == 1 else f"{skipped:,} files with other endings were"
+        message += f"; {files} skipped"
+    return InputMissingError(message, _ENDINGS).at(argument)

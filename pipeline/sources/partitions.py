@@ -25,7 +25,7 @@ Partition = tuple[str, str | None]
 
 
 def parse_segment(segment: str) -> Partition | None:
-    """Return the name and value that a folder name states, or ``None`` where it is no ``key=value``.
+    """Return the name and value that a folder name states, or ``None`` where it is not ``key=value``.
 
     Both sides are percent-decoded UTF-8; the value is ``None`` for ``__HIVE_DEFAULT_PARTITION__`` and the empty text
     for ``key=``. The value is data and never becomes a path again.
@@ -33,7 +33,7 @@ def parse_segment(segment: str) -> Partition | None:
     Raises
     ------
     DataError
-        A side is not UTF-8 once decoded.
+        A side is not valid UTF-8 after decoding.
     """
     key, equals, value = segment.partition("=")
     if not (key and equals):
@@ -44,10 +44,10 @@ def parse_segment(segment: str) -> Partition | None:
 
 
 def partition_field(file: InputFile, need: Need) -> pa.Field | None:
-    """Return the field with which a partition comes, or ``None`` where the path states no such name.
+    """Return the field of a partition column, or ``None`` where the path states no such name.
 
     Text, unless the need has a type or is numeric (float64); a categorical one is a dictionary of text. Always
-    nullable, because another folder of the same name may be the null one.
+    nullable, because another folder of the same name may state null.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def partition_scalar(text: str | None, need: Need) -> pa.Scalar:
 
 
 def partition_array(value: pa.Scalar, type_: pa.DataType, rows: int) -> pa.Array:
-    """Return a constant column; of a dictionary type it holds the value once."""
+    """Return a constant column; a dictionary holds the value once."""
     if not pa.types.is_dictionary(type_):
         return pa.repeat(value, rows)
     levels = pa.array([value.as_py()] if value.is_valid else [], type_.value_type)
@@ -117,5 +117,5 @@ def _decode(text: str, segment: str) -> str:
         decoded = unquote(text, errors="strict")
         decoded.encode()
     except UnicodeError as error:
-        raise DataError(f"the folder name {show(segment)} is not UTF-8", "Rename the folder.") from error
+        raise DataError(f"the folder name {show(segment)} is not valid UTF-8", "rename the folder") from error
     return decoded

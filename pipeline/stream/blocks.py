@@ -1,4 +1,4 @@
-"""What a caller yields, as blocks of one schema: the first block states it, and every other one is held against it."""
+"""What a generator yields, as blocks of one schema: the first block sets it, and every other block is checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.errors import DataError, SchemaError
 from pipeline.units import escape, format_count
 
-# Of a number: Arrow has no type for what numpy calls longdouble.
+# The largest number: Arrow has no type for numpy's longdouble.
 MOST_BYTES = 8
 REMEDY = "blocks are counted from 0; nothing was published"
 
@@ -42,11 +42,11 @@ class Block(Protocol):
 
     @property
     def given(self) -> Any:
-        """What a caller's own function is called with: an array, or a record batch."""
+        """What the caller's function gets: an array, or a record batch."""
         ...
 
     def batch(self, start: int, stop: int, names: Sequence[str]) -> pa.RecordBatch:
-        """Return columns of rows, in memory that a caller who fills his arrays again does not touch."""
+        """Return columns of rows, in memory that does not change if the caller fills the array again."""
         ...
 
 
@@ -67,7 +67,7 @@ class ArrayBlock:
         """Return columns of rows, copied."""
         columns = self.given.reshape(self.rows, len(self.schema))
         arrays = [
-            # In one piece and the order of this machine, which Arrow takes without a second copy.
+            # Contiguous and in native byte order, which Arrow takes without a second copy.
             pa.array(np.array(columns[start:stop, i], dtype=self.given.dtype.newbyteorder("="), order="C"))
             for i in map(self.schema.get_field_index, names)
         ]
@@ -76,7 +76,7 @@ class ArrayBlock:
 
 @dataclass(frozen=True)
 class TableBlock:
-    """An Arrow table, or what became one."""
+    """An Arrow table, or something that was made into one."""
 
     number: int
     table: pa.Table
@@ -88,7 +88,7 @@ class TableBlock:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types; whether a column may have nulls is not held against a later block."""
+        """Names and types; blocks may differ in whether a column may have nulls."""
         return pa.schema([pa.field(field.name, field.type) for field in self.table.schema])
 
     @cached_property
@@ -97,7 +97,7 @@ class TableBlock:
         return self.batch(0, self.rows, self.schema.names)
 
     def batch(self, start: int, stop: int, names: Sequence[str]) -> pa.RecordBatch:
-        """Return columns of rows; those of one piece are not copied, since Arrow's are never written to."""
+        """Return columns of rows; contiguous ones are not copied, because Arrow memory never changes."""
         arrays = [_in_one_piece(self.table.column(name).slice(start, stop - start)) for name in names]
         return _record_batch(arrays, [self.schema.field(name) for name in names], stop - start)
 
@@ -109,14 +109,14 @@ def blocks_of(stream: Iterator[Any], names: Sequence[str] | None) -> Iterator[Bl
     ----------
     stream : iterator
     names : sequence of str, optional
-        Of the columns of arrays: ``x`` of one dimension, ``x0``, ``x1`` ... of two unless given.
+        Names for the columns of arrays; ``x`` for one dimension, ``x0``, ``x1`` ... for two unless given.
 
     Raises
     ------
     SchemaError
-        A block is no block of numbered rows, or has another shape, other columns or another type than the first.
+        A block is not rows of numbers, or has another shape, other columns or another type than the first.
     DataError
-        There is no row.
+        The stream has no rows.
     """
     first: Block | None = None
     rows = 0
@@ -129,12 +129,12 @@ def blocks_of(stream: Iterator[Any], names: Sequence[str] | None) -> Iterator[Bl
         rows += block.rows
         yield block
     if not rows:
-        found = "no block" if first is None else "no row in any of its blocks"
-        raise DataError(f"the stream is empty: it has {found}", "nothing was published")
+        found = "blocks" if first is None else "rows in any block"
+        raise DataError(f"the stream is empty: it has no {found}", "nothing was published")
 
 
 def _noting(stream: Iterator[Any]) -> Iterator[Any]:
-    """Yield what a stream gives; an error of its own says at which block it was raised."""
+    """Yield what a stream gives; if it raises an error, add the number of the block to it."""
     for number in count():
         try:
             given = next(stream)
@@ -147,14 +147,14 @@ def _noting(stream: Iterator[Any]) -> Iterator[Any]:
 
 
 def refuse_single(blocks: Any) -> None:
-    """Raise a ``TypeError`` where one block is given for a stream of them: its rows would be taken for blocks."""
+    """Raise a ``TypeError`` if one block is given instead of a stream: its rows would be taken as blocks."""
     is_block = isinstance(blocks, str | bytes | Mapping | pa.RecordBatch | pa.Table) or (
         hasattr(blocks, "__array__") or (hasattr(blocks, "__arrow_c_stream__") and hasattr(blocks, "columns"))
     )
     if is_block:
         raise TypeError(f"a {type(blocks).__name__} is one block, not a stream of them; write [block]")
     if not isinstance(blocks, Iterable):
-        raise TypeError(f"a {type(blocks).__name__} is no iterable of blocks: each of them is {_KINDS}")
+        raise TypeError(f"a {type(blocks).__name__} is not an iterable of blocks; each block is {_KINDS}")
 
 
 def _block(number: int, given: Any, names: Sequence[str] | None) -> Block:
@@ -162,7 +162,7 @@ def _block(number: int, given: Any, names: Sequence[str] | None) -> Block:
         raise _unfit(number, _KINDS, f"text: {escape(repr(given), 60)}")
     if isinstance(given, pa.RecordBatch | pa.Table | Mapping) or hasattr(given, "__arrow_c_stream__"):
         if names is not None:
-            raise _unfit(number, "an array, whose columns names= calls", f"a {type(given).__name__}, which has names")
+            raise _unfit(number, "an array, because names= is given", f"a {type(given).__name__}, which has names")
         return TableBlock(number, _table(number, given))
     return _array_block(number, given, names)
 
@@ -172,9 +172,9 @@ def _array_block(number: int, given: Any, names: Sequence[str] | None) -> Block:
     try:
         array = np.asarray(given)
     except ValueError as error:
-        raise _unfit(number, "rows of one length", f"ragged ones ({escape(str(error), 200)})") from None
+        raise _unfit(number, "rows of equal length", f"ragged rows ({escape(str(error), 200)})") from None
     if array.dtype.kind == "O":
-        raise _unfit(number, "numbers in rows of one length", f"objects: a {type(given).__name__} of dtype object")
+        raise _unfit(number, "numbers in rows of equal length", f"a {type(given).__name__} of dtype object")
     if array.dtype.kind not in "fiub":
         what = "text" if array.dtype.kind in "UST" else "values"
         raise _unfit(number, "numbers or booleans", f"{what} of dtype {array.dtype}")
@@ -187,7 +187,7 @@ def _array_block(number: int, given: Any, names: Sequence[str] | None) -> Block:
         raise _unfit(number, "at least one column", f"shape {array.shape}")
     called = names or (["x"] if array.ndim == 1 else [f"x{i}" for i in range(width)])
     if len(called) != width:
-        raise _unfit(number, f"{_columns(len(called))}, as names= says", _shape(array.ndim, width))
+        raise _unfit(number, f"{_columns(len(called))}, as in names=", _shape(array.ndim, width))
     type_ = pa.from_numpy_dtype(array.dtype.newbyteorder("="))
     return ArrayBlock(number, array, pa.schema([pa.field(name, type_, nullable=False) for name in called]))
 
@@ -207,8 +207,8 @@ def _table(number: int, given: Any) -> pa.Table:
     try:
         table = given if isinstance(given, pa.Table) else pa.table(given)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise _unfit(number, "columns of one length and type", escape(str(error), 200)) from None
-    # What pandas calls an index is no column of the frame.
+        raise _unfit(number, "columns of equal length, each of one type", escape(str(error), 200)) from None
+    # The index of pandas is not a column of the frame.
     columns = None if isinstance(given, pa.Table | Mapping) else getattr(given, "columns", None)
     table = table if columns is None else table.select([str(name) for name in columns])
     if repeated := sorted({name for name in table.column_names if table.column_names.count(name) > 1}):
@@ -217,7 +217,7 @@ def _table(number: int, given: Any) -> pa.Table:
 
 
 def _check_like(first: Block, block: Block) -> None:
-    """Raise where a block has other dimensions, columns or types than the first."""
+    """Raise if a block has other dimensions, columns or types than the first."""
     if type(first) is not type(block):
         raise _unfit(block.number, f"{_what(first)}, as in block 0", _what(block))
     if isinstance(first, ArrayBlock) and isinstance(block, ArrayBlock) and first.given.ndim != block.given.ndim:
@@ -259,7 +259,7 @@ def _unfit(number: int, expected: str, found: str) -> SchemaError:
 def _in_one_piece(column: pa.ChunkedArray) -> pa.Array:
     joined = column.combine_chunks()
     if isinstance(joined, pa.ChunkedArray):
-        # Text of more than 2 GiB has no one piece, and none of the slices taken here comes near that.
+        # Only text of more than 2 GiB cannot be contiguous, and the slices taken here are far smaller.
         return pa.concat_arrays(joined.chunks) if joined.num_chunks else pa.array([], column.type)
     return joined
 

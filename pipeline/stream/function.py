@@ -1,4 +1,4 @@
-"""What is done to a block: functions of the registry, or a caller's own callable."""
+"""What is done to a block: built-in functions, or the caller's function."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCH_ROWS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was made of the rows ``start`` to ``stop`` of a block.
+    """The results for the rows ``start`` to ``stop`` of a block.
 
     Attributes
     ----------
@@ -46,15 +46,15 @@ class Made:
 
 
 class StreamFunction(Protocol):
-    """Makes columns of a block, piece by piece."""
+    """Makes columns from a block, piece by piece."""
 
     @property
     def text(self) -> str:
-        """How a person calls it."""
+        """Its name for people."""
         ...
 
     def of(self, block: Block, kept: Sequence[str]) -> Iterator[Made]:
-        """Yield what is made of a block whose columns ``kept`` go to the output as they are."""
+        """Yield the results for a block; its columns ``kept`` go to the output as they are."""
         ...
 
 
@@ -62,25 +62,23 @@ FunctionLike = str | Sequence[str] | Callable[..., Any]
 
 
 def function_of(function: FunctionLike, *, float32: bool, precision: Precision) -> StreamFunction:
-    """Return what a name, one or several texts, or a callable mean.
+    """Return the function meant by a name, by one or several texts, or by a callable.
 
     Raises
     ------
     UsageError
         A text does not follow the grammar.
     TypeError
-        It is none of these, or a callable with ``float32`` or another ``precision``.
+        It is something else, or a callable with ``float32`` or ``precision``.
     """
     if callable(function):
         for option, is_given in (("float32", float32), ("precision", precision != "fast")):
             if is_given:
-                raise TypeError(
-                    f"{option} goes with functions of the registry; a function of your own gives what it gives"
-                )
+                raise TypeError(f"{option} applies only to built-in functions, not to your own")
         return OwnFunction(function)
     texts = (function,) if isinstance(function, str) else tuple(function)
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("function is a name, a text such as 'p=sigmoid(x)', several of these, or a callable")
+        raise TypeError("function must be a name, a text such as 'p=sigmoid(x)', a list of texts, or a callable")
     if len(texts) == 1 and texts[0].strip().isidentifier():
         return EachColumn(_known(texts[0].strip()), float32, precision)
     applied = TransformBlock(tuple(parse_application(text) for text in texts), float32, precision)
@@ -116,13 +114,15 @@ class EachColumn:
         """Yield the results, batch by batch: ``FUNCTION_COLUMN`` for each column."""
         columns = tuple(name for name in block.schema.names if name not in kept)
         if not columns:
-            raise SchemaError(f"block {block.number} of the stream: every column is kept, {self.name} has none", REMEDY)
+            raise SchemaError(
+                f"block {block.number} of the stream: every column is kept, so {self.name} has no column", REMEDY
+            )
         return _applied(_of_each(self.name, columns, self.float32, self.precision), block, kept)
 
 
 @dataclass(frozen=True, slots=True)
 class OwnFunction:
-    """A callable of a caller's own: it is given a block as it came, a table as one record batch."""
+    """The caller's function: it gets each block as it came, a table as one record batch."""
 
     function: Callable[..., Any]
 
@@ -136,7 +136,7 @@ class OwnFunction:
         """Yield the results for the whole block."""
         if not block.rows:
             return
-        # Before the call, which may write into the block.
+        # Taken before the call, because the function may write into the block.
         as_it_came = block.batch(0, block.rows, kept)
         try:
             results = self.function(block.given)
@@ -154,7 +154,7 @@ def _known(name: str) -> str:
     try:
         return function_named(name).name
     except LookupError:
-        # The grammar has the words for it, with the place.
+        # The parser raises the better error, with the place.
         parse_application(f"{name}(x)")
         raise
 
@@ -193,7 +193,7 @@ def _check_columns(function: TransformBlock, block: Block, names: Sequence[str])
 
 
 def _named(block: Block, results: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Yield the results of a callable by name: as a mapping has them, else ``y``, or ``y0``, ``y1`` ..."""
+    """Yield the results of a callable with their names: those of a mapping, else ``y``, or ``y0``, ``y1`` ..."""
     if isinstance(results, Mapping):
         for name, values in results.items():
             yield str(name), _array(block, str(name), values)
@@ -207,12 +207,12 @@ def _named(block: Block, results: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]
 
 def _array(block: Block, name: str, values: Any) -> npt.NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
-        raise _unfit(block, f"a masked array for {escape(name)}", "an array without a mask: fill it with NaN")
+        raise _unfit(block, f"a masked array for {escape(name)}", "an array without a mask (fill it with NaN)")
     try:
         return np.asarray(values)
     except ValueError as error:
         found = f"ragged rows for {escape(name)} ({escape(str(error), 200)})"
-        raise _unfit(block, found, "rows of one length") from None
+        raise _unfit(block, found, "rows of equal length") from None
 
 
 def _unfit(block: Block, found: str, expected: str) -> SchemaError:
@@ -228,5 +228,5 @@ def _column(block: Block, name: str, values: npt.NDArray[Any]) -> pa.Array:
         raise _unfit(block, f"dtype {values.dtype} for {called}", "numbers of at most 64 bits")
     if values.shape != (block.rows,):
         raise _unfit(block, f"shape {values.shape} for {called}", f"({block.rows:,},)")
-    # A copy: a function may fill the same array at every call.
+    # A copy, because a function may fill the same array at every call.
     return pa.array(np.array(values, dtype=values.dtype.newbyteorder("="), order="C"))

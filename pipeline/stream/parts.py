@@ -1,4 +1,4 @@
-"""Rows as parts of a run: cut at a number of rows whatever the blocks were, each with its account."""
+"""Rows as parts of a run: each with the same number of rows however the blocks were cut, and with its account."""
 
 from __future__ import annotations
 
@@ -25,27 +25,26 @@ from pipeline.types.report import Totals
 from pipeline.types.rows import SliceAccount
 from pipeline.types.work import Outcome
 
-# Rows of small blocks are put together to batches of this many: a row group of single rows would take as much for
-# each of them as for a thousand.
+# Rows of small blocks are joined to batches of this many: writing a single row costs as much as writing a thousand.
 _TOGETHER = 8_192
 
 
 class PartWriter:
-    """Writes rows into one part after the other, each of exactly ``part_rows`` rows but for the last.
+    """Writes rows into one part after the other, each of exactly ``part_rows`` rows except the last.
 
-    As a context manager it closes what was not finished. For one thread.
+    As a context manager it closes an unfinished part. For one thread.
 
     Parameters
     ----------
     staging : Staging
     schema : pyarrow.Schema
     made : int
-        How many of the columns, the last ones, are results.
+        How many of the columns are results; they are the last ones.
     format, compression : str
     part_rows, group_rows : int
         Rows of a part, and of a row group in it.
     told : callable
-        Is given the totals whenever a part is finished.
+        Is called with the totals whenever a part is finished.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class PartWriter:
         self._stack.close()
 
     def write(self, batch: pa.RecordBatch, events: Mapping[str, int]) -> None:
-        """Add rows; a part that is full is finished and journalled."""
+        """Add rows; a full part is finished and entered in the journal."""
         self._events.update(events)
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
@@ -110,22 +109,22 @@ class PartWriter:
                 self._finish()
 
     def close(self, rows: int) -> None:
-        """Finish the last part and judge the balance: ``rows`` were read from the stream.
+        """Finish the last part and check the balance: ``rows`` were read from the stream.
 
         Raises
         ------
         BalanceError
-            They are not the rows that were written.
+            Another number of rows was written.
         """
         self._write_waiting()
         if self._sink is not None:
             self._finish()
         written = sum(receipt.payload.part.rows for receipt in self.receipts if receipt.payload)
         if not rows == self.totals.read == self.totals.written == written:
-            raise BalanceError(f"{rows:,} rows were read from the stream, {written:,} written")
+            raise BalanceError(f"{rows:,} rows were read from the stream, but {written:,} were written")
 
     def parts(self, meaning: str) -> Iterator[Part]:
-        """Yield the parts under their final names; ``meaning`` is what no other run has."""
+        """Yield the parts with their final names; ``meaning`` is unique to this run."""
         name = extension(self._format, self._compression)
         for receipt in self.receipts:
             named = digest([meaning, receipt.chunk])[:16]
@@ -165,7 +164,7 @@ class PartWriter:
 
 
 def _joined(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """Return batches as one; as they are where dictionaries, put together, would not fit their index."""
+    """Return batches joined to one; as they are if their joined dictionary would not fit its index."""
     if len(batches) < 2:
         return batches
     try:

@@ -1,4 +1,4 @@
-"""A caller's stream from its first block to the published output."""
+"""A stream of blocks, from the first block to the published output."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, Unpack, cast
 
 import pyarrow as pa
 
 from pipeline import memory
 from pipeline.canonical import digest
-from pipeline.choices import IF_EXISTS, PRECISION, Durability, Format, IfExists, Precision
+from pipeline.choices import IF_EXISTS, PRECISION, Format, IfExists
 from pipeline.errors import SchemaError, UsageError
 from pipeline.flow.manifest import CODEC, Described, body, observed
 from pipeline.flow.preparation import names_a_file
-from pipeline.interface import ConductOptions, conduct_of, format_of, names_of
+from pipeline.interface import conduct_of, format_of
 from pipeline.kernels import arithmetic_tag
-from pipeline.plan import DEFAULT_CHUNK_ROWS, row_group_rows
+from pipeline.options import ConductOptions, StreamOptions, check_names, completed, documented
+from pipeline.plan import row_group_rows
 from pipeline.publish import LOCAL, Busy, Manifest, Staging
 from pipeline.scan import Clock, Stop, width_of
 from pipeline.sinks import check_output_schema, codec_of, open_merger
@@ -43,84 +44,64 @@ from pipeline.types.report import (
     Resources,
     Totals,
 )
-from pipeline.units import escape
+from pipeline.units import escape, names_of
 
-_CONDUCT = ("if_running", "deadline", "durability", "keep_versions")
 _AGAIN = "run it again from its beginning: a stream cannot be resumed"
 
 
-class StreamOptions(TypedDict, total=False):
-    """Options of :func:`transform_stream`.
-
-    ``names`` calls the columns of arrays; ``keep`` are columns copied to the output (``["*"]`` for all); ``chunk_size``
-    is the rows of a part. The others are those of :func:`pipeline.transform`.
-    """
-
-    names: Sequence[str] | None
-    keep: str | Sequence[str]
-    float32: bool
-    precision: Precision
-    chunk_size: int
-    format: Format | None
-    compression: str | None
-    if_exists: IfExists
-    if_running: str
-    deadline: float | str | None
-    durability: Durability
-    keep_versions: int
-    observe: Observer
-
-
+@documented(StreamOptions, chunk_size="Rows of each file of the output.")
 def transform_stream(
     blocks: Iterable[Any], function: FunctionLike, output: str | os.PathLike[str], **options: Unpack[StreamOptions]
 ) -> Report:
-    """Apply a function to the blocks of a caller's own generator and publish the result in one step.
+    """Apply a function to the blocks of your generator and publish the result in one step.
 
-    Either every row that the generator gave is published, verified and durable, when this returns, or an error is
-    raised and whatever was under ``output`` before is there still. Blocks are taken one at a time, in this
-    thread, and none is held longer than it takes to write its rows: memory is that of a block, a batch of 65,536 rows
-    and a row group of the output. The parts depend on the rows alone, not on how they were cut into blocks.
+    When this returns, every row of the generator is published, verified and durable. If an error is raised, whatever
+    was under ``output`` before is still there. Blocks are taken one at a time, in this thread, and are not held longer
+    than it takes to write their rows: memory is that of a block, a batch of 65,536 rows and a row group of the output.
+    The parts depend only on the rows, not on how they were cut into blocks.
 
-    What a generator will give is not known, so that a run has no identity: it cannot be resumed and reuses nothing;
-    what failed is started from its beginning, and what it had staged is gone at once. In every case the generator
-    is closed. A generator may fill the same array again for the next block.
+    Nobody knows in advance what a generator will give, so a run cannot be resumed and reuses nothing: after an error,
+    start again from the beginning. What the run had staged is removed at once. The generator is always closed. It may
+    fill the same array again for the next block.
 
     Parameters
     ----------
     blocks : iterable
-        Of NumPy arrays of shape (rows,) or (rows, columns), Arrow record batches or tables, dataframes (anything with
-        ``__arrow_c_stream__``), or mappings from names to arrays; all of the kind, columns and types of the first. The
-        columns of arrays are called ``x``, or ``x0``, ``x1`` ..., unless ``names`` says otherwise.
+        NumPy arrays of shape (rows,) or (rows, columns), Arrow record batches or tables, dataframes (anything with
+        ``__arrow_c_stream__``), or mappings from names to arrays. All blocks must have the kind, columns and types of
+        the first. The columns of arrays are called ``x``, or ``x0``, ``x1`` ..., unless ``names`` is given.
     function : str, sequence of str or callable
         Texts such as ``"p=sigmoid(x, temperature=2)"``; or the name of one function, for every column that is not
-        kept (``sigmoid_x0``, ``sigmoid_x1`` ...); or a callable, which is given each block as it came, a table as one
-        record batch, and returns an array of shape (rows,) (column ``y``), of shape (rows, n) (``y0``, ``y1`` ...), or
-        a mapping from names to arrays of shape (rows,). It may write into an array that it is given: that is the
-        caller's own, and kept columns were taken before.
+        kept (``sigmoid_x0``, ``sigmoid_x1`` ...); or a callable. It gets each block as it came, a table as one record
+        batch, and returns an array of shape (rows,) (column ``y``), of shape (rows, n) (``y0``, ``y1`` ...), or a
+        mapping from names to arrays of shape (rows,). It may write into the array that it gets: kept columns are taken
+        before.
     output : path
-        A folder, or a file where the name ends in ``.parquet`` or ``.csv``.
+        A folder, or a file if the name ends in ``.parquet`` or ``.csv``.
     **options : StreamOptions
 
     Raises
     ------
     UsageError
-        The function or an option is none that there is; an output column has the name of another.
+        There is no such function, an option has a value that it cannot have, or two output columns have one name.
+    TypeError
+        There is no option of that name, or an argument is not what it must be.
     SchemaError
-        A block is text, ragged, or has another shape, columns or type than the first; a function gives other than one
-        value a row. The message has the number of the block, what was expected and what came.
+        A block is text, ragged, or has another shape, columns or type than the first; or a function does not give one
+        value for each row. The message has the number of the block, what was expected and what came.
     DataError
         The stream has no rows.
     BadCellsError
-        A cell cannot be float64 exactly.
+        Float64 cannot hold a cell exactly.
     LogitstreamError
-        Nothing was published, as with :func:`pipeline.transform`. What generator or callable raise comes unchanged.
+        Nothing was published, as with :func:`pipeline.transform`. Errors of the generator or the callable are raised
+        unchanged.
     """
     refuse_single(blocks)
     stream = iter(blocks)
     with closing(_Closing(stream)):
         job = _StreamJob.of(function, os.fspath(output), options)
-        observe = options.get("observe", _unobserved)
-        return _run(job, stream, observe)
+        return _run(job, stream, options.get("observe") or _unobserved)
 
 
 class _Closing:
@@ -157,33 +138,31 @@ class _StreamJob:
 
     @classmethod
     def of(cls, function: FunctionLike, output: str, options: StreamOptions) -> _StreamJob:
-        """Return the job, once everything was judged that needs no block."""
-        if unknown := options.keys() - StreamOptions.__annotations__.keys():
-            raise TypeError(f"there is no option {min(unknown)!r}")
-        if_exists = IF_EXISTS.check(options.get("if_exists", "fail"))
-        part_rows = options.get("chunk_size", DEFAULT_CHUNK_ROWS)
+        """Return the job; check everything that needs no block."""
+        check_names(options, StreamOptions)
+        asked = completed(options)
+        if_exists = IF_EXISTS.check(asked["if_exists"])
+        part_rows = asked["chunk_size"]
         if not isinstance(part_rows, int) or isinstance(part_rows, bool) or part_rows < 1:
-            raise UsageError(f"chunk_size {part_rows!r}: of a stream it is a number of rows, at least 1")
-        format_ = format_of(output, options.get("format"))
-        precision = PRECISION.check(options.get("precision", "fast"))
-        names = options.get("names")
+            raise UsageError(f"chunk_size {part_rows!r}: for a stream it must be a number of rows, at least 1")
+        format_ = format_of(output, asked["format"])
+        precision = PRECISION.check(asked["precision"])
+        names = asked["names"]
         job = cls(
-            function=function_of(function, float32=options.get("float32", False), precision=precision),
+            function=function_of(function, float32=asked["float32"], precision=precision),
             output=output,
             names=None if names is None else names_of(names),
-            keep=names_of(options.get("keep", ())),
+            keep=names_of(asked["keep"]),
             part_rows=part_rows,
             format=format_,
-            compression=codec_of(format_, options.get("compression")),
+            compression=codec_of(format_, asked["compression"]),
             if_exists=if_exists,
-            conduct=conduct_of(
-                cast("ConductOptions", {name: given for name, given in options.items() if name in _CONDUCT})
-            ),
+            conduct=conduct_of(cast("ConductOptions", asked)),
             arithmetic=arithmetic_tag(precision),
             job_id=digest(["stream", uuid.uuid4().hex]),
         )
         if job.names is not None and len(set(job.names)) != len(job.names):
-            raise UsageError(f"names: {', '.join(map(repr, job.names))}: two columns have one name")
+            raise UsageError(f"names: {', '.join(map(repr, job.names))}: two columns have the same name")
         if names_a_file(output):
             open_merger(format_, pa.schema([]), 1, job.compression)
         LOCAL.check_output(Path(output), job.job_id, if_exists=if_exists, codec=CODEC, is_file=names_a_file(output))
@@ -193,7 +172,7 @@ class _StreamJob:
 def _run(job: _StreamJob, stream: Iterator[Any], observe: Observer) -> Report:
     clock = Clock(Stop(), job.conduct.deadline_seconds, _AGAIN)
     pieces = _pieces(job, stream, clock)
-    # The first rows say what the output looks like: only then is there anything to stage.
+    # The first rows decide what the output looks like; before that there is nothing to stage.
     first = next(pieces)
     schema = _schema(first)
     check_output_schema(job.format, schema)
@@ -218,7 +197,7 @@ def _run(job: _StreamJob, stream: Iterator[Any], observe: Observer) -> Report:
                 job, staging, chain([first], pieces), schema, len(first.made.fields), summary, clock, observe
             )
         except BaseException:
-            # Nobody can go on with it.
+            # It cannot be resumed.
             staging.discard()
             raise
     observe(Published(report))
@@ -227,7 +206,7 @@ def _run(job: _StreamJob, stream: Iterator[Any], observe: Observer) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class _MadeRows:
-    """Rows on their way to the output: kept columns and what was made, and the rows of the block that they end."""
+    """Rows on their way to the output: kept columns and results; with the last of a block, the rows of the block."""
 
     made: Made
     number: int
@@ -238,7 +217,7 @@ class _MadeRows:
 
 
 def _pieces(job: _StreamJob, stream: Iterator[Any], clock: Clock) -> Iterator[_MadeRows]:
-    """Yield what becomes of the stream; of a block without rows nothing does."""
+    """Yield the results for the stream; a block without rows gives none."""
     keep: Sequence[str] | None = None
     for block in blocks_of(stream, job.names):
         clock.check()
@@ -267,7 +246,7 @@ def _schema(piece: _MadeRows) -> pa.Schema:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(
             f'two columns of the output are called "{escape(repeated[0])}"',
-            "name the result apart, as in p=sigmoid(x), or keep other columns",
+            "give the result another name, as in p=sigmoid(x), or keep other columns",
         )
     return pa.schema(fields)
 
@@ -305,6 +284,7 @@ def _published(
             plan=summary,
             totals=writer.totals,
             seconds=time.monotonic() - clock.started,
+            started_unix=clock.started_unix,
             peak_bytes=memory.peak_bytes(),
             published=True,
             manifest_digest="",
@@ -323,7 +303,7 @@ def _same(schema: pa.Schema, piece: _MadeRows) -> pa.Schema:
     expected, came = (", ".join(f"{field.name}: {field.type}" for field in each) for each in (schema, found))
     if expected != came:
         raise SchemaError(
-            f"block {piece.number} of the stream: the function gave other columns than before: "
+            f"block {piece.number} of the stream: the function gave columns that differ from block 0: "
             f"expected {escape(expected, 300)}, got {escape(came, 300)}",
             REMEDY,
         )
@@ -350,7 +330,7 @@ def _summary(job: _StreamJob, schema: pa.Schema, group_rows: int) -> PlanSummary
 
 
 def _sections(job: _StreamJob, schema: pa.Schema, report: Report) -> dict[str, object]:
-    """Return what the manifest proves. There are no inputs: nothing is known of a stream but its rows."""
+    """Return the sections of the manifest. There are no inputs: only the rows of a stream are known."""
     described = Described(
         inputs=[],
         chunks=report.totals.chunks,
@@ -372,6 +352,7 @@ def _sections(job: _StreamJob, schema: pa.Schema, report: Report) -> dict[str, o
 def _skipped(summary: PlanSummary, busy: Busy, seconds: float, observe: Observer) -> Report:
     note = f"{busy.text}: nothing was done (if_running skip)"
     observe(Noted(note))
-    report = Report(summary, Totals(), seconds, memory.peak_bytes(), False, "", (note,), busy.text)
+    began = time.time() - seconds
+    report = Report(summary, Totals(), seconds, memory.peak_bytes(), False, "", (note,), busy.text, began)
     observe(Published(report))
     return report

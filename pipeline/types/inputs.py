@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -168,3 +168,19 @@ class CsvOptions:
     encoding: str = "utf-8"
     columns: tuple[str, ...] | None = None
     types: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def given(
+        cls,
+        *,
+        delimiter: str = ",",
+        quote: str = '"',
+        null: Sequence[str] = (),
+        encoding: str = "utf-8",
+        columns: Sequence[str] | None = None,
+        types: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Return the options that a person gives: ``null`` are spellings besides the empty field."""
+        nulls = tuple(dict.fromkeys(("", *null)))
+        names = None if columns is None else tuple(columns)
+        return cls(delimiter, quote, nulls, encoding, names, tuple(sorted((types or {}).items())))

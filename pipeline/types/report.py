@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from pipeline.choices import Done, Format
 from pipeline.types.outputs import Receipt
+from pipeline.types.tabular import Summary, Tabular
+from pipeline.units import format_bytes, format_count, format_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,8 @@ class FileSummary:
     row_groups: int
 
 
-@dataclass(frozen=True, slots=True)
-class PlanSummary:
+@dataclass(frozen=True, slots=True, repr=False)
+class PlanSummary(Tabular):
     """What a run will do, in numbers for a person or a program.
 
     ``fields`` are (name, Arrow type, nullable) of the output; ``notes`` are remarks in words.
@@ -120,6 +122,25 @@ class PlanSummary:
     scheduler: str
     notes: tuple[str, ...] = ()
 
+    def _summary(self) -> Summary:
+        about, resources = "~" if self.rows_estimated else "", self.resources
+        files = f"{format_count(len(self.files))} {'file' if len(self.files) == 1 else 'files'}"
+        memory = f"{format_bytes(resources.projected_bytes)} of the {format_bytes(resources.allowed_bytes)} allowed"
+        facts = [
+            ("inputs", f"{files}, {about}{format_count(self.rows)} rows, {format_bytes(self.bytes_to_read)} to read"),
+            ("output", self.output),
+            ("chunks", f"{format_count(self.chunks)} of about {format_count(self.chunk_rows)} rows"),
+            ("workers", f"{format_count(resources.workers)} on {self.scheduler}"),
+            ("memory", memory),
+            *(("note", note) for note in (*resources.notes, *self.notes)),
+        ]
+        fields = [(name, kind, "allowed" if nullable else "never") for name, kind, nullable in self.fields]
+        return Summary(facts, ("output column", "type", "null"), fields)
+
+
+# A text, a number, or a number after a text.
+Shown = str | float | tuple[str, float]
+
 
 @dataclass(frozen=True, slots=True)
 class ShownModel:
@@ -127,10 +148,10 @@ class ShownModel:
 
     Attributes
     ----------
-    facts : tuple of (str, str)
-        Names and values of what the model states.
+    facts : tuple of (str, str or float)
+        Names and values of what the model states besides its features.
     headers : tuple of str
-    rows : tuple of tuple of str
+    rows : tuple of tuple of Shown
         A cell for each header.
     numbers : tuple of int
         Which of the cells are numbers.
@@ -138,19 +159,20 @@ class ShownModel:
         Number of features.
     """
 
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, Shown], ...]
     headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Shown, ...], ...]
     numbers: tuple[int, ...]
     features: int
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+@dataclass(frozen=True, slots=True, repr=False)
+class Report(Tabular):
     """The outcome of a run that succeeded.
 
     ``published`` is False where nothing had to be done, because the same job is already published, and where nothing
     was done, because another run holds the output and the caller chose to skip; ``skipped`` names that run.
+    ``started_unix`` is seconds since 1970.
     """
 
     plan: PlanSummary
@@ -161,6 +183,39 @@ class Report:
     manifest_digest: str
     notes: tuple[str, ...] = ()
     skipped: str = ""
+    started_unix: float = 0.0
+
+    @property
+    def finished_unix(self) -> float:
+        """When the run ended, in seconds since 1970."""
+        return self.started_unix + self.seconds
+
+    def _summary(self) -> Summary:
+        totals = self.totals
+        reason = self.skipped or "the same job is published already"
+        rate = f", {format_count(round(totals.read / self.seconds))} rows/s" if self.published and self.seconds else ""
+        facts = [
+            ("output", self.plan.output),
+            ("published", "yes" if self.published else f"no: {reason}"),
+            ("rows", f"{format_count(totals.read)} read: {_counts(totals)}"),
+            ("chunks", _chunks(totals)),
+            ("time", f"{format_seconds(self.seconds)}{rate}"),
+            ("peak memory", format_bytes(self.peak_bytes)),
+            *((f"counted: {name}", format_count(count)) for name, count in sorted(totals.events.items()) if count),
+            *(("note", note) for note in self.notes),
+        ]
+        return Summary(facts)
+
+
+def _counts(totals: Totals) -> str:
+    counts = [("scored", totals.scored), ("null", totals.null), ("NaN", totals.nan)]
+    counts += [("quarantined", totals.quarantined)] if totals.quarantined else []
+    return ", ".join(f"{format_count(count)} {name}" for name, count in counts)
+
+
+def _chunks(totals: Totals) -> str:
+    carried = [("resumed", totals.resumed), ("reused", totals.reused)]
+    return ", ".join([format_count(totals.chunks), *(f"{format_count(n)} {how}" for how, n in carried if n)])
 
 
 @dataclass(frozen=True, slots=True)

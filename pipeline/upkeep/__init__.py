@@ -1,4 +1,4 @@
-"""What is under and beside an output: the published version, former ones, and what runs have left; and undoing it.
+"""The published version of an output, its previous versions and its unfinished runs; rollback and cleaning.
 
 Looking locks and changes nothing.
 """
@@ -14,7 +14,8 @@ from pipeline.choices import DURABILITY, Durability
 from pipeline.errors import InputMissingError, LogitstreamError, NewerOutputError, UsageError
 from pipeline.flow.manifest import CODEC
 from pipeline.publish import LOCAL, MANIFEST, Busy, Cleaned, Manifest, RunFacts, VersionFacts
-from pipeline.units import escape
+from pipeline.types.tabular import Summary, Tabular
+from pipeline.units import escape, format_count
 
 __all__ = [
     "Cleaned",
@@ -33,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The published version. ``finished_unix`` is ``None`` where its manifest notes no time."""
+    """The published version. ``finished_unix`` is ``None`` if its manifest has no time."""
 
     job_id: str
     manifest_digest: str
@@ -43,13 +44,18 @@ class Standing:
     finished_unix: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rollback:
-    """What is published after a rollback, and which version it replaced: ``None`` where nothing was there before."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Rollback(Tabular):
+    """The version that a rollback published, and the one it replaced: ``None`` if nothing was published before."""
 
     output: str
     standing: Standing
     replaced: VersionFacts | None
+
+    def _summary(self) -> Summary:
+        published = f"job {self.standing.job_id[:12]}, {format_count(self.standing.rows)} rows"
+        replaced = f"job {self.replaced.job_id[:12]}" if self.replaced else "nothing"
+        return Summary([("output", self.output), ("published", published), ("replaced", replaced)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,12 @@ class State:
     output : str
         Absolute path.
     home : str or None
-        The folder beside it, in which runs are prepared and former versions lie.
+        The folder next to it, which holds unfinished runs and previous versions.
     standing : Standing or None
     problem : str
-        Why what is there is no version of ours; empty where it is one, or nothing is there.
+        Why what is there was not published by logitstream; empty if it was, or if nothing is there.
     under_way : Busy or None
-        Who works on the output now.
+        The run that is working on the output now.
     runs : tuple of RunFacts
         The oldest first.
     versions : tuple of VersionFacts
@@ -83,10 +89,10 @@ class State:
 
 
 def rollback(output: str | os.PathLike[str], *, durability: Durability = "full") -> Rollback:
-    """Put the newest former version in place of the published one in one step; once more goes forward again.
+    """Publish the newest previous version again, in one step. A second call undoes it.
 
-    One of the two is under the name, whole, whatever is raised and wherever the process is killed. Every byte of
-    the former version is checked first.
+    Whatever is raised and whenever the process is killed, one of the two versions is completely there. Every byte of
+    the previous version is checked first.
 
     Parameters
     ----------
@@ -97,9 +103,9 @@ def rollback(output: str | os.PathLike[str], *, durability: Durability = "full")
     Raises
     ------
     InputMissingError
-        There is nothing under that name, and no former version either.
+        There is no output of that name, and no previous version.
     OutputError
-        There is no former version, or it is damaged; or what is there is not ours.
+        There is no previous version, or it is damaged; or what is there was not published by logitstream.
     NewerOutputError
         One of the two was made by a newer logitstream.
     TemporaryError
@@ -110,7 +116,7 @@ def rollback(output: str | os.PathLike[str], *, durability: Durability = "full")
     DURABILITY.check(durability)
     path = _existing(output)
     rolled = LOCAL.rollback(path, codec=CODEC, durability=durability)
-    # Another command may have come in between: then its facts are not told as if they were those of this step.
+    # Another command may have published something since: its facts are not those of this rollback.
     newest = next(iter(LOCAL.versions_of(path)), None)
     standing = _standing(path)
     if standing is None or standing.job_id != rolled.to_job_id:
@@ -120,12 +126,12 @@ def rollback(output: str | os.PathLike[str], *, durability: Durability = "full")
 
 
 def outputs(path: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Return the outputs that a path means: itself, or those in it beside which runs were prepared.
+    """Return the outputs at a path: the path itself, or the outputs in that folder that runs have worked on.
 
     Raises
     ------
     InputMissingError
-        There is nothing under that name.
+        There is nothing of that name.
     """
     given = Path(path)
     if _has_home(given) or os.path.lexists(given / MANIFEST):
@@ -138,12 +144,12 @@ def outputs(path: str | os.PathLike[str]) -> tuple[Path, ...]:
 
 
 def state_of(output: str | os.PathLike[str]) -> State:
-    """Return what is under and beside an output.
+    """Return everything about an output: the published version, previous versions and unfinished runs.
 
     Raises
     ------
     InputMissingError
-        There is neither.
+        There is none of these.
     NewerOutputError
         The output was made by a newer logitstream.
     """
@@ -176,9 +182,9 @@ def clean(
     older_than: float | None = None,
     dry_run: bool = False,
 ) -> Cleaned:
-    """Remove what runs that were stopped have left, former versions, or both; return what was removed.
+    """Remove unfinished runs, previous versions, or both, and return what was removed.
 
-    What is under the name of the output is never touched.
+    The published output is never touched.
 
     Parameters
     ----------
@@ -186,29 +192,29 @@ def clean(
     stopped, versions : bool
         What to remove.
     older_than : float, optional
-        Only what showed no sign of life for so many seconds.
+        Remove only what has not changed for so many seconds.
     dry_run : bool
-        Remove nothing, and return what would be.
+        Remove nothing, and return what would be removed.
 
     Raises
     ------
     InputMissingError
         There is no such output.
     NewerOutputError
-        A version that is to go was made by a newer logitstream; nothing was removed.
+        A version that would be removed was made by a newer logitstream; nothing was removed.
     TemporaryError
         A run is under way.
     UsageError
         Neither was asked for.
     """
     if not stopped and not versions:
-        raise UsageError("nothing is asked to be removed", "say --stopped (what runs have left), --versions, or both")
+        raise UsageError("nothing to remove was chosen", "give stopped=True (unfinished runs), versions=True, or both")
     path = _existing(output)
     return LOCAL.clean(path, jobs=stopped, versions=versions, older_than=older_than, dry_run=dry_run)
 
 
 def freed_bytes(facts: Sequence[RunFacts | VersionFacts]) -> int:
-    """Return how many bytes are free again when these are gone: what other versions share stays."""
+    """Return how many bytes removing these frees: files that other versions share stay."""
     return sum(each.own_bytes for each in facts)
 
 

@@ -1,4 +1,4 @@
-"""Holding a published output against its manifest, its inputs against their identities, and its scores against others.
+"""Checking a published output against its manifest, its inputs against their identities, and its scores once more.
 
 Nothing is written, and nothing is locked.
 """
@@ -37,7 +37,8 @@ from pipeline.scan import batches, gather_facts, whole
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
 from pipeline.types.rows import SliceAccount
-from pipeline.units import escape, format_count
+from pipeline.types.tabular import Summary, Tabular
+from pipeline.units import escape, format_bytes, format_count
 from pipeline.verification.rescore import input_states, scored_again
 
 _TRIES = 3
@@ -46,16 +47,20 @@ _STATE = ("size", "time of change", "digest of its ends", "digest of all bytes",
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as the manifest says. ``subject`` names a file, a chunk or an account."""
+    """One thing that is not as the manifest says. ``subject`` names a file, a chunk or an account.
+
+    ``of_input`` says that an input has changed, of which the output itself knows nothing.
+    """
 
     subject: str
     what: str
     expected: str
     found: str
+    of_input: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+@dataclass(frozen=True, slots=True, repr=False)
+class Verification(Tabular):
     """What was checked, and what differs: nothing, where the output is what was published.
 
     ``inputs`` and ``chunks_scored`` are 0 where they were not asked for.
@@ -71,33 +76,55 @@ class Verification:
     chunks_scored: int
     differences: tuple[Difference, ...]
 
+    @property
+    def as_published(self) -> bool:
+        """Whether the output itself is what was published, whatever became of its inputs."""
+        return all(each.of_input for each in self.differences)
+
+    @property
+    def inputs_changed(self) -> int:
+        """How many inputs are not what they were, gone or new ones among them."""
+        return len({each.subject for each in self.differences if each.of_input})
+
+    def _summary(self) -> Summary:
+        facts = [
+            ("output", self.output),
+            ("as published", "yes" if self.as_published else "no"),
+            ("rows", f"{format_count(self.rows)}, {format_bytes(self.bytes)}"),
+            ("parts", format_count(self.parts)),
+            ("inputs", f"{format_count(self.inputs)} compared, {format_count(self.inputs_changed)} changed"),
+            ("chunks scored again", format_count(self.chunks_scored)),
+        ]
+        rows = [(each.subject, each.what, each.expected, each.found) for each in self.differences]
+        return Summary(facts, ("subject", "what", "expected", "found"), rows)
+
 
 def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int = 0) -> Verification:
     """Check a published output, byte for byte.
 
     Every file is read whole: size, SHA-256, page checksums, rows and schema are those that the manifest lists, and the
-    accounts balance. A damaged manifest is a difference as any other. Where a run replaces the output meanwhile, the
-    new version is checked instead.
+    accounts balance. A damaged manifest counts as a difference too. If a run replaces the output meanwhile, the new
+    version is checked instead.
 
     Parameters
     ----------
     output : path
         A folder or a file that a run published.
     inputs : bool
-        Also compare the inputs, where they were when the output was made, with the identities in the manifest.
+        Also compare the inputs, at their places when the output was made, with their identities in the manifest.
     sample : int
-        Score so many chunks, chosen at random, again, and compare the bytes. The inputs must be there.
+        Score this many randomly chosen chunks again and compare the bytes. The inputs must still be there.
 
     Raises
     ------
     InputMissingError
-        There is nothing under that name.
+        There is no such output.
     OutputError
-        It is not an output of this program.
+        It was not published by logitstream.
     ConfigurationError
-        Chunks are to be scored again, and this machine's arithmetic is not that of the output.
+        Chunks are to be scored again, but this machine has another arithmetic than the one that made the output.
     UsageError
-        Chunks are to be scored again, and the manifest does not describe the function that made them.
+        Chunks are to be scored again, but the manifest does not describe the function that made them.
     TemporaryError
         The output was replaced over and over while it was checked.
     """
@@ -110,12 +137,12 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
             return found
     raise TemporaryError(
         f"{escape(str(path), 1000)} was replaced again and again while it was checked",
-        "verify it when no run is under way",
+        "run verify again when no run is under way",
     )
 
 
 def _was_replaced(path: Path, digest: str) -> bool:
-    """Return whether another version is there now: then what differs says nothing about either."""
+    """Return whether another version is there now: then the differences say nothing about either version."""
     try:
         return LOCAL.read_manifest(path).digest != digest
     except NewerOutputError:
@@ -133,7 +160,7 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
         if (inputs or sample) and not manifest.body["inputs"]:
             raise UsageError(
                 f"{escape(str(path), 1000)} was made of a stream: there are no inputs to compare or score again",
-                "verify it without --inputs and --sample",
+                "run verify without --inputs and --sample",
             )
         if parts or not manifest.parts:
             try:
@@ -144,7 +171,7 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
                 found.append(Difference(RECEIPTS, "content", "as it was written", error.message))
         changed = list(_inputs(path, manifest)) if inputs else []
         found += changed
-        # Of inputs that have changed there is nothing to score again: no reason to keep quiet about the change.
+        # Nothing can be scored again from changed inputs, but the change itself is reported.
         sample = min(sample, manifest.parts) if parts and not changed else 0
         if sample:
             found += [Difference(*each) for each in scored_again(path, manifest, parts, sample)]
@@ -198,7 +225,7 @@ class _FileCheck:
         try:
             rows, schema = _read(name, path, self.format if is_part else "parquet")
         except LogitstreamError as error:
-            return [*differences, Difference(name, "content", "readable", error.message.replace(str(path), name))]
+            return [*differences, Difference(name, "content", "readable", error.message)]
         if rows != file.rows:
             differences.append(Difference(name, "rows", format_count(file.rows), format_count(rows)))
         if is_part:
@@ -206,7 +233,7 @@ class _FileCheck:
         return differences
 
     def _schema_differences(self, name: str, found: Sequence[tuple[str, str, bool]]) -> Iterator[Difference]:
-        # Of a CSV only the names are known.
+        # A CSV file only tells the names.
         expected = [field if self.format == "parquet" else (field[0], "", False) for field in self.schema]
         actual = [field if self.format == "parquet" else (field[0], "", False) for field in found]
         if expected != actual:
@@ -258,13 +285,13 @@ def _inputs(path: Path, manifest: Manifest) -> Iterator[Difference]:
     for key, state in listed.items():
         name = escape(key[0], 1000)
         if key not in found:
-            yield Difference(name, "input", "there", "missing")
+            yield Difference(name, "input", "there", "missing", of_input=True)
             continue
         for what, expected, actual in zip(_STATE, state, found[key], strict=True):
             if expected != actual:
-                yield Difference(name, what, _shown(expected), _shown(actual))
+                yield Difference(name, what, _shown(expected), _shown(actual), of_input=True)
     for key in found.keys() - listed.keys():
-        yield Difference(escape(key[0], 1000), "input", "not among the inputs", "there")
+        yield Difference(escape(key[0], 1000), "input", "not among the inputs", "there", of_input=True)
 
 
 def _numbered(states: Sequence[Sequence[Any]]) -> dict[tuple[str, int], Sequence[Any]]:

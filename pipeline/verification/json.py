@@ -3,9 +3,10 @@
 It has ``schema_version`` and ``kind``; the rules for both are those of :mod:`pipeline.report.json`.
 
 ``kind: "verification"``
-    ``holds``, whether nothing differs; ``output``, ``job_id``, ``manifest_digest``; ``parts``, ``rows``, ``bytes``;
-    ``inputs`` compared and ``chunks_scored`` again, 0 where they were not asked for; ``differences``, each with
-    ``subject``, ``what``, ``expected``, ``found``, all of them text.
+    ``holds``, whether nothing differs; ``as_published``, whether the output itself is what was published; ``output``,
+    ``job_id``, ``manifest_digest``; ``parts``, ``rows``, ``bytes``; ``inputs`` compared, of these ``inputs_changed``,
+    and ``chunks_scored`` again, 0 where they were not asked for; ``differences``, each with ``subject``, ``what``,
+    ``expected``, ``found``, all of them text, and ``of_input``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ def verification_json(found: Verification) -> Json:
         "schema_version": SCHEMA_VERSION,
         "kind": "verification",
         "holds": not found.differences,
+        "as_published": found.as_published,
         "output": found.output,
         "job_id": found.job_id,
         "manifest_digest": found.manifest_digest,
@@ -29,6 +31,7 @@ def verification_json(found: Verification) -> Json:
         "rows": found.rows,
         "bytes": found.bytes,
         "inputs": found.inputs,
+        "inputs_changed": found.inputs_changed,
         "chunks_scored": found.chunks_scored,
         "differences": [asdict(each) for each in found.differences],
     }

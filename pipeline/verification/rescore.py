@@ -1,4 +1,4 @@
-"""The job of a published output, made again from its manifest: its inputs as they are now, its chunks scored again."""
+"""The job of a published output, rebuilt from its manifest: its inputs as they are now, its chunks scored again."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Found = tuple[str, str, str, str]
 
 
 def input_states(output: Path, manifest: Manifest) -> list[list[object]]:
-    """Return the inputs as they are now, as the manifest states them, where it says that they were.
+    """Return the inputs as they are now, in the form of the manifest, read where it says that they were.
 
-    An argument under which nothing is found any more has no input.
+    An INPUT argument that no longer finds anything has no inputs.
 
     Raises
     ------
@@ -54,14 +54,14 @@ def _is_there(argument: str) -> bool:
 
 
 def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count: int) -> Iterator[Found]:
-    """Score chunks chosen at random again, and yield (part, what, expected, found) where the bytes differ.
+    """Score randomly chosen chunks again, and yield (part, what, expected, found) where the bytes differ.
 
-    Nothing is written: the bytes that would be are digested.
+    Nothing is written: the bytes that would be written are digested.
 
     Raises
     ------
     ConfigurationError
-        The arithmetic of this machine is another one.
+        This machine has another arithmetic than the one that made the output.
     UsageError
         The manifest does not describe the function that made the output.
     DataError
@@ -71,7 +71,7 @@ def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count:
     if preparation.job_id != manifest.job_id:
         raise DataError(
             f"{escape(str(output), 1000)}: the inputs have changed since, so no chunk can be scored again",
-            "see what has changed with verify --inputs",
+            "run verify --inputs to see what has changed",
         )
     chosen = frozenset(random.SystemRandom().sample(range(manifest.parts), count))
     expected = {chunk: part for chunk, part in enumerate(parts) if chunk in chosen}
@@ -81,7 +81,7 @@ def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count:
 
 
 def _receipts(preparation: Preparation, expected: Mapping[int, Part]) -> dict[int, Receipt]:
-    """Return the receipts of chunks that are scored again, as the published ones say where they begin."""
+    """Score chunks again from where the published receipts say that they begin; return the new receipts."""
     scan = preparation.scan
     for chunk, part in expected.items():
         scan.begins[chunk] = _begin(part) if scan.plan.continues(chunk) else 0
@@ -120,20 +120,20 @@ def _shown(file: PartFile | None) -> str:
 
 
 def _preparation(output: Path, manifest: Manifest) -> Preparation:
-    """Return the job of an output, of which nothing is to be written: what is under its name may be damaged."""
+    """Return the job of an output, prepared without looking at the output, which may be damaged."""
     options, plan = _options(manifest), cast("Mapping[str, Any]", manifest.body["plan"])
     description = cast("Mapping[str, Any] | None", manifest.body["block"])
     if description is None or "function" not in description:
         raise UsageError(
             f"{escape(str(output), 1000)} was made by an expression, which its manifest does not describe",
-            "verify it without --sample",
+            "run verify without --sample",
         )
     block = models.restore(description)
     here = arithmetic_tag(block.precision)
     if here != options["arithmetic"]:
         raise ConfigurationError(
             f"this machine computes with {here}, the output was made with {options['arithmetic']}: bits would differ",
-            "score again on such a machine, or make outputs with --precision reproducible",
+            "run verify on such a machine, or score with --precision reproducible from now on",
         )
     return prepare(
         Job(
@@ -161,7 +161,7 @@ def _options(manifest: Manifest) -> Mapping[str, Any]:
 
 
 def _arguments(output: Path, manifest: Manifest) -> list[str]:
-    """Return the INPUT arguments, which the manifest notes as they lie from the folder of the output."""
+    """Return the INPUT arguments, which the manifest notes relative to the folder of the output."""
     observed = cast("Mapping[str, Any]", manifest.body["observed"])
     parent = os.path.realpath(output.parent)
     return [os.path.normpath(f"{parent}/{argument}") for argument in cast("Sequence[str]", observed.get("inputs", ()))]

@@ -1,4 +1,4 @@
-"""Expressions as a block function: what is made of the rows of one chunk."""
+"""Expressions as a block function: the results for the rows of one chunk."""
 
 from __future__ import annotations
 

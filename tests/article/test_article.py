@@ -1,6 +1,6 @@
-"""What the article on the sigmoid shows, a test for each: the same here, right where the article is not.
+"""What the article on the sigmoid shows, one test each: the same results here, and right ones where it is wrong.
 
-Each is short; what a function or a command promises in full is tested in the rooms beside this one.
+Each is short; what a function or a command promises in full is tested in the other rooms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jobs.cli import run
 from pipeline.models import TransformBlock, parse_application
 from pipeline.registry import FUNCTIONS
 
-README = Path(__file__).parents[2] / "README.md"
+FUNCTIONS_PAGE = Path(__file__).parents[2] / "jobs" / "guide" / "functions.md"
 X = np.linspace(-20, 20, 401)
 
 
@@ -75,8 +75,8 @@ def test_tanh_relu_leaky_relu_and_a_comparison_table() -> None:
     np.testing.assert_allclose(pipeline.tanh(X), np.tanh(X), rtol=1e-15)
     np.testing.assert_array_equal(pipeline.relu(X), np.maximum(X, 0))
     np.testing.assert_array_equal(pipeline.leaky_relu(X, alpha=0.1), np.where(X > 0, X, 0.1 * X))
-    table = README.read_text(encoding="utf-8")
-    assert [name for name in FUNCTIONS if f"| `{name}(" not in table] == []
+    table = FUNCTIONS_PAGE.read_text(encoding="utf-8")
+    assert [name for name in FUNCTIONS if f"| `{name}` |" not in table] == []
 
 
 def test_temperature_alpha_beta_and_feature_range(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The benchmark: what it measures is there, and its numbers are of what they say."""
+"""The benchmark: it measures everything that it lists, and its numbers are what they claim to be."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_memory_test_of_activations_holds_a_tile_and_no_more(bench: Bench) -> No
     assert sigmoid.costs[ONE_LINER].traced_bytes >= 8 * 100_000
 
 
-def test_memory_is_that_besides_the_result() -> None:
+def test_memory_does_not_include_the_result() -> None:
     x, out = np.ones(500_000), np.zeros(500_000)
 
     def held(way: Callable[[Any, Any], Any]) -> tuple[int, int | None]:
@@ -134,7 +134,7 @@ def test_every_way_computes_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "gelu" or find_spec("scipy") is not None])
-def test_the_one_liner_writes_where_ours_does(name: str) -> None:
+def test_the_one_liner_writes_into_the_same_array(name: str) -> None:
     x = np.random.default_rng(2).uniform(0.01, 0.99, (50, 4))
     out, ways = np.zeros_like(x), ways_of(name)
     assert ways[ONE_LINER_OUT](x, out) is out

@@ -1,4 +1,4 @@
-"""What the functions cost, as the table in the README has it, and the limits that they keep.
+"""What the functions cost, as the guide page about functions has it, and the limits that they keep.
 
     python -m tests.benchmarks.functions [--check] [--size N] [--rounds N] [--output FILE]
 

@@ -66,7 +66,7 @@ def start_scheduler(folder: Path, environment: Mapping[str, str] | None = None) 
 def start_cluster(
     folder: Path, *options: str, workers: int = 2, environment: Mapping[str, str] | None = None
 ) -> Iterator[Cluster]:
-    """Run a scheduler and so many workers of one thread each, and wait until all are there."""
+    """Run a scheduler and some workers of one thread each, and wait until all have joined."""
     with ExitStack() as stack:
         cluster = stack.enter_context(start_scheduler(folder, environment))
         for _ in range(workers):
@@ -76,7 +76,7 @@ def start_cluster(
 
 
 def wait_for_workers(cluster: Cluster, workers: int) -> None:
-    """Read it in the logs: a client would cost two seconds of imports in a process of its own."""
+    """Read it in the logs: a client would cost two seconds of imports."""
     deadline = time.monotonic() + 60
     while sum("Registered to:" in log.read_text() for log in cluster.folder.glob("worker-*.log")) < workers:
         assert time.monotonic() < deadline, "the workers do not start"

@@ -1,4 +1,4 @@
-"""What every sink fulfils: one function, called by the tests of each implementation."""
+"""What every sink must do: one function, called by the tests of each implementation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def written(make: Callable[[BinaryIO], Sink], batches: Sequence[pa.RecordBatch])
 
 
 def cut(table: pa.Table, rows: Callable[[], int]) -> list[pa.RecordBatch]:
-    """Return a table as batches of so many rows, with empty ones among them."""
+    """Return a table as batches of ``rows`` rows, with empty ones among them."""
     batches, start = [], 0
     empty = table.schema.empty_table().combine_chunks().to_batches() or []
     while start < table.num_rows:

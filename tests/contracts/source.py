@@ -1,4 +1,4 @@
-"""What every source fulfils: one function, called by the tests of each implementation."""
+"""What every source must do: one function, called by the tests of each implementation."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def plain_rows(columns: Sequence[pa.Array | pa.ChunkedArray]) -> list[tuple[obje
 
 @dataclass
 class Told:
-    """What a reader said of its records while it gave its batches: the good ones, and the bad ones."""
+    """What a reader reported about its records while it gave its batches: the good ones and the bad ones."""
 
     origins: list[Origin] = field(default_factory=list)
     bad: list[BadCell] = field(default_factory=list)
     _seen: list[tuple[int, int]] = field(default_factory=list)
 
     def listen(self, reader: SliceReader, batch: pa.RecordBatch) -> None:
-        """Take what there is to be said of a batch; one without rows has bad records."""
+        """Take what the reader reports about a batch; a batch without rows has bad records."""
         taken = reader.take_bad()
         assert reader.take_bad() == []
         assert batch.num_rows or taken
@@ -99,7 +99,7 @@ class Told:
             self._seen.append((told[-1].record, len(self.bad)))
 
     def check(self, reader: SliceReader) -> None:
-        """Check, behind the last batch, that every record was told once, in the order of the file, and in time."""
+        """Check, after the last batch, that every record was reported once, in the order of the file, and in time."""
         good, bad = [origin.record for origin in self.origins], [cell.record for cell in self.bad]
         assert reader.take_bad() == []
         assert reader.bad_count == len(bad)
@@ -121,7 +121,7 @@ def read_rows(
 def read_told(
     source: Source, facts: FileFacts, piece: Slice, needs: Sequence[Need], batch_rows: int, begin: int | None = None
 ) -> tuple[list[tuple[object, ...]], SliceReader, Told]:
-    """Read a slice as :func:`read_rows` does; return what was said of its records too."""
+    """Read a slice as :func:`read_rows` does; return what was reported about its records too."""
     fields = [source.field(facts, need) for need in needs]
     rows: list[tuple[object, ...]] = []
     told = Told()
@@ -187,7 +187,7 @@ def _check_rows(source: Source, file: InputFile, needs: Sequence[Need], rows: li
 
 
 def _check_origins(facts: FileFacts, origins: Sequence[Origin]) -> None:
-    """Check that a row of Parquet has a number alone, and a record of a CSV stands where it is said to stand."""
+    """Check that a row of Parquet only has a number, and that a record of a CSV is where the reader says."""
     if facts.file.format == "parquet":
         assert origins == [Origin(number) for number in range(len(origins))]
         return
@@ -227,7 +227,7 @@ def _piece(facts: FileFacts, start: int, stop: int) -> Slice:
 def _check_cut(
     source: Source, facts: FileFacts, pieces: list[Slice], needs: Sequence[Need], rows: list[tuple[object, ...]]
 ) -> None:
-    """Read the pieces one behind the other, each told where the one before it ended; then each by itself.
+    """Read the pieces in order, each told where the one before it ended; then each by itself.
 
     By itself a piece of a CSV may begin with a wrong guess. Then its begin is not the end of the piece before it, or
     it is refused; where begins and ends meet all along, the rows are right.

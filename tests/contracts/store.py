@@ -1,8 +1,8 @@
-"""What every store fulfils in publishing: one function, called by the tests of each implementation.
+"""What every store must do to publish: one function, called by the tests of each implementation.
 
-Rolling back, listing and cleaning are not asked for here: they have their tests where they are implemented.
+Rolling back, listing and cleaning are tested where they are implemented.
 
-Nothing here depends on a rename, a folder or a lock of the system: a store of objects keeps all of it.
+Nothing here depends on a rename, a folder or a lock of the system: an object store can fulfil it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CODEC = Codec(
     lambda stream: gzip.GzipFile(fileobj=stream, mode="wb", mtime=0),
     lambda stream: gzip.GzipFile(fileobj=stream, mode="rb"),
 )
-# What belongs into a quarantine comes after a bar; a byte is a row.
+# What belongs in a quarantine comes after a bar; a byte is a row.
 OLD = {"part-0000000-aa.parquet": b"old zero", "part-0000001-ab.parquet": b"old one|bad one"}
 NEW = {
     "part-0000000-ba.parquet": b"new zero|bad zero",
@@ -42,9 +42,9 @@ Shown = tuple[str, list[tuple[str, str, int, int, str | None]]]
 
 @dataclass(frozen=True)
 class Bench:
-    """A store, the name of an output that nothing has yet, and how the output is laid out.
+    """A store, the name of an output that does not exist yet, and how the output is laid out.
 
-    ``edit`` changes the bytes of the manifest of the published version behind the store's back.
+    ``edit`` changes the bytes of the manifest of the published version without the store.
     """
 
     store: Store
@@ -53,7 +53,7 @@ class Bench:
     merge: Merge | None = None
 
     def shown(self) -> Shown | None:
-        """Return the job and the parts that anybody sees who looks now; ``None`` where there is nothing."""
+        """Return the job and the parts that a reader sees now; ``None`` if there is nothing."""
         try:
             with self.store.open_published(self.output, CODEC) as published:
                 assert published.manifest is not None
@@ -161,7 +161,7 @@ def _file(facts: object) -> PartFile | None:
 
 
 def check_store(make: Callable[[], Bench]) -> None:
-    """Check the promises of the face; each on a bench of its own."""
+    """Check the promises of the protocols, each with a separate bench."""
     checks: Sequence[Callable[[Bench], None]] = (
         _nothing_is_visible_before_publish,
         _all_or_nothing,
@@ -180,7 +180,7 @@ def check_store(make: Callable[[], Bench]) -> None:
 
 
 def check_reuse(make: Callable[[], Bench]) -> None:
-    """Check that parts are taken over by their digests; for layouts that publish the parts themselves."""
+    """Check that parts are carried over by their digests; for layouts that publish the parts themselves."""
     bench = make()
     bench.publish("old", OLD)
     with bench.open("new", "replace") as staging:
@@ -278,7 +278,7 @@ def _a_failed_run_is_resumed(bench: Bench) -> None:
         do(staging, 0, OLD["part-0000000-aa.parquet"])
         staging.publish({}, [part_of(staging, chunk, name) for chunk, name in enumerate(OLD)], observed={})
     assert bench.shown() == expected("old", OLD)
-    # What was staged is gone, that of others too.
+    # What was staged is gone, also that of other jobs.
     assert bench.store.chunks_done(bench.output, job_id("old")) == 0
     with bench.open("third", "replace") as staging:
         assert not isinstance(staging, Manifest | Busy)

@@ -37,7 +37,7 @@ def tell_twice(work: Work) -> Receipt:
 
 @dataclass(frozen=True)
 class Sharing:
-    """Says in its receipt what is found under two digests."""
+    """Reports in its receipt what is found under two digests."""
 
     one: str
     other: str

@@ -1,4 +1,4 @@
-"""Open files: read at any offset, digested by range, refused where they are no files."""
+"""Open files: read at any offset, digested by range, refused where they are not files."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_socket_is_named_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_file_that_is_gone_or_leads_to_itself(tmp_path: Path) -> None:
-    with pytest.raises(InputMissingError, match=r"^no such input: x$"):
+    with pytest.raises(InputMissingError, match=r"^no such input: x\ncheck the path$"):
         OpenFile.open(str(tmp_path / "none"), "x")
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(UsageError, match=r"^x is a symbolic link that leads to itself"):
@@ -147,5 +147,5 @@ def test_names_in_folders(path: Path, tmp_path: Path) -> None:
     assert disk.mode_of(str(tmp_path / "none"), "x") is None
     assert disk.mode_of(str(path / "below"), "x") is None
     for act in (lambda: disk.entries(str(path), "x"), lambda: disk.entries(str(tmp_path / "none"), "x")):
-        with pytest.raises(LogitstreamError, match=r"^no such input: x$"):
+        with pytest.raises(LogitstreamError, match=r"^no such input: x\ncheck the path$"):
             act()

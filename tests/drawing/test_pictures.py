@@ -1,4 +1,4 @@
-"""Pictures: what is drawn is the function and its derivative, and the file is made in one step or not at all."""
+"""Pictures: the function and its derivative are drawn, and the file is made in one step or not at all."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def test_a_range_is_cut_to_the_domain_to_its_very_ends() -> None:
     (axes,) = draw_curves([Curve("logit", "logit")], (-1000.0, 999.0)).axes
     assert axes.get_xlim() == (0, 1)
     assert axes.get_ylim()[1] - axes.get_ylim()[0] < 20
-    with pytest.raises(UsageError, match="logit is no number at any point from 2 to 3"):
+    with pytest.raises(UsageError, match="logit is not defined anywhere from 2 to 3"):
         draw_curves([Curve("logit", "logit")], (2.0, 3.0))
 
 
-def test_names_stand_beside_many_curves_and_are_shown_as_they_are() -> None:
+def test_names_of_many_curves_are_below_them_and_shown_as_they_are() -> None:
     names = [r"$\bad{$", "_u", "c"]
     curves = [Curve(name, "sigmoid", {"temperature": 1 + number}) for number, name in enumerate(names)]
     figure = draw_curves(curves)
@@ -90,7 +90,7 @@ def test_curves_of_one_function_share_a_panel() -> None:
     )
 
 
-def test_a_jump_of_a_derivative_is_no_line() -> None:
+def test_a_jump_of_a_derivative_is_not_drawn() -> None:
     (axes,) = draw_curves([Curve("relu", "relu")]).axes
     slope = axes.lines[1].get_ydata()
     assert np.isnan(slope).sum() == 1
@@ -98,7 +98,7 @@ def test_a_jump_of_a_derivative_is_no_line() -> None:
     assert not np.isnan(axes.lines[0].get_ydata()).any()
 
 
-def test_the_legend_of_bars_lies_on_none() -> None:
+def test_the_legend_does_not_cover_bars() -> None:
     figure = draw_bars({"tanh": {"ours": 1.5, "theirs": 9.0}}, ["ours", "theirs"], "t", "ns")
     figure.draw_without_rendering()
     assert figure.legends[0].get_window_extent().y1 < figure.axes[0].get_window_extent().y0
@@ -129,7 +129,7 @@ def test_equal_curves_make_equal_bytes_in_one_step(tmp_path: Path, suffix: str) 
 def test_what_cannot_be_made_is_refused_before_work(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"ends neither in \.svg nor in \.png"):
         check_picture(tmp_path / "picture.gif")
-    with pytest.raises(OutputError, match="there is no such folder"):
+    with pytest.raises(OutputError, match="its folder does not exist"):
         check_picture(tmp_path / "none" / "picture.svg")
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(OutputError, match="is a folder"):

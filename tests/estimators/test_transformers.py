@@ -1,4 +1,4 @@
-"""The transformers for scikit-learn: its own checks in full, the bits of the functions, and names that stay."""
+"""The transformers for scikit-learn: all of its own checks, the bits of the functions, and the names of columns."""
 
 from __future__ import annotations
 

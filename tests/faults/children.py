@@ -1,4 +1,4 @@
-"""Work in a forked child: whatever happens to it, the parent goes on with everything imported."""
+"""Work in a forked child: whatever happens to it, the parent continues with everything imported."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def shared_out(work: Callable[[int, int], object]) -> list[Any]:
 
 
 def result_of(work: Callable[[], object]) -> Any:
-    """Do work in a child that nothing disturbs, and return its result as JSON."""
+    """Do work in an undisturbed child, and return its result as JSON."""
     return _checked(*forked(work))
 
 

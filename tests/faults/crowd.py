@@ -65,8 +65,8 @@ def _neighbours(campaign: Campaign, model: Path) -> None:
 def _reader(campaign: Campaign, model: Path, replacements: int) -> None:
     """Read by glob, without pause, while the output is replaced; every read is one whole version.
 
-    A replacement changes one part, and the others are taken over under their names, or all of them. The parts of a
-    whole version bear numbers that follow upon each other.
+    A replacement changes one part and carries over the others under their names, or changes all of them. The parts of
+    a whole version have consecutive numbers.
     """
     folder, output = campaign.scratch / "versions", campaign.scratch / "read"
     folder.mkdir()
@@ -109,7 +109,7 @@ def _read(output: str, ended: Event, results: Any) -> None:
         try:
             tables = [pq.read_table(path, columns=["version"]) for path in sorted(Path(output).glob("*.parquet"))]
         except FileNotFoundError:
-            # The version that was listed has just been replaced: what a reader has to do is to list again.
+            # The version that was listed has just been replaced: the reader must list again.
             again += 1
             continue
         found = [number for table in tables for number in table["version"].to_pylist()]

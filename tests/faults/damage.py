@@ -1,11 +1,11 @@
-"""Damages one file after another and tells what became of it. A process of its own, started by ``flips``.
+"""Damages one file after another and reports what happened. A separate process, started by ``flips``.
 
     python -m tests.faults.damage FOLDER SEED BEGIN EVERY LEAST SECONDS
 
-Works on the round of the case BEGIN from there on and on every so-manieth round behind it: all of them if SECONDS is 0,
-else LEAST rounds and then until the time is over. A round has a case of each scene; the seed and the number of a case
-decide everything about it.
-A line of JSON a case on standard output: its number, what it counts as, and what promise it broke, if any.
+Works on the round of the case BEGIN, from that case on, then on every n-th round after it (EVERY): on all of them if
+SECONDS is 0, else on LEAST rounds and then until the time is over. A round has a case of each scene; the seed and the
+number of a case decide everything about it.
+Prints a line of JSON for each case: its number, what it counts as, and the promise it broke, if any.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ class Scene(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Flips one bit, or cuts the end off."""
+    """Flips one bit, or cuts off the end."""
 
     cuts: bool
     chance: random.Random
 
     def __call__(self, path: Path, content: bytes) -> str:
-        """Write the damaged content and say what was done to it."""
+        """Write the damaged content and return what was done to it."""
         at = self.chance.randrange(len(content))
         bit = self.chance.randrange(8)
         if self.cuts:
@@ -76,12 +76,12 @@ class Damage:
 
     @property
     def name(self) -> str:
-        """What it is, for a count."""
+        """Its kind, to be counted."""
         return "truncations" if self.cuts else "flips"
 
 
 def table(rows: int = ROWS) -> pa.Table:
-    """Return rows of which some go to the quarantine."""
+    """Return rows, some of which go to the quarantine."""
     numbers = np.random.default_rng(5)
     return pa.table(
         {
@@ -130,7 +130,7 @@ class Outputs:
 
 
 class Inputs:
-    """Parquet files that are read: the right rows come out, or the file is refused by its name."""
+    """Parquet files that are read: the right rows come out, or the file is refused with its name."""
 
     cases = 12_500
     cut_every = 5
@@ -160,7 +160,7 @@ class Inputs:
         return f"{kind} silent", f"{done}: other rows" if self._checked else ""
 
     def _score(self) -> tuple[list[Any], ...]:
-        """Score and return the rows published and those set aside."""
+        """Score, and return the rows published and those quarantined."""
         try:
             pipeline.score(self._path, self._model, self._output, **USUAL)
             files = [sorted(self._output.glob("*.parquet")), sorted(self._output.glob("_quarantine/*"))]
@@ -170,7 +170,7 @@ class Inputs:
 
 
 class Staging:
-    """What a stopped run left: the run that goes on computes what is damaged again, or refuses."""
+    """What a stopped run left: the run that resumes it computes damaged chunks again, or refuses."""
 
     cases = 12_500
     cut_every = 5
@@ -197,7 +197,7 @@ class Staging:
         self._home.rename(self._left)
 
     def case(self, chance: random.Random, damage: Damage) -> Outcome:
-        """Damage the journal, the job file or an attempt; the job file also while the run goes on."""
+        """Damage the journal, the job file or an attempt; the job file also during the run."""
         shutil.copytree(self._left, self._home)
         path = self._chosen(chance)
         read_job_file.cache_clear()
@@ -206,7 +206,7 @@ class Staging:
 
         def meanwhile(event: Event) -> None:
             if later and not said and isinstance(event, Progressed) and event.totals.chunks > event.totals.resumed:
-                # A run whose budget is another one writes another job file.
+                # A run with another budget writes another job file.
                 read_job_file.cache_clear()
                 used = max(self._home.glob("jobs/*/job-*.json"), key=lambda found: found.stat().st_mtime_ns)
                 said.append("meanwhile " + damage(used, used.read_bytes()))
@@ -218,7 +218,7 @@ class Staging:
                 return f"{kind} mended", ""
             return f"{kind} silent", f"{said}: other parts"
         except LogitstreamError as error:
-            wrong = f"{said}: {error.message}, and an output stands" if self._output.exists() else ""
+            wrong = f"{said}: {error.message}, and there is an output" if self._output.exists() else ""
             return f"{kind} refused", wrong
         finally:
             _remove(self._output)
@@ -252,7 +252,7 @@ def _remove(output: Path) -> None:
 
 
 def scenes(folder: Path) -> list[Scene]:
-    """Make what is damaged, each scene in a folder of its own."""
+    """Make what is to be damaged, each scene in a separate folder."""
     model = write_model(folder / "model.json")
     folders = [folder / name for name in ("outputs", "checked", "unchecked", "staging")]
     for each in folders:
@@ -266,7 +266,7 @@ def scenes(folder: Path) -> list[Scene]:
 
 
 def one(scene: Scene, place: int, number: int, seed: int) -> Outcome:
-    """Carry out one case; an error that is none of ours breaks the promise, whatever the scene."""
+    """Carry out one case; an error that is not a LogitstreamError breaks the promise in every scene."""
     chance = random.Random(f"{seed} {place} {number}")
     try:
         return scene.case(chance, Damage(not number % scene.cut_every, chance))

@@ -1,4 +1,4 @@
-"""Small inputs and jobs of the campaign, through the public interface alone."""
+"""Small inputs and jobs of the campaign, only through the public interface."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_model(path: Path, intercept: float = 0.25) -> Path:
 
 
 def write_rows(path: Path, rows: int, version: int, missing: int = 0, row_group_size: int = 1_000) -> Path:
-    """Write rows that all bear the number of a version; the first ``missing`` have no number."""
+    """Write rows that all have the number of a version; the first ``missing`` have no number."""
     random = np.random.default_rng(version)
     numbers = pa.array(random.normal(size=rows), mask=np.arange(rows) < missing)
     letters = pa.array(random.choice(["a", "b", "z"], size=rows))
@@ -38,16 +38,16 @@ def write_rows(path: Path, rows: int, version: int, missing: int = 0, row_group_
 
 
 def command_line(*words: object) -> list[str]:
-    """Return the command line with these words."""
+    """Return the command line with these arguments."""
     return [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, words)]
 
 
 def environment() -> dict[str, str]:
-    """Return all that the command line needs of an environment."""
+    """Return the environment that the command line needs."""
     return {"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath)}
 
 
 def command(*words: object, **options: Any) -> subprocess.Popen[bytes]:
-    """Start the command line in a process of its own."""
+    """Start the command line in a separate process."""
     defaults: dict[str, Any] = {"env": environment(), "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     return subprocess.Popen(command_line(*words), **defaults | options)

@@ -17,7 +17,7 @@ MIB = 2**20
 class FileSystem:
     """How a kind of file system is made, the least size it takes, and with which options it is mounted.
 
-    The options keep it from writing by itself what nobody synced, as far as it lets itself be asked.
+    The options keep it, as far as possible, from writing what was not synced.
     """
 
     name: str
@@ -34,7 +34,7 @@ FILE_SYSTEMS = (
 
 
 def lacking(systems: tuple[FileSystem, ...]) -> str:
-    """Return what is not there for mounting such disks, as a clause; empty where nothing lacks."""
+    """Return what is missing to mount such disks, as a clause; empty if nothing is."""
     if os.geteuid() != 0:
         return "mounting wants root"
     tools = ["losetup", "mount", "umount", *(system.make[0] for system in systems)]
@@ -42,7 +42,7 @@ def lacking(systems: tuple[FileSystem, ...]) -> str:
 
 
 def called(*words: object) -> str:
-    """Run a tool and return what it prints; raises with what it says where it fails."""
+    """Run a tool and return what it prints; raises with its output if it fails."""
     answer = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         raise OSError(f"{' '.join(map(str, words))}: {answer.stderr.strip()}")
@@ -74,7 +74,7 @@ class Disk:
     device: str
 
     def written(self) -> tuple[str, ...]:
-        """Return how much was written to the device so far, requests under way included."""
+        """Return how much has been written to the device, with requests under way."""
         facts = Path(f"/sys/block/{Path(self.device).name}/stat").read_text().split()
         # Requests, sectors, under way, discards and the sectors of these.
         return tuple(facts[index] for index in (4, 6, 8, 11, 13) if index < len(facts))

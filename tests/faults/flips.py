@@ -13,7 +13,7 @@ from typing import IO
 from tests.faults.data import ROOT
 from tests.faults.frame import Campaign
 
-# Of each of the four scenes, in CI, however slow the machine is.
+# For each of the four scenes, in CI, however slow the machine is.
 _LEAST = 100
 _SCENES = 4
 # Far beyond anything but an endless loop.
@@ -42,7 +42,7 @@ def run(campaign: Campaign) -> None:
 
 
 class _Crew:
-    """A process that works on every so-manieth case, and the next one where a case has ended it."""
+    """A process that works on every n-th case; another one continues if a case has ended it."""
 
     def __init__(self, campaign: Campaign, position: int, every: int) -> None:
         self.position, self._every, self._campaign = position, every, campaign
@@ -83,7 +83,7 @@ class _Crew:
         return True
 
     def go_on(self) -> bool:
-        """Start again behind the case that ended the process, if one did."""
+        """Start again after the case that ended the process, if one did."""
         assert self._process is not None
         code = self._process.wait()
         self.output.close()

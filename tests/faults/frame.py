@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass
 class Campaign:
-    """One part under way.
+    """One part of the campaign while it runs.
 
     ``seed`` decides everything that is random; ``seconds`` is the time that an open-ended part may take; ``bounded``
     asks an exhaustive part for a fair share of its cases, some seconds long. ``scratch`` is an empty folder.
@@ -34,7 +34,7 @@ class Campaign:
 
     @property
     def has_time(self) -> bool:
-        """Whether the time of the part is not over."""
+        """Whether the part still has time."""
         return time.monotonic() - self.started < self.seconds
 
     def count(self, what: str, number: int = 1) -> None:
@@ -46,7 +46,7 @@ class Campaign:
         self.violations.append(f"{promise}: {how}")
 
     def skip(self, reason: str) -> None:
-        """Say why the part cannot be run here; it counts as skipped, aloud."""
+        """Report why the part cannot be run here; it counts as skipped."""
         self.skipped = reason
 
 

@@ -39,11 +39,11 @@ _CONDUCT = {
 
 
 class _EnoughError(TemporaryError):
-    """What a run raises that was asked to stop, told from one that was refused."""
+    """What a run raises when it was asked to stop, as opposed to refused."""
 
 
 class _Killer:
-    """Ends the process at a step: counted from the begin, or from where the output changes its name."""
+    """Ends the process at a step, counted from the beginning or from where the output is renamed."""
 
     def __init__(self, step: int, late: bool) -> None:
         self._left, self._counts = step, not late
@@ -56,10 +56,10 @@ class _Killer:
 
 
 class History(RuleBasedStateMachine):
-    """One output, its inputs, and what should stand.
+    """One output, its inputs, and what should be published.
 
-    ``published`` is the job of the version that stands; ``kept`` are those of the former ones, the newest first, or
-    ``None`` after a kill, until something has healed what it left; ``owed`` is the one that must then be the newest.
+    ``published`` is the job of the published version; ``kept`` are the jobs of the previous ones, the newest first, or
+    ``None`` after a kill, until something has healed what it left; ``owed`` is the job that must then be the newest.
     """
 
     def __init__(self, scratch: Path, tell: Callable[[str], None]) -> None:
@@ -77,7 +77,7 @@ class History(RuleBasedStateMachine):
 
     @rule(stop=st.sampled_from([None, None, 1, 2, 3]), conduct=st.fixed_dictionaries(_CONDUCT))
     def run(self, stop: int | None, conduct: dict[str, Any]) -> None:
-        """Run to the end, or be asked to stop after some chunks."""
+        """Run to the end, or stop after some chunks."""
         request = flow.Stop()
 
         def watch(event: Event) -> None:
@@ -130,7 +130,7 @@ class History(RuleBasedStateMachine):
         """Kill a rollback at one of its steps."""
         possible = {version.job_id for version in versions_of(self.world.out)} | {str(self.owed)}
         if self.kept is None and self.owed is None:
-            # A run that was to keep none may have been killed before it had put the former version away.
+            # A run that was to keep no version may have been killed before it removed the previous one.
             possible |= self.world.results.keys()
         self._killed(lambda: rollback(self.world.out, codec=CODEC), _Killer(1 + step // (1 + 3 * late), late), possible)
 
@@ -142,7 +142,7 @@ class History(RuleBasedStateMachine):
 
     @rule(durability=st.sampled_from(["full", "none"]))
     def roll_back(self, durability: Any) -> None:
-        """Go back to the former version, or be told that there is none."""
+        """Roll back to the previous version, or be told that there is none."""
         before = self.world.standing()
         try:
             with self._at_time():
@@ -151,7 +151,7 @@ class History(RuleBasedStateMachine):
             assert self.world.standing() == before
             if self.world.home.exists():
                 self._settled()
-            assert not self.kept, "a rollback was refused though there is a former version"
+            assert not self.kept, "a rollback was refused though there is a previous version"
             return
         assert rolled.from_job_id == self.published
         if self.kept is not None:
@@ -166,7 +166,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.world.home.exists())
     @rule(jobs=st.booleans(), versions=st.booleans(), old=st.booleans(), dry=st.booleans())
     def clean(self, jobs: bool, versions: bool, old: bool, dry: bool) -> None:
-        """Put away what stands beside the output."""
+        """Remove what is next to the output."""
         before = self.world.standing()
         with self._at_time():
             age = 3600.0 if old else None
@@ -181,7 +181,7 @@ class History(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from("abc"), state=st.none() | st.tuples(st.sampled_from([30, 40, 50]), st.integers(0, 2)))
     def change_input(self, name: str, state: tuple[int, int] | None) -> None:
-        """Give a file other rows or another time, add it, or take it away."""
+        """Give a file other rows or another time, add it, or remove it."""
         self.world.put(name, state)
 
     @rule(intercept=st.sampled_from([0.25, -1.0]))
@@ -192,7 +192,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.world.attempts())
     @rule(pick=st.integers(0, 100), at=st.integers(0, 10**4), gone=st.booleans())
     def damage_attempt(self, pick: int, at: int, gone: bool) -> None:
-        """Flip a bit of an attempt, or take it away."""
+        """Flip a bit of an attempt, or remove it."""
         found = self.world.attempts()
         path = found[pick % len(found)]
         content = path.read_bytes()
@@ -213,12 +213,12 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.world.journals())
     @rule(pick=st.integers(0, 100))
     def duplicate_receipt(self, pick: int) -> None:
-        """Journal a second receipt of a chunk, with a file of its own: a task that was carried out twice."""
+        """Journal a second receipt of a chunk, with another file: a task that was carried out twice."""
         self.world.duplicate_receipt(pick)
 
     @rule(seconds=st.sampled_from([-_YEARS, -3600, 0, 3600, _YEARS]))
     def jump_clock(self, seconds: int) -> None:
-        """Let the clock jump, and what stands beside the output be as old or as young."""
+        """Let the clock jump, and change the age of what is next to the output."""
         self.offset = seconds
         moment = time.time() - seconds
         for path in self.world.home.glob("*/*"):
@@ -272,14 +272,14 @@ class History(RuleBasedStateMachine):
             assert conduct["if_exists"] == "fail"
             assert self.published not in {None, job_id}
             assert self.world.standing() == before
-            # It was refused before it would have healed what a kill has left.
+            # It was refused before it could heal what a kill had left.
             return
         else:
             self._ended_well(report, job_id, before, conduct["keep_versions"])
         self._settled()
 
     def _job(self, conduct: dict[str, Any]) -> Any:
-        """Return the job; of one that stands published already nothing is made again."""
+        """Return the job; nothing is made again if it is already published."""
         stands = self.published == self.world.job_id()
         return self.world.job(conduct | {"reuse": True} if stands else conduct)
 
@@ -323,7 +323,7 @@ class History(RuleBasedStateMachine):
         self.published = now
 
     def _settled(self) -> None:
-        """Learn, where it was not known, what former versions there are, once something has healed them."""
+        """Learn which previous versions there are, if that was unknown, once something has healed them."""
         if self.kept is None:
             self.kept = [version.job_id for version in versions_of(self.world.out)]
             assert set(self.kept) <= self.world.results.keys()

@@ -1,4 +1,4 @@
-"""Random histories of one output: runs, kills, damage, other inputs, rollbacks; the promises hold after every step."""
+"""Random histories of one output: runs, kills, damage, new inputs, rollbacks; the promises hold after every step."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def run(campaign: Campaign) -> None:
 
 
 def live(scratch: Path, tell: Callable[[str], None], number: int, histories: int, steps: int) -> None:
-    """Live through so many histories of at most so many steps; raises what the first broken promise raises."""
+    """Play some histories with a limited number of steps; raises what the first broken promise raises."""
 
     class Lived(History):
-        """The histories of one call, with a place to be in."""
+        """The histories of one call, and their folder."""
 
         def __init__(self) -> None:
             super().__init__(scratch, tell)

@@ -31,7 +31,7 @@ _LIMIT = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """``old``, which stands in ``file`` once, becomes ``new``; then ``test``, words for Python, must fail."""
+    """``old``, which is in ``file`` once, becomes ``new``; then ``test``, arguments for Python, must fail."""
 
     name: str
     promise: str
@@ -55,20 +55,20 @@ def load() -> list[Mutant]:
 
 
 def _words(test: str) -> tuple[str, ...]:
-    """Return a test of the list as words for Python: a module of the campaign, or tests by their names."""
+    """Return a test of the list as arguments for Python: a module of the campaign, or names of tests."""
     if test.startswith("-m "):
         return tuple(test.split())
     return ("-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *test.split())
 
 
 def outcome(mutant: Mutant, copy: Path) -> str:
-    """Try a mutant on a copy of the tree, which is made where there is none; return what became of it."""
+    """Try a mutant on a copy of the tree, which is made if it does not exist; return the outcome."""
     if not copy.exists():
         _copy(copy)
     file = copy / mutant.file
     source = file.read_text()
     if source.count(mutant.old) != 1:
-        raise MutantError(f"{mutant.name}: its text stands {source.count(mutant.old)} times in {mutant.file}, not once")
+        raise MutantError(f"{mutant.name}: its text occurs {source.count(mutant.old)} times in {mutant.file}, not once")
     if not _passes(copy, mutant.test):
         raise MutantError(f"{mutant.name}: its test fails without it: {' '.join(mutant.test)}")
     file.write_text(source.replace(mutant.old, mutant.new))
@@ -95,7 +95,7 @@ def _passes(copy: Path, test: tuple[str, ...]) -> bool:
 
 
 def _code(copy: Path, test: tuple[str, ...]) -> int:
-    # Compiled files would be taken for those of the source before, where its size and time agree.
+    # Compiled files of the source before would be used if its size and time agree.
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
     line = [sys.executable, *test]

@@ -1,6 +1,6 @@
 """The order of syncs of whole runs, seen through the seam of publishing and by strace; and mutants that break it.
 
-python -m tests.faults.order seam    the traces by the seam alone; ends with 1 where something is out of order
+python -m tests.faults.order seam    only the traces by the seam; ends with 1 if something is out of order
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _without_durability(campaign: Campaign, played: World) -> None:
 
 
 def _stages(played: World) -> Iterator[tuple[str, str]]:
-    """Set the stage for each scene, and for runs that go on after one was killed; yield its name and what is done."""
+    """Set the stage for each scene, and for runs that resume a killed one; yield its name and what is done."""
     for name, scene in SCENES.items():
         played.prepare(scene)
         yield name, scene.act
@@ -64,7 +64,7 @@ def _stages(played: World) -> Iterator[tuple[str, str]]:
     for name, end in ends.items():
         played.prepare(replacing)
         played.ended(replacing, Fault("kill", end(steps)))
-        # What an ended run has exchanged is kept by whichever run comes next.
+        # The next run keeps what an ended run has exchanged.
         yield f"going on, {name}", "old" if name == "exchanged" else "new"
 
 
@@ -80,7 +80,7 @@ def _judge(campaign: Campaign, name: str, wrong: list[str]) -> None:
 
 def _by_strace(campaign: Campaign, played: World) -> None:
     if not can_trace(played):
-        print("strace is not installed, or may not trace here: the order is judged by the seam alone")
+        print("strace is not installed, or may not trace here: the order is judged only by the seam")
         return
     for name in ("fresh", "replacing"):
         played.prepare(SCENES[name])

@@ -1,8 +1,8 @@
-"""Power cuts: the run is stopped at a step, what had reached the disk is all that is left, and the promises hold.
+"""Power cuts: the run is stopped at a step, only what had reached the disk is left, and the promises hold.
 
-Every run is a process of its own inside a mounted file system. Ahead of each step that changes something the file below
+Every run is a separate process inside a mounted file system. Before each step that changes something, the file below
 the file system is copied without a sync: that copy is the disk after a power cut at this step. It is mounted, which
-replays the journal of the file system, and looked at; then the same command is run on it again.
+replays the journal of the file system, and examined; then the same command is run on it again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Version = int | str | None
 
 @dataclass(frozen=True)
 class Bench:
-    """Where everything lies: the inputs of both versions and the model off the disk that loses its power."""
+    """Where everything is: the inputs of both versions and the model are not on the disk that loses power."""
 
     inputs: dict[int, Path]
     model: Path
@@ -65,7 +65,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Scene:
-    """What stands before, what is cut, and what stands once it is done; how many former versions are kept then.
+    """What is published before, what is cut, and what is published when it is done; how many versions are kept then.
 
     ``name`` is that of the output: one that ends in ``.parquet`` is a single file.
     """
@@ -124,7 +124,7 @@ SCENES = {
 
 @dataclass
 class Cut:
-    """A disk after a power cut ahead of some steps, all of which left it the same; ``done`` where the run had ended."""
+    """A disk after a power cut before some steps, which all left it the same; ``done`` if the run had ended."""
 
     image: str
     steps: list[str] = field(default_factory=list)
@@ -160,7 +160,7 @@ def run(campaign: Campaign) -> None:
 
 
 def _warm_up(bench: Bench) -> None:
-    """Do everything once in this process, so that the processes that are made of it need not import what it takes."""
+    """Do everything once in this process, so that the processes forked from it need not import anything."""
     beside = replace(bench, folder=bench.work / "warm")
     beside.folder.mkdir()
     _publish_both(beside)
@@ -197,9 +197,10 @@ def _scene(campaign: Campaign, bench: Bench, system: FileSystem, name: str) -> i
 
 
 def _cuts(bench: Bench, disk: Disk, scene: Scene, durability: Durability) -> list[Cut]:
-    """Act once, and keep what each power cut on the way would have left. Every one is looked at only afterwards:
+    """Act once, and keep what each power cut meanwhile would have left.
 
-    the longer the run takes, the more a file system writes that nobody asked it to."""
+    All are examined afterwards: the longer a run takes, the more a file system writes without being asked.
+    """
     shutil.rmtree(bench.work / "cuts", ignore_errors=True)
     (bench.work / "cuts").mkdir()
     return [Cut(**cut) for cut in _apart(lambda: list(map(asdict, _acted(bench, disk, scene, durability))))]
@@ -244,10 +245,10 @@ def _wrong(bench: Bench, system: FileSystem, scene: Scene, cut: Cut) -> list[str
 def _checked(bench: Bench, scene: Scene, done: bool) -> Iterator[str]:
     found = _standing(bench)
     if found != scene.after and (done or found != scene.before):
-        yield f"{'what was acknowledged is gone: ' if done else ''}{found} stands there, not {scene.after}"
+        yield f"{'what was acknowledged is gone: ' if done else ''}{found} is there, not {scene.after}"
     try:
         if scene.act is _roll_back and found == scene.after:
-            # It had happened: once more goes forward.
+            # It had happened: a second rollback undoes it.
             _roll_back(bench, "full", lambda _: None)
             if _standing(bench) != scene.before:
                 yield f"a second rollback leads to {_standing(bench)}"
@@ -257,13 +258,13 @@ def _checked(bench: Bench, scene: Scene, done: bool) -> Iterator[str]:
     if _standing(bench) != scene.after:
         yield f"the same command leads to {_standing(bench)}, not {scene.after}"
     if len(versions_of(bench.output)) != scene.kept:
-        yield f"former versions: {versions_of(bench.output)}"
+        yield f"previous versions: {versions_of(bench.output)}"
     if left := sorted(path.name for path in bench.jobs.iterdir()):
         yield f"left in staging: {left}"
 
 
 def _standing(bench: Bench) -> Version:
-    """Return the version that stands there whole, ``None`` where there is nothing, else what is wrong with it."""
+    """Return the version that is published whole, ``None`` if there is nothing, else what is wrong with it."""
     if not os.path.lexists(bench.output):
         return None
     try:
@@ -280,7 +281,7 @@ def _standing(bench: Bench) -> Version:
 
 
 def _apart(work: Callable[[], Any], killed: bool = False) -> Any:
-    """Do something in a process of its own, which ends with all that it has open; return what it returned, as JSON."""
+    """Do something in a separate process, which ends with everything it has open; return its result, as JSON."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

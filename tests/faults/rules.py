@@ -1,4 +1,4 @@
-"""The order of syncs that the design asks for, held against what a run did.
+"""The order of syncs that the design asks for, compared with what a run did.
 
 Data, folder, journal, manifest, tree, exchange, parent; a new folder's parent before anything is in it. What a file or
 a folder holds is *dirty* from its first change to its next sync. What an ended run left may be dirty too.
@@ -14,14 +14,14 @@ from pathlib import Path
 _RENAMES = frozenset({"rename", "renameat2 noreplace", "renameat2 exchange"})
 _CHANGES = frozenset({"write", "pwrite", "ftruncate", "fchmod"})
 _PROBE = re.compile(r".*/probe-[12]")
-# What goes there is digested, and synced, before it comes back.
+# What is moved there is digested and synced before it is used again.
 _PUT_ASIDE = re.compile(r".*\.kept|.*/versions/[^/]*|.*/jobs/[^/]*")
 _BUCKET = re.compile(r".*/attempts/\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A step: ``create`` for a file that was not there, else its name; its path, and its former one if it has two."""
+    """A step: ``create`` for a new file, else its name; its path, and the path before if it has two."""
 
     name: str
     path: str
@@ -33,7 +33,7 @@ class Event:
 
 @dataclass
 class Order:
-    """What is known while the events of one act go by.
+    """What is known as the events of one act are read.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Order:
 
     @classmethod
     def beginning(cls, output: Path) -> Order:
-        """Return what is known before an act: of what lies beside an output nothing counts as synced."""
+        """Return what is known before an act: nothing next to an output counts as synced."""
         order = cls(output)
         jobs = Path(order.home) / "jobs"
         for path in (*Path(order.home).rglob("*"), *output.rglob("*"), Path(order.home)):
@@ -77,7 +77,7 @@ class Order:
         return f"{self.parent}/.{self.output.name}.logitstream"
 
     def see(self, event: Event) -> None:
-        """Take the next event in."""
+        """Add the next event."""
         if _PROBE.fullmatch(event.path):
             return
         if event.name == "fsync":
@@ -118,10 +118,10 @@ class Order:
         self.dirty.add(event.path)
 
     def _journalled(self, staging: str) -> None:
-        """A line stands for files: they, their names and the journal's own name are durable before it."""
+        """A line names files: these, their names and the name of the journal are durable before it."""
         self._lines += 1
         if self._lines == 1:
-            # The header, or the note that a run goes on: neither stands for a file.
+            # The header, or the note that a run was resumed: neither names a file.
             if self._header_synced:
                 self._demand("the note in a journal opened again", f"{staging}/journal")
             return
@@ -157,7 +157,7 @@ class Order:
             self._demand(str(event), *self._below(event.source))
         if event.path == str(self.output):
             self._commit(event)
-        # The name of a part that was taken over may be lost: it is missing then when the run is gone on with.
+        # The name of a part that was carried over may be lost: then it is missing when the run is resumed.
         elif not event.source.startswith(f"{self.output}/"):
             self.dirty |= {folder} if event.name == "link" else {folder, _folder_of(event.source)}
 
@@ -170,7 +170,7 @@ class Order:
         self._pending = {self.parent, staging}
 
     def _settled_before(self, event: Event) -> None:
-        """Names change only once the exchange, this one's or that of an ended run, is durable."""
+        """Names change only after the exchange of this run, or of an ended one, is durable."""
         if not self._parent_synced:
             self._say(f"{event} before the parent was synced")
         for path in sorted(self._pending):
@@ -181,7 +181,7 @@ class Order:
             self._say(f"{event} before the name of {folder} was synced")
 
     def _demand(self, what: str, *paths: str) -> None:
-        """Say which paths were to be synced before something."""
+        """Report which paths should have been synced before something."""
         for path in sorted({*paths} & self.dirty):
             self._say(f"{what} comes before {path} was synced")
 
@@ -220,7 +220,7 @@ TRACED = "openat,mkdirat,unlinkat,linkat,renameat2,fsync,write,pwrite64,ftruncat
 
 
 def parsed(log: Iterable[str], play: Path) -> Iterator[Event]:
-    """Yield the events in a log of strace that touch a folder, as they ended; those that failed are none."""
+    """Yield the events in a log of strace that touch a folder, in the order of their ends, without failed ones."""
     begun: dict[str, str] = {}
     for line in log:
         thread, _, call = line.partition(" ")

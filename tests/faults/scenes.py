@@ -1,6 +1,6 @@
-"""Whole small runs that are stopped: what stands before, what is done, and what must be true afterwards.
+"""Whole small runs that are stopped: what is published before, what is done, and what must be true afterwards.
 
-An old version and a new one share half of their parts, and both have quarantines. A scene makes what stands before it
+An old version and a new one share half of their parts, and both have quarantines. A scene makes what is there before it
 once, and each try begins with a copy of that.
 """
 
@@ -36,15 +36,15 @@ from tests.publish.steps import watched
 
 CHUNK_ROWS = 100
 DONE_ALL_THE_SAME = "is published, but", "is rolled back, but"
-# Of each step its name, its path, and the path that it renames or links.
+# For each step its name, its path, and the path that it renames or links.
 Steps = list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """``made`` are the acts that come before, ``act`` the one that is stopped; by it ``before`` becomes ``after``.
+    """``made`` are the acts that come before, ``act`` is the one that is stopped; it turns ``before`` into ``after``.
 
-    ``kept`` is the former version when all is done.
+    ``kept`` is the previous version when everything is done.
     """
 
     made: tuple[str, ...]
@@ -66,7 +66,7 @@ SCENES = {
 class Ended:
     """How an act ended: its exit code, or minus the signal, and the message of its error.
 
-    ``allowed`` are the exit codes that it may have, ``None`` where it may have any.
+    ``allowed`` are the exit codes that it may have, ``None`` for any.
     """
 
     code: int
@@ -76,10 +76,10 @@ class Ended:
 
 @dataclass
 class World:
-    """The folder in which scenes are played, and what their versions hold when nothing disturbs.
+    """The folder in which scenes are played, and what their versions hold if nothing disturbs them.
 
     ``versions`` are the files of a version, ``totals`` its accounts and ``jobs`` its job id, each by its name.
-    ``begun`` is the version that stood when the act that was disturbed last began.
+    ``begun`` is the version that was published when the last disturbed act began.
     """
 
     folder: Path
@@ -135,7 +135,7 @@ class World:
         return report.totals.resumed
 
     def prepare(self, scene: Scene) -> None:
-        """Begin anew with what stands before a scene."""
+        """Start again with what is published before a scene."""
         self._clear()
         template = self.folder / f"before-{'-'.join(scene.made) or 'nothing'}"
         if not template.exists():
@@ -151,14 +151,14 @@ class World:
         self.play.mkdir()
 
     def steps(self, scene: Scene) -> Steps:
-        """Return the steps of a scene that nothing disturbs."""
+        """Return the steps of an undisturbed scene."""
         self.prepare(scene)
         return self.steps_of(scene.act)
 
     def steps_of(self, act: str) -> Steps:
-        """Return the steps of an act from where the stage stands.
+        """Return the steps of an act from the current state of the stage.
 
-        A file that is opened and not yet there is created; a folder that is there already is looked at, not made.
+        Opening a file that does not exist creates it; making a folder that exists only looks at it.
         """
         steps: Steps = []
 
@@ -189,7 +189,7 @@ class World:
         return Ended(*result) if status == 0 else Ended(status, result or "")
 
     def stands(self) -> str:
-        """Return which version stands, byte for byte; empty where none does, and what is wrong with any other."""
+        """Return which version is published, byte for byte; empty if none is, and what is wrong with any other."""
         if not os.path.lexists(self.output):
             return ""
         for name, files in self.versions.items():
@@ -200,7 +200,7 @@ class World:
         return f"neither version: {sorted(str(path) for path in self.output.rglob('*'))}"
 
     def wrong_after(self, scene: Scene, ended: Ended) -> list[str]:
-        """Return what is wrong after a scene that was disturbed, and after it is then done again in peace."""
+        """Return what is wrong after a disturbed scene, and after it is then done again undisturbed."""
         result: list[str] = result_of(lambda: [*self._wrong_now(scene, ended), *self._wrong_again(scene)])
         return result
 
@@ -211,15 +211,15 @@ class World:
         elif stands and (differences := pipeline.verify(self.output).differences):
             yield f"verify: {differences[0]}"
         done = ended.code == 0 or any(text in ended.message for text in DONE_ALL_THE_SAME)
-        # What the try before put in its place stands whatever becomes of this one.
+        # What the try before published stays, whatever happens to this one.
         if ended.code >= 0 and stands not in ({scene.after} if done else {scene.before, self.begun}):
-            yield f"ended with {ended.code} ({ended.message}), and '{stands}' stands"
+            yield f"ended with {ended.code} ({ended.message}), and '{stands}' is published"
         if ended.allowed is not None and ended.code not in ended.allowed:
             yield f"ended with {ended.code}: {ended.message}"
         yield from self._unlisted()
 
     def _unlisted(self) -> Iterator[str]:
-        """Yield what lies beside the output and is not what ``runs`` and ``versions_of`` list."""
+        """Yield what is next to the output but not listed by ``runs`` and ``versions_of``."""
         yield from (f"beside the output: {name}" for name in _names(self.play) - {"out", ".out.logitstream"})
         beside = home(self.output)
         yield from (f"unlisted: {name}" for name in _names(beside) - {"lock", "jobs", "versions"})
@@ -254,11 +254,11 @@ class World:
             yield f"a staging folder is left: {runs(self.output)[0].name}"
         kept = [version.job_id for version in versions_of(self.output)]
         if kept != ([self.jobs[scene.kept]] if scene.kept else []):
-            yield f"former versions: {kept}"
+            yield f"previous versions: {kept}"
         for version in versions_of(self.output):
             found = _files(home(self.output) / "versions" / version.name)
             if {name.removesuffix(".kept"): content for name, content in found.items()} != self.versions[scene.kept]:
-                yield f"the former version is not what it was: {sorted(found)}"
+                yield f"the previous version is not what it was: {sorted(found)}"
 
 
 def _names(folder: Path) -> set[str]:
@@ -266,7 +266,7 @@ def _names(folder: Path) -> set[str]:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """Every file of a version; of the manifest what its digest covers, for times differ."""
+    """Every file of a version, and what the digest of its manifest covers, since times differ."""
     files = snapshot(folder)
     manifest = json.loads(files.get("_manifest.json", b"{}"))
     manifest.pop("observed", None)
@@ -289,7 +289,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 class InTurn(Executor):
-    """Does at once what is submitted, in place of a pool of threads: so every step has its number."""
+    """Does what is submitted at once, in place of a pool of threads, so that every step has its number."""
 
     def __init__(self, *_: object) -> None:
         return

@@ -73,7 +73,7 @@ def _row(campaign: Campaign, model: Path, temporary: Path, runs: int) -> None:
             f"files {kind}": count for kind, count in (_kinds(outputs) + _kinds(temporary)).items()
         }
 
-    # What is made once in the life of a process: its imports, the tracker of its children, a version of each output.
+    # What a process makes only once: its imports, the tracker of its children, a version of each output.
     for number in range(12):
         once(number)
     once(pooled - 1)
@@ -96,7 +96,7 @@ def _open_things() -> dict[str, int]:
 
 
 def _kinds(folder: Path) -> Counter[str]:
-    """Count the files below a folder by what they are: digests and numbers of versions are left out of the names."""
+    """Count the files below a folder by kind: digests and numbers of versions are left out of the names."""
     paths = (str(path.relative_to(folder.parent)) for path in folder.rglob("*"))
     return Counter(re.sub("[0-9a-f]{7,}", "*", path) for path in paths)
 
@@ -117,7 +117,7 @@ def _growth(campaign: Campaign, model: Path) -> None:
     repeats = 1 if campaign.bounded else 5
     found: dict[Path, list[int]] = {one: [], longer: [], more: []}
     for number in range(repeats):
-        # In turn: whatever else the machine does meets all alike.
+        # In turn: other work on the machine affects all of them alike.
         for data, peaks in found.items():
             peaks.append(_peak(campaign, model, data, number, rows // 10))
     peak, *others = (statistics.median(peaks) / 1024 for peaks in found.values())

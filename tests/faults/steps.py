@@ -1,4 +1,4 @@
-"""Every I/O step of a run stopped: the process killed, a write torn, a disk that is full, a disk that fails."""
+"""A run stopped at every I/O step: the process killed, a write torn, a full disk, a failing disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.faults.frame import Campaign
 from tests.faults.scenes import SCENES, World, world
 from tests.publish.steps import HALF
 
-# A write that is torn leaves half of its bytes. A disk that is full stays so; one that fails may answer the next call.
+# A torn write leaves half of its bytes. A full disk stays full; a failing one may answer the next call.
 FAULTS = {
     "kill": "kills",
     "torn": "torn writes",
@@ -24,7 +24,7 @@ FAULTS = {
 }
 _WRITES = {"write", "pwrite"}
 _TAKE_SPACE = {"mkdir", "link", "write", "pwrite", "fsync"}
-# How many cases of a run that is stopped twice there are for each scene, and how many cases a bounded campaign takes.
+# How many cases of a run that is stopped twice each scene has, and how many cases a bounded campaign takes.
 _PAIRS = 400
 _SHARE = 40
 
@@ -44,7 +44,7 @@ class Fault:
         self.seen += 1
         if self.what == "short" and name in _WRITES:
             return HALF
-        # A run that goes on has other steps than the one whose steps were counted: there need be no write at this one.
+        # A resumed run has other steps than the one whose steps were counted: this step may not be a write.
         if self.what == "torn" and self.seen == self.at and name in _WRITES:
             return HALF
         if self.seen == self.at + (self.what == "torn") and self.what in {"kill", "torn"}:
@@ -68,7 +68,7 @@ def run(campaign: Campaign) -> None:
 
 
 def _share(campaign: Campaign, played: World, cases: list[Case], number: int, count: int) -> object:
-    """Take every so-manieth case, on a stage of its own."""
+    """Take every n-th case, each on a new stage."""
     own = replace(campaign, counts=Counter(), violations=[])
     played.stage = f"play-{number}"
     for name, faults in cases[number::count]:
@@ -77,7 +77,7 @@ def _share(campaign: Campaign, played: World, cases: list[Case], number: int, co
 
 
 def _cases(campaign: Campaign, played: World) -> Iterator[Case]:
-    """Yield each fault at each step of each scene, and pairs of faults of a run and of the one that goes on with it."""
+    """Yield each fault at each step of each scene, and pairs of faults of a run and of the one that resumes it."""
     random = campaign.random
     for name, scene in SCENES.items():
         steps = played.steps(scene)
@@ -95,7 +95,7 @@ def _applies(what: str, kind: str) -> bool:
 
 
 def _stop(campaign: Campaign, played: World, name: str, faults: list[tuple[str, int]]) -> None:
-    """Play a scene with one fault, or with one and, as it is played again, another; see what is left."""
+    """Play a scene with one fault, or with a second one when it is played again; see what is left."""
     scene = SCENES[name]
     played.prepare(scene)
     for what, at in faults:

@@ -1,7 +1,7 @@
 """Faults from outside: strace makes single system calls of the real command line fail, lie, or be its last one.
 
-An undisturbed trace says the number of each call that touches the output or what lies beside it; the seed chooses among
-them. Some numbers are chosen among all calls: what is hit then may be the start of the interpreter, and counts apart.
+An undisturbed trace gives the number of each call that touches the output or what is next to it; the seed chooses among
+them. Some numbers are chosen among all calls: they may hit the start of the interpreter, and are counted separately.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.faults.frame import Campaign
 from tests.faults.scenes import CHUNK_ROWS, SCENES, Ended, World, world
 
 _KILL = "signal=SIGKILL"
-# What becomes of a call; fsync:retval=0 is a disk that lies, which nobody notices before the next power cut.
+# What happens to a call; fsync:retval=0 is a disk that lies, which is noticed only after the next power cut.
 FAULTS = {
     "write": ("error=ENOSPC", "error=EIO", "error=EDQUOT", "error=EINTR", _KILL),
     "pwrite64": ("error=ENOSPC", "error=EIO", _KILL),
@@ -49,7 +49,7 @@ _LINE = re.compile(r"(\d+) +(?:\d+\.\d+ )?(\w+)\(")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A fault at the so-manieth call of a kind that the main thread makes."""
+    """A fault at the n-th call of a kind that the main thread makes."""
 
     scene: str
     call: str
@@ -58,7 +58,7 @@ class Case:
 
     @property
     def inject(self) -> str:
-        """What strace is told."""
+        """The arguments for strace."""
         when = f"{self.number}+" if self.fault.startswith("retval") else self.number
         return f"inject={self.call}:{self.fault}:when={when}"
 
@@ -88,7 +88,7 @@ def can_trace(played: World) -> bool:
 
 
 def _cases(campaign: Campaign, played: World, scene: str) -> Iterator[Case]:
-    """Yield a case for each fault of each call that touches ours, and some for calls that do not."""
+    """Yield a case for each fault of each call that touches logitstream's files, and some for other calls."""
     played.prepare(SCENES[scene])
     ended, log = traced(played, scene, ["-e", f"trace={','.join(FAULTS)}"])
     if ended.code != 0:
@@ -149,7 +149,7 @@ def _disturb(campaign: Campaign, played: World, case: Case) -> None:
 
 
 def _hit(log: list[str], case: Case, play: Path) -> str:
-    """Return whether a fault met a call that touches ours, another one, or none."""
+    """Return whether a fault hit a call that touches logitstream's files, another call, or none."""
     if case.fault == _KILL:
         injected = [line for line in log if _LINE.match(line)][-1:]
     else:

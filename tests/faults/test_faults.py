@@ -1,4 +1,4 @@
-"""The command of the campaign, and the parts of it that judge: a campaign that cannot fail would show nothing."""
+"""The command of the campaign, and the parts of it that judge: a campaign that cannot fail proves nothing."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_a_mutant_is_killed_or_survives(tmp_path: Path) -> None:
 
     assert outcome("ONE = 1", "ONE = 3") == mutants.KILLED
     assert outcome("ONE = 1", "ONE = 2") == mutants.SURVIVED
-    with pytest.raises(mutants.MutantError, match="stands 0 times in"):
+    with pytest.raises(mutants.MutantError, match="occurs 0 times in"):
         outcome("TWO", "")
     with pytest.raises(mutants.MutantError, match="its test fails without it"):
         outcome("ONE = 1", "ONE = 3", "-m missing")

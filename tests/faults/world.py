@@ -1,4 +1,4 @@
-"""The folder of a history: inputs, a model, an output, and what lies beside it."""
+"""The folder of a history: inputs, a model, an output, and what is next to it."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a clean run of a job gives: its files but for the manifest, and its totals."""
+    """The result of a clean run of a job: its files without the manifest, and its totals."""
 
     files: Mapping[str, bytes]
     totals: object
 
 
 class World:
-    """A folder of its own, with two inputs. ``results`` are those of all jobs so far, in whatever folder."""
+    """A separate folder with two inputs. ``results`` are those of all jobs so far, in any folder."""
 
     results: ClassVar[dict[str, Result]] = {}
 
@@ -54,7 +54,7 @@ class World:
         write_model(self.model)
 
     def put(self, name: str, state: tuple[int, int] | None) -> None:
-        """Write an input with so many rows and such a time; ``None`` takes it away, unless it is the only one."""
+        """Write an input with a number of rows and a time; ``None`` removes it, unless it is the only one."""
         path = self.inputs / f"{name}.parquet"
         if state is None:
             if len(names(self.inputs)) > 1:
@@ -83,7 +83,7 @@ class World:
         return job_id
 
     def standing(self) -> dict[str, tuple[int, int, bytes]]:
-        """Return what stands under the name of the output: each file and folder, and its bytes."""
+        """Return what is under the name of the output: each file and folder, and its bytes."""
         found = {}
         for path in sorted(self.out.rglob("*")):
             status = path.stat()
@@ -104,7 +104,7 @@ class World:
         return sorted(self.home.glob("jobs/*/journal"))
 
     def duplicate_receipt(self, pick: int) -> None:
-        """Journal a second receipt of a chunk, with a file of its own, as of a task that was carried out twice."""
+        """Journal a second receipt of a chunk, with another file, as if a task was carried out twice."""
         path = self.journals()[pick % len(self.journals())]
         with Folder.open(path.parent) as folder:
             receipts = [dict(line) for line, *_ in lines_in(folder) if line.get("part")]
@@ -125,11 +125,11 @@ class World:
 
 
 def names(folder: Path) -> set[str]:
-    """Return what a folder holds, nothing where there is none."""
+    """Return the contents of a folder; empty if it does not exist."""
     return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Return the files of a version but for its manifest, by the names that they are published under."""
+    """Return the files of a version without its manifest, by their published names."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "_manifest.json"]
     return {str(path.relative_to(folder)).removesuffix(".kept"): path.read_bytes() for path in paths}

@@ -1,4 +1,4 @@
-"""A folder with inputs, a model and an output, and what holds of every refusal."""
+"""A folder with inputs, a model and an output, and what is true of every refusal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sigmoid(raw: np.ndarray) -> np.ndarray:
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
-    """Return every name below a folder with its bytes; what a run prepares beside the output is left aside."""
+    """Return every name below a folder with its bytes, without what a run prepares next to the output."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -51,7 +51,7 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder ``in`` for inputs, a folder ``models`` beside it, and ``out``, which does not exist."""
+    """A folder ``in`` for inputs, a folder ``models`` next to it, and ``out``, which does not exist."""
 
     folder: Path
 
@@ -105,11 +105,10 @@ class Bench:
         return pa.concat_tables([pq.read_table(path) for path in sorted(self.out.glob("*.parquet"))])
 
     def refused(self, kind: type[LogitstreamError], known: bool = True, **arguments: Any) -> str:
-        """Return the message of a run that must be refused, once it is shown that it changed nothing.
+        """Return the message of a run that must be refused, after checking that it changed nothing.
 
-        Whatever stands in the folder stands there afterwards, byte for byte. A refusal that is ``known`` before work
-        is given by a dry run too, in the same words; else the dry run finds nothing wrong. The dry run writes nothing
-        at all.
+        Everything in the folder is there afterwards, byte for byte. If the refusal is ``known`` before work, a dry run
+        gives it too, in the same words; else the dry run finds nothing wrong. The dry run writes nothing at all.
         """
         if arguments.get("model") is None:
             self.model()
@@ -158,7 +157,7 @@ def former(bench: Bench, _former_version: Path) -> Path:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command line, or other Python code, in a process of its own."""
+    """Run the command line, or other Python code, in a separate process."""
 
     def call(
         *words: object,

@@ -2,7 +2,7 @@
 
     python -m tests.flow.stored > tests/flow/stored.json
 
-writes what the current code makes. To be run again only where ``FORMAT_VERSION`` was raised on purpose.
+writes what the current code makes. Run it again only after ``FORMAT_VERSION`` was raised on purpose.
 """
 
 from __future__ import annotations

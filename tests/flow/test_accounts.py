@@ -1,4 +1,4 @@
-"""Nothing is published unless the accounts balance, slice by slice; and ``verify`` finds it where they do not."""
+"""Nothing is published unless the accounts balance, slice by slice; ``verify`` finds accounts that do not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Change = Callable[[Receipt], Receipt]
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    """A file of two chunks, the first with a quarantine; the model lies beside their folder."""
+    """A file of two chunks, the first with a quarantine; the model is next to their folder."""
     folder = tmp_path / "inputs"
     folder.mkdir()
     write_model(tmp_path / "model.json")
@@ -42,7 +42,7 @@ def _score(inputs: Path) -> Path:
 
 
 def _tampering(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
-    """Let each receipt be changed on its way from the task to the books."""
+    """Change each receipt on its way from the task to the books."""
     honest = task.ChunkTask.__call__
 
     def call(self: task.ChunkTask, work: Work) -> Receipt:

@@ -1,4 +1,4 @@
-"""Bad input of every kind: what is said, with which exit code it ends, and that nothing was published."""
+"""Bad input of every kind: the message, the exit code, and that nothing was published."""
 
 from __future__ import annotations
 
@@ -52,14 +52,16 @@ def parquet_bytes(table: pa.Table, **options: object) -> bytes:
         pytest.param(b"1", "", "'1' has 1 field instead of 2", id="short"),
         pytest.param(b"1,a,,", "", "'1,a,,' has 4 fields instead of 2", id="long"),
         pytest.param(b"1,\xff\xfea", ", column c", r"'\xff\xfea' is not valid UTF-8", id="invalid UTF-8"),
-        pytest.param(b"1,a\0", ", column c", r"'a\x00' holds a NUL byte; was the file torn?", id="NUL"),
-        pytest.param(b"1\0,a", ", column x", r"'1\x00' holds a NUL byte; was the file torn?", id="NUL in a number"),
+        pytest.param(b"1,a\0", ", column c", r"'a\x00' contains a NUL byte (is the file damaged?)", id="NUL"),
+        pytest.param(
+            b"1\0,a", ", column x", r"'1\x00' contains a NUL byte (is the file damaged?)", id="NUL in a number"
+        ),
         pytest.param(b"NA,a", ", column x", "'NA' is not a number", id="another spelling of null"),
         pytest.param(b"\x1b[31m,a", ", column x", r"'\x1b[31m' is not a number", id="control characters"),
         pytest.param(
             b"x,c",
             ", column x",
-            "'x' is not a number; the record repeats the header: concatenated files?",
+            "'x' is not a number; this record repeats the header (were files concatenated?)",
             id="repeated header",
         ),
     ],
@@ -70,21 +72,21 @@ def test_a_bad_cell_is_named_with_its_place_and_the_former_version_stands(
     bench.put("f.csv", (HEAD + ROWS).encode() + record + b"\n" + ROWS.encode())
     message = bench.refused(BadCellsError, known=False, if_exists="replace")
     assert message.splitlines()[0] == f"f.csv: record 3 (byte 12){place}: {found}"
-    assert message.splitlines()[1].startswith("mend the data")
+    assert re.match("(fix|write|close|remove) ", message.splitlines()[1])
     assert message.endswith("; nothing was published")
     assert BadCellsError.exit_code == 65
 
 
 def test_the_remedy_suits_the_fault(bench: Bench) -> None:
     bench.put("f.csv", HEAD + "NA,a\n")
-    assert "a spelling of null is named by --null TEXT" in bench.refused(BadCellsError, known=False)
+    assert "if it means null, add --null TEXT" in bench.refused(BadCellsError, known=False)
     assert bench.score(null=["NA"]).totals.events == {"missing x": 1}
     shutil.rmtree(bench.out)
     bench.put("f.csv", HEAD + "1;a\n")
-    assert "--delimiter, --quote and --columns say how it is written" in bench.refused(BadCellsError, known=False)
+    assert "with --delimiter, --quote or --columns" in bench.refused(BadCellsError, known=False)
     bench.put("f.csv", HEAD + ",a\n")
     message = bench.refused(BadCellsError, known=False, model=bench.model(STRICT))
-    assert "the model file says what becomes of a missing or an unseen value" in message
+    assert 'choose another "missing" for this feature in the model file' in message
 
 
 def test_a_quote_left_open(bench: Bench) -> None:
@@ -104,7 +106,7 @@ def test_a_kept_cell_that_is_not_utf8_is_refused_and_an_unused_one_is_not(bench:
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])
 def test_the_first_of_the_bad_cells_is_named_across_chunks(bench: Bench, scheduler: str) -> None:
-    # Quoted newlines, with lines that look like records, lie before it: numbers and offsets are not those of lines.
+    # Quoted newlines with lines that look like records come before it: numbers and offsets are not those of lines.
     records = [f'{i},a,"line\n{i},zz,7\nline {i}"' for i in range(600)]
     records[400] = "first,a,k"
     records[401] = "second,a,k"
@@ -141,10 +143,10 @@ def test_what_a_model_bars_is_numbered_among_the_records_that_cannot_be_read(ben
 @pytest.mark.parametrize(
     ("record", "found"),
     [
-        (",a", "column x: 'null' is missing, and the model takes that for an error"),
-        ("NaN,a", "column x: 'NaN' is missing, and the model takes that for an error"),
-        ("1,", "column c: 'null' is missing, and the model takes that for an error"),
-        ("1,\tzz", r"column c: '\tzz' is not a level of the model, and the model takes that for an error"),
+        (",a", "column x: 'null' is missing, and the model treats that as an error"),
+        ("NaN,a", "column x: 'NaN' is missing, and the model treats that as an error"),
+        ("1,", "column c: 'null' is missing, and the model treats that as an error"),
+        ("1,\tzz", r"column c: '\tzz' is not a level of the model, and the model treats that as an error"),
     ],
 )
 def test_the_policy_error_names_the_place(bench: Bench, record: str, found: str) -> None:
@@ -158,7 +160,7 @@ def test_the_policy_error_counts_rows_over_the_row_groups_of_a_parquet_file(benc
     x[17] = None
     bench.put("f.parquet", pa.table({"x": x, "c": ["a"] * 24 + ["q"]}), row_group_size=5)
     message = bench.refused(BadCellsError, known=False, model=bench.model(STRICT), chunk_size=5)
-    assert message.startswith("f.parquet: row 18, column x: 'null' is missing, and the model takes that for an error\n")
+    assert message.startswith("f.parquet: row 18, column x: 'null' is missing, and the model treats that as an error\n")
 
 
 def test_the_policy_error_counts_rows_over_the_batches_of_a_row_group(bench: Bench) -> None:
@@ -169,7 +171,7 @@ def test_the_policy_error_counts_rows_over_the_batches_of_a_row_group(bench: Ben
     model = bench.model(STRICT)
     assert bench.preview(model=model).resources.batch_rows < bad
     message = bench.refused(BadCellsError, known=False, model=model)
-    assert message.startswith("f.parquet: row 550,001, column x: 'NaN' is missing, and the model takes that for an")
+    assert message.startswith("f.parquet: row 550,001, column x: 'NaN' is missing, and the model treats that as an")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,7 @@ def test_functions_are_not_answered_in_the_words_of_a_model(bench: Bench) -> Non
     bench.put("f.parquet", pa.table({"x": [1, 2**53 + 1], "c": ["a", "b"]}))
     with pytest.raises(BadCellsError, match="row 2, column x: '9007199254740993' cannot be held exactly") as bad:
         pipeline.transform(bench.inputs, "p=sigmoid(x)", bench.out, scheduler="sync")
-    assert bad.value.remedy.startswith("mend the data, or leave the column out; --max-bad N")
+    assert bad.value.remedy.startswith("fix the value, or leave the column out; --max-bad N")
     with pytest.raises(SchemaError) as unfit:
         pipeline.transform(bench.inputs, "p=sigmoid(c)", bench.out, scheduler="sync")
     assert 'column "c" is string, but a function takes an integer, a float, a boolean' in str(unfit.value)
@@ -231,7 +233,7 @@ def test_a_member_behind_the_first_of_a_gzip_file_begins_with_no_header(bench: B
     member = gzip.compress((HEAD + ROWS).encode())
     bench.put("f.csv.gz", member * 2)
     message = bench.refused(BadCellsError, known=False)
-    assert message.startswith("f.csv.gz: record 3 (byte 12), column x: 'x' is not a number; the record repeats the hea")
+    assert message.startswith("f.csv.gz: record 3 (byte 12), column x: 'x' is not a number; this record repeats the")
 
 
 def test_every_difference_of_every_file_is_listed_at_once(bench: Bench, former: Path) -> None:
@@ -255,7 +257,7 @@ def test_every_difference_of_every_file_is_listed_at_once(bench: Bench, former: 
     assert "column 'k' is string, in p0.parquet it is int64" in lines[2]
     assert "is double, but a categorical feature is" in lines[3]
     assert "has no column 'k'" in lines[4]
-    assert remedy == "mend the files, or name other columns"
+    assert remedy == "fix the files, or use other columns"
     assert SchemaError.exit_code == 65
 
 
@@ -360,7 +362,7 @@ def test_a_file_that_has_the_column_of_its_path_is_named_once(bench: Bench, need
     table = GOOD.rename_columns(["x", "c", "z"])
     bench.put(f"{needed}=3/f.{ending}", table if ending == "parquet" else "x,c,z\n1,a,9\n")
     message = bench.refused(SchemaError)
-    assert message.count(f"{needed}=3/f.{ending}: column '{needed}' stands ") == 1
+    assert message.count(f"{needed}=3/f.{ending}: column '{needed}' is both in ") == 1
     assert len(message.splitlines()) == 3
 
 
@@ -370,11 +372,11 @@ WHOLE = parquet_bytes(pa.table({"x": np.arange(1000.0), "c": ["a"] * 1000}), com
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"", "f.parquet is empty: 0 bytes are no Parquet file"),
+        (b"", "f.parquet is empty: 0 bytes are not a Parquet file"),
         (b"PAR1", "f.parquet is cut short"),
         (WHOLE[: len(WHOLE) // 2], "f.parquet is cut short: its "),
         (WHOLE[:-1], "f.parquet is cut short: its "),
-        ((HEAD + ROWS).encode(), r"f.parquet is no Parquet file: it begins with b'x,c\n', not with b'PAR1'"),
+        ((HEAD + ROWS).encode(), r"f.parquet is not a Parquet file: it begins with b'x,c\n', not with b'PAR1'"),
         (WHOLE[:-8] + b"\xff\xff\xff\x7fPAR1", "f.parquet is damaged: a footer of 2,147,483,655 bytes"),
         (WHOLE[:-60] + b"\xff" * 50 + WHOLE[-10:], "f.parquet is "),
     ],
@@ -398,7 +400,7 @@ def test_a_folder_with_the_name_of_a_file_is_a_folder(bench: Bench) -> None:
     (bench.inputs / "x.parquet").mkdir()
     message = bench.refused(InputMissingError, inputs=bench.inputs / "x.parquet")
     assert "the folder" in message
-    assert "holds no Parquet or CSV file" in message
+    assert "contains no Parquet or CSV file" in message
     bench.put("x.parquet/f.parquet", GOOD)
     assert bench.score().totals.read == 2
 
@@ -415,7 +417,7 @@ ZSTD = bytes(pa.compress((HEAD + ROWS * 2500).encode(), "zstd", asbytes=True))
         ("f.csv.gz", GZIP[:-7] + bytes([GZIP[-7] ^ 255]) + GZIP[-6:], "the gzip data is damaged or cut off near byte"),
         ("f.csv.gz", GZIP + b"garbage", "the gzip data is damaged or cut off near byte"),
         ("f.csv.zst", ZSTD[:-3], "the zstd data is damaged or cut off near byte"),
-        ("f.csv.gz", (HEAD + ROWS).encode(), "is not gzip, as its name says"),
+        ("f.csv.gz", (HEAD + ROWS).encode(), "is not gzip, although its name says so"),
     ],
     ids=["truncated", "no trailer", "CRC", "trailing garbage", "truncated zstd", "not compressed"],
 )
@@ -468,7 +470,7 @@ def test_empty_inputs_among_full_ones_are_zero_rows(bench: Bench) -> None:
 def test_nothing_but_empty_inputs(bench: Bench, name: str, content: str | bytes | pa.Table, known: bool) -> None:
     bench.put(name, content)
     message = bench.refused(DataError, known=known)
-    assert message == "the inputs hold no rows\nif that is right, say --allow-empty"
+    assert message == "the inputs have no rows\nuse --allow-empty if that is expected"
     report = bench.score(allow_empty=True, keep=["c"])
     assert (report.published, report.totals.read) == (True, 0)
     assert bench.table().num_rows == 0
@@ -481,7 +483,7 @@ def test_nothing_but_empty_inputs(bench: Bench, name: str, content: str | bytes 
     [
         ("in/nope.csv", "no such input: "),
         ("in/*.parquet", "nothing matches "),
-        ("in", "holds no Parquet or CSV file; 1 files with other endings were skipped"),
+        ("in", "contains no Parquet or CSV file; 1 file with another ending was skipped"),
     ],
 )
 def test_no_input(bench: Bench, former: Path, argument: str, found: str) -> None:
@@ -616,7 +618,7 @@ def test_a_pickle_is_not_opened(bench: Bench) -> None:
     model.write_bytes(b"\x80\x04\x95\x00")
     message = bench.refused(ModelError, model=model)
     assert "a pickle runs code" in message
-    assert "pipeline.from_sklearn" in message
+    assert "logitstream.from_sklearn" in message
 
 
 def test_a_model_that_is_not_there(bench: Bench) -> None:
@@ -643,7 +645,7 @@ def test_plan_ends_with_the_code_of_score(bench: Bench, command) -> None:
 UNPRIVILEGED = """
 import os, sys, pipeline
 inputs, denied, model, output = sys.argv[1:]
-# everything that is imported late is imported before the user changes
+# everything that is imported late must be imported before the user changes
 pipeline.score(inputs, model, output + "-first", scheduler="sync")
 if os.getuid() == 0:
     os.setgroups([])
@@ -678,7 +680,7 @@ def test_a_file_that_may_not_be_read(open_bench: Bench, command) -> None:
     model = open_bench.model()
     done = command(good, denied, model, places / "out", code=UNPRIVILEGED)
     assert done.returncode == 0, done.stderr
-    message = "77|denied.csv cannot be read: Permission denied\nLet the user who runs this read it.\n"
+    message = "77|denied.csv cannot be read: Permission denied\nallow the user who runs this to read it\n"
     assert done.stdout == message * 2
     assert sorted(p.name for p in places.iterdir() if not p.name.startswith(".")) == ["out-first"]
     assert PermissionDeniedError.exit_code == 77
@@ -729,7 +731,7 @@ def test_a_disk_too_small_is_refused_before_work(bench: Bench, command, job: str
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no mount namespace here: {done.stderr.strip()}")
     assert done.returncode == 74, done.stderr
-    assert re.search(r"the output takes about 391 KiB, \d+ KiB are free there\n", done.stderr), done.stderr
+    assert re.search(r"the output takes about 391 KiB, but only \d+ KiB are free there\n", done.stderr), done.stderr
     assert "free some space, or choose another --output" in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""Whole runs on a cluster of real processes: the output is that of a local run, whatever dies on the way."""
+"""Whole runs on a cluster of real processes: the output is that of a local run, whatever dies meanwhile."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 SAMPLE = ROOT / "sample_data"
 MODEL = SAMPLE / "delay_model.json"
 CHUNK_ROWS = 300
-BAD = 10_006  # a record that stands in no note
+BAD = 10_006  # a record that is not repeated in a note
 OPTIONS = {"keep": ["flight_id", "tailnum"], "raw_prediction": True, "chunk_size": CHUNK_ROWS}
 WORDS = ("--keep", "flight_id,tailnum", "--raw-prediction", "--chunk-size", CHUNK_ROWS)
 
@@ -64,16 +64,16 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample as CSV with a further column, in which quoted lines look like records: a cut among them misleads."""
+    """The sample as CSV with one more column, whose quoted lines look like records: a cut among them misleads."""
     path = tmp_path_factory.mktemp("notes") / "flights.csv"
     write_with_notes(path, (SAMPLE / "flights.csv").read_text().splitlines())
     return path
 
 
 def write_with_notes(path: Path, lines: list[str]) -> None:
-    """Every eighth record has a note of many lines, in which it and the two records behind it stand again.
+    """Every eighth record has a note of many lines, which repeats it and the two records after it.
 
-    The quote that closes a note stands behind text: to who begins among its lines it closes nothing, and all fits.
+    The quote that closes a note follows text: to a reader that begins inside the note it closes nothing, and all fits.
     """
     header, *records = lines
     with path.open("w", newline="") as file:
@@ -85,7 +85,7 @@ def write_with_notes(path: Path, lines: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def local_flights(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a run on the calling thread makes of them."""
+    """Return what a run on the calling thread makes of them."""
     output = tmp_path_factory.mktemp("local") / "out"
     assert pipeline.score(flights, MODEL, output, scheduler="sync", **OPTIONS).totals.chunks > 60
     return output
@@ -97,14 +97,14 @@ class Command:
     output: Path
 
     def ended(self) -> tuple[int, str]:
-        """Return the exit code and what was said."""
+        """Return the exit code and the messages."""
         _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
 
 @contextmanager
 def command(source: Path, output: Path, address: str, *words: object) -> Iterator[Command]:
-    """Run ``logitstream score`` in a process of its own."""
+    """Run ``logitstream score`` in a separate process."""
     line = ["score", source, "--model", MODEL, "--output", output, "--scheduler", address, *WORDS, *words]
     process = subprocess.Popen(
         [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, line)],
@@ -156,7 +156,7 @@ def listed(output: Path) -> list[int]:
 
 
 def check_same(output: Path, local: Path) -> None:
-    """Nothing but what was observed tells the run from a local one, and nothing of its staging is left."""
+    """Only what was observed differs from a local run, and nothing is left of its staging."""
     names = {path.name for path in local.iterdir()}
     assert {path.name for path in output.iterdir()} == names
     for name in names - {"_manifest.json"}:
@@ -175,7 +175,7 @@ def check_nothing_published(output: Path) -> None:
 
 
 def check_plain(said: str) -> None:
-    """It is said as we say it: no traceback, no line that Dask or asyncio logged."""
+    """The message is logitstream's: no traceback, no line that Dask or asyncio logged."""
     assert not re.search(r"Traceback|Error|distributed|asyncio|tornado", said), said
 
 
@@ -221,7 +221,7 @@ def test_wrong_guesses_in_a_csv_are_mended_on_a_cluster_that_loses_a_worker(
     assert chunks > 60
     assert local.totals.read == local.totals.written == pq.read_table(SAMPLE / "flights", columns=[]).num_rows
     assert killed_at[0] < chunks
-    # One chunk after the other knows where it begins; of chunks at the same time many guess, and some guess wrong.
+    # Read one after the other, each chunk knows where it begins; read at once, many guess, and some guess wrong.
     assert executed["local"] == chunks
     assert executed["cluster"] > chunks + 5
     check_same(tmp_path / "out", tmp_path / "local")
@@ -260,7 +260,7 @@ def test_a_bad_cell_is_told_as_a_local_run_tells_it(cluster: Cluster, tmp_path: 
 
 
 def lowest_features() -> dict[str, str]:
-    """Return the environment of the oldest CPU that this one can play."""
+    """Return the environment that makes this CPU act as the oldest one it can."""
     dispatched = [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__.get(name)]
     return {"NPY_DISABLE_CPU_FEATURES": " ".join(dispatched), "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2"}
 
@@ -312,7 +312,7 @@ def test_workers_that_differ_may_compute_together_what_is_reproducible(
 def test_a_scheduler_beyond_this_machine_needs_insecure(
     cluster: Cluster, flights: Path, local_flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The address of no host in particular reaches this machine, and is not one of loopback."""
+    """The address for any host reaches this machine, and is not a loopback address."""
     address = cluster.address.replace("127.0.0.1", "0.0.0.0")
     line = ["score", flights, "--model", MODEL, "--output", tmp_path / "out", "--scheduler", address, *WORDS]
     assert run_command([str(word) for word in line]) == 78
@@ -347,7 +347,7 @@ def test_an_unreachable_scheduler(
 
 
 def test_a_scheduler_killed_in_mid_run_ends_it(cluster: Cluster, flights: Path, tmp_path: Path) -> None:
-    """The last one, for it ends the cluster of the others."""
+    """This is the last test: it ends the cluster of the others."""
     with command(flights, tmp_path / "out", cluster.address) as run:
         wait_for(lambda: len(receipts_so_far(run.output)) >= 5, run)
         cluster.scheduler.kill()

@@ -1,4 +1,4 @@
-"""Faults of input that only a whole run shows: what it ends with, and that the former version stands."""
+"""Faults of input that only a whole run shows: how it ends, and that the previous output is still published."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ NOT_UTF8 = parquet_bytes(pa.table({"x": [1.0], "c": ["level"]}), compression="no
             parquet_bytes(pa.table({"x": [1.0], "C": ["a"]})),
             SchemaError,
             True,
-            "f.parquet: has no column 'c', but 'C'",
+            "f.parquet: has no column 'c'; did you mean 'C'?",
             id="q22 missing",
         ),
         pytest.param("f.parquet", NOT_UTF8, DataError, False, "f.parquet is damaged", id="q26 no UTF-8"),

@@ -1,4 +1,4 @@
-"""What can be wrong with the model of a job (M-1, M-4, M-5 of the list of faults); the rest is shown without a job."""
+"""What can be wrong with the model of a job (M-1, M-4, M-5 of the list of faults); the rest is tested without a job."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_m01_features_are_matched_by_name_in_files(bench: Bench) -> None:
     bench.put("c.parquet", TABLE.rename_columns(["X", "c"]))
     bench.put("d.parquet", TABLE.drop_columns(["x", "c"]).append_column("other", pa.array(range(40))))
     assert bench.refused(SchemaError, if_exists="replace").splitlines()[1:4] == [
-        "  c.parquet: has no column 'x', but 'X'",
+        "  c.parquet: has no column 'x'; did you mean 'X'?",
         "  d.parquet: has no column 'x'",
         "  d.parquet: has no column 'c'",
     ]
@@ -107,7 +107,7 @@ def test_m04_a_job_never_opens_a_pickle(bench: Bench, name: str) -> None:
     path.write_bytes(pickle.dumps(Path("x")))
     WATCH.on = True
     try:
-        with pytest.raises(ModelError, match="it was not opened, since a pickle runs code") as caught:
+        with pytest.raises(ModelError, match="it was not opened because a pickle runs code") as caught:
             bench.score(model=path)
     finally:
         WATCH.on = False

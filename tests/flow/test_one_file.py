@@ -1,4 +1,4 @@
-"""One file as the output: the rows of the folder in their order, and bytes that no way of running changes."""
+"""One file as the output: the rows of the folder in their order, and the same bytes however it is run."""
 
 from __future__ import annotations
 
@@ -220,9 +220,9 @@ def test_a_file_that_is_not_ours_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("x.csv", {"format": "parquet"}, "is csv by its name"),
-        ("x.parquet", {"format": "csv"}, "is parquet by its name"),
-        ("x.csv", {"compression": "gzip"}, "a CSV in one file is written plain"),
+        ("x.csv", {"format": "parquet"}, "means csv"),
+        ("x.parquet", {"format": "csv"}, "means parquet"),
+        ("x.csv", {"compression": "gzip"}, "a CSV in one file is not compressed"),
     ],
 )
 def test_contradictions(bench: Bench, name: str, options: dict[str, Any], reason: str) -> None:
@@ -305,7 +305,7 @@ def test_a_sample_is_compared_with_the_digests_of_the_parts(bench: Bench, monkey
     content = output.read_bytes()
     output.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     found = pipeline.verify(output, sample=4)
-    # The file is damaged, and what it was made of is right all the same.
+    # The file is damaged, but what it was made from is right.
     assert {difference.what for difference in found.differences} == {"sha256", "content"}
     assert found.chunks_scored == 4
 

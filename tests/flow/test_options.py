@@ -1,4 +1,4 @@
-"""Options: what each does to the rows, which are refused before work, and what stands under the output."""
+"""Options: what each does to the rows, which are refused before work, and what the output is afterwards."""
 
 from __future__ import annotations
 
@@ -54,12 +54,16 @@ def two(bench: Bench) -> Bench:
         ({"chunk_size": 0}, UsageError, "'0' is not a chunk size"),
         ({"chunk_size": "ten"}, UsageError, "'ten' is not a size"),
         ({"memory": "10 potatoes"}, UsageError, "'10 potatoes' is not a size\nwrite 512MiB or 4GiB"),
-        ({"threshold": 1.5}, UsageError, "the threshold must lie in [0, 1], got 1.5"),
-        ({"threshold": float("nan")}, UsageError, "the threshold must lie in [0, 1], got nan"),
+        ({"threshold": 1.5}, UsageError, "the threshold must be between 0 and 1, got 1.5"),
+        ({"threshold": float("nan")}, UsageError, "the threshold must be between 0 and 1, got nan"),
         ({"format": "xlsx"}, UsageError, "--format xlsx: there is no such choice\nchoose parquet or csv"),
         ({"if_exists": "append"}, UsageError, "--if-exists append: there is no such choice\nchoose fail or replace"),
-        ({"compression": "rar"}, UsageError, "--compression rar is not one of parquet\nChoose one of snappy, zstd"),
-        ({"compression": "snappy", "format": "csv"}, UsageError, "--compression snappy is not one of csv"),
+        (
+            {"compression": "rar"},
+            UsageError,
+            "--compression rar: parquet has no such compression\nchoose one of snappy",
+        ),
+        ({"compression": "snappy", "format": "csv"}, UsageError, "--compression snappy: csv has no such compression"),
         (
             {"scheduler": "foo"},
             UsageError,
@@ -106,7 +110,7 @@ def test_an_output_that_exists_is_kept_unless_replaced(two: Bench, former: Path)
     ("make", "found", "remedy"),
     [
         (lambda out: (out.mkdir(), (out / "mine.txt").write_text("x")), "was not published by logitstream", "mv -T"),
-        (lambda out: out.mkdir(), "is an empty folder that no run made", "rmdir"),
+        (lambda out: out.mkdir(), "is an empty folder, which logitstream did not make", "rmdir"),
         (lambda out: out.write_text("x"), "is a file, not a folder", "mv -T"),
         (lambda out: out.symlink_to("elsewhere"), "is a symbolic link", "mv -T"),
     ],
@@ -121,7 +125,7 @@ def test_what_is_not_ours_is_never_touched(two: Bench, if_exists: str, make, fou
 
 def test_a_part_of_ours_with_a_stranger_beside_it_is_not_ours(two: Bench, former: Path) -> None:
     (former / "mine.txt").write_text("x")
-    assert "mine.txt, which no manifest lists" in two.refused(OutputError, if_exists="replace")
+    assert "mine.txt, which its manifest does not list" in two.refused(OutputError, if_exists="replace")
 
 
 def test_the_parent_must_stand(two: Bench) -> None:
@@ -153,7 +157,7 @@ def test_a_dry_run_writes_nothing(two: Bench) -> None:
 
 @pytest.fixture
 def two_in_the_pool() -> Iterator[None]:
-    """Arrow has two threads for what it does on its own, whatever the machine has."""
+    """Arrow has two threads for its own work, however many cores the machine has."""
     before = pa.cpu_count()
     pa.set_cpu_count(2)
     yield
@@ -289,7 +293,7 @@ def test_what_is_wrong_behind_a_limit_was_not_asked_for(bench: Bench) -> None:
     assert bench.score(limit=2).totals.read == 2
     shutil.rmtree(bench.out)
     message = bench.refused(BadCellsError, known=False, limit=3)
-    assert message.startswith("f.csv: record 3 (byte 12), column x: 'zz' is not a number\nmend")
+    assert message.startswith("f.csv: record 3 (byte 12), column x: 'zz' is not a number\nfix")
 
 
 def test_the_report_counts_what_numpy_counts(bench: Bench) -> None:
@@ -359,7 +363,7 @@ def test_latin_1(bench: Bench) -> None:
 def test_utf16_is_named_where_it_was_not_said(bench: Bench) -> None:
     bench.put("f.csv", (HEAD + ROWS).encode("utf-16"))
     message = bench.refused(DataError)
-    assert message == "f.csv begins with the byte order mark of UTF-16\nSay so: --encoding utf-16"
+    assert message == "f.csv begins with the byte order mark of UTF-16\nadd --encoding utf-16"
 
 
 @pytest.mark.parametrize("compression", [None, "snappy", "zstd", "lz4", "gzip", "brotli", "none"])

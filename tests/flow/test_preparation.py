@@ -1,4 +1,4 @@
-"""What a job asks of memory, and what it tells its workers."""
+"""How much memory a job asks for, and what it tells its workers."""
 
 from __future__ import annotations
 
@@ -34,3 +34,10 @@ def test_what_scoring_takes_of_memory_is_its_results_twice_and_the_raw_predictio
     assert (
         prepare(score_job(bench.inputs, bench.model(), bench.out, **options)).scan.demand.made_row_bytes == 2 * made + 8
     )
+
+
+@pytest.mark.parametrize(("chunk_size", "noted"), [("1B", True), ("1", True), ("2", False), ("1048576", False)])
+def test_many_chunks_of_few_rows_are_noted(bench: Bench, chunk_size: str, noted: bool) -> None:
+    bench.put("rows.csv", "x,c\n" + "1,a\n" * 1_500)
+    notes = prepare(score_job(bench.inputs, bench.model(), bench.out, chunk_size=chunk_size)).notes
+    assert any("a larger --chunk-size" in note for note in notes) == noted

@@ -1,4 +1,4 @@
-"""Rows that cannot be used, set aside: counted, listed with their places, published in the same step."""
+"""Rows that cannot be used are quarantined: counted, listed with their places, published in the same step."""
 
 from __future__ import annotations
 

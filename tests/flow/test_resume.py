@@ -1,4 +1,4 @@
-"""A run that was stopped goes on where it was; a run over data that is mostly the same computes what is new."""
+"""A stopped run is resumed where it was; a run over mostly unchanged data computes only what is new."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def options(kind: str) -> dict[str, Any]:
 
 
 class StopAfter:
-    """Asks for the end once a number of chunks is done, and keeps what was said."""
+    """Asks the run to stop once a number of chunks is done, and keeps the notes."""
 
     def __init__(self, chunks: int | None) -> None:
         self.chunks, self.stop, self.computed = chunks, flow.Stop(), 0
@@ -222,7 +222,7 @@ def test_files_that_nothing_tells_apart_are_each_taken_over_once(bench: Bench) -
 
 
 def test_parts_of_a_csv_that_no_longer_join_are_not_published_together(bench: Bench) -> None:
-    """The ends of a file, its size and time are as before: only where its records begin shows that it was edited."""
+    """A file is edited but its ends, size and time are as before: only the places of its records show the edit."""
     lines = [f"{number:07d},{'a' * 92}\n" for number in range(4_000)]
     path = bench.put("rows.csv", "x,c\n" + "".join(lines))
     os.utime(path, ns=(10**18, 10**18))
@@ -236,7 +236,7 @@ def test_parts_of_a_csv_that_no_longer_join_are_not_published_together(bench: Be
     victim = sorted(bench.out.glob("part-*"))[1]
     victim.write_bytes(victim.read_bytes()[:-1])
     before = parts(bench.out)
-    with pytest.raises(InputChangedError, match="the file was edited, its size and time as before"):
+    with pytest.raises(InputChangedError, match="the file was edited, but its size and time are as before"):
         bench.score(**more)
     assert parts(bench.out) == before
     assert bench.score(resume=False, reuse=False, **more).totals.read == 3_999
@@ -317,7 +317,7 @@ def test_bad_cells_of_a_journal_come_back_and_those_without_a_cause_are_computed
 
     assert again(lambda cell: cell).totals.resumed == whole.totals.chunks - 1
     for change in (
-        # What a release before this one wrote, and what one after it may write.
+        # What an earlier release wrote, and what a later one may write.
         lambda cell: [cell.pop(name) for name in ("cause", "values", "hint")] and cell.update(reason="is not a number"),
         lambda cell: cell.update(cause="another"),
         lambda cell: cell.update(cause="ragged"),
@@ -327,7 +327,7 @@ def test_bad_cells_of_a_journal_come_back_and_those_without_a_cause_are_computed
 
 
 def edit(journal: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change the bad cells of a journal; its lines have their checksums again."""
+    """Change the bad cells of a journal, with right checksums."""
     written = []
     for line in journal.read_bytes().splitlines():
         content = json.loads(line.rpartition(b" ")[0])

@@ -1,4 +1,4 @@
-"""The answer is the same: right by scikit-learn, and bit for bit equal however a run is carried out."""
+"""The scores agree with scikit-learn, and have the same bits however a run is carried out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def parts(output: Path) -> dict[str, bytes]:
 
 
 def budget(extra: int) -> int:
-    """Return a budget of so many MiB beyond what the test process takes itself."""
+    """Return a budget of this many MiB more than the test process takes itself."""
     return max(160 * MIB, current_bytes()) + extra * MIB
 
 
@@ -43,7 +43,7 @@ def score(output: Path, **options: object) -> Report:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run of a plan of several chunks, on the scheduler that says what the others must do."""
+    """One run of a plan of several chunks, on the scheduler that the others must agree with."""
     output = tmp_path_factory.mktemp("reference") / "out"
     score(output, scheduler="sync", workers=1)
     return output

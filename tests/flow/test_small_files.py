@@ -1,4 +1,4 @@
-"""Many small files that share chunks are scored as each of them alone, to the row, the account and the bad row."""
+"""Many small files that share chunks are scored as each alone: the same rows, accounts and bad rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODEL = {
         {"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "b": -1.0}, "unseen": "zero"},
     ],
 }
-# What a file has besides rows with scores, and how it is written.
+# What a file has in addition to rows with scores, and how it is written.
 KINDS = ("plain", "plain", "plain", "missing", "set aside", "not a number", "whole numbers", "dictionary")
 
 
@@ -85,7 +85,7 @@ def test_a_folder_of_small_files_is_scored_as_each_of_them_alone(files: list[tup
             pq.write_table(_table(kind, rows, number), path, row_group_size=max(1, rows // groups))
             apart.append(_score(folder, path, f"apart-{number}"))
         rows, accounts, bad = _score(folder, folder / "all", "together")
-        # by their texts: NaN is no equal of NaN
+        # by their texts: NaN does not equal NaN
         assert repr(rows.to_pydict()) == repr(pa.concat_tables([one for one, _, _ in apart]).to_pydict())
         assert accounts == [one for _, theirs, _ in apart for one in theirs]
         assert bad == [row for _, _, theirs in apart for row in theirs]

@@ -1,4 +1,4 @@
-"""Identities, names and bytes of what jobs publish are those that were stored: an upgrade makes nothing anew."""
+"""Identities, names and bytes of what jobs publish are as stored: after an upgrade nothing is computed again."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def test_a_job_is_the_one_that_was_stored(name: str, found: dict[str, Any]) -> N
     assert now["job_id"] == stored["job_id"]
     assert now["parts"] == stored["parts"]
     if pa.__version__ == STORED["pyarrow"]:
-        # Another Arrow names itself in what it writes.
+        # Another version of Arrow writes its own name into files.
         assert now["sha256"] == stored["sha256"]
         assert now["digest"] == stored["digest"]

@@ -1,4 +1,4 @@
-"""Columns that are wider than their footer says: within the budget, or refused by name, and more memory helps."""
+"""Columns that are wider than their footer says: within the budget, or refused with their name; more memory helps."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ LONG = "x" * 900 * 1024
 
 
 def budget(extra: int) -> int:
-    # What a run gives back before it begins is no part of what the process takes.
+    # What a run gives back before it begins does not count as memory of the process.
     give_back()
     return max(160 * MIB, current_bytes()) + extra * MIB
 
 
 @pytest.fixture
 def long_texts(bench: Bench) -> Bench:
-    """Texts of a megabyte behind many short ones: the first rows do not tell, nor does the footer."""
+    """Texts of a megabyte after many short ones: neither the first rows nor the footer show it."""
     texts = ["ab"] * 2_000 + [LONG] * 60
     bench.put("in.parquet", pa.table({"x": [1.0] * len(texts), "c": ["a"] * len(texts), "note": texts}))
     return bench

@@ -1,4 +1,4 @@
-"""Looking at data: the schema over all files, and what stands in the columns."""
+"""Looking at data: the schema over all files, and the values of the columns."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_columns_of_one_name_are_named_and_left_aside(bench):
     bench.put("a.parquet", twice)
     for full in (False, True):
         found = pipeline.inspect(bench.inputs, full=full)
-        assert found.differences == ("a.parquet has several columns 'x': their values were left aside",)
+        assert found.differences == ("a.parquet has several columns 'x': the values are not shown",)
         assert [(c.name, c.smallest) for c in found.columns] == [("x", None), ("y", 3)]
 
 
@@ -200,9 +200,10 @@ def test_records_that_cannot_be_read_are_counted_and_the_first_is_shown(bench):
     bench.put("a.csv", "x,y\n1,2\n1,2,3\n1,2\n1\n")
     found = pipeline.inspect(bench.inputs, full=True)
     assert (found.rows, found.bad_records, found.errors) == (2, 2, ())
-    assert found.differences == (
-        "a.csv has 2 records that cannot be read, the first at byte 8: has 3 fields instead of 2",
-    )
+    (difference,) = found.differences
+    what, remedy = difference.split("; ")
+    assert what == "a.csv has 2 records that cannot be read, the first at byte 8: has 3 fields instead of 2"
+    assert remedy.endswith("--delimiter, --quote or --columns")
     assert pipeline.inspect(bench.inputs).bad_records is None
 
 
@@ -276,7 +277,7 @@ def test_away_from_a_terminal_a_row_is_one_line(bench, cli):
     assert header.split() == ["column", "type", "nulls", "NaN", "infinite", "smallest", "largest"]
     assert sum(line.startswith(tuple(RANGES)) for line in lines) == len(RANGES)
     stated = cli("inspect", bench.inputs).out
-    assert "by statistics" in stated
+    assert "from the statistics" in stated
     assert "NaN" not in stated
 
 

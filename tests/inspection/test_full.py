@@ -1,4 +1,4 @@
-"""Everything read: by all workers together, within the budget, with one answer whatever carries it out."""
+"""Everything read: by all workers together, within the budget, with the same answer on every scheduler."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_column_without_a_name_is_named_and_left_aside(tmp_path: Path) -> None
         found = pipeline.inspect(tmp_path / "index.csv", full=full)
         assert isinstance(found, DataInspection)
         assert [column.name for column in found.columns] == ["", "a", "b"]
-        assert found.differences == ("index.csv has a column without a name: their values were left aside",)
+        assert found.differences == ("index.csv has a column without a name: the values are not shown",)
         assert found.columns[0].nulls is None
     assert found.columns[2].nulls == 1
     assert found.columns[1].largest_number == 3.5
@@ -157,7 +157,7 @@ def test_a_budget_that_nothing_fits_is_an_error_of_every_file(folder: Path) -> N
 @pytest.mark.parametrize("how", [{"memory": "4GiB"}, {"workers": 2}, {"scheduler": "sync"}, {"chunk_size": 5}])
 def test_options_of_a_scan_go_with_full(folder: Path, how: dict[str, Any]) -> None:
     (name,) = how
-    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} goes with --full"):
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} is only for data that is read with --full"):
         pipeline.inspect(folder, **how)
 
 

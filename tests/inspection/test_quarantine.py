@@ -74,7 +74,7 @@ def test_one_file_of_a_quarantine_is_placed_as_well(published):
 
 
 def test_options_of_a_scan_are_none_of_a_quarantine(published):
-    with pytest.raises(UsageError, match="--workers goes with --full, for data") as caught:
+    with pytest.raises(UsageError, match="--workers is only for data that is read with --full") as caught:
         pipeline.inspect(published.out / "_quarantine", full=True, workers=2)
     assert caught.value.remedy == "leave it out"
 
@@ -99,7 +99,7 @@ def test_a_damaged_manifest_hides_the_place_in_the_file_and_nothing_else(copy, n
     (copy / name).write_bytes(content)
     found = pipeline.inspect(copy / "_quarantine")
     assert found.rows == 7
-    assert "counted within their slices" in found.notes[0]
+    assert "count within their slices" in found.notes[0]
     assert not any(each.record_in_file for reason in found.reasons for each in reason.examples)
 
 
@@ -155,8 +155,8 @@ def test_a_damaged_file_is_named_and_the_others_are_shown(tmp_path, cli):
     assert "files  1" in outcome.out
     assert outcome.err.splitlines()[0] == "error: 2 files cannot be read"
     assert "b.quarantine is cut short" in outcome.err
-    assert "c.quarantine is no quarantine of logitstream" in outcome.err
-    with pytest.raises(DataError, match=r"c\.quarantine is no quarantine"):
+    assert "c.quarantine is not a quarantine written by logitstream" in outcome.err
+    with pytest.raises(DataError, match=r"c\.quarantine is not a quarantine"):
         raise pipeline.inspect(tmp_path / "c.quarantine").errors[0].error
 
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.compact import STRUCT, Compact
 from pipeline.errors import DataError
-from pipeline.sources.parquet.compact import STRUCT, Compact
 from pipeline.sources.parquet.statistics import column_statistics
 from pipeline.types.inputs import InputFile
 

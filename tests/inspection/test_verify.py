@@ -1,4 +1,4 @@
-"""Whether an output is what was published: every kind of damage is found and named, and nothing else is."""
+"""Whether an output is what was published: every kind of damage is found and named, and nothing else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def flip(path: Path, at: int) -> None:
 
 
 def forge(output: Path, body: Callable[[Any], None], line: Callable[[Any], None] = lambda _: None) -> None:
-    """Edit a manifest and its receipts, and make every digest in them hold again."""
+    """Edit a manifest and its receipts, and make every digest in them right again."""
     receipts = output / "_manifest.receipts"
     with pa.CompressedInputStream(receipts, "zstd") as stream:
         lines = [json.loads(text) for text in stream.read().splitlines()]
@@ -79,7 +79,7 @@ def test_nothing_is_left_behind_and_nothing_is_changed(published):
 
 def test_a_flipped_byte_of_a_part(copy, cli):
     path = part(copy)
-    # the last byte of the last page of a column, which has a checksum of its own
+    # the last byte of the last page of a column, which has a separate checksum
     column = pq.read_metadata(path).row_group(0).column(0)
     flip(path, (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1)
     found = pipeline.verify(copy).differences
@@ -91,7 +91,7 @@ def test_a_flipped_byte_of_a_part(copy, cli):
     assert len(rows) == 2
     message, remedy = outcome.err.splitlines()
     assert message == f"error: {copy} is not what was published: 2 differences"
-    assert remedy.endswith("with --if-exists replace --no-reuse, makes every part again")
+    assert remedy.endswith("adding --if-exists replace --no-reuse, to make every part again")
 
 
 def test_every_byte_of_a_part_counts(copy):
@@ -154,6 +154,16 @@ def test_an_edited_manifest(copy, change, cli):
     outcome = cli("verify", copy)
     assert outcome.code == 3
     assert outcome.err.endswith(": 1 difference\n")
+
+
+def test_what_is_wrong_is_said_whatever_the_name_of_the_output(copy):
+    output = copy.rename(copy.parent / "scores: new")
+    flip(output / "_manifest.receipts", 10)
+    (receipts,) = pipeline.verify(output).differences
+    assert receipts.found == "its _manifest.receipts was damaged or edited"
+    (output / "_manifest.json").write_text("{}")
+    (manifest,) = pipeline.verify(output).differences
+    assert manifest.found.startswith("its _manifest.json was damaged or edited")
 
 
 def test_an_edited_and_a_missing_receipts_file(copy):
@@ -259,7 +269,7 @@ def test_a_changed_input(own):
 def test_a_touched_input(own, cli):
     os.utime(own.inputs / "a.csv", ns=(1, 1))
     assert differences(own.out, inputs=True) == [("a.csv", "time of change")]
-    # nothing can be scored again, and the change is what is told
+    # nothing can be scored again, so the change is reported
     outcome = cli("verify", own.out, "--inputs", "--sample", "1", "--json")
     assert outcome.code == 3
     found = json.loads(outcome.out)
@@ -286,6 +296,18 @@ def test_what_is_no_output_is_refused(tmp_path, cli):
     assert cli("verify", tmp_path / "empty").code == 73
     assert cli("verify", tmp_path / "empty", "--sample", "0").code == 2
     assert ThresholdError.exit_code == 3
+
+
+@pytest.mark.parametrize("command", ["verify", "rollback"])
+def test_the_advice_names_no_option_that_the_command_does_not_have(tmp_path, cli, command):
+    mine = tmp_path / "mine.csv"
+    mine.write_text("mine")
+    (tmp_path / ".mine.csv.logitstream").mkdir()
+    refused = cli(command, mine)
+    assert refused.code == 73
+    assert "mv -T" in refused.err
+    assert "--output" not in refused.err
+    assert mine.read_text() == "mine"
 
 
 def test_json_has_the_keys_that_are_documented(published, cli):

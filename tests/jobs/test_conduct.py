@@ -115,7 +115,7 @@ def test_a_format_that_contradicts_the_name_is_refused(cli):
     outcome = cli("score", *GIVEN[:-1], "o.parquet", "--format", "csv")
     assert outcome.code == 2
     assert outcome.err == (
-        "error: --format csv: the output 'o.parquet' is parquet by its name\n"
+        "error: --format csv: the name of the output 'o.parquet' means parquet\n"
         "leave --format out, or give the output another name\n"
     )
 

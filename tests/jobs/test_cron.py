@@ -1,4 +1,4 @@
-"""What a job finds where nobody logs in: no environment, odd folders, and whoever else can write there."""
+"""Runs from cron: no environment, odd folders, and other users who can write there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"
 PLAN = (SAMPLE / "flights", "--model", SAMPLE / "delay_model.json", "--output")
-SCRIPT = "from jobs.cli import main\nif __name__ == '__main__':\n    main()\n"
+SCRIPT = "from jobs.logitstream import main\nif __name__ == '__main__':\n    main()\n"
 
 
 @pytest.fixture

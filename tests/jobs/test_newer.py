@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,18 @@ def test_a_newer_output_is_told_as_that(cli, out: Path, before: tuple[object, ..
     assert ((out / MANIFEST).stat().st_ino, (out / MANIFEST).read_bytes()) == (inode, content)
 
 
-def test_a_newer_former_version_is_listed_as_that(cli, out: Path) -> None:
-    former = next((out.parent / f".{out.name}.logitstream" / "versions").iterdir()) / MANIFEST
+def test_a_newer_output_is_among_the_errors_of_a_list(cli, out: Path) -> None:
+    outcome = cli("runs", "list", out.parent, "--json")
+    found = json.loads(outcome.out)
+    (error,) = found["errors"]
+    assert (outcome.code, found["kind"], found["outputs"], error["exit_code"]) == (73, "runs", [], 73)
+    assert error["error"] in outcome.err
+
+
+def test_a_newer_previous_version_is_listed_as_newer(cli, out: Path) -> None:
+    previous = next((out.parent / f".{out.name}.logitstream" / "versions").iterdir()) / MANIFEST
     (out / MANIFEST).write_bytes((out / MANIFEST).read_bytes().replace(b'"version":2}', b'"version":1}'))
-    former.write_bytes(former.read_bytes().replace(b'"version":1}', b'"version":2}'))
+    previous.write_bytes(previous.read_bytes().replace(b'"version":1}', b'"version":2}'))
     listed = cli("runs", "show", out)
     assert listed.code == 0, listed.err
     assert "made by a newer logitstream" in listed.out

@@ -122,7 +122,7 @@ def test_the_first_signal_lets_chunks_under_way_end(number):
         code, out, err = ended(process)
     assert (code, out) == (CODES[number], "drained\n")
     assert err == (
-        f"stopping: chunks under way have 25 s to end; once more stops at once\nerror: {BY[number]}\n{AGAIN}\n"
+        f"stopping: chunks under way have 25 s to finish; a second signal stops at once\nerror: {BY[number]}\n{AGAIN}\n"
     )
 
 
@@ -153,7 +153,7 @@ def test_what_does_not_end_within_the_grace_is_given_up(number):
         code, out, err = ended(process)
     assert (code, out) == (CODES[number], "")
     assert err.splitlines() == [
-        "stopping: chunks under way have 0.2 s to end; once more stops at once",
+        "stopping: chunks under way have 0.2 s to finish; a second signal stops at once",
         f"error: {BY[number]}; chunks under way were given up",
         AGAIN,
     ]
@@ -164,7 +164,7 @@ def test_what_does_not_let_go_even_then_is_not_waited_for():
         process.send_signal(TERM)
         code, _, err = ended(process)
     assert code == 143
-    assert err.splitlines()[-1] == "error: stopped while something did not let go"
+    assert err.splitlines()[-1] == "error: stopped while something was still blocking"
 
 
 def test_the_deadline_stops_a_run_in_good_order():
@@ -172,7 +172,7 @@ def test_the_deadline_stops_a_run_in_good_order():
         code, out, err = ended(process)
     assert (code, out) == (75, "drained\n")
     assert err == (
-        "stopping: it is late; chunks under way have 25 s to end; once more stops at once\n"
+        "stopping: it is late; chunks under way have 25 s to finish; a second signal stops at once\n"
         "error: it is late\ncome again\n"
     )
 
@@ -196,7 +196,7 @@ def test_a_run_that_ends_well_all_the_same_has_ended_well():
         process.send_signal(TERM)
         code, _, err = ended(process)
     assert code == 0
-    assert err.splitlines() == ["stopping: chunks under way have 25 s to end; once more stops at once"]
+    assert err.splitlines() == ["stopping: chunks under way have 25 s to finish; a second signal stops at once"]
 
 
 @pytest.mark.parametrize("number", [TERM, INT])
@@ -244,7 +244,7 @@ def test_the_terminal_has_its_cursor_whichever_way_the_run_ends():
     text = _all_of(main)
     assert b"\x1b[?25l" in text
     assert text.rindex(b"\x1b[?25h") > text.rindex(b"\x1b[?25l")
-    assert b"\r\x1b[2K\x1b[?25hstopping: chunks under way have 25 s to end" in text
+    assert b"\r\x1b[2K\x1b[?25hstopping: chunks under way have 25 s to finish" in text
 
 
 def _all_of(terminal: int) -> bytes:
@@ -271,7 +271,7 @@ def test_behind_a_run_signals_mean_what_they_meant_before():
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_the_first_request_stands(capfd):
+def test_the_first_request_counts(capfd):
     stop = Stop()
     with stoppable(stop, grace=60, deadline=None, again=AGAIN) as work_begins:
         work_begins()

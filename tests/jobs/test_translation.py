@@ -80,7 +80,7 @@ def test_anything_else_is_a_bug_with_a_traceback_that_holds_no_cells(raising):
     outcome = raising(_of_secret_cells())
     assert outcome.code == 1
     assert outcome.err.startswith("Traceback (most recent call last):\n")
-    assert "builtins.ValueError (its text is left out: it may quote your data)\n" in outcome.err
+    assert "builtins.ValueError (its text is not shown: it may quote your data)\n" in outcome.err
     assert outcome.err.count("test_translation.py") == 3
     assert outcome.err.count("in _of_secret_cells") == 2
     assert "\nerror: this is a bug of logitstream: ZeroDivisionError\n" in outcome.err
@@ -296,7 +296,7 @@ def test_the_command_does_not_import_from_the_current_folder(tmp_path):
     (tmp_path / "click.py").write_text("raise SystemExit('planted')")
     script = tmp_path / "bin" / "logitstream"
     script.parent.mkdir()
-    script.write_text("from jobs.cli import main\nif __name__ == '__main__':\n    main()\n")
+    script.write_text("from jobs.logitstream import main\nif __name__ == '__main__':\n    main()\n")
     done = subprocess.run(
         [sys.executable, script, "model", "check", "none.json"],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""The same program as on other CPUs: with every possible number of numpy's dispatch targets, and an older C library."""
+"""A program as it would run on other CPUs: with fewer of numpy's dispatch targets, and with an older C library."""
 
 from __future__ import annotations
 

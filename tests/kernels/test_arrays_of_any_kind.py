@@ -1,4 +1,4 @@
-"""What comes out does not depend on how the input lies in memory, nor on where an element stands."""
+"""Results do not depend on the memory layout of the input, nor on the place of an element."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_accurate_logarithms_are_those_of_fast(function):
 
 @every_function
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
-def test_nothing_warns_or_raises_whatever_the_callers_error_state(function, dtype):
+def test_nothing_warns_or_raises_for_any_error_state_of_the_caller(function, dtype):
     with np.errstate(all="ignore"):
         x = np.concatenate([_inputs(1000), [1e308, -1e308, 5e-324, -5e-324]]).astype(dtype)
     with np.errstate(all="raise"):

@@ -52,7 +52,7 @@ def test_derivatives_keep_their_bound(entry, precision) -> None:
 def test_derivatives_from_the_value_are_those_of_its_rounded_x(entry) -> None:
     x = exact.points(entry, POINTS, seed=3)
     if not entry.value_derivative:
-        with pytest.raises(TypeError, match=f"{entry.name}_grad takes x alone"):
+        with pytest.raises(TypeError, match=f"{entry.name}_grad takes only x"):
             gradient(entry.name, value=x)
         return
     y = evaluate(entry.name, x)
@@ -171,7 +171,7 @@ def _inputs(entry) -> np.ndarray:
 
 
 @every_entry
-def test_an_element_has_the_same_bits_wherever_it_stands(entry) -> None:
+def test_an_element_has_the_same_bits_at_every_place(entry) -> None:
     x = _inputs(entry)
     for call in _calls(entry):
         expected = bits(call(x))
@@ -289,11 +289,11 @@ def test_softmax_of_every_axis_type_and_odd_rows() -> None:
     np.testing.assert_array_equal(odd, [[1, 0], [math.nan] * 2, [math.nan] * 2, [1, 0]])
     with pytest.raises(ValueError, match="softmax needs an axis"):
         softmax(1.0)
-    with pytest.raises(TypeError, match="x or value=, one of the two"):
+    with pytest.raises(TypeError, match="takes either x or value="):
         softmax_gradient()
 
 
-def test_what_is_asked_wrongly_is_said() -> None:
+def test_a_wrong_request_is_explained() -> None:
     with pytest.raises(LookupError, match='no function "sigmod"; did you mean "sigmoid"'):
         evaluate("sigmod", 1.0)
     with pytest.raises(TypeError, match='no parameter "temprature"; did you mean "temperature"'):
@@ -306,7 +306,7 @@ def test_what_is_asked_wrongly_is_said() -> None:
         evaluate("sigmoid", 1.0, low=2)
     with pytest.raises(TypeError, match="alpha must be a number, got str"):
         evaluate("elu", 1.0, alpha="2")
-    with pytest.raises(TypeError, match="x or value=, one of the two"):
+    with pytest.raises(TypeError, match="takes either x or value="):
         gradient("tanh", 1.0, value=1.0)
     with pytest.raises(LookupError, match="softmax takes several columns"):
         evaluate("softmax", 1.0)

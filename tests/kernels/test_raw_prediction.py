@@ -133,7 +133,7 @@ def test_no_terms_leave_the_intercept():
     np.testing.assert_array_equal(raw_prediction([], 0.25, out=np.empty(3)), [0.25, 0.25, 0.25])
 
 
-def test_nothing_warns_or_raises_whatever_the_callers_error_state():
+def test_nothing_warns_or_raises_for_any_error_state_of_the_caller():
     values = np.array([np.inf, 1e308, 5e-324, np.nan, 0.0])
     with np.errstate(all="raise"):
         out = raw_prediction([Numeric(values, 1e10), Numeric(-values, 1e10)], 0.0, out=np.empty(5))
@@ -160,14 +160,14 @@ def test_a_code_outside_its_table_is_refused(codes):
         raw_prediction([term], 0.0, out=np.empty(3))
 
 
-def test_a_code_outside_its_table_is_refused_beside_a_null():
+def test_a_code_outside_its_table_is_refused_even_next_to_a_null():
     term = Categorical(np.array([7, 9, 0], np.int32), np.zeros(LEVELS), np.array([False, True, True]))
     with pytest.raises(IndexError, match="codes from 7 to 7"):
         raw_prediction([term], 0.0, out=np.empty(3))
 
 
 @pytest.mark.parametrize("null", [np.zeros(2, np.bool_), np.zeros(3, np.int8)])
-def test_nulls_that_are_no_booleans_are_refused(null):
+def test_nulls_that_are_not_booleans_are_refused(null):
     with pytest.raises(ValueError, match="term 0: nulls must be"):
         raw_prediction([Numeric(np.zeros(3), 1.0, null)], 0.0, out=np.empty(3))
 
@@ -178,8 +178,8 @@ def test_nulls_that_are_no_booleans_are_refused(null):
         (np.zeros(3, complex), TypeError, "term 0: a column of complex128 cannot be used"),
         (np.array(["a", "b", "c"]), TypeError, "term 0: a column of <U1 cannot be used"),
         (np.zeros(3, np.longdouble), TypeError, "term 0: a column of"),
-        (np.zeros(2), ValueError, r"term 0: a column of shape \(2,\), where out has \(3,\)"),
-        (np.zeros((3, 1)), ValueError, r"term 0: a column of shape \(3, 1\)"),
+        (np.zeros(2), ValueError, r"term 0: the column has shape \(2,\), but out has \(3,\)"),
+        (np.zeros((3, 1)), ValueError, r"term 0: the column has shape \(3, 1\)"),
     ],
 )
 def test_an_unfit_column_is_refused(values, error, message):

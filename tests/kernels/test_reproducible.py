@@ -192,7 +192,7 @@ def test_the_kernels_are_the_formulas_one_number_at_a_time(seed):
 
 
 @given(hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats() | st.floats(-750, 50) | st.floats(0, 1)))
-def test_so_they_are_for_any_number(x):
+def test_units_hold_for_any_number(x):
     np.testing.assert_array_equal(bits(sigmoid(x)), bits(_by_hand(scalar.sigmoid, x)))
     np.testing.assert_array_equal(bits(log_sigmoid(x)), bits(_by_hand(scalar.log_sigmoid, x)))
     np.testing.assert_array_equal(bits(logit(x)), bits(_by_hand(scalar.logit, x)))

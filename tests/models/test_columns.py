@@ -1,4 +1,4 @@
-"""Which Arrow types may be features, and what their cells are worth."""
+"""Which Arrow types may be features, and the values of their cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of the kinds of models: a file's ``kind`` picks the entry, and every other room asks the entry."""
+"""The table of the kinds of models: a file's ``kind`` selects the entry that every other room uses."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_file_is_loaded_by_its_kind(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(model)) == model
 
 
-def test_an_unknown_kind_is_told_with_everything_else_that_is_wrong(tmp_path: Path) -> None:
+def test_an_unknown_kind_is_reported_with_everything_else_that_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         load_model(write(tmp_path, kind="tree", intercept="a"))
     assert "2 problems\n  kind at line 1, column " in str(caught.value)
@@ -135,19 +135,19 @@ def test_a_model_is_shown_as_rows() -> None:
     shown = show_model(model)
     assert shown.facts == (
         ("kind", "logistic"),
-        ("intercept", "0.5"),
+        ("intercept", 0.5),
         ("target", 'late: "no" or "yes"'),
         ("output", "probability, decision"),
-        ("threshold", "0.25"),
-        ("beta", "1.5"),
+        ("threshold", 0.25),
+        ("beta", 1.5),
         ("features", "2"),
         ("digest", model.digest()),
     )
     assert shown.headers == ("column", "kind", "level", "coefficient", "center", "scale", "missing", "unseen")
     assert shown.rows == (
-        ("x", "numeric", "", "1.25", "2.0", "1.0", "impute 3.0", ""),
-        ("c", "categorical", "a", "1.0", "", "", "null", "level b"),
-        ("", "", "b", "-1.0", "", "", "", ""),
+        ("x", "numeric", "", 1.25, 2.0, 1.0, ("impute", 3.0), ""),
+        ("c", "categorical", "a", 1.0, "", "", "null", "level b"),
+        ("", "", "b", -1.0, "", "", "", ""),
     )
     assert [shown.headers[number] for number in shown.numbers] == ["coefficient", "center", "scale"]
     assert shown.features == 2

@@ -1,4 +1,4 @@
-"""Functions of columns, and the grammar in which they are asked for."""
+"""Functions of columns, and the grammar of texts such as ``p=sigmoid(x)``."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def test_what_the_grammar_reads(text: str, expected: Application) -> None:
             (f"sigmoid(x, alpha={text})", 18, "expected a number for alpha")
             for text in ("2x", "1e", "1_0", "0x10", '"2', "-")
         ),
-        ("sigmoid(temperature=2)", 9, "expected a column, which stands before parameters"),
-        ("softmax(temperature=2, a, b)", 9, "expected a column, which stands before parameters"),
+        ("sigmoid(temperature=2)", 9, "expected a column before the parameters"),
+        ("softmax(temperature=2, a, b)", 9, "expected a column before the parameters"),
         ("relu(alpha=2)", 6, "expected a column; relu has no parameters"),
         ("sigmoid(x, temperature=0)", 24, "temperature must be more than 0, got 0"),
         ("sigmoid(x, beta=1e999)", 17, "beta must be finite, got inf"),
@@ -90,8 +90,8 @@ def test_what_the_grammar_reads(text: str, expected: Application) -> None:
         ("sigmoid(x, alpha=1, alpha=2)", 21, "alpha is given twice"),
         ("leaky_relu(x, alpha=-1)", 21, "alpha must be between 0 and 1, got -1"),
         ("softmax(a)", 10, "softmax takes two columns or more"),
-        ("softmax(a, b, a)", 15, 'column "a" stands twice'),
-        ("softmax(a, b, temperature=2, c)", 30, "columns stand before parameters"),
+        ("softmax(a, b, a)", 15, 'column "a" is named twice'),
+        ("softmax(a, b, temperature=2, c)", 30, "columns come before parameters"),
         ("sigmoid(x) + 1", 12, "expected nothing more"),
         ("sigmoid(score).x", 15, "expected nothing more"),
         ("sigmoid(x))", 11, "expected nothing more"),
@@ -107,7 +107,7 @@ def test_what_the_grammar_reads(text: str, expected: Application) -> None:
         ("p=sigmoid(x);q", 13, "expected nothing more"),
     ],
 )
-def test_a_mistake_is_shown_where_it_stands(text: str, column: int, message: str) -> None:
+def test_a_mistake_is_shown_at_its_place(text: str, column: int, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_application(text)
     first, shown, caret = caught.value.message.split("\n")
@@ -125,7 +125,7 @@ def test_no_quotes_are_offered_where_something_else_is_missing(text: str) -> Non
         parse_application(text)
 
 
-def test_the_caret_stands_right_under_escaped_and_in_long_texts() -> None:
+def test_the_caret_is_at_the_right_place_in_escaped_and_long_texts() -> None:
     for text in ("\x1b[31m", "sigmoid(" + "x" * 500 + " y)"):
         with pytest.raises(UsageError) as caught:
             parse_application(text)

@@ -1,9 +1,9 @@
-"""Stops a run at every step it takes and tells what it found. Run as a process of its own, by a test: it forks.
+"""Stops a run at every step it takes and reports what it found. A test runs it as a separate process: it forks.
 
     python -m tests.publish.crash FOLDER SCENE kill,EIO,ENOSPC,interrupt changing|all [EVERY]
 
-The scenes are those of tests/publish/scenes.py and tests/publish/file_scenes.py. Of several ways to stop, each takes
-its turn. The steps are those that change something, or all; with EVERY, each so-manieth of them.
+The scenes are those of tests/publish/scenes.py and tests/publish/file_scenes.py. Several ways to stop take turns. The
+steps are those that change something, or all; with EVERY, only every n-th of them.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def one(scene: Scene, folder: Path, way: str, at: int, steps: set[str]) -> list[
         wrong.append(f"ended with {status}")
     wrong += act_again(scene, output, done)
     if not scene.toggles and not isinstance(scene.act(output), Manifest):
-        wrong.append("a rerun does not know what stands")
+        wrong.append("a rerun does not recognise what is published")
     return wrong + scene.wrong_afterwards(output)
 
 

@@ -20,7 +20,7 @@ from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, pu
 from tests.publish.scenes import KEEP_TWO, NEW, OLD, OLDER, Scene
 
 USUAL = Conduct()
-# As the old version in every row that is not set aside.
+# As the old version in every row that is not quarantined.
 ALIKE = {"part-0000000-ca.parquet": b"old zero|bad zero", "part-0000001-cb.parquet": b"old one"}
 CONTENTS = {"older": OLDER, "old": OLD, "new": NEW, "alike": ALIKE}
 
@@ -35,7 +35,7 @@ def joined(parts: Iterable[BinaryIO], file: BinaryIO, rows: int) -> None:
 
 
 def merged(contents: Mapping[str, bytes]) -> bytes:
-    """The file that is made of parts with these contents."""
+    """Return the file that is made from parts with these contents."""
     return b"".join(content.partition(b"|")[0] for content in contents.values())
 
 
@@ -53,10 +53,10 @@ def quarantines(contents: Mapping[str, bytes]) -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class FileScene(Scene):
-    """``after`` and ``before`` are the contents of the parts that the file is made of."""
+    """``after`` and ``before`` are the contents of the parts that the file is made from."""
 
     def state(self, output: Path) -> object:
-        """Return the bytes of the file, and of what job they are."""
+        """Return the bytes of the file, and the job that made them."""
         if not output.exists():
             return None
         with open_published(output, CODEC) as published:
@@ -110,7 +110,7 @@ def _alike_and_new(output: Path) -> None:
 
 
 def _stopped(output: Path) -> None:
-    """A run of the new job that has journalled every chunk, merged nothing, and ended."""
+    """A run of the new job that journalled every chunk, merged nothing, and ended."""
     publish_file(output, "old")
 
     def stop(_: Staging, parts: list[Part]) -> Iterator[Part]:
@@ -152,7 +152,7 @@ def _rolled(output: Path) -> object:
 
 
 def _restored(output: Path) -> object:
-    """Roll back where nothing stands; else find that the job stands there."""
+    """Roll back if nothing is published; else find that the job is published."""
     return _old_replacing(output) if output.exists() else rollback(output, codec=CODEC)
 
 

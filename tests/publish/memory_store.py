@@ -1,10 +1,10 @@
-"""A second store, in memory: no folders and no rename, nothing but ``put if absent``, ``get``, ``list`` and ``delete``.
+"""A second store, in memory, without folders and rename: only ``put if absent``, ``get``, ``list`` and ``delete``.
 
     <output>/holder                     the run that holds the output
     <output>/jobs/<job_id>/...          journal lines and attempts
-    <output>/versions/<number>/...      parts, quarantines, receipts; and last of all the manifest
+    <output>/versions/<number>/...      parts, quarantines, receipts; the manifest last
 
-A version is published by one put: that of its manifest. The highest number that has one is the output.
+A version is published by one put: that of its manifest. The output is the highest number that has a manifest.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Bucket:
     objects: dict[str, bytes] = field(default_factory=dict)
 
     def put(self, key: str, content: bytes) -> bool:
-        """Put an object where there is none; return whether that was so."""
+        """Put an object if there is none; return whether it was put."""
         if key in self.objects:
             return False
         self.objects[key] = content
@@ -61,7 +61,7 @@ class Bucket:
             del self.objects[key]
 
 
-# As workers reach a store by its address.
+# Workers reach a store by its address.
 BUCKETS: dict[str, Bucket] = {}
 
 
@@ -204,7 +204,7 @@ class MemoryStaging:
 
     def publish(self, sections: Mapping[str, object], parts: Iterable[Part], *, observed: Mapping[str, object]) -> str:
         numbers = [int(key.split("/")[-2]) for key in self._bucket.keys(f"{self._output}/{VERSIONS}/")]
-        # Above whatever an unfinished publication has put: a name never means two contents.
+        # Above what an unfinished publication has put: a name never has two contents.
         prefix = f"{self._output}/{VERSIONS}/{max(numbers, default=0) + 1:09d}"
         receipts = io.BytesIO()
         with self._codec.compressed(receipts) as stream:
@@ -249,7 +249,7 @@ def _values(file: PartFile) -> tuple[int, str, int]:
 
 @dataclass
 class MemoryStore:
-    """As much of a store as publishing needs; it keeps every version, and rolls none back."""
+    """As much of a store as publishing needs; it keeps every version and rolls back none."""
 
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 

@@ -18,7 +18,7 @@ from pipeline.publish.local.staging import open_staging
 from pipeline.types.job import Conduct
 from pipeline.types.outputs import PartFile
 
-# Nobody reads meanwhile, but where a test says so: hundreds of replacements need not wait.
+# Nothing reads meanwhile, unless a test does: hundreds of replacements need not wait.
 commit.LISTING_SECONDS = 0.0
 
 CODEC = Codec(
@@ -57,7 +57,7 @@ def work(
     stride: int = 1,
     done: Mapping[object, Files] = MappingProxyType({}),
 ) -> Iterator[Part]:
-    """Make the parts that no earlier run made; what belongs into a quarantine stands behind a bar."""
+    """Make the parts that no earlier run made; what belongs in a quarantine comes after a bar."""
     staging.write_job(b'{"job": 1}')
     done = {**done, **{found["chunk"]: _files(found) for found in staging.receipts()}}
     for number, (name, content) in enumerate(contents.items()):
@@ -84,7 +84,7 @@ def publish(
     conduct: Conduct = USUAL,
     merge: Merge | None = None,
 ) -> Manifest | str:
-    """Run a whole job; the manifest where it already stood published, else the digest."""
+    """Run a whole job; return the manifest if it was already published, else the digest."""
     with open_staging(output, job_id(job), if_exists=if_exists, codec=CODEC, conduct=conduct, merge=merge) as staging:
         if isinstance(staging, Manifest):
             return staging
@@ -98,7 +98,7 @@ def home(output: Path) -> Path:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder with its bytes."""
+    """Return every file below a folder with its bytes."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
@@ -107,7 +107,7 @@ def parts_of(folder: Path) -> dict[str, bytes]:
 
 
 def files_of(contents: Mapping[str, bytes]) -> dict[str, bytes]:
-    """What an output of these contents holds, but for its manifest."""
+    """Return what an output of these contents holds, without its manifest."""
     files = {}
     for name, content in contents.items():
         good, _, bad = content.partition(b"|")

@@ -1,4 +1,4 @@
-"""What a run or a rollback that is stopped was about: what stood before, what it does, and what must be true after."""
+"""Scenes of a run or a rollback that is stopped: what was there before, what it does, what must be true afterwards."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ KEEP_TWO = Conduct(keep_versions=2)
 
 @dataclass(frozen=True)
 class Scene:
-    """``prepare`` makes what stands before, ``act`` is what is stopped and what is then done once more.
+    """``prepare`` makes what is there before; ``act`` is stopped and then done once more.
 
-    ``before`` and ``after`` are what the output holds; ``kept`` the former versions once all is done, the newest first.
+    ``before`` and ``after`` are what the output holds; ``kept`` the previous versions at the end, the newest first.
     """
 
     prepare: Callable[[Path], None]
@@ -40,7 +40,7 @@ class Scene:
     toggles: bool = False
 
     def state(self, output: Path) -> object:
-        """Return all that stands under the name of the output."""
+        """Return everything under the name of the output."""
         return snapshot(output)
 
     def shows(self, output: Path, contents: Mapping[str, bytes] | None) -> bool:
@@ -48,7 +48,7 @@ class Scene:
         return output.exists() and data_of(output) == files_of(contents or {})
 
     def wrong_afterwards(self, output: Path) -> list[str]:
-        """Return what is wrong once the act was done again, undisturbed."""
+        """Return what is wrong after the act was done again, undisturbed."""
         wrong = []
         kept = [(job_id(job), content) for job, content in zip(self.kept, map(CONTENTS.get, self.kept), strict=True)]
         if [(version.job_id, version.name.partition("-")[2]) for version in versions_of(output)] != [
@@ -81,7 +81,7 @@ def _old_and_older(output: Path) -> None:
 
 
 def _stopped(output: Path) -> None:
-    """A run of the new job that has journalled every chunk, made half of a tree, and ended."""
+    """A run of the new job that journalled every chunk, made half of a tree, and ended."""
     publish(output, "old", OLD)
 
     def stop(_: Staging, parts: list[Part]) -> Iterator[Part]:
@@ -133,7 +133,7 @@ SCENES = {
 
 
 def act_again(scene: Scene, output: Path, done: bool) -> list[str]:
-    """Do the act once more after it was stopped; a rollback that had happened goes forward and back again."""
+    """Do the act again after it was stopped; a rollback that had happened is undone and done again."""
     try:
         if scene.toggles and done:
             scene.act(output)

@@ -17,7 +17,7 @@ ALL = CHANGING | {"stat", "fstat", "scandir", "read"}
 
 
 class NewName(str):
-    """The path of a step that gives a file another name; ``source`` is the one that it had."""
+    """The path of a step that renames a file; ``source`` is the name that it had."""
 
     __slots__ = ("source",)
 
@@ -25,7 +25,7 @@ class NewName(str):
 
 
 class WatchedOs:
-    """The module ``os``, with a call of ``before`` ahead of each step: its name and the path it works on."""
+    """The module ``os``, with a call of ``before`` ahead of each step, given its name and path."""
 
     def __init__(self, before: Callable[[str, str], object], names: set[str]) -> None:
         self._before = before
@@ -68,7 +68,7 @@ def _half(data: object) -> memoryview:
 
 @contextmanager
 def watched(before: Callable[[str, str], object], names: set[str] = ALL) -> Iterator[None]:
-    """Let ``before`` see each step ahead of it; whatever it raises is what the step raises."""
+    """Call ``before`` ahead of each step; the step raises what it raises."""
     rename = system.renameat2
     kinds = ("", "renameat2 noreplace", "renameat2 exchange")
 

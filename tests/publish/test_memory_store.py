@@ -1,4 +1,4 @@
-"""The face is one: a store without a rename keeps the same promises."""
+"""A store without a rename keeps the same promises."""
 
 from __future__ import annotations
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.report.json import plan_json, report_json
+from pipeline.errors import DataError
+from pipeline.report.json import error_json, plan_json, report_json
 from pipeline.report.text import account, aligned, file_rows, outcome_lines, plan_lines
 from pipeline.types.report import FileSummary, PlanSummary, Report, Resources, Totals
 from pipeline.units import MIB
@@ -36,7 +38,16 @@ TOTALS = Totals(
     chunks=2, read=20_000, written=20_000, scored=19_500, null=499, nan=1, bytes_read=5 * MIB, bytes_written=MIB,
     peak_bytes=200 * MIB, events={"missing dep_delay": 499, "infinite distance": 1, "unseen carrier": 0},
 )  # fmt: skip
-REPORT = Report(PLAN, TOTALS, 2.0, 250 * MIB, published=True, manifest_digest="ab" * 32, notes=("a note",))
+REPORT = Report(
+    PLAN,
+    TOTALS,
+    2.0,
+    250 * MIB,
+    published=True,
+    manifest_digest="ab" * 32,
+    notes=("a note",),
+    started_unix=1_357_017_300.25,
+)
 
 
 def test_the_account_is_one_line_in_which_the_rows_balance():
@@ -49,7 +60,7 @@ def test_a_run_without_a_measurable_time_has_no_rate():
     assert "0.00 s; peak" in account(replace(REPORT, seconds=0.0))
 
 
-def test_where_nothing_was_done_the_account_is_of_what_stands():
+def test_if_nothing_was_done_the_account_is_of_the_published_output():
     assert account(replace(REPORT, published=False, seconds=0.02)) == (
         "scores holds 20,000 rows: 19,500 scored, 499 null, 1 NaN; 0.02 s"
     )
@@ -57,13 +68,13 @@ def test_where_nothing_was_done_the_account_is_of_what_stands():
 
 def test_a_cluster_has_its_own_workers_and_the_memory_of_its_largest_process():
     plan = replace(PLAN, scheduler="tcp://127.0.0.1:8786")
-    assert "workers     those of the cluster, tcp://127.0.0.1:8786" in plan_lines(plan)
+    assert "workers     the workers of the cluster tcp://127.0.0.1:8786" in plan_lines(plan)
     assert "; peak memory 250 MiB (largest process); " in account(replace(REPORT, plan=plan))
 
 
 def test_it_is_said_where_cores_are_left_over_for_the_columns():
     alone = replace(PLAN, resources=replace(PLAN.resources, workers=1, column_threads=True))
-    assert "workers     1, on threads; columns are decoded on more" in plan_lines(alone)
+    assert "workers     1, on threads; columns are decoded on more threads" in plan_lines(alone)
     assert plan_json(alone)["resources"]["column_threads"] is True
     assert plan_json(PLAN)["resources"]["column_threads"] is False
 
@@ -76,10 +87,11 @@ def test_a_batch_is_no_larger_than_a_chunk(chunk_rows, chunks, shown):
     assert f"batch       {shown} rows at a time inside a chunk" in plan_lines(plan)
 
 
-def test_what_was_counted_stands_before_the_account():
+def test_counts_notes_and_times_come_before_the_account():
     assert outcome_lines(REPORT) == [
         "counted: infinite distance 1, missing dep_delay 499",
         "note: a note",
+        "started 2013-01-01T05:15:00Z, finished 2013-01-01T05:15:02Z",
         account(REPORT),
     ]
 
@@ -136,7 +148,7 @@ def test_labels_are_aligned_and_not_repeated(pairs):
 
 
 def test_a_plan_in_json_has_the_documented_keys():
-    value = json.loads(json.dumps(plan_json(PLAN), allow_nan=False))
+    value = json.loads(json.dumps(plan_json(PLAN, with_files=True), allow_nan=False))
     assert value["schema_version"] == 1
     assert value["kind"] == "plan"
     assert value["files"][1] == {
@@ -146,7 +158,14 @@ def test_a_plan_in_json_has_the_documented_keys():
     assert value["fields"][1] == {"name": "probability", "type": "double", "nullable": True}
     assert value["resources"]["projected_bytes"] == 300 * MIB
     assert value["notes"] == ["batch lowered from 131,072 rows", "no input columns are kept"]
-    assert set(value) == {"schema_version", "kind"} | {f.name for f in fields(PlanSummary)}
+    assert set(value) == {"schema_version", "kind", "inputs"} | {f.name for f in fields(PlanSummary)}
+
+
+def test_the_inputs_are_listed_in_json_only_when_asked():
+    for shown in (plan_json(PLAN), report_json(REPORT)["plan"]):
+        assert shown["inputs"] == 2
+        assert "files" not in shown
+    assert len(report_json(REPORT, with_files=True)["plan"]["files"]) == 2
 
 
 def test_a_report_in_json_has_the_documented_keys():
@@ -154,7 +173,7 @@ def test_a_report_in_json_has_the_documented_keys():
     assert set(value) == {
         "schema_version", "kind", "published", "output", "job_id", "manifest_digest", "rows", "events", "chunks",
         "chunks_resumed", "chunks_reused", "skipped", "bytes_read", "bytes_written", "peak_bytes",
-        "seconds", "notes", "plan",
+        "started", "finished", "seconds", "notes", "plan",
     }  # fmt: skip
     assert value["kind"] == "report"
     assert value["published"] is True
@@ -163,13 +182,32 @@ def test_a_report_in_json_has_the_documented_keys():
     }  # fmt: skip
     assert value["events"]["missing dep_delay"] == 499
     assert value["seconds"] == 2.0
+    assert (value["started"], value["finished"]) == ("2013-01-01T05:15:00.250Z", "2013-01-01T05:15:02.250Z")
     assert value["plan"] == plan_json(PLAN)
 
 
-@pytest.mark.parametrize("make", [plan_json, report_json])
-def test_every_key_is_in_the_documentation(make):
+def test_an_error_in_json_has_its_place():
+    error = DataError("it is wrong", "correct it").at("a.csv", column="x", row=3).at("b.csv", byte=17)
+    value = json.loads(json.dumps(error_json(error, "DataError", 65, started_unix=0.0, finished_unix=1.5)))
+    assert (value["schema_version"], value["kind"]) == (1, "error")
+    assert (value["started"], value["finished"]) == ("1970-01-01T00:00:00.000Z", "1970-01-01T00:00:01.500Z")
+    assert value["error"] == {
+        "exit_code": 65, "kind": "DataError", "message": "it is wrong", "remedy": "correct it",
+        "file": "a.csv", "column": "x", "row": 3, "byte": 17,
+    }  # fmt: skip
+
+
+def test_the_place_of_an_error_travels_between_processes():
+    error = pickle.loads(pickle.dumps(DataError("it is wrong").at("a.csv", row=3)))
+    assert (error.message, error.file, error.column, error.row) == ("it is wrong", "a.csv", None, 3)
+
+
+ERROR = error_json(DataError("it is wrong"), "DataError", 65, started_unix=0.0, finished_unix=1.0)
+
+
+@pytest.mark.parametrize("value", [plan_json(PLAN, with_files=True), report_json(REPORT), ERROR, ERROR["error"]])
+def test_every_key_is_in_the_documentation(value):
     import pipeline.report.json as documented
 
-    value = make(PLAN if make is plan_json else REPORT)
     for key in value:
         assert f"``{key}" in documented.__doc__, key

@@ -322,13 +322,25 @@ def test_the_shares_of_all_workers_are_what_the_budget_leaves(folder: Path, sche
 
 
 def test_no_more_payloads_wait_than_the_budget_has_room_for(folder: Path) -> None:
-    scan = prepared(folder / "csv", memory="64GiB", workers=2, costs=StepCosts(payload_bytes=2**28))
+    costs = StepCosts(payload_bytes=2**28, shared_bytes=2**32)
+    scan = prepared(folder / "csv", memory="64GiB", workers=2, costs=costs)
     demand = scan.demand
+    assert demand.process_bytes > 2**32
     assert scan.ahead(2) == 8
     fitting = (2**36 - demand.process_bytes) // demand.payload_bytes
     assert 2 < fitting < 40
     assert scan.ahead(1_000) == 4 * fitting
     assert prepared(folder / "csv", memory="64GiB").ahead(1_000) == 4_000
+
+
+def test_a_pass_whose_outcomes_hold_something_goes_four_chunks_a_worker_ahead_of_the_oldest(folder: Path) -> None:
+    scan = prepared(folder / "csv", chunk_size="700", workers=2)
+    chunks = len(scan.plan)
+    assert chunks > 9
+    with open_scan(scan) as opened:
+        for bounded, handed_out in ((True, 1 + 4 * 2), (False, chunks)):
+            agenda = opened.agenda(lambda _: None, bounded=bounded)
+            assert sum(len(agenda.take(1)) for _ in range(chunks)) == handed_out
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""S-20, S-10: neither memory nor environment shows: no output holds what lay under a null or in memory before."""
+"""S-20, S-10: no output holds anything from the environment, from under a null, or from memory before."""
 
 from __future__ import annotations
 
@@ -179,6 +179,6 @@ def _check_file(path: Path, home: str) -> None:
         with path.open("rb") as file, CODEC.decompressed(file) as stream:
             content = stream.read()
     assert b"s3cret" not in content, path
-    # The job file says where everything is; it lies in a folder that its owner alone may enter.
+    # The job file says where everything is; it is in a folder that only its owner may enter.
     if not path.name.startswith("job"):
         assert home.encode() not in content, path

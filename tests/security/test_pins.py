@@ -1,4 +1,4 @@
-"""S-7, S-16: what is locked has no hole that is known to us, a hash, and comes from nowhere in particular."""
+"""S-7, S-16: each locked package has a hash, no known vulnerability, and no fixed place to come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""S-6, S-8, S-9: what is prepared belongs to its owner alone, and no link that somebody plants there is followed."""
+"""S-6, S-8, S-9: what is prepared is private to its owner, and no link that somebody plants there is followed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
 
 
 def _stopped(output: Path) -> Path:
-    """Leave a run behind that was stopped with one chunk done; return its folder."""
+    """Leave a run that was stopped with one chunk done; return its folder."""
     with open_staging(output, job_id("new"), if_exists="replace", codec=CODEC, conduct=Conduct()) as staging:
         assert isinstance(staging, Staging)
         staging.write_job(b'{"job": 1}')

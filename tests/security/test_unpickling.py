@@ -33,7 +33,7 @@ UNPICKLING = {
     "runpy",
     "code",
 }
-# Our own processes speak with each other over pipes: they write and read messages, never files.
+# logitstream's own processes talk to each other over pipes: they write and read messages, never files.
 MESSENGERS = {"pipeline/execute/child.py": {"pickle"}, "pipeline/execute/processes.py": {"pickle"}}
 MESSAGES = {"dumps", "loads"}
 CALLS = {"eval", "exec", "compile", "execfile"}

@@ -1,7 +1,7 @@
-"""Watches the whole process: nothing from disk is unpickled, and nothing at all but what processes tell each other.
+"""Watches the whole process: nothing from disk is unpickled, only what processes send each other.
 
-An audit hook sees every pickle that names a class or a function, whatever library loads it. It cannot be taken away
-again, and costs nothing while nothing is unpickled.
+An audit hook sees every pickle that names a class or a function, whatever library loads it. It cannot be removed, and
+costs nothing while nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-# Who may unpickle, and why: processes that speak with each other over pipes and sockets, copies, and tests.
+# Who may unpickle, and why: processes that talk to each other over pipes and sockets, copies, and tests.
 IN_MEMORY = {
     "concurrent": "results of process pools",
     "copy": "copies",
@@ -35,7 +35,7 @@ class UnpickledError(RuntimeError):
 
 
 def install() -> None:
-    """Watch from now on; again is harmless."""
+    """Watch from now on; calling it again does nothing."""
     if not _installed:
         _installed.append(True)
         sys.addaudithook(_hook)
@@ -65,7 +65,7 @@ def _module(frame: FrameType) -> str:
 
 
 def _forbidden(frame: FrameType) -> str:
-    """Return why nothing may be unpickled there, nothing where it may."""
+    """Return why nothing may be unpickled there; empty if it may."""
     module = _module(frame)
     if not any(module == name or module.startswith(f"{name}.") for name in IN_MEMORY):
         return f"by {module or 'nameless code'}"

@@ -1,4 +1,4 @@
-"""Parts put together to one file: the same bytes however the parts were cut, and no more memory than said."""
+"""Parts joined into one file: the same bytes however the parts were cut, within the memory promised."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_no_parts_make_a_file_without_rows(format_: Format) -> None:
 
 
 def test_rows_that_are_missing_are_noticed() -> None:
-    with pytest.raises(BalanceError, match="300 rows were merged, 400 written"):
+    with pytest.raises(BalanceError, match="300 rows were merged, but 400 were written"):
         merge("parquet", [part("parquet", TABLE.slice(0, 300))])
 
 
@@ -85,7 +85,7 @@ def test_a_damaged_page_of_a_part_is_noticed() -> None:
 
 
 def test_a_csv_is_not_compressed() -> None:
-    with pytest.raises(UsageError, match="a CSV in one file is written plain"):
+    with pytest.raises(UsageError, match="a CSV in one file is not compressed"):
         open_merger("csv", TABLE.schema, 50, "gzip")
 
 

@@ -83,7 +83,7 @@ def test_a_file_that_changes_while_it_is_digested(file: InputFile, monkeypatch: 
         return read(descriptor, size, offset)
 
     monkeypatch.setattr(os, "pread", read_and_append)
-    with pytest.raises(InputChangedError, match=r"^data\.\w+ changed while it was digested"):
+    with pytest.raises(InputChangedError, match=r"^data\.\w+ changed while it was read for its fingerprint"):
         facts_of(file, full=True)
     assert open_descriptors(file.location) == 0
 

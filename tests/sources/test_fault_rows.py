@@ -1,4 +1,4 @@
-"""The faults of input that were thought of, and the tests that show what becomes of each."""
+"""Every fault of an input that is considered, with the tests that show what happens then."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PARQUET = "tests/sources/parquet/test_parquet_source.py"
 DAMAGE = "tests/sources/parquet/test_parquet_damage.py"
 PARQUET_FAULTS = "tests/sources/parquet/test_parquet_faults.py"
+TEXTS = "tests/sources/parquet/test_text_encodings.py"
 CSV = "tests/sources/csv/test_csv_source.py"
 CSV_FAULTS = "tests/sources/csv/test_csv_faults.py"
 ENCODINGS = "tests/sources/csv/test_csv_encoding_faults.py"
@@ -31,7 +32,7 @@ WIDE = "tests/flow/test_wide_columns.py"
 # row: (what it is, tests); a test is (file, name) or (file, class, name)
 ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     "Q-1": (
-        "no Parquet file, cut short, a folder",
+        "not a Parquet file, cut short, a folder",
         [
             (DAMAGE, "test_what_is_no_parquet_file"),
             (DAMAGE, "test_cut_short_anywhere"),
@@ -47,13 +48,13 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         ],
     ),
     "Q-3": (
-        "other rows than the footer states",
+        "not as many rows as the footer states",
         [
             (DAMAGE, "test_a_footer_that_lies_about_rows"),
             (PARQUET_FAULTS, "test_q03_rows_of_nested_columns_are_counted_against_the_footer"),
         ],
     ),
-    "Q-4": ("other values than rows", [(DAMAGE, "test_a_footer_that_lies_about_rows")]),
+    "Q-4": ("not as many values as rows", [(DAMAGE, "test_a_footer_that_lies_about_rows")]),
     "Q-5": (
         "no rows, no row groups, no columns",
         [
@@ -85,6 +86,7 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
             (PARQUET_FAULTS, "test_q08_a_batch_of_a_bomb_is_known_by_its_bytes_before_the_next_one"),
             (INPUT_FAULTS, "test_q08_a_row_that_does_not_fit_the_memory_is_refused"),
             (WIDE, "test_long_texts_are_refused_by_name_in_a_small_one"),
+            (TEXTS, "test_text_that_repeats_a_long_prefix_does_not_take_all_memory_at_once"),
         ],
     ),
     "Q-9": (
@@ -152,7 +154,7 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     ),
     "Q-20": ("narrow floats", [(INPUT_FAULTS, "test_q18_to_q20_floats_of_any_width_give_the_same_bits")]),
     "Q-21": (
-        "a name twice",
+        "a column name twice",
         [
             (PARQUET, "test_missing_and_double_columns_are_named"),
             (BAD_INPUT, "test_a_parquet_file_with_the_column_twice"),
@@ -188,6 +190,9 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
             (PARQUET_FAULTS, "test_q28_a_footer_that_says_odd_things"),
             (PARQUET_FAULTS, "test_q28_lz4_as_hadoop_names_it"),
             (PARQUET_FAULTS, "test_q28_gzip_members_one_behind_the_other"),
+            (TEXTS, "test_scores_and_kept_text_are_those_of_the_same_rows_with_dictionaries"),
+            (TEXTS, "test_a_file_of_duckdb_in_version_2_scores_as_the_same_rows_do"),
+            (TEXTS, "test_what_arrow_does_not_support_names_the_column_and_is_not_called_damage"),
         ],
     ),
     "Q-29": (
@@ -236,7 +241,7 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     ),
     "C-5": ("a byte order mark", [(CSV, "TestHeader", "test_names_come_as_they_are_written")]),
     "C-6": (
-        "UTF-16 that was not said",
+        "UTF-16 without --encoding",
         [(CSV, "TestHeader", "test_what_is_no_header"), (ENCODINGS, "test_utf_16_without_its_mark_is_refused")],
     ),
     "C-7": (
@@ -276,18 +281,18 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         ],
     ),
     "C-12": (
-        "a header alone",
+        "only a header",
         [(CSV, "TestHeader", "test_a_header_alone_is_zero_rows"), (BAD_INPUT, "test_nothing_but_empty_inputs")],
     ),
     "C-13": ("no header", [(CSV_FAULTS, "test_c13_a_header_that_is_data_names_what_it_says")]),
     "C-14": (
-        "names twice or blank",
+        "column names twice or blank",
         [
             (CSV, "TestHeader", "test_duplicate_and_blank_names_matter_only_where_needed"),
             (BAD_INPUT, "test_a_name_that_is_twice_or_blank_matters_only_where_it_is_needed"),
         ],
     ),
-    "C-15": ("a header again", [(CSV_FAULTS, "test_c15_a_header_in_the_middle_may_be_of_concatenated_files")]),
+    "C-15": ("a repeated header", [(CSV_FAULTS, "test_c15_a_header_in_the_middle_may_be_of_concatenated_files")]),
     "C-16": (
         "a decimal comma",
         [
@@ -329,7 +334,7 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         ],
     ),
     "C-23": (
-        "members one behind the other",
+        "several gzip members",
         [
             (CSV_FAULTS, "test_c23_a_second_header_in_a_second_member_is_recognised"),
             (BAD_INPUT, "test_a_member_behind_the_first_of_a_gzip_file_begins_with_no_header"),
@@ -359,7 +364,7 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         ],
     ),
     "C-27": (
-        "no file",
+        "not a file",
         [
             (CSV_FAULTS, "test_c27_what_is_no_file_is_not_waited_for"),
             (CSV_FAULTS, "test_c27_standard_input_has_no_name_here"),
@@ -367,7 +372,7 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         ],
     ),
     "S-8": (
-        "values of a path are never a path again",
+        "values in a path never become a path",
         [
             (NAMES, "TestPaths", "test_s08_a_value_in_a_path_never_becomes_a_path"),
             (NAMES, "test_s08_names_that_are_no_inputs"),

@@ -1,4 +1,4 @@
-"""A caller's own generator: what is published of it, what is refused and in which words, and that it is closed."""
+"""Streams from a generator: what is published, what is refused with which message, and that they are closed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def parts(folder: Path) -> list[str]:
 
 
 def nothing_left(folder: Path, output: Path) -> bool:
-    """Return whether nothing is published, and no row lies in what is beside the output."""
+    """Return whether nothing is published and no row is left next to the output."""
     return not output.exists() and not [p for p in folder.rglob("*") if p.is_file() and p.name != "lock"]
 
 
@@ -91,7 +91,7 @@ def test_parts_depend_on_the_rows_and_not_on_the_blocks(tmp_path: Path) -> None:
     assert len(parts(tmp_path / "a")) == 3
 
 
-def test_a_name_stands_for_every_column_that_is_not_kept(tmp_path: Path) -> None:
+def test_a_name_applies_to_every_column_that_is_not_kept(tmp_path: Path) -> None:
     blocks = arrays(10, width=3)
     pipeline.transform_stream(blocks, "softmax", tmp_path / "s.parquet", names=["id", "a", "b"], keep="id")
     found = pq.read_table(tmp_path / "s.parquet")
@@ -177,15 +177,23 @@ X = np.zeros((3, 2))
         ([X, X, X.astype(np.float32)], "sigmoid", r"block 2 .* expected float64, as in block 0, got float32"),
         ([X, X.astype(np.int64)], "sigmoid", r"block 1 .* expected float64, as in block 0, got int64"),
         ([X, pa.table({"x0": [1.0], "x1": [2.0]})], "sigmoid", r"block 1 .* expected an array .* got a table of 2"),
-        ([[1.0, 2.0], [[1.0], [2.0, 3.0]]], "sigmoid", r"block 1 .* expected rows of one length, got ragged ones"),
-        ([{"a": [1.0, 2.0], "b": [1.0]}], "sigmoid", r"block 0 .* expected columns of one length and type, got .*"),
+        ([[1.0, 2.0], [[1.0], [2.0, 3.0]]], "sigmoid", r"block 1 .* expected rows of equal length, got ragged rows"),
+        (
+            [{"a": [1.0, 2.0], "b": [1.0]}],
+            "sigmoid",
+            r"block 0 .* expected columns of equal length, .*",
+        ),
         ([X, np.array(["a", "b"])], "sigmoid", r"block 1 .* expected numbers or booleans, got text of dtype <U1"),
         (["0.5"], "sigmoid", r"block 0 .* expected a NumPy array, .* got text: '0.5'"),
-        ([np.array([None, 1.0])], "sigmoid", r"block 0 .* got objects"),
+        ([np.array([None, 1.0])], "sigmoid", r"block 0 .* got a ndarray of dtype object"),
         ([X, np.zeros((1, 2, 2))], "sigmoid", r"block 1 .* one or two dimensions, got shape \(1, 2, 2\)"),
         ([np.float64(1)], "sigmoid", r"block 0 .* one or two dimensions, got shape \(\)"),
         ([X, X.astype(np.longdouble)], "sigmoid", r"block 1 .* expected numbers of at most 64 bits, got dtype"),
-        ([{"a": np.zeros(3, np.longdouble)}], "sigmoid", r"block 0 .* expected columns of one length and type, got"),
+        (
+            [{"a": np.zeros(3, np.longdouble)}],
+            "sigmoid",
+            r"block 0 .* expected columns of equal length, ",
+        ),
         ([np.ma.masked_less(X, 1)], "sigmoid", r"block 0 .* expected an array without a mask"),
         ([{"a": np.ma.masked_less(X[:, 0], 1)}], "sigmoid", r"block 0 .* expected an array without a mask"),
         ([X], "p=sigmoid(x2)", r'block 0 .* no column "x2"; there are x0, x1'),
@@ -203,12 +211,16 @@ X = np.zeros((3, 2))
         ([X], lambda x: x.astype(np.longdouble), r"block 0 .* gave dtype (float128|longdouble) for y0, .* 64 bits"),
         ([X], lambda x: {}, r"block 0 .* the function gave no column, expected at least one"),
         ([X], lambda x: x[:, :0], r"block 0 .* the function gave no column, expected at least one"),
-        ([X], lambda x: np.ma.masked_less(x, 1), r"block 0 .* gave a masked array for y, .* fill it with NaN"),
+        ([X], lambda x: np.ma.masked_less(x, 1), r"block 0 .* gave a masked array for y, .*fill it with NaN"),
         ([X], lambda x: {"p": np.ma.masked_less(x[:, 0], 1)}, r"block 0 .* gave a masked array for p, "),
-        ([X, X + 1], lambda x: x[:, 0] if x[0, 0] else x, r"block 1 .* other columns .* y0: double, .* got y: double"),
+        (
+            [X, X + 1],
+            lambda x: x[:, 0] if x[0, 0] else x,
+            r"block 1 .* columns that differ .* y0: .* got y: double",
+        ),
     ],
 )
-def test_a_block_that_is_none_is_named_with_what_was_expected(
+def test_an_error_names_the_block_and_what_was_expected(
     tmp_path: Path, blocks: list[Any], function: Any, message: str
 ) -> None:
     stream = Stream(*blocks, X)
@@ -228,7 +240,7 @@ def test_an_integer_that_float64_cannot_hold_is_named(tmp_path: Path) -> None:
     assert nothing_left(tmp_path, tmp_path / "out")
 
 
-@pytest.mark.parametrize(("blocks", "words"), [([], "no block"), ([X[:0], X[:0]], "no row in any of its blocks")])
+@pytest.mark.parametrize(("blocks", "words"), [([], "no blocks"), ([X[:0], X[:0]], "no rows in any block")])
 def test_an_empty_generator_is_an_error(tmp_path: Path, blocks: list[Any], words: str) -> None:
     with pytest.raises(DataError, match=f"the stream is empty: it has {words}"):
         pipeline.transform_stream(Stream(*blocks), "sigmoid", tmp_path / "out")
@@ -262,17 +274,17 @@ def test_an_error_of_the_caller_comes_unchanged_with_its_block(tmp_path: Path, w
         ("x0=sigmoid(x0)", {"keep": "x0"}, UsageError, 'two columns of the output are called "x0"'),
         ("sigmoid", {"keep": "*"}, SchemaError, "every column is kept"),
         ("sigmoid", {"chunk_size": 0}, UsageError, "chunk_size 0"),
-        ("sigmoid", {"names": ["a"]}, SchemaError, r"expected 1 column, as names= says, got \(rows, 2\)"),
-        ("sigmoid", {"names": ["a", "a"]}, UsageError, "two columns have one name"),
+        ("sigmoid", {"names": ["a"]}, SchemaError, r"expected 1 column, as in names=, got \(rows, 2\)"),
+        ("sigmoid", {"names": ["a", "a"]}, UsageError, "two columns have the same name"),
         ("sigmoid", {"compression": "lzw"}, UsageError, "--compression lzw"),
         ("sigmoid", {"resume": True}, TypeError, "there is no option 'resume'"),
         ("sigmoid", {"durability": "ful"}, UsageError, "--durability ful: there is no such choice"),
         ("sigmoid", {"keep_versions": -1}, UsageError, "keep_versions is -1: it must be at least 0"),
         ("sigmoid", {"precision": "no"}, UsageError, "--precision no: there is no such choice"),
-        (lambda x: x, {"float32": True}, TypeError, "float32 goes with"),
+        (lambda x: x, {"float32": True}, TypeError, "float32 applies only to built-in functions"),
         (lambda x: x, {"precision": "no"}, UsageError, "--precision no: there is no such choice"),
-        (lambda x: x, {"precision": "reproducible"}, TypeError, "precision goes with"),
-        (3, {}, TypeError, "'int' object is not iterable|function is"),
+        (lambda x: x, {"precision": "reproducible"}, TypeError, "precision applies only to built-in functions"),
+        (3, {}, TypeError, "'int' object is not iterable|function must be"),
     ],
 )
 def test_what_contradicts_itself_is_refused(
@@ -286,8 +298,8 @@ def test_what_contradicts_itself_is_refused(
 
 
 @pytest.mark.parametrize("blocks", [X, pa.table({"a": [1]}), pd.DataFrame({"a": [1]}), "x", {"a": X}, 3])
-def test_one_block_is_no_stream(tmp_path: Path, blocks: Any) -> None:
-    with pytest.raises(TypeError, match=r"is one block, not a stream of them|is no iterable of blocks"):
+def test_one_block_is_not_a_stream(tmp_path: Path, blocks: Any) -> None:
+    with pytest.raises(TypeError, match=r"is one block, not a stream of them|is not an iterable of blocks"):
         pipeline.transform_stream(blocks, "sigmoid", tmp_path / "out")
 
 
@@ -300,7 +312,7 @@ def test_the_output_is_judged_before_the_generator_begins(tmp_path: Path) -> Non
     assert stream.given == 0
 
 
-def test_what_stood_there_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
+def test_the_old_output_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     output = tmp_path / "out"
     first = pipeline.transform_stream([X], "sigmoid", output)
     with pytest.raises(OutputError, match="another job"):

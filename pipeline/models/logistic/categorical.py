@@ -26,6 +26,7 @@ from pipeline.models.logistic.policies import (
     shown_policy,
 )
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.types.report import Shown
 from pipeline.units import escape
 
 
@@ -39,7 +40,7 @@ class CategoricalFeature(Feature):
 
     @cached_property
     def recent_levels(self) -> RecentLevels:
-        """What was looked up last in ``coefficients``; no part of what the file says."""
+        """What was looked up last in ``coefficients``; not part of the file."""
         return RecentLevels()
 
     @model_validator(mode="after")
@@ -52,10 +53,10 @@ class CategoricalFeature(Feature):
 
 @dataclass(frozen=True, eq=False)
 class CategoricalColumn:
-    """A batch of a categorical feature, everything settled by policy.
+    """A batch of a categorical feature, with all policies applied.
 
     ``contributions`` has an entry for each level of the batch's dictionary, and a last one for missing values. ``null``
-    tells where cells are null whatever their code, ``None`` where none is.
+    is where cells are null, so that their code means nothing; ``None`` if there are no nulls.
     """
 
     codes: npt.NDArray[Any]
@@ -64,7 +65,7 @@ class CategoricalColumn:
 
     @classmethod
     def prepare(cls, feature: CategoricalFeature, column: BatchColumn, tally: RowTally) -> CategoricalColumn:
-        """Read a column, look its levels up, and settle missing and unseen ones."""
+        """Read a column, look up its levels, and apply the policies to missing and unseen ones."""
         cells = levels(column.array)
         found, is_missing = feature.recent_levels.find(feature.coefficients, cells.dictionary)
         is_unseen = np.isnan(found) & ~is_missing
@@ -89,23 +90,23 @@ class CategoricalColumn:
         return Categorical(self.codes, self.contributions, self.null)
 
     def settle(self, rows: Rows, _: RowTally) -> Categorical:
-        """Return the term of some rows alone."""
+        """Return the term of only these rows."""
         return Categorical(self.codes[rows], self.contributions, None if self.null is None else self.null[rows])
 
 
 def _with_level(flags: Mask, cells: Levels) -> Mask:
-    """Return the rows whose level has a flag; arbitrary where a cell is null."""
+    """Return which rows have a level with the flag; arbitrary where a cell is null."""
     rows: Mask = np.take(flags, cells.codes, mode="clip")
     return rows
 
 
 def _replacement(feature: CategoricalFeature, policy: str | Level) -> float:
-    """Return what a value without a coefficient of its own adds; 0 too where the row has no score."""
+    """Return what a value without a coefficient adds; 0 if the row has no score."""
     return feature.coefficients[policy.level] if isinstance(policy, Level) else 0.0
 
 
 def _unknown_levels(feature: Mapping[str, object]) -> Iterator[UnknownName]:
-    """Yield the levels that policies name and that have no coefficient."""
+    """Yield the levels that policies name although they have no coefficient."""
     coefficients = feature.get("coefficients")
     if not isinstance(coefficients, Mapping) or not coefficients:
         return
@@ -122,11 +123,11 @@ def _coefficients(feature: CategoricalFeature) -> Iterator[Coefficient]:
         yield Coefficient(feature.column, level, coefficient, 0.0, 1.0, missing, unseen)
 
 
-def _show(feature: CategoricalFeature) -> Iterator[tuple[str, ...]]:
+def _show(feature: CategoricalFeature) -> Iterator[tuple[Shown, ...]]:
     head: tuple[str, str] = (escape(feature.column), feature.kind)
-    tail = (shown_policy(feature.missing), shown_policy(feature.unseen))
+    tail: tuple[Shown, Shown] = (shown_policy(feature.missing), shown_policy(feature.unseen))
     for level, coefficient in feature.coefficients.items():
-        yield *head, escape(level), repr(coefficient), "", "", *tail
+        yield *head, escape(level), coefficient, "", "", *tail
         head = tail = ("", "")
 
 

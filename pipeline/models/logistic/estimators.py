@@ -1,4 +1,4 @@
-"""The steps of a scikit-learn Pipeline, followed column by column from the table to the regression.
+"""The steps of a scikit-learn Pipeline, column by column from the table to the regression.
 
 A step turns a list of signals into a list of signals, one for each column of the matrix that it would make. Steps are
 told by the name of their class; nothing of scikit-learn is imported or called.
@@ -21,7 +21,7 @@ _MISSING_LEVEL = "(missing)"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A column of the table as it is, missing values filled where ``is_filled``."""
+    """A column of the table as it is; its missing values are filled if ``is_filled``."""
 
     name: str
     position: int
@@ -34,11 +34,11 @@ class Cell:
         return self
 
     def numeric_policy(self) -> str | dict[str, float]:
-        """Return what a model file says of missing values, where the column is a number."""
+        """Return the policy for missing values in a numeric column."""
         if not self.is_filled:
             return "error"
         if isinstance(self.fill, str):
-            raise ModelError(f'column "{escape(self.name)}" is a number, but the imputer fills in text')
+            raise ModelError(f'column "{escape(self.name)}" is numeric, but the imputer fills in text')
         return {"impute": float(self.fill)}
 
 
@@ -53,7 +53,7 @@ class Scaled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoryEncoding:
-    """A column encoded as levels. ``missing`` is the level of missing values, ``None`` where they are refused."""
+    """A column encoded as levels. ``missing`` is the level of missing values, ``None`` if they are refused."""
 
     cell: Cell
     levels: tuple[str, ...]
@@ -61,7 +61,7 @@ class CategoryEncoding:
     unseen: str
 
     def feature(self) -> dict[str, Any]:
-        """Return the feature of a model file with coefficients of 0, which is what levels without a column have."""
+        """Return the feature of a model file, with coefficients of 0: those of levels without a column."""
         return {
             "column": self.cell.name,
             "kind": "categorical",
@@ -88,13 +88,13 @@ Signal = Cell | Scaled | Indicator
 
 
 def class_name(step: Any) -> str:
-    """Return the name of a class of scikit-learn; any other class has a name that no class of it has."""
+    """Return the name of a step's class, with its module if it is not one of scikit-learn's."""
     kind = type(step)
     return kind.__name__ if kind.__module__.partition(".")[0] == "sklearn" else f"{kind.__module__}.{kind.__name__}"
 
 
 def require(step: Any, attribute: str, name: str) -> Any:
-    """Return what fitting leaves behind."""
+    """Return an attribute that fitting sets."""
     if not hasattr(step, attribute):
         where = f'step "{escape(name)}"' if name else "the estimator"
         raise ModelError(f"{where} ({type(step).__name__}) is not fitted", "call fit() first")
@@ -107,7 +107,7 @@ def run(step: Any, name: str, signals: list[Signal], supported: str) -> list[Sig
     Raises
     ------
     ModelError
-        The step is of a kind, or has an option, that a model file cannot state; its name, and what is supported.
+        A model file cannot express the step or one of its options; the message has its name and what is supported.
     """
     if step is None or (isinstance(step, str) and step == "passthrough") or _is_identity(step):
         return signals
@@ -120,7 +120,7 @@ def run(step: Any, name: str, signals: list[Signal], supported: str) -> list[Sig
 
 
 def _is_identity(step: Any) -> bool:
-    # What a ColumnTransformer makes of "passthrough" when it is fitted.
+    # A fitted ColumnTransformer has this instead of "passthrough".
     return class_name(step) == "FunctionTransformer" and step.func is None
 
 
@@ -200,8 +200,8 @@ def _one_hot_encoder(step: Any, name: str, signals: list[Signal], supported: str
 def _encoding(cell: Cell, values: list[Any], *, is_strict: bool) -> tuple[CategoryEncoding, list[str]]:
     """Return how a column is encoded, and the level of each category.
 
-    A missing value is the level that the imputer fills in, or the category that it is itself; where there is no such
-    level it is unknown: refused, or a level of its own that no column has.
+    A missing value is the level that the imputer fills in, or a category itself. Without such a level it is unknown:
+    refused, or an extra level that no column has.
     """
     texts = {_text(value, cell) for value in values if not _is_missing(value)}
     absent = _MISSING_LEVEL

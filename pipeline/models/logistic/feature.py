@@ -1,4 +1,4 @@
-"""What a feature is, whatever its kind: the section of the file, and an entry of the table of kinds."""
+"""What every feature has: its section of the file, and an entry in the table of kinds."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from pipeline.models.document import Path
 from pipeline.models.logistic.policies import Policy
 from pipeline.models.logistic.sections import Name, Section
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.types.report import Shown
 
 Term = Numeric | Categorical
 
 
 class Feature(Section):
-    """A column that adds a term to the raw prediction. Each kind states its own ``kind`` and its numbers."""
+    """A column that adds a term to the raw prediction. Each kind adds its numbers."""
 
     column: Name
     kind: str
 
     @property
     def offsets(self) -> tuple[float, ...]:
-        """What it adds to the raw prediction of a row whose columns are 0; empty where it has no such part."""
+        """What it adds to the raw prediction of a row whose columns are 0; empty if that is nothing."""
         return ()
 
 
@@ -33,7 +34,7 @@ F = TypeVar("F", bound=Feature)
 
 
 class PreparedColumn(Protocol):
-    """A feature at work on a batch: its nulls are settled by policy, floating NaN not yet looked for."""
+    """A feature and a batch: the policy was applied to nulls, floating NaN were not looked for yet."""
 
     @property
     def term(self) -> Term:
@@ -41,7 +42,7 @@ class PreparedColumn(Protocol):
         ...
 
     def settle(self, rows: Rows, tally: RowTally, /) -> Term:
-        """Return the term of some rows alone, with everything settled by policy."""
+        """Return the term of only these rows, with all policies applied."""
         ...
 
 
@@ -68,7 +69,7 @@ NUMBERS = (3, 4, 5)
 
 @dataclass(frozen=True, slots=True)
 class UnknownName:
-    """A name in a feature that names nothing: where it is in the feature, what it should be, and what there is."""
+    """A name in a feature that does not exist: where it is in the feature, what it should be, and what exists."""
 
     path: Path
     what: str
@@ -89,9 +90,9 @@ class FeatureKind(Generic[F]):
     schema : type of Feature
         What the file says of one.
     role : {"numeric", "categorical"}
-        What its column must be fit for.
+        What its column must be usable as.
     policies : mapping of str to Policy
-        Those of its members that are policies.
+        The members that are policies.
     is_bounded : bool
         Whether its term is a finite number for every cell.
     prepare : callable
@@ -101,7 +102,7 @@ class FeatureKind(Generic[F]):
     show : callable
         Yields the rows of ``HEADERS`` for a feature, safe to show.
     unknown_names : callable
-        Yields the names that name nothing, in a feature as JSON of any content.
+        Yields the names that do not exist, in a feature as JSON with any content.
     """
 
     schema: type[F]
@@ -110,5 +111,5 @@ class FeatureKind(Generic[F]):
     is_bounded: bool
     prepare: Callable[[F, BatchColumn, RowTally], PreparedColumn]
     coefficients: Callable[[F], Iterator[Coefficient]]
-    show: Callable[[F], Iterator[tuple[str, ...]]]
+    show: Callable[[F], Iterator[tuple[Shown, ...]]]
     unknown_names: Callable[[Mapping[str, object]], Iterator[UnknownName]] = _no_names

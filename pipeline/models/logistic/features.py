@@ -1,4 +1,4 @@
-"""The table of feature kinds: a new kind is one entry, and one file beside this one."""
+"""The table of feature kinds: a new kind is one entry here and one file next to this one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _tag_of(value: object) -> str | None:
 if TYPE_CHECKING:
     AnyFeature = Feature
 else:
-    # A feature of the file, of the kind that its ``kind`` names.
+    # A feature of the file, of the kind named in its ``kind``.
     AnyFeature = Annotated[
         Union[tuple(Annotated[kind.schema, Tag(tag(name))] for name, kind in FEATURE_KINDS.items())],  # noqa: UP007
         Discriminator(_tag_of),

@@ -1,4 +1,4 @@
-"""The file of a logistic model, version 1: what it may say."""
+"""The file of a logistic model, version 1: what it may contain."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _INT64 = range(-(2**63), 2**63)
 
 def _not_zero_alpha(alpha: float) -> float:
     if alpha == 0:
-        raise PydanticCustomError("zero_alpha", "must not be 0: every row would have one probability")
+        raise PydanticCustomError("zero_alpha", "must not be 0: every row would have the same probability")
     return alpha
 
 
 def _exact_version(version: object) -> object:
-    # A literal type alone would take true and 1.0 for 1.
+    # A literal type would accept true and 1.0 as 1.
     if type(version) is not int:
         found = wording.show(version)
         raise PydanticCustomError("version", f"must be the number {VERSION}, not {{found}}", {"found": found})
@@ -70,7 +70,7 @@ class Target(Section):
 
 
 class Output(Section):
-    """The columns that scoring makes unless told otherwise, and how the raw prediction becomes the probability.
+    """The columns that scoring makes by default, and how the raw prediction becomes the probability.
 
     It is the sigmoid of ``(alpha * raw_prediction + beta) / temperature``.
     """
@@ -88,12 +88,12 @@ class Output(Section):
 
     @property
     def changed(self) -> dict[str, float]:
-        """Those of the parameters that are not as they are unless given."""
+        """The parameters that differ from their defaults."""
         return {name: value for name, value in self.parameters.items() if value != _SIGMOID_DEFAULTS[name]}
 
     @model_serializer(mode="wrap")
     def _without_unused_parameters(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # What a model says, and its digest, is what it was before there were parameters.
+        # A model without parameters keeps the digest that it had before parameters existed.
         said = handler(self)
         return {key: value for key, value in said.items() if key not in _SIGMOID_DEFAULTS or key in self.changed}
 
@@ -101,7 +101,7 @@ class Output(Section):
     def _columns_can_be_made(self) -> Output:
         columns = self.columns or ()
         if len(set(columns)) < len(columns):
-            message = "a column stands twice"
+            message = "a column is listed twice"
         elif "decision" in columns and self.threshold is None:
             message = "a decision needs a threshold: add output.threshold"
         else:
@@ -110,9 +110,9 @@ class Output(Section):
 
 
 class ModelFile(Section):
-    """A logistic model as its file states it; equal to another where the two say the same.
+    """The content of the file of a logistic model; equal to another with the same content.
 
-    Immutable, picklable, free of behaviour that costs anything: :class:`~pipeline.models.ScoreBlock` makes it score.
+    Immutable and picklable. It does no work itself: :class:`~pipeline.models.ScoreBlock` scores with it.
     """
 
     format: Literal["logitstream-model"]
@@ -127,13 +127,13 @@ class ModelFile(Section):
     @model_validator(mode="after")
     def _base_is_finite(self) -> ModelFile:
         if not math.isfinite(self.base):
-            message = "intercept less the sum of coefficient * center / scale is beyond float64"
+            message = "intercept minus the sum of coefficient * center / scale is beyond float64"
             raise PydanticCustomError("base", "{message}", {"message": message, "at": ["intercept"]})
         return self
 
     @cached_property
     def base(self) -> float:
-        """Raw prediction where every column is 0: the intercept and all offsets, added exactly and rounded once."""
+        """The raw prediction if every column is 0: intercept and offsets, added exactly and rounded once."""
         offsets = [offset for feature in self.features for offset in feature.offsets]
         if not all(map(math.isfinite, offsets)):
             return math.nan
@@ -143,11 +143,11 @@ class ModelFile(Section):
             return math.inf
 
     def to_json(self) -> str:
-        """Return the file that says the same, defaults left out; floats come back bit for bit."""
+        """Return the text of the file, without defaults; floats are read back bit for bit."""
         return json.dumps(self.model_dump(exclude_defaults=True), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def digest(self) -> str:
-        """Return the SHA-256, in hexadecimal, of what the file says, however it is laid out."""
+        """Return the SHA-256, in hexadecimal, of the content of the file, however it is laid out."""
         return digest(self.model_dump())
 
 

@@ -1,4 +1,4 @@
-"""From a fitted scikit-learn estimator to a model that is text."""
+"""From a fitted scikit-learn estimator to a model."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SUPPORTED = (
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How far two ways of scoring the same rows lie apart.
+    """How much two ways of scoring the same rows differ.
 
-    ``absolute`` and ``relative`` are the largest differences in the probability of the positive class; infinite where
+    ``absolute`` and ``relative`` are the largest differences in the probability of the positive class; infinite if
     one way gives a number and the other does not.
     """
 
@@ -42,31 +42,33 @@ def from_sklearn(
     threshold: float | None = None,
     check: Any = None,
 ) -> LogisticModel:
-    """Return the model that scores as a fitted scikit-learn estimator does.
+    """Return a model with the scores of a fitted scikit-learn estimator.
 
-    Means, scales, imputed values, categories and coefficients are taken over bit for bit. What the estimator refuses
-    (missing values without an imputer, unseen levels unless ``handle_unknown`` ignores them) has the policy ``error``.
-    Features keep the order of the estimator's input columns. A missing category is a level called ``(missing)``, where
-    the encoder knows one or ignores what it does not know.
+    Means, scales, imputed values, categories and coefficients are copied bit for bit. What the estimator refuses
+    (missing values without an imputer, unseen levels unless ``handle_unknown`` ignores them) gets the policy ``error``.
+    Features keep the order of the estimator's input columns. If the encoder knows a missing category, or ignores
+    unknown ones, missing values become a level called ``(missing)``.
 
     Parameters
     ----------
     estimator : LogisticRegression, or Pipeline that ends in one
-        Before it: StandardScaler, OneHotEncoder, SimpleImputer, ``passthrough``, Pipelines of these, or a
+        The steps before it: StandardScaler, OneHotEncoder, SimpleImputer, ``passthrough``, Pipelines of these, or a
         ColumnTransformer of them.
     columns : sequence of str, optional
-        Names of the input columns; required where the estimator was fitted without names.
+        Names of the input columns; required if the estimator was fitted without names.
     target : str, optional
         Name of the predicted column, recorded in the model.
     threshold : float, optional
         Adds a decision to the output.
     check : rows, optional
-        Rows in the form that the estimator takes. They are scored both ways and the largest difference is printed.
+        Rows to compare on, in the form that the estimator takes. They are scored both ways, and the largest difference
+        is printed.
 
     Raises
     ------
     ModelError
-        The estimator is not fitted, has more than two classes, or has a step that is not supported; it is named.
+        The estimator is not fitted, has more than two classes, or has a step that is not supported; the message names
+        the step.
     ConfigurationError
         scikit-learn is not installed.
     DataError
@@ -82,7 +84,7 @@ def from_sklearn(
     model = LogisticModel(from_mapping(_document(signals, regression, target, threshold), "the estimator"))
     if check is not None:
         found = compare(model, estimator, check, columns=names)
-        # The one line that a caller who passes `check` asks for.
+        # The caller asked for this one line with `check`.
         print(  # noqa: T201
             f"{format_count(found.rows)} rows scored both ways: largest difference {found.absolute:.2g} "
             f"(relative {found.relative:.2g})"
@@ -91,10 +93,10 @@ def from_sklearn(
 
 
 def compare(model: LogisticModel, estimator: Any, rows: Any, *, columns: Sequence[str] | None = None) -> Comparison:
-    """Return how far a model and an estimator lie apart on rows that both take.
+    """Return how much a model and an estimator differ on rows that both take.
 
-    ``columns`` names the columns of a NumPy array, in the order of the estimator's input, which may have columns that
-    the model does not use.
+    ``columns`` are the names of the columns of a NumPy array, in the order of the estimator's input. The model need not
+    use them all.
     """
     try:
         theirs = np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, 1]
@@ -117,7 +119,7 @@ def _split(estimator: Any) -> tuple[list[tuple[str, Any]], Any]:
         where = f'step "{escape(name)}"' if name else "the estimator"
         raise ModelError(f"{where} is a {type(last).__name__}, not a LogisticRegression", _SUPPORTED)
     if len(classes := require(last, "classes_", name)) != 2:
-        raise ModelError(f"the LogisticRegression has {len(classes)} classes; a model has two", _SUPPORTED)
+        raise ModelError(f"the LogisticRegression has {len(classes)} classes, but a model has two", _SUPPORTED)
     if getattr(last, "multi_class", None) == "multinomial":
         raise ModelError("the LogisticRegression is multinomial", "fit it without multi_class")
     return steps[:-1], last
@@ -129,9 +131,9 @@ def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
     if columns is None and fitted is None:
         raise ModelError("the estimator was fitted without column names", f"give columns=[...], {count} names")
     if columns is not None and len(columns) != count:
-        raise ModelError(f"columns has {len(columns)} names, the estimator takes {count}")
+        raise ModelError(f"columns has {len(columns)} names, but the estimator takes {count}")
     if columns is not None and fitted is not None and list(columns) != list(fitted):
-        raise ModelError("columns differs from the names that the estimator was fitted with", "leave columns out")
+        raise ModelError("columns differ from the names that the estimator was fitted with", "leave columns out")
     chosen: Sequence[Any] = fitted if columns is None else columns
     return [str(name) for name in chosen]
 

@@ -1,4 +1,4 @@
-"""A logistic model as people hold it: loaded from its file, saved, and asked for probabilities."""
+"""A logistic model for people to use: load it, save it, and ask it for probabilities."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LogisticModel:
-    """A binary logistic model: text that anybody can read, and nothing else. Nothing is ever unpickled.
+    """A binary logistic model: plain JSON that people can read. Nothing is ever unpickled.
 
-    Immutable, picklable, and equal to a model that says the same. All methods may be called from several threads.
+    Immutable, picklable, and equal to a model with the same content. All methods may be called from several threads.
 
-    Rows come as an Arrow table or record batch, as a dataframe (anything with ``__arrow_c_stream__``), or as a mapping
-    from column names to arrays, all matched by name, other columns ignored; as a NumPy array of shape (rows, features)
-    with the columns in the order of ``features`` (of objects where there are categorical features); or as a Dask array
-    of that shape, cut by rows alone, which gives a Dask array.
+    Rows may be an Arrow table or record batch, a dataframe (anything with ``__arrow_c_stream__``), or a mapping from
+    column names to arrays: columns are found by their names, and others are ignored. Rows may also be a NumPy array of
+    shape (rows, features) with the columns in the order of ``features`` (of objects if there are categorical features),
+    or a Dask array of that shape, split by rows only, which gives a Dask array.
 
-    Null and floating NaN are missing values, and the policies of the model decide; a row that they send to the
-    quarantine has no score here either. Scores have the bits that the streaming job gives to the same rows.
+    Null and floating NaN are missing values, for which the policies of the model decide. A row that they send to the
+    quarantine has no score here. Scores are bit for bit those of :func:`pipeline.score`.
 
     Parameters
     ----------
     file : ModelFile
-        What the model file says. Use :meth:`load`, :meth:`from_json` or :func:`pipeline.from_sklearn`.
+        The content of a model file. Use :meth:`load`, :meth:`from_json` or :func:`pipeline.from_sklearn`.
     """
 
     file: ModelFile
@@ -62,8 +62,8 @@ class LogisticModel:
         Raises
         ------
         ModelError
-            The file is not a valid model; everything that is wrong with it, each with its place. A pickle is refused
-            unopened.
+            The file is not a valid model; the message lists everything that is wrong, with its place. A pickle is
+            refused without opening it.
         InputMissingError, PermissionDeniedError, StorageError
             The file cannot be read.
         """
@@ -71,17 +71,17 @@ class LogisticModel:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> LogisticModel:
-        """Return the model that the text of a model file states; errors as :meth:`load` has them."""
+        """Return the model in the text of a model file; raises what :meth:`load` raises."""
         return cls(parse(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text))
 
     def to_json(self) -> str:
-        """Return the text of the model file, defaults left out; every number comes back bit for bit."""
+        """Return the text of the model file, without defaults; every number is read back bit for bit."""
         return self.file.to_json()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, in one step: whatever happens, ``path`` holds the whole model or what it held before.
+        """Write the model file in one step: ``path`` always holds the whole model or what it held before.
 
-        A file that is there already is replaced, and keeps its mode; a symbolic link is followed. The file is synced.
+        A file that exists is replaced and keeps its mode; a symbolic link is followed. The file is synced.
 
         Raises
         ------
@@ -93,12 +93,12 @@ class LogisticModel:
         write_file(path, self.to_json().encode())
 
     def digest(self) -> str:
-        """Return the SHA-256, in hexadecimal, of what the model says, however its file is laid out."""
+        """Return the SHA-256, in hexadecimal, of the content of the model, however its file is laid out."""
         return self.file.digest()
 
     @property
     def kind(self) -> str:
-        """Of models: the entry of the table of kinds."""
+        """The kind of model, as its file names it."""
         return self.file.kind
 
     @property
@@ -108,26 +108,26 @@ class LogisticModel:
 
     @property
     def intercept(self) -> float:
-        """The raw prediction where every column is at its center."""
+        """The raw prediction if every column is at its center."""
         return self.file.intercept
 
     @property
     def target(self) -> Target | None:
-        """What is predicted, where the file says it."""
+        """What is predicted, if the file says it."""
         return self.file.target
 
     @property
     def output(self) -> Output:
-        """The columns that scoring makes unless told otherwise."""
+        """The columns that scoring makes by default."""
         return self.file.output
 
     @property
     def training(self) -> Mapping[str, Any] | None:
-        """What was recorded when the model was fitted; free of meaning here, kept as it is."""
+        """What was recorded when the model was fitted; kept as it is, and not used."""
         return self.file.training
 
     def coefficients(self) -> list[Coefficient]:
-        """Return the numbers of the model, a row for each column and each level, in the order of the file."""
+        """Return the coefficients of the model, one for each column or level, in the order of the file."""
         return [row for feature in self.features for row in kind_of(feature).coefficients(feature)]
 
     def probability(self, data: Any) -> Any:
@@ -136,15 +136,15 @@ class LogisticModel:
         Returns
         -------
         ndarray of float64, shape (rows,)
-            NaN where the model gives no score: under the policies ``null`` and ``quarantine``, and where the arithmetic
-            ends in NaN. A Dask array for a Dask array.
+            NaN for rows without a score: by the policies ``null`` and ``quarantine``, or because the arithmetic ends in
+            NaN. A Dask array for a Dask array.
 
         Raises
         ------
         SchemaError
-            Columns are missing or of an unfit type.
+            Columns are missing or have a type that does not fit.
         BadCellsError
-            A cell that the model takes for an error, or that float64 cannot hold.
+            A cell is an error by the policies of the model, or float64 cannot hold it.
         ValueError, TypeError
             The shape or kind of ``data`` is wrong.
         """
@@ -155,12 +155,13 @@ class LogisticModel:
         return self._floats(data, "probability")
 
     def predict_proba(self, data: Any) -> Any:
-        """Return the probabilities of the negative and of the positive class; otherwise as :meth:`probability`.
+        """Return the probabilities of the negative and of the positive class.
 
         Returns
         -------
         ndarray of float64, shape (rows, 2)
-            Each column is a sigmoid of its own, so that a small probability keeps its digits on either side.
+            Each column is computed with its own sigmoid, so that small probabilities keep their digits in both. NaN and
+            errors as in :meth:`probability`.
         """
         if _is_dask(data):
             return _check_dask(data, len(self.features)).map_blocks(
@@ -172,7 +173,7 @@ class LogisticModel:
         return np.column_stack([evaluate("sigmoid", raw, **mirrored), evaluate("sigmoid", raw, **parameters)])
 
     def predict(self, data: Any) -> Any:
-        """Return the decision: the positive class iff its probability is at least the threshold.
+        """Return the decision: the positive class if its probability is at least the threshold.
 
         The threshold is ``output.threshold`` of the model, or 0.5.
 
@@ -184,8 +185,8 @@ class LogisticModel:
         Raises
         ------
         DataError
-            Rows without a decision (policies ``null`` and ``quarantine``, or NaN), for which these types have no value;
-            :meth:`probability` shows them as NaN. Otherwise as :meth:`probability`.
+            Rows have no decision (policies ``null`` and ``quarantine``, or NaN): these types have no value for that.
+            Other errors are those of :meth:`probability`.
         """
         dtype = self._decision_dtype()
         if _is_dask(data):
@@ -195,7 +196,7 @@ class LogisticModel:
         scored = list(self._scored(data, "decision"))
         if undecided := sum(array.null_count + len(quarantined) for array, quarantined in scored):
             raise DataError(
-                f"{format_count(undecided)} rows have no decision: the model gives them no score, or it is NaN",
+                f"{format_count(undecided)} rows have no decision: they have no score, or the score is NaN",
                 "leave these rows out, or use probability(), which is NaN there",
             )
         return _joined([array.to_numpy(zero_copy_only=False).astype(dtype) for array, _ in scored], dtype)
@@ -205,7 +206,7 @@ class LogisticModel:
         return _joined(parts, np.dtype(np.float64))
 
     def _scored(self, data: Any, column: Column) -> Iterator[tuple[pa.Array, Rows]]:
-        """Yield the scores of batch after batch, and which of its rows the model sends to the quarantine."""
+        """Yield the scores of each batch, and which of its rows the model sends to the quarantine."""
         threshold = self.output.threshold
         block = ScoreBlock(self.file, (column,), DEFAULT_THRESHOLD if threshold is None else threshold)
         first = 0
@@ -255,5 +256,5 @@ def _check_dask(data: Any, features: int) -> Any:
     if data.ndim != 2 or data.shape[1] != features:
         raise ValueError(f"a Dask array must have shape (rows, {features}), got {data.shape}")
     if data.numblocks[1] != 1:
-        raise ValueError("the columns of the Dask array are cut apart; join them: data.rechunk({1: -1})")
+        raise ValueError("columns of the Dask array are in separate blocks; join them: data.rechunk({1: -1})")
     return data

@@ -17,6 +17,7 @@ from pipeline.models.columns import Mask, Rows, numbers
 from pipeline.models.logistic.feature import Coefficient, Feature, FeatureKind
 from pipeline.models.logistic.policies import MISSING_NUMBER, Impute, MissingNumber, policy_text, settle, shown_policy
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.types.report import Shown
 from pipeline.units import escape
 
 
@@ -58,7 +59,7 @@ class NumericFeature(Feature):
 
 @dataclass(frozen=True, eq=False)
 class NumericColumn:
-    """A batch of a numeric feature: what nulls do to rows is settled by policy, floating NaN not yet looked for."""
+    """A batch of a numeric feature: the policy was applied to nulls, floating NaN were not looked for yet."""
 
     feature: NumericFeature
     column: BatchColumn
@@ -67,7 +68,7 @@ class NumericColumn:
 
     @classmethod
     def prepare(cls, feature: NumericFeature, column: BatchColumn, tally: RowTally) -> NumericColumn:
-        """Read a column, and settle its nulls and its inexact values."""
+        """Read a column, apply the policy to its nulls, and reject its inexact values."""
         cells = numbers(column.array)
         tally.add_bad(cells.inexact, column, "inexact")
         if cells.null is not None:
@@ -83,7 +84,7 @@ class NumericColumn:
         return Numeric(self.values, self.feature.weight, self.null, missing.impute)
 
     def settle(self, rows: Rows, tally: RowTally) -> Numeric:
-        """Return the term of some rows alone, floating NaN settled by policy and infinities counted."""
+        """Return the term of only these rows; apply the policy to floating NaN, and count infinities."""
         values = self.values[rows].astype(np.float64)
         is_value = np.ones(len(rows), dtype=np.bool_) if self.null is None else ~self.null[rows]
         tally.count(f"infinite {self.feature.column}", int(np.count_nonzero(np.isinf(values) & is_value)))
@@ -102,8 +103,8 @@ def _coefficients(feature: NumericFeature) -> Iterator[Coefficient]:
     yield Coefficient(feature.column, "", feature.coefficient, feature.center, feature.scale, missing, "")
 
 
-def _show(feature: NumericFeature) -> Iterator[tuple[str, ...]]:
-    stated = (repr(feature.coefficient), repr(feature.center), repr(feature.scale))
+def _show(feature: NumericFeature) -> Iterator[tuple[Shown, ...]]:
+    stated = (feature.coefficient, feature.center, feature.scale)
     yield escape(feature.column), feature.kind, "", *stated, shown_policy(feature.missing), ""
 
 

@@ -1,4 +1,4 @@
-"""From the bytes of a file to a logistic model, or to everything that is wrong with it."""
+"""From the bytes of a file to a logistic model, or to a list of everything that is wrong."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ _COMPARED_LIMIT = 20_000
 
 
 def parse(data: bytes, name: str = "model") -> ModelFile:
-    """Return the model that the bytes of a file state.
+    """Return the model in the bytes of a file.
 
-    Nothing but text is read: a pickle is refused unopened. Whatever the bytes are, the outcome is a model or a
-    ``ModelError``.
+    Only text is read: a pickle is refused without opening it. Any bytes give a model or a ``ModelError``.
 
     Parameters
     ----------
     data : bytes
         The whole file: JSON in UTF-8, at most 256 MiB.
     name : str
-        How messages call it: the path.
+        The name for messages: the path.
 
     Raises
     ------
@@ -47,7 +46,7 @@ def parse(data: bytes, name: str = "model") -> ModelFile:
 
 
 def from_mapping(value: Mapping[str, object], name: str = "model") -> ModelFile:
-    """Return the model that a mapping states, as a file with the same JSON would; errors as :func:`parse` has them."""
+    """Return the model in a mapping, as if it were in a file as JSON; raises what :func:`parse` raises."""
     try:
         data = json.dumps(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -64,9 +63,9 @@ def examine(data: bytes) -> ModelFile | list[Problem]:
 
 
 def judge(document: Document, kinds: Sequence[str] = (KIND,)) -> ModelFile | list[Problem]:
-    """Return the model that a document states, or what is wrong with it, in the order of the text.
+    """Return the model in a document, or what is wrong with it, in the order of the text.
 
-    ``kinds`` are the kinds of models that there are, for a document that names another one.
+    ``kinds`` are all kinds of models, for the message about a document that names another one.
     """
     if not document.is_readable:
         return list(document.faults)
@@ -84,7 +83,7 @@ def _validate(value: object, kinds: Sequence[str]) -> ModelFile | list[Problem]:
         return foreign
     features = cast("Mapping[str, object]", value).get("features")
     features = features if isinstance(features, list) else []
-    # The validation stops at the first fault between the parts of a feature, and before it where a part is at fault.
+    # pydantic reports parts of a feature that do not fit together only if each part is valid, and only the first.
     twice = islice(_duplicate_columns(features), FOUND_LIMIT)
     unknown = islice(_unknown_names(features), FOUND_LIMIT)
     ours = [*foreign, *_other_kind(cast("Mapping[str, object]", value), kinds), *twice, *unknown]
@@ -98,18 +97,18 @@ def _validate(value: object, kinds: Sequence[str]) -> ModelFile | list[Problem]:
 
 
 def _foreign(value: object) -> Iterator[Problem]:
-    """Yield what shows that this is another kind of file, or of another version."""
+    """Yield the signs that this is another kind of file, or of another version."""
     if not isinstance(value, Mapping):
         yield Problem((), f"a model file is a JSON object, not {wording.json_type(value)}")
     elif value.get("format") != FORMAT:
-        found = f"not {wording.show(value['format'])}" if "format" in value else "and is not there"
+        found = f"not {wording.show(value['format'])}" if "format" in value else "but it is missing"
         yield Problem(("format",), f'must be "{FORMAT}", {found}')
     elif type(version := value.get("version")) is int and version != VERSION:
         yield Problem(("version",), f"is {escape(str(version), 20)}; this release reads version {VERSION}")
 
 
 def _resembles_a_model(value: object) -> bool:
-    """Return whether a value is worth a list of all that is wrong with it as a model of this version."""
+    """Return whether it helps to list all that is wrong with a value as a model of this version."""
     if not isinstance(value, Mapping) or not value.keys() & {"intercept", "features"}:
         return False
     return type(version := value.get("version")) is not int or version == VERSION
@@ -127,7 +126,7 @@ def _unknown_names(features: Sequence[object]) -> Iterator[Problem]:
         if kind is None:
             continue
         for found in kind.unknown_names(cast("Mapping[str, object]", feature)):
-            # What was perhaps meant takes a microsecond or ten for each name that there is.
+            # Looking for the nearest name takes one to ten microseconds for each name that exists.
             compared += len(found.known)
             message = wording.unknown(found.what, found.name, found.known if compared <= _COMPARED_LIMIT else ())
             yield Problem(("features", position, *found.path), message)

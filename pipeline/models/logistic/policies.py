@@ -1,4 +1,4 @@
-"""What a model says of values that are missing or unseen, and what that does to rows."""
+"""Policies for values that are missing or unseen, and what they do to rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipeline.choices import Cause, listed
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.sections import Section
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.types.report import Shown
 from pipeline.units import escape
 
 Word = Literal["null", "error", "quarantine"]
@@ -55,7 +56,7 @@ UnseenLevel = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All that a policy of a feature may be: one of some words, or a rule, which ``example`` spells."""
+    """What a policy of a feature may be: one of some words, or a rule, as in ``example``."""
 
     words: tuple[str, ...]
     rule: type[Section]
@@ -73,7 +74,7 @@ UNSEEN_LEVEL = Policy(get_args(UnseenWord), Level, '{"level": text}')
 
 
 def settle(lack: Lack, policy: str | Section, where: Mask, column: BatchColumn, tally: RowTally) -> None:
-    """Do with the rows of missing or of unseen values what their policy says; replacing is left to the caller."""
+    """Apply a policy to the rows of missing or unseen values; the caller replaces values if the policy says so."""
     count = int(np.count_nonzero(where))
     tally.count(f"{lack} {column.name}", count)
     if policy == "null" and count:
@@ -85,12 +86,14 @@ def settle(lack: Lack, policy: str | Section, where: Mask, column: BatchColumn, 
 
 
 def policy_text(policy: str | Impute | Level) -> str:
-    """Return a policy in words, as it is."""
+    """Return a policy in words, not escaped."""
     if isinstance(policy, Impute):
         return f"impute {policy.impute!r}"
     return f'level "{policy.level}"' if isinstance(policy, Level) else policy
 
 
-def shown_policy(policy: str | Impute | Level) -> str:
+def shown_policy(policy: str | Impute | Level) -> Shown:
     """Return a policy in words that are safe to show."""
+    if isinstance(policy, Impute):
+        return "impute", policy.impute
     return f"level {escape(policy.level)}" if isinstance(policy, Level) else policy_text(policy)

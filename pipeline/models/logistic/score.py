@@ -1,4 +1,4 @@
-"""Scoring as a block function: a logistic model and the columns that are asked of it."""
+"""Scoring as a block function: a logistic model and the columns to make with it."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ Floats = npt.NDArray[np.float64]
 class ScoreBlock:
     """Scores rows with a logistic model.
 
-    Equal rows give equal bits, in whatever batch they come: every step is elementwise in float64. Without nulls the raw
-    prediction is computed straight from the Arrow buffers and looked at once; rows where it is not finite are computed
-    again with floating NaN settled by the policies of the model.
+    Equal rows give equal bits in every batch, because every step is elementwise in float64. Without nulls the raw
+    prediction is computed straight from the Arrow buffers and checked once; rows where it is not finite are computed
+    again, with the policies of the model applied to floating NaN.
 
     ``raw_prediction = ((b + w_1 x_1) + w_2 x_2) + ...`` in the order of the file. ``w_j = coefficient / scale`` is
     rounded once; each ``-coefficient * center / scale`` after the product and after the quotient; b, the sum of these
@@ -50,11 +50,11 @@ class ScoreBlock:
     columns : tuple of str
         Which of ``probability``, ``raw_prediction`` and ``decision`` to make.
     threshold : float
-        A decision is positive iff the probability, in float64, is at least this.
+        A decision is positive if the probability, in float64, is at least this, and otherwise negative.
     float32 : bool
         Round probability and raw prediction to float32.
     precision : {"fast", "accurate", "reproducible"}
-        Of the sigmoid.
+        The precision of the sigmoid.
     """
 
     model: ModelFile
@@ -67,11 +67,11 @@ class ScoreBlock:
         if not self.columns_made or not set(self.columns_made) <= set(COLUMNS):
             raise UsageError(f"score columns must be among {', '.join(COLUMNS)}, got {self.columns_made!r}")
         if not 0 <= self.threshold <= 1:
-            raise UsageError(f"the threshold must lie in [0, 1], got {self.threshold!r}")
+            raise UsageError(f"the threshold must be between 0 and 1, got {self.threshold!r}")
 
     @classmethod
     def of(cls, model: ModelFile, request: ScoreRequest | None = None) -> ScoreBlock:
-        """Return the block that a model's ``output`` asks for, with what a request adds: a request beats the file.
+        """Return the block that a model's ``output`` asks for, with what a request adds; a request overrides the file.
 
         ``raw_prediction`` and ``threshold`` add a column each; a threshold replaces that of the file.
         """
@@ -93,7 +93,7 @@ class ScoreBlock:
 
     @property
     def scratch_row_bytes(self) -> int:
-        """The raw prediction, whether or not it is a result."""
+        """The bytes of a raw prediction, whether or not it is a result."""
         return scratch_row_bytes(self.model)
 
     def columns(self) -> tuple[Need, ...]:
@@ -101,11 +101,11 @@ class ScoreBlock:
         return tuple(Need(feature.column, kind_of(feature).role) for feature in self.model.features)
 
     def fields(self) -> tuple[Field, ...]:
-        """Return the score columns: probability, raw prediction, decision, those that are made.
+        """Return the score columns that are made, in the order probability, raw prediction, decision.
 
-        Probability and raw prediction are nullable iff a feature has the policy ``null``. A decision is also null
-        where the arithmetic ends in NaN, which only a feature without bounds can bring about; without any, it is
-        nullable as the others are. The quarantine makes nothing nullable: its rows are not written.
+        Probability and raw prediction are nullable if a feature has the policy ``null``. A decision is also null if
+        the arithmetic ends in NaN, which only an unbounded feature can cause; without one it is nullable like the
+        others. The quarantine makes nothing nullable because its rows are not written.
         """
         features = [(feature, kind_of(feature)) for feature in self.model.features]
         nullable = any(getattr(feature, name) == "null" for feature, kind in features for name in kind.policies)
@@ -119,14 +119,14 @@ class ScoreBlock:
         return tuple(made[column] for column in COLUMNS if column in self.columns_made)
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
-        """Return one sentence for each Arrow field, in the order of ``columns()``, whose type is unfit."""
+        """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
         return unfit_columns([(need.name, need.role) for need in self.columns()], fields)
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
         """Return the scores of a batch.
 
-        Null results are zero in memory. ``nan`` counts the rows whose raw prediction is NaN, whether or not a
-        decision, which is then null, is made of it. Events count rejected rows too.
+        Null results are zero in memory. ``nan`` counts the rows whose raw prediction is NaN; a decision is null there.
+        Events include rejected rows.
         """
         tally = RowTally(len(columns[0]))
         arrays, nan = self.scores(columns, tally)
@@ -139,9 +139,9 @@ class ScoreBlock:
         )
 
     def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:
-        """Return the arrays of a batch and how many rows are NaN, and enter in ``tally`` what else happened to it.
+        """Return the arrays of a batch and how many rows are NaN; ``tally`` gets what else happened to the rows.
 
-        A rejected row has the scores of the raw prediction 0.
+        A rejected row has the scores of a raw prediction of 0.
         """
         raw = self._raw_prediction(columns, tally)
         null = tally.null
@@ -171,8 +171,8 @@ class ScoreBlock:
         raw_prediction([column.term for column in prepared], self.model.base, out=raw)
         rows = np.flatnonzero(~np.isfinite(raw))
         if rows.size:
-            # A missing value makes the sum NaN and an infinite one makes it infinite or NaN, whatever else is added:
-            # no row but these can hold either.
+            # Missing values make the sum NaN, infinite ones make it infinite or NaN, whatever else is added: only these
+            # rows can hold either.
             terms = [column.settle(rows, tally) for column in prepared]
             raw[rows] = raw_prediction(terms, self.model.base, out=np.empty(rows.size))
         return raw
@@ -213,7 +213,7 @@ class ScoreBlock:
 
 
 def scratch_row_bytes(_: ModelFile) -> int:
-    """Return the bytes that scoring a row takes besides its cells and its results: the raw prediction."""
+    """Return the bytes that scoring a row takes in addition to its cells and its results: the raw prediction."""
     return 8
 
 

@@ -5,8 +5,8 @@ Nothing outside this room asks which of the two an output is.
 base, commit               the protocol, and the one step that both take
 folder, folder_*, tree     a folder of parts
 onefile, file_*, proofs    one file, and what proves it; ``merging`` makes it
-lists, entries, proof      manifest and receipts in a folder, and files held against them
-target, formers            where an output is, and its former versions
+lists, entries, proof      manifest and receipts in a folder, and files checked against them
+target, formers            where an output is, and its previous versions
 """
 
 from __future__ import annotations
@@ -46,39 +46,39 @@ LAYOUTS: tuple[Layout, ...] = (FOLDER, ONE_FILE)
 
 
 def builder_of(merge: Merge | None) -> Builder:
-    """Return what builds an output: one file where something merges the parts, else a folder of them."""
+    """Return what builds an output: one file if ``merge`` is given, else a folder of parts."""
     return FolderBuilder() if merge is None else FileBuilder(merge)
 
 
 def asked_layout(*, is_file: bool) -> Layout:
-    """Return the layout that somebody asks for."""
+    """Return the layout that a job asks for."""
     return ONE_FILE if is_file else FOLDER
 
 
 def layout_of(output: Path) -> Layout:
-    """Return the layout of what has a path: one file, or for anything else a folder of parts."""
+    """Return the layout of what is at a path: one file, or a folder of parts for anything else."""
     return ONE_FILE if output.is_file() and not output.is_symlink() else FOLDER
 
 
 def layout_at(parent: Folder, name: str) -> Layout | None:
-    """Return the layout of what has a name in a folder, ``None`` where it can be no output."""
+    """Return the layout of an entry in a folder, ``None`` if it is missing or cannot be an output."""
     status = parent.look(name)
     return None if status is None else _fitting(status.st_mode)
 
 
 def layout_in(folder: Folder) -> Layout:
-    """Return the layout of the version in a folder of a former version, or where an exchange has put one."""
+    """Return the layout of the version in the folder of a previous version, or where an exchange has put one."""
     if any(KEPT_FILE.fullmatch(name) for name in folder.names()):
         return ONE_FILE
-    # What somebody put beside a manifest under that name does not make one file of it.
+    # A file of that name next to a manifest was put there by somebody else.
     is_file = folder.look(FILE) is not None and folder.look(MANIFEST) is None
     return ONE_FILE if is_file else FOLDER
 
 
 def examine(target: Destination, parent: Folder, codec: Codec, asked: Layout | None = None) -> Version | None:
-    """Return our version under the name of an output, ``None`` where nothing has that name.
+    """Return the version that is published under the name of an output, ``None`` if nothing has that name.
 
-    ``asked`` is the layout that it must have; unless given, any will do.
+    ``asked`` is the layout that it must have; unless given, any is accepted.
 
     Raises
     ------
@@ -92,14 +92,16 @@ def examine(target: Destination, parent: Folder, codec: Codec, asked: Layout | N
         return None
     layout = _asked_for(target, status.st_mode, asked)
     if disk.is_mount_point(target.path):
-        raise OutputError(f"{target.shown} is a mount point and cannot be exchanged", "name a folder inside it")
+        raise OutputError(
+            f"{target.shown} is a mount point, which cannot be replaced in one step", "use a name inside it"
+        )
     try:
         return layout.version_at(target, parent, codec)
     except LogitstreamError:
         now = parent.look(target.name)
         if now is not None and os.path.samestat(now, status):
             raise
-    # Another run has just exchanged it: what was judged is on its way to the kept versions.
+    # Another run has just exchanged it: what was judged is becoming a previous version.
     return examine(target, parent, codec, asked)
 
 

@@ -1,4 +1,4 @@
-"""What an output is: one protocol for every layout, and the values that it speaks in."""
+"""What an output is: one protocol for every layout, and the values that it uses."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pipeline.publish.record.receipts import Codec, Part
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One of our versions as it was found under the name of the output.
+    """A published version as it was found under the name of the output.
 
-    ``defects`` says what is missing or cut, as a clause, and is empty where every listed file is there with its size.
-    ``state`` changes when another folder or file takes the name, a name appears in or goes from the folder, or
-    somebody writes to the file. ``proven`` is what proves it, where it is one file.
+    ``defects`` says as a clause what is missing or has another size; it is empty if every listed file is there with its
+    size. ``state`` changes when another folder or file takes the name, when an entry of the folder is added or removed,
+    or when somebody writes to the file. ``proven`` is what proves an output of one file.
     """
 
     layout: Layout
@@ -38,7 +38,7 @@ class Version:
 class Place:
     """Where a run publishes: the output, the open folders around it, and the version that was there when it began.
 
-    ``reusable`` is the open folder of that version from which parts can be taken over, ``None`` where there is none.
+    ``reusable`` is the open folder of that version if parts can be carried over from it, else ``None``.
     """
 
     target: Destination
@@ -50,9 +50,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be made of attempts that won.
+    """What to build from the attempts that count.
 
-    ``parts`` is iterated over once, and by a layout that merges them once more; modes are permissions.
+    ``parts`` is iterated over once, or twice by a layout that merges them. Modes are permissions.
     """
 
     job_id: str
@@ -65,9 +65,9 @@ class Order:
 
 
 class Layout(Protocol):
-    """One way in which a version is laid out: under the name of the output, and out of sight as a former version.
+    """One way to lay out a version: under the name of the output, and out of sight as a previous version.
 
-    ``home`` is always the folder beside the output, ``versions`` that of former versions in it.
+    ``home`` is always the folder next to the output, ``versions`` the folder of previous versions in it.
     """
 
     @property
@@ -77,29 +77,29 @@ class Layout(Protocol):
 
     @property
     def nouns(self) -> str:
-        """What several are: ``folders``."""
+        """The plural, without an article: ``folders``."""
         ...
 
     def fits(self, mode: int, /) -> bool:
-        """Return whether something of such a mode, as the system tells it, may be an output of this layout."""
+        """Return whether an entry with this ``st_mode`` may be an output of this layout."""
         ...
 
     # Under the name of the output.
 
     def version_at(self, target: Destination, parent: Folder, codec: Codec, /) -> Version:
-        """Return the version under the name of the output; raises an :class:`OutputError` where it is not ours."""
+        """Return the version under the name of the output; raises :class:`OutputError` if there is none."""
         ...
 
     def state_at(self, parent: Folder, name: str, /) -> State | None:
-        """Return the state of what has a name, ``None`` where it is not of this layout."""
+        """Return the state of an entry, ``None`` if it does not have this layout."""
         ...
 
     def reusable_at(self, parent: Folder, name: str, /) -> Folder | None:
-        """Open the folder from which parts can be taken over; ``None`` where there are no files of parts."""
+        """Open the folder that parts can be carried over from; ``None`` if the parts have no files."""
         ...
 
     def proof_at(self, parent: Folder, name: str, home: Folder, /) -> str | None:
-        """Return the name of what proves the output in ``files``; ``None`` where nothing there does."""
+        """Return the name of the proof of the output in ``files``; ``None`` if there is none."""
         ...
 
     def sync_at(self, target: Destination, parent: Folder, home: Folder, manifest: Manifest, /) -> None:
@@ -107,7 +107,7 @@ class Layout(Protocol):
         ...
 
     def quarantine(self, target: Destination, manifest: Manifest, /) -> Path:
-        """Return where the quarantines of a published version are, from the parent of the output."""
+        """Return where the quarantines of a published version are, relative to the parent of the output."""
         ...
 
     def manifest_at(self, output: Path, /) -> Manifest:
@@ -115,7 +115,7 @@ class Layout(Protocol):
         ...
 
     def open_published(self, output: Path, codec: Codec, /) -> AbstractContextManager[PublishedOutput]:
-        """Open the output for somebody who checks it."""
+        """Open the output to be checked."""
         ...
 
     # The one step.
@@ -128,37 +128,37 @@ class Layout(Protocol):
         """Call ``meanwhile``, and wait until nobody reads the replaced version by names that are about to change."""
         ...
 
-    # Out of sight: in the folder of a former version, or where an exchange has put it.
+    # Out of sight: in the folder of a previous version, or where an exchange has put it.
 
     def settle(self, home: Folder, folder: Folder, job_id: str | None, known: Version | None, /) -> None:
-        """Give what an exchange put into a folder the name that says which version it is.
+        """Name what an exchange put into a folder after the version that it is.
 
-        ``job_id`` is the job that was to publish when it was stopped; ``known`` the version that it should be.
+        ``job_id`` is the job that was publishing when it was stopped; ``known`` is the version that it should be.
         """
         ...
 
     def manifest_of(self, home: Folder, folder: Folder, /) -> Manifest | None:
-        """Return the manifest of the version in a folder, ``None`` where there is none that holds."""
+        """Return the manifest of the version in a folder, ``None`` if there is none or it is damaged."""
         ...
 
     def hide(self, folder: Folder, /) -> None:
-        """Put the data of a version out of sight, so that nobody takes it for data."""
+        """Rename the data of a version so that no reader takes it for data."""
         ...
 
     def proof_of(self, folder: Folder, /) -> str | None:
-        """Return the name of what proves the former version in a folder; ``None`` where it proves itself."""
+        """Return the name of the proof of the previous version in a folder; ``None`` if its manifest is with it."""
         ...
 
     def checked(self, home: Folder, folder: Folder, codec: Codec, /) -> tuple[Manifest, str]:
-        """Return the manifest of the former version in a folder, and what is wrong with it, every byte digested."""
+        """Return the manifest of the previous version in a folder, and what is wrong with it, every byte digested."""
         ...
 
     def bring_out(self, versions: Folder, folder: Folder, manifest: Manifest, /) -> tuple[Folder, str]:
-        """Show a former version again, durable; return the folder and the name that are to be exchanged."""
+        """Show a previous version again, durable; return the folder and the name to be exchanged."""
         ...
 
     def sync_former(self, versions: Folder, name: str, /) -> None:
-        """Make durable what an exchange put in the place of a former version."""
+        """Make durable what an exchange put in the place of a previous version."""
         ...
 
     def forget(
@@ -170,9 +170,9 @@ class Layout(Protocol):
         among: Container[str] | None,
         /,
     ) -> None:
-        """Remove what proves neither the output nor a former version.
+        """Remove the proofs of what is neither the output nor a previous version.
 
-        ``published`` is the name of what proves the output; ``among`` are those that may go, all unless given.
+        ``published`` is the name of the proof of the output; ``among`` are those that may be removed, all unless given.
         """
         ...
 
@@ -182,11 +182,11 @@ class Builder(Protocol):
 
     @property
     def layout(self) -> Layout:
-        """Of what is built."""
+        """Layout of what is built."""
         ...
 
     def build(self, staging: Folder, order: Order) -> Manifest:
-        """Build the version of the attempts, durable but for its place in ``staging``; return its manifest.
+        """Build the version from the attempts, durable except for its entry in ``staging``; return its manifest.
 
         Raises
         ------

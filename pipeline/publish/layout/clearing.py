@@ -1,4 +1,4 @@
-"""Removing our folders with what is ours in them. Whatever else somebody put there stays, and the folder too."""
+"""Removing logitstream's folders with logitstream's files in them. Other files stay, and then the folder stays too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.publish.record.names import OURS
 
 
 def remove(parent: Folder, name: str) -> None:
-    """Remove one of our folders with what is ours in it; failing that, leave the rest."""
+    """Remove one of logitstream's folders with logitstream's files in it; leave what cannot be removed."""
     try:
         with parent.enter(name) as folder:
             for entry in folder.names():

@@ -1,4 +1,4 @@
-"""The one step, and what is asked of the file system before it."""
+"""The one step that publishes, and what is asked of the file system before it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def can_exchange(folder: Folder) -> bool:
 
 
 def take_name(place: Place, folder: Folder, name: str) -> None:
-    """Give what is prepared in a folder the name of the output, in one step; the version before goes to its place."""
+    """Give what is prepared in a folder the name of the output in one step; the version before takes its place."""
     target, parent = place.target, place.parent
     if place.version is None:
         folder.move(name, parent, target.name)
@@ -38,13 +38,13 @@ def take_name(place: Place, folder: Folder, name: str) -> None:
 
 
 def refuse_if_changed(target: Destination, parent: Folder, version: Version) -> None:
-    """Raise where what has the name of the output is no longer the version that was found there."""
+    """Raise if what has the name of the output is no longer the version that was found there."""
     if version.layout.state_at(parent, target.name) != version.state:
         raise OutputError(f"{target.shown} was changed by somebody else during the run", aside(target.path))
 
 
 def sync_published(target: Destination, *folders: Folder) -> None:
-    """Make the step durable; where that fails, the error says that the step was done."""
+    """Make the step durable; if that fails, the error says that the step was done."""
     with once_done(target, "published"):
         for folder in folders:
             folder.sync()
@@ -52,7 +52,7 @@ def sync_published(target: Destination, *folders: Folder) -> None:
 
 @contextmanager
 def once_done(target: Destination, what: str) -> Iterator[None]:
-    """Have an error of the system say that the step was done already: "is published, but"."""
+    """Let an error of the system say that the step was done already: "is published, but"."""
     try:
         yield
     except StorageError as error:
@@ -60,11 +60,11 @@ def once_done(target: Destination, what: str) -> Iterator[None]:
 
 
 def let_listings_end(exchanged: float) -> None:
-    """Wait for anyone who has just listed the version that was replaced: its names are about to change.
+    """Wait for readers that have just listed the version that was replaced: its names are about to change.
 
-    ``exchanged`` is when that was, by the monotonic clock.
+    ``exchanged`` is the time of the exchange, by the monotonic clock.
 
-    A reader that opened the folder before the exchange goes on listing the former version. Where names change
-    meanwhile it sees some of them alone, and reads those that the new version has too.
+    A reader that opened the folder before the exchange keeps listing the previous version. If names change meanwhile,
+    it sees only some of them, and reads those that the new version has too.
     """
     time.sleep(max(0.0, exchanged + LISTING_SECONDS - time.monotonic()))

@@ -1,4 +1,4 @@
-"""The entries of a folder held against a list: what is missing, cut, or more than listed."""
+"""The entries of a folder checked against a list: what is missing, has the wrong size, or is not listed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.publish.record.receipts import Part
 
 
 class Listing:
-    """Counts, of the files that should be in a folder, those that are not as they should; of no folder, all."""
+    """Counts the listed files that are missing from a folder or have the wrong size; all of them without a folder."""
 
     def __init__(self, folder: Folder | None, suffix: str = "") -> None:
         self._folder = folder
@@ -32,19 +32,27 @@ class Listing:
             self.first = self.first or name
 
     def others(self) -> int:
-        """Return how many names there are in the folder that were not checked."""
+        """Return how many names in the folder were not checked."""
         return sum(1 for _ in self._folder.names()) - self._present if self._folder is not None else 0
 
 
+def missing_clause(count: int, first: str, nouns: str) -> str:
+    """Return a clause about listed files that are missing or have the wrong size; empty if there are none."""
+    if count <= 1:
+        return f"{first} is missing or has the wrong size" if count else ""
+    return f"{count:,} of its {nouns} are missing or have the wrong size, the first is {first}"
+
+
 def quarantine_in(folder: Folder, stack: ExitStack) -> Folder | None:
-    """Open the folder of quarantines for as long as the stack lasts; ``None`` where there is none."""
+    """Open the folder of quarantines for as long as the stack lasts; ``None`` if there is none."""
     return stack.enter_context(folder.enter(QUARANTINE)) if is_folder(folder, QUARANTINE) else None
 
 
 def content_defects(folder: Folder, parts: Iterator[Part], suffix: str | None = None) -> str:
-    """Return what is wrong with parts, whose names have a suffix, and quarantines; with these alone if it is None.
+    """Return what is wrong with the content of parts and quarantines; only of quarantines if ``suffix`` is ``None``.
 
-    Every byte of each is digested. Where nothing is wrong, they and what lists them are durable on return.
+    ``suffix`` is added to the names of the parts. Every byte is digested. If nothing is wrong, the files, the manifest
+    and the receipts are durable on return.
     """
     with ExitStack() as stack:
         quarantine = quarantine_in(folder, stack)

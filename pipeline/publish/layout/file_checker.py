@@ -1,4 +1,4 @@
-"""One file for somebody who checks it, with what proves it in the folder beside it."""
+"""One file, opened to be checked together with its manifest and receipts in the folder next to it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pathlib import Path
 
 from pipeline import disk
 from pipeline.disk import Folder, is_folder
-from pipeline.errors import NewerOutputError, OutputError
+from pipeline.errors import OutputError
 from pipeline.publish.facts import Defect, PublishedOutput
 from pipeline.publish.layout.folder_checker import damaged, edited
 from pipeline.publish.layout.formers import formers
-from pipeline.publish.layout.lists import Listed, aside
+from pipeline.publish.layout.lists import Listed, Unproven, aside, read_parts
 from pipeline.publish.layout.proof import sha256_of
 from pipeline.publish.layout.proofs import kept_in, proofs, proven_file
 from pipeline.publish.layout.target import Destination, resolve
-from pipeline.publish.record.manifest import Manifest
+from pipeline.publish.record.manifest import Manifest, NewerVersion, newer_output
 from pipeline.publish.record.names import FILES, QUARANTINE, RECEIPTS, VERSIONS
 from pipeline.publish.record.receipts import Codec
 
 
 @contextmanager
 def open_file(output: Path, codec: Codec) -> Iterator[PublishedOutput]:
-    """Open an output that is one file; it is digested, to find its manifest.
+    """Open an output that is one file; it is digested to find its manifest.
 
     Raises
     ------
     NewerOutputError
         A newer logitstream made it.
     OutputError
-        There is no manifest beside it at all.
+        There is no manifest next to it at all.
     """
     target = resolve(output)
     with ExitStack() as stack:
@@ -40,7 +40,7 @@ def open_file(output: Path, codec: Codec) -> Iterator[PublishedOutput]:
         home = stack.enter_context(parent.enter(target.home_name)) if is_folder(parent, target.home_name) else None
         known = {} if home is None else dict(proofs(home))
         if home is None or not known:
-            reason = "there is no manifest beside it"
+            reason = "there is no manifest next to it"
             raise OutputError(f"{target.shown} was not published by logitstream: {reason}", aside(target.path))
         found = proven_file(parent, target.name, home)
         sha256 = _expected(home, known) if found is None else found.sha256
@@ -49,13 +49,13 @@ def open_file(output: Path, codec: Codec) -> Iterator[PublishedOutput]:
             return
         folder = stack.enter_context(stack.enter_context(home.enter(FILES)).enter(sha256))
         proof = known[sha256]
-        if isinstance(proof, NewerOutputError):
-            raise proof
+        if isinstance(proof, NewerVersion):
+            raise newer_output(target.shown, proof)
         yield _proven_by(target, folder, proof, codec)
 
 
 def _expected(home: Folder, known: Iterable[str]) -> str | None:
-    """Return the digest of the file that should be there: the only one that is not of a former version."""
+    """Return the digest of the file that should be there: the only one that does not belong to a previous version."""
     former = set()
     if is_folder(home, VERSIONS):
         with home.enter(VERSIONS) as versions:
@@ -78,9 +78,9 @@ def _unknown(parent: Folder, name: str, known: Iterable[str]) -> Defect:
 def _proven_by(target: Destination, folder: Folder, manifest: Manifest, codec: Codec) -> PublishedOutput:
     quarantine = f"{target.home_name}/{FILES}/{folder.path.name}/{QUARANTINE}"
     file = None if manifest.file is None else replace(manifest.file, path=target.name)
-    parts = Listed(folder, manifest, codec)
     try:
-        deque(parts, maxlen=0)
-    except OutputError as error:
+        deque(read_parts(folder, manifest, codec), maxlen=0)
+    except Unproven as error:
         return PublishedOutput(target.parent, manifest, (), (damaged(RECEIPTS, error),), file, quarantine)
+    parts = Listed(folder, manifest, codec)
     return PublishedOutput(target.parent, manifest, parts, tuple(edited(manifest)), file, quarantine)

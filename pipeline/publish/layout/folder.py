@@ -1,9 +1,9 @@
 """An output that is a folder of parts, with the manifest and the receipts that prove them.
 
 jobs/<job_id>/tree/               becomes the output by one rename or exchange
-versions/<number>-<job_id>/       a former version, its parts renamed to *.kept, so that nobody who reads the
-                                  parent of the output takes them for data; a quarantine is no data under its own
-                                  name either
+versions/<number>-<job_id>/       a previous version, its parts renamed to *.kept, so that no reader of the parent
+                                  folder takes them for data; quarantines keep their names, which no reader takes
+                                  for data either
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class FolderLayout:
         return stat.S_ISDIR(mode)
 
     def version_at(self, target: Destination, parent: Folder, codec: Codec) -> Version:
-        """Return the version in the folder; its manifest parses, the digest holds, and every entry is listed."""
+        """Return the version in the folder: its manifest parses, the digest is right, and every entry is listed."""
         with parent.enter(target.name) as folder:
             found = facts_of(folder, codec)
         return Version(self, found.manifest, found.folder_mode, found.file_mode, found.state, found.defects)
 
     def state_at(self, parent: Folder, name: str) -> State | None:
-        """Return the state of a folder with its lists of names."""
+        """Return the state of a folder and of its lists of names."""
         status = parent.look(name)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return None
@@ -64,7 +64,7 @@ class FolderLayout:
         return None
 
     def sync_at(self, target: Destination, parent: Folder, _home: Folder, _manifest: Manifest) -> None:
-        """Sync the folder with all that is in it."""
+        """Sync the folder and everything in it."""
         with parent.enter(target.name) as folder:
             folder.sync_tree()
 
@@ -78,16 +78,16 @@ class FolderLayout:
             return manifest_in(folder)
 
     def open_published(self, output: Path, codec: Codec) -> AbstractContextManager[PublishedOutput]:
-        """Open the folder; its manifest and receipts are read and nothing else."""
+        """Open the folder; only its manifest and receipts are read."""
         return open_folder(output, codec)
 
     def commit(self, place: Place, staging: Folder, _manifest: Manifest) -> None:
-        """Let the new tree change places with the output, or take its name."""
+        """Exchange the new tree and the output, or give the tree the name of the output."""
         take_name(place, staging, TREE)
         sync_published(place.target, place.parent, staging)
 
     def let_readers_end(self, place: Place, meanwhile: Callable[[], None]) -> None:
-        """Wait as long as somebody may list the folder that was just replaced."""
+        """Wait as long as a reader may be listing the folder that was just replaced."""
         exchanged = time.monotonic()
         meanwhile()
         if place.version is not None:
@@ -114,12 +114,12 @@ class FolderLayout:
         return found.manifest, found.defects or content_defects(folder, parts_in(folder, found.manifest, codec), KEPT)
 
     def bring_out(self, versions: Folder, folder: Folder, _manifest: Manifest) -> tuple[Folder, str]:
-        """Give the parts their names back; the folder itself is exchanged."""
+        """Give the parts back their names; the folder itself is to be exchanged."""
         show(folder)
         return versions, folder.path.name
 
     def sync_former(self, versions: Folder, _name: str) -> None:
-        """Sync the list of former versions."""
+        """Sync the list of previous versions."""
         versions.sync()
 
     def forget(
@@ -130,7 +130,7 @@ class FolderLayout:
         _published: str | None,
         _among: Container[str] | None,
     ) -> None:
-        """Do nothing: what proves a version goes with it."""
+        """Do nothing: a manifest is removed with its version."""
 
 
 FOLDER = FolderLayout()
@@ -143,7 +143,7 @@ class FolderBuilder:
     layout: Layout = FOLDER
 
     def build(self, staging: Folder, order: Order) -> Manifest:
-        """Build the tree; all of it is durable but for its own name."""
+        """Build the tree; everything is durable except the name of the tree."""
         mode = order.file_mode
         with staging.make(TREE) as folder, Tree(staging, folder, mode, order.folder_mode) as tree:
             with closing(tree.linked(order.parts)) as winners:

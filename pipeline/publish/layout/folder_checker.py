@@ -1,31 +1,32 @@
-"""A folder of parts for somebody who checks it: what its manifest lists, and what is there besides."""
+"""A folder of parts, opened to be checked: what its manifest lists, and what else is there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from pipeline.disk import Folder
-from pipeline.errors import NewerOutputError, OutputError
 from pipeline.publish.facts import Defect, PublishedOutput
 from pipeline.publish.layout.entries import Listing, quarantine_in
-from pipeline.publish.layout.lists import Listed, manifest_in
-from pipeline.publish.record.manifest import Manifest, observed_holds
+from pipeline.publish.layout.lists import Listed, Unproven, foreign, read_manifest, read_parts
+from pipeline.publish.record.manifest import Manifest, NewerVersion, newer_output, observed_holds
 from pipeline.publish.record.names import MANIFEST, QUARANTINE, RECEIPTS
 from pipeline.publish.record.receipts import Codec, Part
+from pipeline.units import escape
 
 
 @contextmanager
 def open_folder(output: Path, codec: Codec) -> Iterator[PublishedOutput]:
-    """Open a folder of parts; its manifest and receipts are read and nothing else.
+    """Open a folder of parts; only its manifest and receipts are read.
 
     Raises
     ------
     NewerOutputError
         A newer logitstream made it.
     OutputError
-        It is no folder, or has no manifest at all.
+        It is not a folder, or has no manifest at all.
     """
     with Folder.open(output) as folder:
         yield _published(output, folder, codec)
@@ -33,47 +34,46 @@ def open_folder(output: Path, codec: Codec) -> Iterator[PublishedOutput]:
 
 def _published(output: Path, folder: Folder, codec: Codec) -> PublishedOutput:
     try:
-        manifest = manifest_in(folder)
-    except NewerOutputError:
-        raise
-    except OutputError as error:
+        manifest = read_manifest(folder)
+    except NewerVersion as newer:
+        raise newer_output(escape(str(folder.path), 1000), newer) from newer
+    except Unproven as error:
         if folder.look(MANIFEST) is None:
-            raise
+            raise foreign(folder, error.reason) from error
         return PublishedOutput(output, None, (), (damaged(MANIFEST, error),))
-    parts = Listed(folder, manifest, codec)
     try:
-        unlisted = tuple(_unlisted(folder, parts))
-    except OutputError as error:
+        unlisted = tuple(_unlisted(folder, partial(read_parts, folder, manifest, codec)))
+    except Unproven as error:
         return PublishedOutput(output, manifest, (), (damaged(RECEIPTS, error),))
-    return PublishedOutput(output, manifest, parts, (*unlisted, *edited(manifest)))
+    return PublishedOutput(output, manifest, Listed(folder, manifest, codec), (*unlisted, *edited(manifest)))
 
 
 def edited(manifest: Manifest) -> Iterator[Defect]:
-    """Yield what is wrong with what a manifest only notes."""
+    """Yield what is wrong with the notes of a manifest."""
     if not observed_holds(manifest):
         yield MANIFEST, "observed", "as it was written", "edited"
 
 
-def damaged(name: str, error: OutputError) -> Defect:
-    """Return the defect of a manifest or of receipts that cannot be read."""
-    return name, "content", "as it was written", error.message.partition(": ")[2]
+def damaged(name: str, error: Unproven) -> Defect:
+    """Return the defect of a manifest or of receipts that do not hold."""
+    return name, "content", "as it was written", error.reason
 
 
-def _unlisted(folder: Folder, parts: Iterable[Part]) -> Iterator[Defect]:
-    if _all_are_listed(folder, parts):
+def _unlisted(folder: Folder, read: Callable[[], Iterator[Part]]) -> Iterator[Defect]:
+    if _all_are_listed(folder, read()):
         return
-    held = {part.quarantine_name for part in parts if part.quarantine is not None}
-    listed = {MANIFEST, RECEIPTS, *(part.name for part in parts), *({QUARANTINE} if held else ())}
+    held = {part.quarantine_name for part in read() if part.quarantine is not None}
+    listed = {MANIFEST, RECEIPTS, *(part.name for part in read()), *({QUARANTINE} if held else ())}
     names = [name for name in folder.names() if name not in listed]
     if held and folder.look(QUARANTINE) is not None:
         with folder.enter(QUARANTINE) as quarantine:
             names += [f"{QUARANTINE}/{name}" for name in quarantine.names() if name not in held]
     for name in sorted(names):
-        yield name, "file", "none of that name", "there, and not listed"
+        yield name, "file", "no such file", "there, but not listed"
 
 
 def _all_are_listed(folder: Folder, parts: Iterable[Part]) -> bool:
-    """Return whether a folder holds nothing but what is listed, by counting: no name is kept."""
+    """Return whether everything in a folder is listed, by counting: no name is kept in memory."""
     with ExitStack() as stack:
         quarantine = quarantine_in(folder, stack)
         listing, held = Listing(folder), Listing(quarantine)

@@ -1,4 +1,4 @@
-"""A folder of parts: whether it is ours, what is missing in it, and its parts out of sight and shown again."""
+"""A folder of parts: whether logitstream published it, what is missing, and its parts hidden and shown again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.disk import Folder
 from pipeline.errors import OutputError
-from pipeline.publish.layout.entries import Listing, quarantine_in
+from pipeline.publish.layout.entries import Listing, missing_clause, quarantine_in
 from pipeline.publish.layout.lists import foreign, manifest_in, parts_in
 from pipeline.publish.layout.target import State
 from pipeline.publish.record.manifest import Manifest
@@ -19,7 +19,7 @@ from pipeline.units import escape
 
 @dataclass(frozen=True, slots=True)
 class FolderFacts:
-    """What a folder of parts is: its manifest, state, permissions, and what is missing or cut, as a clause."""
+    """The manifest, state and permissions of a folder of parts, and a clause about what is missing."""
 
     manifest: Manifest
     folder_mode: int
@@ -29,14 +29,16 @@ class FolderFacts:
 
 
 def facts_of(folder: Folder, codec: Codec, suffix: str = "") -> FolderFacts:
-    """Return what an open folder of parts is, their names with a suffix.
+    """Return the facts of an open folder of parts; ``suffix`` is added to the names of the parts.
 
-    It is ours if its manifest parses, the digest holds, and every entry is listed. Raises an :class:`OutputError` for
-    any other.
+    logitstream published it if its manifest parses, the digest is right, and every entry is listed. Raises an
+    :class:`OutputError` for any other folder.
     """
     if next(folder.names(), None) is None:
         shown = escape(str(folder.path), 1000)
-        raise OutputError(f"{shown} is an empty folder that no run made", f"remove it: rmdir {shown!r}")
+        raise OutputError(
+            f"{shown} is an empty folder, which logitstream did not make", f"remove it first: rmdir {shown!r}"
+        )
     state = state_of(folder)
     manifest = manifest_in(folder)
     with ExitStack() as stack:
@@ -47,14 +49,14 @@ def facts_of(folder: Folder, codec: Codec, suffix: str = "") -> FolderFacts:
             if part.quarantine is not None:
                 held.check(part.quarantine_name, part.quarantine.bytes)
         if listing.others() != (2 if quarantine is None else 3) or held.others():
-            raise foreign(folder, f"it holds {_unlisted(folder, manifest, codec, suffix)}, which no manifest lists")
-    damaged, first = listing.damaged + held.damaged, listing.first or held.first
+            unlisted = _unlisted(folder, manifest, codec, suffix)
+            raise foreign(folder, f"it contains {unlisted}, which its manifest does not list")
     return FolderFacts(
         manifest=manifest,
         folder_mode=stat.S_IMODE(folder.status().st_mode) & 0o777,
         file_mode=_file_mode(folder),
         state=state,
-        defects=f"{damaged} of its parts are missing or cut, {first} first" if damaged else "",
+        defects=missing_clause(listing.damaged + held.damaged, listing.first or held.first, "files"),
     )
 
 
@@ -76,25 +78,25 @@ def _unlisted(folder: Folder, manifest: Manifest, codec: Codec, suffix: str) -> 
             extra = next((name for name in quarantine.names() if name not in held), None)
             if extra is not None:
                 return escape(f"{QUARANTINE}/{extra}")
-    return escape(next((name for name in folder.names() if name not in listed), "a file that is gone again"))
+    return escape(next((name for name in folder.names() if name not in listed), "a file that has since disappeared"))
 
 
 def state_of(folder: Folder) -> State:
-    """Return what tells a folder, with its list of names and that of its quarantines, from another."""
+    """Return a value that differs for another folder, and after a change of its names or those of its quarantines."""
     status, quarantine = folder.status(), folder.look(QUARANTINE)
     found = (status,) if quarantine is None else (status, quarantine)
     return tuple((one.st_dev, one.st_ino, one.st_mtime_ns) for one in found)
 
 
 def hide(folder: Folder) -> None:
-    """Rename the parts of a version so that nobody takes them for data."""
+    """Rename the parts of a version so that no reader takes them for data."""
     for name in list(folder.names()):
         if PART_NAME.fullmatch(name) and not name.endswith(KEPT):
             _rename(folder, name, f"{name}{KEPT}")
 
 
 def show(folder: Folder) -> None:
-    """Give the parts of a version their names back, durable."""
+    """Give the parts of a version back their names, durable."""
     for name in list(folder.names()):
         if PART_NAME.fullmatch(name.removesuffix(KEPT)) and name.endswith(KEPT):
             _rename(folder, name, name.removesuffix(KEPT))
@@ -102,6 +104,6 @@ def show(folder: Folder) -> None:
 
 
 def _rename(folder: Folder, name: str, new_name: str) -> None:
-    # Both are there: somebody copied one. Neither is ours to remove.
+    # If both are there, somebody copied one: neither may be removed.
     if folder.look(new_name) is None:
         folder.move(name, folder, new_name)

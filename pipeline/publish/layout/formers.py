@@ -1,4 +1,4 @@
-"""The folders of former versions, by their names."""
+"""The folders of previous versions, by their names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.publish.record.names import VERSION_NAME
 
 @dataclass(frozen=True, slots=True, order=True)
 class Former:
-    """A former version by its name: the larger the number, the newer."""
+    """The name of a previous version: the larger the number, the newer it is."""
 
     number: int
     name: str
@@ -18,7 +18,7 @@ class Former:
 
 
 def formers(versions: Folder) -> list[Former]:
-    """Return the former versions in a folder, the newest first."""
+    """Return the previous versions in a folder, the newest first."""
     matches = (VERSION_NAME.fullmatch(name) for name in versions.names())
     found = [Former(int(match[1]), match[0], match[2]) for match in matches if match]
     return sorted((former for former in found if is_folder(versions, former.name)), reverse=True)

@@ -1,4 +1,4 @@
-"""The manifest and the receipts of a version, in a folder: written, and read back with their digests checked."""
+"""The manifest and the receipts of a version in a folder: written, and read back with their digests checked."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ from pipeline.units import MIB, escape, format_bytes
 _BLOCK = MIB
 
 
+class Unproven(Exception):  # noqa: N818 - a caller that knows the path turns it into an error
+    """A folder has no manifest or receipts that hold; ``reason`` says so as a clause about the folder."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 def write_manifest(
     folder: Folder,
     job_id: str,
@@ -54,24 +62,40 @@ def manifest_in(folder: Folder) -> Manifest:
     NewerOutputError
         A newer logitstream made it.
     OutputError
-        The folder holds none, or one that was damaged or edited.
+        The folder has no manifest, or one that was damaged or edited.
+    """
+    try:
+        return read_manifest(folder)
+    except NewerVersion as newer:
+        raise newer_output(escape(str(folder.path), 1000), newer) from newer
+    except Unproven as error:
+        raise foreign(folder, error.reason) from error
+
+
+def read_manifest(folder: Folder) -> Manifest:
+    """Return the manifest in an open folder as :func:`manifest_in` does, for callers that word the error themselves.
+
+    Raises
+    ------
+    NewerVersion
+        A newer logitstream made it.
+    Unproven
+        The folder has no manifest, or one that was damaged or edited.
     """
     status = folder.look(MANIFEST)
     if status is None:
-        raise foreign(folder, f"it has no {MANIFEST}")
+        raise Unproven(f"it has no {MANIFEST}")
     if not stat.S_ISREG(status.st_mode) or status.st_size > MANIFEST_LIMIT:
-        raise foreign(folder, f"its {MANIFEST} is no file of less than {format_bytes(MANIFEST_LIMIT)}")
+        raise Unproven(f"its {MANIFEST} is not a file of at most {format_bytes(MANIFEST_LIMIT)}")
     content = b"".join(blocks(folder, MANIFEST, MANIFEST_LIMIT))
     try:
         return manifest_from(content)
-    except NewerVersion as newer:
-        raise newer_output(escape(str(folder.path), 1000), newer) from newer
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise foreign(folder, f"its {MANIFEST} was damaged or edited ({escape(str(error))})") from error
+        raise Unproven(f"its {MANIFEST} was damaged or edited ({escape(str(error))})") from error
 
 
 def manifest_or_none(folder: Folder) -> Manifest | None:
-    """Return the manifest in an open folder, ``None`` where there is none that holds.
+    """Return the manifest in an open folder, ``None`` if there is none or it is damaged.
 
     Raises
     ------
@@ -87,7 +111,7 @@ def manifest_or_none(folder: Folder) -> Manifest | None:
 
 
 def write_receipts(folder: Folder, parts: Iterable[Part], mode: int, codec: Codec) -> Mapping[str, Mapping[str, Any]]:
-    """Write the receipts, synced, while iterating once over the parts; return what the manifest says of all.
+    """Write the receipts, synced, while iterating once over the parts; return their totals for the manifest.
 
     Raises
     ------
@@ -103,7 +127,7 @@ def write_receipts(folder: Folder, parts: Iterable[Part], mode: int, codec: Code
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The parts that a version lists, read from its receipts whenever they are iterated over; never all in memory."""
+    """The parts that a version lists, read from its receipts on each iteration; never all in memory."""
 
     folder: Folder
     manifest: Manifest
@@ -122,24 +146,38 @@ def parts_in(folder: Folder, manifest: Manifest, codec: Codec) -> Iterator[Part]
     OutputError
         The receipts are missing, or are not those that the manifest was written with.
     """
+    try:
+        yield from read_parts(folder, manifest, codec)
+    except Unproven as error:
+        raise foreign(folder, error.reason) from error
+
+
+def read_parts(folder: Folder, manifest: Manifest, codec: Codec) -> Iterator[Part]:
+    """Iterate over the parts as :func:`parts_in` does, for callers that word the error themselves.
+
+    Raises
+    ------
+    Unproven
+        The receipts are missing, or are not those that the manifest was written with.
+    """
     facts = folder.look(RECEIPTS)
     if facts is None or not stat.S_ISREG(facts.st_mode):
-        raise foreign(folder, f"it has no {RECEIPTS}")
+        raise Unproven(f"it has no {RECEIPTS}")
     found = hashlib.sha256()
     for block in blocks(folder, RECEIPTS, facts.st_size):
         found.update(block)
     if found.hexdigest() != manifest.receipts_sha256:
-        raise foreign(folder, f"its {RECEIPTS} was damaged or edited")
+        raise Unproven(f"its {RECEIPTS} was damaged or edited")
     try:
         descriptor = folder.open_file(RECEIPTS, disk.READ)
         with os.fdopen(descriptor, "rb") as file, codec.decompressed(file) as stream:
             yield from parts_from(stream)
     except (OSError, EOFError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise foreign(folder, f"its {RECEIPTS} cannot be read ({escape(str(error))})") from error
+        raise Unproven(f"its {RECEIPTS} cannot be read ({escape(str(error))})") from error
 
 
 def blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:
-    """Iterate over at most so many bytes of a file, a block at a time."""
+    """Iterate over at most ``limit`` bytes of a file, a block at a time."""
     path = folder.path / name
     descriptor = folder.open_file(name, disk.READ)
     try:
@@ -151,20 +189,20 @@ def blocks(folder: Folder, name: str, limit: int) -> Iterator[bytes]:
 
 
 def sync_lists(folder: Folder) -> None:
-    """Sync what lists the files of a version: the run that published it may not have done so."""
+    """Sync the manifest and the receipts of a version: the run that published it may not have done so."""
     for name in (MANIFEST, RECEIPTS):
         folder.sync_named(name)
     folder.sync()
 
 
 def foreign(folder: Folder, reason: str) -> OutputError:
-    """Return the error for a folder that is not, or no longer, what a run published."""
+    """Return the error for a folder that is not what a run published."""
     return OutputError(
         f"{escape(str(folder.path), 1000)} was not published by logitstream: {reason}", aside(folder.path)
     )
 
 
 def aside(path: Path) -> str:
-    """Return the advice that sets what is in the way aside."""
+    """Return the advice for what has the name of an output but is in the way; it holds for every command."""
     names = f"{shlex.quote(str(path))} {shlex.quote(f'{path}.aside')}"
-    return f"it was left as it is; set it aside (mv -T {escape(names, 2000)}) or choose another --output"
+    return f"move it aside (mv -T {escape(names, 2000)}) or use another output name; it was left as it is"

@@ -1,4 +1,4 @@
-"""Parts that become one file: merged in the folder of a run, proven, and put in place in one step."""
+"""Parts that become one file: merged in the folder of a run, digested, and put in place in one step."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from pipeline.units import escape, quoted
 
 
 def merge_parts(staging: Folder, files: Iterable[PartFile], rows: int, merge: Merge, mode: int) -> PartFile:
-    """Merge attempts, in order, into a new file of so many rows, durable, and return what is in it.
+    """Merge attempts, in order, into a new, durable file of ``rows`` rows and return its facts.
 
     Every byte of an attempt is digested before it is merged.
 
     Raises
     ------
     StorageError
-        An attempt is missing, or is not the file that its receipt speaks of; the disk is full.
+        An attempt is missing, or is not the file in its receipt, or the disk is full.
     """
     with staging.make(TREE) as tree, staging.enter(ATTEMPTS) as attempts, NewFile(tree, MERGED, mode) as new:
         with disk.door("merge the parts into", new.path), closing(_opened(attempts, files)) as parts:
@@ -57,21 +57,21 @@ def _check(bucket: Folder, descriptor: int, name: str, file: PartFile) -> None:
     regular = stat.S_ISREG(status.st_mode) and status.st_size == file.bytes
     if not regular or sha256_of(bucket, descriptor, name) != file.sha256:
         raise StorageError(
-            f"{escape(str(path), 1000)} is not what was written: it has {status.st_size:,} bytes, {file.bytes:,} were "
-            "written, and another content",
-            "something else changes files there; run again",
+            f"{escape(str(path), 1000)} is not what was written: {file.bytes:,} bytes were written, it has "
+            f"{status.st_size:,} bytes or other content",
+            "make sure that nothing else changes files there, then run again",
         )
 
 
 def put_in_place(place: Place, staging: Folder, sha256: str) -> None:
-    """Put the merged file under the name of the output in one step, durable on return; what proves it comes first.
+    """Put the merged file under the name of the output in one step, durable on return; its proof comes first.
 
-    Where the output has the same bytes already it stays, and what proves it changes places instead.
+    An output that has the same bytes already stays, and only its proof is exchanged.
     """
     version = place.version
     published = None if version is None else version.proven
     with place.home.make(FILES, exist_ok=True) as files, staging.enter(TREE) as tree:
-        # It may be there since a run that was stopped before it synced the name.
+        # A run that was stopped before it synced the name may have made it.
         place.home.sync()
         if version is not None and published is not None and published.sha256 == sha256:
             refuse_if_changed(place.target, place.parent, version)
@@ -86,17 +86,17 @@ def put_in_place(place: Place, staging: Folder, sha256: str) -> None:
         tree.sync()
         take_name(place, tree, FILE)
         sync_published(place.target, place.parent, tree)
-        # What is left over, the next run heals.
+        # The next run heals what is left over.
         with suppress(LogitstreamError):
             settle(place.home, tree, known=published)
 
 
 def _place_proof(place: Place, staging: Folder, files: Folder, sha256: str) -> None:
-    """Put what proves the file where it is looked for; an earlier run may have done so, or have made an equal file."""
+    """Put the proof of the file in its place; an earlier run may have done so, or have made an equal file."""
     if files.look(sha256) is not None:
         if place.version is not None or can_exchange(staging):
             staging.exchange(PROOF, files, sha256)
             return
-        # Where nothing can be exchanged there are no former versions, and so nobody needs the one that is there.
+        # Where nothing can be exchanged there are no previous versions, so the proof that is there is not needed.
         remove(files, sha256)
     staging.move(PROOF, files, sha256)

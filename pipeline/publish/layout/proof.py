@@ -1,4 +1,4 @@
-"""Whether a file is still the one that was recorded: regular, reached without following links, size and digest."""
+"""Whether a file is still the one in its record: a regular file, reached without links, with its size and digest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.types.outputs import PartFile
 from pipeline.units import MIB
 
 _BLOCK = MIB
-# A sync of a file that is on disk already costs a turn of the disk, which several share: more threads than cores.
+# Several syncs share one turn of the disk, so more threads than cores are worth it.
 _THREADS = 8
 _AHEAD = 32
 
@@ -25,9 +25,9 @@ Outcome = TypeVar("Outcome")
 
 
 def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
-    """Return the facts of a file whose every byte was digested and is what was recorded; ``None`` for any other.
+    """Return the status of a file if all its bytes, digested again, are those in its record; else ``None``.
 
-    It is synced, unless the folder is not durable: the process that wrote it may not have done so.
+    The file is synced, unless the folder is not durable: the process that wrote it may not have done so.
     """
     found = folder.look(name)
     if found is None or not stat.S_ISREG(found.st_mode):
@@ -46,7 +46,7 @@ def proven(folder: Folder, name: str, file: PartFile) -> os.stat_result | None:
 
 
 def sha256_of(folder: Folder, descriptor: int, name: str) -> str:
-    """Return the digest, in hexadecimal, of what an open file holds from its position on."""
+    """Return the digest, in hexadecimal, of an open file from its current position to its end."""
     found = hashlib.sha256()
     while block := disk.read(descriptor, _BLOCK, folder.path / name):
         found.update(block)
@@ -56,7 +56,7 @@ def sha256_of(folder: Folder, descriptor: int, name: str) -> str:
 def checked(
     items: Iterable[Item], check: Callable[[Item], Outcome], threads: int = _THREADS
 ) -> Iterator[tuple[Item, Outcome]]:
-    """Iterate over items, in their order, with what a check says of each; several are checked at once, a few ahead."""
+    """Iterate over items, in order, with the result of a check of each; several are checked at once, a few ahead."""
     pool = ThreadPoolExecutor(threads, "logitstream-check")
     waiting: deque[tuple[Item, Future[Outcome]]] = deque()
     try:

@@ -1,4 +1,4 @@
-"""Where an output is: its name, and the folder around it, in which a run may write."""
+"""Where an output is: its name, and the folder around it, which a run may write to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+")
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """An output by the real path of its parent, which exists, and its own name, which may not."""
+    """An output: the real path of its parent, which exists, and its name, which may not exist."""
 
     parent: Path
     name: str
@@ -38,44 +38,46 @@ class Destination:
 
     @property
     def home_name(self) -> str:
-        """Name of the folder beside it, in which runs are prepared."""
+        """Name of the folder next to it where runs are prepared."""
         return home_name(self.name)
 
     @property
     def shown(self) -> str:
-        """Path for a message."""
+        """Path as a message shows it."""
         return escape(str(self.path), 1000)
 
 
 @contextmanager
 def open_parent(output: Path, *, durable: bool = True) -> Iterator[tuple[Destination, Folder]]:
-    """Resolve an output and open the folder that it is in, if a run may write there."""
+    """Resolve an output and open the folder that it is in; refuse a folder that a run must not write to."""
     target = resolve(output)
     with Folder.open(target.parent, durable=durable) as parent:
         mode = parent.status().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise OutputError(
-                f"anyone may rename what stands in {escape(str(target.parent), 1000)}",
-                "take that right away (chmod o-w) or set the sticky bit (chmod +t)",
+                f"any user may rename files in {escape(str(target.parent), 1000)}",
+                "remove that permission (chmod o-w) or set the sticky bit (chmod +t)",
             )
         if not parent.allows(os.W_OK | os.X_OK):
             raise PermissionDeniedError(
-                f"cannot write to {escape(str(target.parent), 1000)}", "check its mode and mount"
+                f"cannot write to {escape(str(target.parent), 1000)}", "check its permissions and how it is mounted"
             )
         yield target, parent
 
 
 def resolve(output: Path) -> Destination:
-    """Return where an output is. Raises as :func:`check_output` does."""
+    """Return where an output is. Raises what :func:`check_output` raises."""
     name, shown = output.name, escape(str(output), 1000)
     if name in {"", "..", "."} or not name.isprintable() or len(os.fsencode(name)) > _NAME_LIMIT:
         raise OutputError(
-            f"{shown!r} is no name for an output",
+            f"{shown!r} cannot be used as an output name",
             f"give a path that ends in a name of at most {_NAME_LIMIT} bytes without control characters",
         )
     parent = _real_parent(output)
     if any(is_home(part) for part in (*parent.parts, name)):
-        raise OutputError(f"{shown} lies in a folder in which runs are prepared", "choose another --output")
+        raise OutputError(
+            f"{shown} is inside a folder where logitstream prepares runs", "use an output name outside of it"
+        )
     _refuse_inside_an_output(shown, parent)
     return Destination(parent, name)
 
@@ -85,7 +87,7 @@ def _refuse_inside_an_output(shown: str, parent: Path) -> None:
     for folder in (parent, *parent.parents):
         if os.path.lexists(folder / MANIFEST):
             outer = escape(str(folder), 1000)
-            raise OutputError(f"{shown} lies inside the output {outer}", f"choose an --output outside {outer}")
+            raise OutputError(f"{shown} lies inside the output {outer}", f"use an output name outside {outer}")
 
 
 def _real_parent(output: Path) -> Path:
@@ -97,14 +99,16 @@ def _real_parent(output: Path) -> Path:
         raise _no_folder(output) from error
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}:
-            raise OutputError(f"{shown} is not a folder: {error.strerror}", "choose another --output") from error
+            raise OutputError(f"{shown} is not a folder: {error.strerror}", "use another output name") from error
         raise disk.translated(error, "resolve", parent) from error
 
 
 def _no_folder(output: Path) -> OutputError:
     if _ADDRESS.match(str(output)):
         address = _ADDRESS.sub(r"\1://", str(output), count=1)
-        return OutputError(f"{escape(address, 1000)} cannot be an output", "only local folders can be written")
+        return OutputError(
+            f"{escape(address, 1000)} cannot be an output", "give a local path; only local folders can be written to"
+        )
     if not output.is_absolute() and _working_folder_is_gone():
         return OutputError("the working folder no longer exists", "give absolute paths")
     _refuse_inside_an_output(escape(str(output), 1000), Path(os.path.realpath(output.parent)))

@@ -1,4 +1,4 @@
-"""The new tree: the attempts that won, each checked and linked under its final name."""
+"""The new tree: the attempts that count, each checked and linked under its final name."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pipeline.units import escape, quoted
 
 
 class Tree:
-    """The new tree while it is filled; as a context manager it closes the folders that it opened, not the tree itself.
+    """The new tree while it is filled. As a context manager it closes the folders that it opened, not the tree itself.
 
     Parameters
     ----------
     staging, folder : Folder
-        Where the attempts are, and the tree, which is empty.
+        The folder that the attempts are in, and the tree, which is empty.
     mode, folder_mode : int
         Permissions of the files and of the folders.
     with_parts : bool
-        Whether the parts are linked too, or their quarantines alone.
+        Whether the parts are linked too, or only their quarantines.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class Tree:
         Raises
         ------
         StorageError
-            An attempt is missing, or is not the file that its receipt speaks of.
+            An attempt is missing, or is not the file in its receipt.
         ValueError
-            Names do not ascend, or one is not a name for a part; the path of an attempt is not one.
+            Names are not in ascending order, or a name or a path has the wrong form.
         """
         before = ""
         for part in parts:
@@ -107,8 +107,8 @@ def _settle(bucket: Folder, attempt: str, file: PartFile, mode: int) -> None:
         status = disk.status(descriptor, path)
         if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
             raise StorageError(
-                f"{escape(str(path), 1000)} has {status.st_size:,} bytes, and {file.bytes:,} were written",
-                "something else changes files there; run again",
+                f"{escape(str(path), 1000)} has {status.st_size:,} bytes, but {file.bytes:,} were written",
+                "make sure that nothing else changes files there, then run again",
             )
         if stat.S_IMODE(status.st_mode) != mode:
             disk.set_mode(descriptor, mode, path)

@@ -1,4 +1,4 @@
-"""Publishing on a local file system: the lock, staging folders, the journal, attempts, former versions.
+"""Publishing on a local file system: the lock, staging folders, the journal, attempts, previous versions.
 
-What an output looks like there, :mod:`pipeline.publish.layout` says; nothing here asks.
+Nothing here depends on what an output looks like: that is in :mod:`pipeline.publish.layout`.
 """

@@ -1,4 +1,4 @@
-"""Attempts: files that workers write and nobody looks at until a receipt names them."""
+"""Attempts: files that workers write and nothing reads until a receipt names them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ STORE_NAME = "local"
 class LocalAttempt:
     """One try at writing the part of a chunk. As a context manager it closes what was not finished.
 
-    An attempt that was abandoned, or whose ``finish`` failed, is a file that no receipt names: it harms nobody and goes
-    when the staging folder goes. Not for use by two threads at once.
+    An attempt that was abandoned, or whose ``finish`` failed, is a file that no receipt names. Nothing uses it, and it
+    is removed with the staging folder. Do not use it from two threads at once.
     """
 
     def __init__(self, staging: Path, chunk: int, extension: str, mode: int, durable: bool) -> None:
@@ -41,7 +41,7 @@ class LocalAttempt:
         self.abandon()
 
     def finish(self, rows: int) -> PartFile:
-        """Make the file and its name durable, close it, and return what is in it.
+        """Make the file and its name durable, close it, and return its facts.
 
         Raises
         ------
@@ -54,16 +54,16 @@ class LocalAttempt:
         return PartFile(self._path, self._new.bytes, self._new.sha256, rows)
 
     def abandon(self) -> None:
-        """Close what is open and leave the file; nothing happens after ``finish``."""
+        """Close what is open and leave the file. Does nothing after ``finish``."""
         with self._folder:
             self._new.abandon()
 
 
 def open_attempt(staging: Path, chunk: int, extension: str, mode: int = 0o600, *, durable: bool = True) -> LocalAttempt:
-    """Open a new file for the part or the quarantine of a chunk, under a name that was never used and never will be.
+    """Open a new file for the part or the quarantine of a chunk, under a name that is used only once.
 
-    Any process that sees the staging folder may call it; nothing but a new file (and the folder of a thousand that
-    holds it) is made. The name ends in ``.attempt``, so that nobody who walks the parent takes it for data.
+    Any process that can reach the staging folder may call it; it only creates the file and the subfolder for a thousand
+    chunks. The name ends in ``.attempt``, so that no reader of the parent folder takes it for data.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def open_attempt(staging: Path, chunk: int, extension: str, mode: int = 0o600, *
     chunk : int
         Number of the chunk.
     extension : str
-        ``parquet``, ``csv``, ``csv.gz``, ``quarantine``: what it is going to be called, for a person who looks.
+        ``parquet``, ``csv``, ``csv.gz`` or ``quarantine``. Tells a person what the file will become.
     mode : int
-        Permissions that the file gets with ``finish``, so that publishing need not set them.
+        Permissions that ``finish`` gives the file, so that publishing need not set them.
     durable : bool
         Whether ``finish`` syncs the file and its name.
 
@@ -87,20 +87,20 @@ def open_attempt(staging: Path, chunk: int, extension: str, mode: int = 0o600, *
 
 
 def new_attempt_name(chunk: int, extension: str) -> tuple[str, str]:
-    """Return the folder, below that of all attempts, and a name never used before for a file of a chunk."""
+    """Return the subfolder of ``attempts``, and a name in it never used before, for a file of a chunk."""
     return attempt_name(chunk, extension, uuid.uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalAttempts:
-    """Through which a worker opens attempts that sees the same file system.
+    """Opens attempts for workers that see the same file system.
 
     Attributes
     ----------
     folder : str
         Absolute path of the staging folder.
     file_mode : int
-        Permissions that files get with ``finish``, so that publishing need not set them.
+        Permissions that ``finish`` gives files, so that publishing need not set them.
     durable : bool
         Whether ``finish`` syncs a file and its name.
     """
@@ -110,11 +110,11 @@ class LocalAttempts:
     durable: bool
 
     def open(self, chunk: int, extension: str) -> LocalAttempt:
-        """Open a new file under a name that was never used; see :func:`open_attempt`."""
+        """Open a new file under a name that is used only once; see :func:`open_attempt`."""
         return open_attempt(Path(self.folder), chunk, extension, self.file_mode, durable=self.durable)
 
     def describe(self) -> dict[str, object]:
-        """Return what :func:`restored` makes an equal one of, as JSON."""
+        """Return a JSON description from which :func:`restored` makes an equal object."""
         return {"store": STORE_NAME, **asdict(self)}
 
 
@@ -124,7 +124,7 @@ def restored(described: Mapping[str, object]) -> LocalAttempts:
     Raises
     ------
     ValueError
-        The description is not one of this store.
+        The description does not fit this store.
     """
     match described:
         case {"store": "local", "folder": str(folder), "file_mode": int(file_mode), "durable": bool(durable)}:

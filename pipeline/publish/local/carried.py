@@ -1,4 +1,4 @@
-"""What a journal says is done, held against the files: the receipts that still count."""
+"""The receipts of a journal that still count: those whose files are intact."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Replayed = tuple[Mapping[str, object], int]
 
 
 def intact_receipts(receipts: Iterable[Replayed], attempts: Folder) -> Iterator[Replayed]:
-    """Iterate over the receipts whose files are all what they were when they were written, one a chunk.
+    """Iterate over the receipts whose files are all as they were written, one for each chunk.
 
     Each comes, and is yielded, with its place in the journal. Of several for a chunk the first one counts. A receipt
-    without a part, of a task that gave up, or one that names anything but attempts, does not count.
+    without a part, from a task that gave up, does not count, nor does one that names anything but attempts.
     """
     done = JournalPlaces()
 
@@ -42,7 +42,7 @@ def _is_intact(attempts: Folder, file: PartFile) -> bool:
     path = ATTEMPT_PATH.fullmatch(file.path)
     if path is None:
         return False
-    # What cannot be read or synced is of no use: the chunk is computed again, into another file.
+    # What cannot be read or synced is useless: the chunk is computed again, into another file.
     try:
         with attempts.enter(path.group(1)) as bucket:
             return proven(bucket, path.group(2), file) is not None
@@ -56,7 +56,7 @@ def _chunk_of(receipt: Mapping[str, object]) -> int | None:
 
 
 def _files(receipt: Mapping[str, object]) -> tuple[PartFile, ...]:
-    """Return the files of a receipt, none where it is not one of a chunk that was done."""
+    """Return the files of a receipt; none if its chunk was not done."""
     part, quarantine = receipt.get("part"), receipt.get("quarantine")
     files = [_file(facts) for facts in (part, quarantine) if facts is not None]
     if part is None or None in files:

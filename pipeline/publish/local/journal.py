@@ -1,4 +1,4 @@
-"""The journal of a run: a file of lines, each appended at once and synced with its group."""
+"""The journal of a run: a file of lines, each appended at once and synced together with its group."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ GROUP_LINES = 64
 GROUP_SECONDS = 0.1
 
 _BLOCK = MIB
-# What is read at first to find a line again: that of a chunk of one slice has some 700 bytes.
+# What is read first of a line: the line of a chunk of one slice has about 700 bytes.
 _LINE = 4096
 
 
 class Journal:
     """Appends lines. A line is written at once and synced with its group, unless the folder is not durable.
 
-    A killed process loses no line; a power cut may lose those since the last sync, which costs only the work that they
-    speak of. A group ends with 64 lines, or with the first line appended 100 ms after the group began; the caller ends
-    the last one with ``sync``. For one thread.
+    A killed process loses no line. A power cut may lose the lines since the last sync; then their chunks are computed
+    again. A group ends with its 64th line, or with the first line appended 100 ms after the group began; the caller
+    ends the last one with ``sync``. For one thread.
     """
 
     def __init__(self, folder: Folder, descriptor: int, size: int) -> None:
@@ -47,7 +47,7 @@ class Journal:
 
     @classmethod
     def create(cls, folder: Folder, job_id: str) -> Self:
-        """Begin the journal of a job."""
+        """Create the journal of a job."""
         journal = cls(folder, folder.open_file(JOURNAL, disk.CREATE | os.O_APPEND), 0)
         try:
             journal.append(header(job_id))
@@ -59,7 +59,7 @@ class Journal:
 
     @classmethod
     def reopen(cls, folder: Folder, job_id: str) -> Self | None:
-        """Go on with the journal of a job behind its last good line; ``None`` where the folder has none of this job."""
+        """Open the journal of a job again, after its last good line; ``None`` if the folder has no journal of it."""
         size = 0
         for line, _, end in lines_in(folder):
             if not size and not is_header(line, job_id):
@@ -70,7 +70,7 @@ class Journal:
         journal = cls(folder, folder.open_file(JOURNAL, os.O_WRONLY | os.O_APPEND), size)
         try:
             disk.truncate(journal._descriptor, size, journal._path)
-            # Lines that a killed run did not come to sync count from here on.
+            # From now on lines count that a killed run did not get to sync.
             folder.sync_file(journal._descriptor, JOURNAL)
         except BaseException:
             journal.close()
@@ -80,7 +80,7 @@ class Journal:
     def replayed(self) -> Generator[tuple[Mapping[str, object], int], None, None]:
         """Iterate over the receipts that were in the journal when it was opened again, in their order.
 
-        With each comes its place: where :meth:`line_at` finds it.
+        Each comes with its place, which :meth:`line_at` takes.
         """
         for line, begin, end in lines_in(self._folder):
             if end > self._replayed:
@@ -108,7 +108,7 @@ class Journal:
         if content is None:
             raise StorageError(
                 f"{escape(str(self._path), 1000)} does not hold what was written to it, at byte {place:,}",
-                "something else changes files there, or the disk is failing; run again",
+                "run again; if it happens again, check the disk and what else changes files there",
             )
         return content
 
@@ -118,7 +118,7 @@ class Journal:
         Raises
         ------
         StorageError
-            The disk is full or broken; the line counts as not written, and more may be appended.
+            The disk is full or broken. The line counts as not written, and more may be appended.
         OutputError
             The line is too long to be read again.
         """
@@ -126,7 +126,7 @@ class Journal:
         if len(line) > LINE_LIMIT:
             raise OutputError(
                 f"a line of {escape(str(self._path), 1000)} would be longer than {format_bytes(LINE_LIMIT)}",
-                "a chunk is gathered from too many files; lower --chunk-size",
+                "lower --chunk-size: a chunk has too many files",
             )
         if self._torn:
             disk.truncate(self._descriptor, self._size, self._path)
@@ -143,12 +143,12 @@ class Journal:
         return place
 
     def end(self, reason: str, exit_code: int) -> None:
-        """Note, durable, why the run ended."""
+        """Note why the run ended, durable."""
         self.append({"ended": reason[:1000], "exit_code": exit_code, "unix": time.time()})
         self.sync()
 
     def resume(self) -> None:
-        """Note that a run goes on: the reason noted above is no longer why the last one ended. Never fails.
+        """Note that a run was resumed, so that the reason noted before is out of date. Never fails.
 
         A journal that was not opened again stays as it is.
         """
@@ -163,7 +163,7 @@ class Journal:
             self._pending = 0
 
     def close(self) -> None:
-        """Close without syncing; again is harmless."""
+        """Close without syncing; closing again does nothing."""
         for descriptor in (self._descriptor, self._reader):
             if descriptor >= 0:
                 disk.release(descriptor)
@@ -173,7 +173,7 @@ class Journal:
 def lines_in(folder: Folder) -> Iterator[tuple[Mapping[str, object], int, int]]:
     """Iterate over the good lines of the journal in a folder, up to the first bad one: content, begin and end.
 
-    Whatever is there, nothing but a refusal of the system is raised; where there is no file, nothing is yielded.
+    Whatever the file holds, only errors of the system are raised. Without a file nothing is yielded.
     """
     status = folder.look(JOURNAL)
     if status is None or not stat.S_ISREG(status.st_mode):
@@ -196,10 +196,10 @@ def lines_in(folder: Folder) -> Iterator[tuple[Mapping[str, object], int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class JournalFacts:
-    """What a journal says to somebody who only looks; what cannot be read is empty.
+    """What a journal says, for a listing; what cannot be read is empty.
 
-    ``ended`` is why its last run ended, ``None`` where nothing is noted: the run was killed, or is under way. ``newer``
-    says that a newer logitstream made it: then nothing else is known.
+    ``ended`` is why its last run ended, ``None`` if nothing is noted: the run was killed, or is under way. ``newer``
+    says that a newer logitstream made it. Then nothing else is known.
     """
 
     chunks: int = 0
@@ -212,7 +212,7 @@ def facts_in(folder: Folder, job_id: str) -> JournalFacts:
     """Return what the journal in a folder says of a job."""
     chunks = JournalPlaces()
     last: Mapping[str, object] = {}
-    # Who only lists is told what can be read.
+    # A listing shows what can be read.
     with suppress(LogitstreamError):
         for line, begin, _ in lines_in(folder):
             if not begin and not is_header(line, job_id):

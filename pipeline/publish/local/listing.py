@@ -1,4 +1,4 @@
-"""What is beside an output: the staging folders of runs, and former versions; and putting it away when asked."""
+"""What is next to an output: the staging folders of runs, and previous versions; and removing them when asked."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from pipeline.types.job import Conduct
 
 
 def runs(output: Path) -> tuple[RunFacts, ...]:
-    """Return the staging folders beside an output, the oldest first, without locking or changing anything."""
+    """Return the staging folders next to an output, the oldest first, without locking or changing anything."""
     with _home(output) as (target, home):
         return () if home is None else _runs(home, holder(home, target))
 
 
 def versions_of(output: Path) -> tuple[VersionFacts, ...]:
-    """Return the former versions of an output, the newest first, without locking or changing anything."""
+    """Return the previous versions of an output, the newest first, without locking or changing anything."""
     with _home(output) as (_, home):
         return () if home is None else _versions(home)
 
 
 def under_way(output: Path) -> Busy | None:
-    """Return who works on an output now, ``None`` where nobody does, without changing anything."""
+    """Return who is working on an output now, ``None`` if nobody is, without changing anything."""
     with _home(output) as (target, home):
         return None if home is None else holder(home, target)
 
 
 def chunks_done(output: Path, job_id: str) -> int:
-    """Return how many chunks of a job are done by the journal of its staging folder, without changing anything."""
+    """Return how many chunks of a job are done according to its journal, without changing anything."""
     with ExitStack() as stack:
         folder = stack.enter_context(_home(output))[1]
         for name in (JOBS, job_id):
@@ -54,13 +54,13 @@ def chunks_done(output: Path, job_id: str) -> int:
 
 
 def home_of(output: Path) -> Path | None:
-    """Return the folder beside an output in which runs are prepared, ``None`` where there is none."""
+    """Return the folder next to an output where runs are prepared, ``None`` if there is none."""
     with _home(output) as (_, home):
         return None if home is None else home.path
 
 
 def outputs_in(folder: Path) -> tuple[Path, ...]:
-    """Return the outputs, by name, beside which runs were prepared in a folder; they need not exist any more."""
+    """Return the outputs in a folder that runs were prepared for, in order of name; they may no longer exist."""
     with Folder.open(folder) as parent:
         found = [(output_of(name), name) for name in parent.names()]
         outputs = sorted(output for output, name in found if output is not None and is_folder(parent, name))
@@ -70,26 +70,27 @@ def outputs_in(folder: Path) -> tuple[Path, ...]:
 def clean(
     output: Path, *, jobs: bool, versions: bool, older_than: float | None = None, dry_run: bool = False
 ) -> Cleaned:
-    """Remove staging folders and former versions of an output, and return what was removed.
+    """Remove staging folders and previous versions of an output, and return what was removed.
 
-    Only what is ours by its name is removed; a folder that holds anything else stays, and is not returned.
+    Only files with names that logitstream uses are removed. A folder that holds anything else stays, and is not
+    returned.
 
     Parameters
     ----------
     output : Path
     jobs, versions : bool
-        What to remove: staging folders, former versions.
+        What to remove: staging folders, previous versions.
     older_than : float, optional
-        Nothing that showed a sign of life within so many seconds.
+        Keep what showed a sign of life within so many seconds.
     dry_run : bool
-        Remove nothing, and return what would be.
+        Remove nothing, and return what would be removed.
 
     Raises
     ------
     TemporaryError
         A run is under way.
     NewerOutputError
-        A version that is to go was made by a newer logitstream; nothing was removed.
+        A version to be removed was made by a newer logitstream; nothing was removed.
     """
     with ExitStack() as stack:
         target, parent = stack.enter_context(open_parent(output))
@@ -98,7 +99,7 @@ def clean(
         home = stack.enter_context(open_home(target, parent))
         stack.enter_context(locked(home, target, Conduct()))
         if not dry_run:
-            # What a stopped run has just replaced is a former version, and not to go with the folder that it is in.
+            # What a stopped run has just replaced is a previous version: it must not be removed with its folder.
             heal(parent, home)
         found = Cleaned(
             tuple(run for run in _runs(home, None) if jobs and _is_old(run.age_seconds, older_than)),
@@ -126,7 +127,7 @@ def _removed(target: Destination, parent: Folder, home: Folder, found: Cleaned) 
 
 
 def _refuse_newer(home: Folder, found: Cleaned) -> None:
-    """Raise before anything is removed where a version was made by a newer logitstream."""
+    """Raise, before anything is removed, if a newer logitstream made one of the versions."""
     for version in found.versions:
         if version.newer:
             with home.enter(VERSIONS) as versions, versions.enter(version.name) as folder:
@@ -143,7 +144,7 @@ def _published_proof(target: Destination, parent: Folder, home: Folder) -> str |
     try:
         return None if layout is None else layout.proof_at(parent, target.name, home)
     except NewerOutputError:
-        # It is not removed whatever needs it.
+        # It is never removed.
         return None
 
 
@@ -242,7 +243,7 @@ def _age(folder: Folder, name: str | None = None) -> float:
 
 
 def _sizes(folder: Folder) -> tuple[int, int]:
-    """Return the bytes of all files below a folder, and of those that have no name elsewhere."""
+    """Return the bytes of all files below a folder, and of those that have no other name outside it."""
     found: dict[tuple[int, int], list[os.stat_result]] = {}
     for status in _files(folder):
         found.setdefault((status.st_dev, status.st_ino), []).append(status)
@@ -251,7 +252,7 @@ def _sizes(folder: Folder) -> tuple[int, int]:
 
 
 def _files(folder: Folder) -> Iterator[os.stat_result]:
-    """Iterate over the facts of all files below a folder; what is removed meanwhile does not count."""
+    """Iterate over the status of all files below a folder; what is removed meanwhile does not count."""
     for name in list(folder.names()):
         status = folder.look(name)
         if status is None:

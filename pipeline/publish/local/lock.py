@@ -1,4 +1,4 @@
-"""The folder beside an output, and its lock: one run at a time."""
+"""The folder next to an output, and its lock: one run at a time."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from pipeline.types.job import Conduct
 from pipeline.units import escape, format_seconds
 
 _HOLDER_LIMIT = 4096
-# Anyone who only looks whether a run is under way holds the lock for an instant.
+# A command that only checks whether a run is under way holds the lock for an instant.
 _PATIENCE = 0.1
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 1.0, 1.5
 
 
 def open_home(target: Destination, parent: Folder) -> Folder:
-    """Open the folder beside the output, and make it where there is none."""
+    """Open the folder next to the output, and create it if there is none."""
     facts = parent.look(target.home_name)
     if facts is not None:
         _refuse_unfit(target, facts)
     home = parent.make(target.home_name, exist_ok=True)
     try:
-        # Again on the open folder: the name may have been given to another one since.
+        # Checked again on the open folder: another one may have taken the name since.
         _refuse_unfit(target, home.status())
         if disk.is_mount_point(home.path):
             raise _unfit(target, "is a mount point")
@@ -48,12 +48,12 @@ def _refuse_unfit(target: Destination, status: os.stat_result) -> None:
     if not stat.S_ISDIR(status.st_mode):
         raise _unfit(target, "is not a folder")
     if status.st_uid != disk.user():
-        raise _unfit(target, f"belongs to user {status.st_uid}, not to this one ({disk.user()})")
+        raise _unfit(target, f"belongs to user {status.st_uid}, and you are user {disk.user()}")
 
 
 def _unfit(target: Destination, reason: str) -> OutputError:
     shown = escape(str(target.parent / target.home_name), 1000)
-    return OutputError(f"{shown}, in which runs are prepared, {reason}", "set it aside, or choose another --output")
+    return OutputError(f"{shown} {reason}: no run can be prepared in it", "move it aside, or use another output name")
 
 
 @contextmanager
@@ -65,14 +65,14 @@ def locked(
     job_id: str | None = None,
     while_waiting: Callable[[], None] = nothing,
 ) -> Iterator[Busy | None]:
-    """Hold the lock of an output; yields ``None``, or who holds it where the conduct says to skip then.
+    """Hold the lock of an output; yields ``None``, or who holds it if the conduct says to skip in that case.
 
-    The lock goes with the open file, which no child process inherits; the file itself stays.
+    The lock belongs to the open file, which no child process inherits. The file itself stays.
 
     Raises
     ------
     TemporaryError
-        Another run holds it, and it was not to be waited for, or not as long as that.
+        Another run holds it, and the conduct says not to wait, or the time to wait is over.
     """
     path = home.path / LOCK
     descriptor = home.open_file(LOCK, os.O_RDWR | os.O_CREAT)
@@ -107,7 +107,7 @@ def _taken(descriptor: int, home: Folder, patience: float | None, while_waiting:
 def _refusal(busy: Busy, conduct: Conduct) -> TemporaryError:
     waited = conduct.wait_seconds if conduct.if_running == "wait" else None
     text = busy.text if waited is None else f"{busy.text}, still after {format_seconds(waited)}"
-    return TemporaryError(text, "run again when that has ended")
+    return TemporaryError(text, "run again when it has ended")
 
 
 def _busy(target: Destination, note: bytes) -> Busy:
@@ -118,14 +118,14 @@ def _busy(target: Destination, note: bytes) -> Busy:
         if not isinstance(host, str) or not isinstance(started, str) or not isinstance(job_id, str | None):
             raise TypeError
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
-        # It has the lock and has not yet written who it is.
+        # It has the lock but has not yet written who it is.
         return Busy(f"{target.shown} is being published by another run")
     by = escape(f"process {pid} on {host}, started {started}")
     return Busy(f"{target.shown} is being published by {by}", pid, host, started, job_id)
 
 
 def holder(home: Folder, target: Destination) -> Busy | None:
-    """Return who holds the lock of an output now, ``None`` where nobody does; nothing is made or changed."""
+    """Return who holds the lock of an output now, ``None`` if nobody does; nothing is created or changed."""
     status = home.look(LOCK)
     if status is None or not stat.S_ISREG(status.st_mode):
         return None

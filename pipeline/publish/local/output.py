@@ -1,4 +1,4 @@
-"""Whether a run may put its result under the name of an output."""
+"""Whether a run may publish its result under the name of an output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.publish.record.receipts import Codec
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What has the name of the output: nothing, or a version; and whether that is this very job, intact."""
+    """What has the name of the output: nothing or a version; and its manifest if it is this same job, intact."""
 
     version: Version | None
     same: Manifest | None
@@ -28,21 +28,21 @@ class Finding:
 def check_output(
     output: Path, job_id: str, *, if_exists: IfExists, codec: Codec, is_file: bool = False, reuse: bool = True
 ) -> Manifest | None:
-    """Refuse an output that a run would refuse, without making or locking anything.
+    """Refuse an output that a run would refuse, without creating or locking anything.
 
-    ``is_file`` says that the output is to be one file, not a folder of parts; without ``reuse`` a published version is
-    replaced though it may be the result of this very job.
+    ``is_file`` asks for one file instead of a folder of parts. Without ``reuse`` a published version is replaced even
+    if it is the result of this same job.
 
     Returns
     -------
     Manifest or None
-        The manifest, where this very job is already published and intact: there is nothing to do.
+        The manifest, if this same job is already published and intact. Then there is nothing to do.
 
     Raises
     ------
     OutputError
-        The parent is missing or unsafe; the output is a link, a mount point, a file where a folder is asked for
-        or the other way round, not ours, made by a newer logitstream, or exists under ``fail``.
+        The parent is missing or unsafe; or the output is a link, a mount point, a file where a folder is asked for
+        or the other way round, was not published by logitstream, was made by a newer one, or exists under ``fail``.
     PermissionDeniedError
         The system would refuse it.
     """
@@ -61,23 +61,23 @@ def find(
     layout: Layout,
     reuse: bool,
 ) -> Finding:
-    """Examine the output and decide; raises as :func:`check_output` does."""
+    """Examine the output and decide. Raises what :func:`check_output` raises."""
     version = examine(target, parent, codec, layout)
     if version is None:
         return Finding(None, None)
-    # Of the parts only the sizes were looked at; anyone who knows better can have them made again.
+    # Only the sizes of the parts were checked; without reuse they are made again.
     anew = if_exists == "replace" and not reuse
     if version.manifest.job_id == job_id and not version.defects and not anew:
         return Finding(version, version.manifest)
     if if_exists == "fail":
-        raise OutputError(_taken(target, job_id, version), "--if-exists replace puts the new result in its place")
+        raise OutputError(_taken(target, job_id, version), "use --if-exists replace to put the new result in its place")
     refuse_of_others(target, parent)
     return Finding(version, None)
 
 
 def refuse_of_others(target: Destination, parent: Folder) -> None:
-    """Raise where the system would not let this user give the output's name to something else."""
-    # To give a folder another parent one must be allowed to write to it; for a file that does not matter.
+    """Raise if the system would not let this user give the output's name to something else."""
+    # A folder can be moved to another parent only by a user who may write to it; a file need not be writable.
     writable = not is_folder(parent, target.name) or parent.allows(os.W_OK, target.name)
     if not writable or not _may_rename(target, parent):
         raise PermissionDeniedError(f"cannot replace {target.shown}: it belongs to another user", "check its owner")
@@ -86,7 +86,7 @@ def refuse_of_others(target: Destination, parent: Folder) -> None:
 def _taken(target: Destination, job_id: str, version: Version) -> str:
     found = version.manifest.job_id
     if found == job_id:
-        return f"{target.shown} holds the result of this very job, but {version.defects}"
+        return f"{target.shown} holds the result of this job, but {version.defects}"
     return f"{target.shown} holds the result of another job ({found[:12]}, {version.manifest.rows:,} rows)"
 
 

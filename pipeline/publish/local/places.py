@@ -1,4 +1,4 @@
-"""A whole number for each chunk, in a few bytes: where its receipt is in the journal, or only that it has one."""
+"""A whole number for each chunk in a few bytes: the place of its receipt in the journal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _NONE = -1
 
 
 class JournalPlaces:
-    """Numbers of at least 0 by chunk, in blocks of a thousand chunks; a million of them take 8 MB.
+    """Numbers of at least 0 by chunk, in blocks of 1,024 chunks; a million of them take 8 MB.
 
-    Chunks may be any whole numbers: those far apart cost a block each. The memory of as many as are expected,
-    from 0 on, is taken at the start, so that a long run does not grow with what it has done.
+    Chunks may be any whole numbers; chunks far apart cost a block each. The memory for ``expected`` chunks, counted
+    from 0, is taken at the start, so that a long run does not grow.
     """
 
     def __init__(self, expected: int = 0) -> None:
@@ -28,13 +28,13 @@ class JournalPlaces:
         return self.get(chunk) is not None
 
     def get(self, chunk: int) -> int | None:
-        """Return the place of a chunk, ``None`` where it has none."""
+        """Return the place of a chunk, ``None`` if it has none."""
         block = self._blocks.get(chunk // _BLOCK)
         place = _NONE if block is None else block[chunk % _BLOCK]
         return None if place == _NONE else place
 
     def put(self, chunk: int, place: int) -> None:
-        """Give a chunk its place, whatever it had."""
+        """Set the place of a chunk."""
         block = self._blocks.get(chunk // _BLOCK)
         if block is None:
             block = self._blocks[chunk // _BLOCK] = _block()

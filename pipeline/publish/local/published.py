@@ -1,4 +1,4 @@
-"""The published version, found without a lock."""
+"""The published version, read without a lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.publish.record.receipts import Codec
 
 
 def read_manifest(output: Path) -> Manifest:
-    """Return the manifest of a published version, its digest checked; a file is digested to find it.
+    """Return the manifest of a published version, its digest checked; an output of one file is digested to find it.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def read_manifest(output: Path) -> Manifest:
 def open_published(output: Path, codec: Codec) -> AbstractContextManager[PublishedOutput]:
     """Open an output for checking; nothing is locked.
 
-    Of a folder its manifest and receipts are read and nothing else; a file is digested, to find its manifest.
+    In a folder only the manifest and the receipts are read. An output of one file is digested to find its manifest.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Putting away what is over: the folders of ended runs go, and all former versions but the newest.
+"""Cleaning up: the folders of ended runs are removed, and all previous versions but the newest.
 
-Only names that our runs make are removed. Whatever else somebody put into our folders stays, and the folder too;
+Only files with names that logitstream uses are removed. Other files in its folders stay, and then the folder stays too;
 so does what a newer logitstream has published.
 """
 
@@ -30,10 +30,10 @@ from pipeline.publish.record.names import (
 
 
 def retire(home: Folder, job_id: str) -> None:
-    """Put the staging folder of a job out of the way, under a name never used again, and remove it.
+    """Move the staging folder of a job to a name never used again, and remove it.
 
-    A former version that a run left there, because it was stopped right after its exchange, is kept first. What
-    cannot be removed stays where it is: it does no harm, and the next publication tries again.
+    A run that was stopped right after its exchange left a previous version there; that is kept first. What cannot be
+    removed stays, and the next publication tries again.
     """
     with home.enter(JOBS) as jobs:
         if jobs.look(job_id) is None:
@@ -45,11 +45,11 @@ def retire(home: Folder, job_id: str) -> None:
 
 
 def sweep(home: Folder, keep_versions: int, published: str | None) -> None:
-    """After a publication: keep the former version, and remove older ones and the staging folders of every job.
+    """After a publication, keep the previous version, and remove older ones and the staging folders of every job.
 
-    The caller has the lock, so no other run is under way; a task of an ended one that still writes finds its folder
-    gone. Never fails: the output is published, and what is left over goes with the next publication. ``published`` is
-    the name of what proves the output in ``files``.
+    The caller has the lock, so no other run is under way; a task of an ended run that still writes finds its folder
+    gone. Never fails: the output is published, and the next publication removes what is left over. ``published`` is
+    the name of the proof of the output in ``files``.
     """
     with suppress(LogitstreamError), home.enter(JOBS) as jobs:
         for name in list(jobs.names()):
@@ -61,9 +61,9 @@ def sweep(home: Folder, keep_versions: int, published: str | None) -> None:
 
 
 def forget(home: Folder, jobs: Folder, published: str | None, among: Container[str] | None = None) -> None:
-    """Remove what proves neither the output nor a former version.
+    """Remove the proofs of what is neither the output nor a previous version.
 
-    ``published`` is the name of what proves the output; ``among`` are those that may go, all unless given.
+    ``published`` is the name of the proof of the output; ``among`` are those that may be removed, all unless given.
     """
     for layout in LAYOUTS:
         with closing(_unfinished(jobs)) as unfinished, closing(_kept(home)) as kept:
@@ -90,7 +90,7 @@ def _kept(home: Folder) -> Generator[Folder, None, None]:
 
 
 def discard(home: Folder, jobs: Folder, name: str) -> None:
-    """Remove what has a name among the staging folders, if it is ours."""
+    """Remove a staging folder by its name, if logitstream uses such names."""
     if JOB_ID.fullmatch(name):
         retire(home, name)
     elif STAGING_NAME.fullmatch(name):
@@ -100,7 +100,7 @@ def discard(home: Folder, jobs: Folder, name: str) -> None:
 
 def remove_strays(staging: Folder, receipts: Iterable[Mapping[str, object]]) -> None:
     """Remove the attempts that no receipt lists, which only take up space; what cannot be removed stays."""
-    # Of each name its digits alone, 16 bytes: a name is never used twice.
+    # Only the hexadecimal digits of each name are held, 16 bytes: a name is never used twice.
     listed: defaultdict[str, bytearray] = defaultdict(bytearray)
     for receipt in receipts:
         for facts in (receipt.get("part"), receipt.get("quarantine")):

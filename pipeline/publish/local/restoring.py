@@ -1,4 +1,4 @@
-"""Back to the former version in one step, and forward again."""
+"""Rolling back to the previous version in one step, and forward again."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def rollback(
     codec: Codec,
     durability: Durability = "full",
 ) -> Rolled:
-    """Put the newest former version in place of the published one, in one step and durable on return.
+    """Publish the newest previous version in place of the published one, in one step and durable on return.
 
-    The version that was published is then the newest former one, so that a second rollback goes forward again. Every
-    byte of the former version is digested first. Whatever is raised, and wherever the process is killed, one of the two
-    has the name, whole; unless the message says "is rolled back, but", it is the one that had it before.
+    The version that was published becomes the newest previous one, so a second rollback undoes the first. Every byte of
+    the previous version is digested first. Whatever is raised, and wherever the process is killed, one of the two has
+    the name, whole. It is the one from before unless the message says "is rolled back, but".
 
     Raises
     ------
     OutputError
-        There is no former version, or it is damaged, or what has the name is not ours.
+        There is no previous version, or it is damaged, or the output was not published by logitstream.
     NewerOutputError
         One of the two was made by a newer logitstream.
     TemporaryError
@@ -80,24 +80,24 @@ def _home(target: Destination, parent: Folder) -> Iterator[Folder]:
 
 def _none(target: Destination) -> OutputError:
     return OutputError(
-        f"{target.shown} has no former version",
-        "a version is kept when another one replaces it, as many as --keep-versions says",
+        f"{target.shown} has no previous version: none was replaced, or none was kept",
+        "run the job that made the version that you want again",
     )
 
 
 def _refuse_other_layout(target: Destination, version: Version | None, former: Layout) -> None:
     if version is not None and version.layout != former:
         now, then = version.layout.noun, former.noun
-        raise OutputError(f"{target.shown} is {now}, and its former version {then}", aside(target.path))
+        raise OutputError(f"{target.shown} is {now}, but its previous version is {then}", aside(target.path))
 
 
 def _checked(home: Folder, versions: Folder, former: Former, codec: Codec) -> tuple[Layout, Manifest]:
-    """Return the layout and the manifest of a former version, every byte of whose files was digested.
+    """Return the layout and the manifest of a previous version, after every byte of its files was digested.
 
-    Raises an :class:`OutputError` for any other.
+    Raises an :class:`OutputError` if it is damaged.
     """
     shown = escape(str(versions.path / former.name), 1000)
-    remedy = "it was left as it is, and so was what is published; run the job of that version again"
+    remedy = "run the job of that version again; the published version is unchanged"
     try:
         with versions.enter(former.name) as folder:
             layout = layout_in(folder)
@@ -105,15 +105,15 @@ def _checked(home: Folder, versions: Folder, former: Former, codec: Codec) -> tu
     except NewerOutputError:
         raise
     except OutputError as error:
-        raise OutputError(f"the former version is damaged: {error.message}", remedy) from error
+        raise OutputError(f"the previous version is damaged: {error.message}", remedy) from error
     if defects:
-        raise OutputError(f"the former version in {shown} is damaged: {defects}", remedy)
+        raise OutputError(f"the previous version in {shown} is damaged: {defects}", remedy)
     return layout, manifest
 
 
 @dataclass(frozen=True, slots=True)
 class _Swap:
-    """A former version, whole, that is to change places with the version that is published, if any."""
+    """An intact previous version that is to change places with the published version, if any."""
 
     place: Place
     versions: Folder
@@ -122,25 +122,25 @@ class _Swap:
     manifest: Manifest
 
     def exchange(self) -> None:
-        """Let them change places in one step."""
+        """Exchange the two in one step."""
         try:
             with self.versions.enter(self.former.name) as folder:
                 take_name(self.place, *self.layout.bring_out(self.versions, folder, self.manifest))
         except BaseException:
-            # Interrupted, it may have happened all the same: then it must hold before anything gets another name.
+            # An interrupted exchange may have happened: then it must be durable before anything gets another name.
             with suppress(LogitstreamError):
                 self.place.parent.sync()
                 self.hide()
             raise
 
     def settle(self) -> None:
-        """Make it durable."""
+        """Make the exchange durable."""
         with once_done(self.place.target, "rolled back"):
             self.place.parent.sync()
             self.layout.sync_former(self.versions, self.former.name)
 
     def hide(self) -> None:
-        """Put out of sight what is in the place of the former version now; the next run heals what is left over."""
+        """Hide what is now in the place of the previous version; the next run heals what is left over."""
         with suppress(LogitstreamError):
             if is_folder(self.versions, self.former.name):
                 mend(self.place.home, self.versions, self.former, self.place.version)

@@ -1,4 +1,4 @@
-"""Parts of the published version, taken over into a run that would make the same."""
+"""Parts of the published version, carried over into a run that would make the same ones."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pipeline.types.outputs import PartFile
 def adopt(
     version: Folder, attempts: Folder, chunk: int, part: Part, mode: int
 ) -> tuple[PartFile, PartFile | None] | None:
-    """Give a part of a version, and its quarantine, second names among the attempts; ``None`` where that cannot be.
+    """Link a part of a version, and its quarantine, among the attempts; return ``None`` if that is impossible.
 
-    Both are digested first. A file with other permissions than the run is to publish is not taken, since they could not
-    be set without changing those of the published version too.
+    Both are digested first. A file with other permissions than the run publishes is not linked: setting them would
+    change those of the published version too.
     """
     with ExitStack() as stack:
         sources = [(version, part.name, part.file)]
@@ -60,7 +60,7 @@ def _linked(folder: Folder, name: str, status: os.stat_result, attempts: Folder,
         if not folder.try_link(name, bucket, attempt):
             return None
         linked = bucket.look(attempt)
-        # The name may have been given to another file since this one was digested.
+        # Another file may have taken the name since this one was digested.
         if linked is None or not os.path.samestat(linked, status):
             return None
     return attempt_path(thousand, attempt)

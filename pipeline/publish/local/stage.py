@@ -1,4 +1,4 @@
-"""The folder of a run: made, or opened again where an earlier run of the same job was stopped."""
+"""The folder of a run: created, or opened again if an earlier run of the same job was stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NEWER = "an unfinished run of this job was begun by a newer logitstream and can
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The open folder of a run, its journal, and what a person is to know of how they came about."""
+    """The open folder of a run, its journal, and sentences that tell a person how it was prepared."""
 
     folder: Folder
     journal: Journal
@@ -35,7 +35,7 @@ def stage(place: Place, job_id: str, conduct: Conduct, stack: ExitStack) -> Stag
     Raises
     ------
     OutputError
-        Something has the name of the output, and the file system cannot exchange it in one step.
+        The output exists, and the file system cannot replace it in one step.
     """
     notes: tuple[str, ...] = ()
     with place.home.enter(JOBS) as jobs:
@@ -51,7 +51,7 @@ def stage(place: Place, job_id: str, conduct: Conduct, stack: ExitStack) -> Stag
                 remove(jobs, job_id)
             raise OutputError(
                 f"the file system of {place.target.shown} cannot exchange two {place.version.layout.nouns} in one "
-                "step, so nothing there can be replaced",
+                "step, so the output cannot be replaced there",
                 aside(place.target.path),
             )
     if reopened is None:
@@ -70,16 +70,16 @@ def _is_newer(jobs: Folder, job_id: str) -> bool:
 
 
 def _reopened(home: Folder, jobs: Folder, job_id: str, stack: ExitStack) -> tuple[Folder, Journal] | None:
-    """Open the staging folder of a job again; ``None`` where there is none that can be gone on with."""
+    """Open the staging folder of a job again; ``None`` if there is none that can be resumed."""
     if not is_folder(jobs, job_id):
         return None
-    # Healing may have failed to, and must not lose yesterday's version by that.
+    # Healing may have failed to keep it; yesterday's version must not be lost.
     keep_former(home, jobs, job_id)
     with ExitStack() as opened:
         folder = opened.enter_context(jobs.enter(job_id))
         for name in (TREE, PROOF):
             if folder.look(name) is not None:
-                # One that was never finished.
+                # It was never finished.
                 remove(folder, name)
         if any(folder.look(name) is not None for name in (TREE, PROOF)) or not is_folder(folder, ATTEMPTS):
             return None

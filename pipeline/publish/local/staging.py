@@ -1,13 +1,13 @@
-"""The staging of a run on a local file system: locked, prepared beside the output, and put in its place in one step.
+"""The staging of a run on a local file system: locked, prepared next to the output, and published in one step.
 
-    .<name>.logitstream/             0700, beside the output
+    .<name>.logitstream/             0700, next to the output
         lock                         held while a run lives; says who holds it
         jobs/<job_id>/               one job: job-<digest>.json, journal, attempts/<thousand>/..., and tree/ while
                                      publishing
-        versions/<number>-<job_id>/  versions before the published one, out of sight
-        files/<sha256>/              of an output that is one file: what proves the file with that digest
+        versions/<number>-<job_id>/  previous versions, out of sight
+        files/<sha256>/              for an output of one file: the proof of the file with that digest
 
-A run that fails leaves its folder under jobs/: the same job, started again, goes on with it; it goes when any run
+A run that fails leaves its folder under jobs/. The same job, started again, resumes from it. It is removed when any run
 publishes to this output.
 """
 
@@ -48,7 +48,7 @@ from pipeline.types.outputs import PartFile
 
 
 class LocalStaging:
-    """The prepared folder of one run, under the lock. For the thread that drives the run, but for ``adopt``.
+    """The prepared folder of one run, under the lock. Only ``adopt`` may be called from several threads.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class LocalStaging:
     file_mode : int
         Permissions of the published files: those of the version that is replaced, else 0666 less the umask.
     quarantine : Path
-        Where the quarantines are once they are published, from the parent of the output.
+        Where the quarantines are once they are published, relative to the parent of the output.
     durable : bool
-        Whether anything is synced in this run: what workers need to know to open attempts.
+        Whether anything is synced in this run; workers need it to open attempts.
     attempts : LocalAttempts
         ``directory``, ``file_mode`` and ``durable``, as workers get them.
     notes : tuple of str
-        What a person is to know of how the folder was prepared.
+        Sentences that tell a person how the folder was prepared.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class LocalStaging:
             for receipt, place in intact_receipts(replayed, attempts):
                 self._places.put(cast("int", receipt["chunk"]), place)
                 yield receipt
-        # Behind every sync of what the lines above speak of, as any line is.
+        # Like any line, after every sync of the files that it depends on.
         self._journal.resume()
 
     def others(self) -> bool:
@@ -126,9 +126,9 @@ class LocalStaging:
             yield from parts_in(folder, version.manifest, self._codec)
 
     def adopt(self, chunk: int, part: Part) -> tuple[PartFile, PartFile | None] | None:
-        """See :meth:`pipeline.publish.Staging.adopt`: the bytes get second names, and are not copied.
+        """See :meth:`pipeline.publish.Staging.adopt`: the files are linked, not copied.
 
-        ``None`` also where the file system gives no second names.
+        ``None`` also if the file system has no links.
         """
         if self._place.reusable is None:
             return None
@@ -149,7 +149,7 @@ class LocalStaging:
             raise LookupError(f"chunk {chunk} has no receipt")
         receipt = self._journal.line_at(place)
         if receipt.get("chunk") != chunk:
-            raise StorageError(f"the journal holds another receipt where that of chunk {chunk} stood", "run again")
+            raise StorageError(f"the journal has another receipt where that of chunk {chunk} was", "run again")
         return receipt
 
     def sync(self) -> None:
@@ -162,9 +162,9 @@ class LocalStaging:
             self._journal.end(reason, exit_code)
 
     def discard(self) -> None:
-        """Remove what is staged, where nobody can go on with it; never fails. Nothing may be called afterwards.
+        """Remove what is staged, for a run that cannot be resumed. Never fails. Call nothing afterwards.
 
-        A former version that a failure behind the exchange has left here is kept first.
+        A previous version that a failure after the exchange has left here is kept first.
         """
         with suppress(LogitstreamError):
             retire(self._place.home, self._job_id)
@@ -177,7 +177,7 @@ class LocalStaging:
         manifest = self._builder.build(self._folder, order)
         self._folder.sync()
         layout.commit(self._place, self._folder, manifest)
-        # In the meantime: nobody lists them, and no run needs them any more.
+        # Meanwhile the attempts are removed: nobody lists them, and no run needs them any more.
         layout.let_readers_end(self._place, lambda: remove(self._folder, ATTEMPTS))
         self.quarantine = layout.quarantine(self._place.target, manifest)
         sweep(self._place.home, self._keep_versions, manifest.proof)
@@ -198,8 +198,8 @@ def open_staging(
 ) -> Iterator[LocalStaging | Manifest | Busy]:
     """See :meth:`pipeline.publish.Store.open_staging`.
 
-    The lock is released on exit in every case, and by the system if the process dies. The output is examined, and what
-    the file system can do is tried out, before anything is staged.
+    The lock is released on exit in every case, and by the system if the process dies. Before anything is staged, the
+    output is examined and the abilities of the file system are tried out.
     """
     if not JOB_ID.fullmatch(job_id):
         raise ValueError(f"{job_id!r} is not a job id")
@@ -211,7 +211,7 @@ def open_staging(
     with ExitStack() as stack:
         target, parent = stack.enter_context(open_parent(output, durable=conduct.durability == "full"))
         if parent.look(target.home_name) is None:
-            # Before anything is made, so that a refusal leaves nothing beside a stranger's folder.
+            # Before anything is created, so that a refusal leaves nothing next to somebody else's folder.
             found()
         home = stack.enter_context(open_home(target, parent))
         busy = stack.enter_context(locked(home, target, conduct, job_id=job_id, while_waiting=while_waiting))

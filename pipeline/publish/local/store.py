@@ -12,7 +12,7 @@ from pipeline.publish.local.staging import open_staging
 
 
 class LocalStore:
-    """Publishes on a POSIX file system; what each method promises, :class:`~pipeline.publish.store.Store` says."""
+    """Publishes on a POSIX file system; :class:`~pipeline.publish.store.Store` documents each method."""
 
     free_bytes = staticmethod(free_bytes)
     check_output = staticmethod(check_output)

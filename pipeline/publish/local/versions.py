@@ -1,9 +1,9 @@
-"""Former versions: kept out of sight beside the output, the newest few of them.
+"""Previous versions: the newest few are kept out of sight next to the output.
 
-    versions/<number>-<job_id>/     numbers grow; what is in it, and how it is out of sight, its layout says
+    versions/<number>-<job_id>/     numbers grow; the layout decides what is in it and how it is hidden
 
-A run that is stopped on the way leaves a version under another name, or half of it in sight: :func:`heal` sets that
-right before anything else is done. What a newer logitstream made stays as it is.
+A run that is stopped part-way may leave a version under another name, or half hidden: :func:`heal` sets that right
+before anything else is done. What a newer logitstream made stays as it is.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pipeline.publish.record.names import JOB_ID, JOBS, TREE, VERSIONS, version_
 
 
 def heal(parent: Folder, home: Folder) -> None:
-    """Set right what a run or a rollback left that was stopped; the caller has the lock.
+    """Set right what a stopped run or rollback left behind; the caller has the lock.
 
-    A former version that is still where the exchange put it is kept; kept versions get the names they should have.
-    What cannot be set right stays as it is, and does no harm to a run.
+    A previous version that is still where the exchange put it is kept, and kept versions get the names they should
+    have. What cannot be set right stays as it is, and does no harm to a run.
 
     Raises
     ------
     StorageError
         The parent cannot be synced.
     """
-    # The exchange that was the last thing done must hold before anything in a former version gets another name.
+    # The last exchange must be durable before anything in a previous version gets another name.
     parent.sync()
     with home.make(JOBS, exist_ok=True) as jobs:
         for name in list(jobs.names()):
@@ -46,12 +46,12 @@ def heal(parent: Folder, home: Folder) -> None:
 
 
 def keep_former(home: Folder, jobs: Folder, name: str) -> None:
-    """Keep the version that an exchange put into a staging folder, where there is one.
+    """Keep the version that an exchange put into a staging folder, if there is one.
 
     Raises
     ------
     NewerOutputError
-        What is there was made by a newer logitstream: nothing was touched.
+        A newer logitstream made what is there; nothing was touched.
     """
     job_id = name.partition(".")[0]
     if not JOB_ID.fullmatch(job_id) or not is_folder(jobs, name):
@@ -63,7 +63,7 @@ def keep_former(home: Folder, jobs: Folder, name: str) -> None:
             layout = layout_in(tree)
             layout.settle(home, tree, job_id, None)
             manifest = layout.manifest_of(home, tree)
-            # Of the job itself, or of none yet: the run ended while it made a new tree.
+            # It belongs to the job itself, or is unfinished: the run ended while it made a new tree.
             if manifest is None or manifest.job_id == job_id:
                 return
             layout.hide(tree)
@@ -73,14 +73,14 @@ def keep_former(home: Folder, jobs: Folder, name: str) -> None:
 
 
 def mend(home: Folder, versions: Folder, former: Former, known: Version | None = None) -> None:
-    """Put a former version out of sight and give it the name of its job; an empty one goes.
+    """Hide a previous version and name it after its job; remove an empty one.
 
     ``known`` is the version that should be there now.
 
     Raises
     ------
     NewerOutputError
-        It was made by a newer logitstream: nothing was touched.
+        A newer logitstream made it; nothing was touched.
     """
     with versions.enter(former.name) as folder:
         if next(folder.names(), None) is None:
@@ -95,7 +95,7 @@ def mend(home: Folder, versions: Folder, former: Former, known: Version | None =
 
 
 def manifest_of(home: Folder, folder: Folder) -> Manifest | None:
-    """Return the manifest of the version in a folder, ``None`` where there is none that holds.
+    """Return the manifest of the version in a folder, ``None`` if there is none or it is damaged.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def manifest_of(home: Folder, folder: Folder) -> Manifest | None:
 
 
 def prune(home: Folder, jobs: Folder, keep: int) -> Iterator[str]:
-    """Move all but the newest former versions to names in ``jobs`` never used again, and yield these to be removed.
+    """Move all but the newest previous versions to names in ``jobs`` never used again, and yield these to be removed.
 
     What a newer logitstream made stays.
     """
@@ -130,7 +130,7 @@ def _is_newer(home: Folder, versions: Folder, former: Former) -> bool:
 
 
 def set_apart(versions: Folder, former: Former, jobs: Folder) -> str:
-    """Move a former version to a name in ``jobs`` never used again, so that half of it is never taken for a version."""
+    """Move a previous version to a name in ``jobs`` never used again, so that half of it never counts as a version."""
     name = f"{former.job_id}.{uuid.uuid4().hex}"
     versions.move(former.name, jobs, name)
     return name

@@ -3,10 +3,10 @@
     {"format":"logitstream-journal","job_id":"...","version":1} 5b0c...      the header
     {"chunk":0,"part":{...},...} 91d7...                                     a receipt
     {"ended":"...","exit_code":75,"unix":1767225600.0} c411...               why a run ended
-    {"resumed":1767229200.0} 03aa...                                         when the next one went on
+    {"resumed":1767229200.0} 03aa...                                         when the next run resumed it
 
-Each line is a JSON object, a space, and the first 16 hexadecimal digits of its SHA-256. What follows the first line
-that is torn or damaged counts as never written.
+Each line is a JSON object, a space, and the first 16 hexadecimal digits of its SHA-256. The first torn or damaged line,
+and all lines after it, count as never written.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def header(job_id: str) -> dict[str, object]:
 
 
 def is_header(line: Mapping[str, object], job_id: str) -> bool:
-    """Return whether a line is the first one of the journal of a job."""
+    """Return whether a line is the first one in the journal of a job."""
     return line == header(job_id)
 
 
 def newer_version(line: Mapping[str, object]) -> int | None:
-    """Return the version of a journal by its first line where that is higher than what is read here."""
+    """Return the version in the first line of a journal if it is higher than this program reads, else ``None``."""
     try:
         refuse_newer(line, _FORMAT, _VERSION)
     except NewerVersion as newer:
@@ -48,7 +48,7 @@ def line_bytes(content: Mapping[str, object]) -> bytes:
 
 
 def content_of(line: bytes) -> Mapping[str, object] | None:
-    """Return what a line says, given without its end; ``None`` where it was torn or damaged."""
+    """Return the content of a line, given without its end; ``None`` if it is torn or damaged."""
     content, _, checksum = line.rpartition(b" ")
     if checksum != _checksum(content):
         return None

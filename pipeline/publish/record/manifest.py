@@ -1,8 +1,8 @@
 """The manifest of a published version: one small file that proves what the others are.
 
 _manifest.json       canonical JSON: the caller's sections, totals over the parts and the quarantines, the digest of the
-                     receipts, and its own digest over all of that; ``observed`` (times, workers, peaks) is outside
-                     and has a digest of its own, which nothing but a check of the output looks at
+                     receipts, and a digest over all of that; ``observed`` (times, workers, peaks) is outside it and has
+                     a separate digest, which only ``verify`` checks
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _OUTSIDE = frozenset({"observed", "digest"})
 _OUR_KEYS = frozenset({"format", "version", "job_id", "parts", "quarantines", "receipts", "file"}) | _OUTSIDE
 # For what is only known at the end: totals, digests, what is noted.
 _ROOM = MIB
-# The end of the year 9999, behind which no date can be shown.
+# The end of the year 9999: no later date can be shown.
 _LAST_UNIX = 253_402_300_800
 
 
-class NewerVersion(Exception):  # noqa: N818 - no error by itself: who knows the path raises one
-    """A manifest or a journal was made by a newer logitstream; its ``version`` is higher than what this one reads."""
+class NewerVersion(Exception):  # noqa: N818 - a caller that knows the path turns it into an error
+    """A newer logitstream made a manifest or a journal: its ``version`` is higher than this program reads."""
 
     def __init__(self, version: int) -> None:
         super().__init__(version)
@@ -42,17 +42,17 @@ def newer_output(shown: str, error: NewerVersion) -> NewerOutputError:
     return NewerOutputError(
         f"{shown} was made by a newer logitstream: its {MANIFEST} has version {escape(str(error.version), 40)}, "
         f"and this one reads version {_VERSION}",
-        "it was left as it is; update logitstream, or choose another --output",
+        "update logitstream, or use another output name; it was left as it is",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a published version says of itself.
+    """What the manifest of a published version says.
 
-    ``parts``, ``bytes`` and ``rows`` are those of the parts, ``quarantines`` the number of files beside them; ``file``
-    is the one file that was made of the parts, without a path, where the output is one; ``body`` is the whole manifest,
-    ``observed`` and ``digest`` included.
+    ``parts``, ``bytes`` and ``rows`` describe the parts; ``quarantines`` is the number of quarantine files. ``file`` is
+    the one file that the parts were merged into, without a path, or ``None`` for a folder of parts. ``body`` is the
+    whole manifest with ``observed`` and ``digest``.
     """
 
     job_id: str
@@ -67,24 +67,24 @@ class Manifest:
 
     @property
     def output_bytes(self) -> int:
-        """Bytes of what is published, but for the quarantines: of the one file, or of all parts."""
+        """Bytes of the one file, or of all parts; quarantines do not count."""
         return self.bytes if self.file is None else self.file.bytes
 
     @property
     def proof(self) -> str | None:
-        """Digest of the one file, by which its manifest is found; ``None`` where the manifest is with the parts."""
+        """Digest of the one file, which its manifest is found by; ``None`` if the manifest is next to the parts."""
         return None if self.file is None else self.file.sha256
 
     @property
     def finished_unix(self) -> float | None:
-        """When the run ended that made it, as it was noted; ``None`` where no time was noted."""
+        """When the run that made it ended; ``None`` if no time was noted."""
         observed = self.body.get("observed")
         found = observed.get("finished_unix") if isinstance(observed, Mapping) else None
         return float(found) if isinstance(found, int | float) and 0 <= found < _LAST_UNIX else None
 
 
 def check_sections(sections: Mapping[str, object]) -> None:
-    """Refuse sections, before any work for them is done, that make a manifest longer than can be read again.
+    """Refuse, before any work, sections that would make the manifest too long to be read again.
 
     Raises
     ------
@@ -97,22 +97,23 @@ def check_sections(sections: Mapping[str, object]) -> None:
 def _check_size(size: int) -> None:
     if size > MANIFEST_LIMIT:
         raise OutputError(
-            f"the manifest would take {format_bytes(size)}, and at most {format_bytes(MANIFEST_LIMIT)} can be read",
-            "what takes that much is the list of the inputs: give fewer or larger files, or several outputs",
+            f"the manifest would take {format_bytes(size)}, at most {format_bytes(MANIFEST_LIMIT)} are possible: "
+            "it lists every input file",
+            "use fewer and larger input files, or several outputs",
         )
 
 
 def manifest_bytes(
     job_id: str, sections: Mapping[str, object], observed: Mapping[str, object], listed: Mapping[str, object]
 ) -> bytes:
-    """Return the bytes of a manifest; ``listed`` is what writing the receipts has told of all parts.
+    """Return the bytes of a manifest; ``listed`` is what writing the receipts returned about all parts.
 
     Raises
     ------
     ValueError
         A section has a name that the manifest uses itself.
     OutputError
-        It is longer than can be read again.
+        The manifest is too long to be read again.
     """
     if taken := _OUR_KEYS & sections.keys():
         raise ValueError(f"sections may not be called {sorted(taken)}")
@@ -124,7 +125,7 @@ def manifest_bytes(
 
 
 def observed_holds(manifest: Manifest) -> bool:
-    """Return whether what a manifest only notes is what was noted: nobody's output is refused for that."""
+    """Return whether the notes of a manifest are as written. No output is refused for edited notes."""
     observed = manifest.body.get("observed")
     if not isinstance(observed, dict):
         return False
@@ -132,26 +133,26 @@ def observed_holds(manifest: Manifest) -> bool:
 
 
 def manifest_from(content: bytes) -> Manifest:
-    """Return the manifest that bytes spell, its digest checked.
+    """Return the manifest in some bytes, its digest checked.
 
     Raises
     ------
     NewerVersion
-        It has a higher version: nothing else of it is judged.
+        It has a higher version. Nothing else is checked then.
     ValueError, LookupError, TypeError, RecursionError
-        They spell none, or one that was damaged or edited.
+        The bytes are not a manifest, or one that was damaged or edited.
     """
     body = json.loads(content)
     if not isinstance(body, dict):
-        raise TypeError("it is no JSON object")
+        raise TypeError("it is not a JSON object")
     refuse_newer(body, _FORMAT, _VERSION)
     if canonical(body) + b"\n" != content:
-        raise ValueError("it is not spelled canonically")
+        raise ValueError("it is not canonical JSON")
     proven = {name: value for name, value in body.items() if name not in _OUTSIDE}
     if body["digest"] != digest(proven):
-        raise ValueError("its digest does not hold")
+        raise ValueError("its content does not match its digest")
     if (body["format"], body["version"]) != (_FORMAT, _VERSION):
-        raise ValueError("it is of another format or version")
+        raise ValueError("it has another format or version")
     parts = body["parts"]
     return Manifest(
         job_id=matching(JOB_ID, body["job_id"]),
@@ -171,7 +172,7 @@ def _file(facts: Mapping[str, object]) -> PartFile:
 
 
 def refuse_newer(body: Mapping[str, object], format_: str, version: int) -> None:
-    """Raise :class:`NewerVersion` where a JSON object is of a format, and of a higher version than one."""
+    """Raise :class:`NewerVersion` if a JSON object has this format and a higher version."""
     found = body.get("version")
     if body.get("format") == format_ and type(found) is int and found > version:
         raise NewerVersion(found)

@@ -1,18 +1,18 @@
-"""The names of what is published and of what is prepared, and the patterns that tell ours from all others.
+"""The names of what is published and prepared, and the patterns that tell logitstream's files from all others.
 
 In a version:
 
-    _manifest.json, _manifest.receipts      what prove it
+    _manifest.json, _manifest.receipts      prove it
     part-<...>                              its parts
     _quarantine/part-<...>.quarantine       rows that are not in its parts
 
-Beside an output, in ``.<name>.logitstream/``:
+Next to an output, in ``.<name>.logitstream/``:
 
     lock
     jobs/<job_id>/                          job-<digest>.json, journal, attempts/<thousand>/<...>.attempt,
                                             and tree/ or proof/ while publishing
-    versions/<number>-<job_id>/             former versions; their data is called *.kept
-    files/<sha256>/                         what proves the one file with that digest
+    versions/<number>-<job_id>/             previous versions; their data is named *.kept
+    files/<sha256>/                         proves the one file with that digest
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ HOME_SUFFIX = ".logitstream"
 LOCK, JOURNAL = "lock", "journal"
 JOBS, VERSIONS, FILES = "jobs", "versions", "files"
 ATTEMPTS, TREE, PROOF = "attempts", "tree", "proof"
-# One file: in the making, and about to change places with the output or just having done so.
+# One file: while it is made, and when it is about to change places with the output or just has.
 MERGED, FILE = "merged", "file"
-# Of data that nobody is to take for data.
+# The suffix of data of previous versions, so that no reader takes it for data.
 KEPT = ".kept"
 
 JOB_ID = re.compile(r"[0-9a-f]{16,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-# With the suffix of a kept version a name has at most 80 bytes.
+# With the suffix of a previous version a name has at most 80 bytes.
 PART_NAME = re.compile(r"part-[a-z0-9._-]{1,70}")
 QUARANTINE_NAME = re.compile(rf"part-[a-z0-9_-]{{1,59}}\{QUARANTINE_SUFFIX}")
 ATTEMPT_NAME = re.compile(r"[0-9]{1,19}-[0-9a-f]{32}\.[a-z0-9.]{1,16}\.attempt")
@@ -61,22 +61,22 @@ _PER_FOLDER = 1000
 
 
 def home_name(output: str) -> str:
-    """Return the name of the folder beside an output in which runs are prepared."""
+    """Return the name of the folder next to an output where runs are prepared."""
     return f".{output}{HOME_SUFFIX}"
 
 
 def output_of(home: str) -> str | None:
-    """Return the name of the output beside which a folder of preparations is, ``None`` for any other name."""
+    """Return the name of the output that a folder of preparations belongs to, ``None`` for any other name."""
     return (home[1 : -len(HOME_SUFFIX)] or None) if is_home(home) else None
 
 
 def is_home(name: str) -> bool:
-    """Return whether a folder of preparations has such a name."""
+    """Return whether a name is that of a folder of preparations."""
     return name.startswith(".") and name.endswith(HOME_SUFFIX)
 
 
 def attempt_name(chunk: int, extension: str, token: str) -> tuple[str, str]:
-    """Return the folder, below that of all attempts, and the name of an attempt at a chunk.
+    """Return the subfolder of ``attempts``, and the name in it, of an attempt at a chunk.
 
     ``token`` is 32 hexadecimal digits that were never used before.
 
@@ -92,34 +92,34 @@ def attempt_name(chunk: int, extension: str, token: str) -> tuple[str, str]:
 
 
 def attempt_path(thousand: str, name: str) -> str:
-    """Return the path of an attempt as its receipt says it, from the staging folder."""
+    """Return the path of an attempt as in its receipt, relative to the staging folder."""
     return f"{ATTEMPTS}/{thousand}/{name}"
 
 
 def job_file_name(sha256: str) -> str:
-    """Return the name of the job file with a digest."""
+    """Return the name of the job file that has a digest."""
     return f"job-{sha256[:16]}.json"
 
 
 def kept_file_name(sha256: str) -> str:
-    """Return the name of a former version that is one file, by its digest."""
+    """Return the name of a previous version that is one file, made of its digest."""
     return f"{sha256}{KEPT}"
 
 
 def version_name(number: int, job_id: str) -> str:
-    """Return the name of the folder of a former version."""
+    """Return the name of the folder of a previous version."""
     return f"{number:07d}-{job_id}"
 
 
 def matching(pattern: re.Pattern[str], text: str) -> str:
-    """Return a text that a pattern matches whole. Raises ``ValueError`` for any other."""
+    """Return a text if a pattern matches all of it. Raises ``ValueError`` for any other."""
     if not pattern.fullmatch(text):
-        raise ValueError(f"{quoted(text)} is no name of ours")
+        raise ValueError(f"{quoted(text)} is not a name that logitstream uses")
     return text
 
 
 def count(value: object) -> int:
     """Return a whole number of at least 0. Raises ``ValueError`` for anything else."""
     if type(value) is not int or value < 0:
-        raise ValueError(f"{quoted(str(value))} is no count")
+        raise ValueError(f"{quoted(str(value))} is not a whole number of at least 0")
     return value

@@ -1,7 +1,7 @@
-"""The receipts of a published version: what its files are, part by part, in ascending order of name.
+"""The receipts of a published version: the facts of its files, part by part, in ascending order of name.
 
-_manifest.receipts   compressed: one line of canonical JSON a part, that of its quarantine in it where it has one
-_quarantine/         the quarantines, each under the name of its part
+_manifest.receipts   compressed: one line of canonical JSON for each part, with the facts of its quarantine if any
+_quarantine/         the quarantines, each named after its part
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.types.outputs import PartFile
 from pipeline.units import MIB, format_bytes
 
 _BLOCK = MIB
-# Of a line in the journal and in the receipts: a chunk gathered from some hundred thousand files has one as long.
+# For a line in the journal and in the receipts: a chunk of about a hundred thousand small files has one this long.
 LINE_LIMIT = 64 * MIB
 
 Wrap = Callable[[BinaryIO], AbstractContextManager[BinaryIO]]
@@ -36,7 +36,7 @@ Wrap = Callable[[BinaryIO], AbstractContextManager[BinaryIO]]
 class Codec:
     """How the receipts are compressed: each function wraps a binary stream, for writing or for reading.
 
-    A wrapper may close the stream below when it is closed itself.
+    A wrapper may close the stream that it wraps when it is closed.
     """
 
     compressed: Wrap
@@ -45,11 +45,11 @@ class Codec:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of a version: its final name, the file, and what else its line in the receipts says.
+    """A file of a version: its final name, the file, and the rest of its line in the receipts.
 
-    To publish, ``file.path`` is that of the attempt, relative to the staging folder; as read back it is that in the
-    published folder. So with ``quarantine``, the file of the rows that are not in the part. ``receipt`` enters the
-    digest of the version: it should hold accounts, not times.
+    To publish, ``file.path`` is that of the attempt, relative to the staging folder. Read back, it is the path in the
+    published folder. The same holds for ``quarantine``, the file of the rows that are not in the part. ``receipt``
+    enters the digest of the version, so it should hold accounts, not times.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Part:
         Raises
         ------
         ValueError
-            That cannot be the name of one of our files.
+            A quarantine cannot have that name.
         """
         return matching(QUARANTINE_NAME, f"{self.name.partition('.')[0]}{QUARANTINE_SUFFIX}")
 
@@ -81,7 +81,7 @@ class _Sums:
 
 
 def write_lines(stream: BinaryIO, parts: Iterable[Part]) -> dict[str, dict[str, int]]:
-    """Write a line for each part, iterating over them once; return what the manifest says of all of them.
+    """Write a line for each part, iterating over them once; return their totals for the manifest.
 
     Raises
     ------
@@ -111,8 +111,8 @@ def part_line(part: Part) -> bytes:
     line = canonical(facts) + b"\n"
     if len(line) > LINE_LIMIT:
         raise OutputError(
-            f"the receipt of {part.name} would be longer than {format_bytes(LINE_LIMIT)}",
-            "its chunk is gathered from too many files; lower --chunk-size",
+            f"the receipt of {part.name} would be longer than {format_bytes(LINE_LIMIT)}: its chunk has too many files",
+            "lower --chunk-size",
         )
     return line
 
@@ -122,18 +122,18 @@ def _facts(name: str, file: PartFile) -> dict[str, object]:
 
 
 def parts_from(stream: BinaryIO) -> Iterator[Part]:
-    """Iterate over the parts that lines speak of, one in memory at a time.
+    """Iterate over the parts in a stream of lines, one in memory at a time.
 
     Raises
     ------
     OSError, EOFError, ValueError, LookupError, TypeError, RecursionError
-        The stream cannot be read, or these are no receipts.
+        The stream cannot be read, or its lines are not receipts.
     """
     before = ""
     for line in _lines(stream):
         part = _part(json.loads(line))
         if part.name <= before:
-            raise ValueError("names do not ascend")
+            raise ValueError("names are not in ascending order")
         before = part.name
         yield part
 

@@ -1,1 +1,1 @@
-"""CSV: bytes cut at record ends, parsed by Arrow, judged cell by cell where something is wrong."""
+"""CSV: bytes cut at record ends, parsed by Arrow, checked cell by cell where something is wrong."""

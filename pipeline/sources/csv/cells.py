@@ -1,4 +1,4 @@
-"""A piece in which something is wrong, judged record by record and cell by cell."""
+"""Find what is wrong in a piece, record by record and cell by cell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.choices import Cause
     from pipeline.sources.csv.columns import CsvColumns
 
-# The numerals that the parser takes. Thousands of other cells are told apart at once; these it is still asked for.
+# The numerals that the parser accepts. Any other cell is bad; these are still given to the parser.
 _FLOAT = r"^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?))[ \t]*$"
 _INTEGER = r"^[ \t]*(-?[0-9]+|-?0[xX][0-9A-Fa-f]+)[ \t]*$"
 
@@ -32,7 +32,7 @@ _INEXACT: _Blame = ("inexact", ())
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a record: its number and place in the piece, and the cell, or the whole record."""
+    """One thing wrong with a record: its number and place in the piece, and the cell or the whole record."""
 
     record: int
     start: int
@@ -50,9 +50,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The records of a piece that are as they must be, in their order, and what is wrong with the others.
+    """The good records of a piece, in order, and what is wrong with the others.
 
-    ``length`` is how many bytes of the piece were judged: all, or those of as many records as one asked for.
+    ``length`` is how many bytes of the piece were judged: all, or those of as many records as were asked for.
     """
 
     good: bytes
@@ -62,19 +62,19 @@ class Verdict:
 
 
 def judge(piece: Piece, columns: CsvColumns, encoding: str, most: int) -> Verdict:
-    """Tell the good records at the beginning of a piece from the bad ones. The piece is whole records of any bytes.
+    """Separate the good records at the beginning of a piece from the bad ones. The piece is whole records of any bytes.
 
-    A good record is one that the parser accepts; its bytes come back as they are, but for its line end, so that it
-    gets the same values in any company.
+    A good record is one that the parser accepts. Its bytes come back unchanged, except for the line end, so that it
+    gets the same values whatever records surround it.
 
     Parameters
     ----------
     piece : Piece
     columns : CsvColumns
     encoding : str
-        What people call the encoding of the file: a cell that is not text in it is bad.
+        The name of the encoding for messages: a cell that is not valid in it is bad.
     most : int
-        How many records are judged: what is said of a bad one takes many times its bytes.
+        How many records are judged at most: a fault takes many times the bytes of its record.
     """
     text = bytes(piece.text)
     spans = list(islice(columns.parser.dialect.records(text, blank=columns.parser.blank_lines_count), most))
@@ -98,7 +98,7 @@ def _ragged(text: bytes, spans: Sequence[tuple[int, int]], piece: Piece, columns
     parsed = parser.structure(piece)
     if parsed.length != len(text) or parsed.rows + len(parsed.ragged) != len(spans):
         found = f"{parsed.rows + len(parsed.ragged):,} records where its lines make {len(spans):,}"
-        raise BalanceError(f"the CSV parser finds {found}", "This is a fault of ours: please report it.")
+        raise BalanceError(f"the CSV parser finds {found}", "report this bug of logitstream")
     faults = {}
     for row in parsed.ragged:
         start, stop = spans[row.number]
@@ -108,7 +108,7 @@ def _ragged(text: bytes, spans: Sequence[tuple[int, int]], piece: Piece, columns
 
 
 def _lines(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
-    # each with an end of its own: a lone CR and the LF of a blank line would become one line end
+    # each with its own line end: a lone CR and the LF of a blank line would become one line end
     return b"".join(text[start:stop].rstrip(b"\r\n") + b"\n" for start, stop in spans)
 
 
@@ -148,7 +148,7 @@ def _rows_with(cells: pa.Array, bad: Mapping[bytes, _Blame]) -> list[int]:
 
 
 def _refused(cells: pa.Array, type_: pa.DataType, columns: CsvColumns) -> dict[bytes, bool]:
-    """Return the cells that are no values of a type, each with whether it is a number too large."""
+    """Return the cells that are not values of a type, each with whether it is a number out of range."""
     distinct = pc.unique(cells.drop_null())
     if pa.types.is_binary(type_):
         return {}
@@ -180,7 +180,7 @@ def _ask(cells: list[bytes], convert: Callable[[list[bytes]], pa.Array | None], 
 
 
 def _asker(type_: pa.DataType, columns: CsvColumns) -> Callable[[list[bytes]], pa.Array | None]:
-    """Return a function that has the parser convert cells, each the one field of a record, quoted."""
+    """Return a function that converts cells with the parser, each as the only field of a record, quoted."""
     parser = columns.parser.with_columns(1)
     options = parser.converting({0: type_}, ())
     quote = parser.dialect.quote.encode()
@@ -202,7 +202,7 @@ def _is_utf8(cell: bytes) -> bool:
 
 
 def _blame(cell: bytes, type_: pa.DataType, encoding: str, *, large: bool) -> _Blame:
-    """Return why a cell is no value of a type: ``large`` where it is a number beyond it."""
+    """Return why a cell is not a value of a type; ``large`` says that it is a number out of range."""
     if large:
         return "out of range", (str(type_),)
     if is_text(type_):

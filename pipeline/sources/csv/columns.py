@@ -1,4 +1,4 @@
-"""The columns that a job needs of a CSV: where they are, their types, and how a piece is turned into them."""
+"""The columns that a job needs of a CSV: their positions, their types, and how a piece becomes arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN_NAMES = 20
 
 @dataclass(frozen=True)
 class ReadAs:
-    """What a column is read as. ``exact``: null is the empty field alone, whatever other spellings there are."""
+    """The type that a column is read as. ``exact``: only the empty field is null, whatever spellings are given."""
 
     type: pa.DataType
     exact: bool
@@ -39,7 +39,7 @@ class Pick:
 
 
 def csv_field(file: InputFile, names: Sequence[str], need: Need, options: CsvOptions) -> pa.Field:
-    """Return the field with which a needed column comes; a file without any column at all allows every name.
+    """Return the field of a needed column; a file without any column allows every name.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def csv_field(file: InputFile, names: Sequence[str], need: Need, options: CsvOpt
     need = with_type(need, options)
     constant = partition_field(file, need)
     if constant is not None and need.name in names:
-        raise LookupError(f"column {quoted(need.name)} stands both in the file and in its path")
+        raise LookupError(f"column {quoted(need.name)} is both in the file and in its path")
     if constant is not None:
         return constant
     if names:
@@ -65,7 +65,7 @@ def position_of(names: Sequence[str], name: str) -> int:
     Raises
     ------
     LookupError
-        There is none, or several.
+        No column has the name, or several.
     """
     count = names.count(name) if name else 0
     if count == 1:
@@ -73,14 +73,14 @@ def position_of(names: Sequence[str], name: str) -> int:
     header = ", ".join(escape(found, 40) or "''" for found in names[:_SHOWN_NAMES])
     more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
     if not name:
-        raise LookupError(f"has a column without a name, which cannot be asked for; its header is {header}{more}")
+        raise LookupError(f"has a column without a name, which cannot be selected; its header is {header}{more}")
     if count:
         raise LookupError(f"has {count} columns {quoted(name)}; its header is {header}{more}")
     raise LookupError(f"has no column {quoted(name)}; its header is {header}{more}")
 
 
 def with_type(need: Need, options: CsvOptions) -> Need:
-    """Return the need with the type that it, or else the options, ask for."""
+    """Return the need with its own type, or else the type that the options give its column."""
     return need if need.type is not None else replace(need, type=dict(options.types).get(need.name))
 
 
@@ -95,8 +95,8 @@ def _target(need: Need, options: CsvOptions) -> ReadAs:
 class CsvColumns:
     """The needed columns of one file, and the passes of the parser that make them.
 
-    A column that is needed in two ways, as a number and as the text that is kept, takes a second pass, since the
-    parser converts a column once. Not to be shared between threads.
+    A column that is needed both as a number and as kept text takes a second pass, because the parser converts a column
+    only once. Not to be shared between threads.
     """
 
     def __init__(
@@ -117,11 +117,11 @@ class CsvColumns:
         return sorted((pair for turn in self._turns for pair in turn.items()), key=lambda pair: pair[0])
 
     def is_feature(self, position: int) -> bool:
-        """Return whether a column is needed as a number that a model calculates with."""
+        """Return whether a column is a number that a model calculates with."""
         return position in self._features
 
     def no_rows(self) -> pa.RecordBatch:
-        """Return the needed columns without a row."""
+        """Return the needed columns with no rows."""
         return self.batch([{p: pa.nulls(0, t) for p, t in types_of(turn).items()} for turn in self._turns], 0)
 
     def batch(self, turns: Sequence[dict[int, pa.Array]], rows: int) -> pa.RecordBatch:
@@ -151,9 +151,9 @@ class CsvColumns:
         return Pick(field, len(self._turns) - 1, position)
 
     def convert(self, piece: Piece) -> tuple[Parsed, pa.RecordBatch | None]:
-        """Parse a piece that is UTF-8 without NUL into a batch, ``None`` where a record or a cell is not as it must be.
+        """Parse a piece that is UTF-8 without NUL into a batch, ``None`` where a record or a cell is bad.
 
-        What :class:`Parsed` says of records holds in both cases, except ``rows`` where a cell cannot be converted.
+        :class:`Parsed` is right in both cases, except for ``rows`` where a cell cannot be converted.
         """
         first = self.parser.parse(piece, self._asked[0])
         if first.arrays is None or first.ragged or not first.length:
@@ -168,9 +168,9 @@ class CsvColumns:
         return first, self.batch(turns, first.rows)
 
     def _misread(self, piece: Piece, turn: dict[int, ReadAs], arrays: dict[int, pa.Array]) -> bool:
-        """Return whether the parser made another number of a cell without saying so.
+        """Return whether the parser changed the number of a cell without an error.
 
-        A finite number became an infinity, or an integer of a feature is beyond those that float64 has.
+        A finite number became an infinity, or an integer of a feature is larger than float64 holds exactly.
         """
         found = {
             position: large(arrays[position]) if self.is_feature(position) else infinite(arrays[position])
@@ -192,7 +192,7 @@ class CsvColumns:
         return not all(names_infinity(cell.as_py()) for cell in cells if cell.is_valid)
 
     def _exact(self, piece: Piece, turn: dict[int, ReadAs], arrays: dict[int, pa.Array]) -> dict[int, pa.Array]:
-        """Return the arrays of a pass with kept text as it is written, also where it spells a null."""
+        """Return the arrays of a pass with kept text as it is written, even where it spells null."""
         doubtful = {position: target for position, target in turn.items() if target.exact}
         doubtful = {position: target for position, target in doubtful.items() if arrays[position].null_count}
         if not doubtful or not self._spells_null(piece):

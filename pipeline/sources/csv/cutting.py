@@ -1,4 +1,4 @@
-"""Cutting a text into pieces that are whole records, without knowing beforehand where quotes open and close."""
+"""Cut a text into pieces of whole records, without knowing beforehand where quotes open and close."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _JUDGED = 16_384
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of a piece, of the longest record that is read, and of a block that the parser takes at a time."""
+    """Bytes of a piece, of the longest record that is read, and of a block for the parser."""
 
     piece: int = 4 * MIB
     record: int = 64 * MIB
@@ -42,11 +42,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Cut:
-    """A piece: its good rows, how many records it has, and what is wrong with the bad ones, in their order.
+    """A piece: its good rows, the number of its records, and what is wrong with the bad ones, in order.
 
     ``text`` is the piece as UTF-8, ``length`` its bytes in the window. It has no quote unless ``quoted``. ``open``
-    says that the piece is a record without an end; ``overlong`` that it is the beginning of one longer than the limit,
-    and nothing can be read behind it.
+    says that the piece is a record without an end; ``overlong`` that it is the beginning of a record longer than the
+    limit, after which nothing can be read.
     """
 
     batch: pa.RecordBatch
@@ -60,11 +60,11 @@ class Cut:
 
 
 def guess_begin(window: Window, stop: int, limit: int, parser: CsvParser) -> int:
-    """Return where a record seems to begin, behind the first byte of the window or later, and go on to it.
+    """Return where a record seems to begin, after the first byte of the window, and move the window there.
 
-    A guess: behind a line end, which may be inside quotes. It is looked for up to ``limit`` bytes behind ``stop``.
-    Of some line ends in front of ``stop`` it is the first behind which all records have the right number of fields, or
-    the fewest have not.
+    A guess: after a line end, which may be inside quotes. The search ends ``limit`` bytes after ``stop``. Of several
+    line ends before ``stop`` the guess is the first after which all records have the right number of fields, or else
+    the one with the fewest wrong records.
     """
     window.fill(_AHEAD)
     found = next_line_start(window.text, 1, window.length, final=window.ended) if window.length else 0
@@ -101,10 +101,10 @@ def _misfits(window: Window, place: int, parser: CsvParser) -> float:
 
 
 class Cutter:
-    """Goes through a text from a known begin of a record up to the first record that begins at ``stop`` or behind it.
+    """Walks through a text from the known begin of a record to the first record that begins at ``stop`` or later.
 
     A piece ends at a line end that was found without regard to quotes. If the piece has a quote, a probe record is
-    parsed behind it: where the piece ended inside quotes, the parser reports the record that it cut, and the next
+    parsed after it: where the piece ended inside quotes, the parser reports the record that was cut, and the next
     piece begins there. By induction from the first record this is right for whatever the parser takes as quoting.
 
     Parameters
@@ -117,7 +117,7 @@ class Cutter:
     encoding : TextEncoding
     sizes : Sizes
     batch_rows : int
-        Pieces are made smaller where these rows take less.
+        Pieces are smaller where so many rows take less.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Cutter:
         self._target = self._size_for(_FIRST_ROW)
 
     def __iter__(self) -> Iterator[Cut]:
-        """Give one piece after the other; the window is behind a piece when the next one is asked for."""
+        """Yield one piece after the other; the window moves past a piece when the next one is asked for."""
         while self._window.offset < self._stop:
             cut = self._next()
             if cut is None:
@@ -156,14 +156,14 @@ class Cutter:
                 return cut
             if window.ended:
                 return self._open_record("open quote")
-            # The longest record and its line end, never more: else the size of a window would decide what is too long.
+            # The longest record and its line end, never more: otherwise the window size would decide what is too long.
             longest = self._sizes.record + _LINE_END
             if window.length >= longest:
                 return self._open_record("too long", format_bytes(self._sizes.record))
             wanted = min(2 * window.length, longest)
 
     def _place(self) -> int | None:
-        """Return a line end of the window to cut at: the last one, or the first one at or behind ``stop``."""
+        """Return a line end of the window to cut at: the last one, or the first one at ``stop`` or later."""
         window = self._window
         at = self._stop - window.offset
         if window.length < at:
@@ -171,7 +171,7 @@ class Cutter:
         return next_line_start(window.text, at, window.length, final=window.ended)
 
     def _try(self, place: int | None) -> Cut | None:
-        """Return the whole records in front of a place, or the record across ``stop``; ``None`` if that is open."""
+        """Return the whole records before a place, or the record across ``stop``; ``None`` if that is open."""
         if not place:
             return None
         cut = self._parse(place)
@@ -181,11 +181,11 @@ class Cutter:
         end = self._columns.parser.dialect.record_end(window.text, 0, window.length, final=window.ended)
         cut = self._parse(end) if end is not None and end != place else None
         if cut is not None and cut.length != end:
-            raise BalanceError("a record of a CSV ends elsewhere for the parser", "This is a fault of ours: report it.")
+            raise BalanceError("the CSV parser ends a record at another byte", "report this bug of logitstream")
         return cut
 
     def _parse(self, place: int) -> Cut | None:
-        """Return what is before a place and whole, ``None`` where nothing is."""
+        """Return the whole records before a place, ``None`` where there are none."""
         raw = memoryview(self._window.text)[:place]
         text = self._encoding.utf8(bytes(raw)) if self._encoding.kind == "bytewise" else raw
         piece = self._columns.parser.piece(text, final=self._window.ended and place == self._window.length)
@@ -218,13 +218,13 @@ class Cutter:
         if verdict.good:
             batch = self._columns.convert(self._columns.parser.piece(verdict.good, final=True))[1]
         if batch is None or batch.num_rows != verdict.records - len(verdict.faults):
-            raise BalanceError("a record of a CSV is good and bad", "This is a fault of ours: please report it.")
+            raise BalanceError("the CSV parser takes a record as good and as bad", "report this bug of logitstream")
         return Cut(batch, verdict.records, verdict.faults, piece.text, length, piece.quoted)
 
     def _count(self, piece: Piece, rows: int) -> None:
         if not agrees_with_lines(rows, piece.text, blank=self._columns.parser.blank_lines_count):
-            message = f"the CSV parser made {rows:,} rows of another number of lines"
-            raise BalanceError(message, "This is a fault of ours: please report it.")
+            message = f"the CSV parser found {rows:,} rows, but the text has another number of lines"
+            raise BalanceError(message, "report this bug of logitstream")
 
     def _open_record(self, cause: Cause, *values: str) -> Cut:
         window = self._window

@@ -1,4 +1,4 @@
-"""From the bytes of a file to text: ranges, gzip and zstd, and encodings other than UTF-8."""
+"""Turn the bytes of a file into text: ranges, gzip and zstd, and encodings other than UTF-8."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.units import KIB, escape, quoted
 
 ENDS = 64 * KIB
 
-# More than a piece of a CSV: while one is parsed the next one is decompressed whole.
+# More than a piece of a CSV: while one piece is parsed, the next one is decompressed whole.
 _AHEAD, _AHEAD_BYTES = 10, 512 * KIB
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -29,7 +29,7 @@ _FOREIGN = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"PAR1": "
 
 _ASCII = "\t\n\r" + "".join(map(chr, range(0x20, 0x7F)))
 
-# An undecodable byte becomes a lone surrogate, which is no UTF-8: the parser refuses it in exactly that cell.
+# An undecodable byte becomes a lone surrogate, which is not valid UTF-8: the parser refuses exactly that cell.
 _STRICT = "logitstream-undecodable"
 codecs.register_error(_STRICT, lambda error: ("\udcff", _end_of(error)))
 
@@ -41,7 +41,7 @@ def _end_of(error: UnicodeError) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TextEncoding:
-    """How characters are written.
+    """How characters are written as bytes.
 
     ``kind`` is ``utf-8``; ``bytewise``, where each byte is a character and ASCII keeps its bytes, so that text may be
     cut before it is decoded; or ``stream``, which can only be decoded from the first byte on.
@@ -57,7 +57,7 @@ class TextEncoding:
         return raw.decode(self.name, _STRICT).encode("utf-8", "surrogatepass")
 
     def file_bytes(self, text: bytes | bytearray | memoryview) -> int:
-        """Return how many bytes of the file a piece of UTF-8 text was made of."""
+        """Return how many bytes of the file a piece of UTF-8 text came from."""
         if self.kind == "utf-8":
             return len(text)
         characters = bytes(text).decode("utf-8", "surrogatepass")
@@ -70,14 +70,14 @@ class TextEncoding:
 
 @cache
 def find_encoding(name: str) -> TextEncoding:
-    """Return what a name of an encoding means.
+    """Return the encoding of a name.
 
     Raises
     ------
     UsageError
-        There is no such encoding of text, or it cannot be read as a stream.
+        There is no such text encoding, or it cannot be read as a stream.
     """
-    remedy = "Such as utf-8, latin-1, cp1252, utf-16, shift_jis."
+    remedy = "name another --encoding, such as utf-8, latin-1, cp1252, utf-16 or shift_jis"
     try:
         found = codecs.lookup(name)
         "a".encode(name)
@@ -88,7 +88,7 @@ def find_encoding(name: str) -> TextEncoding:
     if _bytewise(name):
         return TextEncoding(found.name, "bytewise")
     if found.incrementaldecoder is None or not _keeps_ascii(name):
-        raise UsageError(f"a file in {quoted(name)} cannot be read as a stream", remedy)
+        raise UsageError(f"the encoding {quoted(name)} cannot be read as a stream", remedy)
     return TextEncoding(found.name, "stream")
 
 
@@ -117,7 +117,7 @@ class Stream(Protocol):
 
 
 class RawFile(io.RawIOBase):
-    """An open file read by position, which counts and leaves closing to its owner."""
+    """An open file read by position; counts the bytes, and leaves closing to its owner."""
 
     def __init__(self, file: OpenFile, offset: int = 0) -> None:
         self.path = file.path
@@ -131,7 +131,7 @@ class RawFile(io.RawIOBase):
         return True
 
     def move(self, offset: int) -> None:
-        """Read on from an offset."""
+        """Continue at an offset."""
         self._offset = offset
 
     def readinto(self, view: memoryview) -> int:  # type: ignore[override]
@@ -147,7 +147,7 @@ class RawFile(io.RawIOBase):
 
 
 class Inflated:
-    """What a compressed file holds, in bounded memory; members one behind the other are one text."""
+    """The content of a compressed file, in bounded memory; several members in a row are one text."""
 
     def __init__(self, raw: RawFile, codec: str) -> None:
         self._raw = raw
@@ -163,7 +163,7 @@ class Inflated:
                 raise self._raw.failure from error
             place = f"near byte {self._raw.bytes_read:,}: {escape(str(error), 300)}"
             message = f"{show(self._raw.path)}: the {self._codec} data is damaged or cut off {place}"
-            raise DataError(message, "Fetch or make the file again.") from error
+            raise DataError(message, "copy or compress the file again") from error
 
 
 class Recoded:
@@ -195,20 +195,20 @@ class Recoded:
             return self._decoder.decode(block, final=not block)
         except UnicodeError as error:
             message = f"{show(self._path)} is not text in {self._name}: {escape(str(error), 300)}"
-            raise DataError(message, "Name the encoding that it is written in with --encoding.") from error
+            raise DataError(message, "name the encoding of the file with --encoding") from error
 
 
 class Ahead:
-    """A stream that a thread of its own reads before it is asked for, so that it need not be waited for.
+    """A stream that a separate thread reads ahead, so that nobody waits for it.
 
-    What was read, and the error that ended it, come in the order of the stream. Holds ten blocks. Its maker
-    closes it, before what the inner stream reads from is closed.
+    Blocks, and the error that ended the reading, come in the order of the stream. Holds ten blocks. Its maker closes
+    it, before what the inner stream reads from is closed.
 
     Parameters
     ----------
     inner : Stream
     raw : RawFile
-        What the inner stream reads from.
+        The file that the inner stream reads from.
     """
 
     def __init__(self, inner: Stream, raw: RawFile) -> None:
@@ -251,7 +251,7 @@ class Ahead:
         return _AheadBlock(memory, view[:filled], self._raw.bytes_read)
 
     def _read(self, view: memoryview, filled: int) -> int:
-        """Read into a view; an error waits for its turn, behind what was read before it."""
+        """Read into a view; an error is raised after what was read before it."""
         if self._failure is None:
             try:
                 return self._inner.readinto(view)
@@ -264,7 +264,7 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class _AheadBlock:
-    """A block that was read ahead, and how far the file was read by then."""
+    """A block that was read ahead, and how far the file had been read by then."""
 
     memory: bytearray
     filled: memoryview
@@ -272,7 +272,7 @@ class _AheadBlock:
 
 
 class Window:
-    """The part of a stream that is being looked at: ``text[:length]``, which begins at ``offset`` of the stream.
+    """The current part of a stream: ``text[:length]``, which begins at ``offset`` of the stream.
 
     ``ended`` says that nothing follows. The text is overwritten by ``fill`` and ``drop``.
     """
@@ -285,7 +285,7 @@ class Window:
         self._stream = stream
 
     def read_ahead(self, raw: RawFile) -> Ahead:
-        """Go on reading in a thread of its own, which the caller has to end."""
+        """Continue reading in a separate thread, which the caller has to end."""
         self._stream = ahead = Ahead(self._stream, raw)
         return ahead
 
@@ -301,7 +301,7 @@ class Window:
             self.ended = count == 0
 
     def drop(self, count: int) -> None:
-        """Go on ``count`` bytes."""
+        """Move forward by ``count`` bytes."""
         rest = bytes(memoryview(self.text)[count : self.length])
         self.text[: len(rest)] = rest
         self.length = len(rest)
@@ -321,15 +321,19 @@ def compression_of(head: bytes, path: str) -> str | None:
     Raises
     ------
     DataError
-        It is compressed in a way that cannot be streamed here, is Parquet, or is not what its name says.
+        It has another compression, is Parquet, or is not what its name says.
     """
     for magic, codec in _MAGIC.items():
         if head.startswith(magic):
             return codec
     for magic, kind in _FOREIGN.items():
         if head.startswith(magic):
-            raise DataError(f"{show(path)} is {kind}, not CSV", "CSV is read plain, as gzip and as zstd.")
+            remedy = "unpack it, or compress it with gzip or zstd"
+            if kind == "Parquet":
+                remedy = "give it a name that ends in .parquet"
+            raise DataError(f"{show(path)} is {kind}, not CSV", remedy)
     named = next((codec for suffix, codec in _SUFFIXES.items() if path.lower().endswith(suffix)), None)
     if named:
-        raise DataError(f"{show(path)} is not {named}, as its name says", "Rename the file, or fetch it again.")
+        message = f"{show(path)} is not {named}, although its name says so"
+        raise DataError(message, "rename the file, or copy it again")
     return None

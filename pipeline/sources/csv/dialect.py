@@ -1,8 +1,8 @@
-"""What a record of a CSV is, stated once as the parser of Arrow takes it.
+"""What a record of a CSV is, as Arrow's parser reads it.
 
 A field that begins with the quote character is quoted up to the next quote that is not doubled; anywhere else a quote
-is text (``12" pipe``). A record ends at CR LF, CR or LF outside quotes. The parser is the authority: what is found here
-decides only where to look, and the tests compare the two on arbitrary bytes.
+is text (``12" pipe``). A record ends at CR LF, CR or LF outside quotes. The parser is the authority: this module only
+decides where to look, and the tests compare the two on arbitrary bytes.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _FORBIDDEN = "\r\n\0"
 
 @dataclass(frozen=True)
 class Dialect:
-    """The delimiter and the quote of a file, each one ASCII character; the quote may be empty for none."""
+    """The delimiter and the quote of a file, each one ASCII character; an empty quote means that there is none."""
 
     delimiter: str = ","
     quote: str = '"'
 
     def probe(self, columns: int) -> bytes:
-        """Return a record to append to a piece, which tells whether the piece ended between records.
+        """Return a record to append to a piece, which shows whether the piece ended between records.
 
-        It has one field too many, so that the parser reports it and makes no row of it. Behind a whole record it is
-        reported alone, since its quote does not begin a field. Inside quotes its quote closes the field, and what is
-        reported begins with the record that was cut.
+        It has one field too many, so that the parser reports it and makes no row of it. After a whole record it is
+        reported alone, because its quote does not begin a field. Inside quotes its quote closes the field, and the
+        report begins with the record that was cut.
         """
         letter = next(c for c in "xyz" if c not in {self.delimiter, self.quote})
         return f"{letter}{self.quote}{self.delimiter * columns}\n".encode()
 
     def record_end(self, text: Bytes, start: int, stop: int, *, final: bool) -> int | None:
-        """Return where the record that begins at ``start`` ends, or ``None`` where that is behind ``stop``.
+        """Return where the record that begins at ``start`` ends, or ``None`` where that is after ``stop``.
 
-        ``final`` says that nothing follows ``stop``: there the record ends at the latest.
+        ``final`` says that nothing follows ``stop``: the record ends there at the latest.
         """
         match = self._record.match(text, start, stop)
         assert match is not None
@@ -53,13 +53,13 @@ class Dialect:
         return match.end() if final or ends_line else None
 
     def record_end_behind(self, text: Bytes, place: int) -> int:
-        """Return where the record ends that has, at a place, text outside quotes, or the quote that closes a field."""
+        """Return the end of a record, given a place in it outside quotes, or at the quote that closes a field."""
         match = self._rest_of_record.match(text, place)
         assert match is not None
         return match.end()
 
     def records(self, text: bytes, *, blank: bool) -> Iterator[tuple[int, int]]:
-        """Yield begin and end of each record of a text, line end included; blank lines only if they are records."""
+        """Yield begin and end of each record of a text, with its line end; blank lines only if they are records."""
         start = 0
         while start < len(text):
             end = self.record_end(text, start, len(text), final=True)
@@ -117,18 +117,18 @@ class Dialect:
 
 
 def dialect_of(options: CsvOptions) -> Dialect:
-    """Return the dialect that the options state.
+    """Return the dialect of the options.
 
     Raises
     ------
     UsageError
         Delimiter or quote is not one ASCII character, or they are the same.
     """
-    _one_character("delimiter", options.delimiter, r"write --delimiter ';' or --delimiter $'\t'")
+    _one_character("delimiter", options.delimiter, "give one character, such as ';' or a tabulator")
     if options.quote:
-        _one_character("quote", options.quote, "write --quote \"'\", or --quote '' where nothing is quoted")
+        _one_character("quote", options.quote, "give one character, such as \"'\", or '' where nothing is quoted")
     if options.delimiter == options.quote:
-        raise UsageError(f"delimiter and quote are both {quoted(options.quote)}", "Give two different characters.")
+        raise UsageError(f"delimiter and quote are both {quoted(options.quote)}", "give two different characters")
     return Dialect(options.delimiter, options.quote)
 
 
@@ -138,7 +138,7 @@ def _one_character(what: str, text: str, remedy: str) -> None:
 
 
 def last_line_end(text: bytearray, stop: int, *, final: bool) -> int:
-    """Return the offset behind the last line end in ``text[:stop]``, 0 where there is none.
+    """Return the offset after the last line end in ``text[:stop]``, 0 where there is none.
 
     A CR right before ``stop`` counts only where ``final`` says that nothing follows; there the text itself is a line.
     """
@@ -149,9 +149,9 @@ def last_line_end(text: bytearray, stop: int, *, final: bool) -> int:
 
 
 def next_line_start(text: bytearray, at: int, stop: int, *, final: bool) -> int | None:
-    """Return the first offset from ``at`` (1 or more) on that is behind a line end, or ``None`` if behind ``stop``.
+    """Return the first offset from ``at`` (1 or more) that follows a line end, or ``None`` if that is after ``stop``.
 
-    CR LF is one line end. Where ``final`` says that nothing follows ``stop``, it is behind the last line.
+    CR LF is one line end. Where ``final`` says that nothing follows ``stop``, the end of the text counts as one.
     """
     line_feed = text.find(b"\n", at - 1, stop)
     carriage_return = text.find(b"\r", at - 1, stop if line_feed < 0 else line_feed)

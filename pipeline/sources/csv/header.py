@@ -1,4 +1,4 @@
-"""Where the header of a CSV ends, and what it says."""
+"""Read the header of a CSV: the names of its columns, and where it ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FOREIGN_BOMS = {
 
 @dataclass(frozen=True)
 class Header:
-    """The names of the columns; the record that states them; the offset behind it in the stream."""
+    """The names of the columns, the record that states them, and the offset after it in the stream."""
 
     names: tuple[str, ...]
     record: bytes
@@ -37,15 +37,15 @@ class Header:
 def read_header(
     window: Window, dialect: Dialect, encoding: TextEncoding, given: tuple[str, ...] | None, path: str
 ) -> Header:
-    """Read the header at the beginning of a stream; the window stays where it is.
+    """Return the header at the beginning of a stream; the window stays where it is.
 
-    Blank lines before it are skipped, and a byte order mark. Where names are ``given`` there is none to read. A file
+    Blank lines before it and a byte order mark are skipped. Where names are ``given``, the file has no header. A file
     without any record has no names.
 
     Raises
     ------
     DataError
-        It is not text of the encoding, ends inside quotes, holds NUL, or is too long.
+        The header is not valid in the encoding, ends inside quotes, contains NUL, or is too long.
     """
     window.fill(64 * KIB)
     _refuse_foreign_mark(window, encoding, path)
@@ -60,7 +60,7 @@ def read_header(
             break
         if window.length > MAX_HEADER:
             message = f"{show(path)}: the header does not end within {format_bytes(MAX_HEADER)}"
-            raise DataError(message, "Is it CSV, with this --quote and --delimiter?")
+            raise DataError(message, "check that it is CSV, and name its --quote and --delimiter")
         window.fill(2 * window.length)
     if start == end:
         return Header((), b"", end)
@@ -70,24 +70,24 @@ def read_header(
 
 def _names(record: bytes, dialect: Dialect, encoding: TextEncoding, path: str) -> tuple[str, ...]:
     if 0 in record:
-        remedy = "Is it text? UTF-16 without a byte order mark needs --encoding utf-16-le or utf-16-be."
-        raise DataError(f"{show(path)}: the header holds NUL bytes", remedy)
+        remedy = "check that it is text; UTF-16 without a byte order mark needs --encoding utf-16-le or utf-16-be"
+        raise DataError(f"{show(path)}: the header contains NUL bytes", remedy)
     fields, closed = dialect.fields(encoding.utf8(record.rstrip(b"\r\n")))
     if not closed:
         message = f"{show(path)}: a quote in the header is not closed before the file ends"
-        raise DataError(message, "Is the quote character the one that --quote states?")
+        raise DataError(message, "close it, or name the quote character with --quote ('' where nothing is quoted)")
     try:
         return tuple(field.decode() for field in fields)
     except UnicodeDecodeError as error:
         shown = escape(record[:100].decode("utf-8", "backslashreplace"))
-        remedy = "Give the encoding, such as --encoding latin-1."
+        remedy = "name the encoding of the file with --encoding (such as latin-1)"
         raise DataError(f"{show(path)}: the header is not valid {encoding.name}: {shown}", remedy) from error
 
 
 def _counted(names: tuple[str, ...], path: str) -> tuple[str, ...]:
     if len(names) > MAX_COLUMNS:
         message = f"{show(path)} has {len(names):,} columns; at most {MAX_COLUMNS:,} can be read"
-        raise DataError(message, "Is the delimiter the one that --delimiter states?")
+        raise DataError(message, "check that --delimiter is the delimiter of the file")
     return names
 
 
@@ -97,4 +97,4 @@ def _refuse_foreign_mark(window: Window, encoding: TextEncoding, path: str) -> N
     for mark, name in _FOREIGN_BOMS.items():
         if window.text[: len(mark)] == mark:
             message = f"{show(path)} begins with the byte order mark of {name.upper()}"
-            raise DataError(message, f"Say so: --encoding {name}")
+            raise DataError(message, f"add --encoding {name}")

@@ -1,4 +1,4 @@
-"""One piece of a CSV through the parser of Arrow: the one place where its exceptions are met."""
+"""Parse one piece of a CSV with Arrow: the one place that meets its exceptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Text = bytes | memoryview
 
 BOM = b"\xef\xbb\xbf"
 
-# More than any piece: one block, which the parser never cuts by itself.
+# Larger than any piece: one block, which the parser never cuts.
 _ONE_BLOCK = 1 << 30
 # A tile of text whose masks stay in an L2 cache.
 _TILE = 256 * KIB
@@ -34,7 +34,7 @@ _LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
 class Piece:
     """Text that begins with a record and ends at a line end, or, if ``final``, at the end of the file.
 
-    ``quoted`` says whether it has a quote character at all. Where it has none, every line end ends a record.
+    ``quoted`` says whether it contains a quote character. If not, every line end ends a record.
     """
 
     text: Text
@@ -48,7 +48,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Ragged:
-    """A record that has another number of fields. ``number`` counts from 0 all records of the piece."""
+    """A record with another number of fields. ``number`` counts all records of the piece from 0."""
 
     number: int
     fields: int
@@ -57,7 +57,7 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Parsed:
-    """What the parser made of a piece.
+    """The result of parsing a piece.
 
     ``arrays`` are by position of the column, ``None`` where a cell could not be converted. ``length`` is how many
     bytes of the piece are whole records, ``rows`` how many of them have the right number of fields; ``ragged`` are
@@ -79,7 +79,7 @@ class CsvParser:
     columns : int
         How many fields a record has.
     block_bytes : int
-        The parser goes through a longer piece in blocks of so many bytes, which stay in its caches.
+        The parser reads a longer piece in blocks of so many bytes, which stay in its caches.
     """
 
     def __init__(self, dialect: Dialect, columns: int, block_bytes: int = 512 * KIB) -> None:
@@ -101,11 +101,11 @@ class CsvParser:
         return CsvParser(self.dialect, columns, self._block_bytes)
 
     def piece(self, text: Text, *, final: bool) -> Piece:
-        """Return a text as a piece, having looked for quotes in it."""
+        """Return a text as a piece, after looking for quotes in it."""
         return Piece(text, self._has_quote(text), final)
 
     def parse(self, piece: Piece, convert: arrow_csv.ConvertOptions) -> Parsed:
-        """Parse a piece of UTF-8; the record that it leaves open, if it ends inside quotes, is left out."""
+        """Parse a piece of UTF-8; if it ends inside quotes, the open record is left out."""
         text, ending = piece.text, b""
         if piece.quoted:
             ending = b"\n" + self._probe if piece.final and text[-1] not in b"\r\n" else self._probe
@@ -119,7 +119,7 @@ class CsvParser:
         return Parsed(arrays, rows, length, ragged)
 
     def structure(self, piece: Piece) -> Parsed:
-        """Parse a piece of any bytes for its records alone; ``arrays`` is empty and texts of records are masked."""
+        """Parse a piece of any bytes only for its records; ``arrays`` is empty and texts of records are masked."""
         masked = replace(piece, text=bytes(piece.text).translate(self._mask))
         return replace(self.parse(masked, self._count_only), arrays={})
 
@@ -140,7 +140,7 @@ class CsvParser:
         return bool(self._quote) and any(mask.any() for mask in _masks(text, self._quote[0]))
 
     def _with(self, ending: bytes, text: Text) -> memoryview:
-        """Return a text with an ending, in memory that is used again for the next one."""
+        """Return a text with an ending, in memory that is reused for the next one."""
         size = len(text) + len(ending)
         if len(self._probed) < size:
             self._probed = bytearray(size)
@@ -153,7 +153,7 @@ class CsvParser:
         self, text: Text, convert: arrow_csv.ConvertOptions, *, quoted: bool
     ) -> tuple[dict[int, pa.Array] | None, int]:
         if text[:3] == BOM:
-            text = b"".join((BOM, text))  # the parser takes one away, and this one is data
+            text = b"".join((BOM, text))  # the parser removes one, and this one is data
         options = self._options[quoted], convert
         table = self._read(text, self._in_blocks, *options) if self._may_be_cut(text) else None
         if table is None:
@@ -234,7 +234,7 @@ def large(array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
 
 
 def beyond_exact(cells: pa.Array) -> list[bytes]:
-    """Return the binary cells, each once, that spell an integer beyond 2**53 in magnitude without point or exponent."""
+    """Return the distinct binary cells that spell an integer beyond 2**53 in magnitude without point or exponent."""
     cells = pc.unique(cells.filter(pc.match_substring_regex(cells, _LONG_INTEGER)))
     return [cell for cell in cells.to_pylist() if _exceeds(cell.strip(b" \t+-").lstrip(b"0"))]
 
@@ -249,7 +249,7 @@ def _at_least(limit: float, array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool
         return None
     dtype = np.dtype(array.type.to_pandas_dtype())
     values = np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
-    # NaN is passed over; no array as long as the column is made
+    # ignores NaN, and makes no array as long as the column
     if np.fmax.reduce(values) < limit and np.fmin.reduce(values) > -limit:
         return None
     found: np.ndarray[Any, np.dtype[np.bool_]] = np.abs(values) >= limit
@@ -257,21 +257,21 @@ def _at_least(limit: float, array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool
 
 
 def names_infinity(text: bytes) -> bool:
-    """Return whether a text that the parser took for a number says infinity in letters."""
+    """Return whether a text that the parser read as a number spells infinity in letters."""
     return b"n" in text.lower()
 
 
 def _mask(dialect: Dialect) -> bytes:
-    """Return a table of bytes in which a character without meaning replaces some that the parser cannot judge.
+    """Return a table of bytes in which a character without meaning replaces those that the parser cannot handle.
 
-    NUL its search for the end of a record can take for the end of a text; others may be no UTF-8.
+    Its search for the end of a record may take NUL for the end of the text; other bytes may not be UTF-8.
     """
     plain = next(character for character in b"?.!" if chr(character) not in {dialect.delimiter, dialect.quote})
     return bytes([plain, *range(1, 0x80), *[plain] * 0x80])
 
 
 def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Yield where a text has a byte, tile by tile, in memory that is used again for the next tile."""
+    """Yield where a text has a byte, tile by tile, in memory that is reused for the next tile."""
     view = np.frombuffer(text, np.uint8)
     mask = np.empty(min(_TILE, len(view)), np.bool_)
     for start in range(0, len(view), _TILE):

@@ -1,4 +1,4 @@
-"""Records that are quoted oddly: not as a program writes them, but in a way that the parser takes."""
+"""Count records with odd quoting: not as a program writes them, but in a way that the parser accepts."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     Words = np.ndarray[Any, np.dtype[np.uint64]]
 
 _BLOCK = 256 * KIB
-# One quote in so many bytes, at most, is found by its place.
+# Quotes are found by place where there is at most one in so many bytes.
 _FEW = 16
 
 
 def count_odd(text: Bytes, dialect: Dialect) -> int:
-    """Return how many records have odd quoting: a quote in a field that is not quoted, or text behind a closing quote.
+    """Return how many records have odd quoting: a quote in a field that is not quoted, or text after a closing quote.
 
-    Where no quoting is odd, quotes open and close in turn: one that opens is behind a delimiter or a line end, one
-    that closes is before one, and a doubled quote is one that closes and one that opens. So the first quote that
-    is not where its turn demands is odd, and no odd one comes before it; behind its record the turns begin anew.
+    Where no quoting is odd, quotes open and close in turn: an opening quote follows a delimiter or a line end, a
+    closing one precedes one, and a doubled quote is one that closes and one that opens. So the first quote that is
+    not where its turn demands is odd, and no odd one comes before it; after its record the turns start again.
 
-    Takes some fast passes over the text, and some microseconds for each record that is odd. Memory does not grow with
-    the text.
+    Takes a few fast passes over the text, and some microseconds for each odd record. Memory does not grow with the
+    text.
 
     Parameters
     ----------
@@ -58,16 +58,16 @@ def count_odd(text: Bytes, dialect: Dialect) -> int:
 
 
 def _few_places(view: View, start: int, stop: int, dialect: Dialect, scratch: Flags) -> Integers | None:
-    """Return where the quotes of a block are, ``None`` where they are so many that bits are faster than places."""
+    """Return the places of the quotes of a block, ``None`` where there are so many that bits are faster."""
     is_quote = np.equal(view[start:stop], ord(dialect.quote), out=scratch[: stop - start])
     few = np.count_nonzero(is_quote) * _FEW <= stop - start
     return start + np.flatnonzero(is_quote) if few else None
 
 
 def _take_turns(view: View, places: Integers, dialect: Dialect, *, inside: bool) -> bool:
-    """Return whether quotes that open and close in turn, the first of them closing if ``inside``, are where they must.
+    """Return whether quotes that open and close in turn, the first of them closing if ``inside``, are at right places.
 
-    A quote at the very beginning or end of the text has itself for a neighbour, which is as good as a line end.
+    A quote at the beginning or end of the text is its own neighbour, which counts as a line end.
     """
     fits = np.zeros(256, np.bool_)
     fits[[ord(dialect.quote), ord(dialect.delimiter), 0x0A, 0x0D]] = True
@@ -77,7 +77,7 @@ def _take_turns(view: View, places: Integers, dialect: Dialect, *, inside: bool)
 
 
 def _record_by_record(text: Bytes, turns: _Turns, dialect: Dialect) -> tuple[int, int, bool]:
-    """Return how many odd records begin or go on in a block, where to go on, and whether that is inside quotes."""
+    """Return how many odd records touch a block, where to continue, and whether that is inside quotes."""
     misfits = turns.misfits(swapped=False), turns.misfits(swapped=True)
     odd, place, swapped = 0, turns.start, False
     while True:
@@ -111,7 +111,7 @@ class _Turns:
         self.start, self.stop = start, stop
         first, behind = max(0, start - 1), min(len(view), stop + 1)
         around = view[first:behind]
-        # A flag more on each side; there is nothing beyond the text, and that is as good as a line end.
+        # One flag more on each side; the end of the text counts as a line end.
         quotes, fits, other = scratch[:, : stop - start + 2]
         fits[0] = fits[-1] = True
         known = slice(first - start + 1, behind - start + 1)

@@ -1,4 +1,4 @@
-"""The rows of one slice of a CSV."""
+"""Read the rows of one slice of a CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.disk import input_error, show
 from pipeline.errors import InputChangedError, MemoryBudgetError
-from pipeline.sources.content import open_planned, same_state
+from pipeline.sources.content import STILL, open_planned, same_state
 from pipeline.sources.csv.columns import CsvColumns
 from pipeline.sources.csv.cutting import Cut, Cutter, Sizes, guess_begin
 from pipeline.sources.csv.decode import (
@@ -44,7 +44,7 @@ _MARKS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-32": (b"\xff\xfe\0\0", b"\0
 
 @dataclass(frozen=True)
 class Settings:
-    """How the files are written, as the reader uses it."""
+    """How the files are written, in the form that the reader uses."""
 
     options: CsvOptions
     dialect: Dialect
@@ -56,7 +56,7 @@ class Settings:
 class OpenText:
     """The text of an open file, decompressed, and decoded where it can only be decoded as a stream.
 
-    ``mark`` is how many bytes of a byte order mark the decoder takes away.
+    ``mark`` is the number of bytes of a byte order mark that the decoder removes.
     """
 
     raw: RawFile
@@ -85,10 +85,10 @@ def open_text(file: OpenFile, settings: Settings) -> OpenText:
 class CsvReader:
     """Reads a slice in pieces. See :class:`~pipeline.types.sources.SliceReader`; used by one thread.
 
-    A record is bad where it is ragged, is not closed, or has a NUL or a cell that its type does not allow; so is an
-    integer beyond 2**53 that a feature would take as another float64. Nothing about bad records is raised, because a
-    slice whose begin was guessed may begin inside a record. Memory is a few times a piece, or the longest record, if
-    the bad records are taken at every batch.
+    A record is bad if it is ragged, is not closed, contains NUL, or has a cell that its type does not allow; also if a
+    feature has an integer beyond 2**53 that float64 would change. Bad records raise nothing, because a slice whose
+    begin was guessed may begin inside a record. Memory is a few times a piece, or the longest record, if the bad
+    records are taken at every batch.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class CsvReader:
     DataError
         Compressed data is damaged or cut off.
     MemoryBudgetError
-        A record is longer than the limit, where it is certain that it begins there.
+        A record that certainly begins there is longer than the limit.
     """
 
     def __init__(
@@ -154,9 +154,7 @@ class CsvReader:
                     yield part
             self._piece = None
         except pa.ArrowMemoryError as error:
-            raise MemoryBudgetError(
-                f"{show(self._file.path)}: {escape(str(error), 300)}", "Give more --memory."
-            ) from error
+            raise MemoryBudgetError(f"{show(self._file.path)}: {escape(str(error), 300)}", "raise --memory") from error
         except OSError as error:
             raise input_error(error, self._file.path) from error
         self.bytes_read = self._read_from(opened)
@@ -164,17 +162,17 @@ class CsvReader:
         self._compare()
 
     def take_bad(self) -> list[BadCell]:
-        """Return the bad records of the pieces read so far, but for those that were taken."""
+        """Return the bad records of the pieces read so far that were not taken yet."""
         taken, self._bad = self._bad, []
         return taken
 
     def record(self, row: int) -> int:
-        """Return the number within the slice of a row of the batch given last, until the next one is asked for."""
+        """Return the number within the slice of a row of the last batch, until the next one is asked for."""
         assert self._piece is not None
         return self._piece.number(self._first + row)
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
-        """Return where rows of the batch given last come from, until the next one is asked for."""
+        """Return where rows of the last batch come from, until the next one is asked for."""
         assert self._piece is not None
         return self._piece.origins([self._first + row for row in rows])
 
@@ -188,8 +186,7 @@ class CsvReader:
 
     def _compare(self) -> None:
         if not same_state(identify(self._stored), self._identity):
-            message = f"{show(self._file.path)} has changed since the run began"
-            raise InputChangedError(message, "Run again when nothing writes to it any more.")
+            raise InputChangedError(f"{show(self._file.path)} has changed since the run was planned", STILL)
 
     def _pieces(self, opened: OpenText) -> Iterator[Cut]:
         cuttable = opened.codec is None and self._settings.encoding.kind != "stream"
@@ -247,12 +244,12 @@ class CsvReader:
         return CsvParser(self._settings.dialect, len(header.names), self._settings.sizes.block)
 
     def _note(self, cut: Cut, header: Header, offset: int) -> None:
-        """Keep where the records of a piece are, and what is wrong with the bad ones."""
+        """Keep the places of the records of a piece, and what is wrong with the bad ones."""
         if cut.overlong and self._certain(header):
             message = f"{show(self._file.path)}: the record at byte {offset:,} {cut.faults[0].reason}"
-            raise MemoryBudgetError(message, "Is a quote left open there, or is --quote another character?")
+            raise MemoryBudgetError(message, "close the quote there, or name the quote character with --quote")
         if cut.overlong:
-            # Guessed, it may begin elsewhere: who knows where it begins reads it again from there, and is refused.
+            # The begin was guessed. Whoever knows it reads the record again from there, and refuses it.
             self.begin = -1
         settings = self._settings
         blank = len(header.names) == 1
@@ -269,7 +266,7 @@ class CsvReader:
         return self._given is not None or self._slice.start <= header.end
 
     def _hint(self, record: bytes, number: int, header: Header, repeated: bytes) -> Hint | None:
-        """Return what a bad record seems to be: the header once more, or the one that should have been there."""
+        """Return what a bad record seems to be: a repeated header, or the header although --columns is given."""
         if repeated and record == repeated:
             return "repeats the header"
         if self._settings.options.columns is None or number or self._slice.start > header.end:

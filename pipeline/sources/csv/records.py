@@ -1,4 +1,4 @@
-"""Where the records of a piece of a CSV come from: their numbers in the slice, their places in the file, their text."""
+"""Find where the records of a piece come from: number in the slice, place in the file, text."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 SHOWN_TEXT = 200
 SHOWN_LINE = 64 * KIB
 
-# What decoding has left of a byte that the encoding does not have (see ``decode``), as UTF-8.
+# What decoding makes of a byte that is not valid in the encoding (see ``decode``), as UTF-8.
 _UNDECODABLE = "\udcff".encode("utf-8", "surrogatepass")
 
 
 class Records:
-    """The records of one piece, good and bad. Good until the next piece is asked for, which overwrites its text.
+    """The records of one piece, good and bad. Valid until the next piece is asked for, which overwrites its text.
 
-    Where the good ones are is found out when it is asked for, and once.
+    The places of the good ones are found when they are first asked for.
 
     Parameters
     ----------
     cut : Cut
     before : int
-        Records of the slice in front of the piece.
+        Records of the slice before the piece.
     offset : int
         Where the piece begins in the file.
     dialect : Dialect
@@ -59,7 +59,7 @@ class Records:
         self._good_before = [fault.record - index for index, fault in enumerate(cut.faults)]
 
     def number(self, row: int) -> int:
-        """Return the number within the slice of a good record, which is given by its row among the good ones."""
+        """Return the number within the slice of a good record, given its row among the good ones."""
         return self._before + self._index(row)
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
@@ -71,7 +71,7 @@ class Records:
         return found
 
     def bad(self, names: Sequence[str], hint: Callable[[bytes, int], Hint | None]) -> Iterator[BadCell]:
-        """Yield what is wrong with the bad records, in their order.
+        """Yield what is wrong with the bad records, in order.
 
         Parameters
         ----------
@@ -107,11 +107,11 @@ class Records:
         spans = np.fromiter(chain.from_iterable(records), np.int64).reshape(-1, 2)
         if len(spans) != self._cut.records:
             found = f"{self._cut.records:,} records where its lines make {len(spans):,}"
-            raise BalanceError(f"the CSV parser finds {found}", "This is a fault of ours: report it.")
+            raise BalanceError(f"the CSV parser finds {found}", "report this bug of logitstream")
         return spans
 
     def _offset_of(self, place: int) -> int:
-        """Return the offset in the file of a place in the text; cheap where one asks in ascending order."""
+        """Return the offset in the file of a place in the text; cheap if places are asked for in ascending order."""
         if place < self._place:
             self._place, self._offset = 0, self._begin
         self._offset += self._encoding.file_bytes(self._cut.text[self._place : place])
@@ -119,7 +119,7 @@ class Records:
         return self._offset
 
     def _record(self, start: int, stop: int) -> bytes:
-        """Return a record without its line end; one that does not end in the piece has none."""
+        """Return a record without its line end; a record that does not end in the piece has none."""
         text = self._cut.text
         if not self._cut.open and stop > start and text[stop - 1] in b"\r\n":
             stop -= 2 if bytes(text[max(start, stop - 2) : stop]) == b"\r\n" else 1
@@ -130,7 +130,7 @@ class Records:
         return self._shown(record[:SHOWN_LINE], cut=len(record) > SHOWN_LINE)
 
     def _shown(self, text: bytes, *, cut: bool = False) -> str:
-        """Return text as it may be kept in text; of a character that is cut in two nothing."""
+        """Return bytes as text that UTF-8 can hold; a character that is cut in two is dropped."""
         if self._encoding.kind != "utf-8":
             text = text.replace(_UNDECODABLE, "\ufffd".encode())
         return codecs.getincrementaldecoder("utf-8")("backslashreplace").decode(text, final=not cut)

@@ -1,4 +1,4 @@
-"""CSV files: records cut by bytes, parsed by Arrow, typed by what is needed of them."""
+"""Read CSV files: records cut by bytes, parsed by Arrow, typed by what a job needs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class CsvSource:
-    """Gives exactly the rows that one Arrow parser makes of a whole file, however it is cut, or tells what is bad.
+    """Reads exactly the rows that one Arrow parser makes of a whole file, however it is cut, and reports bad records.
 
-    A last line without an end is read as if it had one. (Left to itself, Arrow 26 takes the empty field behind ``"a",``
-    at the very end of a file for a quoted one, which is not null.)
+    A last line without an end is read as if it had one. (Otherwise Arrow 26 takes the empty field after ``"a",`` at
+    the end of a file for a quoted one, which is not null.)
 
-    See :class:`~pipeline.types.sources.Source`. A slice whose ``begin`` is not given guesses it: the
-    first byte behind a line end. Where the guess differs from the ``end`` of the slice before it, the slice must be
-    read again with that ``begin``; until then its rows and its bad records mean nothing.
+    See :class:`~pipeline.types.sources.Source`. A slice without a given ``begin`` guesses it: the first byte after a
+    line end. If the guess differs from the ``end`` of the previous slice, the slice must be read again with that
+    ``begin``; until then its rows and bad records mean nothing.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class CsvSource:
         self._settings = Settings(options, dialect_of(options), find_encoding(options.encoding), sizes)
 
     def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
-        """Return the facts of a file, read from its header and 64 KiB at each end; ``rows`` is never known.
+        """Return the facts of a file, from its header and 64 KiB at each end; ``rows`` is never known.
 
         ``full`` reads all bytes once more, for the ``content`` of the identity.
 
@@ -75,9 +75,9 @@ class CsvSource:
         Raises
         ------
         DataError
-            It is not CSV in the encoding that the options state, or its header cannot be read.
+            It is not CSV in the encoding of the options, or its header cannot be read.
         InputChangedError
-            It changed while it was digested.
+            It changed while it was read for the content digest.
         """
         with OpenFile.open(file.location, file.path) as stored:
             identity = identify(stored)
@@ -98,9 +98,9 @@ class CsvSource:
         )
 
     def field(self, facts: FileFacts, need: Need) -> pa.Field:
-        """Return the name and type with which a needed column comes; always nullable.
+        """Return the name and type of a needed column; always nullable.
 
-        float64 for a number, a dictionary of text for a category, text for what is kept, unless the need or the
+        float64 for a number, a dictionary of text for a category, text for a kept column, unless the need or the
         options name a type. A file without a header and without a row allows any name.
 
         Raises
@@ -126,7 +126,7 @@ class CsvSource:
         return CsvReader(file, identity, piece, needs, batch_rows, begin, self._settings)
 
     def _row_bytes(self, opened: OpenText, stored: OpenFile, size: int) -> float:
-        """Return the mean bytes of a line behind the header, in the file as it is stored."""
+        """Return the mean stored bytes of a line after the header."""
         window = opened.window
         if opened.codec is None:
             start = min(size, opened.header.end)

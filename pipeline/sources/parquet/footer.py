@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ from pipeline.types.inputs import Identity, Integers
 from pipeline.units import KIB, MIB, escape
 
 # pre_buffer keeps what it has read until the file is closed: memory would grow with the row group. Page checksums are
-# the one defence against flipped bits that the format has. The limits are for footers made to exhaust memory.
+# the only defence against flipped bits that the format has. The limits are for footers made to exhaust memory.
 READER_OPTIONS = {
     "pre_buffer": False,
     "buffer_size": 256 * KIB,
@@ -38,18 +39,27 @@ READER_OPTIONS = {
     "arrow_extensions_enabled": False,
 }
 
-# Nothing is read but the footer: buffers for each column, in each thread, would be most of what planning takes.
+# Only the footer is read: buffers for each column, in each thread, would take most of the memory of planning.
 _EXAMINING_OPTIONS = {**READER_OPTIONS, "buffer_size": KIB}
 
 _TAIL = 8
 _SMALLEST = 12
 _LARGEST_FOOTER = 512 * MIB
+# Arrow decodes these to text, and has no code that makes a dictionary of them.
+_AS_TEXT = frozenset({"DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"})
+
+# What Arrow says, besides the error of its own kind, where it has no code.
+_NO_CODE = re.compile("not yet implemented|currently not supported", re.IGNORECASE)
+_FEW_ROWS = 1_024
+
+# What to do about a file whose bytes are wrong.
+AGAIN = "copy or write the file again"
 _FOREIGN = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What files written alike have in common: one object for all of them.
+    """The schema that files written alike share: one object for all of them.
 
     Attributes
     ----------
@@ -57,9 +67,9 @@ class Shape:
     fields : tuple of pyarrow.Field
         Of the schema, without metadata.
     owners : tuple of int
-        For each leaf column the top-level column that it belongs to.
+        For each leaf column, the number of its top-level column.
     flat : tuple of bool
-        Whether each leaf column has as many values as there are rows.
+        For each leaf column, whether it has one value a row.
     """
 
     schema: pa.Schema
@@ -70,7 +80,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Footer:
-    """What a footer states; shared between threads and never changed.
+    """A parsed footer; shared between threads and never changed.
 
     Attributes
     ----------
@@ -83,7 +93,7 @@ class Footer:
 
     @property
     def schema(self) -> pa.Schema:
-        """As the reader options give it, which the metadata alone do not tell; without metadata of its own."""
+        """The Arrow schema that the reader options give, without schema metadata."""
         return self.shape.schema
 
     @cached_property
@@ -93,9 +103,9 @@ class Footer:
         return np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
 
     def sizes(self, groups: Iterable[int], path: str) -> tuple[Integers, Integers]:
-        """Return the bytes of each top-level column in some row groups, in the file and once decompressed.
+        """Return the bytes of each top-level column in some row groups, as stored and decompressed.
 
-        Only for row groups whose columns Arrow has accepted: else the process may end.
+        Only for row groups whose columns Arrow has accepted: otherwise the process may end.
 
         Raises
         ------
@@ -114,16 +124,33 @@ class Footer:
                 if flat and column.num_values != rows:
                     raise DataError(
                         f"{show(path)} is damaged: row group {number} has {rows:,} rows, "
-                        f"but {column.num_values:,} values of '{escape(column.path_in_schema)}'"
+                        f"but {column.num_values:,} values of column '{escape(column.path_in_schema)}'",
+                        AGAIN,
                     )
         return encoded, decoded
+
+    def not_as_dictionary(self, groups: Iterable[int], columns: Sequence[int]) -> tuple[int, ...]:
+        """Return those of some top-level columns of text that Arrow cannot read as a dictionary in some row groups.
+
+        Spark and DuckDB write such columns as version 2 of the format. Only for row groups whose columns Arrow has
+        accepted: otherwise the process may end.
+        """
+        leaves = {column: self.shape.owners.index(column) for column in columns}
+        found: set[int] = set()
+        for number in groups:
+            if len(found) == len(leaves):
+                break
+            group = self.metadata.row_group(number)
+            rest = (column for column in leaves if column not in found)
+            found.update(column for column in rest if not _AS_TEXT.isdisjoint(group.column(leaves[column]).encodings))
+        return tuple(sorted(found))
 
 
 class FooterCache:
     """The footers read last, by location and identity; safe between threads.
 
-    A file of many chunks has its footer parsed once a process. What is kept is bounded by count and by encoded bytes;
-    the footer put last always stays.
+    The footer of a file with many chunks is parsed once a process. The cache is bounded by count and by encoded bytes;
+    the newest footer always stays.
     """
 
     def __init__(self, entries: int = 64, size: int = 64 * MIB) -> None:
@@ -143,7 +170,7 @@ class FooterCache:
             return footer
 
     def put(self, location: str, identity: Identity, footer: Footer) -> None:
-        """Keep a footer, and forget those not asked for the longest."""
+        """Keep a footer, and forget those used least recently."""
         key = _key(location, identity)
         with self._lock:
             self._forget(self._footers.pop(key, None))
@@ -171,7 +198,7 @@ _cache = FooterCache()
 
 
 def forget_footers() -> None:
-    """Let go of the footers that this process remembers; they are parsed again where they are asked for again."""
+    """Forget the footers that this process remembers; they are parsed again when needed."""
     _cache.clear()
 
 
@@ -183,7 +210,7 @@ def read_identity(file: OpenFile) -> Identity:
     Raises
     ------
     DataError
-        The file is empty, cut short, encrypted or no Parquet file.
+        The file is empty, cut short, encrypted or not a Parquet file.
     """
     status = file.status()
     length = _footer_length(file, status.st_size)
@@ -192,7 +219,7 @@ def read_identity(file: OpenFile) -> Identity:
 
 
 def read_footer(location: str, identity: Identity, file: OpenFile) -> Footer:
-    """Return the footer of an open file in a known state, examined: nothing in it ends the process.
+    """Return the footer of an open file in a known state, checked so that nothing in it can end the process.
 
     Raises
     ------
@@ -207,22 +234,25 @@ def read_footer(location: str, identity: Identity, file: OpenFile) -> Footer:
         rows = footer.group_rows
         if rows.sum() != footer.metadata.num_rows or rows.min(initial=0) < 0:
             raise DataError(
-                f"{show(path)} is damaged: {footer.metadata.num_rows:,} rows, but its row groups have {rows.sum():,}"
+                f"{show(path)} is damaged: {footer.metadata.num_rows:,} rows, but its row groups have {rows.sum():,}",
+                AGAIN,
             )
         fence.closed_off = True
         for number in np.flatnonzero(rows).tolist():
-            _probe(parquet, number, fence)
+            find = partial(unsupported_column, parquet, footer.schema.names, [number])
+            with translated(path, find, every_column=True):
+                _probe(parquet, number, fence)
     _cache.put(location, identity, footer)
     return footer
 
 
 def known_footer(location: str, identity: Identity) -> Footer | None:
-    """Return the footer of a file in a known state, if it was read a short while ago."""
+    """Return the footer of a file in a known state, if the cache has it."""
     return _cache.get(location, identity)
 
 
 def keep_footer(location: str, identity: Identity, footer: Footer) -> None:
-    """Remember a footer for who reads more of the file."""
+    """Keep a footer for later readers of the file."""
     _cache.put(location, identity, footer)
 
 
@@ -230,21 +260,54 @@ def keep_footer(location: str, identity: Identity, footer: Footer) -> None:
 def open_parquet(
     file: OpenFile, metadata: pq.FileMetaData | None = None, read_dictionary: Sequence[str] = ()
 ) -> Iterator[pq.ParquetFile]:
-    """Open a reader of its own on an open file, which stays open when the reader is closed."""
+    """Open another reader on an open file, which stays open when the reader is closed."""
     with pa.OSFile(f"/proc/self/fd/{file.descriptor}") as stream:
         yield pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **READER_OPTIONS)
 
 
 @contextmanager
-def translated(path: str) -> Iterator[None]:
-    """Turn whatever Arrow raises about a file into an error that names it: the one door for Parquet."""
+def translated(path: str, column: Callable[[], str] = str, *, every_column: bool = False) -> Iterator[None]:
+    """Turn whatever Arrow raises about a file into an error that names it: the one door for Parquet.
+
+    ``column`` finds the column that Arrow has no code for, or returns an empty text. ``every_column`` says that all
+    columns of the file have to be readable, so that leaving one out does not help.
+    """
     try:
         yield
     except MemoryError as error:
         message = f"{show(path)} needs more memory than there is: {escape(str(error), 300)}"
-        raise MemoryBudgetError(message, "Leave the file out, or write it again with smaller pages.") from error
+        raise MemoryBudgetError(message, "leave the file out, or write it again with smaller pages") from error
     except _FOREIGN as error:
+        if _is_unsupported(error):
+            raise _unsupported(error, path, column(), every_column=every_column) from error
         raise _refusal(error, path) from error
+
+
+def _is_unsupported(error: Exception) -> bool:
+    """Return whether Arrow has no code for what it met, rather than that it met wrong bytes."""
+    # The Parquet library raises this as the error that it raises for damage: its text alone tells them apart.
+    return isinstance(error, NotImplementedError) or _NO_CODE.search(str(error)) is not None
+
+
+def _unsupported(error: Exception, path: str, column: str, *, every_column: bool) -> DataError:
+    what = f"column '{escape(column)}'" if column else "it"
+    message = f"{show(path)} cannot be read: {what} uses a part of Parquet that Arrow does not support"
+    remedy = "write the file again with other options, for instance with pyarrow's defaults"
+    if column and not every_column:
+        remedy += ", or leave the column out"
+    return DataError(f"{message}: {escape(str(error), 300)}", remedy)
+
+
+def unsupported_column(parquet: pq.ParquetFile, names: Sequence[str], groups: Sequence[int]) -> str:
+    """Return the first column that Arrow has no code for, each read alone to its end; empty if there is none."""
+    for name in names:
+        try:
+            for _ in parquet.iter_batches(_FEW_ROWS, row_groups=groups, columns=[name], use_threads=False):
+                pass
+        except _FOREIGN as error:
+            if _is_unsupported(error):
+                return name
+    return ""
 
 
 def _refusal(error: Exception, path: str) -> LogitstreamError:
@@ -254,30 +317,31 @@ def _refusal(error: Exception, path: str) -> LogitstreamError:
     # Of an encrypted file Arrow raises what it raises of a damaged one: its text alone tells them apart.
     if "crypt" in text.lower():
         return _encrypted(path)
-    return DataError(f"{show(path)} is damaged or not readable as Parquet: {escape(text, 300)}")
+    return DataError(f"{show(path)} is damaged or not readable as Parquet: {escape(text, 300)}", AGAIN)
 
 
 def _footer_length(file: OpenFile, size: int) -> int:
     """Return the length of the footer with its length word and magic."""
     path = file.path
     if size == 0:
-        raise DataError(f"{show(path)} is empty: 0 bytes are no Parquet file", "Write the file again.")
+        raise DataError(f"{show(path)} is empty: 0 bytes are not a Parquet file", "write the file again")
     head, tail = file.read_at(4, 0), file.read_at(_TAIL, max(0, size - _TAIL))
     if tail[-4:] == b"PARE" or head == b"PARE":
         raise _encrypted(path)
     if head != b"PAR1":
-        raise DataError(f"{show(path)} is no Parquet file: it begins with {head!r}, not with b'PAR1'")
+        message = f"{show(path)} is not a Parquet file: it begins with {head!r}, not with b'PAR1'"
+        raise DataError(message, "if it is CSV, give it a name that ends in .csv")
     if size < _SMALLEST or tail[-4:] != b"PAR1":
         message = f"{show(path)} is cut short: its {size:,} bytes do not end in a Parquet footer"
-        raise DataError(message, "Was it being written? Copy or write it again.")
+        raise DataError(message, "wait until it is written, or copy or write it again")
     length = int.from_bytes(tail[:4], "little") + _TAIL
     if length > min(size - 4, _LARGEST_FOOTER):
-        raise DataError(f"{show(path)} is damaged: a footer of {length:,} bytes cannot be true of {size:,} bytes")
+        raise DataError(f"{show(path)} is damaged: a footer of {length:,} bytes in a file of {size:,} bytes", AGAIN)
     return length
 
 
 def _encrypted(path: str) -> DataError:
-    return DataError(f"{show(path)} is encrypted, which is not supported", "Decrypt it first.")
+    return DataError(f"{show(path)} is encrypted, which is not supported", "decrypt it first")
 
 
 def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
@@ -291,9 +355,9 @@ def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
     shown, metadata = show(path), parquet.metadata
     shape = _shape_of(parquet.schema_arrow.remove_metadata())
     if not shape.fields:
-        raise DataError(f"{shown} has no columns")
+        raise DataError(f"{shown} has no columns", "leave the file out")
     if len(shape.owners) != metadata.num_columns:
-        raise DataError(f"{shown} is damaged: {metadata.num_columns:,} leaf columns do not make up its schema")
+        raise DataError(f"{shown} is damaged: {metadata.num_columns:,} leaf columns do not fit its schema", AGAIN)
     return Footer(metadata, shape)
 
 
@@ -301,7 +365,7 @@ _last_shape: Shape | None = None
 
 
 def _shape_of(schema: pa.Schema) -> Shape:
-    """Return what is known of files of this schema: that of the file before, where it is the same."""
+    """Return the shape of files of this schema: that of the previous file, where it is the same."""
     global _last_shape  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
     last = _last_shape
     if last is not None and last.schema.equals(schema, check_metadata=True):
@@ -327,7 +391,7 @@ def _flat_leaves(type_: pa.DataType, flat: bool = True) -> Iterator[bool]:
 def leaf_count(type_: pa.DataType) -> int:
     """Return how many leaf columns a type has.
 
-    The dotted path of a leaf cannot tell whose it is: a column ``a.b`` and a member ``b`` of ``a`` are spelled alike.
+    The dotted path of a leaf does not tell its column: a column ``a.b`` and a member ``b`` of ``a`` are spelled alike.
     """
     if isinstance(type_, pa.BaseExtensionType):
         return leaf_count(type_.storage_type)
@@ -335,9 +399,9 @@ def leaf_count(type_: pa.DataType) -> int:
 
 
 class _Fence(io.RawIOBase):
-    """An open file that can be read until it is closed off; somebody else closes it.
+    """An open file that can be read until it is closed off; its owner closes it.
 
-    ``asked`` says whether somebody has asked for bytes since.
+    ``asked`` says whether bytes were asked for since.
     """
 
     def __init__(self, file: OpenFile, size: int) -> None:
@@ -370,11 +434,11 @@ class _Fence(io.RawIOBase):
 
 
 def _probe(parquet: pq.ParquetFile, group: int, fence: _Fence) -> None:
-    """Raise what Arrow finds wrong with the column metadata of a row group that has rows, of a file closed off.
+    """Raise what Arrow finds wrong with the column metadata of a row group with rows, in a file that is closed off.
 
     ``RowGroupMetaData.column`` ends the whole process on an exception of the C++ library (size statistics that do not
-    fit, columns encrypted under a plain footer). The reader meets the same metadata first, and raises; who asks for a
-    page has accepted the metadata of every column, and is given none.
+    fit, columns encrypted under a plain footer). The reader meets the same metadata first, and raises. Once it asks for
+    a page, which it does not get, it has accepted the metadata of every column.
     """
     fence.asked = False
     try:

@@ -1,8 +1,8 @@
-"""Rows of Parquet files, row group by row group, a batch at a time."""
+"""Read the rows of Parquet files, row group by row group, a batch at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, InputChangedError
 from pipeline.sources.column_types import LEVELS, arrow_type
-from pipeline.sources.content import open_planned, same_state, with_content
+from pipeline.sources.content import STILL, open_planned, same_state, with_content
 from pipeline.sources.parquet.footer import (
+    AGAIN,
     Footer,
     Shape,
     footer_of,
@@ -25,37 +26,40 @@ from pipeline.sources.parquet.footer import (
     read_footer,
     read_identity,
     translated,
+    unsupported_column,
 )
-from pipeline.sources.parquet.unfolding import is_folded, unfolding
+from pipeline.sources.parquet.unfolding import is_folded, most_rows, unfolding
 from pipeline.sources.partitions import Partition, partition_array, partition_field, partition_scalar
 from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Need
 from pipeline.types.rows import BadCell, Origin, Slice
 from pipeline.units import escape
 
-# For fewer rows of a slice, handing the columns over takes longer than decoding them.
+# In a slice of fewer rows, handing the columns to other threads takes longer than decoding them.
 THREADED_ROWS = 32_768
+
+_FIX_COLUMN = "correct the name or the type of the column, or the file"
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetSource:
-    """Reads Parquet files: whole row groups, the needed columns alone, memory that does not grow with a row group.
+    """Reads Parquet files: whole row groups, only the needed columns, memory that does not grow with a row group.
 
-    A ``kept`` column comes with the very type of the file, a ``numeric`` one too; a ``categorical`` one of text comes
-    as a dictionary of int32 and text, so that a level is looked up once a dictionary. A need with a type is cast
-    safely to it. Partitions come as constants (see :mod:`pipeline.sources.partitions`). May be shared between threads;
-    every reader has a descriptor of its own.
+    ``kept`` and ``numeric`` columns have the type of the file. A ``categorical`` column of text is a dictionary of
+    int32 and text, so that a level is looked up once a dictionary. A need with a type is cast to it safely. Partitions
+    are constants (see :mod:`pipeline.sources.partitions`). May be shared between threads; every reader opens its own
+    descriptor.
 
     Parameters
     ----------
     column_threads : bool
-        Whether the columns of a batch are decoded on the threads of Arrow's pool, not on the one that asks for it,
+        Whether the columns of a batch are decoded on the threads of Arrow's pool rather than on the calling thread,
         where a slice has ``THREADED_ROWS`` rows or more. The rows are the same.
     """
 
     column_threads: bool = False
 
     def facts(self, file: InputFile, *, full: bool = False) -> FileFacts:
-        """Return the facts of a file from its footer, which is all that is read unless ``full`` asks for all bytes.
+        """Return the facts of a file from its footer; with ``full`` all bytes are read for the content digest.
 
         Raises
         ------
@@ -83,13 +87,13 @@ class ParquetSource:
         )
 
     def field(self, facts: FileFacts, need: Need) -> pa.Field:
-        """Return the name, type and nullability with which a column will come.
+        """Return the name, type and nullability of a needed column, as the reader will give it.
 
         Raises
         ------
         LookupError
-            The file has no such column, several, or one that its path states too; or the type that the need asks for
-            cannot be made of it. The message is a clause for a person.
+            The file has no such column, several, or one that its path states too; or it cannot be cast to the type
+            that the need asks for. The message is a clause for a person.
         UsageError
             The need names a type that a column cannot be given.
         """
@@ -102,7 +106,7 @@ class ParquetSource:
         piece: Slice,
         needs: Sequence[Need],
         batch_rows: int,
-        begin: int | None = None,  # noqa: ARG002 - records of a CSV alone have an offset
+        begin: int | None = None,  # noqa: ARG002 - only records of a CSV have an offset
     ) -> ParquetReader:
         """Return a reader of the row groups ``[piece.start, piece.stop)``; see :class:`ParquetReader`."""
         return ParquetReader(file, identity, piece, tuple(needs), batch_rows, self.column_threads)
@@ -112,15 +116,15 @@ class ParquetReader:
     """The rows of some row groups, as record batches; a context manager, used once, by one thread.
 
     Batches have one column for each need and 1 to ``batch_rows`` rows. A column that several needs name is
-    decoded once. Every batch is validated in full, the text as UTF-8 too.
+    decoded once. Every batch is validated in full, text as UTF-8 too.
 
     Raises
     ------
     InputChangedError
-        On entering or behind the last row: the file is not the one that was planned.
+        On entering or after the last row: the file is not the one that was planned.
     DataError
-        A page is damaged, a value is invalid or not of the type asked for, or the rows that came are not as many as
-        the footer states.
+        A page is damaged or uses a part of Parquet that Arrow does not support, a value is invalid or not of the type
+        asked for, or the file has not as many rows as its footer states.
     """
 
     def __init__(
@@ -153,7 +157,7 @@ class ParquetReader:
     def __enter__(self) -> Self:
         try:
             self._opened = self._stack.enter_context(open_planned(self._file))
-            self._compare("has changed since it was planned")
+            self._compare("has changed since the run was planned")
             self._footer = self._planned_footer()
             self._columns = _columns_of(self._footer.shape, self._file, self._needs)
         except BaseException:
@@ -179,25 +183,26 @@ class ParquetReader:
         if self.rows != expected:
             raise DataError(
                 f"{show(self._file.path)} is damaged: row groups {self._groups.start} to {self._groups.stop - 1} have "
-                f"{expected:,} rows by the footer, {self.rows:,} came out"
+                f"{expected:,} rows in the footer, but {self.rows:,} were read",
+                AGAIN,
             )
 
     def take_bad(self) -> list[BadCell]:
-        """Return nothing: what cannot be read of a Parquet file is an error."""
+        """Return an empty list: a value of a Parquet file that cannot be read is an error."""
         return []
 
     def record(self, row: int) -> int:
-        """Return the number of a row of the batch given last among those of the slice."""
+        """Return the number within the slice of a row of the last batch."""
         return self._before + row
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
-        """Return the numbers of rows of the batch given last; they have neither offset nor line."""
+        """Return the numbers of rows of the last batch; they have neither offset nor line."""
         return [Origin(self.record(row)) for row in rows]
 
     def _planned_footer(self) -> Footer:
-        """Return the footer, whose very bytes were examined when the file was planned.
+        """Return the footer, whose bytes were checked when the file was planned.
 
-        Where it has to be parsed, the reader that does so goes on to read the rows.
+        If it has to be parsed, the reader that parses it also reads the rows.
         """
         footer = known_footer(self._file.location, self._identity)
         if footer is None:
@@ -218,45 +223,64 @@ class ParquetReader:
         except DataError:
             same = False
         if not same:
-            message = f"{show(self._file.path)} {how}"
-            raise InputChangedError(message, "Run again when nobody writes to it.")
+            raise InputChangedError(f"{show(self._file.path)} {how}", STILL)
 
     def _decoded(self, column_threads: bool) -> Iterator[pa.RecordBatch]:
         """Yield what the file holds. Arrow runs inside the door; the consumer of a batch does not."""
-        columns, stack = self._columns, self._stack
-        with translated(self._file.path):
+        columns, stack, path = self._columns, self._stack, self._file.path
+        with translated(path):
             parquet = self._parquet
-            folded = self._folded()
-            if parquet is None or columns.read_dictionary or folded:
-                dictionaries = [*columns.read_dictionary, *folded]
+            as_text = self._not_as_dictionary()
+            folded = self._folded(as_text)
+            dictionaries = [*(name for name in columns.read_dictionary if name not in as_text), *folded]
+            if parquet is None or dictionaries:
                 parquet = stack.enter_context(open_parquet(self._opened, self._footer.metadata, dictionaries))
             batches = iter(
                 parquet.iter_batches(
-                    self._batch_rows,
+                    self._rows_at_once(as_text),
                     row_groups=list(self._groups),
                     columns=columns.names,
                     use_threads=column_threads,
                 )
             )
         while True:
-            with translated(self._file.path):
+            with translated(path, partial(unsupported_column, parquet, columns.names, list(self._groups))):
                 batch = next(batches, None)
                 if batch is None:
                     return
                 if not self.bytes_read:
-                    encoded, _ = self._footer.sizes(self._groups, self._file.path)
-                    numbers = [self._footer.schema.get_field_index(name) for name in columns.names]
-                    self.bytes_read = int(encoded[numbers].sum())
+                    encoded, _ = self._footer.sizes(self._groups, path)
+                    self.bytes_read = int(encoded[self._numbers(columns.names)].sum())
                 batch.validate(full=True)
             for piece in unfolding(batch, folded):
-                yield columns.deliver(piece, self._file.path)
+                yield columns.deliver(piece, path)
 
-    def _folded(self) -> list[str]:
+    def _numbers(self, names: Sequence[str]) -> list[int]:
+        """Return the numbers of columns in the file, by their names."""
+        return [self._footer.schema.get_field_index(name) for name in names]
+
+    def _not_as_dictionary(self) -> dict[str, int]:
+        """Return the text columns that have to be read as text here, each with its decompressed bytes."""
+        names = [*self._columns.read_dictionary, *self._columns.texts]
+        if not names:
+            return {}
+        found = self._footer.not_as_dictionary(self._groups, self._numbers(names))
+        if not found:
+            return {}
+        sizes = [self._footer.sizes([group], self._file.path)[1] for group in self._groups]
+        return {self._footer.schema.field(number).name: max(int(of[number]) for of in sizes) for number in found}
+
+    def _rows_at_once(self, as_text: Mapping[str, int]) -> int:
+        """Return the rows of a batch: fewer where a column read as text might take far more memory than its pages."""
+        return min([self._batch_rows, *map(most_rows, as_text.values())])
+
+    def _folded(self, as_text: Collection[str]) -> list[str]:
         """Return the text columns that might unfold: they are read as dictionaries, and decoded piece by piece."""
-        texts, footer = self._columns.texts, self._footer
+        footer = self._footer
+        texts = [name for name in self._columns.texts if name not in as_text]
         if not texts:
             return []
-        numbers = [footer.schema.get_field_index(name) for name in texts]
+        numbers = self._numbers(texts)
         found: set[str] = set()
         for group in self._groups:
             _, decoded = footer.sizes([group], self._file.path)
@@ -266,7 +290,7 @@ class ParquetReader:
         return sorted(found)
 
     def _constants(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield batches that need nothing of the file but its number of rows."""
+        """Yield batches for which only the number of rows of the file is needed."""
         for start in range(0, rows, self._batch_rows):
             count = min(self._batch_rows, rows - start)
             yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]), self._file.path)
@@ -279,8 +303,8 @@ Maker = Callable[[pa.RecordBatch, str], pa.Array]
 class _Delivery:
     """How the columns of a decoded batch become those that the needs ask for.
 
-    ``names`` are read, each once; those in ``read_dictionary`` come as dictionaries; ``texts`` are the other text
-    columns. ``makers`` are one for each need.
+    ``names`` are read, each once; those in ``read_dictionary`` as dictionaries, where the file allows it; ``texts``
+    are the other text columns. ``makers`` has one function for each need.
     """
 
     names: list[str]
@@ -299,7 +323,7 @@ _last_columns: tuple[Shape, tuple[Partition, ...], tuple[Need, ...], _Delivery] 
 
 
 def _columns_of(shape: Shape, file: InputFile, needs: tuple[Need, ...]) -> _Delivery:
-    """Return how columns are delivered: as those of the file before, where it was written alike."""
+    """Return how columns are delivered: as in the previous file, where that was written alike."""
     global _last_columns  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
     last = _last_columns
     if last is not None and last[0] is shape and last[1:3] == (file.partitions, needs):
@@ -316,7 +340,7 @@ def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> 
         fields = [_field(_fields_named(schema, need.name), file, need) for need in needs]
         makers = tuple(_maker(schema, file, need, field) for need, field in zip(needs, fields, strict=True))
     except LookupError as error:
-        raise DataError(f"{show(file.path)}: {error.args[0]}") from error
+        raise DataError(f"{show(file.path)}: {error.args[0]}", _FIX_COLUMN) from error
     categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == LEVELS}
     encoded = [name for name in names if name in categories and _is_text(schema.field(name).type)]
     texts = [name for name in names if name not in encoded and _is_plain_text(schema.field(name).type)]
@@ -339,7 +363,7 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
 
     A text column read as a dictionary for one need is decoded for the others, which is cheaper than reading it twice.
     """
-    with translated(path):
+    with translated(path, partial(str, field.name)):
         array = batch.column(field.name)
         if array.type == field.type:
             return array
@@ -351,8 +375,8 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
     try:
         return array.cast(field.type, safe=True)
     except (pa.ArrowException, ValueError) as error:
-        message = f"{show(path)}: column '{escape(field.name)}' cannot be read as {field.type}"
-        raise DataError(f"{message}: {escape(str(error), 300)}", "Change its --type, or leave it out.") from error
+        column = f"column '{escape(field.name)}' cannot be read as {field.type}: {escape(str(error), 300)}"
+        raise DataError(f"{show(path)}: {column}", "name another --type, or leave the column out") from error
 
 
 def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
@@ -361,11 +385,11 @@ def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
     name = escape(need.name)
     if constant is not None:
         if named:
-            raise LookupError(f"column '{name}' stands in the file and in its path")
+            raise LookupError(f"column '{name}' is both in the file and in its path")
         return constant
     if not named:
         alike = [field.name for field in fields if field.name.lower() == need.name.lower()]
-        raise LookupError(f"has no column '{name}'" + (f", but '{escape(alike[0])}'" if alike else ""))
+        raise LookupError(f"has no column '{name}'" + (f"; did you mean '{escape(alike[0])}'?" if alike else ""))
     if len(named) > 1:
         raise LookupError(f"has {len(named)} columns '{name}'")
     return pa.field(need.name, _delivered_type(named[0].type, need), named[0].nullable)

@@ -1,7 +1,7 @@
-"""What the writer of a Parquet file says of its values: nulls, smallest and largest, from the footer alone.
+"""Statistics that the writer of a Parquet file stored in its footer: nulls, smallest and largest value.
 
-Nobody has checked it, so nothing is ever left out by it. Arrow has a function for it that ends the whole process where
-the bytes of a statistic are not as long as its type wants them; so the footer is read again here, as plain Thrift.
+They are not checked, so no row is ever skipped because of them. Arrow's own function ends the whole process where the
+bytes of a statistic have the wrong length for its type, so the footer is read again here, as plain Thrift.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 
+from pipeline.compact import BINARY, LIST, STRUCT, Compact
 from pipeline.disk import OpenFile
-from pipeline.sources.parquet.compact import BINARY, LIST, STRUCT, Compact
 from pipeline.sources.parquet.footer import Footer, leaf_count, read_footer, read_identity
 from pipeline.types.inputs import InputFile
 from pipeline.units import MIB
 
 # Fields of the Thrift structures FileMetaData, RowGroup, ColumnChunk, ColumnMetaData and Statistics. The older fields
-# for the smallest and largest value are left aside: how they were compared depends on the writer.
+# for the smallest and largest value are ignored: how they were compared depends on the writer.
 _ROW_GROUPS, _COLUMNS, _META_DATA, _STATISTICS = 4, 1, 3, 12
 _NULL_COUNT, _LARGEST, _SMALLEST = 3, 5, 6
 
 _TAIL = 8
-# Parsed in Python, a larger footer would take minutes.
+# A larger footer would take minutes to parse in Python.
 _LARGEST_FOOTER = 64 * MIB
 _UNREADABLE = (ValueError, IndexError, OverflowError, RecursionError, struct.error, InvalidOperation, pa.ArrowException)
 _FLOATS = {"FLOAT": "<f", "DOUBLE": "<d"}
@@ -34,7 +34,7 @@ _FLOATS = {"FLOAT": "<f", "DOUBLE": "<d"}
 
 @dataclass(frozen=True, slots=True)
 class ColumnStatistics:
-    """What a file states of one top-level column.
+    """Statistics of one top-level column.
 
     Attributes
     ----------
@@ -63,14 +63,14 @@ class _Stated:
 
 
 def column_statistics(file: InputFile) -> tuple[ColumnStatistics, ...]:
-    """Return what the footer of a Parquet file states of its top-level columns, in file order.
+    """Return the statistics of the top-level columns of a Parquet file, in file order, from its footer.
 
-    Of nested columns, and of types that have no order here, there is no range.
+    Nested columns, and types without an order here, have no range.
 
     Raises
     ------
     DataError
-        The file is damaged; statistics that make no sense are none.
+        The file is damaged. Statistics that make no sense are ignored.
     """
     with OpenFile.open(file.location, file.path) as opened:
         identity = read_identity(opened)
@@ -94,7 +94,7 @@ def _footer_text(file: OpenFile, size: int) -> bytes:
 
 
 def _stated(text: bytes, footer: Footer) -> list[list[_Stated]]:
-    """Return what is stated of each leaf column in each row group: nothing, where the footer cannot be followed."""
+    """Return the statistics of each leaf column in each row group: empty, where the footer cannot be parsed."""
     metadata = footer.metadata
     try:
         groups = list(_row_groups(Compact(text)))
@@ -124,7 +124,7 @@ def _columns(text: Compact) -> Iterator[_Stated]:
 
 
 def _within(text: Compact, path: Sequence[int]) -> _Stated:
-    """Return the statistics found on a path of structures; the last one met counts."""
+    """Return the statistics at the end of a path of structures; of several the last one counts."""
     if not path:
         return _statistics(text)
     found = _Stated()
@@ -169,7 +169,7 @@ def _of_column(field: pa.Field, physical: str, chunks: Sequence[tuple[int, _Stat
 
 
 def order(value: pa.Scalar) -> int | float | Decimal | bytes:
-    """Return what values of one type are compared by: numbers as numbers, times as integers, text by its bytes."""
+    """Return the sort key of a value: numbers as numbers, times as integers, text by its bytes."""
     if pa.types.is_temporal(value.type):
         return int(value.value)
     if _is_text(value.type):
@@ -180,7 +180,7 @@ def order(value: pa.Scalar) -> int | float | Decimal | bytes:
 
 
 def _decoded(type_: pa.DataType, physical: str, raw: bytes | None) -> pa.Scalar | None:
-    """Return a stated value in the type of its column; ``None`` for NaN, and where the bytes are no such value."""
+    """Return a stored value in the type of its column; ``None`` for NaN, and where the bytes do not fit the type."""
     if raw is None:
         return None
     try:
@@ -210,7 +210,7 @@ def _integer(physical: str, raw: bytes, *, signed: bool) -> int:
     if physical == "FIXED_LEN_BYTE_ARRAY":
         return int.from_bytes(raw, "big", signed=signed)
     if sizes.get(physical) != len(raw):
-        raise ValueError(f"{len(raw)} bytes are no {physical}")
+        raise ValueError(f"{len(raw)} bytes are not one {physical}")
     return int.from_bytes(raw, "little", signed=signed)
 
 

@@ -1,4 +1,4 @@
-"""Text that takes far more memory than its file says: many rows that point to few long texts."""
+"""Text that takes far more memory than its file suggests: many rows that point to few long texts."""
 
 from __future__ import annotations
 
@@ -10,21 +10,31 @@ import pyarrow.compute as pc
 
 from pipeline.units import MIB
 
-# Indices into a dictionary take no more, and its pages, of usual size, neither.
+# Upper bounds for indices into a dictionary, and for a dictionary page of usual size.
 _ROW_BYTES, _DICTIONARY_BYTES = 4.5, 2 * MIB
-# What text that is decoded at once may take.
+_FEWEST_ROWS = 1_024
+# The most that text decoded at once may take.
 _PIECE_BYTES = 32 * MIB
 
 
 def is_folded(decompressed_bytes: int, rows: int) -> bool:
-    """Return whether a text column of a row group is so small that its rows may be indices, to texts of any length."""
+    """Return whether a text column of a row group is so small that its rows may be indices to long texts."""
     return decompressed_bytes <= _DICTIONARY_BYTES + _ROW_BYTES * rows
 
 
-def unfolding(batch: pa.RecordBatch, folded: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a batch in pieces whose ``folded`` columns, which are dictionaries, take little once decoded.
+def most_rows(decompressed_bytes: int) -> int:
+    """Return how many rows of a text column may be decoded at once where each may repeat what is before it.
 
-    A piece takes at most 32 MiB, or is one row; a batch without rows gives none.
+    No value is longer than its column is decompressed. 1,024 rows are decoded in any case, as wherever the width of
+    text is not known yet.
+    """
+    return max(_FEWEST_ROWS, _PIECE_BYTES // max(1, decompressed_bytes))
+
+
+def unfolding(batch: pa.RecordBatch, folded: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a batch in pieces whose ``folded`` columns, which are dictionaries, stay small once decoded.
+
+    A piece takes at most 32 MiB, or is one row. A batch without rows yields nothing.
     """
     if not folded or not batch.num_rows:
         yield from [batch] if batch.num_rows else []

@@ -147,7 +147,7 @@ def test_a_run_that_is_stopped_goes_on_when_it_is_started_again(process, cli, wo
         ended, err = stop(first, number, group=how == "Ctrl-C")
     assert ended == code, err
     assert err.splitlines()[-3:] == [
-        "stopping: chunks under way have 25 s to end; once more stops at once",
+        "stopping: chunks under way have 25 s to finish; a second signal stops at once",
         f"error: {reason}; nothing was published",
         AGAIN,
     ]
@@ -172,7 +172,7 @@ def test_a_killed_run_goes_on_and_is_listed_until_then(cli, world, tmp_path):
     assert again.code == 0, again.err
     goes_on(again.err, 5)
     assert parts_of(output) == world.parts
-    assert cli("runs", "list", tmp_path).out == "no unfinished runs and no former versions\n"
+    assert cli("runs", "list", tmp_path).out == "no unfinished runs and no previous versions\n"
 
 
 def test_a_second_signal_ends_the_run_at_once_and_what_was_done_stays_done(cli, world, tmp_path):
@@ -227,7 +227,7 @@ def test_another_run_is_refused_skipped_or_waited_for(cli, world, tmp_path):
         assert (skipped.code, by in skipped.err) == (0, True), skipped.err
         late = cli(*words, "--if-running", "wait=0.2s")
         assert (late.code, "still after 0.20 s" in late.err) == (75, True), late.err
-        assert "under way now" in cli("runs", "list", tmp_path).out
+        assert "running now" in cli("runs", "list", tmp_path).out
         assert by in cli("runs", "show", output).out
         assert [cli(*what, output).code for what in (("rollback",), ("runs", "clean", "--stopped"))] == [75, 75]
         with started([*words, "--if-running", "wait"]) as second:
@@ -267,7 +267,7 @@ def test_replacing_reuses_what_is_unchanged_and_rollback_goes_back_and_forth(cli
     assert re.fullmatch(
         rf"{output} is now the version of job [0-9a-f]{{12}}, 6 rows, made [-0-9]+ [:0-9]+ UTC\n"
         r"it replaced the version of job [0-9a-f]{12}, 5 rows, made [-0-9]+ [:0-9]+ UTC; "
-        r"the same command again brings that back\n",
+        r"run the same command again to undo this\n",
         back.err,
     )
     assert parts_of(output) == first
@@ -287,7 +287,7 @@ def test_as_many_versions_are_kept_as_was_said(cli, world, three_files, tmp_path
     assert [version["rows"] for version in versions] == [3, 2][:keep]
     outcome = cli("rollback", output)
     assert outcome.code == (0 if keep else 73)
-    assert ("has no former version" in outcome.err) == (not keep)
+    assert ("has no previous version" in outcome.err) == (not keep)
 
 
 def test_bad_rows_go_to_the_quarantine_and_the_note_says_how_to_look_at_it(cli, world, tmp_path):

@@ -41,10 +41,10 @@ def test_a_function_is_asked_for_by_name_or_by_the_grammar(text, asked):
         (("plot", "p=sigmod(x)", "--output", "o.svg"), 'did you mean "sigmoid"?'),
         (("plot", "sigmoid(x, tau=1)", "--output", "o.svg"), 'sigmoid has no parameter "tau"'),
         (("plot", "relu", "--output", "o.gif"), "ends neither in .svg nor in .png"),
-        (("plot", "relu", "--output", "o.svg", "--range", "2", "1"), "2 to 1 is no range"),
-        (("plot", "relu", "--output", "o.svg", "--range", "nan", "1"), "is no range"),
-        (("plot", "relu", "--output", "o.svg", "--range", "-1e308", "1e308"), "is no range"),
-        (("plot", "relu", "--output", "o.svg", "--range", "1", "1.0000000000000002"), "is no range"),
+        (("plot", "relu", "--output", "o.svg", "--range", "2", "1"), "2 to 1 is not a range"),
+        (("plot", "relu", "--output", "o.svg", "--range", "nan", "1"), "is not a range"),
+        (("plot", "relu", "--output", "o.svg", "--range", "-1e308", "1e308"), "is not a range"),
+        (("plot", "relu", "--output", "o.svg", "--range", "1", "1.0000000000000002"), "is not a range"),
         (("plot", "p=relu(x)", "p=tanh(x)", "--output", "o.svg"), 'two curves are called "p"'),
         (("plot", "p=relu(x)", "relu", "--output", "o.svg"), '"p" and "relu(x)" are the same curve'),
         (("plot", "--output", "o.svg"), "missing argument"),
@@ -77,9 +77,9 @@ def test_plot_draws_into_a_file(cli, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("logit", "--range", "2", "3"), "logit is no number at any point from 2 to 3"),
-        (("elu(x, alpha=1e308)",), "values of elu are too large to be drawn"),
-        (("relu", "--range", "-8e307", "8e307"), "values of relu are too large to be drawn"),
+        (("logit", "--range", "2", "3"), "logit is not defined anywhere from 2 to 3"),
+        (("elu(x, alpha=1e308)",), "values of elu are too large to draw"),
+        (("relu", "--range", "-8e307", "8e307"), "values of relu are too large to draw"),
     ],
 )
 def test_what_shows_nothing_is_a_usage_error(cli, tmp_path, words, message):
@@ -127,7 +127,7 @@ def test_bench_functions_is_a_table_a_program_reads_too(cli):
 def test_a_benchmark_larger_than_memory_is_refused(cli, size):
     outcome = cli("bench", "functions", "--size", size)
     assert outcome.code == 71
-    assert f"{int(size):,} elements of float64, with what is computed on the way, do not fit" in outcome.err
+    assert f"{int(size):,} elements of float64 and the arrays for computing with them do not fit" in outcome.err
     assert "choose a --size of at most" in outcome.err
 
 

@@ -43,7 +43,7 @@ def _codec_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """An output with a former version, a run that was stopped, and one that was killed."""
+    """An output with a previous version, a run that was stopped, and one that was killed."""
     output = tmp_path / "out"
     publish(output, "old", OLD)
     publish(output, "new", NEW, "replace")
@@ -103,7 +103,7 @@ def test_the_list_is_of_outputs_and_of_folders_with_outputs(cli, out, tmp_path, 
 
 def test_an_empty_folder_has_nothing_to_list(cli, tmp_path):
     outcome = cli("runs", "list", tmp_path)
-    assert (outcome.code, outcome.out) == (0, "no unfinished runs and no former versions\n")
+    assert (outcome.code, outcome.out) == (0, "no unfinished runs and no previous versions\n")
 
 
 def test_show_tells_everything_about_one_output(cli, out):
@@ -111,7 +111,7 @@ def test_show_tells_everything_about_one_output(cli, out):
     assert (outcome.code, outcome.err) == (0, "")
     for text in (
         f"output     {out}\npublished  5 rows in 1 part, 5 B\njob        {job_id('new')}\n",
-        "left       2 unfinished runs, 1 former version\n",
+        "left       2 unfinished runs, 1 previous version\n",
         f"folder  {home(out) / 'jobs' / job_id('killed')}\n",
         f"version  1, of job {job_id('old')}\nholds    3 rows",
     ):
@@ -136,7 +136,7 @@ def test_show_of_what_is_not_ours_or_not_there(cli, tmp_path):
 def test_clean_says_which_flag_is_missing(cli, out):
     outcome = cli("runs", "clean", out)
     assert outcome.code == 2
-    assert "--stopped (what runs have left), --versions, or both" in outcome.err
+    assert "choose --stopped (unfinished runs), --versions (previous versions), or both" in outcome.err
 
 
 def test_clean_removes_what_was_asked_for_and_nothing_else(cli, out):
@@ -145,7 +145,7 @@ def test_clean_removes_what_was_asked_for_and_nothing_else(cli, out):
     dry = cli(*words, "--stopped", "--versions", "--dry-run")
     assert (dry.code, dry.out.count("would remove ")) == (0, 3), dry.err
     assert sorted(out.parent.rglob("*")) == before
-    assert cli(*words, "--stopped", "--versions", "--older-than", "1h").out == "there was nothing to remove\n"
+    assert cli(*words, "--stopped", "--versions", "--older-than", "1h").out == "there is nothing to remove\n"
     old = time.time() - 7200
     os.utime(home(out) / "jobs" / job_id("killed") / "journal", (old, old))
     gone = json.loads(cli(*words, "--stopped", "--versions", "--older-than", "1h", "--json").out)
@@ -153,7 +153,7 @@ def test_clean_removes_what_was_asked_for_and_nothing_else(cli, out):
     assert gone["freed_bytes"] == gone["runs"][0]["bytes"] > 0
     rest = cli(*words, "--stopped")
     assert re.match(r"removed run [0-9a-f]{12}, \d s old, [\d.]+ \w+, 2 chunks done: stopped by a request", rest.out)
-    assert rest.out.endswith(" are free again\n")
+    assert rest.out.endswith(" freed\n")
     assert cli("rollback", out).code == 0
     assert data_of(out) == OLD
     assert cli(*words, "--versions").out.startswith("removed version ")
@@ -174,7 +174,7 @@ def test_while_a_run_is_under_way_nothing_is_changed(cli, out, words):
         outcome = cli(*words, out)
         assert outcome.code == 75
         assert f"error: {out} is being published by process {os.getpid()} on " in outcome.err
-        assert "under way now" in cli("runs", "list", out).out
+        assert "running now" in cli("runs", "list", out).out
     assert data_of(out) == NEW
 
 
@@ -183,20 +183,20 @@ def test_rollback_refuses_what_is_damaged_or_not_ours(cli, out):
     kept.write_bytes(b"OLD")
     damaged = cli("rollback", out)
     assert damaged.code == 73
-    assert damaged.err.startswith("error: the former version in ")
+    assert damaged.err.startswith("error: the previous version in ")
     (out / "mine.txt").write_text("mine")
     foreign = cli("rollback", out)
     assert (foreign.code, "mine.txt" in foreign.err) == (73, True)
     assert (out / "mine.txt").read_text() == "mine"
 
 
-def test_rollback_where_nothing_stands_any_more(cli, out):
+def test_rollback_of_an_output_that_was_removed(cli, out):
     for path in out.iterdir():
         path.unlink()
     out.rmdir()
     outcome = cli("rollback", out)
     assert outcome.code == 0, outcome.err
-    assert outcome.err.splitlines()[-1] == "nothing stood there before"
+    assert outcome.err.splitlines()[-1] == "nothing was published there before"
     assert data_of(out) == OLD
 
 
@@ -245,8 +245,8 @@ def test_plan_says_what_is_done_already(cli, tmp_path):
         assert isinstance(staging, Staging)
         list(work(staging, {"part-0000000-aa.parquet": b"zero"}))
     before = sorted(tmp_path.rglob("*"))
-    assert "an earlier try has done 1 of 1 chunks: a run goes on from there" in cli("plan", *words).out
+    assert "an earlier run finished 1 of 1 chunks: the next run resumes there" in cli("plan", *words).out
     assert "earlier try" not in cli("plan", *words, "--no-resume").out
     assert sorted(tmp_path.rglob("*")) == before
     assert cli("score", *words, "-q").code == 0
-    assert "holds the result of this very job: there is nothing to do" in cli("plan", *words).out
+    assert "already holds the result of this job: there is nothing to do" in cli("plan", *words).out

@@ -1,9 +1,11 @@
-"""The commands on real files: what is said, what stands on disk, and with which exit code it ends."""
+"""The commands on real files: messages, published files and exit codes."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -244,7 +246,7 @@ def test_a_deadline_ends_a_run_that_takes_longer(process, out):
     words = [SAMPLE / "flights.csv", "--model", MODEL, "--output", out, "--chunk-size", "500B", "--deadline", "0.05"]
     outcome = process(*words, start=("-m", "jobs.commands.score"))
     assert outcome.code == 75, outcome.err
-    assert "stopping: stopped by its deadline of 0.05 s; chunks under way have 25 s to end" in outcome.err
+    assert "stopping: stopped by its deadline of 0.05 s; chunks under way have 25 s to finish" in outcome.err
     assert outcome.err.endswith(f"error: stopped by its deadline of 0.05 s; nothing was published\n{AGAIN}\n")
     assert "Traceback" not in outcome.err
     assert not out.exists()
@@ -269,16 +271,18 @@ def test_a_bar_is_drawn_on_a_terminal(tmp_path):
 
 
 class TestModel:
-    def test_show_has_every_coefficient_in_full(self, cli):
-        outcome = cli("model", "show", MODEL)
+    @pytest.mark.parametrize(("more", "shown"), [((), "{:.6g}"), (("-v",), "{!r}")])
+    def test_show_has_six_digits_of_every_coefficient_and_all_of_them_when_asked(self, cli, more, shown):
+        outcome = cli("model", "show", MODEL, *more)
         assert outcome.code == 0, outcome.err
         model = json.loads(MODEL.read_text())
+        words = outcome.out.split()
         for feature in model["features"]:
-            assert feature["column"] in outcome.out
+            assert feature["column"] in words
             for number in (feature.get("coefficients") or {"": feature.get("coefficient")}).values():
-                assert repr(number) in outcome.out
-        assert repr(model["intercept"]) in outcome.out
-        assert "impute 888.0" in outcome.out
+                assert shown.format(number) in words
+        assert shown.format(model["intercept"]) in words
+        assert f"impute {shown.format(888.0)}\n" in outcome.out
 
     def test_check_says_that_it_is_valid(self, cli):
         outcome = cli("model", "check", MODEL)
@@ -307,12 +311,46 @@ class TestDemo:
             outcome = cli("demo")
             assert outcome.code == 0, outcome.err
             assert "\nthe same bits: yes\n" in outcome.out
-            assert "$ logitstream score logitstream-demo/flights " in outcome.out
+            assert "\n$ logitstream score logitstream-demo/flights " in outcome.out
             assert "logitstream score --help" in outcome.out
         parquet = pq.read_table("logitstream-demo/scores-from-parquet", columns=["flight_id", "probability"])
         csv = pq.read_table("logitstream-demo/scores-from-csv", columns=["flight_id", "probability"])
         assert parquet.equals(csv)
         assert parquet.num_rows == ROWS
+
+    def test_it_shows_what_a_score_means(self, cli, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        outcome = cli("demo")
+        assert outcome.err == ""
+        scores = pq.read_table("logitstream-demo/scores-from-parquet").to_pandas().dropna()
+        tenths = [
+            [int(part.rstrip("%")) for part in re.findall(r"\d+ %", line)]
+            for line in outcome.out.splitlines()
+            if re.match(r"(lowest|[2-9]|highest) +1,9\d\d ", line)
+        ]
+        assert len(tenths) == 10
+        ranked = scores.sort_values(["probability", "flight_id"], kind="stable")
+        for number, (risk, late) in enumerate(tenths):
+            tenth = ranked.iloc[number * len(ranked) // 10 : (number + 1) * len(ranked) // 10]
+            assert risk == pytest.approx(100 * tenth["probability"].mean(), abs=0.51)
+            assert late == pytest.approx(100 * tenth["late"].astype(float).mean(), abs=0.51)
+        shown = outcome.out.split("arrives more than 15 minutes late:\n\n")[1].split("\n\n")[0].splitlines()[1:]
+        assert len(shown) == 6
+        assert [int(line.split(" %")[0].split()[-1]) for line in shown[:-1]] == sorted(
+            int(line.split(" %")[0].split()[-1]) for line in shown[:-1]
+        )
+        assert all(re.search(r"(minutes? (late|early)|on time) .*[\d,]+ miles", line) for line in shown[:-1])
+        assert "never left" in shown[-1]
+
+    def test_it_fits_a_terminal_of_80_columns_and_can_be_pasted(self, cli, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        out = cli("demo").out
+        assert max(map(len, out.splitlines())) <= 80
+        assert not re.search(r"\d\.\d{7}", out)
+        commands = re.findall(r"^\$ logitstream ((?:.*\\\n)*.*)", out, re.MULTILINE)
+        words = [shlex.split(command.replace("\\\n", " ")) for command in commands]
+        assert [command[0] for command in words] == ["plan", "score", "score"]
+        assert [cli(*command).code for command in words] == [0, 0, 0]
 
     def test_a_file_that_is_not_of_the_sample_is_never_overwritten(self, cli, tmp_path):
         (tmp_path / "flights.csv").write_text("mine")
@@ -357,5 +395,5 @@ def test_an_interrupt_behind_the_publication_does_not_deny_it(cli, out, monkeypa
     monkeypatch.setattr(flow, "run", interrupted)
     outcome = cli("score", FLIGHTS, "--model", MODEL, "--output", out)
     assert outcome.code == 130
-    assert outcome.err.endswith("error: stopped by an interrupt (SIGINT); the output is published all the same\n")
+    assert outcome.err.endswith("error: stopped by an interrupt (SIGINT); the output was already published\n")
     assert pq.read_table(out).num_rows == ROWS

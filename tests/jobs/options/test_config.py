@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -123,6 +124,43 @@ def test_several_functions_in_the_environment(monkeypatch):
     assert parsed("transform", "a.csv", "--output", "o")["apply"] == ("p=sigmoid(x)", 'q=logit("a,b")')
 
 
+@pytest.mark.parametrize(
+    ("text", "spellings"),
+    [
+        ("NA", ("NA",)),
+        ("NA,-", ("NA", "-")),
+        ("NA, n/a", ("NA", "n/a")),
+        ('","', (",",)),
+        ('"a,b",c', ("a,b", "c")),
+        ('" NA"', (" NA",)),
+        ("", ("",)),
+        ("NA,NA", ("NA",)),
+    ],
+)
+def test_a_comma_separates_two_spellings_of_null(monkeypatch, tmp_path, text, spellings):
+    words = ("score", "a.csv", "--model", "m", "--output", "o")
+    assert parsed(*words, "--null", text)["null"] == spellings
+    file = write(tmp_path, f"[score]\nnull = [{json.dumps(text)}, '?']\n")
+    assert parsed(*words, "--config", file)["null"] == (text, "?")
+    if text:
+        monkeypatch.setenv("LOGITSTREAM_SCORE_NULL", text)
+        assert parsed(*words)["null"] == spellings
+
+
+def test_spellings_of_null_may_be_given_one_by_one(tmp_path):
+    words = ("score", "a.csv", "--model", "m", "--output", "o")
+    assert parsed(*words, "--null", "NA", "--null", "-,?")["null"] == ("NA", "-", "?")
+    assert parsed(*words, "--config", write(tmp_path, "[score]\nnull = 'NA,-'\n"))["null"] == ("NA", "-")
+
+
+def test_both_spellings_of_null_are_read_as_null(cli, tmp_path):
+    (tmp_path / "in.csv").write_text("x\nNA\n1\n-\n")
+    words = ("transform", tmp_path / "in.csv", "--apply", "p=sigmoid(x)", "-o", tmp_path / "out", "--null", "NA,-")
+    outcome = cli(*words, "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["rows"]["null"] == 2
+
+
 def test_a_list_in_one_text():
     assert split_list('a, b(c, d) ,"e,f"') == ["a", "b(c, d)", '"e,f"']
     assert split_list("") == [""]
@@ -148,36 +186,36 @@ def test_a_path_in_a_file_starts_from_the_folder_of_the_file(tmp_path, monkeypat
 FAULTS = {
     "[score]\nwokers = 3\n": ("[score] wokers is not known", "did you mean workers?"),
     "[score]\nchunk_size = 3\n": ("[score] chunk_size is not known", "did you mean chunk-size?"),
-    "[score]\nconfig = 'other.toml'\n": ("[score] config is not known", "known are allow-empty, chunk-size,"),
+    "[score]\nconfig = 'other.toml'\n": ("[score] config is not known", "choose allow-empty, chunk-size,"),
     "[scores]\nworkers = 3\n": ("table [scores] is not known", "did you mean score?"),
-    "workers = 3\n": ("workers is not known", "known are score, transform"),
+    "workers = 3\n": ("workers is not known", "choose score or transform"),
     "[transform]\n": ("has no table [score]", "write the options below a line [score]"),
     "score = 3\n": ("has no table [score]", "write the options below a line [score]"),
-    "[score]\nworkers = '3'\n": ("[score] workers is a text; a whole number is expected", ""),
-    "[score]\nworkers = true\n": ("[score] workers is true or false; a whole number is expected", ""),
+    "[score]\nworkers = '3'\n": ("[score] workers is a text, not a whole number", ""),
+    "[score]\nworkers = true\n": ("[score] workers is true or false, not a whole number", ""),
     "[score]\nworkers = 0\n": ("[score] workers: '0' is not a whole number of at least 1", ""),
-    "[score]\nthreshold = 'half'\n": ("[score] threshold is a text; a number is expected", ""),
+    "[score]\nthreshold = 'half'\n": ("[score] threshold is a text, not a number", ""),
     "[score]\nthreshold = 2.5\n": ("[score] threshold: 2.5 is not a number from 0 to 1", ""),
-    "[score]\nkeep = [1]\n": ("[score] keep is a list; a list of texts is expected", ""),
+    "[score]\nkeep = [1]\n": ("[score] keep is a list, not a list of texts", ""),
     "[score]\nkeep = ['']\n": ("[score] keep: a column name is empty", ""),
-    "[score]\nnull = 5\n": ("[score] null is a whole number; a list of texts is expected", ""),
-    "[score]\njson = 'yes'\n": ("[score] json is a text; true or false is expected", ""),
-    "[score]\nmemory = 0.5\n": ("[score] memory is a number; a text or a whole number is expected", ""),
+    "[score]\nnull = 5\n": ("[score] null is a whole number, not a list of texts", ""),
+    "[score]\njson = 'yes'\n": ("[score] json is a text, not true or false", ""),
+    "[score]\nmemory = 0.5\n": ("[score] memory is a number, not a text or a whole number", ""),
     "[score]\nretries = -1\n": ("[score] retries: '-1' is not a whole number of at least 0", ""),
-    "[score]\nretries = '3'\n": ("[score] retries is a text; a whole number is expected", ""),
+    "[score]\nretries = '3'\n": ("[score] retries is a text, not a whole number", ""),
     "[score]\nkeep-versions = -1\n": ("[score] keep-versions: '-1' is not a whole number of at least 0", ""),
-    "[score]\nmax-bad = 0.5\n": ("[score] max-bad is a number; a text or a whole number is expected", ""),
+    "[score]\nmax-bad = 0.5\n": ("[score] max-bad is a number, not a text or a whole number", ""),
     "[score]\nmax-bad = '101%'\n": ("[score] max-bad: '101%' is not a number of bad rows: write a number", ""),
-    "[score]\nno-resume = 'yes'\n": ("[score] no-resume is a text; true or false is expected", ""),
+    "[score]\nno-resume = 'yes'\n": ("[score] no-resume is a text, not true or false", ""),
     "[score]\nresume = false\n": ("[score] resume is not known", "did you mean no-resume?"),
-    "[score]\nno-reuse = 1\n": ("[score] no-reuse is a whole number; true or false is expected", ""),
+    "[score]\nno-reuse = 1\n": ("[score] no-reuse is a whole number, not true or false", ""),
     "[score]\nif-running = 'skip=5m'\n": ("[score] if-running: 'skip=5m' is neither fail, skip nor wait", ""),
-    "[score]\nif-running = true\n": ("[score] if-running is true or false; a text is expected", ""),
+    "[score]\nif-running = true\n": ("[score] if-running is true or false, not a text", ""),
     "[score]\ndeadline = '3 weeks'\n": ("[score] deadline: '3 weeks' is not a duration: write 90s, 25m, 3h", ""),
     "[score]\ngrace = 0\n": ("[score] grace: '0' is not a duration: it must be more than 0", ""),
     "[score]\nfingerprint = 'none'\n": ("[score] fingerprint: 'none' is not one of 'ends', 'full'", ""),
     "[score]\ndurability = 'half'\n": ("[score] durability: 'half' is not one of 'full', 'none'", ""),
-    "[score]\nmodel = 2013-01-01\n": ("[score] model is a date or a time; a text is expected", ""),
+    "[score]\nmodel = 2013-01-01\n": ("[score] model is a date or a time, not a text", ""),
     "[score]\nprecision = 'quick'\n": (
         "[score] precision: 'quick' is not one of 'fast', 'accurate', 'reproducible'",
         "",
@@ -218,7 +256,7 @@ def test_a_file_that_may_not_be_read(cli, tmp_path, monkeypatch):
     outcome = cli("score", "--config", path)
     assert outcome.code == 77
     assert outcome.err == (
-        f"error: {path} cannot be read: Permission denied\ncheck the rights of the file and of its folders\n"
+        f"error: {path} cannot be read: Permission denied\ncheck the permissions of the file and its folders\n"
     )
 
 
@@ -241,6 +279,43 @@ def test_an_empty_path_and_an_address_in_a_file_stay_what_they_are(cli, tmp_path
     outcome = cli("score", "--config", path)
     assert (outcome.code, outcome.err) == (78, f"error: {path}: [score] model: it is empty\n")
     assert parsed("score", "--config", path, "--model", "m")["output"] == "s3://b/x"
+
+
+@pytest.mark.parametrize("command", ["score", "plan"])
+def test_a_misspelt_variable_is_an_error_that_names_the_nearest(cli, monkeypatch, command):
+    monkeypatch.setenv("LOGITSTREAM_SCORE_WOKERS", "3")
+    for words in (("a.csv", "--model", "m", "--output", "o"), ()):
+        outcome = cli(command, *words)
+        assert (outcome.code, outcome.out) == (78, "")
+        assert outcome.err == (
+            "error: the environment variable LOGITSTREAM_SCORE_WOKERS is not known\n"
+            "did you mean LOGITSTREAM_SCORE_WORKERS?\n"
+        )
+    assert cli(command, "--help").code == 0
+
+
+def test_a_variable_that_is_like_no_option_is_an_error(cli, monkeypatch):
+    monkeypatch.setenv("LOGITSTREAM_MODEL_CHECK_XYZ", "3")
+    outcome = cli("model", "check", "m.json")
+    assert outcome.code == 78
+    assert outcome.err == (
+        "error: the environment variable LOGITSTREAM_MODEL_CHECK_XYZ is not known\n"
+        "unset it, or see 'logitstream model check --help'\n"
+    )
+
+
+def test_variables_of_other_commands_and_programs_are_left_alone(monkeypatch):
+    for name in ("LOGITSTREAM_PLAN_WOKERS", "LOGITSTREAM_TRANSFORM_APLY", "_LOGITSTREAM_COMPLETE", "LOGITSTREAM_HOME"):
+        monkeypatch.setenv(name, "1")
+    for command in ("score", "plan"):
+        assert parsed(command, "a.csv", "--model", "m", "--output", "o")["workers"] is None
+
+
+def test_the_input_cannot_come_from_the_environment(cli, monkeypatch):
+    monkeypatch.setenv("LOGITSTREAM_SCORE_INPUTS", "a.csv")
+    outcome = cli("score", "--model", "m", "--output", "o")
+    assert outcome.code == 78
+    assert "LOGITSTREAM_SCORE_INPUTS is not known" in outcome.err
 
 
 def test_a_fault_of_the_environment_is_named_by_the_variable(cli, monkeypatch):

@@ -30,6 +30,7 @@ COMMANDS = (
     ("plot",),
     ("bench", "functions"),
     ("demo",),
+    ("guide",),
 )
 HEAVY = (
     "numpy",
@@ -53,7 +54,7 @@ CLOSED_LIST = {
             "--retries", "--no-resume", "--no-reuse", "--if-running", "--deadline", "--grace"],
     "Output": ["--output", "--format", "--compression", "--if-exists", "--allow-empty", "--keep-versions",
                "--durability"],
-    "Talk": ["--config", "--dry-run", "--json", "--quiet", "--verbose", "--progress"],
+    "Talk": ["--config", "--dry-run", "--json", "--verbose", "--progress", "--quiet"],
 }  # fmt: skip
 OF_A_MODEL = {"--model", "--raw-prediction", "--threshold"}
 
@@ -118,20 +119,20 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "model --help",
              "model show --help", "demo --help", "inspect --help", "verify --help",
              "rollback --help", "runs --help", "runs list --help", "runs show --help", "runs clean --help",
-             "plot --help", "bench --help", "bench functions --help",
+             "plot --help", "bench --help", "bench functions --help", "guide --help",
              "score -h", "score x --workers 0", "scroe", "score", "runs clean out",
              "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
              "score x --model m --output", "score x --model m --keep probability --output o",
              "transform x --apply p=sigmoid(x) --keep p --output o",
              "plot sigmod --output o.svg", "plot relu --range 1 0 --output o.svg",
-             "bench functions sigmod"]  # fmt: skip
+             "bench functions sigmod", "guide memry"]  # fmt: skip
     code = (
         "import json, sys\nfrom jobs.cli import run\ncodes = [run(line.split()) for line in sys.argv[1:]]\n"
         "print(json.dumps([codes, sorted({name.split('.')[0] for name in sys.modules})]))"
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 19), *([2] * 12)]
+    assert codes == [2, *([0] * 20), *([2] * 13)]
     assert set(modules) & set(HEAVY) == set()
 
 

@@ -1,8 +1,13 @@
-"""What is said, and with which exit code, to whoever asks for what cannot be."""
+"""Usage errors: their messages and exit codes."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+
+from pipeline.errors import UsageError
 
 GIVEN = ("score", "in.parquet", "--model", "m.json", "--output", "out")
 
@@ -46,27 +51,36 @@ MISTAKES = {
     ("--format", "orc"): "invalid value for '--format': 'orc' is not one of 'parquet', 'csv'",
     ("--if-exists", "append"): "invalid value for '--if-exists': 'append' is not one of 'fail', 'replace'",
     ("--progress", "loud"): "invalid value for '--progress': 'loud' is not one of 'auto', 'bar', 'log', 'none'",
-    ("--delimiter", "::"): "invalid value for '--delimiter': '::' is not one ASCII character (a tabulator is written "
-    "tab)",
-    ("--delimiter", "é"): "invalid value for '--delimiter': 'é' is not one ASCII character (a tabulator is written "
-    "tab)",
-    ("--quote", ""): "invalid value for '--quote': '' is not one ASCII character (a tabulator is written tab)",
+    ("--delimiter", "::"): "invalid value for '--delimiter': '::' is not one ASCII character (write tab for a "
+    "tabulator)",
+    ("--delimiter", "é"): "invalid value for '--delimiter': 'é' is not one ASCII character (write tab for a tabulator)",
+    ("--quote", ""): "invalid value for '--quote': '' is not one ASCII character (write tab for a tabulator)",
     ("--quote", ","): "--quote and --delimiter are the same character ','",
-    ("--encoding", "utf-9"): "invalid value for '--encoding': 'utf-9' is not an encoding that is known (utf-8, "
-    "latin-1, cp1252, utf-16 ...)",
-    ("--encoding", "rot13"): "invalid value for '--encoding': 'rot13' is not an encoding that is known (utf-8, "
-    "latin-1, cp1252, utf-16 ...)",
+    ("--encoding", "utf-9"): "invalid value for '--encoding': 'utf-9' is not a known encoding (utf-8, latin-1, "
+    "cp1252, utf-16 ...)",
+    ("--encoding", "rot13"): "invalid value for '--encoding': 'rot13' is not a known encoding (utf-8, latin-1, "
+    "cp1252, utf-16 ...)",
     ("--type", "id"): "invalid value for '--type': 'id' is not NAME=TYPE, such as id=int64",
-    ("--type", "id=int64", "--type", "id=int32"): "invalid value for '--type': 'id' is named twice",
+    ("--type", "id=int64", "--type", "id=int32"): "invalid value for '--type': 'id' is given twice",
     ("--columns", "a,,b"): "invalid value for '--columns': a column name is empty",
-    ("--columns", "a,b,a"): "invalid value for '--columns': 'a' is named twice",
+    ("--columns", "a,b,a"): "invalid value for '--columns': 'a' is given twice",
     ("--keep", ""): "invalid value for '--keep': a column name is empty",
     ("--keep", '"a'): "invalid value for '--keep': '\"a' is not a list of names separated by commas",
-    ("--keep", "*,a"): "invalid value for '--keep': '*' stands for all columns; leave the others out",
+    ("--keep", "*,a"): "invalid value for '--keep': '*' means all columns; leave the other names out",
     ("--compression", "lzma"): "invalid value for '--compression': 'lzma' is not one of 'snappy', 'zstd', 'lz4', "
     "'gzip', 'brotli', 'none'",
-    ("--format", "csv", "--compression", "snappy"): "--compression snappy is not one of CSV: none, gzip, zstd",
-    ("--output", "o.csv", "--compression", "snappy"): "--compression snappy is not one of CSV: none, gzip, zstd",
+    (
+        "--format",
+        "csv",
+        "--compression",
+        "snappy",
+    ): "--compression snappy cannot be used for CSV: choose none, gzip or zstd",
+    (
+        "--output",
+        "o.csv",
+        "--compression",
+        "snappy",
+    ): "--compression snappy cannot be used for CSV: choose none, gzip or zstd",
     ("-q", "-v"): "--quiet and --verbose contradict each other",
     ("--zzz", "5"): "no such option '--zzz'",
 }
@@ -120,7 +134,7 @@ def test_the_version_is_that_of_the_package(cli):
     assert (outcome.code, outcome.out) == (0, f"logitstream {pipeline.__version__}\n")
 
 
-WRITE = "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quotes"
+WRITE = "write NAME=FUNCTION(COLUMN, parameter=number), with other names in double quotes"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +146,7 @@ WRITE = "write NAME=FUNCTION(COLUMN, parameter=number), odd names in double quot
         ),
         (
             ["p=sigmoid(x)", "p=logit(x)"],
-            'two results are called "p"\nname them apart: NAME=FUNCTION(COLUMN)\n',
+            'two results are called "p"\ngive each result its own name: NAME=FUNCTION(COLUMN)\n',
         ),
     ],
 )
@@ -156,11 +170,58 @@ def test_an_empty_path_of_a_model_or_a_demonstration_is_refused(cli):
 
 
 def test_no_variable_of_the_environment_asks_for_the_version_or_the_help(cli, monkeypatch):
-    for name in ("VERSION", "HELP", "SCORE_HELP", "SCORE_VERSION", "MODEL_HELP", "MODEL_CHECK_HELP"):
+    for name in ("VERSION", "HELP", "MODEL_HELP"):
         monkeypatch.setenv(f"LOGITSTREAM_{name}", "1")
     for words in (("score", "none.csv", "--model", "none.json", "--output", "o"), ("model", "check", "none.json")):
         outcome = cli(*words)
         assert (outcome.code, outcome.out) == (66, "")
+    monkeypatch.setenv("LOGITSTREAM_SCORE_HELP", "1")
+    outcome = cli("score", "none.csv", "--model", "none.json", "--output", "o")
+    assert (outcome.code, outcome.out) == (78, "")
+    assert "LOGITSTREAM_SCORE_HELP is not known" in outcome.err
+
+
+UNWRITABLE = ("-", *(f"scores.{ending}" for ending in (
+    "xlsx", "xls", "json", "jsonl", "arrow", "feather", "orc", "avro", "delta", "db", "sqlite", "zip", "gz", "zst",
+    "XLSX", "csv.gz",
+)))  # fmt: skip
+SAMPLE = Path(__file__).resolve().parents[3] / "sample_data"
+
+
+@pytest.mark.parametrize("name", UNWRITABLE)
+def test_an_output_that_cannot_be_written_is_refused_before_a_folder_has_its_name(cli, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for command in ("score", "plan"):
+        outcome = cli(command, SAMPLE / "flights", "--model", SAMPLE / "delay_model.json", "-o", name)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"error: '{name}' cannot be an output: " in outcome.err
+        assert outcome.err.endswith("\nname a folder, or a file that ends in .parquet or .csv\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_python_refuses_such_an_output_too(tmp_path):
+    import pipeline
+
+    (tmp_path / "in.csv").write_text("x\n1\n")
+    inputs, out = tmp_path / "in.csv", tmp_path / "scores.xlsx"
+    dataset = pipeline.open_dataset(str(inputs))
+    for refused in (
+        lambda: pipeline.score(inputs, SAMPLE / "delay_model.json", out),
+        lambda: pipeline.transform(inputs, "p=sigmoid(x)", out),
+        lambda: pipeline.transform_stream([np.ones(3)], "p=sigmoid(x)", out),
+        lambda: dataset.write({"p": dataset.to_dask_array(["x"])[:, 0]}, str(out)),
+    ):
+        with pytest.raises(UsageError, match=r"'.*/scores\.xlsx' cannot be an output: \.xlsx files cannot be written"):
+            refused()
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["scores.2026-11", "scores.v2", "json", "scores.json/"])
+def test_a_name_with_another_dot_is_a_folder(cli, tmp_path, name):
+    out = f"{tmp_path}/{name}"
+    outcome = cli("score", SAMPLE / "flights", "-m", SAMPLE / "delay_model.json", "-o", out, "--limit", "5", "-q")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (Path(out) / "_manifest.json").exists()
 
 
 def test_the_environment_may_ask_for_the_plan_alone(cli, monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""The table of feature kinds: every entry is whole, and messages, schema and tables are made from it."""
+"""The table of feature kinds: every entry is complete, and messages, schema and tables are made from it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_entry_shows_a_row_for_each_coefficient(name: str) -> None:
     rows = list(FEATURE_KINDS[name].show(feature))
     numbers = list(FEATURE_KINDS[name].coefficients(feature))
     assert {len(row) for row in rows} == {len(HEADERS)}
-    assert [row[HEADERS.index("coefficient")] for row in rows] == [repr(number.coefficient) for number in numbers]
+    assert [row[HEADERS.index("coefficient")] for row in rows] == [number.coefficient for number in numbers]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -1,4 +1,4 @@
-"""Models taken over from scikit-learn score as the estimators do."""
+"""Models from scikit-learn give the scores of the estimators."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_names_must_be_known_and_agree() -> None:
     estimator = LogisticRegression().fit(data, labels(matrix(missing=False)))
     with pytest.raises(ModelError, match="fitted without column names\ngive columns="):
         from_sklearn(estimator)
-    with pytest.raises(ModelError, match="columns has 1 names, the estimator takes 2"):
+    with pytest.raises(ModelError, match="columns has 1 names, but the estimator takes 2"):
         from_sklearn(estimator, columns=["a"])
     with pytest.raises(ModelError, match='"a" is already the column of features'):
         from_sklearn(estimator, columns=["a", "a"])

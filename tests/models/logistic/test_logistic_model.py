@@ -1,4 +1,4 @@
-"""The model as people hold it."""
+"""The model as people use it in Python."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def tables() -> list[Any]:
 
 
 @pytest.mark.parametrize("data", tables(), ids=lambda data: type(data).__name__)
-def test_rows_give_the_same_bits_in_whatever_they_come(data: Any) -> None:
+def test_rows_give_the_same_bits_in_every_container(data: Any) -> None:
     model = model_of()
     (expected,) = ScoreBlock.of(model.file).block([pa.array(X), pa.array(C)]).arrays
     found = model.probability(data)
@@ -186,7 +186,7 @@ def test_rows_for_the_quarantine_have_no_score() -> None:
         decided.predict({"c": ["AA", "ZZ", None]})
     policies = (("a", "quarantine"), ("b", "error"))
     mixed = [{"column": name, "kind": "numeric", "coefficient": 1, "missing": policy} for name, policy in policies]
-    with pytest.raises(BadCellsError, match="row 1, column b: null is missing, and the model takes that for an error"):
+    with pytest.raises(BadCellsError, match="row 1, column b: null is missing, and the model treats that as an error"):
         model_of(features=mixed).probability({"a": [None, None], "b": [1.0, None]})
     assert [(row.missing, row.unseen) for row in decided.coefficients()] == [("quarantine", "quarantine")] * 2
 
@@ -211,8 +211,8 @@ def test_bad_cells_are_named_with_their_row() -> None:
         ({"x": X, "c": X}, SchemaError, 'column "c" is double, but a categorical feature'),
         ({"x": X, "c": C[:2]}, ValueError, "columns differ in length: x 4, c 2"),
         ({"x": [object()], "c": C[:1]}, SchemaError, 'column "x" cannot be read'),
-        (pa.table([X, X, C], names=["x", "x", "c"]), SchemaError, 'column "x" stands 2 times'),
-        (np.zeros(3), ValueError, r"an array must have shape \(rows, 2\), the columns being x, c; got \(3,\)"),
+        (pa.table([X, X, C], names=["x", "x", "c"]), SchemaError, 'column "x" is there 2 times'),
+        (np.zeros(3), ValueError, r"an array must have shape \(rows, 2\) with the columns x, c; got \(3,\)"),
         (np.zeros((3, 3)), ValueError, r"got \(3, 3\)"),
         (np.ma.zeros((3, 2)), TypeError, "masked arrays are not supported"),
         ([[1.0, "AA"]], TypeError, "rows cannot be read from list"),
@@ -224,7 +224,7 @@ def test_rows_that_do_not_fit_are_refused(data: Any, error: type[Exception], mes
         model_of().probability(data)
 
 
-def test_columns_that_are_all_none_are_missing() -> None:
+def test_columns_of_only_none_are_missing_values() -> None:
     assert np.isnan(model_of().probability({"x": [None, None], "c": [None, None]})).all()
 
 

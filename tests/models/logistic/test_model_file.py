@@ -1,4 +1,4 @@
-"""The model file: what it may say, and every way of saying something else."""
+"""The model file: what it may contain, and every mistake in it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_example_says_what_it_says() -> None:
         ('"intercept": -1.5', '"intercept": true', "intercept at line 3, column 2: must be a number, not true"),
         ('"intercept": -1.5', '"intercept": "1"', 'intercept at line 3, column 2: must be a number, not "1"'),
         ('"intercept": -1.5', '"intercept": null', "intercept at line 3, column 2: must be a number, not null"),
-        ('"intercept": -1.5', '"slope": 1', "intercept at line 1, column 1: is required and is not there"),
+        ('"intercept": -1.5', '"slope": 1', "intercept at line 1, column 1: is required but missing"),
         ('"intercept": -1.5', '"intercept": 1, "intercept": 1', "column 18: duplicate key, first on line 3"),
         ('"intercept": -1.5', '"intercept": 1, "ouput": {}', 'unknown key "ouput"; did you mean "output"?'),
         ('"coefficient": 0.07', '"coeficient": 0.07', 'features[1].coeficient at line 7, column 42: unknown key "coe'),
@@ -78,7 +78,7 @@ def test_the_example_says_what_it_says() -> None:
         ('"version": 1', '"version": true', "version at line 1, column 33: must be the number 1, not true"),
         ('"version": 1', '"version": 1.0', "version at line 1, column 33: must be the number 1, not 1.0"),
         ("logitstream-model", "onnx", 'format at line 1, column 2: must be "logitstream-model", not "onnx"'),
-        ('"format": "logitstream-model", ', "", 'format at line 1, column 1: must be "logitstream-model", and is not'),
+        ('"format": "logitstream-model", ', "", 'format at line 1, column 1: must be "logitstream-model", but it is'),
         ('"hour", "kind": "numeric"', '"hour", "kind": "spline"', 'features[1].kind at line 7, column 23: must'),
         ('"hour", "kind": "numeric"', '"hour"', "features[1].kind at line 7, column 4: must be"),
         ('"impute": 872.0', '"impute": "872"', "features[0].missing.impute at line 6, column 17: must be a number"),
@@ -99,10 +99,10 @@ def test_the_example_says_what_it_says() -> None:
         ('"probability", "decision"', '"logit"', 'output.columns[0] at line 10, column 25: must be'),
         ('"probability", "decision"', "", "output.columns at line 10, column 13: must not be empty"),
         (', "threshold": 0.5', "", "output.columns at line 10, column 13: a decision needs a threshold"),
-        ('"threshold": 0.5', '"threshold": 1.5', "output.threshold at line 10, column 53: must lie in [0, 1], not 1.5"),
+        ('"threshold": 0.5', '"threshold": 1.5', "output.threshold at line 10, column 53: must be between 0 and 1"),
         ('"scale": 735.6', '"scale": 1e-320', "features[0].coefficient at line 5, column 46: coefficient / scale is"),
         ('"center": 1048.3', '"center": 1e308, "x": 0', "features[0].x at line 5, column 84: unknown key"),
-        (CENTER, '"coefficient": 1e9, "center": 1e308', "intercept at line 3, column 2: intercept less the sum"),
+        (CENTER, '"coefficient": 1e9, "center": 1e308', "intercept at line 3, column 2: intercept minus the sum"),
         ('"intercept": -1.5,', '"intercept": -1.5', "line 4, column 2: not JSON: expecting ',' delimiter"),
         ('": 0.5', '": 0.5, "temperature": 0', "output.temperature at line 10, column 71: must be more than 0, not 0"),
         ('": 0.5', '": 0.5, "alpha": 0', "output.alpha at line 10, column 71: must not be 0: every row would have"),
@@ -129,7 +129,7 @@ def test_each_mistake_is_named_with_its_place(old: str, new: str, expected: str)
         (EXAMPLE.encode("utf-16"), "not UTF-8"),
     ],
 )  # fmt: skip
-def test_what_is_no_model_at_all_is_refused(data: bytes, expected: str) -> None:
+def test_a_file_that_is_not_a_model_is_refused(data: bytes, expected: str) -> None:
     assert expected in "\n".join(problems(data))
 
 
@@ -146,7 +146,7 @@ def test_everything_that_is_wrong_is_reported_at_once_in_the_order_of_the_text()
         parse(data.replace(b'"zero"', b'"nil"'), "m.json")
 
 
-def test_levels_that_do_not_exist_are_reported_beside_any_other_fault() -> None:
+def test_levels_that_do_not_exist_are_reported_with_all_other_faults() -> None:
     data = changed('"unseen": "zero"', '"unseen": {"level": "UB"}').replace(b'"null"}', b'{"level": "AB"}}')
     expected = [
         'features[2].unseen.level at line 8, column 101: unknown level "UB"',
@@ -185,7 +185,7 @@ def test_a_wrong_format_hides_nothing() -> None:
     without = changed('"format": "logitstream-model", ', "").replace(b"0.07", b'"x"')
     assert [problem.split(" at ")[0] for problem in problems(without)] == ["format", "features[1].coefficient"]
     assert problems(b'{"learner": {"attributes": {}}}') == [
-        'format at line 1, column 1: must be "logitstream-model", and is not there'
+        'format at line 1, column 1: must be "logitstream-model", but it is missing'
     ]
 
 
@@ -271,7 +271,7 @@ def test_floats_come_back_bit_for_bit(numbers: list[float]) -> None:
     assert again.digest() == model.digest()
 
 
-def test_what_is_kept_of_scoring_is_no_part_of_the_model() -> None:
+def test_what_scoring_keeps_is_not_part_of_the_model() -> None:
     used, unused = parse(EXAMPLE.encode()), parse(EXAMPLE.encode())
     feature = used.features[2]
     assert isinstance(feature, CategoricalFeature)
@@ -315,7 +315,7 @@ def test_a_place_points_at_the_text_that_is_wrong() -> None:
     assert data.decode().split("\n")[problem.line - 1][problem.column - 1 :].startswith('"scale": 0')
 
 
-def test_what_is_no_json_cannot_come_in_by_the_python_interface() -> None:
+def test_python_values_that_json_cannot_hold_are_refused() -> None:
     document = json.loads(EXAMPLE)
     with pytest.raises(ModelError, match="cannot be written as JSON"):
         from_mapping({**document, "training": {"a": object()}})

@@ -1,4 +1,4 @@
-"""Scoring against a reference that goes row by row in plain Python floats."""
+"""Scoring compared with a reference that works row by row in plain Python floats."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def categorical(column: str = "c", coefficients: dict[str, float] | None = None,
 
 @dataclass
 class Expected:
-    """What the contract says of rows, computed one at a time."""
+    """The results that the contract requires, computed one row at a time."""
 
     raw: list[float | None] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
@@ -239,7 +239,7 @@ def one(block: ScoreBlock, *columns: pa.Array) -> Values:
     return block.block(list(columns))
 
 
-def test_an_imputed_value_keeps_its_digits_beside_float32_values() -> None:
+def test_an_imputed_value_keeps_its_digits_among_float32_values() -> None:
     model = model_of(numeric(coefficient=1.0, missing={"impute": 0.1}), intercept=0.0)
     for array in (
         pa.array([1.0, None], pa.float32()),
@@ -402,7 +402,7 @@ def test_error_comes_before_the_quarantine_and_the_quarantine_before_null() -> N
     values = one(everything(model), n, q, pa.array(["ZZ", "ZZ", "AA", "ZZ"]), e)
     assert [(cell.record, cell.column, cell.text, cell.reason, cell.by_policy) for cell in values.rejected] == [
         (0, "q", "NaN", "is missing, and the model sends such rows to the quarantine", True),
-        (1, "e", "null", "is missing, and the model takes that for an error", False),
+        (1, "e", "null", "is missing, and the model treats that as an error", False),
         (2, "q", "NaN", "is missing, and the model sends such rows to the quarantine", True),
         (3, "u", "ZZ", "is not a level of the model, and the model sends such rows to the quarantine", True),
     ]
@@ -419,8 +419,8 @@ def test_a_bad_row_counts_neither_as_null_nor_as_nan() -> None:
     assert [array.null_count for array in values.arrays] == [0, 0, 1]
 
 
-def test_a_whole_batch_of_rejected_rows_is_told_in_little_time() -> None:
-    """A memory of each cell of each column would take half a gigabyte here, and seconds to sort."""
+def test_a_whole_batch_of_rejected_rows_is_reported_quickly() -> None:
+    """Keeping each cell of each column would take half a gigabyte here, and seconds to sort."""
     features = [numeric(f"x{position}", missing="error") for position in range(100)]
     columns = [pa.nulls(65_536, pa.float64())] * 100
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Where a run may publish: everything else is refused with its reason, and is not touched."""
+"""Where a run may publish. Everything else is refused with a reason, and is not touched."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.publish.runs import CODEC, NEW, OLD, home, job_id, names, publish, sn
 
 
 def refused(output: Path, error: type[LogitstreamError] = OutputError) -> LogitstreamError:
-    """Both doors refuse an output with one message, and nothing changes nor appears."""
+    """Both ways refuse an output with the same message, and nothing is changed or created."""
     folder = output.parent if output.parent.is_dir() else Path("/nonexistent")
     before = names(folder) if folder.exists() else []
     with pytest.raises(error) as first:
@@ -60,7 +60,7 @@ def test_an_entry_that_no_manifest_lists(tmp_path: Path, extra: str) -> None:
     (output / extra).parent.mkdir(exist_ok=True)
     (output / extra).write_text("mine")
     before = snapshot(tmp_path)
-    with pytest.raises(OutputError, match=f"it holds {extra.partition('/')[0]}, which no manifest lists"):
+    with pytest.raises(OutputError, match=f"contains {extra.partition('/')[0]}, which its manifest does not list"):
         publish(output, "new", NEW, "replace")
     after = snapshot(tmp_path)
     lock = f"{home(output).name}/lock"
@@ -221,7 +221,7 @@ def test_a_parent_where_anyone_may_rename(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o777)
-    assert "anyone may rename" in refused(shared / "out").message
+    assert "any user may rename" in refused(shared / "out").message
     shared.chmod(0o1777)
     publish(shared / "out", "old", OLD)
 
@@ -275,7 +275,7 @@ def _as_nobody(output: Path) -> str:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run as somebody else")
 def test_what_the_system_would_refuse_is_refused_before_work() -> None:
-    # Not below the test's own folder, which nobody else may enter.
+    # Not below the folder of the test, which no other user may enter.
     with tempfile.TemporaryDirectory() as name:
         parent = Path(name)
         parent.chmod(0o755)
@@ -315,14 +315,14 @@ def test_a_mount_point_and_a_file_system_that_is_read_only(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("inner", ["inner", "made/inner", "missing/inner"])
 def test_an_output_inside_an_output(tmp_path: Path, inner: str) -> None:
-    """It would be an entry that no manifest lists: the outer output could never be replaced."""
+    """It would be an entry that the manifest does not list: the outer output could never be replaced."""
     outer = tmp_path / "outer"
     publish(outer, "old", OLD)
     if inner.startswith("made"):
         (outer / "made").mkdir()
     error = refused(outer / inner)
     assert error.message == f"{outer}/{inner} lies inside the output {outer}"
-    assert error.remedy == f"choose an --output outside {outer}"
+    assert error.remedy == f"use an output name outside {outer}"
     (tmp_path / "link").symlink_to(outer)
     assert "lies inside the output" in refused(tmp_path / "link" / inner).message
     if not inner.startswith("made"):
@@ -332,7 +332,8 @@ def test_an_output_inside_an_output(tmp_path: Path, inner: str) -> None:
 @pytest.mark.parametrize("address", ["s3://bucket/out", "gs://bucket/a/b/out", "hdfs://host:9000/out"])
 def test_an_address_is_no_local_folder(address: str) -> None:
     error = refused(Path(address))
-    assert (error.message, error.remedy) == (f"{address} cannot be an output", "only local folders can be written")
+    assert error.message == f"{address} cannot be an output"
+    assert "only local folders can be written" in error.remedy
 
 
 def test_a_working_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Files that a task writes: new, digested, durable when finished, in nobody's way otherwise."""
+"""Files that a task writes: new, digested, durable when finished, and unused otherwise."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def stop_everywhere(scene: str, ways: str, steps: str, every: int = 1) -> None:
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_stopped_at_many_steps(scene: str) -> None:
-    # The campaign takes every step, and looks are steps too.
+    # The campaign stops at every step, also at those that only look.
     stop_everywhere(scene, "kill,EIO,interrupt,ENOSPC,kill", "changing", every=3 if scene == "replace" else 7)
 
 
@@ -74,7 +74,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     assert "free for this user" in full.value.message
     assert str(home(output)) in full.value.message
     assert snapshot(output) == before
-    # What the failed run left fills the disk; the same job, run again, makes room first.
+    # The failed run left the disk full; the same job, run again, makes room first.
     publish(output, "new", NEW, "replace")
     assert parts_of(output) == NEW
 

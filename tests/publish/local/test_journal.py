@@ -1,4 +1,4 @@
-"""Whatever bytes stand in a journal: its good lines, up to the first that is not, or none."""
+"""Any bytes as a journal: its good lines, up to the first bad one, or none."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_receipts_are_given_back_and_more_may_follow(folder: Folder) -> None
     assert journal is not None
     assert [line for line, _ in journal.replayed()] == [LINES[0], LINES[2]]
     journal.append({"chunk": 7})
-    # What this run appends is not what an earlier one has done.
+    # What this run appends was not done by an earlier one.
     assert [line for line, _ in journal.replayed()] == [LINES[0], LINES[2]]
     journal.close()
     assert replayed(folder) == [LINES[0], LINES[2], {"chunk": 7}]

@@ -1,4 +1,4 @@
-"""What stands beside an output is listed without touching it, and removed when asked, if it is ours."""
+"""What logitstream left next to an output is listed without touching it, and removed when asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run at a time: the second is told who the first is; a dead one is in nobody's way."""
+"""One run at a time: the second is told who the first is; a dead run blocks nobody."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ with open_staging(Path(sys.argv[1]), job_id("first"), if_exists="fail", codec=CO
 
 @contextmanager
 def holder(output: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that holds the lock, and a child of it that inherits whatever can be inherited."""
+    """A process that holds the lock, and its child, which inherits everything that can be inherited."""
     root = Path(__file__).parents[3]
     command = [sys.executable, "-c", _HOLD, str(output)]
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -154,7 +154,7 @@ def test_waiting_ends_with_whatever_is_raised_meanwhile(tmp_path: Path) -> None:
 
 
 def test_what_was_published_meanwhile_is_seen_after_waiting(tmp_path: Path) -> None:
-    """The output is examined under the lock: the same job, waited for, has nothing to do."""
+    """The output is examined under the lock: after waiting for the same job there is nothing to do."""
     output = tmp_path / "out"
     with ThreadPoolExecutor(1) as pool:
         with open_staging(output, job_id("x"), if_exists="fail", codec=CODEC) as first:

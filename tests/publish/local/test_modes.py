@@ -1,4 +1,4 @@
-"""Permissions: what is published follows the umask or the version before; what is prepared is nobody else's."""
+"""Permissions: what is published follows the umask or the version before; what is prepared is private."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a newer logitstream made: told as that, with both versions, by all that meets it, and never touched."""
+"""Outputs of a newer logitstream: every command names them with both versions, and never touches them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ KEEP_TWO = Conduct(keep_versions=2)
 
 
 def make_newer(lists: Path) -> None:
-    """Give a manifest a higher version, in a spelling that is not known here."""
+    """Give a manifest a higher version, in a form that is not known here."""
     manifest = lists / MANIFEST
     manifest.write_bytes(manifest.read_bytes().replace(b'"version":1}', b'"version": 7, "more": {}}'))
 
 
 def lists_of(output: Path, merge: Merge | None) -> Path:
-    """The folder of the manifest of what is published."""
+    """Return the folder with the manifest of what is published."""
     return (
         output if merge is None else max((home(output) / "files").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     )
@@ -63,6 +63,7 @@ def test_commands_tell_of_a_newer_output_and_leave_it(output: Path, merge: Merge
     before = everything(output.parent)
     with pytest.raises(NewerOutputError, match=TOLD) as caught:
         COMMANDS[command](output)
+    assert caught.value.message.startswith(f"{output} was made by a newer logitstream")
     assert caught.value.exit_code == 73
     assert everything(output.parent) == before
 
@@ -97,15 +98,16 @@ def test_a_newer_former_version_is_kept_and_not_rolled_back_to(output: Path, mer
     (kept,) = (home(output) / "versions").iterdir()
     make_newer(kept if merge is None else former)
     before = everything(output.parent)
-    with pytest.raises(NewerOutputError, match=TOLD):
+    with pytest.raises(NewerOutputError, match=TOLD) as refused:
         rollback(output, codec=CODEC)
+    assert refused.value.message.startswith(f"{kept} was made by a newer logitstream")
     for dry_run in (True, False):
         with pytest.raises(NewerOutputError, match=TOLD):
             clean(output, jobs=True, versions=True, dry_run=dry_run)
     assert everything(output.parent) == before
     (facts,) = versions_of(output)
     assert (facts.newer, facts.rows, facts.job_id) == (True, None, job_id("old"))
-    # More versions than are to be kept: this one stays, and what proves it.
+    # More versions than are to be kept: this one stays, and so does its proof.
     run(output, "third", {"part-0000000-cc.parquet": b"third"}, "replace", conduct=KEEP_TWO, merge=merge)
     run(output, "fourth", {"part-0000000-dd.parquet": b"fourth"}, "replace", merge=merge)
     assert {facts.job_id for facts in versions_of(output)} == {job_id("old"), job_id("third")}

@@ -1,4 +1,4 @@
-"""What a reader of the output sees, and what stands beside it."""
+"""What a reader of the output sees, and what is next to it."""
 
 from __future__ import annotations
 
@@ -164,17 +164,26 @@ def test_the_same_job_with_a_part_lost_is_not_done_but_may_be_replaced(folder: P
     publish(output, "old", OLD)
     lost = next(iter(OLD))
     (output / lost).unlink()
-    with pytest.raises(OutputError, match=f"this very job, but 1 of its parts are missing or cut, {lost} first"):
+    with pytest.raises(OutputError, match=f"this job, but {lost} is missing or has the wrong size"):
         publish(output, "old", OLD)
     publish(output, "old", OLD, "replace")
     assert parts_of(output) == OLD
+
+
+def test_several_lost_parts_are_counted(folder: Path) -> None:
+    output = folder / "out"
+    publish(output, "old", OLD)
+    for name in OLD:
+        (output / name).unlink()
+    with pytest.raises(OutputError, match=f"2 of its files are missing .* first is {min(OLD)}"):
+        publish(output, "old", OLD)
 
 
 def test_the_same_job_with_a_part_cut_short_is_not_done(folder: Path) -> None:
     output = folder / "out"
     publish(output, "old", OLD)
     (output / next(iter(OLD))).write_bytes(b"o")
-    with pytest.raises(OutputError, match="missing or cut"):
+    with pytest.raises(OutputError, match="missing or has the wrong size"):
         check_output(output, job_id("old"), if_exists="fail", codec=CODEC)
 
 
@@ -259,7 +268,7 @@ def test_the_journal_is_synced_in_groups_and_at_the_barrier(tmp_path: Path) -> N
             time.sleep(0.11)
             with watched(lambda name, _: steps.append(name), {"fsync"}):
                 staging.append({"late": True})
-        # The first of them began a group, which the second ended.
+        # The first of them began a group, and the second ended it.
         assert len(steps) == synced + 1
 
 

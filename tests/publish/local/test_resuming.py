@@ -1,4 +1,4 @@
-"""A run goes on with what an earlier one of the same job has done, as far as it is still there."""
+"""A run resumes what an earlier one of the same job has done, as far as it is still intact."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class StoppedError(Exception):
 
 
 def stopped(output: Path, job: str = "x", contents: dict[str, bytes] = CONTENTS) -> Path:
-    """Run a job that ends before it publishes; the folder that it leaves."""
+    """Run a job that ends before it publishes; return the folder that it leaves."""
 
     def stop(_: Staging, parts: list[Part]) -> Iterator[Part]:
         raise StoppedError
@@ -277,7 +277,7 @@ def test_a_version_that_a_stopped_run_replaced_is_kept_by_whatever_runs_next(tmp
     ):
         pass
     assert names(home(output) / "versions") == [f"0000001-{job_id('old')}"]
-    # The exchange must hold before a part of what it put aside is renamed.
+    # The exchange must be durable before a part of the previous version is renamed.
     renamed = next(number for number, step in enumerate(synced) if ".kept" in step)
     assert f"fsync {tmp_path}" in synced[:renamed]
 
@@ -359,7 +359,7 @@ def test_the_lines_of_a_resumed_run_follow_those_before(tmp_path: Path) -> None:
     stopped(tmp_path / "out")
     after = (folder / "journal").read_bytes()
     assert after.startswith(before)
-    # That it goes on, and two receipts.
+    # The note that it was resumed, and two receipts.
     assert after.count(b"\n") == before.count(b"\n") + 3
 
 

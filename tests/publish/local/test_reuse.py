@@ -1,4 +1,4 @@
-"""Parts of the published version that a run would make again are given second names instead."""
+"""Parts of the published version that a run would make again are linked instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store of a local file system, in both layouts; and what workers get of it."""
+"""The store of a local file system, in both layouts, and what workers get from it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_local_store_takes_parts_over(folder: Path) -> None:
 
 
 def test_attempts_in_another_process(tmp_path: Path) -> None:
-    """A worker knows nothing but what it was told: the description, as JSON."""
+    """A worker only has the description, as JSON."""
     bench = benches(tmp_path, None)()
     program = (
         "import json, sys\n"

@@ -1,4 +1,4 @@
-"""Former versions: as many as asked for, out of sight, and back under the output's name in one step."""
+"""Previous versions: as many as asked for, out of sight, and back under the output's name in one step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def versions(output: Path) -> list[str]:
 
 @pytest.fixture
 def output(folder: Path) -> Path:
-    """Two stands there, and one is the former version."""
+    """Version two is published, and one is the previous version."""
     publish(folder / "out", "one", ONE)
     publish(folder / "out", "two", TWO, "replace")
     return folder / "out"
@@ -106,7 +106,7 @@ def test_a_damaged_output_is_rolled_back(output: Path) -> None:
     (output / "part-0000000-2a.parquet").unlink()
     back(output)
     assert data_of(output) == files_of(ONE)
-    with pytest.raises(OutputError, match=r"the former version in .* is damaged: 1 of its parts are missing or cut"):
+    with pytest.raises(OutputError, match=r"the previous version in .* is damaged: .* is missing"):
         back(output)
 
 
@@ -114,7 +114,7 @@ def test_without_a_former_version(tmp_path: Path) -> None:
     for prepare in (lambda: None, lambda: publish(tmp_path / "out", "one", ONE)):
         prepare()
         before = names(tmp_path)
-        with pytest.raises(OutputError, match="has no former version") as refused:
+        with pytest.raises(OutputError, match="has no previous version") as refused:
             back(tmp_path / "out")
         assert refused.value.exit_code == 73
         assert names(tmp_path) == before
@@ -135,11 +135,11 @@ def _flip_quarantine(version: Path) -> None:
     [
         (_flip, "the content of part-0000001-1b.parquet"),
         (_flip_quarantine, "the content of part-0000000-1a.parquet, or of its quarantine"),
-        (lambda version: (version / "part-0000000-1a.parquet.kept").unlink(), "1 of its parts are missing or cut"),
+        (lambda version: (version / "part-0000000-1a.parquet.kept").unlink(), "is missing or has the wrong size"),
         (lambda version: (version / "_manifest.json").write_bytes(b"{}\n"), "was damaged or edited"),
         (lambda version: (version / "_manifest.receipts").unlink(), "it has no _manifest.receipts"),
-        (lambda version: (version / "notes.txt").write_text("mine"), "it holds notes.txt, which no manifest lists"),
-        (lambda version: (version / "part-0000000-1a.parquet").write_text("x"), "which no manifest lists"),
+        (lambda version: (version / "notes.txt").write_text("mine"), "contains notes.txt, which"),
+        (lambda version: (version / "part-0000000-1a.parquet").write_text("x"), "which its manifest does not list"),
     ],
 )
 def test_a_damaged_former_version_is_refused_and_nothing_changes(
@@ -147,7 +147,7 @@ def test_a_damaged_former_version_is_refused_and_nothing_changes(
 ) -> None:
     damage(home(output) / "versions" / versions(output)[0])
     before = snapshot(output), snapshot(home(output) / "versions")
-    with pytest.raises(OutputError, match="the former version") as refused:
+    with pytest.raises(OutputError, match="the previous version") as refused:
         back(output)
     assert reason in refused.value.message
     assert (snapshot(output), snapshot(home(output) / "versions")) == before
@@ -158,7 +158,7 @@ def test_a_damaged_former_version_is_refused_and_nothing_changes(
 def test_an_output_that_is_not_ours_is_not_touched(output: Path) -> None:
     (output / "mine.txt").write_text("mine")
     before = snapshot(output), snapshot(home(output) / "versions")
-    with pytest.raises(OutputError, match=r"it holds mine\.txt, which no manifest lists"):
+    with pytest.raises(OutputError, match=r"contains mine\.txt, which its manifest does not list"):
         back(output)
     assert (snapshot(output), snapshot(home(output) / "versions")) == before
 

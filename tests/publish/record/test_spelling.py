@@ -119,7 +119,7 @@ def test_names_that_are_ours() -> None:
 
 
 def test_every_name_is_spelt_once() -> None:
-    """No room but ``record`` knows how they are spelt, two excepted that no input may have."""
+    """Only ``record`` knows how they are written, except for two that no input may have."""
     spelt = {names.MANIFEST, names.RECEIPTS, names.QUARANTINE, names.QUARANTINE_SUFFIX, names.HOME_SUFFIX, names.KEPT}
     found = {}
     for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]:

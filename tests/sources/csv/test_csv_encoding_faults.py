@@ -1,4 +1,4 @@
-"""A file that is not text in the encoding that it was said to be in."""
+"""A file that is not text in the encoding that was given."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_c13_a_header_that_is_data_names_what_it_says(write: Write) -> None:
 
 def test_c15_a_header_in_the_middle_may_be_of_concatenated_files(write: Write) -> None:
     _, bad = read(write(b"x,y\n1,2\nx,y\n3,4\n"), X)
-    assert found(bad) == [(1, "x", "x", "is not a number; the record repeats the header: concatenated files?")]
+    assert found(bad) == [(1, "x", "x", "is not a number; this record repeats the header (were files concatenated?)")]
 
 
 def test_c16_a_decimal_comma_is_no_number(write: Write) -> None:
@@ -191,7 +191,7 @@ def test_c23_a_second_header_in_a_second_member_is_recognised(write: Write) -> N
     member = gzip.compress(b"x,y\n1,2\n")
     rows, bad = read(write(member + member, "data.csv.gz"), X)
     assert rows == [(1.0,), (1.0,)]
-    assert found(bad) == [(1, "x", "x", "is not a number; the record repeats the header: concatenated files?")]
+    assert found(bad) == [(1, "x", "x", "is not a number; this record repeats the header (were files concatenated?)")]
 
 
 def test_c24_a_gzip_of_one_byte_without_a_line_end(write: Write) -> None:
@@ -241,7 +241,7 @@ def test_c27_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> Non
 
 def test_c27_standard_input_has_no_name_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputMissingError, match=r"^no such input: -$"):
+    with pytest.raises(InputMissingError, match=r"^no such input: -\n"):
         discover(["-"])
     reading, writing = os.pipe()
     try:

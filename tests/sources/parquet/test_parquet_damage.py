@@ -57,12 +57,12 @@ def refused(file: InputFile, match: str, kind: type[LogitstreamError] = DataErro
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", r"^x\.parquet is empty: 0 bytes are no Parquet file"),
+        (b"", r"^x\.parquet is empty: 0 bytes are not a Parquet file"),
         (b"PAR1", r"^x\.parquet is cut short: its 4 bytes do not end in a Parquet footer"),
         (b"PAR1PAR1", r"^x\.parquet is cut short: its 8 bytes"),
         (b"PAR1\0\0\0\0PAR1", r"^x\.parquet is damaged or not readable as Parquet"),
-        (b"PAR1\xff\xff\0\0PAR1", r"^x\.parquet is damaged: a footer of 65,543 bytes cannot be true of 12 bytes"),
-        (b"id,n\n1,2\n", r"^x\.parquet is no Parquet file: it begins with b'id,n'"),
+        (b"PAR1\xff\xff\0\0PAR1", r"^x\.parquet is damaged: a footer of 65,543 bytes in a file of 12 bytes"),
+        (b"id,n\n1,2\n", r"^x\.parquet is not a Parquet file: it begins with b'id,n'"),
         (b"PAR1" + b"\x15" * 40 + b"\x28\0\0\0PAR1", r"^x\.parquet is damaged or not readable as Parquet"),
         (b"PARE" + b"\0" * 40 + b"\x28\0\0\0PARE", r"^x\.parquet is encrypted, which is not supported"),
     ],
@@ -116,7 +116,7 @@ def test_a_flipped_bit_in_a_value(tmp_path: Path) -> None:
     ("places", "match"),
     [
         ([0], "is damaged: 101 rows, but its row groups have 100"),
-        ([1], "is damaged: row group 0 has 100 rows, but 101 values of 'n'"),
+        ([1], "is damaged: row group 0 has 100 rows, but 101 values of column 'n'"),
         ([0, 1, 2], "is damaged"),
         ([2], "is damaged: 100 rows, but its row groups have 101"),
     ],
@@ -198,7 +198,7 @@ def test_gone_since_it_was_planned(tmp_path: Path) -> None:
     facts = SOURCE.facts(file)
     (tmp_path / "x.parquet").unlink()
     with (
-        pytest.raises(InputChangedError, match=r"^x\.parquet has changed since it was planned: it is gone"),
+        pytest.raises(InputChangedError, match=r"^x\.parquet has changed since the run was planned: it is gone"),
         SOURCE.read(file, facts.identity, whole(facts), NEEDS, 7),
     ):
         pass
@@ -212,7 +212,7 @@ def test_another_footer_under_the_same_size_and_time(tmp_path: Path) -> None:
     path.write_bytes(content.replace(b"parquet-cpp-arrow", b"parquet-cpp-ARROW"))
     os.utime(path, ns=(facts.identity.mtime_ns, facts.identity.mtime_ns))
     with (
-        pytest.raises(InputChangedError, match=r"^x\.parquet has changed since it was planned"),
+        pytest.raises(InputChangedError, match=r"^x\.parquet has changed since the run was planned"),
         SOURCE.read(file, facts.identity, whole(facts), NEEDS, 7),
     ):
         pass

@@ -163,7 +163,7 @@ def test_q03_rows_of_nested_columns_are_counted_against_the_footer(tmp_path: Pat
     content = bytes_of(pa.table({"l": [[1, 2, 3]] * 100}), use_dictionary=False, compression="none")
     hundred, more = b"\x16\xc8\x01", b"\x16\xca\x01"
     assert content.count(hundred) == 2
-    refused(put(tmp_path, content.replace(hundred, more)), "have 101 rows by the footer, 100 came out")
+    refused(put(tmp_path, content.replace(hundred, more)), "have 101 rows in the footer, but 100 were read")
 
 
 def test_q06_holes_of_zeros_are_noticed_by_the_page_checksums(tmp_path: Path) -> None:

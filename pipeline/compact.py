@@ -1,6 +1,6 @@
-"""Reading the footer of a Parquet file as what it is, Thrift in the compact protocol, without Arrow.
+"""Read the footer of a Parquet file, Thrift in the compact protocol, without Arrow.
 
-Nothing is made of what is not asked for: a caller walks over the fields of a structure and skips the others.
+Only what is asked for is built: a caller walks over the fields of a structure and skips the others.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _VARINT_BYTES = 10
 class Compact:
     """A position in a text of the compact protocol.
 
-    Whatever the bytes are, a call ends, with a ``ValueError`` or an ``IndexError`` where they are no such text. Memory
-    is that of one value.
+    Whatever the bytes are, every call ends; invalid bytes raise a ``ValueError`` or an ``IndexError``. Memory is that
+    of one value.
     """
 
     def __init__(self, text: bytes) -> None:
@@ -75,7 +75,7 @@ class Compact:
             self._varint()
 
     def _skip_item(self, kind: int) -> None:
-        # In a list a boolean takes a byte; as a field its type says it all.
+        # In a list a boolean takes a byte; in a field its type is its value.
         self.skip(BYTE if kind in {TRUE, FALSE} else kind)
 
     def _skip_map(self) -> None:

@@ -1,0 +1,264 @@
+"""The options of the functions: their names and types, their defaults, and what each of them means.
+
+Signatures and docstrings are made from this table, so that ``help`` and ``inspect.signature`` show every option. The
+command line has the same options with the same names, and takes their meanings from here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import fill
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pipeline.choices import Durability, Fingerprint, Format, IfExists, Precision
+from pipeline.units import nearest
+
+if TYPE_CHECKING:
+    from pipeline.types.report import Observer
+else:
+    # The command line needs this module for its help, which must not load numpy.
+    Observer = Callable[[Any], None]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Given = TypeVar("Given", bound=Mapping[str, Any])
+
+_WIDTH = 100
+
+
+class ConductOptions(TypedDict, total=False):
+    """Options that say how a run goes about its work; they never change a byte of what it writes."""
+
+    resume: bool
+    reuse: bool
+    if_running: str
+    deadline: float | str | None
+    retries: int
+    durability: Durability
+    keep_versions: int
+
+
+class JobOptions(ConductOptions, total=False):
+    """Options of every job."""
+
+    keep: str | Sequence[str]
+    float32: bool
+    limit: int | None
+    max_bad: int | str
+    fingerprint: Fingerprint
+    delimiter: str
+    quote: str
+    null: str | Sequence[str]
+    encoding: str
+    columns: str | Sequence[str] | None
+    types: Mapping[str, str]
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    precision: Precision
+    format: Format | None
+    compression: str | None
+    if_exists: IfExists
+    allow_empty: bool
+    observe: Observer | None
+
+
+class ScoreOptions(JobOptions, total=False):
+    """Options of a scoring job."""
+
+    raw_prediction: bool
+    threshold: float | None
+
+
+class WriteOptions(ConductOptions, total=False):
+    """Options of :meth:`pipeline.Dataset.write`: how the inputs are read and cut was decided when they were opened."""
+
+    keep: str | Sequence[str]
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    format: Format | None
+    compression: str | None
+    if_exists: IfExists
+    allow_empty: bool
+    observe: Observer | None
+
+
+class StreamOptions(TypedDict, total=False):
+    """Options of :func:`pipeline.transform_stream`."""
+
+    names: str | Sequence[str] | None
+    keep: str | Sequence[str]
+    float32: bool
+    precision: Precision
+    chunk_size: int
+    format: Format | None
+    compression: str | None
+    if_exists: IfExists
+    if_running: str
+    deadline: float | str | None
+    durability: Durability
+    keep_versions: int
+    observe: Observer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The default of an option, and what it means."""
+
+    default: Any
+    meaning: str
+
+
+# Their order is that of the help. A text in double backticks is to be written as it is.
+OPTIONS: Mapping[str, Option] = {
+    "names": Option(None, "Names for the columns of arrays; ``x``, or ``x0``, ``x1`` ... unless given."),
+    "keep": Option((), "Columns to copy to the output, separated by commas; ``'*'`` for all."),
+    "raw_prediction": Option(False, "Add the column raw_prediction, the score before the sigmoid."),
+    "threshold": Option(None, "Add the column decision: positive if the probability is at least this."),
+    "float32": Option(False, "Write the results as float32 instead of float64."),
+    "limit": Option(None, "Read at most this many rows, from the start, for a first try; the manifest notes it."),
+    "max_bad": Option(
+        0,
+        "How many rows, or what percentage of the rows (``0.5%``), may be bad. Bad rows go to the quarantine of the "
+        "output; more than that fail the run.",
+    ),
+    "fingerprint": Option(
+        "ends", "How a changed input is recognised: by size, time and both ends of the file, or by all of its bytes."
+    ),
+    "delimiter": Option(",", "The character between two fields of a CSV."),
+    "quote": Option('"', "The character around a field that holds delimiters or line ends."),
+    "null": Option(
+        (), "Spellings of null besides the empty field, separated by commas (``NA,-``). A quoted field is never null."
+    ),
+    "encoding": Option("utf-8", "The encoding of the text of a CSV."),
+    "columns": Option(None, "Column names, separated by commas, for files without a header."),
+    "types": Option({}, "The Arrow types of columns or partitions; without one, a kept column of a CSV is text."),
+    "chunk_size": Option(
+        1_048_576, "The size of a chunk, and so of an output file: rows (``500000``) or bytes (``64MiB``)."
+    ),
+    "workers": Option(None, "How many chunks are worked on at the same time; one per core unless given."),
+    "memory": Option(None, "How much memory the run may use (``4GiB``); half of what is free unless given."),
+    "scheduler": Option(
+        "threads",
+        "``threads``, ``processes``, ``sync`` (one chunk after the other) or the address of a Dask scheduler "
+        "(``tcp://HOST:PORT``).",
+    ),
+    "insecure": Option(
+        False,
+        "Allow a scheduler on another machine, although anyone who reaches its port can run code on its workers.",
+    ),
+    "precision": Option(
+        "fast",
+        "``fast``; ``accurate``, if tiny probabilities matter; ``reproducible``, slower, for the same bits on every "
+        "CPU, numpy and C library.",
+    ),
+    "retries": Option(3, "How often a chunk is tried again after a temporary error."),
+    "resume": Option(True, "Take over the chunks that an unfinished run of the same job has done."),
+    "reuse": Option(True, "Take over the parts that the published output already has."),
+    "if_running": Option(
+        "fail",
+        "What to do if another run is working on the output: ``fail``, ``skip``, ``wait``, or ``wait=10m`` to wait at "
+        "most that long.",
+    ),
+    "deadline": Option(None, "Stop after this time (``90s``, ``25m``, ``3h``); the same job resumes later."),
+    "format": Option(None, "The format of the output; unless given, that of the file name, else parquet."),
+    "compression": Option(
+        None,
+        "``snappy``, ``zstd``, ``lz4``, ``gzip``, ``brotli`` or ``none``; for CSV: ``none``, ``gzip`` or ``zstd``. "
+        "Unless given, ``snappy``; for CSV ``none``.",
+    ),
+    "if_exists": Option("fail", "What to do if the output is already published."),
+    "allow_empty": Option(False, "Publish an output without rows if the inputs have none."),
+    "keep_versions": Option(1, "How many previous versions are kept for a rollback."),
+    "durability": Option(
+        "full", "``full`` survives a power cut; ``none`` lets the system decide when the bytes reach the disk."
+    ),
+    "observe": Option(None, "A function that is called with each event of the run."),
+}
+
+
+def meaning(name: str) -> str:
+    """Return what an option means, as the command line says it."""
+    return OPTIONS[name].meaning.replace("``", "")
+
+
+def check_names(given: Iterable[str], options: type) -> None:
+    """Refuse a name that is not among the options of a function.
+
+    Raises
+    ------
+    TypeError
+        There is no such option; the message has the nearest one, or all that there are.
+    """
+    known = _names(options)
+    for name in given:
+        if name not in known:
+            there = nearest(name, known) or f"; there are {', '.join(known)}"
+            raise TypeError(f"there is no option {name!r}{there}")
+
+
+def completed(given: Given) -> Given:
+    """Return options with the defaults of those that were not given."""
+    return {name: option.default for name, option in OPTIONS.items()} | dict(given)  # type: ignore[return-value]
+
+
+def documented(options: type, **meanings: str) -> Callable[[Function], Function]:
+    """Return a decorator that puts the options of a function into its signature and its docstring.
+
+    Parameters
+    ----------
+    options : type
+        The ``TypedDict`` of the options; in the docstring they replace the line ``**options : NAME``.
+    **meanings : str
+        What an option means in this function, if that differs from the table.
+    """
+    hints = get_type_hints(options)
+    names = _names(options)
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        shown = [
+            parameter.replace(annotation=parameter.empty)
+            for parameter in signature.parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        shown += [inspect.Parameter(name, keyword, default=OPTIONS[name].default) for name in names]
+        function.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+        if function.__doc__:
+            described = "\n".join(_described(name, hints[name], meanings.get(name)) for name in names)
+            text = inspect.cleandoc(function.__doc__)
+            function.__doc__ = text.replace(f"**options : {options.__name__}", described)
+        return function
+
+    return decorate
+
+
+def _names(options: type) -> list[str]:
+    return [name for name in OPTIONS if name in options.__annotations__]
+
+
+def _described(name: str, hint: Any, meaning: str | None) -> str:
+    default = OPTIONS[name].default
+    given = f"default {default!r}" if isinstance(default, bool | int | str) else "optional"
+    text = fill(meaning or OPTIONS[name].meaning, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return f"{name} : {_words(hint)}, {given}\n{text}"
+
+
+def _words(hint: Any) -> str:
+    """Return a type as a docstring has it: ``int or str``, ``sequence of str``, ``{'fail', 'replace'}``."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return f"{{{', '.join(map(repr, inner))}}}"
+    if origin in {Union, UnionType}:
+        return " or ".join(_words(each) for each in inner if each is not NoneType)
+    if origin is None:
+        return str(hint.__name__)
+    words = {Sequence: "sequence of", Mapping: "mapping of", Callable: "callable"}[origin]
+    return words if origin is Callable else f"{words} {' to '.join(_words(each) for each in inner)}"

@@ -1,0 +1,289 @@
+"""The guide is read and run: each page, block by block, in a folder as its reader has it, and on a terminal."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pyarrow.parquet as pq
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import pipeline
+from jobs.cli import group, run
+from jobs.commands.guide import TOPICS
+from jobs.options import SCORE
+from pipeline.errors import LogitstreamError
+from pipeline.registry import FUNCTIONS
+from tests import functions_table
+from tests.pages import EVERY, GUIDE, PAGES, ROOT, Reader, blocks, reader_in
+
+CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+USED = ["flight_id", "dep_delay", "distance", "hour", "carrier", "origin"]
+
+
+def text_of(topic: str) -> str:
+    return EVERY[topic].read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    monkeypatch.chdir(tmp_path)
+    return reader_in(tmp_path)
+
+
+def flights() -> list[list[str]]:
+    """Return some flights that nothing is wrong with, as text, the columns of the model alone."""
+    with (ROOT / "sample_data" / "flights.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))[:200]
+    return [[row[name] for name in USED] for row in rows if row["dep_delay"]]
+
+
+def wild_files(folder: Path) -> None:
+    """Write the files that the page on CSV speaks of."""
+    rows = flights()
+    table = [USED, *rows]
+
+    def lines(delimiter: str, records: list[list[str]] = table) -> str:
+        return "".join(delimiter.join(record) + "\n" for record in records)
+
+    (folder / "semicolons.csv").write_text(lines(";"))
+    (folder / "tabs.tsv").write_text(lines("\t"))
+    (folder / "apostrophes.csv").write_text(lines(",", [USED, *([*row[:4], f"'{row[4]}'", row[5]] for row in rows)]))
+    nulls = [[row[0], ("NA", r"\N", "")[number % 3], *row[2:]] for number, row in enumerate(rows)]
+    (folder / "spelled_nulls.csv").write_text(lines(",", [USED, *nulls]))
+    passengers = [[*USED, "passenger"], *([*row, "Müller"] for row in rows)]
+    (folder / "western.csv").write_text(lines(",", passengers), encoding="cp1252")
+    (folder / "excel_unicode.txt").write_text(lines("\t"), encoding="utf-16", newline="\r\n")
+    (folder / "headless.csv").write_text(lines(",", rows))
+    (folder / "compressed.csv.gz").write_bytes(gzip.compress(lines(",").encode()))
+    torn = [USED, rows[0], rows[1][:3], USED, [*rows[2][:2], "far", *rows[2][3:]], *rows[3:]]
+    (folder / "torn.csv").write_text(lines(",", torn))
+
+
+def test_the_page_about_first_steps_runs(reader: Reader) -> None:
+    reader.follow(PAGES["first-steps"])
+    assert pq.read_table(reader.folder / "scores").num_rows == 2000
+    assert (reader.folder / "nightly" / "_manifest.json").exists()
+
+
+def test_the_page_about_functions_runs(reader: Reader) -> None:
+    reader.follow(PAGES["functions"])
+    assert pq.read_table(reader.folder / "functions").column_names == [
+        "flight_id", "p", "relu_distance", "share_dep_delay", "share_distance",
+    ]  # fmt: skip
+    assert pq.read_table(reader.folder / "streamed").num_rows == 50_000
+
+
+def test_the_page_about_models_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    known = pq.read_table("logitstream-demo/flights", columns=["distance", "hour", "late"]).to_pandas().dropna()
+    rows = known[["distance", "hour"]]
+    reader.variables |= {"flights": rows, "fitted": LogisticRegression().fit(rows, known["late"].astype(bool))}
+    reader.follow(PAGES["models"])
+    assert "rows scored both ways: largest difference" in capsys.readouterr().out
+    written = pipeline.LogisticModel.load(reader.folder / "written.json")
+    assert 0 < written.probability({"distance": [1000.0], "hour": [5], "carrier": ["AA"]})[0] < 1
+    assert json.loads((reader.folder / "model.json").read_text())["kind"] == "logistic"
+
+
+def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    wild_files(reader.folder)
+    reader.follow(PAGES["csv"])
+    assert "repeats the header" in capsys.readouterr().out
+    rows = flights()
+    expected = pq.read_table(reader.folder / "semicolons")["probability"]
+    assert (len(expected), expected.null_count) == (len(rows), 0)
+    for name in ("tabs", "apostrophes", "western", "excel_unicode", "headless", "compressed"):
+        assert pq.read_table(reader.folder / name)["probability"].equals(expected), name
+    assert pq.read_table(reader.folder / "spelled_nulls")["probability"].null_count == len(rows)
+    assert pq.read_table(reader.folder / "western")["passenger"].unique().to_pylist() == ["Müller"]
+    assert str(pq.read_table(reader.folder / "typed").schema.field("flight_id").type) == "int64"
+    assert len(pq.read_table(reader.folder / "torn")) == len(rows) - 2
+
+
+@pytest.mark.parametrize("topic", ["operations", "memory", "cluster", "guarantees", "performance", "design"])
+def test_every_other_page_runs(reader: Reader, topic: str) -> None:
+    reader.follow(PAGES[topic])
+
+
+@pytest.mark.slow
+def test_the_cluster_of_its_page_scores(tmp_path: Path) -> None:
+    reader_in(tmp_path).score_on_the_cluster(PAGES["cluster"])
+    assert (tmp_path / "cluster_scores" / "_manifest.json").exists()
+
+
+def test_there_is_a_page_for_each_topic_and_its_title_is_a_question() -> None:
+    assert {page.name for page in GUIDE.iterdir()} == {f"{topic}.md" for topic in TOPICS}
+    for topic in TOPICS:
+        assert re.match(r"# .*\?\n\n", text_of(topic)), topic
+
+
+def test_the_list_of_topics_has_their_questions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["guide"]) == 0
+    said = capsys.readouterr()
+    assert [line.split(maxsplit=1) for line in said.out.splitlines()] == [
+        [topic, text_of(topic).splitlines()[0].removeprefix("# ")] for topic in TOPICS
+    ]
+    assert "logitstream guide TOPIC" in said.err
+    assert run(["guide", "-q"]) == 0
+    assert capsys.readouterr() == (said.out, "")
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_page_can_be_read_at_80_columns(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["guide", topic]) == 0
+    shown, said = capsys.readouterr()
+    assert said == ""
+    assert shown.isprintable() or set(filter(lambda c: not c.isprintable(), shown)) == {"\n"}
+    assert max(map(len, shown.splitlines())) <= 80
+    # What is to be typed is on a line as it is in the page, and what is behind a link can be asked for.
+    for block in blocks(PAGES[topic]):
+        for line in block.body.splitlines():
+            assert f" {line}".rstrip() in shown, line
+    assert "](" not in shown
+    assert "<!--" not in shown
+    for page in LINK.findall(text_of(topic)):
+        if page.removesuffix(".md") in TOPICS:
+            assert f"logitstream guide {page.removesuffix('.md')}" in re.sub(r"\s+", " ", shown)
+
+
+def test_on_a_terminal_a_page_has_colours_and_never_more_than_its_columns() -> None:
+    shown = b"".join(_on_a_terminal("memory", columns=60)).decode()
+    assert "\x1b[1m" in shown
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r", "")
+    assert "How much memory does a run take?" in plain
+    assert max(len(line.rstrip()) for line in plain.splitlines()) <= 60
+
+
+def _on_a_terminal(topic: str, columns: int) -> Iterator[bytes]:
+    main, other = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
+    environment.pop("NO_COLOR", None)
+    code = "from jobs.cli import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code, "guide", topic], stdout=other, env=environment) as process:
+        os.close(other)
+        while True:
+            try:
+                read = os.read(main, 65536)
+            except OSError:
+                break
+            yield read
+    os.close(main)
+    assert process.returncode == 0
+
+
+def test_a_stream_without_utf_8_gets_characters_that_it_has() -> None:
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "PATH": "/usr/bin:/bin"}
+    code = "from jobs.cli import main; main()"
+    shown = subprocess.run(
+        [sys.executable, "-c", code, "guide", "memory"], env=environment, capture_output=True, check=True
+    ).stdout.decode("ascii")
+    assert "\\u" not in shown
+    assert "* " in shown or "1 the rows" in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("memry", "Did you mean 'memory'?"), ("zzz", "The topics are first-steps")]
+)
+def test_an_unknown_topic_is_a_usage_error_with_the_nearest(
+    typed: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["guide", typed]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_pages_are_in_the_wheel(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT],
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"jobs/guide/{topic}.md" for topic in TOPICS} <= names
+
+
+def test_the_table_of_functions_is_current() -> None:
+    page = text_of("functions")
+    assert functions_table.current(page) == page, "run python -m tests.functions_table"
+    assert all(f"### `{name}(" in page and f"| `{name}` |" in page for name in FUNCTIONS)
+    measured = json.loads(functions_table.MEASURED.read_text())["functions"]
+    assert measured.keys() == FUNCTIONS.keys(), "run python -m tests.benchmarks.functions"
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    page = text_of("guarantees")
+    named = re.findall(r"`(test_\w+)`\s+in `(tests/[\w/]+\.py)`", page)
+    assert len(named) >= 15
+    for test, path in named:
+        assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{test}"
+    for text in map(text_of, EVERY):
+        assert all((ROOT / path).exists() for path in re.findall(r"`(tests/[\w/]+\.py)`", text))
+        for module in re.findall(r"python -m (tests[\w.]*)", text):
+            path = ROOT / module.replace(".", "/")
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+def test_every_exit_code_of_the_page_is_one_of_the_program() -> None:
+    def codes(cls: type[LogitstreamError]) -> set[int]:
+        return {cls.exit_code}.union(*map(codes, cls.__subclasses__()))
+
+    table = text_of("operations").split("| exit code |")[1].split("\n\n")[0]
+    listed = {int(n) for cell in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for n in cell.split(",")}
+    assert listed == codes(LogitstreamError) | {0, 130, 143}
+
+
+def test_every_command_and_every_option_of_score_is_explained_somewhere() -> None:
+    everything = "\n".join(map(text_of, EVERY))
+
+    def commands(command: click.Command, words: str) -> Iterator[str]:
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                yield from commands(found, f"{words} {name}")
+        else:
+            yield words
+
+    assert [words for words in commands(group, "logitstream") if words not in everything] == []
+
+    @click.command()
+    def score() -> None:
+        """Take every option of score."""
+
+    for add in SCORE:
+        add(score)
+    options = [max(param.opts, key=len) for param in score.params if isinstance(param, click.Option)]
+    assert len(options) > 30
+    assert [name for name in options if not re.search(rf"{name}\b", everything)] == []
+
+
+@pytest.mark.parametrize("path", [*EVERY.values(), CONTRIBUTING], ids=lambda path: path.stem)
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for target in LINK.findall(path.read_text(encoding="utf-8")):
+        assert (path.parent / target.partition("#")[0]).is_file(), target
+
+
+def test_pages_name_no_machine_and_no_registry() -> None:
+    for path in (*EVERY.values(), CONTRIBUTING):
+        text = path.read_text(encoding="utf-8")
+        assert re.search(r"https?://|/home/|/root/|/tmp/", text) is None, path
+
+
+def test_python_examples_import_the_package_under_the_name_of_the_project() -> None:
+    for path in EVERY.values():
+        for block in blocks(path, "python"):
+            assert "import pipeline\n" not in block.body, path

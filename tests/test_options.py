@@ -1,0 +1,170 @@
+"""The options of the functions: help shows each of them, both faces have the same, and mistakes are answered."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import click
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import pipeline as logitstream
+from jobs.options import SCORE, TRANSFORM
+from jobs.options.command import add
+from jobs.running import score_job, transform_job
+from pipeline import interface
+from pipeline.errors import UsageError
+from pipeline.options import OPTIONS, JobOptions, ScoreOptions, StreamOptions, WriteOptions, meaning
+from pipeline.plan import DEFAULT_CHUNK_ROWS
+from tests.jobs.conftest import parsed
+
+SAMPLE = Path(__file__).resolve().parents[1] / "sample_data"
+MODEL = SAMPLE / "delay_model.json"
+
+FACES = [
+    (logitstream.score, ScoreOptions),
+    (logitstream.preview, ScoreOptions),
+    (logitstream.transform, JobOptions),
+    (logitstream.transform_stream, StreamOptions),
+    (logitstream.Dataset.write, WriteOptions),
+]
+OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace"}
+OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse"}
+
+
+@pytest.mark.parametrize(("function", "options"), FACES)
+def test_signature_and_help_show_each_option_once(function: Callable[..., Any], options: type) -> None:
+    shown = inspect.signature(function).parameters
+    keywords = [name for name, each in shown.items() if each.kind is each.KEYWORD_ONLY and name != "identity"]
+    assert sorted(keywords) == sorted(get_type_hints(options))
+    lines = (inspect.getdoc(function) or "").splitlines()
+    for name in keywords:
+        assert shown[name].default == OPTIONS[name].default
+        (at,) = [number for number, line in enumerate(lines) if line.startswith(f"{name} : ")]
+        assert lines[at + 1].startswith("    ")
+    assert not [line for line in lines if line.startswith("**")]
+
+
+def test_help_says_the_type_the_default_and_the_meaning() -> None:
+    text = inspect.getdoc(logitstream.score) or ""
+    assert "\nif_exists : {'fail', 'replace'}, default 'fail'\n    What to do if the output is already" in text
+    assert "\nmemory : int or str, optional\n    How much memory the run may use" in text
+    assert "\nkeep : str or sequence of str, optional\n    Columns to copy to the output" in text
+    assert "\ntypes : mapping of str to str, optional\n    The Arrow types" in text
+
+
+def test_every_option_that_is_described_is_an_option() -> None:
+    assert set(OPTIONS) == set().union(*(get_type_hints(options) for _, options in FACES))
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "options"),
+    [("score", ("--model", str(MODEL)), ScoreOptions), ("transform", ("--apply", "p=sigmoid(x)"), JobOptions)],
+)
+def test_the_command_line_has_the_same_options(command: str, arguments: tuple[str, ...], options: type) -> None:
+    found = parsed(command, "in.csv", *arguments, "--output", "o").keys() - {"inputs", "model", "apply", "output"}
+    named = {OTHER_NAMES.get(name, name) for name in found - OF_THE_COMMAND_LINE}
+    assert named == get_type_hints(options).keys() - {"observe"}
+
+
+def test_the_command_line_has_the_same_defaults() -> None:
+    words = ("in.csv", "--output", "o")
+    assert interface.score_job("in.csv", MODEL, "o") == score_job(parsed("score", *words, "--model", str(MODEL)))
+    applied = transform_job(parsed("transform", *words, "--apply", "p=sigmoid(x)"))
+    assert interface.transform_job("in.csv", "p=sigmoid(x)", "o") == applied
+    assert OPTIONS["chunk_size"].default == DEFAULT_CHUNK_ROWS
+
+
+@pytest.mark.parametrize("options", [SCORE, TRANSFORM])
+def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any]) -> None:
+    def unused(**_: object) -> None: ...
+
+    for param in click.command()(add(options)(unused)).params:
+        if isinstance(param, click.Option) and param.name in OPTIONS:
+            assert (param.help or "").startswith(meaning(param.name)), param.name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [("chunksize", "chunk_size"), ("no_resume", "resume"), ("type", "types"), ("raw_predictions", "raw_prediction")],
+)
+def test_an_unknown_option_names_the_near_one(wrong: str, near: str) -> None:
+    with pytest.raises(TypeError, match=f"there is no option '{wrong}'; did you mean \"{near}\"?"):
+        logitstream.score("in.csv", MODEL, "o", **{wrong: 1})  # type: ignore[arg-type]
+
+
+def test_where_no_option_is_near_all_are_listed() -> None:
+    with pytest.raises(TypeError, match=r"there is no option 'xyz'; there are keep, float32, .*, observe$"):
+        logitstream.transform("in.csv", "p=sigmoid(x)", "o", xyz=1)
+    with pytest.raises(TypeError, match=r"there is no option 'retries'; there are names, keep, "):
+        logitstream.transform_stream([np.zeros(1)], "sigmoid", "o", retries=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("a", ("a",)),
+        ("a,b", ("a", "b")),
+        ("a, b", ("a", "b")),
+        ('"Last, First",b', ("Last, First", "b")),
+        ("*", ("*",)),
+        (["a,b"], ("a,b",)),
+        ([], ()),
+    ],
+)
+def test_one_text_of_names_is_split_as_on_the_command_line(given: Any, names: tuple[str, ...]) -> None:
+    job = interface.transform_job("in.csv", "p=sigmoid(x)", "o", keep=given, columns=given)
+    assert (job.keep, job.csv.columns) == (names, names)
+    if isinstance(given, str):
+        words = ("in.csv", "--apply", "p=sigmoid(x)", "--output", "o", "--keep", given)
+        assert parsed("transform", *words)["keep"] == names
+
+
+def test_spellings_of_null_are_split_too() -> None:
+    assert interface.transform_job("in.csv", "p=sigmoid(x)", "o", null="NA,n/a").csv.nulls == ("", "NA", "n/a")
+    with pytest.raises(UsageError, match="is not a list separated by commas"):
+        interface.transform_job("in.csv", "p=sigmoid(x)", "o", null='"NA')
+
+
+TABLES = [
+    pd.DataFrame({"a": [1]}),
+    pl.DataFrame({"a": [1]}),
+    pl.LazyFrame({"a": [1]}),
+    pa.table({"a": [1]}),
+    pa.record_batch({"a": [1]}),
+    np.zeros((2, 2)),
+    {"a": [1]},
+]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{type(table).__module__}.{type(table).__name__}")
+def test_a_table_in_place_of_files_is_answered_with_what_takes_it(table: Any) -> None:
+    kind = type(table).__name__
+    for function in (logitstream.score, logitstream.preview):
+        with pytest.raises(TypeError, match=rf"inputs is a {kind}, not paths .*load\(MODEL\)\.probability\(table\)"):
+            function(table, MODEL, "o")
+    with pytest.raises(TypeError, match=rf"inputs is a {kind}, not paths .*transform_stream\(\[table\]"):
+        logitstream.transform(table, "p=sigmoid(a)", "o")
+    with pytest.raises(TypeError, match=f"inputs is a {kind}, not paths of files; write a table to a file first"):
+        logitstream.open_dataset(table)
+
+
+@pytest.mark.parametrize(
+    "paths", [pd.Series(["a.csv", "b.csv"]), np.array(["a.csv", "b.csv"]), (Path("a.csv"), "b.csv")]
+)
+def test_paths_may_come_in_a_column(paths: Any) -> None:
+    assert interface.paths_of(paths) == ("a.csv", "b.csv")
+
+
+def test_an_estimator_in_place_of_a_model_is_answered_with_from_sklearn() -> None:
+    with pytest.raises(TypeError, match=r"model is a LogisticRegression, .*logitstream\.from_sklearn\(estimator\)"):
+        logitstream.score("in.csv", LogisticRegression(), "o")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"model is a dict, .*logitstream\.LogisticModel\.load\(PATH\)"):
+        logitstream.score("in.csv", {"intercept": 1}, "o")  # type: ignore[arg-type]
