@@ -77,6 +77,8 @@ class Demand:
     batch_rows : int
         Rows that a batch has at most: those of the largest row group of the inputs, or of the largest chunk where
         a CSV is among them.
+    cuttable : bool
+        Whether a lower ``--chunk-size`` would make the largest chunk smaller: one row group is never cut.
     whole_chunk : bool
         Whether the block function wants a chunk in one piece: the batch is then the chunk.
     widest : tuple of (str, float)
@@ -94,6 +96,7 @@ class Demand:
     threads_share_process: bool
     chunk_rows: int
     batch_rows: int
+    cuttable: bool
     whole_chunk: bool
     widest: tuple[str, float]
 
@@ -227,8 +230,8 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     yield demand.shared_bytes, "what the workers are told of the job", "give a smaller model, or fewer files"
     yield demand.payload_bytes, "results that wait until all chunks before them are done", "read fewer columns"
     yield demand.reader_bytes, f"the open columns of the input{column}", fewer
-    row_group = f"a row group of the output{column}"
-    yield demand.row_group_bytes, row_group, "keep fewer columns (--keep), or lower --chunk-size"
+    smaller = ", or lower --chunk-size" if demand.cuttable else ""
+    yield demand.row_group_bytes, f"a row group of the output{column}", f"keep fewer columns (--keep){smaller}"
     if demand.whole_chunk:
         batch = f"a chunk of {_rows(rows)}, which the function wants in one piece{column}"
         yield demand.batch_bytes(rows), batch, "lower --chunk-size"

@@ -207,6 +207,7 @@ def demand(**changes: object) -> Demand:
         threads_share_process=True,
         chunk_rows=1_048_576,
         batch_rows=1_048_576,
+        cuttable=True,
         whole_chunk=False,
         widest=("note", 60.0),
     )
@@ -295,6 +296,13 @@ def test_a_refusal_names_what_takes_most(changes: dict[str, object], culprit: st
     assert flag in caught.value.remedy
 
 
+@pytest.mark.parametrize("cuttable", [False, True])
+def test_a_lower_chunk_size_is_advised_only_where_it_helps(cuttable: bool) -> None:
+    with pytest.raises(MemoryBudgetError) as caught:
+        choose_resources(demand(output_row_bytes=2000.0, cuttable=cuttable), 256 * MIB, workers=2, chunks=9)
+    assert ("--chunk-size" in caught.value.remedy) == cuttable
+
+
 demands = st.builds(
     Demand,
     reserved_bytes=st.integers(1 << 20, 1 << 30),
@@ -308,6 +316,7 @@ demands = st.builds(
     threads_share_process=st.booleans(),
     chunk_rows=st.integers(0, 1 << 22),
     batch_rows=st.integers(0, 1 << 22),
+    cuttable=st.booleans(),
     whole_chunk=st.booleans(),
     widest=st.tuples(st.text(), st.floats(0, 1e6)),
 )

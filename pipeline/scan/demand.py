@@ -93,6 +93,7 @@ def demand_of(
     widths = _column_widths(csv, files, needs)
     # The rows of a CSV are an estimate. Lines at its ends may be so many times as long as the others.
     largest = plan.most_rows() or min(plan.chunk_rows, _MISLED * sum(facts.estimated_rows for facts in files) + 1024)
+    batch_rows = _largest_row_group(files, largest)
     numbers = ColumnNumbers(needs.names)
     name, width = max(_totals(widths), key=lambda pair: pair[1], default=("", 0.0))
     travelling = job_file_bytes(files, plan) + _PARSED * costs.shared_bytes if costs.travels else costs.shared_bytes
@@ -109,7 +110,8 @@ def demand_of(
         row_group_rows=min(int(plan.group_rows.max()) if len(plan) else 0, max(1, largest)),
         threads_share_process=threads_share_process,
         chunk_rows=largest,
-        batch_rows=_largest_row_group(files, largest),
+        batch_rows=batch_rows,
+        cuttable=largest > batch_rows or any(facts.cuttable for facts in files),
         whole_chunk=costs.whole_chunk,
         widest=(name, width),
     )

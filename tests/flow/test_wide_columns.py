@@ -91,6 +91,8 @@ def test_few_wide_rows_are_refused_with_their_column_in_too_small_a_budget(few_w
     assert "with one worker and batches of 1 row" in message
     assert "the widest column is note with 4 MiB a row" in message
     assert "allow --memory" in message
+    # A row group is never cut.
+    assert "--chunk-size" not in message
 
 
 @pytest.fixture
