@@ -34,7 +34,7 @@ from pipeline.errors import LogitstreamError
 if TYPE_CHECKING:
     from pipeline.types.report import PlanSummary, Report
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Json = dict[str, object]
 

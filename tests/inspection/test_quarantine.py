@@ -164,7 +164,7 @@ def test_json_has_the_keys_that_are_documented(published, cli):
     outcome = cli("inspect", published.out / "_quarantine", "--json")
     assert outcome.code == 0
     found = json.loads(outcome.out)
-    assert (found["kind"], found["schema_version"]) == ("quarantine", 1)
+    assert (found["kind"], found["schema_version"]) == ("quarantine", 2)
     assert (found["rows"], found["bad"], found["by_policy"]) == (7, 4, 3)
     assert set(found["reasons"][0]) == {"reason", "column", "by_policy", "rows", "examples"}
     assert found["output"]["rows"]["read"] == 300

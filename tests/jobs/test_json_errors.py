@@ -24,7 +24,7 @@ PLACE = {"file": None, "column": None, "row": None, "byte": None}
 def error_of(outcome) -> dict[str, object]:
     """Return the error in what a command has written, after comparing it with what stderr says."""
     document = json.loads(outcome.out)
-    assert (document["schema_version"], document["kind"]) == (1, "error")
+    assert (document["schema_version"], document["kind"]) == (2, "error")
     assert TIME.fullmatch(document["started"])
     assert document["started"] <= document["finished"]
     error = document["error"]

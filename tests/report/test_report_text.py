@@ -149,7 +149,7 @@ def test_labels_are_aligned_and_not_repeated(pairs):
 
 def test_a_plan_in_json_has_the_documented_keys():
     value = json.loads(json.dumps(plan_json(PLAN, with_files=True), allow_nan=False))
-    assert value["schema_version"] == 1
+    assert value["schema_version"] == 2
     assert value["kind"] == "plan"
     assert value["files"][1] == {
         "path": "flights/b.csv", "format": "csv", "bytes": 2 * MIB, "rows": 5_000, "rows_estimated": True,
@@ -189,7 +189,7 @@ def test_a_report_in_json_has_the_documented_keys():
 def test_an_error_in_json_has_its_place():
     error = DataError("it is wrong", "correct it").at("a.csv", column="x", row=3).at("b.csv", byte=17)
     value = json.loads(json.dumps(error_json(error, "DataError", 65, started_unix=0.0, finished_unix=1.5)))
-    assert (value["schema_version"], value["kind"]) == (1, "error")
+    assert (value["schema_version"], value["kind"]) == (2, "error")
     assert (value["started"], value["finished"]) == ("1970-01-01T00:00:00.000Z", "1970-01-01T00:00:01.500Z")
     assert value["error"] == {
         "exit_code": 65, "kind": "DataError", "message": "it is wrong", "remedy": "correct it",

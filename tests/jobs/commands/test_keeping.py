@@ -117,7 +117,7 @@ def test_show_tells_everything_about_one_output(cli, out):
     ):
         assert text in outcome.out
     found = json.loads(cli("runs", "show", out, "--json").out)
-    assert (found["schema_version"], found["kind"], found["problem"]) == (1, "output", "")
+    assert (found["schema_version"], found["kind"], found["problem"]) == (2, "output", "")
     assert {run["ended"] for run in found["runs"]} == {None, "stopped by a request to end (SIGTERM)"}
     assert [version["rows"] for version in found["versions"]] == [3]
 
