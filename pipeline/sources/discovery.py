@@ -87,7 +87,7 @@ def discover(inputs: Sequence[str]) -> Discovery:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A file by its path below the argument; ``explicit`` where it was asked for whatever its ending."""
+    """A file by its path below the argument; ``explicit`` if any ending is accepted."""
 
     path: str
     location: str

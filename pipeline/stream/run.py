@@ -303,7 +303,7 @@ def _same(schema: pa.Schema, piece: _MadeRows) -> pa.Schema:
     expected, came = (", ".join(f"{field.name}: {field.type}" for field in each) for each in (schema, found))
     if expected != came:
         raise SchemaError(
-            f"block {piece.number} of the stream: the function gave columns that differ from block 0: "
+            f"block {piece.number} of the stream: the function returned columns that differ from block 0: "
             f"expected {escape(expected, 300)}, got {escape(came, 300)}",
             REMEDY,
         )

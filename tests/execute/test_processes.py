@@ -173,7 +173,7 @@ def test_more_memory_than_the_share_is_refused_by_name(task: Callable[[Work], An
     assert run(task, chunks=3, share_bytes=128 * MIB).delivered.keys() == {0, 1, 2}
     found = refusal(task, share_bytes=128 * MIB)
     assert type(found) is MemoryBudgetError
-    assert found.message.startswith("chunk 3 takes more memory than the share")
+    assert found.message.startswith("chunk 3 needs more memory than one worker process may use")
     assert "--memory" in found.remedy
 
 

@@ -57,7 +57,7 @@ def _check(bucket: Folder, descriptor: int, name: str, file: PartFile) -> None:
     regular = stat.S_ISREG(status.st_mode) and status.st_size == file.bytes
     if not regular or sha256_of(bucket, descriptor, name) != file.sha256:
         raise StorageError(
-            f"{escape(str(path), 1000)} is not what was written: {file.bytes:,} bytes were written, it has "
+            f"{escape(str(path), 1000)} changed after it was written: it had {file.bytes:,} bytes, and now has "
             f"{status.st_size:,} bytes or other content",
             "make sure that nothing else changes files there, then run again",
         )

@@ -300,7 +300,7 @@ def test_bad_rows_go_to_the_quarantine_and_the_note_says_how_to_look_at_it(cli, 
     outcome = cli(*words, "--max-bad", "1")
     assert outcome.code == 0, outcome.err
     note = next(line for line in outcome.err.splitlines() if "in the quarantine" in line)
-    assert note.startswith("note: 1 row in the quarantine, 1 bad and 0 by the model: logitstream inspect ")
+    assert note.startswith("note: 1 row in the quarantine (1 bad, 0 set aside by the model): logitstream inspect ")
     look = cli(*shlex.split(note.partition(": logitstream ")[2]))
     assert look.code == 0, look.err
     assert "2,far,4" in look.out
