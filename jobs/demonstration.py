@@ -75,11 +75,16 @@ def _copy_sample(sample: Path, target: Path) -> None:
         for source in _sample_files(sample):
             _copy(source, target / source.relative_to(sample))
     except PermissionError as error:
-        raise PermissionDeniedError(f"cannot write {escape(str(error.filename))}: {error.strerror}") from error
+        raise PermissionDeniedError(
+            f"cannot write {escape(str(error.filename))}: {error.strerror}", "choose another --output"
+        ) from error
     except (FileExistsError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise OutputError(f"cannot make {escape(str(target))}: {error.strerror}", "choose another --output") from error
     except OSError as error:
-        raise StorageError(f"cannot write {escape(str(error.filename or target))}: {error.strerror}") from error
+        raise StorageError(
+            f"cannot write {escape(str(error.filename or target))}: {error.strerror}",
+            "free space, or choose another --output",
+        ) from error
 
 
 def _sample_files(sample: Path) -> Iterator[Path]:

@@ -253,13 +253,13 @@ no_resume = option(
     "--no-resume",
     section=HOW,
     is_flag=True,
-    help="Compute every chunk again, even those that an unfinished run of the same job has done.",
+    help="Compute every chunk again, even if an unfinished run of the same job has done it.",
 )
 no_reuse = option(
     "--no-reuse",
     section=HOW,
     is_flag=True,
-    help="Compute every part again, even those that the published output already has.",
+    help="Compute every part again, even if the published output already has it.",
 )
 if_running = option(
     "--if-running",

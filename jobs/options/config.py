@@ -80,7 +80,7 @@ def _read(path: str) -> Mapping[str, Any]:
             f"{escape(path)} cannot be read: {error.strerror}", "check the permissions of the file and its folders"
         ) from error
     except OSError as error:
-        raise ConfigurationError(f"{escape(path)} cannot be read: {error.strerror}") from error
+        raise ConfigurationError(f"{escape(path)} cannot be read: {error.strerror}", "check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{escape(path)} is not TOML: {error}") from error
 

@@ -201,7 +201,7 @@ class _Try:
                 yield receipt, "reused"
 
     def _taking(self, agenda: Agenda[Written], ledger: Ledger) -> Callable[[int], Sequence[Work]]:
-        """Return the function that hands out work; it hands out no more once the run has failed or is to stop."""
+        """Return the function that hands out work; it stops when the run has failed or was asked to stop."""
         block = self.preparation.job.block
 
         def take(limit: int) -> Sequence[Work]:

@@ -1,4 +1,4 @@
-"""What is done to a block: built-in functions, or the caller's function."""
+"""The function that is applied to a block: built-in functions, or the caller's."""
 
 from __future__ import annotations
 

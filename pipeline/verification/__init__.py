@@ -122,15 +122,15 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
     OutputError
         It was not published by logitstream.
     ConfigurationError
-        Chunks are to be scored again, but this machine has another arithmetic than the one that made the output.
+        ``sample`` is given, but this machine computes with another arithmetic than the output was made with.
     UsageError
-        Chunks are to be scored again, but the manifest does not describe the function that made them.
+        ``sample`` is given, but the manifest does not describe the function that made them.
     TemporaryError
         The output was replaced over and over while it was checked.
     """
     path = Path(output)
     if not os.path.lexists(path):
-        raise InputMissingError(f"there is no output {escape(str(path), 1000)}")
+        raise InputMissingError(f"there is no output {escape(str(path), 1000)}", "check the path")
     for _ in range(_TRIES):
         found = _verified(path, inputs, sample)
         if not found.differences or not _was_replaced(path, found.manifest_digest):

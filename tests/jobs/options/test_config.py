@@ -239,7 +239,7 @@ def test_a_fault_of_the_file_is_named_with_its_place(cli, tmp_path, text):
 def test_a_file_that_cannot_be_read(cli, tmp_path):
     outcome = cli("score", "--config", tmp_path / "none.toml")
     assert outcome.code == 78
-    assert outcome.err == f"error: {tmp_path}/none.toml cannot be read: No such file or directory\n"
+    assert outcome.err == f"error: {tmp_path}/none.toml cannot be read: No such file or directory\ncheck the path\n"
     (tmp_path / "latin.toml").write_bytes(b"[score]\nmodel = '\xe9'\n")
     assert cli("score", "--config", tmp_path / "latin.toml").code == 78
     assert cli("score", "--config", tmp_path).code == 78
