@@ -91,8 +91,8 @@ class State:
 def rollback(output: str | os.PathLike[str], *, durability: Durability = "full") -> Rollback:
     """Publish the newest previous version again, in one step. A second call undoes it.
 
-    Whatever is raised and whenever the process is killed, one of the two versions is completely there. Every byte of
-    the previous version is checked first.
+    After an error, or if the process is killed, one of the two versions is completely there. Every byte of the
+    previous version is checked first.
 
     Parameters
     ----------

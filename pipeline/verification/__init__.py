@@ -124,7 +124,7 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
     ConfigurationError
         ``sample`` is given, but this machine computes with another arithmetic than the output was made with.
     UsageError
-        ``sample`` is given, but the manifest does not describe the function that made them.
+        ``sample`` is given, but the manifest does not describe the function that made the output.
     TemporaryError
         The output was replaced over and over while it was checked.
     """
