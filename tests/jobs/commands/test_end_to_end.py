@@ -222,7 +222,7 @@ def test_another_run_is_refused_skipped_or_waited_for(cli, world, tmp_path):
         by = f"{output} is being published by process {first.pid} on "
         refused = cli(*words)
         assert (refused.code, f"error: {by}" in refused.err) == (75, True), refused.err
-        assert refused.err.endswith("\nrun again when that has ended\n")
+        assert refused.err.endswith("\nrun again when it has ended\n")
         skipped = cli(*words, "--if-running", "skip")
         assert (skipped.code, by in skipped.err) == (0, True), skipped.err
         late = cli(*words, "--if-running", "wait=0.2s")
