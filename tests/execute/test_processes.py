@@ -95,7 +95,10 @@ def test_news_of_tasks() -> None:
 
 def test_a_parser_that_crashes_is_named_and_the_rest_is_delivered() -> None:
     supply = Supply.of(8)
-    with open_it() as scheduler, pytest.raises(DataError, match=r"^chunk 3: .* with SIGSEGV twice, the second time") as caught:
+    with (
+        open_it() as scheduler,
+        pytest.raises(DataError, match=r"^chunk 3: .* with SIGSEGV twice, the second time") as caught,
+    ):
         scheduler.run(segfault, supply.take, supply.done)
     assert "damaged" in caught.value.remedy
     assert supply.delivered.keys() >= {0, 1, 2}
