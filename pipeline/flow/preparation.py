@@ -345,7 +345,7 @@ def _notes(job: Job, skipped: Sequence[str], plan: Plan, files: Sequence[FileFac
         shown = ", ".join(escape(name) for name in skipped[:3])
         notes.append(f"skipped {len(skipped):,} files that are neither Parquet nor CSV: {shown}")
     if not job.keep:
-        notes.append("no input columns are kept (--keep): the rows of the output are in input order")
+        notes.append("no input columns are kept (--keep): output rows match input rows only by their order")
     if job.limit is not None:
         notes.append(f"only the first {job.limit:,} rows are read (--limit)")
     if len(plan) == 1 and len(files) == 1 and len(files[0].group_rows) == 1 and files[0].estimated_rows > 1_000_000:

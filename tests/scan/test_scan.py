@@ -298,7 +298,7 @@ def test_what_gives_up_in_a_csv_leaves_the_rest_unread(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("costs", "culprit"),
     [
-        (StepCosts(shared_bytes=2**35), "what the workers are told of the job"),
+        (StepCosts(shared_bytes=2**35), "the description of the job in each worker"),
         (StepCosts(payload_bytes=2**31), "results that wait until all chunks before them are done"),
     ],
 )
