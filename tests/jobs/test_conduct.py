@@ -90,8 +90,8 @@ def test_python_says_numbers_as_numbers():
         ({"deadline": "noon"}, "'noon' is not a duration"),
         ({"retries": -1}, "retries is -1: it must be at least 0"),
         ({"keep_versions": -1}, "keep_versions is -1: it must be at least 0"),
-        ({"fingerprint": "none"}, "--fingerprint none: there is no such choice\nchoose ends or full"),
-        ({"durability": "half"}, "--durability half: there is no such choice\nchoose full or none"),
+        ({"fingerprint": "none"}, "fingerprint none: there is no such choice\nchoose ends or full"),
+        ({"durability": "half"}, "durability half: there is no such choice\nchoose full or none"),
     ],
     ids=str,
 )

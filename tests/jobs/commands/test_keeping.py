@@ -101,6 +101,19 @@ def test_the_list_is_of_outputs_and_of_folders_with_outputs(cli, out, tmp_path, 
     assert [Path(each["output"]).name for each in found["outputs"]] == ["other", "out"]
 
 
+def test_the_list_has_one_short_line_of_an_error_and_show_has_it_all(cli, tmp_path):
+    refused = f"the inputs do not fit the job:\n  a.csv: has no column 'kunde'; its header is {'x' * 300}"
+    stop_a_run(tmp_path / "many", "first", refused, 65)
+    stop_a_run(tmp_path / "long", "first", f"/data/lake/a.csv: {'cell ' * 100}", 65)
+    listed = cli("runs", "list", tmp_path / "many", tmp_path / "long").out
+    assert "the inputs do not fit the job … (65)" in listed
+    assert "…/a.csv: cell cell" in listed
+    assert "\\n" not in listed
+    assert max(map(len, listed.splitlines())) <= 120
+    shown = " ".join(cli("runs", "show", tmp_path / "many").out.split())
+    assert f"the inputs do not fit the job: a.csv: has no column 'kunde'; its header is {'x' * 300} (65)" in shown
+
+
 def test_an_empty_folder_has_nothing_to_list(cli, tmp_path):
     outcome = cli("runs", "list", tmp_path)
     assert (outcome.code, outcome.out) == (0, "no unfinished runs and no previous versions\n")
