@@ -25,6 +25,8 @@ Cause = Literal[
     "nul byte",
     "undecodable",
     "no number",
+    "boolean for a number",
+    "decimal comma",
     "empty for a number",
     "other type",
     "empty for a type",

@@ -175,12 +175,17 @@ def _files(plan: PlanSummary, stream: TextIO) -> str:
 def _drawn(headers: Sequence[str], rows: Iterable[Sequence[str]], stream: TextIO, numbers: Sequence[int]) -> str:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for position, header in enumerate(headers):
-        table.add_column(header, justify="right" if position in numbers else "left", overflow="fold")
+        number = position in numbers
+        table.add_column(header, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     terminal = stream.isatty()
     text = io.StringIO()
     # The encoding decides whether the lines of the table are drawn with more than ASCII.
-    drawn = Console(file=text, width=None if terminal else _WIDE, force_terminal=terminal, safe_box=True)
+    width = Console(file=text).width if terminal else _WIDE
+    drawn = Console(file=text, width=_WIDE, force_terminal=terminal, safe_box=True)
+    # A number is never folded: a table that does not fit then is wider than the terminal.
+    if drawn.measure(table).minimum <= width:
+        drawn.width = width
     drawn.print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +15,7 @@ from pipeline.publish import Staging
 from pipeline.publish.local.staging import open_staging
 from pipeline.upkeep import json as upkeep_json
 from tests.jobs.commands.test_runs import FLIGHTS, MODEL
+from tests.jobs.conftest import on_a_terminal
 from tests.publish.runs import data_of, home, job_id, publish, work
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,23 +44,6 @@ def out(tmp_path: Path) -> Path:
     stop_a_run(output, "stopped", "stopped by a request to end (SIGTERM)")
     stop_a_run(output, "killed", None)
     return output
-
-
-def on_a_terminal(columns: int, *words: object) -> str:
-    """Return what a command writes to a terminal of so many columns."""
-    main, other = pty.openpty()
-    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, words)]
-    environment = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
-    with subprocess.Popen(command, stdin=other, stdout=other, stderr=other, env=environment):
-        os.close(other)
-        text = b""
-        # The terminal is gone with the process.
-        with suppress(OSError):
-            while block := os.read(main, 65_536):
-                text += block
-        os.close(main)
-    return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("columns", [80, 200])
