@@ -227,8 +227,8 @@ def format_of(output: str, asked: Format | None) -> Format:
     named: Format | None = next((kind for kind in FORMAT.words if output.endswith(f".{kind}")), None)
     if named and asked and named != asked:
         raise UsageError(
-            f"--format {asked}: the name of the output {quoted(output)} means {named}",
-            "leave --format out, or give the output another name",
+            f"the format {asked} does not fit the output {quoted(output)}, whose name means {named}",
+            "leave the format out, or give the output another name",
         )
     return named or asked or "parquet"
 
@@ -284,7 +284,7 @@ def _applications(apply: Any) -> tuple[str, ...]:
 
 def _check_types(options: JobOptions) -> None:
     types: object = options["types"]
-    if not isinstance(types, Mapping):
+    if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
     for name in ("limit", "workers"):

@@ -216,7 +216,7 @@ def _culprit(demand: Demand, rows: int, allowed: int) -> tuple[str, str]:
     processes = 1 if demand.threads_share_process else 2
     program = processes * demand.reserved_bytes
     if program + WORKER_BYTES > allowed:
-        return f"{format_bytes(program)} of it are reserved for Python and its libraries", "end other programs"
+        return f"{format_bytes(program)} are reserved for Python and its libraries", "end other programs"
     takes, what, remedy = max(_parts(demand, rows))
     return f"the largest part, besides Python and its libraries, is {format_bytes(takes)} for {what}", remedy
 

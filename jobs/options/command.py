@@ -35,8 +35,10 @@ _CSV_CODECS = ("none", "gzip", "zstd")
 
 # Has no variables: it reads those of score.
 _READS_SCORE = {"plan"}
-# Kubernetes sets these in every pod for a service whose name begins with "logitstream".
-_OF_A_SERVICE = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)\Z|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?\Z")
+# Container images set the first; Kubernetes sets the others in every pod for a service named "logitstream...".
+_OF_OTHERS = re.compile(
+    r"\ALOGITSTREAM_VERSION\Z|_SERVICE_(HOST|PORT(_\w+)?)\Z|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?\Z"
+)
 
 
 class JobOption(click.Option):
@@ -169,7 +171,7 @@ def _refuse_unknown_variables(ctx: click.Context) -> None:
     known = [str(param.name).upper() for param in options if param.allow_from_autoenv]
     others = tuple(prefix for prefix in _prefixes(ctx) if not own.startswith(prefix))
     for name in sorted(os.environ):
-        if not name.startswith(root) or name.startswith(others) or _OF_A_SERVICE.search(name):
+        if not name.startswith(root) or name.startswith(others) or _OF_OTHERS.search(name):
             continue
         if not name.startswith(own) or name.removeprefix(own) not in known:
             near = _nearest_variable(name, ctx, known)

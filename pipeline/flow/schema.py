@@ -15,7 +15,7 @@ from pipeline.units import escape
 
 _PROBLEMS_SHOWN = 1_000
 
-_UNNAMED = "name the column; pandas writes its index there: write the file with to_csv(index=False), or name the index"
+_UNNAMED = "pandas writes its index there: write the file with to_csv(index=False), or name the index"
 
 
 def needs_of(job: Job, files: Sequence[FileFacts]) -> tuple[tuple[Need, ...], tuple[Need, ...]]:

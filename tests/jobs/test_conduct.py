@@ -115,8 +115,8 @@ def test_a_format_that_contradicts_the_name_is_refused(cli):
     outcome = cli("score", *GIVEN[:-1], "o.parquet", "--format", "csv")
     assert outcome.code == 2
     assert outcome.err == (
-        "error: --format csv: the name of the output 'o.parquet' means parquet\n"
-        "leave --format out, or give the output another name\n"
+        "error: the format csv does not fit the output 'o.parquet', whose name means parquet\n"
+        "leave the format out, or give the output another name\n"
     )
 
 

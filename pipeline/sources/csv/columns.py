@@ -76,7 +76,9 @@ def position_of(names: Sequence[str], name: str) -> int:
         raise LookupError(f"has a column without a name, which cannot be selected; its header is {header}{more}")
     if count:
         raise LookupError(f"has {count} columns {quoted(name)}; its header is {header}{more}")
-    raise LookupError(f"has no column {quoted(name)}; its header is {header}{more}{nearest(name, names)}")
+    # A header of one field has another delimiter, and is no name.
+    near = nearest(name, names) if len(names) > 1 else ""
+    raise LookupError(f"has no column {quoted(name)}; its header is {header}{more}{near}")
 
 
 def with_type(need: Need, options: CsvOptions) -> Need:

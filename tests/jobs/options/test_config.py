@@ -330,7 +330,7 @@ def test_variables_of_other_commands_and_programs_are_left_alone(cli, monkeypatc
     services = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR")
     for name in (
         "_LOGITSTREAM_COMPLETE", "LOGITSTREAMS", "LOGITSTREAM_TRANSFORM_APLY", "LOGITSTREAM_MODEL_SHOW_VERBOSE",
-        *(f"LOGITSTREAM_{service}" for service in services),
+        "LOGITSTREAM_VERSION", *(f"LOGITSTREAM_{service}" for service in services),
     ):  # fmt: skip
         monkeypatch.setenv(name, "1")
     for command in ("score", "plan"):
