@@ -13,6 +13,7 @@ import os
 import sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
+from opcode import opmap
 
 PACKAGES = ("pipeline", "jobs")
 
@@ -69,7 +70,12 @@ def _load(name: str, folder: str) -> None:
 
 def __getattr__(name: str) -> object:
     """Say where logitstream's functions for Python are."""
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: write import pipeline as logitstream")
+    message = f"module {__name__!r} has no attribute {name!r}: write import pipeline as logitstream"
+    frame = sys._getframe(1)  # noqa: SLF001 - the one way to tell the two apart
+    if frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]:
+        # "from logitstream import NAME" would replace the message of an AttributeError.
+        raise ImportError(message, name=__name__)
+    raise AttributeError(message)
 
 
 if __name__ == "__main__":

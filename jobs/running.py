@@ -93,7 +93,8 @@ def _show_plan(plan: PlanSummary, *, as_json: bool, with_files: bool) -> None:
 
 
 def _show_outcome(report: Report, *, as_json: bool, with_files: bool) -> None:
-    console.tell("\n".join(outcome_lines(report)))
+    if lines := outcome_lines(report):
+        console.tell("\n".join(lines))
     if as_json:
         document.write(report_json(report, with_files=with_files))
 

@@ -35,6 +35,8 @@ _QUOTE = "close the quote, or name the quote character with --quote ('' if nothi
 _TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"
 _ENCODING = "fix the text, or name the encoding of the file with --encoding NAME (such as cp1252)"
 _SPELLING = "fix the value; if it means null, add --null TEXT with this spelling"
+_BOOLEAN = "add --type NAME=bool with the name of this column, or fix the value"
+_POINT = "write numbers with a decimal point (19134.07)"
 _UNQUOTED = "fix the value, or write null as an empty field without quotes"
 _TYPE = "fix the value, or name another type with --type NAME=TYPE; if it means null, add --null TEXT"
 _LEAVE_OUT = "fix the value, or leave the column out"
@@ -50,6 +52,8 @@ CAUSES: Mapping[Cause, CauseText] = {
     "nul byte": CauseText("contains a NUL byte (is the file damaged?)", _TORN),
     "undecodable": CauseText("is not valid {0}", _ENCODING),
     "no number": CauseText("is not a number", _SPELLING),
+    "boolean for a number": CauseText("is not a number", _BOOLEAN),
+    "decimal comma": CauseText("is not a number: it has a decimal comma, which no option reads", _POINT),
     "empty for a number": CauseText("is not a number: a quoted empty field is text, not null", _UNQUOTED),
     "other type": CauseText("is not of type {0}", _TYPE),
     "empty for a type": CauseText("is not of type {0}: a quoted empty field is text, not null", _UNQUOTED),

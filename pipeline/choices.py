@@ -25,6 +25,8 @@ Cause = Literal[
     "nul byte",
     "undecodable",
     "no number",
+    "boolean for a number",
+    "decimal comma",
     "empty for a number",
     "other type",
     "empty for a type",
@@ -47,7 +49,7 @@ class Choice(Generic[Word]):
     Attributes
     ----------
     option : str
-        The name of the option on the command line.
+        The name of the option in Python. The command line checks its words itself.
     words : tuple of str
         The default comes first.
     """
@@ -79,13 +81,13 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-FORMAT: Choice[Format] = Choice("--format", get_args(Format))
-PRECISION: Choice[Precision] = Choice("--precision", get_args(Precision))
-IF_EXISTS: Choice[IfExists] = Choice("--if-exists", get_args(IfExists))
-IF_RUNNING: Choice[IfRunning] = Choice("--if-running", get_args(IfRunning))
-DURABILITY: Choice[Durability] = Choice("--durability", get_args(Durability))
-FINGERPRINT: Choice[Fingerprint] = Choice("--fingerprint", get_args(Fingerprint))
-COMPRESSION: Choice[Compression] = Choice("--compression", get_args(Compression))
+FORMAT: Choice[Format] = Choice("format", get_args(Format))
+PRECISION: Choice[Precision] = Choice("precision", get_args(Precision))
+IF_EXISTS: Choice[IfExists] = Choice("if_exists", get_args(IfExists))
+IF_RUNNING: Choice[IfRunning] = Choice("if_running", get_args(IfRunning))
+DURABILITY: Choice[Durability] = Choice("durability", get_args(Durability))
+FINGERPRINT: Choice[Fingerprint] = Choice("fingerprint", get_args(Fingerprint))
+COMPRESSION: Choice[Compression] = Choice("compression", get_args(Compression))
 
 
 def parse_if_running(text: str) -> tuple[IfRunning, float | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, TypeVar, Unpack
 
 from pipeline import flow
@@ -35,7 +36,7 @@ from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit, Conduct, Job
 from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
-from pipeline.units import names_of, parse_bad_limit, parse_seconds, quoted, texts_of
+from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, quoted, texts_of
 
 # By their keywords.
 _CHOICES: Mapping[str, Choice[Any]] = {
@@ -168,7 +169,7 @@ def transform_job(
     """Return the job of :func:`transform`."""
     check_names(options, JobOptions)
     paths = paths_of(inputs, "apply functions to a table with logitstream.transform_stream([table], APPLY, OUTPUT)")
-    texts = (apply,) if isinstance(apply, str) else tuple(apply)
+    texts = _applications(apply)
     asked = completed(options)
     block = TransformBlock(
         tuple(parse_application(text) for text in texts), float32=asked["float32"], precision=asked["precision"]
@@ -183,8 +184,11 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
     ------
     UsageError
         An option cannot have that value.
+    TypeError
+        An option is of another type.
     """
     asked = completed(options)
+    _check_types(asked)
     _check_values(asked)
     memory, columns = asked["memory"], asked["columns"]
     return Job(
@@ -223,8 +227,8 @@ def format_of(output: str, asked: Format | None) -> Format:
     named: Format | None = next((kind for kind in FORMAT.words if output.endswith(f".{kind}")), None)
     if named and asked and named != asked:
         raise UsageError(
-            f"--format {asked}: the name of the output {quoted(output)} means {named}",
-            "leave --format out, or give the output another name",
+            f"the format {asked} does not fit the output {quoted(output)}, whose name means {named}",
+            "leave the format out, or give the output another name",
         )
     return named or asked or "parquet"
 
@@ -271,6 +275,28 @@ def _model(model: Model | str | os.PathLike[str]) -> Model:
     raise TypeError(f"{found}; load one with logitstream.LogisticModel.load(PATH)")
 
 
+def _applications(apply: Any) -> tuple[str, ...]:
+    if isinstance(apply, Mapping):
+        texts = [f"{name}={function}" for name, function in apply.items()]
+        raise TypeError(f"apply is a {type(apply).__name__}, not a text or a list of texts; write {texts}")
+    return (apply,) if isinstance(apply, str) else tuple(apply)
+
+
+def _check_types(options: JobOptions) -> None:
+    types: object = options["types"]
+    if types is not None and not isinstance(types, Mapping):
+        shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
+        raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
+    for name in ("limit", "workers"):
+        value = options.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+            raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")
+
+
+def _shown(value: object) -> str:
+    return f"the {type(value).__name__} {escape(repr(value))}"
+
+
 def _check_values(options: JobOptions) -> None:
     for name in ("limit", "workers", "memory"):
         _at_least(1, name, options.get(name))
@@ -295,7 +321,23 @@ def paths_of(inputs: Paths, instead: str = "write a table to a file first") -> t
     if isinstance(inputs, str | os.PathLike):
         return (os.fspath(inputs),)
     kind = type(inputs)
-    is_table = (hasattr(kind, "columns") and hasattr(kind, "__getitem__")) or getattr(inputs, "ndim", 1) > 1
-    if is_table or isinstance(inputs, Mapping):
+    if _is_table(inputs):
         raise TypeError(f"inputs is a {kind.__name__}, not paths of files; {instead}")
-    return tuple(os.fspath(path) for path in inputs)
+    if not isinstance(inputs, Iterable):
+        raise TypeError(f"inputs is a {kind.__name__}; write the path of a file, or a list of paths")
+    return tuple(_path_of(path, instead) for path in inputs)
+
+
+def _path_of(path: object, instead: str) -> str:
+    if isinstance(path, str | os.PathLike):
+        return os.fspath(path)
+    name = type(path).__name__
+    if _is_table(path):
+        raise TypeError(f"inputs has a {name} in it, not only paths of files; {instead}")
+    raise TypeError(f"inputs has a {name} in it; write the path of a file as text")
+
+
+def _is_table(value: object) -> bool:
+    kind = type(value)
+    has_columns = hasattr(kind, "columns") and hasattr(kind, "__getitem__")
+    return has_columns or getattr(value, "ndim", 1) > 1 or isinstance(value, Mapping)

@@ -216,9 +216,9 @@ def _culprit(demand: Demand, rows: int, allowed: int) -> tuple[str, str]:
     processes = 1 if demand.threads_share_process else 2
     program = processes * demand.reserved_bytes
     if program + WORKER_BYTES > allowed:
-        return f"most of it, {format_bytes(program)}, is the program itself", "end other programs"
+        return f"{format_bytes(program)} are reserved for Python and its libraries", "end other programs"
     takes, what, remedy = max(_parts(demand, rows))
-    return f"the largest part after the program itself is {format_bytes(takes)} for {what}", remedy
+    return f"the largest part, besides Python and its libraries, is {format_bytes(takes)} for {what}", remedy
 
 
 def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:

@@ -182,6 +182,22 @@ OPTIONS: Mapping[str, Option] = {
     "observe": Option(None, "A function that is called with each event of the run."),
 }
 
+# What users of pandas, polars and scikit-learn call an option, by the name that it has here.
+ELSEWHERE: Mapping[str, str] = {
+    "sep": "delimiter",
+    "separator": "delimiter",
+    "quotechar": "quote",
+    "na_values": "null",
+    "null_values": "null",
+    "names": "columns",
+    "header": "columns",
+    "dtype": "types",
+    "index": "keep",
+    "index_col": "keep",
+    "nrows": "limit",
+    "n_jobs": "workers",
+}
+
 
 def meaning(name: str) -> str:
     """Return what an option means, as the command line says it."""
@@ -199,7 +215,8 @@ def check_names(given: Iterable[str], options: type) -> None:
     known = _names(options)
     for name in given:
         if name not in known:
-            there = nearest(name, known) or f"; there are {', '.join(known)}"
+            meant = ELSEWHERE.get(name)
+            there = nearest(meant if meant in known else name, known) or f"; there are {', '.join(known)}"
             raise TypeError(f"there is no option {name!r}{there}")
 
 

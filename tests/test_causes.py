@@ -23,6 +23,8 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("nul byte", ()): "contains a NUL byte (is the file damaged?)",
     ("undecodable", ("UTF-8",)): "is not valid UTF-8",
     ("no number", ()): "is not a number",
+    ("boolean for a number", ()): "is not a number",
+    ("decimal comma", ()): "is not a number: it has a decimal comma, which no option reads",
     ("empty for a number", ()): "is not a number: a quoted empty field is text, not null",
     ("other type", ("int64",)): "is not of type int64",
     ("empty for a type", ("date32[day]",)): "is not of type date32[day]: a quoted empty field is text, not null",
@@ -39,7 +41,7 @@ def test_every_cause_and_hint_has_its_text_and_remedy() -> None:
     assert set(CAUSES) == set(get_args(Cause)) == {cause for cause, _ in TEXTS}
     assert set(HINTS) == set(get_args(Hint))
     verbs = {text.remedy.split(" ")[0] for text in (*CAUSES.values(), *HINTS.values())}
-    assert verbs == {"fix", "write", "close", "remove", "leave"}
+    assert verbs == {"add", "fix", "write", "close", "remove", "leave"}
     assert not any(text.remedy.endswith(".") for text in (*CAUSES.values(), *HINTS.values()))
 
 
@@ -66,6 +68,8 @@ def test_a_value_is_never_read_as_a_template() -> None:
         ("nul byte", "--encoding utf-16"),
         ("undecodable", "--encoding NAME"),
         ("no number", "--null TEXT"),
+        ("boolean for a number", "--type NAME=bool"),
+        ("decimal comma", "a decimal point"),
         ("empty for a number", "an empty field without quotes"),
         ("other type", "--type NAME=TYPE"),
         ("empty for a type", "an empty field without quotes"),

@@ -14,7 +14,7 @@ EVERY = {name: value for name, value in vars(choices).items() if isinstance(valu
 @pytest.mark.parametrize("name", EVERY)
 def test_every_word_of_a_choice_is_taken_and_stays_what_it_is(name: str) -> None:
     choice = EVERY[name]
-    assert choice.option == f"--{name.lower().replace('_', '-')}"
+    assert choice.option == name.lower()
     assert len(set(choice.words)) == len(choice.words) > 1
     assert [choice.check(word) for word in choice.words] == list(choice.words)
 

@@ -278,7 +278,7 @@ def test_a_whole_chunk_is_the_batch() -> None:
 @pytest.mark.parametrize(
     ("changes", "culprit", "flag"),
     [
-        ({"reserved_bytes": 900 * MIB}, "the program itself", "--memory"),
+        ({"reserved_bytes": 900 * MIB}, "900 MiB are reserved for Python and its libraries", "--memory"),
         ({"shared_bytes": 900 * MIB}, "the description of the job in each worker", "smaller model"),
         ({"payload_bytes": 900 * MIB}, "results that wait until all chunks before them are done", "fewer columns"),
         ({"reader_bytes": 900 * MIB}, "reading the columns of the input", "--keep"),

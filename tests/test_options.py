@@ -16,6 +16,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import pipeline as logitstream
+from jobs.cli import run
 from jobs.options import SCORE, TRANSFORM
 from jobs.options.command import add
 from jobs.running import score_job, transform_job
@@ -100,6 +101,44 @@ def test_an_unknown_option_names_the_near_one(wrong: str, near: str) -> None:
         logitstream.score("in.csv", MODEL, "o", **{wrong: 1})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "here"),
+    [("sep", "delimiter"), ("na_values", "null"), ("names", "columns"), ("header", "columns"), ("dtype", "types"),
+     ("index", "keep")],
+)  # fmt: skip
+def test_an_option_of_pandas_is_answered_with_its_name_here(elsewhere: str, here: str, capsys: Any) -> None:
+    with pytest.raises(TypeError, match=f"there is no option '{elsewhere}'; did you mean \"{here}\"?"):
+        logitstream.score("in.csv", MODEL, "o", **{elsewhere: "x"})  # type: ignore[arg-type]
+    flag = f"--{elsewhere.replace('_', '-')}"
+    assert run(["score", "in.csv", flag, "x", "--model", str(MODEL), "--output", "o"]) == 2
+    own = f"--{here.replace('types', 'type')}"
+    assert capsys.readouterr().err.startswith(f"error: no such option '{flag}'. Did you mean '{own}'?\nsee ")
+
+
+def test_an_option_of_pandas_that_a_function_does_not_have_is_not_suggested() -> None:
+    with pytest.raises(TypeError, match="there is no option 'sep'; there are names, keep, "):
+        logitstream.transform_stream([np.zeros(1)], "sigmoid", "o", sep=";")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"types": ["active=bool"]}, r"types is the list \['active=bool'\], .*; write types=\{\"COLUMN\": \"TYPE\"\}"),
+        ({"workers": "two"}, "workers is the str 'two'; write a whole number, such as workers=2"),
+        ({"limit": 1.5}, "limit is the float 1.5; write a whole number"),
+        ({"workers": True}, "workers is the bool True; write a whole number"),
+    ],
+)
+def test_an_option_of_another_type_says_what_to_write(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        logitstream.score("in.csv", MODEL, "o", **options)
+
+
+def test_functions_in_a_mapping_are_answered_with_a_list() -> None:
+    with pytest.raises(TypeError, match=r"apply is a dict, .*; write \['l=logit\(probability\)'\]"):
+        logitstream.transform("in.csv", {"l": "logit(probability)"}, "o")  # type: ignore[arg-type]
+
+
 def test_where_no_option_is_near_all_are_listed() -> None:
     with pytest.raises(TypeError, match=r"there is no option 'xyz'; there are keep, float32, .*, observe$"):
         logitstream.transform("in.csv", "p=sigmoid(x)", "o", xyz=1)
@@ -154,6 +193,21 @@ def test_a_table_in_place_of_files_is_answered_with_what_takes_it(table: Any) ->
         logitstream.transform(table, "p=sigmoid(a)", "o")
     with pytest.raises(TypeError, match=f"inputs is a {kind}, not paths of files; write a table to a file first"):
         logitstream.open_dataset(table)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{type(table).__module__}.{type(table).__name__}")
+def test_a_table_among_the_files_is_answered_alike(table: Any) -> None:
+    kind = type(table).__name__
+    with pytest.raises(TypeError, match=rf"inputs has a {kind} in it, .*load\(MODEL\)\.probability\(table\)"):
+        logitstream.score([table], MODEL, "o")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "found"), [([1], "has a int in it"), (1, "is a int"), ([None], "has a NoneType in it")]
+)
+def test_what_is_no_path_is_answered_with_what_to_write(inputs: Any, found: str) -> None:
+    with pytest.raises(TypeError, match=f"inputs {found}; write the path"):
+        logitstream.score(inputs, MODEL, "o")
 
 
 @pytest.mark.parametrize(

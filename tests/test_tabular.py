@@ -58,12 +58,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (part,) = damaged.glob("part-*.parquet")
     part.write_bytes(part.read_bytes() + b"x")
     found["damaged"] = logitstream.verify(damaged)
+    found["model"] = logitstream.LogisticModel.load(folder / "model.json")
     logitstream.score(*given, **options, if_exists="replace", threshold=0.5)
     found["rollback"] = logitstream.rollback(folder / "out")
     return found
 
 
-KINDS = ["plan", "report", "again", "verification", "data", "quarantine", "damaged", "rollback"]
+KINDS = ["plan", "report", "again", "verification", "data", "quarantine", "damaged", "rollback", "model"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,6 +89,13 @@ def test_a_report_counts_its_rows(results: dict[str, Any]) -> None:
     assert "rows         100 read: 99 scored, 0 null, 0 NaN, 1 quarantined\n" in text
     assert "published    yes\n" in text
     assert "published    no: the same job is published already\n" in repr(results["again"])
+
+
+def test_a_model_names_its_kind_its_output_and_its_columns(results: dict[str, Any]) -> None:
+    lines = [line.split() for line in repr(results["model"]).splitlines()]
+    for line in (["kind", "logistic"], ["intercept", "0.5"], ["output", "probability"], ["features", "1"]):
+        assert line in lines
+    assert lines[-2:] == [["column", "kind"], ["x", "numeric"]]
 
 
 def test_long_tables_end_with_how_many_rows_are_left_out(results: dict[str, Any]) -> None:

@@ -146,7 +146,8 @@ def _top_level(elements: Iterable[tuple[str, int]]) -> Iterator[str]:
 def _csv_names(head: bytes, options: Csv) -> Iterable[str]:
     if head[:2] == _GZIP:
         head = zlib.decompressobj(_GZIP_WINDOW).decompress(head, _HEADER_BYTES)
-    text = codecs.getincrementaldecoder(options.encoding)().decode(head).removeprefix("\ufeff")
+    # A name that cannot be decoded is left out; the others can still be offered.
+    text = codecs.getincrementaldecoder(options.encoding)("replace").decode(head).removeprefix("\ufeff")
     if len(head) == _HEADER_BYTES and not re.search(r"[\r\n]", text):
         return ()
     lines = io.StringIO(text, newline="")
@@ -154,4 +155,4 @@ def _csv_names(head: bytes, options: Csv) -> Iterable[str]:
         rows = csv.reader(lines, delimiter=options.delimiter, quotechar=options.quote)
     else:
         rows = csv.reader(lines, delimiter=options.delimiter, quoting=csv.QUOTE_NONE)
-    return next(filter(None, rows), ())
+    return [name for name in next(filter(None, rows), ()) if name and "\ufffd" not in name]

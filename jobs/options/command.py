@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from jobs.options.help import Helpful
 from jobs.show import console, document
 from pipeline.choices import listed
 from pipeline.errors import ConfigurationError, UsageError
+from pipeline.options import ELSEWHERE
 from pipeline.units import escape
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -30,6 +32,13 @@ SECTIONS = (WHAT, CSV, HOW, OUTPUT, TALK)
 
 _CONFIG_FILE = "logitstream.config"
 _CSV_CODECS = ("none", "gzip", "zstd")
+
+# Has no variables: it reads those of score.
+_READS_SCORE = {"plan"}
+# Container images set the first; Kubernetes sets the others in every pod for a service named "logitstream...".
+_OF_OTHERS = re.compile(
+    r"\ALOGITSTREAM_VERSION\Z|_SERVICE_(HOST|PORT(_\w+)?)\Z|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?\Z"
+)
 
 
 class JobOption(click.Option):
@@ -89,10 +98,10 @@ class JobCommand(Helpful):
         """Parse, and refuse options that contradict each other and variables that no option reads."""
         try:
             rest = super().parse_args(ctx, args)
-        except click.UsageError:
+        except click.UsageError as error:
             # What is missing may be in a variable whose name is misspelt.
             _refuse_unknown_variables(ctx)
-            raise
+            raise _with_own_name(error, self.params) from None
         _refuse_unknown_variables(ctx)
         if ctx.params.get("json"):
             document.want()
@@ -154,19 +163,58 @@ def _variable(ctx: click.Context, name: str) -> str:
 
 
 def _refuse_unknown_variables(ctx: click.Context) -> None:
-    """Refuse what the environment says to this command without naming an option of it."""
+    """Refuse a variable that names neither an option of this command nor another command."""
     if ctx.resilient_parsing or not ctx.auto_envvar_prefix:
         return
-    prefix = _variable(ctx, "")
+    own, root = _variable(ctx, ""), _variable(ctx.find_root(), "")
     options = (param for param in ctx.command.get_params(ctx) if isinstance(param, click.Option))
     known = [str(param.name).upper() for param in options if param.allow_from_autoenv]
+    others = tuple(prefix for prefix in _prefixes(ctx) if not own.startswith(prefix))
     for name in sorted(os.environ):
-        word = name.removeprefix(prefix)
-        if word != name and word not in known:
-            nearest = difflib.get_close_matches(word.upper(), known, 1)
-            see = f"unset it, or see '{ctx.command_path} --help'"
-            remedy = f"did you mean {prefix}{nearest[0]}?" if nearest else see
+        if not name.startswith(root) or name.startswith(others) or _OF_OTHERS.search(name):
+            continue
+        if not name.startswith(own) or name.removeprefix(own) not in known:
+            near = _nearest_variable(name, ctx, known)
+            remedy = f"did you mean {escape(near)}?" if near else f"unset it, or see '{ctx.command_path} --help'"
             raise ConfigurationError(f"the environment variable {escape(name)} is not known", remedy)
+
+
+def _with_own_name(error: click.UsageError, params: Iterable[click.Parameter]) -> click.UsageError:
+    """Return the error; where an option is unknown that other libraries have, with its name here (``--delimiter``)."""
+    if isinstance(error, click.NoSuchOption):
+        meant = ELSEWHERE.get(error.option_name.lstrip("-").replace("-", "_"))
+        opts = [opt for param in params for opt in param.opts]
+        if meant and (near := difflib.get_close_matches(f"--{meant}", opts, 1, 0.9)):
+            return click.UsageError(f"No such option '{error.option_name}'. Did you mean '{near[0]}'?", error.ctx)
+    return error
+
+
+def _prefixes(ctx: click.Context) -> list[str]:
+    """Return the beginnings of the variables of the commands that are next to this command or above it."""
+    found: list[str] = []
+    above = ctx.parent
+    while above is not None:
+        if isinstance(above.command, click.Group):
+            names = above.command.list_commands(above)
+            found += (f"{_variable(above, name)}_" for name in names if name not in _READS_SCORE)
+        above = above.parent
+    return found
+
+
+def _nearest_variable(name: str, ctx: click.Context, known: Iterable[str]) -> str:
+    """Return the variable that was probably meant: one of the command that the name begins with, or of this one."""
+    own, root = _variable(ctx, ""), _variable(ctx.find_root(), "")
+    word = name.removeprefix(own)
+    if word == name:
+        word = name.removeprefix(root)
+        first, _, rest = word.upper().partition("_")
+        commands = [prefix.removeprefix(root).rstrip("_") for prefix in _prefixes(ctx)]
+        near = ["SCORE"] if first.lower() in _READS_SCORE else difflib.get_close_matches(first, commands, 1, 0.75)
+        if near and rest and not own.startswith(f"{root}{near[0]}_"):
+            return f"{root}{near[0]}_{rest}"
+        word = rest if near else word
+    near = difflib.get_close_matches(word.upper(), known, 1)
+    return f"{own}{near[0]}" if near else ""
 
 
 def _table(ctx: click.Context) -> str:

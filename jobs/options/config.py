@@ -27,6 +27,7 @@ from jobs.options.values import SHARE, Count, Names, Quantity
 from pipeline import disk
 from pipeline.choices import listed
 from pipeline.errors import ConfigurationError, PermissionDeniedError
+from pipeline.options import ELSEWHERE
 from pipeline.units import escape
 
 TABLES = ("score", "transform")
@@ -91,7 +92,8 @@ def _is_table(value: object) -> bool:
 
 def _unknown(path: str, place: str, name: str, known: Iterable[str]) -> ConfigurationError:
     known = sorted(known)
-    nearest = difflib.get_close_matches(name.replace("_", "-"), known, 1)
+    meant = ELSEWHERE.get(name.replace("-", "_"), name)
+    nearest = difflib.get_close_matches(meant.replace("_", "-"), known, 1)
     remedy = f"did you mean {nearest[0]}?" if nearest else f"choose {listed(known)}"
     return ConfigurationError(f"{escape(path)}: {escape(place)} is not known", remedy)
 

@@ -18,6 +18,7 @@ from pipeline.upkeep.json import cleaning_json, output_json, rollback_json, runs
 
 _PATH = 1000
 _REASON = 1000
+_LISTED_REASON = 60
 _ID = 12
 _DAY = 86_400
 _NEWER = "made by a newer logitstream"
@@ -104,7 +105,7 @@ def _list(states: Iterable[State]) -> None:
         console.emit(f"{'' if not number else chr(10)}{escape(state.output, _PATH)}")
         if state.under_way is not None and not any(run.running for run in state.runs):
             console.emit(f"running: {escape(state.under_way.text, _PATH)}")
-        rows = [(*_common("run", run), format_count(run.chunks), _FOLDERS.sub("…/", _why(run))) for run in state.runs]
+        rows = [(*_common("run", run), format_count(run.chunks), _why(run, _first_line(run))) for run in state.runs]
         rows += [(*_common("version", one), "", _holds(one)) for one in state.versions]
         if rows:
             emit_kept(rows)
@@ -116,7 +117,15 @@ def _common(kind: str, facts: RunFacts | VersionFacts) -> tuple[str, str, str, s
     return kind, facts.job_id[:_ID], age(facts.age_seconds), format_bytes(facts.bytes)
 
 
-def _why(run: RunFacts) -> str:
+def _first_line(run: RunFacts) -> str:
+    """Return the first line of the error that ended a run, shortened; ``runs show`` has all of it."""
+    first, _, more = (run.ended or "").partition("\n")
+    first = _FOLDERS.sub("…/", first)
+    return escape(f"{first.rstrip(':')} …" if more else first, _LISTED_REASON)
+
+
+def _why(run: RunFacts, ended: str) -> str:
+    """Return the state of a run; ``ended`` is what to show of the error that ended it."""
     if run.running:
         return "running now"
     if run.newer:
@@ -126,7 +135,7 @@ def _why(run: RunFacts) -> str:
     if run.ended is None:
         return "killed, or power lost"
     code = "" if run.exit_code is None else f" ({run.exit_code})"
-    return f"{escape(run.ended, _REASON)}{code}"
+    return f"{ended}{code}"
 
 
 def _holds(version: VersionFacts) -> str:
@@ -161,7 +170,8 @@ def _published_pairs(standing: Standing) -> Iterator[tuple[str, str]]:
 
 def _run_pairs(run: RunFacts, folder: Path) -> Iterator[tuple[str, str]]:
     yield "run", run.job_id
-    yield "state", _why(run)
+    for line in _why(run, run.ended or "").split("\n"):
+        yield "state", escape(line, _REASON)
     yield "chunks", f"{format_count(run.chunks)} done"
     yield from _sizes(run)
     yield "folder", escape(str(folder), _PATH)
@@ -184,7 +194,7 @@ def _removed(facts: RunFacts | VersionFacts) -> str:
     size = f"{age(facts.age_seconds)} old, {format_bytes(facts.bytes)}"
     if isinstance(facts, VersionFacts):
         return f"version {facts.number} (job {facts.job_id[:_ID]}), {size}: {_holds(facts)}"
-    return f"run {facts.job_id[:_ID]}, {size}, {_many(facts.chunks, 'chunk')} done: {_why(facts)}"
+    return f"run {facts.job_id[:_ID]}, {size}, {_many(facts.chunks, 'chunk')} done: {_why(facts, _first_line(facts))}"
 
 
 def _version(job_id: str, rows: int | None, finished_unix: float | None) -> str:

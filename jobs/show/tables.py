@@ -6,9 +6,10 @@ import io
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +30,7 @@ OTHERS = ("scipy", "torch")
 
 _WIDE = 1000
 _VALUE = 36
+_GAP, _FOLDED = 2, 8
 
 
 def tell_files(plan: PlanSummary) -> None:
@@ -63,7 +65,9 @@ def emit_columns(columns: Sequence[Column]) -> None:
     told = [number for number in range(len(headers)) if number < 2 or any(row[number] for row in rows)]
     shown = [[row[number] for number in told] for row in rows]
     numbers = [position for position, number in enumerate(told) if number >= 2]
-    console.emit(_drawn([headers[number] for number in told], shown, sys.stdout, numbers))
+    # The smallest and the largest value may be long texts.
+    whole = [position for position, number in enumerate(told) if 2 <= number < headers.index("smallest")]
+    console.emit(_drawn([headers[number] for number in told], shown, sys.stdout, numbers, whole))
 
 
 def emit_reasons(reasons: Sequence[Reason]) -> None:
@@ -172,15 +176,35 @@ def _files(plan: PlanSummary, stream: TextIO) -> str:
     return _drawn(headers, file_rows(plan.files), stream, numbers=(2, 3, 4))
 
 
-def _drawn(headers: Sequence[str], rows: Iterable[Sequence[str]], stream: TextIO, numbers: Sequence[int]) -> str:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+def _drawn(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    stream: TextIO,
+    numbers: Sequence[int],
+    whole: Sequence[int] | None = None,
+) -> str:
+    """Return a table. The columns ``numbers`` are aligned to the right; those of them that are ``whole`` never fold."""
+    whole = numbers if whole is None else whole
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for position, header in enumerate(headers):
-        table.add_column(header, justify="right" if position in numbers else "left", overflow="fold")
-    for row in rows:
+        justify: Literal["left", "right"] = "right" if position in numbers else "left"
+        table.add_column(header, justify=justify, overflow="fold", no_wrap=position in whole)
+    cells = list(rows)
+    for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     terminal = stream.isatty()
     text = io.StringIO()
+    width = Console(file=text).width
+    if not terminal or _least_width([headers, *cells], whole) > width:
+        width = _WIDE
     # The encoding decides whether the lines of the table are drawn with more than ASCII.
-    drawn = Console(file=text, width=None if terminal else _WIDE, force_terminal=terminal, safe_box=True)
+    drawn = Console(file=text, width=width, force_terminal=terminal, safe_box=True)
     drawn.print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _least_width(rows: Sequence[Sequence[str]], whole: Sequence[int]) -> int:
+    """Return the width of a table whose columns, except those that are whole, are folded at 8 characters."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    folded = (width if position in whole else min(width, _FOLDED) for position, width in enumerate(widths))
+    return sum(folded) + _GAP * (len(widths) - 1)

@@ -25,7 +25,9 @@ from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Ne
 from pipeline.types.job import Job
 from pipeline.types.report import Report
 from pipeline.types.rows import Chunk
-from pipeline.units import escape, names_of, quoted
+from pipeline.units import escape, format_count, names_of, quoted
+
+_TEXT = {"string", "large_string", "string_view"}
 
 
 def open_dataset(
@@ -172,7 +174,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         """Return one line, for any number of files."""
-        return f"<Dataset of {len(self.files):,} files in {len(self.plan):,} chunks: {', '.join(self.columns)}>"
+        columns = ", ".join(escape(name) or "(no name)" for name in self.columns)
+        return f"<Dataset of {_many(len(self.files), 'file')} in {_many(len(self.plan), 'chunk')}: {columns}>"
 
     def _csv_of(self, job: Job) -> CsvOptions:
         """Return the CSV options with the types of the columns that a job reads."""
@@ -188,8 +191,11 @@ class Dataset:
                     found = field_of(facts, need, self.csv)
                 except LookupError as error:
                     raise SchemaError(f"{escape(facts.file.path)}: {error.args[0]}") from None
-                if (reason := unfit("numeric", found.type)) is not None:
-                    raise TypeError(f"{escape(facts.file.path)}: column {escape(need.name)} {reason}")
+                if unfit("numeric", found.type) is not None:
+                    raise TypeError(
+                        f"{escape(facts.file.path)}: column {escape(need.name)} is {_kind(found.type)}; "
+                        "only numeric and boolean columns can be an array"
+                    )
 
     @cached_property
     def _counted(self) -> Counted:
@@ -224,6 +230,15 @@ def _columns(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterat
                 f"{quoted(first.text)} {first.reason}",
                 "correct the data, or read other columns",
             )
+
+
+def _kind(type_: pa.DataType) -> str:
+    values = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return "text" if str(values) in _TEXT else escape(str(type_))
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def _read_matrix(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Matrix:

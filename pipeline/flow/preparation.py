@@ -44,6 +44,9 @@ from pipeline.units import escape, format_bytes
 
 # A file and a receipt for so few rows cost more than the rows: worth a note where there are many.
 _MANY_CHUNKS, _FEW_ROWS = 1_000, 1_000
+_ONLY_RESULTS = (
+    "the output has only the results, in the order of the input rows; --keep COLUMN adds a column that tells rows apart"
+)
 
 
 @dataclass(frozen=True)
@@ -345,7 +348,7 @@ def _notes(job: Job, skipped: Sequence[str], plan: Plan, files: Sequence[FileFac
         shown = ", ".join(escape(name) for name in skipped[:3])
         notes.append(f"skipped {len(skipped):,} files that are neither Parquet nor CSV: {shown}")
     if not job.keep:
-        notes.append("no input columns are kept (--keep): output rows match input rows only by their order")
+        notes.append(_ONLY_RESULTS)
     if job.limit is not None:
         notes.append(f"only the first {job.limit:,} rows are read (--limit)")
     if len(plan) == 1 and len(files) == 1 and len(files[0].group_rows) == 1 and files[0].estimated_rows > 1_000_000:

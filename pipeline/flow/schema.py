@@ -15,6 +15,8 @@ from pipeline.units import escape
 
 _PROBLEMS_SHOWN = 1_000
 
+_UNNAMED = "pandas writes its index there: write the file with to_csv(index=False), or name the index"
+
 
 def needs_of(job: Job, files: Sequence[FileFacts]) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
     """Return the features that a job reads and the columns that it keeps, each with the type declared for it.
@@ -57,7 +59,7 @@ def output_schema(job: Job, files: Sequence[FileFacts], features: Sequence[Need]
             elif field.nullable and not first.nullable:
                 found[need.name] = (field, where)
     if problems:
-        raise SchemaError(_listed(problems), _schema_remedy(files))
+        raise SchemaError(_listed(problems), _schema_remedy(files, (*features, *kept)))
     made = [found[need.name][0] if need.name in found else pa.field(need.name, pa.string()) for need in kept]
     made += [pa.field(f.name, f.type, nullable=f.nullable) for f in job.block.fields()]
     return pa.schema([field.remove_metadata() for field in made])
@@ -129,14 +131,19 @@ def _unfit(job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[
     yield from job.block.check(fields)
 
 
-def _schema_remedy(files: Sequence[FileFacts]) -> str:
-    remedy = "fix the files, or use other columns"
+def _schema_remedy(files: Sequence[FileFacts], needs: Sequence[Need]) -> str:
+    remedies = ["fix the files, or use other columns"]
+    delimiter = next(filter(None, (facts.likely_delimiter for facts in files)), "")
+    if delimiter:
+        return f"add --delimiter {delimiter}: the header is one field with that character in it"
     if any(facts.file.format == "csv" for facts in files):
-        remedy += (
-            "; for a CSV, see --delimiter (what separates its fields), --columns (their names, if it has no header) and"
+        if not all(need.name for need in needs):
+            return _UNNAMED
+        remedies.append(
+            "for a CSV, see --delimiter (what separates its fields), --columns (their names, if it has no header) and"
             " --type NAME=TYPE (the type of a kept column)"
         )
-    return remedy
+    return "; ".join(remedies)
 
 
 def _listed(problems: Sequence[str]) -> str:

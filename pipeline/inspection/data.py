@@ -76,7 +76,7 @@ def inspect_data(path: str, *, full: bool, reading: Reading) -> DataInspection:
         bad_records=gathering.bad if full else None,
         columns=tuple(gathering.columns.columns()),
         differences=(*gathering.columns.differences(), *gathering.differences),
-        notes=(*_skipped(found.skipped), *notes),
+        notes=(*_skipped(found.skipped), *_delimiters(known.values()), *notes),
         errors=tuple(FileError(found.files[number].path, errors[number]) for number in sorted(errors)),
         output=output,
     )
@@ -193,6 +193,16 @@ def _own_differences(found: _Findings) -> Iterator[str]:
         records = f"{format_count(found.bad)} record{'' if found.bad == 1 else 's'}"
         reason = f"{column}{escape(cell.reason, 300)}; {remedy_of(cell.cause, cell.hint)}"
         yield f"{path} has {records} that cannot be read, the first{place}: {reason}"
+
+
+def _delimiters(files: Iterable[FileFacts]) -> list[str]:
+    """Return a note about the first file whose header seems to have another delimiter."""
+    found = ((facts.file.path, facts.likely_delimiter) for facts in files)
+    return [
+        f"the header of {escape(path)} is one field with another delimiter in it: add --delimiter {delimiter}"
+        for path, delimiter in found
+        if delimiter
+    ][:1]
 
 
 def _skipped(names: Sequence[str]) -> list[str]:

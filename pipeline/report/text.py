@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from pipeline.types.report import FileSummary, PlanSummary, Report
+from pipeline.types.report import FileSummary, PlanSummary, Report, event_facts
 from pipeline.units import escape, format_bytes, format_count, format_seconds
 
 
@@ -17,7 +17,7 @@ def account(report: Report) -> str:
     """
     totals, output = report.totals, escape(report.plan.output)
     rows = (
-        f"{format_count(totals.read)} rows: {format_count(totals.scored)} scored, "
+        f"{_many(totals.read, 'row')}: {format_count(totals.scored)} scored, "
         f"{format_count(totals.null)} null, {format_count(totals.nan)} NaN"
     )
     if totals.quarantined:
@@ -33,7 +33,8 @@ def outcome_lines(report: Report) -> list[str]:
     """Return the lines for a run that ended well: counts, notes, when it ran, and the account."""
     if report.skipped:
         return []
-    lines = [f"counted: {_counts(report.totals.events)}"] if any(report.totals.events.values()) else []
+    counted = "; ".join(f"{what}: {counts}" for what, counts in event_facts(report.totals.events))
+    lines = [counted] if counted else []
     lines += (f"note: {escape(note, 1000)}" for note in report.notes)
     return [*lines, f"started {_utc(report.started_unix)}, finished {_utc(report.finished_unix)}", account(report)]
 
@@ -105,11 +106,6 @@ def _rows(rows: int, estimated: bool) -> str:
 
 def _field(name: str, kind: str, nullable: bool) -> str:
     return f"{escape(name)}: {escape(kind, 1000)}{'' if nullable else ', never null'}"
-
-
-def _counts(events: Mapping[str, int]) -> str:
-    counted = sorted((name, count) for name, count in events.items() if count)
-    return ", ".join(f"{escape(name)} {format_count(count)}" for name, count in counted)
 
 
 def _utc(unix: float) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+# Delimiters besides the comma, as they are written on a command line.
+_DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'"}
+
 Integers = npt.NDArray[np.int64]
 
 
@@ -139,6 +142,15 @@ class FileFacts:
         if self.rows is not None:
             return self.rows
         return int(max(0, self.identity.size - self.data_start) / self.row_bytes)
+
+    @property
+    def likely_delimiter(self) -> str:
+        """What to write after ``--delimiter``: a character in the only field of a header; empty if there is none."""
+        if self.file.format != "csv" or len(self.columns) != 1:
+            return ""
+        header = self.columns[0].field.name
+        best = max(_DELIMITERS, key=header.count)
+        return _DELIMITERS[best] if best in header else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from pipeline.choices import Done, Format
 from pipeline.types.outputs import Receipt
 from pipeline.types.tabular import Summary, Tabular
-from pipeline.units import format_bytes, format_count, format_seconds
+from pipeline.units import escape, format_bytes, format_count, format_seconds
+
+# The first word of an event that is counted for a column, as a person reads it.
+_EVENTS = {
+    "missing": "missing values",
+    "unseen": "levels that the model does not know",
+    "infinite": "infinite values",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +208,21 @@ class Report(Tabular):
             ("chunks", _chunks(totals)),
             ("time", f"{format_seconds(self.seconds)}{rate}"),
             ("peak memory", format_bytes(self.peak_bytes)),
-            *((f"counted: {name}", format_count(count)) for name, count in sorted(totals.events.items()) if count),
+            *event_facts(totals.events),
             *(("note", note) for note in self.notes),
         ]
         return Summary(facts)
+
+
+def event_facts(events: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return what was counted in the cells, as labels and texts: ``("missing values", "age 136, fare 2")``."""
+    facts: dict[str, list[str]] = {}
+    for event, count in sorted(events.items()):
+        word, _, column = event.partition(" ")
+        what, name = (_EVENTS[word], f"{escape(column)} ") if word in _EVENTS else (escape(event), "")
+        if count:
+            facts.setdefault(what, []).append(f"{name}{format_count(count)}")
+    return [(what, ", ".join(counts)) for what, counts in facts.items()]
 
 
 def _counts(totals: Totals) -> str:

@@ -68,7 +68,7 @@ def test_one_text_is_one_column_or_several_between_commas(dataset: Dataset, tabl
 
 
 def test_columns_that_are_not_numbers_are_a_type_error(dataset: Dataset) -> None:
-    with pytest.raises(TypeError, match=r"in\.parquet.*name.*string"):
+    with pytest.raises(TypeError, match=r"in\.parquet: column name is text; only numeric and boolean"):
         dataset.to_dask_array(["x", "name"])
     with pytest.raises(SchemaError, match="nothing"):
         dataset.to_dask_array(["nothing"])
@@ -143,7 +143,13 @@ def test_rows_that_were_sliced_away_and_options_that_do_not_exist(dataset: Datas
         with pytest.raises(TypeError, match=option):
             dataset.write({"p": x}, str(tmp_path / "out"), **{option: 1})
     assert not (tmp_path / "out").exists()
-    assert repr(dataset) == "<Dataset of 1 files in 4 chunks: id, x, n, flag, name>"
+    assert repr(dataset) == "<Dataset of 1 file in 4 chunks: id, x, n, flag, name>"
+
+
+def test_a_dataset_shows_its_columns_even_those_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(",Kunde\n0,1\n")
+    dataset = pipeline.open_dataset(tmp_path / "in.csv")
+    assert repr(dataset) == "<Dataset of 1 file in 1 chunk: (no name), Kunde>"
 
 
 def test_a_result_of_another_length_or_kind_is_refused(dataset: Dataset, tmp_path: Path) -> None:

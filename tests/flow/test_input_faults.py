@@ -56,7 +56,7 @@ NOT_UTF8 = parquet_bytes(pa.table({"x": [1.0], "c": ["level"]}), compression="no
             parquet_bytes(pa.table({"x": [1.0], "C": ["a"]})),
             SchemaError,
             True,
-            "f.parquet: has no column 'c'; did you mean 'C'?",
+            "f.parquet: has no column 'c'; did you mean \"C\"?",
             id="q22 missing",
         ),
         pytest.param("f.parquet", NOT_UTF8, DataError, False, "f.parquet is damaged", id="q26 no UTF-8"),
@@ -88,7 +88,7 @@ def test_a_faulty_file_beside_a_good_one_is_refused_by_name(
 
 def test_c16_a_decimal_comma_is_refused_and_not_cut(bench: Bench) -> None:
     bench.put("f.csv", "x;c\n1,5;a\n")
-    assert "'1,5' is not a number" in bench.refused(BadCellsError, known=False, delimiter=";")
+    assert "'1,5' is not a number: it has a decimal comma" in bench.refused(BadCellsError, known=False, delimiter=";")
 
 
 @pytest.mark.parametrize(("limit", "count"), [(None, 3), (3, 1), (4, 2)])

@@ -29,7 +29,7 @@ def test_m01_features_are_matched_by_name_in_files(bench: Bench) -> None:
     bench.put("c.parquet", TABLE.rename_columns(["X", "c"]))
     bench.put("d.parquet", TABLE.drop_columns(["x", "c"]).append_column("other", pa.array(range(40))))
     assert bench.refused(SchemaError, if_exists="replace").splitlines()[1:4] == [
-        "  c.parquet: has no column 'x'; did you mean 'X'?",
+        "  c.parquet: has no column 'x'; did you mean \"X\"?",
         "  d.parquet: has no column 'x'",
         "  d.parquet: has no column 'c'",
     ]

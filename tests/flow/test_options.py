@@ -56,8 +56,8 @@ def two(bench: Bench) -> Bench:
         ({"memory": "10 potatoes"}, UsageError, "'10 potatoes' is not a size\nwrite 512MiB or 4GiB"),
         ({"threshold": 1.5}, UsageError, "the threshold must be between 0 and 1, got 1.5"),
         ({"threshold": float("nan")}, UsageError, "the threshold must be between 0 and 1, got nan"),
-        ({"format": "xlsx"}, UsageError, "--format xlsx: there is no such choice\nchoose parquet or csv"),
-        ({"if_exists": "append"}, UsageError, "--if-exists append: there is no such choice\nchoose fail or replace"),
+        ({"format": "xlsx"}, UsageError, "format xlsx: there is no such choice\nchoose parquet or csv"),
+        ({"if_exists": "append"}, UsageError, "if_exists append: there is no such choice\nchoose fail or replace"),
         (
             {"compression": "rar"},
             UsageError,
@@ -441,7 +441,7 @@ def test_an_option_that_does_not_exist_or_cannot_be_is_refused(bench: Bench) -> 
         bench.score(kep=["k"])
     assert "zz=int64: the job reads no column" in bench.refused(UsageError, types={"zz": "int64"})
     assert "memory is 0" in bench.refused(UsageError, memory=0)
-    assert "--precision slow" in bench.refused(UsageError, precision="slow")
+    assert "precision slow" in bench.refused(UsageError, precision="slow")
 
 
 def test_reproducible_scores_are_those_of_the_reproducible_sigmoid(bench: Bench) -> None:

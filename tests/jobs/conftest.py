@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +30,23 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+def on_a_terminal(columns: int, *words: object) -> str:
+    """Return what a command writes to a terminal of so many columns."""
+    main, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, words)]
+    environment = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    with subprocess.Popen(command, stdin=other, stdout=other, stderr=other, env=environment):
+        os.close(other)
+        text = b""
+        # The terminal is gone with the process.
+        with suppress(OSError):
+            while block := os.read(main, 65_536):
+                text += block
+        os.close(main)
+    return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
 
 
 def parsed(job: str, *words: str) -> dict[str, object]:

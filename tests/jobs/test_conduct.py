@@ -90,8 +90,8 @@ def test_python_says_numbers_as_numbers():
         ({"deadline": "noon"}, "'noon' is not a duration"),
         ({"retries": -1}, "retries is -1: it must be at least 0"),
         ({"keep_versions": -1}, "keep_versions is -1: it must be at least 0"),
-        ({"fingerprint": "none"}, "--fingerprint none: there is no such choice\nchoose ends or full"),
-        ({"durability": "half"}, "--durability half: there is no such choice\nchoose full or none"),
+        ({"fingerprint": "none"}, "fingerprint none: there is no such choice\nchoose ends or full"),
+        ({"durability": "half"}, "durability half: there is no such choice\nchoose full or none"),
     ],
     ids=str,
 )
@@ -115,8 +115,8 @@ def test_a_format_that_contradicts_the_name_is_refused(cli):
     outcome = cli("score", *GIVEN[:-1], "o.parquet", "--format", "csv")
     assert outcome.code == 2
     assert outcome.err == (
-        "error: --format csv: the name of the output 'o.parquet' means parquet\n"
-        "leave --format out, or give the output another name\n"
+        "error: the format csv does not fit the output 'o.parquet', whose name means parquet\n"
+        "leave the format out, or give the output another name\n"
     )
 
 

@@ -89,11 +89,23 @@ def test_a_batch_is_no_larger_than_a_chunk(chunk_rows, chunks, shown):
 
 def test_counts_notes_and_times_come_before_the_account():
     assert outcome_lines(REPORT) == [
-        "counted: infinite distance 1, missing dep_delay 499",
+        "infinite values: distance 1; missing values: dep_delay 499",
         "note: a note",
         "started 2013-01-01T05:15:00Z, finished 2013-01-01T05:15:02Z",
         account(REPORT),
     ]
+
+
+def test_what_was_counted_is_told_in_words():
+    events = {"missing age": 136, "missing fare": 2, "unseen region": 1271, "odd quoting": 3, "infinite x": 0}
+    line, *_ = outcome_lines(replace(REPORT, totals=replace(REPORT.totals, events=events)))
+    assert line == (
+        "missing values: age 136, fare 2; odd quoting: 3; levels that the model does not know: region 1,271"
+    )
+
+
+def test_one_row_is_not_many():
+    assert account(replace(REPORT, totals=replace(REPORT.totals, read=1))).startswith("read 1 row: ")
 
 
 def test_the_plan_is_aligned_and_marks_estimates():

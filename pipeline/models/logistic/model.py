@@ -19,16 +19,18 @@ from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import Column, ModelFile, Output, Target
 from pipeline.models.logistic.parsing import parse
 from pipeline.models.logistic.score import DEFAULT_THRESHOLD, ScoreBlock
+from pipeline.models.logistic.show import facts
 from pipeline.models.rows import batches
 from pipeline.models.store import read_file, write_file
 from pipeline.models.tally import RowTally
+from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import escape, format_count
 
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class LogisticModel:
+@dataclass(frozen=True, repr=False)
+class LogisticModel(Tabular):
     """A binary logistic model: plain JSON that people can read. Nothing is ever unpickled.
 
     Immutable, picklable, and equal to a model with the same content. All methods may be called from several threads.
@@ -200,6 +202,10 @@ class LogisticModel:
                 "leave these rows out, or use probability(), which is NaN there",
             )
         return _joined([array.to_numpy(zero_copy_only=False).astype(dtype) for array, _ in scored], dtype)
+
+    def _summary(self) -> Summary:
+        shown = [(name, value if isinstance(value, str) else f"{value:.6g}") for name, value in facts(self.file)]
+        return Summary(shown, ("column", "kind"), [(feature.column, feature.kind) for feature in self.features])
 
     def _floats(self, data: Any, column: Column) -> Floats:
         parts = [_with_nan(array, quarantined) for array, quarantined in self._scored(data, column)]

@@ -14,7 +14,7 @@ from pipeline.errors import OutputError
 from pipeline.publish.facts import Defect, PublishedOutput
 from pipeline.publish.layout.folder_checker import damaged, edited
 from pipeline.publish.layout.formers import formers
-from pipeline.publish.layout.lists import Listed, Unproven, aside, read_parts
+from pipeline.publish.layout.lists import NAME_ANOTHER, Listed, Unproven, read_parts
 from pipeline.publish.layout.proof import sha256_of
 from pipeline.publish.layout.proofs import kept_in, proofs, proven_file
 from pipeline.publish.layout.target import Destination, resolve
@@ -41,7 +41,7 @@ def open_file(output: Path, codec: Codec) -> Iterator[PublishedOutput]:
         known = {} if home is None else dict(proofs(home))
         if home is None or not known:
             reason = "there is no manifest next to it"
-            raise OutputError(f"{target.shown} was not published by logitstream: {reason}", aside(target.path))
+            raise OutputError(f"{target.shown} was not published by logitstream: {reason}", NAME_ANOTHER)
         found = proven_file(parent, target.name, home)
         sha256 = _expected(home, known) if found is None else found.sha256
         if sha256 is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.disk import Folder
 from pipeline.publish.facts import Defect, PublishedOutput
 from pipeline.publish.layout.entries import Listing, quarantine_in
-from pipeline.publish.layout.lists import Listed, Unproven, foreign, read_manifest, read_parts
+from pipeline.publish.layout.lists import NAME_ANOTHER, Listed, Unproven, foreign, read_manifest, read_parts
 from pipeline.publish.record.manifest import Manifest, NewerVersion, newer_output, observed_holds
 from pipeline.publish.record.names import MANIFEST, QUARANTINE, RECEIPTS
 from pipeline.publish.record.receipts import Codec, Part
@@ -39,7 +39,7 @@ def _published(output: Path, folder: Folder, codec: Codec) -> PublishedOutput:
         raise newer_output(escape(str(folder.path), 1000), newer) from newer
     except Unproven as error:
         if folder.look(MANIFEST) is None:
-            raise foreign(folder, error.reason) from error
+            raise foreign(folder, error.reason, NAME_ANOTHER) from error
         return PublishedOutput(output, None, (), (damaged(MANIFEST, error),))
     try:
         unlisted = tuple(_unlisted(folder, partial(read_parts, folder, manifest, codec)))

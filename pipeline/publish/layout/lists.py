@@ -195,10 +195,14 @@ def sync_lists(folder: Folder) -> None:
     folder.sync()
 
 
-def foreign(folder: Folder, reason: str) -> OutputError:
-    """Return the error for a folder that is not what a run published."""
+# For commands that only read an output: nothing is in their way.
+NAME_ANOTHER = "give the name of an output that logitstream published"
+
+
+def foreign(folder: Folder, reason: str, remedy: str = "") -> OutputError:
+    """Return the error for a folder that is not what a run published; unless told, the remedy is to move it aside."""
     return OutputError(
-        f"{escape(str(folder.path), 1000)} was not published by logitstream: {reason}", aside(folder.path)
+        f"{escape(str(folder.path), 1000)} was not published by logitstream: {reason}", remedy or aside(folder.path)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _FLOAT = r"^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?))[ \t]*$"
 _INTEGER = r"^[ \t]*(-?[0-9]+|-?0[xX][0-9A-Fa-f]+)[ \t]*$"
 
+# A number with a decimal comma, and one whose comma may just as well separate thousands.
+_COMMA = re.compile(rb"[+-]?[0-9][0-9.]*,[0-9]+([eE][+-]?[0-9]+)?")
+_THOUSANDS = re.compile(rb"[+-]?[0-9]{1,3},[0-9]{3}")
 
 _Blame: TypeAlias = "tuple[Cause, tuple[int | str, ...]]"
 
@@ -201,6 +205,15 @@ def _is_utf8(cell: bytes) -> bool:
     return True
 
 
+def _no_number(cell: bytes) -> Cause:
+    word = cell.strip(b" \t")
+    if not cell:
+        return "empty for a number"
+    if word.lower() in {b"true", b"false"}:
+        return "boolean for a number"
+    return "decimal comma" if _COMMA.fullmatch(word) and not _THOUSANDS.fullmatch(word) else "no number"
+
+
 def _blame(cell: bytes, type_: pa.DataType, encoding: str, *, large: bool) -> _Blame:
     """Return why a cell is not a value of a type; ``large`` says that it is a number out of range."""
     if large:
@@ -208,5 +221,5 @@ def _blame(cell: bytes, type_: pa.DataType, encoding: str, *, large: bool) -> _B
     if is_text(type_):
         return "undecodable", (encoding,)
     if pa.types.is_floating(type_):
-        return "no number" if cell else "empty for a number", ()
+        return _no_number(cell), ()
     return "other type" if cell else "empty for a type", (str(type_),)

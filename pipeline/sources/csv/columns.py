@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline.sources.column_types import LEVELS, arrow_type
 from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, infinite, large, names_infinity
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
-from pipeline.units import escape, quoted
+from pipeline.units import escape, nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,9 @@ def position_of(names: Sequence[str], name: str) -> int:
         raise LookupError(f"has a column without a name, which cannot be selected; its header is {header}{more}")
     if count:
         raise LookupError(f"has {count} columns {quoted(name)}; its header is {header}{more}")
-    raise LookupError(f"has no column {quoted(name)}; its header is {header}{more}")
+    # A header of one field has another delimiter, and is no name.
+    near = nearest(name, names) if len(names) > 1 else ""
+    raise LookupError(f"has no column {quoted(name)}; its header is {header}{more}{near}")
 
 
 def with_type(need: Need, options: CsvOptions) -> Need:

@@ -32,7 +32,7 @@ from pipeline.sources.parquet.unfolding import is_folded, most_rows, unfolding
 from pipeline.sources.partitions import Partition, partition_array, partition_field, partition_scalar
 from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Need
 from pipeline.types.rows import BadCell, Origin, Slice
-from pipeline.units import escape
+from pipeline.units import escape, nearest
 
 # In a slice of fewer rows, handing the columns to other threads takes longer than decoding them.
 THREADED_ROWS = 32_768
@@ -388,8 +388,7 @@ def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
             raise LookupError(f"column '{name}' is both in the file and in its path")
         return constant
     if not named:
-        alike = [field.name for field in fields if field.name.lower() == need.name.lower()]
-        raise LookupError(f"has no column '{name}'" + (f"; did you mean '{escape(alike[0])}'?" if alike else ""))
+        raise LookupError(f"has no column '{name}'{nearest(need.name, [field.name for field in fields])}")
     if len(named) > 1:
         raise LookupError(f"has {len(named)} columns '{name}'")
     return pa.field(need.name, _delivered_type(named[0].type, need), named[0].nullable)

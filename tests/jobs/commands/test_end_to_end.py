@@ -225,6 +225,7 @@ def test_another_run_is_refused_skipped_or_waited_for(cli, world, tmp_path):
         assert refused.err.endswith("\nrun again when it has ended\n")
         skipped = cli(*words, "--if-running", "skip")
         assert (skipped.code, by in skipped.err) == (0, True), skipped.err
+        assert all(skipped.err.splitlines()), skipped.err
         late = cli(*words, "--if-running", "wait=0.2s")
         assert (late.code, "still after 0.20 s" in late.err) == (75, True), late.err
         assert "running now" in cli("runs", "list", tmp_path).out

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +15,7 @@ from pipeline.publish import Staging
 from pipeline.publish.local.staging import open_staging
 from pipeline.upkeep import json as upkeep_json
 from tests.jobs.commands.test_runs import FLIGHTS, MODEL
+from tests.jobs.conftest import on_a_terminal
 from tests.publish.runs import data_of, home, job_id, publish, work
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,23 +44,6 @@ def out(tmp_path: Path) -> Path:
     stop_a_run(output, "stopped", "stopped by a request to end (SIGTERM)")
     stop_a_run(output, "killed", None)
     return output
-
-
-def on_a_terminal(columns: int, *words: object) -> str:
-    """Return what a command writes to a terminal of so many columns."""
-    main, other = pty.openpty()
-    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, words)]
-    environment = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
-    with subprocess.Popen(command, stdin=other, stdout=other, stderr=other, env=environment):
-        os.close(other)
-        text = b""
-        # The terminal is gone with the process.
-        with suppress(OSError):
-            while block := os.read(main, 65_536):
-                text += block
-        os.close(main)
-    return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("columns", [80, 200])
@@ -99,6 +76,19 @@ def test_the_list_is_of_outputs_and_of_folders_with_outputs(cli, out, tmp_path, 
     assert cli("runs", "list", tmp_path / "none").code == 66
     found = json.loads(cli("runs", "list", "--json").out)
     assert [Path(each["output"]).name for each in found["outputs"]] == ["other", "out"]
+
+
+def test_the_list_has_one_short_line_of_an_error_and_show_has_it_all(cli, tmp_path):
+    refused = f"the inputs do not fit the job:\n  a.csv: has no column 'kunde'; its header is {'x' * 300}"
+    stop_a_run(tmp_path / "many", "first", refused, 65)
+    stop_a_run(tmp_path / "long", "first", f"/data/lake/a.csv: {'cell ' * 100}", 65)
+    listed = cli("runs", "list", tmp_path / "many", tmp_path / "long").out
+    assert "the inputs do not fit the job … (65)" in listed
+    assert "…/a.csv: cell cell" in listed
+    assert "\\n" not in listed
+    assert max(map(len, listed.splitlines())) <= 120
+    shown = " ".join(cli("runs", "show", tmp_path / "many").out.split())
+    assert f"the inputs do not fit the job: a.csv: has no column 'kunde'; its header is {'x' * 300} (65)" in shown
 
 
 def test_an_empty_folder_has_nothing_to_list(cli, tmp_path):

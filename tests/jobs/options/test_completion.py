@@ -55,6 +55,14 @@ def test_commands_and_subcommands(complete):
     assert complete("logitstream bench fun") == plain("functions")
 
 
+def test_the_columns_of_a_file_in_another_encoding_are_offered_where_they_can_be_read(complete):
+    Path("german.csv").write_bytes("größe;region;kunde\n1;N;2\n".encode("latin-1"))
+    line = "logitstream score german.csv --delimiter ';' "
+    assert complete(f"{line}--keep re") == plain("region")
+    assert complete(f"{line}--keep ") == plain("region", "kunde")
+    assert complete(f"{line}--encoding latin-1 --keep g") == plain("größe")
+
+
 def test_options(complete):
     assert complete("logitstream --v") == plain("--version")
     assert complete("logitstream score --keep-") == plain("--keep-versions")

@@ -14,6 +14,8 @@ from jobs.options.values import split_list
 from pipeline import disk
 from tests.jobs.conftest import parsed
 
+SAMPLE = Path(__file__).resolve().parents[3] / "sample_data"
+
 
 def write(folder: Path, text: str) -> str:
     path = folder / "job.toml"
@@ -187,6 +189,7 @@ FAULTS = {
     "[score]\nwokers = 3\n": ("[score] wokers is not known", "did you mean workers?"),
     "[score]\nchunk_size = 3\n": ("[score] chunk_size is not known", "did you mean chunk-size?"),
     "[score]\nconfig = 'other.toml'\n": ("[score] config is not known", "choose allow-empty, chunk-size,"),
+    "[score]\nna-values = 'NA'\n": ("[score] na-values is not known", "did you mean null?"),
     "[scores]\nworkers = 3\n": ("table [scores] is not known", "did you mean score?"),
     "workers = 3\n": ("workers is not known", "choose score or transform"),
     "[transform]\n": ("has no table [score]", "write the options below a line [score]"),
@@ -304,11 +307,36 @@ def test_a_variable_that_is_like_no_option_is_an_error(cli, monkeypatch):
     )
 
 
-def test_variables_of_other_commands_and_programs_are_left_alone(monkeypatch):
-    for name in ("LOGITSTREAM_PLAN_WOKERS", "LOGITSTREAM_TRANSFORM_APLY", "_LOGITSTREAM_COMPLETE", "LOGITSTREAM_HOME"):
+@pytest.mark.parametrize(
+    ("name", "command", "meant"),
+    [
+        ("LOGITSTREAM_CHUNK_SIZE", "score", "LOGITSTREAM_SCORE_CHUNK_SIZE"),
+        ("LOGITSTREAM_CHUNKSIZE", "transform", "LOGITSTREAM_TRANSFORM_CHUNK_SIZE"),
+        ("LOGITSTREAM_SCOR_CHUNK_SIZE", "score", "LOGITSTREAM_SCORE_CHUNK_SIZE"),
+        ("LOGITSTREAM_SCOR_CHUNK_SIZE", "transform", "LOGITSTREAM_SCORE_CHUNK_SIZE"),
+        ("LOGITSTREAM_SCOR_CHUNK_SIZE", "guide", "LOGITSTREAM_SCORE_CHUNK_SIZE"),
+        ("LOGITSTREAM_PLAN_CHUNK_SIZE", "plan", "LOGITSTREAM_SCORE_CHUNK_SIZE"),
+        ("LOGITSTREAM_PLAN_CHUNK_SIZE", "transform", "LOGITSTREAM_SCORE_CHUNK_SIZE"),
+    ],
+)
+def test_a_variable_of_no_command_is_an_error_that_names_the_nearest(cli, monkeypatch, name, command, meant):
+    monkeypatch.setenv(name, "3")
+    outcome = cli(command)
+    assert (outcome.code, outcome.out) == (78, "")
+    assert outcome.err == f"error: the environment variable {name} is not known\ndid you mean {meant}?\n"
+
+
+def test_variables_of_other_commands_and_programs_are_left_alone(cli, monkeypatch):
+    services = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR")
+    for name in (
+        "_LOGITSTREAM_COMPLETE", "LOGITSTREAMS", "LOGITSTREAM_TRANSFORM_APLY", "LOGITSTREAM_MODEL_SHOW_VERBOSE",
+        "LOGITSTREAM_VERSION", *(f"LOGITSTREAM_{service}" for service in services),
+    ):  # fmt: skip
         monkeypatch.setenv(name, "1")
     for command in ("score", "plan"):
         assert parsed(command, "a.csv", "--model", "m", "--output", "o")["workers"] is None
+    # Also next to the command that reads it.
+    assert cli("model", "check", SAMPLE / "delay_model.json").code == 0
 
 
 def test_the_input_cannot_come_from_the_environment(cli, monkeypatch):

@@ -171,15 +171,17 @@ def test_an_empty_path_of_a_model_or_a_demonstration_is_refused(cli):
 
 
 def test_no_variable_of_the_environment_asks_for_the_version_or_the_help(cli, monkeypatch):
-    for name in ("VERSION", "HELP", "MODEL_HELP"):
-        monkeypatch.setenv(f"LOGITSTREAM_{name}", "1")
-    for words in (("score", "none.csv", "--model", "none.json", "--output", "o"), ("model", "check", "none.json")):
+    score = ("score", "none.csv", "--model", "none.json", "--output", "o")
+    monkeypatch.setenv("LOGITSTREAM_VERSION", "1")
+    for words in (score, ("model", "check", "none.json")):
         outcome = cli(*words)
         assert (outcome.code, outcome.out) == (66, "")
-    monkeypatch.setenv("LOGITSTREAM_SCORE_HELP", "1")
-    outcome = cli("score", "none.csv", "--model", "none.json", "--output", "o")
-    assert (outcome.code, outcome.out) == (78, "")
-    assert "LOGITSTREAM_SCORE_HELP is not known" in outcome.err
+    for name, words in (("HELP", score), ("SCORE_HELP", score), ("MODEL_HELP", ("model", "check", "none.json"))):
+        monkeypatch.setenv(f"LOGITSTREAM_{name}", "1")
+        outcome = cli(*words)
+        assert (outcome.code, outcome.out) == (78, "")
+        assert f"LOGITSTREAM_{name} is not known" in outcome.err
+        monkeypatch.delenv(f"LOGITSTREAM_{name}")
 
 
 UNWRITABLE = ("-", *(f"scores.{ending}" for ending in (

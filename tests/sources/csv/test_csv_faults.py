@@ -12,11 +12,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pipeline.causes import remedy_of
 from pipeline.errors import DataError, InputMissingError, LogitstreamError, MemoryBudgetError
 from pipeline.sources import CsvSource, discover
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.rows import BadCell
 from tests.contracts.source import open_descriptors, read_told, whole
+
+COMMA = "is not a number: it has a decimal comma, which no option reads"
 
 Write = Callable[..., InputFile]
 ROWS = b"".join(b'%d,"te\nxt %d"\n' % (number, number % 7) for number in range(3000))
@@ -112,10 +115,25 @@ def test_c15_a_header_in_the_middle_may_be_of_concatenated_files(write: Write) -
 
 def test_c16_a_decimal_comma_is_no_number(write: Write) -> None:
     rows, bad = read(write(b"x;y\n1,5;a\n2;b\n"), X, CsvOptions(delimiter=";"))
-    assert (rows, found(bad)) == ([(2.0,)], [(0, "x", "1,5", "is not a number")])
+    assert (rows, found(bad)) == ([(2.0,)], [(0, "x", "1,5", COMMA)])
     source = CsvSource(CsvOptions())
     with pytest.raises(LookupError, match="its header is x;y"):
         source.field(source.facts(write(b"x;y\n1,5;a\n")), X[0])
+
+
+@pytest.mark.parametrize("cell", ["19134,07", "-0,5", "1.234,56", "1,5e3", " 7,25 "])
+def test_a_decimal_comma_is_told_from_other_texts(write: Write, cell: str) -> None:
+    assert found(read(write(f"x;y\n{cell};a\n".encode()), X, CsvOptions(delimiter=";"))[1]) == [(0, "x", cell, COMMA)]
+
+
+@pytest.mark.parametrize("cell", ["True", "FALSE", "true", " False"])
+def test_a_truth_value_for_a_number_is_read_with_a_type(write: Write, cell: str) -> None:
+    file = write(f"x,y\n{cell},1\n".encode())
+    _, bad = read(file, X)
+    assert [each.cause for each in bad] == ["boolean for a number"]
+    assert "--type NAME=bool" in remedy_of(bad[0].cause)
+    if cell == cell.strip():
+        assert read(file, [Need("x", "numeric", "bool")]) == ([(cell.lower() == "true",)], [])
 
 
 @pytest.mark.parametrize("cell", ["1,234", "1 234", "1.234.567", "1_000", "$5", "5%", "€5", "5kg", "(5)", "1e", "0x"])

@@ -253,7 +253,7 @@ def test_missing_and_double_columns_are_named(tmp_path: Path) -> None:
     facts = SOURCE.facts(writer(tmp_path)(table))
     with pytest.raises(LookupError, match=r"^has no column 'delay'$"):
         SOURCE.field(facts, Need("delay", "numeric"))
-    with pytest.raises(LookupError, match=r"^has no column 'hour'; did you mean 'Hour'\?$"):
+    with pytest.raises(LookupError, match=r"^has no column 'hour'; did you mean \"Hour\"\?$"):
         SOURCE.field(facts, Need("hour", "numeric"))
     with pytest.raises(LookupError, match=r"^has 2 columns 'twice'$"):
         SOURCE.field(facts, Need("twice", "kept"))
