@@ -204,19 +204,19 @@ def _does_not_fit(demand: Demand, rows: int, allowed: int) -> MemoryBudgetError:
     return MemoryBudgetError(
         f"the job needs {_mebibytes(needed)} with one worker and batches of {_rows(rows)}, but may use"
         f" only {allowed // MIB:,} MiB; {culprit}",
-        f"allow --memory {math.ceil(needed / MIB)}MiB, or {remedy}",
+        f"allow --memory {math.ceil(needed / MIB)}MiB" + (remedy and f", or {remedy}"),
     )
 
 
 def _culprit(demand: Demand, rows: int, allowed: int) -> tuple[str, str]:
-    """Return what a refusal blames, as a clause, and what helps.
+    """Return what a refusal blames, as a clause, and what helps besides more memory.
 
     The program is blamed only where no job would fit, since its size is the one part that no option changes.
     """
     processes = 1 if demand.threads_share_process else 2
     program = processes * demand.reserved_bytes
     if program + WORKER_BYTES > allowed:
-        return f"{format_bytes(program)} are reserved for Python and its libraries", "end other programs"
+        return f"{format_bytes(program)} are reserved for Python and its libraries", ""
     takes, what, remedy = max(_parts(demand, rows))
     return f"the largest part, besides Python and its libraries, is {format_bytes(takes)} for {what}", remedy
 
