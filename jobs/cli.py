@@ -217,7 +217,7 @@ def _see_help(error: click.ClickException) -> str:
 def _stopped(error: BaseException) -> int:
     given_up = isinstance(error, Abandoned)
     by = error.__cause__ if given_up else error
-    facts = (described(by), *(("chunks under way were given up",) if given_up else ()))
+    facts = (described(by), *(("unfinished chunks were given up",) if given_up else ()))
     kind = type(by).__name__ if isinstance(by, LogitstreamError) else "Stopped"
     _complain(error, kind, _noted("; ".join(facts), error), how_to_go_on(by), exit_code(by))
     if given_up:
@@ -253,8 +253,8 @@ def _unexpected(error: BaseException) -> int:
         console.silence(1)
         return STORAGE
     console.tell_safely("\n".join(_crash_report(error)))
-    message = f"this is a bug of logitstream: {type(error).__name__}"
-    remedy = "please report it with the lines above; the published output is unchanged"
+    message = f"this is a bug in logitstream: {type(error).__name__}"
+    remedy = "report it with the lines above; the published output is unchanged"
     return _complain(error, "Bug", message, remedy, BUG)
 
 

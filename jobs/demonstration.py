@@ -75,11 +75,16 @@ def _copy_sample(sample: Path, target: Path) -> None:
         for source in _sample_files(sample):
             _copy(source, target / source.relative_to(sample))
     except PermissionError as error:
-        raise PermissionDeniedError(f"cannot write {escape(str(error.filename))}: {error.strerror}") from error
+        raise PermissionDeniedError(
+            f"cannot write {escape(str(error.filename))}: {error.strerror}", "choose another --output"
+        ) from error
     except (FileExistsError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise OutputError(f"cannot make {escape(str(target))}: {error.strerror}", "name another --output") from error
+        raise OutputError(f"cannot make {escape(str(target))}: {error.strerror}", "choose another --output") from error
     except OSError as error:
-        raise StorageError(f"cannot write {escape(str(error.filename or target))}: {error.strerror}") from error
+        raise StorageError(
+            f"cannot write {escape(str(error.filename or target))}: {error.strerror}",
+            "free space, or choose another --output",
+        ) from error
 
 
 def _sample_files(sample: Path) -> Iterator[Path]:
@@ -94,8 +99,8 @@ def _copy(source: Path, copy: Path) -> None:
     if copy.exists():
         if copy.is_dir() or disk.read_file(copy) != content:
             raise OutputError(
-                f"{escape(str(copy))} exists and is not the file of the sample",
-                "move it away, or name another --output",
+                f"{escape(str(copy))} exists and differs from the file of the sample",
+                "move it away, or choose another --output",
             )
         return
     disk.make_folders(copy.parent)
@@ -164,7 +169,9 @@ def _compare(parquet: Path, csv_: Path) -> None:
     digests = [sha256(_values(output).tobytes()) for output in (parquet, csv_)]
     console.emit(f"\nSHA-256 of the scores\nfrom Parquet  {digests[0]}\nfrom CSV      {digests[1]}")
     if digests[0] != digests[1]:
-        raise BalanceError("the scores from Parquet and from CSV are not the same bits", "report this as a bug")
+        raise BalanceError(
+            "the scores from Parquet and from CSV are not the same bits", "report this as a bug in logitstream"
+        )
     console.emit("the same bits: yes")
 
 

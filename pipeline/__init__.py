@@ -3,7 +3,7 @@
     score(inputs, model, output, **options)    score files; returns a Report
     preview(inputs, model, output, **options)  show what score would do, from footers alone
     transform(inputs, apply, output, ...)      apply functions to columns of files
-    transform_stream(blocks, function, output) apply functions to the blocks of your own generator
+    transform_stream(blocks, function, output) apply functions to the blocks that your generator yields
     LogisticModel                              a model: load, save, probability, predict
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
     inspect(path)                              look at data files or at a quarantine

@@ -31,7 +31,7 @@ class CauseText:
 
 
 _LAYOUT = "fix the record, or say how the file is written with --delimiter, --quote or --columns"
-_QUOTE = "close the quote, or name the quote character with --quote ('' where nothing is quoted)"
+_QUOTE = "close the quote, or name the quote character with --quote ('' if nothing is quoted)"
 _TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"
 _ENCODING = "fix the text, or name the encoding of the file with --encoding NAME (such as cp1252)"
 _SPELLING = "fix the value; if it means null, add --null TEXT with this spelling"

@@ -126,6 +126,9 @@ class BalanceError(LogitstreamError):
 
     exit_code = 70
 
+    def __init__(self, message: str, remedy: str = "report this as a bug in logitstream") -> None:
+        super().__init__(message, remedy)
+
 
 class MemoryBudgetError(LogitstreamError):
     """The job does not fit the memory it may use."""

@@ -202,8 +202,8 @@ def _does_not_fit(demand: Demand, rows: int, allowed: int) -> MemoryBudgetError:
     needed = demand.projected_bytes(1, rows)
     culprit, remedy = _culprit(demand, rows, allowed)
     return MemoryBudgetError(
-        f"the job needs {_mebibytes(needed)} with one worker and batches of {_rows(rows)}, and may use"
-        f" {allowed // MIB:,} MiB; {culprit}",
+        f"the job needs {_mebibytes(needed)} with one worker and batches of {_rows(rows)}, but may use"
+        f" only {allowed // MIB:,} MiB; {culprit}",
         f"allow --memory {math.ceil(needed / MIB)}MiB, or {remedy}",
     )
 
@@ -227,13 +227,13 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     # A step that writes nothing has no columns to keep.
     writes = demand.output_row_bytes > 0
     fewer = "read fewer columns (--keep)" if writes else "leave out the file that has it"
-    yield demand.shared_bytes, "what the workers are told of the job", "give a smaller model, or fewer files"
+    yield demand.shared_bytes, "the description of the job in each worker", "give a smaller model, or fewer files"
     yield demand.payload_bytes, "results that wait until all chunks before them are done", "read fewer columns"
-    yield demand.reader_bytes, f"the open columns of the input{column}", fewer
+    yield demand.reader_bytes, f"reading the columns of the input{column}", fewer
     smaller = ", or lower --chunk-size" if demand.cuttable else ""
     yield demand.row_group_bytes, f"a row group of the output{column}", f"keep fewer columns (--keep){smaller}"
     if demand.whole_chunk:
-        batch = f"a chunk of {_rows(rows)}, which the function wants in one piece{column}"
+        batch = f"a chunk of {_rows(rows)}, which the function needs in one piece{column}"
         yield demand.batch_bytes(rows), batch, "lower --chunk-size"
     else:
         yield demand.batch_bytes(rows), f"a batch of {_rows(rows)}{column}", fewer

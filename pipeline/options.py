@@ -120,13 +120,13 @@ OPTIONS: Mapping[str, Option] = {
     "names": Option(None, "Names for the columns of arrays; ``x``, or ``x0``, ``x1`` ... unless given."),
     "keep": Option((), "Columns to copy to the output, separated by commas; ``'*'`` for all."),
     "raw_prediction": Option(False, "Add the column raw_prediction, the score before the sigmoid."),
-    "threshold": Option(None, "Add the column decision: positive if the probability is at least this."),
+    "threshold": Option(None, "Add the column decision: positive if the probability is at least this value."),
     "float32": Option(False, "Write the results as float32 instead of float64."),
-    "limit": Option(None, "Read at most this many rows, from the start, for a first try; the manifest notes it."),
+    "limit": Option(None, "Read at most this many rows, from the start, for a first try; the manifest records this."),
     "max_bad": Option(
         0,
         "How many rows, or what percentage of the rows (``0.5%``), may be bad. Bad rows go to the quarantine of the "
-        "output; more than that fail the run.",
+        "output. With more than that, the run fails.",
     ),
     "fingerprint": Option(
         "ends", "How a changed input is recognised: by size, time and both ends of the file, or by all of its bytes."
@@ -142,8 +142,8 @@ OPTIONS: Mapping[str, Option] = {
     "chunk_size": Option(
         1_048_576, "The size of a chunk, and so of an output file: rows (``500000``) or bytes (``64MiB``)."
     ),
-    "workers": Option(None, "How many chunks are worked on at the same time; one per core unless given."),
-    "memory": Option(None, "How much memory the run may use (``4GiB``); half of what is free unless given."),
+    "workers": Option(None, "How many chunks are worked on at the same time; by default one per core."),
+    "memory": Option(None, "How much memory the run may use (``4GiB``); by default half of what is free."),
     "scheduler": Option(
         "threads",
         "``threads``, ``processes``, ``sync`` (one chunk after the other) or the address of a Dask scheduler "
@@ -155,7 +155,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "precision": Option(
         "fast",
-        "``fast``; ``accurate``, if tiny probabilities matter; ``reproducible``, slower, for the same bits on every "
+        "``fast``; ``accurate`` if tiny probabilities matter; ``reproducible`` (slower) for the same bits on every "
         "CPU, numpy and C library.",
     ),
     "retries": Option(3, "How often a chunk is tried again after a temporary error."),
@@ -167,11 +167,11 @@ OPTIONS: Mapping[str, Option] = {
         "most that long.",
     ),
     "deadline": Option(None, "Stop after this time (``90s``, ``25m``, ``3h``); the same job resumes later."),
-    "format": Option(None, "The format of the output; unless given, that of the file name, else parquet."),
+    "format": Option(None, "The format of the output; by default that of the file name, else parquet."),
     "compression": Option(
         None,
         "``snappy``, ``zstd``, ``lz4``, ``gzip``, ``brotli`` or ``none``; for CSV: ``none``, ``gzip`` or ``zstd``. "
-        "Unless given, ``snappy``; for CSV ``none``.",
+        "By default ``snappy``, for CSV ``none``.",
     ),
     "if_exists": Option("fail", "What to do if the output is already published."),
     "allow_empty": Option(False, "Publish an output without rows if the inputs have none."),

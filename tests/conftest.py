@@ -71,7 +71,9 @@ def _is_over(pid: int) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    # The second is set by polars, when it is imported.
+    ignored = {"PYTEST_CURRENT_TEST", "_RJEM_MALLOC_CONF"}
+    return {name: value for name, value in os.environ.items() if name not in ignored}
 
 
 def _left_over(before: tuple[set[str], set[str], set[int]]) -> tuple[set[str], set[str], set[int]]:

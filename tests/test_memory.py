@@ -270,7 +270,7 @@ def test_a_row_group_of_few_wide_rows_needs_no_more_than_its_rows() -> None:
 def test_a_whole_chunk_is_the_batch() -> None:
     whole = demand(whole_chunk=True, chunk_rows=300_000)
     assert choose_resources(whole, 4096 * MIB, workers=2, chunks=9).batch_rows == 300_000
-    with pytest.raises(MemoryBudgetError, match="a chunk of 300,000 rows, which the function wants") as caught:
+    with pytest.raises(MemoryBudgetError, match="a chunk of 300,000 rows, which the function needs") as caught:
         choose_resources(whole, 200 * MIB, workers=2, chunks=9)
     assert "--chunk-size" in caught.value.remedy
 
@@ -279,9 +279,9 @@ def test_a_whole_chunk_is_the_batch() -> None:
     ("changes", "culprit", "flag"),
     [
         ({"reserved_bytes": 900 * MIB}, "900 MiB are reserved for Python and its libraries", "--memory"),
-        ({"shared_bytes": 900 * MIB}, "what the workers are told of the job", "smaller model"),
+        ({"shared_bytes": 900 * MIB}, "the description of the job in each worker", "smaller model"),
         ({"payload_bytes": 900 * MIB}, "results that wait until all chunks before them are done", "fewer columns"),
-        ({"reader_bytes": 900 * MIB}, "the open columns of the input", "--keep"),
+        ({"reader_bytes": 900 * MIB}, "reading the columns of the input", "--keep"),
         ({"output_row_bytes": 2000.0}, "a row group of the output", "--chunk-size"),
         ({"decoded_row_bytes": 90e6}, "a batch of 1 row (the widest column is note with 60 B a row)", "--keep"),
         ({"reserved_bytes": 150 * MIB, "decoded_row_bytes": 9e6}, "is 64 MiB for a row group of the output", "--keep"),
@@ -292,7 +292,7 @@ def test_a_refusal_names_what_takes_most(changes: dict[str, object], culprit: st
     with pytest.raises(MemoryBudgetError) as caught:
         choose_resources(demand(**changes), 256 * MIB, workers=2, chunks=9)
     assert culprit in caught.value.message
-    assert "may use 256 MiB" in caught.value.message
+    assert "may use only 256 MiB" in caught.value.message
     assert flag in caught.value.remedy
 
 

@@ -58,7 +58,7 @@ def command() -> None:
     default=1,
     show_default=True,
     metavar="N",
-    help="How many threads share the array. With one thread processor time counts, with more wall time.",
+    help="How many threads share the array. One thread is timed in processor time, several in wall time.",
 )
 @option(
     "--rounds",
@@ -75,7 +75,7 @@ def command() -> None:
     type=values.PATH,
     metavar="FILE",
     is_path=True,
-    help="Draw the times into a picture (.svg or .png). Needs matplotlib: pip install 'logitstream[plot]'.",
+    help="Draw the times as a picture (.svg or .png). Needs matplotlib: pip install 'logitstream[plot]'.",
 )
 @options.json_
 def functions(

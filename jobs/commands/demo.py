@@ -26,7 +26,7 @@ def command(output: str) -> None:
     """Score a sample of real flights, show what the scores mean, and compare Parquet with CSV.
 
     The sample (some 20,000 flights from New York in 2013, public domain) is copied into a folder, and its scores are
-    published there too. You can run it again: a file in the folder that is not of the sample is never overwritten.
+    published there too. You can run it again: it never overwrites a file that is not part of the sample.
     """
     from jobs.demonstration import show  # noqa: PLC0415 - --help stays light
 

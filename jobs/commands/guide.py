@@ -44,8 +44,8 @@ class Topic(click.Choice[str]):
 def command(topic: str | None) -> None:
     """Show the page of the guide about TOPIC. Without TOPIC, list the topics.
 
-    A page is drawn for 80 columns, in colour on a terminal and as plain text elsewhere: 'logitstream guide memory |
-    less' pages it.
+    A page is drawn for 80 columns, in colour on a terminal and as plain text elsewhere. To read it page by page:
+    'logitstream guide memory | less'.
     """
     from jobs.show.pages import emit_page, emit_topics  # noqa: PLC0415 - --help stays light
 

@@ -30,7 +30,7 @@ def command(path: str, full: bool, json: bool, **params: Any) -> None:
     For a quarantine (the folder _quarantine of an output, or a file in it), inspect shows the reasons with their
     counts, and the first rows of each with the places they come from.
 
-    If a file cannot be read, the others are shown all the same, and the file is named at the end (exit code 65).
+    A file that cannot be read does not hide the others: it is named at the end (exit code 65).
     """
     from jobs.show.findings import show_inspection  # noqa: PLC0415 - --help stays light
 

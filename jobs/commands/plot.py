@@ -64,7 +64,7 @@ def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
     help="The picture; its name ends in .svg or .png. An existing file is replaced.",
 )
 def command(**params: Any) -> None:
-    """Draw each FUNCTION and its derivative into a picture.
+    """Draw each FUNCTION and its derivative as a picture.
 
     FUNCTION is a name (sigmoid), or a name with parameters: 'sigmoid(x, temperature=2)'. NAME= gives the curve a name:
     'flat=sigmoid(x, temperature=2)'. Curves of one function share a panel. Needs matplotlib: pip install

@@ -125,7 +125,7 @@ delimiter = option(
     type=values.CHARACTER,
     default=",",
     metavar="CHAR",
-    help=f"{meaning('delimiter')} Write tab for a tabulator.  [default: a comma]",
+    help=f"{meaning('delimiter')} Write tab for the tab character.  [default: a comma]",
 )
 quote = option(
     "--quote",
@@ -253,13 +253,13 @@ no_resume = option(
     "--no-resume",
     section=HOW,
     is_flag=True,
-    help="Compute every chunk again, even those that an unfinished run of the same job has done.",
+    help="Compute every chunk again, even if an unfinished run of the same job has done it.",
 )
 no_reuse = option(
     "--no-reuse",
     section=HOW,
     is_flag=True,
-    help="Compute every part again, even those that the published output already has.",
+    help="Compute every part again, even if the published output already has it.",
 )
 if_running = option(
     "--if-running",
@@ -346,7 +346,7 @@ config_file = option(
     callback=load_config,
     shell_complete=completion.files,
     metavar="FILE.toml",
-    help="Read INPUT and options from the table of this command in a TOML file. Paths in it start from its folder.",
+    help="Read INPUT and options from this command's table in a TOML file. Paths in it are relative to its folder.",
 )
 dry_run = option("--dry-run", section=TALK, is_flag=True, help="Show the plan, and do nothing.")
 json_ = option("--json", section=TALK, is_flag=True, help="Write the outcome, or the error, to stdout as JSON.")

@@ -87,7 +87,7 @@ class JobArgument(click.Argument):
 
 
 class JobCommand(Helpful):
-    """A command whose help groups the options, and which may be told to be quiet."""
+    """A command whose help groups the options, and which takes ``--quiet``."""
 
     def __init__(self, *args: Any, table: str = "", **attributes: Any) -> None:
         super().__init__(*args, **attributes)

@@ -35,7 +35,7 @@ _KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
-    str: "a text",
+    str: "a string",
     list: "a list",
     dict: "a table",
 }
@@ -81,7 +81,7 @@ def _read(path: str) -> Mapping[str, Any]:
             f"{escape(path)} cannot be read: {error.strerror}", "check the permissions of the file and its folders"
         ) from error
     except OSError as error:
-        raise ConfigurationError(f"{escape(path)} cannot be read: {error.strerror}") from error
+        raise ConfigurationError(f"{escape(path)} cannot be read: {error.strerror}", "check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{escape(path)} is not TOML: {error}") from error
 
@@ -114,14 +114,14 @@ def _expectation(param: click.Parameter) -> tuple[str, Any]:
     if getattr(param, "is_flag", False):
         return "true or false", lambda value: isinstance(value, bool)
     if _is_many(param):
-        return "a list of texts", _is_texts
+        return "a list of strings", _is_texts
     if isinstance(param.type, Count):
         return "a whole number", _is_whole
     if param.type is SHARE:
         return "a number", lambda value: _is_whole(value) or isinstance(value, float)
     if isinstance(param.type, Quantity):
-        return "a text or a whole number", lambda value: _is_whole(value) or isinstance(value, str)
-    return "a text", lambda value: isinstance(value, str)
+        return "a string or a whole number", lambda value: _is_whole(value) or isinstance(value, str)
+    return "a string", lambda value: isinstance(value, str)
 
 
 def _is_many(param: click.Parameter) -> bool:

@@ -68,7 +68,7 @@ def told_apart(asked: Iterable[Asked]) -> tuple[Asked, ...]:
         if each.label in labels:
             raise UsageError(f'two curves are called "{each.label}"', "give them different names: NAME=FUNCTION(x)")
         if (other := curves.get((each.function, each.parameters))) is not None:
-            raise UsageError(f'"{other}" and "{each.label}" are the same curve', "name one of them")
+            raise UsageError(f'"{other}" and "{each.label}" are the same curve', "give only one of them")
         labels.add(each.label)
         curves[each.function, each.parameters] = each.label
     return different

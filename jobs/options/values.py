@@ -125,7 +125,7 @@ class Character(ParamType):
         """Return the character."""
         character = _SPELLED.get(value, value)
         if len(character) != 1 or not character.isascii() or character in "\r\n\0":
-            self.fail(f"{value!r} is not one ASCII character (write tab for a tabulator).", param, ctx)
+            self.fail(f"{value!r} is not one ASCII character (write tab for the tab character).", param, ctx)
         return character
 
 

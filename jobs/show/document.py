@@ -31,7 +31,7 @@ def begin(words: Sequence[str]) -> None:
 
 
 def want() -> None:
-    """Note that JSON is asked for, wherever: the environment and a file may say so, too."""
+    """Note that JSON is asked for: on the command line, in the environment or in a file."""
     _wish.wanted = True
 
 

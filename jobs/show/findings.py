@@ -113,7 +113,7 @@ def _provenance(found: DataInspection) -> str:
 
 
 def _show_quarantine(found: QuarantineInspection) -> None:
-    kinds = f"{format_count(found.bad)} bad, {format_count(found.rows - found.bad)} by the model's policy"
+    kinds = f"{format_count(found.bad)} bad, {format_count(found.rows - found.bad)} set aside by the model"
     pairs = [
         ("files", format_count(found.files)),
         ("rows", f"{format_count(found.rows)}: {kinds}"),
@@ -147,7 +147,7 @@ def _place_of(example: Example) -> str:
     record = f"record {format_count(example.record)}"
     if not example.record_in_file:
         where = "row group" if example.byte is None else "byte"
-        record += f" of the slice at {where} {format_count(example.slice)}"
+        record += f" of the range that begins at {where} {format_count(example.slice)}"
     return record if example.byte is None else f"{record}, byte {format_count(example.byte)}"
 
 
@@ -177,7 +177,7 @@ def _unread(errors: Sequence[FileError]) -> LogitstreamError:
     remedies = dict.fromkeys(each.error.remedy for each in errors if each.error.remedy)
     lines = [", ".join(counts), *(each.error.message for each in errors[:_ERRORS])]
     if len(errors) > _ERRORS:
-        lines.append(f"... and {format_count(len(errors) - _ERRORS)} more: --json")
+        lines.append(f"... and {format_count(len(errors) - _ERRORS)} more (--json shows all)")
     return kind("\n".join(lines), "\n".join(remedies)).at(first.file)
 
 

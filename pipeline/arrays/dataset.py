@@ -128,7 +128,7 @@ class Dataset:
 
     @documented(
         WriteOptions,
-        resume="With ``identity``: take over the chunks that an earlier attempt at the same job has finished.",
+        resume="With ``identity``: take over the chunks that an unfinished run of the same job has done.",
         reuse="With ``identity``: take over the parts of the published output that would come out the same.",
     )
     def write(

@@ -37,7 +37,7 @@ class Cost:
     traced_bytes : int
         The most that numpy and Python held at once beyond ``x`` and the result.
     resident_bytes : int or None
-        The same as the system counts pages, whoever allocated them; ``None`` if it cannot be measured.
+        The pages that the system counts, no matter which library allocated them; ``None`` if it cannot be measured.
     """
 
     ns: float

@@ -85,7 +85,9 @@ def _input_error(error: OSError, path: str) -> LogitstreamError:
     if error.errno in _MISSING:
         return InputMissingError(f"no such input: {shown}", "check the path")
     if error.errno in _UNREADABLE:
-        return PermissionDeniedError(f"{shown} cannot be read: {reason}", "allow the user who runs this to read it")
+        return PermissionDeniedError(
+            f"{shown} cannot be read: {reason}", "give the user who runs logitstream permission to read it"
+        )
     if error.errno == errno.ELOOP:
         return UsageError(f"{shown} is a symbolic link that leads to itself", "remove the link")
     kind = TransientError if error.errno in _PASSING_FOR_INPUTS else StorageError

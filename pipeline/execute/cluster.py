@@ -368,5 +368,5 @@ def _no_workers(address: str) -> UnavailableError:
 def _unknown_module(error: ImportError) -> ConfigurationError:
     return ConfigurationError(
         f"the cluster cannot load the task: {escape(str(error))}",
-        "install logitstream, and the modules of your own functions, for the scheduler and every worker",
+        "install logitstream, and the modules of your functions, for the scheduler and every worker",
     )

@@ -1,4 +1,4 @@
-"""Errors for work that ends the process in which it runs."""
+"""Errors for work that ends its own process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def out_of_memory(name: str, error: MemoryError) -> MemoryBudgetError:
     """Return the error for work that was refused memory in a process that survived."""
     what = f": {escape(str(error), 300)}" if str(error) else ""
     return MemoryBudgetError(
-        f"{name} takes more memory than the share of a worker process{what}", "raise --memory, or lower --workers"
+        f"{name} needs more memory than one worker process may use{what}", "raise --memory, or lower --workers"
     )
 
 
@@ -42,8 +42,8 @@ def ended_again(name: str, exit_code: int, *, loaded: bool) -> LogitstreamError:
     how = _how(exit_code)
     if exit_code == -signal.SIGKILL:
         return MemoryBudgetError(
-            f"{name}: the worker process was killed, most often because memory ran out, and killed again when it was"
-            " the only one",
+            f"{name}: the worker process was killed twice, the second time with no other worker running: most often"
+            " memory ran out",
             _LESS_MEMORY,
         )
     if -exit_code in _FROM_OUTSIDE:
@@ -51,7 +51,7 @@ def ended_again(name: str, exit_code: int, *, loaded: bool) -> LogitstreamError:
     if not loaded:
         return UnavailableError(f"a worker process ended with {how} while it was starting", "use --scheduler threads")
     return DataError(
-        f"{name}: the worker process that read it ended with {how}, and again when it was the only one",
+        f"{name}: the worker process that read it ended with {how} twice, the second time with no other worker running",
         "write the file again, or leave it out: most often it is damaged. If it is intact, raise --memory",
     )
 

@@ -54,7 +54,7 @@ def teller() -> Teller | None:
 
 @contextmanager
 def telling(send: Told, interval: float) -> Iterator[None]:
-    """Have news of the task that this thread carries out inside the block sent."""
+    """Send news of the task that this thread carries out inside the block."""
     before = teller()
     _here.teller = Teller(send, interval)
     try:

@@ -78,6 +78,6 @@ def _difference(process: str, theirs: Versions, ours: Versions | None = None) ->
 def _refusal(differing: list[str]) -> ConfigurationError:
     shown = "; ".join(differing[:5]) + (f"; and {len(differing) - 5} more" if len(differing) > 5 else "")
     return ConfigurationError(
-        f"the cluster does not have the versions of this process: {shown}",
+        f"the cluster has other versions than this process: {shown}",
         "install the same versions everywhere: scores have the same bits only on the same numpy",
     )

@@ -257,7 +257,7 @@ def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
     chunk = plan.chunk(receipt.chunk)
     name = f"chunk {receipt.chunk}"
     if [(a.file, a.start, a.stop) for a in receipt.accounts] != [(s.file, s.start, s.stop) for s in chunk.slices]:
-        raise BalanceError(f"{name}: its receipt lists other slices than the plan")
+        raise BalanceError(f"{name}: its receipt lists other ranges of the input than the plan")
     if receipt.payload is None:
         return
     for piece, account in zip(chunk.slices, receipt.accounts, strict=True):
@@ -269,10 +269,10 @@ def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
         if facts.cuttable and chunk.limit is None and piece.stop == facts.identity.size != account.end:
             raise BalanceError(f"{name}: reading ended at byte {account.end:,} of {facts.identity.size:,}")
     if receipt.payload.part.rows != sum(account.written for account in receipt.accounts):
-        raise BalanceError(f"{name}: its part has not as many rows as were written")
+        raise BalanceError(f"{name}: its file does not have as many rows as were written")
     set_aside = receipt.payload.quarantine.rows if receipt.payload.quarantine else 0
     if set_aside != sum(account.quarantined for account in receipt.accounts):
-        raise BalanceError(f"{name}: its quarantine has not as many rows as were quarantined")
+        raise BalanceError(f"{name}: its quarantine does not have as many rows as were quarantined")
 
 
 def _remedy(cell: BadCell, *, allowed: bool) -> str:

@@ -201,7 +201,7 @@ class _Try:
                 yield receipt, "reused"
 
     def _taking(self, agenda: Agenda[Written], ledger: Ledger) -> Callable[[int], Sequence[Work]]:
-        """Return the function that hands out work; it hands out no more once the run has failed or is to stop."""
+        """Return the function that hands out work; it stops when the run has failed or was asked to stop."""
         block = self.preparation.job.block
 
         def take(limit: int) -> Sequence[Work]:
@@ -222,7 +222,7 @@ class _Try:
                 raise InputChangedError(
                     f"{escape(facts.file.path, 1000)} was edited while the run read it, but its size and time are "
                     "as before",
-                    "run again when nobody writes to it",
+                    "run again when nothing writes to the file",
                 )
 
 
@@ -257,7 +257,7 @@ def _notes(totals: Totals, replacing: bool, quarantine: Path) -> tuple[str, ...]
     if totals.quarantined:
         policy = totals.quarantined - totals.bad
         notes.append(
-            f"{_rows(totals.quarantined)} in the quarantine, {totals.bad:,} bad and {policy:,} by the model: "
+            f"{_rows(totals.quarantined)} in the quarantine ({totals.bad:,} bad, {policy:,} set aside by the model): "
             f"logitstream inspect {shlex.quote(escape(str(quarantine), 1000))}"
         )
     return tuple(notes)

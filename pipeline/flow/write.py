@@ -149,7 +149,7 @@ def _attempts(settings: Mapping[str, Any]) -> Attempts:
 
 def _block(settings: Mapping[str, Any]) -> BlockFunction:
     if settings["block"] is None:
-        raise BalanceError("the job file describes no block function, and none came with the work")
+        raise BalanceError("neither the job file nor the work says which function to apply")
     return models.restore(settings["block"])
 
 
@@ -157,7 +157,7 @@ def _check_arithmetic(planned: str) -> None:
     precision = cast("Precision", planned.partition("-")[0])
     if planned and (here := arithmetic_tag(precision)) != planned:
         raise ConfigurationError(
-            f"worker {worker()} computes with {here}, the job was planned for {planned}: the bits would differ",
+            f"worker {worker()} computes with {here}, but the job was planned for {planned}: the bits would differ",
             "use workers with one kind of CPU, one numpy and one logitstream; CPU and numpy may differ with "
             "--precision reproducible",
         )

@@ -156,7 +156,7 @@ class Example:
     slice : int
         First byte (CSV) or row group (Parquet) of the slice.
     record : int
-        Its number, from 1: within the file, else within the slice; the header of a CSV is no record.
+        Its number, from 1: within the file, else within the slice; the header of a CSV is not a record.
     record_in_file : bool
         Whether ``record`` counts from the beginning of the file.
     byte : int or None

@@ -162,10 +162,12 @@ def _place(folder: Path, reasons: _Reasons) -> tuple[OutputFacts | None, list[st
     try:
         with LOCAL.open_published(folder.parent, CODEC) as published:
             if published.manifest is None:
-                return None, ["the manifest of the output is damaged: record numbers count within their slices"]
+                return None, [
+                    "the manifest of the output is damaged: records are numbered within a range, not within the file"
+                ]
             if not published.parts:
                 return output_facts(published.manifest), [
-                    "the receipts of the output are damaged: record numbers count within their slices"
+                    "the receipts of the output are damaged: records are numbered within a range, not within the file"
                 ]
             _count(published.manifest, published.parts, reasons)
             return output_facts(published.manifest), []

@@ -78,7 +78,7 @@ def sigmoid(
     Raises
     ------
     TypeError
-        ``x`` has another dtype, or ``out`` has not the dtype of the result.
+        ``x`` has another dtype, or ``out`` does not have the dtype of the result.
     ValueError
         ``out`` has another shape or is read-only, or ``precision`` does not exist. Nothing is written.
 

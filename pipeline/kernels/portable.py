@@ -72,7 +72,7 @@ def exp(x: Floats, out: Floats) -> None:
     Notes
     -----
     With k the integer nearest to x / ln 2 and r = x - k ln 2 in two parts, e^r = 1 + r + r c / (2 - c), where
-    c = r - r^2 P(r^2). The power of two comes last, in two factors of which the first is exact, so that a subnormal
+    c = r - r^2 P(r^2). The power of two comes last, in two factors, the first of them exact, so that a subnormal
     result is rounded once.
     """
     in_pieces(_exp_piece, 4, x, out, rows=_PIECE_ROWS)

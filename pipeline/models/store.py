@@ -67,11 +67,13 @@ def _system_errors(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise InputMissingError(f"{shown}: no such file or folder") from error
+        raise InputMissingError(f"{shown}: no such file or folder", "check the path") from error
     except IsADirectoryError as error:
-        raise ModelError(f"{shown} is a folder, not a model file") from error
+        raise ModelError(f"{shown} is a folder, not a model file", "give the path of a file") from error
     except PermissionError as error:
-        raise PermissionDeniedError(f"{shown}: {error.strerror}") from error
+        raise PermissionDeniedError(
+            f"{shown}: {error.strerror}", "check the permissions of the file and its folders"
+        ) from error
     except OSError as error:
         raise StorageError(f"{shown}: {error.strerror or error}") from error
     except ValueError as error:

@@ -171,8 +171,8 @@ class Staging(Protocol):
     def publish(self, sections: Mapping[str, object], parts: Iterable[Part], *, observed: Mapping[str, object]) -> str:
         """Publish the parts as the output, all or nothing, durable on return; return the manifest's digest.
 
-        Until the one step the output is what it was, whatever is raised. After it, the previous version is kept and
-        everything staged is removed; a failure of that changes nothing and is not reported.
+        Until that one step the output does not change, even if an error is raised. After it, the previous version is
+        kept and everything staged is removed; a failure of that changes nothing and is not reported.
 
         Parameters
         ----------
@@ -311,8 +311,8 @@ class Store(Protocol):
         """Publish the newest previous version in place of the published one, in one step and durable on return.
 
         The version that was published becomes the newest previous one, so a second rollback undoes the first. Every
-        byte of the previous version is digested first. Whatever is raised, and wherever the process is killed, one of
-        the two is published, whole. It is the one from before unless the message says "is rolled back, but".
+        byte of the previous version is digested first. After an error, or if the process is killed, one of the two is
+        published, whole. It is the one from before unless the message says "is rolled back, but".
 
         Raises
         ------

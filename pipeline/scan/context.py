@@ -253,7 +253,7 @@ class ChunkContext:
         widest = max(range(batch.num_columns), key=lambda i: batch.column(i).nbytes)
         return MemoryBudgetError(
             f"column {names[widest]}: a batch of {self._attempt.batch_rows:,} rows takes {format_bytes(batch.nbytes)} "
-            f"decoded, its share is {format_bytes(self.job.batch_bytes)}",
+            f"decoded, but may take only {format_bytes(self.job.batch_bytes)}",
             "raise --memory, or lower --workers",
         ).at(column=names[widest])
 

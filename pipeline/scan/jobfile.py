@@ -186,9 +186,14 @@ def read_job_file(path: str, digest: str) -> JobFile:
     try:
         content = disk.read_file(path)
     except OSError as error:
-        raise StorageError(f"{path}: the job file cannot be read: {error.strerror}") from error
+        raise StorageError(
+            f"{path}: the job file cannot be read: {error.strerror}", "check that the disk works, then run again"
+        ) from error
     if sha256(content) != digest:
-        raise BalanceError(f"{path}: the job file was changed while the job ran")
+        raise BalanceError(
+            f"{path}: the job file was changed while the job ran",
+            "make sure that nothing else changes files there, then run again",
+        )
     return parse(content)
 
 

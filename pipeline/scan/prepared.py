@@ -94,7 +94,7 @@ class PreparedScan:
         return sum(self.bytes_of(facts) for facts in self.files)
 
     def bytes_of(self, facts: FileFacts) -> int:
-        """Return the bytes of one file that are to be read."""
+        """Return how many bytes of one file will be read."""
         if facts.file.format == "csv":
             return facts.identity.size
         return self._needed.encoded(facts)

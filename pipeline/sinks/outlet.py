@@ -56,7 +56,7 @@ class Outlet:
     def check(self) -> None:
         """Raise a :class:`StorageError` if bytes were lost."""
         if self.lost:
-            raise StorageError(f"{self.lost:,} bytes of a part came after its file was closed", "run again")
+            raise StorageError(f"{self.lost:,} bytes were written to an output file after it was closed", "run again")
 
 
 @contextmanager
@@ -65,10 +65,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        message = f"a part cannot be written, memory is used up: {escape(str(error), 300)}"
+        message = f"an output file cannot be written, memory is used up: {escape(str(error), 300)}"
         raise MemoryBudgetError(message, "lower --workers or --chunk-size, or free memory") from error
     except OSError as error:
-        message = f"a part cannot be written: {error.strerror or escape(str(error), 300)}"
+        message = f"an output file cannot be written: {error.strerror or escape(str(error), 300)}"
         raise StorageError(message, "free space and check that the disk works, then run again") from error
     except (pa.ArrowException, ValueError) as error:
         message = f"the rows cannot be written: {escape(str(error), 300)}"

@@ -121,7 +121,7 @@ class ParquetSink(ParquetFileSink):
         size, name = max((held.bytes, field.name) for held, field in zip(columns, self._schema, strict=True))
         return MemoryBudgetError(
             f"column {escape(name)}: the first {self._rows:,} rows of an output row group of {self._row_groups.rows:,} "
-            f"take {format_bytes(size)}, its share is {format_bytes(most)}",
+            f"take {format_bytes(size)}, but may take only {format_bytes(most)}",
             "raise --memory, or lower --chunk-size, so that a row group has fewer rows",
         )
 

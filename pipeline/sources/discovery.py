@@ -52,7 +52,7 @@ class Discovery:
 
 
 def discover(inputs: Sequence[str]) -> Discovery:
-    """Return the files that INPUT arguments name; a file is opened only where its content has to tell its format.
+    """Return the files that INPUT arguments name; a file is opened only if its name does not tell its format.
 
     Symbolic links are followed: a file keeps the name under which it was found, and is opened where the link leads.
 
@@ -87,7 +87,7 @@ def discover(inputs: Sequence[str]) -> Discovery:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A file by its path below the argument; ``explicit`` where it was asked for whatever its ending."""
+    """A file by its path below the argument; ``explicit`` if any ending is accepted."""
 
     path: str
     location: str

@@ -17,7 +17,7 @@ from pipeline.units import escape, format_count
 
 # The largest number: Arrow has no type for numpy's longdouble.
 MOST_BYTES = 8
-REMEDY = "blocks are counted from 0; nothing was published"
+REMEDY = "correct the stream or the function (blocks are counted from 0); nothing was published"
 
 _KINDS = "a NumPy array, an Arrow record batch or table, a dataframe, or a mapping of names to arrays"
 
@@ -130,7 +130,9 @@ def blocks_of(stream: Iterator[Any], names: Sequence[str] | None) -> Iterator[Bl
         yield block
     if not rows:
         found = "blocks" if first is None else "rows in any block"
-        raise DataError(f"the stream is empty: it has no {found}", "nothing was published")
+        raise DataError(
+            f"the stream is empty: it has no {found}", "give at least one block with rows; nothing was published"
+        )
 
 
 def _noting(stream: Iterator[Any]) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What is done to a block: built-in functions, or the caller's function."""
+"""The function that is applied to a block: built-in functions, or the caller's."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def _applied(function: TransformBlock, block: Block, kept: Sequence[str]) -> Ite
             raise BadCellsError(
                 f"block {block.number} of the stream: row {format_count(start + cell.record)}, "
                 f"column {escape(cell.column)}: {escape(cell.text)} {cell.reason}",
-                f"blocks and rows are counted from 0; {REMEDY.partition('; ')[2]}",
+                f"correct the cell (blocks and rows are counted from 0); {REMEDY.partition('; ')[2]}",
             )
         yield Made(start, stop, block.batch(start, stop, kept), fields, values.arrays, values.events)
 
@@ -217,7 +217,7 @@ def _array(block: Block, name: str, values: Any) -> npt.NDArray[Any]:
 
 def _unfit(block: Block, found: str, expected: str) -> SchemaError:
     where = f"block {block.number} of the stream"
-    return SchemaError(f"{where}: the function gave {found}, expected {expected}", REMEDY)
+    return SchemaError(f"{where}: the function returned {found}, expected {expected}", REMEDY)
 
 
 def _column(block: Block, name: str, values: npt.NDArray[Any]) -> pa.Array:

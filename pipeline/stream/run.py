@@ -61,7 +61,7 @@ def transform_stream(
     The parts depend only on the rows, not on how they were cut into blocks.
 
     Nobody knows in advance what a generator will give, so a run cannot be resumed and reuses nothing: after an error,
-    start again from the beginning. What the run had staged is removed at once. The generator is always closed. It may
+    start again from the beginning. What the run had prepared is removed at once. The generator is always closed. It may
     fill the same array again for the next block.
 
     Parameters
@@ -303,7 +303,7 @@ def _same(schema: pa.Schema, piece: _MadeRows) -> pa.Schema:
     expected, came = (", ".join(f"{field.name}: {field.type}" for field in each) for each in (schema, found))
     if expected != came:
         raise SchemaError(
-            f"block {piece.number} of the stream: the function gave columns that differ from block 0: "
+            f"block {piece.number} of the stream: the function returned columns that differ from block 0: "
             f"expected {escape(expected, 300)}, got {escape(came, 300)}",
             REMEDY,
         )

@@ -1,4 +1,4 @@
-"""The protocols of sources, each of which reads one kind of file."""
+"""The protocols for reading: a source reads one kind of file."""
 
 from __future__ import annotations
 

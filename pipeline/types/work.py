@@ -74,7 +74,7 @@ class Outcome(Generic[Payload_co]):
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far a try at a chunk is that is under way.
+    """How far a try at a chunk is, while it is under way.
 
     Attributes
     ----------

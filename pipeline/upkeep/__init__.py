@@ -91,8 +91,8 @@ class State:
 def rollback(output: str | os.PathLike[str], *, durability: Durability = "full") -> Rollback:
     """Publish the newest previous version again, in one step. A second call undoes it.
 
-    Whatever is raised and whenever the process is killed, one of the two versions is completely there. Every byte of
-    the previous version is checked first.
+    After an error, or if the process is killed, one of the two versions is completely there. Every byte of the
+    previous version is checked first.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def outputs(path: str | os.PathLike[str]) -> tuple[Path, ...]:
     if not given.is_dir():
         if os.path.lexists(given):
             return (given,)
-        raise InputMissingError(f"there is no output or folder {escape(str(given), 1000)}")
+        raise InputMissingError(f"there is no output or folder {escape(str(given), 1000)}", "check the path")
     return LOCAL.outputs_in(given)
 
 
@@ -221,7 +221,7 @@ def freed_bytes(facts: Sequence[RunFacts | VersionFacts]) -> int:
 def _existing(output: str | os.PathLike[str]) -> Path:
     path = Path(output)
     if not os.path.lexists(path) and not _has_home(path):
-        raise InputMissingError(f"there is no output {escape(str(path), 1000)}")
+        raise InputMissingError(f"there is no output {escape(str(path), 1000)}", "check the path")
     return path
 
 

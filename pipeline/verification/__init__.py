@@ -49,7 +49,7 @@ _STATE = ("size", "time of change", "digest of its ends", "digest of all bytes",
 class Difference:
     """One thing that is not as the manifest says. ``subject`` names a file, a chunk or an account.
 
-    ``of_input`` says that an input has changed, of which the output itself knows nothing.
+    ``of_input`` says that an input has changed, while the output itself may be intact.
     """
 
     subject: str
@@ -78,7 +78,7 @@ class Verification(Tabular):
 
     @property
     def as_published(self) -> bool:
-        """Whether the output itself is what was published, whatever became of its inputs."""
+        """Whether the output itself is what was published, even if its inputs have changed."""
         return all(each.of_input for each in self.differences)
 
     @property
@@ -122,15 +122,15 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
     OutputError
         It was not published by logitstream.
     ConfigurationError
-        Chunks are to be scored again, but this machine has another arithmetic than the one that made the output.
+        ``sample`` is given, but this machine computes with another arithmetic than the output was made with.
     UsageError
-        Chunks are to be scored again, but the manifest does not describe the function that made them.
+        ``sample`` is given, but the manifest does not describe the function that made the output.
     TemporaryError
         The output was replaced over and over while it was checked.
     """
     path = Path(output)
     if not os.path.lexists(path):
-        raise InputMissingError(f"there is no output {escape(str(path), 1000)}")
+        raise InputMissingError(f"there is no output {escape(str(path), 1000)}", "check the path")
     for _ in range(_TRIES):
         found = _verified(path, inputs, sample)
         if not found.differences or not _was_replaced(path, found.manifest_digest):
@@ -159,7 +159,7 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
             return Verification(str(path), "", "", 0, 0, 0, 0, 0, tuple(found))
         if (inputs or sample) and not manifest.body["inputs"]:
             raise UsageError(
-                f"{escape(str(path), 1000)} was made of a stream: there are no inputs to compare or score again",
+                f"{escape(str(path), 1000)} was made from a stream: there are no inputs to compare or score again",
                 "run verify without --inputs and --sample",
             )
         if parts or not manifest.parts:
@@ -279,7 +279,7 @@ def _balance(manifest: Manifest, parts: Iterable[Part]) -> Iterator[Difference]:
 
 
 def _inputs(path: Path, manifest: Manifest) -> Iterator[Difference]:
-    """Yield the inputs that are no longer what they were."""
+    """Yield the inputs that have changed."""
     listed = _numbered(cast("Sequence[Any]", manifest.body["inputs"]))
     found = _numbered(input_states(path, manifest))
     for key, state in listed.items():

@@ -70,7 +70,7 @@ def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count:
     preparation = _preparation(output, manifest)
     if preparation.job_id != manifest.job_id:
         raise DataError(
-            f"{escape(str(output), 1000)}: the inputs have changed since, so no chunk can be scored again",
+            f"{escape(str(output), 1000)}: the inputs have changed since then, so no chunk can be scored again",
             "run verify --inputs to see what has changed",
         )
     chosen = frozenset(random.SystemRandom().sample(range(manifest.parts), count))
@@ -132,7 +132,8 @@ def _preparation(output: Path, manifest: Manifest) -> Preparation:
     here = arithmetic_tag(block.precision)
     if here != options["arithmetic"]:
         raise ConfigurationError(
-            f"this machine computes with {here}, the output was made with {options['arithmetic']}: bits would differ",
+            f"this machine computes with {here}, but the output was made with {options['arithmetic']}: "
+            "the bits would differ",
             "run verify on such a machine, or score with --precision reproducible from now on",
         )
     return prepare(

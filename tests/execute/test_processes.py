@@ -95,7 +95,10 @@ def test_news_of_tasks() -> None:
 
 def test_a_parser_that_crashes_is_named_and_the_rest_is_delivered() -> None:
     supply = Supply.of(8)
-    with open_it() as scheduler, pytest.raises(DataError, match=r"^chunk 3: .* with SIGSEGV, and again") as caught:
+    with (
+        open_it() as scheduler,
+        pytest.raises(DataError, match=r"^chunk 3: .* with SIGSEGV twice, the second time") as caught,
+    ):
         scheduler.run(segfault, supply.take, supply.done)
     assert "damaged" in caught.value.remedy
     assert supply.delivered.keys() >= {0, 1, 2}
@@ -106,7 +109,7 @@ def test_a_parser_that_crashes_is_named_and_the_rest_is_delivered() -> None:
 @pytest.mark.parametrize(
     ("how", "error", "words"),
     [
-        (signal.SIGKILL, MemoryBudgetError, "was killed, most often because memory ran out"),
+        (signal.SIGKILL, MemoryBudgetError, "was killed twice, the second time with no other worker running"),
         (signal.SIGABRT, DataError, "ended with SIGABRT"),
         (signal.SIGHUP, TemporaryError, "ended twice from outside, by SIGHUP"),
         (-7, DataError, "ended with exit code 7"),
@@ -173,7 +176,7 @@ def test_more_memory_than_the_share_is_refused_by_name(task: Callable[[Work], An
     assert run(task, chunks=3, share_bytes=128 * MIB).delivered.keys() == {0, 1, 2}
     found = refusal(task, share_bytes=128 * MIB)
     assert type(found) is MemoryBudgetError
-    assert found.message.startswith("chunk 3 takes more memory than the share")
+    assert found.message.startswith("chunk 3 needs more memory than one worker process may use")
     assert "--memory" in found.remedy
 
 

@@ -708,7 +708,9 @@ def test_a_file_that_may_not_be_read(open_bench: Bench, command) -> None:
     model = open_bench.model()
     done = command(good, denied, model, places / "out", code=UNPRIVILEGED)
     assert done.returncode == 0, done.stderr
-    message = "77|denied.csv cannot be read: Permission denied\nallow the user who runs this to read it\n"
+    message = (
+        "77|denied.csv cannot be read: Permission denied\ngive the user who runs logitstream permission to read it\n"
+    )
     assert done.stdout == message * 2
     assert sorted(p.name for p in places.iterdir() if not p.name.startswith(".")) == ["out-first"]
     assert PermissionDeniedError.exit_code == 77

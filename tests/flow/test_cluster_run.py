@@ -286,7 +286,7 @@ def test_a_worker_with_another_arithmetic_is_refused(cluster: Cluster, flights: 
         with command(flights, tmp_path / "out", cluster.address) as run:
             code, said = run.ended()
     assert code == 78, said
-    assert re.search(rf"worker \S+:{odd.pid} computes with {there}, the job was planned for {here}", said)
+    assert re.search(rf"worker \S+:{odd.pid} computes with {there}, but the job was planned for {here}", said)
     check_plain(said)
     check_nothing_published(tmp_path / "out")
 

@@ -88,8 +88,8 @@ def test_without_its_output_a_quarantine_counts_within_its_slices(published, tmp
     assert not any(each.record_in_file for each in examples)
     assert any(each.record < 60 < each.byte for each in examples if each.byte)
     shown = cli("inspect", alone).out
-    assert " of the slice at byte " in shown
-    assert " of the slice at row group " in shown
+    assert " of the range that begins at byte " in shown
+    assert " of the range that begins at row group " in shown
 
 
 @pytest.mark.parametrize("name", ["_manifest.json", "_manifest.receipts"])
@@ -99,7 +99,7 @@ def test_a_damaged_manifest_hides_the_place_in_the_file_and_nothing_else(copy, n
     (copy / name).write_bytes(content)
     found = pipeline.inspect(copy / "_quarantine")
     assert found.rows == 7
-    assert "count within their slices" in found.notes[0]
+    assert "are numbered within a range" in found.notes[0]
     assert not any(each.record_in_file for reason in found.reasons for each in reason.examples)
 
 

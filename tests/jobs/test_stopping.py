@@ -154,7 +154,7 @@ def test_what_does_not_end_within_the_grace_is_given_up(number):
     assert (code, out) == (CODES[number], "")
     assert err.splitlines() == [
         "stopping: chunks under way have 0.2 s to finish; a second signal stops at once",
-        f"error: {BY[number]}; chunks under way were given up",
+        f"error: {BY[number]}; unfinished chunks were given up",
         AGAIN,
     ]
 
@@ -181,7 +181,7 @@ def test_behind_the_deadline_the_grace_holds():
     with started("hangs", deadline=0.3, grace=0.2) as process:
         code, _, err = ended(process)
     assert code == 75
-    assert "error: it is late; chunks under way were given up" in err
+    assert "error: it is late; unfinished chunks were given up" in err
 
 
 def test_a_run_that_is_done_in_time_knows_no_deadline():

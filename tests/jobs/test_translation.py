@@ -83,7 +83,7 @@ def test_anything_else_is_a_bug_with_a_traceback_that_holds_no_cells(raising):
     assert "builtins.ValueError (its text is not shown: it may quote your data)\n" in outcome.err
     assert outcome.err.count("test_translation.py") == 3
     assert outcome.err.count("in _of_secret_cells") == 2
-    assert "\nerror: this is a bug of logitstream: ZeroDivisionError\n" in outcome.err
+    assert "\nerror: this is a bug in logitstream: ZeroDivisionError\n" in outcome.err
     values = outcome.err.replace('float("secret\\x1b one")', "").replace('ZeroDivisionError("secret two")', "")
     assert "secret one" not in values
     assert ": secret" not in values

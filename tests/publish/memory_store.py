@@ -300,7 +300,7 @@ class MemoryStore:
         if not self.bucket.put(f"{output}/holder", job_id.encode()):
             busy = Busy(f"{output} is being published by another run")
             if conduct.if_running != "skip":
-                raise TemporaryError(busy.text, "run again when that has ended")
+                raise TemporaryError(busy.text, "run again when it has ended")
             yield busy
             return
         try:

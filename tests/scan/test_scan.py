@@ -20,6 +20,7 @@ import pytest
 
 from pipeline.errors import BalanceError, DataError, InputChangedError, MemoryBudgetError
 from pipeline.execute import shared
+from pipeline.memory import current_bytes
 from pipeline.plan import make_plan
 from pipeline.scan import (
     HowToScan,
@@ -298,7 +299,7 @@ def test_what_gives_up_in_a_csv_leaves_the_rest_unread(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("costs", "culprit"),
     [
-        (StepCosts(shared_bytes=2**35), "what the workers are told of the job"),
+        (StepCosts(shared_bytes=2**35), "the description of the job in each worker"),
         (StepCosts(payload_bytes=2**31), "results that wait until all chunks before them are done"),
     ],
 )
@@ -355,12 +356,21 @@ def test_the_first_rows_are_looked_at_where_kept_values_may_be_wide(
 @pytest.mark.parametrize("scheduler", LOCAL)
 def test_two_rows_of_wide_text_need_no_more_than_two_rows_take(tmp_path: Path, scheduler: str) -> None:
     pq.write_table(pa.table({"t": ["long" * 2**20, "short"]}), tmp_path / "a.parquet")
-    scan = prepared(tmp_path, "t", memory="1GiB", scheduler=scheduler)
+    # Each process counts with what this one takes, which may be much after many tests.
+    budget = 4 * current_bytes() + 2**30
+    scan = prepared(tmp_path, "t", memory=f"{budget}B", scheduler=scheduler)
     assert scan.resources.batch_rows == 2
     with open_scan(scan) as opened:
         outcomes: list[Outcome[list[Any]]] = []
         opened.run(describe, opened.agenda(outcomes.append))
     assert accounts(outcomes) == [(0, 2, 2)]
+
+
+def test_smaller_chunks_are_advised_only_where_a_chunk_can_be_cut(folder: Path, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": range(100)}), tmp_path / "one-row-group.parquet")
+    assert not prepared(tmp_path).demand.cuttable
+    assert prepared(folder / "parquet", chunk_size="100000").demand.cuttable
+    assert prepared(folder / "csv", chunk_size="100000").demand.cuttable
 
 
 def test_the_largest_row_group_bounds_a_batch(folder: Path, tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ class _Full(io.BytesIO):
 @pytest.mark.parametrize("compression", [None, "gzip", "zstd"])
 def test_a_full_disk(format_: str, compression: str | None) -> None:
     table = pa.table({"x": np.random.default_rng(0).normal(size=200_000)})
-    with pytest.raises(StorageError, match="a part cannot be written: No space left on device"):
+    with pytest.raises(StorageError, match="an output file cannot be written: No space left on device"):
         written_to(_Full(), format_, table, compression)
 
 
@@ -320,7 +320,7 @@ def test_a_file_closed_too_early(format_: str) -> None:
     sink = open_sink(format_, file, pa.schema([("x", pa.int64())]), RowGroups(10), None)
     sink.write(pa.record_batch([pa.array([1])], ["x"]))
     file.close()
-    with pytest.raises(StorageError, match="bytes of a part came after its file was closed"):
+    with pytest.raises(StorageError, match="bytes were written to an output file after it was closed"):
         sink.close()
 
 
@@ -330,7 +330,7 @@ class _Short(io.BytesIO):
 
 
 def test_no_memory() -> None:
-    with pytest.raises(MemoryBudgetError, match="a part cannot be written, memory is used up: no room"):
+    with pytest.raises(MemoryBudgetError, match="an output file cannot be written, memory is used up: no room"):
         open_sink("parquet", _Short(), pa.schema([("x", pa.int64())]), RowGroups(10), None)
 
 

@@ -200,19 +200,19 @@ X = np.zeros((3, 2))
         ([{"a": ["u"]}], "p=sigmoid(a)", r'block 0 .* column "a" is string, but a function takes an integer, '),
         ([{"a": [1.0]}, {"b": [1.0]}], "sigmoid", r'block 1 .* expected column "a", as in block 0, got "b"'),
         ([{"a": [1.0]}, {"a": ["u"]}], "sigmoid", r'block 1 .* expected float64 in column "a", .* got string'),
-        ([X], lambda x: x[:1], r"block 0 .* the function gave shape \(1,\) for y0, expected \(3,\)"),
-        ([X], lambda x: ["a"] * 3, r"block 0 .* the function gave dtype <U1 for y"),
+        ([X], lambda x: x[:1], r"block 0 .* the function returned shape \(1,\) for y0, expected \(3,\)"),
+        ([X], lambda x: ["a"] * 3, r"block 0 .* the function returned dtype <U1 for y"),
         (
             [X],
             lambda x: [[1.0], [2.0, 3.0], [4.0]],
-            r"block 0 .* the function gave ragged rows for y .*, expected rows",
+            r"block 0 .* the function returned ragged rows for y .*, expected rows",
         ),
-        ([X], lambda x: {"p": [[1.0], [2.0, 3.0], [4.0]]}, r"block 0 .* the function gave ragged rows for p"),
-        ([X], lambda x: x.astype(np.longdouble), r"block 0 .* gave dtype (float128|longdouble) for y0, .* 64 bits"),
-        ([X], lambda x: {}, r"block 0 .* the function gave no column, expected at least one"),
-        ([X], lambda x: x[:, :0], r"block 0 .* the function gave no column, expected at least one"),
-        ([X], lambda x: np.ma.masked_less(x, 1), r"block 0 .* gave a masked array for y, .*fill it with NaN"),
-        ([X], lambda x: {"p": np.ma.masked_less(x[:, 0], 1)}, r"block 0 .* gave a masked array for p, "),
+        ([X], lambda x: {"p": [[1.0], [2.0, 3.0], [4.0]]}, r"block 0 .* the function returned ragged rows for p"),
+        ([X], lambda x: x.astype(np.longdouble), r"block 0 .* returned dtype (float128|longdouble) for y0, .* 64 bits"),
+        ([X], lambda x: {}, r"block 0 .* the function returned no column, expected at least one"),
+        ([X], lambda x: x[:, :0], r"block 0 .* the function returned no column, expected at least one"),
+        ([X], lambda x: np.ma.masked_less(x, 1), r"block 0 .* returned a masked array for y, .*fill it with NaN"),
+        ([X], lambda x: {"p": np.ma.masked_less(x[:, 0], 1)}, r"block 0 .* returned a masked array for p, "),
         (
             [X, X + 1],
             lambda x: x[:, 0] if x[0, 0] else x,
@@ -226,7 +226,9 @@ def test_an_error_names_the_block_and_what_was_expected(
     stream = Stream(*blocks, X)
     with pytest.raises(SchemaError, match=message) as raised:
         pipeline.transform_stream(stream, function, tmp_path / "out", chunk_size=2)
-    assert raised.value.remedy == "blocks are counted from 0; nothing was published"
+    assert (
+        raised.value.remedy == "correct the stream or the function (blocks are counted from 0); nothing was published"
+    )
     assert stream.closed
     assert stream.given == len(blocks)
     assert nothing_left(tmp_path, tmp_path / "out")
@@ -379,7 +381,7 @@ pipeline.transform_stream(killed(), "sigmoid", {str(output)!r}, if_exists="repla
 def test_there_are_no_inputs_to_verify(tmp_path: Path) -> None:
     pipeline.transform_stream([X], "sigmoid", tmp_path / "out")
     for options in ({"inputs": True}, {"sample": 1}):
-        with pytest.raises(UsageError, match="was made of a stream"):
+        with pytest.raises(UsageError, match="was made from a stream"):
             pipeline.verify(tmp_path / "out", **options)
 
 

@@ -16,7 +16,7 @@ from pipeline.models.logistic.parsing import from_mapping
 from pipeline.units import escape, format_count
 
 _SUPPORTED = (
-    "supported are LogisticRegression (two classes), alone or as the last step of a Pipeline of StandardScaler, "
+    "use a LogisticRegression with two classes, alone or as the last step of a Pipeline of StandardScaler, "
     "OneHotEncoder, SimpleImputer, 'passthrough', Pipelines of these, and a ColumnTransformer of them"
 )
 

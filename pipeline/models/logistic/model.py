@@ -250,7 +250,7 @@ def _bad_cells(tally: RowTally, first: int) -> BadCellsError:
     return BadCellsError(
         f"row {format_count(first + cell.record)}, column {escape(cell.column)}: "
         f"{escape(cell.text)} {cell.reason}{more}",
-        "rows are counted from 0",
+        "correct the value, or leave the row out (rows are counted from 0)",
     )
 
 

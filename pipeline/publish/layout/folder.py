@@ -114,7 +114,7 @@ class FolderLayout:
         return found.manifest, found.defects or content_defects(folder, parts_in(folder, found.manifest, codec), KEPT)
 
     def bring_out(self, versions: Folder, folder: Folder, _manifest: Manifest) -> tuple[Folder, str]:
-        """Give the parts back their names; the folder itself is to be exchanged."""
+        """Give the parts back their names; the caller exchanges the folder itself."""
         show(folder)
         return versions, folder.path.name
 

@@ -57,8 +57,8 @@ def _check(bucket: Folder, descriptor: int, name: str, file: PartFile) -> None:
     regular = stat.S_ISREG(status.st_mode) and status.st_size == file.bytes
     if not regular or sha256_of(bucket, descriptor, name) != file.sha256:
         raise StorageError(
-            f"{escape(str(path), 1000)} is not what was written: {file.bytes:,} bytes were written, it has "
-            f"{status.st_size:,} bytes or other content",
+            f"{escape(str(path), 1000)} changed after it was written: "
+            f"{file.bytes:,} bytes then, {status.st_size:,} bytes now",
             "make sure that nothing else changes files there, then run again",
         )
 

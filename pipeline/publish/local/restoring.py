@@ -36,8 +36,8 @@ def rollback(
     """Publish the newest previous version in place of the published one, in one step and durable on return.
 
     The version that was published becomes the newest previous one, so a second rollback undoes the first. Every byte of
-    the previous version is digested first. Whatever is raised, and wherever the process is killed, one of the two has
-    the name, whole. It is the one from before unless the message says "is rolled back, but".
+    the previous version is digested first. After an error, or if the process is killed, one of the two has the name,
+    whole. It is the one from before unless the message says "is rolled back, but".
 
     Raises
     ------

@@ -149,7 +149,9 @@ class LocalStaging:
             raise LookupError(f"chunk {chunk} has no receipt")
         receipt = self._journal.line_at(place)
         if receipt.get("chunk") != chunk:
-            raise StorageError(f"the journal has another receipt where that of chunk {chunk} was", "run again")
+            raise StorageError(
+                f"the journal was changed: it has another entry where that of chunk {chunk} was", "run again"
+            )
         return receipt
 
     def sync(self) -> None:

@@ -97,7 +97,7 @@ def check_sections(sections: Mapping[str, object]) -> None:
 def _check_size(size: int) -> None:
     if size > MANIFEST_LIMIT:
         raise OutputError(
-            f"the manifest would take {format_bytes(size)}, at most {format_bytes(MANIFEST_LIMIT)} are possible: "
+            f"the manifest would take {format_bytes(size)}, but at most {format_bytes(MANIFEST_LIMIT)} are possible: "
             "it lists every input file",
             "use fewer and larger input files, or several outputs",
         )

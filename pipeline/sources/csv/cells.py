@@ -102,7 +102,7 @@ def _ragged(text: bytes, spans: Sequence[tuple[int, int]], piece: Piece, columns
     parsed = parser.structure(piece)
     if parsed.length != len(text) or parsed.rows + len(parsed.ragged) != len(spans):
         found = f"{parsed.rows + len(parsed.ragged):,} records where its lines make {len(spans):,}"
-        raise BalanceError(f"the CSV parser finds {found}", "report this bug of logitstream")
+        raise BalanceError(f"the CSV parser finds {found}")
     faults = {}
     for row in parsed.ragged:
         start, stop = spans[row.number]

@@ -181,7 +181,7 @@ class Cutter:
         end = self._columns.parser.dialect.record_end(window.text, 0, window.length, final=window.ended)
         cut = self._parse(end) if end is not None and end != place else None
         if cut is not None and cut.length != end:
-            raise BalanceError("the CSV parser ends a record at another byte", "report this bug of logitstream")
+            raise BalanceError("the CSV parser ends a record at another byte")
         return cut
 
     def _parse(self, place: int) -> Cut | None:
@@ -218,13 +218,13 @@ class Cutter:
         if verdict.good:
             batch = self._columns.convert(self._columns.parser.piece(verdict.good, final=True))[1]
         if batch is None or batch.num_rows != verdict.records - len(verdict.faults):
-            raise BalanceError("the CSV parser takes a record as good and as bad", "report this bug of logitstream")
+            raise BalanceError("the CSV parser takes a record as good and as bad")
         return Cut(batch, verdict.records, verdict.faults, piece.text, length, piece.quoted)
 
     def _count(self, piece: Piece, rows: int) -> None:
         if not agrees_with_lines(rows, piece.text, blank=self._columns.parser.blank_lines_count):
             message = f"the CSV parser found {rows:,} rows, but the text has another number of lines"
-            raise BalanceError(message, "report this bug of logitstream")
+            raise BalanceError(message)
 
     def _open_record(self, cause: Cause, *values: str) -> Cut:
         window = self._window

@@ -199,7 +199,7 @@ class Recoded:
 
 
 class Ahead:
-    """A stream that a separate thread reads ahead, so that nobody waits for it.
+    """A stream that a separate thread reads ahead, so that reading does not wait for it.
 
     Blocks, and the error that ended the reading, come in the order of the stream. Holds ten blocks. Its maker closes
     it, before what the inner stream reads from is closed.

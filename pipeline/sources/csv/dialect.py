@@ -124,9 +124,9 @@ def dialect_of(options: CsvOptions) -> Dialect:
     UsageError
         Delimiter or quote is not one ASCII character, or they are the same.
     """
-    _one_character("delimiter", options.delimiter, "give one character, such as ';' or a tabulator")
+    _one_character("delimiter", options.delimiter, "give one character, such as ';' or a tab")
     if options.quote:
-        _one_character("quote", options.quote, "give one character, such as \"'\", or '' where nothing is quoted")
+        _one_character("quote", options.quote, "give one character, such as \"'\", or '' if nothing is quoted")
     if options.delimiter == options.quote:
         raise UsageError(f"delimiter and quote are both {quoted(options.quote)}", "give two different characters")
     return Dialect(options.delimiter, options.quote)

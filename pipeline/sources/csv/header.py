@@ -75,7 +75,7 @@ def _names(record: bytes, dialect: Dialect, encoding: TextEncoding, path: str) -
     fields, closed = dialect.fields(encoding.utf8(record.rstrip(b"\r\n")))
     if not closed:
         message = f"{show(path)}: a quote in the header is not closed before the file ends"
-        raise DataError(message, "close it, or name the quote character with --quote ('' where nothing is quoted)")
+        raise DataError(message, "close it, or name the quote character with --quote ('' if nothing is quoted)")
     try:
         return tuple(field.decode() for field in fields)
     except UnicodeDecodeError as error:

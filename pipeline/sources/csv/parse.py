@@ -179,12 +179,17 @@ class CsvParser:
         parse: arrow_csv.ParseOptions,
         convert: arrow_csv.ConvertOptions,
     ) -> pa.Table | None:
-        self._met.clear()
-        source = pa.BufferReader(pa.py_buffer(text))
-        try:
-            return arrow_csv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
-        except pa.ArrowInvalid:
-            return None
+        while True:
+            self._met.clear()
+            source = pa.BufferReader(pa.py_buffer(text))
+            try:
+                return arrow_csv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
+            except pa.ArrowInvalid:
+                return None
+            except pa.ArrowCancelled:
+                # On the main thread Arrow stops at a signal, then sends it to the handler of the program. If that one
+                # raised nothing, as where a run may finish its chunks, the text is still wanted.
+                continue
 
     def _read_options(self, block_bytes: int) -> arrow_csv.ReadOptions:
         names = [str(position) for position in range(self.columns)]

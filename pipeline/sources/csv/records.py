@@ -107,7 +107,7 @@ class Records:
         spans = np.fromiter(chain.from_iterable(records), np.int64).reshape(-1, 2)
         if len(spans) != self._cut.records:
             found = f"{self._cut.records:,} records where its lines make {len(spans):,}"
-            raise BalanceError(f"the CSV parser finds {found}", "report this bug of logitstream")
+            raise BalanceError(f"the CSV parser finds {found}")
         return spans
 
     def _offset_of(self, place: int) -> int:

@@ -267,7 +267,7 @@ def open_parquet(
 
 @contextmanager
 def translated(path: str, column: Callable[[], str] = str, *, every_column: bool = False) -> Iterator[None]:
-    """Turn whatever Arrow raises about a file into an error that names it: the one door for Parquet.
+    """Turn every error that Arrow raises about a file into one that names it: the one door for Parquet.
 
     ``column`` finds the column that Arrow has no code for, or returns an empty text. ``every_column`` says that all
     columns of the file have to be readable, so that leaving one out does not help.

@@ -124,7 +124,7 @@ class ParquetReader:
         On entering or after the last row: the file is not the one that was planned.
     DataError
         A page is damaged or uses a part of Parquet that Arrow does not support, a value is invalid or not of the type
-        asked for, or the file has not as many rows as its footer states.
+        asked for, or the file does not have as many rows as its footer states.
     """
 
     def __init__(

@@ -222,7 +222,7 @@ def test_another_run_is_refused_skipped_or_waited_for(cli, world, tmp_path):
         by = f"{output} is being published by process {first.pid} on "
         refused = cli(*words)
         assert (refused.code, f"error: {by}" in refused.err) == (75, True), refused.err
-        assert refused.err.endswith("\nrun again when that has ended\n")
+        assert refused.err.endswith("\nrun again when it has ended\n")
         skipped = cli(*words, "--if-running", "skip")
         assert (skipped.code, by in skipped.err) == (0, True), skipped.err
         assert all(skipped.err.splitlines()), skipped.err
@@ -301,7 +301,7 @@ def test_bad_rows_go_to_the_quarantine_and_the_note_says_how_to_look_at_it(cli, 
     outcome = cli(*words, "--max-bad", "1")
     assert outcome.code == 0, outcome.err
     note = next(line for line in outcome.err.splitlines() if "in the quarantine" in line)
-    assert note.startswith("note: 1 row in the quarantine, 1 bad and 0 by the model: logitstream inspect ")
+    assert note.startswith("note: 1 row in the quarantine (1 bad, 0 set aside by the model): logitstream inspect ")
     look = cli(*shlex.split(note.partition(": logitstream ")[2]))
     assert look.code == 0, look.err
     assert "2,far,4" in look.out

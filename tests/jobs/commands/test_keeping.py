@@ -119,7 +119,7 @@ def test_show_of_what_is_not_ours_or_not_there(cli, tmp_path):
     assert "was not published by logitstream" in outcome.out
     for command in (("runs", "show"), ("runs", "clean", "--stopped"), ("rollback",)):
         missing = cli(*command, tmp_path / "none")
-        assert (missing.code, missing.err) == (66, f"error: there is no output {tmp_path}/none\n")
+        assert (missing.code, missing.err) == (66, f"error: there is no output {tmp_path}/none\ncheck the path\n")
         assert cli(*command, tmp_path / "none" / "below").code == 66
 
 

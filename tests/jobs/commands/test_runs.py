@@ -368,8 +368,8 @@ class TestDemo:
         outcome = cli("demo", "--output", tmp_path)
         assert outcome.code == 73
         assert outcome.err == (
-            f"error: {tmp_path}/flights.csv exists and is not the file of the sample\n"
-            "move it away, or name another --output\n"
+            f"error: {tmp_path}/flights.csv exists and differs from the file of the sample\n"
+            "move it away, or choose another --output\n"
         )
         assert (tmp_path / "flights.csv").read_text() == "mine"
 

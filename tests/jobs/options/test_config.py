@@ -194,31 +194,31 @@ FAULTS = {
     "workers = 3\n": ("workers is not known", "choose score or transform"),
     "[transform]\n": ("has no table [score]", "write the options below a line [score]"),
     "score = 3\n": ("has no table [score]", "write the options below a line [score]"),
-    "[score]\nworkers = '3'\n": ("[score] workers is a text, not a whole number", ""),
+    "[score]\nworkers = '3'\n": ("[score] workers is a string, not a whole number", ""),
     "[score]\nworkers = true\n": ("[score] workers is true or false, not a whole number", ""),
     "[score]\nworkers = 0\n": ("[score] workers: '0' is not a whole number of at least 1", ""),
-    "[score]\nthreshold = 'half'\n": ("[score] threshold is a text, not a number", ""),
+    "[score]\nthreshold = 'half'\n": ("[score] threshold is a string, not a number", ""),
     "[score]\nthreshold = 2.5\n": ("[score] threshold: 2.5 is not a number from 0 to 1", ""),
-    "[score]\nkeep = [1]\n": ("[score] keep is a list, not a list of texts", ""),
+    "[score]\nkeep = [1]\n": ("[score] keep is a list, not a list of strings", ""),
     "[score]\nkeep = ['']\n": ("[score] keep: a column name is empty", ""),
-    "[score]\nnull = 5\n": ("[score] null is a whole number, not a list of texts", ""),
-    "[score]\njson = 'yes'\n": ("[score] json is a text, not true or false", ""),
-    "[score]\nmemory = 0.5\n": ("[score] memory is a number, not a text or a whole number", ""),
+    "[score]\nnull = 5\n": ("[score] null is a whole number, not a list of strings", ""),
+    "[score]\njson = 'yes'\n": ("[score] json is a string, not true or false", ""),
+    "[score]\nmemory = 0.5\n": ("[score] memory is a number, not a string or a whole number", ""),
     "[score]\nretries = -1\n": ("[score] retries: '-1' is not a whole number of at least 0", ""),
-    "[score]\nretries = '3'\n": ("[score] retries is a text, not a whole number", ""),
+    "[score]\nretries = '3'\n": ("[score] retries is a string, not a whole number", ""),
     "[score]\nkeep-versions = -1\n": ("[score] keep-versions: '-1' is not a whole number of at least 0", ""),
-    "[score]\nmax-bad = 0.5\n": ("[score] max-bad is a number, not a text or a whole number", ""),
+    "[score]\nmax-bad = 0.5\n": ("[score] max-bad is a number, not a string or a whole number", ""),
     "[score]\nmax-bad = '101%'\n": ("[score] max-bad: '101%' is not a number of bad rows: write a number", ""),
-    "[score]\nno-resume = 'yes'\n": ("[score] no-resume is a text, not true or false", ""),
+    "[score]\nno-resume = 'yes'\n": ("[score] no-resume is a string, not true or false", ""),
     "[score]\nresume = false\n": ("[score] resume is not known", "did you mean no-resume?"),
     "[score]\nno-reuse = 1\n": ("[score] no-reuse is a whole number, not true or false", ""),
     "[score]\nif-running = 'skip=5m'\n": ("[score] if-running: 'skip=5m' is neither fail, skip nor wait", ""),
-    "[score]\nif-running = true\n": ("[score] if-running is true or false, not a text", ""),
+    "[score]\nif-running = true\n": ("[score] if-running is true or false, not a string", ""),
     "[score]\ndeadline = '3 weeks'\n": ("[score] deadline: '3 weeks' is not a duration: write 90s, 25m, 3h", ""),
     "[score]\ngrace = 0\n": ("[score] grace: '0' is not a duration: it must be more than 0", ""),
     "[score]\nfingerprint = 'none'\n": ("[score] fingerprint: 'none' is not one of 'ends', 'full'", ""),
     "[score]\ndurability = 'half'\n": ("[score] durability: 'half' is not one of 'full', 'none'", ""),
-    "[score]\nmodel = 2013-01-01\n": ("[score] model is a date or a time, not a text", ""),
+    "[score]\nmodel = 2013-01-01\n": ("[score] model is a date or a time, not a string", ""),
     "[score]\nprecision = 'quick'\n": (
         "[score] precision: 'quick' is not one of 'fast', 'accurate', 'reproducible'",
         "",
@@ -242,7 +242,7 @@ def test_a_fault_of_the_file_is_named_with_its_place(cli, tmp_path, text):
 def test_a_file_that_cannot_be_read(cli, tmp_path):
     outcome = cli("score", "--config", tmp_path / "none.toml")
     assert outcome.code == 78
-    assert outcome.err == f"error: {tmp_path}/none.toml cannot be read: No such file or directory\n"
+    assert outcome.err == f"error: {tmp_path}/none.toml cannot be read: No such file or directory\ncheck the path\n"
     (tmp_path / "latin.toml").write_bytes(b"[score]\nmodel = '\xe9'\n")
     assert cli("score", "--config", tmp_path / "latin.toml").code == 78
     assert cli("score", "--config", tmp_path).code == 78

@@ -51,10 +51,11 @@ MISTAKES = {
     ("--format", "orc"): "invalid value for '--format': 'orc' is not one of 'parquet', 'csv'",
     ("--if-exists", "append"): "invalid value for '--if-exists': 'append' is not one of 'fail', 'replace'",
     ("--progress", "loud"): "invalid value for '--progress': 'loud' is not one of 'auto', 'bar', 'log', 'none'",
-    ("--delimiter", "::"): "invalid value for '--delimiter': '::' is not one ASCII character (write tab for a "
-    "tabulator)",
-    ("--delimiter", "é"): "invalid value for '--delimiter': 'é' is not one ASCII character (write tab for a tabulator)",
-    ("--quote", ""): "invalid value for '--quote': '' is not one ASCII character (write tab for a tabulator)",
+    ("--delimiter", "::"): "invalid value for '--delimiter': '::' is not one ASCII character (write tab for the "
+    "tab character)",
+    ("--delimiter", "é"): "invalid value for '--delimiter': 'é' is not one ASCII character (write tab for the "
+    "tab character)",
+    ("--quote", ""): "invalid value for '--quote': '' is not one ASCII character (write tab for the tab character)",
     ("--quote", ","): "--quote and --delimiter are the same character ','",
     ("--encoding", "utf-9"): "invalid value for '--encoding': 'utf-9' is not a known encoding (utf-8, latin-1, "
     "cp1252, utf-16 ...)",

@@ -172,6 +172,7 @@ def test_the_bar_shows_percentage_rows_rate_and_time_left_in_70_columns(monkeypa
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]", stream.getvalue())]
     drawn = next(line for line in lines if "left" in line)
     assert max(map(len, lines)) <= 70
+    assert drawn.index(" 1 %") <= 12
     assert re.search(r" 1 % 12\.8M of ~?1\.23G rows, [\d.,]+[kM]? (rows|[KM]iB)/s, [^…]+ left$", drawn)
 
 

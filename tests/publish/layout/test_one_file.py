@@ -223,7 +223,7 @@ def test_an_attempt_that_was_changed_is_noticed(output: Path) -> None:
         return parts
 
     before = output.read_bytes()
-    with pytest.raises(StorageError, match="is not what was written"):
+    with pytest.raises(StorageError, match="changed after it was written"):
         publish(output, "new", NEW, "replace", change, merge=joined)
     assert output.read_bytes() == before
     publish_file(output, "new", "replace")

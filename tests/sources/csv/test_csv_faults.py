@@ -205,6 +205,16 @@ def test_c22_other_compression_is_refused_by_name(write: Write, content: bytes, 
     refused(write(content), rf"^data\.csv is {kind}, not CSV")
 
 
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [(b"PAR1 and so on PAR1", "a name that ends in .parquet"), (bz2.compress(b"x,y\n1,2\n"), "gzip or zstd")],
+)
+def test_what_is_not_csv_is_told_what_to_do(write: Write, content: bytes, remedy: str) -> None:
+    with pytest.raises(DataError, match="not CSV") as caught:
+        read(write(content), X)
+    assert caught.value.remedy.endswith(remedy)
+
+
 def test_c23_a_second_header_in_a_second_member_is_recognised(write: Write) -> None:
     member = gzip.compress(b"x,y\n1,2\n")
     rows, bad = read(write(member + member, "data.csv.gz"), X)

@@ -7,6 +7,7 @@ import gzip
 import itertools
 import math
 import random
+import signal
 import threading
 import zlib
 from bisect import bisect_left
@@ -769,3 +770,28 @@ class TestTheNumbersOfRecords:
         options = CsvOptions(encoding="cp1252")
         cell = only_bad(write(b"a,b\n\x80\x81,2\n"), options=options)
         assert (cell.text, cell.line) == ("€\ufffd", "€\ufffd,2")
+
+
+def test_a_signal_whose_handler_returns_costs_no_text(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow stops when a signal arrives on the main thread, and then sends it to the handler of the program."""
+    calls: list[int] = []
+    received: list[int] = []
+    parse = arrow_csv.read_csv
+
+    def interrupted(*arguments: object, **options: object) -> pa.Table:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            signal.raise_signal(signal.SIGINT)
+            raise pa.ArrowCancelled("Operation cancelled", signal.SIGINT)
+        return parse(*arguments, **options)
+
+    monkeypatch.setattr(arrow_csv, "read_csv", interrupted)
+    before = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    try:
+        rows, reader = read(write(b"a,b\n1,2\n3\n4,5\n"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert received == [signal.SIGINT]
+    assert rows == [("1", "2"), ("4", "5")]
+    assert reader.bad_count == 1
+    assert len(calls) >= 2
