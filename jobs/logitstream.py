@@ -13,7 +13,6 @@ import os
 import sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
-from opcode import opmap
 
 PACKAGES = ("pipeline", "jobs")
 
@@ -70,12 +69,7 @@ def _load(name: str, folder: str) -> None:
 
 def __getattr__(name: str) -> object:
     """Say where logitstream's functions for Python are."""
-    message = f"module {__name__!r} has no attribute {name!r}: write import pipeline as logitstream"
-    frame = sys._getframe(1)  # noqa: SLF001 - the one way to tell the two apart
-    if frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]:
-        # "from logitstream import NAME" would replace the message of an AttributeError.
-        raise ImportError(message, name=__name__)
-    raise AttributeError(message)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: write import pipeline as logitstream")
 
 
 if __name__ == "__main__":

@@ -128,11 +128,8 @@ def test_python_is_told_what_to_import(installed, others, tmp_path):
     )
 
 
-def test_importing_a_function_from_the_module_says_what_to_import(tmp_path):
+def test_programs_that_look_for_an_attribute_still_get_an_answer(tmp_path):
     env = {"PYTHONPATH": str(ROOT / "jobs")}
-    told = run(sys.executable, "-c", "from logitstream import score", env=env, cwd=tmp_path, code=1).splitlines()[-1]
-    assert told == "ImportError: module 'logitstream' has no attribute 'score': write import pipeline as logitstream"
-    # Programs that look for an attribute still get an answer.
     asked = "import logitstream; print(hasattr(logitstream, 'score'), getattr(logitstream, 'dask_teardown', None))"
     assert run(sys.executable, "-c", asked, env=env, cwd=tmp_path).split() == ["False", "None"]
 
