@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli import JOBS, group
-from jobs.options import FINGERPRINT, FORMAT
+from jobs.options import FINGERPRINT, FORMAT, columns
 from jobs.options.columns import Csv, column_names
 from jobs.options.completion import TYPES
 from jobs.options.shells import answer, split_line
@@ -117,6 +117,19 @@ def test_columns_of_a_csv(complete):
     assert complete("logitstream score flights.csv --keep id,c") == plain("id,carrier")
     assert complete("logitstream score flights.csv --keep=carrier,i") == plain("carrier,id")
     assert complete("logitstream score flights.csv --keep id,") == plain("id,dep\\ delay", 'id,\\"a,b\\"', "id,carrier")
+
+
+def test_only_inputs_have_columns_to_offer(complete):
+    Path("other.csv").write_text("first,second\n1,2\n")
+    assert complete("logitstream score flights.csv --model other.csv --keep c") == plain("carrier")
+    assert complete("logitstream score flights.csv --model other.csv --keep f") == []
+
+
+def test_a_header_needs_no_line_end_but_must_be_read_whole(complete, monkeypatch):
+    Path("only-header.csv").write_text("id,carrier")
+    assert complete("logitstream score only-header.csv --keep ") == plain("id", "carrier")
+    monkeypatch.setattr(columns, "_HEADER_BYTES", 6)
+    assert complete("logitstream score only-header.csv --keep ") == []
 
 
 def test_columns_of_parquet_files_and_their_folders(complete):
