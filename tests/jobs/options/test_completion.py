@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli import JOBS, group
-from jobs.options import FINGERPRINT, FORMAT, columns
+from jobs.options import FINGERPRINT, FORMAT
 from jobs.options.columns import Csv, column_names
 from jobs.options.completion import TYPES
 from jobs.options.shells import answer, split_line
@@ -125,11 +125,11 @@ def test_only_inputs_have_columns_to_offer(complete):
     assert complete("logitstream score flights.csv --model other.csv --keep f") == []
 
 
-def test_a_header_needs_no_line_end_but_must_be_read_whole(complete, monkeypatch):
+def test_a_header_needs_no_line_end_but_must_be_read_whole(complete):
     Path("only-header.csv").write_text("id,carrier")
     assert complete("logitstream score only-header.csv --keep ") == plain("id", "carrier")
-    monkeypatch.setattr(columns, "_HEADER_BYTES", 6)
-    assert complete("logitstream score only-header.csv --keep ") == []
+    Path("long-header.csv").write_text(",".join(f"column_{number}" for number in range(10_000)) + "\n")
+    assert complete("logitstream score long-header.csv --keep ") == []
 
 
 def test_columns_of_parquet_files_and_their_folders(complete):
