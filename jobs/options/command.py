@@ -11,6 +11,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
@@ -101,6 +102,8 @@ class JobCommand(Helpful):
         except click.UsageError as error:
             # What is missing may be in a variable whose name is misspelt.
             _refuse_unknown_variables(ctx)
+            if _asks_for_json(ctx):
+                document.want()
             raise _with_own_name(error, self.params) from None
         _refuse_unknown_variables(ctx)
         if ctx.params.get("json"):
@@ -215,6 +218,17 @@ def _nearest_variable(name: str, ctx: click.Context, known: Iterable[str]) -> st
         word = rest if near else word
     near = difflib.get_close_matches(word.upper(), known, 1)
     return f"{own}{near[0]}" if near else ""
+
+
+def _asks_for_json(ctx: click.Context) -> bool:
+    """Return whether the environment or a file asks for JSON: what was typed could not be parsed."""
+    option = next((param for param in ctx.command.params if param.name == "json"), None)
+    if option is None:
+        return False
+    value, _ = option.consume_value(ctx, {})
+    with suppress(click.UsageError):
+        return bool(option.type_cast_value(ctx, value))
+    return False
 
 
 def _table(ctx: click.Context) -> str:

@@ -10,6 +10,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,7 +43,8 @@ from pipeline.units import escape, format_bytes, format_count
 from pipeline.verification.rescore import input_states, scored_again
 
 _TRIES = 3
-_STATE = ("size", "time of change", "digest of its ends", "digest of all bytes", "partitions")
+_CHANGED = "time of change"
+_STATE = ("size", _CHANGED, "digest of its ends", "digest of all bytes", "partitions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +291,8 @@ def _inputs(path: Path, manifest: Manifest) -> Iterator[Difference]:
             continue
         for what, expected, actual in zip(_STATE, state, found[key], strict=True):
             if expected != actual:
-                yield Difference(name, what, _shown(expected), _shown(actual), of_input=True)
+                shown = _time if what == _CHANGED else _shown
+                yield Difference(name, what, shown(expected), shown(actual), of_input=True)
     for key in found.keys() - listed.keys():
         yield Difference(escape(key[0], 1000), "input", "not among the inputs", "there", of_input=True)
 
@@ -302,6 +305,15 @@ def _numbered(states: Sequence[Sequence[Any]]) -> dict[tuple[str, int], Sequence
         numbered[path, seen[path]] = state
         seen[path] += 1
     return numbered
+
+
+def _time(nanoseconds: int) -> str:
+    """Return a time since 1970 as a date in UTC with all digits, or as the number where no calendar has it."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    except (ValueError, OverflowError, OSError):
+        return str(nanoseconds)
 
 
 def _shown(value: object) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +285,9 @@ def test_a_touched_input(own, cli):
     assert outcome.code == 3
     found = json.loads(outcome.out)
     assert (found["kind"], found["holds"], found["chunks_scored"]) == ("verification", False, 0)
-    assert [each["what"] for each in found["differences"]] == ["time of change"]
+    (change,) = found["differences"]
+    assert (change["what"], change["found"]) == ("time of change", "1970-01-01T00:00:00.000000001Z")
+    assert change["expected"].startswith(f"{datetime.now(UTC):%Y-}")
     with pytest.raises(DataError, match="the inputs have changed since"):
         pipeline.verify(own.out, sample=1)
 

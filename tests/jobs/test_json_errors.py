@@ -70,6 +70,9 @@ def test_the_environment_and_a_file_may_ask_for_json_too(cli, tmp_path, monkeypa
     assert error_of(cli(*words, "--config", "job.toml"))["exit_code"] == 66
     monkeypatch.setenv("LOGITSTREAM_SCORE_JSON", "1")
     assert error_of(cli(*words))["exit_code"] == 66
+    assert error_of(cli(*words, "--unknown"))["exit_code"] == 2
+    monkeypatch.setenv("LOGITSTREAM_SCORE_JSON", "perhaps")
+    assert cli(*words, "--unknown").code == 2
 
 
 def place_of(error: dict[str, object]) -> dict[str, object]:
