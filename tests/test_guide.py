@@ -223,6 +223,14 @@ def test_the_table_of_functions_is_current() -> None:
     assert measured.keys() == FUNCTIONS.keys(), "run python -m tests.benchmarks.functions"
 
 
+def test_the_page_about_the_design_has_every_room() -> None:
+    table = PAGES["design"].read_text(encoding="utf-8")
+    rooms = {f"{path.name}/" for path in (ROOT / "pipeline").iterdir() if (path / "__init__.py").is_file()}
+    rooms |= {path.name for path in (ROOT / "pipeline").glob("*.py")} - {"__init__.py"}
+    assert len(rooms) > 20
+    assert {room for room in rooms if f"`{room}`" not in table} == set()
+
+
 def test_every_test_that_a_page_names_exists() -> None:
     page = text_of("guarantees")
     named = re.findall(r"`(test_\w+)`\s+in `(tests/[\w/]+\.py)`", page)
