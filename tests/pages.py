@@ -71,8 +71,18 @@ class Reader:
 
     @property
     def environment(self) -> dict[str, str]:
-        here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-        return {**os.environ, **here}
+        path = f"{self.command.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+
+    @property
+    def command(self) -> Path:
+        """The installed command: not everywhere that tests run is it installed."""
+        script = self.folder / ".venv" / "bin" / "logitstream"
+        if not script.exists():
+            script.parent.mkdir(parents=True, exist_ok=True)
+            script.write_text(f"#!{sys.executable}\nfrom jobs.logitstream import main\nmain()\n")
+            script.chmod(0o755)
+        return script
 
     def follow(self, page: Path, command: Callable[[str], None] | None = None) -> None:
         """Do what a page says, but install nothing and start no cluster; in the folder, which is the current one."""
@@ -108,10 +118,7 @@ class Reader:
         *settings, line = crontab.replace("/srv/nightly", str(self.folder)).splitlines()
         *times, command = line.split(maxsplit=5)
         assert all(re.fullmatch(r"[\d*]+", each) for each in times)
-        script = self.folder / ".venv" / "bin" / "logitstream"
-        script.parent.mkdir(parents=True, exist_ok=True)
-        script.write_text(f"#!{sys.executable}\nfrom jobs.logitstream import main\nmain()\n")
-        script.chmod(0o755)
+        assert self.command.exists()
         result = self.run(command, _BARE | dict(setting.split("=", 1) for setting in settings))
         assert result.stdout == result.stderr == ""
 

@@ -18,7 +18,7 @@ from pipeline.upkeep.json import cleaning_json, output_json, rollback_json, runs
 
 _PATH = 1000
 _REASON = 1000
-_LISTED_REASON = 60
+_LISTED_REASON = 100
 _ID = 12
 _DAY = 86_400
 _NEWER = "made by a newer logitstream"

@@ -86,7 +86,7 @@ def test_the_list_has_one_short_line_of_an_error_and_show_has_it_all(cli, tmp_pa
     assert "the inputs do not fit the job … (65)" in listed
     assert "…/a.csv: cell cell" in listed
     assert "\\n" not in listed
-    assert max(map(len, listed.splitlines())) <= 120
+    assert max(map(len, listed.splitlines())) <= 160
     shown = " ".join(cli("runs", "show", tmp_path / "many").out.split())
     assert f"the inputs do not fit the job: a.csv: has no column 'kunde'; its header is {'x' * 300} (65)" in shown
 
