@@ -30,12 +30,15 @@ class Target:
         Gives inputs to begin with.
     tokens : sequence of bytes
         Words that the inputs are made of.
+    claims : callable
+        Gives the bytes that an input may take because it says so: a known limit of the reader.
     """
 
     name: str
     make: Callable[[Path], Check]
     seeds: Callable[[], list[bytes]]
     tokens: Sequence[bytes] = ()
+    claims: Callable[[bytes], int] = lambda _: 0
 
 
 def require(condition: object, message: str) -> None:

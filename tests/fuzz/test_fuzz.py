@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import watch
+from tests.fuzz import parquet_files, watch
 from tests.fuzz.mutations import mutations
 from tests.fuzz.targets import MODULES, load
 
@@ -94,3 +94,11 @@ def test_a_target_that_does_not_exist_is_refused() -> None:
     answer = _command("parket")
     assert answer.returncode == 2
     assert "there is no target parket; there are parquet, " in answer.stderr
+
+
+def test_the_header_of_a_page_claims_what_a_reader_takes() -> None:
+    content = parquet_files.seeds()[4]
+    assert parquet_files.claims(content) < 1_000
+    # Kind 0, 8 bytes, and a compressed size that Arrow reads as 786,257,132.
+    header = bytes.fromhex("1500152015d8d3eaed15")
+    assert parquet_files.claims(content[:43] + header + content[53:]) == 786_257_132
