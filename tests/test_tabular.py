@@ -110,6 +110,17 @@ def test_a_verification_lists_what_differs(results: dict[str, Any]) -> None:
     assert "bytes" in repr(results["damaged"])
 
 
+def test_the_range_of_a_column_is_shown_where_it_is_known(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("x,note\n1.5,a\n0.5,b\n")
+    (tmp_path / "empty.csv").write_text("x,note\n")
+    assert repr(logitstream.inspect(tmp_path / "in.csv", full=True)).splitlines()[-2].split()[-3:] == [
+        "0",
+        "0.5",
+        "1.5",
+    ]
+    assert "None" not in repr(logitstream.inspect(tmp_path / "empty.csv", full=True))
+
+
 def test_a_quarantine_lists_its_reasons(results: dict[str, Any]) -> None:
     assert "rows   1, 1 of them bad\n" in repr(results["quarantine"])
     assert repr(results["quarantine"]).splitlines()[-1].split()[:2] == ["1", "x"]
