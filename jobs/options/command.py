@@ -100,14 +100,14 @@ class JobCommand(Helpful):
         try:
             rest = super().parse_args(ctx, args)
         except click.UsageError as error:
-            # What is missing may be in a variable whose name is misspelt.
-            _refuse_unknown_variables(ctx)
             if _asks_for_json(ctx):
                 document.want()
+            # What is missing may be in a variable whose name is misspelt.
+            _refuse_unknown_variables(ctx)
             raise _with_own_name(error, self.params) from None
-        _refuse_unknown_variables(ctx)
         if ctx.params.get("json"):
             document.want()
+        _refuse_unknown_variables(ctx)
         _settle_talk(ctx)
         contradiction = _contradiction(ctx.params)
         if contradiction and not ctx.resilient_parsing:

@@ -71,6 +71,9 @@ def test_the_environment_and_a_file_may_ask_for_json_too(cli, tmp_path, monkeypa
     monkeypatch.setenv("LOGITSTREAM_SCORE_JSON", "1")
     assert error_of(cli(*words))["exit_code"] == 66
     assert error_of(cli(*words, "--unknown"))["exit_code"] == 2
+    monkeypatch.setenv("LOGITSTREAM_SCORE_WOKERS", "2")
+    assert error_of(cli(*words))["exit_code"] == 78
+    monkeypatch.delenv("LOGITSTREAM_SCORE_WOKERS")
     monkeypatch.setenv("LOGITSTREAM_SCORE_JSON", "perhaps")
     assert cli(*words, "--unknown").code == 2
 
