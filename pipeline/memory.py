@@ -75,8 +75,8 @@ class Demand:
     chunk_rows : int
         Rows of the largest chunk, an estimate where rows are not known.
     batch_rows : int
-        Rows that a batch has at most: those of the largest row group of the inputs, of small ones read together,
-        or of the largest chunk where a CSV is among the inputs.
+        Rows that a batch has at most: those of the largest row group of the inputs, or of the largest chunk where
+        a CSV is among them.
     cuttable : bool
         Whether a lower ``--chunk-size`` would make the largest chunk smaller: one row group is never cut.
     whole_chunk : bool

@@ -31,10 +31,6 @@ _READER_COPIES = 3
 # Writers look at the size of a page only every so many rows, so a page of long values is as long as these.
 _PAGE_ROWS = 1_024
 
-# Each batch has a cost of its own: small row groups are read together up to here. In groups of 1,000 rows with 21
-# columns, one at a time takes twice as long.
-_SMALL_BATCH_BYTES = 16 * MIB
-
 _MISLED = 4
 
 # JSON while it is parsed, and what is made of it, for each of its bytes: 68 MiB of numbers took 390 MiB (Python 3.11).
@@ -97,8 +93,7 @@ def demand_of(
     widths = _column_widths(csv, files, needs)
     # The rows of a CSV are an estimate. Lines at its ends may be so many times as long as the others.
     largest = plan.most_rows() or min(plan.chunk_rows, _MISLED * sum(facts.estimated_rows for facts in files) + 1024)
-    row_bytes = max((sum(of_list.values()) for of_list in widths), default=0.0)
-    group_rows = _largest_row_group(files, largest)
+    batch_rows = _largest_row_group(files, largest)
     numbers = ColumnNumbers(needs.names)
     name, width = max(_totals(widths), key=lambda pair: pair[1], default=("", 0.0))
     travelling = job_file_bytes(files, plan) + _PARSED * costs.shared_bytes if costs.travels else costs.shared_bytes
@@ -109,14 +104,14 @@ def demand_of(
         shared_bytes=travelling,
         payload_bytes=costs.payload_bytes * (ahead + levels),
         reader_bytes=max((_reader_bytes(facts, numbers) for facts in files), default=0),
-        decoded_row_bytes=row_bytes,
+        decoded_row_bytes=max((sum(of_list.values()) for of_list in widths), default=0.0),
         made_row_bytes=2 * costs.made_bytes + costs.scratch_bytes,
         output_row_bytes=costs.made_bytes + kept if costs.writes else 0.0,
         row_group_rows=min(int(plan.group_rows.max()) if len(plan) else 0, max(1, largest)),
         threads_share_process=threads_share_process,
         chunk_rows=largest,
-        batch_rows=max(group_rows, min(largest, int(_SMALL_BATCH_BYTES / max(1.0, row_bytes)))),
-        cuttable=largest > group_rows or any(facts.cuttable for facts in files),
+        batch_rows=batch_rows,
+        cuttable=largest > batch_rows or any(facts.cuttable for facts in files),
         whole_chunk=costs.whole_chunk,
         widest=(name, width),
     )
