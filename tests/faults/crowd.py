@@ -17,6 +17,9 @@ from tests.faults.frame import Campaign
 
 PARTS = 4
 
+# Seconds that a reader is waited for.
+_PATIENCE = 120
+
 
 def run(campaign: Campaign) -> None:
     model = write_model(campaign.scratch / "model.json")
@@ -76,16 +79,20 @@ def _reader(campaign: Campaign, model: Path, replacements: int) -> None:
     options: dict[str, Any] = {"keep": ["version"], "if_exists": "replace", "chunk_size": 100, "durability": "none"}
     pipeline.score(folder, model, output, **options)
     context = multiprocessing.get_context("spawn")
-    ended, results = context.Event(), context.SimpleQueue()
-    reader = context.Process(target=_read, args=(str(output), ended, results))
+    seen, ended, results = context.Event(), context.Event(), context.SimpleQueue()
+    reader = context.Process(target=_read, args=(str(output), seen, ended, results))
     reader.start()
     try:
+        # On a busy machine the reader may take longer to start than all replacements together.
+        seen.wait(_PATIENCE)
+        seen.clear()
         next_number = PARTS
         for _ in range(replacements):
             for _ in range(random.choice([1, PARTS])):
                 write_rows(folder / f"{next_number % PARTS}.parquet", _rows(next_number), next_number)
                 next_number += 1
             pipeline.score(folder, model, output, **options)
+        seen.wait(_PATIENCE)
     finally:
         ended.set()
         reads, again, wrong = results.get()
@@ -96,14 +103,14 @@ def _reader(campaign: Campaign, model: Path, replacements: int) -> None:
     for numbers, rows in wrong:
         campaign.violated("Complete", f"a reader saw {rows} rows of the parts {numbers}; seed {campaign.seed}")
     if not reads:
-        campaign.violated("Complete", "a reader never saw anything")
+        campaign.violated("Complete", f"a reader never saw anything, within {_PATIENCE} s")
 
 
 def _rows(number: int) -> int:
     return 100 + number
 
 
-def _read(output: str, ended: Event, results: Any) -> None:
+def _read(output: str, seen: Event, ended: Event, results: Any) -> None:
     reads, again, wrong = 0, 0, []
     while not ended.is_set():
         try:
@@ -118,5 +125,6 @@ def _read(output: str, ended: Event, results: Any) -> None:
         if Counter(found) != Counter({number: _rows(number) for number in whole}):
             wrong.append((sorted(set(found)), len(found)))
         reads += 1
+        seen.set()
         time.sleep(0)
     results.put((reads, again, wrong))
