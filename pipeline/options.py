@@ -51,6 +51,9 @@ class JobOptions(ConductOptions, total=False):
     delimiter: str
     quote: str
     null: str | Sequence[str]
+    quoted_null: bool
+    decimal: str
+    thousands: str
     encoding: str
     columns: str | Sequence[str] | None
     types: Mapping[str, str]
@@ -134,8 +137,13 @@ OPTIONS: Mapping[str, Option] = {
     "delimiter": Option(",", "The character between two fields of a CSV."),
     "quote": Option('"', "The character around a field that holds delimiters or line ends."),
     "null": Option(
-        (), "Spellings of null besides the empty field, separated by commas (``NA,-``). A quoted field is never null."
+        (),
+        "Spellings of null besides the empty field, separated by commas (``NA,-``); ``pandas`` stands for all that "
+        "pandas takes, quoted or not.",
     ),
+    "quoted_null": Option(False, "Take a spelling of null for null in quotes, too."),
+    "decimal": Option(".", "The character before the fraction of a number in a CSV."),
+    "thousands": Option("", "The character between groups of three digits of a number in a CSV."),
     "encoding": Option("utf-8", "The encoding of the text of a CSV."),
     "columns": Option(None, "Column names, separated by commas, for files without a header."),
     "types": Option({}, "The Arrow types of columns or partitions; without one, a kept column of a CSV is text."),
@@ -189,6 +197,15 @@ ELSEWHERE: Mapping[str, str] = {
     "quotechar": "quote",
     "na_values": "null",
     "null_values": "null",
+    "keep_default_na": "null",
+    "na_filter": "null",
+    "nullstr": "null",
+    "allow_quoted_nulls": "quoted_null",
+    "quoted_strings_can_be_null": "quoted_null",
+    "decimal_point": "decimal",
+    "decimal_separator": "decimal",
+    "decimal_comma": "decimal",
+    "thousands_separator": "thousands",
     "names": "columns",
     "header": "columns",
     "dtype": "types",

@@ -144,6 +144,25 @@ null = option(
     metavar="TEXTS",
     help=f"{meaning('null')} Write a spelling with a comma in double quotes. Repeatable.",
 )
+quoted_null = option("--quoted-null", section=CSV, is_flag=True, help=meaning("quoted_null"))
+decimal = option(
+    "--decimal",
+    section=CSV,
+    type=values.CHARACTER,
+    shell_complete=completion.words(".", ","),
+    default=".",
+    metavar="CHAR",
+    help=f"{meaning('decimal')}  [default: a point]",
+)
+thousands = option(
+    "--thousands",
+    section=CSV,
+    type=values.CHARACTER_OR_NONE,
+    shell_complete=completion.words(",", "."),
+    default="",
+    metavar="CHAR",
+    help=f"{meaning('thousands')}  [default: none]",
+)
 encoding = option(
     "--encoding",
     section=CSV,
@@ -360,7 +379,7 @@ progress = option(
     help="A bar, a line every 10 seconds (log), or nothing; auto is a bar on a terminal and lines elsewhere.",
 )
 
-READ = (delimiter, quote, null, encoding, columns, typed)
+READ = (delimiter, quote, null, quoted_null, decimal, thousands, encoding, columns, typed)
 READING = (chunk_size, workers, memory, scheduler, insecure)
 RUN = (chunk_size, workers, memory, scheduler, precision, insecure)
 CONDUCT = (retries, no_resume, no_reuse, if_running, deadline, grace)

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import combinations
 from typing import Any, TypeVar
 
 import click
@@ -255,8 +256,11 @@ def _strength(ctx: click.Context, name: str) -> int:
 def _contradiction(given: Mapping[str, Any]) -> str:
     if given.get("quiet") and given.get("verbose"):
         return "--quiet and --verbose contradict each other."
-    if given.get("quote") is not None and given.get("quote") == given.get("delimiter"):
-        return f"--quote and --delimiter are the same character {given['quote']!r}."
+    for first, second in combinations(("quote", "delimiter", "decimal", "thousands"), 2):
+        # the point is the decimal character that nobody needs to give
+        implied = second == "decimal" and given.get(second) == "."
+        if given.get(first) and given[first] == given.get(second) and not implied:
+            return f"--{first} and --{second} are the same character {given[first]!r}."
     if _is_csv(given) and given.get("compression") not in {None, *_CSV_CODECS}:
         return f"--compression {given['compression']} cannot be used for CSV: choose {listed(_CSV_CODECS)}."
     return ""

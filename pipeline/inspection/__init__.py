@@ -51,6 +51,9 @@ def inspect(
     encoding: str = "utf-8",
     columns: str | Sequence[str] | None = None,
     types: Mapping[str, str] | None = None,
+    quoted_null: bool = False,
+    decimal: str = ".",
+    thousands: str = "",
     chunk_size: int | str | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
@@ -75,7 +78,13 @@ def inspect(
         The character between two fields of a CSV, and the one around a field with delimiters or line ends; an empty
         quote means that nothing is quoted.
     null : str or sequence of str
-        Unquoted spellings of null in a CSV, besides the empty field.
+        Unquoted spellings of null in a CSV, besides the empty field; ``"pandas"`` stands for all that pandas takes,
+        quoted or not.
+    quoted_null : bool
+        Whether a spelling of null is null in quotes, too.
+    decimal, thousands : str
+        The character before the fraction of a number in a CSV, and the one between groups of three digits; empty if
+        there are no groups.
     encoding : str
         Of the text of a CSV, such as ``"cp1252"``.
     columns : sequence of str, optional
@@ -125,6 +134,9 @@ def inspect(
         encoding=encoding,
         columns=None if columns is None else names_of(columns),
         types=types,
+        quoted_null=quoted_null,
+        decimal=decimal,
+        thousands=thousands,
     )
     rows = str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size)
     return inspect_data(name, full=full, reading=Reading(csv, rows, how))

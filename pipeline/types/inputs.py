@@ -20,6 +20,31 @@ _DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'"}
 
 Integers = npt.NDArray[np.int64]
 
+# A word among the spellings of null, and what it means: what ``read_csv`` takes for null by default, quoted or not.
+# Source: ``pandas._libs.parsers.STR_NA_VALUES`` of pandas 3.0 (the same since 2.0, which added None).
+PANDAS = "pandas"
+PANDAS_NULLS = (
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
@@ -171,7 +196,9 @@ class CsvOptions:
     """The format of the CSV inputs.
 
     ``columns`` names the columns of files that have no header; ``nulls`` are the unquoted spellings of null, always
-    including the empty field; ``types`` maps a column name to the name of an Arrow type.
+    including the empty field, where the word ``pandas`` means :data:`PANDAS_NULLS`, quoted or not; ``types`` maps a
+    column name to the name of an Arrow type. With ``quoted_null`` every spelling is null in quotes, too. ``decimal``
+    is the character before the fraction of a number; ``thousands`` is the one between groups of three digits, or empty.
     """
 
     delimiter: str = ","
@@ -180,6 +207,9 @@ class CsvOptions:
     encoding: str = "utf-8"
     columns: tuple[str, ...] | None = None
     types: tuple[tuple[str, str], ...] = ()
+    quoted_null: bool = False
+    decimal: str = "."
+    thousands: str = ""
 
     @classmethod
     def given(
@@ -191,8 +221,25 @@ class CsvOptions:
         encoding: str = "utf-8",
         columns: Sequence[str] | None = None,
         types: Mapping[str, str] | None = None,
+        quoted_null: bool = False,
+        decimal: str = ".",
+        thousands: str = "",
     ) -> Self:
         """Return the options that a person gives: ``null`` are spellings besides the empty field."""
         nulls = tuple(dict.fromkeys(("", *null)))
         names = None if columns is None else tuple(columns)
-        return cls(delimiter, quote, nulls, encoding, names, tuple(sorted((types or {}).items())))
+        typed = tuple(sorted((types or {}).items()))
+        return cls(delimiter, quote, nulls, encoding, names, typed, quoted_null, decimal, thousands)
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Every unquoted spelling of null, the empty field first."""
+        others = (each for null in self.nulls for each in (PANDAS_NULLS if null == PANDAS else (null,)))
+        return tuple(dict.fromkeys(("", *others)))
+
+    @property
+    def quoted_spellings(self) -> tuple[str, ...]:
+        """The spellings that are null in quotes, too."""
+        if self.quoted_null:
+            return self.spellings
+        return PANDAS_NULLS if PANDAS in self.nulls else ()

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pipeline.causes import reason_of
 from pipeline.errors import BalanceError
 from pipeline.sources.column_types import is_text
+from pipeline.sources.csv.misspelling import misspelling
 from pipeline.sources.csv.parse import Piece, beyond_exact, infinite, names_infinity
 
 if TYPE_CHECKING:
@@ -22,12 +23,9 @@ if TYPE_CHECKING:
     from pipeline.sources.csv.columns import CsvColumns
 
 # The numerals that the parser accepts. Any other cell is bad; these are still given to the parser.
-_FLOAT = r"^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?))[ \t]*$"
+_WORD = r"(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?)"
+_FLOAT = rf"^[ \t]*[+-]?(([0-9]+(POINT)?[0-9]*|POINT[0-9]+)([eE][+-]?[0-9]+)?|{_WORD})[ \t]*$"
 _INTEGER = r"^[ \t]*(-?[0-9]+|-?0[xX][0-9A-Fa-f]+)[ \t]*$"
-
-# A number with a decimal comma, and one whose comma may just as well separate thousands.
-_COMMA = re.compile(rb"[+-]?[0-9][0-9.]*,[0-9]+([eE][+-]?[0-9]+)?")
-_THOUSANDS = re.compile(rb"[+-]?[0-9]{1,3},[0-9]{3}")
 
 _Blame: TypeAlias = "tuple[Cause, tuple[int | str, ...]]"
 
@@ -131,17 +129,31 @@ def _bad_cells(
     piece = parser.piece(_lines(text, (spans[number] for number in sound)), final=True)
     faults = []
     for position, target in columns.targets():
-        nulls = ("",) if target.exact else columns.nulls
-        arrays = parser.parse(piece, parser.converting({position: pa.binary()}, nulls)).arrays
-        assert arrays is not None
-        refused = _refused(arrays[position], target.type, columns)
-        bad = {cell: _blame(cell, target.type, encoding, large=large) for cell, large in refused.items()}
-        if columns.is_feature(position) and pa.types.is_floating(target.type):
-            bad = {**dict.fromkeys(beyond_exact(arrays[position]), _INEXACT), **bad}
-        for row in _rows_with(arrays[position], bad):
-            number, cell = sound[row], arrays[position][row].as_py()
+        cells = columns.cells(piece, position, target)
+        bad = _blamed(cells, target.type, columns, encoding, exact=columns.is_feature(position))
+        for row in _rows_with(cells, bad):
+            number, cell = sound[row], cells[row].as_py()
             faults.append(Fault(number, *spans[number], position, cell, *bad[cell]))
     return faults
+
+
+def _blamed(
+    cells: pa.Array, type_: pa.DataType, columns: CsvColumns, encoding: str, *, exact: bool
+) -> dict[bytes, _Blame]:
+    """Return the cells that are bad, each with the reason; ``exact`` numbers must be held exactly by their type."""
+    distinct = pc.unique(cells.drop_null())
+    plain = columns.spelling.plain(distinct, type_)
+    refused = _refused(plain, type_, columns)
+    inexact = set(beyond_exact(plain)) if exact and pa.types.is_floating(type_) else set()
+    if not refused and not inexact:
+        return {}
+    bad = {}
+    for cell, made in zip(distinct.to_pylist(), plain.to_pylist(), strict=True):
+        if made in refused:
+            bad[cell] = _blame(cell, type_, encoding, columns, large=refused[made])
+        elif made in inexact:
+            bad[cell] = _INEXACT
+    return bad
 
 
 def _rows_with(cells: pa.Array, bad: Mapping[bytes, _Blame]) -> list[int]:
@@ -151,16 +163,17 @@ def _rows_with(cells: pa.Array, bad: Mapping[bytes, _Blame]) -> list[int]:
     return found
 
 
-def _refused(cells: pa.Array, type_: pa.DataType, columns: CsvColumns) -> dict[bytes, bool]:
-    """Return the cells that are not values of a type, each with whether it is a number out of range."""
-    distinct = pc.unique(cells.drop_null())
+def _refused(distinct: pa.Array, type_: pa.DataType, columns: CsvColumns) -> dict[bytes, bool]:
+    """Return the plain cells that are not values of a type, each with whether it is a number out of range."""
     if pa.types.is_binary(type_):
         return {}
     if is_text(type_):
         return dict.fromkeys((cell for cell in distinct.to_pylist() if not _is_utf8(cell)), False)
     bad: dict[bytes, bool] = {}
     if pa.types.is_integer(type_) or pa.types.is_floating(type_):
-        likely = pc.match_substring_regex(distinct, _INTEGER if pa.types.is_integer(type_) else _FLOAT)
+        decimal = re.escape(columns.spelling.decimal)
+        numeral = _INTEGER if pa.types.is_integer(type_) else _FLOAT.replace("POINT", decimal)
+        likely = pc.match_substring_regex(distinct, numeral)
         bad = dict.fromkeys(distinct.filter(pc.invert(likely)).to_pylist(), False)
         distinct = distinct.filter(likely)
     _ask(distinct.to_pylist(), _asker(type_, columns), bad)
@@ -186,7 +199,7 @@ def _ask(cells: list[bytes], convert: Callable[[list[bytes]], pa.Array | None], 
 def _asker(type_: pa.DataType, columns: CsvColumns) -> Callable[[list[bytes]], pa.Array | None]:
     """Return a function that converts cells with the parser, each as the only field of a record, quoted."""
     parser = columns.parser.with_columns(1)
-    options = parser.converting({0: type_}, ())
+    options = parser.converting({0: type_}, (), decimal=columns.spelling.decimal)
     quote = parser.dialect.quote.encode()
 
     def convert(cells: list[bytes]) -> pa.Array | None:
@@ -205,21 +218,10 @@ def _is_utf8(cell: bytes) -> bool:
     return True
 
 
-def _no_number(cell: bytes) -> Cause:
-    word = cell.strip(b" \t")
-    if not cell:
-        return "empty for a number"
-    if word.lower() in {b"true", b"false"}:
-        return "boolean for a number"
-    return "decimal comma" if _COMMA.fullmatch(word) and not _THOUSANDS.fullmatch(word) else "no number"
-
-
-def _blame(cell: bytes, type_: pa.DataType, encoding: str, *, large: bool) -> _Blame:
+def _blame(cell: bytes, type_: pa.DataType, encoding: str, columns: CsvColumns, *, large: bool) -> _Blame:
     """Return why a cell is not a value of a type; ``large`` says that it is a number out of range."""
     if large:
         return "out of range", (str(type_),)
     if is_text(type_):
         return "undecodable", (encoding,)
-    if pa.types.is_floating(type_):
-        return _no_number(cell), ()
-    return "other type" if cell else "empty for a type", (str(type_),)
+    return misspelling(cell, type_, columns.spelling, columns.parser.dialect)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.sources.csv.dialect import Dialect
 
 Text = bytes | memoryview
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 BOM = b"\xef\xbb\xbf"
 
@@ -123,18 +124,39 @@ class CsvParser:
         masked = replace(piece, text=bytes(piece.text).translate(self._mask))
         return replace(self.parse(masked, self._count_only), arrays={})
 
-    def converting(self, types: Mapping[int, pa.DataType], nulls: Sequence[str]) -> arrow_csv.ConvertOptions:
+    def converting(
+        self, types: Mapping[int, pa.DataType], nulls: Sequence[str], *, quoted_null: bool = False, decimal: str = "."
+    ) -> arrow_csv.ConvertOptions:
         """Return the options that read columns, by position, as types; at least one."""
         return arrow_csv.ConvertOptions(
             column_types={str(position): type_ for position, type_ in types.items()},
             include_columns=[str(position) for position in types],
             null_values=list(nulls),
             strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
+            quoted_strings_can_be_null=quoted_null,
+            decimal_point=decimal,
             check_utf8=True,
             true_values=["1", "true", "True", "TRUE"],
             false_values=["0", "false", "False", "FALSE"],
         )
+
+    def convert_rows(self, columns: Sequence[pa.Array], convert: arrow_csv.ConvertOptions) -> list[pa.Array] | None:
+        """Return columns of binary cells converted as those of a piece are, ``None`` where a cell does not convert.
+
+        At least one row. The dialect has no quote, and its delimiter is in no cell that converts; nor is a line end.
+        """
+        delimiter = self.dialect.delimiter.encode()
+        joined = pc.binary_join_element_wise(*columns, delimiter, null_handling="replace", null_replacement=b"")
+        lines = pc.binary_join_element_wise(joined, b"", b"\n")
+        offsets = np.frombuffer(lines.buffers()[1], np.int32)
+        text = memoryview(lines.buffers()[2])[offsets[lines.offset] : offsets[lines.offset + len(lines)]]
+        line_ends = sum(int(np.count_nonzero(mask)) for byte in b"\r\n" for mask in _masks(text, byte))
+        if line_ends != len(lines):
+            return None
+        parsed = self.parse(Piece(text, quoted=False, final=True), convert)
+        if parsed.arrays is None or parsed.ragged:
+            return None
+        return [parsed.arrays[position] for position in range(self.columns)]
 
     def _has_quote(self, text: Text) -> bool:
         return bool(self._quote) and any(mask.any() for mask in _masks(text, self._quote[0]))

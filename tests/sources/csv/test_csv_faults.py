@@ -19,7 +19,7 @@ from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.rows import BadCell
 from tests.contracts.source import open_descriptors, read_told, whole
 
-COMMA = "is not a number: it has a decimal comma, which no option reads"
+COMMA = "is not a number: it has a decimal comma"
 
 Write = Callable[..., InputFile]
 ROWS = b"".join(b'%d,"te\nxt %d"\n' % (number, number % 7) for number in range(3000))
