@@ -40,14 +40,9 @@ class ConductOptions(TypedDict, total=False):
     keep_versions: int
 
 
-class JobOptions(ConductOptions, total=False):
-    """Options of every job."""
+class ReadOptions(TypedDict, total=False):
+    """Options that say how CSV inputs are written."""
 
-    keep: str | Sequence[str]
-    float32: bool
-    limit: int | None
-    max_bad: int | str
-    fingerprint: Fingerprint
     delimiter: str
     quote: str
     null: str | Sequence[str]
@@ -57,6 +52,16 @@ class JobOptions(ConductOptions, total=False):
     encoding: str
     columns: str | Sequence[str] | None
     types: Mapping[str, str]
+
+
+class JobOptions(ConductOptions, ReadOptions, total=False):
+    """Options of every job."""
+
+    keep: str | Sequence[str]
+    float32: bool
+    limit: int | None
+    max_bad: int | str
+    fingerprint: Fingerprint
     chunk_size: int | str
     workers: int | None
     memory: int | str | None

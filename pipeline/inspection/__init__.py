@@ -26,7 +26,6 @@ from pipeline.inspection.quarantine import inspect_quarantine, quarantine_files
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from pipeline.scan import HowToScan
 from pipeline.types.inputs import CsvOptions
-from pipeline.units import names_of, texts_of
 
 __all__ = [
     "Column",
@@ -130,9 +129,9 @@ def inspect(
     csv = CsvOptions.given(
         delimiter=delimiter,
         quote=quote,
-        null=texts_of(null),
+        null=null,
         encoding=encoding,
-        columns=None if columns is None else names_of(columns),
+        columns=columns,
         types=types,
         quoted_null=quoted_null,
         decimal=decimal,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.choices import Format, Role
+from pipeline.units import names_of, texts_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -217,17 +218,20 @@ class CsvOptions:
         *,
         delimiter: str = ",",
         quote: str = '"',
-        null: Sequence[str] = (),
+        null: str | Sequence[str] = (),
         encoding: str = "utf-8",
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         types: Mapping[str, str] | None = None,
         quoted_null: bool = False,
         decimal: str = ".",
         thousands: str = "",
     ) -> Self:
-        """Return the options that a person gives: ``null`` are spellings besides the empty field."""
-        nulls = tuple(dict.fromkeys(("", *null)))
-        names = None if columns is None else tuple(columns)
+        """Return the options that a person gives: ``null`` are spellings besides the empty field.
+
+        One text of spellings or names may hold several, with commas between them.
+        """
+        nulls = tuple(dict.fromkeys(("", *texts_of(null))))
+        names = None if columns is None else names_of(columns)
         typed = tuple(sorted((types or {}).items()))
         return cls(delimiter, quote, nulls, encoding, names, typed, quoted_null, decimal, thousands)
 
