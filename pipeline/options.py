@@ -50,9 +50,12 @@ class JobOptions(ConductOptions, total=False):
     fingerprint: Fingerprint
     delimiter: str
     quote: str
+    escape: str | None
     null: str | Sequence[str]
     encoding: str
     columns: str | Sequence[str] | None
+    skip_lines: int
+    comment: str | None
     types: Mapping[str, str]
     chunk_size: int | str
     workers: int | None
@@ -132,12 +135,24 @@ OPTIONS: Mapping[str, Option] = {
         "ends", "How a changed input is recognised: by size, time and both ends of the file, or by all of its bytes."
     ),
     "delimiter": Option(",", "The character between two fields of a CSV."),
-    "quote": Option('"', "The character around a field that holds delimiters or line ends."),
+    "quote": Option(
+        '"', "The character around a field that holds delimiters or line ends; ``none`` if quotes are plain text."
+    ),
+    "escape": Option(
+        None,
+        "The character that makes a quote, or itself, plain text if it comes before it (a backslash); before anything "
+        "else it is plain text.",
+    ),
     "null": Option(
         (), "Spellings of null besides the empty field, separated by commas (``NA,-``). A quoted field is never null."
     ),
     "encoding": Option("utf-8", "The encoding of the text of a CSV."),
     "columns": Option(None, "Column names, separated by commas, for files without a header."),
+    "skip_lines": Option(0, "How many lines of a CSV to skip before its header, or before its first record."),
+    "comment": Option(
+        None,
+        "The character that begins a comment: such lines before the header are skipped; behind it they are bad rows.",
+    ),
     "types": Option({}, "The Arrow types of columns or partitions; without one, a kept column of a CSV is text."),
     "chunk_size": Option(
         1_048_576, "The size of a chunk, and so of an output file: rows (``500000``) or bytes (``64MiB``)."
@@ -187,6 +202,12 @@ ELSEWHERE: Mapping[str, str] = {
     "sep": "delimiter",
     "separator": "delimiter",
     "quotechar": "quote",
+    "quote_char": "quote",
+    "escapechar": "escape",
+    "escape_char": "escape",
+    "skiprows": "skip_lines",
+    "skip_rows": "skip_lines",
+    "comment_prefix": "comment",
     "na_values": "null",
     "null_values": "null",
     "names": "columns",

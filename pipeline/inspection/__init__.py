@@ -47,9 +47,12 @@ def inspect(
     full: bool = False,
     delimiter: str = ",",
     quote: str = '"',
+    escape: str | None = None,
     null: str | Sequence[str] = (),
     encoding: str = "utf-8",
     columns: str | Sequence[str] | None = None,
+    skip_lines: int = 0,
+    comment: str | None = None,
     types: Mapping[str, str] | None = None,
     chunk_size: int | str | None = None,
     workers: int | None = None,
@@ -72,14 +75,20 @@ def inspect(
     full : bool
         Read all data rather than only the statistics in its footers; a quarantine is always read whole.
     delimiter, quote : str
-        The character between two fields of a CSV, and the one around a field with delimiters or line ends; an empty
-        quote means that nothing is quoted.
+        The character between two fields of a CSV, and the one around a field with delimiters or line ends; the
+        quote ``"none"`` means that nothing is quoted.
+    escape : str, optional
+        The character that makes a quote, or itself, plain text if it comes before it.
     null : str or sequence of str
         Unquoted spellings of null in a CSV, besides the empty field.
     encoding : str
         Of the text of a CSV, such as ``"cp1252"``.
     columns : sequence of str, optional
         The names of the columns, for CSV files without a header.
+    skip_lines : int
+        Lines of a CSV before its header.
+    comment : str, optional
+        The character that begins a comment: such lines before the header are skipped.
     types : mapping of str to str, optional
         The Arrow types that columns are read as (``{"id": "int64"}``); a column of a CSV is text unless it is here.
     chunk_size : int or str, optional
@@ -121,9 +130,12 @@ def inspect(
     csv = CsvOptions.given(
         delimiter=delimiter,
         quote=quote,
+        escape=escape,
         null=texts_of(null),
         encoding=encoding,
         columns=None if columns is None else names_of(columns),
+        skip_lines=skip_lines,
+        comment=comment,
         types=types,
     )
     rows = str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size)

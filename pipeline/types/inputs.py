@@ -171,7 +171,8 @@ class CsvOptions:
     """The format of the CSV inputs.
 
     ``columns`` names the columns of files that have no header; ``nulls`` are the unquoted spellings of null, always
-    including the empty field; ``types`` maps a column name to the name of an Arrow type.
+    including the empty field; ``types`` maps a column name to the name of an Arrow type. An empty ``quote``, ``escape``
+    or ``comment`` means that there is none. ``skip_lines`` lines of text come before the header.
     """
 
     delimiter: str = ","
@@ -180,6 +181,9 @@ class CsvOptions:
     encoding: str = "utf-8"
     columns: tuple[str, ...] | None = None
     types: tuple[tuple[str, str], ...] = ()
+    escape: str = ""
+    skip_lines: int = 0
+    comment: str = ""
 
     @classmethod
     def given(
@@ -191,8 +195,24 @@ class CsvOptions:
         encoding: str = "utf-8",
         columns: Sequence[str] | None = None,
         types: Mapping[str, str] | None = None,
+        escape: str | None = None,
+        skip_lines: int = 0,
+        comment: str | None = None,
     ) -> Self:
-        """Return the options that a person gives: ``null`` are spellings besides the empty field."""
+        """Return the options that a person gives: ``null`` are spellings besides the empty field.
+
+        The quote ``none`` is the empty one.
+        """
         nulls = tuple(dict.fromkeys(("", *null)))
         names = None if columns is None else tuple(columns)
-        return cls(delimiter, quote, nulls, encoding, names, tuple(sorted((types or {}).items())))
+        return cls(
+            delimiter=delimiter,
+            quote="" if quote == "none" else quote,
+            nulls=nulls,
+            encoding=encoding,
+            columns=names,
+            types=tuple(sorted((types or {}).items())),
+            escape=escape or "",
+            skip_lines=int(skip_lines or 0),
+            comment=comment or "",
+        )
