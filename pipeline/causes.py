@@ -31,7 +31,9 @@ class CauseText:
 
 
 _LAYOUT = "fix the record, or say how the file is written with --delimiter, --quote or --columns"
-_QUOTE = "close the quote, or name the quote character with --quote ('' if nothing is quoted)"
+_QUOTE = "close the quote, or name the quote character with --quote (none if nothing is quoted)"
+_BEHIND = "write each quote inside the field twice, or name the --escape or --quote of the file (none: quotes are text)"
+_COMMENT = "remove the line; if it is data, leave out --comment"
 _TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"
 _ENCODING = "fix the text, or name the encoding of the file with --encoding NAME (such as cp1252)"
 _SPELLING = "fix the value; if it means null, add --null TEXT with this spelling"
@@ -49,6 +51,8 @@ _SET_ASIDE = "and the model sends such rows to the quarantine"
 CAUSES: Mapping[Cause, CauseText] = {
     "ragged": CauseText("has {0:,} field{s} instead of {1:,}", _LAYOUT),
     "open quote": CauseText("has a quote that is not closed before the end of the file", _QUOTE),
+    "behind quote": CauseText("has text behind a closing quote, in field {0:,}", _BEHIND),
+    "comment": CauseText("is a comment among records: it begins with {0}", _COMMENT),
     "too long": CauseText("is longer than {0}", _QUOTE),
     "nul byte": CauseText("contains a NUL byte (is the file damaged?)", _TORN),
     "undecodable": CauseText("is not valid {0}", _ENCODING),

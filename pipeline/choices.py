@@ -21,6 +21,8 @@ Done = Literal["computed", "resumed", "reused"]
 Cause = Literal[
     "ragged",
     "open quote",
+    "behind quote",
+    "comment",
     "too long",
     "nul byte",
     "undecodable",

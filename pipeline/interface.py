@@ -199,9 +199,12 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         csv=CsvOptions.given(
             delimiter=asked["delimiter"],
             quote=asked["quote"],
+            escape=asked["escape"],
             null=asked["null"],
             encoding=asked["encoding"],
             columns=asked["columns"],
+            skip_lines=asked["skip_lines"],
+            comment=asked["comment"],
             types=asked["types"],
             quoted_null=asked["quoted_null"],
             decimal=asked["decimal"],
@@ -290,7 +293,7 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
-    for name in ("limit", "workers"):
+    for name in ("limit", "workers", "skip_lines"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
             raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")

@@ -19,6 +19,8 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("ragged", (3, 1)): "has 3 fields instead of 1",
     ("ragged", (0, 1234)): "has 0 fields instead of 1,234",
     ("open quote", ()): "has a quote that is not closed before the end of the file",
+    ("behind quote", (2,)): "has text behind a closing quote, in field 2",
+    ("comment", ("#",)): "is a comment among records: it begins with #",
     ("too long", ("64 MiB",)): "is longer than 64 MiB",
     ("nul byte", ()): "contains a NUL byte (is the file damaged?)",
     ("undecodable", ("UTF-8",)): "is not valid UTF-8",
@@ -68,6 +70,8 @@ def test_a_value_is_never_read_as_a_template() -> None:
     [
         ("ragged", "--delimiter, --quote or --columns"),
         ("open quote", "--quote"),
+        ("behind quote", "--escape or --quote"),
+        ("comment", "--comment"),
         ("too long", "--quote"),
         ("nul byte", "--encoding utf-16"),
         ("undecodable", "--encoding NAME"),

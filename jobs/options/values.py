@@ -130,11 +130,11 @@ class Character(ParamType):
 
 
 class CharacterOrNone(Character):
-    """One ASCII character, or an empty text for none."""
+    """One ASCII character; ``none``, or an empty text, means that there is none."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the character, or the empty text."""
-        return super().convert(value, param, ctx) if value else value
+        """Return the character, or an empty text."""
+        return "" if value in {"", "none"} else super().convert(value, param, ctx)
 
 
 class EncodingName(ParamType):

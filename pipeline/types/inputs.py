@@ -197,9 +197,11 @@ class CsvOptions:
     """The format of the CSV inputs.
 
     ``columns`` names the columns of files that have no header; ``nulls`` are the unquoted spellings of null, always
-    including the empty field, where the word ``pandas`` means :data:`PANDAS_NULLS`, quoted or not; ``types`` maps a
-    column name to the name of an Arrow type. With ``quoted_null`` every spelling is null in quotes, too. ``decimal``
-    is the character before the fraction of a number; ``thousands`` is the one between groups of three digits, or empty.
+    including the empty field, where the word ``pandas`` means :data:`PANDAS_NULLS`, quoted or not; with ``quoted_null``
+    every spelling is null in quotes, too. ``types`` maps a column name to the name of an Arrow type. An empty
+    ``quote``, ``escape``, ``comment`` or ``thousands`` means that there is none. ``skip_lines`` lines of text come
+    before the header. ``decimal`` is the character before the fraction of a number, ``thousands`` the one between
+    groups of three digits.
     """
 
     delimiter: str = ","
@@ -208,6 +210,9 @@ class CsvOptions:
     encoding: str = "utf-8"
     columns: tuple[str, ...] | None = None
     types: tuple[tuple[str, str], ...] = ()
+    escape: str = ""
+    skip_lines: int = 0
+    comment: str = ""
     quoted_null: bool = False
     decimal: str = "."
     thousands: str = ""
@@ -222,18 +227,31 @@ class CsvOptions:
         encoding: str = "utf-8",
         columns: str | Sequence[str] | None = None,
         types: Mapping[str, str] | None = None,
+        escape: str | None = None,
+        skip_lines: int = 0,
+        comment: str | None = None,
         quoted_null: bool = False,
         decimal: str = ".",
-        thousands: str = "",
+        thousands: str | None = None,
     ) -> Self:
         """Return the options that a person gives: ``null`` are spellings besides the empty field.
 
-        One text of spellings or names may hold several, with commas between them.
+        One text of spellings or names may hold several, with commas between them. The quote ``none`` is the empty one.
         """
-        nulls = tuple(dict.fromkeys(("", *texts_of(null))))
-        names = None if columns is None else names_of(columns)
-        typed = tuple(sorted((types or {}).items()))
-        return cls(delimiter, quote, nulls, encoding, names, typed, quoted_null, decimal, thousands)
+        return cls(
+            delimiter=delimiter,
+            quote="" if quote == "none" else quote,
+            nulls=tuple(dict.fromkeys(("", *texts_of(null)))),
+            encoding=encoding,
+            columns=None if columns is None else names_of(columns),
+            types=tuple(sorted((types or {}).items())),
+            escape=escape or "",
+            skip_lines=int(skip_lines or 0),
+            comment=comment or "",
+            quoted_null=quoted_null,
+            decimal=decimal,
+            thousands="" if thousands in {None, "none"} else thousands,
+        )
 
     @property
     def spellings(self) -> tuple[str, ...]:

@@ -232,10 +232,12 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     "C-4": (
         "odd quoting",
         [
-            (CSV_FAULTS, "test_c04_odd_quoting_is_what_one_parser_makes_of_it"),
+            (CSV_FAULTS, "test_c04_a_quote_inside_an_unquoted_field_stays_legal"),
+            (CSV_FAULTS, "test_c04_text_behind_a_closing_quote_makes_a_bad_row"),
+            (CSV_FAULTS, "test_c04_text_behind_a_closing_quote_in_the_header"),
             (CUTS, "test_slices_read_apart_are_the_rows_of_one_arrow_reader"),
             (CUTS, "test_odd_quoting_is_counted_alike_in_any_cut"),
-            (CUTS, "test_odd_quoting_behind_a_limit_is_not_counted"),
+            (CUTS, "test_quoting_behind_a_limit_is_not_counted"),
             (INPUT_FAULTS, "test_c04_odd_quoting_is_counted_in_report_and_manifest"),
         ],
     ),

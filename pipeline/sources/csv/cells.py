@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from pipeline.choices import Cause
     from pipeline.sources.csv.columns import CsvColumns
+    from pipeline.sources.csv.dialect import Dialect
+    from pipeline.sources.csv.quoting import Odd
 
 # The numerals that the parser accepts. Any other cell is bad; these are still given to the parser.
 _WORD = r"(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?)"
@@ -63,7 +66,7 @@ class Verdict:
     faults: tuple[Fault, ...]
 
 
-def judge(piece: Piece, columns: CsvColumns, encoding: str, most: int) -> Verdict:
+def judge(piece: Piece, odd: Odd, columns: CsvColumns, encoding: str, most: int) -> Verdict:
     """Separate the good records at the beginning of a piece from the bad ones. The piece is whole records of any bytes.
 
     A good record is one that the parser accepts. Its bytes come back unchanged, except for the line end, so that it
@@ -72,6 +75,8 @@ def judge(piece: Piece, columns: CsvColumns, encoding: str, most: int) -> Verdic
     Parameters
     ----------
     piece : Piece
+    odd : Odd
+        Its odd quotes.
     columns : CsvColumns
     encoding : str
         The name of the encoding for messages: a cell that is not valid in it is bad.
@@ -83,7 +88,11 @@ def judge(piece: Piece, columns: CsvColumns, encoding: str, most: int) -> Verdic
     if len(spans) == most:
         text = text[: spans[-1][1]]
         piece = piece.until(len(text))
-    faults = _ragged(text, spans, piece, columns)
+    faults = {
+        **_ragged(text, spans, piece, columns),
+        **_behind_quotes(text, spans, odd.until(len(text)), columns.parser.dialect),
+        **_comments(text, spans, columns.parser.dialect),
+    }
     for number, (start, stop) in enumerate(spans):
         if number not in faults and 0 in text[start:stop]:
             faults[number] = _nul(number, (start, stop), text[start:stop], columns)
@@ -107,6 +116,31 @@ def _ragged(text: bytes, spans: Sequence[tuple[int, int]], piece: Piece, columns
         record = text[start:stop].rstrip(b"\r\n")
         faults[row.number] = Fault(row.number, start, stop, None, record, "ragged", (row.fields, parser.columns))
     return faults
+
+
+def _behind_quotes(text: bytes, spans: Sequence[tuple[int, int]], odd: Odd, dialect: Dialect) -> dict[int, Fault]:
+    """Return the faults of records with text behind a closing quote."""
+    faults = {}
+    for place in odd.behind:
+        number = bisect_right(spans, place, key=lambda span: span[0]) - 1
+        start, stop = spans[number]
+        record = text[start:stop].rstrip(b"\r\n")
+        field = dialect.behind_quote(record)
+        assert field is not None
+        faults[number] = Fault(number, start, stop, None, record, "behind quote", (field + 1,))
+    return faults
+
+
+def _comments(text: bytes, spans: Sequence[tuple[int, int]], dialect: Dialect) -> dict[int, Fault]:
+    """Return the faults of records that begin with the comment character."""
+    comment = dialect.comment.encode()
+    if not comment:
+        return {}
+    return {
+        number: Fault(number, start, stop, None, text[start:stop].rstrip(b"\r\n"), "comment", (dialect.comment,))
+        for number, (start, stop) in enumerate(spans)
+        if text.startswith(comment, start)
+    }
 
 
 def _lines(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
@@ -198,7 +232,7 @@ def _ask(cells: list[bytes], convert: Callable[[list[bytes]], pa.Array | None], 
 
 def _asker(type_: pa.DataType, columns: CsvColumns) -> Callable[[list[bytes]], pa.Array | None]:
     """Return a function that converts cells with the parser, each as the only field of a record, quoted."""
-    parser = columns.parser.with_columns(1)
+    parser = columns.parser.of_cells()
     options = parser.converting({0: type_}, (), decimal=columns.spelling.decimal)
     quote = parser.dialect.quote.encode()
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from pipeline.sources.csv.escapes import Escapes
 from pipeline.units import EXACT_INTEGER, KIB
 
 if TYPE_CHECKING:
@@ -35,12 +36,14 @@ _LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
 class Piece:
     """Text that begins with a record and ends at a line end, or, if ``final``, at the end of the file.
 
-    ``quoted`` says whether it contains a quote character. If not, every line end ends a record.
+    ``quoted`` says whether it contains a quote character. If not, every line end ends a record. ``escaped`` says
+    whether an escape character makes another one text.
     """
 
     text: Text
     quoted: bool
     final: bool
+    escaped: bool = False
 
     def until(self, length: int) -> Piece:
         """Return the beginning of the piece."""
@@ -89,38 +92,50 @@ class CsvParser:
         self.blank_lines_count = columns == 1
         self._probe = dialect.probe(columns)
         self._quote = dialect.quote.encode()
-        self._mask = _mask(dialect)
+        self._mask = dialect.mask()
         self._block_bytes = block_bytes
         self._probed = bytearray()
         self._in_blocks, self._in_one = (self._read_options(size) for size in (block_bytes, _ONE_BLOCK))
         self._met: list[Any] = []
         self._count_only = self.converting({0: pa.binary()}, ("",))
-        self._options = {quoting: self._parse_options(quoting) for quoting in (False, True)}
+        self._options = {
+            (quoting, escaping): self._parse_options(quoting, escaping)
+            for quoting in (False, True)
+            for escaping in (False, True)
+        }
 
-    def with_columns(self, columns: int) -> CsvParser:
-        """Return a parser of the same dialect for another number of columns."""
-        return CsvParser(self.dialect, columns, self._block_bytes)
+    def of_cells(self) -> CsvParser:
+        """Return a parser of single cells, in which nothing is escaped."""
+        return CsvParser(self.dialect.plain, 1, self._block_bytes)
 
     def piece(self, text: Text, *, final: bool) -> Piece:
-        """Return a text as a piece, after looking for quotes in it."""
-        return Piece(text, self._has_quote(text), final)
+        """Return a text as a piece, after looking for quotes and escape characters in it."""
+        escaped = bool(self.dialect.escape) and bool(len(Escapes.of(text, self.dialect).pairs))
+        return Piece(text, self._has_quote(text), final, escaped)
 
     def parse(self, piece: Piece, convert: arrow_csv.ConvertOptions) -> Parsed:
         """Parse a piece of UTF-8; if it ends inside quotes, the open record is left out."""
         text, ending = piece.text, b""
-        if piece.quoted:
+        escapes = Escapes.of(text, self.dialect) if piece.escaped else None
+        if escapes is not None:
+            text = escapes.doubled(text)
+        if piece.quoted or escapes is not None:
             ending = b"\n" + self._probe if piece.final and text[-1] not in b"\r\n" else self._probe
             text = self._with(ending, text)
-        arrays, rows = self._convert(text, convert, quoted=piece.quoted)
+        arrays, rows = self._convert(text, convert, self._options[piece.quoted, piece.escaped])
         ragged = [Ragged(row.number - 1, row.actual_columns, row.text) for row in self._met]
         length = len(text)
-        if piece.quoted:
+        if ending:
             left_open = len(ragged.pop().text.encode()) + 1
             length -= len(ending) if left_open == len(self._probe) else left_open
+        if escapes is not None:
+            length = escapes.original_place(length)
         return Parsed(arrays, rows, length, ragged)
 
     def structure(self, piece: Piece) -> Parsed:
         """Parse a piece of any bytes only for its records; ``arrays`` is empty and texts of records are masked."""
+        # The parser's search for the end of a record may take NUL for the end of the text;
+        # other bytes may not be UTF-8.
         masked = replace(piece, text=bytes(piece.text).translate(self._mask))
         return replace(self.parse(masked, self._count_only), arrays={})
 
@@ -172,15 +187,14 @@ class CsvParser:
         return view
 
     def _convert(
-        self, text: Text, convert: arrow_csv.ConvertOptions, *, quoted: bool
+        self, text: Text, convert: arrow_csv.ConvertOptions, parse: arrow_csv.ParseOptions
     ) -> tuple[dict[int, pa.Array] | None, int]:
         if text[:3] == BOM:
             text = b"".join((BOM, text))  # the parser removes one, and this one is data
-        options = self._options[quoted], convert
-        table = self._read(text, self._in_blocks, *options) if self._may_be_cut(text) else None
+        table = self._read(text, self._in_blocks, parse, convert) if self._may_be_cut(text) else None
         if table is None:
             # also where a record is longer than a block
-            table = self._read(text, self._in_one, *options)
+            table = self._read(text, self._in_one, parse, convert)
         if table is None:
             return None, 0
         columns = table.combine_chunks().columns
@@ -217,7 +231,7 @@ class CsvParser:
         names = [str(position) for position in range(self.columns)]
         return arrow_csv.ReadOptions(use_threads=False, block_size=block_bytes, column_names=names)
 
-    def _parse_options(self, quoting: bool) -> arrow_csv.ParseOptions:
+    def _parse_options(self, quoting: bool, escaping: bool) -> arrow_csv.ParseOptions:
         met = self._met
 
         def note(row: Any) -> str:
@@ -227,6 +241,7 @@ class CsvParser:
         return arrow_csv.ParseOptions(
             delimiter=self.dialect.delimiter,
             quote_char=(quoting and self.dialect.quote) or False,
+            escape_char=(escaping and self.dialect.escape) or False,
             newlines_in_values=True,
             ignore_empty_lines=not self.blank_lines_count,
             invalid_row_handler=note,
@@ -286,15 +301,6 @@ def _at_least(limit: float, array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool
 def names_infinity(text: bytes) -> bool:
     """Return whether a text that the parser read as a number spells infinity in letters."""
     return b"n" in text.lower()
-
-
-def _mask(dialect: Dialect) -> bytes:
-    """Return a table of bytes in which a character without meaning replaces those that the parser cannot handle.
-
-    Its search for the end of a record may take NUL for the end of the text; other bytes may not be UTF-8.
-    """
-    plain = next(character for character in b"?.!" if chr(character) not in {dialect.delimiter, dialect.quote})
-    return bytes([plain, *range(1, 0x80), *[plain] * 0x80])
 
 
 def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from pipeline.types.inputs import CsvOptions, Identity, InputFile, Need
     from pipeline.types.rows import BadCell, Origin, Slice
 
-_ODD = "odd quoting"
 _MARKS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff")}
 
 
@@ -77,7 +77,7 @@ def open_text(file: OpenFile, settings: Settings) -> OpenText:
     if encoding.kind == "stream":
         stream = Recoded(stream, encoding, path)
     window = Window(stream)
-    header = read_header(window, settings.dialect, encoding, settings.options.columns, path)
+    header = read_header(window, settings.dialect, encoding, settings.options, path)
     mark = next((len(mark) for mark in _MARKS.get(encoding.name, ()) if head.startswith(mark)), 0)
     return OpenText(raw, codec, window, header, mark)
 
@@ -254,9 +254,9 @@ class CsvReader:
         settings = self._settings
         blank = len(header.names) == 1
         self._piece = Records(cut, self._before, offset, settings.dialect, settings.encoding, blank=blank)
-        odd = self._piece.oddly_quoted(cut.records if self.limit is None else self.limit - self._before)
-        if odd:
-            self.events = {_ODD: self.events.get(_ODD, 0) + odd}
+        found = self._piece.quoting_events(cut.records if self.limit is None else self.limit - self._before)
+        if any(found.values()):
+            self.events = dict(Counter(self.events) + Counter(found))
         self._before += cut.records
         self.bad_count += len(cut.faults)
         repeated = settings.encoding.utf8(header.record)

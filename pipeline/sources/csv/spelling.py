@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,6 +17,8 @@ from pipeline.sources.csv.parse import CsvParser
 from pipeline.units import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow.csv as arrow_csv
 
     from pipeline.sources.csv.parse import Parsed, Piece
@@ -153,13 +154,18 @@ def spelling_of(options: CsvOptions) -> Spelling:
     _check("decimal", options.decimal, "give one character, such as ','")
     if options.thousands:
         _check("thousands", options.thousands, "give one character, such as ',' or a blank, or '' if there is none")
-    for first, second in combinations(("delimiter", "quote", "decimal", "thousands"), 2):
-        character = getattr(options, first)
-        # a file with points between its fields may have no fractions
-        implied = second == "decimal" and options.decimal == _POINT
-        if character and character == getattr(options, second) and not implied:
-            raise UsageError(f"{first} and {second} are both {quoted(character)}", "give different characters")
+    others = {"delimiter": options.delimiter, "quote": options.quote, "escape": options.escape}
+    _refuse_used("thousands", options.thousands, {**others, "decimal": options.decimal})
+    # a file with points between its fields may have no fractions
+    if options.decimal != _POINT:
+        _refuse_used("decimal", options.decimal, others)
     return Spelling(options.spellings, options.quoted_spellings, options.decimal, options.thousands)
+
+
+def _refuse_used(name: str, character: str, used: Mapping[str, str]) -> None:
+    for other, taken in used.items():
+        if character and character == taken:
+            raise UsageError(f"{other} and {name} are both {quoted(character)}", "give different characters")
 
 
 def _check(what: str, text: str, remedy: str) -> None:

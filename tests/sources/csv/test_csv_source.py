@@ -236,6 +236,15 @@ class TestFacts:
             CsvOptions(delimiter="\n"),
             CsvOptions(delimiter='"'),
             CsvOptions(quote="é"),
+            CsvOptions(escape="é"),
+            CsvOptions(escape='"'),
+            CsvOptions(escape=","),
+            CsvOptions(escape="\\", comment="\\"),
+            CsvOptions(comment="//"),
+            CsvOptions(comment=","),
+            CsvOptions(comment='"'),
+            CsvOptions(quote="", comment="\n"),
+            CsvOptions(skip_lines=-1),
             CsvOptions(encoding="klingon"),
             CsvOptions(encoding="base64"),
             CsvOptions(types=(("a", "integer"),)),
@@ -258,7 +267,7 @@ class TestRecords:
         assert read(write(b"a\r\n1\r\n\r\n2"))[0] == [("1",), (None,), ("2",)]
 
     def test_a_quote_inside_a_field_is_text(self, write: Write) -> None:
-        assert read(write(b'a,b\n12" pipe,x\n"a"b"c,"d"\n'))[0] == [('12" pipe', "x"), ('ab"c', "d")]
+        assert read(write(b'a,b\n12" pipe,x\na"b"c,"d"\n'))[0] == [('12" pipe', "x"), ('a"b"c', "d")]
 
     def test_no_quoting_at_all(self, write: Write) -> None:
         assert read(write(b'a,b\n"x,y"\n'), options=CsvOptions(quote=""))[0] == [('"x', 'y"')]
