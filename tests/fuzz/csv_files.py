@@ -25,10 +25,13 @@ OPTIONS = (
     CsvOptions(columns=("a", "b", "c")),
     CsvOptions(columns=("a", "b"), types=(("a", "int64"), ("b", "bool"))),
     CsvOptions(encoding="shift_jis"),
+    CsvOptions(delimiter=";", decimal=",", thousands=".", nulls=("pandas", "-")),
+    CsvOptions(thousands=" ", nulls=("NA",), quoted_null=True),
 )
 COLUMNS = 3
 BATCHES = (1000, 3)
 SHOWN = 200
+GROUP = 3
 # Arrow strips these from a number; Python would strip more.
 BLANK = " \t\n\r\v\f"
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -103,15 +106,15 @@ def _check_row(row: dict[tuple[str, str], object], options: CsvOptions) -> None:
             if role == "numeric":
                 _check_number(value, text, options)
             elif role == "categorical":
-                require(value == text or (value is None and text in options.nulls), f"{value!r} of {text!r}")
+                require(value == text or (value is None and text in options.spellings), f"{value!r} of {text!r}")
         elif text is None:
             require(value is None, f"{value!r} where the file has nothing")
 
 
 def _check_number(value: object, text: str, options: CsvOptions) -> None:
-    plain = text.strip(BLANK)
+    plain = _plain(text.strip(BLANK), options)
     if value is None:
-        require(text in options.nulls, f"null of {text!r}")
+        require(text in options.spellings, f"null of {text!r}")
     elif isinstance(value, bool):
         require(plain.lower() in {"true", "false", "1", "0"}, f"{value} of {text!r}")
     elif WHOLE.fullmatch(plain):
@@ -119,6 +122,16 @@ def _check_number(value: object, text: str, options: CsvOptions) -> None:
     else:
         require(isinstance(value, float), f"{value!r} of {text!r}")
         _check_float(float(str(value)), plain)
+
+
+def _plain(text: str, options: CsvOptions) -> str:
+    """Return a number without its separators; one with a point where that is not the decimal character is none."""
+    if options.thousands:
+        whole, mark, rest = text.partition(options.decimal)
+        _, *groups = re.split(r"[eE]", whole)[0].split(options.thousands)
+        require(all(len(group) == GROUP for group in groups), f"a number of the groups of {text!r}")
+        text = whole.replace(options.thousands, "") + mark + rest
+    return text if options.decimal == "." else text.replace(".", "?").replace(options.decimal, ".")
 
 
 def _check_float(value: float, plain: str) -> None:
@@ -149,6 +162,8 @@ def seeds() -> list[bytes]:
         (5, b"1,2,x\n3,4\n5,6,y,z\n"),
         (6, b"1,true\n2,false\n,\n9223372036854775807,1\n"),
         (7, "id,名\n1,表\n".encode("shift_jis")),
+        (8, b'x;c\n1.234,5;a\n"1.234.567";"NA"\n-;"-"\n"";\n1.23;x\n0.5;y\n-12.345e3;z\n'),
+        (9, b'x,c\n1 234.5,a\n"1 234 567","NA"\n 1 ,\n12 34,b\n"9 007 199 254 740 993",c\n'),
         (0, gzip.compress(plain, mtime=0)),
         (0, b'a,b\n1,"open\n2,3\n'),
         (0, b"x\n1e400\n1\n"),
@@ -176,5 +191,7 @@ TOKENS = (
     b"\xef\xbb\xbf",
     b"\xff\xfe",
     b"NA",
+    b"1.234,5",
+    b"1 234",
 )
 TARGETS = [Target("csv", make, seeds, TOKENS)]

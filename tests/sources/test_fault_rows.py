@@ -16,6 +16,8 @@ PARQUET_FAULTS = "tests/sources/parquet/test_parquet_faults.py"
 TEXTS = "tests/sources/parquet/test_text_encodings.py"
 CSV = "tests/sources/csv/test_csv_source.py"
 CSV_FAULTS = "tests/sources/csv/test_csv_faults.py"
+CELLS = "tests/sources/csv/test_csv_cells.py"
+CELLS_FLOW = "tests/flow/test_csv_cells.py"
 ENCODINGS = "tests/sources/csv/test_csv_encoding_faults.py"
 CUTS = "tests/sources/csv/test_cut_property.py"
 NAMES = "tests/sources/test_input_names.py"
@@ -298,17 +300,33 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     "C-16": (
         "a decimal comma",
         [
+            (CELLS, "TestNumbers", "test_separators_give_the_bits_of_the_plain_spelling"),
+            (CELLS, "TestNumbers", "test_separators_give_what_duckdb_gives"),
+            (CELLS, "TestNumbers", "test_a_point_is_a_bad_cell_where_the_comma_is_decimal"),
+            (CELLS_FLOW, "test_errors_of_cells_suggest_the_cure"),
             (CSV_FAULTS, "test_c16_a_decimal_comma_is_no_number"),
             (INPUT_FAULTS, "test_c16_a_decimal_comma_is_refused_and_not_cut"),
         ],
     ),
-    "C-17": ("thousands, currencies, percent", [(CSV_FAULTS, "test_c17_numbers_written_for_people_are_bad_cells")]),
+    "C-17": (
+        "thousands, currencies, percent",
+        [
+            (CSV_FAULTS, "test_c17_numbers_written_for_people_are_bad_cells"),
+            (CELLS, "TestNumbers", "test_anything_but_groups_of_exactly_three_is_a_bad_cell"),
+            (CELLS, "TestNumbers", "test_infinities_and_integers_beyond_2_53_stay_right"),
+            (CELLS, "test_a_number_is_what_its_groups_say_or_a_bad_cell"),
+        ],
+    ),
     "C-18": (
         "spellings of null",
         [
             (CSV_FAULTS, "test_c18_only_the_spellings_that_were_named_are_null"),
             (CSV, "TestValues", "test_null_is_the_unquoted_empty_field"),
             (CSV, "TestValues", "test_spellings_of_null_are_for_features_alone"),
+            (CELLS, "TestNulls", "test_a_quoted_empty_field_is_null_where_a_number_is_read"),
+            (CELLS, "TestNulls", "test_a_quoted_cell_is_not_another_number_because_of_what_is_in_it"),
+            (CELLS, "TestNulls", "test_quoted_null_and_pandas_decide_whether_quotes_matter"),
+            (CELLS, "TestNulls", "test_null_pandas_takes_what_pandas_takes_quoted_or_not"),
         ],
     ),
     "C-19": (

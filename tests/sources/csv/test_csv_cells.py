@@ -276,13 +276,36 @@ class TestNumbers:
 
 
 CELLS = ["1", "2,5", "1.234", "1.234,5", "-12.345.678,25", "1.23", "0.5", " 7", "nan", "inf", "-Infinity", "1.000e306"]
-CELLS += ["NA", "-", "", '""', '"NA"', '"-"', '"1.234"', '"pandas"', "x", '"a\nb"', '"1\n"', "9.007.199.254.740.993"]
+CELLS += [
+    "NA",
+    "-",
+    "",
+    '""',
+    '"NA"',
+    '"-"',
+    '"1.234"',
+    '"pandas"',
+    "x",
+    '"a\nb"',
+    '"1\n"',
+    "\\",
+    '"\\"1"',
+    "9.007.199.254.740.993",
+]
 DIALECTS = [
-    CsvOptions(delimiter=";", decimal=decimal, thousands=thousands, nulls=nulls, quoted_null=quoted, types=types)
+    CsvOptions(
+        delimiter=";",
+        decimal=decimal,
+        thousands=thousands,
+        nulls=nulls,
+        quoted_null=quoted,
+        escape=escape,
+        types=(("c", "int64"),),
+    )
     for decimal, thousands in ((",", "."), (",", ""), (".", " "))
     for nulls in (("",), ("", "NA", "-"), ("", "pandas", "-"), ("", "pandas"))
     for quoted in (False, True)
-    for types in ((("c", "int64"),),)
+    for escape in ("", "\\")
 ]
 
 
@@ -339,7 +362,7 @@ NUMERALS = st.builds(
 @given(
     cells=st.lists(NUMERALS | st.sampled_from(["", "NA", "-"]), min_size=1, max_size=8),
     quoted=st.booleans(),
-    options=st.sampled_from(DIALECTS[:16]),
+    options=st.sampled_from(DIALECTS[:32]),
 )
 def test_a_number_is_what_its_groups_say_or_a_bad_cell(cells, quoted, options) -> None:
     cells = [f'"{cell}"' for cell in cells] if quoted else cells
