@@ -150,6 +150,7 @@ null = option(
     multiple=True,
     type=values.SPELLINGS,
     callback=_spellings,
+    shell_complete=completion.words("pandas"),
     metavar="TEXTS",
     help=f"{meaning('null')} Write a spelling with a comma in double quotes. Repeatable.",
 )

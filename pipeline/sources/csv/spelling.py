@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from pipeline.sources.csv.parse import CsvParser
 from pipeline.units import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow.csv as arrow_csv
 
@@ -99,13 +99,9 @@ class Rereader:
     """
 
     def __init__(self, parser: CsvParser, spelling: Spelling, types: dict[int, pa.DataType]) -> None:
-        self._parser, self._spelling = parser, spelling
+        self._parser, self._spelling, self._all = parser, spelling, types
         self._types = {position: type_ for position, type_ in types.items() if not reads_as_text(type_)}
-        self._as_text = spelling.reading(parser, {**types, **dict.fromkeys(self._types, pa.binary())})
         self._doubled = parser.dialect.quote.encode() * 2
-        self._plain = CsvParser(_UNQUOTED, max(1, len(self._types)))
-        in_order = dict(enumerate(self._types.values()))
-        self._convert = spelling.reading(self._plain, in_order, only_empty=True) if in_order else None
         self.needed = False
 
     def may_help(self, piece: Piece) -> bool:
@@ -127,12 +123,21 @@ class Rereader:
             return replace(read, arrays=None)
         cells = [read.arrays[position] for position in self._types]
         plain = [self._made_plain(each, type_) for each, type_ in zip(cells, self._types.values(), strict=True)]
-        assert self._convert is not None
-        arrays = self._plain.convert_rows(plain, self._convert)
+        arrays = self._convert(plain)
         if arrays is None:
             return replace(read, arrays=None)
         self.needed = any(made is not given for made, given in zip(plain, cells, strict=True))
         return replace(read, arrays={**read.arrays, **dict(zip(self._types, arrays, strict=True))})
+
+    @cached_property
+    def _as_text(self) -> arrow_csv.ConvertOptions:
+        return self._spelling.reading(self._parser, {**self._all, **dict.fromkeys(self._types, pa.binary())})
+
+    @cached_property
+    def _convert(self) -> Callable[[Sequence[pa.Array]], list[pa.Array] | None]:
+        parser = CsvParser(_UNQUOTED, len(self._types))
+        in_order = dict(enumerate(self._types.values()))
+        return partial(parser.convert_rows, convert=self._spelling.reading(parser, in_order, only_empty=True))
 
     def _made_plain(self, cells: pa.Array, type_: pa.DataType) -> pa.Array:
         return self._spelling.plain(self._spelling.without_nulls(cells, typed=True), type_)
