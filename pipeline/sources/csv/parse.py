@@ -292,9 +292,12 @@ def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]
 
 def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
     """Return whether a text without quotes has as many lines as rows, blank ones counted or not."""
-    view = np.frombuffer(text, np.uint8)
-    line_feeds = sum(int(np.count_nonzero(mask)) for mask in _masks(text, 0x0A))
-    return rows == line_feeds or rows == _count_lines(view, blank=blank)
+    return rows == count_byte(text, 0x0A) or rows == _count_lines(np.frombuffer(text, np.uint8), blank=blank)
+
+
+def count_byte(text: Text, byte: int) -> int:
+    """Return how often a byte is in a text."""
+    return sum(int(np.count_nonzero(mask)) for mask in _masks(text, byte))
 
 
 def _count_lines(view: np.ndarray[Any, np.dtype[np.uint8]], *, blank: bool) -> int:
