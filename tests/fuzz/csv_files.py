@@ -13,7 +13,7 @@ from pipeline.sources import source_for
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.sources import Source
-from tests.fuzz.target import Check, Target, check_refusal, require
+from tests.fuzz.target import Check, Target, check_refusal, require, with_dialect
 
 NAME = "data.csv"
 OPTIONS = (
@@ -42,24 +42,25 @@ Reading = tuple[list[Row], list[BadCell]]
 
 
 def make(folder: Path) -> Check:
-    """Return the check of one input: a byte that chooses the options, and the file."""
+    """Return the check of one input: a byte that chooses the options, one that chooses the dialect, and the file."""
     path = folder / NAME
     file = InputFile(NAME, str(path), 0, "csv")
-    sources = [source_for("csv", options) for options in OPTIONS]
 
     def check(data: bytes) -> None:
-        choice = data[0] % len(OPTIONS) if data else 0
-        path.write_bytes(data[1:])
+        choice, dialect = (*data[:2], 0, 0)[:2]
+        options = with_dialect(OPTIONS[choice % len(OPTIONS)], dialect)
+        source = source_for("csv", options)
+        path.write_bytes(data[2:])
         try:
-            facts = sources[choice].facts(file)
-            needs = list(_needs(sources[choice], facts))
-            first, second = (_read(sources[choice], facts, needs, batch_rows) for batch_rows in BATCHES)
+            facts = source.facts(file)
+            needs = list(_needs(source, facts))
+            first, second = (_read(source, facts, needs, batch_rows) for batch_rows in BATCHES)
         except LogitstreamError as error:
             check_refusal(error, NAME)
             return
         require(repr(first) == repr(second), f"other rows from the same file:\n{first}\n{second}")
         for row in first[0]:
-            _check_row(dict(zip(((need.name, need.role) for need in needs), row, strict=True)), OPTIONS[choice])
+            _check_row(dict(zip(((need.name, need.role) for need in needs), row, strict=True)), options)
 
     return check
 
@@ -150,6 +151,8 @@ def seeds() -> list[bytes]:
     plain = b"id,x,c\n1,2.5,a\n2,-1e3,b\n3,,\n"
     quoted = b'id,x,c\r\n"1","2.5","a ""b"" c"\r\n2,"nan","line\nbreak"\r\n3,inf,\r\n'
     odd = 'id,x,é\n9007199254740993,1e400,NA\n0x10, 7 ,\u00a0\n1_0,+1,-\n,-0,""\n'.encode()
+    escaped = b'id,note,x\n3,"5\\"",0.7\n4,"7\\"\\\\",0.8\nC:\\new,\\"x,1\n"a"b,,2\n'
+    preamble = b'made by hand\n# in 2024\n\n# "\n' + plain + b"# x,y\n" + quoted
     files = [
         (0, plain),
         (0, quoted),
@@ -173,10 +176,18 @@ def seeds() -> list[bytes]:
         (0, b"a,b\n1,\0\n\xff,2\n"),
         (0, b""),
     ]
-    return [bytes([choice]) + content for choice, content in files]
+    dialects = [(1, escaped), (0x40 | 1, escaped), (0xC1, escaped), (0x14, preamble), (0x24 | 1, preamble), (2, odd)]
+    return [
+        *(bytes([choice, 0]) + content for choice, content in files),
+        *(bytes([choice, dialect]) + content for choice in (0, 1, 5) for dialect, content in dialects),
+    ]
 
 
 TOKENS = (
+    b"\\",
+    b'\\"',
+    b"\n#",
+    b"!",
     b'"',
     b'""',
     b",",

@@ -19,6 +19,8 @@ CSV_FAULTS = "tests/sources/csv/test_csv_faults.py"
 CELLS = "tests/sources/csv/test_csv_cells.py"
 CELLS_FLOW = "tests/flow/test_csv_cells.py"
 ENCODINGS = "tests/sources/csv/test_csv_encoding_faults.py"
+STRUCTURE = "tests/sources/csv/test_csv_structure.py"
+DIALECT = "tests/flow/test_csv_dialect.py"
 CUTS = "tests/sources/csv/test_cut_property.py"
 NAMES = "tests/sources/test_input_names.py"
 DISCOVERY = "tests/sources/test_discovery.py"
@@ -241,6 +243,12 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
             (CUTS, "test_odd_quoting_is_counted_alike_in_any_cut"),
             (CUTS, "test_quoting_behind_a_limit_is_not_counted"),
             (INPUT_FAULTS, "test_c04_odd_quoting_is_counted_in_report_and_manifest"),
+            (DIALECT, "test_text_behind_a_closing_quote_and_comments_among_records_go_to_the_quarantine"),
+            (STRUCTURE, "TestEscape", "test_the_example_is_two_records_as_duckdb_reads_it"),
+            (STRUCTURE, "TestEscape", "test_an_escaped_line_end_does_not_merge_records"),
+            (STRUCTURE, "TestNoQuote", "test_quotes_are_text"),
+            (STRUCTURE, "TestLineEndsInsideQuotes", "test_their_number_is_an_event_whenever_there_are_any"),
+            (DIALECT, "test_line_ends_inside_quotes_are_stated_in_the_report_whenever_there_are_any"),
         ],
     ),
     "C-5": ("a byte order mark", [(CSV, "TestHeader", "test_names_come_as_they_are_written")]),
@@ -372,6 +380,10 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         [
             (CSV_FAULTS, "test_c25_lines_before_the_header_are_taken_for_one"),
             (CSV_FAULTS, "test_c25_comments_and_totals_are_bad_records"),
+            (STRUCTURE, "TestSkipLines", "test_so_many_physical_lines_before_the_header_are_skipped"),
+            (STRUCTURE, "TestSkipLines", "test_a_file_too_short_for_them_is_a_clear_error"),
+            (STRUCTURE, "TestComment", "test_lines_before_the_header_that_begin_with_it_are_skipped"),
+            (STRUCTURE, "TestComment", "test_behind_the_header_such_a_record_is_a_bad_row"),
             (INPUT_FAULTS, "test_a_faulty_file_beside_a_good_one_is_refused_by_name"),
         ],
     ),

@@ -197,7 +197,7 @@ class Cutter:
         piece = piece.until(parsed.length)
         length = place if parsed.length == len(text) else self._window_bytes(piece.text)
         odd = self._odd(piece)
-        if batch is None or odd.behind or self._may_have_comment(piece.text):
+        if batch is None or odd.behind or self._has_comment(piece):
             return self._judged(piece, length, odd)
         if not piece.quoted:
             self._count(piece, batch.num_rows)
@@ -214,13 +214,19 @@ class Cutter:
     def _odd(self, piece: Piece) -> Odd:
         return find_odd(piece.text, self._columns.parser.dialect) if piece.quoted else Odd()
 
-    def _may_have_comment(self, text: bytes | memoryview) -> bool:
-        """Return whether a line of a text begins with the comment character; it may be inside quotes."""
-        comment = self._columns.parser.dialect.comment.encode()
+    def _has_comment(self, piece: Piece) -> bool:
+        """Return whether a record begins with the comment character."""
+        parser = self._columns.parser
+        comment = parser.dialect.comment.encode()
         if not comment:
             return False
-        content = bytes(text)
-        return content.startswith(comment) or b"\n" + comment in content or b"\r" + comment in content
+        text = bytes(piece.text)
+        begins = text.startswith(comment) or b"\n" + comment in text or b"\r" + comment in text
+        if not begins or not piece.quoted:
+            return begins
+        # Such a line may be inside quotes.
+        records = parser.dialect.records(text, blank=parser.blank_lines_count)
+        return any(text.startswith(comment, start) for start, _ in records)
 
     def _judged(self, piece: Piece, length: int, odd: Odd) -> Cut:
         name = self._encoding.name
@@ -245,8 +251,8 @@ class Cutter:
         text = self._encoding.utf8(bytes(window.text[: window.length]))
         fault = Fault(0, 0, len(text), None, text, cause, values)
         rows, piece = self._columns.no_rows(), self._columns.parser.piece(text, final=True)
-        overlong = cause == "too long"
-        return Cut(rows, 1, (fault,), text, window.length, piece.quoted, self._odd(piece), True, overlong)
+        odd, overlong = self._odd(piece), cause == "too long"
+        return Cut(rows, 1, (fault,), text, window.length, piece.quoted, odd, open=True, overlong=overlong)
 
     def _window_bytes(self, text: bytes | memoryview) -> int:
         """Return the bytes of the window that a piece of UTF-8 text was made of."""

@@ -85,14 +85,16 @@ def _behind_skipped(window: Window, start: int, options: CsvOptions, path: str) 
     for skipped in range(asked):
         end = _line_end(window, start, path)
         if end == start:
-            lines = "line" if skipped == 1 else "lines"
-            message = f"{show(path)} has only {skipped:,} {lines}, and --skip-lines {asked} skips more"
-            raise DataError(message, "give a smaller --skip-lines, or leave the file out")
+            raise _too_short(path, skipped, f"and --skip-lines {asked} skips more")
         start = end
     if asked and options.columns is None and _line_end(window, start, path) == start:
-        message = f"{show(path)} has only {asked:,} lines, all of which --skip-lines {asked} skips: no header is left"
-        raise DataError(message, "give a smaller --skip-lines, or leave the file out")
+        raise _too_short(path, asked, f"and --skip-lines {asked} leaves no header")
     return start
+
+
+def _too_short(path: str, lines: int, why: str) -> DataError:
+    message = f"{show(path)} has only {lines:,} {'line' if lines == 1 else 'lines'}, {why}"
+    return DataError(message, "give a smaller --skip-lines, or leave the file out")
 
 
 def _behind_comments(window: Window, start: int, comment: bytes, path: str, *, blank: bool) -> int:

@@ -115,13 +115,11 @@ class CsvParser:
 
     def parse(self, piece: Piece, convert: arrow_csv.ConvertOptions) -> Parsed:
         """Parse a piece of UTF-8; if it ends inside quotes, the open record is left out."""
-        text, ending = piece.text, b""
-        escapes = Escapes.of(text, self.dialect) if piece.escaped else None
-        if escapes is not None:
-            text = escapes.doubled(text)
-        if piece.quoted or escapes is not None:
+        text, ending, escapes = piece.text, b"", None
+        if piece.quoted or piece.escaped:
+            escapes = Escapes.of(text, self.dialect) if piece.escaped else None
             ending = b"\n" + self._probe if piece.final and text[-1] not in b"\r\n" else self._probe
-            text = self._with(ending, text)
+            text = self._with(ending, text, escapes)
         arrays, rows = self._convert(text, convert, self._options[piece.quoted, piece.escaped])
         ragged = [Ragged(row.number - 1, row.actual_columns, row.text) for row in self._met]
         length = len(text)
@@ -176,14 +174,18 @@ class CsvParser:
     def _has_quote(self, text: Text) -> bool:
         return bool(self._quote) and any(mask.any() for mask in _masks(text, self._quote[0]))
 
-    def _with(self, ending: bytes, text: Text) -> memoryview:
-        """Return a text with an ending, in memory that is reused for the next one."""
-        size = len(text) + len(ending)
+    def _with(self, ending: bytes, text: Text, escapes: Escapes | None) -> memoryview:
+        """Return a text, its lone escape characters doubled, with an ending, in memory that is used again."""
+        length = len(text) + (0 if escapes is None else len(escapes.lone))
+        size = length + len(ending)
         if len(self._probed) < size:
             self._probed = bytearray(size)
         view = memoryview(self._probed)[:size]
-        view[: len(text)] = text
-        view[len(text) :] = ending
+        if escapes is None:
+            view[:length] = text
+        else:
+            escapes.double(text, view[:length])
+        view[length:] = ending
         return view
 
     def _convert(
@@ -314,9 +316,12 @@ def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]
 
 def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
     """Return whether a text without quotes has as many lines as rows, blank ones counted or not."""
-    view = np.frombuffer(text, np.uint8)
-    line_feeds = sum(int(np.count_nonzero(mask)) for mask in _masks(text, 0x0A))
-    return rows == line_feeds or rows == _count_lines(view, blank=blank)
+    return rows == count_byte(text, 0x0A) or rows == _count_lines(np.frombuffer(text, np.uint8), blank=blank)
+
+
+def count_byte(text: Text, byte: int) -> int:
+    """Return how often a byte is in a text."""
+    return sum(int(np.count_nonzero(mask)) for mask in _masks(text, byte))
 
 
 def _count_lines(view: np.ndarray[Any, np.dtype[np.uint8]], *, blank: bool) -> int:

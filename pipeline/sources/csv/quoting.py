@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.sources.csv.escapes import Escapes
+from pipeline.sources.csv.parse import count_byte
 from pipeline.units import KIB
 
 if TYPE_CHECKING:
     from pipeline.sources.csv.dialect import Bytes, Dialect
+    from pipeline.sources.csv.parse import Text
     from pipeline.types.inputs import Integers
 
     View = np.ndarray[Any, np.dtype[np.uint8]]
@@ -76,7 +78,7 @@ def find_odd(text: Bytes, dialect: Dialect) -> Odd:
     return found
 
 
-def line_ends_inside(text: Bytes, records: int, dialect: Dialect, *, blank: bool, unended: bool) -> int:
+def line_ends_inside(text: Text, records: int, dialect: Dialect, *, blank: bool, unended: bool) -> int:
     """Return how many line ends of a text are inside quotes.
 
     Parameters
@@ -91,14 +93,30 @@ def line_ends_inside(text: Bytes, records: int, dialect: Dialect, *, blank: bool
     unended : bool
         Whether the last record has no line end.
     """
-    content = bytes(text)
-    carriage_returns = content.count(b"\r")
-    pairs = content.count(b"\r\n") if carriage_returns else 0
-    beyond = content.count(b"\n") + carriage_returns - pairs + unended - records
-    if beyond and not blank and (content[0] in b"\r\n" or any(pair in content for pair in (b"\n\n", b"\n\r", b"\r\r"))):
+    view = np.frombuffer(text, np.uint8)
+    carriage_returns = count_byte(text, 0x0D)
+    pairs = _neighbours(view, b"\r", b"\n") if carriage_returns else 0
+    beyond = count_byte(text, 0x0A) + carriage_returns - pairs + unended - records
+    if beyond and not blank and (view[0] in b"\r\n" or _neighbours(view, b"\r\n", b"\r\n") > pairs):
         # One of them may end a blank line, which is no record.
-        beyond -= sum(1 for _ in dialect.records(content, blank=True)) - records
+        beyond -= sum(1 for _ in dialect.records(bytes(text), blank=True)) - records
     return beyond
+
+
+def _neighbours(view: View, first: bytes, second: bytes) -> int:
+    """Return how often one of the first bytes is right before one of the second."""
+    count = 0
+    for start in range(0, len(view), _BLOCK):
+        tile = view[start : start + _BLOCK + 1]
+        count += int(np.count_nonzero(_any_of(tile[:-1], first) & _any_of(tile[1:], second)))
+    return count
+
+
+def _any_of(view: View, wanted: bytes) -> Flags:
+    found: Flags = view == wanted[0]
+    for byte in wanted[1:]:
+        found |= view == byte
+    return found
 
 
 def _unescaped(text: Bytes, dialect: Dialect) -> tuple[Bytes, Dialect]:

@@ -203,7 +203,9 @@ class CsvReader:
     def _whole(self, opened: OpenText) -> Iterator[Cut]:
         window = opened.window
         encoding = self._settings.encoding
-        offset = opened.mark + encoding.file_bytes(window.text[: opened.header.end])
+        offset = opened.header.end
+        if encoding.kind == "stream":
+            offset = opened.mark + encoding.file_bytes(window.text[:offset])
         window.drop(opened.header.end)
         self._ahead = window.read_ahead(opened.raw)
         for cut in self._cuts(window, opened.header, sys.maxsize):
