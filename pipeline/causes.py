@@ -38,8 +38,8 @@ _TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"
 _ENCODING = "fix the text, or name the encoding of the file with --encoding NAME (such as cp1252)"
 _SPELLING = "fix the value; if it means null, add --null TEXT with this spelling"
 _BOOLEAN = "add --type NAME=bool with the name of this column, or fix the value"
-_SEPARATORS = "add {0}{1} (or fix the value)"
-_NULL = "add --null {0} if it means null (and --quoted-null where it is in quotes), or fix the value"
+_SEPARATORS = "fix the value, or add {0} to read it{1}"
+_NULL = "fix the value; if it means null, add --null {0} (and --quoted-null if it is in quotes)"
 _GROUPS = "fix the value: one to three digits, then groups of exactly three"
 _TYPE = "fix the value, or name another type with --type NAME=TYPE; if it means null, add --null TEXT"
 _LEAVE_OUT = "fix the value, or leave the column out"
@@ -65,7 +65,7 @@ CAUSES: Mapping[Cause, CauseText] = {
     "null for a number": CauseText("is not a number", _NULL),
     "other type": CauseText("is not of type {0}", _TYPE),
     "null for a type": CauseText("is not of type {1}", _NULL),
-    "null in quotes": CauseText("is not null, because it is in quotes", "add --quoted-null, or fix the value"),
+    "null in quotes": CauseText("is not null, because it is in quotes", "fix the value, or add --quoted-null"),
     "out of range": CauseText("is beyond the range of {0}", _LEAVE_OUT),
     "inexact": CauseText(f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})", _LEAVE_OUT),
     "missing refused": CauseText(f"is missing, {_REFUSED}", _MISSING),

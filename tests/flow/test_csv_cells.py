@@ -87,7 +87,9 @@ def test_transform_plan_and_inspect_take_the_options(german: Bench, capsys: pyte
     assert german.table()["p"].to_pylist() == [*sigmoid(np.array([1000.5, -0.25])), None, None]
     words = ["plan", german.inputs, "--model", german.model(), "-o", german.folder / "other", "--json", *FLAGS]
     code, planned, _ = outcome(capsys, *words)
-    assert (code, json.loads(planned)["kind"]) == (0, "plan")
+    plan = json.loads(planned)
+    assert (code, plan["kind"]) == (0, "plan")
+    assert (plan["csv"]["decimal"], plan["csv"]["thousands"], plan["csv"]["quoted_null"]) == (",", ".", True)
     code, found, _ = outcome(capsys, "inspect", german.inputs, "--full", "--json", "--type", "k=float64", *FLAGS)
     assert code == 0
     (k,) = [column for column in json.loads(found)["columns"] if column["name"] == "k"]

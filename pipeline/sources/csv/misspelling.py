@@ -60,7 +60,7 @@ def _separated(word: str, type_: pa.DataType, spelling: Spelling, dialect: Diale
     if found:
         options = " or ".join(_options(*pair, spelling) for pair in found)
         taken = any(dialect.delimiter in pair for pair in found)
-        note = ", and write the file with another --delimiter" if taken else ""
+        note = " (and write the file with another --delimiter)" if taken else ""
         if len(found) > 1 or found[0][0] not in word or found[0][0] == spelling.decimal:
             return "thousands", (options, note)
         return ("decimal comma", (options, note)) if found[0][0] == _COMMA else ("decimal point", ())

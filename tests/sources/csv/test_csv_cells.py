@@ -139,6 +139,19 @@ class TestNulls:
         assert [row[0] for row in rows] == [None if math.isnan(x) else x for x in theirs["x"]]
         assert [row[1] for row in rows] == [None if pd.isna(c) else c for c in theirs["c"]]
 
+    @pytest.mark.parametrize("quoted_null", [False, True])
+    def test_quoted_null_gives_what_duckdb_gives(self, write, quoted_null) -> None:
+        duckdb = pytest.importorskip("duckdb")
+        cells = [*("1", '"2.5"', "NA", "-", ""), *(('"NA"', '"-"') if quoted_null else ())]
+        file = write(
+            "x,c\n" + "".join(f"{cell},{level}\n" for cell in cells for level in ("a", "NA", '"NA"', '"-"', ""))
+        )
+        theirs = duckdb.sql(
+            f"select x, c from read_csv('{file.location}', header=true, nullstr=['', 'NA', '-'], "
+            f"allow_quoted_nulls={quoted_null}, types={{'x': 'DOUBLE', 'c': 'VARCHAR'}})"
+        ).fetchall()
+        assert read(file, THREE[:2], CsvOptions(nulls=("", "NA", "-"), quoted_null=quoted_null)) == (theirs, [])
+
     def test_the_text_pandas_itself_cannot_be_a_null(self, write) -> None:
         assert read(write("x,c\n1,pandas\n"), THREE[1:2], CsvOptions(nulls=("pandas",)))[0] == [("pandas",)]
 
@@ -378,26 +391,26 @@ class TestCures:
     @pytest.mark.parametrize(
         ("cell", "options", "cause", "cure"),
         [
-            ("0,5", {"delimiter": ";"}, "decimal comma", "add --decimal , (or fix the value)"),
-            ("1.234,5", {"delimiter": ";"}, "decimal comma", "add --decimal , --thousands . (or fix the value)"),
-            ("1,234.5", {"delimiter": ";"}, "thousands", "add --thousands , (or fix the value)"),
-            ("1,234,567", {"delimiter": ";"}, "thousands", "add --thousands , (or fix the value)"),
-            ("1,234", {"delimiter": ";"}, "thousands", "add --thousands , or --decimal , (or fix the value)"),
-            ("1.234.567", {}, "thousands", "add --decimal , --thousands ., and write the file with another"),
-            ("1 234", {}, "thousands", "add --thousands ' ' (or fix the value)"),
-            ("1'234", {}, "thousands", 'add --thousands "\'" (or fix the value)'),
-            ('"1,234.5"', {}, "thousands", "add --thousands ,, and write the file with another --delimiter"),
+            ("0,5", {"delimiter": ";"}, "decimal comma", "add --decimal , to read it"),
+            ("1.234,5", {"delimiter": ";"}, "decimal comma", "add --decimal , --thousands . to read it"),
+            ("1,234.5", {"delimiter": ";"}, "thousands", "add --thousands , to read it"),
+            ("1,234,567", {"delimiter": ";"}, "thousands", "add --thousands , to read it"),
+            ("1,234", {"delimiter": ";"}, "thousands", "add --thousands , or --decimal , to read it"),
+            ("1.234.567", {}, "thousands", "add --decimal , --thousands . to read it (and write the file with another"),
+            ("1 234", {}, "thousands", "add --thousands ' ' to read it"),
+            ("1'234", {}, "thousands", 'add --thousands "\'" to read it'),
+            ('"1,234.5"', {}, "thousands", "add --thousands , to read it (and write the file with another"),
             ('"1,234.5"', {"quote": "", "delimiter": ";"}, "no number", "fix the value"),
-            ("1.234,5", {"delimiter": ";", "decimal": ","}, "thousands", "add --thousands . (or fix the value)"),
+            ("1.234,5", {"delimiter": ";", "decimal": ","}, "thousands", "add --thousands . to read it"),
             ("1.23,4", {"delimiter": ";", "decimal": ",", "thousands": "."}, "groups of digits", "of exactly three"),
             ("0.5", {"delimiter": ";", "decimal": ","}, "decimal point", "leave out --decimal"),
             ("True", {}, "boolean for a number", "add --type NAME=bool"),
-            ("-", {}, "null for a number", "add --null - if it means null"),
-            ("N/A", {}, "null for a number", "add --null N/A if it means null"),
-            ("<NA>", {}, "null for a number", "add --null '<NA>' if it means null"),
-            (r"\N", {}, "null for a number", r"add --null '\N' if it means null"),
-            ("none", {}, "null for a number", "add --null none if it means null"),
-            ("  ", {}, "null for a number", "add --null '  ' if it means null"),
+            ("-", {}, "null for a number", "add --null -"),
+            ("N/A", {}, "null for a number", "add --null N/A"),
+            ("<NA>", {}, "null for a number", "add --null '<NA>'"),
+            (r"\N", {}, "null for a number", r"add --null '\N'"),
+            ("none", {}, "null for a number", "add --null none"),
+            ("  ", {}, "null for a number", "add --null '  '"),
             ('"NA"', {"nulls": ("NA",)}, "null in quotes", "add --quoted-null"),
             ("abc", {}, "no number", "add --null TEXT"),
         ],
@@ -413,7 +426,7 @@ class TestCures:
     def test_a_usual_spelling_of_null_for_any_type_names_the_option(self, write, type_name, cell) -> None:
         bad = only_bad(write(f"x,c\n{cell},a\n"), [Need("x", "kept", type_name)])
         assert bad.cause == "null for a type"
-        assert f"add --null {cell} if" in remedy_of(bad.cause, bad.hint, bad.values)
+        assert f"add --null {cell} (" in remedy_of(bad.cause, bad.hint, bad.values)
         assert bad.reason.startswith("is not of type ")
 
     @pytest.mark.parametrize(
