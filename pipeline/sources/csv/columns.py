@@ -202,7 +202,7 @@ class CsvColumns:
         return {**arrays, **self._read_again(piece, types_of(doubtful), ("",))}
 
     def _spells_null(self, piece: Piece) -> bool:
-        if piece.escaped:
+        if piece.escapes is not None:
             return True
         text = bytes(piece.text)
         return any(spelling in text for spelling in self._spellings)
