@@ -238,7 +238,7 @@ class CsvColumns:
         return {**arrays, **self._read_again(piece, types_of(doubtful), ("",))}
 
     def _spells_null(self, piece: Piece) -> bool:
-        if piece.escaped or (piece.quoted and self.spelling.quotes_do_not_matter):
+        if piece.escapes is not None or (piece.quoted and self.spelling.quotes_do_not_matter):
             return True
         text = bytes(piece.text)
         return any(spelling in text for spelling in self._spellings)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import BalanceError
 from pipeline.sources.csv.cells import Fault, judge
 from pipeline.sources.csv.dialect import last_line_end, next_line_start
-from pipeline.sources.csv.parse import Parsed, Piece, agrees_with_lines, is_plain_utf8
+from pipeline.sources.csv.parse import Parsed, Piece, agrees_with_lines, begins_a_line, is_plain_utf8
 from pipeline.sources.csv.quoting import Odd, find_odd
 from pipeline.units import KIB, MIB, format_bytes
 
@@ -212,18 +212,21 @@ class Cutter:
         return parsed, self._columns.convert(piece.until(parsed.length))[1]
 
     def _odd(self, piece: Piece) -> Odd:
-        return find_odd(piece.text, self._columns.parser.dialect) if piece.quoted else Odd()
+        if not piece.quoted:
+            return Odd()
+        dialect = self._columns.parser.dialect
+        text = piece.text if piece.escapes is None else piece.escapes.masked(piece.text, ord(dialect.letter))
+        return find_odd(text, dialect.plain)
 
     def _has_comment(self, piece: Piece) -> bool:
         """Return whether a record begins with the comment character."""
         parser = self._columns.parser
         comment = parser.dialect.comment.encode()
-        if not comment:
+        if not comment or not begins_a_line(piece.text, comment[0]):
             return False
+        if not piece.quoted:
+            return True
         text = bytes(piece.text)
-        begins = text.startswith(comment) or b"\n" + comment in text or b"\r" + comment in text
-        if not begins or not piece.quoted:
-            return begins
         # Such a line may be inside quotes.
         records = parser.dialect.records(text, blank=parser.blank_lines_count)
         return any(text.startswith(comment, start) for start, _ in records)

@@ -52,6 +52,10 @@ class Escapes:
                 lone.append(places[~is_pair])
         return cls(np.concatenate(pairs), np.concatenate(lone))
 
+    def until(self, length: int) -> Escapes:
+        """Return those in the beginning of the text, which ends between records."""
+        return Escapes(*(places[: places.searchsorted(length)] for places in (self.pairs, self.lone)))
+
     def masked(self, text: Bytes, letter: int) -> Bytes:
         """Return the text with a letter in place of both bytes of each pair: no quote in it is escaped any more."""
         if not len(self.pairs):

@@ -36,18 +36,19 @@ _LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
 class Piece:
     """Text that begins with a record and ends at a line end, or, if ``final``, at the end of the file.
 
-    ``quoted`` says whether it contains a quote character. If not, every line end ends a record. ``escaped`` says
-    whether an escape character makes another one text.
+    ``quoted`` says whether it contains a quote character. If not, every line end ends a record. ``escapes`` are its
+    escape characters, ``None`` where none of them makes another character text.
     """
 
     text: Text
     quoted: bool
     final: bool
-    escaped: bool = False
+    escapes: Escapes | None = None
 
     def until(self, length: int) -> Piece:
-        """Return the beginning of the piece."""
-        return replace(self, text=self.text[:length])
+        """Return the beginning of the piece, whole records."""
+        escapes = None if self.escapes is None else self.escapes.until(length)
+        return replace(self, text=self.text[:length], escapes=escapes)
 
 
 @dataclass(frozen=True)
@@ -110,17 +111,18 @@ class CsvParser:
 
     def piece(self, text: Text, *, final: bool) -> Piece:
         """Return a text as a piece, after looking for quotes and escape characters in it."""
-        escaped = bool(self.dialect.escape) and bool(len(Escapes.of(text, self.dialect).pairs))
-        return Piece(text, self._has_quote(text), final, escaped)
+        escapes = Escapes.of(text, self.dialect) if self.dialect.escape else None
+        return Piece(
+            text, self._has_quote(text), final, escapes if escapes is not None and len(escapes.pairs) else None
+        )
 
     def parse(self, piece: Piece, convert: arrow_csv.ConvertOptions) -> Parsed:
         """Parse a piece of UTF-8; if it ends inside quotes, the open record is left out."""
-        text, ending, escapes = piece.text, b"", None
-        if piece.quoted or piece.escaped:
-            escapes = Escapes.of(text, self.dialect) if piece.escaped else None
+        text, ending, escapes = piece.text, b"", piece.escapes
+        if piece.quoted or escapes is not None:
             ending = b"\n" + self._probe if piece.final and text[-1] not in b"\r\n" else self._probe
             text = self._with(ending, text, escapes)
-        arrays, rows = self._convert(text, convert, self._options[piece.quoted, piece.escaped])
+        arrays, rows = self._convert(text, convert, self._options[piece.quoted, escapes is not None])
         ragged = [Ragged(row.number - 1, row.actual_columns, row.text) for row in self._met]
         length = len(text)
         if ending:
@@ -163,8 +165,7 @@ class CsvParser:
         lines = pc.binary_join_element_wise(joined, b"", b"\n")
         offsets = np.frombuffer(lines.buffers()[1], np.int32)
         text = memoryview(lines.buffers()[2])[offsets[lines.offset] : offsets[lines.offset + len(lines)]]
-        line_ends = sum(int(np.count_nonzero(mask)) for byte in b"\r\n" for mask in _masks(text, byte))
-        if line_ends != len(lines):
+        if count_byte(text, 0x0A) != len(lines) or count_byte(text, 0x0D):
             return None
         parsed = self.parse(Piece(text, quoted=False, final=True), convert)
         if parsed.arrays is None or parsed.ragged:
@@ -322,6 +323,18 @@ def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
 def count_byte(text: Text, byte: int) -> int:
     """Return how often a byte is in a text."""
     return sum(int(np.count_nonzero(mask)) for mask in _masks(text, byte))
+
+
+def begins_a_line(text: Text, byte: int) -> bool:
+    """Return whether a line of a text begins with a byte; a line end inside quotes counts."""
+    view = np.frombuffer(text, np.uint8)
+    for number, mask in enumerate(_masks(text, byte)):
+        if mask.any():
+            places = number * _TILE + np.flatnonzero(mask)
+            before = view[places - 1]
+            if places[0] == 0 or ((before == 0x0A) | (before == 0x0D)).any():
+                return True
+    return False
 
 
 def _count_lines(view: np.ndarray[Any, np.dtype[np.uint8]], *, blank: bool) -> int:

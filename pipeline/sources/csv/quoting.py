@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.sources.csv.escapes import Escapes
 from pipeline.sources.csv.parse import count_byte
 from pipeline.units import KIB
 
@@ -50,16 +49,15 @@ def find_odd(text: Bytes, dialect: Dialect) -> Odd:
     not where its turn demands is odd, and no odd one comes before it; after its record the turns start again.
 
     Takes a few fast passes over the text, and some microseconds for each odd record. Memory does not grow with the
-    text, except where a quote is escaped.
+    text.
 
     Parameters
     ----------
     text : bytes-like
-        Whole records, the last of which may be open.
+        Whole records, the last of which may be open. No quote is escaped.
     dialect : Dialect
-        Has a quote.
+        Has a quote, and no escape character.
     """
-    text, dialect = _unescaped(text, dialect)
     view = np.frombuffer(text, np.uint8)
     scratch = np.empty((3, min(_BLOCK, len(view)) + 2), np.bool_)
     found = Odd()
@@ -117,13 +115,6 @@ def _any_of(view: View, wanted: bytes) -> Flags:
     for byte in wanted[1:]:
         found |= view == byte
     return found
-
-
-def _unescaped(text: Bytes, dialect: Dialect) -> tuple[Bytes, Dialect]:
-    """Return a text of the same structure in which no quote is escaped."""
-    if dialect.escape:
-        text = Escapes.of(text, dialect).masked(text, ord(dialect.letter))
-    return text, dialect.plain
 
 
 def _few_places(view: View, start: int, stop: int, dialect: Dialect, scratch: Flags) -> Integers | None:
