@@ -31,7 +31,7 @@ class CauseText:
 
 
 _LAYOUT = "fix the record, or say how the file is written with --delimiter, --quote or --columns"
-_QUOTE = "close the quote, or name the quote character with --quote (none if nothing is quoted)"
+_QUOTE = "close the quote, or name the --quote of the file (none if nothing is quoted) or its --escape"
 _BEHIND = "write each quote inside the field twice, or name the --escape or --quote of the file (none: quotes are text)"
 _COMMENT = "remove the line; if it is data, leave out --comment"
 _TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"

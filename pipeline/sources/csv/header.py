@@ -124,7 +124,9 @@ def _names(record: bytes, dialect: Dialect, encoding: TextEncoding, path: str) -
     fields, closed = dialect.fields(encoding.utf8(record.rstrip(b"\r\n")))
     if not closed:
         message = f"{show(path)}: a quote in the header is not closed before the file ends"
-        raise DataError(message, "close it, or name the quote character with --quote (none if nothing is quoted)")
+        raise DataError(
+            message, "close it, or name the --quote of the file (none if nothing is quoted) or its --escape"
+        )
     if dialect.behind_quote(record) is not None:
         shown = escape(record[:100].decode("utf-8", "backslashreplace").rstrip("\r\n"))
         raise DataError(

@@ -85,8 +85,9 @@ def open_text(file: OpenFile, settings: Settings) -> OpenText:
 class CsvReader:
     """Reads a slice in pieces. See :class:`~pipeline.types.sources.SliceReader`; used by one thread.
 
-    A record is bad if it is ragged, is not closed, contains NUL, or has a cell that its type does not allow; also if a
-    feature has an integer beyond 2**53 that float64 would change. Bad records raise nothing, because a slice whose
+    A record is bad if it is ragged, is not closed, has text behind a closing quote, begins with the comment character,
+    contains NUL, or has a cell that its type does not allow; also if a feature has an integer beyond 2**53 that float64
+    would change. Bad records raise nothing, because a slice whose
     begin was guessed may begin inside a record. Memory is a few times a piece, or the longest record, if the bad
     records are taken at every batch.
 
@@ -249,7 +250,7 @@ class CsvReader:
         """Keep the places of the records of a piece, and what is wrong with the bad ones."""
         if cut.overlong and self._certain(header):
             message = f"{show(self._file.path)}: the record at byte {offset:,} {cut.faults[0].reason}"
-            raise MemoryBudgetError(message, "close the quote there, or name the quote character with --quote")
+            raise MemoryBudgetError(message, "close the quote there, or name the --quote or --escape of the file")
         if cut.overlong:
             # The begin was guessed. Whoever knows it reads the record again from there, and refuses it.
             self.begin = -1
