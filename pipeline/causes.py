@@ -23,7 +23,7 @@ class CauseText:
         A template of :meth:`str.format`: a clause that follows the cell. ``{0}``, ``{1}`` are the values that come with
         the cause; ``{s}`` makes a plural where the first of them is not 1.
     remedy : str
-        What to do, in the imperative. More may be appended, so it has no final period.
+        What to do, in the imperative; a template of the same values. More may be appended, so it has no final period.
     """
 
     text: str
@@ -31,13 +31,16 @@ class CauseText:
 
 
 _LAYOUT = "fix the record, or say how the file is written with --delimiter, --quote or --columns"
-_QUOTE = "close the quote, or name the quote character with --quote ('' if nothing is quoted)"
+_QUOTE = "close the quote, or name the --quote of the file (none if nothing is quoted) or its --escape"
+_BEHIND = "write each quote inside the field twice, or name the --escape or --quote of the file (none: quotes are text)"
+_COMMENT = "remove the line; if it is data, leave out --comment"
 _TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"
 _ENCODING = "fix the text, or name the encoding of the file with --encoding NAME (such as cp1252)"
 _SPELLING = "fix the value; if it means null, add --null TEXT with this spelling"
 _BOOLEAN = "add --type NAME=bool with the name of this column, or fix the value"
-_POINT = "write numbers with a decimal point (19134.07)"
-_UNQUOTED = "fix the value, or write null as an empty field without quotes"
+_SEPARATORS = "fix the value, or add {0} to read it{1}"
+_NULL = "fix the value; if it means null, add --null {0} (and --quoted-null if it is in quotes)"
+_GROUPS = "fix the value: one to three digits, then groups of exactly three"
 _TYPE = "fix the value, or name another type with --type NAME=TYPE; if it means null, add --null TEXT"
 _LEAVE_OUT = "fix the value, or leave the column out"
 _MISSING = 'fix the value, or choose another "missing" for this feature in the model file'
@@ -48,15 +51,21 @@ _SET_ASIDE = "and the model sends such rows to the quarantine"
 CAUSES: Mapping[Cause, CauseText] = {
     "ragged": CauseText("has {0:,} field{s} instead of {1:,}", _LAYOUT),
     "open quote": CauseText("has a quote that is not closed before the end of the file", _QUOTE),
+    "behind quote": CauseText("has text behind a closing quote, in field {0:,}", _BEHIND),
+    "comment": CauseText("is a comment among records: it begins with {0}", _COMMENT),
     "too long": CauseText("is longer than {0}", _QUOTE),
     "nul byte": CauseText("contains a NUL byte (is the file damaged?)", _TORN),
     "undecodable": CauseText("is not valid {0}", _ENCODING),
     "no number": CauseText("is not a number", _SPELLING),
     "boolean for a number": CauseText("is not a number", _BOOLEAN),
-    "decimal comma": CauseText("is not a number: it has a decimal comma, which no option reads", _POINT),
-    "empty for a number": CauseText("is not a number: a quoted empty field is text, not null", _UNQUOTED),
+    "decimal comma": CauseText("is not a number: it has a decimal comma", _SEPARATORS),
+    "decimal point": CauseText("is not a number: it has a decimal point", "fix the value, or leave out --decimal"),
+    "thousands": CauseText("is not a number", _SEPARATORS),
+    "groups of digits": CauseText("is not a number: its digits are not in groups of three", _GROUPS),
+    "null for a number": CauseText("is not a number", _NULL),
     "other type": CauseText("is not of type {0}", _TYPE),
-    "empty for a type": CauseText("is not of type {0}: a quoted empty field is text, not null", _UNQUOTED),
+    "null for a type": CauseText("is not of type {1}", _NULL),
+    "null in quotes": CauseText("is not null, because it is in quotes", "fix the value, or add --quoted-null"),
     "out of range": CauseText("is beyond the range of {0}", _LEAVE_OUT),
     "inexact": CauseText(f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})", _LEAVE_OUT),
     "missing refused": CauseText(f"is missing, {_REFUSED}", _MISSING),
@@ -92,6 +101,14 @@ def reason_of(cause: Cause, values: Sequence[int | str] = (), hint: Hint | None 
     return reason if hint is None else reason + HINTS[hint].text
 
 
-def remedy_of(cause: Cause, hint: Hint | None = None) -> str:
-    """Return what to do about a cause."""
-    return CAUSES[cause].remedy if hint is None or cause in _NEVER_A_HEADER else HINTS[hint].remedy
+def remedy_of(cause: Cause, hint: Hint | None = None, values: Sequence[int | str] = ()) -> str:
+    """Return what to do about a cause, given the values that came with it.
+
+    Raises
+    ------
+    LookupError
+        There is no such cause or hint, or the cause has values that are not given.
+    """
+    if hint is not None and cause not in _NEVER_A_HEADER:
+        return HINTS[hint].remedy
+    return CAUSES[cause].remedy.format(*values)

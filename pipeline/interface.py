@@ -36,7 +36,7 @@ from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit, Conduct, Job
 from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
-from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, quoted, texts_of
+from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, quoted
 
 # By their keywords.
 _CHOICES: Mapping[str, Choice[Any]] = {
@@ -190,7 +190,7 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
     asked = completed(options)
     _check_types(asked)
     _check_values(asked)
-    memory, columns = asked["memory"], asked["columns"]
+    memory = asked["memory"]
     return Job(
         inputs=paths_of(inputs),
         output=os.fspath(output),
@@ -199,10 +199,16 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         csv=CsvOptions.given(
             delimiter=asked["delimiter"],
             quote=asked["quote"],
-            null=texts_of(asked["null"]),
+            escape=asked["escape"],
+            null=asked["null"],
             encoding=asked["encoding"],
-            columns=None if columns is None else names_of(columns),
+            columns=asked["columns"],
+            skip_lines=asked["skip_lines"],
+            comment=asked["comment"],
             types=asked["types"],
+            quoted_null=asked["quoted_null"],
+            decimal=asked["decimal"],
+            thousands=asked["thousands"],
         ),
         format=format_of(os.fspath(output), asked["format"]),
         compression=asked["compression"],
@@ -287,7 +293,7 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
-    for name in ("limit", "workers"):
+    for name in ("limit", "workers", "skip_lines"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
             raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")

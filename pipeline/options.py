@@ -40,7 +40,24 @@ class ConductOptions(TypedDict, total=False):
     keep_versions: int
 
 
-class JobOptions(ConductOptions, total=False):
+class ReadOptions(TypedDict, total=False):
+    """Options that say how CSV inputs are written."""
+
+    delimiter: str
+    quote: str
+    escape: str | None
+    null: str | Sequence[str]
+    quoted_null: bool
+    decimal: str
+    thousands: str | None
+    encoding: str
+    columns: str | Sequence[str] | None
+    skip_lines: int
+    comment: str | None
+    types: Mapping[str, str]
+
+
+class JobOptions(ConductOptions, ReadOptions, total=False):
     """Options of every job."""
 
     keep: str | Sequence[str]
@@ -48,12 +65,6 @@ class JobOptions(ConductOptions, total=False):
     limit: int | None
     max_bad: int | str
     fingerprint: Fingerprint
-    delimiter: str
-    quote: str
-    null: str | Sequence[str]
-    encoding: str
-    columns: str | Sequence[str] | None
-    types: Mapping[str, str]
     chunk_size: int | str
     workers: int | None
     memory: int | str | None
@@ -132,12 +143,29 @@ OPTIONS: Mapping[str, Option] = {
         "ends", "How a changed input is recognised: by size, time and both ends of the file, or by all of its bytes."
     ),
     "delimiter": Option(",", "The character between two fields of a CSV."),
-    "quote": Option('"', "The character around a field that holds delimiters or line ends."),
-    "null": Option(
-        (), "Spellings of null besides the empty field, separated by commas (``NA,-``). A quoted field is never null."
+    "quote": Option(
+        '"', "The character around a field that holds delimiters or line ends; ``none`` if quotes are plain text."
     ),
+    "escape": Option(
+        None,
+        "The character that makes a quote, or itself, plain text if it comes before it (a backslash); before anything "
+        "else it is plain text.",
+    ),
+    "null": Option(
+        (),
+        "Spellings of null besides the empty field, separated by commas (``NA,-``); ``pandas`` stands for all that "
+        "pandas takes, quoted or not.",
+    ),
+    "quoted_null": Option(False, "Take a spelling of null for null in quotes, too."),
+    "decimal": Option(".", "The character before the fraction of a number in a CSV."),
+    "thousands": Option(None, "The character between groups of three digits of a number in a CSV."),
     "encoding": Option("utf-8", "The encoding of the text of a CSV."),
     "columns": Option(None, "Column names, separated by commas, for files without a header."),
+    "skip_lines": Option(0, "How many lines of a CSV to skip before its header, or before its first record."),
+    "comment": Option(
+        None,
+        "The character that begins a comment: such lines before the header are skipped; behind it they are bad rows.",
+    ),
     "types": Option({}, "The Arrow types of columns or partitions; without one, a kept column of a CSV is text."),
     "chunk_size": Option(
         1_048_576, "The size of a chunk, and so of an output file: rows (``500000``) or bytes (``64MiB``)."
@@ -187,8 +215,23 @@ ELSEWHERE: Mapping[str, str] = {
     "sep": "delimiter",
     "separator": "delimiter",
     "quotechar": "quote",
+    "quote_char": "quote",
+    "escapechar": "escape",
+    "escape_char": "escape",
+    "skiprows": "skip_lines",
+    "skip_rows": "skip_lines",
+    "comment_prefix": "comment",
     "na_values": "null",
     "null_values": "null",
+    "keep_default_na": "null",
+    "na_filter": "null",
+    "nullstr": "null",
+    "allow_quoted_nulls": "quoted_null",
+    "quoted_strings_can_be_null": "quoted_null",
+    "decimal_point": "decimal",
+    "decimal_separator": "decimal",
+    "decimal_comma": "decimal",
+    "thousands_separator": "thousands",
     "names": "columns",
     "header": "columns",
     "dtype": "types",

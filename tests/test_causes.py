@@ -19,15 +19,21 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("ragged", (3, 1)): "has 3 fields instead of 1",
     ("ragged", (0, 1234)): "has 0 fields instead of 1,234",
     ("open quote", ()): "has a quote that is not closed before the end of the file",
+    ("behind quote", (2,)): "has text behind a closing quote, in field 2",
+    ("comment", ("#",)): "is a comment among records: it begins with #",
     ("too long", ("64 MiB",)): "is longer than 64 MiB",
     ("nul byte", ()): "contains a NUL byte (is the file damaged?)",
     ("undecodable", ("UTF-8",)): "is not valid UTF-8",
     ("no number", ()): "is not a number",
     ("boolean for a number", ()): "is not a number",
-    ("decimal comma", ()): "is not a number: it has a decimal comma, which no option reads",
-    ("empty for a number", ()): "is not a number: a quoted empty field is text, not null",
+    ("decimal comma", ("--decimal ,", "")): "is not a number: it has a decimal comma",
+    ("decimal point", ()): "is not a number: it has a decimal point",
+    ("thousands", ("--thousands ,", "")): "is not a number",
+    ("groups of digits", ()): "is not a number: its digits are not in groups of three",
+    ("null for a number", ("-",)): "is not a number",
     ("other type", ("int64",)): "is not of type int64",
-    ("empty for a type", ("date32[day]",)): "is not of type date32[day]: a quoted empty field is text, not null",
+    ("null for a type", ("-", "date32[day]")): "is not of type date32[day]",
+    ("null in quotes", ()): "is not null, because it is in quotes",
     ("out of range", ("double",)): "is beyond the range of double",
     ("inexact", ()): "cannot be held exactly as a float64 (integers: up to 9007199254740992)",
     ("missing refused", ()): "is missing, and the model treats that as an error",
@@ -64,15 +70,21 @@ def test_a_value_is_never_read_as_a_template() -> None:
     [
         ("ragged", "--delimiter, --quote or --columns"),
         ("open quote", "--quote"),
+        ("behind quote", "--escape or --quote"),
+        ("comment", "--comment"),
         ("too long", "--quote"),
         ("nul byte", "--encoding utf-16"),
         ("undecodable", "--encoding NAME"),
         ("no number", "--null TEXT"),
         ("boolean for a number", "--type NAME=bool"),
-        ("decimal comma", "a decimal point"),
-        ("empty for a number", "an empty field without quotes"),
+        ("decimal comma", "or add --decimal , to"),
+        ("decimal point", "leave out --decimal"),
+        ("thousands", "or add --thousands , to"),
+        ("groups of digits", "groups of exactly three"),
+        ("null for a number", "add --null - ("),
+        ("null for a type", "add --null - ("),
+        ("null in quotes", "add --quoted-null"),
         ("other type", "--type NAME=TYPE"),
-        ("empty for a type", "an empty field without quotes"),
         ("out of range", "leave the column out"),
         ("inexact", "leave the column out"),
         ("missing refused", 'another "missing" for this feature in the model file'),
@@ -80,7 +92,8 @@ def test_a_value_is_never_read_as_a_template() -> None:
     ],
 )
 def test_the_remedy_suits_the_cause(cause: Cause, remedy: str) -> None:
-    assert remedy in remedy_of(cause)
+    values = next(values for known, values in TEXTS if known == cause)
+    assert remedy in remedy_of(cause, values=values)
 
 
 def test_a_header_among_the_records_has_a_remedy_that_says_so() -> None:

@@ -61,8 +61,22 @@ def wild_files(folder: Path) -> None:
     (folder / "semicolons.csv").write_text(lines(";"))
     (folder / "tabs.tsv").write_text(lines("\t"))
     (folder / "apostrophes.csv").write_text(lines(",", [USED, *([*row[:4], f"'{row[4]}'", row[5]] for row in rows)]))
+    tall = [[*row, f'{number}" tall'] for number, row in enumerate(rows)]
+    (folder / "inches.csv").write_text(lines(",", [[*USED, "passenger"], *tall]))
+    escaped = [[*row[:-1], '"' + row[-1].replace('"', '\\"') + '"'] for row in tall]
+    (folder / "backslashes.csv").write_text(lines(",", [[*USED, "passenger"], *escaped]))
+    (folder / "report.csv").write_text(f'Report of "2013\n\n# made by hand\n{lines(",")}')
     nulls = [[row[0], ("NA", r"\N", "")[number % 3], *row[2:]] for number, row in enumerate(rows)]
     (folder / "spelled_nulls.csv").write_text(lines(",", [USED, *nulls]))
+    nulls = [[row[0], ("NA", '"NA"', '""')[number % 3], *row[2:]] for number, row in enumerate(rows)]
+    (folder / "quoted_nulls.csv").write_text(lines(",", [USED, *nulls]))
+    nulls = [[row[0], ('"n/a"', "None", "-")[number % 3], *row[2:]] for number, row in enumerate(rows)]
+    (folder / "pandas_nulls.csv").write_text(lines(",", [USED, *nulls]))
+    german = [
+        [row[0], *(f"{float(each):,}".translate(str.maketrans(",.", ".,")) for each in row[1:3]), *row[3:]]
+        for row in rows
+    ]
+    (folder / "german.csv").write_text(lines(";", [USED, *german]))
     passengers = [[*USED, "passenger"], *([*row, "Müller"] for row in rows)]
     (folder / "western.csv").write_text(lines(",", passengers), encoding="cp1252")
     (folder / "excel_unicode.txt").write_text(lines("\t"), encoding="utf-16", newline="\r\n")
@@ -104,10 +118,15 @@ def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: py
     rows = flights()
     expected = pq.read_table(reader.folder / "semicolons")["probability"]
     assert (len(expected), expected.null_count) == (len(rows), 0)
-    for name in ("tabs", "apostrophes", "western", "excel_unicode", "headless", "compressed"):
+    for name in ("tabs", "apostrophes", "german", "western", "excel_unicode", "headless", "compressed"):
         assert pq.read_table(reader.folder / name)["probability"].equals(expected), name
-    assert pq.read_table(reader.folder / "spelled_nulls")["probability"].null_count == len(rows)
+    for name in ("spelled_nulls", "quoted_nulls", "pandas_nulls"):
+        assert pq.read_table(reader.folder / name)["probability"].null_count == len(rows), name
     assert pq.read_table(reader.folder / "western")["passenger"].unique().to_pylist() == ["Müller"]
+    assert pq.read_table(reader.folder / "report")["probability"].equals(expected)
+    for name in ("inches", "backslashes"):
+        passengers = pq.read_table(reader.folder / name)["passenger"].to_pylist()
+        assert passengers == [f'{number}" tall' for number in range(len(rows))]
     assert str(pq.read_table(reader.folder / "typed").schema.field("flight_id").type) == "int64"
     assert len(pq.read_table(reader.folder / "torn")) == len(rows) - 2
 

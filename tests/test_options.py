@@ -104,14 +104,15 @@ def test_an_unknown_option_names_the_near_one(wrong: str, near: str) -> None:
 @pytest.mark.parametrize(
     ("elsewhere", "here"),
     [("sep", "delimiter"), ("na_values", "null"), ("names", "columns"), ("header", "columns"), ("dtype", "types"),
-     ("index", "keep")],
+     ("index", "keep"), ("keep_default_na", "null"), ("na_filter", "null"), ("nullstr", "null"),
+     ("decimal_separator", "decimal"), ("decimal_point", "decimal"), ("allow_quoted_nulls", "quoted_null")],
 )  # fmt: skip
 def test_an_option_of_pandas_is_answered_with_its_name_here(elsewhere: str, here: str, capsys: Any) -> None:
     with pytest.raises(TypeError, match=f"there is no option '{elsewhere}'; did you mean \"{here}\"?"):
         logitstream.score("in.csv", MODEL, "o", **{elsewhere: "x"})  # type: ignore[arg-type]
     flag = f"--{elsewhere.replace('_', '-')}"
     assert run(["score", "in.csv", flag, "x", "--model", str(MODEL), "--output", "o"]) == 2
-    own = f"--{here.replace('types', 'type')}"
+    own = f"--{here.replace('types', 'type').replace('_', '-')}"
     assert capsys.readouterr().err.startswith(f"error: no such option '{flag}'. Did you mean '{own}'?\nsee ")
 
 

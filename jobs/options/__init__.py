@@ -130,10 +130,19 @@ delimiter = option(
 quote = option(
     "--quote",
     section=CSV,
-    type=values.CHARACTER,
+    type=values.CHARACTER_OR_NONE,
+    shell_complete=completion.words("none"),
     default='"',
     metavar="CHAR",
     help=f"{meaning('quote')}  [default: the double quote]",
+)
+escape = option(
+    "--escape",
+    section=CSV,
+    type=values.CHARACTER_OR_NONE,
+    shell_complete=completion.words("\\", "none"),
+    metavar="CHAR",
+    help=f"{meaning('escape')}  [default: none]",
 )
 null = option(
     "--null",
@@ -141,8 +150,27 @@ null = option(
     multiple=True,
     type=values.SPELLINGS,
     callback=_spellings,
+    shell_complete=completion.words("pandas"),
     metavar="TEXTS",
     help=f"{meaning('null')} Write a spelling with a comma in double quotes. Repeatable.",
+)
+quoted_null = option("--quoted-null", section=CSV, is_flag=True, help=meaning("quoted_null"))
+decimal = option(
+    "--decimal",
+    section=CSV,
+    type=values.CHARACTER,
+    shell_complete=completion.words(".", ","),
+    default=".",
+    metavar="CHAR",
+    help=f"{meaning('decimal')}  [default: a point]",
+)
+thousands = option(
+    "--thousands",
+    section=CSV,
+    type=values.CHARACTER_OR_NONE,
+    shell_complete=completion.words(",", "."),
+    metavar="CHAR",
+    help=f"{meaning('thousands')}  [default: none]",
 )
 encoding = option(
     "--encoding",
@@ -162,6 +190,23 @@ columns = option(
     callback=_column_names,
     metavar="NAMES",
     help=meaning("columns"),
+)
+skip_lines = option(
+    "--skip-lines",
+    section=CSV,
+    type=values.COUNT_OR_NONE,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help=meaning("skip_lines"),
+)
+comment = option(
+    "--comment",
+    section=CSV,
+    type=values.CHARACTER_OR_NONE,
+    shell_complete=completion.words("#", "none"),
+    metavar="CHAR",
+    help=f"{meaning('comment')}  [default: none]",
 )
 typed = option(
     "--type",
@@ -360,7 +405,7 @@ progress = option(
     help="A bar, a line every 10 seconds (log), or nothing; auto is a bar on a terminal and lines elsewhere.",
 )
 
-READ = (delimiter, quote, null, encoding, columns, typed)
+READ = (delimiter, quote, escape, null, quoted_null, decimal, thousands, encoding, columns, skip_lines, comment, typed)
 READING = (chunk_size, workers, memory, scheduler, insecure)
 RUN = (chunk_size, workers, memory, scheduler, precision, insecure)
 CONDUCT = (retries, no_resume, no_reuse, if_running, deadline, grace)

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import dropwhile, islice
 from urllib.parse import unquote
 
 from pipeline import disk
@@ -45,15 +45,22 @@ class Csv:
 
     Attributes
     ----------
-    delimiter, quote, encoding : str
+    delimiter, quote, escape, encoding : str
     columns : tuple of str or None
         The names of the columns if the files have no header.
+    skip_lines : int
+        Lines before the header.
+    comment : str
+        The character that begins a line before the header that is no header.
     """
 
     delimiter: str = ","
     quote: str = '"'
+    escape: str = ""
     encoding: str = "utf-8"
     columns: tuple[str, ...] | None = None
+    skip_lines: int = 0
+    comment: str = ""
 
 
 def column_names(inputs: Iterable[str], options: Csv) -> tuple[str, ...]:
@@ -150,9 +157,27 @@ def _csv_names(head: bytes, options: Csv) -> Iterable[str]:
     text = codecs.getincrementaldecoder(options.encoding)("replace").decode(head).removeprefix("\ufeff")
     if len(head) == _HEADER_BYTES and not re.search(r"[\r\n]", text):
         return ()
-    lines = io.StringIO(text, newline="")
+    lines = _behind_skipped(io.StringIO(text, newline=""), options)
+    if options.escape:
+        lines = _with_doubled(lines, options)
+    escape = options.escape or None
     if options.quote:
-        rows = csv.reader(lines, delimiter=options.delimiter, quotechar=options.quote)
+        rows = csv.reader(lines, delimiter=options.delimiter, quotechar=options.quote, escapechar=escape)
     else:
-        rows = csv.reader(lines, delimiter=options.delimiter, quoting=csv.QUOTE_NONE)
+        rows = csv.reader(lines, delimiter=options.delimiter, quoting=csv.QUOTE_NONE, escapechar=escape)
     return [name for name in next(filter(None, rows), ()) if name and "\ufffd" not in name]
+
+
+def _behind_skipped(lines: Iterable[str], options: Csv) -> Iterator[str]:
+    """Return the lines from the header on."""
+    rest = islice(lines, options.skip_lines, None)
+    if not options.comment:
+        return rest
+    return dropwhile(lambda line: not line.strip("\r\n") or line.startswith(options.comment), rest)
+
+
+def _with_doubled(lines: Iterable[str], options: Csv) -> Iterator[str]:
+    """Yield lines in which each escape character that is text is doubled: the module csv makes any character text."""
+    one = re.escape(options.escape)
+    escaped = re.compile(f"{one}([{one}{re.escape(options.quote)}]?)")
+    return (escaped.sub(lambda match: options.escape + (match[1] or options.escape), line) for line in lines)

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import combinations
 from typing import Any, TypeVar
 
 import click
@@ -32,6 +33,8 @@ WHAT, CSV, HOW, OUTPUT, TALK = "What", "CSV", "How", "Output", "Talk"
 SECTIONS = (WHAT, CSV, HOW, OUTPUT, TALK)
 
 _CONFIG_FILE = "logitstream.config"
+# In a file they must differ; those that may be switched off are empty then.
+_CHARACTERS = ("escape", "quote", "delimiter", "comment", "decimal", "thousands")
 _CSV_CODECS = ("none", "gzip", "zstd")
 
 # Has no variables: it reads those of score.
@@ -255,11 +258,18 @@ def _strength(ctx: click.Context, name: str) -> int:
 def _contradiction(given: Mapping[str, Any]) -> str:
     if given.get("quiet") and given.get("verbose"):
         return "--quiet and --verbose contradict each other."
-    if given.get("quote") is not None and given.get("quote") == given.get("delimiter"):
-        return f"--quote and --delimiter are the same character {given['quote']!r}."
+    for one, other in combinations(_CHARACTERS, 2):
+        if given.get(one) and given[one] == given.get(other) and not _implied(one, other, given):
+            remedy = " Leave --escape out: a doubled quote is read as one." if (one, other) == _CHARACTERS[:2] else ""
+            return f"--{one} and --{other} are the same character {given[one]!r}.{remedy}"
     if _is_csv(given) and given.get("compression") not in {None, *_CSV_CODECS}:
         return f"--compression {given['compression']} cannot be used for CSV: choose {listed(_CSV_CODECS)}."
     return ""
+
+
+def _implied(one: str, other: str, given: Mapping[str, Any]) -> bool:
+    """Return whether the one of two options is the decimal point, which numbers without a fraction do not need."""
+    return other == "decimal" and given["decimal"] == "." and one != "thousands"
 
 
 def _is_csv(given: Mapping[str, Any]) -> bool:

@@ -32,7 +32,7 @@ TYPES = (
 )
 
 # The options that say how to read a CSV.
-_CSV = ("delimiter", "quote", "encoding", "columns")
+_CSV = ("delimiter", "quote", "escape", "encoding", "columns", "skip_lines", "comment")
 
 # The names before the last comma that is not within quotes.
 _LISTED = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",])*+,)*+')

@@ -129,6 +129,14 @@ class Character(ParamType):
         return character
 
 
+class CharacterOrNone(Character):
+    """One ASCII character; ``none``, or an empty text, means that there is none."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the character, or an empty text."""
+        return "" if value in {"", "none"} else super().convert(value, param, ctx)
+
+
 class EncodingName(ParamType):
     """The name of a text encoding of Python."""
 
@@ -233,6 +241,7 @@ NAMES = Names()
 SPELLINGS = Spellings()
 TYPED_NAME = TypedName()
 CHARACTER = Character()
+CHARACTER_OR_NONE = CharacterOrNone()
 ENCODING = EncodingName()
 MEMORY = Quantity(parse_bytes)
 CHUNK_SIZE = Quantity(parse_chunk_size)

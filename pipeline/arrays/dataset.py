@@ -18,7 +18,7 @@ from pipeline.arrays.matrix import Matrix, to_matrix
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
 from pipeline.interface import Paths, make_job, paths_of, run
 from pipeline.models.columns import unfit
-from pipeline.options import JobOptions, WriteOptions, check_names, documented
+from pipeline.options import JobOptions, ReadOptions, WriteOptions, check_names, documented
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
 from pipeline.scan import batches, discover, field_of, gather_facts
 from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
@@ -30,8 +30,13 @@ from pipeline.units import escape, format_count, names_of, quoted
 _TEXT = {"string", "large_string", "string_view"}
 
 
+@documented(ReadOptions)
 def open_dataset(
-    inputs: Paths, *, chunk_size: int | str = DEFAULT_CHUNK_ROWS, csv: CsvOptions | None = None
+    inputs: Paths,
+    *,
+    chunk_size: int | str = DEFAULT_CHUNK_ROWS,
+    csv: CsvOptions | None = None,
+    **options: Unpack[ReadOptions],
 ) -> Dataset:
     """Return files as one dataset. Only footers and headers are read.
 
@@ -42,18 +47,26 @@ def open_dataset(
     chunk_size : int or str
         The size of a chunk: rows (``500_000``) or bytes (``"64MiB"``).
     csv : CsvOptions, optional
-        How CSV files are written.
+        How CSV files are written, instead of the options below.
+    **options : ReadOptions
 
     Raises
     ------
+    TypeError
+        There is no such option, or ``csv`` is given as well.
+    UsageError
+        An option cannot have that value.
     InputMissingError
         There is no such input.
     DataError
         A file is damaged.
     """
-    options = csv or CsvOptions()
+    check_names(options, ReadOptions)
+    if csv is not None and options:
+        raise TypeError(f"csv says how files are written: leave out {', '.join(options)}, or write it there")
+    written = CsvOptions.given(**options) if csv is None else csv
     paths = paths_of(inputs)
-    return Dataset(paths, str(chunk_size), options, gather_facts(discover(paths).files, options))
+    return Dataset(paths, str(chunk_size), written, gather_facts(discover(paths).files, written))
 
 
 @dataclass(frozen=True, repr=False)

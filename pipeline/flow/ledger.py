@@ -278,4 +278,4 @@ def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
 def _remedy(cell: BadCell, *, allowed: bool) -> str:
     """Return what to do about a bad cell."""
     more = "" if allowed else "; --max-bad N lets up to N bad rows go to a quarantine"
-    return f"{remedy_of(cell.cause, cell.hint)}{more}; nothing was published"
+    return f"{remedy_of(cell.cause, cell.hint, cell.values)}{more}; nothing was published"

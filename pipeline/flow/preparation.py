@@ -173,6 +173,7 @@ class Preparation:
             resources=scan.resources,
             scheduler=self.job.scheduler,
             notes=self.notes,
+            csv=asdict(self.job.csv),
         )
 
 

@@ -26,7 +26,6 @@ from pipeline.inspection.quarantine import inspect_quarantine, quarantine_files
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from pipeline.scan import HowToScan
 from pipeline.types.inputs import CsvOptions
-from pipeline.units import names_of, texts_of
 
 __all__ = [
     "Column",
@@ -47,10 +46,16 @@ def inspect(
     full: bool = False,
     delimiter: str = ",",
     quote: str = '"',
+    escape: str | None = None,
     null: str | Sequence[str] = (),
     encoding: str = "utf-8",
     columns: str | Sequence[str] | None = None,
+    skip_lines: int = 0,
+    comment: str | None = None,
     types: Mapping[str, str] | None = None,
+    quoted_null: bool = False,
+    decimal: str = ".",
+    thousands: str | None = None,
     chunk_size: int | str | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
@@ -72,14 +77,27 @@ def inspect(
     full : bool
         Read all data rather than only the statistics in its footers; a quarantine is always read whole.
     delimiter, quote : str
-        The character between two fields of a CSV, and the one around a field with delimiters or line ends; an empty
-        quote means that nothing is quoted.
+        The character between two fields of a CSV, and the one around a field with delimiters or line ends; the
+        quote ``"none"`` means that nothing is quoted.
+    escape : str, optional
+        The character that makes a quote, or itself, plain text if it comes before it.
     null : str or sequence of str
-        Unquoted spellings of null in a CSV, besides the empty field.
+        Unquoted spellings of null in a CSV, besides the empty field; ``"pandas"`` stands for all that pandas takes,
+        quoted or not.
+    quoted_null : bool
+        Whether a spelling of null is null in quotes, too.
+    decimal : str
+        The character before the fraction of a number in a CSV.
+    thousands : str, optional
+        The character between groups of three digits of a number in a CSV.
     encoding : str
         Of the text of a CSV, such as ``"cp1252"``.
     columns : sequence of str, optional
         The names of the columns, for CSV files without a header.
+    skip_lines : int
+        Lines of a CSV before its header.
+    comment : str, optional
+        The character that begins a comment: such lines before the header are skipped.
     types : mapping of str to str, optional
         The Arrow types that columns are read as (``{"id": "int64"}``); a column of a CSV is text unless it is here.
     chunk_size : int or str, optional
@@ -121,10 +139,16 @@ def inspect(
     csv = CsvOptions.given(
         delimiter=delimiter,
         quote=quote,
-        null=texts_of(null),
+        escape=escape,
+        null=null,
         encoding=encoding,
-        columns=None if columns is None else names_of(columns),
+        columns=columns,
+        skip_lines=skip_lines,
+        comment=comment,
         types=types,
+        quoted_null=quoted_null,
+        decimal=decimal,
+        thousands=thousands,
     )
     rows = str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size)
     return inspect_data(name, full=full, reading=Reading(csv, rows, how))

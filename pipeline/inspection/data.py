@@ -191,7 +191,7 @@ def _own_differences(found: _Findings) -> Iterator[str]:
         column = f"{escape(cell.column)} " if cell.column else ""
         place = "" if cell.offset is None else f" at byte {format_count(cell.offset)}"
         records = f"{format_count(found.bad)} record{'' if found.bad == 1 else 's'}"
-        reason = f"{column}{escape(cell.reason, 300)}; {remedy_of(cell.cause, cell.hint)}"
+        reason = f"{column}{escape(cell.reason, 300)}; {remedy_of(cell.cause, cell.hint, cell.values)}"
         yield f"{path} has {records} that cannot be read, the first{place}: {reason}"
 
 

@@ -8,7 +8,8 @@ another meaning. Sizes are bytes, durations seconds, counts whole numbers, times
     ``path``, ``format``, ``bytes``, ``rows``, ``rows_estimated``, ``row_groups``; ``rows``, ``rows_estimated``,
     ``bytes_to_read``, ``chunks``, ``chunk_rows``, ``row_group_rows``; ``fields`` of the output, each with ``name``,
     ``type`` (of Arrow), ``nullable``; ``resources`` with ``workers``, ``batch_rows``, ``column_threads`` (whether Arrow
-    decodes columns on more threads), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``notes``.
+    decodes columns on more threads), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``notes``;
+    ``csv``, the options that say how a CSV is read, under their names in the manifest.
 
 ``kind: "report"``
     ``published`` (false where the same job was published already, or nothing was done), ``skipped`` (the run that holds
@@ -66,6 +67,7 @@ def plan_json(plan: PlanSummary, *, with_files: bool = False) -> Json:
             "projected_bytes": resources.projected_bytes,
         },
         "notes": [*resources.notes, *plan.notes],
+        "csv": plan.csv,
     }
 
 

@@ -242,6 +242,12 @@ def csv_options(csv: Mapping[str, Any]) -> CsvOptions:
         encoding=csv["encoding"],
         columns=None if csv["columns"] is None else tuple(csv["columns"]),
         types=_pairs(csv["types"]),
+        escape=csv["escape"],
+        skip_lines=csv["skip_lines"],
+        comment=csv["comment"],
+        quoted_null=csv["quoted_null"],
+        decimal=csv["decimal"],
+        thousands=csv["thousands"],
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.choices import Format, Role
+from pipeline.units import names_of, texts_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +20,31 @@ if TYPE_CHECKING:
 _DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'"}
 
 Integers = npt.NDArray[np.int64]
+
+# A word among the spellings of null, and what it means: what ``read_csv`` takes for null by default, quoted or not.
+# Source: ``pandas._libs.parsers.STR_NA_VALUES`` of pandas 3.0 (the same since 2.0, which added None).
+PANDAS = "pandas"
+PANDAS_NULLS = (
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +197,11 @@ class CsvOptions:
     """The format of the CSV inputs.
 
     ``columns`` names the columns of files that have no header; ``nulls`` are the unquoted spellings of null, always
-    including the empty field; ``types`` maps a column name to the name of an Arrow type.
+    including the empty field, where the word ``pandas`` means :data:`PANDAS_NULLS`, quoted or not; with ``quoted_null``
+    every spelling is null in quotes, too. ``types`` maps a column name to the name of an Arrow type. An empty
+    ``quote``, ``escape``, ``comment`` or ``thousands`` means that there is none. ``skip_lines`` lines of text come
+    before the header. ``decimal`` is the character before the fraction of a number, ``thousands`` the one between
+    groups of three digits.
     """
 
     delimiter: str = ","
@@ -180,6 +210,12 @@ class CsvOptions:
     encoding: str = "utf-8"
     columns: tuple[str, ...] | None = None
     types: tuple[tuple[str, str], ...] = ()
+    escape: str = ""
+    skip_lines: int = 0
+    comment: str = ""
+    quoted_null: bool = False
+    decimal: str = "."
+    thousands: str = ""
 
     @classmethod
     def given(
@@ -187,12 +223,45 @@ class CsvOptions:
         *,
         delimiter: str = ",",
         quote: str = '"',
-        null: Sequence[str] = (),
+        null: str | Sequence[str] = (),
         encoding: str = "utf-8",
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         types: Mapping[str, str] | None = None,
+        escape: str | None = None,
+        skip_lines: int = 0,
+        comment: str | None = None,
+        quoted_null: bool = False,
+        decimal: str = ".",
+        thousands: str | None = None,
     ) -> Self:
-        """Return the options that a person gives: ``null`` are spellings besides the empty field."""
-        nulls = tuple(dict.fromkeys(("", *null)))
-        names = None if columns is None else tuple(columns)
-        return cls(delimiter, quote, nulls, encoding, names, tuple(sorted((types or {}).items())))
+        """Return the options that a person gives: ``null`` are spellings besides the empty field.
+
+        One text of spellings or names may hold several, with commas between them. The quote ``none`` is the empty one.
+        """
+        return cls(
+            delimiter=delimiter,
+            quote="" if quote == "none" else quote,
+            nulls=tuple(dict.fromkeys(("", *texts_of(null)))),
+            encoding=encoding,
+            columns=None if columns is None else names_of(columns),
+            types=tuple(sorted((types or {}).items())),
+            escape=escape or "",
+            skip_lines=int(skip_lines or 0),
+            comment=comment or "",
+            quoted_null=quoted_null,
+            decimal=decimal,
+            thousands="" if thousands in {None, "none"} else thousands,
+        )
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Every unquoted spelling of null, the empty field first."""
+        others = (each for null in self.nulls for each in (PANDAS_NULLS if null == PANDAS else (null,)))
+        return tuple(dict.fromkeys(("", *others)))
+
+    @property
+    def quoted_spellings(self) -> tuple[str, ...]:
+        """The spellings that are null in quotes, too."""
+        if self.quoted_null:
+            return self.spellings
+        return PANDAS_NULLS if PANDAS in self.nulls else ()

@@ -112,7 +112,8 @@ class FileSummary:
 class PlanSummary(Tabular):
     """What a run will do, in numbers for a person or a program.
 
-    ``fields`` are (name, Arrow type, nullable) of the output; ``notes`` are remarks in words.
+    ``fields`` are (name, Arrow type, nullable) of the output; ``notes`` are remarks in words; ``csv`` are the
+    options that say how a CSV is read, by their names in the manifest.
     """
 
     job_id: str
@@ -128,6 +129,7 @@ class PlanSummary(Tabular):
     resources: Resources
     scheduler: str
     notes: tuple[str, ...] = ()
+    csv: Mapping[str, object] = field(default_factory=dict)
 
     def _summary(self) -> Summary:
         about, resources = "~" if self.rows_estimated else "", self.resources

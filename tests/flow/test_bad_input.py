@@ -79,7 +79,7 @@ def test_a_bad_cell_is_named_with_its_place_and_the_former_version_stands(
 
 def test_the_remedy_suits_the_fault(bench: Bench) -> None:
     bench.put("f.csv", HEAD + "NA,a\n")
-    assert "if it means null, add --null TEXT" in bench.refused(BadCellsError, known=False)
+    assert "if it means null, add --null NA" in bench.refused(BadCellsError, known=False)
     assert bench.score(null=["NA"]).totals.events == {"missing x": 1}
     shutil.rmtree(bench.out)
     bench.put("f.csv", HEAD + "1;a\n")

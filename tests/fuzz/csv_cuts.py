@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from pipeline.errors import LogitstreamError
 from pipeline.sources.csv.source import CsvSource
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.types.rows import Slice
-from tests.fuzz.target import Check, Target, ViolationError, check_refusal, require
+from tests.fuzz.target import Check, Target, ViolationError, check_refusal, require, with_dialect
 
 NAME = "data.csv"
 COLUMNS = 4
@@ -28,16 +29,16 @@ Reading = tuple[list[Row], list[Bad]]
 
 
 def make(folder: Path) -> Check:
-    """Return the check of one input: bytes that choose columns, slice, piece and block, and the text."""
+    """Return the check of one input: bytes that choose columns, slice, piece and block, dialect, and the text."""
     path = folder / NAME
     file = InputFile(NAME, str(path), 0, "csv")
 
     def check(data: bytes) -> None:
-        columns, size, piece = (*data[:3], 0, 0, 0)[:3]
-        text = data[3 : 3 + LONGEST]
+        columns, size, piece, dialect = (*data[:4], 0, 0, 0, 0)[:4]
+        text = data[4 : 4 + LONGEST]
         path.write_bytes(text)
         names = tuple(f"c{number}" for number in range(1 + columns % COLUMNS))
-        options = CsvOptions(columns=names)
+        options = with_dialect(CsvOptions(columns=names), dialect)
         try:
             whole = _whole(CsvSource(options), file, names)
             block, piece = divmod(piece, len(PIECES))
@@ -48,7 +49,8 @@ def make(folder: Path) -> Check:
             return
         require(cut == whole, f"pieces and whole differ:\n{cut}\n{whole}")
         if not whole[1] and text and not _is_compressed(text):
-            require(whole[0] == _by_arrow(text, names), "one reader makes other rows of the whole")
+            text = text[CsvSource(options).facts(file).data_start :]
+            require(whole[0] == _by_arrow(text, names, options), "one reader makes other rows of the whole")
 
     return check
 
@@ -102,16 +104,24 @@ def _read(
     return reader.begin, reader.end, rows, bad
 
 
-def _by_arrow(text: bytes, names: tuple[str, ...]) -> list[Row]:
-    """Return the rows that Arrow makes of a whole text, its last line ended."""
-    text = text.removeprefix(BOM)
+def _by_arrow(text: bytes, names: tuple[str, ...], options: CsvOptions) -> list[Row]:
+    """Return the rows that Arrow makes of a whole text, its last line ended, and each lone escape character doubled."""
     if not text:
         return []
+    if options.escape:
+        escape = options.escape.encode()
+        pair = re.compile(b"%b([%b%b]?)" % (re.escape(escape), re.escape(escape), options.quote.encode()))
+        text = pair.sub(lambda match: escape + (match[1] or escape), text)
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(BOM + text + (b"" if text.endswith((b"\r", b"\n")) else b"\n")),
             read_options=arrow_csv.ReadOptions(use_threads=False, block_size=1 << 20, column_names=names),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
+            parse_options=arrow_csv.ParseOptions(
+                newlines_in_values=True,
+                ignore_empty_lines=len(names) > 1,
+                quote_char=options.quote or False,
+                escape_char=options.escape or False,
+            ),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 null_values=[""],
@@ -134,17 +144,39 @@ def seeds() -> list[bytes]:
         b"a\r\rb\r\n\nc",
         b'a,"open\nb,c\n',
         b'"\n"\n"\r\n"\n""""\n',
+        b'3,"5\\"",0.7\n4,"7\\\\",C:\\n\\\n\\"x,\\\\\n',
+        b'made by hand\n# "\n#,\n1,2\n#3,"4\n#"\n"1"x,2\n',
         BOM + b"a,b\n\xc3\xa9,\xff\n\0,1\n",
         b'a,b,c\n"1","2","3"\n' * 9,
         b'"' + b"line\n" * 30 + b'",end\n',
         b"",
     ]
     return [
-        bytes([columns, 3 * columns, number % 8 + 8 * (number % 4)]) + text
+        bytes([columns, 3 * columns, number % 8 + 8 * (number % 4), dialect]) + text
         for number, text in enumerate(texts)
         for columns in (0, 1, 2)
+        for dialect in (0, 1, 0x14)
     ]
 
 
-TOKENS = (b'"', b'""', b",", b'",', b',"', b"\r\n", b"\n", b"\r", b'\n"', b'"\n', b"\n\n", BOM, b"\xc3\xa9", b"\0")
+TOKENS = (
+    b"\\",
+    b'\\"',
+    b"#",
+    b"!",
+    b'"',
+    b'""',
+    b",",
+    b'",',
+    b',"',
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b'\n"',
+    b'"\n',
+    b"\n\n",
+    BOM,
+    b"\xc3\xa9",
+    b"\0",
+)
 TARGETS = [Target("csv-cuts", make, seeds, TOKENS)]

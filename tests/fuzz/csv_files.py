@@ -13,7 +13,7 @@ from pipeline.sources import source_for
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.sources import Source
-from tests.fuzz.target import Check, Target, check_refusal, require
+from tests.fuzz.target import Check, Target, check_refusal, require, with_dialect
 
 NAME = "data.csv"
 OPTIONS = (
@@ -25,10 +25,13 @@ OPTIONS = (
     CsvOptions(columns=("a", "b", "c")),
     CsvOptions(columns=("a", "b"), types=(("a", "int64"), ("b", "bool"))),
     CsvOptions(encoding="shift_jis"),
+    CsvOptions(delimiter=";", decimal=",", thousands=".", nulls=("pandas", "-")),
+    CsvOptions(thousands=" ", nulls=("NA",), quoted_null=True),
 )
 COLUMNS = 3
 BATCHES = (1000, 3)
 SHOWN = 200
+GROUP = 3
 # Arrow strips these from a number; Python would strip more.
 BLANK = " \t\n\r\v\f"
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -39,24 +42,25 @@ Reading = tuple[list[Row], list[BadCell]]
 
 
 def make(folder: Path) -> Check:
-    """Return the check of one input: a byte that chooses the options, and the file."""
+    """Return the check of one input: a byte that chooses the options, one that chooses the dialect, and the file."""
     path = folder / NAME
     file = InputFile(NAME, str(path), 0, "csv")
-    sources = [source_for("csv", options) for options in OPTIONS]
 
     def check(data: bytes) -> None:
-        choice = data[0] % len(OPTIONS) if data else 0
-        path.write_bytes(data[1:])
+        choice, dialect = (*data[:2], 0, 0)[:2]
+        options = with_dialect(OPTIONS[choice % len(OPTIONS)], dialect)
+        source = source_for("csv", options)
+        path.write_bytes(data[2:])
         try:
-            facts = sources[choice].facts(file)
-            needs = list(_needs(sources[choice], facts))
-            first, second = (_read(sources[choice], facts, needs, batch_rows) for batch_rows in BATCHES)
+            facts = source.facts(file)
+            needs = list(_needs(source, facts))
+            first, second = (_read(source, facts, needs, batch_rows) for batch_rows in BATCHES)
         except LogitstreamError as error:
             check_refusal(error, NAME)
             return
         require(repr(first) == repr(second), f"other rows from the same file:\n{first}\n{second}")
         for row in first[0]:
-            _check_row(dict(zip(((need.name, need.role) for need in needs), row, strict=True)), OPTIONS[choice])
+            _check_row(dict(zip(((need.name, need.role) for need in needs), row, strict=True)), options)
 
     return check
 
@@ -103,15 +107,15 @@ def _check_row(row: dict[tuple[str, str], object], options: CsvOptions) -> None:
             if role == "numeric":
                 _check_number(value, text, options)
             elif role == "categorical":
-                require(value == text or (value is None and text in options.nulls), f"{value!r} of {text!r}")
+                require(value == text or (value is None and text in options.spellings), f"{value!r} of {text!r}")
         elif text is None:
             require(value is None, f"{value!r} where the file has nothing")
 
 
 def _check_number(value: object, text: str, options: CsvOptions) -> None:
-    plain = text.strip(BLANK)
+    plain = _plain(text.strip(BLANK), options)
     if value is None:
-        require(text in options.nulls, f"null of {text!r}")
+        require(text in options.spellings, f"null of {text!r}")
     elif isinstance(value, bool):
         require(plain.lower() in {"true", "false", "1", "0"}, f"{value} of {text!r}")
     elif WHOLE.fullmatch(plain):
@@ -119,6 +123,16 @@ def _check_number(value: object, text: str, options: CsvOptions) -> None:
     else:
         require(isinstance(value, float), f"{value!r} of {text!r}")
         _check_float(float(str(value)), plain)
+
+
+def _plain(text: str, options: CsvOptions) -> str:
+    """Return a number without its separators; one with a point where that is not the decimal character is none."""
+    if options.thousands:
+        whole, mark, rest = text.partition(options.decimal)
+        _, *groups = re.split(r"[eE]", whole)[0].split(options.thousands)
+        require(all(len(group) == GROUP for group in groups), f"a number of the groups of {text!r}")
+        text = whole.replace(options.thousands, "") + mark + rest
+    return text if options.decimal == "." else text.replace(".", "?").replace(options.decimal, ".")
 
 
 def _check_float(value: float, plain: str) -> None:
@@ -137,6 +151,8 @@ def seeds() -> list[bytes]:
     plain = b"id,x,c\n1,2.5,a\n2,-1e3,b\n3,,\n"
     quoted = b'id,x,c\r\n"1","2.5","a ""b"" c"\r\n2,"nan","line\nbreak"\r\n3,inf,\r\n'
     odd = 'id,x,é\n9007199254740993,1e400,NA\n0x10, 7 ,\u00a0\n1_0,+1,-\n,-0,""\n'.encode()
+    escaped = b'id,note,x\n3,"5\\"",0.7\n4,"7\\"\\\\",0.8\nC:\\new,\\"x,1\n"a"b,,2\n'
+    preamble = b'made by hand\n# in 2024\n\n# "\n' + plain + b"# x,y\n" + quoted
     files = [
         (0, plain),
         (0, quoted),
@@ -149,6 +165,8 @@ def seeds() -> list[bytes]:
         (5, b"1,2,x\n3,4\n5,6,y,z\n"),
         (6, b"1,true\n2,false\n,\n9223372036854775807,1\n"),
         (7, "id,名\n1,表\n".encode("shift_jis")),
+        (8, b'x;c\n1.234,5;a\n"1.234.567";"NA"\n-;"-"\n"";\n1.23;x\n0.5;y\n-12.345e3;z\n'),
+        (9, b'x,c\n1 234.5,a\n"1 234 567","NA"\n 1 ,\n12 34,b\n"9 007 199 254 740 993",c\n'),
         (0, gzip.compress(plain, mtime=0)),
         (0, b'a,b\n1,"open\n2,3\n'),
         (0, b"x\n1e400\n1\n"),
@@ -158,10 +176,18 @@ def seeds() -> list[bytes]:
         (0, b"a,b\n1,\0\n\xff,2\n"),
         (0, b""),
     ]
-    return [bytes([choice]) + content for choice, content in files]
+    dialects = [(1, escaped), (0x40 | 1, escaped), (0xC1, escaped), (0x14, preamble), (0x24 | 1, preamble), (2, odd)]
+    return [
+        *(bytes([choice, 0]) + content for choice, content in files),
+        *(bytes([choice, dialect]) + content for choice in (0, 1, 5) for dialect, content in dialects),
+    ]
 
 
 TOKENS = (
+    b"\\",
+    b'\\"',
+    b"\n#",
+    b"!",
     b'"',
     b'""',
     b",",
@@ -176,5 +202,7 @@ TOKENS = (
     b"\xef\xbb\xbf",
     b"\xff\xfe",
     b"NA",
+    b"1.234,5",
+    b"1 234",
 )
 TARGETS = [Target("csv", make, seeds, TOKENS)]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
+from pipeline.types.inputs import CsvOptions
+
+ESCAPES, COMMENTS, SKIPPED, QUOTES = ("", "\\", "!", "a"), ("", "#", "1", ""), (0, 0, 1, 3), (True, True, True, False)
 
 Check = Callable[[bytes], None]
 
@@ -39,6 +42,18 @@ class Target:
     seeds: Callable[[], list[bytes]]
     tokens: Sequence[bytes] = ()
     claims: Callable[[bytes], int] = lambda _: 0
+
+
+def with_dialect(options: CsvOptions, choice: int) -> CsvOptions:
+    """Return options with the escape, the comment, the lines to skip and the quote that the bits of a byte choose.
+
+    0 chooses the options as they are.
+    """
+    escape, comment, skipped, quoted = (
+        words[choice >> 2 * place & 3] for place, words in enumerate((ESCAPES, COMMENTS, SKIPPED, QUOTES))
+    )
+    quote = options.quote if quoted else ""
+    return replace(options, quote=quote, escape=escape, comment=comment, skip_lines=skipped)
 
 
 def require(condition: object, message: str) -> None:

@@ -16,7 +16,11 @@ PARQUET_FAULTS = "tests/sources/parquet/test_parquet_faults.py"
 TEXTS = "tests/sources/parquet/test_text_encodings.py"
 CSV = "tests/sources/csv/test_csv_source.py"
 CSV_FAULTS = "tests/sources/csv/test_csv_faults.py"
+CELLS = "tests/sources/csv/test_csv_cells.py"
+CELLS_FLOW = "tests/flow/test_csv_cells.py"
 ENCODINGS = "tests/sources/csv/test_csv_encoding_faults.py"
+STRUCTURE = "tests/sources/csv/test_csv_structure.py"
+DIALECT = "tests/flow/test_csv_dialect.py"
 CUTS = "tests/sources/csv/test_cut_property.py"
 NAMES = "tests/sources/test_input_names.py"
 DISCOVERY = "tests/sources/test_discovery.py"
@@ -232,11 +236,19 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     "C-4": (
         "odd quoting",
         [
-            (CSV_FAULTS, "test_c04_odd_quoting_is_what_one_parser_makes_of_it"),
+            (CSV_FAULTS, "test_c04_a_quote_inside_an_unquoted_field_stays_legal"),
+            (CSV_FAULTS, "test_c04_text_behind_a_closing_quote_makes_a_bad_row"),
+            (CSV_FAULTS, "test_c04_text_behind_a_closing_quote_in_the_header"),
             (CUTS, "test_slices_read_apart_are_the_rows_of_one_arrow_reader"),
             (CUTS, "test_odd_quoting_is_counted_alike_in_any_cut"),
-            (CUTS, "test_odd_quoting_behind_a_limit_is_not_counted"),
+            (CUTS, "test_quoting_behind_a_limit_is_not_counted"),
             (INPUT_FAULTS, "test_c04_odd_quoting_is_counted_in_report_and_manifest"),
+            (DIALECT, "test_text_behind_a_closing_quote_and_comments_among_records_go_to_the_quarantine"),
+            (STRUCTURE, "TestEscape", "test_the_example_is_two_records_as_duckdb_reads_it"),
+            (STRUCTURE, "TestEscape", "test_an_escaped_line_end_does_not_merge_records"),
+            (STRUCTURE, "TestNoQuote", "test_quotes_are_text"),
+            (STRUCTURE, "TestLineEndsInsideQuotes", "test_their_number_is_an_event_whenever_there_are_any"),
+            (DIALECT, "test_line_ends_inside_quotes_are_stated_in_the_report_whenever_there_are_any"),
         ],
     ),
     "C-5": ("a byte order mark", [(CSV, "TestHeader", "test_names_come_as_they_are_written")]),
@@ -296,17 +308,33 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     "C-16": (
         "a decimal comma",
         [
+            (CELLS, "TestNumbers", "test_separators_give_the_bits_of_the_plain_spelling"),
+            (CELLS, "TestNumbers", "test_separators_give_what_duckdb_gives"),
+            (CELLS, "TestNumbers", "test_a_point_is_a_bad_cell_where_the_comma_is_decimal"),
+            (CELLS_FLOW, "test_errors_of_cells_suggest_the_cure"),
             (CSV_FAULTS, "test_c16_a_decimal_comma_is_no_number"),
             (INPUT_FAULTS, "test_c16_a_decimal_comma_is_refused_and_not_cut"),
         ],
     ),
-    "C-17": ("thousands, currencies, percent", [(CSV_FAULTS, "test_c17_numbers_written_for_people_are_bad_cells")]),
+    "C-17": (
+        "thousands, currencies, percent",
+        [
+            (CSV_FAULTS, "test_c17_numbers_written_for_people_are_bad_cells"),
+            (CELLS, "TestNumbers", "test_anything_but_groups_of_exactly_three_is_a_bad_cell"),
+            (CELLS, "TestNumbers", "test_infinities_and_integers_beyond_2_53_stay_right"),
+            (CELLS, "test_a_number_is_what_its_groups_say_or_a_bad_cell"),
+        ],
+    ),
     "C-18": (
         "spellings of null",
         [
             (CSV_FAULTS, "test_c18_only_the_spellings_that_were_named_are_null"),
             (CSV, "TestValues", "test_null_is_the_unquoted_empty_field"),
             (CSV, "TestValues", "test_spellings_of_null_are_for_features_alone"),
+            (CELLS, "TestNulls", "test_a_quoted_empty_field_is_null_where_a_number_is_read"),
+            (CELLS, "TestNulls", "test_a_quoted_cell_is_not_another_number_because_of_what_is_in_it"),
+            (CELLS, "TestNulls", "test_quoted_null_and_pandas_decide_whether_quotes_matter"),
+            (CELLS, "TestNulls", "test_null_pandas_takes_what_pandas_takes_quoted_or_not"),
         ],
     ),
     "C-19": (
@@ -352,6 +380,10 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         [
             (CSV_FAULTS, "test_c25_lines_before_the_header_are_taken_for_one"),
             (CSV_FAULTS, "test_c25_comments_and_totals_are_bad_records"),
+            (STRUCTURE, "TestSkipLines", "test_so_many_physical_lines_before_the_header_are_skipped"),
+            (STRUCTURE, "TestSkipLines", "test_a_file_too_short_for_them_is_a_clear_error"),
+            (STRUCTURE, "TestComment", "test_lines_before_the_header_that_begin_with_it_are_skipped"),
+            (STRUCTURE, "TestComment", "test_behind_the_header_such_a_record_is_a_bad_row"),
             (INPUT_FAULTS, "test_a_faulty_file_beside_a_good_one_is_refused_by_name"),
         ],
     ),

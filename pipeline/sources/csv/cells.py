@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 from pipeline.causes import reason_of
 from pipeline.errors import BalanceError
 from pipeline.sources.column_types import is_text
+from pipeline.sources.csv.misspelling import misspelling
 from pipeline.sources.csv.parse import Piece, beyond_exact, infinite, names_infinity
 
 if TYPE_CHECKING:
@@ -20,14 +22,13 @@ if TYPE_CHECKING:
 
     from pipeline.choices import Cause
     from pipeline.sources.csv.columns import CsvColumns
+    from pipeline.sources.csv.dialect import Dialect
+    from pipeline.sources.csv.quoting import Odd
 
 # The numerals that the parser accepts. Any other cell is bad; these are still given to the parser.
-_FLOAT = r"^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?))[ \t]*$"
+_WORD = r"(?i:inf|infinity|nan(\([0-9A-Za-z_]*\))?)"
+_FLOAT = rf"^[ \t]*[+-]?(([0-9]+(POINT)?[0-9]*|POINT[0-9]+)([eE][+-]?[0-9]+)?|{_WORD})[ \t]*$"
 _INTEGER = r"^[ \t]*(-?[0-9]+|-?0[xX][0-9A-Fa-f]+)[ \t]*$"
-
-# A number with a decimal comma, and one whose comma may just as well separate thousands.
-_COMMA = re.compile(rb"[+-]?[0-9][0-9.]*,[0-9]+([eE][+-]?[0-9]+)?")
-_THOUSANDS = re.compile(rb"[+-]?[0-9]{1,3},[0-9]{3}")
 
 _Blame: TypeAlias = "tuple[Cause, tuple[int | str, ...]]"
 
@@ -65,7 +66,7 @@ class Verdict:
     faults: tuple[Fault, ...]
 
 
-def judge(piece: Piece, columns: CsvColumns, encoding: str, most: int) -> Verdict:
+def judge(piece: Piece, odd: Odd, columns: CsvColumns, encoding: str, most: int) -> Verdict:
     """Separate the good records at the beginning of a piece from the bad ones. The piece is whole records of any bytes.
 
     A good record is one that the parser accepts. Its bytes come back unchanged, except for the line end, so that it
@@ -74,6 +75,8 @@ def judge(piece: Piece, columns: CsvColumns, encoding: str, most: int) -> Verdic
     Parameters
     ----------
     piece : Piece
+    odd : Odd
+        Its odd quotes.
     columns : CsvColumns
     encoding : str
         The name of the encoding for messages: a cell that is not valid in it is bad.
@@ -85,7 +88,11 @@ def judge(piece: Piece, columns: CsvColumns, encoding: str, most: int) -> Verdic
     if len(spans) == most:
         text = text[: spans[-1][1]]
         piece = piece.until(len(text))
-    faults = _ragged(text, spans, piece, columns)
+    faults = {
+        **_ragged(text, spans, piece, columns),
+        **_behind_quotes(text, spans, odd.until(len(text)), columns.parser.dialect),
+        **_comments(text, spans, columns.parser.dialect),
+    }
     for number, (start, stop) in enumerate(spans):
         if number not in faults and 0 in text[start:stop]:
             faults[number] = _nul(number, (start, stop), text[start:stop], columns)
@@ -111,6 +118,31 @@ def _ragged(text: bytes, spans: Sequence[tuple[int, int]], piece: Piece, columns
     return faults
 
 
+def _behind_quotes(text: bytes, spans: Sequence[tuple[int, int]], odd: Odd, dialect: Dialect) -> dict[int, Fault]:
+    """Return the faults of records with text behind a closing quote."""
+    faults = {}
+    for place in odd.behind:
+        number = bisect_right(spans, place, key=lambda span: span[0]) - 1
+        start, stop = spans[number]
+        record = text[start:stop].rstrip(b"\r\n")
+        field = dialect.behind_quote(record)
+        assert field is not None
+        faults[number] = Fault(number, start, stop, None, record, "behind quote", (field + 1,))
+    return faults
+
+
+def _comments(text: bytes, spans: Sequence[tuple[int, int]], dialect: Dialect) -> dict[int, Fault]:
+    """Return the faults of records that begin with the comment character."""
+    comment = dialect.comment.encode()
+    if not comment:
+        return {}
+    return {
+        number: Fault(number, start, stop, None, text[start:stop].rstrip(b"\r\n"), "comment", (dialect.comment,))
+        for number, (start, stop) in enumerate(spans)
+        if text.startswith(comment, start)
+    }
+
+
 def _lines(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
     # each with its own line end: a lone CR and the LF of a blank line would become one line end
     return b"".join(text[start:stop].rstrip(b"\r\n") + b"\n" for start, stop in spans)
@@ -131,17 +163,31 @@ def _bad_cells(
     piece = parser.piece(_lines(text, (spans[number] for number in sound)), final=True)
     faults = []
     for position, target in columns.targets():
-        nulls = ("",) if target.exact else columns.nulls
-        arrays = parser.parse(piece, parser.converting({position: pa.binary()}, nulls)).arrays
-        assert arrays is not None
-        refused = _refused(arrays[position], target.type, columns)
-        bad = {cell: _blame(cell, target.type, encoding, large=large) for cell, large in refused.items()}
-        if columns.is_feature(position) and pa.types.is_floating(target.type):
-            bad = {**dict.fromkeys(beyond_exact(arrays[position]), _INEXACT), **bad}
-        for row in _rows_with(arrays[position], bad):
-            number, cell = sound[row], arrays[position][row].as_py()
+        cells = columns.cells(piece, position, target)
+        bad = _blamed(cells, target.type, columns, encoding, exact=columns.is_feature(position))
+        for row in _rows_with(cells, bad):
+            number, cell = sound[row], cells[row].as_py()
             faults.append(Fault(number, *spans[number], position, cell, *bad[cell]))
     return faults
+
+
+def _blamed(
+    cells: pa.Array, type_: pa.DataType, columns: CsvColumns, encoding: str, *, exact: bool
+) -> dict[bytes, _Blame]:
+    """Return the cells that are bad, each with the reason; ``exact`` numbers must be held exactly by their type."""
+    distinct = pc.unique(cells.drop_null())
+    plain = columns.spelling.plain(distinct, type_)
+    refused = _refused(plain, type_, columns)
+    inexact = set(beyond_exact(plain)) if exact and pa.types.is_floating(type_) else set()
+    if not refused and not inexact:
+        return {}
+    bad = {}
+    for cell, made in zip(distinct.to_pylist(), plain.to_pylist(), strict=True):
+        if made in refused:
+            bad[cell] = _blame(cell, type_, encoding, columns, large=refused[made])
+        elif made in inexact:
+            bad[cell] = _INEXACT
+    return bad
 
 
 def _rows_with(cells: pa.Array, bad: Mapping[bytes, _Blame]) -> list[int]:
@@ -151,16 +197,17 @@ def _rows_with(cells: pa.Array, bad: Mapping[bytes, _Blame]) -> list[int]:
     return found
 
 
-def _refused(cells: pa.Array, type_: pa.DataType, columns: CsvColumns) -> dict[bytes, bool]:
-    """Return the cells that are not values of a type, each with whether it is a number out of range."""
-    distinct = pc.unique(cells.drop_null())
+def _refused(distinct: pa.Array, type_: pa.DataType, columns: CsvColumns) -> dict[bytes, bool]:
+    """Return the plain cells that are not values of a type, each with whether it is a number out of range."""
     if pa.types.is_binary(type_):
         return {}
     if is_text(type_):
         return dict.fromkeys((cell for cell in distinct.to_pylist() if not _is_utf8(cell)), False)
     bad: dict[bytes, bool] = {}
     if pa.types.is_integer(type_) or pa.types.is_floating(type_):
-        likely = pc.match_substring_regex(distinct, _INTEGER if pa.types.is_integer(type_) else _FLOAT)
+        decimal = re.escape(columns.spelling.decimal)
+        numeral = _INTEGER if pa.types.is_integer(type_) else _FLOAT.replace("POINT", decimal)
+        likely = pc.match_substring_regex(distinct, numeral)
         bad = dict.fromkeys(distinct.filter(pc.invert(likely)).to_pylist(), False)
         distinct = distinct.filter(likely)
     _ask(distinct.to_pylist(), _asker(type_, columns), bad)
@@ -185,8 +232,8 @@ def _ask(cells: list[bytes], convert: Callable[[list[bytes]], pa.Array | None], 
 
 def _asker(type_: pa.DataType, columns: CsvColumns) -> Callable[[list[bytes]], pa.Array | None]:
     """Return a function that converts cells with the parser, each as the only field of a record, quoted."""
-    parser = columns.parser.with_columns(1)
-    options = parser.converting({0: type_}, ())
+    parser = columns.parser.of_cells()
+    options = parser.converting({0: type_}, (), decimal=columns.spelling.decimal)
     quote = parser.dialect.quote.encode()
 
     def convert(cells: list[bytes]) -> pa.Array | None:
@@ -205,21 +252,10 @@ def _is_utf8(cell: bytes) -> bool:
     return True
 
 
-def _no_number(cell: bytes) -> Cause:
-    word = cell.strip(b" \t")
-    if not cell:
-        return "empty for a number"
-    if word.lower() in {b"true", b"false"}:
-        return "boolean for a number"
-    return "decimal comma" if _COMMA.fullmatch(word) and not _THOUSANDS.fullmatch(word) else "no number"
-
-
-def _blame(cell: bytes, type_: pa.DataType, encoding: str, *, large: bool) -> _Blame:
+def _blame(cell: bytes, type_: pa.DataType, encoding: str, columns: CsvColumns, *, large: bool) -> _Blame:
     """Return why a cell is not a value of a type; ``large`` says that it is a number out of range."""
     if large:
         return "out of range", (str(type_),)
     if is_text(type_):
         return "undecodable", (encoding,)
-    if pa.types.is_floating(type_):
-        return _no_number(cell), ()
-    return "other type" if cell else "empty for a type", (str(type_),)
+    return misspelling(cell, type_, columns.spelling, columns.parser.dialect)

@@ -9,12 +9,14 @@ import pyarrow as pa
 
 from pipeline.sources.column_types import LEVELS, arrow_type
 from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, infinite, large, names_infinity
+from pipeline.sources.csv.spelling import Rereader, reads_as_text, spelling_of
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
 from pipeline.units import escape, nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.sources.csv.parse import Flags
     from pipeline.types.inputs import CsvOptions, InputFile, Need
 
 _SHOWN_NAMES = 20
@@ -90,7 +92,7 @@ def _target(need: Need, options: CsvOptions) -> ReadAs:
     asked = with_type(need, options).type
     default = {"numeric": pa.float64(), "categorical": LEVELS, "kept": pa.string()}[need.role]
     type_ = default if asked is None else arrow_type(asked)
-    exact = need.role == "kept" and pa.types.is_string(type_) and any(options.nulls)
+    exact = need.role == "kept" and pa.types.is_string(type_) and (any(options.nulls) or options.quoted_null)
     return ReadAs(type_, exact)
 
 
@@ -105,13 +107,14 @@ class CsvColumns:
         self, parser: CsvParser, file: InputFile, names: Sequence[str], needs: Sequence[Need], options: CsvOptions
     ) -> None:
         self.parser = parser
-        self.nulls = tuple(dict.fromkeys(("", *options.nulls)))
-        self._spellings = [null.encode() for null in self.nulls if null]
+        self.spelling = spelling_of(options)
+        self._spellings = [null.encode() for null in self.spelling.nulls if null]
         self._turns: list[dict[int, ReadAs]] = []
         self._features: set[int] = set()
         self._picks = [self._pick(file, names, need, options) for need in needs]
         self._turns = self._turns or [{0: ReadAs(pa.binary(), exact=True)}]
-        self._asked = [parser.converting(types_of(turn), self.nulls) for turn in self._turns]
+        self._asked = [self.spelling.reading(parser, types_of(turn)) for turn in self._turns]
+        self._rereaders = [Rereader(parser, self.spelling, types_of(turn)) for turn in self._turns]
         self.schema = pa.schema([pick.field for pick in self._picks])
 
     def targets(self) -> list[tuple[int, ReadAs]]:
@@ -157,17 +160,47 @@ class CsvColumns:
 
         :class:`Parsed` is right in both cases, except for ``rows`` where a cell cannot be converted.
         """
-        first = self.parser.parse(piece, self._asked[0])
+        first = self._parse(piece, 0)
         if first.arrays is None or first.ragged or not first.length:
             return first, None
         piece = piece.until(first.length)
         turns = []
         for number, turn in enumerate(self._turns):
-            arrays = first.arrays if number == 0 else self.parser.parse(piece, self._asked[number]).arrays
+            arrays = first.arrays if number == 0 else self._parse(piece, number).arrays
             if arrays is None or self._misread(piece, turn, arrays):
                 return first, None
-            turns.append(self._exact(piece, turn, arrays))
+            turns.append(self._exact(piece, turn, self._without_nulls(piece, turn, arrays)))
         return first, self.batch(turns, first.rows)
+
+    def cells(self, piece: Piece, position: int, target: ReadAs) -> pa.Array:
+        """Return the cells of a column as bytes, with null where its target has null."""
+        reading = self.spelling.reading(self.parser, {position: pa.binary()}, only_empty=target.exact)
+        arrays = self.parser.parse(piece, reading).arrays
+        assert arrays is not None
+        typed = not reads_as_text(target.type)
+        return self.spelling.without_nulls(arrays[position], typed=True) if typed else arrays[position]
+
+    def _parse(self, piece: Piece, number: int) -> Parsed:
+        """Parse a piece for a pass, and again where cells are not spelled as the parser takes them.
+
+        A piece whose predecessor had such cells is read so at once: both ways give the same values.
+        """
+        again = self._rereaders[number]
+        if again.needed and again.may_help(piece):
+            return again.read(piece)
+        again.needed = False
+        parsed = self.parser.parse(piece, self._asked[number])
+        if parsed.arrays is None and again.may_help(piece):
+            return again.read(piece)
+        return parsed
+
+    def _without_nulls(self, piece: Piece, turn: dict[int, ReadAs], arrays: dict[int, pa.Array]) -> dict[int, pa.Array]:
+        """Return the arrays of a pass with null for quoted cells of features that are text and spell null."""
+        spelling = self.spelling
+        if not piece.quoted or not spelling.quoted_nulls or spelling.quotes_do_not_matter:
+            return arrays
+        texts = [position for position, target in turn.items() if reads_as_text(target.type) and not target.exact]
+        return arrays | {position: spelling.without_nulls(arrays[position], typed=False) for position in texts}
 
     def _misread(self, piece: Piece, turn: dict[int, ReadAs], arrays: dict[int, pa.Array]) -> bool:
         """Return whether the parser changed the number of a cell without an error.
@@ -181,12 +214,15 @@ class CsvColumns:
         masks = {position: mask for position, mask in found.items() if mask is not None}
         if not masks:
             return False
-        texts = self._read_again(piece, dict.fromkeys(masks, pa.binary()), self.nulls)
+        texts = self._read_again(piece, dict.fromkeys(masks, pa.binary()), self.spelling.nulls)
         return any(
             self._overflows(texts[position], arrays[position])
-            or (self.is_feature(position) and bool(beyond_exact(texts[position].filter(pa.array(mask)))))
+            or (self.is_feature(position) and bool(beyond_exact(self._plain(texts[position], mask, turn[position]))))
             for position, mask in masks.items()
         )
+
+    def _plain(self, texts: pa.Array, mask: Flags, target: ReadAs) -> pa.Array:
+        return self.spelling.plain(texts.filter(pa.array(mask)), target.type)
 
     def _overflows(self, texts: pa.Array, numbers: pa.Array) -> bool:
         mask = infinite(numbers)
@@ -202,6 +238,8 @@ class CsvColumns:
         return {**arrays, **self._read_again(piece, types_of(doubtful), ("",))}
 
     def _spells_null(self, piece: Piece) -> bool:
+        if piece.escapes is not None or (piece.quoted and self.spelling.quotes_do_not_matter):
+            return True
         text = bytes(piece.text)
         return any(spelling in text for spelling in self._spellings)
 

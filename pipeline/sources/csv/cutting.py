@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pipeline.errors import BalanceError
 from pipeline.sources.csv.cells import Fault, judge
 from pipeline.sources.csv.dialect import last_line_end, next_line_start
-from pipeline.sources.csv.parse import Parsed, Piece, agrees_with_lines, is_plain_utf8
+from pipeline.sources.csv.parse import Parsed, Piece, agrees_with_lines, begins_a_line, is_plain_utf8
+from pipeline.sources.csv.quoting import Odd, find_odd
 from pipeline.units import KIB, MIB, format_bytes
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ class Sizes:
 class Cut:
     """A piece: its good rows, the number of its records, and what is wrong with the bad ones, in order.
 
-    ``text`` is the piece as UTF-8, ``length`` its bytes in the window. It has no quote unless ``quoted``. ``open``
-    says that the piece is a record without an end; ``overlong`` that it is the beginning of a record longer than the
-    limit, after which nothing can be read.
+    ``text`` is the piece as UTF-8, ``length`` its bytes in the window. It has no quote unless ``quoted``; ``odd`` are
+    its odd quotes. ``open`` says that the piece is a record without an end; ``overlong`` that it is the beginning of a
+    record longer than the limit, after which nothing can be read.
     """
 
     batch: pa.RecordBatch
@@ -55,6 +56,7 @@ class Cut:
     text: bytes | memoryview
     length: int
     quoted: bool
+    odd: Odd
     open: bool = False
     overlong: bool = False
 
@@ -194,11 +196,12 @@ class Cutter:
             return None
         piece = piece.until(parsed.length)
         length = place if parsed.length == len(text) else self._window_bytes(piece.text)
-        if batch is None:
-            return self._judged(piece, length)
+        odd = self._odd(piece)
+        if batch is None or odd.behind or self._has_comment(piece):
+            return self._judged(piece, length, odd)
         if not piece.quoted:
             self._count(piece, batch.num_rows)
-        return Cut(batch, batch.num_rows, (), piece.text, length, piece.quoted)
+        return Cut(batch, batch.num_rows, (), piece.text, length, piece.quoted, odd)
 
     def _convert(self, piece: Piece) -> tuple[Parsed, pa.RecordBatch | None]:
         if is_plain_utf8(piece.text):
@@ -208,18 +211,38 @@ class Cutter:
             return parsed, None
         return parsed, self._columns.convert(piece.until(parsed.length))[1]
 
-    def _judged(self, piece: Piece, length: int) -> Cut:
+    def _odd(self, piece: Piece) -> Odd:
+        if not piece.quoted:
+            return Odd()
+        dialect = self._columns.parser.dialect
+        text = piece.text if piece.escapes is None else piece.escapes.masked(piece.text, ord(dialect.letter))
+        return find_odd(text, dialect.plain)
+
+    def _has_comment(self, piece: Piece) -> bool:
+        """Return whether a record begins with the comment character."""
+        parser = self._columns.parser
+        comment = parser.dialect.comment.encode()
+        if not comment or not begins_a_line(piece.text, comment[0]):
+            return False
+        if not piece.quoted:
+            return True
+        text = bytes(piece.text)
+        # Such a line may be inside quotes.
+        records = parser.dialect.records(text, blank=parser.blank_lines_count)
+        return any(text.startswith(comment, start) for start, _ in records)
+
+    def _judged(self, piece: Piece, length: int, odd: Odd) -> Cut:
         name = self._encoding.name
-        verdict = judge(piece, self._columns, "UTF-8" if name == "utf-8" else name, _JUDGED)
+        verdict = judge(piece, odd, self._columns, "UTF-8" if name == "utf-8" else name, _JUDGED)
         if verdict.length < len(piece.text):
             piece = piece.until(verdict.length)
-            length = self._window_bytes(piece.text)
+            length, odd = self._window_bytes(piece.text), odd.until(verdict.length)
         batch: pa.RecordBatch | None = self._columns.no_rows()
         if verdict.good:
             batch = self._columns.convert(self._columns.parser.piece(verdict.good, final=True))[1]
         if batch is None or batch.num_rows != verdict.records - len(verdict.faults):
             raise BalanceError("the CSV parser takes a record as good and as bad")
-        return Cut(batch, verdict.records, verdict.faults, piece.text, length, piece.quoted)
+        return Cut(batch, verdict.records, verdict.faults, piece.text, length, piece.quoted, odd)
 
     def _count(self, piece: Piece, rows: int) -> None:
         if not agrees_with_lines(rows, piece.text, blank=self._columns.parser.blank_lines_count):
@@ -230,8 +253,9 @@ class Cutter:
         window = self._window
         text = self._encoding.utf8(bytes(window.text[: window.length]))
         fault = Fault(0, 0, len(text), None, text, cause, values)
-        rows, quoted = self._columns.no_rows(), self._columns.parser.piece(text, final=True).quoted
-        return Cut(rows, 1, (fault,), text, window.length, quoted, open=True, overlong=cause == "too long")
+        rows, piece = self._columns.no_rows(), self._columns.parser.piece(text, final=True)
+        odd, overlong = self._odd(piece), cause == "too long"
+        return Cut(rows, 1, (fault,), text, window.length, piece.quoted, odd, open=True, overlong=overlong)
 
     def _window_bytes(self, text: bytes | memoryview) -> int:
         """Return the bytes of the window that a piece of UTF-8 text was made of."""

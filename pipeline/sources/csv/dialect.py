@@ -1,15 +1,17 @@
 """What a record of a CSV is, as Arrow's parser reads it.
 
 A field that begins with the quote character is quoted up to the next quote that is not doubled; anywhere else a quote
-is text (``12" pipe``). A record ends at CR LF, CR or LF outside quotes. The parser is the authority: this module only
-decides where to look, and the tests compare the two on arbitrary bytes.
+is text (``12" pipe``). Where there is an escape character, a quote behind it is text; see
+:mod:`~pipeline.sources.csv.escapes`. A record ends at CR LF, CR or LF outside quotes. The parser is the authority: this
+module only decides where to look, and the tests compare the two on arbitrary bytes.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
@@ -23,14 +25,39 @@ if TYPE_CHECKING:
 Bytes = bytes | bytearray | memoryview
 
 _FORBIDDEN = "\r\n\0"
+_REMEDIES = {
+    "delimiter": "give one character, such as ';' or a tab",
+    "quote": 'give one character, such as "\'", or none if nothing is quoted',
+    "escape": "give one character, such as a backslash",
+    "comment": "give one character, such as '#'",
+}
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """The delimiter and the quote of a file, each one ASCII character; an empty quote means that there is none."""
+    """The characters of a file that have a meaning, each one ASCII character; an empty text means that there is none.
+
+    A record that begins with the comment character is bad; before the header such a line is skipped.
+    """
 
     delimiter: str = ","
     quote: str = '"'
+    escape: str = ""
+    comment: str = ""
+
+    @property
+    def letter(self) -> str:
+        """A letter that has no meaning."""
+        return next(letter for letter in "vwxyz" if letter not in self._special)
+
+    @property
+    def plain(self) -> Dialect:
+        """The same without an escape character."""
+        return replace(self, escape="")
+
+    @property
+    def _special(self) -> str:
+        return self.delimiter + self.quote + self.escape + self.comment
 
     def probe(self, columns: int) -> bytes:
         """Return a record to append to a piece, which shows whether the piece ended between records.
@@ -39,8 +66,12 @@ class Dialect:
         reported alone, because its quote does not begin a field. Inside quotes its quote closes the field, and the
         report begins with the record that was cut.
         """
-        letter = next(c for c in "xyz" if c not in {self.delimiter, self.quote})
-        return f"{letter}{self.quote}{self.delimiter * columns}\n".encode()
+        return f"{self.letter}{self.quote}{self.delimiter * columns}\n".encode()
+
+    def mask(self) -> bytes:
+        """Return a table of bytes in which one without meaning replaces NUL and those that are not ASCII."""
+        plain = next(byte for byte in b"?.!~^" if chr(byte) not in self._special)
+        return bytes([plain, *range(1, 0x80), *[plain] * 0x80])
 
     def record_end(self, text: Bytes, start: int, stop: int, *, final: bool) -> int | None:
         """Return where the record that begins at ``start`` ends, or ``None`` where that is after ``stop``.
@@ -74,6 +105,14 @@ class Dialect:
         last = matches[-1]
         return [self._unquoted(match) for match in matches], last.group("quoted") is None or last.group("rest") != b""
 
+    def behind_quote(self, record: bytes) -> int | None:
+        """Return the number of the first field that has text behind its closing quote, ``None`` where none has.
+
+        The record may have its line end.
+        """
+        fields = enumerate(self._fields(record))
+        return next((number for number, match in fields if len(match.group("rest") or b"") > 1), None)
+
     def _fields(self, record: bytes) -> Iterator[re.Match[bytes]]:
         position = 0
         while True:
@@ -88,9 +127,24 @@ class Dialect:
     def _unquoted(self, match: re.Match[bytes]) -> bytes:
         quoted = match.group("quoted")
         if quoted is None:
-            return match.group()
-        quote = self.quote.encode()
-        return quoted[1:].replace(quote * 2, quote) + match.group("rest")[1:]
+            return self._without_escapes(match.group())
+        if self.escape:
+            text = self._doubled_or_escaped.sub(rb"\1\2", quoted[1:])
+        else:
+            text = quoted[1:].replace(self.quote.encode() * 2, self.quote.encode())
+        return text + self._without_escapes(match.group("rest")[1:])
+
+    def _without_escapes(self, text: bytes) -> bytes:
+        return self._escaped.sub(rb"\1", text) if self.escape else text
+
+    @cached_property
+    def _escaped(self) -> re.Pattern[bytes]:
+        return re.compile(f"{re.escape(self.escape)}([{re.escape(self.quote + self.escape)}])".encode())
+
+    @cached_property
+    def _doubled_or_escaped(self) -> re.Pattern[bytes]:
+        quote = re.escape(self.quote)
+        return re.compile(rb"%b|%b(%b)" % (self._escaped.pattern, quote.encode(), quote.encode()))
 
     @cached_property
     def _field(self) -> re.Pattern[bytes]:
@@ -112,7 +166,9 @@ class Dialect:
         d, q = re.escape(self.delimiter), re.escape(self.quote)
         if not q:
             return rf"(?>{quoted}(?!)){rest})|[^{d}\r\n]*+)"
-        open_text = rf"{quoted}{q}[^{q}]*+(?:{q}{q}[^{q}]*+)*+)"
+        e = re.escape(self.escape)
+        escaped = rf"|{e}[{q}{e}]?+" if e else ""
+        open_text = rf"{quoted}{q}[^{q}{e}]*+(?:(?:{q}{q}{escaped})[^{q}{e}]*+)*+)"
         return rf"(?>{open_text}{rest}{q}[^{d}\r\n]*+|\Z)|[^{d}\r\n]*+)"
 
 
@@ -122,19 +178,30 @@ def dialect_of(options: CsvOptions) -> Dialect:
     Raises
     ------
     UsageError
-        Delimiter or quote is not one ASCII character, or they are the same.
+        A character is not one ASCII character, two of them are the same, or fewer than 0 lines are skipped.
     """
-    _one_character("delimiter", options.delimiter, "give one character, such as ';' or a tab")
-    if options.quote:
-        _one_character("quote", options.quote, "give one character, such as \"'\", or '' if nothing is quoted")
-    if options.delimiter == options.quote:
-        raise UsageError(f"delimiter and quote are both {quoted(options.quote)}", "give two different characters")
-    return Dialect(options.delimiter, options.quote)
+    if options.skip_lines < 0:
+        raise UsageError(f"skip_lines is {options.skip_lines}: it must be at least 0")
+    characters = {
+        "delimiter": options.delimiter,
+        "quote": options.quote,
+        "escape": options.escape,
+        "comment": options.comment,
+    }
+    given = {what: text for what, text in characters.items() if text or what == "delimiter"}
+    for what, text in given.items():
+        if len(text) != 1 or not text.isascii() or text in _FORBIDDEN:
+            raise UsageError(f"the {what} must be one ASCII character, not {quoted(text)}", _REMEDIES[what])
+    for what, other in combinations(given, 2):
+        if given[what] == given[other]:
+            raise UsageError(f"{what} and {other} are both {quoted(given[what])}", _remedy(what, other))
+    return Dialect(**characters)
 
 
-def _one_character(what: str, text: str, remedy: str) -> None:
-    if len(text) != 1 or not text.isascii() or text in _FORBIDDEN:
-        raise UsageError(f"the {what} must be one ASCII character, not {quoted(text)}", remedy)
+def _remedy(what: str, other: str) -> str:
+    if (what, other) == ("quote", "escape"):
+        return "leave --escape out: a doubled quote is read as one"
+    return "give two different characters"
 
 
 def last_line_end(text: bytearray, stop: int, *, final: bool) -> int:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from pipeline.sources.csv.escapes import Escapes
 from pipeline.units import EXACT_INTEGER, KIB
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.sources.csv.dialect import Dialect
 
 Text = bytes | memoryview
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 BOM = b"\xef\xbb\xbf"
 
@@ -34,16 +36,19 @@ _LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
 class Piece:
     """Text that begins with a record and ends at a line end, or, if ``final``, at the end of the file.
 
-    ``quoted`` says whether it contains a quote character. If not, every line end ends a record.
+    ``quoted`` says whether it contains a quote character. If not, every line end ends a record. ``escapes`` are its
+    escape characters, ``None`` where none of them makes another character text.
     """
 
     text: Text
     quoted: bool
     final: bool
+    escapes: Escapes | None = None
 
     def until(self, length: int) -> Piece:
-        """Return the beginning of the piece."""
-        return replace(self, text=self.text[:length])
+        """Return the beginning of the piece, whole records."""
+        escapes = None if self.escapes is None else self.escapes.until(length)
+        return replace(self, text=self.text[:length], escapes=escapes)
 
 
 @dataclass(frozen=True)
@@ -88,77 +93,111 @@ class CsvParser:
         self.blank_lines_count = columns == 1
         self._probe = dialect.probe(columns)
         self._quote = dialect.quote.encode()
-        self._mask = _mask(dialect)
+        self._mask = dialect.mask()
         self._block_bytes = block_bytes
         self._probed = bytearray()
         self._in_blocks, self._in_one = (self._read_options(size) for size in (block_bytes, _ONE_BLOCK))
         self._met: list[Any] = []
         self._count_only = self.converting({0: pa.binary()}, ("",))
-        self._options = {quoting: self._parse_options(quoting) for quoting in (False, True)}
+        self._options = {
+            (quoting, escaping): self._parse_options(quoting, escaping)
+            for quoting in (False, True)
+            for escaping in (False, True)
+        }
 
-    def with_columns(self, columns: int) -> CsvParser:
-        """Return a parser of the same dialect for another number of columns."""
-        return CsvParser(self.dialect, columns, self._block_bytes)
+    def of_cells(self) -> CsvParser:
+        """Return a parser of single cells, in which nothing is escaped."""
+        return CsvParser(self.dialect.plain, 1, self._block_bytes)
 
     def piece(self, text: Text, *, final: bool) -> Piece:
-        """Return a text as a piece, after looking for quotes in it."""
-        return Piece(text, self._has_quote(text), final)
+        """Return a text as a piece, after looking for quotes and escape characters in it."""
+        escapes = Escapes.of(text, self.dialect) if self.dialect.escape else None
+        return Piece(
+            text, self._has_quote(text), final, escapes if escapes is not None and len(escapes.pairs) else None
+        )
 
     def parse(self, piece: Piece, convert: arrow_csv.ConvertOptions) -> Parsed:
         """Parse a piece of UTF-8; if it ends inside quotes, the open record is left out."""
-        text, ending = piece.text, b""
-        if piece.quoted:
+        text, ending, escapes = piece.text, b"", piece.escapes
+        if piece.quoted or escapes is not None:
             ending = b"\n" + self._probe if piece.final and text[-1] not in b"\r\n" else self._probe
-            text = self._with(ending, text)
-        arrays, rows = self._convert(text, convert, quoted=piece.quoted)
+            text = self._with(ending, text, escapes)
+        arrays, rows = self._convert(text, convert, self._options[piece.quoted, escapes is not None])
         ragged = [Ragged(row.number - 1, row.actual_columns, row.text) for row in self._met]
         length = len(text)
-        if piece.quoted:
+        if ending:
             left_open = len(ragged.pop().text.encode()) + 1
             length -= len(ending) if left_open == len(self._probe) else left_open
+        if escapes is not None:
+            length = escapes.original_place(length)
         return Parsed(arrays, rows, length, ragged)
 
     def structure(self, piece: Piece) -> Parsed:
         """Parse a piece of any bytes only for its records; ``arrays`` is empty and texts of records are masked."""
+        # The parser's search for the end of a record may take NUL for the end of the text;
+        # other bytes may not be UTF-8.
         masked = replace(piece, text=bytes(piece.text).translate(self._mask))
         return replace(self.parse(masked, self._count_only), arrays={})
 
-    def converting(self, types: Mapping[int, pa.DataType], nulls: Sequence[str]) -> arrow_csv.ConvertOptions:
+    def converting(
+        self, types: Mapping[int, pa.DataType], nulls: Sequence[str], *, quoted_null: bool = False, decimal: str = "."
+    ) -> arrow_csv.ConvertOptions:
         """Return the options that read columns, by position, as types; at least one."""
         return arrow_csv.ConvertOptions(
             column_types={str(position): type_ for position, type_ in types.items()},
             include_columns=[str(position) for position in types],
             null_values=list(nulls),
             strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
+            quoted_strings_can_be_null=quoted_null,
+            decimal_point=decimal,
             check_utf8=True,
             true_values=["1", "true", "True", "TRUE"],
             false_values=["0", "false", "False", "FALSE"],
         )
 
+    def convert_rows(self, columns: Sequence[pa.Array], convert: arrow_csv.ConvertOptions) -> list[pa.Array] | None:
+        """Return columns of binary cells converted as those of a piece are, ``None`` where a cell does not convert.
+
+        At least one row. The dialect has no quote, and its delimiter is in no cell that converts; nor is a line end.
+        """
+        delimiter = self.dialect.delimiter.encode()
+        joined = pc.binary_join_element_wise(*columns, delimiter, null_handling="replace", null_replacement=b"")
+        lines = pc.binary_join_element_wise(joined, b"", b"\n")
+        offsets = np.frombuffer(lines.buffers()[1], np.int32)
+        text = memoryview(lines.buffers()[2])[offsets[lines.offset] : offsets[lines.offset + len(lines)]]
+        if count_byte(text, 0x0A) != len(lines) or count_byte(text, 0x0D):
+            return None
+        parsed = self.parse(Piece(text, quoted=False, final=True), convert)
+        if parsed.arrays is None or parsed.ragged:
+            return None
+        return [parsed.arrays[position] for position in range(self.columns)]
+
     def _has_quote(self, text: Text) -> bool:
         return bool(self._quote) and any(mask.any() for mask in _masks(text, self._quote[0]))
 
-    def _with(self, ending: bytes, text: Text) -> memoryview:
-        """Return a text with an ending, in memory that is reused for the next one."""
-        size = len(text) + len(ending)
+    def _with(self, ending: bytes, text: Text, escapes: Escapes | None) -> memoryview:
+        """Return a text, its lone escape characters doubled, with an ending, in memory that is used again."""
+        length = len(text) + (0 if escapes is None else len(escapes.lone))
+        size = length + len(ending)
         if len(self._probed) < size:
             self._probed = bytearray(size)
         view = memoryview(self._probed)[:size]
-        view[: len(text)] = text
-        view[len(text) :] = ending
+        if escapes is None:
+            view[:length] = text
+        else:
+            escapes.double(text, view[:length])
+        view[length:] = ending
         return view
 
     def _convert(
-        self, text: Text, convert: arrow_csv.ConvertOptions, *, quoted: bool
+        self, text: Text, convert: arrow_csv.ConvertOptions, parse: arrow_csv.ParseOptions
     ) -> tuple[dict[int, pa.Array] | None, int]:
         if text[:3] == BOM:
             text = b"".join((BOM, text))  # the parser removes one, and this one is data
-        options = self._options[quoted], convert
-        table = self._read(text, self._in_blocks, *options) if self._may_be_cut(text) else None
+        table = self._read(text, self._in_blocks, parse, convert) if self._may_be_cut(text) else None
         if table is None:
             # also where a record is longer than a block
-            table = self._read(text, self._in_one, *options)
+            table = self._read(text, self._in_one, parse, convert)
         if table is None:
             return None, 0
         columns = table.combine_chunks().columns
@@ -195,7 +234,7 @@ class CsvParser:
         names = [str(position) for position in range(self.columns)]
         return arrow_csv.ReadOptions(use_threads=False, block_size=block_bytes, column_names=names)
 
-    def _parse_options(self, quoting: bool) -> arrow_csv.ParseOptions:
+    def _parse_options(self, quoting: bool, escaping: bool) -> arrow_csv.ParseOptions:
         met = self._met
 
         def note(row: Any) -> str:
@@ -205,6 +244,7 @@ class CsvParser:
         return arrow_csv.ParseOptions(
             delimiter=self.dialect.delimiter,
             quote_char=(quoting and self.dialect.quote) or False,
+            escape_char=(escaping and self.dialect.escape) or False,
             newlines_in_values=True,
             ignore_empty_lines=not self.blank_lines_count,
             invalid_row_handler=note,
@@ -266,15 +306,6 @@ def names_infinity(text: bytes) -> bool:
     return b"n" in text.lower()
 
 
-def _mask(dialect: Dialect) -> bytes:
-    """Return a table of bytes in which a character without meaning replaces those that the parser cannot handle.
-
-    Its search for the end of a record may take NUL for the end of the text; other bytes may not be UTF-8.
-    """
-    plain = next(character for character in b"?.!" if chr(character) not in {dialect.delimiter, dialect.quote})
-    return bytes([plain, *range(1, 0x80), *[plain] * 0x80])
-
-
 def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]]]:
     """Yield where a text has a byte, tile by tile, in memory that is reused for the next tile."""
     view = np.frombuffer(text, np.uint8)
@@ -286,9 +317,24 @@ def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]
 
 def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
     """Return whether a text without quotes has as many lines as rows, blank ones counted or not."""
+    return rows == count_byte(text, 0x0A) or rows == _count_lines(np.frombuffer(text, np.uint8), blank=blank)
+
+
+def count_byte(text: Text, byte: int) -> int:
+    """Return how often a byte is in a text."""
+    return sum(int(np.count_nonzero(mask)) for mask in _masks(text, byte))
+
+
+def begins_a_line(text: Text, byte: int) -> bool:
+    """Return whether a line of a text begins with a byte; a line end inside quotes counts."""
     view = np.frombuffer(text, np.uint8)
-    line_feeds = sum(int(np.count_nonzero(mask)) for mask in _masks(text, 0x0A))
-    return rows == line_feeds or rows == _count_lines(view, blank=blank)
+    for number, mask in enumerate(_masks(text, byte)):
+        if mask.any():
+            places = number * _TILE + np.flatnonzero(mask)
+            before = view[places - 1]
+            if places[0] == 0 or ((before == 0x0A) | (before == 0x0D)).any():
+                return True
+    return False
 
 
 def _count_lines(view: np.ndarray[Any, np.dtype[np.uint8]], *, blank: bool) -> int:

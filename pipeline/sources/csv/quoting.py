@@ -1,15 +1,23 @@
-"""Count records with odd quoting: not as a program writes them, but in a way that the parser accepts."""
+"""Find what a person should hear about the quotes of a text: odd ones, and line ends between them.
+
+Odd quoting is not as a program writes it, but in a way that the parser accepts: a quote in a field that is not quoted
+(``12" pipe``), which is legal, or text behind a closing quote, which is not.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.sources.csv.parse import count_byte
 from pipeline.units import KIB
 
 if TYPE_CHECKING:
     from pipeline.sources.csv.dialect import Bytes, Dialect
+    from pipeline.sources.csv.parse import Text
     from pipeline.types.inputs import Integers
 
     View = np.ndarray[Any, np.dtype[np.uint8]]
@@ -21,8 +29,20 @@ _BLOCK = 256 * KIB
 _FEW = 16
 
 
-def count_odd(text: Bytes, dialect: Dialect) -> int:
-    """Return how many records have odd quoting: a quote in a field that is not quoted, or text after a closing quote.
+@dataclass(frozen=True)
+class Odd:
+    """The first odd quote of each record that has one, in order: ``places`` of legal ones, ``behind`` of the others."""
+
+    places: list[int] = field(default_factory=list)
+    behind: list[int] = field(default_factory=list)
+
+    def until(self, length: int) -> Odd:
+        """Return those in the beginning of the text."""
+        return Odd(*(found[: bisect_left(found, length)] for found in (self.places, self.behind)))
+
+
+def find_odd(text: Bytes, dialect: Dialect) -> Odd:
+    """Return where the records with odd quoting are.
 
     Where no quoting is odd, quotes open and close in turn: an opening quote follows a delimiter or a line end, a
     closing one precedes one, and a doubled quote is one that closes and one that opens. So the first quote that is
@@ -34,14 +54,14 @@ def count_odd(text: Bytes, dialect: Dialect) -> int:
     Parameters
     ----------
     text : bytes-like
-        Whole records, the last of which may be open.
+        Whole records, the last of which may be open. No quote is escaped.
     dialect : Dialect
-        Has a quote.
+        Has a quote, and no escape character.
     """
     view = np.frombuffer(text, np.uint8)
     scratch = np.empty((3, min(_BLOCK, len(view)) + 2), np.bool_)
-    count = start = 0
-    inside = False
+    found = Odd()
+    start, inside = 0, False
     while start < len(view):
         stop = min(start + _BLOCK, len(view))
         places = _few_places(view, start, stop, dialect, scratch[0])
@@ -50,11 +70,51 @@ def count_odd(text: Bytes, dialect: Dialect) -> int:
             continue
         turns = _Turns(view, start, stop, dialect, scratch, inside=inside)
         if turns.any_misfit():
-            odd, start, inside = _record_by_record(text, turns, dialect)
-            count += odd
+            start, inside = _record_by_record(text, turns, dialect, found)
         else:
             start, inside = turns.stop, turns.inside(turns.stop)
+    return found
+
+
+def line_ends_inside(text: Text, records: int, dialect: Dialect, *, blank: bool, unended: bool) -> int:
+    """Return how many line ends of a text are inside quotes.
+
+    Parameters
+    ----------
+    text : bytes-like
+        So many ``records``.
+    records : int
+    dialect : Dialect
+        Has a quote.
+    blank : bool
+        Whether a blank line is a record.
+    unended : bool
+        Whether the last record has no line end.
+    """
+    view = np.frombuffer(text, np.uint8)
+    carriage_returns = count_byte(text, 0x0D)
+    pairs = _neighbours(view, b"\r", b"\n") if carriage_returns else 0
+    beyond = count_byte(text, 0x0A) + carriage_returns - pairs + unended - records
+    if beyond and not blank and (view[0] in b"\r\n" or _neighbours(view, b"\r\n", b"\r\n") > pairs):
+        # One of them may end a blank line, which is no record.
+        beyond -= sum(1 for _ in dialect.records(bytes(text), blank=True)) - records
+    return beyond
+
+
+def _neighbours(view: View, first: bytes, second: bytes) -> int:
+    """Return how often one of the first bytes is right before one of the second."""
+    count = 0
+    for start in range(0, len(view), _BLOCK):
+        tile = view[start : start + _BLOCK + 1]
+        count += int(np.count_nonzero(_any_of(tile[:-1], first) & _any_of(tile[1:], second)))
     return count
+
+
+def _any_of(view: View, wanted: bytes) -> Flags:
+    found: Flags = view == wanted[0]
+    for byte in wanted[1:]:
+        found |= view == byte
+    return found
 
 
 def _few_places(view: View, start: int, stop: int, dialect: Dialect, scratch: Flags) -> Integers | None:
@@ -76,19 +136,27 @@ def _take_turns(view: View, places: Integers, dialect: Dialect, *, inside: bool)
     return bool(fits[view[before]].all() and fits[view[behind]].all())
 
 
-def _record_by_record(text: Bytes, turns: _Turns, dialect: Dialect) -> tuple[int, int, bool]:
-    """Return how many odd records touch a block, where to continue, and whether that is inside quotes."""
+def _record_by_record(text: Bytes, turns: _Turns, dialect: Dialect, found: Odd) -> tuple[int, bool]:
+    """Add the odd records that touch a block; return where to continue, and whether that is inside quotes."""
     misfits = turns.misfits(swapped=False), turns.misfits(swapped=True)
-    odd, place, swapped = 0, turns.start, False
+    place, swapped = turns.start, False
     while True:
         index = misfits[swapped].searchsorted(place)
         if index == len(misfits[swapped]):
-            return odd, turns.stop, turns.inside(turns.stop) != swapped
-        odd += 1
-        place = dialect.record_end_behind(text, int(misfits[swapped][index]))
+            return turns.stop, turns.inside(turns.stop) != swapped
+        odd = int(misfits[swapped][index])
+        opens = turns.inside(odd + 1) != swapped
+        place = dialect.record_end_behind(text, odd)
+        behind = not opens or _has_text_behind(bytes(text[odd + 1 : place]), dialect)
+        (found.behind if behind else found.places).append(odd)
         if place >= turns.stop:
-            return odd, place, False
+            return place, False
         swapped = turns.inside(place)
+
+
+def _has_text_behind(rest: bytes, dialect: Dialect) -> bool:
+    """Return whether there is text behind a closing quote in the rest of a record, given from inside a field."""
+    return dialect.quote.encode() in rest and dialect.behind_quote(dialect.letter.encode() + rest) is not None
 
 
 class _Turns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from pipeline.types.inputs import CsvOptions, Identity, InputFile, Need
     from pipeline.types.rows import BadCell, Origin, Slice
 
-_ODD = "odd quoting"
 _MARKS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff")}
 
 
@@ -77,7 +77,7 @@ def open_text(file: OpenFile, settings: Settings) -> OpenText:
     if encoding.kind == "stream":
         stream = Recoded(stream, encoding, path)
     window = Window(stream)
-    header = read_header(window, settings.dialect, encoding, settings.options.columns, path)
+    header = read_header(window, settings.dialect, encoding, settings.options, path)
     mark = next((len(mark) for mark in _MARKS.get(encoding.name, ()) if head.startswith(mark)), 0)
     return OpenText(raw, codec, window, header, mark)
 
@@ -85,8 +85,9 @@ def open_text(file: OpenFile, settings: Settings) -> OpenText:
 class CsvReader:
     """Reads a slice in pieces. See :class:`~pipeline.types.sources.SliceReader`; used by one thread.
 
-    A record is bad if it is ragged, is not closed, contains NUL, or has a cell that its type does not allow; also if a
-    feature has an integer beyond 2**53 that float64 would change. Bad records raise nothing, because a slice whose
+    A record is bad if it is ragged, is not closed, has text behind a closing quote, begins with the comment character,
+    contains NUL, or has a cell that its type does not allow; also if a feature has an integer beyond 2**53 that float64
+    would change. Bad records raise nothing, because a slice whose
     begin was guessed may begin inside a record. Memory is a few times a piece, or the longest record, if the bad
     records are taken at every batch.
 
@@ -203,7 +204,9 @@ class CsvReader:
     def _whole(self, opened: OpenText) -> Iterator[Cut]:
         window = opened.window
         encoding = self._settings.encoding
-        offset = opened.mark + encoding.file_bytes(window.text[: opened.header.end])
+        offset = opened.header.end
+        if encoding.kind == "stream":
+            offset = opened.mark + encoding.file_bytes(window.text[:offset])
         window.drop(opened.header.end)
         self._ahead = window.read_ahead(opened.raw)
         for cut in self._cuts(window, opened.header, sys.maxsize):
@@ -247,16 +250,16 @@ class CsvReader:
         """Keep the places of the records of a piece, and what is wrong with the bad ones."""
         if cut.overlong and self._certain(header):
             message = f"{show(self._file.path)}: the record at byte {offset:,} {cut.faults[0].reason}"
-            raise MemoryBudgetError(message, "close the quote there, or name the quote character with --quote")
+            raise MemoryBudgetError(message, "close the quote there, or name the --quote or --escape of the file")
         if cut.overlong:
             # The begin was guessed. Whoever knows it reads the record again from there, and refuses it.
             self.begin = -1
         settings = self._settings
         blank = len(header.names) == 1
         self._piece = Records(cut, self._before, offset, settings.dialect, settings.encoding, blank=blank)
-        odd = self._piece.oddly_quoted(cut.records if self.limit is None else self.limit - self._before)
-        if odd:
-            self.events = {_ODD: self.events.get(_ODD, 0) + odd}
+        found = self._piece.quoting_events(cut.records if self.limit is None else self.limit - self._before)
+        if any(found.values()):
+            self.events = dict(Counter(self.events) + Counter(found))
         self._before += cut.records
         self.bad_count += len(cut.faults)
         repeated = settings.encoding.utf8(header.record)

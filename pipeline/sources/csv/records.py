@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import BalanceError
-from pipeline.sources.csv.quoting import count_odd
+from pipeline.sources.csv.quoting import line_ends_inside
 from pipeline.types.rows import BadCell, Origin
 from pipeline.units import KIB
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pipeline.sources.csv.decode import TextEncoding
     from pipeline.sources.csv.dialect import Dialect
     from pipeline.types.inputs import Integers
+
+ODD_QUOTING = "odd quoting"
+LINE_ENDS = "line ends inside quotes"
 
 SHOWN_TEXT = 200
 SHOWN_LINE = 64 * KIB
@@ -90,13 +93,20 @@ class Records:
             offset, line = self._offset_of(start), self._line(start, stop)
             yield BadCell(number, column, text, fault.cause, fault.values, seems, offset, line)
 
-    def oddly_quoted(self, most: int) -> int:
-        """Return how many of the first records, at most so many, have odd quoting (see :func:`count_odd`)."""
+    def quoting_events(self, most: int) -> dict[str, int]:
+        """Return what a person should hear about the quotes of the first records, at most so many."""
         cut = self._cut
         if not cut.quoted or most <= 0:
-            return 0
-        text = cut.text if most >= cut.records else cut.text[: self._spans[most - 1][1]]
-        return count_odd(text, self._dialect)
+            return {}
+        text, records = cut.text, cut.records
+        if most < records:
+            text, records = cut.text[: self._spans[most - 1][1]], most
+        odd = cut.odd.until(len(text))
+        unended = cut.open or text[-1] not in b"\r\n"
+        return {
+            ODD_QUOTING: len(odd.places) + (len(odd.behind) if cut.open else 0),
+            LINE_ENDS: line_ends_inside(text, records, self._dialect, blank=self._blank, unended=unended),
+        }
 
     def _index(self, row: int) -> int:
         return row + bisect_right(self._good_before, row)

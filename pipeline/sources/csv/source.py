@@ -15,6 +15,7 @@ from pipeline.sources.csv.cutting import Sizes
 from pipeline.sources.csv.decode import ENDS, find_encoding, identify
 from pipeline.sources.csv.dialect import dialect_of
 from pipeline.sources.csv.reader import CsvReader, OpenText, Settings, open_text
+from pipeline.sources.csv.spelling import spelling_of
 from pipeline.types.inputs import ColumnFacts, FileFacts
 from pipeline.units import KIB, MIB
 
@@ -48,7 +49,7 @@ class CsvSource:
     Raises
     ------
     UsageError
-        Delimiter, quote, encoding or a type cannot be used.
+        Delimiter, quote, decimal or thousands character, encoding or a type cannot be used.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class CsvSource:
     ) -> None:
         for _, type_name in options.types:
             arrow_type(type_name)
+        spelling_of(options)
         sizes = Sizes(piece_bytes, record_bytes, block_bytes)
         self._settings = Settings(options, dialect_of(options), find_encoding(options.encoding), sizes)
 

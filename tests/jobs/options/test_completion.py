@@ -149,6 +149,10 @@ def test_columns_follow_the_options_and_the_file_of_options(complete, tmp_path):
     assert complete("logitstream score other.txt --delimiter ';' --encoding latin-1 --keep ") == plain(
         "f\xfcnf", "sechs"
     )
+    Path("preamble.txt").write_text('made by hand\n\n# in 2024\n"5\\" pipe",C:\\new\n1,2\n')
+    line = "logitstream score preamble.txt --skip-lines 1 --comment '#' --escape '\\'"
+    assert complete(f"{line} --keep C") == plain("C:\\\\new")
+    assert complete(f"{line} --quote none --keep C") == plain("C:\\\\new")
     Path("job.toml").write_text('[score]\ninputs = ["flights.csv"]\n')
     assert complete("logitstream score --config job.toml --keep c") == plain("carrier")
 

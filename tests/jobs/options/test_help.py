@@ -49,7 +49,8 @@ HEAVY = (
 CLOSED_LIST = {
     "What": ["--model", "--keep", "--raw-prediction", "--threshold", "--float32", "--limit", "--max-bad",
              "--fingerprint"],
-    "CSV": ["--delimiter", "--quote", "--null", "--encoding", "--columns", "--type"],
+    "CSV": ["--delimiter", "--quote", "--escape", "--null", "--quoted-null", "--decimal", "--thousands", "--encoding",
+            "--columns", "--skip-lines", "--comment", "--type"],
     "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure",
             "--retries", "--no-resume", "--no-reuse", "--if-running", "--deadline", "--grace"],
     "Output": ["--output", "--format", "--compression", "--if-exists", "--allow-empty", "--keep-versions",

@@ -55,7 +55,19 @@ MISTAKES = {
     "tab character)",
     ("--delimiter", "é"): "invalid value for '--delimiter': 'é' is not one ASCII character (write tab for the "
     "tab character)",
-    ("--quote", ""): "invalid value for '--quote': '' is not one ASCII character (write tab for the tab character)",
+    ("--quote", "''"): "invalid value for '--quote': \"''\" is not one ASCII character (write tab for the tab "
+    "character)",
+    ("--escape", "ab"): "invalid value for '--escape': 'ab' is not one ASCII character (write tab for the tab "
+    "character)",
+    ("--comment", "//"): "invalid value for '--comment': '//' is not one ASCII character (write tab for the tab "
+    "character)",
+    ("--skip-lines", "-1"): "invalid value for '--skip-lines': '-1' is not a whole number of at least 0",
+    ("--escape", '"'): "--escape and --quote are the same character '\"'. Leave --escape out: a doubled quote is read "
+    "as one",
+    ("--escape", ","): "--escape and --delimiter are the same character ','",
+    ("--escape", "#", "--comment", "#"): "--escape and --comment are the same character '#'",
+    ("--comment", '"'): "--quote and --comment are the same character '\"'",
+    ("--comment", ","): "--delimiter and --comment are the same character ','",
     ("--quote", ","): "--quote and --delimiter are the same character ','",
     ("--encoding", "utf-9"): "invalid value for '--encoding': 'utf-9' is not a known encoding (utf-8, latin-1, "
     "cp1252, utf-16 ...)",

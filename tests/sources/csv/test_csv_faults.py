@@ -19,7 +19,7 @@ from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.rows import BadCell
 from tests.contracts.source import open_descriptors, read_told, whole
 
-COMMA = "is not a number: it has a decimal comma, which no option reads"
+COMMA = "is not a number: it has a decimal comma"
 
 Write = Callable[..., InputFile]
 ROWS = b"".join(b'%d,"te\nxt %d"\n' % (number, number % 7) for number in range(3000))
@@ -74,12 +74,45 @@ def test_c02_quoted_line_ends_whatever_the_size_of_what_is_parsed(write: Write, 
     assert read(write(content), [Need("y", "kept")], piece_bytes=piece_bytes)[0] == [("a\nb\r\n2,3\n",)] * 300
 
 
-@pytest.mark.parametrize("field", [b'"1"x', b'1"x', b'"1""2"3', b'" 1"'])
-def test_c04_odd_quoting_is_what_one_parser_makes_of_it(write: Write, field: bytes) -> None:
-    meant = {b'"1"x': "1x", b'1"x': '1"x', b'"1""2"3': '1"23', b'" 1"': " 1"}[field]
+@pytest.mark.parametrize("field", [b'1"x', b' "1"', b'" 1"', b'"1""2"'])
+def test_c04_a_quote_inside_an_unquoted_field_stays_legal(write: Write, field: bytes) -> None:
+    meant = {b'1"x': '1"x', b' "1"': ' "1"', b'" 1"': " 1", b'"1""2"': '1"2'}[field]
     content = b"x,y\n" + field + b",2\n" + field + b",3\n"
     for piece_bytes in (1, 7, 1000):
         assert read(write(content), [Need("x", "kept")], piece_bytes=piece_bytes) == ([(meant,)] * 2, [])
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (b'"1"x,2', 1),
+        (b'"1""2"3,2', 1),
+        (b'1,"2" ', 2),
+        (b'12" pipe,"2"\'', 2),
+        (b'"a\nb" ,2', 1),
+        (b'"5" pipe, long",2,3', 1),
+        (b'"\xff"x,2', 1),
+        (b'"""",""""x', 2),
+    ],
+)
+@pytest.mark.parametrize("needs", [[Need("x", "kept")], X], ids=["kept", "numeric"])
+def test_c04_text_behind_a_closing_quote_makes_a_bad_row(
+    write: Write, record: bytes, field: int, needs: list[Need]
+) -> None:
+    good = b'1,"2"\n"3",12" pipe\n'
+    content = b"x,y\n" + good + record + b"\n" + good + record
+    for piece_bytes in (1, 7, 1000):
+        rows, bad = read(write(content), needs, piece_bytes=piece_bytes)
+        assert [float(str(row[0])) for row in rows] == [1, 3, 1, 3]
+        text = record.decode("utf-8", "backslashreplace")
+        reason = f"has text behind a closing quote, in field {field}"
+        assert found(bad) == [(2, "", text, reason), (5, "", text, reason)]
+        assert {cell.cause for cell in bad} == {"behind quote"}
+        assert [cell.line for cell in bad] == [text, text]
+
+
+def test_c04_text_behind_a_closing_quote_in_the_header(write: Write) -> None:
+    refused(write(b'x,"y"z\n1,2\n'), r'^data\.csv: the header has text behind a closing quote: x,"y"z')
 
 
 @pytest.mark.parametrize("ends", [(b"\n", b"\r\n", b"\r"), (b"\r", b"\n", b"\r\n"), (b"\r\n", b"\r", b"\n")])
