@@ -15,8 +15,6 @@ from pipeline.grammar import parse_application, refuse_repeated
 from pipeline.options import meaning
 from pipeline.registry import FUNCTIONS
 
-SCORE_COLUMNS = ("probability", "raw_prediction", "decision")
-
 
 def _kept(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name for part in value for name in part))

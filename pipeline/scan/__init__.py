@@ -26,7 +26,7 @@ from pipeline.scan.batches import FileBatch, batches, whole
 from pipeline.scan.books import missing_and_nan
 from pipeline.scan.context import Batch, ChunkContext, Step
 from pipeline.scan.demand import StepCosts, row_group_share, width_of
-from pipeline.scan.drift import FilesNamed, Fitting, files_text, lacking_texts, some, types_text
+from pipeline.scan.drift import NAMED, FilesNamed, Fitting, lacking_texts, some, types_text
 from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
 from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan
@@ -40,6 +40,7 @@ from pipeline.sources.column_types import packed, unified
 from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics, order
 
 __all__ = [
+    "NAMED",
     "Agenda",
     "Batch",
     "ChunkContext",
@@ -67,7 +68,6 @@ __all__ = [
     "discover",
     "field_of",
     "file_summary",
-    "files_text",
     "forget",
     "gather_facts",
     "lacking_texts",

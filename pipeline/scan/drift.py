@@ -13,6 +13,7 @@ from pipeline.units import escape, format_count, near_name, quoted
 
 NAMED = 3
 _NAMES_SHOWN = 20
+_PATH_LENGTH = 1_000
 
 
 @dataclass(slots=True)
@@ -110,8 +111,10 @@ def lacking_texts(lacking: Mapping[str, FilesNamed], files: int) -> Iterator[str
     for name, where in lacking.items():
         groups.setdefault((where.count, tuple(where.first)), []).append(name)
     for (count, paths), names in groups.items():
-        place = f"{files_text(count)} of {format_count(files)} ({some(paths, count)})"
-        yield f"{some(names[:NAMED], len(names))} {'is' if len(names) == 1 else 'are'} missing in {place}"
+        listed = some([escape(path, _PATH_LENGTH) for path in paths], count)
+        place = f"{files_text(count)} of {format_count(files)} ({listed})"
+        shown = some([escape(name) for name in names[:NAMED]], len(names))
+        yield f"{shown} {'is' if len(names) == 1 else 'are'} missing in {place}"
 
 
 def types_text(name: str, kinds: Iterable[tuple[str, FilesNamed]]) -> str:
@@ -120,14 +123,14 @@ def types_text(name: str, kinds: Iterable[tuple[str, FilesNamed]]) -> str:
 
 
 def _kind(kind: str, where: FilesNamed) -> str:
-    first = escape(where.first[0], 1_000)
+    first = escape(where.first[0], _PATH_LENGTH)
     return f"{escape(kind)} in {files_text(where.count)} ({first}{' first' if where.count > 1 else ''})"
 
 
 def some(names: Sequence[str], count: int) -> str:
-    """Return the first of some names, and how many more there are."""
+    """Return the first of some names, which are safe to show, and how many more there are."""
     more = f" and {format_count(count - len(names))} more" if count > len(names) else ""
-    return ", ".join(escape(name, 1_000) for name in names) + more
+    return ", ".join(names) + more
 
 
 def files_text(count: int) -> str:
