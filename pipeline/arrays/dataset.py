@@ -25,7 +25,7 @@ from pipeline.scan import Fitting, batches, discover, field_of, gather_facts
 from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
 from pipeline.types.job import Job
 from pipeline.types.report import Report
-from pipeline.types.rows import Chunk
+from pipeline.types.rows import BadCell, Chunk
 from pipeline.units import escape, format_count, names_of, nearest, quoted
 
 _TEXT = {"string", "large_string", "string_view"}
@@ -268,10 +268,14 @@ def _columns(read: _ChunkRead, csv: CsvOptions) -> Iterator[Sequence[pa.Array]]:
                 yield batch.data.columns
         if first is not None:
             raise BadCellsError(
-                f"{escape(file.path)}: byte {first.offset:,}, column {escape(first.column)}: "
+                f"{escape(file.path)}: {_place(first)}column {escape(first.column)}: "
                 f"{quoted(first.text)} {first.reason}",
                 "correct the data, or read other columns",
             )
+
+
+def _place(cell: BadCell) -> str:
+    return "" if cell.offset is None else f"byte {cell.offset:,}, "
 
 
 def _kind(type_: pa.DataType) -> str:

@@ -31,6 +31,9 @@ from pipeline.units import escape, quoted
 _PROBLEMS_SHOWN = 1_000
 _CLAUSES_SHOWN = 20
 _NAMES_SHOWN = 5
+# From the coarsest to the finest; and the zones that --type can name.
+_UNITS = ("s", "ms", "us", "ns")
+_ZONES = {None: "", "UTC": ", UTC"}
 
 _UNNAMED = "pandas writes its index there: write the file with to_csv(index=False), or name the index"
 _CSV = (
@@ -71,6 +74,7 @@ class _Look:
 
     facts: FileFacts
     fitting: Fitting
+    files: FilesNamed = field(default_factory=FilesNamed)
     needs: tuple[Need, ...] = ()
     fields: Mapping[str, pa.Field] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
@@ -90,7 +94,7 @@ class _Kept:
 
 @dataclass(slots=True)
 class _Survey:
-    """All files, by their names in messages.
+    """All files, compared with each other.
 
     Attributes
     ----------
@@ -104,7 +108,6 @@ class _Survey:
         The type of each kept column over all files, ``None`` where they have none in common.
     """
 
-    names: list[str]
     looks: list[_Look | None]
     lacking: dict[str, FilesNamed] = field(default_factory=dict)
     columns: dict[str, _Kept] = field(default_factory=dict)
@@ -116,7 +119,7 @@ class _Survey:
         keep_all = "*" in job.keep
         known: dict[object, _Look] = {}
         looks: list[_Look | None] = []
-        for facts in files:
+        for position, (facts, name) in enumerate(zip(files, shown_names(files), strict=True)):
             if facts.file.format == "csv" and not facts.columns:
                 looks.append(None)
                 continue
@@ -124,29 +127,28 @@ class _Survey:
             look = known.get(shape) or _Look(facts, Fitting(facts, keep_all=keep_all))
             if shape is not None:
                 known[shape] = look
+            look.files.add(position, name)
             looks.append(look)
-        return cls(shown_names(files), looks)
+        return cls(looks)
+
+    @property
+    def count(self) -> int:
+        """How many files have columns."""
+        return sum(look is not None for look in self.looks)
 
     def distinct(self) -> list[_Look]:
         """Return each look once, in the order of the files."""
         return [look for look in dict.fromkeys(self.looks) if look is not None]
 
-    def named(self) -> Iterator[tuple[str, _Look]]:
-        """Yield the name of each file that has columns, with its look."""
-        for name, look in zip(self.names, self.looks, strict=True):
-            if look is not None:
-                yield name, look
-
     def compare(self, job: Job, features: Sequence[Need], kept: Sequence[Need]) -> None:
         """Judge every file, and find what the files lack and which types they have."""
+        self.columns = {need.name: _Kept() for need in kept}
         for look in self.distinct():
             _judge(job, look, features, kept)
-        self.columns = {need.name: _Kept() for need in kept}
-        for name, look in self.named():
             for lacked in dict.fromkeys(need.name for need in look.needs if need.absent):
-                self.lacking.setdefault(lacked, FilesNamed()).add(name)
+                self.lacking.setdefault(lacked, FilesNamed()).join(look.files)
             for column, found in look.fields.items():
-                self.columns[column].types.setdefault(found.type, FilesNamed()).add(name)
+                self.columns[column].types.setdefault(found.type, FilesNamed()).join(look.files)
                 self.columns[column].nullable |= found.nullable
         self.types = {name: unified(column.types) for name, column in self.columns.items()}
 
@@ -185,7 +187,7 @@ def fit_files(job: Job, files: Sequence[FileFacts]) -> Fit:
         kept=kept,
         needs=_needs_by_file(survey, (*features, *kept), {each.name: each.type for each in fields}),
         schema=schema,
-        lacking=tuple(Lacking(name, where.count, tuple(where.first)) for name, where in survey.lacking.items()),
+        lacking=tuple(Lacking(name, where.count, where.first) for name, where in survey.lacking.items()),
         notes=tuple(_notes(survey)),
     )
 
@@ -256,15 +258,12 @@ def _delivered(need: Need, look: _Look, types: Mapping[str, pa.DataType]) -> Nee
 
 def _refuse(job: Job, survey: _Survey, needs: Sequence[Need]) -> None:
     """Raise with all that is wrong; files with the same faults share a line."""
-    looks = survey.distinct()
-    with_columns = sum(look is not None for look in survey.looks)
-    nowhere = {name for name, where in survey.lacking.items() if where.count == with_columns}
+    nowhere = {name for name, where in survey.lacking.items() if where.count == survey.count}
     refused = nowhere if job.absent == "null" else set(survey.lacking)
-    clauses = {look: tuple(_clauses(look, refused)) for look in looks}
     groups: dict[tuple[str, ...], FilesNamed] = {}
-    for name, look in survey.named():
-        if clauses[look]:
-            groups.setdefault(clauses[look], FilesNamed()).add(name)
+    for look in survey.distinct():
+        if clauses := tuple(_clauses(look, refused)):
+            groups.setdefault(clauses, FilesNamed()).join(look.files)
     problems = [f"{_subject(where)}: {_joined(faults)}" for faults, where in groups.items()]
     apart = [name for name, type_ in survey.types.items() if type_ is None]
     problems += [survey.columns[name].in_words(name) for name in apart]
@@ -313,20 +312,29 @@ def _remedy(survey: _Survey, needs: Sequence[Need], absent: Sequence[str], apart
 
 
 def _typed(name: str, column: _Kept) -> str:
-    numbers = all(pa.types.is_integer(type_) or pa.types.is_floating(type_) for type_ in column.types)
-    return f"{escape(name)}={'float64' if numbers else 'string'}"
+    """Return the option that gives a column one type, with a type that suits those of the files."""
+    types = [type_ for type_ in column.types if not pa.types.is_null(type_)]
+    kind = "string"
+    if all(pa.types.is_integer(type_) or pa.types.is_floating(type_) for type_ in types):
+        kind = "float64"
+    elif all(map(pa.types.is_timestamp, types)) and len({type_.tz for type_ in types}) == 1 and types[0].tz in _ZONES:
+        kind = f"timestamp[{max((type_.unit for type_ in types), key=_UNITS.index)}{_ZONES[types[0].tz]}]"
+    elif all(map(pa.types.is_decimal, types)):
+        scale = max(type_.scale for type_ in types)
+        kind = f"decimal128({max(type_.precision - type_.scale for type_ in types) + scale}, {scale})"
+    return f"'{escape(name)}={kind}'" if set(" ()[]") & set(name + kind) else f"{escape(name)}={kind}"
 
 
 def _notes(survey: _Survey) -> Iterator[str]:
-    for text in lacking_texts(survey.lacking, sum(look is not None for look in survey.looks)):
+    for text in lacking_texts(survey.lacking, survey.count):
         yield f"{text}: taken as null (--absent null)"
     for name, column in survey.columns.items():
         if len(column.types) > 1:
             yield f"{column.in_words(name)}: written as {survey.types[name]}"
     called: dict[tuple[str, ...], FilesNamed] = {}
-    for name, look in survey.named():
+    for look in survey.distinct():
         if new := tuple(look.fitting.called()):
-            called.setdefault(new, FilesNamed()).add(name)
+            called.setdefault(new, FilesNamed()).join(look.files)
     for new, where in called.items():
         shown = some(list(map(quoted, new[:_NAMES_SHOWN])), len(new))
         yield f"{some(where.first, where.count)}: columns with no name, or a repeated one, are called {shown}"

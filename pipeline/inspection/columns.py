@@ -112,9 +112,11 @@ class ColumnUnion:
         for name, gathered in self._columns.items():
             kinds = [(kind, count) for kind, count in gathered.types.most_common() if kind != TEXT]
             if len(kinds) > 1:
-                yield types_text(name, [(kind, FilesNamed(count, [gathered.first[kind]])) for kind, count in kinds])
+                yield types_text(
+                    name, [(kind, FilesNamed(count, [(0, gathered.first[kind])])) for kind, count in kinds]
+                )
         lacking = {
-            name: FilesNamed(files, gathered.lacking)
+            name: FilesNamed(files, list(enumerate(gathered.lacking)))
             for name, gathered in self._columns.items()
             if (files := self._files - gathered.types.total())
         }

@@ -18,16 +18,26 @@ _PATH_LENGTH = 1_000
 
 @dataclass(slots=True)
 class FilesNamed:
-    """Some files: how many, and the names of the first three."""
+    """Some files: how many, and the first three of them, each with its position among all files and its name."""
 
     count: int = 0
-    first: list[str] = field(default_factory=list)
+    earliest: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, name: str) -> None:
-        """Count one more file."""
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The names of the first three."""
+        return tuple(name for _, name in self.earliest)
+
+    def add(self, position: int, name: str) -> None:
+        """Count one more file, which comes after the others."""
         self.count += 1
-        if len(self.first) < NAMED:
-            self.first.append(name)
+        if len(self.earliest) < NAMED:
+            self.earliest.append((position, name))
+
+    def join(self, others: FilesNamed) -> None:
+        """Count other files too."""
+        self.count += others.count
+        self.earliest = sorted(self.earliest + others.earliest)[:NAMED]
 
 
 class Fitting:
@@ -109,7 +119,7 @@ def lacking_texts(lacking: Mapping[str, FilesNamed], files: int) -> Iterator[str
     """Yield a sentence for the columns that the same files lack: ``y is missing in 1 file of 3 (b.csv)``."""
     groups: dict[tuple[int, tuple[str, ...]], list[str]] = {}
     for name, where in lacking.items():
-        groups.setdefault((where.count, tuple(where.first)), []).append(name)
+        groups.setdefault((where.count, where.first), []).append(name)
     for (count, paths), names in groups.items():
         listed = some([escape(path, _PATH_LENGTH) for path in paths], count)
         place = f"{files_text(count)} of {format_count(files)} ({listed})"

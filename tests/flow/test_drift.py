@@ -124,6 +124,26 @@ def test_types_that_nothing_holds_name_the_type_too(bench: Bench) -> None:
     assert bench.table()["j"].to_pylist() == [1] * 6
 
 
+@pytest.mark.parametrize(
+    ("types", "named"),
+    [
+        ((pa.timestamp("us"), pa.timestamp("ns")), "--type 'k=timestamp[ns]'"),
+        ((pa.timestamp("us", "UTC"), pa.timestamp("ms", "UTC")), "--type 'k=timestamp[us, UTC]'"),
+        ((pa.timestamp("us"), pa.timestamp("us", "UTC")), "--type k=string"),
+        ((pa.decimal128(5, 2), pa.decimal128(6, 4)), "--type 'k=decimal128(7, 4)'"),
+        ((pa.int8(), pa.float32(), pa.null()), "--type k=float64"),
+    ],
+)
+def test_the_type_that_an_error_names_reads_the_files(bench: Bench, types: tuple[pa.DataType, ...], named: str) -> None:
+    for number, type_ in enumerate(types):
+        bench.put(f"{number}.parquet", rows(pa.array([None] * 3 if pa.types.is_null(type_) else [1, 2, None], type_)))
+    message = bench.refused(SchemaError, keep=["k"])
+    assert f"{named} reads a column as one type" in message
+    name, _, kind = named.removeprefix("--type ").strip("'").partition("=")
+    bench.score(keep=["k"], types={name: kind})
+    assert str(bench.table().schema.field("k").type).replace(" tz=", " ") == kind.replace("float64", "double")
+
+
 FAMILIES = [
     [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.null()],
     [pa.float32(), pa.float64(), pa.null()],
@@ -424,6 +444,18 @@ def test_dask_arrays_have_nan_where_a_file_lacks_a_column(bench: Bench) -> None:
     report = dataset.write({"s": array[:, 0] * 2}, str(bench.out), keep=["x"], rename={"x": "before"}, scheduler="sync")
     assert bench.table().to_pydict() == {"before": [1, 2, None, None], "s": [3.0, 5.0, 6.0, 8.0]}
     assert report.totals.events == {"absent x": 2}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_dask_array_of_a_column_that_the_path_has_too_is_compared_with_it(bench: Bench, ending: str) -> None:
+    bench.put(f"x=3/f.{ending}", STATED[ending])
+    dataset = pipeline.open_dataset(bench.inputs)
+    assert dataset.to_dask_array("x").compute(scheduler="sync").ravel().tolist() == [3.0, 3.0]
+    (bench.inputs / "x=3").rename(bench.inputs / "x=4")
+    array = pipeline.open_dataset(bench.inputs).to_dask_array("x")
+    place = "byte 6, " if ending == "csv" else ""
+    with pytest.raises(BadCellsError, match=rf"x=4/f.{ending}: {place}column x: '3(\.0)?' is not '4', the value"):
+        array.compute(scheduler="sync")
 
 
 def test_a_dataset_writes_files_whose_numbers_have_other_types_in_one_chunk(bench: Bench) -> None:
