@@ -268,7 +268,7 @@ def _refuse(job: Job, survey: _Survey, needs: Sequence[Need]) -> None:
     apart = [name for name, type_ in survey.types.items() if type_ is None]
     problems += [survey.columns[name].in_words(name) for name in apart]
     if problems:
-        raise SchemaError(_listed(problems), _remedy(survey, needs, sorted(refused - nowhere), apart))
+        raise SchemaError(_listed(problems), _remedy(survey, needs, refused, nowhere, apart))
 
 
 def _clauses(look: _Look, refused: set[str]) -> Iterator[str]:
@@ -291,7 +291,8 @@ def _joined(faults: Sequence[str]) -> str:
     return "; ".join(faults[:_CLAUSES_SHOWN]) + more
 
 
-def _remedy(survey: _Survey, needs: Sequence[Need], absent: Sequence[str], apart: Sequence[str]) -> str:
+def _remedy(survey: _Survey, needs: Sequence[Need], refused: set[str], nowhere: set[str], apart: Sequence[str]) -> str:
+    """Return what to do; ``refused`` columns are missing in some file, ``nowhere`` in all, ``apart`` have no type."""
     looks = survey.distinct()
     delimiter = next(filter(None, (look.facts.likely_delimiter for look in looks)), "")
     if delimiter:
@@ -300,6 +301,7 @@ def _remedy(survey: _Survey, needs: Sequence[Need], absent: Sequence[str], apart
     if has_csv and not all(need.name for need in needs):
         return _UNNAMED
     remedies = ["fix the files, or use other columns"]
+    absent = [name for name in survey.lacking if name in refused and name not in nowhere]
     if absent:
         shown = ", ".join(map(escape, absent[:_NAMES_SHOWN])) + (", ..." if len(absent) > _NAMES_SHOWN else "")
         remedies.append(f"--absent null takes what a file lacks ({shown}) as null")
@@ -308,7 +310,9 @@ def _remedy(survey: _Survey, needs: Sequence[Need], absent: Sequence[str], apart
         remedies.append(f"--type {_typed(name, survey.columns[name])}{more} reads a column as one type")
     elif any(look.faults for look in looks):
         remedies.append("--type NAME=TYPE reads a column as another type")
-    return "; ".join([*remedies, *([_CSV] if has_csv else [])])
+    # Where files only differ from each other, they are written as they are said to be.
+    misread = nowhere or not (absent or apart)
+    return "; ".join([*remedies, *([_CSV] if has_csv and misread else [])])
 
 
 def _typed(name: str, column: _Kept) -> str:

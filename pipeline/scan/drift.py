@@ -123,13 +123,17 @@ def lacking_texts(lacking: Mapping[str, FilesNamed], files: int) -> Iterator[str
     for (count, paths), names in groups.items():
         listed = some([escape(path, _PATH_LENGTH) for path in paths], count)
         place = f"{files_text(count)} of {format_count(files)} ({listed})"
-        shown = some([escape(name) for name in names[:NAMED]], len(names))
+        shown = some([_shown(name) for name in names[:NAMED]], len(names))
         yield f"{shown} {'is' if len(names) == 1 else 'are'} missing in {place}"
 
 
 def types_text(name: str, kinds: Iterable[tuple[str, FilesNamed]]) -> str:
     """Return the types of a column in words: ``k is int64 in 2 files (a.parquet first), string in 1 file (b.csv)``."""
-    return f"{escape(name)} is {', '.join(_kind(kind, where) for kind, where in kinds)}"
+    return f"{_shown(name)} is {', '.join(_kind(kind, where) for kind, where in kinds)}"
+
+
+def _shown(name: str) -> str:
+    return escape(name) or "(no name)"
 
 
 def _kind(kind: str, where: FilesNamed) -> str:

@@ -251,7 +251,7 @@ def test_every_difference_of_every_file_is_listed_at_once(bench: Bench, former: 
     assert lines[2].startswith("  p4.parquet: has no column 'k'; column \"c\" is double, but a categorical feature is")
     assert lines[3] == "  k is int64 in 3 files (p0.parquet first), string in 1 file (p3.parquet)"
     assert remedy == (
-        "fix the files, or use other columns; --absent null takes what a file lacks (k, x) as null; "
+        "fix the files, or use other columns; --absent null takes what a file lacks (x, k) as null; "
         "--type k=string reads a column as one type"
     )
     assert SchemaError.exit_code == 65
