@@ -332,6 +332,9 @@ def _typed(name: str, column: _Kept) -> str:
 def _notes(survey: _Survey) -> Iterator[str]:
     for text in lacking_texts(survey.lacking, survey.count):
         yield f"{text}: taken as null (--absent null)"
+    for look in survey.distinct():
+        for name, other in look.fitting.alike(look.needs):
+            yield f"{some(look.files.first, look.files.count)}: has {quoted(other)}, but no {quoted(name)}"
     for name, column in survey.columns.items():
         if len(column.types) > 1:
             yield f"{column.in_words(name)}: written as {survey.types[name]}"

@@ -93,6 +93,13 @@ class Fitting:
         near = _near(missing, self.names) if len(self.names) > 1 or not self.is_csv else ""
         return [f"{', '.join(clauses)}{header}{near}"]
 
+    def alike(self, needs: Iterable[Need]) -> list[tuple[str, str]]:
+        """Return each absent column of which this file has one that differs in case or blanks alone, with that one."""
+        absent = dict.fromkeys(need.name for need in needs if need.absent)
+        folded = {name.strip().casefold(): name for name in self.names} if absent else {}
+        found = ((name, folded.get(name.strip().casefold())) for name in absent)
+        return [(name, other) for name, other in found if other is not None]
+
     def is_repeated(self, need: Need) -> bool:
         """Return whether several columns have the name of a need, which does not say which one it is."""
         return bool(need.name) and need.position is None and self._counts[need.name] > 1

@@ -236,6 +236,12 @@ def test_a_kept_column_that_is_never_null_may_be_null_where_a_file_lacks_it(benc
     assert bench.table()["k"].to_pylist() == [1, 2, 3, None, None, None]
 
 
+def test_a_name_that_differs_in_case_is_not_taken_for_an_absent_column_in_silence(bench: Bench) -> None:
+    bench.put("a.csv", "x,c,k\n1,a,7\n")
+    bench.put("b.csv", "x,c,K \n1,a,7\n")
+    assert "b.csv: has 'K ', but no 'k'" in bench.score(keep=["k"], absent="null").plan.notes
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_feature_that_a_file_lacks_is_missing_by_the_policy_of_the_model(bench: Bench, ending: str) -> None:
     features = [FEATURES[0] | {"missing": {"impute": 2.0}}, FEATURES[1] | {"missing": {"level": "b"}}]
@@ -478,3 +484,10 @@ def test_absent_takes_only_its_words(bench: Bench, value: Any) -> None:
     for call in (lambda: bench.score(absent=value), lambda: pipeline.open_dataset(bench.inputs, absent=value)):
         with pytest.raises(pipeline.errors.UsageError, match=r"absent .*: there is no such choice"):
             call()
+
+
+def test_inspect_tells_of_a_column_that_the_path_has_too(bench: Bench) -> None:
+    bench.put("z=1/f.csv", STATED["csv"])
+    assert pipeline.inspect(bench.inputs).differences == (
+        "z=1/f.csv has a column 'z', which its path has too: the values are not shown",
+    )
