@@ -491,3 +491,11 @@ def test_inspect_tells_of_a_column_that_the_path_has_too(bench: Bench) -> None:
     assert pipeline.inspect(bench.inputs).differences == (
         "z=1/f.csv has a column 'z', which its path has too: the values are not shown",
     )
+
+
+def test_a_feature_of_another_type_in_parquet_names_the_type_too(bench: Bench) -> None:
+    bench.put("a.parquet", pa.table({"x": ["1", "2.5"], "c": ["a", "b"]}))
+    message = bench.refused(SchemaError)
+    assert message.endswith("fix the files, or use other columns; --type NAME=TYPE reads a column as another type")
+    bench.score(types={"x": "float64"})
+    np.testing.assert_allclose(bench.table()["probability"].to_numpy(), sigmoid(np.array([2.5, 2.0])), rtol=1e-12)
