@@ -104,6 +104,7 @@ def _options(params: Params) -> dict[str, Any]:
     same = {name: value for name, value in params.items() if name not in left_out}
     return same | {
         "types": dict(params["type"]),
+        "rename": dict(params["rename"]),
         "resume": not params["no_resume"],
         "reuse": not params["no_reuse"],
     }

@@ -16,6 +16,7 @@ IfExists = Literal["fail", "replace"]
 IfRunning = Literal["fail", "skip", "wait"]
 Durability = Literal["full", "none"]
 Fingerprint = Literal["ends", "full"]
+Absent = Literal["error", "null"]
 Compression = Literal["snappy", "zstd", "lz4", "gzip", "brotli", "none"]
 Done = Literal["computed", "resumed", "reused"]
 Cause = Literal[
@@ -38,6 +39,7 @@ Cause = Literal[
     "null in quotes",
     "out of range",
     "inexact",
+    "not as in path",
     "missing refused",
     "missing set aside",
     "unseen refused",
@@ -92,6 +94,7 @@ PRECISION: Choice[Precision] = Choice("precision", get_args(Precision))
 IF_EXISTS: Choice[IfExists] = Choice("if_exists", get_args(IfExists))
 IF_RUNNING: Choice[IfRunning] = Choice("if_running", get_args(IfRunning))
 DURABILITY: Choice[Durability] = Choice("durability", get_args(Durability))
+ABSENT: Choice[Absent] = Choice("absent", get_args(Absent))
 FINGERPRINT: Choice[Fingerprint] = Choice("fingerprint", get_args(Fingerprint))
 COMPRESSION: Choice[Compression] = Choice("compression", get_args(Compression))
 

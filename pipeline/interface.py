@@ -10,6 +10,7 @@ from typing import Any, TypeVar, Unpack
 
 from pipeline import flow
 from pipeline.choices import (
+    ABSENT,
     DURABILITY,
     FINGERPRINT,
     FORMAT,
@@ -40,6 +41,7 @@ from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, quo
 
 # By their keywords.
 _CHOICES: Mapping[str, Choice[Any]] = {
+    "absent": ABSENT,
     "fingerprint": FINGERPRINT,
     "durability": DURABILITY,
     "precision": PRECISION,
@@ -196,6 +198,8 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         output=os.fspath(output),
         block=block,
         keep=names_of(asked["keep"]),
+        absent=asked["absent"],
+        rename=renaming_of(asked["rename"]),
         csv=CsvOptions.given(
             delimiter=asked["delimiter"],
             quote=asked["quote"],
@@ -225,6 +229,19 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         fingerprint=asked["fingerprint"],
         conduct=conduct_of(asked),
     )
+
+
+def renaming_of(rename: object) -> tuple[tuple[str, str], ...]:
+    """Return the new names of columns, each after its old one.
+
+    Raises
+    ------
+    TypeError
+        It is not a mapping from text to text.
+    """
+    if not isinstance(rename, Mapping) or not all(isinstance(name, str) for pair in rename.items() for name in pair):
+        raise TypeError(f'rename is {_shown(rename)}, not a mapping of texts; write rename={{"OLD": "NEW"}}')
+    return tuple(rename.items())
 
 
 def format_of(output: str, asked: Format | None) -> Format:

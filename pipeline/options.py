@@ -13,7 +13,7 @@ from textwrap import fill
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pipeline.choices import Durability, Fingerprint, Format, IfExists, Precision
+from pipeline.choices import Absent, Durability, Fingerprint, Format, IfExists, Precision
 from pipeline.units import nearest
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class JobOptions(ConductOptions, ReadOptions, total=False):
     """Options of every job."""
 
     keep: str | Sequence[str]
+    rename: Mapping[str, str]
+    absent: Absent
     float32: bool
     limit: int | None
     max_bad: int | str
@@ -89,6 +91,7 @@ class WriteOptions(ConductOptions, total=False):
     """Options of :meth:`pipeline.Dataset.write`: how the inputs are read and cut was decided when they were opened."""
 
     keep: str | Sequence[str]
+    rename: Mapping[str, str]
     workers: int | None
     memory: int | str | None
     scheduler: str
@@ -105,6 +108,7 @@ class StreamOptions(TypedDict, total=False):
 
     names: str | Sequence[str] | None
     keep: str | Sequence[str]
+    rename: Mapping[str, str]
     float32: bool
     precision: Precision
     chunk_size: int
@@ -130,6 +134,16 @@ class Option:
 OPTIONS: Mapping[str, Option] = {
     "names": Option(None, "Names for the columns of arrays; ``x``, or ``x0``, ``x1`` ... unless given."),
     "keep": Option((), "Columns to copy to the output, separated by commas; ``'*'`` for all."),
+    "rename": Option(
+        {},
+        "New names for columns of the output, kept or made. If a kept and a made column have the same name, the kept "
+        "one is renamed.",
+    ),
+    "absent": Option(
+        "error",
+        "What to do if a file lacks a column that others have: ``error``, or ``null`` to take it as null in all rows "
+        "of that file.",
+    ),
     "raw_prediction": Option(False, "Add the column raw_prediction, the score before the sigmoid."),
     "threshold": Option(None, "Add the column decision: positive if the probability is at least this value."),
     "float32": Option(False, "Write the results as float32 instead of float64."),

@@ -164,11 +164,17 @@ def quoted(text: str, limit: int = 120) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean "..."?`` where a known name is close, else nothing."""
+    close = near_name(name, known)
+    return f'; did you mean "{escape(close)}"?' if close else ""
+
+
+def near_name(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is closest to a name, empty where none is close."""
     # A comparison with every level of a huge model would take minutes.
     names = list(known)[:10_000]
     folded = {candidate.casefold(): candidate for candidate in names}
     close = get_close_matches(name[:200].casefold(), folded, n=1, cutoff=0.6)
-    return f'; did you mean "{escape(folded[close[0]])}"?' if close else ""
+    return folded[close[0]] if close else ""
 
 
 def _quantity(

@@ -36,6 +36,7 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("null in quotes", ()): "is not null, because it is in quotes",
     ("out of range", ("double",)): "is beyond the range of double",
     ("inexact", ()): "cannot be held exactly as a float64 (integers: up to 9007199254740992)",
+    ("not as in path", ("'NL'",)): "is not 'NL', the value that the path of the file states",
     ("missing refused", ()): "is missing, and the model treats that as an error",
     ("missing set aside", ()): "is missing, and the model sends such rows to the quarantine",
     ("unseen refused", ()): "is not a level of the model, and the model treats that as an error",

@@ -84,6 +84,10 @@ def wild_files(folder: Path) -> None:
     (folder / "compressed.csv.gz").write_bytes(gzip.compress(lines(",").encode()))
     torn = [USED, rows[0], rows[1][:3], USED, [*rows[2][:2], "far", *rows[2][3:]], *rows[3:]]
     (folder / "torn.csv").write_text(lines(",", torn))
+    (folder / "drifted").mkdir()
+    scored = [["", *USED, "probability"], *([str(number), *row, "0.5"] for number, row in enumerate(rows))]
+    (folder / "drifted" / "january.csv").write_text(lines(","))
+    (folder / "drifted" / "scored.csv").write_text(lines(",", scored))
 
 
 def test_the_page_about_first_steps_runs(reader: Reader) -> None:
@@ -129,6 +133,9 @@ def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: py
         assert passengers == [f'{number}" tall' for number in range(len(rows))]
     assert str(pq.read_table(reader.folder / "typed").schema.field("flight_id").type) == "int64"
     assert len(pq.read_table(reader.folder / "torn")) == len(rows) - 2
+    renamed = pq.read_table(reader.folder / "renamed")
+    assert renamed.column_names == [*USED, "line", "before", "probability", "decision"]
+    assert renamed["line"].to_pylist() == [None] * len(rows) + [str(number) for number in range(len(rows))]
 
 
 @pytest.mark.parametrize("topic", ["operations", "memory", "cluster", "guarantees", "performance", "design"])

@@ -141,7 +141,9 @@ def test_functions_in_a_mapping_are_answered_with_a_list() -> None:
 
 
 def test_where_no_option_is_near_all_are_listed() -> None:
-    with pytest.raises(TypeError, match=r"there is no option 'xyz'; there are keep, float32, .*, observe$"):
+    with pytest.raises(
+        TypeError, match=r"there is no option 'xyz'; there are keep, rename, absent, float32, .*, observe$"
+    ):
         logitstream.transform("in.csv", "p=sigmoid(x)", "o", xyz=1)
     with pytest.raises(TypeError, match=r"there is no option 'retries'; there are names, keep, "):
         logitstream.transform_stream([np.zeros(1)], "sigmoid", "o", retries=1)

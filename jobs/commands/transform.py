@@ -27,7 +27,7 @@ def command(**params: Any) -> None:
     shows unfinished runs. 'logitstream rollback' publishes the previous version of an output again.
     """
     made = (name for text in params["apply"] for name in parse_application(text).outputs)
-    options.refuse_taken(params["keep"], made)
+    options.refuse_taken(params["keep"], made, params["rename"])
     from jobs.running import carry_out, transform_job  # noqa: PLC0415 - --help stays light
 
     carry_out(transform_job(params), params)

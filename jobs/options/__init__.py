@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from jobs.options import completion, values
 from jobs.options.command import CSV, HOW, OUTPUT, TALK, WHAT, JobArgument, load_config, option
-from pipeline.choices import COMPRESSION, DURABILITY, FINGERPRINT, FORMAT, IF_EXISTS, PRECISION, listed
+from pipeline.choices import ABSENT, COMPRESSION, DURABILITY, FINGERPRINT, FORMAT, IF_EXISTS, PRECISION, listed
 from pipeline.errors import UsageError
 from pipeline.grammar import parse_application, refuse_repeated
 from pipeline.options import meaning
 from pipeline.registry import FUNCTIONS
-
-SCORE_COLUMNS = ("probability", "raw_prediction", "decision")
 
 
 def _kept(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
@@ -25,12 +23,18 @@ def _kept(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ..
     return names
 
 
-def refuse_taken(keep: Iterable[str], made: Iterable[str]) -> None:
+def score_columns(params: Mapping[str, Any]) -> list[str]:
+    """Return the columns that ``score`` makes with these options, whatever model it loads."""
+    asked = {"raw_prediction": params["raw_prediction"], "decision": params["threshold"] is not None}
+    return ["probability", *(name for name, is_asked in asked.items() if is_asked)]
+
+
+def refuse_taken(keep: Iterable[str], made: Iterable[str], rename: Iterable[tuple[str, str]]) -> None:
     """Refuse a kept column with the name of a column that the job makes, before anything heavy is loaded."""
-    for name in set(made).intersection(keep):
+    for name in sorted(set(made).intersection(keep) - {old for old, _ in rename}):
         raise UsageError(
             f"--keep {name}: this job makes a column of that name",
-            "rename the input column, or leave it out of --keep",
+            f"add --rename {name}=NEW, which renames the kept column, or leave it out of --keep",
         )
 
 
@@ -49,7 +53,7 @@ def _spellings(_: click.Context, __: click.Parameter, value: tuple[tuple[str, ..
     return tuple(dict.fromkeys(text for part in value for text in part))
 
 
-def _one_type_a_column(
+def _once(
     ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
     _refuse_repeated(ctx, param, [name for name, _ in value])
@@ -101,6 +105,24 @@ keep = option(
     shell_complete=completion.columns,
     metavar="COLS",
     help=f"{meaning('keep')} Repeatable.  [default: none]",
+)
+rename = option(
+    "--rename",
+    section=WHAT,
+    multiple=True,
+    type=values.NEW_NAME,
+    callback=_once,
+    shell_complete=completion.renamed_columns,
+    metavar="OLD=NEW",
+    help=f"{meaning('rename')} Repeatable.",
+)
+absent = option(
+    "--absent",
+    section=WHAT,
+    type=click.Choice(ABSENT.words),
+    default="error",
+    show_default=True,
+    help=meaning("absent"),
 )
 raw_prediction = option("--raw-prediction", section=WHAT, is_flag=True, help=meaning("raw_prediction"))
 threshold = option(
@@ -213,7 +235,7 @@ typed = option(
     section=CSV,
     multiple=True,
     type=values.TYPED_NAME,
-    callback=_one_type_a_column,
+    callback=_once,
     shell_complete=completion.typed_columns,
     metavar="NAME=TYPE",
     help="The Arrow type of a column or partition (id=int64); without it a kept column is text. Repeatable.",
@@ -412,8 +434,8 @@ CONDUCT = (retries, no_resume, no_reuse, if_running, deadline, grace)
 WRITE = (output, format_, compression, if_exists, allow_empty, keep_versions, durability)
 SAY = (config_file, dry_run, json_, verbose, progress)
 
-_ROWS = (limit, max_bad, fingerprint)
+_ROWS = (absent, limit, max_bad, fingerprint)
 _SHARED = (*_ROWS, *READ, *RUN, *CONDUCT, *WRITE, *SAY)
 
-SCORE = (inputs, model, keep, raw_prediction, threshold, float32, *_SHARED)
-TRANSFORM = (inputs, apply, keep, float32, *_SHARED)
+SCORE = (inputs, model, keep, rename, raw_prediction, threshold, float32, *_SHARED)
+TRANSFORM = (inputs, apply, keep, rename, float32, *_SHARED)

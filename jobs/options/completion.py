@@ -77,6 +77,12 @@ def typed_columns(ctx: click.Context, _: click.Parameter, incomplete: str) -> It
     return _items((f"{column}=" for column in _columns(ctx)), incomplete)
 
 
+def renamed_columns(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
+    """Complete the name of a column that gets a new one, with ``=``."""
+    names = (*_columns(ctx), "probability", "raw_prediction", "decision") if "model" in _named(ctx) else _columns(ctx)
+    return _items((f"{name}=" for name in dict.fromkeys(names)), incomplete)
+
+
 def applications(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
     """Complete ``NAME=FUNCTION(COLUMN, parameter=number)``: the function, its columns, its parameters."""
     name, call = _split(_NAMED, incomplete)
@@ -98,6 +104,10 @@ def _calls(ctx: click.Context, name: str, function: str, inside: str) -> Iterato
         yield from (f"{name}{function}({head}{shown}{end}" for end in ends)
     if head:
         yield from (f"{name}{function}({head}{parameter}=" for parameter in entry.defaults)
+
+
+def _named(ctx: click.Context) -> set[str | None]:
+    return {param.name for param in ctx.command.params}
 
 
 def _columns(ctx: click.Context) -> tuple[str, ...]:

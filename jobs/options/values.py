@@ -116,6 +116,19 @@ class TypedName(Text):
         return name, kind.strip()
 
 
+class NewName(Text):
+    """``OLD=NEW``: a column name and its new one."""
+
+    name = "old=new"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return both names. The old name may contain ``=``, the new one does not."""
+        old, _, new = value.rpartition("=")
+        if not (old and new):
+            self.fail(f"{value!r} is not OLD=NEW, such as probability=p.", param, ctx)
+        return old, new
+
+
 class Character(ParamType):
     """One ASCII character; ``tab`` and a backslash with a t mean the tabulator."""
 
@@ -240,6 +253,7 @@ PATH = PathText()
 NAMES = Names()
 SPELLINGS = Spellings()
 TYPED_NAME = TypedName()
+NEW_NAME = NewName()
 CHARACTER = Character()
 CHARACTER_OR_NONE = CharacterOrNone()
 ENCODING = EncodingName()

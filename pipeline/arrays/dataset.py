@@ -15,17 +15,18 @@ from dask.array.core import Array
 from pipeline.arrays.counting import Counted, count_rows
 from pipeline.arrays.expression import ExpressionBlock
 from pipeline.arrays.matrix import Matrix, to_matrix
+from pipeline.choices import ABSENT, Absent
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
 from pipeline.interface import Paths, make_job, paths_of, run
 from pipeline.models.columns import unfit
 from pipeline.options import JobOptions, ReadOptions, WriteOptions, check_names, documented
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan
-from pipeline.scan import batches, discover, field_of, gather_facts
+from pipeline.scan import Fitting, batches, discover, field_of, gather_facts
 from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
 from pipeline.types.job import Job
 from pipeline.types.report import Report
-from pipeline.types.rows import Chunk
-from pipeline.units import escape, format_count, names_of, quoted
+from pipeline.types.rows import BadCell, Chunk
+from pipeline.units import escape, format_count, names_of, nearest, quoted
 
 _TEXT = {"string", "large_string", "string_view"}
 
@@ -36,6 +37,7 @@ def open_dataset(
     *,
     chunk_size: int | str = DEFAULT_CHUNK_ROWS,
     csv: CsvOptions | None = None,
+    absent: Absent = "error",
     **options: Unpack[ReadOptions],
 ) -> Dataset:
     """Return files as one dataset. Only footers and headers are read.
@@ -48,6 +50,8 @@ def open_dataset(
         The size of a chunk: rows (``500_000``) or bytes (``"64MiB"``).
     csv : CsvOptions, optional
         How CSV files are written, instead of the options below.
+    absent : {"error", "null"}
+        What to do if a file lacks a column that others have; ``"null"`` takes it as null, NaN in an array.
     **options : ReadOptions
 
     Raises
@@ -64,9 +68,10 @@ def open_dataset(
     check_names(options, ReadOptions)
     if csv is not None and options:
         raise TypeError(f"csv says how files are written: leave out {', '.join(options)}, or write it there")
+    ABSENT.check(absent)
     written = CsvOptions.given(**options) if csv is None else csv
     paths = paths_of(inputs)
-    return Dataset(paths, str(chunk_size), written, gather_facts(discover(paths).files, written))
+    return Dataset(paths, str(chunk_size), written, gather_facts(discover(paths).files, written), absent)
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,12 +84,15 @@ class Dataset:
     chunk_size : str
     csv : CsvOptions
     files : tuple of FileFacts
+    absent : {"error", "null"}
+        What becomes of a column that a file lacks.
     """
 
     inputs: tuple[str, ...]
     chunk_size: str
     csv: CsvOptions
     files: tuple[FileFacts, ...]
+    absent: Absent = "error"
     _sources: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -94,9 +102,13 @@ class Dataset:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns of the first file that has any, with its partition keys at the end."""
-        first = next((facts for facts in self.files if facts.columns), self.files[0])
-        return (*(c.field.name for c in first.columns), *(name for name, _ in first.file.partitions))
+        """Names of the columns of the first file that has any, with its partition keys at the end.
+
+        With ``absent="null"`` those of all files, in order of first appearance.
+        """
+        files = [facts for facts in self.files if facts.columns] or self.files[:1]
+        names = _names_of(files if self.absent == "null" else files[:1])
+        return tuple(dict.fromkeys(names)) if self.absent == "null" else tuple(names)
 
     def to_dask_array(self, columns: str | Sequence[str]) -> Array:
         """Return columns as a Dask array of float64, shape (rows, columns), with one Fortran-ordered block for a chunk.
@@ -122,17 +134,17 @@ class Dataset:
         """
         names = names_of(columns)
         needs = tuple(Need(name, "numeric", dict(self.csv.types).get(name)) for name in names)
-        self._check(needs)
+        by_file = self._fit(needs)
         name = f"logitstream-{uuid4().hex}"
         reads = [
             _ChunkRead(
-                tuple((self.files[s.file].file, self.files[s.file].identity) for s in chunk.slices),
+                tuple((self.files[s.file].file, self.files[s.file].identity, by_file[s.file]) for s in chunk.slices),
                 chunk,
                 begin or None,
             )
             for chunk, begin in zip(self.plan.chunks(), self._counted.begins.tolist(), strict=True)
         ]
-        graph = {(name, i, 0): (partial(_read_matrix, read, needs, self.csv),) for i, read in enumerate(reads)}
+        graph = {(name, i, 0): (partial(_read_matrix, read, names, self.csv),) for i, read in enumerate(reads)}
         if len(reads) == 1:
             graph[name, 1, 0] = (partial(_no_rows, len(needs)),)
         self._sources[name] = names
@@ -179,7 +191,7 @@ class Dataset:
         block = ExpressionBlock.of(expressions, self._sources, self._blocks, identity)
         observe = options.pop("observe", None)
         job = make_job(self.inputs, output, block, cast("JobOptions", options))
-        job = replace(job, csv=self._csv_of(job), chunk_size=self.chunk_size)
+        job = replace(job, csv=self._csv_of(job), chunk_size=self.chunk_size, absent=self.absent)
         found = gather_facts(discover(job.inputs).files, job.csv)
         if [(f.file, f.identity) for f in found] != [(f.file, f.identity) for f in self.files]:
             raise InputChangedError("the inputs are no longer those that the dataset was opened with", "open it again")
@@ -195,20 +207,41 @@ class Dataset:
         read = {*job.keep, *(need.name for need in job.block.columns())}
         return replace(self.csv, types=tuple(pair for pair in self.csv.types if "*" in job.keep or pair[0] in read))
 
-    def _check(self, needs: Sequence[Need]) -> None:
-        for facts in self.files:
-            if facts.file.format == "csv" and not facts.columns:
-                continue
-            for need in needs:
-                try:
-                    found = field_of(facts, need, self.csv)
-                except LookupError as error:
-                    raise SchemaError(f"{escape(facts.file.path)}: {error.args[0]}") from None
-                if unfit("numeric", found.type) is not None:
-                    raise TypeError(
-                        f"{escape(facts.file.path)}: column {escape(need.name)} is {_kind(found.type)}; "
-                        "only numeric and boolean columns can be an array"
-                    )
+    def _fit(self, needs: tuple[Need, ...]) -> list[tuple[Need, ...]]:
+        """Return the needs of each file, after every file was compared with them."""
+        found = [self._fit_file(facts, needs) for facts in self.files]
+        for column in zip(*(own for own in found if own is not needs), strict=True):
+            if all(need.absent for need in column):
+                raise SchemaError(
+                    f"no file has a column {quoted(column[0].name)}{nearest(column[0].name, self.columns)}"
+                )
+        return found
+
+    def _fit_file(self, facts: FileFacts, needs: tuple[Need, ...]) -> tuple[Need, ...]:
+        if facts.file.format == "csv" and not facts.columns:
+            return needs
+        fitting = Fitting(facts, keep_all=False)
+        own = tuple(map(fitting.fit, needs))
+        path = escape(facts.file.path)
+        refused = [need for need in own if self.absent == "error" or not need.absent]
+        if faults := fitting.faults(refused):
+            absent = any(need.absent for need in refused)
+            remedy = 'open_dataset(..., absent="null") takes what a file lacks as null' if absent else ""
+            raise SchemaError(f"{path}: {faults[0]}", remedy)
+        self._check(facts, [need for need in own if not need.absent])
+        return own
+
+    def _check(self, facts: FileFacts, needs: Sequence[Need]) -> None:
+        for need in needs:
+            try:
+                found = field_of(facts, need, self.csv)
+            except LookupError as error:
+                raise SchemaError(f"{escape(facts.file.path)}: {error.args[0]}") from None
+            if unfit("numeric", found.type) is not None:
+                raise TypeError(
+                    f"{escape(facts.file.path)}: column {escape(need.name)} is {_kind(found.type)}; "
+                    "only numeric and boolean columns can be an array"
+                )
 
     @cached_property
     def _counted(self) -> Counted:
@@ -222,15 +255,21 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class _ChunkRead:
-    """A chunk with the files of its slices, and where its first record begins if that had to be found out."""
+    """A chunk with the files of its slices and what is read of each; and its begin if that had to be found out."""
 
-    files: tuple[tuple[InputFile, Identity], ...]
+    files: tuple[tuple[InputFile, Identity, tuple[Need, ...]], ...]
     chunk: Chunk
     begin: int | None
 
 
-def _columns(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterator[Sequence[pa.Array]]:
-    for position, ((file, identity), piece) in enumerate(zip(read.files, read.chunk.slices, strict=True)):
+def _names_of(files: Sequence[FileFacts]) -> Iterator[str]:
+    for facts in files:
+        yield from (column.field.name for column in facts.columns)
+        yield from (name for name, _ in facts.file.partitions)
+
+
+def _columns(read: _ChunkRead, csv: CsvOptions) -> Iterator[Sequence[pa.Array]]:
+    for position, ((file, identity, needs), piece) in enumerate(zip(read.files, read.chunk.slices, strict=True)):
         begin = read.begin if position == 0 else None
         first = None
         for batch in batches(file, identity, piece, needs, csv=csv, begin=begin):
@@ -239,10 +278,14 @@ def _columns(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterat
                 yield batch.data.columns
         if first is not None:
             raise BadCellsError(
-                f"{escape(file.path)}: byte {first.offset:,}, column {escape(first.column)}: "
+                f"{escape(file.path)}: {_place(first)}column {escape(first.column)}: "
                 f"{quoted(first.text)} {first.reason}",
                 "correct the data, or read other columns",
             )
+
+
+def _place(cell: BadCell) -> str:
+    return "" if cell.offset is None else f"byte {cell.offset:,}, "
 
 
 def _kind(type_: pa.DataType) -> str:
@@ -254,8 +297,8 @@ def _many(count: int, noun: str) -> str:
     return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"
 
 
-def _read_matrix(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Matrix:
-    return to_matrix(list(_columns(read, needs, csv)), [need.name for need in needs])
+def _read_matrix(read: _ChunkRead, names: Sequence[str], csv: CsvOptions) -> Matrix:
+    return to_matrix(list(_columns(read, csv)), names)
 
 
 def _no_rows(columns: int) -> Matrix:

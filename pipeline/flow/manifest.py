@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.choices import Durability, Fingerprint, Format
+from pipeline.choices import Absent, Durability, Fingerprint, Format
 from pipeline.publish import Codec
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.report import Report, Totals
@@ -34,6 +34,8 @@ class Described:
     limit: int | None
     block: Mapping[str, object] | None
     keep: Sequence[str]
+    absent: Absent
+    rename: Mapping[str, str]
     csv: CsvOptions
     format: Format
     compression: str | None
@@ -55,6 +57,9 @@ def body(job: Described, totals: Totals) -> dict[str, object]:
         "block": job.block,
         "options": {
             "keep": list(job.keep),
+            # Only what was asked for, so that the digest of any other manifest stays as it is.
+            **({"absent": job.absent} if job.absent != "error" else {}),
+            **({"rename": dict(job.rename)} if job.rename else {}),
             "csv": asdict(job.csv),
             "format": job.format,
             "compression": job.compression,

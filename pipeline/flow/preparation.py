@@ -18,14 +18,13 @@ from pipeline.canonical import digest
 from pipeline.errors import DataError, StorageError
 from pipeline.flow.manifest import CODEC, Described, body
 from pipeline.flow.request import check_apart, check_request
-from pipeline.flow.schema import needs_of, output_schema
+from pipeline.flow.schema import Fit, fit_files
 from pipeline.flow.write import WriteSettings
 from pipeline.plan import Plan, job_id, make_plan, part_digest, part_name
 from pipeline.publish import LOCAL, Attempts, check_sections
 from pipeline.scan import (
     ColumnNumbers,
     HowToScan,
-    Needs,
     PreparedScan,
     StepCosts,
     discover,
@@ -37,7 +36,7 @@ from pipeline.scan import (
     width_of,
 )
 from pipeline.sinks import Merger, check_output_schema, codec_of, extension, open_merger
-from pipeline.types.inputs import FileFacts, Need
+from pipeline.types.inputs import FileFacts
 from pipeline.types.job import Job
 from pipeline.types.report import PlanSummary, Totals
 from pipeline.units import escape, format_bytes
@@ -58,10 +57,8 @@ class Preparation:
     job : Job
     scan : PreparedScan
         Files, needs (the features, then the kept columns), plan and resources.
-    features : int
-        How many of the needs are features.
-    schema : pyarrow.Schema
-        Of the output.
+    fit : Fit
+        What is read of each file, and what comes out.
     meaning : str
         Digest of what the job does to a row.
     job_id : str
@@ -73,12 +70,16 @@ class Preparation:
 
     job: Job
     scan: PreparedScan
-    features: int
-    schema: pa.Schema
+    fit: Fit
     meaning: str
     job_id: str
     is_published: bool
     notes: tuple[str, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of the output."""
+        return self.fit.schema
 
     @property
     def files(self) -> tuple[FileFacts, ...]:
@@ -93,16 +94,12 @@ class Preparation:
     @property
     def least_output_bytes(self) -> int:
         """Estimated size of the output: made columns at their width, kept ones as they are encoded in the input."""
-        kept = ColumnNumbers(self.schema.names[: self._kept])
-        made = sum(width_of(field.type) for field in list(self.schema)[self._kept :])
+        kept = ColumnNumbers([need.name for need in self.fit.kept])
+        made = sum(width_of(field.type) for field in list(self.schema)[len(self.fit.kept) :])
         encoded = sum(kept.encoded(facts) for facts in self.files)
         rows = self.scan.expected_rows
         share = rows / max(1, sum(facts.estimated_rows for facts in self.files))
         return int(made * rows + encoded * share)
-
-    @property
-    def _kept(self) -> int:
-        return len(self.scan.needs[0]) - self.features
 
     @property
     def merger(self) -> Merger | None:
@@ -124,6 +121,8 @@ class Preparation:
                 limit=self.plan.limit,
                 block=job.block.describe(),
                 keep=job.keep,
+                absent=job.absent,
+                rename=dict(job.rename),
                 csv=job.csv,
                 format=job.format,
                 compression=job.compression,
@@ -147,7 +146,7 @@ class Preparation:
         job, scan = self.job, self.scan
         return WriteSettings(
             block=job.block.describe(),
-            features=self.features,
+            features=len(self.fit.features),
             schema=self.schema,
             format=job.format,
             compression=job.compression,
@@ -174,6 +173,9 @@ class Preparation:
             scheduler=self.job.scheduler,
             notes=self.notes,
             csv=asdict(self.job.csv),
+            lacking=self.fit.lacking,
+            absent=self.job.absent,
+            rename=dict(self.job.rename),
         )
 
 
@@ -195,27 +197,24 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
     found = discover(job.inputs)
     check_apart(job, found.files)
     files = gather_facts(found.files, job.csv, full=job.fingerprint == "full")
-    features, kept = needs_of(job, files)
-    needs = (*features, *kept)
-    schema = output_schema(job, files, features, kept)
-    check_output_schema(job.format, schema)
+    fit = fit_files(job, files)
+    check_output_schema(job.format, fit.schema)
     _check_not_empty(job, files)
     plan = make_plan(
         files,
         chunk_size=job.chunk_size,
         limit=job.limit,
-        output_row_bytes=_output_row_bytes(files, schema, len(kept)),
+        output_row_bytes=_output_row_bytes(files, fit),
     )
-    scan = prepare_scan(files, Needs.of(needs), plan, job.csv, _costs(job, schema, staged=staged), _how(job))
+    scan = prepare_scan(files, fit.needs, plan, job.csv, _costs(job, fit, staged=staged), _how(job))
     preparation = Preparation(
         job=job,
         scan=scan,
-        features=len(features),
-        schema=schema,
-        meaning=digest(_meaning(job, needs, schema)),
+        fit=fit,
+        meaning=digest(_meaning(job, fit)),
         job_id="",
         is_published=False,
-        notes=_notes(job, found.skipped, plan, files),
+        notes=(*_notes(job, found.skipped, plan, files), *fit.notes),
     )
     check_sections(preparation.manifest(Totals()))
     preparation = replace(preparation, job_id=job_id(scan.inputs, plan, {"meaning": preparation.meaning}))
@@ -279,25 +278,28 @@ def _surely_empty(facts: FileFacts) -> bool:
     return facts.cuttable and facts.identity.size <= facts.data_start
 
 
-def _meaning(job: Job, needs: Sequence[Need], schema: pa.Schema) -> dict[str, object]:
-    """Return everything that decides the bytes of a row in the output, except the row itself."""
+def _meaning(job: Job, fit: Fit) -> dict[str, object]:
+    """Return everything that decides the bytes of a row in the output, except the row itself.
+
+    How the needs stand in a file follows from the file and from the schema of the output, which has the new names, too.
+    So files that have every column keep their parts where others begin to lack one.
+    """
     return {
         "block": job.block.describe() or uuid.uuid4().hex,
-        "needs": [asdict(need) for need in needs],
+        "needs": [{"name": need.name, "role": need.role, "type": need.type} for need in (*fit.features, *fit.kept)],
         "csv": asdict(job.csv),
         "format": job.format,
         "compression": job.compression,
-        "schema": schema.serialize().to_pybytes().hex(),
+        "schema": fit.schema.serialize().to_pybytes().hex(),
         "arithmetic": job.arithmetic,
     }
 
 
-def _costs(job: Job, schema: pa.Schema, *, staged: bool) -> StepCosts:
-    kept = len(schema) - len(job.block.fields())
+def _costs(job: Job, fit: Fit, *, staged: bool) -> StepCosts:
     return StepCosts(
-        made_bytes=sum(width_of(field.type) for field in list(schema)[kept:]),
+        made_bytes=sum(width_of(field.type) for field in list(fit.schema)[len(fit.kept) :]),
         scratch_bytes=job.block.scratch_row_bytes,
-        kept=tuple(schema.names[:kept]),
+        kept=tuple(need.name for need in fit.kept),
         writes=True,
         whole_chunk=job.block.whole_chunk,
         travels=not staged,
@@ -316,10 +318,10 @@ def _how(job: Job) -> HowToScan:
     )
 
 
-def _output_row_bytes(files: Sequence[FileFacts], schema: pa.Schema, kept: int) -> list[float]:
+def _output_row_bytes(files: Sequence[FileFacts], fit: Fit) -> list[float]:
     """Return for each file the decoded bytes of a row in the output, estimated from the facts of the file."""
-    widths = [width_of(field.type) for field in schema]
-    names = schema.names[:kept]
+    widths, kept = [width_of(field.type) for field in fit.schema], len(fit.kept)
+    names = [need.name for need in fit.kept]
     positions: dict[object, list[int]] = {}
     found = []
     for facts in files:
@@ -335,7 +337,7 @@ def _output_row_bytes(files: Sequence[FileFacts], schema: pa.Schema, kept: int) 
 
 
 def _kept_bytes(facts: FileFacts, number: int, width: float) -> float:
-    """Return the decoded bytes of a value of a kept column; a negative number means that it is in the path."""
+    """Return the decoded bytes of a value of a kept column; a negative number means that the file does not name it."""
     if number < 0:
         return width
     if facts.rows:

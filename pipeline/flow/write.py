@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, cast
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline import models
 from pipeline.choices import Format, Precision
-from pipeline.errors import BalanceError, ConfigurationError
+from pipeline.errors import BadCellsError, BalanceError, ConfigurationError
 from pipeline.kernels import arithmetic_tag
+from pipeline.models.columns import bad_cell, numbers
 from pipeline.publish import QUARANTINE_EXTENSION, Attempts, restored_attempts
 from pipeline.scan import Batch, ChunkContext, missing_and_nan, worker
 from pipeline.sinks import QuarantineSink, RowGroups, extension, open_sink
 from pipeline.types.blocks import BlockFunction, Values
 from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
 from pipeline.types.rows import BadCell, Slice
+from pipeline.units import escape
 
 # Opens a new file for a chunk, whose name ends as it says.
 OpenFile = Callable[[str], AbstractContextManager[OpenAttempt]]
@@ -205,7 +208,7 @@ class _Writing:
             return 0
         values = self.block.block(data.columns[: self.settings.features])
         used = batch.settle(values)
-        output = self._output(data, values)
+        output = self._output(data.columns, values)
         output = output if used is None else output.filter(used)
         self.sink.write(output)
         return int(output.num_rows)
@@ -215,10 +218,16 @@ class _Writing:
         batches = [(batch.position, batch.data) for batch in self.context.batches(set_aside=set_aside)]
         rows: int = sum(data.num_rows for _, data in batches)
         if rows:
-            whole = pa.concat_batches([data for _, data in batches])
-            values = self.block.block(whole.columns[: self.settings.features])
+            features = self.settings.features
+            columns = [
+                _in_one(name, arrays, as_floats=number < features)
+                for number, (name, *arrays) in enumerate(
+                    zip(batches[0][1].schema.names, *(data.columns for _, data in batches), strict=True)
+                )
+            ]
+            values = self.block.block(columns[:features])
             self.context.count(values.events)
-            self.sink.write(self._output(whole, values))
+            self.sink.write(self._output(columns, values))
             self._account(values.arrays, batches)
         return rows
 
@@ -228,6 +237,23 @@ class _Writing:
             self.context.correct(position, *missing_and_nan(arrays, first, data.num_rows))
             first += data.num_rows
 
-    def _output(self, data: pa.RecordBatch, values: Values) -> pa.RecordBatch:
-        arrays = [*data.columns[self.settings.features :], *values.arrays]
+    def _output(self, columns: Sequence[pa.Array], values: Values) -> pa.RecordBatch:
+        arrays = [*columns[self.settings.features :], *values.arrays]
         return pa.RecordBatch.from_arrays(arrays, schema=self.settings.schema)
+
+
+def _in_one(name: str, arrays: Sequence[pa.Array], *, as_floats: bool) -> pa.Array:
+    """Return a column of several batches in one; a feature may have another type in each file."""
+    if as_floats and len({array.type for array in arrays}) > 1:
+        arrays = [_floats(name, array) for array in arrays]
+    return pa.concat_arrays(arrays)
+
+
+def _floats(name: str, array: pa.Array) -> pa.Array:
+    cells = numbers(array)
+    if cells.inexact.size:
+        text = escape(bad_cell(array, int(cells.inexact[0]), name, "inexact").text)
+        raise BadCellsError(
+            f"column {escape(name)}: float64 cannot hold {text} exactly", "leave the column out, or correct it"
+        )
+    return pa.array(cells.values.astype(np.float64), mask=cells.null)

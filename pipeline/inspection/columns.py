@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.inspection.contents import Read
 from pipeline.inspection.extent import EMPTY, Extent
 from pipeline.inspection.findings import Column
-from pipeline.units import escape, format_count
+from pipeline.scan import NAMED, FilesNamed, lacking_texts, types_text
 
 # The type shown for a column of a CSV that was given none, and for one that a path states.
 TEXT = "text"
-
-_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class _Gathered:
         self.numbers = self.numbers.plus(column.numbers)
 
     def lacks(self, path: str) -> None:
-        if len(self.lacking) < _NAMED:
+        if len(self.lacking) < NAMED:
             self.lacking.append(path)
 
 
@@ -80,7 +78,7 @@ class ColumnUnion:
                 self._columns[name] = _Gathered(lacking=list(self._earliest))
             self._columns[name].add(path, column)
         self._files += 1
-        if len(self._earliest) < _NAMED:
+        if len(self._earliest) < NAMED:
             self._earliest.append(path)
 
     def add_values(self, name: str, read: Read) -> None:
@@ -114,28 +112,15 @@ class ColumnUnion:
         for name, gathered in self._columns.items():
             kinds = [(kind, count) for kind, count in gathered.types.most_common() if kind != TEXT]
             if len(kinds) > 1:
-                yield f"{escape(name)} is {', '.join(_kind(kind, count, gathered) for kind, count in kinds)}"
-        lacking: dict[tuple[int, tuple[str, ...]], list[str]] = {}
-        for name, gathered in self._columns.items():
-            if files := self._files - gathered.types.total():
-                lacking.setdefault((files, tuple(gathered.lacking)), []).append(name)
-        for (files, paths), names in lacking.items():
-            where = f"{_files(files)} of {format_count(self._files)} ({_some(paths, files)})"
-            yield f"{_some(names[:_NAMED], len(names))} {'is' if len(names) == 1 else 'are'} missing in {where}"
-
-
-def _kind(kind: str, count: int, gathered: _Gathered) -> str:
-    first = escape(gathered.first[kind])
-    return f"{escape(kind)} in {_files(count)} ({first}{' first' if count > 1 else ''})"
-
-
-def _some(names: Sequence[str], count: int) -> str:
-    more = f" and {format_count(count - len(names))} more" if count > len(names) else ""
-    return ", ".join(escape(name) for name in names) + more
-
-
-def _files(count: int) -> str:
-    return f"{format_count(count)} file{'' if count == 1 else 's'}"
+                yield types_text(
+                    name, [(kind, FilesNamed(count, [(0, gathered.first[kind])])) for kind, count in kinds]
+                )
+        lacking = {
+            name: FilesNamed(files, list(enumerate(gathered.lacking)))
+            for name, gathered in self._columns.items()
+            if (files := self._files - gathered.types.total())
+        }
+        yield from lacking_texts(lacking, self._files)
 
 
 def _sum(total: int | None, more: int | None) -> int | None:

@@ -158,8 +158,11 @@ def _kinds(facts: FileFacts, csv: CsvOptions) -> dict[str, str]:
 
 
 def _aside(facts: FileFacts, counts: Mapping[str, int]) -> Iterator[str]:
+    stated = {name for name, _ in facts.file.partitions}
     for name, count in counts.items():
-        if not name and facts.file.format == "csv":
+        if count == 2 and name in stated:
+            yield f"has a column {quoted(name)}, which its path has too"
+        elif not name and facts.file.format == "csv":
             yield f"has {'a column' if count == 1 else f'{format_count(count)} columns'} without a name"
         elif count > 1:
             yield f"has several columns {quoted(name)}"

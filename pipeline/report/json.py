@@ -5,11 +5,14 @@ another meaning. Sizes are bytes, durations seconds, counts whole numbers, times
 
 ``kind: "plan"``
     ``job_id``, ``output``, ``scheduler``; ``inputs``, the number of files; with ``-v`` also ``files``, each with
-    ``path``, ``format``, ``bytes``, ``rows``, ``rows_estimated``, ``row_groups``; ``rows``, ``rows_estimated``,
+    ``path``, ``format``, ``bytes``, ``rows``, ``rows_estimated``, ``row_groups`` and ``absent``, the columns that it
+    lacks; ``rows``, ``rows_estimated``,
     ``bytes_to_read``, ``chunks``, ``chunk_rows``, ``row_group_rows``; ``fields`` of the output, each with ``name``,
     ``type`` (of Arrow), ``nullable``; ``resources`` with ``workers``, ``batch_rows``, ``column_threads`` (whether Arrow
-    decodes columns on more threads), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``notes``;
-    ``csv``, the options that say how a CSV is read, under their names in the manifest.
+    decodes columns on more threads), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``absent``, what
+    becomes of a column that a file lacks; ``lacking``, each such ``column`` with the number of ``files`` and the
+    ``first`` of them; ``rename``, new names by old ones; ``notes``; ``csv``, the options that say how a CSV is read,
+    under their names in the manifest.
 
 ``kind: "report"``
     ``published`` (false where the same job was published already, or nothing was done), ``skipped`` (the run that holds
@@ -66,6 +69,9 @@ def plan_json(plan: PlanSummary, *, with_files: bool = False) -> Json:
             "reserved_bytes": resources.reserved_bytes,
             "projected_bytes": resources.projected_bytes,
         },
+        "absent": plan.absent,
+        "lacking": [{"column": each.column, "files": each.files, "first": list(each.first)} for each in plan.lacking],
+        "rename": dict(plan.rename),
         "notes": [*resources.notes, *plan.notes],
         "csv": plan.csv,
     }
@@ -80,6 +86,7 @@ def _files(plan: PlanSummary) -> list[Json]:
             "rows": file.rows,
             "rows_estimated": file.estimated,
             "row_groups": file.row_groups,
+            "absent": list(file.absent),
         }
         for file in plan.files
     ]

@@ -2,6 +2,9 @@
 
 facts      input files -> their facts; the fields of their columns
 shapes     files with equal schemas
+stated     columns that the path of a file states, compared with it
+rowtext    a row as text
+drift      where the columns of files differ, and what the needs of a job become in each of them
 demand     how much memory a scan needs
 prepared   a scan that can start: files, needs, plan, workers and batches
 jobfile    what a worker reads once about its job
@@ -23,6 +26,7 @@ from pipeline.scan.batches import FileBatch, batches, whole
 from pipeline.scan.books import missing_and_nan
 from pipeline.scan.context import Batch, ChunkContext, Step
 from pipeline.scan.demand import StepCosts, row_group_share, width_of
+from pipeline.scan.drift import NAMED, FilesNamed, Fitting, lacking_texts, some, types_text
 from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
 from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan
@@ -32,9 +36,11 @@ from pipeline.scan.stop import Clock, Stop, deadline_error
 from pipeline.scan.task import worker
 from pipeline.scan.tree import ReduceTree
 from pipeline.sources import content_digest, discover
+from pipeline.sources.column_types import packed, unified
 from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics, order
 
 __all__ = [
+    "NAMED",
     "Agenda",
     "Batch",
     "ChunkContext",
@@ -42,6 +48,8 @@ __all__ = [
     "ColumnNumbers",
     "ColumnStatistics",
     "FileBatch",
+    "FilesNamed",
+    "Fitting",
     "HowToScan",
     "JobFile",
     "Needs",
@@ -62,15 +70,20 @@ __all__ = [
     "file_summary",
     "forget",
     "gather_facts",
+    "lacking_texts",
     "missing_and_nan",
     "open_scan",
     "order",
+    "packed",
     "prepare_scan",
     "row_group_share",
     "settings_bytes",
     "shape_of",
     "shown_names",
+    "some",
     "try_facts",
+    "types_text",
+    "unified",
     "whole",
     "width_of",
     "worker",

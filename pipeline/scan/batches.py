@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.scan.context import PROBE_ROWS
+from pipeline.scan.stated import with_stated_checked
 from pipeline.sources import source_for
 from pipeline.types.inputs import CsvOptions, FileFacts, Identity, InputFile, Need
 from pipeline.types.rows import BadCell, Slice
@@ -70,7 +71,7 @@ def batches(
     """
     source = source_for(file.format, csv)
     rows = min(most_rows, _fitting_rows(file, identity, piece, needs, csv))
-    with source.read(file, identity, piece, needs, rows, begin) as reader:
+    with with_stated_checked(source.read(file, identity, piece, needs, rows, begin), file, needs) as reader:
         for data in reader:
             yield FileBatch(data, tuple(reader.take_bad()))
         last = tuple(reader.take_bad())

@@ -13,6 +13,7 @@ from pipeline.execute import shared
 from pipeline.execute.telling import teller
 from pipeline.scan.books import ChunkBook, SetAside, SliceBook
 from pipeline.scan.jobfile import JobFile
+from pipeline.scan.stated import with_stated_checked
 from pipeline.sources import source_for
 from pipeline.types.blocks import Values
 from pipeline.types.inputs import Need
@@ -224,6 +225,8 @@ class ChunkContext:
                 if self.given_up or book.reached_limit(data):
                     break
         book.close()
+        for name in dict.fromkeys(need.name for need in self.job.needs[piece.file] if need.absent):
+            self._book.events[f"absent {name}"] += book.read
         return book.read
 
     def _reached(self, position: int, reader: SliceReader, rows: int) -> Reached:
@@ -237,7 +240,8 @@ class ChunkContext:
         job = self.job
         file, identity = job.files[piece.file]
         source = source_for(file.format, job.csv, column_threads=job.column_threads)
-        return source.read(file, identity, piece, job.needs[piece.file], rows, begin)
+        needs = job.needs[piece.file]
+        return with_stated_checked(source.read(file, identity, piece, needs, rows, begin), file, needs)
 
     def _checked(self, reader: SliceReader, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the batches of a slice, and refuse one that takes more than its share of memory."""

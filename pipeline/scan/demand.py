@@ -180,7 +180,8 @@ def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> tuple[float, 
     if pa.types.is_dictionary(type_):
         return 4.0, True
     if facts.file.format == "csv":
-        return (width_of(type_) if type_ != pa.string() else 4 + facts.row_bytes / max(1, len(facts.columns))), False
+        is_text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
+        return (4 + facts.row_bytes / max(1, len(facts.columns)) if is_text else width_of(type_)), False
     try:
         return float(type_.bit_width) / 8 + 1 / 8, True
     except ValueError:

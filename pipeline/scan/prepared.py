@@ -127,7 +127,8 @@ class PreparedScan:
     @property
     def file_summaries(self) -> tuple[FileSummary, ...]:
         """The inputs as plans and reports show them."""
-        return tuple(map(file_summary, self.files))
+        absent = [tuple(dict.fromkeys(n.name for n in needs if n.absent)) for needs in self.needs.lists]
+        return tuple(file_summary(facts, absent[self.needs.number(number)]) for number, facts in enumerate(self.files))
 
     def job_file(self, settings: Mapping[str, Any]) -> JobFile:
         """Return the job file for the workers, with the settings of a step."""
@@ -146,8 +147,8 @@ class PreparedScan:
         )
 
 
-def file_summary(facts: FileFacts) -> FileSummary:
-    """Return one input as plans and reports show it."""
+def file_summary(facts: FileFacts, absent: tuple[str, ...] = ()) -> FileSummary:
+    """Return one input as plans and reports show it, with the columns that it lacks."""
     return FileSummary(
         path=facts.file.path,
         format=facts.file.format,
@@ -155,6 +156,7 @@ def file_summary(facts: FileFacts) -> FileSummary:
         rows=facts.estimated_rows,
         estimated=facts.rows is None,
         row_groups=len(facts.group_rows),
+        absent=absent,
     )
 
 

@@ -1,8 +1,11 @@
-"""The Arrow types that ``--type`` can name, whatever the format of the file."""
+"""The Arrow types that ``--type`` can name, whatever the format of the file; and the type that several types share."""
 
 from __future__ import annotations
 
+import base64
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -51,3 +54,53 @@ def arrow_type(name: str) -> pa.DataType:
 def is_text(type_: pa.DataType) -> bool:
     """Return whether any UTF-8 is a value of the type."""
     return bool(pa.types.is_string(type_) or pa.types.is_dictionary(type_))
+
+
+def unified(types: Iterable[pa.DataType]) -> pa.DataType | None:
+    """Return the narrowest type that holds every value of some types unchanged, ``None`` where there is none.
+
+    It depends on which types there are, not on their order. Integers become a wider integer, floats a wider float,
+    text and bytes the plain or the large form, dictionaries the type of their values; null becomes any type. An integer
+    and a float have no such type: float64 does not hold every int64.
+    """
+    found = {type_ for type_ in types if not pa.types.is_null(type_)}
+    if len(found) == 1:
+        return found.pop()
+    values = {type_.value_type if pa.types.is_dictionary(type_) else type_ for type_ in found}
+    values = {type_ for type_ in values if not pa.types.is_null(type_)}
+    if len(values) < 2:
+        return values.pop() if values else pa.null()
+    if all(map(pa.types.is_integer, values)):
+        return _widest_integer(values)
+    if all(map(pa.types.is_floating, values)):
+        return max(values, key=lambda type_: type_.bit_width)
+    for kinds, plain, large in _FORMS:
+        if values <= kinds:
+            return large if large in values else plain
+    return None
+
+
+_FORMS = (
+    ({pa.string(), pa.large_string(), pa.string_view()}, pa.string(), pa.large_string()),
+    ({pa.binary(), pa.large_binary(), pa.binary_view()}, pa.binary(), pa.large_binary()),
+)
+
+
+def _widest_integer(types: Iterable[pa.DataType]) -> pa.DataType | None:
+    is_signed = {type_: pa.types.is_signed_integer(type_) for type_ in types}
+    if not any(is_signed.values()):
+        return max(is_signed, key=lambda type_: type_.bit_width)
+    # Twice the bits hold every unsigned integer with a sign.
+    bits = max(type_.bit_width if signed else 2 * type_.bit_width for type_, signed in is_signed.items())
+    return _PLAIN.get(f"int{bits}")
+
+
+def packed(type_: pa.DataType) -> str:
+    """Return any Arrow type as text that :func:`unpacked` reads."""
+    return base64.b64encode(pa.schema([pa.field("", type_)]).serialize()).decode()
+
+
+@lru_cache(maxsize=1_024)
+def unpacked(text: str) -> pa.DataType:
+    """Return the Arrow type that :func:`packed` wrote."""
+    return pa.ipc.read_schema(pa.BufferReader(base64.b64decode(text))).field(0).type

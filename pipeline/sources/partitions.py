@@ -1,4 +1,4 @@
-"""Constants that a path states: ``country=NL/part-0.parquet``."""
+"""Columns that are constant in a file: the path states them (``country=NL/part-0.parquet``), or the file lacks them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pyarrow as pa
 from pipeline.causes import reason_of
 from pipeline.disk import show
 from pipeline.errors import DataError
-from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.column_types import LEVELS, arrow_type, unpacked
 from pipeline.sources.csv.parse import beyond_exact
-from pipeline.units import escape
+from pipeline.units import escape, quoted
 
 if TYPE_CHECKING:
     from pipeline.choices import Cause
@@ -82,13 +82,62 @@ def partition_scalar(text: str | None, need: Need) -> pa.Scalar:
     return value
 
 
+def constant_of(file: InputFile, need: Need) -> tuple[pa.Field, pa.Scalar] | None:
+    """Return the field and the value of a column that is the same in all rows of a file, ``None`` if it is read.
+
+    The path states it, or the file lacks it. The value has the type of the field, or that of its dictionary.
+
+    Raises
+    ------
+    LookupError
+        The value in the path is not of the type that is needed.
+    """
+    if need.absent:
+        type_ = _absent_type(need)
+        return pa.field(need.name, type_), pa.scalar(None, _value_type(type_))
+    field = None if need.stated else partition_field(file, need)
+    if field is None:
+        return None
+    value = partition_scalar(dict(file.partitions)[need.name], need)
+    if need.unified is None:
+        return field, value
+    type_ = unpacked(need.unified)
+    return pa.field(need.name, type_), value.cast(_value_type(type_))
+
+
+def stated_scalar(file: InputFile, name: str, type_: pa.DataType) -> pa.Scalar:
+    """Return the value that the path of a file states for a column, in the type that the column has in the file.
+
+    Raises
+    ------
+    LookupError
+        The text is not of that type.
+    """
+    text, value_type = dict(file.partitions)[name], _value_type(type_)
+    try:
+        return pa.scalar(text, pa.string()).cast(value_type)
+    except (pa.ArrowException, ValueError) as error:
+        shown = f"column {quoted(name)} is {quoted(text or '')} in the path, but {value_type} in the file"
+        raise LookupError(shown) from error
+
+
 def partition_array(value: pa.Scalar, type_: pa.DataType, rows: int) -> pa.Array:
     """Return a constant column; a dictionary holds the value once."""
     if not pa.types.is_dictionary(type_):
-        return pa.repeat(value, rows)
+        return pa.repeat(value, rows) if value.is_valid else pa.nulls(rows, type_)
     levels = pa.array([value.as_py()] if value.is_valid else [], type_.value_type)
     index = pa.scalar(0 if value.is_valid else None, type_.index_type)
     return pa.DictionaryArray.from_arrays(pa.repeat(index, rows), levels)
+
+
+def _absent_type(need: Need) -> pa.DataType:
+    if need.unified is not None:
+        return unpacked(need.unified)
+    return LEVELS if need.role == "categorical" and need.type is None else _target(need)
+
+
+def _value_type(type_: pa.DataType) -> pa.DataType:
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
 
 
 def _target(need: Need) -> pa.DataType:

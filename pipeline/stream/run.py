@@ -19,8 +19,9 @@ from pipeline.canonical import digest
 from pipeline.choices import IF_EXISTS, PRECISION, Format, IfExists
 from pipeline.errors import SchemaError, UsageError
 from pipeline.flow.manifest import CODEC, Described, body, observed
+from pipeline.flow.naming import output_names
 from pipeline.flow.preparation import names_a_file
-from pipeline.interface import conduct_of, format_of
+from pipeline.interface import conduct_of, format_of, renaming_of
 from pipeline.kernels import arithmetic_tag
 from pipeline.options import ConductOptions, StreamOptions, check_names, completed, documented
 from pipeline.plan import row_group_rows
@@ -128,6 +129,7 @@ class _StreamJob:
     output: str
     names: tuple[str, ...] | None
     keep: tuple[str, ...]
+    rename: tuple[tuple[str, str], ...]
     part_rows: int
     format: Format
     compression: str
@@ -153,6 +155,7 @@ class _StreamJob:
             output=output,
             names=None if names is None else names_of(names),
             keep=names_of(asked["keep"]),
+            rename=renaming_of(asked["rename"]),
             part_rows=part_rows,
             format=format_,
             compression=codec_of(format_, asked["compression"]),
@@ -174,7 +177,7 @@ def _run(job: _StreamJob, stream: Iterator[Any], observe: Observer) -> Report:
     pieces = _pieces(job, stream, clock)
     # The first rows decide what the output looks like; before that there is nothing to stage.
     first = next(pieces)
-    schema = _schema(first)
+    schema = _schema(first, job.rename)
     check_output_schema(job.format, schema)
     group_rows = min(row_group_rows(sum(width_of(field.type) for field in schema)), job.part_rows)
     summary = _summary(job, schema, group_rows)
@@ -240,15 +243,15 @@ def _kept(job: _StreamJob, block: Block) -> list[str]:
     return names
 
 
-def _schema(piece: _MadeRows) -> pa.Schema:
-    fields = piece.fields()
-    names = [field.name for field in fields]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
+def _schema(piece: _MadeRows, rename: Sequence[tuple[str, str]]) -> pa.Schema:
+    kept, made = piece.made.kept.schema.names, [field.name for field in piece.made.fields]
+    if not rename and (repeated := sorted(set(kept).intersection(made))):
         raise UsageError(
             f'two columns of the output are called "{escape(repeated[0])}"',
-            "give the result another name, as in p=sigmoid(x), or keep other columns",
+            "give the result another name, as in p=sigmoid(x), rename the kept column, or keep other columns",
         )
-    return pa.schema(fields)
+    names = output_names(kept, made, dict(rename))
+    return pa.schema([field.with_name(name) for field, name in zip(piece.fields(), names, strict=True)])
 
 
 def _published(
@@ -261,7 +264,7 @@ def _published(
     clock: Clock,
     observe: Observer,
 ) -> Report:
-    rows = 0
+    rows, first = 0, list[pa.Field]()
     with PartWriter(
         staging,
         schema,
@@ -273,9 +276,9 @@ def _published(
         lambda totals: observe(Progressed(totals, 0)),
     ) as writer:
         for piece in pieces:
-            batch = pa.RecordBatch.from_arrays(
-                [*piece.made.kept.columns, *piece.made.arrays], schema=_same(schema, piece)
-            )
+            first = first or piece.fields()
+            _check_same(first, piece)
+            batch = pa.RecordBatch.from_arrays([*piece.made.kept.columns, *piece.made.arrays], schema=schema)
             writer.write(batch, piece.made.events)
             rows += piece.block_rows
         writer.close(rows)
@@ -297,17 +300,15 @@ def _published(
     return replace(report, manifest_digest=digest, seconds=time.monotonic() - clock.started)
 
 
-def _same(schema: pa.Schema, piece: _MadeRows) -> pa.Schema:
-    """Return the schema of the output, which every piece must have."""
-    found = piece.fields()
-    expected, came = (", ".join(f"{field.name}: {field.type}" for field in each) for each in (schema, found))
+def _check_same(first: Sequence[pa.Field], piece: _MadeRows) -> None:
+    """Raise unless a piece has the columns of the first one."""
+    expected, came = (", ".join(f"{field.name}: {field.type}" for field in each) for each in (first, piece.fields()))
     if expected != came:
         raise SchemaError(
             f"block {piece.number} of the stream: the function returned columns that differ from block 0: "
             f"expected {escape(expected, 300)}, got {escape(came, 300)}",
             REMEDY,
         )
-    return schema
 
 
 def _summary(job: _StreamJob, schema: pa.Schema, group_rows: int) -> PlanSummary:
@@ -326,6 +327,7 @@ def _summary(job: _StreamJob, schema: pa.Schema, group_rows: int) -> PlanSummary
         fields=tuple((f.name, str(f.type), f.nullable) for f in schema),
         resources=Resources(1, BATCH_ROWS, 1, memory.available_bytes(), base, base + batch),
         scheduler="stream",
+        rename=dict(job.rename),
     )
 
 
@@ -339,6 +341,8 @@ def _sections(job: _StreamJob, schema: pa.Schema, report: Report) -> dict[str, o
         limit=None,
         block={"kind": "stream", "identity": job.function.text},
         keep=job.keep,
+        absent="error",
+        rename=dict(job.rename),
         csv=CsvOptions(),
         format=job.format,
         compression=job.compression,

@@ -185,11 +185,29 @@ class Need:
 
     ``numeric`` and ``categorical`` columns are features; ``kept`` columns are copied to the output unchanged. A
     column that is both has two needs. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
+
+    What follows is true of one file, and says how the column stands there.
+
+    Attributes
+    ----------
+    unified : str or None
+        The type that it is delivered as, where the file has another one: the type that a kept column has over all
+        files, as ``pipeline.sources.column_types.packed`` writes it.
+    absent : bool
+        Whether the file lacks it; it is null in every row then.
+    position : int or None
+        Which column of a CSV it is, where the header does not tell it by its name.
+    stated : bool
+        Whether the path of the file states it too; a row with another value than the path is a bad row.
     """
 
     name: str
     role: Role
     type: str | None = None
+    unified: str | None = None
+    absent: bool = False
+    position: int | None = None
+    stated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

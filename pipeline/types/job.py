@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.choices import Durability, Fingerprint, Format, IfExists, IfRunning
+from pipeline.choices import Absent, Durability, Fingerprint, Format, IfExists, IfRunning
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions
 
@@ -68,6 +68,10 @@ class Job:
     block : BlockFunction
     keep : tuple of str
         Columns copied to the output, ``("*",)`` for all.
+    absent : {"error", "null"}
+        What becomes of a column that a file lacks.
+    rename : tuple of (str, str)
+        Columns of the output, each with its new name.
     chunk_size : str
         Rows (``500000``) or bytes (``64MiB``).
     limit : int or None
@@ -92,6 +96,8 @@ class Job:
     output: str
     block: BlockFunction
     keep: tuple[str, ...] = ()
+    absent: Absent = "error"
+    rename: tuple[tuple[str, str], ...] = ()
     csv: CsvOptions = _PLAIN_CSV
     format: Format = "parquet"
     compression: str | None = None

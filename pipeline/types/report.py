@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.choices import Done, Format
+from pipeline.choices import Absent, Done, Format
 from pipeline.types.outputs import Receipt
 from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import escape, format_bytes, format_count, format_seconds
@@ -15,6 +15,7 @@ _EVENTS = {
     "missing": "missing values",
     "unseen": "levels that the model does not know",
     "infinite": "infinite values",
+    "absent": "rows of files without the column",
 }
 
 
@@ -97,8 +98,20 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """A column that some files lack: how many, and the names of the first three."""
+
+    column: str
+    files: int
+    first: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FileSummary:
-    """An input file as ``plan`` and the report show it. ``rows`` is exact unless ``estimated``."""
+    """An input file as ``plan`` and the report show it. ``rows`` is exact unless ``estimated``.
+
+    ``absent`` are the columns that it lacks, which are null in its rows.
+    """
 
     path: str
     format: Format
@@ -106,6 +119,7 @@ class FileSummary:
     rows: int
     estimated: bool
     row_groups: int
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -113,7 +127,8 @@ class PlanSummary(Tabular):
     """What a run will do, in numbers for a person or a program.
 
     ``fields`` are (name, Arrow type, nullable) of the output; ``notes`` are remarks in words; ``csv`` are the
-    options that say how a CSV is read, by their names in the manifest.
+    options that say how a CSV is read, by their names in the manifest; ``lacking`` are the columns that some files
+    lack, ``absent`` says what becomes of them, and ``rename`` has new names by old ones.
     """
 
     job_id: str
@@ -130,6 +145,9 @@ class PlanSummary(Tabular):
     scheduler: str
     notes: tuple[str, ...] = ()
     csv: Mapping[str, object] = field(default_factory=dict)
+    lacking: tuple[Lacking, ...] = ()
+    absent: Absent = "error"
+    rename: Mapping[str, str] = field(default_factory=dict)
 
     def _summary(self) -> Summary:
         about, resources = "~" if self.rows_estimated else "", self.resources

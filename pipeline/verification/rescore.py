@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from pipeline import models
+from pipeline.choices import ABSENT
 from pipeline.errors import ConfigurationError, DataError, InputMissingError, UsageError
 from pipeline.flow.preparation import Preparation, prepare
 from pipeline.flow.write import digest_again
@@ -142,6 +143,8 @@ def _preparation(output: Path, manifest: Manifest) -> Preparation:
             output=str(output),
             block=block,
             keep=tuple(options["keep"]),
+            absent=ABSENT.check(options.get("absent", "error")),
+            rename=tuple(options.get("rename", {}).items()),
             csv=csv_options(options["csv"]),
             format=options["format"],
             compression=options["compression"],

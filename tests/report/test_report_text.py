@@ -165,7 +165,7 @@ def test_a_plan_in_json_has_the_documented_keys():
     assert value["kind"] == "plan"
     assert value["files"][1] == {
         "path": "flights/b.csv", "format": "csv", "bytes": 2 * MIB, "rows": 5_000, "rows_estimated": True,
-        "row_groups": 0,
+        "row_groups": 0, "absent": [],
     }  # fmt: skip
     assert value["fields"][1] == {"name": "probability", "type": "double", "nullable": True}
     assert value["resources"]["projected_bytes"] == 300 * MIB

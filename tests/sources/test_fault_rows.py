@@ -31,6 +31,9 @@ COLUMNS = "tests/models/test_columns.py"
 SCORE = "tests/models/logistic/test_score_block.py"
 BAD_INPUT = "tests/flow/test_bad_input.py"
 INPUT_FAULTS = "tests/flow/test_input_faults.py"
+DRIFT = "tests/flow/test_drift.py"
+RENAME = "tests/flow/test_rename.py"
+TYPES = "tests/sources/test_column_types.py"
 WIDE = "tests/flow/test_wide_columns.py"
 
 # row: (what it is, tests); a test is (file, name) or (file, class, name)
@@ -302,6 +305,8 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         [
             (CSV, "TestHeader", "test_duplicate_and_blank_names_matter_only_where_needed"),
             (BAD_INPUT, "test_a_name_that_is_twice_or_blank_matters_only_where_it_is_needed"),
+            (RENAME, "test_an_unnamed_or_repeated_column_is_named_as_pandas_names_it"),
+            (RENAME, "test_a_feature_named_by_a_repeated_column_stays_an_error"),
         ],
     ),
     "C-15": ("a repeated header", [(CSV_FAULTS, "test_c15_a_header_in_the_middle_may_be_of_concatenated_files")]),
@@ -442,6 +447,37 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
             (INPUT_FAULTS, "test_s13_cells_are_escaped_in_the_message_of_a_run"),
         ],
     ),
+    "D-1": (
+        "a kept column of another type in each file",
+        [
+            (TYPES, "test_the_unified_type_is_the_same_for_every_permutation"),
+            (DRIFT, "test_kept_columns_unify_by_themselves_where_nothing_is_lost"),
+            (DRIFT, "test_int64_with_float64_is_an_error_that_names_the_type_for_parquet_too"),
+        ],
+    ),
+    "D-2": (
+        "a column that some files lack",
+        [
+            (DRIFT, "test_the_default_is_the_error_whose_remedy_names_absent_null"),
+            (DRIFT, "test_a_column_that_a_file_lacks_is_null_in_its_rows"),
+            (DRIFT, "test_a_column_that_no_file_has_stays_an_error"),
+        ],
+    ),
+    "D-3": (
+        "a column in the file and in its path",
+        [
+            (DRIFT, "test_a_column_that_the_path_has_too_is_no_error_where_the_job_does_not_need_it"),
+            (DRIFT, "test_a_difference_is_65"),
+            (DRIFT, "test_a_path_that_is_not_of_the_type_of_the_column_is_refused_before_work"),
+        ],
+    ),
+    "D-4": (
+        "a column with the name of one that is made",
+        [
+            (RENAME, "test_an_input_that_has_probability_already"),
+            (RENAME, "test_a_rename_that_cannot_be_is_a_usage_error"),
+        ],
+    ),
 }
 
 
@@ -459,7 +495,7 @@ def names_in(file: str) -> set[tuple[str, ...]]:
 
 def test_every_fault_of_input_has_a_row() -> None:
     expected = [f"Q-{number}" for number in range(1, 31)] + [f"C-{number}" for number in range(1, 28)]
-    assert list(ROWS) == [*expected, "S-8", "S-9", "S-12", "S-13"]
+    assert list(ROWS) == [*expected, "S-8", "S-9", "S-12", "S-13", "D-1", "D-2", "D-3", "D-4"]
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.column_types import LEVELS, arrow_type, unpacked
 from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, infinite, large, names_infinity
 from pipeline.sources.csv.spelling import Rereader, reads_as_text, spelling_of
-from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
+from pipeline.sources.partitions import constant_of, partition_array, stated_scalar
 from pipeline.units import escape, nearest, quoted
 
 if TYPE_CHECKING:
@@ -51,14 +51,17 @@ def csv_field(file: InputFile, names: Sequence[str], need: Need, options: CsvOpt
         The type asked for is unknown.
     """
     need = with_type(need, options)
-    constant = partition_field(file, need)
-    if constant is not None and need.name in names:
+    constant = constant_of(file, need)
+    if constant is not None and need.name in names and not need.absent:
         raise LookupError(f"column {quoted(need.name)} is both in the file and in its path")
     if constant is not None:
-        return constant
+        return constant[0]
     if names:
-        position_of(names, need.name)
-    return pa.field(need.name, _target(need, options).type)
+        _position(names, need)
+    type_ = _target(need, options).type if need.unified is None else unpacked(need.unified)
+    if need.stated:
+        stated_scalar(file, need.name, type_)
+    return pa.field(need.name, type_)
 
 
 def position_of(names: Sequence[str], name: str) -> int:
@@ -72,15 +75,25 @@ def position_of(names: Sequence[str], name: str) -> int:
     count = names.count(name) if name else 0
     if count == 1:
         return names.index(name)
-    header = ", ".join(escape(found, 40) or "''" for found in names[:_SHOWN_NAMES])
-    more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
+    header = shown_header(names)
     if not name:
-        raise LookupError(f"has a column without a name, which cannot be selected; its header is {header}{more}")
+        raise LookupError(f"has a column without a name, which cannot be selected; {header}")
     if count:
-        raise LookupError(f"has {count} columns {quoted(name)}; its header is {header}{more}")
+        raise LookupError(f"has {count} columns {quoted(name)}; {header}")
     # A header of one field has another delimiter, and is no name.
     near = nearest(name, names) if len(names) > 1 else ""
-    raise LookupError(f"has no column {quoted(name)}; its header is {header}{more}{near}")
+    raise LookupError(f"has no column {quoted(name)}; {header}{near}")
+
+
+def shown_header(names: Sequence[str]) -> str:
+    """Return the beginning of a header as a clause: ``its header is x, y and 7 more``."""
+    header = ", ".join(escape(found, 40) or "''" for found in names[:_SHOWN_NAMES])
+    more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
+    return f"its header is {header}{more}"
+
+
+def _position(names: Sequence[str], need: Need) -> int:
+    return position_of(names, need.name) if need.position is None else need.position
 
 
 def with_type(need: Need, options: CsvOptions) -> Need:
@@ -133,20 +146,15 @@ class CsvColumns:
         """Return the needed columns of a piece, in the order of the needs."""
         if not self._picks:
             return pa.record_batch([pa.nulls(rows)], ["rows"]).select([])
-        arrays = [
-            turns[pick.turn][pick.position]
-            if pick.constant is None
-            else partition_array(pick.constant, pick.field.type, rows)
-            for pick in self._picks
-        ]
+        arrays = [_delivered(pick, turns, rows) for pick in self._picks]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _pick(self, file: InputFile, names: Sequence[str], need: Need, options: CsvOptions) -> Pick:
         field = csv_field(file, names, need, options)
-        if need.name in dict(file.partitions):
-            constant = partition_scalar(dict(file.partitions)[need.name], with_type(need, options))
-            return Pick(field, constant=constant)
-        position, target = position_of(names, need.name), _target(need, options)
+        constant = constant_of(file, with_type(need, options))
+        if constant is not None:
+            return Pick(field, constant=constant[1])
+        position, target = _position(names, need), _target(need, options)
         if need.role == "numeric":
             self._features.add(position)
         for number, turn in enumerate(self._turns):
@@ -247,6 +255,13 @@ class CsvColumns:
         arrays = self.parser.parse(piece, self.parser.converting(types, nulls)).arrays
         assert arrays is not None
         return arrays
+
+
+def _delivered(pick: Pick, turns: Sequence[dict[int, pa.Array]], rows: int) -> pa.Array:
+    if pick.constant is not None:
+        return partition_array(pick.constant, pick.field.type, rows)
+    array = turns[pick.turn][pick.position]
+    return array if array.type == pick.field.type else array.cast(pick.field.type)
 
 
 def types_of(turn: dict[int, ReadAs]) -> dict[int, pa.DataType]:

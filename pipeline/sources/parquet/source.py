@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, InputChangedError
-from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.column_types import LEVELS, arrow_type, unpacked
 from pipeline.sources.content import STILL, open_planned, same_state, with_content
 from pipeline.sources.parquet.footer import (
     AGAIN,
@@ -29,7 +29,7 @@ from pipeline.sources.parquet.footer import (
     unsupported_column,
 )
 from pipeline.sources.parquet.unfolding import is_folded, most_rows, unfolding
-from pipeline.sources.partitions import Partition, partition_array, partition_field, partition_scalar
+from pipeline.sources.partitions import Partition, constant_of, partition_array, stated_scalar
 from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Need
 from pipeline.types.rows import BadCell, Origin, Slice
 from pipeline.units import escape, nearest
@@ -252,7 +252,7 @@ class ParquetReader:
                     encoded, _ = self._footer.sizes(self._groups, path)
                     self.bytes_read = int(encoded[self._numbers(columns.names)].sum())
                 batch.validate(full=True)
-            for piece in unfolding(batch, folded):
+            for piece in unfolding(batch, [*folded, *columns.unfolded]):
                 yield columns.deliver(piece, path)
 
     def _numbers(self, names: Sequence[str]) -> list[int]:
@@ -304,12 +304,14 @@ class _Delivery:
     """How the columns of a decoded batch become those that the needs ask for.
 
     ``names`` are read, each once; those in ``read_dictionary`` as dictionaries, where the file allows it; ``texts``
-    are the other text columns. ``makers`` has one function for each need.
+    are the other text columns; ``unfolded`` come as dictionaries of text, but are not delivered so. ``makers`` has one
+    function for each need.
     """
 
     names: list[str]
     read_dictionary: list[str]
     texts: list[str]
+    unfolded: list[str]
     schema: pa.Schema
     makers: tuple[Maker, ...]
 
@@ -334,24 +336,25 @@ def _columns_of(shape: Shape, file: InputFile, needs: tuple[Need, ...]) -> _Deli
 
 
 def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> _Delivery:
-    stated = dict(file.partitions)
-    names = list(dict.fromkeys(need.name for need in needs if need.name not in stated))
     try:
         fields = [_field(_fields_named(schema, need.name), file, need) for need in needs]
-        makers = tuple(_maker(schema, file, need, field) for need, field in zip(needs, fields, strict=True))
+        constants = [constant_of(file, need) for need in needs]
     except LookupError as error:
         raise DataError(f"{show(file.path)}: {error.args[0]}", _FIX_COLUMN) from error
+    makers = tuple(
+        partial(_column, field=field, plain=_plain(schema.field(field.name).type))
+        if constant is None
+        else partial(_constant, value=constant[1], type_=field.type)
+        for field, constant in zip(fields, constants, strict=True)
+    )
+    read = [need.name for need, constant in zip(needs, constants, strict=True) if constant is None]
+    names = list(dict.fromkeys(read))
     categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == LEVELS}
     encoded = [name for name in names if name in categories and _is_text(schema.field(name).type)]
     texts = [name for name in names if name not in encoded and _is_plain_text(schema.field(name).type)]
-    return _Delivery(names, encoded, texts, pa.schema(fields), makers)
-
-
-def _maker(schema: pa.Schema, file: InputFile, need: Need, field: pa.Field) -> Maker:
-    stated = dict(file.partitions)
-    if need.name in stated:
-        return partial(_constant, value=partition_scalar(stated[need.name], need), type_=field.type)
-    return partial(_column, field=field, plain=schema.field(need.name).type)
+    decoded = {field.name for field in fields if not pa.types.is_dictionary(field.type)}
+    unfolded = [name for name in names if name in decoded and _is_dictionary_of_text(schema.field(name).type)]
+    return _Delivery(names, encoded, texts, unfolded, pa.schema(fields), makers)
 
 
 def _constant(batch: pa.RecordBatch, _path: str, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
@@ -359,7 +362,7 @@ def _constant(batch: pa.RecordBatch, _path: str, value: pa.Scalar, type_: pa.Dat
 
 
 def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataType) -> pa.Array:
-    """Return a column in the type of its field; ``plain`` is the type that it has in the file.
+    """Return a column in the type of its field; ``plain`` is the type of its values in the file.
 
     A text column read as a dictionary for one need is decoded for the others, which is cheaper than reading it twice.
     """
@@ -367,6 +370,8 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
         array = batch.column(field.name)
         if array.type == field.type:
             return array
+        if pa.types.is_null(array.type):
+            return pa.nulls(len(array), field.type)
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
         if field.type == LEVELS and _is_text(plain):
@@ -380,21 +385,26 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
 
 
 def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
-    constant = partition_field(file, need)
+    constant = constant_of(file, need)
     named = [field for field in fields if field.name == need.name]
     name = escape(need.name)
     if constant is not None:
-        if named:
+        if named and not need.absent:
             raise LookupError(f"column '{name}' is both in the file and in its path")
-        return constant
+        return constant[0]
     if not named:
         raise LookupError(f"has no column '{name}'{nearest(need.name, [field.name for field in fields])}")
     if len(named) > 1:
         raise LookupError(f"has {len(named)} columns '{name}'")
-    return pa.field(need.name, _delivered_type(named[0].type, need), named[0].nullable)
+    type_ = _delivered_type(named[0].type, need)
+    if need.stated:
+        stated_scalar(file, need.name, type_)
+    return pa.field(need.name, type_, named[0].nullable)
 
 
 def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
+    if need.unified is not None:
+        return unpacked(need.unified)
     if need.type is None:
         return LEVELS if need.role == "categorical" and _is_text(type_) else type_
     target = arrow_type(need.type)
@@ -411,6 +421,14 @@ def _is_plain_text(type_: pa.DataType) -> bool:
 
 def _is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
+
+
+def _is_dictionary_of_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(type_) and _is_plain_text(type_.value_type))
 
 
 def _fields_named(schema: pa.Schema, name: str) -> list[pa.Field]:

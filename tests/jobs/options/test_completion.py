@@ -166,6 +166,10 @@ def test_a_path_with_home_or_a_variable_in_it(complete, tmp_path, monkeypatch):
 
 def test_types_of_columns(complete):
     assert complete("logitstream score flights.csv --type i") == parts("id=")
+    assert complete("logitstream score flights.csv --rename i") == parts("id=")
+    assert complete("logitstream score flights.csv --rename prob") == parts("probability=")
+    assert complete("logitstream transform flights.csv --rename prob") == []
+    assert complete("logitstream score flights.csv --absent n") == plain("null")
     assert complete("logitstream score flights.csv --type id=int") == plain("int8", "int16", "int32", "int64")
     assert complete("logitstream score flights.csv --type id=date") == plain("date32")
     assert set(TYPES) == set(column_types._PLAIN)

@@ -47,8 +47,8 @@ HEAVY = (
 )
 
 CLOSED_LIST = {
-    "What": ["--model", "--keep", "--raw-prediction", "--threshold", "--float32", "--limit", "--max-bad",
-             "--fingerprint"],
+    "What": ["--model", "--keep", "--rename", "--raw-prediction", "--threshold", "--float32", "--absent",
+              "--limit", "--max-bad", "--fingerprint"],
     "CSV": ["--delimiter", "--quote", "--escape", "--null", "--quoted-null", "--decimal", "--thousands", "--encoding",
             "--columns", "--skip-lines", "--comment", "--type"],
     "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure",
