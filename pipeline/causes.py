@@ -36,6 +36,7 @@ _TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"
 _ENCODING = "fix the text, or name the encoding of the file with --encoding NAME (such as cp1252)"
 _SPELLING = "fix the value; if it means null, add --null TEXT with this spelling"
 _BOOLEAN = "add --type NAME=bool with the name of this column, or fix the value"
+_TRUE_OR_FALSE = 'fix the value, or leave "boolean" out of this feature in the model file'
 _POINT = "write numbers with a decimal point (19134.07)"
 _UNQUOTED = "fix the value, or write null as an empty field without quotes"
 _TYPE = "fix the value, or name another type with --type NAME=TYPE; if it means null, add --null TEXT"
@@ -53,6 +54,7 @@ CAUSES: Mapping[Cause, CauseText] = {
     "undecodable": CauseText("is not valid {0}", _ENCODING),
     "no number": CauseText("is not a number", _SPELLING),
     "boolean for a number": CauseText("is not a number", _BOOLEAN),
+    "number for a boolean": CauseText("is neither 1 nor 0, and the feature is a boolean", _TRUE_OR_FALSE),
     "decimal comma": CauseText("is not a number: it has a decimal comma, which no option reads", _POINT),
     "empty for a number": CauseText("is not a number: a quoted empty field is text, not null", _UNQUOTED),
     "other type": CauseText("is not of type {0}", _TYPE),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, TypeVar, Unpack
 
@@ -155,7 +156,10 @@ def score_job(
         float32=asked["float32"],
         precision=asked["precision"],
     )
-    return make_job(paths, output, score_block(_model(model), request), options)
+    model = _model(model)
+    job = make_job(paths, output, score_block(model, request), options)
+    decimal = job.csv.decimal
+    return job if decimal == "." else replace(job, block=score_block(model, replace(request, decimal=decimal)))
 
 
 def shown_model(path: str | os.PathLike[str]) -> ShownModel:

@@ -127,7 +127,7 @@ def _unfit(job: Job, facts: FileFacts, features: Sequence[Need], kept: Sequence[
         except LookupError as error:
             yield str(error.args[0])
             # one that fits, so that the others are judged all the same
-            fields.append(pa.field(need.name, pa.float64() if need.role == "numeric" else pa.string()))
+            fields.append(pa.field(need.name, pa.string() if need.role == "categorical" else pa.float64()))
     yield from job.block.check(fields)
 
 

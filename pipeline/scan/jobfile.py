@@ -242,6 +242,7 @@ def csv_options(csv: Mapping[str, Any]) -> CsvOptions:
         encoding=csv["encoding"],
         columns=None if csv["columns"] is None else tuple(csv["columns"]),
         types=_pairs(csv["types"]),
+        decimal=csv.get("decimal", "."),
     )
 
 

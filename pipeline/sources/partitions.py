@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.causes import reason_of
 from pipeline.disk import show
 from pipeline.errors import DataError
-from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.column_types import DEFAULT_TYPES, LEVELS, arrow_type
 from pipeline.sources.csv.parse import beyond_exact
 from pipeline.units import escape
 
@@ -46,7 +46,7 @@ def parse_segment(segment: str) -> Partition | None:
 def partition_field(file: InputFile, need: Need) -> pa.Field | None:
     """Return the field of a partition column, or ``None`` where the path states no such name.
 
-    Text, unless the need has a type or is numeric (float64); a categorical one is a dictionary of text. Always
+    Text, unless the need has a type, is numeric (float64) or boolean (bool); a categorical one is a dictionary of text. Always
     nullable, because another folder of the same name may state null.
 
     Raises
@@ -94,7 +94,7 @@ def partition_array(value: pa.Scalar, type_: pa.DataType, rows: int) -> pa.Array
 def _target(need: Need) -> pa.DataType:
     if need.type is not None:
         return arrow_type(need.type)
-    return pa.float64() if need.role == "numeric" else pa.string()
+    return DEFAULT_TYPES[need.role] if need.role in {"numeric", "boolean"} else pa.string()
 
 
 def _overflows(text: str | None, number: float) -> bool:

@@ -157,8 +157,9 @@ class FileFacts:
 class Need:
     """A column that the job reads, and its use.
 
-    ``numeric`` and ``categorical`` columns are features; ``kept`` columns are copied to the output unchanged. A
-    column that is both has two needs. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
+    ``numeric``, ``boolean`` and ``categorical`` columns are features; ``kept`` columns are copied to the output
+    unchanged. A ``boolean`` column is numeric, but text in it is true or false. A column that is both a feature and
+    kept has two needs. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
     """
 
     name: str
@@ -171,7 +172,8 @@ class CsvOptions:
     """The format of the CSV inputs.
 
     ``columns`` names the columns of files that have no header; ``nulls`` are the unquoted spellings of null, always
-    including the empty field; ``types`` maps a column name to the name of an Arrow type.
+    including the empty field; ``types`` maps a column name to the name of an Arrow type; ``decimal`` is the decimal
+    sign.
     """
 
     delimiter: str = ","
@@ -180,6 +182,7 @@ class CsvOptions:
     encoding: str = "utf-8"
     columns: tuple[str, ...] | None = None
     types: tuple[tuple[str, str], ...] = ()
+    decimal: str = "."
 
     @classmethod
     def given(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.column_types import DEFAULT_TYPES, arrow_type
 from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, infinite, large, names_infinity
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
 from pipeline.units import escape, nearest, quoted
@@ -88,8 +88,7 @@ def with_type(need: Need, options: CsvOptions) -> Need:
 
 def _target(need: Need, options: CsvOptions) -> ReadAs:
     asked = with_type(need, options).type
-    default = {"numeric": pa.float64(), "categorical": LEVELS, "kept": pa.string()}[need.role]
-    type_ = default if asked is None else arrow_type(asked)
+    type_ = DEFAULT_TYPES[need.role] if asked is None else arrow_type(asked)
     exact = need.role == "kept" and pa.types.is_string(type_) and any(options.nulls)
     return ReadAs(type_, exact)
 
@@ -144,7 +143,7 @@ class CsvColumns:
             constant = partition_scalar(dict(file.partitions)[need.name], with_type(need, options))
             return Pick(field, constant=constant)
         position, target = position_of(names, need.name), _target(need, options)
-        if need.role == "numeric":
+        if need.role in {"numeric", "boolean"}:
             self._features.add(position)
         for number, turn in enumerate(self._turns):
             if turn.setdefault(position, target) == target:
