@@ -71,7 +71,7 @@ class Levels:
 
     @property
     def names(self) -> list[str | None]:
-        """The levels as a model file spells them; ``None`` for null and NaN in the dictionary. Made again at each call."""
+        """The levels as a model file spells them; ``None`` for null and NaN. Made again at each call."""
         return _names(self.dictionary)
 
 

@@ -46,8 +46,8 @@ def parse_segment(segment: str) -> Partition | None:
 def partition_field(file: InputFile, need: Need) -> pa.Field | None:
     """Return the field of a partition column, or ``None`` where the path states no such name.
 
-    Text, unless the need has a type, is numeric (float64) or boolean (bool); a categorical one is a dictionary of text. Always
-    nullable, because another folder of the same name may state null.
+    Text, unless the need has a type, is numeric (float64) or boolean (bool); a categorical one is a dictionary of
+    text. Always nullable, because another folder of the same name may state null.
 
     Raises
     ------
