@@ -33,40 +33,10 @@ def from_sklearn(
     check: Any = None,
     reread: Reread | None = None,
 ) -> LogisticModel:
-    """Return a model with the scores of a fitted scikit-learn estimator.
+    """Return a model with the scores of a fitted scikit-learn estimator; see :func:`pipeline.from_sklearn`.
 
-    Means, scales, imputed values, categories and coefficients are copied bit for bit. What the estimator refuses
-    (missing values without an imputer, unseen levels unless ``handle_unknown`` ignores them) gets the policy ``error``.
-    Features keep the order of the estimator's input columns. If the encoder knows a missing category, or ignores
-    unknown ones, missing values become a level called ``(missing)``. ``levels`` is the type of the categories. A
-    numeric feature is ``boolean`` if its column is so in the rows to check.
-
-    Parameters
-    ----------
-    estimator : LogisticRegression, Pipeline that ends in one, or a search such as GridSearchCV over these
-        The steps before it: StandardScaler, OneHotEncoder, SimpleImputer, ``passthrough``, Pipelines of these, or a
-        ColumnTransformer of them.
-    columns : sequence of str, optional
-        Names of the input columns; required if the estimator was fitted without names.
-    target : str, optional
-        Name of the predicted column, recorded in the model.
-    threshold : float, optional
-        Adds a decision to the output.
-    check : rows, optional
-        Rows to compare on, in the form that the estimator takes. They are scored both ways, and the largest difference
-        is printed.
-    reread : callable, optional
-        Writes a dataframe as CSV and reads it again, so that rows to check are also scored from a file.
-
-    Raises
-    ------
-    ModelError
-        The estimator is not fitted, has more than two classes, or has a step that is not supported; the message names
-        the step.
-    ConfigurationError
-        scikit-learn is not installed.
-    DataError
-        scikit-learn refuses the rows to check.
+    ``reread`` writes a dataframe as CSV and yields what is read from it; without it, rows to check are compared in
+    memory alone.
     """
     if find_spec("sklearn") is None:
         raise ConfigurationError("scikit-learn is not installed", "pip install 'logitstream[sklearn]'")
