@@ -21,7 +21,7 @@ from pipeline.choices import (
     parse_if_running,
 )
 from pipeline.disk import scratch_folder
-from pipeline.errors import UsageError
+from pipeline.errors import SchemaError, UsageError
 from pipeline.kernels import arithmetic_tag
 from pipeline.models import (
     KINDS,
@@ -36,7 +36,7 @@ from pipeline.models import (
     show_model,
 )
 from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
-from pipeline.scan import batches, gather_facts, whole
+from pipeline.scan import batches, field_of, gather_facts, whole
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.job import BadLimit, Conduct, Job
@@ -220,6 +220,11 @@ def _written_and_read(frame: Any, needs: Sequence[Need]) -> Iterator[tuple[Any, 
         path = folder / "frame.csv"
         frame.to_csv(path)
         (facts,) = gather_facts([InputFile("the CSV file", str(path), 0, "csv")], CsvOptions())
+        try:
+            for need in needs:
+                field_of(facts, need, CsvOptions())
+        except LookupError as error:
+            raise SchemaError(f"it {error.args[0]}") from error
         for each in batches(facts.file, facts.identity, whole(facts), needs):
             yield each.data, each.bad
 

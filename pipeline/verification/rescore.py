@@ -63,15 +63,14 @@ def check_version(output: Path, manifest: Manifest) -> None:
         An older logitstream, or a newer one, made it.
     """
     version = format_version(manifest)
-    if version != FORMAT_VERSION:
-        age = "an older" if version < FORMAT_VERSION else "a newer"
-        raise ConfigurationError(
-            f"{escape(str(output), 1000)} was made by {age} logitstream, whose answers may differ: no chunk can be scored "
-            "again",
-            "run verify without --sample, or score the inputs anew with --if-exists replace"
-            if version < FORMAT_VERSION
-            else "run verify without --sample, or update logitstream",
-        )
+    if version == FORMAT_VERSION:
+        return
+    is_older = version < FORMAT_VERSION
+    raise ConfigurationError(
+        f"{escape(str(output), 1000)} was made by {'an older' if is_older else 'a newer'} logitstream, "
+        "whose answers may differ: no chunk is scored again",
+        f"run verify without --sample, or {'score the inputs anew' if is_older else 'update logitstream'}",
+    )
 
 
 def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count: int) -> Iterator[Found]:

@@ -170,11 +170,11 @@ def test_check_names_the_column_where_the_file_differs(capsys: pytest.CaptureFix
 def test_check_names_the_cell_that_cannot_be_read_from_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     frame = PLAIN.assign(text=np.where(PLAIN.index == 4, "a\0b", "b"))
     pipeline.from_sklearn(fitted(OneHotEncoder(), "text", frame), check=frame)
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        "the same rows from a CSV file, as to_csv writes it: largest difference inf (relative inf)",
-        "  column \"text\" differs in 1 row: in row 4, 'a\\x00b' is 'a\\x00b', which contains a NUL byte (is the file "
-        "damaged?), in the file",
-    ]
+    _, csv, column = capsys.readouterr().out.splitlines()
+    assert csv == "the same rows from a CSV file, as to_csv writes it: largest difference inf (relative inf)"
+    assert column.startswith(
+        """  column "text" differs in 1 row: in row 4, 'a\\x00b' is 'a\\x00b', which contains a NUL"""
+    )
 
 
 def test_check_tells_why_the_file_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,7 +182,7 @@ def test_check_tells_why_the_file_cannot_be_read(capsys: pytest.CaptureFixture[s
     pipeline.from_sklearn(fitted("passthrough", "code", frame), check=frame)
     both, csv = capsys.readouterr().out.splitlines()
     assert both.startswith("400 rows scored both ways: largest difference ")
-    assert csv.startswith("the same rows from a CSV file, as to_csv writes it: the CSV file: has 2 columns 'x'")
+    assert csv.startswith("the same rows from a CSV file, as to_csv writes it: it has 2 columns 'x'; its header is x,")
 
 
 def test_levels_are_read_in_every_file_alike_and_by_every_scheduler(tmp_path: Path) -> None:
