@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import pipeline
+from pipeline import flow
 from pipeline.errors import BadCellsError
+from pipeline.interface import score_job
+from pipeline.models import ScoreRequest, score_block
 from pipeline.types.report import Report
 
 pd = pytest.importorskip("pandas")
@@ -197,3 +201,16 @@ def test_levels_are_read_in_every_file_alike_and_by_every_scheduler(tmp_path: Pa
         report = pipeline.score(tmp_path / "in", model, output, scheduler=scheduler, raw_prediction=True)
         assert pq.read_table(output).column("raw_prediction").to_pylist() == [1.0, 2.0] * 5
         assert report.totals.events == {"read as level c": 6}
+
+
+def test_the_decimal_sign_applies_to_levels_of_a_csv_is_in_the_identity_and_verify_knows_it(tmp_path: Path) -> None:
+    model = document({"column": "c", "kind": "categorical", "coefficients": {"1": 1.0, "2": 2.0}, "unseen": "zero"})
+    (tmp_path / "a.csv").write_text("c;x\n2,0;1\n1;1\n2.0;1\n")
+    point = score_job(tmp_path / "a.csv", model, tmp_path / "out.parquet", delimiter=";", raw_prediction=True)
+    request = ScoreRequest(raw_prediction=True, decimal=",")
+    comma = replace(point, csv=replace(point.csv, decimal=","), block=score_block(model, request))
+    assert flow.plan(point).job_id != flow.plan(comma).job_id
+    for job, expected in (point, [0.0, 1.0, 2.0]), (replace(comma, if_exists="replace"), [2.0, 1.0, 0.0]):
+        flow.run(job)
+        assert pq.read_table(tmp_path / "out.parquet").column("raw_prediction").to_pylist() == expected
+        assert pipeline.verify(tmp_path / "out.parquet", inputs=True, sample=1).differences == ()

@@ -33,7 +33,11 @@ from pipeline.units import escape
 
 
 class CategoricalFeature(Feature):
-    """A column that adds the coefficient of its level to the raw prediction."""
+    """A column that adds the coefficient of its level to the raw prediction.
+
+    ``levels`` is the type by which a cell is read that no level is spelled like; unless it is stated, the spellings of
+    the levels decide.
+    """
 
     kind: Literal["categorical"]
     coefficients: Annotated[dict[str, float], Field(min_length=1)]

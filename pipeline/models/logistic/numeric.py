@@ -32,7 +32,10 @@ Scale = Annotated[float, AfterValidator(_not_zero)]
 
 
 class NumericFeature(Feature):
-    """A column that adds ``coefficient * (value - center) / scale`` to the raw prediction."""
+    """A column that adds ``coefficient * (value - center) / scale`` to the raw prediction.
+
+    A ``boolean`` one is true or false, which count as 1 and 0; another number is a bad cell.
+    """
 
     kind: Literal["numeric"]
     coefficient: float
