@@ -76,7 +76,7 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class KnownLevels:
     """What a model knows of the levels of a dictionary, and of null at the end. The arrays are read-only.
 
     Attributes
@@ -105,12 +105,12 @@ class RecentLevels(threading.local):
     def __init__(self) -> None:
         self._table: LevelTable | None = None
         self._dictionary: pa.Array | None = None
-        self._found: Found | None = None
+        self._found: KnownLevels | None = None
 
     def __reduce__(self) -> tuple[type[RecentLevels], tuple[()]]:
         return RecentLevels, ()
 
-    def find(self, table: LevelTable, dictionary: pa.Array) -> Found:
+    def find(self, table: LevelTable, dictionary: pa.Array) -> KnownLevels:
         """Return what a model knows of the levels of a dictionary, which is as :class:`Levels` has it."""
         if self._found is not None and self._table is table and _same(self._dictionary, dictionary):
             return self._found
@@ -232,14 +232,14 @@ def _floats(dictionary: pa.Array) -> npt.NDArray[np.floating[Any]]:
     return floats
 
 
-def _look_up(table: LevelTable, dictionary: pa.Array) -> Found:
+def _look_up(table: LevelTable, dictionary: pa.Array) -> KnownLevels:
     names = [*_names(dictionary), None]
     found = np.array([*map(table.coefficients.get, names)], dtype=np.float64)  # type: ignore[arg-type]
     is_missing = np.array([name is None for name in names])
     unknown = np.flatnonzero(np.isnan(found) & ~is_missing) if table.type != "text" else _no_rows()
     is_read = _read(table, dictionary, names, unknown, found) if unknown.size else None
     found.flags.writeable = is_missing.flags.writeable = False
-    return Found(found, is_missing, is_read)
+    return KnownLevels(found, is_missing, is_read)
 
 
 def _read(
