@@ -115,6 +115,28 @@ def test_a_boolean_numeric_feature_reads_true_where_the_model_says_that_the_colu
         check(found, estimator, PLAIN)
 
 
+@pytest.mark.parametrize("dtype", ["boolean", "bool[pyarrow]", "category", "object"])
+@pytest.mark.parametrize("step", [OneHotEncoder(), "passthrough", "imputed"], ids=["encoded", "passed", "imputed"])
+def test_booleans_that_scikit_learn_makes_numbers_are_booleans_in_files(tmp_path: Path, dtype: str, step: Any) -> None:
+    frame = PLAIN.assign(flag=PLAIN.flag.astype(dtype))
+    if step == "imputed":
+        step = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())
+        frame["flag"] = frame.flag.where(frame.index % 7 > 0)
+    estimator = fitted(step, "flag", frame)
+    model = pipeline.from_sklearn(estimator, check=frame)
+    for kind in ("csv", "parquet"):
+        found, report = scored(tmp_path, model, f"a.{kind}", getattr(frame, f"to_{kind}"))
+        check(found, estimator, frame)
+        assert not any(event.startswith("unseen") for event in report.totals.events)
+
+
+def test_none_beside_an_imputer_is_the_category_that_the_encoder_knows(tmp_path: Path) -> None:
+    frame = PLAIN.assign(flag=PLAIN.flag.astype(object).where(PLAIN.index % 7 > 0, None))
+    estimator = fitted(make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder()), "flag", frame)
+    found, _ = scored(tmp_path, pipeline.from_sklearn(estimator, check=frame), "a.csv", frame.to_csv)
+    check(found, estimator, frame)
+
+
 def spelled(flag: bool) -> str:
     return "tRUE" if flag else "fALSe"
 

@@ -91,10 +91,11 @@ def named(rows: Any, columns: Sequence[str] | None) -> Any:
 
 
 def column_types(rows: Any, names: Sequence[str]) -> dict[str, pa.DataType]:
-    """Return the Arrow types of columns of rows; none if there are no rows."""
+    """Return the Arrow types of the values in columns of rows; none if there are no rows."""
     needs = [Need(name, "kept") for name in names]
-    first = next(iter(batches(rows, needs)), [])
-    return {need.name: array.type for need, array in zip(needs, first, strict=False)}
+    types = [array.type for array in next(iter(batches(rows, needs)), [])]
+    values = [type_.value_type if pa.types.is_dictionary(type_) else type_ for type_ in types]
+    return dict(zip(names, values, strict=False))
 
 
 def _difference(ours: Floats, theirs: Floats) -> Comparison:

@@ -7,17 +7,18 @@ told by the name of their class; nothing of scikit-learn is imported or called.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import ModelError
-from pipeline.models.levels import LevelType
+from pipeline.models.levels import LevelType, level_value
 from pipeline.units import escape
 
 _MISSING_LEVEL = "(missing)"
+_BOOLEANS: Mapping[Any, str] = {0.0: "false", 1.0: "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +63,32 @@ class CategoryEncoding:
     missing: str | None
     unseen: str
 
-    def feature(self) -> dict[str, Any]:
-        """Return the feature of a model file, with coefficients of 0: those of levels without a column."""
+    def feature(self, coefficients: Mapping[str, float], *, boolean: bool) -> dict[str, Any]:
+        """Return the feature of a model file; a level without a coefficient has 0.
+
+        ``boolean`` says that the column is so: 0 and 1 are then what an array of numbers made of it.
+        """
+        spelled, type_ = self._booleans() if boolean else None, self.type
+        if spelled is not None:
+            type_ = "boolean"
+        names = dict(zip(self.levels, self.levels, strict=True)) if spelled is None else spelled
         return {
             "column": self.cell.name,
             "kind": "categorical",
-            "coefficients": dict.fromkeys(self.levels, 0.0),
-            "levels": self.type,
-            "missing": "error" if self.missing is None else {"level": self.missing},
+            "coefficients": {names[level]: coefficients.get(level, 0.0) for level in self.levels},
+            "levels": type_,
+            "missing": "error" if self.missing is None else {"level": names[self.missing]},
             "unseen": self.unseen,
         }
+
+    def _booleans(self) -> dict[str, str] | None:
+        """Return the levels as booleans are spelled, ``None`` where they are not 0 and 1."""
+        if self.type not in {"integer", "number"}:
+            return None
+        values = {level: level_value(level, "number") for level in self.levels}
+        if not all(value in {0, 1} or level == self.missing for level, value in values.items()):
+            return None
+        return {level: _BOOLEANS.get(value, level) for level, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +235,8 @@ def _encoding(cell: Cell, categories: Any, *, is_strict: bool) -> tuple[Category
     columns = [absent if _is_missing(value) else _text(value, cell) for value in values]
     if len(set(columns)) < len(columns):
         raise ModelError(f'two categories of column "{escape(cell.name)}" are the same when written as text')
-    missing: str | None = _filled(cell, values, columns) if cell.is_filled else absent
+    # None is no missing value for an imputer, but a category; in a file both are null.
+    missing: str | None = _filled(cell, values, columns) if cell.is_filled and absent not in columns else absent
     if missing not in columns:
         missing = None if is_strict else absent
     levels = dict.fromkeys(columns if missing is None else [*columns, missing])

@@ -60,9 +60,8 @@ def from_sklearn(
 
 
 def _booleans(signals: Sequence[Signal], rows: Any) -> frozenset[str]:
-    """Return the columns that are numbers for the regression, but booleans in the rows."""
-    names = list(dict.fromkeys(signal.cell.name for signal in signals if not isinstance(signal, Indicator)))
-    types = column_types(rows, names) if names else {}
+    """Return the columns that are booleans in the rows, though an estimator may have them as numbers."""
+    types = column_types(rows, list(dict.fromkeys(signal.cell.name for signal in signals)))
     return frozenset(name for name, type_ in types.items() if pa.types.is_boolean(type_))
 
 
@@ -138,12 +137,12 @@ def _feature(group: Sequence[tuple[Signal, float]], booleans: frozenset[str]) ->
         if len(group) > 1:
             raise _used_twice(first)
         return _numeric(first, weight) | ({"boolean": True} if first.cell.name in booleans else {})
-    feature = first.encoding.feature()
+    coefficients = {}
     for signal, coefficient in group:
         if not isinstance(signal, Indicator) or signal.encoding is not first.encoding:
             raise _used_twice(first)
-        feature["coefficients"][signal.level] = coefficient
-    return feature
+        coefficients[signal.level] = coefficient
+    return first.encoding.feature(coefficients, boolean=first.cell.name in booleans)
 
 
 def _used_twice(signal: Signal) -> ModelError:
