@@ -78,7 +78,7 @@ HINTS: Mapping[Hint, CauseText] = {
 }
 
 # Causes that a header cannot have: the cell is a number.
-_NEVER_A_HEADER: frozenset[Cause] = frozenset({"out of range", "inexact"})
+_NEVER_A_HEADER: frozenset[Cause] = frozenset({"out of range", "inexact", "number for a boolean"})
 
 
 def reason_of(cause: Cause, values: Sequence[int | str] = (), hint: Hint | None = None) -> str:

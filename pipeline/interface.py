@@ -21,7 +21,7 @@ from pipeline.choices import (
     parse_if_running,
 )
 from pipeline.disk import scratch_folder
-from pipeline.errors import SchemaError, UsageError
+from pipeline.errors import SchemaError, StorageError, UsageError
 from pipeline.kernels import arithmetic_tag
 from pipeline.models import (
     KINDS,
@@ -218,7 +218,10 @@ def _written_and_read(frame: Any, needs: Sequence[Need]) -> Iterator[tuple[Any, 
     """Yield the columns of a dataframe after ``to_csv``, with the records that cannot be read."""
     with scratch_folder() as folder:
         path = folder / "frame.csv"
-        frame.to_csv(path)
+        try:
+            frame.to_csv(path)
+        except OSError as error:
+            raise StorageError(f"the file cannot be written: {error.strerror or error}") from error
         (facts,) = gather_facts([InputFile("the CSV file", str(path), 0, "csv")], CsvOptions())
         try:
             for need in needs:
