@@ -68,15 +68,13 @@ class CategoryEncoding:
 
         ``boolean`` says that the column is so: 0 and 1 are then what an array of numbers made of it.
         """
-        spelled, type_ = self._booleans() if boolean else None, self.type
-        if spelled is not None:
-            type_ = "boolean"
-        names = dict(zip(self.levels, self.levels, strict=True)) if spelled is None else spelled
+        booleans = self._booleans() if boolean else None
+        names = {level: level for level in self.levels} if booleans is None else booleans
         return {
             "column": self.cell.name,
             "kind": "categorical",
             "coefficients": {names[level]: coefficients.get(level, 0.0) for level in self.levels},
-            "levels": type_,
+            "levels": self.type if booleans is None else "boolean",
             "missing": "error" if self.missing is None else {"level": names[self.missing]},
             "unseen": self.unseen,
         }
