@@ -241,7 +241,7 @@ def test_every_difference_of_every_file_is_listed_at_once(bench: Bench, former: 
     bench.put("p1.parquet", pa.table({"k": [1], "c": ["a"], "x": ["text"]}))
     bench.put("p2.parquet", pa.table({"c": ["a"], "k": [1], "extra": [0]}))
     bench.put("p3.parquet", pa.table({"x": [1.0], "c": ["a"], "k": ["text"]}))
-    bench.put("p4.parquet", pa.table({"x": [1.0], "c": [1.5]}))
+    bench.put("p4.parquet", pa.table({"x": [1.0], "c": [Decimal("1.5")]}))
     message = bench.refused(SchemaError, keep=["k"], if_exists="replace")
     head, *lines, remedy = message.splitlines()
     assert head == "the inputs do not fit the job:"
@@ -255,7 +255,7 @@ def test_every_difference_of_every_file_is_listed_at_once(bench: Bench, former: 
     assert "is string, but a numeric feature is" in lines[0]
     assert "has no column 'x'" in lines[1]
     assert "column 'k' is string, in p0.parquet it is int64" in lines[2]
-    assert "is double, but a categorical feature is" in lines[3]
+    assert "is decimal128(2, 1), but a categorical feature is" in lines[3]
     assert "has no column 'k'" in lines[4]
     assert remedy == "fix the files, or use other columns"
     assert SchemaError.exit_code == 65
