@@ -90,7 +90,7 @@ ROOMS = {
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
     "drawing": Room(75, ("numpy",), ("arrays", "registry", *GROUND), late=("matplotlib",)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
-    "interface": Room(70, (), ("options", "flow", *MEANS)),
+    "interface": Room(70, (), ("options", "flow", "scan", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "scan": Room(55, ("numpy", "pyarrow"), (*BELOW, "sources", "execute")),
     "sources": Room(50, ("numpy", "pyarrow"), (*BELOW, "compact")),

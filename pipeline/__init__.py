@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from pipeline.arrays import Dataset, open_dataset
     from pipeline.errors import LogitstreamError
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
-    from pipeline.interface import preview, score, transform
+    from pipeline.interface import from_sklearn, preview, score, transform
     from pipeline.models import LogisticModel
-    from pipeline.models.logistic.from_sklearn import from_sklearn
     from pipeline.stream import transform_stream
     from pipeline.types.report import PlanSummary, Report
     from pipeline.upkeep import Rollback, rollback
@@ -67,7 +66,7 @@ _HOMES = {
     "Report": "types.report",
     "Rollback": "upkeep",
     "Verification": "verification",
-    "from_sklearn": "models.logistic.from_sklearn",
+    "from_sklearn": "interface",
     "inspect": "inspection",
     "open_dataset": "arrays",
     "preview": "interface",

@@ -41,6 +41,7 @@ _BOOLEAN = "add --type NAME=bool with the name of this column, or fix the value"
 _SEPARATORS = "fix the value, or add {0} to read it{1}"
 _NULL = "fix the value; if it means null, add --null {0} (and --quoted-null if it is in quotes)"
 _GROUPS = "fix the value: one to three digits, then groups of exactly three"
+_TRUE_OR_FALSE = 'fix the value, or leave "boolean" out of this feature in the model file'
 _TYPE = "fix the value, or name another type with --type NAME=TYPE; if it means null, add --null TEXT"
 _LEAVE_OUT = "fix the value, or leave the column out"
 _PATH = "fix the value or the name of the folder, or leave the column out"
@@ -59,6 +60,7 @@ CAUSES: Mapping[Cause, CauseText] = {
     "undecodable": CauseText("is not valid {0}", _ENCODING),
     "no number": CauseText("is not a number", _SPELLING),
     "boolean for a number": CauseText("is not a number", _BOOLEAN),
+    "number for a boolean": CauseText("is neither 1 nor 0, and the feature is a boolean", _TRUE_OR_FALSE),
     "decimal comma": CauseText("is not a number: it has a decimal comma", _SEPARATORS),
     "decimal point": CauseText("is not a number: it has a decimal point", "fix the value, or leave out --decimal"),
     "thousands": CauseText("is not a number", _SEPARATORS),
@@ -87,7 +89,7 @@ HINTS: Mapping[Hint, CauseText] = {
 }
 
 # Causes that a header cannot have: the cell is a number.
-_NEVER_A_HEADER: frozenset[Cause] = frozenset({"out of range", "inexact"})
+_NEVER_A_HEADER: frozenset[Cause] = frozenset({"out of range", "inexact", "number for a boolean"})
 
 
 def reason_of(cause: Cause, values: Sequence[int | str] = (), hint: Hint | None = None) -> str:

@@ -10,7 +10,7 @@ from pipeline.errors import UsageError
 from pipeline.units import escape, nearest, parse_seconds, quoted
 
 Format = Literal["parquet", "csv"]
-Role = Literal["numeric", "categorical", "kept"]
+Role = Literal["numeric", "boolean", "categorical", "kept"]
 Precision = Literal["fast", "accurate", "reproducible"]
 IfExists = Literal["fail", "replace"]
 IfRunning = Literal["fail", "skip", "wait"]
@@ -29,6 +29,7 @@ Cause = Literal[
     "undecodable",
     "no number",
     "boolean for a number",
+    "number for a boolean",
     "decimal comma",
     "decimal point",
     "thousands",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, TypeVar, Unpack
 
@@ -20,23 +21,28 @@ from pipeline.choices import (
     Format,
     parse_if_running,
 )
-from pipeline.errors import UsageError
+from pipeline.disk import scratch_folder
+from pipeline.errors import SchemaError, StorageError, UsageError
 from pipeline.kernels import arithmetic_tag
 from pipeline.models import (
     KINDS,
+    LogisticModel,
     Model,
     ScoreRequest,
     TransformBlock,
     load_model,
+    model_of,
     parse_application,
     score_block,
     show_model,
 )
 from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
+from pipeline.scan import batches, field_of, gather_facts, whole
 from pipeline.types.blocks import BlockFunction
-from pipeline.types.inputs import CsvOptions
+from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.job import BadLimit, Conduct, Job
 from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
+from pipeline.types.rows import BadCell
 from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, quoted
 
 # By their keywords.
@@ -157,7 +163,75 @@ def score_job(
         float32=asked["float32"],
         precision=asked["precision"],
     )
-    return make_job(paths, output, score_block(_model(model), request), options)
+    model = _model(model)
+    job = make_job(paths, output, score_block(model, request), options)
+    decimal = job.csv.decimal
+    return job if decimal == "." else replace(job, block=score_block(model, replace(request, decimal=decimal)))
+
+
+def from_sklearn(
+    estimator: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    target: str | None = None,
+    threshold: float | None = None,
+    check: Any = None,
+) -> LogisticModel:
+    """Return a model with the scores of a fitted scikit-learn estimator.
+
+    Means, scales, imputed values, categories and coefficients are copied bit for bit. What the estimator refuses
+    (missing values without an imputer, unseen levels unless ``handle_unknown`` ignores them) gets the policy ``error``.
+    Features keep the order of the estimator's input columns. If the encoder knows a missing category, or ignores
+    unknown ones, missing values become a level called ``(missing)``. ``levels`` is the type of the categories. A
+    numeric feature is ``boolean`` if its column is so in the rows to check.
+
+    Parameters
+    ----------
+    estimator : LogisticRegression, Pipeline that ends in one, or a search such as GridSearchCV over these
+        The steps before it: StandardScaler, OneHotEncoder, SimpleImputer, ``passthrough``, Pipelines of these, or a
+        ColumnTransformer of them.
+    columns : sequence of str, optional
+        Names of the input columns; required if the estimator was fitted without names.
+    target : str, optional
+        Name of the predicted column, recorded in the model.
+    threshold : float, optional
+        Adds a decision to the output.
+    check : rows, optional
+        Rows to compare on, in the form that the estimator takes. They are scored both ways, and the largest difference
+        is printed. A pandas dataframe is scored once more from the CSV file that ``to_csv`` writes: that difference is
+        printed too, and each column that causes it.
+
+    Raises
+    ------
+    ModelError
+        The estimator is not fitted, has more than two classes, or has a step that is not supported; the message names
+        the step.
+    ConfigurationError
+        scikit-learn is not installed.
+    DataError
+        scikit-learn refuses the rows to check.
+    """
+    return model_of(
+        estimator, columns=columns, target=target, threshold=threshold, check=check, reread=_written_and_read
+    )
+
+
+def _written_and_read(frame: Any, needs: Sequence[Need]) -> Iterator[tuple[Any, Sequence[BadCell]]]:
+    """Yield the columns of a dataframe after ``to_csv``, with the records that cannot be read."""
+    with scratch_folder() as folder:
+        path = folder / "frame.csv"
+        try:
+            frame.to_csv(path)
+        except OSError as error:
+            raise StorageError(f"the file cannot be written: {error.strerror or error}") from error
+        (facts,) = gather_facts([InputFile("the CSV file", str(path), 0, "csv")], CsvOptions())
+        try:
+            for need in needs:
+                field_of(facts, need, CsvOptions())
+        except LookupError as error:
+            raise SchemaError(f"it {error.args[0]}") from error
+        for each in batches(facts.file, facts.identity, whole(facts), needs):
+            yield each.data, each.bad
 
 
 def shown_model(path: str | os.PathLike[str]) -> ShownModel:

@@ -22,7 +22,8 @@ from pipeline.types.rows import Chunk, Slice
 from pipeline.units import MIB, parse_chunk_size
 
 DEFAULT_CHUNK_ROWS = 1_048_576
-FORMAT_VERSION = 1
+# Raised where the same job may give other answers than before: then nothing older is taken as done or reused.
+FORMAT_VERSION = 2
 
 # A file with this share of a chunk, or more, ends the chunk.
 _SMALL_SHARE = 16

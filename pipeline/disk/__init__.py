@@ -31,7 +31,7 @@ from pipeline.disk.system import (
     user,
     write_all,
 )
-from pipeline.disk.whole import facts, file_sha256, make_folders, names_in, read_file, write_file
+from pipeline.disk.whole import facts, file_sha256, make_folders, names_in, read_file, scratch_folder, write_file
 
 __all__ = [
     "CREATE",
@@ -57,6 +57,7 @@ __all__ = [
     "real_folder",
     "release",
     "require_regular",
+    "scratch_folder",
     "set_mode",
     "show",
     "status",

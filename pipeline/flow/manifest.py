@@ -7,11 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 
 from pipeline.choices import Absent, Durability, Fingerprint, Format
-from pipeline.publish import Codec
+from pipeline.plan import FORMAT_VERSION
+from pipeline.publish import Codec, Manifest
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.report import Report, Totals
 
@@ -47,6 +49,7 @@ class Described:
 def body(job: Described, totals: Totals) -> dict[str, object]:
     """Return the sections of a manifest that its digest covers."""
     return {
+        "format_version": FORMAT_VERSION,
         "inputs": job.inputs,
         "plan": {
             "chunks": job.chunks,
@@ -72,6 +75,11 @@ def body(job: Described, totals: Totals) -> dict[str, object]:
             "events": dict(sorted(totals.events.items())),
         },
     }
+
+
+def format_version(manifest: Manifest) -> int:
+    """Return the version of the answers in an output. Manifests state it since version 2."""
+    return cast("int", manifest.body.get("format_version", 1))
 
 
 def observed(report: Report, output: str, inputs: Sequence[str], durability: Durability) -> dict[str, object]:

@@ -15,12 +15,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.canonical import digest
-from pipeline.errors import DataError, StorageError
-from pipeline.flow.manifest import CODEC, Described, body
+from pipeline.errors import DataError, LogitstreamError, OutputError, StorageError
+from pipeline.flow.manifest import CODEC, Described, body, format_version
 from pipeline.flow.request import check_apart, check_request
 from pipeline.flow.schema import Fit, fit_files
 from pipeline.flow.write import WriteSettings
-from pipeline.plan import Plan, job_id, make_plan, part_digest, part_name
+from pipeline.plan import FORMAT_VERSION, Plan, job_id, make_plan, part_digest, part_name
 from pipeline.publish import LOCAL, Attempts, check_sections
 from pipeline.scan import (
     ColumnNumbers,
@@ -224,15 +224,28 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
 def _is_published(preparation: Preparation) -> bool:
     """Return whether this same job is already published; raise if the output cannot be made."""
     job = preparation.job
-    published = LOCAL.check_output(
-        Path(job.output),
-        preparation.job_id,
-        if_exists=job.if_exists,
-        codec=CODEC,
-        is_file=preparation.merger is not None,
-        reuse=job.conduct.reuse,
-    )
+    try:
+        published = LOCAL.check_output(
+            Path(job.output),
+            preparation.job_id,
+            if_exists=job.if_exists,
+            codec=CODEC,
+            is_file=preparation.merger is not None,
+            reuse=job.conduct.reuse,
+        )
+    except OutputError as error:
+        if _is_older(Path(job.output)):
+            error.message += "; an older logitstream made it, whose answers may differ, so it is not taken as done"
+        raise
     return published is not None
+
+
+def _is_older(output: Path) -> bool:
+    """Return whether an older logitstream, whose answers may differ, published an output."""
+    try:
+        return format_version(LOCAL.read_manifest(output)) < FORMAT_VERSION
+    except LogitstreamError:
+        return False
 
 
 def names_a_file(output: str) -> bool:

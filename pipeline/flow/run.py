@@ -15,10 +15,11 @@ from pipeline.choices import Done
 from pipeline.errors import InputChangedError
 from pipeline.flow.ending import end_of, go_on
 from pipeline.flow.ledger import Ledger, exceeds, excess_error
-from pipeline.flow.manifest import CODEC, observed
+from pipeline.flow.manifest import CODEC, format_version, observed
 from pipeline.flow.preparation import Preparation, check_free_space, prepare
 from pipeline.flow.receipts import entry_of, part_of, resumed, reused
 from pipeline.flow.write import write
+from pipeline.plan import FORMAT_VERSION
 from pipeline.publish import LOCAL, Busy, Manifest, Part, Staging
 from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, open_scan
 from pipeline.types.blocks import PerChunk
@@ -27,6 +28,8 @@ from pipeline.types.outputs import Receipt, Written
 from pipeline.types.report import Event, Noted, Observer, Planned, Published, Report, Totals
 from pipeline.types.work import Work
 from pipeline.units import escape, format_bytes, format_count
+
+_OLDER = "the previous version was made by an older logitstream, whose answers may differ: nothing of it was reused"
 
 
 def _unobserved(_: Event) -> None:
@@ -85,7 +88,10 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
                 manifest_digest="",
             )
             digest = _publish(preparation, staging, ledger, report)
+        former = staging.published
     notes = _notes(report.totals, job.if_exists == "replace", Path(job.output).parent / staging.quarantine)
+    if former is not None and format_version(former) < FORMAT_VERSION:
+        notes = (_OLDER, *notes)
     report = replace(report, manifest_digest=digest, seconds=time.monotonic() - started, notes=notes)
     observe(Published(report))
     return report
@@ -194,7 +200,7 @@ class _Try:
             for note in staging.notes:
                 self.observe(Noted(note, warning=False))
         elif staging.others():
-            text = "inputs, model or options changed since the unfinished run: starting over"
+            text = "inputs, model, options or logitstream changed since the unfinished run: starting over"
             self.observe(Noted(text, warning=False))
         if preparation.job.conduct.reuse:
             for receipt in reused(preparation, staging, ledger.missing()):

@@ -230,7 +230,7 @@ def _judge(job: Job, look: _Look, features: Sequence[Need], kept: Sequence[Need]
         fields.append(found)
     # A field that fits stands for one that is not there, so that the others are judged all the same.
     fitting = [
-        pa.field(need.name, pa.float64() if need.role == "numeric" else pa.string()) if found is None else found
+        pa.field(need.name, pa.string() if need.role == "categorical" else pa.float64()) if found is None else found
         for need, found in zip(features, fields, strict=False)
     ]
     look.faults = tuple(dict.fromkeys((*faults, *job.block.check(fitting))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,19 +13,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.choices import Cause, Role
+from pipeline.models.levels import LevelTable
 from pipeline.types.rows import BadCell
 from pipeline.units import EXACT_INTEGER, MIB, escape
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
-Found = tuple[npt.NDArray[np.float64], Mask]
 
 TEXT_LIMIT = 200
 _KEPT_BYTES = 4 * MIB
 
 _NUMBER = "an integer, a float, a boolean or a decimal of at most 38 digits"
 _NUMERIC = f"a numeric feature is {_NUMBER}"
-_CATEGORICAL = "a categorical feature is text, an integer or a boolean"
+_CATEGORICAL = "a categorical feature is text, a boolean, an integer or a float"
 # Fifteen digits always survive in float64; numerator and power of ten are exact, so that one division rounds once.
 _DECIMAL_UNITS = 10**15
 _DECIMAL_SCALE = 22
@@ -60,7 +60,7 @@ class Levels:
     codes : ndarray of integers, shape (rows,)
         Positions in ``dictionary``; arbitrary where a cell is null.
     dictionary : pyarrow.Array
-        The levels: text, integers or booleans. They may repeat, and be null.
+        The levels: text, booleans, integers or floats. They may repeat, and be null or NaN.
     null : ndarray of bool or None
         Where cells are null, except cells that point to a null in the dictionary; ``None`` if there are none.
     """
@@ -71,8 +71,27 @@ class Levels:
 
     @property
     def names(self) -> list[str | None]:
-        """The levels as a model file spells them; ``None`` for a null in the dictionary. Made again at each call."""
+        """The levels as a model file spells them; ``None`` for null and NaN. Made again at each call."""
         return _names(self.dictionary)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownLevels:
+    """What a model knows of the levels of a dictionary, and of null at the end. The arrays are read-only.
+
+    Attributes
+    ----------
+    coefficients : ndarray of float64, shape (levels + 1,)
+        NaN for a level without a coefficient.
+    is_missing : ndarray of bool, shape (levels + 1,)
+        Where the level is null or NaN.
+    is_read : ndarray of bool, shape (levels + 1,), or None
+        Where no level is spelled so, but one has this value; ``None`` if that is nowhere.
+    """
+
+    coefficients: npt.NDArray[np.float64]
+    is_missing: Mask
+    is_read: Mask | None
 
 
 class RecentLevels(threading.local):
@@ -84,37 +103,22 @@ class RecentLevels(threading.local):
     """
 
     def __init__(self) -> None:
-        self._coefficients: Mapping[str, float] | None = None
+        self._table: LevelTable | None = None
         self._dictionary: pa.Array | None = None
-        self._found: Found | None = None
+        self._found: KnownLevels | None = None
 
     def __reduce__(self) -> tuple[type[RecentLevels], tuple[()]]:
         return RecentLevels, ()
 
-    def find(self, coefficients: Mapping[str, float], dictionary: pa.Array) -> Found:
-        """Return the coefficients of the levels of a dictionary, and of null at the end.
-
-        Parameters
-        ----------
-        coefficients : mapping
-            Must not change afterwards.
-        dictionary : pyarrow.Array
-            As :class:`Levels` has it.
-
-        Returns
-        -------
-        found : ndarray of float64, shape (levels + 1,)
-            NaN for a level without a coefficient.
-        is_missing : ndarray of bool, shape (levels + 1,)
-            Where the level is null. Both are read-only.
-        """
-        if self._found is not None and self._coefficients is coefficients and _same(self._dictionary, dictionary):
+    def find(self, table: LevelTable, dictionary: pa.Array) -> KnownLevels:
+        """Return what a model knows of the levels of a dictionary, which is as :class:`Levels` has it."""
+        if self._found is not None and self._table is table and _same(self._dictionary, dictionary):
             return self._found
-        found = _look_up(coefficients, dictionary)
+        found = _look_up(table, dictionary)
         if dictionary.nbytes <= _KEPT_BYTES:
             # A copy, since the memory may be the caller's, who may change it or wait for its release.
             self._dictionary = dictionary.take(pa.array(np.arange(len(dictionary))))
-            self._coefficients, self._found = coefficients, found
+            self._table, self._found = table, found
         return found
 
 
@@ -124,9 +128,9 @@ def unfit(role: Role, arrow_type: pa.DataType) -> str | None:
     A dictionary is an encoding, not a type: the type of its values decides.
     """
     value_type = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
-    if role == "kept" or (_is_number(value_type) if role == "numeric" else _is_level(value_type)):
+    if role == "kept" or (_is_level(value_type) if role == "categorical" else _is_number(value_type)):
         return None
-    return f"is {escape(str(arrow_type))}, but {_NUMERIC if role == 'numeric' else _CATEGORICAL}"
+    return f"is {escape(str(arrow_type))}, but {_CATEGORICAL if role == 'categorical' else _NUMERIC}"
 
 
 def unfit_columns(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field]) -> list[str]:
@@ -166,6 +170,8 @@ def levels(array: pa.Array) -> Levels:
     if pa.types.is_boolean(array.type):
         codes = _bits(array.buffers()[1], array.offset, len(array))
         return Levels(codes, pa.array([False, True]), null_mask(array))
+    if pa.types.is_float16(array.type):
+        array = array.cast(pa.float32())  # Arrow makes no dictionary of half floats
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     indices = encoded.indices
     codes = _fixed_width(indices, np.dtype(indices.type.to_pandas_dtype()))
@@ -203,10 +209,14 @@ def _is_level(value_type: pa.DataType) -> bool:
     is_text = (
         pa.types.is_string(value_type) or pa.types.is_large_string(value_type) or pa.types.is_string_view(value_type)
     )
-    return bool(is_text or pa.types.is_integer(value_type) or pa.types.is_boolean(value_type))
+    is_value = pa.types.is_integer(value_type) or pa.types.is_boolean(value_type) or pa.types.is_floating(value_type)
+    return bool(is_text or is_value)
 
 
 def _names(dictionary: pa.Array) -> list[str | None]:
+    if pa.types.is_floating(dictionary.type):
+        # NumPy spells a float by the fewest digits of its own width, as pandas writes it to a CSV.
+        return [None if value != value else str(value) for value in _floats(dictionary)]  # noqa: PLR0124 - NaN
     names: list[Any] = dictionary.to_pylist()
     is_text = not (pa.types.is_integer(dictionary.type) or pa.types.is_boolean(dictionary.type))
     return names if is_text else [_level_name(value) for value in names]
@@ -216,12 +226,42 @@ def _same(one: pa.Array, other: pa.Array) -> bool:
     return bool(one.type == other.type and one.equals(other))
 
 
-def _look_up(coefficients: Mapping[str, float], dictionary: pa.Array) -> Found:
+def _floats(dictionary: pa.Array) -> npt.NDArray[np.floating[Any]]:
+    """Return the floats of a dictionary, NaN where it is null."""
+    floats: npt.NDArray[np.floating[Any]] = dictionary.to_numpy(zero_copy_only=False)
+    return floats
+
+
+def _look_up(table: LevelTable, dictionary: pa.Array) -> KnownLevels:
     names = [*_names(dictionary), None]
-    found = np.array([*map(coefficients.get, names)], dtype=np.float64)  # type: ignore[arg-type]
+    found = np.array([*map(table.coefficients.get, names)], dtype=np.float64)  # type: ignore[arg-type]
     is_missing = np.array([name is None for name in names])
+    unknown = np.flatnonzero(np.isnan(found) & ~is_missing) if table.type != "text" else _no_rows()
+    is_read = _read(table, dictionary, names, unknown, found) if unknown.size else None
     found.flags.writeable = is_missing.flags.writeable = False
-    return found, is_missing
+    return KnownLevels(found, is_missing, is_read)
+
+
+def _read(
+    table: LevelTable, dictionary: pa.Array, names: Sequence[str | None], unknown: Rows, found: npt.NDArray[np.float64]
+) -> Mask | None:
+    """Look levels up by value, write their coefficients, and return which levels were found; ``None`` if none was."""
+    if pa.types.is_floating(dictionary.type):
+        read = table.read(map(_digits, _floats(dictionary)[unknown]), decimal=".")
+    else:
+        read = table.read(names[position] or "" for position in unknown.tolist())
+    found[unknown] = np.array(read, dtype=np.float64)
+    is_read = np.zeros(len(names), dtype=np.bool_)
+    is_read[unknown] = ~np.isnan(found[unknown])
+    is_read.flags.writeable = False
+    return is_read if is_read.any() else None
+
+
+def _digits(value: np.floating[Any]) -> str:
+    """Return a float that is not NaN without an exponent, a whole number without a fraction."""
+    if not np.isfinite(value):
+        return ""
+    return str(int(value)) if value == np.rint(value) else np.format_float_positional(value)
 
 
 def _level_name(value: object) -> str | None:

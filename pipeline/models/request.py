@@ -21,9 +21,12 @@ class ScoreRequest:
         Whether numbers are rounded to float32.
     precision : {"fast", "accurate", "reproducible"}
         Of the functions.
+    decimal : str
+        The decimal sign of levels in CSV files.
     """
 
     raw_prediction: bool = False
     threshold: float | None = None
     float32: bool = False
     precision: Precision = "fast"
+    decimal: str = "."

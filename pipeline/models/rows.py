@@ -109,7 +109,7 @@ def _typed(array: pa.Array, need: Need) -> pa.Array:
     # Values in memory that are all None have no type.
     if not pa.types.is_null(array.type):
         return array
-    return array.cast(pa.float64() if need.role == "numeric" else pa.string())
+    return array.cast(pa.string() if need.role == "categorical" else pa.float64())
 
 
 def _positions(names: Sequence[str], needs: Sequence[Need]) -> list[int]:

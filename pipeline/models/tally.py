@@ -20,11 +20,12 @@ _ACCEPTED = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchColumn:
-    """A column of a batch: its place among the columns, its name, and its cells."""
+    """A column of a batch: its place among the columns, its name, its cells, and the decimal sign of text in it."""
 
     position: int
     name: str
     array: pa.Array
+    decimal: str = "."
 
 
 @dataclass(frozen=True, slots=True, eq=False)

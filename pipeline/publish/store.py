@@ -108,6 +108,11 @@ class Staging(Protocol):
         """Sentences that tell a person how the run was prepared."""
         ...
 
+    @property
+    def published(self) -> Manifest | None:
+        """The manifest of the published version, which this run replaces; ``None`` if nothing is published."""
+        ...
+
     def write_job(self, content: bytes) -> tuple[Path, str]:
         """Write a job file, durable, named by its digest; return its path and SHA-256 in hexadecimal.
 

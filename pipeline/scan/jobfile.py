@@ -233,6 +233,10 @@ def _file_line(pair: tuple[InputFile, Identity]) -> bytes:
     return json.dumps([*stated, *state], separators=(",", ":")).encode() + b"\n"
 
 
+# What format version 1 had not: a manifest from then lacks them.
+_LATER = ("escape", "skip_lines", "comment", "quoted_null", "decimal", "thousands")
+
+
 def csv_options(csv: Mapping[str, Any]) -> CsvOptions:
     """Return the CSV options that a JSON object holds."""
     return CsvOptions(
@@ -242,12 +246,7 @@ def csv_options(csv: Mapping[str, Any]) -> CsvOptions:
         encoding=csv["encoding"],
         columns=None if csv["columns"] is None else tuple(csv["columns"]),
         types=_pairs(csv["types"]),
-        escape=csv["escape"],
-        skip_lines=csv["skip_lines"],
-        comment=csv["comment"],
-        quoted_null=csv["quoted_null"],
-        decimal=csv["decimal"],
-        thousands=csv["thousands"],
+        **{name: csv[name] for name in _LATER if name in csv},
     )
 
 

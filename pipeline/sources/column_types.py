@@ -6,13 +6,26 @@ import base64
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipeline.errors import UsageError
 from pipeline.units import nearest, quoted
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.choices import Role
+
 LEVELS = pa.dictionary(pa.int32(), pa.string())
+# What text is read as where no type is named.
+DEFAULT_TYPES: Mapping[Role, pa.DataType] = {
+    "numeric": pa.float64(),
+    "boolean": pa.bool_(),
+    "categorical": LEVELS,
+    "kept": pa.string(),
+}
 
 _PLAIN = {
     "bool": pa.bool_(),

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.causes import reason_of
 from pipeline.disk import show
 from pipeline.errors import DataError
-from pipeline.sources.column_types import LEVELS, arrow_type, unpacked
+from pipeline.sources.column_types import DEFAULT_TYPES, LEVELS, arrow_type, unpacked
 from pipeline.sources.csv.parse import beyond_exact
 from pipeline.units import escape, quoted
 
@@ -46,8 +46,8 @@ def parse_segment(segment: str) -> Partition | None:
 def partition_field(file: InputFile, need: Need) -> pa.Field | None:
     """Return the field of a partition column, or ``None`` where the path states no such name.
 
-    Text, unless the need has a type or is numeric (float64); a categorical one is a dictionary of text. Always
-    nullable, because another folder of the same name may state null.
+    Text, unless the need has a type, is numeric (float64) or boolean (bool); a categorical one is a dictionary of
+    text. Always nullable, because another folder of the same name may state null.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def _value_type(type_: pa.DataType) -> pa.DataType:
 def _target(need: Need) -> pa.DataType:
     if need.type is not None:
         return arrow_type(need.type)
-    return pa.float64() if need.role == "numeric" else pa.string()
+    return DEFAULT_TYPES[need.role] if need.role in {"numeric", "boolean"} else pa.string()
 
 
 def _overflows(text: str | None, number: float) -> bool:

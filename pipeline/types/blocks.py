@@ -25,7 +25,8 @@ class Values:
         Rows without a result because a value was missing; rows whose arithmetic ended in NaN. No row counts twice, and
         no rejected row counts.
     events : mapping of str to int
-        What a report counts, by name (``"missing dep_delay"``, ``"unseen carrier"``, ``"infinite distance"``).
+        What a report counts, by name (``"missing dep_delay"``, ``"unseen carrier"``, ``"read as level carrier"``,
+        ``"infinite distance"``).
     rejected : tuple of BadCell
         The rows that must not be written, ascending, one cell for each row: the first bad one in the order of the
         columns, else the first that the model sends to the quarantine. Records are counted from the start of the batch.

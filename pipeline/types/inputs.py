@@ -183,8 +183,9 @@ class FileFacts:
 class Need:
     """A column that the job reads, and its use.
 
-    ``numeric`` and ``categorical`` columns are features; ``kept`` columns are copied to the output unchanged. A
-    column that is both has two needs. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
+    ``numeric``, ``boolean`` and ``categorical`` columns are features; ``kept`` columns are copied to the output
+    unchanged. A ``boolean`` column is numeric, but text in it is true or false. A column that is both a feature and
+    kept has two needs. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
 
     What follows is true of one file, and says how the column stands there.
 

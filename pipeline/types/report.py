@@ -10,10 +10,11 @@ from pipeline.types.outputs import Receipt
 from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import escape, format_bytes, format_count, format_seconds
 
-# The first word of an event that is counted for a column, as a person reads it.
+# The first words of an event that is counted for a column, as a person reads them.
 _EVENTS = {
     "missing": "missing values",
     "unseen": "levels that the model does not know",
+    "read as level": "read as level",
     "infinite": "infinite values",
     "absent": "rows of files without the column",
 }
@@ -238,8 +239,9 @@ def event_facts(events: Mapping[str, int]) -> list[tuple[str, str]]:
     """Return what was counted in the cells, as labels and texts: ``("missing values", "age 136, fare 2")``."""
     facts: dict[str, list[str]] = {}
     for event, count in sorted(events.items()):
-        word, _, column = event.partition(" ")
-        what, name = (_EVENTS[word], f"{escape(column)} ") if word in _EVENTS else (escape(event), "")
+        words = next((words for words in _EVENTS if event.startswith(f"{words} ")), "")
+        what = _EVENTS[words] if words else escape(event)
+        name = f"{escape(event.removeprefix(f'{words} '))} " if words else ""
         if count:
             facts.setdefault(what, []).append(f"{name}{format_count(count)}")
     return [(what, ", ".join(counts)) for what, counts in facts.items()]

@@ -40,7 +40,7 @@ from pipeline.types.outputs import PartFile
 from pipeline.types.rows import SliceAccount
 from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import escape, format_bytes, format_count
-from pipeline.verification.rescore import input_states, scored_again
+from pipeline.verification.rescore import check_version, input_states, scored_again
 
 _TRIES = 3
 _CHANGED = "time of change"
@@ -124,7 +124,8 @@ def verify(output: str | os.PathLike[str], *, inputs: bool = False, sample: int 
     OutputError
         It was not published by logitstream.
     ConfigurationError
-        ``sample`` is given, but this machine computes with another arithmetic than the output was made with.
+        ``sample`` is given, but the output was made by an older logitstream, whose answers may differ, or this machine
+        computes with another arithmetic than the output was made with.
     UsageError
         ``sample`` is given, but the manifest does not describe the function that made the output.
     TemporaryError
@@ -164,6 +165,8 @@ def _verified(path: Path, inputs: bool, sample: int) -> Verification:
                 f"{escape(str(path), 1000)} was made from a stream: there are no inputs to compare or score again",
                 "run verify without --inputs and --sample",
             )
+        if sample:
+            check_version(path, manifest)
         if parts or not manifest.parts:
             try:
                 found += _files(published, manifest)

@@ -13,10 +13,11 @@ import numpy as np
 from pipeline import models
 from pipeline.choices import ABSENT
 from pipeline.errors import ConfigurationError, DataError, InputMissingError, UsageError
+from pipeline.flow.manifest import format_version
 from pipeline.flow.preparation import Preparation, prepare
 from pipeline.flow.write import digest_again
 from pipeline.kernels import arithmetic_tag
-from pipeline.plan import identity_of
+from pipeline.plan import FORMAT_VERSION, identity_of
 from pipeline.publish import Manifest, Part
 from pipeline.scan import csv_options, discover, gather_facts, open_scan
 from pipeline.types.job import BadLimit, Job
@@ -52,6 +53,25 @@ def _is_there(argument: str) -> bool:
     except InputMissingError:
         return False
     return True
+
+
+def check_version(output: Path, manifest: Manifest) -> None:
+    """Refuse an output whose answers are not those that this logitstream gives.
+
+    Raises
+    ------
+    ConfigurationError
+        An older logitstream, or a newer one, made it.
+    """
+    version = format_version(manifest)
+    if version == FORMAT_VERSION:
+        return
+    is_older = version < FORMAT_VERSION
+    raise ConfigurationError(
+        f"{escape(str(output), 1000)} was made by {'an older' if is_older else 'a newer'} logitstream, "
+        "whose answers may differ: no chunk is scored again",
+        f"run verify without --sample, or {'score the inputs anew' if is_older else 'update logitstream'}",
+    )
 
 
 def scored_again(output: Path, manifest: Manifest, parts: Iterable[Part], count: int) -> Iterator[Found]:

@@ -241,14 +241,16 @@ def test_every_difference_of_every_file_is_listed_at_once(bench: Bench, former: 
     bench.put("p1.parquet", pa.table({"k": [1], "c": ["a"], "x": ["text"]}))
     bench.put("p2.parquet", pa.table({"c": ["a"], "k": [1], "extra": [0]}))
     bench.put("p3.parquet", pa.table({"x": [1.0], "c": ["a"], "k": ["text"]}))
-    bench.put("p4.parquet", pa.table({"x": [1.0], "c": [1.5]}))
+    bench.put("p4.parquet", pa.table({"x": [1.0], "c": [Decimal("1.5")]}))
     message = bench.refused(SchemaError, keep=["k"], if_exists="replace")
     head, *lines, remedy = message.splitlines()
     assert head == "the inputs do not fit the job:"
     assert len(lines) == 4
     assert lines[0].startswith('  p1.parquet: column "x" is string, but a numeric feature is')
     assert lines[1] == "  p2.parquet: has no column 'x'"
-    assert lines[2].startswith("  p4.parquet: has no column 'k'; column \"c\" is double, but a categorical feature is")
+    assert lines[2].startswith(
+        "  p4.parquet: has no column 'k'; column \"c\" is decimal128(2, 1), but a categorical feature is"
+    )
     assert lines[3] == "  k is int64 in 3 files (p0.parquet first), string in 1 file (p3.parquet)"
     assert remedy == (
         "fix the files, or use other columns; --absent null takes what a file lacks (x, k) as null; "

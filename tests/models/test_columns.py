@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.models.columns import RecentLevels, bad_cell, levels, null_mask, numbers, unfit
+from pipeline.models.levels import LevelTable
 from pipeline.types.rows import BadCell
 
 NUMERIC = [
@@ -35,7 +37,7 @@ NEITHER = [
 @pytest.mark.parametrize("arrow_type", [*NUMERIC, *CATEGORICAL, *NEITHER], ids=str)
 def test_types_are_fit_or_named_as_unfit(arrow_type: pa.DataType) -> None:
     assert (unfit("numeric", arrow_type) is None) == (arrow_type in NUMERIC)
-    is_level = arrow_type in CATEGORICAL or pa.types.is_integer(arrow_type) or arrow_type == NUMERIC[-1]
+    is_level = arrow_type in CATEGORICAL or (arrow_type in NUMERIC and not pa.types.is_decimal(arrow_type))
     assert (unfit("categorical", arrow_type) is None) == is_level
     assert unfit("kept", arrow_type) is None
     for role in ("numeric", "categorical"):
@@ -147,6 +149,9 @@ def names_of(array: pa.Array) -> list[str | None]:
         (pa.array([True, None, False]), ["true", None, "false"]),
         (pa.array([7, None, -7, 0], pa.int8()), ["7", None, "-7", "0"]),
         (pa.array([2**64 - 1], pa.uint64()), ["18446744073709551615"]),
+        (pa.array([2.0, None, -0.5, float("nan"), 1e-7]), ["2.0", None, "-0.5", None, "1e-07"]),
+        (pa.array([0.1, 16.0], pa.float32()), ["0.1", "16.0"]),
+        (pa.array([0.5, None, 3.0], pa.float16()), ["0.5", None, "3.0"]),
         (pa.array(["a", None, "b"]).dictionary_encode(), ["a", None, "b"]),
         (pa.array(["a", None, "b"]).dictionary_encode(null_encoding="encode"), ["a", None, "b"]),
         (pa.DictionaryArray.from_arrays(pa.array([1, 0, None], pa.int8()), pa.array([5, 6])), ["6", "5", None]),
@@ -171,58 +176,60 @@ DICTIONARIES = st.one_of(
     st.builds(pa.array, st.lists(st.none() | st.integers(0, 9), max_size=5), st.sampled_from([pa.int8(), pa.int64()])),
     st.builds(pa.array, st.lists(st.none() | st.booleans(), max_size=3), st.just(pa.bool_())),
 )
-COEFFICIENTS = {"": 0.5, "a": -1.0, "0": 2.0, "1": 3.0, "true": 4.0, "é": 5.0}
+COEFFICIENTS: Mapping[str, float] = {"": 0.5, "a": -1.0, "0": 2.0, "1": 3.0, "true": 4.0, "é": 5.0}
+TABLE = LevelTable(COEFFICIENTS)
 
 
-def looked_up(dictionary: pa.Array, coefficients: dict[str, float]) -> tuple[list[float | None], list[bool]]:
+def looked_up(dictionary: pa.Array, coefficients: Mapping[str, float]) -> tuple[list[float | None], list[bool]]:
     shown = [str(value).lower() if isinstance(value, bool) else value for value in [*dictionary.to_pylist(), None]]
     return [None if n is None else coefficients.get(str(n)) for n in shown], [n is None for n in shown]
 
 
-def found_in(recent: RecentLevels, dictionary: pa.Array, coefficients: dict[str, float]) -> object:
-    found, is_missing = recent.find(coefficients, dictionary)
-    return [None if np.isnan(value) else value for value in found.tolist()], is_missing.tolist()
+def found_in(recent: RecentLevels, dictionary: pa.Array, table: LevelTable) -> object:
+    found = recent.find(table, dictionary)
+    assert found.is_read is None
+    known = [None if np.isnan(value) else value for value in found.coefficients.tolist()]
+    return known, found.is_missing.tolist()
 
 
 @given(st.lists(DICTIONARIES, min_size=1, max_size=4), st.lists(st.integers(0, 3), min_size=1, max_size=12), st.data())
 def test_levels_that_are_kept_are_those_of_looking_up_each_time(
     dictionaries: list[pa.Array], order: list[int], data: st.DataObject
 ) -> None:
-    others = {**COEFFICIENTS, "a": 7.0, "2": 8.0}
+    others = LevelTable({**COEFFICIENTS, "a": 7.0, "2": 8.0})
     recent = RecentLevels()
     for position in order:
         dictionary = dictionaries[position % len(dictionaries)]
         dictionary = dictionary.slice(data.draw(st.integers(0, len(dictionary))))
-        coefficients = data.draw(st.sampled_from([COEFFICIENTS, others]))
-        assert found_in(recent, dictionary, coefficients) == looked_up(dictionary, coefficients)
+        table = data.draw(st.sampled_from([TABLE, others]))
+        assert found_in(recent, dictionary, table) == looked_up(dictionary, table.coefficients)
 
 
 def test_kept_levels_do_not_depend_on_the_memory_of_the_caller() -> None:
     numbers = np.array([0, 1, 5])
     dictionary = pa.array(numbers)
     recent = RecentLevels()
-    assert found_in(recent, dictionary, COEFFICIENTS) == looked_up(pa.array([0, 1, 5]), COEFFICIENTS)
+    assert found_in(recent, dictionary, TABLE) == looked_up(pa.array([0, 1, 5]), COEFFICIENTS)
     numbers[:] = [5, 5, 1]
-    assert found_in(recent, dictionary, COEFFICIENTS) == looked_up(pa.array([5, 5, 1]), COEFFICIENTS)
+    assert found_in(recent, dictionary, TABLE) == looked_up(pa.array([5, 5, 1]), COEFFICIENTS)
 
 
 def test_kept_levels_are_looked_up_once_and_by_each_thread_for_itself() -> None:
     recent = RecentLevels()
     dictionary = pa.array(["a", "b", None])
-    first = recent.find(COEFFICIENTS, dictionary)
-    assert recent.find(COEFFICIENTS, pa.array(["a", "b", None])) is first
-    assert not first[0].flags.writeable
-    assert not first[1].flags.writeable
-    assert pickle.loads(pickle.dumps(recent)).find(COEFFICIENTS, dictionary) is not first
+    first = recent.find(TABLE, dictionary)
+    assert recent.find(TABLE, pa.array(["a", "b", None])) is first
+    assert not first.coefficients.flags.writeable
+    assert not first.is_missing.flags.writeable
+    assert pickle.loads(pickle.dumps(recent)).find(TABLE, dictionary) is not first
     large = pa.array(["x" * 5_000_000])
-    assert recent.find(COEFFICIENTS, large) is not recent.find(COEFFICIENTS, large)
+    assert recent.find(TABLE, large) is not recent.find(TABLE, large)
 
     def work(seed: int) -> bool:
         chosen = np.random.default_rng(seed)
         pool = [pa.array(chosen.permutation(["a", "b", "é", "0", ""])) for _ in range(3)]
         return all(
-            found_in(recent, pool[n], COEFFICIENTS) == looked_up(pool[n], COEFFICIENTS)
-            for n in chosen.integers(0, 3, 200)
+            found_in(recent, pool[n], TABLE) == looked_up(pool[n], COEFFICIENTS) for n in chosen.integers(0, 3, 200)
         )
 
     with ThreadPoolExecutor(8) as threads:

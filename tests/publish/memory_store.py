@@ -114,6 +114,7 @@ class MemoryStaging:
         self._lines = 0
         self.attempts = MemoryAttempts(name, self._prefix)
         self.notes: tuple[str, ...] = ()
+        self.published = None if found is None else found.manifest
         self.quarantine = Path(output, VERSIONS, QUARANTINE)
         lines = self._journal()
         if lines and not is_header(lines[0][1], job):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.report.json import error_json, plan_json, report_json
 from pipeline.report.text import account, aligned, file_rows, outcome_lines, plan_lines
-from pipeline.types.report import FileSummary, PlanSummary, Report, Resources, Totals
+from pipeline.types.report import FileSummary, PlanSummary, Report, Resources, Totals, event_facts
 from pipeline.units import MIB
 
 PLAN = PlanSummary(
@@ -223,3 +223,14 @@ def test_every_key_is_in_the_documentation(value):
 
     for key in value:
         assert f"``{key}" in documented.__doc__, key
+
+
+def test_what_is_counted_for_a_column_is_told_with_its_words_whatever_the_column_is_called():
+    events = {"read as level c": 399, "read as level as level x": 1, "missing as level": 2, "odd quoting": 3}
+    assert event_facts(events) == [
+        ("missing values", "as level 2"),
+        ("odd quoting", "3"),
+        ("read as level", "as level x 1, c 399"),
+    ]
+    counted = replace(REPORT, totals=replace(TOTALS, events={"read as level c": 399}))
+    assert outcome_lines(counted)[0] == "read as level: c 399"

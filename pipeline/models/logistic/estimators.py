@@ -7,16 +7,18 @@ told by the name of their class; nothing of scikit-learn is imported or called.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import ModelError
+from pipeline.models.levels import LevelType, level_value
 from pipeline.units import escape
 
 _MISSING_LEVEL = "(missing)"
+_BOOLEANS: Mapping[Any, str] = {0.0: "false", 1.0: "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +59,34 @@ class CategoryEncoding:
 
     cell: Cell
     levels: tuple[str, ...]
+    type: LevelType
     missing: str | None
     unseen: str
 
-    def feature(self) -> dict[str, Any]:
-        """Return the feature of a model file, with coefficients of 0: those of levels without a column."""
+    def feature(self, coefficients: Mapping[str, float], *, boolean: bool) -> dict[str, Any]:
+        """Return the feature of a model file; a level without a coefficient has 0.
+
+        ``boolean`` says that the column is so: 0 and 1 are then what an array of numbers made of it.
+        """
+        booleans = self._booleans() if boolean else None
+        names = {level: level for level in self.levels} if booleans is None else booleans
         return {
             "column": self.cell.name,
             "kind": "categorical",
-            "coefficients": dict.fromkeys(self.levels, 0.0),
-            "missing": "error" if self.missing is None else {"level": self.missing},
+            "coefficients": {names[level]: coefficients.get(level, 0.0) for level in self.levels},
+            "levels": self.type if booleans is None else "boolean",
+            "missing": "error" if self.missing is None else {"level": names[self.missing]},
             "unseen": self.unseen,
         }
+
+    def _booleans(self) -> dict[str, str] | None:
+        """Return the levels as booleans are spelled, ``None`` where they are not 0 and 1."""
+        if self.type not in {"integer", "number"}:
+            return None
+        values = {level: level_value(level, "number") for level in self.levels}
+        if not all(value in {0, 1} or level == self.missing for level, value in values.items()):
+            return None
+        return {level: _BOOLEANS.get(value, level) for level, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +152,15 @@ def _column_transformer(step: Any, name: str, signals: list[Signal], supported: 
     if step.transformer_weights:
         raise _unsupported(step, name, "has transformer_weights, which are not supported", supported)
     made: list[Signal] = []
-    names = [cell.name for cell in _cells(step, name, signals, supported)]
+    # Behind another step its columns have the names that this one was fitted with, if any.
+    names = [str(each) for each in getattr(step, "feature_names_in_", [signal.cell.name for signal in signals])]
     for inner_name, inner, columns in require(step, "transformers_", name):
-        chosen = [signals[position] for position in _positions(columns, names)]
+        try:
+            chosen = [signals[position] for position in _positions(columns, names)]
+        except (ValueError, IndexError):
+            raise _unsupported(
+                step, name, f'chooses columns for "{inner_name}" that it does not get', supported
+            ) from None
         # An encoder that was given no column is left unfitted.
         if chosen:
             made += run(inner, inner_name, chosen, supported)
@@ -188,21 +212,20 @@ def _one_hot_encoder(step: Any, name: str, signals: list[Signal], supported: str
     drops = [None] * len(cells) if step.drop_idx_ is None else list(step.drop_idx_)
     made: list[Signal] = []
     for cell, values, drop in zip(cells, categories, drops, strict=True):
-        encoding, columns = _encoding(
-            cell, [_plain(value) for value in values], is_strict=step.handle_unknown == "error"
-        )
+        encoding, columns = _encoding(cell, values, is_strict=step.handle_unknown == "error")
         if drop is not None:
             del columns[int(drop)]
         made += [Indicator(encoding, level) for level in columns]
     return made
 
 
-def _encoding(cell: Cell, values: list[Any], *, is_strict: bool) -> tuple[CategoryEncoding, list[str]]:
+def _encoding(cell: Cell, categories: Any, *, is_strict: bool) -> tuple[CategoryEncoding, list[str]]:
     """Return how a column is encoded, and the level of each category.
 
     A missing value is the level that the imputer fills in, or a category itself. Without such a level it is unknown:
     refused, or an extra level that no column has.
     """
+    values = list(categories)
     texts = {_text(value, cell) for value in values if not _is_missing(value)}
     absent = _MISSING_LEVEL
     while absent in texts:
@@ -210,11 +233,42 @@ def _encoding(cell: Cell, values: list[Any], *, is_strict: bool) -> tuple[Catego
     columns = [absent if _is_missing(value) else _text(value, cell) for value in values]
     if len(set(columns)) < len(columns):
         raise ModelError(f'two categories of column "{escape(cell.name)}" are the same when written as text')
-    missing: str | None = _text(cell.fill, cell) if cell.is_filled else absent
+    # None is no missing value for an imputer, but a category; in a file both are null.
+    missing: str | None = _filled(cell, values, columns) if cell.is_filled and absent not in columns else absent
     if missing not in columns:
         missing = None if is_strict else absent
     levels = dict.fromkeys(columns if missing is None else [*columns, missing])
-    return CategoryEncoding(cell, tuple(levels), missing, "error" if is_strict else "zero"), columns
+    type_ = _level_type(categories.dtype, [value for value in values if not _is_missing(value)])
+    return CategoryEncoding(cell, tuple(levels), type_, missing, "error" if is_strict else "zero"), columns
+
+
+def _filled(cell: Cell, values: Sequence[Any], columns: Sequence[str]) -> str | None:
+    """Return the level of the value that an imputer fills in, ``None`` if the encoder does not know it."""
+    for value, column in zip(values, columns, strict=True):
+        # The imputer writes it into a column of the type of the categories: 0 is 0.0 there.
+        fill = type(value)(cell.fill) if isinstance(value, np.floating) and _is_number(cell.fill) else cell.fill
+        if not _is_missing(value) and value == fill and _is_boolean(value) == _is_boolean(fill):
+            return column
+    return None
+
+
+def _level_type(dtype: Any, values: Sequence[Any]) -> LevelType:
+    """Return the type of categories: that of their array, or that of the values in an array of objects."""
+    if dtype.kind == "f":
+        return "number"
+    if values and all(map(_is_boolean, values)):
+        return "boolean"
+    if values and all(map(_is_number, values)):
+        return "integer" if all(isinstance(value, int | np.integer) for value in values) else "number"
+    return "text"
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not _is_boolean(value)
 
 
 def _cells(step: Any, name: str, signals: list[Signal], supported: str) -> list[Cell]:
@@ -229,7 +283,8 @@ def _unsupported(step: Any, name: str, why: str, supported: str) -> ModelError:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))
+    is_float = isinstance(value, float | np.floating)
+    return value is None or type(value).__name__ == "NAType" or (is_float and math.isnan(value))
 
 
 def _plain(value: Any) -> Any:
@@ -237,14 +292,14 @@ def _plain(value: Any) -> Any:
 
 
 def _text(value: Any, cell: Cell) -> str:
-    """Return a category as a model file spells it."""
-    if isinstance(value, bool):
+    """Return a category as a model file spells it: a float by the fewest digits of its own width."""
+    if _is_boolean(value):
         return "true" if value else "false"
-    if isinstance(value, str | int):
+    if isinstance(value, str) or _is_number(value):
         return str(value)
     raise ModelError(
         f'column "{escape(cell.name)}" has {escape(repr(value), 40)} as a category, a {type(value).__name__}',
-        "make the column text or whole numbers before fitting",
+        "make the column text, numbers or booleans before fitting",
     )
 
 

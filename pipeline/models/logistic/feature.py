@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from pipeline.choices import Role
 from pipeline.kernels import Categorical, Numeric
 from pipeline.models.columns import Rows
-from pipeline.models.document import Path
+from pipeline.models.document import Path, Problem
 from pipeline.models.logistic.policies import Policy
 from pipeline.models.logistic.sections import Name, Section
 from pipeline.models.tally import BatchColumn, RowTally
@@ -81,6 +81,10 @@ def _no_names(_: Mapping[str, object]) -> Iterator[UnknownName]:
     return iter(())
 
 
+def _no_faults(_: Mapping[str, object]) -> Iterator[Problem]:
+    return iter(())
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureKind(Generic[F]):
     """A kind of features.
@@ -89,8 +93,8 @@ class FeatureKind(Generic[F]):
     ----------
     schema : type of Feature
         What the file says of one.
-    role : {"numeric", "categorical"}
-        What its column must be usable as.
+    role : callable
+        Returns what the column of a feature must be usable as: numeric, boolean or categorical.
     policies : mapping of str to Policy
         The members that are policies.
     is_bounded : bool
@@ -103,13 +107,16 @@ class FeatureKind(Generic[F]):
         Yields the rows of ``HEADERS`` for a feature, safe to show.
     unknown_names : callable
         Yields the names that do not exist, in a feature as JSON with any content.
+    faults : callable
+        Yields what else does not fit together in a feature as JSON with any content, with its path in the feature.
     """
 
     schema: type[F]
-    role: Role
+    role: Callable[[F], Role]
     policies: Mapping[str, Policy]
     is_bounded: bool
     prepare: Callable[[F, BatchColumn, RowTally], PreparedColumn]
     coefficients: Callable[[F], Iterator[Coefficient]]
     show: Callable[[F], Iterator[tuple[Shown, ...]]]
     unknown_names: Callable[[Mapping[str, object]], Iterator[UnknownName]] = _no_names
+    faults: Callable[[Mapping[str, object]], Iterator[Problem]] = _no_faults

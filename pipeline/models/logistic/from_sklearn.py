@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from pipeline.errors import ConfigurationError, DataError, ModelError
+from pipeline.errors import ConfigurationError, ModelError
+from pipeline.models.logistic.comparison import Comparison, Reread, checked, column_types, compare, expected, named
 from pipeline.models.logistic.estimators import Cell, Indicator, Scaled, Signal, class_name, require, run
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
-from pipeline.units import escape, format_count
+from pipeline.units import escape
+
+__all__ = ["Comparison", "compare", "from_sklearn"]
 
 _SUPPORTED = (
     "use a LogisticRegression with two classes, alone or as the last step of a Pipeline of StandardScaler, "
     "OneHotEncoder, SimpleImputer, 'passthrough', Pipelines of these, and a ColumnTransformer of them"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How much two ways of scoring the same rows differ.
-
-    ``absolute`` and ``relative`` are the largest differences in the probability of the positive class; infinite if
-    one way gives a number and the other does not.
-    """
-
-    rows: int
-    absolute: float
-    relative: float
 
 
 def from_sklearn(
@@ -41,80 +31,55 @@ def from_sklearn(
     target: str | None = None,
     threshold: float | None = None,
     check: Any = None,
+    reread: Reread | None = None,
 ) -> LogisticModel:
-    """Return a model with the scores of a fitted scikit-learn estimator.
+    """Return a model with the scores of a fitted scikit-learn estimator; see :func:`pipeline.from_sklearn`.
 
-    Means, scales, imputed values, categories and coefficients are copied bit for bit. What the estimator refuses
-    (missing values without an imputer, unseen levels unless ``handle_unknown`` ignores them) gets the policy ``error``.
-    Features keep the order of the estimator's input columns. If the encoder knows a missing category, or ignores
-    unknown ones, missing values become a level called ``(missing)``.
-
-    Parameters
-    ----------
-    estimator : LogisticRegression, or Pipeline that ends in one
-        The steps before it: StandardScaler, OneHotEncoder, SimpleImputer, ``passthrough``, Pipelines of these, or a
-        ColumnTransformer of them.
-    columns : sequence of str, optional
-        Names of the input columns; required if the estimator was fitted without names.
-    target : str, optional
-        Name of the predicted column, recorded in the model.
-    threshold : float, optional
-        Adds a decision to the output.
-    check : rows, optional
-        Rows to compare on, in the form that the estimator takes. They are scored both ways, and the largest difference
-        is printed.
-
-    Raises
-    ------
-    ModelError
-        The estimator is not fitted, has more than two classes, or has a step that is not supported; the message names
-        the step.
-    ConfigurationError
-        scikit-learn is not installed.
-    DataError
-        scikit-learn refuses the rows to check.
+    ``reread`` writes a dataframe as CSV and yields what is read from it; without it, rows to check are compared in
+    memory alone.
     """
     if find_spec("sklearn") is None:
         raise ConfigurationError("scikit-learn is not installed", "pip install 'logitstream[sklearn]'")
-    steps, regression = _split(estimator)
-    names = _column_names(estimator, columns)
+    best = _best(estimator)
+    steps, regression = _split(best)
+    names = _column_names(best, columns)
     signals: list[Signal] = [Cell(name, position) for position, name in enumerate(names)]
     for name, step in steps:
         signals = run(step, name, signals, _SUPPORTED)
-    model = LogisticModel(from_mapping(_document(signals, regression, target, threshold), "the estimator"))
-    if check is not None:
-        found = compare(model, estimator, check, columns=names)
-        # The caller asked for this one line with `check`.
-        print(  # noqa: T201
-            f"{format_count(found.rows)} rows scored both ways: largest difference {found.absolute:.2g} "
-            f"(relative {found.relative:.2g})"
-        )
+    theirs = None if check is None else expected(estimator, check)
+    rows = None if check is None else named(check, names)
+    document = _document(signals, regression, frozenset() if rows is None else _booleans(signals, rows))
+    document["target"] = _target(regression.classes_, target)
+    if threshold is not None:
+        document["output"] = {"threshold": threshold}
+    model = LogisticModel(from_mapping(document, "the estimator"))
+    if theirs is not None:
+        # The caller asked for these lines with `check`.
+        print(checked(model, theirs, rows, reread))  # noqa: T201
     return model
 
 
-def compare(model: LogisticModel, estimator: Any, rows: Any, *, columns: Sequence[str] | None = None) -> Comparison:
-    """Return how much a model and an estimator differ on rows that both take.
+def _booleans(signals: Sequence[Signal], rows: Any) -> frozenset[str]:
+    """Return the columns that are booleans in the rows, though an estimator may have them as numbers."""
+    types = column_types(rows, list(dict.fromkeys(signal.cell.name for signal in signals)))
+    return frozenset(name for name, type_ in types.items() if pa.types.is_boolean(type_))
 
-    ``columns`` are the names of the columns of a NumPy array, in the order of the estimator's input. The model need not
-    use them all.
-    """
-    try:
-        theirs = np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, 1]
-    except (ValueError, TypeError) as error:
-        raise DataError(f"scikit-learn refuses the rows: {escape(str(error), 300)}") from error
-    if isinstance(rows, np.ndarray) and columns is not None:
-        rows = {name: rows[:, position] for position, name in enumerate(columns)}
-    ours = model.probability(rows)
-    with np.errstate(all="ignore"):
-        absolute = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
-        relative = np.where(absolute == 0, 0.0, absolute / np.abs(theirs))
-    largest = [float(np.nan_to_num(values, nan=np.inf).max(initial=0.0)) for values in (absolute, relative)]
-    return Comparison(len(ours), *largest)
+
+def _best(estimator: Any) -> Any:
+    """Return the estimator that a search has found, or the estimator itself."""
+    if hasattr(estimator, "best_estimator_"):
+        return estimator.best_estimator_
+    if type(estimator).__name__.endswith("SearchCV"):
+        raise ModelError(
+            f"the {type(estimator).__name__} has no best_estimator_", "call fit() first, and leave refit as it is"
+        )
+    return estimator
 
 
 def _split(estimator: Any) -> tuple[list[tuple[str, Any]], Any]:
     steps = list(estimator.steps) if class_name(estimator) == "Pipeline" else [("", estimator)]
     name, last = steps[-1]
+    last = _best(last)
     if class_name(last) not in {"LogisticRegression", "LogisticRegressionCV"}:
         where = f'step "{escape(name)}"' if name else "the estimator"
         raise ModelError(f"{where} is a {type(last).__name__}, not a LogisticRegression", _SUPPORTED)
@@ -138,23 +103,19 @@ def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
     return [str(name) for name in chosen]
 
 
-def _document(
-    signals: Sequence[Signal], regression: Any, target: str | None, threshold: float | None
-) -> dict[str, Any]:
-    weights = np.asarray(regression.coef_)
+def _document(signals: Sequence[Signal], regression: Any, booleans: frozenset[str]) -> dict[str, Any]:
+    coefficients = regression.coef_
+    # After sparsify() it is a sparse matrix.
+    weights = np.asarray(coefficients.toarray() if hasattr(coefficients, "toarray") else coefficients)
     if weights.shape != (1, len(signals)):
         raise ModelError(f"the estimator has {weights.shape[-1]} coefficients for {len(signals)} columns", _SUPPORTED)
-    document: dict[str, Any] = {
+    return {
         "format": "logitstream-model",
         "version": 1,
         "kind": "logistic",
-        "target": _target(regression.classes_, target),
         "intercept": float(np.ravel(regression.intercept_)[0]),
-        "features": _features(signals, [float(weight) for weight in weights[0]]),
+        "features": _features(signals, [float(weight) for weight in weights[0]], booleans),
     }
-    if threshold is not None:
-        document["output"] = {"threshold": threshold}
-    return document
 
 
 def _target(classes: Any, column: str | None) -> dict[str, Any]:
@@ -163,25 +124,25 @@ def _target(classes: Any, column: str | None) -> dict[str, Any]:
     return {**named, "negative": negative, "positive": positive}
 
 
-def _features(signals: Sequence[Signal], weights: Sequence[float]) -> list[dict[str, Any]]:
+def _features(signals: Sequence[Signal], weights: Sequence[float], booleans: frozenset[str]) -> list[dict[str, Any]]:
     groups: dict[int, list[tuple[Signal, float]]] = {}
     for signal, weight in zip(signals, weights, strict=True):
         groups.setdefault(signal.cell.position, []).append((signal, weight))
-    return [_feature(groups[position]) for position in sorted(groups)]
+    return [_feature(groups[position], booleans) for position in sorted(groups)]
 
 
-def _feature(group: Sequence[tuple[Signal, float]]) -> dict[str, Any]:
+def _feature(group: Sequence[tuple[Signal, float]], booleans: frozenset[str]) -> dict[str, Any]:
     first, weight = group[0]
     if not isinstance(first, Indicator):
         if len(group) > 1:
             raise _used_twice(first)
-        return _numeric(first, weight)
-    feature = first.encoding.feature()
+        return _numeric(first, weight) | ({"boolean": True} if first.cell.name in booleans else {})
+    coefficients = {}
     for signal, coefficient in group:
         if not isinstance(signal, Indicator) or signal.encoding is not first.encoding:
             raise _used_twice(first)
-        feature["coefficients"][signal.level] = coefficient
-    return feature
+        coefficients[signal.level] = coefficient
+    return first.encoding.feature(coefficients, boolean=first.cell.name in booleans)
 
 
 def _used_twice(signal: Signal) -> ModelError:

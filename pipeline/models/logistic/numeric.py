@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, model_validator
+import pyarrow as pa
+from pydantic import AfterValidator, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.kernels import Numeric
-from pipeline.models.columns import Mask, Rows, numbers
+from pipeline.models.columns import Mask, Numbers, Rows, numbers
 from pipeline.models.logistic.feature import Coefficient, Feature, FeatureKind
 from pipeline.models.logistic.policies import MISSING_NUMBER, Impute, MissingNumber, policy_text, settle, shown_policy
 from pipeline.models.tally import BatchColumn, RowTally
@@ -31,13 +32,22 @@ Scale = Annotated[float, AfterValidator(_not_zero)]
 
 
 class NumericFeature(Feature):
-    """A column that adds ``coefficient * (value - center) / scale`` to the raw prediction."""
+    """A column that adds ``coefficient * (value - center) / scale`` to the raw prediction.
+
+    A ``boolean`` one is true or false, which count as 1 and 0; another number is a bad cell.
+    """
 
     kind: Literal["numeric"]
     coefficient: float
     center: float = 0.0
     scale: Scale = 1.0
+    boolean: bool = False
     missing: MissingNumber = "null"
+
+    @model_serializer(mode="wrap")
+    def _without_unstated_type(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A model without booleans keeps the digest that it had before there were any.
+        return {key: value for key, value in handler(self).items() if key != "boolean" or value}
 
     @model_validator(mode="after")
     def _weight_is_finite(self) -> NumericFeature:
@@ -71,6 +81,8 @@ class NumericColumn:
         """Read a column, apply the policy to its nulls, and reject its inexact values."""
         cells = numbers(column.array)
         tally.add_bad(cells.inexact, column, "inexact")
+        if feature.boolean and not _is_boolean(column.array.type):
+            tally.add_bad(_not_boolean(cells), column, "number for a boolean")
         if cells.null is not None:
             settle("missing", feature.missing, cells.null, column, tally)
         return cls(feature, column, cells.values, cells.null)
@@ -98,6 +110,19 @@ class NumericColumn:
         return Numeric(values, self.feature.weight)
 
 
+def _is_boolean(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_boolean(type_.value_type if pa.types.is_dictionary(type_) else type_))
+
+
+def _not_boolean(cells: Numbers) -> Rows:
+    """Return the rows with a number other than 1 and 0; NaN is missing, and an inexact number is bad already."""
+    wrong = (cells.values != 0) & (cells.values != 1) & ~np.isnan(cells.values)
+    if cells.null is not None:
+        wrong &= ~cells.null
+    wrong[cells.inexact] = False
+    return np.flatnonzero(wrong)
+
+
 def _coefficients(feature: NumericFeature) -> Iterator[Coefficient]:
     missing = policy_text(feature.missing)
     yield Coefficient(feature.column, "", feature.coefficient, feature.center, feature.scale, missing, "")
@@ -105,12 +130,13 @@ def _coefficients(feature: NumericFeature) -> Iterator[Coefficient]:
 
 def _show(feature: NumericFeature) -> Iterator[tuple[Shown, ...]]:
     stated = (feature.coefficient, feature.center, feature.scale)
-    yield escape(feature.column), feature.kind, "", *stated, shown_policy(feature.missing), ""
+    kind = f"{feature.kind} (boolean)" if feature.boolean else feature.kind
+    yield escape(feature.column), kind, "", *stated, shown_policy(feature.missing), ""
 
 
 NUMERIC = FeatureKind(
     schema=NumericFeature,
-    role="numeric",
+    role=lambda feature: "boolean" if feature.boolean else "numeric",
     policies={"missing": MISSING_NUMBER},
     is_bounded=False,
     prepare=NumericColumn.prepare,

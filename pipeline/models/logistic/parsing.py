@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 from pydantic import ValidationError as PydanticError
 
 from pipeline.errors import ModelError
 from pipeline.models import wording
 from pipeline.models.document import FOUND_LIMIT, Document, Problem, locate, read
+from pipeline.models.logistic.feature import FeatureKind
 from pipeline.models.logistic.features import FEATURE_KINDS
 from pipeline.models.logistic.file import FORMAT, KIND, VERSION, VOCABULARY, ModelFile
 from pipeline.models.store import refuse_pickle
@@ -86,7 +87,8 @@ def _validate(value: object, kinds: Sequence[str]) -> ModelFile | list[Problem]:
     # pydantic reports parts of a feature that do not fit together only if each part is valid, and only the first.
     twice = islice(_duplicate_columns(features), FOUND_LIMIT)
     unknown = islice(_unknown_names(features), FOUND_LIMIT)
-    ours = [*foreign, *_other_kind(cast("Mapping[str, object]", value), kinds), *twice, *unknown]
+    unfit = islice(_faults(features), FOUND_LIMIT)
+    ours = [*foreign, *_other_kind(cast("Mapping[str, object]", value), kinds), *twice, *unknown, *unfit]
     try:
         model = ModelFile.model_validate(value)
     except PydanticError as error:
@@ -121,15 +123,25 @@ def _other_kind(value: Mapping[str, object], kinds: Sequence[str]) -> Iterator[P
 
 def _unknown_names(features: Sequence[object]) -> Iterator[Problem]:
     compared = 0
-    for position, feature in enumerate(features):
-        kind = FEATURE_KINDS.get(str(feature.get("kind"))) if isinstance(feature, Mapping) else None
-        if kind is None:
-            continue
-        for found in kind.unknown_names(cast("Mapping[str, object]", feature)):
+    for position, kind, feature in _of_known_kind(features):
+        for found in kind.unknown_names(feature):
             # Looking for the nearest name takes one to ten microseconds for each name that exists.
             compared += len(found.known)
             message = wording.unknown(found.what, found.name, found.known if compared <= _COMPARED_LIMIT else ())
             yield Problem(("features", position, *found.path), message)
+
+
+def _faults(features: Sequence[object]) -> Iterator[Problem]:
+    for position, kind, feature in _of_known_kind(features):
+        for found in kind.faults(feature):
+            yield Problem(("features", position, *found.path), found.message)
+
+
+def _of_known_kind(features: Sequence[object]) -> Iterator[tuple[int, FeatureKind[Any], Mapping[str, object]]]:
+    for position, feature in enumerate(features):
+        kind = FEATURE_KINDS.get(str(feature.get("kind"))) if isinstance(feature, Mapping) else None
+        if kind is not None:
+            yield position, kind, cast("Mapping[str, object]", feature)
 
 
 def _duplicate_columns(features: Sequence[object]) -> Iterator[Problem]:

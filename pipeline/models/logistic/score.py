@@ -55,6 +55,8 @@ class ScoreBlock:
         Round probability and raw prediction to float32.
     precision : {"fast", "accurate", "reproducible"}
         The precision of the sigmoid.
+    decimal : str
+        The decimal sign of levels that are text.
     """
 
     model: ModelFile
@@ -62,6 +64,7 @@ class ScoreBlock:
     threshold: float = DEFAULT_THRESHOLD
     float32: bool = False
     precision: Precision = "fast"
+    decimal: str = "."
 
     def __post_init__(self) -> None:
         if not self.columns_made or not set(self.columns_made) <= set(COLUMNS):
@@ -84,7 +87,7 @@ class ScoreBlock:
             wanted.add("raw_prediction")
         cut = next((value for value in (request.threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
         made = tuple(column for column in COLUMNS if column in wanted)
-        return cls(model, made, cut, request.float32, request.precision)
+        return cls(model, made, cut, request.float32, request.precision, request.decimal)
 
     @property
     def whole_chunk(self) -> bool:
@@ -98,7 +101,7 @@ class ScoreBlock:
 
     def columns(self) -> tuple[Need, ...]:
         """Return the features, in the order of the model file."""
-        return tuple(Need(feature.column, kind_of(feature).role) for feature in self.model.features)
+        return tuple(Need(feature.column, kind_of(feature).role(feature)) for feature in self.model.features)
 
     def fields(self) -> tuple[Field, ...]:
         """Return the score columns that are made, in the order probability, raw prediction, decision.
@@ -160,11 +163,13 @@ class ScoreBlock:
             "threshold": self.threshold,
             "float32": self.float32,
             "precision": self.precision,
+            # A point is not mentioned, so that the description of such a block is what it always was.
+            **({} if self.decimal == "." else {"decimal": self.decimal}),
         }
 
     def _raw_prediction(self, columns: Sequence[pa.Array], tally: RowTally) -> Floats:
         prepared = [
-            kind_of(feature).prepare(feature, BatchColumn(position, feature.column, array), tally)
+            kind_of(feature).prepare(feature, BatchColumn(position, feature.column, array, self.decimal), tally)
             for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
         ]
         raw = np.empty(tally.rows)
@@ -226,4 +231,5 @@ def restore_score(description: Mapping[str, object]) -> ScoreBlock:
         options["threshold"],
         options["float32"],
         options["precision"],
+        options.get("decimal", "."),
     )

@@ -64,6 +64,8 @@ class LocalStaging:
         ``directory``, ``file_mode`` and ``durable``, as workers get them.
     notes : tuple of str
         Sentences that tell a person how the folder was prepared.
+    published : Manifest or None
+        Of the published version, which this run replaces.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class LocalStaging:
         self.directory = self._folder.path
         self.durable = self._folder.durable
         self.notes = staged.notes
+        self.published = None if version is None else version.manifest
         self.quarantine = Path(place.target.name, QUARANTINE)
         self.file_mode = 0o666 & ~mask if version is None else version.file_mode
         # Without its owner's rights a folder could not be moved to its place.

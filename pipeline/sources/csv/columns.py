@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.sources.column_types import LEVELS, arrow_type, unpacked
+from pipeline.sources.column_types import DEFAULT_TYPES, arrow_type, unpacked
 from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, infinite, large, names_infinity
 from pipeline.sources.csv.spelling import Rereader, reads_as_text, spelling_of
 from pipeline.sources.partitions import constant_of, partition_array, stated_scalar
@@ -103,8 +103,7 @@ def with_type(need: Need, options: CsvOptions) -> Need:
 
 def _target(need: Need, options: CsvOptions) -> ReadAs:
     asked = with_type(need, options).type
-    default = {"numeric": pa.float64(), "categorical": LEVELS, "kept": pa.string()}[need.role]
-    type_ = default if asked is None else arrow_type(asked)
+    type_ = DEFAULT_TYPES[need.role] if asked is None else arrow_type(asked)
     exact = need.role == "kept" and pa.types.is_string(type_) and (any(options.nulls) or options.quoted_null)
     return ReadAs(type_, exact)
 
@@ -155,7 +154,7 @@ class CsvColumns:
         if constant is not None:
             return Pick(field, constant=constant[1])
         position, target = _position(names, need), _target(need, options)
-        if need.role == "numeric":
+        if need.role in {"numeric", "boolean"}:
             self._features.add(position)
         for number, turn in enumerate(self._turns):
             if turn.setdefault(position, target) == target:

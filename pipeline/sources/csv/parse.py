@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,11 @@ BOM = b"\xef\xbb\xbf"
 _ONE_BLOCK = 1 << 30
 # A tile of text whose masks stay in an L2 cache.
 _TILE = 256 * KIB
+# In any case of letters.
+_TRUE, _FALSE = (
+    [digit, *map("".join, product(*zip(word, word.upper(), strict=True)))]
+    for digit, word in (("1", "true"), ("0", "false"))
+)
 _LIMIT_DIGITS = str(EXACT_INTEGER).encode()
 _LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
 
@@ -151,8 +157,8 @@ class CsvParser:
             quoted_strings_can_be_null=quoted_null,
             decimal_point=decimal,
             check_utf8=True,
-            true_values=["1", "true", "True", "TRUE"],
-            false_values=["0", "false", "False", "FALSE"],
+            true_values=_TRUE,
+            false_values=_FALSE,
         )
 
     def convert_rows(self, columns: Sequence[pa.Array], convert: arrow_csv.ConvertOptions) -> list[pa.Array] | None:

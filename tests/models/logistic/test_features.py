@@ -59,8 +59,8 @@ def test_an_entry_makes_a_term_of_a_column(name: str) -> None:
 
 
 def test_messages_know_every_key_and_policy() -> None:
-    assert VOCABULARY.keys["<numeric>"] == ("column", "kind", "coefficient", "center", "scale", "missing")
-    assert VOCABULARY.keys["<categorical>"] == ("column", "kind", "coefficients", "missing", "unseen")
+    assert VOCABULARY.keys["<numeric>"] == ("column", "kind", "coefficient", "center", "scale", "boolean", "missing")
+    assert VOCABULARY.keys["<categorical>"] == ("column", "kind", "coefficients", "levels", "missing", "unseen")
     assert VOCABULARY.policies == {
         ("<numeric>", "missing"): '"null", "error", "quarantine" or {"impute": number}',
         ("<categorical>", "missing"): '"null", "error", "quarantine" or {"level": text}',

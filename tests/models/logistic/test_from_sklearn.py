@@ -11,6 +11,7 @@ import pytest
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -183,6 +184,39 @@ def three_classes() -> Any:
     return LogisticRegression().fit(data[:, :2].astype(float), data[:, 4])
 
 
+def dated() -> Any:
+    days = np.array(["2013-01-01", "2013-01-02"], dtype="datetime64[D]").astype(object)
+    data = matrix(missing=False)
+    data[:, 0] = days[np.arange(ROWS) % 2]
+    prepare = ColumnTransformer([("a", OneHotEncoder(), [0])])
+    return make_pipeline(prepare, LogisticRegression()).fit(data, np.arange(ROWS) % 2)
+
+
+def searched(**options: Any) -> Any:
+    data = matrix(missing=False)
+    pipe = make_pipeline(StandardScaler(), LogisticRegression())
+    search = GridSearchCV(pipe, {"logisticregression__C": [0.1, 1.0]}, **options)
+    return search.fit(data[:, :3].astype(float), labels(data))
+
+
+def misnamed() -> Any:
+    second = ColumnTransformer([("a", StandardScaler(), [0])])
+    estimator = Pipeline([("first", ColumnTransformer([("b", "passthrough", [0, 1])])), ("second", second)])
+    estimator.steps.append(("fit", LogisticRegression()))
+    data = matrix(missing=False)
+    estimator.fit(data, labels(data))
+    second.transformers_ = [("a", StandardScaler(), ["b__delay"])]
+    return estimator
+
+
+def encoded_twice() -> Any:
+    pandas = pytest.importorskip("pandas")
+    data = pandas.DataFrame(matrix(missing=False), columns=NAMES)
+    first = make_column_transformer((OneHotEncoder(sparse_output=False), ["carrier"])).set_output(transform="pandas")
+    second = make_column_transformer((OneHotEncoder(), ["onehotencoder__carrier_AA"]))
+    return make_pipeline(first, second, LogisticRegression()).fit(data, labels(data.to_numpy()))
+
+
 UNSUPPORTED: dict[str, Callable[[], Any]] = {
     "not fitted": LogisticRegression,
     "3 classes": three_classes,
@@ -196,7 +230,11 @@ UNSUPPORTED: dict[str, Callable[[], Any]] = {
     'column "delay" is used twice': lambda: fitted(("a", StandardScaler(), [0]), ("b", "passthrough", [0])),
     "transformer_weights": lambda: fitted(("a", StandardScaler(), [0]), transformer_weights={"a": 2.0}),
     "groups infrequent categories": lambda: fitted(("a", OneHotEncoder(max_categories=2), [3])),
-    'column "delay" has .* as a category, a float': lambda: fitted(("a", OneHotEncoder(), [0])),
+    'column "delay" has .* as a category, a date': dated,
+    "GridSearchCV has no best_estimator_": lambda: GridSearchCV(LogisticRegression(), {"C": [1.0]}),
+    "GridSearchCV has no best_estimator_.*\n.*leave refit": lambda: searched(refit=False),
+    r'step "second" \(ColumnTransformer\) chooses columns for "a" that it does not get': misnamed,
+    r'step "onehotencoder" \(OneHotEncoder\) comes after a step that scales or encodes': encoded_twice,
     'column "origin" is used twice': lambda: fitted(("a", OneHotEncoder(), [4]), ("b", OneHotEncoder(), [4])),
 }
 
@@ -204,8 +242,9 @@ UNSUPPORTED: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("message", UNSUPPORTED)
 def test_what_a_model_file_cannot_state_is_named(message: str) -> None:
     estimator = UNSUPPORTED[message]()
+    columns = None if hasattr(estimator, "feature_names_in_") else NAMES[: getattr(estimator, "n_features_in_", 3)]
     with pytest.raises(ModelError, match=message):
-        from_sklearn(estimator, columns=NAMES[: getattr(estimator, "n_features_in_", 3)])
+        from_sklearn(estimator, columns=columns)
 
 
 def test_names_must_be_known_and_agree() -> None:
@@ -217,3 +256,111 @@ def test_names_must_be_known_and_agree() -> None:
         from_sklearn(estimator, columns=["a"])
     with pytest.raises(ModelError, match='"a" is already the column of features'):
         from_sklearn(estimator, columns=["a", "a"])
+
+
+@pytest.mark.parametrize("search", [GridSearchCV, RandomizedSearchCV])
+def test_searches_use_their_best_estimator(search: Any) -> None:
+    data = matrix(missing=False)
+    numbers = data[:, :3].astype(float)
+    options = {"n_iter": 2, "random_state": 0} if search is RandomizedSearchCV else {}
+    whole = search(
+        make_pipeline(StandardScaler(), LogisticRegression()), {"logisticregression__C": [0.1, 1]}, **options
+    )
+    last = make_pipeline(StandardScaler(), search(LogisticRegression(), {"C": [0.1, 1.0]}, **options))
+    for estimator in (whole, last):
+        estimator.fit(numbers, labels(data))
+        model = from_sklearn(estimator, columns=NAMES[:3])
+        assert compare(model, estimator, numbers, columns=NAMES[:3]).relative <= 1e-14
+
+
+def test_a_sparse_matrix_of_coefficients_converts() -> None:
+    estimator = fitted(("encode", OneHotEncoder(), [3, 4]), ("scale", StandardScaler(), [1]))
+    dense = from_sklearn(estimator, columns=NAMES)
+    estimator.steps[-1][1].sparsify()
+    assert from_sklearn(estimator, columns=NAMES) == dense
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_column_transformer_behind_another_converts(named: bool) -> None:
+    pandas = pytest.importorskip("pandas")
+    data = matrix(missing=False)
+    first: Any = make_column_transformer((SimpleImputer(strategy="median"), ["distance"]), remainder="passthrough")
+    numbers, texts = (
+        (["simpleimputer__distance", "remainder__delay"], ["remainder__carrier"]) if named else ([0, 1], [3])
+    )
+    second = make_column_transformer((StandardScaler(), numbers), (OneHotEncoder(), texts))
+    if named:
+        first = first.set_output(transform="pandas")
+    frame = pandas.DataFrame(data, columns=NAMES).astype({"distance": float, "delay": float})
+    estimator = make_pipeline(first, second, LogisticRegression()).fit(frame, labels(data))
+    model = from_sklearn(estimator)
+    assert {feature.column for feature in model.features} == {"distance", "delay", "carrier"}
+    assert compare(model, estimator, frame).relative <= 1e-14
+
+
+def test_a_frame_whose_columns_are_numbers_takes_the_names_given(capsys: pytest.CaptureFixture[str]) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(matrix(missing=False)[:, :3].astype(float))
+    estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(frame, labels(matrix(missing=False)))
+    model = from_sklearn(estimator, columns=["a", "b", "c"], check=frame)
+    assert [feature.column for feature in model.features] == ["a", "b", "c"]
+    assert "200 rows scored both ways: largest difference " in capsys.readouterr().out
+    assert compare(model, estimator, frame, columns=["a", "b", "c"]).relative <= 1e-14
+
+
+CATEGORIES: dict[str, tuple[list[Any], str, list[str]]] = {
+    "booleans": ([True, False], "boolean", ["false", "true"]),
+    "booleans among objects": ([True, None, False], "boolean", ["false", "true", "(missing)"]),
+    "integers": ([3, -1], "integer", ["-1", "3"]),
+    "integers among objects": ([3, None, -1], "integer", ["-1", "3", "(missing)"]),
+    "floats": ([1.0, 2.0, np.nan], "number", ["1.0", "2.0", "(missing)"]),
+    "small floats": ([1e-7, 0.5], "number", ["1e-07", "0.5"]),
+    "text": (["1", "2"], "text", ["1", "2"]),
+    "text that is like a boolean": (["true", "false"], "text", ["false", "true"]),
+}
+
+
+@pytest.mark.parametrize("name", CATEGORIES)
+def test_from_sklearn_always_writes_levels_from_the_type_of_the_categories(name: str) -> None:
+    values, type_, levels = CATEGORIES[name]
+    is_object = name.endswith("objects") or type_ == "text"
+    column = np.array(values * 40, dtype=object if is_object else None).reshape(-1, 1)
+    y = np.arange(len(column)) % 3 == 0
+    estimator = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(column, y)
+    (feature,) = from_sklearn(estimator, columns=["c"]).features
+    assert (feature.levels, list(feature.coefficients)) == (type_, levels)  # type: ignore[attr-defined]
+    assert compare(from_sklearn(estimator, columns=["c"]), estimator, column, columns=["c"]).absolute <= 1e-14
+
+
+@pytest.mark.parametrize("strategy", ["most_frequent", "constant"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_an_encoder_of_floats_behind_an_imputer_converts(strategy: str, dtype: Any) -> None:
+    column = np.array([0.1, 2.0, np.nan, 2.0, 0.0] * 40, dtype=dtype).reshape(-1, 1)
+    impute = SimpleImputer(strategy=strategy, fill_value=0 if strategy == "constant" else None)
+    estimator = make_pipeline(impute, OneHotEncoder(), LogisticRegression()).fit(column, np.arange(200) % 3 == 0)
+    model = from_sklearn(estimator, columns=["c"])
+    (feature,) = model.features
+    filled = "0.0" if strategy == "constant" else "2.0"
+    assert feature.missing.level == filled  # type: ignore[attr-defined]
+    assert list(feature.coefficients) == ["0.0", "0.1", "2.0"]  # type: ignore[attr-defined]
+    assert compare(model, estimator, column, columns=["c"]).absolute <= 1e-14
+
+
+def test_a_numeric_feature_is_boolean_if_the_rows_to_check_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    pandas = pytest.importorskip("pandas")
+    data = matrix(missing=False)
+    frame = pandas.DataFrame({"flag": data[:, 5] == "y", "hour": data[:, 2].astype(int), "x": data[:, 0] > 0})
+    scaled = make_column_transformer((StandardScaler(), ["x"]), remainder="passthrough")
+    estimator = make_pipeline(scaled, LogisticRegression()).fit(frame, labels(data))
+    model = from_sklearn(estimator, check=frame)
+    assert [feature.boolean for feature in model.features] == [True, False, True]  # type: ignore[attr-defined]
+    assert not any(feature.boolean for feature in from_sklearn(estimator).features)  # type: ignore[attr-defined]
+    assert "largest difference" in capsys.readouterr().out
+
+
+def test_what_the_estimator_refuses_is_told_before_anything_is_compared() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": np.arange(20.0)})
+    estimator = LogisticRegression().fit(frame, np.arange(20) % 2)
+    with pytest.raises(DataError, match="scikit-learn refuses the rows"):
+        from_sklearn(estimator, check=pandas.DataFrame({"y": [1.0]}))

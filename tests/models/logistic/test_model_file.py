@@ -275,12 +275,12 @@ def test_what_scoring_keeps_is_not_part_of_the_model() -> None:
     used, unused = parse(EXAMPLE.encode()), parse(EXAMPLE.encode())
     feature = used.features[2]
     assert isinstance(feature, CategoricalFeature)
-    feature.recent_levels.find(feature.coefficients, pa.array(["AA", "B6"]))
+    feature.recent_levels.find(feature.table(), pa.array(["AA", "B6"]))
     assert used == unused
     assert (used.digest(), used.to_json()) == (unused.digest(), unused.to_json())
     assert pickle.loads(pickle.dumps(used)) == copy.deepcopy(used) == unused
     other = feature.model_copy(update={"coefficients": {"AA": 7.0}})
-    assert other.recent_levels.find(other.coefficients, pa.array(["AA", "B6"]))[0][0] == 7.0
+    assert other.recent_levels.find(other.table(), pa.array(["AA", "B6"])).coefficients[0] == 7.0
 
 
 def test_the_digest_is_of_what_the_file_says_not_of_how() -> None:

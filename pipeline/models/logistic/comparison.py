@@ -1,0 +1,196 @@
+"""Rows scored by a scikit-learn estimator and by its model: in memory, and once more from a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.errors import DataError, LogitstreamError
+from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.model import LogisticModel
+from pipeline.models.logistic.score import ScoreBlock
+from pipeline.models.rows import batches
+from pipeline.models.tally import RowTally
+from pipeline.types.inputs import Need
+from pipeline.types.rows import BadCell
+from pipeline.units import escape, format_count
+
+Floats = npt.NDArray[np.float64]
+# Writes a dataframe as CSV, and yields the needed columns as they are read from it, with the records that are bad.
+Reread = Callable[[Any, Sequence[Need]], Iterable[tuple[pa.RecordBatch, Sequence[BadCell]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How much two ways of scoring the same rows differ.
+
+    ``absolute`` and ``relative`` are the largest differences in the probability of the positive class; infinite if
+    one way gives a number and the other does not.
+    """
+
+    rows: int
+    absolute: float
+    relative: float
+
+    @property
+    def text(self) -> str:
+        """The largest difference in words."""
+        return f"largest difference {self.absolute:.2g} (relative {self.relative:.2g})"
+
+
+def compare(model: LogisticModel, estimator: Any, rows: Any, *, columns: Sequence[str] | None = None) -> Comparison:
+    """Return how much a model and an estimator differ on rows that both take.
+
+    ``columns`` are the names of the columns of rows that have no names themselves, in the order of the estimator's
+    input. The model need not use them all.
+    """
+    theirs = expected(estimator, rows)
+    return _difference(model.probability(named(rows, columns)), theirs)
+
+
+def expected(estimator: Any, rows: Any) -> Floats:
+    """Return the probabilities of the positive class by an estimator.
+
+    Raises
+    ------
+    DataError
+        It refuses the rows.
+    """
+    try:
+        found: Floats = np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, 1]
+    except (ValueError, TypeError) as error:
+        raise DataError(f"scikit-learn refuses the rows: {escape(str(error), 300)}") from error
+    return found
+
+
+def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | None) -> str:
+    """Return in words how much a model and an estimator differ on named rows, and on the same rows from a CSV file.
+
+    Only a dataframe with ``to_csv`` is written and read; a column that then adds something else to a score is named.
+    """
+    lines = [f"{format_count(len(theirs))} rows scored both ways: {_difference(model.probability(rows), theirs).text}"]
+    if reread is not None and hasattr(rows, "to_csv"):
+        lines += _from_csv(model, theirs, rows, reread)
+    return "\n".join(lines)
+
+
+def named(rows: Any, columns: Sequence[str] | None) -> Any:
+    """Return rows with names: an array, or a dataframe whose names are not text, gets those given."""
+    if columns is None:
+        return rows
+    if isinstance(rows, np.ndarray):
+        return {name: rows[:, position] for position, name in enumerate(columns)}
+    if hasattr(rows, "set_axis") and not all(isinstance(name, str) for name in rows.columns):
+        return rows.set_axis(list(columns), axis=1)
+    return rows
+
+
+def column_types(rows: Any, names: Sequence[str]) -> dict[str, pa.DataType]:
+    """Return the Arrow types of the values in columns of rows; none if there are no rows."""
+    needs = [Need(name, "kept") for name in names]
+    types = [array.type for array in next(iter(batches(rows, needs)), [])]
+    values = [type_.value_type if pa.types.is_dictionary(type_) else type_ for type_ in types]
+    return dict(zip(names, values, strict=False))
+
+
+def _difference(ours: Floats, theirs: Floats) -> Comparison:
+    with np.errstate(all="ignore"):
+        absolute = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
+        relative = np.where(absolute == 0, 0.0, absolute / np.abs(theirs))
+    largest = [float(np.nan_to_num(values, nan=np.inf).max(initial=0.0)) for values in (absolute, relative)]
+    return Comparison(len(ours), *largest)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """Rows that were scored: their probabilities, and for each column its cells and what they add.
+
+    NaN stands for no score. A row that could not be read has no cell, and ``cells`` is as long as ``rows``.
+    """
+
+    rows: npt.NDArray[np.intp]
+    bad: dict[int, BadCell]
+    probabilities: Floats
+    contributions: list[Floats]
+    cells: list[pa.ChunkedArray]
+
+    def cell(self, column: int, row: int) -> str:
+        """Return a cell in words."""
+        if row in self.bad:
+            return f"'{escape(self.bad[row].text, 40)}', which {self.bad[row].reason},"
+        value = self.cells[column][int(np.searchsorted(self.rows, row))].as_py()
+        return "null" if value is None else escape(repr(value), 40)
+
+
+def _from_csv(model: LogisticModel, theirs: Floats, frame: Any, reread: Reread) -> Iterator[str]:
+    needs = ScoreBlock.of(model.file).columns()
+    what = "the same rows from a CSV file, as to_csv writes it"
+    try:
+        parts = list(reread(frame, needs))
+        again = _scored(
+            model.file, [list(batch.columns) for batch, _ in parts], [cell for _, bad in parts for cell in bad]
+        )
+    except LogitstreamError as error:
+        yield f"{what}: {error.message}"
+        return
+    before = _scored(model.file, list(batches(frame, needs)), [])
+    if len(again.probabilities) != len(theirs):
+        yield f"{what}: {format_count(len(again.probabilities))} rows are read from it"
+        return
+    yield f"{what}: {_difference(again.probabilities, theirs).text}"
+    for number, need in enumerate(needs):
+        one, other = before.contributions[number], again.contributions[number]
+        rows = np.flatnonzero(~((one == other) | (np.isnan(one) & np.isnan(other)))).tolist()
+        rows = [row for row in rows if row not in again.bad or again.bad[row].column == need.name]
+        if rows:
+            count = f"{format_count(len(rows))} row{'' if len(rows) == 1 else 's'}"
+            cells = f"{before.cell(number, rows[0])} is {again.cell(number, rows[0])} in the file"
+            yield f'  column "{escape(need.name)}" differs in {count}: in row {format_count(rows[0])}, {cells}'
+
+
+def _scored(file: ModelFile, parts: Sequence[list[pa.Array]], bad: Sequence[BadCell]) -> _Scored:
+    """Score the arrays of batches, between whose rows there are bad ones."""
+    read = sum(len(arrays[0]) for arrays in parts if arrays)
+    rows = np.delete(np.arange(read + len(bad)), [cell.record for cell in bad])
+    alone = [_alone(file, number) for number in range(len(file.features))]
+    whole = ScoreBlock(file, ("probability",))
+    parts = [arrays for arrays in parts if arrays]
+    return _Scored(
+        rows=rows,
+        bad={cell.record: cell for cell in bad},
+        probabilities=_spread(rows, len(bad), [_values(whole, arrays) for arrays in parts]),
+        contributions=[
+            _spread(rows, len(bad), [_values(block, [arrays[number]]) for arrays in parts])
+            for number, block in enumerate(alone)
+        ],
+        cells=[pa.chunked_array([arrays[number] for arrays in parts]) for number in range(len(alone)) if parts],
+    )
+
+
+def _alone(file: ModelFile, number: int) -> ScoreBlock:
+    """Return the block of a model with one of the features, whose raw prediction is what that one adds."""
+    only = file.features[number]
+    model = ModelFile.model_construct(
+        format=file.format, version=file.version, kind=file.kind, intercept=0.0, features=(only,)
+    )
+    return ScoreBlock(model, ("raw_prediction",))
+
+
+def _values(block: ScoreBlock, arrays: Sequence[pa.Array]) -> Floats:
+    tally = RowTally(len(arrays[0]))
+    (scores,), _ = block.scores(arrays, tally)
+    values: Floats = scores.to_numpy(zero_copy_only=False).astype(np.float64)
+    values[tally.rejected] = np.nan
+    return values
+
+
+def _spread(rows: npt.NDArray[np.intp], bad: int, parts: Sequence[Floats]) -> Floats:
+    """Return values at their rows, NaN where a row is bad."""
+    values = np.full(len(rows) + bad, np.nan)
+    values[rows] = np.concatenate([np.empty(0), *parts])
+    return values
