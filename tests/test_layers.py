@@ -51,32 +51,32 @@ def test_the_table_itself_goes_down() -> None:
         (
             "pipeline/sinks/parquet.py",
             "import os\nfrom pipeline.sources import find",
-            "sinks may use canonical, causes, choices, disk, errors, memory",
+            "sinks may use canonical, causes, choices, disk, errors, formats, memory",
         ),
         (
             "pipeline/sinks/parquet.py",
             "import os\nimport pipeline.sources.csv.source",
-            "sinks may use canonical, causes, choices, disk, errors, memory",
+            "sinks may use canonical, causes, choices, disk, errors, formats, memory",
         ),
         (
             "pipeline/sinks/parquet.py",
             "import os\nfrom pipeline import sources",
-            "sinks may use canonical, causes, choices, disk, errors, memory",
+            "sinks may use canonical, causes, choices, disk, errors, formats, memory",
         ),
         (
             "pipeline/sinks/parquet.py",
             "import os\nfrom ..sources import find",
-            "sinks may use canonical, causes, choices, disk, errors, memory",
+            "sinks may use canonical, causes, choices, disk, errors, formats, memory",
         ),
         (
             "pipeline/sinks/parquet.py",
             "import os\nfrom .. import sources",
-            "sinks may use canonical, causes, choices, disk, errors, memory",
+            "sinks may use canonical, causes, choices, disk, errors, formats, memory",
         ),
         (
             "pipeline/sinks/parquet.py",
             "import os\nfrom pipeline import score",
-            "sinks may use canonical, causes, choices, disk, errors, memory",
+            "sinks may use canonical, causes, choices, disk, errors, formats, memory",
         ),
         ("pipeline/sinks/parquet.py", "import os\nimport dask.array", "sinks may use numpy, pyarrow"),
         (

@@ -214,7 +214,7 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
         meaning=digest(_meaning(job, needs, schema)),
         job_id="",
         is_published=False,
-        notes=_notes(job, found.skipped, plan, files),
+        notes=(*found.notes, *_notes(job, plan, files)),
     )
     check_sections(preparation.manifest(Totals()))
     preparation = replace(preparation, job_id=job_id(scan.inputs, plan, {"meaning": preparation.meaning}))
@@ -342,11 +342,8 @@ def _kept_bytes(facts: FileFacts, number: int, width: float) -> float:
     return facts.row_bytes / len(facts.columns)
 
 
-def _notes(job: Job, skipped: Sequence[str], plan: Plan, files: Sequence[FileFacts]) -> tuple[str, ...]:
+def _notes(job: Job, plan: Plan, files: Sequence[FileFacts]) -> tuple[str, ...]:
     notes: list[str] = []
-    if skipped:
-        shown = ", ".join(escape(name) for name in skipped[:3])
-        notes.append(f"skipped {len(skipped):,} files that are neither Parquet nor CSV: {shown}")
     if not job.keep:
         notes.append(_ONLY_RESULTS)
     if job.limit is not None:

@@ -22,6 +22,8 @@ NAMES = "tests/sources/test_input_names.py"
 DISCOVERY = "tests/sources/test_discovery.py"
 CONTENT = "tests/sources/test_content.py"
 RACES = "tests/sources/test_input_races.py"
+FORMATS = "tests/sources/test_foreign_formats.py"
+LAKES = "tests/sources/test_lakes.py"
 BOMBS = "tests/sources/test_input_bombs.py"
 COLUMNS = "tests/models/test_columns.py"
 SCORE = "tests/models/logistic/test_score_block.py"
@@ -330,6 +332,8 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
             (CSV_FAULTS, "test_c22_compressed_data_cut_anywhere_or_with_more_behind_it"),
             (CSV_FAULTS, "test_c22_flips_in_compressed_data_are_noticed"),
             (CSV_FAULTS, "test_c22_other_compression_is_refused_by_name"),
+            (CSV_FAULTS, "test_c22_zero_padding_behind_a_gzip_member_is_read"),
+            (CSV_FAULTS, "test_c22_zeros_inside_a_gzip_member_are_damage"),
             (BAD_INPUT, "test_damaged_compression"),
         ],
     ),
@@ -410,6 +414,35 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
             (INPUT_FAULTS, "test_s13_cells_are_escaped_in_the_message_of_a_run"),
         ],
     ),
+    "F-1": (
+        "data or a model in another format",
+        [
+            (FORMATS, "test_a_format_is_known_as_input_by_ending_and_told_what_to_do"),
+            (FORMATS, "test_a_format_is_known_as_input_by_first_bytes"),
+            (FORMATS, "test_a_format_is_known_as_model_by_ending_or_first_bytes"),
+            (FORMATS, "test_what_is_inside_a_gzip_is_known_too"),
+            (FORMATS, "test_a_header_that_spells_a_mark_is_a_header"),
+            (FORMATS, "test_nothing_is_ever_unpickled"),
+        ],
+    ),
+    "F-2": (
+        "a folder whose log decides which files are data",
+        [
+            (LAKES, "test_a_table_is_refused_by_name_below_an_input_and_above_a_file_or_pattern"),
+            (LAKES, "test_a_link_into_a_table_is_refused"),
+        ],
+    ),
+    "F-3": (
+        "files without an ending",
+        [
+            (
+                FORMATS,
+                "TestFilesWithoutAnEnding",
+                "test_parquet_is_known_by_its_magic_and_text_only_where_the_name_is_part",
+            ),
+            (FORMATS, "test_a_damaged_parquet_file_without_the_ending_is_not_called_text"),
+        ],
+    ),
 }
 
 
@@ -427,7 +460,8 @@ def names_in(file: str) -> set[tuple[str, ...]]:
 
 def test_every_fault_of_input_has_a_row() -> None:
     expected = [f"Q-{number}" for number in range(1, 31)] + [f"C-{number}" for number in range(1, 28)]
-    assert list(ROWS) == [*expected, "S-8", "S-9", "S-12", "S-13"]
+    expected += ["S-8", "S-9", "S-12", "S-13"]
+    assert list(ROWS) == [*expected, *(f"F-{number}" for number in range(1, 4))]
 
 
 @pytest.mark.parametrize("row", ROWS)

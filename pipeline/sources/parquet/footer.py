@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline import formats
 from pipeline.disk import OpenFile, input_error, show
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
 from pipeline.types.inputs import Identity, Integers
@@ -329,8 +330,7 @@ def _footer_length(file: OpenFile, size: int) -> int:
     if tail[-4:] == b"PARE" or head == b"PARE":
         raise _encrypted(path)
     if head != b"PAR1":
-        message = f"{show(path)} is not a Parquet file: it begins with {head!r}, not with b'PAR1'"
-        raise DataError(message, "if it is CSV, give it a name that ends in .csv")
+        raise _other(file, head, tail)
     if size < _SMALLEST or tail[-4:] != b"PAR1":
         message = f"{show(path)} is cut short: its {size:,} bytes do not end in a Parquet footer"
         raise DataError(message, "wait until it is written, or copy or write it again")
@@ -338,6 +338,18 @@ def _footer_length(file: OpenFile, size: int) -> int:
     if length > min(size - 4, _LARGEST_FOOTER):
         raise DataError(f"{show(path)} is damaged: a footer of {length:,} bytes in a file of {size:,} bytes", AGAIN)
     return length
+
+
+def _other(file: OpenFile, head: bytes, tail: bytes) -> DataError:
+    """Return the error for a file that does not begin as Parquet."""
+    shown = show(file.path)
+    if tail[-4:] == b"PAR1":
+        return DataError(f"{shown} is damaged: it ends as a Parquet file, but begins with {head!r}", AGAIN)
+    message = f"{shown} is not a Parquet file: it begins with {head!r}, not with b'PAR1'"
+    found = formats.by_start(file.read_at(formats.HEAD_BYTES, 0))
+    if found is None:
+        return DataError(message, "if it is CSV, give it a name that ends in .csv")
+    return DataError(f"{message}; it is {found.name}", formats.advice(found, shown))
 
 
 def _encrypted(path: str) -> DataError:
