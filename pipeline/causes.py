@@ -39,6 +39,7 @@ _BOOLEAN = "add --type NAME=bool with the name of this column, or fix the value"
 _POINT = "write numbers with a decimal point (19134.07)"
 _UNQUOTED = "fix the value, or write null as an empty field without quotes"
 _TYPE = "fix the value, or name another type with --type NAME=TYPE; if it means null, add --null TEXT"
+_ROUND = "add --type NAME=float64 with the name of this column to round it, or leave the column out"
 _LEAVE_OUT = "fix the value, or leave the column out"
 _MISSING = 'fix the value, or choose another "missing" for this feature in the model file'
 _UNSEEN = 'fix the value, or choose another "unseen" for this feature in the model file'
@@ -58,7 +59,7 @@ CAUSES: Mapping[Cause, CauseText] = {
     "other type": CauseText("is not of type {0}", _TYPE),
     "empty for a type": CauseText("is not of type {0}: a quoted empty field is text, not null", _UNQUOTED),
     "out of range": CauseText("is beyond the range of {0}", _LEAVE_OUT),
-    "inexact": CauseText(f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})", _LEAVE_OUT),
+    "inexact": CauseText(f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})", _ROUND),
     "missing refused": CauseText(f"is missing, {_REFUSED}", _MISSING),
     "missing set aside": CauseText(f"is missing, {_SET_ASIDE}", _MISSING),
     "unseen refused": CauseText(f"is not a level of the model, {_REFUSED}", _UNSEEN),

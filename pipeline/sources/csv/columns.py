@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.sources.column_types import LEVELS, arrow_type
+from pipeline.sources.column_types import LEVELS, arrow_type, is_rounded
 from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, infinite, large, names_infinity
 from pipeline.sources.partitions import partition_array, partition_field, partition_scalar
 from pipeline.units import escape, nearest, quoted
@@ -119,7 +119,7 @@ class CsvColumns:
         return sorted((pair for turn in self._turns for pair in turn.items()), key=lambda pair: pair[0])
 
     def is_feature(self, position: int) -> bool:
-        """Return whether a column is a number that a model calculates with."""
+        """Return whether a column is a number that a model calculates with, which nobody asked to round."""
         return position in self._features
 
     def no_rows(self) -> pa.RecordBatch:
@@ -144,7 +144,7 @@ class CsvColumns:
             constant = partition_scalar(dict(file.partitions)[need.name], with_type(need, options))
             return Pick(field, constant=constant)
         position, target = position_of(names, need.name), _target(need, options)
-        if need.role == "numeric":
+        if need.role == "numeric" and not is_rounded(with_type(need, options).type):
             self._features.add(position)
         for number, turn in enumerate(self._turns):
             if turn.setdefault(position, target) == target:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.disk import OpenFile, show
@@ -373,10 +374,18 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
             return array.cast(pa.string()).dictionary_encode()
         array = array.cast(plain)
     try:
-        return array.cast(field.type, safe=True)
+        return _cast(array, field.type)
     except (pa.ArrowException, ValueError) as error:
         column = f"column '{escape(field.name)}' cannot be read as {field.type}: {escape(str(error), 300)}"
         raise DataError(f"{show(path)}: {column}", "name another --type, or leave the column out") from error
+
+
+def _cast(array: pa.Array, type_: pa.DataType) -> pa.Array:
+    """Return an array in another type, with no value lost except by rounding to a float, which is what was asked for."""
+    if pa.types.is_floating(type_) and pa.types.is_decimal(array.type):
+        # Arrow multiplies by a power of ten, which rounds twice; text is rounded once.
+        array = array.cast(pa.string())
+    return array.cast(options=pc.CastOptions(type_, allow_float_truncate=pa.types.is_floating(type_)))
 
 
 def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
