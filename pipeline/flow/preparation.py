@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.canonical import digest
 from pipeline.errors import DataError, StorageError
+from pipeline.flow.logical import logical_notes, with_logical_types
 from pipeline.flow.manifest import CODEC, Described, body
 from pipeline.flow.request import check_apart, check_request
 from pipeline.flow.schema import needs_of, output_schema
@@ -197,6 +198,8 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
     features, kept = needs_of(job, files)
     needs = (*features, *kept)
     schema = output_schema(job, files, features, kept)
+    if job.format == "parquet":
+        schema = with_logical_types(schema, files, kept)
     check_output_schema(job.format, schema)
     _check_not_empty(job, files)
     plan = make_plan(
@@ -214,7 +217,7 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
         meaning=digest(_meaning(job, needs, schema)),
         job_id="",
         is_published=False,
-        notes=(*found.notes, *_notes(job, plan, files)),
+        notes=(*found.notes, *logical_notes(schema, files, kept), *_notes(job, plan, files)),
     )
     check_sections(preparation.manifest(Totals()))
     preparation = replace(preparation, job_id=job_id(scan.inputs, plan, {"meaning": preparation.meaning}))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Delimiters besides the comma, as they are written on a command line.
 _DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'"}
 
+# In the metadata of a field of a file: the logical type that its Arrow type does not show.
+LOGICAL = b"logical"
+
 Integers = npt.NDArray[np.int64]
 
 
@@ -74,6 +77,11 @@ class ColumnFacts:
     field: pa.Field
     encoded_bytes: int
     decoded_bytes: int
+
+    @property
+    def logical(self) -> str:
+        """The logical type of a Parquet column that its Arrow type does not show, such as ``UUID``; empty if none."""
+        return str((self.field.metadata or {}).get(LOGICAL, b""), "utf-8")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

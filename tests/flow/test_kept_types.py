@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from decimal import Decimal
 
 import numpy as np
@@ -50,15 +51,6 @@ def test_type_ts_float64_rounds_by_the_users_word(bench: Bench, format_: str, ty
     assert pipeline.verify(bench.out, sample=1).as_published
 
 
-def test_the_command_line_rounds_too(bench: Bench, command) -> None:  # type: ignore[no-untyped-def]
-    pq.write_table(pa.table({"ts": pa.array(EPOCHS)}), bench.inputs / "f.parquet")
-    words = ("score", bench.inputs, "--model", bench.model(TS), "--output", bench.out)
-    done = command(*words)
-    assert (done.returncode, "--type NAME=float64" in done.stderr) == (65, True)
-    assert command(*words, "--type", "ts=float64").returncode == 0
-    assert len(bench.table()) == len(EPOCHS)
-
-
 @pytest.mark.parametrize("scale", [0, 2, 10, 20])
 def test_decimals_round_once(bench: Bench, scale: int) -> None:
     random = np.random.default_rng(scale)
@@ -81,3 +73,144 @@ def test_a_partition_rounds_by_the_users_word(bench: Bench) -> None:
     assert "--type ts=float64 rounds it" in message
     bench.score(model=bench.model(TS), types={"ts": "float64"}, keep=["ts"])
     assert bench.table()["ts"].to_pylist() == [float(2**53)]
+
+
+UUIDS = [uuid.UUID(int=number * 7919) for number in range(3)]
+DOCUMENTS = ['{"a": 1}', None, "[1, 2]"]
+
+
+def duck(bench: Bench, name: str, query: str, options: str = "") -> None:
+    """Write a Parquet file with DuckDB."""
+    connection = pytest.importorskip("duckdb").connect()
+    connection.execute(f"COPY ({query}) TO '{bench.inputs / name}' (FORMAT parquet{options})")
+
+
+def described(bench: Bench) -> dict[str, str]:
+    """Return the types that DuckDB finds in the output."""
+    query = f"DESCRIBE FROM '{bench.out}/*.parquet'"
+    return {row[0]: row[1] for row in pytest.importorskip("duckdb").sql(query).fetchall()}
+
+
+def logical(bench: Bench) -> dict[str, str]:
+    """Return the logical types of the columns of the first part."""
+    schema = pq.read_metadata(min(bench.out.glob("*.parquet"))).schema
+    return {schema.column(number).name: schema.column(number).logical_type.type for number in range(len(schema))}
+
+
+def identified(store_schema: bool, bench: Bench, name: str = "f.parquet") -> None:
+    """Write a file of pyarrow with a UUID and a JSON column, with or without the Arrow schema in it."""
+    storage = pa.array([value.bytes for value in UUIDS], pa.binary(16))
+    columns = {
+        "u": pa.ExtensionArray.from_storage(pa.uuid(), storage),
+        "j": pa.ExtensionArray.from_storage(pa.json_(), pa.array(DOCUMENTS)),
+        "x": [0.0, 1.0, 2.0],
+        "c": ["a", "b", "a"],
+    }
+    bench.put(name, pa.table(columns), store_schema=store_schema)
+
+
+@pytest.mark.parametrize("writer", ["duckdb", "pyarrow", "pyarrow without the schema"])
+@pytest.mark.parametrize("output", ["out", "out.parquet"])
+def test_kept_uuid_and_json_columns_keep_their_logical_type(bench: Bench, writer: str, output: str) -> None:
+    if writer == "duckdb":
+        values = ", ".join(
+            f"({number}, '{one}'::UUID, {'NULL' if text is None else repr(text)}::JSON, {number}::DOUBLE, 'a')"
+            for number, (one, text) in enumerate(zip(UUIDS, DOCUMENTS, strict=True))
+        )
+        duck(bench, "f.parquet", f"SELECT u, j, x, c FROM (VALUES {values}) t(n, u, j, x, c) ORDER BY n")
+    else:
+        identified(writer == "pyarrow", bench)
+    report = bench.score(output=bench.folder / output, keep=["u", "j"], chunk_size="2")
+    if output != "out":
+        bench.out.mkdir()
+        (bench.folder / output).rename(bench.out / "part.parquet")
+    assert {name: type_ for name, type_ in logical(bench).items() if name in "uj"} == {"u": "UUID", "j": "JSON"}
+    assert [described(bench)[name] for name in "uj"] == ["UUID", "JSON"]
+    table = bench.table()
+    assert [table.schema.field(name).type for name in "uj"] == [pa.uuid(), pa.json_()]
+    assert table["u"].to_pylist() == UUIDS
+    assert table["j"].to_pylist() == DOCUMENTS
+    assert not any("lost" in note for note in report.plan.notes)
+
+
+def test_an_output_with_logical_types_is_verified_resumed_and_reused(bench: Bench) -> None:
+    identified(True, bench)
+    bench.score(keep=["*"])
+    assert pipeline.verify(bench.out, sample=1).as_published
+    assert bench.score(keep=["*"]).totals.read == 3
+    identified(False, bench, "g.parquet")
+    again = bench.score(keep=["*"], if_exists="replace")
+    assert again.totals.read == 6
+    assert pipeline.verify(bench.out, sample=2).as_published
+
+
+def test_a_type_given_for_a_column_replaces_its_logical_type(bench: Bench) -> None:
+    identified(True, bench)
+    bench.score(keep=["j"], types={"j": "string"})
+    assert bench.table().schema.field("j").type == pa.string()
+    assert logical(bench)["j"] == "STRING"
+
+
+def test_files_that_differ_give_the_storage_and_a_note(bench: Bench) -> None:
+    identified(True, bench)
+    bench.put("g.parquet", pa.table({"u": pa.array([b"x" * 16], pa.binary(16)), "j": ["{}"], "x": [1.0], "c": ["a"]}))
+    plan = bench.preview(keep=["u", "j"])
+    assert "column 'u': the type UUID is lost, the output has fixed_size_binary[16]" in plan.notes
+    assert "column 'j': the type JSON is lost, the output has string" in plan.notes
+    bench.score(keep=["u", "j"])
+    assert bench.table()["j"].to_pylist() == [*DOCUMENTS, "{}"]
+
+
+def test_a_csv_has_json_as_text(bench: Bench) -> None:
+    identified(False, bench)
+    bench.score(keep=["j"], format="csv")
+    frame = pd.concat(pd.read_csv(path) for path in sorted(bench.out.glob("*.csv")))
+    assert frame["j"].astype(object).replace({np.nan: None}).tolist() == DOCUMENTS
+
+
+def test_json_is_text_for_a_categorical_feature(bench: Bench) -> None:
+    identified(True, bench)
+    features = [{"column": "j", "kind": "categorical", "coefficients": {'{"a": 1}': 1.0, "[1, 2]": -1.0}}]
+    bench.score(model=bench.model(features))
+    expected = [sigmoid(np.array(1.5)), None, sigmoid(np.array(-0.5))]
+    assert bench.table()["probability"].to_pylist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "note"),
+    [
+        (
+            "42::VARIANT AS v",
+            "",
+            "column 'v': the type VARIANT is lost, the output has struct<metadata: binary not null",
+        ),
+        ("'POINT (1 2)'::GEOMETRY AS v", "", "column 'v': the type GEOMETRY is lost, the output has binary"),
+        (
+            "'POINT (1 2)'::GEOMETRY AS v",
+            ", geoparquet_version 'V2'",
+            "column 'v': the type GEOMETRY is lost, the output has binary",
+        ),
+        ("INTERVAL 3 DAY AS v", "", "column 'v': the type INTERVAL is lost, the output has fixed_size_binary[12]"),
+        ("{'u': uuid()} AS v", "", "column 'v': the type UUID in struct is lost, the output has struct<u: fixed"),
+        ("['{}'::JSON] AS v", "", "column 'v': the type JSON in list is lost, the output has list<"),
+    ],
+)
+def test_a_note_names_the_column_and_the_loss(bench: Bench, query: str, options: str, note: str) -> None:
+    try:
+        duck(bench, "f.parquet", f"SELECT 1.0::DOUBLE AS x, 'a' AS c, {query}", options)
+    except pytest.importorskip("duckdb").Error as error:
+        pytest.skip(f"this DuckDB does not write it: {error}")
+    plan = bench.preview(keep=["v"])
+    assert [each for each in plan.notes if each.startswith(note)], plan.notes
+    report = bench.score(keep=["v"])
+    assert len(bench.table()) == report.totals.read == 1
+    assert not any("lost" in each for each in bench.preview(output=bench.folder / "other").notes)
+
+
+def test_many_columns_that_lose_the_same_type_are_one_note(bench: Bench) -> None:
+    columns = ", ".join(f"INTERVAL 1 DAY AS v{number}" for number in range(9))
+    duck(bench, "f.parquet", f"SELECT 1.0::DOUBLE AS x, 'a' AS c, {columns}")
+    notes = [note for note in bench.preview(keep=["*"]).notes if "lost" in note]
+    assert notes == [
+        "columns 'v0', 'v1', 'v2' and 6 more: the type INTERVAL is lost, the output has fixed_size_binary[12]"
+    ]

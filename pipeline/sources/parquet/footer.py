@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from pipeline import formats
 from pipeline.disk import OpenFile, input_error, show
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
-from pipeline.types.inputs import Identity, Integers
+from pipeline.sources.parquet.logical import logical_types, storage_of
+from pipeline.types.inputs import LOGICAL, Identity, Integers
 from pipeline.units import KIB, MIB, escape
 
 # pre_buffer keeps what it has read until the file is closed: memory would grow with the row group. Page checksums are
@@ -66,17 +67,20 @@ class Shape:
     ----------
     schema : pyarrow.Schema
     fields : tuple of pyarrow.Field
-        Of the schema, without metadata.
+        Of the schema, as the reader gives the columns; the logical type that a column has besides is in its metadata.
     owners : tuple of int
         For each leaf column, the number of its top-level column.
     flat : tuple of bool
         For each leaf column, whether it has one value a row.
+    written : tuple of pyarrow.parquet.ParquetSchema and bytes
+        The schema of the file, with logical types, and what GeoParquet says of it.
     """
 
     schema: pa.Schema
     fields: tuple[pa.Field, ...]
     owners: tuple[int, ...]
     flat: tuple[bool, ...]
+    written: tuple[pq.ParquetSchema, bytes]
 
 
 @dataclass(frozen=True)
@@ -365,7 +369,7 @@ def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
         Its schema contradicts itself.
     """
     shown, metadata = show(path), parquet.metadata
-    shape = _shape_of(parquet.schema_arrow.remove_metadata())
+    shape = _shape_of(parquet.schema_arrow.remove_metadata(), metadata)
     if not shape.fields:
         raise DataError(f"{shown} has no columns", "leave the file out")
     if len(shape.owners) != metadata.num_columns:
@@ -376,15 +380,21 @@ def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
 _last_shape: Shape | None = None
 
 
-def _shape_of(schema: pa.Schema) -> Shape:
+def _shape_of(schema: pa.Schema, metadata: pq.FileMetaData) -> Shape:
     """Return the shape of files of this schema: that of the previous file, where it is the same."""
     global _last_shape  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
-    last = _last_shape
-    if last is not None and last.schema.equals(schema, check_metadata=True):
+    last, geo = _last_shape, (metadata.metadata or {}).get(b"geo", b"")
+    if last is not None and last.schema.equals(schema, check_metadata=True) and last.written == (metadata.schema, geo):
         return last
     owners = tuple(number for number, field in enumerate(schema) for _ in range(leaf_count(field.type)))
     flat = tuple(flat for field in schema for flat in _flat_leaves(field.type))
-    shape = _last_shape = Shape(schema, tuple(field.remove_metadata() for field in schema), owners, flat)
+    fits = len(owners) == metadata.num_columns
+    logical = logical_types(metadata, schema, owners) if fits else {}
+    fields = tuple(
+        field.with_metadata({LOGICAL: logical[number]}) if number in logical else field.remove_metadata()
+        for number, field in enumerate(pa.field(each.name, storage_of(each.type), each.nullable) for each in schema)
+    )
+    shape = _last_shape = Shape(schema, fields, owners, flat, (metadata.schema, geo))
     return shape
 
 

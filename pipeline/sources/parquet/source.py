@@ -29,6 +29,7 @@ from pipeline.sources.parquet.footer import (
     translated,
     unsupported_column,
 )
+from pipeline.sources.parquet.logical import storage_of
 from pipeline.sources.parquet.unfolding import is_folded, most_rows, unfolding
 from pipeline.sources.partitions import Partition, partition_array, partition_field, partition_scalar
 from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Need
@@ -343,8 +344,9 @@ def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> 
     except LookupError as error:
         raise DataError(f"{show(file.path)}: {error.args[0]}", _FIX_COLUMN) from error
     categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == LEVELS}
-    encoded = [name for name in names if name in categories and _is_text(schema.field(name).type)]
-    texts = [name for name in names if name not in encoded and _is_plain_text(schema.field(name).type)]
+    types = {name: storage_of(schema.field(name).type) for name in names}
+    encoded = [name for name in names if name in categories and _is_text(types[name])]
+    texts = [name for name in names if name not in encoded and _is_plain_text(types[name])]
     return _Delivery(names, encoded, texts, pa.schema(fields), makers)
 
 
@@ -352,7 +354,7 @@ def _maker(schema: pa.Schema, file: InputFile, need: Need, field: pa.Field) -> M
     stated = dict(file.partitions)
     if need.name in stated:
         return partial(_constant, value=partition_scalar(stated[need.name], need), type_=field.type)
-    return partial(_column, field=field, plain=schema.field(need.name).type)
+    return partial(_column, field=field, plain=storage_of(schema.field(need.name).type))
 
 
 def _constant(batch: pa.RecordBatch, _path: str, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
@@ -366,6 +368,8 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
     """
     with translated(path, partial(str, field.name)):
         array = batch.column(field.name)
+        if array.type != plain and isinstance(array, pa.ExtensionArray):
+            array = array.storage
         if array.type == field.type:
             return array
         if pa.types.is_dictionary(array.type):
@@ -381,7 +385,7 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
 
 
 def _cast(array: pa.Array, type_: pa.DataType) -> pa.Array:
-    """Return an array in another type, with no value lost except by rounding to a float, which is what was asked for."""
+    """Return an array in another type, exactly, or rounded where a float was asked for."""
     if pa.types.is_floating(type_) and pa.types.is_decimal(array.type):
         # Arrow multiplies by a power of ten, which rounds twice; text is rounded once.
         array = array.cast(pa.string())
@@ -400,7 +404,7 @@ def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
         raise LookupError(f"has no column '{name}'{nearest(need.name, [field.name for field in fields])}")
     if len(named) > 1:
         raise LookupError(f"has {len(named)} columns '{name}'")
-    return pa.field(need.name, _delivered_type(named[0].type, need), named[0].nullable)
+    return pa.field(need.name, _delivered_type(storage_of(named[0].type), need), named[0].nullable)
 
 
 def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
