@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from pipeline.scan import shape_of
-from pipeline.types.inputs import ColumnFacts, FileFacts, Need
+from pipeline.types.inputs import INT96, ColumnFacts, FileFacts, Need
 from pipeline.units import escape
 
 _SHOWN = 3
-_INT96 = "INT96"
 
 
 def with_logical_types(schema: pa.Schema, files: Sequence[FileFacts], kept: Sequence[Need]) -> pa.Schema:
@@ -38,7 +37,7 @@ def logical_notes(schema: pa.Schema, files: Sequence[FileFacts], kept: Sequence[
         shown = ", ".join(f"'{escape(name)}'" for name in names[:_SHOWN])
         more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
         columns = f"column{'s' if len(names) > 1 else ''} {shown}{more}"
-        if logical.split()[0] == _INT96:
+        if logical.split()[0] == INT96.decode():
             finer = "" if " " in logical else f"; --type {escape(names[0])}=timestamp[ns] keeps nanoseconds"
             yield f"{columns}: {logical}, read in microseconds{finer}"
         else:

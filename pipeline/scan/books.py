@@ -6,7 +6,6 @@ at a chunk set aside the same rows in the same order.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,13 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.sources import row_text
 from pipeline.types.blocks import Values
 from pipeline.types.rows import BadCell, Slice, SliceAccount
 from pipeline.types.sources import SliceReader
-from pipeline.units import KIB
 
 SHOWN_BAD = 10
-_LINE_BYTES = 64 * KIB
 
 
 SetAside = Callable[[Slice, BadCell], None]
@@ -184,7 +182,7 @@ class SliceBook:
                 cell,
                 record=origin.record,
                 offset=origin.offset,
-                line=_row_text(batch, row, self._names) if origin.line is None else origin.line,
+                line=row_text(batch, row, self._names) if origin.line is None else origin.line,
             )
             for cell, row, origin in zip(rejected, rows, self._reader.origins(rows), strict=True)
         ]
@@ -220,9 +218,3 @@ def missing_and_nan(arrays: Sequence[pa.Array], first: int, rows: int) -> tuple[
         if pa.types.is_floating(part.type):
             nan |= pc.is_nan(part).fill_null(False).to_numpy(zero_copy_only=False)
     return int(null.sum()), int((nan & ~null).sum())
-
-
-def _row_text(batch: pa.RecordBatch, row: int, names: Sequence[str]) -> str:
-    """Return the needed columns of a row as JSON, in place of a line where the file has none."""
-    values = {name: batch.column(number)[row].as_py() for number, name in enumerate(names)}
-    return json.dumps(values, default=str, ensure_ascii=False)[:_LINE_BYTES]

@@ -20,6 +20,8 @@ _DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'"}
 
 # In the metadata of a field of a file: the logical type that its Arrow type does not show.
 LOGICAL = b"logical"
+# There, for what is no logical type: timestamps of 96 bits.
+INT96 = b"INT96"
 
 Integers = npt.NDArray[np.int64]
 

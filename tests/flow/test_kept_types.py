@@ -214,3 +214,72 @@ def test_many_columns_that_lose_the_same_type_are_one_note(bench: Bench) -> None
     assert notes == [
         "columns 'v0', 'v1', 'v2' and 6 more: the type INTERVAL is lost, the output has fixed_size_binary[12]"
     ]
+
+
+MOMENTS = ["2020-01-01T00:00:00.123456", None, "9999-12-31T00:00:00", "1600-01-01T00:00:00"]
+
+
+def int96(bench: Bench) -> list[np.datetime64]:
+    """Write a file with an INT96 column, as Spark and Impala did."""
+    moments = [np.datetime64("NaT" if each is None else each, "us") for each in MOMENTS]
+    columns = {"x": [0.0, 1.0, 2.0, 3.0], "c": ["a", "b", "a", "b"], "t": pa.array(np.array(moments))}
+    bench.put("f.parquet", pa.table(columns), use_deprecated_int96_timestamps=True, store_schema=False)
+    return moments
+
+
+def test_int96_stays_in_microseconds_with_a_note(bench: Bench) -> None:
+    moments = int96(bench)
+    note = "column 't': INT96, read in microseconds; --type t=timestamp[ns] keeps nanoseconds"
+    assert note in bench.preview(keep=["t"]).notes
+    assert note not in bench.preview().notes
+    report = bench.score(keep=["t"])
+    assert note in report.plan.notes
+    table = bench.table()
+    assert table.schema.field("t").type == pa.timestamp("us")
+    np.testing.assert_array_equal(table["t"].to_numpy(), np.array(moments))
+    query = (
+        f"SELECT epoch_us(t) FROM '{bench.out}/*.parquet' EXCEPT ALL SELECT epoch_us(t) FROM '{bench.inputs}/*.parquet'"
+    )
+    assert pytest.importorskip("duckdb").sql(query).fetchall() == []
+
+
+def test_int96_beyond_nanoseconds_is_a_bad_cell_with_its_place(bench: Bench) -> None:
+    int96(bench)
+    types = {"t": "timestamp[ns]"}
+    assert not any("INT96" in note for note in bench.preview(keep=["t"], types=types).notes)
+    message = bench.refused(BadCellsError, known=False, keep=["t"], types=types)
+    place = "f.parquet: row 3, column t: '9999-12-31T00:00:00' is beyond the range of timestamp[ns]"
+    assert message.startswith(place)
+
+
+def test_int96_beyond_nanoseconds_is_set_aside_and_the_accounts_balance(bench: Bench) -> None:
+    int96(bench)
+    report = bench.score(keep=["t", "x"], types={"t": "timestamp[ns]"}, max_bad=2)
+    assert (report.totals.read, report.totals.written, report.totals.bad) == (4, 2, 2)
+    table = bench.table()
+    assert table.schema.field("t").type == pa.timestamp("ns")
+    assert table["x"].to_pylist() == [0.0, 1.0]
+    assert table["t"].cast(pa.int64()).to_pylist() == [1_577_836_800_123_456_000, None]
+    quarantined = pq.read_table(bench.out / "_quarantine").to_pylist()
+    assert [(row["record"], row["column"], json.loads(row["line"])) for row in quarantined] == [
+        (3, "t", {"t": "9999-12-31T00:00:00", "x": 2.0, "c": "a"}),
+        (4, "t", {"t": "1600-01-01T00:00:00", "x": 3.0, "c": "b"}),
+    ]
+    assert pipeline.verify(bench.out, sample=1).as_published
+    assert pipeline.inspect(bench.inputs, full=True, types={"t": "timestamp[ns]"}).bad_records == 2
+
+
+def test_lists_of_int96_have_a_note(bench: Bench) -> None:
+    cells = pa.array([[1], [2]], pa.list_(pa.timestamp("us")))
+    table = pa.table({"x": [0.0, 1.0], "c": ["a", "b"], "t": cells})
+    bench.put("f.parquet", table, use_deprecated_int96_timestamps=True)
+    assert "column 't': INT96 in list, read in microseconds" in bench.preview(keep=["t"]).notes
+
+
+def test_a_row_that_is_set_aside_has_dates_that_python_does_not_know(bench: Bench) -> None:
+    cells = pa.array([10**18, 253_402_300_800_000_000], pa.timestamp("us"))
+    bench.put("f.parquet", pa.table({"x": [0.0, None], "c": ["a", "b"], "t": cells}))
+    refusing = [{"column": "x", "kind": "numeric", "coefficient": 1.0, "missing": "error"}]
+    bench.score(model=bench.model(refusing), keep=["t"], max_bad=1)
+    (row,) = pq.read_table(bench.out / "_quarantine").to_pylist()
+    assert json.loads(row["line"]) == {"x": None, "t": "10000-01-01 00:00:00.000000"}

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 PARQUET = "tests/sources/parquet/test_parquet_source.py"
 DAMAGE = "tests/sources/parquet/test_parquet_damage.py"
 PARQUET_FAULTS = "tests/sources/parquet/test_parquet_faults.py"
+TIMESTAMPS = "tests/sources/parquet/test_timestamps.py"
+KEPT = "tests/flow/test_kept_types.py"
 TEXTS = "tests/sources/parquet/test_text_encodings.py"
 CSV = "tests/sources/csv/test_csv_source.py"
 CSV_FAULTS = "tests/sources/csv/test_csv_faults.py"
@@ -100,7 +102,16 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     ),
     "Q-10": ("many columns", [(PARQUET_FAULTS, "test_q10_of_many_columns_those_needed_are_read")]),
     "Q-11": ("encrypted", [(DAMAGE, "test_encrypted")]),
-    "Q-12": ("INT96", [(PARQUET, "test_int96_timestamps_far_from_today")]),
+    "Q-12": (
+        "INT96",
+        [
+            (PARQUET, "test_int96_timestamps_far_from_today"),
+            (TIMESTAMPS, "test_int96_stays_in_microseconds_and_takes_every_year"),
+            (TIMESTAMPS, "test_int96_beyond_nanoseconds_is_a_bad_cell_never_another_date"),
+            (TIMESTAMPS, "test_int96_beyond_microseconds_is_a_bad_cell_too"),
+            (KEPT, "test_int96_beyond_nanoseconds_is_set_aside_and_the_accounts_balance"),
+        ],
+    ),
     "Q-13": (
         "dates and times",
         [
@@ -211,6 +222,8 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         [
             (PARQUET_FAULTS, "test_q30_unknown_extension_types_come_as_they_are_stored"),
             (PARQUET_FAULTS, "test_q30_a_pickled_extension_type_is_not_unpickled"),
+            (KEPT, "test_kept_uuid_and_json_columns_keep_their_logical_type"),
+            (KEPT, "test_a_note_names_the_column_and_the_loss"),
         ],
     ),
     "C-1": (
@@ -443,6 +456,13 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
             (FORMATS, "test_a_damaged_parquet_file_without_the_ending_is_not_called_text"),
         ],
     ),
+    "F-4": (
+        "integers that a float64 cannot hold",
+        [
+            (KEPT, "test_int64_beyond_2_53_is_a_bad_cell_whose_message_names_the_type_that_rounds"),
+            (KEPT, "test_type_ts_float64_rounds_by_the_users_word"),
+        ],
+    ),
 }
 
 
@@ -461,7 +481,7 @@ def names_in(file: str) -> set[tuple[str, ...]]:
 def test_every_fault_of_input_has_a_row() -> None:
     expected = [f"Q-{number}" for number in range(1, 31)] + [f"C-{number}" for number in range(1, 28)]
     expected += ["S-8", "S-9", "S-12", "S-13"]
-    assert list(ROWS) == [*expected, *(f"F-{number}" for number in range(1, 4))]
+    assert list(ROWS) == [*expected, *(f"F-{number}" for number in range(1, 5))]
 
 
 @pytest.mark.parametrize("row", ROWS)

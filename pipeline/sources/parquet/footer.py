@@ -24,7 +24,7 @@ from pipeline import formats
 from pipeline.disk import OpenFile, input_error, show
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
 from pipeline.sources.parquet.logical import logical_types, storage_of
-from pipeline.types.inputs import LOGICAL, Identity, Integers
+from pipeline.types.inputs import INT96, LOGICAL, Identity, Integers
 from pipeline.units import KIB, MIB, escape
 
 # pre_buffer keeps what it has read until the file is closed: memory would grow with the row group. Page checksums are
@@ -81,6 +81,11 @@ class Shape:
     owners: tuple[int, ...]
     flat: tuple[bool, ...]
     written: tuple[pq.ParquetSchema, bytes]
+
+    @property
+    def int96(self) -> frozenset[str]:
+        """The names of the columns that are INT96, without those that have it below them."""
+        return frozenset(field.name for field in self.fields if (field.metadata or {}).get(LOGICAL) == INT96)
 
 
 @dataclass(frozen=True)
@@ -263,11 +268,12 @@ def keep_footer(location: str, identity: Identity, footer: Footer) -> None:
 
 @contextmanager
 def open_parquet(
-    file: OpenFile, metadata: pq.FileMetaData | None = None, read_dictionary: Sequence[str] = ()
+    file: OpenFile, metadata: pq.FileMetaData | None = None, read_dictionary: Sequence[str] = (), int96: str = "us"
 ) -> Iterator[pq.ParquetFile]:
-    """Open another reader on an open file, which stays open when the reader is closed."""
+    """Open another reader on an open file, which stays open when the reader is closed; ``int96`` is a unit of time."""
+    options = {**READER_OPTIONS, "coerce_int96_timestamp_unit": int96}
     with pa.OSFile(f"/proc/self/fd/{file.descriptor}") as stream:
-        yield pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **READER_OPTIONS)
+        yield pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **options)
 
 
 @contextmanager

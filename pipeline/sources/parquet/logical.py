@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.types.inputs import INT96
+
 # Types of values that are stored as text or bytes. What else the format has, Arrow types say.
 _HIDDEN = frozenset({"UUID", "JSON", "ENUM", "BSON", "GEOMETRY", "GEOGRAPHY"})
 _KEPT = ("arrow.uuid", "arrow.json")
@@ -44,8 +46,8 @@ def logical_types(metadata: pq.FileMetaData, schema: pa.Schema, owners: Sequence
 
 
 def _of_leaf(leaf: pq.ColumnSchema) -> str:
-    if leaf.physical_type == "INT96":
-        return "INT96"
+    if leaf.physical_type == INT96.decode():
+        return INT96.decode()
     if leaf.converted_type == "INTERVAL":
         return "INTERVAL"
     name: str = leaf.logical_type.type

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
@@ -29,10 +29,12 @@ from pipeline.sources.parquet.footer import (
     translated,
     unsupported_column,
 )
+from pipeline.sources.parquet.instants import OldTimestamps, Refused, is_fine, within
 from pipeline.sources.parquet.logical import storage_of
 from pipeline.sources.parquet.unfolding import is_folded, most_rows, unfolding
 from pipeline.sources.partitions import Partition, partition_array, partition_field, partition_scalar
-from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Need
+from pipeline.sources.row_text import row_text
+from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Integers, Need
 from pipeline.types.rows import BadCell, Origin, Slice
 from pipeline.units import escape, nearest
 
@@ -154,7 +156,9 @@ class ParquetReader:
         self._stack = ExitStack()
         self._parquet: pq.ParquetFile | None = None
         self._checked = False
-        self._before = 0
+        self._before = self._read = 0
+        self._used: Integers | None = None
+        self._bad: list[BadCell] = []
 
     def __enter__(self) -> Self:
         try:
@@ -176,30 +180,47 @@ class ParquetReader:
         expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
         threads = self._column_threads and expected >= THREADED_ROWS
         batches = self._decoded(threads) if self._columns.names else self._constants(expected)
-        for batch in batches:
-            self._before = self.rows
-            self.rows += batch.num_rows
-            yield batch
+        for batch, refused in batches:
+            self._before = self._read
+            self._read += batch.num_rows
+            self._used = None
+            used = self._without(batch, refused) if refused.cells else batch
+            self.rows += used.num_rows
+            yield used
         self._checked = True
         self._compare("changed while it was read")
-        if self.rows != expected:
+        if self._read != expected:
             raise DataError(
                 f"{show(self._file.path)} is damaged: row groups {self._groups.start} to {self._groups.stop - 1} have "
-                f"{expected:,} rows in the footer, but {self.rows:,} were read",
+                f"{expected:,} rows in the footer, but {self._read:,} were read",
                 AGAIN,
             )
 
     def take_bad(self) -> list[BadCell]:
-        """Return an empty list: a value of a Parquet file that cannot be read is an error."""
-        return []
+        """Return the rows left out since the last call: those with a timestamp that its type cannot hold.
+
+        Any other value that cannot be read is an error.
+        """
+        taken, self._bad = self._bad, []
+        return taken
 
     def record(self, row: int) -> int:
         """Return the number within the slice of a row of the last batch."""
-        return self._before + row
+        return self._before + (row if self._used is None else int(self._used[row]))
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
         """Return the numbers of rows of the last batch; they have neither offset nor line."""
         return [Origin(self.record(row)) for row in rows]
+
+    def _without(self, batch: pa.RecordBatch, refused: Refused) -> pa.RecordBatch:
+        """Return the rows of a batch that are of use, and keep the cells of the others."""
+        self._used = refused.used(batch.num_rows)
+        names = [need.name for need in self._needs]
+        for row, cell in sorted(refused.cells.items()):
+            line = row_text(batch, row, names, {cell.column: cell.text})
+            self._bad.append(replace(cell, record=self._before + row, line=line))
+        self.bad_count += len(refused.cells)
+        return batch.take(pa.array(self._used))
 
     def _planned_footer(self) -> Footer:
         """Return the footer, whose bytes were checked when the file was planned.
@@ -227,7 +248,7 @@ class ParquetReader:
         if not same:
             raise InputChangedError(f"{show(self._file.path)} {how}", STILL)
 
-    def _decoded(self, column_threads: bool) -> Iterator[pa.RecordBatch]:
+    def _decoded(self, column_threads: bool) -> Iterator[tuple[pa.RecordBatch, Refused]]:
         """Yield what the file holds. Arrow runs inside the door; the consumer of a batch does not."""
         columns, stack, path = self._columns, self._stack, self._file.path
         with translated(path):
@@ -245,6 +266,7 @@ class ParquetReader:
                     use_threads=column_threads,
                 )
             )
+            old = OldTimestamps(columns.old, columns.fine, self._timestamps) if columns.old else None
         while True:
             with translated(path, partial(unsupported_column, parquet, columns.names, list(self._groups))):
                 batch = next(batches, None)
@@ -255,7 +277,20 @@ class ParquetReader:
                     self.bytes_read = int(encoded[self._numbers(columns.names)].sum())
                 batch.validate(full=True)
             for piece in unfolding(batch, folded):
-                yield columns.deliver(piece, path)
+                refused = Refused()
+                if old is not None:
+                    with translated(path):
+                        piece = old.settled(piece, refused)  # noqa: PLW2901 - the same rows
+                yield columns.deliver(piece, path, refused), refused
+
+    def _timestamps(self, unit: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Return batches of some INT96 columns in a unit."""
+        parquet = self._stack.enter_context(open_parquet(self._opened, self._footer.metadata, int96=unit))
+        return iter(
+            parquet.iter_batches(
+                self._batch_rows, row_groups=list(self._groups), columns=list(names), use_threads=False
+            )
+        )
 
     def _numbers(self, names: Sequence[str]) -> list[int]:
         """Return the numbers of columns in the file, by their names."""
@@ -291,14 +326,15 @@ class ParquetReader:
             found.update(name for name, size in zip(texts, sizes, strict=True) if is_folded(size, rows))
         return sorted(found)
 
-    def _constants(self, rows: int) -> Iterator[pa.RecordBatch]:
+    def _constants(self, rows: int) -> Iterator[tuple[pa.RecordBatch, Refused]]:
         """Yield batches for which only the number of rows of the file is needed."""
         for start in range(0, rows, self._batch_rows):
             count = min(self._batch_rows, rows - start)
-            yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]), self._file.path)
+            refused = Refused()
+            yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]), self._file.path, refused), refused
 
 
-Maker = Callable[[pa.RecordBatch, str], pa.Array]
+Maker = Callable[[pa.RecordBatch, str, Refused], pa.Array]
 
 
 @dataclass(frozen=True)
@@ -306,19 +342,22 @@ class _Delivery:
     """How the columns of a decoded batch become those that the needs ask for.
 
     ``names`` are read, each once; those in ``read_dictionary`` as dictionaries, where the file allows it; ``texts``
-    are the other text columns. ``makers`` has one function for each need.
+    are the other text columns. ``old`` are INT96 columns, ``fine`` those of them that are asked for in nanoseconds.
+    ``makers`` has one function for each need.
     """
 
     names: list[str]
     read_dictionary: list[str]
     texts: list[str]
+    old: list[str]
+    fine: frozenset[str]
     schema: pa.Schema
     makers: tuple[Maker, ...]
 
-    def deliver(self, batch: pa.RecordBatch, path: str) -> pa.RecordBatch:
+    def deliver(self, batch: pa.RecordBatch, path: str, refused: Refused) -> pa.RecordBatch:
         if not self.makers:
             return batch.select([])
-        return pa.RecordBatch.from_arrays([make(batch, path) for make in self.makers], schema=self.schema)
+        return pa.RecordBatch.from_arrays([make(batch, path, refused) for make in self.makers], schema=self.schema)
 
 
 _last_columns: tuple[Shape, tuple[Partition, ...], tuple[Need, ...], _Delivery] | None = None
@@ -330,39 +369,47 @@ def _columns_of(shape: Shape, file: InputFile, needs: tuple[Need, ...]) -> _Deli
     last = _last_columns
     if last is not None and last[0] is shape and last[1:3] == (file.partitions, needs):
         return last[3]
-    columns = _plan_columns(shape.schema, file, needs)
+    columns = _plan_columns(shape, file, needs)
     _last_columns = shape, file.partitions, needs, columns
     return columns
 
 
-def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> _Delivery:
+def _plan_columns(shape: Shape, file: InputFile, needs: Sequence[Need]) -> _Delivery:
+    schema = shape.schema
     stated = dict(file.partitions)
     names = list(dict.fromkeys(need.name for need in needs if need.name not in stated))
+    old = [name for name in names if name in shape.int96]
     try:
         fields = [_field(_fields_named(schema, need.name), file, need) for need in needs]
-        makers = tuple(_maker(schema, file, need, field) for need, field in zip(needs, fields, strict=True))
+        fine = frozenset(field.name for field in fields if is_fine(field.type))
+        plain = {
+            field.name: pa.timestamp("ns") if field.name in fine.intersection(old) else field.type
+            for field in shape.fields
+        }
+        makers = tuple(_maker(plain, file, need, field) for need, field in zip(needs, fields, strict=True))
     except LookupError as error:
         raise DataError(f"{show(file.path)}: {error.args[0]}", _FIX_COLUMN) from error
     categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == LEVELS}
-    types = {name: storage_of(schema.field(name).type) for name in names}
-    encoded = [name for name in names if name in categories and _is_text(types[name])]
-    texts = [name for name in names if name not in encoded and _is_plain_text(types[name])]
-    return _Delivery(names, encoded, texts, pa.schema(fields), makers)
+    encoded = [name for name in names if name in categories and _is_text(plain[name])]
+    texts = [name for name in names if name not in encoded and _is_plain_text(plain[name])]
+    return _Delivery(names, encoded, texts, old, fine, pa.schema(fields), makers)
 
 
-def _maker(schema: pa.Schema, file: InputFile, need: Need, field: pa.Field) -> Maker:
+def _maker(plain: Mapping[str, pa.DataType], file: InputFile, need: Need, field: pa.Field) -> Maker:
     stated = dict(file.partitions)
     if need.name in stated:
         return partial(_constant, value=partition_scalar(stated[need.name], need), type_=field.type)
-    return partial(_column, field=field, plain=storage_of(schema.field(need.name).type))
+    return partial(_column, field=field, plain=plain[need.name])
 
 
-def _constant(batch: pa.RecordBatch, _path: str, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
+def _constant(batch: pa.RecordBatch, _path: str, _refused: Refused, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
     return partition_array(value, type_, batch.num_rows)
 
 
-def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataType) -> pa.Array:
+def _column(batch: pa.RecordBatch, path: str, refused: Refused, field: pa.Field, plain: pa.DataType) -> pa.Array:
     """Return a column in the type of its field; ``plain`` is the type that it has in the file.
+
+    Rows with a timestamp that the type cannot hold are added to ``refused``.
 
     A text column read as a dictionary for one need is decoded for the others, which is cheaper than reading it twice.
     """
@@ -376,7 +423,7 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
             array = array.dictionary_decode()
         if field.type == LEVELS and _is_text(plain):
             return array.cast(pa.string()).dictionary_encode()
-        array = array.cast(plain)
+        array = within(array.cast(plain), field.type, field.name, refused)
     try:
         return _cast(array, field.type)
     except (pa.ArrowException, ValueError) as error:
