@@ -153,7 +153,7 @@ class Inflated:
     def __init__(self, raw: RawFile, codec: str) -> None:
         self._raw = raw
         self._codec = codec
-        self._stream = _Gzip(raw) if codec == "gzip" else pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+        self._stream = _Members(raw) if codec == "gzip" else pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
 
     def readinto(self, view: memoryview) -> int:
         """Fill the beginning of a view and return how much of it; 0 at the end alone."""
@@ -167,7 +167,7 @@ class Inflated:
             raise DataError(message, "copy or compress the file again") from error
 
 
-class _Gzip:
+class _Members:
     """The members of a gzip file, one after the other, and the zeros that blocks of a tape were filled up with.
 
     Arrow reads as fast, but takes zeros for a member; what it had decompressed by then is lost.
@@ -175,7 +175,7 @@ class _Gzip:
 
     def __init__(self, raw: RawFile) -> None:
         self._raw = raw
-        self._block = bytearray(256 * KIB)
+        self._block = bytearray(64 * KIB)
         self._input: bytes | memoryview = b""
         self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._begun = False
