@@ -19,20 +19,20 @@ def with_logical_types(schema: pa.Schema, files: Sequence[FileFacts], kept: Sequ
     Batches have the storage of such a column; the part is written with its logical type.
     """
     stated = _stated(files, kept)
-    fields = [
-        field.with_type(_extension(field.type, stated.get(field.name, ()))) if number < len(kept) else field
-        for number, field in enumerate(schema)
-    ]
+    fields = list(schema)
+    for number, (need, field) in enumerate(zip(kept, schema, strict=False)):
+        fields[number] = field.with_type(_extension(field.type, stated.get(need.name, ())))
     return pa.schema(fields)
 
 
 def logical_notes(schema: pa.Schema, files: Sequence[FileFacts], kept: Sequence[Need]) -> Iterator[str]:
     """Yield a sentence for each type that kept columns lose, with the columns and what they become."""
     lost: dict[tuple[str, str], list[str]] = {}
-    for name, stated in _stated(files, kept).items():
-        type_ = schema.field(name).type
-        for each in filter(None, () if isinstance(type_, pa.BaseExtensionType) else stated):
-            lost.setdefault((each, escape(str(type_))), []).append(name)
+    stated = _stated(files, kept)
+    for need, field in zip(kept, schema, strict=False):
+        is_kept = isinstance(field.type, pa.BaseExtensionType)
+        for each in filter(None, () if is_kept else stated.get(need.name, ())):
+            lost.setdefault((each, escape(str(field.type))), []).append(need.name)
     for (logical, type_), names in lost.items():
         shown = ", ".join(f"'{escape(name)}'" for name in names[:_SHOWN])
         more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
@@ -56,7 +56,7 @@ def _stated(files: Sequence[FileFacts], kept: Sequence[Need]) -> dict[str, list[
         here |= {column.field.name: column.logical for column in facts.columns}
         for name in asked & here.keys():
             found.setdefault(name, {})[here[name]] = None
-    return {name: list(stated) for name in (need.name for need in kept) if any(stated := found.get(name, {}))}
+    return {name: list(stated) for name, stated in found.items()}
 
 
 def written_type(column: ColumnFacts) -> pa.DataType:

@@ -28,6 +28,7 @@ from pipeline.models import LogisticModel
 from pipeline.sources import CsvSource, ParquetSource, discover
 from pipeline.types.inputs import CsvOptions, InputFile
 
+ROOT = Path(__file__).parents[2]
 FRAME = pd.DataFrame({"x": [1.0, 2.0], "c": ["AA", "UA"]})
 TABLE = pa.table(FRAME)
 
@@ -160,6 +161,26 @@ def test_a_model_of_scikit_learn_is_told_of_from_sklearn(ending: str) -> None:
         LogisticModel.load(f"model.{ending}")
     assert "logitstream.from_sklearn(estimator).save('model.json')" in caught.value.remedy
     assert callable(pipeline.from_sklearn)
+
+
+@pytest.mark.parametrize("name", ["data.parquet", "data", "data.csv", "data.csv.gz"])
+def test_data_given_as_a_model_are_told_where_they_go(name: str) -> None:
+    if "csv" in name:
+        FRAME.to_csv(name)
+    else:
+        pq.write_table(TABLE, name)
+    with pytest.raises(ModelError, match=r"is (Parquet|CSV), not a model file") as caught:
+        LogisticModel.load(name)
+    assert "data are the INPUT" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["model.json", "model", "model.csv"])
+def test_a_model_given_as_data_is_told_where_it_goes(name: str) -> None:
+    Path(name).write_bytes((ROOT / "sample_data" / "delay_model.json").read_bytes())
+    with pytest.raises(DataError, match=rf"^{name} is a model file of logitstream") as caught:
+        facts_of(discover([name]).files[0])
+    assert "give it to --model" in caught.value.remedy
+    assert LogisticModel.load(name).features
 
 
 @pytest.mark.parametrize("ending", [ending for known in FOREIGN for ending in known.endings.split()])

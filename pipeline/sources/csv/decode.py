@@ -153,7 +153,9 @@ class Inflated:
     def __init__(self, raw: RawFile, codec: str) -> None:
         self._raw = raw
         self._codec = codec
-        self._stream = _Members(raw) if codec == "gzip" else pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+        self._stream = (
+            _Members(raw) if codec == "gzip" else pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+        )
 
     def readinto(self, view: memoryview) -> int:
         """Fill the beginning of a view and return how much of it; 0 at the end alone."""
