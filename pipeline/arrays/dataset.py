@@ -225,9 +225,9 @@ def _columns(read: _ChunkRead, needs: Sequence[Need], csv: CsvOptions) -> Iterat
             if batch.data.num_rows:
                 yield batch.data.columns
         if first is not None:
+            place = f"row {first.record + 1:,} of its slice" if first.offset is None else f"byte {first.offset:,}"
             raise BadCellsError(
-                f"{escape(file.path)}: byte {first.offset:,}, column {escape(first.column)}: "
-                f"{quoted(first.text)} {first.reason}",
+                f"{escape(file.path)}: {place}, column {escape(first.column)}: {quoted(first.text)} {first.reason}",
                 "correct the data, or read other columns",
             )
 

@@ -14,6 +14,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import BadCellsError, SchemaError
+from pipeline.types.inputs import CsvOptions
 from tests.flow.conftest import Bench, sigmoid
 
 # Nanoseconds since the epoch; float64 holds neither, and rounds one up and one down.
@@ -283,3 +284,16 @@ def test_a_row_that_is_set_aside_has_dates_that_python_does_not_know(bench: Benc
     bench.score(model=bench.model(refusing), keep=["t"], max_bad=1)
     (row,) = pq.read_table(bench.out / "_quarantine").to_pylist()
     assert json.loads(row["line"]) == {"x": None, "t": "10000-01-01 00:00:00.000000"}
+
+
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_open_dataset_rounds_by_the_users_word_too(bench: Bench, format_: str) -> None:
+    frame = pd.DataFrame({"ts": [2**53 + 1, 1_700_000_000_123_456_789], "k": "k"})
+    path = bench.inputs / f"f.{format_}"
+    frame.to_csv(path, index=False) if format_ == "csv" else frame.to_parquet(path)
+    told = "cannot be held exactly" if format_ == "csv" else "the type float64, which rounds it"
+    with pytest.raises(BadCellsError, match=told):
+        pipeline.open_dataset(bench.inputs).to_dask_array("ts").compute(scheduler="sync")
+    rounding = CsvOptions.given(types={"ts": "float64"})
+    found = pipeline.open_dataset(bench.inputs, csv=rounding).to_dask_array("ts").compute(scheduler="sync")
+    assert found.ravel().tolist() == frame["ts"].astype("float64").tolist()
