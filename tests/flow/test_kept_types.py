@@ -291,7 +291,7 @@ def test_open_dataset_rounds_by_the_users_word_too(bench: Bench, format_: str) -
     frame = pd.DataFrame({"ts": [2**53 + 1, 1_700_000_000_123_456_789], "k": "k"})
     path = bench.inputs / f"f.{format_}"
     frame.to_csv(path, index=False) if format_ == "csv" else frame.to_parquet(path)
-    told = "cannot be held exactly" if format_ == "csv" else "the type float64, which rounds it"
+    told = "cannot be held exactly" if format_ == "csv" else "round it by giving the column the type float64"
     with pytest.raises(BadCellsError, match=told):
         pipeline.open_dataset(bench.inputs).to_dask_array("ts").compute(scheduler="sync")
     rounding = CsvOptions.given(types={"ts": "float64"})

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.types.inputs import INT96
+from pipeline.units import MIB
 
 # Types of values that are stored as text or bytes. What else the format has, Arrow types say.
 _HIDDEN = frozenset({"UUID", "JSON", "ENUM", "BSON", "GEOMETRY", "GEOGRAPHY"})
+_LARGEST_GEO = MIB
 _KEPT = ("arrow.uuid", "arrow.json")
 
 
@@ -78,8 +80,11 @@ def _is_variant(type_: pa.DataType) -> bool:
 
 def _geometries(metadata: Mapping[bytes, bytes]) -> Iterator[str]:
     """Yield the columns that GeoParquet names in the metadata of the file."""
+    stated = metadata.get(b"geo", b"")
+    if not 0 < len(stated) <= _LARGEST_GEO:
+        return
     try:
-        columns = json.loads(metadata.get(b"geo", b"{}")).get("columns", {})
+        columns = json.loads(stated).get("columns", {})
         yield from (name for name in columns if isinstance(name, str))
     except (ValueError, AttributeError, TypeError, RecursionError):
         # Somebody else's text: what it says in another form concerns no column.
