@@ -134,7 +134,7 @@ def _findings(
     for column in facts.columns:
         name = column.field.name
         known = counts[name] == 1 and name in told
-        kind = kinds.get(name, TEXT if facts.file.format == "csv" else str(column.field.type))
+        kind = kinds.get(name, TEXT if facts.file.format == "csv" else _stored_kind(column))
         columns.setdefault(name, _column(column, kind, told.get(name), known=known))
     for name, value in facts.file.partitions:
         columns.setdefault(name, _partition(value, rows))
@@ -171,6 +171,11 @@ def _column(column: ColumnFacts, kind: str, told: ColumnStatistics | None, *, kn
         return FileColumn(kind, nullable, 0, 0, 0, EMPTY, EMPTY)
     extent = extent_between(told.smallest, told.largest) if told.ranged else UNKNOWN
     return FileColumn(kind, nullable, told.nulls, None, None, extent, UNKNOWN)
+
+
+def _stored_kind(column: ColumnFacts) -> str:
+    """Return the type of a Parquet column, with what its Arrow type does not show: ``string (JSON)``."""
+    return f"{column.field.type} ({column.logical})" if column.logical else str(column.field.type)
 
 
 def _partition(value: str | None, rows: int | None) -> FileColumn:

@@ -297,3 +297,16 @@ def test_open_dataset_rounds_by_the_users_word_too(bench: Bench, format_: str) -
     rounding = CsvOptions.given(types={"ts": "float64"})
     found = pipeline.open_dataset(bench.inputs, csv=rounding).to_dask_array("ts").compute(scheduler="sync")
     assert found.ravel().tolist() == frame["ts"].astype("float64").tolist()
+
+
+def test_inspect_shows_logical_types(bench: Bench) -> None:
+    identified(False, bench)
+    int96(bench)
+    (bench.inputs / "f.parquet").rename(bench.inputs / "old.parquet")
+    identified(True, bench)
+    kinds = {column.name: column.types[0][0] for column in pipeline.inspect(bench.inputs).columns}
+    assert (kinds["u"], kinds["j"], kinds["t"]) == (
+        "fixed_size_binary[16] (UUID)",
+        "string (JSON)",
+        "timestamp[us] (INT96)",
+    )
