@@ -43,6 +43,7 @@ _NULL = "fix the value; if it means null, add --null {0} (and --quoted-null if i
 _GROUPS = "fix the value: one to three digits, then groups of exactly three"
 _TRUE_OR_FALSE = 'fix the value, or leave "boolean" out of this feature in the model file'
 _TYPE = "fix the value, or name another type with --type NAME=TYPE; if it means null, add --null TEXT"
+_ROUND = "add --type NAME=float64 with the name of this column to round it, or leave the column out"
 _LEAVE_OUT = "fix the value, or leave the column out"
 _PATH = "fix the value or the name of the folder, or leave the column out"
 _MISSING = 'fix the value, or choose another "missing" for this feature in the model file'
@@ -70,7 +71,7 @@ CAUSES: Mapping[Cause, CauseText] = {
     "null for a type": CauseText("is not of type {1}", _NULL),
     "null in quotes": CauseText("is not null, because it is in quotes", "fix the value, or add --quoted-null"),
     "out of range": CauseText("is beyond the range of {0}", _LEAVE_OUT),
-    "inexact": CauseText(f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})", _LEAVE_OUT),
+    "inexact": CauseText(f"cannot be held exactly as a float64 (integers: up to {EXACT_INTEGER})", _ROUND),
     "not as in path": CauseText("is not {0}, the value that the path of the file states", _PATH),
     "missing refused": CauseText(f"is missing, {_REFUSED}", _MISSING),
     "missing set aside": CauseText(f"is missing, {_SET_ASIDE}", _MISSING),

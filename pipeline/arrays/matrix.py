@@ -45,7 +45,7 @@ def _fill(target: Matrix, column: pa.Array, name: str) -> None:
         cell = bad_cell(column, int(cells.inexact[0]), name, "inexact")
         raise BadCellsError(
             f"column {escape(name)}: float64 cannot hold {escape(cell.text)} exactly",
-            "leave the column out, or correct it",
+            f'round it by giving the column the type float64 (types={{"{escape(name)}": "float64"}}), or leave it out',
         )
     target[:] = cells.values
     if cells.null is not None:

@@ -3,6 +3,7 @@
 request      checks that need no input                        refuses at once
 preparation  inputs -> plan, resources, identities, schema    refuses what cannot work
 schema       the files checked against the job
+logical      types that kept columns keep or lose
 manifest     what the manifest says about a job
 outlook      what a run would do
 write        one chunk: block function, part, receipt         in the workers

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.canonical import digest
 from pipeline.errors import DataError, LogitstreamError, OutputError, StorageError
+from pipeline.flow.logical import logical_notes, with_logical_types
 from pipeline.flow.manifest import CODEC, Described, body, format_version
 from pipeline.flow.request import check_apart, check_request
 from pipeline.flow.schema import Fit, fit_files
@@ -198,6 +199,8 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
     check_apart(job, found.files)
     files = gather_facts(found.files, job.csv, full=job.fingerprint == "full")
     fit = fit_files(job, files)
+    if job.format == "parquet":
+        fit = replace(fit, schema=with_logical_types(fit.schema, files, fit.kept))
     check_output_schema(job.format, fit.schema)
     _check_not_empty(job, files)
     plan = make_plan(
@@ -214,7 +217,7 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
         meaning=digest(_meaning(job, fit)),
         job_id="",
         is_published=False,
-        notes=(*_notes(job, found.skipped, plan, files), *fit.notes),
+        notes=(*found.notes, *logical_notes(fit.schema, files, fit.kept), *_notes(job, plan, files), *fit.notes),
     )
     check_sections(preparation.manifest(Totals()))
     preparation = replace(preparation, job_id=job_id(scan.inputs, plan, {"meaning": preparation.meaning}))
@@ -358,11 +361,8 @@ def _kept_bytes(facts: FileFacts, number: int, width: float) -> float:
     return facts.row_bytes / len(facts.columns)
 
 
-def _notes(job: Job, skipped: Sequence[str], plan: Plan, files: Sequence[FileFacts]) -> tuple[str, ...]:
+def _notes(job: Job, plan: Plan, files: Sequence[FileFacts]) -> tuple[str, ...]:
     notes: list[str] = []
-    if skipped:
-        shown = ", ".join(escape(name) for name in skipped[:3])
-        notes.append(f"skipped {len(skipped):,} files that are neither Parquet nor CSV: {shown}")
     if not job.keep:
         notes.append(_ONLY_RESULTS)
     if job.limit is not None:

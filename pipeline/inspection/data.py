@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +20,6 @@ from pipeline.types.inputs import ColumnFacts, CsvOptions, FileFacts, Need
 from pipeline.types.report import FileSummary
 from pipeline.types.rows import BadCell
 from pipeline.units import escape, format_count, quoted
-
-_SKIPPED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def inspect_data(path: str, *, full: bool, reading: Reading) -> DataInspection:
         bad_records=gathering.bad if full else None,
         columns=tuple(gathering.columns.columns()),
         differences=(*gathering.columns.differences(), *gathering.differences),
-        notes=(*_skipped(found.skipped), *_delimiters(known.values()), *notes),
+        notes=(*found.notes, *_delimiters(known.values()), *notes),
         errors=tuple(FileError(found.files[number].path, errors[number]) for number in sorted(errors)),
         output=output,
     )
@@ -136,7 +134,7 @@ def _findings(
     for column in facts.columns:
         name = column.field.name
         known = counts[name] == 1 and name in told
-        kind = kinds.get(name, TEXT if facts.file.format == "csv" else str(column.field.type))
+        kind = kinds.get(name, TEXT if facts.file.format == "csv" else _stored_kind(column))
         columns.setdefault(name, _column(column, kind, told.get(name), known=known))
     for name, value in facts.file.partitions:
         columns.setdefault(name, _partition(value, rows))
@@ -178,6 +176,11 @@ def _column(column: ColumnFacts, kind: str, told: ColumnStatistics | None, *, kn
     return FileColumn(kind, nullable, told.nulls, None, None, extent, UNKNOWN)
 
 
+def _stored_kind(column: ColumnFacts) -> str:
+    """Return the type of a Parquet column, with what its Arrow type does not show: ``string (JSON)``."""
+    return f"{column.field.type} ({column.logical})" if column.logical else str(column.field.type)
+
+
 def _partition(value: str | None, rows: int | None) -> FileColumn:
     """Return a column that the path of a file states: the same value in all rows."""
     if value is None:
@@ -206,14 +209,6 @@ def _delimiters(files: Iterable[FileFacts]) -> list[str]:
         for path, delimiter in found
         if delimiter
     ][:1]
-
-
-def _skipped(names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
-    some = ", ".join(escape(name) for name in names[:_SKIPPED]) + (", ..." if len(names) > _SKIPPED else "")
-    files = f"{format_count(len(names))} file{'' if len(names) == 1 else 's'}"
-    return [f"skipped {files} whose names do not end like Parquet or CSV: {some}"]
 
 
 def _output(path: str) -> tuple[OutputFacts | None, list[str]]:

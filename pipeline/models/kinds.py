@@ -16,7 +16,7 @@ from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import judge
 from pipeline.models.logistic.show import show
 from pipeline.models.request import ScoreRequest
-from pipeline.models.store import read_file, refuse_pickle
+from pipeline.models.store import read_file, refuse_foreign
 from pipeline.models.wording import model_error
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.report import ShownModel
@@ -120,7 +120,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
 def parse_model(data: bytes, name: str = "model") -> Model:
     """Return the model in the bytes of a file; raises what :func:`load_model` raises."""
-    refuse_pickle(data, name)
+    refuse_foreign(data, name)
     document = read(data)
     named = document.member("kind")
     known = KINDS.get(named) if isinstance(named, str) else None

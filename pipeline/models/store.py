@@ -1,32 +1,29 @@
-"""A model file on disk: read whole, written in one step; a pickle is refused without opening it."""
+"""A model file on disk: read whole, written in one step; another format is refused, a pickle without opening it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import disk
+from pipeline import disk, formats
 from pipeline.errors import InputMissingError, ModelError, PermissionDeniedError, StorageError
 from pipeline.models.document import SIZE_LIMIT
 from pipeline.units import escape
 
-_PICKLE_NAME = re.compile(
-    r".*\.(pkl|pickle|joblib|sav|skops|dill|cloudpickle|npz|npy|pt|pth)(\.(gz|bz2|xz|zst|lz4|z))?",
-    re.IGNORECASE | re.DOTALL,
-)
-_PICKLE_START = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")
 
+def refuse_foreign(data: bytes, name: str) -> None:
+    """Raise ``ModelError`` if the first bytes, or else the name, are those of another format; say what to do.
 
-def refuse_pickle(data: bytes, name: str) -> None:
-    """Raise ``ModelError`` if the name or the first bytes are those of a pickle, or of a file that may contain one."""
-    if _PICKLE_NAME.fullmatch(name) or _PICKLE_START.match(data):
-        raise ModelError(
-            f"{escape(name)} is a pickled object, not a model file; it was not opened because a pickle runs code",
-            "convert it where it was made: logitstream.from_sklearn(estimator).save('model.json')",
-        )
+    By its name alone (no bytes) a pickle is refused, and nothing else.
+    """
+    found = formats.foreign_model(data[: formats.HEAD_BYTES], name)
+    if found is None or not (data or found.is_pickle):
+        return
+    unopened = "; it was not opened because a pickle runs code" if found.is_pickle else ""
+    shown = escape(name)
+    raise ModelError(f"{shown} is {found.name}, not a model file{unopened}", formats.advice(found, shown, model=True))
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -40,7 +37,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         The file cannot be read.
     """
     name = os.fspath(path)
-    refuse_pickle(b"", name)
+    refuse_foreign(b"", name)
     with _system_errors(name):
         return disk.read_file(path, SIZE_LIMIT + 1)
 

@@ -3,7 +3,6 @@
 facts      input files -> their facts; the fields of their columns
 shapes     files with equal schemas
 stated     columns that the path of a file states, compared with it
-rowtext    a row as text
 drift      where the columns of files differ, and what the needs of a job become in each of them
 demand     how much memory a scan needs
 prepared   a scan that can start: files, needs, plan, workers and batches

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.scan.rowtext import row_text
+from pipeline.sources import row_text
 from pipeline.types.blocks import Values
 from pipeline.types.rows import BadCell, Slice, SliceAccount
 from pipeline.types.sources import SliceReader

@@ -130,6 +130,8 @@ def row_group_share(demand: Demand, resources: Resources) -> int:
 
 def width_of(type_: pa.DataType) -> float:
     """Return the bytes of a value of a fixed-width type, and a guess for any other."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return width_of(type_.storage_type)
     try:
         return max(1.0, float(type_.bit_width) / 8)
     except ValueError:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.scan.rowtext import row_text
+from pipeline.sources import row_text
 from pipeline.sources.partitions import stated_scalar
 from pipeline.types.inputs import InputFile, Need
 from pipeline.types.rows import BadCell, Origin

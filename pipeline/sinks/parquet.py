@@ -137,6 +137,8 @@ class ParquetSink(ParquetFileSink):
 
 def _repeats(type_: pa.DataType) -> bool:
     """Return whether a column is written with dictionary encoding."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return _repeats(type_.storage_type)
     if pa.types.is_dictionary(type_):
         return True
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))

@@ -9,6 +9,7 @@ from pipeline.sources.csv.source import CsvSource
 from pipeline.sources.discovery import Discovery, discover
 from pipeline.sources.parquet.footer import forget_footers
 from pipeline.sources.parquet.source import THREADED_ROWS, ParquetSource
+from pipeline.sources.row_text import row_text
 
 if TYPE_CHECKING:
     from pipeline.choices import Format
@@ -23,6 +24,7 @@ __all__ = [
     "content_digest",
     "discover",
     "forget_footers",
+    "row_text",
     "source_for",
 ]
 

@@ -64,6 +64,11 @@ def arrow_type(name: str) -> pa.DataType:
     raise UsageError(f"{quoted(name)} is not a type that a column can be given{known}", _CHOICES)
 
 
+def is_rounded(name: str | None) -> bool:
+    """Return whether a type that a person named rounds integers to floats: ``--type ts=float64`` is the word for it."""
+    return name is not None and bool(pa.types.is_floating(arrow_type(name)))
+
+
 def is_text(type_: pa.DataType) -> bool:
     """Return whether any UTF-8 is a value of the type."""
     return bool(pa.types.is_string(type_) or pa.types.is_dictionary(type_))

@@ -8,6 +8,9 @@ The relative path of a file begins at its argument, and so do its partitions, wi
 at the end of the argument belong to both. So ``sales``, ``sales/country=NL``, ``'sales/*/*.parquet'`` and
 ``sales/country=NL/part-0.parquet`` give a file the same path and the same columns, whether the shell or logitstream
 expands the pattern.
+
+In a folder, a file without an ending is read if it is Parquet by its first or last bytes, and as text if its name
+begins with ``part-``. A folder of Delta, Iceberg or Hudi is refused wherever it is found.
 """
 
 from __future__ import annotations
@@ -19,20 +22,33 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline import disk
+from pipeline import disk, formats
 from pipeline.choices import Format
 from pipeline.disk import show
 from pipeline.errors import DataError, InputMissingError, UsageError
+from pipeline.formats import FileFormat
+from pipeline.sources.lakes import Lakes
 from pipeline.sources.partitions import Partition, parse_segment
 from pipeline.types.inputs import InputFile
 from pipeline.types.outputs import MANIFEST, RECEIPTS
 
-_PARQUET = re.compile(r"\.(parquet|parq|pq)\Z", re.IGNORECASE)
-_CSV = re.compile(r"\.(csv|tsv|txt)(\.(gz|gzip|zst|zstd))?\Z", re.IGNORECASE)
+
+def _ending_of(endings: str) -> str:
+    return rf"\.({'|'.join(endings.split())})"
+
+
+_PACKED = f"({'|'.join(_ending_of(codec.endings) for codec in formats.CODECS.values())})"
+_PARQUET = re.compile(rf"{_ending_of(formats.PARQUET.endings)}\Z", re.IGNORECASE)
+_CSV = re.compile(rf"{_ending_of(formats.CSV.endings)}{_PACKED}?\Z", re.IGNORECASE)
+# As Spark and Hadoop name what they write, packed or not.
+_PART = re.compile(rf"part-[^./]*{_PACKED}?\Z")
 _ENDINGS = "name files that end in .parquet, .pq or .parq, or in .csv, .tsv or .txt (also with .gz or .zst)"
 _OURS = frozenset({MANIFEST, RECEIPTS})
 _MAGIC = re.compile(r"[*?\[]")
-_PARQUET_MAGIC = (b"PAR1", b"PARE")
+_PARQUET_END = (b"PAR1", b"PARE")
+# The footer of a file that ends in this mark is shorter. In text the highest byte of its length is a letter.
+_LONGEST_FOOTER = 8 << 24
+_NOTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +60,33 @@ class Discovery:
     files : tuple of InputFile
         By relative path, then position of the argument.
     skipped : tuple of str
-        Files of a folder whose names have no known ending, escaped for messages.
+        Files of a folder that are neither Parquet nor CSV by their names, escaped for messages; each with its format
+        where that is known.
+    unnamed : tuple of InputFile
+        Those of ``files`` that have no ending and were found in a folder: their first bytes decided.
     """
 
     files: tuple[InputFile, ...]
     skipped: tuple[str, ...]
+    unnamed: tuple[InputFile, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the choice of files, as sentences."""
+        notes = []
+        if self.skipped:
+            count = "1 file that is" if len(self.skipped) == 1 else f"{len(self.skipped):,} files that are"
+            notes.append(f"skipped {count} neither Parquet nor CSV: {_some(self.skipped)}")
+        for format_, word in (("parquet", "Parquet"), ("csv", "CSV")):
+            found = [show(file.path) for file in self.unnamed if file.format == format_]
+            if found:
+                count = "1 file" if len(found) == 1 else f"{len(found):,} files"
+                notes.append(f"{count} without an ending read as {word}: {_some(found)}")
+        return tuple(notes)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NOTED]) + (", ..." if len(names) > _NOTED else "")
 
 
 def discover(inputs: Sequence[str]) -> Discovery:
@@ -64,25 +102,32 @@ def discover(inputs: Sequence[str]) -> Discovery:
     InputMissingError
         An argument names nothing, or nothing that can be read as data.
     DataError
-        An argument or entry is a device, FIFO or socket; folders form a loop; a path states a partition twice.
+        An argument or entry is a device, FIFO or socket; folders form a loop; a path states a partition twice. A file
+        that an argument names is in a format that is not read. A folder belongs to Delta, Iceberg or Hudi, whose log
+        decides which of its files are data.
     PermissionDeniedError, StorageError
         The system refuses to read a folder.
     """
     files: list[InputFile] = []
     skipped: list[str] = []
+    unnamed: list[InputFile] = []
+    lakes = Lakes()
     for position, argument in enumerate(inputs):
         # one way through a pattern may ask for a file whatever its ending
-        ways = {one.path: one for one in sorted(_search(argument), key=lambda one: one.explicit)}
-        found = {path: (one, _format(one)) for path, one in ways.items()}
-        known = [one.input_file(position, format_) for one, format_ in found.values() if format_ is not None]
-        other = sorted(show(one.path) for one, format_ in found.values() if format_ is None)
+        ways = {one.path: one for one in sorted(_search(argument, lakes), key=lambda one: one.explicit)}
+        kinds = {path: _kind(one) for path, one in ways.items()}
+        known = [ways[path].input_file(position, kind) for path, kind in kinds.items() if isinstance(kind, str)]
+        other = [
+            (path, kind) for path, kind in sorted(kinds.items(), key=lambda pair: pair[0]) if not isinstance(kind, str)
+        ]
         if not known:
-            raise _nothing(argument, len(other))
+            raise _nothing(argument, other)
         files += known
-        skipped += other
+        skipped += (_skipped(path, kind) for path, kind in other)
+        unnamed += (file for file in known if _ending(file.path) is None and not ways[file.path].explicit)
     files.sort(key=lambda file: (file.path, file.position))
     _refuse_doubles(files, inputs)
-    return Discovery(tuple(files), tuple(skipped))
+    return Discovery(tuple(files), tuple(skipped), tuple(sorted(unnamed, key=lambda file: file.path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +171,23 @@ class _InputFolder:
         return _Found(path, location, self.partitions, explicit)
 
 
-def _search(argument: str) -> Iterator[_Found]:
+def _search(argument: str, lakes: Lakes) -> Iterator[_Found]:
     if not argument or "\0" in argument:
         raise UsageError(f"'{show(argument)}' is not the name of an input", "name a file, a folder or a pattern")
     segments = [segment for segment in argument.split("/") if segment not in {"", "."}]
     root = "/" if argument.startswith("/") else ""
     mode = _mode(argument, argument)
     if mode is not None and stat.S_ISDIR(mode):
-        yield from _find(_start(root, segments), ("**",), explicit=False)
+        yield from _find(_start(root, segments, lakes), ("**",), lakes, explicit=False)
     elif mode is not None:
-        yield _named(root, segments, argument)
+        yield _named(root, segments, argument, lakes)
     elif _MAGIC.search(argument) is None:
         raise _missing(argument)
     else:
         first = next(number for number, segment in enumerate(segments) if _MAGIC.search(segment))
         explicit = segments[-1].strip("*") != ""
-        yield from _find(_start(root, segments[:first]), tuple(segments[first:]), explicit=explicit)
+        start = _start(root, segments[:first], lakes)
+        yield from _find(start, tuple(segments[first:]), lakes, explicit=explicit)
 
 
 def _mode(location: str, path: str) -> int | None:
@@ -153,23 +199,27 @@ def _mode(location: str, path: str) -> int | None:
     return mode
 
 
-def _start(root: str, segments: Sequence[str]) -> _InputFolder:
+def _start(root: str, segments: Sequence[str], lakes: Lakes) -> _InputFolder:
     """Return the folder of an argument, whose own trailing partitions are part of its path."""
     named = root + "/".join(segments) or "."
     mode = _mode(named, named)
     if mode is None or not stat.S_ISDIR(mode):
         raise _missing(named)
     path, partitions = _tail(segments)
-    return _InputFolder(path, os.path.realpath(named), partitions)
+    location = os.path.realpath(named)
+    lakes.refuse_above(location)
+    return _InputFolder(path, location, partitions)
 
 
-def _named(root: str, segments: Sequence[str], argument: str) -> _Found:
+def _named(root: str, segments: Sequence[str], argument: str, lakes: Lakes) -> _Found:
     if segments[-1] in _OURS:
         raise UsageError(f"{show(argument)} is a manifest, not data", "name the folder that contains it")
     named = root + "/".join(segments)
     _require_file(named, argument)
     path, partitions = _tail(segments[:-1])
-    return _Found(path + segments[-1], os.path.realpath(named), partitions, explicit=True)
+    location = os.path.realpath(named)
+    lakes.refuse_above(os.path.dirname(location))  # noqa: PTH120 - a text
+    return _Found(path + segments[-1], location, partitions, explicit=True)
 
 
 def _tail(segments: Sequence[str]) -> tuple[str, tuple[Partition, ...]]:
@@ -193,7 +243,7 @@ def _with(partitions: tuple[Partition, ...], segment: str, path: str) -> tuple[P
     return (*partitions, partition)
 
 
-def _find(start: _InputFolder, pattern: tuple[str, ...], *, explicit: bool) -> Iterator[_Found]:
+def _find(start: _InputFolder, pattern: tuple[str, ...], lakes: Lakes, *, explicit: bool) -> Iterator[_Found]:
     """Yield the files that a pattern finds below a folder.
 
     No folder is walked twice for the same rest of the pattern: the ways through several ``**``, and through links to
@@ -213,9 +263,13 @@ def _find(start: _InputFolder, pattern: tuple[str, ...], *, explicit: bool) -> I
         if head == "**" and rest:
             waiting.append((folder, rest, explicit))
         matches = re.compile(fnmatch.translate("*" if head == "**" else head)).match
-        for entry in folder.entries():
+        entries = folder.entries()
+        lakes.refuse(folder.location, entries)
+        for entry in entries:
             if matches(entry.name) is None or (_hidden(entry.name) and entry.name[0] != head[0]):
                 continue
+            if entry.is_symlink():
+                lakes.refuse_above(os.path.dirname(os.path.realpath(entry.path)))  # noqa: PTH120 - a text
             if _is_folder(entry, folder.path):
                 below = pattern if head == "**" else rest or ("**",)
                 waiting.append((folder.enter(entry), below, explicit and bool(rest)))
@@ -247,14 +301,53 @@ def _ending(path: str) -> Format | None:
     return "csv" if _CSV.search(path) else None
 
 
-def _format(found: _Found) -> Format | None:
-    return _ending(found.path) or (_content(found) if found.explicit else None)
+def _kind(found: _Found) -> Format | FileFormat | None:
+    """Return the format in which a file is read, or else the foreign format that it is in, where that is known."""
+    known = _ending(found.path)
+    if known is not None:
+        return known
+    if found.explicit:
+        return _content(found)
+    name = found.path.rpartition("/")[2]
+    is_part = _PART.match(name) is not None
+    if ("." in name and not is_part) or not _is_file(found):
+        return formats.by_ending(found.path)
+    with disk.OpenFile.open(found.location, found.path) as file:
+        if _is_parquet(file):
+            return "parquet"
+        foreign = formats.foreign_input(file.read_at(formats.HEAD_BYTES, 0), name)
+    return "csv" if is_part and foreign is None else foreign
+
+
+def _is_file(found: _Found) -> bool:
+    mode = disk.mode_of(found.location, found.path)
+    return mode is not None and stat.S_ISREG(mode)
 
 
 def _content(found: _Found) -> Format:
-    """Return the format that the first bytes show; what is not Parquet is CSV, compressed or not."""
+    """Return the format that the bytes show; what is in no known format is CSV, compressed or not."""
     with disk.OpenFile.open(found.location, found.path) as file:
-        return "parquet" if file.read_at(4, 0) in _PARQUET_MAGIC else "csv"
+        if _is_parquet(file):
+            return "parquet"
+        foreign = formats.foreign_input(file.read_at(formats.HEAD_BYTES, 0), found.path)
+    if foreign is not None:
+        shown = show(found.path)
+        raise DataError(f"{shown} is {foreign.name}, not Parquet or CSV", formats.advice(foreign, shown))
+    return "csv"
+
+
+def _is_parquet(file: disk.OpenFile) -> bool:
+    """Return whether a file begins or ends as Parquet: one that is damaged at one end is still no text."""
+    if formats.by_start(file.read_at(formats.HEAD_BYTES, 0)) is formats.PARQUET:
+        return True
+    size = file.status().st_size
+    end = file.read_at(8, max(0, size - 8))
+    length = int.from_bytes(end[:4], "little")
+    return end[4:] in _PARQUET_END and 0 < length <= min(size - 8, _LONGEST_FOOTER)
+
+
+def _skipped(path: str, known: FileFormat | None) -> str:
+    return show(path) if known is None else f"{show(path)} ({known.name})"
 
 
 def _refuse_doubles(files: Sequence[InputFile], inputs: Sequence[str]) -> None:
@@ -272,13 +365,20 @@ def _missing(argument: str) -> InputMissingError:
     return InputMissingError(f"no such input: {show(argument)}", remedy).at(argument)
 
 
-def _nothing(argument: str, skipped: int) -> InputMissingError:
+def _nothing(argument: str, skipped: Sequence[tuple[str, FileFormat | None]]) -> InputMissingError:
     mode = _mode(argument, argument)
     if mode is not None and stat.S_ISDIR(mode):
         message = f"the folder {show(argument)} contains no Parquet or CSV file"
     else:
         message = f"nothing matches {show(argument)}"
+    remedy = _ENDINGS
     if skipped:
-        files = "1 file with another ending was" if skipped == 1 else f"{skipped:,} files with other endings were"
+        files = (
+            "1 file with another ending was" if len(skipped) == 1 else f"{len(skipped):,} files with other endings were"
+        )
         message += f"; {files} skipped"
-    return InputMissingError(message, _ENDINGS).at(argument)
+        path, known = next((one for one in skipped if one[1] is not None), skipped[0])
+        if known is not None:
+            message += f": {show(path)} is {known.name}"
+            remedy = formats.advice(known, show(path))
+    return InputMissingError(message, remedy).at(argument)

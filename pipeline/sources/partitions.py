@@ -77,8 +77,9 @@ def partition_scalar(text: str | None, need: Need) -> pa.Scalar:
         raise _other_type(text, need, target) from error
     if pa.types.is_floating(target) and value.is_valid and _overflows(text, value.as_py()):
         raise _other_type(text, need, target)
-    if pa.types.is_floating(target) and need.role == "numeric" and beyond_exact(pa.array([text], pa.binary())):
-        raise _unfit(text, need, "inexact")
+    if need.type is None and need.role == "numeric" and beyond_exact(pa.array([text], pa.binary())):
+        cure = f"; --type {escape(need.name)}=float64 rounds it"
+        raise LookupError(f"{_unfit(text, need, 'inexact').args[0]}{cure}")
     return value
 
 

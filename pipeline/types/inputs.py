@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 # Delimiters besides the comma, as they are written on a command line.
 _DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'"}
 
+# In the metadata of a field of a file: the logical type that its Arrow type does not show.
+LOGICAL = b"logical"
+# There, for what is no logical type: timestamps of 96 bits.
+INT96 = b"INT96"
+
 Integers = npt.NDArray[np.int64]
 
 # A word among the spellings of null, and what it means: what ``read_csv`` takes for null by default, quoted or not.
@@ -100,6 +105,11 @@ class ColumnFacts:
     field: pa.Field
     encoded_bytes: int
     decoded_bytes: int
+
+    @property
+    def logical(self) -> str:
+        """The logical type of a Parquet column that its Arrow type does not show, such as ``UUID``; empty if none."""
+        return str((self.field.metadata or {}).get(LOGICAL, b""), "utf-8")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,6 +24,7 @@ from pipeline.errors import (
     TemporaryError,
     UsageError,
 )
+from pipeline.flow.logical import written_type
 from pipeline.flow.manifest import CODEC, COUNTS
 from pipeline.publish import (
     LOCAL,
@@ -252,12 +253,11 @@ def _shown_schema(fields: Sequence[tuple[str, str, bool]]) -> str:
 def _read(name: str, path: Path, format_: Format) -> tuple[int, list[tuple[str, str, bool]]]:
     """Return the rows of a file, every page of it read and its checksum compared, and its fields."""
     (facts,) = gather_facts([InputFile(name, str(path), 0, format_)], CsvOptions())
-    fields = [column.field for column in facts.columns]
-    needs = [Need(field.name, "kept") for field in fields]
+    needs = [Need(column.field.name, "kept") for column in facts.columns]
     rows = sum(
         batch.data.num_rows + len(batch.bad) for batch in batches(facts.file, facts.identity, whole(facts), needs)
     )
-    return rows, [(field.name, str(field.type), field.nullable) for field in fields]
+    return rows, [(each.field.name, str(written_type(each)), each.field.nullable) for each in facts.columns]
 
 
 def _balance(manifest: Manifest, parts: Iterable[Part]) -> Iterator[Difference]:

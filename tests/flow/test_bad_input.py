@@ -195,7 +195,8 @@ def test_functions_are_not_answered_in_the_words_of_a_model(bench: Bench) -> Non
     bench.put("f.parquet", pa.table({"x": [1, 2**53 + 1], "c": ["a", "b"]}))
     with pytest.raises(BadCellsError, match="row 2, column x: '9007199254740993' cannot be held exactly") as bad:
         pipeline.transform(bench.inputs, "p=sigmoid(x)", bench.out, scheduler="sync")
-    assert bad.value.remedy.startswith("fix the value, or leave the column out; --max-bad N")
+    rounded = "add --type NAME=float64 with the name of this column to round it, or leave the column out; --max-bad N"
+    assert bad.value.remedy.startswith(rounded)
     with pytest.raises(SchemaError) as unfit:
         pipeline.transform(bench.inputs, "p=sigmoid(c)", bench.out, scheduler="sync")
     assert 'column "c" is string, but a function takes an integer, a float, a boolean' in str(unfit.value)

@@ -113,7 +113,7 @@ def test_other_endings_in_a_folder_are_skipped_and_told(at: Path) -> None:
     for argument in ("data", "data/*", "data/**"):
         found = discover([argument])
         assert [file.path for file in found.files] == ["a.csv"]
-        assert found.skipped == ("deep/x.parquet.crc", "read\\nme.md", "x.json")
+        assert found.skipped == ("deep/x.parquet.crc", "read\\nme.md", "x.json (JSON)")
 
 
 def test_hidden_names_and_manifests_are_skipped(at: Path) -> None:

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 PARQUET = "tests/sources/parquet/test_parquet_source.py"
 DAMAGE = "tests/sources/parquet/test_parquet_damage.py"
 PARQUET_FAULTS = "tests/sources/parquet/test_parquet_faults.py"
+TIMESTAMPS = "tests/sources/parquet/test_timestamps.py"
+KEPT = "tests/flow/test_kept_types.py"
 TEXTS = "tests/sources/parquet/test_text_encodings.py"
 CSV = "tests/sources/csv/test_csv_source.py"
 CSV_FAULTS = "tests/sources/csv/test_csv_faults.py"
@@ -26,6 +28,8 @@ NAMES = "tests/sources/test_input_names.py"
 DISCOVERY = "tests/sources/test_discovery.py"
 CONTENT = "tests/sources/test_content.py"
 RACES = "tests/sources/test_input_races.py"
+FORMATS = "tests/sources/test_foreign_formats.py"
+LAKES = "tests/sources/test_lakes.py"
 BOMBS = "tests/sources/test_input_bombs.py"
 COLUMNS = "tests/models/test_columns.py"
 SCORE = "tests/models/logistic/test_score_block.py"
@@ -106,7 +110,16 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     ),
     "Q-10": ("many columns", [(PARQUET_FAULTS, "test_q10_of_many_columns_those_needed_are_read")]),
     "Q-11": ("encrypted", [(DAMAGE, "test_encrypted")]),
-    "Q-12": ("INT96", [(PARQUET, "test_int96_timestamps_far_from_today")]),
+    "Q-12": (
+        "INT96",
+        [
+            (PARQUET, "test_int96_timestamps_far_from_today"),
+            (TIMESTAMPS, "test_int96_stays_in_microseconds_and_takes_every_year"),
+            (TIMESTAMPS, "test_int96_beyond_nanoseconds_is_a_bad_cell_never_another_date"),
+            (TIMESTAMPS, "test_int96_beyond_microseconds_is_a_bad_cell_too"),
+            (KEPT, "test_int96_beyond_nanoseconds_is_set_aside_and_the_accounts_balance"),
+        ],
+    ),
     "Q-13": (
         "dates and times",
         [
@@ -218,6 +231,8 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
         [
             (PARQUET_FAULTS, "test_q30_unknown_extension_types_come_as_they_are_stored"),
             (PARQUET_FAULTS, "test_q30_a_pickled_extension_type_is_not_unpickled"),
+            (KEPT, "test_kept_uuid_and_json_columns_keep_their_logical_type"),
+            (KEPT, "test_a_note_names_the_column_and_the_loss"),
         ],
     ),
     "C-1": (
@@ -365,6 +380,8 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
             (CSV_FAULTS, "test_c22_compressed_data_cut_anywhere_or_with_more_behind_it"),
             (CSV_FAULTS, "test_c22_flips_in_compressed_data_are_noticed"),
             (CSV_FAULTS, "test_c22_other_compression_is_refused_by_name"),
+            (CSV_FAULTS, "test_c22_zero_padding_behind_a_gzip_member_is_read"),
+            (CSV_FAULTS, "test_c22_zeros_inside_a_gzip_member_are_damage"),
             (BAD_INPUT, "test_damaged_compression"),
         ],
     ),
@@ -480,6 +497,42 @@ ROWS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
             (RENAME, "test_a_rename_that_cannot_be_is_a_usage_error"),
         ],
     ),
+    "F-1": (
+        "data or a model in another format",
+        [
+            (FORMATS, "test_a_format_is_known_as_input_by_ending_and_told_what_to_do"),
+            (FORMATS, "test_a_format_is_known_as_input_by_first_bytes"),
+            (FORMATS, "test_a_format_is_known_as_model_by_ending_or_first_bytes"),
+            (FORMATS, "test_what_is_inside_a_gzip_is_known_too"),
+            (FORMATS, "test_a_header_that_spells_a_mark_is_a_header"),
+            (FORMATS, "test_nothing_is_ever_unpickled"),
+        ],
+    ),
+    "F-2": (
+        "a folder whose log decides which files are data",
+        [
+            (LAKES, "test_a_table_is_refused_by_name_below_an_input_and_above_a_file_or_pattern"),
+            (LAKES, "test_a_link_into_a_table_is_refused"),
+        ],
+    ),
+    "F-3": (
+        "files without an ending",
+        [
+            (
+                FORMATS,
+                "TestFilesWithoutAnEnding",
+                "test_parquet_is_known_by_its_magic_and_text_only_where_the_name_is_part",
+            ),
+            (FORMATS, "test_a_damaged_parquet_file_without_the_ending_is_not_called_text"),
+        ],
+    ),
+    "F-4": (
+        "integers that a float64 cannot hold",
+        [
+            (KEPT, "test_int64_beyond_2_53_is_a_bad_cell_whose_message_names_the_type_that_rounds"),
+            (KEPT, "test_type_ts_float64_rounds_by_the_users_word"),
+        ],
+    ),
 }
 
 
@@ -497,7 +550,8 @@ def names_in(file: str) -> set[tuple[str, ...]]:
 
 def test_every_fault_of_input_has_a_row() -> None:
     expected = [f"Q-{number}" for number in range(1, 31)] + [f"C-{number}" for number in range(1, 28)]
-    assert list(ROWS) == [*expected, "S-8", "S-9", "S-12", "S-13", "D-1", "D-2", "D-3", "D-4"]
+    expected += ["S-8", "S-9", "S-12", "S-13"]
+    assert list(ROWS) == [*expected, *(f"{kind}-{number}" for kind in "DF" for number in range(1, 5))]
 
 
 @pytest.mark.parametrize("row", ROWS)

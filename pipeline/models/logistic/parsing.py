@@ -16,7 +16,7 @@ from pipeline.models.document import FOUND_LIMIT, Document, Problem, locate, rea
 from pipeline.models.logistic.feature import FeatureKind
 from pipeline.models.logistic.features import FEATURE_KINDS
 from pipeline.models.logistic.file import FORMAT, KIND, VERSION, VOCABULARY, ModelFile
-from pipeline.models.store import refuse_pickle
+from pipeline.models.store import refuse_foreign
 from pipeline.units import escape
 
 _COMPARED_LIMIT = 20_000
@@ -39,7 +39,7 @@ def parse(data: bytes, name: str = "model") -> ModelFile:
     ModelError
         Everything that is wrong (the first 100 problems), each with its path, line and column.
     """
-    refuse_pickle(data, name)
+    refuse_foreign(data, name)
     found = examine(data)
     if isinstance(found, ModelFile):
         return found

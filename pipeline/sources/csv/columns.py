@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.sources.column_types import DEFAULT_TYPES, arrow_type, unpacked
+from pipeline.sources.column_types import DEFAULT_TYPES, arrow_type, is_rounded, unpacked
 from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, infinite, large, names_infinity
 from pipeline.sources.csv.spelling import Rereader, reads_as_text, spelling_of
 from pipeline.sources.partitions import constant_of, partition_array, stated_scalar
@@ -134,7 +134,7 @@ class CsvColumns:
         return sorted((pair for turn in self._turns for pair in turn.items()), key=lambda pair: pair[0])
 
     def is_feature(self, position: int) -> bool:
-        """Return whether a column is a number that a model calculates with."""
+        """Return whether a column is a number that a model calculates with, which nobody asked to round."""
         return position in self._features
 
     def no_rows(self) -> pa.RecordBatch:
@@ -154,7 +154,7 @@ class CsvColumns:
         if constant is not None:
             return Pick(field, constant=constant[1])
         position, target = _position(names, need), _target(need, options)
-        if need.role in {"numeric", "boolean"}:
+        if need.role in {"numeric", "boolean"} and not is_rounded(with_type(need, options).type):
             self._features.add(position)
         for number, turn in enumerate(self._turns):
             if turn.setdefault(position, target) == target:

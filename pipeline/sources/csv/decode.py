@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
+import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
+from pipeline import formats
 from pipeline.canonical import sha256
 from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, LogitstreamError, UsageError
@@ -23,9 +26,7 @@ ENDS = 64 * KIB
 # More than a piece of a CSV: while one piece is parsed, the next one is decompressed whole.
 _AHEAD, _AHEAD_BYTES = 10, 512 * KIB
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
-_FOREIGN = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"PAR1": "Parquet", b"\x04\x22\x4d\x18": "lz4"}
+_PADDING = re.compile(rb"\0*")
 
 _ASCII = "\t\n\r" + "".join(map(chr, range(0x20, 0x7F)))
 
@@ -152,18 +153,68 @@ class Inflated:
     def __init__(self, raw: RawFile, codec: str) -> None:
         self._raw = raw
         self._codec = codec
-        self._stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+        self._stream = (
+            _Members(raw) if codec == "gzip" else pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+        )
 
     def readinto(self, view: memoryview) -> int:
         """Fill the beginning of a view and return how much of it; 0 at the end alone."""
         try:
             return int(self._stream.readinto(view))
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, zlib.error) as error:
             if self._raw.failure is not None:
                 raise self._raw.failure from error
             place = f"near byte {self._raw.bytes_read:,}: {escape(str(error), 300)}"
             message = f"{show(self._raw.path)}: the {self._codec} data is damaged or cut off {place}"
             raise DataError(message, "copy or compress the file again") from error
+
+
+class _Members:
+    """The members of a gzip file, one after the other, and the zeros that blocks of a tape were filled up with.
+
+    Arrow reads as fast, but takes zeros for a member; what it had decompressed by then is lost.
+    """
+
+    def __init__(self, raw: RawFile) -> None:
+        self._raw = raw
+        self._block = bytearray(64 * KIB)
+        self._input: bytes | memoryview = b""
+        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._begun = False
+        self._first = True
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of a view and return how much of it; 0 at the end alone."""
+        while len(self._input) or self._fill():
+            if not self._begun and not self._first:
+                self._input = self._input[_zeros(self._input) :]
+                if not len(self._input):
+                    continue
+            self._begun, self._first = True, False
+            text = self._member.decompress(self._input, len(view))
+            self._input = self._member.unconsumed_tail
+            if self._member.eof:
+                self._input = self._member.unused_data
+                self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+                self._begun = False
+            if text:
+                view[: len(text)] = text
+                return len(text)
+        if self._begun:
+            raise zlib.error("the file ends inside a member")
+        return 0
+
+    def _fill(self) -> int:
+        count = self._raw.readinto(memoryview(self._block))
+        self._input = memoryview(self._block)[:count]
+        return count
+
+
+def _zeros(block: bytes | memoryview) -> int:
+    """Return how many zeros a block begins with."""
+    found = _PADDING.match(block)
+    assert found is not None
+    return found.end()
 
 
 class Recoded:
@@ -315,25 +366,35 @@ def identify(file: OpenFile) -> Identity:
     return Identity(state.st_size, state.st_mtime_ns, sha256(b"".join(ends)))
 
 
-def compression_of(head: bytes, path: str) -> str | None:
+def compression_of(head: bytes, path: str, *, named: bool = True) -> str | None:
     """Return ``gzip`` or ``zstd`` by the first bytes of a file, ``None`` where it is not compressed.
+
+    With ``named=False`` the header does not have to be text: the names of the columns are given.
 
     Raises
     ------
     DataError
-        It has another compression, is Parquet, or is not what its name says.
+        It has another compression, is in another format, or is not what its name says.
     """
-    for magic, codec in _MAGIC.items():
-        if head.startswith(magic):
+    for codec, packed in formats.CODECS.items():
+        if packed.start is not None and packed.start.match(head):
             return codec
-    for magic, kind in _FOREIGN.items():
-        if head.startswith(magic):
-            remedy = "unpack it, or compress it with gzip or zstd"
-            if kind == "Parquet":
-                remedy = "give it a name that ends in .parquet"
-            raise DataError(f"{show(path)} is {kind}, not CSV", remedy)
-    named = next((codec for suffix, codec in _SUFFIXES.items() if path.lower().endswith(suffix)), None)
-    if named:
-        message = f"{show(path)} is not {named}, although its name says so"
+    refuse_foreign(head, path, text=named)
+    stated = next((codec for codec in formats.CODECS if formats.ends_in(path, formats.CODECS[codec])), None)
+    if stated:
+        message = f"{show(path)} is not {stated}, although its name says so"
         raise DataError(message, "rename the file, or copy it again")
     return None
+
+
+def refuse_foreign(head: bytes, path: str, *, text: bool = True) -> None:
+    """Raise a :class:`~pipeline.errors.DataError` where a text begins as a file in another format.
+
+    Without ``text`` only for what no text begins with.
+    """
+    found = formats.by_start(head, text=text)
+    if found is None:
+        return
+    shown = show(path)
+    remedy = "give it a name that ends in .parquet" if found is formats.PARQUET else formats.advice(found, shown)
+    raise DataError(f"{shown} is {found.name}, not CSV", remedy)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.disk import input_error, show
 from pipeline.errors import InputChangedError, MemoryBudgetError
+from pipeline.formats import HEAD_BYTES
 from pipeline.sources.content import STILL, open_planned, same_state
 from pipeline.sources.csv.columns import CsvColumns
 from pipeline.sources.csv.cutting import Cut, Cutter, Sizes, guess_begin
@@ -24,11 +25,12 @@ from pipeline.sources.csv.decode import (
     Window,
     compression_of,
     identify,
+    refuse_foreign,
 )
 from pipeline.sources.csv.header import Header, read_header
 from pipeline.sources.csv.parse import CsvParser
 from pipeline.sources.csv.records import Records
-from pipeline.units import escape
+from pipeline.units import KIB, escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,14 +71,18 @@ class OpenText:
 def open_text(file: OpenFile, settings: Settings) -> OpenText:
     """Return the text of an open file, its header read; the window is at the beginning."""
     path = file.path
-    head = file.read_at(8, 0)
-    codec = compression_of(head, path)
+    head = file.read_at(HEAD_BYTES, 0)
+    named = settings.options.columns is None
+    codec = compression_of(head, path, named=named)
     raw = RawFile(file)
     stream: Stream = raw if codec is None else Inflated(raw, codec)
     encoding = settings.encoding
     if encoding.kind == "stream":
         stream = Recoded(stream, encoding, path)
     window = Window(stream)
+    if codec is not None:
+        window.fill(64 * KIB)
+        refuse_foreign(bytes(window.text[: min(window.length, HEAD_BYTES)]), path, text=named)
     header = read_header(window, settings.dialect, encoding, settings.options, path)
     mark = next((len(mark) for mark in _MARKS.get(encoding.name, ()) if head.startswith(mark)), 0)
     return OpenText(raw, codec, window, header, mark)

@@ -20,9 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline import formats
 from pipeline.disk import OpenFile, input_error, show
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
-from pipeline.types.inputs import Identity, Integers
+from pipeline.sources.parquet.logical import logical_types, storage_of
+from pipeline.types.inputs import INT96, LOGICAL, Identity, Integers
 from pipeline.units import KIB, MIB, escape
 
 # pre_buffer keeps what it has read until the file is closed: memory would grow with the row group. Page checksums are
@@ -65,17 +67,25 @@ class Shape:
     ----------
     schema : pyarrow.Schema
     fields : tuple of pyarrow.Field
-        Of the schema, without metadata.
+        Of the schema, as the reader gives the columns; the logical type that a column has besides is in its metadata.
     owners : tuple of int
         For each leaf column, the number of its top-level column.
     flat : tuple of bool
         For each leaf column, whether it has one value a row.
+    written : tuple of pyarrow.parquet.ParquetSchema and bytes
+        The schema of the file, with logical types, and what GeoParquet says of it.
     """
 
     schema: pa.Schema
     fields: tuple[pa.Field, ...]
     owners: tuple[int, ...]
     flat: tuple[bool, ...]
+    written: tuple[pq.ParquetSchema, bytes]
+
+    @property
+    def int96(self) -> frozenset[str]:
+        """The names of the columns that are INT96, without those that have it below them."""
+        return frozenset(field.name for field in self.fields if (field.metadata or {}).get(LOGICAL) == INT96)
 
 
 @dataclass(frozen=True)
@@ -258,11 +268,12 @@ def keep_footer(location: str, identity: Identity, footer: Footer) -> None:
 
 @contextmanager
 def open_parquet(
-    file: OpenFile, metadata: pq.FileMetaData | None = None, read_dictionary: Sequence[str] = ()
+    file: OpenFile, metadata: pq.FileMetaData | None = None, read_dictionary: Sequence[str] = (), int96: str = "us"
 ) -> Iterator[pq.ParquetFile]:
-    """Open another reader on an open file, which stays open when the reader is closed."""
+    """Open another reader on an open file, which stays open when the reader is closed; ``int96`` is a unit of time."""
+    options = {**READER_OPTIONS, "coerce_int96_timestamp_unit": int96}
     with pa.OSFile(f"/proc/self/fd/{file.descriptor}") as stream:
-        yield pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **READER_OPTIONS)
+        yield pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **options)
 
 
 @contextmanager
@@ -329,8 +340,7 @@ def _footer_length(file: OpenFile, size: int) -> int:
     if tail[-4:] == b"PARE" or head == b"PARE":
         raise _encrypted(path)
     if head != b"PAR1":
-        message = f"{show(path)} is not a Parquet file: it begins with {head!r}, not with b'PAR1'"
-        raise DataError(message, "if it is CSV, give it a name that ends in .csv")
+        raise _other(file, head, tail)
     if size < _SMALLEST or tail[-4:] != b"PAR1":
         message = f"{show(path)} is cut short: its {size:,} bytes do not end in a Parquet footer"
         raise DataError(message, "wait until it is written, or copy or write it again")
@@ -338,6 +348,18 @@ def _footer_length(file: OpenFile, size: int) -> int:
     if length > min(size - 4, _LARGEST_FOOTER):
         raise DataError(f"{show(path)} is damaged: a footer of {length:,} bytes in a file of {size:,} bytes", AGAIN)
     return length
+
+
+def _other(file: OpenFile, head: bytes, tail: bytes) -> DataError:
+    """Return the error for a file that does not begin as Parquet."""
+    shown = show(file.path)
+    if tail[-4:] == b"PAR1":
+        return DataError(f"{shown} is damaged: it ends as a Parquet file, but begins with {head!r}", AGAIN)
+    message = f"{shown} is not a Parquet file: it begins with {head!r}, not with b'PAR1'"
+    found = formats.by_start(file.read_at(formats.HEAD_BYTES, 0))
+    if found is None:
+        return DataError(message, "if it is CSV, give it a name that ends in .csv")
+    return DataError(f"{message}; it is {found.name}", formats.advice(found, shown))
 
 
 def _encrypted(path: str) -> DataError:
@@ -353,7 +375,7 @@ def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
         Its schema contradicts itself.
     """
     shown, metadata = show(path), parquet.metadata
-    shape = _shape_of(parquet.schema_arrow.remove_metadata())
+    shape = _shape_of(parquet.schema_arrow.remove_metadata(), metadata)
     if not shape.fields:
         raise DataError(f"{shown} has no columns", "leave the file out")
     if len(shape.owners) != metadata.num_columns:
@@ -364,15 +386,21 @@ def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
 _last_shape: Shape | None = None
 
 
-def _shape_of(schema: pa.Schema) -> Shape:
+def _shape_of(schema: pa.Schema, metadata: pq.FileMetaData) -> Shape:
     """Return the shape of files of this schema: that of the previous file, where it is the same."""
     global _last_shape  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
-    last = _last_shape
-    if last is not None and last.schema.equals(schema, check_metadata=True):
+    last, geo = _last_shape, (metadata.metadata or {}).get(b"geo", b"")
+    if last is not None and last.schema.equals(schema, check_metadata=True) and last.written == (metadata.schema, geo):
         return last
     owners = tuple(number for number, field in enumerate(schema) for _ in range(leaf_count(field.type)))
     flat = tuple(flat for field in schema for flat in _flat_leaves(field.type))
-    shape = _last_shape = Shape(schema, tuple(field.remove_metadata() for field in schema), owners, flat)
+    fits = len(owners) == metadata.num_columns
+    logical = logical_types(metadata, schema, owners) if fits else {}
+    fields = tuple(
+        field.with_metadata({LOGICAL: logical[number]}) if number in logical else field.remove_metadata()
+        for number, field in enumerate(pa.field(each.name, storage_of(each.type), each.nullable) for each in schema)
+    )
+    shape = _last_shape = Shape(schema, fields, owners, flat, (metadata.schema, geo))
     return shape
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.disk import OpenFile, show
@@ -28,9 +29,12 @@ from pipeline.sources.parquet.footer import (
     translated,
     unsupported_column,
 )
+from pipeline.sources.parquet.instants import OldTimestamps, Refused, is_fine, within
+from pipeline.sources.parquet.logical import storage_of
 from pipeline.sources.parquet.unfolding import is_folded, most_rows, unfolding
 from pipeline.sources.partitions import Partition, constant_of, partition_array, stated_scalar
-from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Need
+from pipeline.sources.row_text import row_text
+from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Integers, Need
 from pipeline.types.rows import BadCell, Origin, Slice
 from pipeline.units import escape, nearest
 
@@ -152,7 +156,9 @@ class ParquetReader:
         self._stack = ExitStack()
         self._parquet: pq.ParquetFile | None = None
         self._checked = False
-        self._before = 0
+        self._before = self._read = 0
+        self._used: Integers | None = None
+        self._bad: list[BadCell] = []
 
     def __enter__(self) -> Self:
         try:
@@ -174,30 +180,47 @@ class ParquetReader:
         expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
         threads = self._column_threads and expected >= THREADED_ROWS
         batches = self._decoded(threads) if self._columns.names else self._constants(expected)
-        for batch in batches:
-            self._before = self.rows
-            self.rows += batch.num_rows
-            yield batch
+        for batch, refused in batches:
+            self._before = self._read
+            self._read += batch.num_rows
+            self._used = None
+            used = self._without(batch, refused) if refused.cells else batch
+            self.rows += used.num_rows
+            yield used
         self._checked = True
         self._compare("changed while it was read")
-        if self.rows != expected:
+        if self._read != expected:
             raise DataError(
                 f"{show(self._file.path)} is damaged: row groups {self._groups.start} to {self._groups.stop - 1} have "
-                f"{expected:,} rows in the footer, but {self.rows:,} were read",
+                f"{expected:,} rows in the footer, but {self._read:,} were read",
                 AGAIN,
             )
 
     def take_bad(self) -> list[BadCell]:
-        """Return an empty list: a value of a Parquet file that cannot be read is an error."""
-        return []
+        """Return the rows left out since the last call: those with a timestamp that its type cannot hold.
+
+        Any other value that cannot be read is an error.
+        """
+        taken, self._bad = self._bad, []
+        return taken
 
     def record(self, row: int) -> int:
         """Return the number within the slice of a row of the last batch."""
-        return self._before + row
+        return self._before + (row if self._used is None else int(self._used[row]))
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
         """Return the numbers of rows of the last batch; they have neither offset nor line."""
         return [Origin(self.record(row)) for row in rows]
+
+    def _without(self, batch: pa.RecordBatch, refused: Refused) -> pa.RecordBatch:
+        """Return the rows of a batch that are of use, and keep the cells of the others."""
+        self._used = refused.used(batch.num_rows)
+        names = [need.name for need in self._needs]
+        for row, cell in sorted(refused.cells.items()):
+            line = row_text(batch, row, names, {cell.column: cell.text})
+            self._bad.append(replace(cell, record=self._before + row, line=line))
+        self.bad_count += len(refused.cells)
+        return batch.take(pa.array(self._used))
 
     def _planned_footer(self) -> Footer:
         """Return the footer, whose bytes were checked when the file was planned.
@@ -225,7 +248,7 @@ class ParquetReader:
         if not same:
             raise InputChangedError(f"{show(self._file.path)} {how}", STILL)
 
-    def _decoded(self, column_threads: bool) -> Iterator[pa.RecordBatch]:
+    def _decoded(self, column_threads: bool) -> Iterator[tuple[pa.RecordBatch, Refused]]:
         """Yield what the file holds. Arrow runs inside the door; the consumer of a batch does not."""
         columns, stack, path = self._columns, self._stack, self._file.path
         with translated(path):
@@ -243,6 +266,7 @@ class ParquetReader:
                     use_threads=column_threads,
                 )
             )
+            old = OldTimestamps(columns.old, columns.fine, self._timestamps) if columns.old else None
         while True:
             with translated(path, partial(unsupported_column, parquet, columns.names, list(self._groups))):
                 batch = next(batches, None)
@@ -253,7 +277,20 @@ class ParquetReader:
                     self.bytes_read = int(encoded[self._numbers(columns.names)].sum())
                 batch.validate(full=True)
             for piece in unfolding(batch, [*folded, *columns.unfolded]):
-                yield columns.deliver(piece, path)
+                refused = Refused()
+                if old is not None:
+                    with translated(path):
+                        piece = old.settled(piece, refused)  # noqa: PLW2901 - the same rows
+                yield columns.deliver(piece, path, refused), refused
+
+    def _timestamps(self, unit: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Return batches of some INT96 columns in a unit."""
+        parquet = self._stack.enter_context(open_parquet(self._opened, self._footer.metadata, int96=unit))
+        return iter(
+            parquet.iter_batches(
+                self._batch_rows, row_groups=list(self._groups), columns=list(names), use_threads=False
+            )
+        )
 
     def _numbers(self, names: Sequence[str]) -> list[int]:
         """Return the numbers of columns in the file, by their names."""
@@ -289,14 +326,15 @@ class ParquetReader:
             found.update(name for name, size in zip(texts, sizes, strict=True) if is_folded(size, rows))
         return sorted(found)
 
-    def _constants(self, rows: int) -> Iterator[pa.RecordBatch]:
+    def _constants(self, rows: int) -> Iterator[tuple[pa.RecordBatch, Refused]]:
         """Yield batches for which only the number of rows of the file is needed."""
         for start in range(0, rows, self._batch_rows):
             count = min(self._batch_rows, rows - start)
-            yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]), self._file.path)
+            refused = Refused()
+            yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]), self._file.path, refused), refused
 
 
-Maker = Callable[[pa.RecordBatch, str], pa.Array]
+Maker = Callable[[pa.RecordBatch, str, Refused], pa.Array]
 
 
 @dataclass(frozen=True)
@@ -304,21 +342,23 @@ class _Delivery:
     """How the columns of a decoded batch become those that the needs ask for.
 
     ``names`` are read, each once; those in ``read_dictionary`` as dictionaries, where the file allows it; ``texts``
-    are the other text columns; ``unfolded`` come as dictionaries of text, but are not delivered so. ``makers`` has one
-    function for each need.
+    are the other text columns; ``unfolded`` come as dictionaries of text, but are not delivered so. ``old`` are INT96
+    columns, ``fine`` those of them that are asked for in nanoseconds. ``makers`` has one function for each need.
     """
 
     names: list[str]
     read_dictionary: list[str]
     texts: list[str]
     unfolded: list[str]
+    old: list[str]
+    fine: frozenset[str]
     schema: pa.Schema
     makers: tuple[Maker, ...]
 
-    def deliver(self, batch: pa.RecordBatch, path: str) -> pa.RecordBatch:
+    def deliver(self, batch: pa.RecordBatch, path: str, refused: Refused) -> pa.RecordBatch:
         if not self.makers:
             return batch.select([])
-        return pa.RecordBatch.from_arrays([make(batch, path) for make in self.makers], schema=self.schema)
+        return pa.RecordBatch.from_arrays([make(batch, path, refused) for make in self.makers], schema=self.schema)
 
 
 _last_columns: tuple[Shape, tuple[Partition, ...], tuple[Need, ...], _Delivery] | None = None
@@ -330,44 +370,55 @@ def _columns_of(shape: Shape, file: InputFile, needs: tuple[Need, ...]) -> _Deli
     last = _last_columns
     if last is not None and last[0] is shape and last[1:3] == (file.partitions, needs):
         return last[3]
-    columns = _plan_columns(shape.schema, file, needs)
+    columns = _plan_columns(shape, file, needs)
     _last_columns = shape, file.partitions, needs, columns
     return columns
 
 
-def _plan_columns(schema: pa.Schema, file: InputFile, needs: Sequence[Need]) -> _Delivery:
+def _plan_columns(shape: Shape, file: InputFile, needs: Sequence[Need]) -> _Delivery:
+    schema = shape.schema
     try:
         fields = [_field(_fields_named(schema, need.name), file, need) for need in needs]
         constants = [constant_of(file, need) for need in needs]
     except LookupError as error:
         raise DataError(f"{show(file.path)}: {error.args[0]}", _FIX_COLUMN) from error
+    read = [need.name for need, constant in zip(needs, constants, strict=True) if constant is None]
+    names = list(dict.fromkeys(read))
+    categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == LEVELS}
+    old = [name for name in names if name in shape.int96]
+    fine = frozenset(field.name for field in fields if is_fine(field.type))
+    stored = {field.name: field.type for field in shape.fields}
+    plain = {
+        name: pa.timestamp("ns") if name in fine.intersection(old) else _plain(type_) for name, type_ in stored.items()
+    }
     makers = tuple(
-        partial(_column, field=field, plain=_plain(schema.field(field.name).type))
+        partial(_column, field=field, plain=plain[field.name])
         if constant is None
         else partial(_constant, value=constant[1], type_=field.type)
         for field, constant in zip(fields, constants, strict=True)
     )
-    read = [need.name for need, constant in zip(needs, constants, strict=True) if constant is None]
-    names = list(dict.fromkeys(read))
-    categories = {need.name for need, field in zip(needs, fields, strict=True) if field.type == LEVELS}
-    encoded = [name for name in names if name in categories and _is_text(schema.field(name).type)]
-    texts = [name for name in names if name not in encoded and _is_plain_text(schema.field(name).type)]
+    encoded = [name for name in names if name in categories and _is_text(plain[name])]
+    texts = [name for name in names if name not in encoded and _is_plain_text(stored[name])]
     decoded = {field.name for field in fields if not pa.types.is_dictionary(field.type)}
-    unfolded = [name for name in names if name in decoded and _is_dictionary_of_text(schema.field(name).type)]
-    return _Delivery(names, encoded, texts, unfolded, pa.schema(fields), makers)
+    unfolded = [name for name in names if name in decoded and _is_dictionary_of_text(stored[name])]
+    return _Delivery(names, encoded, texts, unfolded, old, fine, pa.schema(fields), makers)
 
 
-def _constant(batch: pa.RecordBatch, _path: str, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
+def _constant(batch: pa.RecordBatch, _path: str, _refused: Refused, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
     return partition_array(value, type_, batch.num_rows)
 
 
-def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataType) -> pa.Array:
+def _column(batch: pa.RecordBatch, path: str, refused: Refused, field: pa.Field, plain: pa.DataType) -> pa.Array:
     """Return a column in the type of its field; ``plain`` is the type of its values in the file.
+
+    Rows with a timestamp that the type cannot hold are added to ``refused``.
 
     A text column read as a dictionary for one need is decoded for the others, which is cheaper than reading it twice.
     """
     with translated(path, partial(str, field.name)):
         array = batch.column(field.name)
+        if array.type != plain and isinstance(array, pa.ExtensionArray):
+            array = array.storage
         if array.type == field.type:
             return array
         if pa.types.is_null(array.type):
@@ -376,12 +427,20 @@ def _column(batch: pa.RecordBatch, path: str, field: pa.Field, plain: pa.DataTyp
             array = array.dictionary_decode()
         if field.type == LEVELS and _is_text(plain):
             return array.cast(pa.string()).dictionary_encode()
-        array = array.cast(plain)
+        array = within(array.cast(plain), field.type, field.name, refused)
     try:
-        return array.cast(field.type, safe=True)
+        return _cast(array, field.type)
     except (pa.ArrowException, ValueError) as error:
         column = f"column '{escape(field.name)}' cannot be read as {field.type}: {escape(str(error), 300)}"
         raise DataError(f"{show(path)}: {column}", "name another --type, or leave the column out") from error
+
+
+def _cast(array: pa.Array, type_: pa.DataType) -> pa.Array:
+    """Return an array in another type, exactly, or rounded where a float was asked for."""
+    if pa.types.is_floating(type_) and pa.types.is_decimal(array.type):
+        # Arrow multiplies by a power of ten, which rounds twice; text is rounded once.
+        array = array.cast(pa.string())
+    return array.cast(options=pc.CastOptions(type_, allow_float_truncate=pa.types.is_floating(type_)))
 
 
 def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
@@ -396,7 +455,7 @@ def _field(fields: Sequence[pa.Field], file: InputFile, need: Need) -> pa.Field:
         raise LookupError(f"has no column '{name}'{nearest(need.name, [field.name for field in fields])}")
     if len(named) > 1:
         raise LookupError(f"has {len(named)} columns '{name}'")
-    type_ = _delivered_type(named[0].type, need)
+    type_ = _delivered_type(storage_of(named[0].type), need)
     if need.stated:
         stated_scalar(file, need.name, type_)
     return pa.field(need.name, type_, named[0].nullable)

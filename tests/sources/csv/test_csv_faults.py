@@ -220,6 +220,25 @@ def test_c22_compressed_data_cut_anywhere_or_with_more_behind_it(write: Write, c
         refused(write(content + tail), r"^data\.csv: the (gzip|zstd) data is damaged or cut off near byte")
 
 
+@pytest.mark.parametrize("zeros", [1, 2, 9, 511, 512, 10_240, 300_000])
+def test_c22_zero_padding_behind_a_gzip_member_is_read(write: Write, zeros: int) -> None:
+    members = [gzip.compress(b"x,y\n" + ROWS), gzip.compress(ROWS)]
+    for content in (members[0], b"".join(members)):
+        expected = read(write(content, "data.csv.gz"), X)
+        assert read(write(content + bytes(zeros), "data.csv.gz"), X) == expected
+        refused(write(content + bytes(zeros) + b"x", "data.csv.gz"), "the gzip data is damaged or cut off near byte")
+    # Blocks of a tape may be filled up between members, too; Python reads it so.
+    between = bytes(zeros).join(members)
+    assert gzip.decompress(between) == gzip.decompress(content)
+    assert read(write(between, "data.csv.gz"), X) == expected
+
+
+def test_c22_zeros_inside_a_gzip_member_are_damage(write: Write) -> None:
+    content = gzip.compress(b"x,y\n" + ROWS)
+    refused(write(content[:-4] + bytes(512), "data.csv.gz"), "the gzip data is damaged or cut off near byte")
+    refused(write(content[: len(content) // 2] + bytes(512), "data.csv.gz"), "the gzip data is damaged or cut off")
+
+
 def test_c22_flips_in_compressed_data_are_noticed(write: Write) -> None:
     content = bytearray(gzip.compress(b"x,y\n" + ROWS, mtime=0))
     expected = read(write(bytes(content)), X)

@@ -1,0 +1,246 @@
+"""Formats of files by their first bytes and their endings, and what to do with a file that is not read as it is.
+
+One table for all rooms: data in another format, a model in another format, data given as a model. Nothing here opens a
+file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# As many first bytes as are looked at: the mark of tar is at 257, and a line of JSON may be long.
+HEAD_BYTES = 4096
+
+_GZIP, _ZSTD = rb"\x1f\x8b", rb"\x28\xb5\x2f\xfd"
+_PACKED = re.compile(r"\.(gz|gzip|zst|zstd|bz2|xz|lz4|z)\Z", re.IGNORECASE)
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+
+_CONVERT = "convert it where it was made: logitstream.from_sklearn(estimator).save('model.json')"
+_REFIT = "fit it with scikit-learn, and write it: logitstream.from_sklearn(estimator).save('model.json')"
+_JSON_MODEL = "give the JSON file of a model; see: logitstream guide models"
+_AS_DATA = "--model takes the JSON file of a model (see: logitstream guide models); data are the INPUT"
+_UNPACK = "unpack it, or compress it with gzip or zstd"
+_NO_DATA = "name the data to score as INPUT; a model that was converted to JSON goes to --model"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """A format of files.
+
+    Attributes
+    ----------
+    name : str
+        To print after ``is``: ``an Excel workbook``.
+    endings : str
+        The endings of such names, without the dot, separated by blanks.
+    start : re.Pattern of bytes, or None
+        What such files begin with; ``None`` where that does not tell it.
+    as_input : str
+        What to do where such a file is given as data; empty for what is read.
+    as_model : str
+        What to do where it is given as a model.
+    is_pickle : bool
+        Whether opening it with the library that wrote it may run code.
+    is_text : bool
+        Whether such files are text, so that only the ending tells them from a CSV.
+    """
+
+    name: str
+    endings: str
+    start: re.Pattern[bytes] | None
+    as_input: str
+    as_model: str = _AS_DATA
+    is_pickle: bool = False
+    is_text: bool = False
+
+
+def _of(start: bytes) -> re.Pattern[bytes]:
+    return re.compile(start, re.DOTALL | re.IGNORECASE if start.startswith(rb"\s*") else re.DOTALL)
+
+
+def _exported(call: str) -> str:
+    return f"write it as Parquet first, in Python: pandas.{call}.to_parquet('data.parquet')"
+
+
+def _copied(source: str) -> str:
+    return f"write it as Parquet first, in DuckDB: COPY (FROM {source}) TO 'data.parquet'"
+
+
+PARQUET = FileFormat("Parquet", "parquet parq pq", _of(rb"PAR[1E](?![,;|\t\r\n\"])"), "", _AS_DATA)
+CSV = FileFormat("CSV", "csv tsv txt", None, "", _AS_DATA, is_text=True)
+# What is decompressed as it is read, by the name of its codec.
+CODECS = {
+    "gzip": FileFormat("gzip", "gz gzip", _of(_GZIP), ""),
+    "zstd": FileFormat("zstd", "zst zstd", _of(_ZSTD), ""),
+}
+
+# The first line ends as JSON, too: in a text with tabs, JSON may be the first column.
+_JSON_START = rb"\s*(\[\s*)?\{[ \t]*(\"[^\r\n]*[\[\]{},])?[ \t]*(\r?\n|\Z)"
+
+FOREIGN = (
+    FileFormat(
+        "a pickled object",
+        "pkl pickle joblib sav skops dill cloudpickle npz npy pt pth",
+        _of(rb"\x80[\x02-\x05]|\x93NUMPY|PK\x03\x04.{26}([^\x00-\x1f]{1,40}\.npy|[^\x00-\x1f]{0,40}data\.pkl)"),
+        "write it as Parquet where it was made: frame.to_parquet('data.parquet')",
+        _CONVERT,
+        is_pickle=True,
+    ),
+    FileFormat(
+        "a model file of logitstream",
+        "",
+        _of(rb"\s*\{.{0,2000}\"logitstream-model\""),
+        "give it to --model, and name the data to score as INPUT",
+        "",
+        is_text=True,
+    ),
+    FileFormat("an ONNX model", "onnx", _of(rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]"), _NO_DATA, _CONVERT),
+    FileFormat("a PMML model", "pmml", _of(rb"\s*(<\?xml.{0,400})?<PMML\b"), _NO_DATA, _REFIT, is_text=True),
+    FileFormat("a model of another library", "safetensors keras ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
+    FileFormat(
+        "JSON lines",
+        "jsonl ndjson",
+        None,
+        _copied("'FILE'"),
+        _JSON_MODEL,
+        is_text=True,
+    ),
+    FileFormat("JSON", "json geojson", _of(_JSON_START), _copied("'FILE'"), "", is_text=True),
+    FileFormat(
+        "Arrow or Feather",
+        "feather arrow arrows ipc",
+        _of(rb"ARROW1\x00\x00|FEA1\x00|\xff\xff\xff\xff.{3}\x00"),
+        _exported("read_feather('FILE')"),
+    ),
+    FileFormat("ORC", "orc", _of(rb"ORC(?=.{0,60}[\x00-\x08])"), _exported("read_orc('FILE')")),
+    FileFormat("Avro", "avro", _of(rb"Obj\x01"), _copied("read_avro('FILE')")),
+    FileFormat(
+        "an Excel workbook",
+        "xlsx xlsm xlsb ods",
+        _of(rb"PK\x03\x04.{26}(\[Content_Types\]|docProps/|xl/|_rels/|mimetypeapplication/vnd\.oasis)"),
+        "write it as CSV first, in Python: pandas.read_excel('FILE').to_csv('data.csv', index=False)",
+    ),
+    FileFormat(
+        "an Excel workbook of before 2007",
+        "xls",
+        _of(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+        "write it as CSV first, in Python: pandas.read_excel('FILE').to_csv('data.csv', index=False)",
+    ),
+    FileFormat("SAS", "sas7bdat", _of(rb"\x00{12}\xc2\xea\x81\x60\xb3\x14\x11\xcf"), _exported("read_sas('FILE')")),
+    FileFormat("SAS transport", "xpt", _of(rb"HEADER RECORD\*{7}"), _exported("read_sas('FILE')")),
+    FileFormat("SPSS", "zsav por", _of(rb"\$FL[23]@\(#\)"), _exported("read_spss('FILE')")),
+    FileFormat("Stata", "dta", _of(rb"<stata_dta>"), _exported("read_stata('FILE')")),
+    FileFormat(
+        "R data",
+        "rds rda rdata",
+        _of(rb"RD[AX][23]\n|X\n\x00\x00\x00[\x02\x03]"),
+        "write it as Parquet first, in R: arrow::write_parquet(readRDS('FILE'), 'data.parquet')",
+    ),
+    FileFormat(
+        "an SQLite database",
+        "sqlite sqlite3 db db3",
+        _of(rb"SQLite format 3\x00"),
+        _copied("sqlite_scan('FILE', 'TABLE')"),
+    ),
+    FileFormat(
+        "a DuckDB database",
+        "duckdb ddb",
+        _of(rb".{8}DUCK(?=.{0,8}\x00)"),
+        "write it as Parquet first: duckdb FILE \"COPY (FROM NAME) TO 'data.parquet'\"",
+    ),
+    FileFormat("HDF5", "h5 hdf5 hdf", _of(rb"\x89HDF\r\n\x1a\n"), _exported("read_hdf('FILE')")),
+    FileFormat(
+        "a web page",
+        "html htm",
+        _of(rb"\s*<(!doctype html|html)\b"),
+        "download it again: this is the answer of a server, such as a log-in page",
+        _JSON_MODEL,
+        is_text=True,
+    ),
+    FileFormat("XML", "xml", _of(rb"\s*<\?xml\b"), "write it as CSV or Parquet first", _JSON_MODEL, is_text=True),
+    FileFormat("PDF", "pdf", _of(rb"%PDF-"), "write its table as CSV first", _JSON_MODEL),
+    FileFormat("zip", "zip", _of(rb"PK(\x03\x04|\x05\x06|\x07\x08)"), _UNPACK, _CONVERT),
+    FileFormat("bzip2", "bz2", _of(rb"BZh[1-9](1AY|\x17rE)"), _UNPACK, _CONVERT),
+    FileFormat("xz", "xz", _of(rb"\xfd7zXZ"), _UNPACK, _CONVERT),
+    FileFormat("lz4", "lz4", _of(rb"\x04\x22\x4d\x18"), _UNPACK, _CONVERT),
+    FileFormat("snappy", "snappy", _of(rb"\xff\x06\x00\x00sNaPpY"), _UNPACK, _CONVERT),
+    FileFormat("a tar archive", "tar tgz", _of(rb"(?=.{0,100}\x00).{257}ustar"), _UNPACK, _CONVERT),
+    FileFormat("a 7z archive", "7z", _of(rb"7z\xbc\xaf\x27\x1c"), _UNPACK, _CONVERT),
+    FileFormat("a rar archive", "rar", _of(rb"Rar!\x1a\x07"), _UNPACK, _CONVERT),
+)
+
+
+def by_start(head: bytes, *, text: bool = True) -> FileFormat | None:
+    """Return the format of which a file begins with ``head``; ``None`` where that may be CSV.
+
+    Without ``text`` only what no text begins with is looked for. Parquet is among the formats; what is decompressed as
+    it is read is not.
+    """
+    for known in (PARQUET, *FOREIGN):
+        if known.start is not None and (text or not known.is_text) and known.start.match(head):
+            return known
+    return None
+
+
+def by_ending(path: str) -> FileFormat | None:
+    """Return the foreign format that the name of a file ends in, compressed or not; ``None`` where it is no such name.
+
+    ``x.csv.bz2`` is bzip2, ``x.pkl.gz`` a pickled object.
+    """
+    inner = _PACKED.sub("", path)
+    return _FORMATS.get(_ending(inner)) or _FORMATS.get(_ending(path))
+
+
+def foreign_input(head: bytes, path: str) -> FileFormat | None:
+    """Return the format of a file that is not read as data; ``None`` where it may be read.
+
+    The first bytes count more than the name: a text that is called ``x.xls`` is read.
+    """
+    found = by_start(head)
+    if found is not None:
+        return None if found is PARQUET else found
+    named = by_ending(path)
+    is_text = bool(head) and _CONTROL.search(head) is None
+    packed = any(codec.start is not None and codec.start.match(head) for codec in CODECS.values())
+    if named is None or named.is_pickle or named.is_text or packed:
+        return named
+    return None if is_text else named
+
+
+def foreign_model(head: bytes, path: str) -> FileFormat | None:
+    """Return the format of a file that is no model, by its first bytes or else its name; ``None`` where it may be one.
+
+    What begins as JSON may be a model under any name except that of a pickle.
+    """
+    named = by_ending(path)
+    if named is not None and named.is_pickle:
+        return named
+    found = next((known for known in (PARQUET, *FOREIGN) if known.as_model and _begins(known, head)), None)
+    if found is not None or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return found
+    if named is None and _ending(_PACKED.sub("", path)) in CSV.endings.split():
+        named = CSV
+    return named if named is not None and named.as_model else None
+
+
+def ends_in(path: str, known: FileFormat) -> bool:
+    """Return whether the name of a file has an ending of a format."""
+    return _ending(path) in known.endings.split()
+
+
+def advice(known: FileFormat, path: str, *, model: bool = False) -> str:
+    """Return what to do about a file of a format, with its name in the command."""
+    return (known.as_model if model else known.as_input).replace("FILE", path)
+
+
+def _begins(known: FileFormat, head: bytes) -> bool:
+    return known.start is not None and known.start.match(head) is not None
+
+
+def _ending(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[2].lower() if "." in name else ""
+
+
+_FORMATS = {ending: known for known in FOREIGN for ending in known.endings.split()}
