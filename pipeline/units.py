@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from fractions import Fraction
 
 from pipeline.errors import UsageError
 
@@ -100,6 +101,28 @@ def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
     if "." in number or float(number) >= _TOO_LARGE:
         raise _not_a("number of bad rows", text, remedy)
     return int(number), None
+
+
+def parse_share_limit(text: str) -> tuple[str | None, Fraction]:
+    """Return ``(None, share)`` for a percentage, ``(column, share)`` for one of a column: ``carrier=20%``.
+
+    Raises
+    ------
+    UsageError
+        The text is neither.
+    """
+    name, equals, share = text.rpartition("=")
+    match = _BAD_LIMIT.fullmatch(share)
+    number = Fraction(_digits(match.group(1))) if match and match.group(2) else None
+    if number is None or number > 100 or (equals and not name):
+        raise _not_a("share", text, "write a percentage (20%), or one of a column (carrier=20%)")
+    return name if equals else None, number / 100
+
+
+def format_share(count: int, of: int) -> str:
+    """Return a share as a percentage, cut to a tenth: only nothing is 0%, and only all is 100%."""
+    tenths = 1000 * count // of
+    return "less than 0.1%" if count and not tenths else f"{tenths / 10:g}%"
 
 
 def split_texts(text: str) -> tuple[str, ...]:

@@ -5,6 +5,9 @@ preparation  inputs -> plan, resources, identities, schema    refuses what canno
 schema       the files checked against the job
 manifest     what the manifest says about a job
 outlook      what a run would do
+sample       first rows, read before a run
+features     what is missing or unseen in the features of a model, counted over a run
+judging      which of that ends a run, and in which words     pure
 write        one chunk: block function, part, receipt         in the workers
 receipts     chunks that are done or published already        in the driver
 ledger       the accounts                                     in the driver

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow as pa
 
 from pipeline.choices import Durability, Fingerprint, Format
-from pipeline.publish import Codec
+from pipeline.publish import Codec, Manifest, observed_holds
+from pipeline.types.features import NO_COUNTS, FeatureCounts, FeatureWarning
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.report import Report, Totals
 
@@ -65,11 +67,45 @@ def body(job: Described, totals: Totals) -> dict[str, object]:
         "totals": {
             **{name: getattr(totals, name) for name in COUNTS},
             "events": dict(sorted(totals.events.items())),
+            **({"features": totals.features.to_json()} if totals.features.rows else {}),
         },
     }
 
 
-def observed(report: Report, output: str, inputs: Sequence[str], durability: Durability) -> dict[str, object]:
+def totals_in(manifest: Manifest) -> Totals:
+    """Return the totals of a published output."""
+    totals = dict(cast("dict[str, Any]", manifest.body["totals"]))
+    features = FeatureCounts.from_json(totals.pop("features", None))
+    return Totals(**totals, chunks=manifest.parts, features=features)
+
+
+def spelled_in(manifest: Manifest, counts: FeatureCounts) -> FeatureCounts:
+    """Return counts with the most frequent unseen values that a manifest notes."""
+    noted = _notes_of(manifest).get("unseen", {})
+    return FeatureCounts(
+        counts.rows,
+        {name: replace(count, spellings=dict(noted.get(name, ()))) for name, count in counts.columns.items()},
+    )
+
+
+def warnings_of_files_in(manifest: Manifest) -> tuple[FeatureWarning, ...]:
+    """Return the warnings about single files that a manifest notes."""
+    noted = _notes_of(manifest).get("warnings", ())
+    return tuple(FeatureWarning.from_json(each) for each in noted if each["file"] is not None)
+
+
+def _notes_of(manifest: Manifest) -> Mapping[str, Any]:
+    """Return what a manifest notes outside its digest; nothing where that was edited."""
+    return cast("Mapping[str, Any]", manifest.body["observed"]) if observed_holds(manifest) else {}
+
+
+def observed(
+    report: Report,
+    output: str,
+    inputs: Sequence[str],
+    durability: Durability,
+    counts: FeatureCounts = NO_COUNTS,
+) -> dict[str, object]:
     """Return the notes of a manifest, outside its digest: they may differ between two runs of the same job."""
     totals, resources = report.totals, report.plan.resources
     folder = os.path.realpath(Path(output).absolute().parent)
@@ -84,4 +120,6 @@ def observed(report: Report, output: str, inputs: Sequence[str], durability: Dur
         "batch_rows": resources.batch_rows,
         "durability": durability,
         "inputs": [os.path.relpath(text, folder) for text in inputs],
+        "unseen": {name: [*map(list, count.frequent)] for name, count in counts.columns.items() if count.unseen},
+        "warnings": [warning.to_json() for warning in report.warnings],
     }

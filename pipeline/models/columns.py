@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.choices import Cause, Role
+from pipeline.types.features import KEPT_CHARACTERS
 from pipeline.types.rows import BadCell
 from pipeline.units import EXACT_INTEGER, MIB, escape
 
@@ -173,6 +174,20 @@ def levels(array: pa.Array) -> Levels:
     if pa.types.is_string_view(dictionary.type):
         dictionary = dictionary.cast(pa.large_string())  # views cannot be copied by taking
     return Levels(codes, dictionary, null_mask(indices))
+
+
+def spellings(cells: Levels, where: Mask) -> dict[str, int]:
+    """Return how often each level occurs in some rows, none of which is null, in the order of their first occurrence.
+
+    Levels are told apart by their first 80 characters.
+    """
+    codes = pa.array(cells.codes[where]).value_counts()
+    names = _names(cells.dictionary.take(codes.field("values")))
+    found: dict[str, int] = {}
+    for name, count in zip(names, codes.field("counts").to_pylist(), strict=True):
+        text = str(name)[:KEPT_CHARACTERS]
+        found[text] = found.get(text, 0) + count
+    return found
 
 
 def null_mask(array: pa.Array) -> Mask | None:

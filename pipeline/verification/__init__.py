@@ -35,6 +35,7 @@ from pipeline.publish import (
     checked,
 )
 from pipeline.scan import batches, gather_facts, whole
+from pipeline.types.features import FeatureCounts
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
 from pipeline.types.rows import SliceAccount
@@ -260,7 +261,9 @@ def _read(name: str, path: Path, format_: Format) -> tuple[int, list[tuple[str, 
 def _balance(manifest: Manifest, parts: Iterable[Part]) -> Iterator[Difference]:
     """Yield the accounts that do not balance: slice by slice, chunk by chunk, and in all."""
     sums: Counter[str] = Counter()
+    features = FeatureCounts()
     for part in parts:
+        features = features.plus(FeatureCounts.from_json(cast("Any", part.receipt.get("features"))))
         accounts = [SliceAccount(**account) for account in cast("Sequence[Any]", part.receipt["accounts"])]
         for account in accounts:
             if account.read != account.written + account.quarantined or account.scored < 0:
@@ -278,6 +281,8 @@ def _balance(manifest: Manifest, parts: Iterable[Part]) -> Iterator[Difference]:
     for name in COUNTS:
         if sums[name] != totals[name]:
             yield Difference("totals", name, format_count(totals[name]), format_count(sums[name]))
+    if "features" in totals and FeatureCounts.from_json(totals["features"]) != features.without_spellings():
+        yield Difference("totals", "features", "the sum of the receipts", "another number")
 
 
 def _inputs(path: Path, manifest: Manifest) -> Iterator[Difference]:
