@@ -37,6 +37,7 @@ _SECOND_UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_SECONDS = 3650 * 86400
 _TOO_LARGE = 2**63
 _BAD_LIMIT = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*(%?)\s*")
+_SHARE_DIGITS, _SHARE_REMEDY = 30, "write a percentage (20%), or one of a column (carrier=20%)"
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -113,9 +114,12 @@ def parse_share_limit(text: str) -> tuple[str | None, Fraction]:
     """
     name, equals, share = text.rpartition("=")
     match = _BAD_LIMIT.fullmatch(share)
-    number = Fraction(_digits(match.group(1))) if match and match.group(2) else None
-    if number is None or number > 100 or (equals and not name):
-        raise _not_a("share", text, "write a percentage (20%), or one of a column (carrier=20%)")
+    # A number of more digits is a mistake, and takes long.
+    if match is None or not match.group(2) or len(share) > _SHARE_DIGITS or (equals and not name):
+        raise _not_a("share", text, _SHARE_REMEDY)
+    number = Fraction(_digits(match.group(1)))
+    if number > 100:
+        raise _not_a("share", text, _SHARE_REMEDY)
     return name if equals else None, number / 100
 
 

@@ -47,8 +47,8 @@ HEAVY = (
 )
 
 CLOSED_LIST = {
-    "What": ["--model", "--keep", "--raw-prediction", "--threshold", "--float32", "--limit", "--max-bad",
-             "--fingerprint"],
+    "What": ["--model", "--keep", "--raw-prediction", "--threshold", "--float32", "--max-unseen", "--max-missing",
+             "--sample-rows", "--limit", "--max-bad", "--fingerprint"],
     "CSV": ["--delimiter", "--quote", "--null", "--encoding", "--columns", "--type"],
     "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure",
             "--retries", "--no-resume", "--no-reuse", "--if-running", "--deadline", "--grace"],
@@ -56,7 +56,7 @@ CLOSED_LIST = {
                "--durability"],
     "Talk": ["--config", "--dry-run", "--json", "--verbose", "--progress", "--quiet"],
 }  # fmt: skip
-OF_A_MODEL = {"--model", "--raw-prediction", "--threshold"}
+OF_A_MODEL = {"--model", "--raw-prediction", "--threshold", "--max-unseen", "--max-missing", "--sample-rows"}
 
 
 def find(words: tuple[str, ...]) -> click.Command:
