@@ -511,20 +511,30 @@ def test_verify_takes_receipts_without_counts_and_finds_counts_that_do_not_add_u
     assert pipeline.verify(bench.out).differences == ()
 
 
-@settings(max_examples=20, deadline=None)
-@given(
-    levels=st.lists(st.sampled_from(["AA", "aa", "", "NA", "UA", "é" * 90, "z"]), min_size=1, max_size=60),
-    batch=st.integers(1, 20),
+SPELLED = st.lists(st.sampled_from(["AA", "aa", "", "NA", "UA", "é" * 90, "z", "y"]), min_size=1, max_size=60)
+BLOCK = ScoreBlock.of(
+    pipeline.LogisticModel.from_json(
+        json.dumps(
+            {"format": "logitstream-model", "version": 1, "kind": "logistic", "intercept": 0, "features": features()}
+        )
+    ).file
 )
-def test_counts_do_not_depend_on_the_batches(levels: list[str], batch: int) -> None:
-    """pandas counts the same."""
+
+
+def counted(levels: Sequence[str], batch: int) -> FeatureCounts:
     column = pa.array([level or None for level in levels])
-    block = ScoreBlock.of(pipeline.LogisticModel.from_json(_model_json()).file)
     found = NO_COUNTS
     for first in range(0, len(levels), batch):
         part = column.slice(first, batch)
-        values = block.block([pa.array([1.0] * len(part)), part])
+        values = BLOCK.block([pa.array([1.0] * len(part)), part])
         found = found.plus(FeatureCounts(len(part), values.features or {}))
+    return found
+
+
+@settings(max_examples=30, deadline=None)
+@given(levels=SPELLED, batch=st.integers(1, 20))
+def test_pandas_counts_the_same_missing_and_unseen_values(levels: list[str], batch: int) -> None:
+    found = counted(levels, batch)
     series = pd.Series(levels)
     unseen = series[~series.isin([*LEVELS, ""])].str[:80].value_counts()
     assert found.rows == len(levels)
@@ -533,6 +543,32 @@ def test_counts_do_not_depend_on_the_batches(levels: list[str], batch: int) -> N
     assert dict(found.of("c").spellings) == unseen.to_dict()
 
 
-def _model_json() -> str:
-    content = {"format": "logitstream-model", "version": 1, "kind": "logistic", "intercept": 0.5}
-    return json.dumps(content | {"features": features()})
+@settings(max_examples=30, deadline=None)
+@given(levels=SPELLED, batch=st.integers(1, 20))
+def test_what_is_kept_of_many_spellings_does_not_depend_on_the_batches(levels: list[str], batch: int) -> None:
+    """Receipts are in the digest of a version, and batches depend on the memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.types.features._MOST_SPELLINGS", 2)
+        assert counted(levels, batch) == counted(levels, len(levels))
+        assert len(counted(levels, batch).of("c").spellings) <= 2
+
+
+@pytest.mark.parametrize(
+    ("array", "spelled"),
+    [
+        (pa.array(["x", "AA", "x", None, "y"]), {"x": 2, "y": 1}),
+        (pa.array(["x", "AA", "x", None, "y"], pa.string_view()), {"x": 2, "y": 1}),
+        (pa.array(["q", "x", "AA", "x", None, "y"]).slice(1).dictionary_encode(), {"x": 2, "y": 1}),
+        (pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None, 3], pa.int8()), ["x", "x", "UA", "never"]),
+         {"x": 2, "never": 1}),
+        (pa.DictionaryArray.from_arrays(pa.array([0, 1, 0, 1, 0], pa.uint16()), ["AA", None]), {}),
+        (pa.array([7, 7, None, -1, 7], pa.int64()), {"7": 3, "-1": 1}),
+        (pa.array([True, False, True, None, True]), {"true": 3, "false": 1}),
+    ],
+    ids=["text", "views", "slice of a dictionary", "levels twice", "null in the dictionary", "integers", "booleans"],
+)  # fmt: skip
+def test_unseen_values_are_spelled_as_a_model_file_spells_levels(array: pa.Array, spelled: dict[str, int]) -> None:
+    found = (BLOCK.block([pa.array([1.0] * len(array)), array]).features or {}).get("c")
+    assert found is not None
+    assert dict(found.spellings) == spelled
+    assert found.unseen == sum(spelled.values())
