@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,9 @@ CODEC = Codec(
     compressed=lambda stream: pa.CompressedOutputStream(stream, "zstd"),
     decompressed=lambda stream: pa.CompressedInputStream(stream, "zstd"),
 )
+
+# What another release may have noted.
+_UNREADABLE = (TypeError, ValueError, LookupError, AttributeError)
 
 COUNTS = ("read", "written", "scored", "null", "nan", "quarantined", "bad")
 
@@ -80,18 +84,20 @@ def totals_in(manifest: Manifest) -> Totals:
 
 
 def spelled_in(manifest: Manifest, counts: FeatureCounts) -> FeatureCounts:
-    """Return counts with the most frequent unseen values that a manifest notes."""
-    noted = _notes_of(manifest).get("unseen", {})
-    return FeatureCounts(
-        counts.rows,
-        {name: replace(count, spellings=dict(noted.get(name, ()))) for name, count in counts.columns.items()},
-    )
+    """Return counts with the most frequent unseen values that a manifest notes, where they can be read."""
+    with suppress(*_UNREADABLE):
+        noted = _notes_of(manifest).get("unseen", {})
+        spelled = {name: replace(count, spellings=dict(noted.get(name, ()))) for name, count in counts.columns.items()}
+        return FeatureCounts(counts.rows, spelled)
+    return counts
 
 
 def warnings_of_files_in(manifest: Manifest) -> tuple[FeatureWarning, ...]:
-    """Return the warnings about single files that a manifest notes."""
-    noted = _notes_of(manifest).get("warnings", ())
-    return tuple(FeatureWarning.from_json(each) for each in noted if each["file"] is not None)
+    """Return the warnings about single files that a manifest notes, where they can be read."""
+    with suppress(*_UNREADABLE):
+        noted = _notes_of(manifest).get("warnings", ())
+        return tuple(FeatureWarning.from_json(each) for each in noted if each["file"] is not None)
+    return ()
 
 
 def _notes_of(manifest: Manifest) -> Mapping[str, Any]:

@@ -118,6 +118,7 @@ def _of_part(chunk: int, part: Part, files: tuple[PartFile, PartFile | None], pl
         slices = plan.chunk(chunk).slices
         accounts: Any = part.receipt["accounts"]
         events: Any = part.receipt.get("events", {})
+        counts: Any = part.receipt.get("features")
         return Outcome(
             chunk=chunk,
             accounts=tuple(
@@ -131,7 +132,7 @@ def _of_part(chunk: int, part: Part, files: tuple[PartFile, PartFile | None], pl
             peak_bytes=0,
             seconds=0.0,
             worker="",
-            features=FeatureCounts.from_json(cast("Mapping[str, Any] | None", part.receipt.get("features"))),
+            features=FeatureCounts.from_json(counts, len(slices)),
         )
     except (TypeError, ValueError, AttributeError, LookupError):
         return None
@@ -150,7 +151,7 @@ def _receipt(entry: Mapping[str, Any]) -> Receipt | None:
             peak_bytes=int(entry["peak_bytes"]),
             seconds=float(entry["seconds"]),
             worker=str(entry["worker"]),
-            features=FeatureCounts.from_json(entry.get("features")),
+            features=FeatureCounts.from_json(entry.get("features"), len(entry["accounts"])),
         )
     except (TypeError, ValueError, LookupError, AttributeError):
         return None

@@ -108,8 +108,8 @@ class FeatureCounts:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any] | None) -> FeatureCounts:
-        """Return the counts of a receipt or a manifest; none where it has none.
+    def from_json(cls, value: Mapping[str, Any] | None, slices: int = 0) -> FeatureCounts:
+        """Return the counts of a receipt of so many slices, or of a manifest; none where it has none.
 
         Raises
         ------
@@ -123,6 +123,8 @@ class FeatureCounts:
             for name, count in value["columns"].items()
         }
         unknown = tuple((int(position), str(name), int(values)) for position, name, values in value["unknown"])
+        if not all(0 <= position < slices for position, *_ in unknown):
+            raise ValueError("there is no such slice")
         return cls(int(value["rows"]), columns, unknown)
 
 

@@ -263,8 +263,9 @@ def _balance(manifest: Manifest, parts: Iterable[Part]) -> Iterator[Difference]:
     sums: Counter[str] = Counter()
     features = FeatureCounts()
     for part in parts:
-        features = features.plus(FeatureCounts.from_json(cast("Any", part.receipt.get("features"))))
         accounts = [SliceAccount(**account) for account in cast("Sequence[Any]", part.receipt["accounts"])]
+        counts = cast("Any", part.receipt.get("features"))
+        features = features.plus(FeatureCounts.from_json(counts, len(accounts)))
         for account in accounts:
             if account.read != account.written + account.quarantined or account.scored < 0:
                 balance = f"{account.written:,} written + {account.quarantined:,} quarantined"

@@ -355,6 +355,21 @@ def test_chunks_carried_over_count_by_their_receipts(bench: Bench) -> None:
     assert all("'aa' (150)" in text for text in told)
 
 
+@pytest.mark.parametrize(
+    "counts", ["text", {"rows": 10}, {"rows": 10, "columns": {}, "unknown": [[7, "c", 1]]}], ids=str
+)
+def test_a_part_with_counts_that_cannot_be_read_is_computed_again(
+    bench: Bench, forge: Callable[..., None], counts: object
+) -> None:
+    bench.put("1.csv", csv(["zz"] * 90_000 + ["AA"]))
+    scored(bench)
+    forge(lambda receipt: receipt.update(features=counts), lambda totals: None)
+    bench.put("2.csv", csv(["AA"]))
+    report, told = scored(bench, if_exists="replace")
+    assert (report.totals.chunks, report.totals.reused) == (2, 0)
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
 def test_every_scheduler_says_the_same(bench: Bench, scheduler: str) -> None:
     bench.put("1.csv", csv(["aa", "", "zz", "AA"] * 100))
