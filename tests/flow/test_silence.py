@@ -113,7 +113,8 @@ def test_a_pipeline_fitted_in_pandas_and_scored_from_to_csv_with_other_codes_end
     assert "they differ from known levels only in case or blanks" in error.message
     assert "or allow it with --max-unseen carrier=100%; nothing was published" in error.remedy
     assert error.column == "carrier"
-    bench.score(model=model, max_unseen="carrier=100%")
+    report = bench.score(model=model, max_unseen="carrier=100%")
+    assert [(each.file, each.count) for each in report.warnings] == [("lower.csv", 300)]
     np.testing.assert_allclose(bench.table()["probability"], fitted.predict_proba(lower)[:, 1], rtol=1e-12)
 
 
@@ -263,6 +264,25 @@ def test_a_warning_is_given_for_each_file_all_of_whose_at_least_100_values_are_u
         # Each chunk is part of one file, so that what is unseen in it is known to be of that file.
         assert "most frequent: 'aa' (140); " in told[0]
         assert "most frequent: 'NA' (110); " in told[1]
+
+
+def test_where_the_values_of_a_file_are_not_known_apart_those_of_the_run_are_named(bench: Bench) -> None:
+    bench.put("1.csv", csv(["aa"] * 100))
+    bench.put("2.csv", csv(["zz"] * 110))
+    bench.put("3.csv", csv(["AA"] * 50))
+    _, told = scored(bench)
+    assert [text.partition(";")[2].partition(";")[0] for text in told] == [
+        " most frequent: 'zz' (110), 'aa' (100)",
+        " most frequent in the run: 'zz' (at least 110), 'aa' (at least 100)",
+        " most frequent in the run: 'zz' (at least 110), 'aa' (at least 100)",
+    ]
+
+
+def test_a_slice_in_which_no_record_begins_says_nothing_about_its_file(bench: Bench) -> None:
+    bench.put("1.csv", "x,c,note\n" + "1.5,aa,\n" * 60 + f"1.5,aa,{'n' * 5_000}\n" + "1.5,aa,\n" * 60)
+    bench.put("2.csv", csv(["AA"] * 200))
+    report, _ = scored(bench, chunk_size="1KiB")
+    assert [(each.file, each.count) for each in report.warnings] == [(None, 121), ("1.csv", 121)]
 
 
 def test_the_warning_about_a_file_stays_where_a_limit_was_given(bench: Bench) -> None:
@@ -476,12 +496,12 @@ def test_a_preview_reads_the_first_rows_of_at_most_20_files_evenly_spread_and_wa
             bench.put(f"{number:02}.csv", csv(levels))
     model = bench.model(features())
     assert bench.preview(model=model).warnings == ()
-    plan = bench.preview(model=model, sample_rows=120)
+    plan = bench.preview(model=model, sample_rows=100)
     suffix = "parquet" if parquet else "csv"
-    assert plan.notes[-1] == "the first rows were sampled: 2,400 rows of 20 files"
+    assert plan.notes[-1] == "the first rows were sampled: 2,000 rows of 20 files"
     assert [(each.file, each.count, each.of) for each in plan.warnings] == [
-        (None, 1_200, 2_400),
-        *((f"{number:02}.{suffix}", 120, 120) for number in range(2, 39, 4)),
+        (None, 1_000, 2_000),
+        *((f"{number:02}.{suffix}", 100, 100) for number in range(2, 39, 4)),
     ]
     assert not any(each.fails for each in plan.warnings)
     for number in range(39):
@@ -504,6 +524,13 @@ def test_a_preview_warns_by_the_limits_that_were_given_and_of_missing_values(ben
         ("unseen", "c", True),
     ]
     assert bench.preview(model=model, sample_rows=1_000, max_unseen="10%").warnings == ()
+
+
+def test_a_sample_has_no_more_rows_than_were_asked_for(bench: Bench) -> None:
+    bench.put("rows.parquet", pa.table({"x": np.zeros(140_000), "c": ["AA"] * 140_000}))
+    assert (
+        bench.preview(model=bench.model(features()), sample_rows=70_000).notes[-1].endswith(": 70,000 rows of 1 file")
+    )
 
 
 def test_a_run_warns_of_its_sample_before_it_works(bench: Bench) -> None:
