@@ -26,13 +26,11 @@ LEAST_VALUES, LEAST_ROWS = 100, 1_000
 # One value in so many is worth a warning.
 _WARNED = 10
 
-_BLANK = re.compile(r"\s+")
 _MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "none", "nil", "nat", "-", "--", "?", ".", r"\n")
 )
-_BOOLEAN_OR_DECIMAL = re.compile(
-    r"true|false|yes|no|on|off|[tfyn]|[+-]?(\d+[.,]\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?\d+e[+-]?\d+", re.IGNORECASE
-)
+# Compiled where it is needed, which is seldom.
+_BOOLEAN_OR_DECIMAL = r"(?i)true|false|yes|no|on|off|[tfyn]|[+-]?(\d+[.,]\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?\d+e[+-]?\d+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +137,14 @@ def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCau
     if not spellings:
         return None
     folded = {_folded(level) for level in levels}
-    are_words = any(_BOOLEAN_OR_DECIMAL.fullmatch(level.strip()) for level in levels)
+    are_words = any(re.fullmatch(_BOOLEAN_OR_DECIMAL, level.strip()) for level in levels)
     votes: Counter[UnseenCause] = Counter()
     for text, count in spellings.items():
         if _folded(text) in folded:
             votes["case or blanks"] += count
         elif _looks_missing(text):
             votes["missing value"] += count
-        elif not are_words and _BOOLEAN_OR_DECIMAL.fullmatch(text.strip()):
+        elif not are_words and re.fullmatch(_BOOLEAN_OR_DECIMAL, text.strip()):
             votes["boolean or decimal"] += count
         else:
             votes["other codes"] += count
@@ -154,7 +152,7 @@ def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCau
 
 
 def _folded(text: str) -> str:
-    return _BLANK.sub("", text[:KEPT_CHARACTERS]).casefold()
+    return "".join(text[:KEPT_CHARACTERS].split()).casefold()
 
 
 def _looks_missing(text: str) -> bool:

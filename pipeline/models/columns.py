@@ -176,18 +176,30 @@ def levels(array: pa.Array) -> Levels:
     return Levels(codes, dictionary, null_mask(indices))
 
 
-def spellings(cells: Levels, where: Mask) -> dict[str, int]:
-    """Return how often each level occurs in some rows, none of which is null, in the order of their first occurrence.
+def spellings(cells: Levels, flags: Mask, where: Mask) -> dict[str, int]:
+    """Return how often some levels occur, in the order of their first occurrence.
 
     Levels are told apart by their first 80 characters.
+
+    Parameters
+    ----------
+    cells : Levels
+    flags : ndarray of bool, shape (levels + 1,)
+        The levels, and a last entry without a meaning.
+    where : ndarray of bool, shape (rows,)
+        The rows that have one of the levels; none of them is null.
     """
-    codes = pa.array(cells.codes[where]).value_counts()
-    names = _names(cells.dictionary.take(codes.field("values")))
-    found: dict[str, int] = {}
-    for name, count in zip(names, codes.field("counts").to_pylist(), strict=True):
+    (numbers,) = np.nonzero(flags[:-1])
+    if len(numbers) == 1:
+        codes, counts = pa.array(numbers), [int(np.count_nonzero(where))]
+    else:
+        found = pa.array(cells.codes[where]).value_counts()
+        codes, counts = found.field("values"), found.field("counts").to_pylist()
+    spelled: dict[str, int] = {}
+    for name, count in zip(_names(cells.dictionary.take(codes)), counts, strict=True):
         text = str(name)[:KEPT_CHARACTERS]
-        found[text] = found.get(text, 0) + count
-    return found
+        spelled[text] = spelled.get(text, 0) + count
+    return spelled
 
 
 def null_mask(array: pa.Array) -> Mask | None:

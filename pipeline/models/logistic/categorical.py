@@ -82,7 +82,7 @@ class CategoricalColumn:
             unseen = _with_level(is_unseen, cells)
             unseen &= True if cells.null is None else ~cells.null
             settle("unseen", feature.unseen, unseen, column, tally)
-            tally.spell(column.name, partial(spellings, cells, unseen))
+            tally.spell(column.name, partial(spellings, cells, is_unseen, unseen))
         return cls(cells.codes, contributions, cells.null)
 
     @property
