@@ -9,6 +9,7 @@ from jobs.show import console, document
 from jobs.show.progress import observer
 from jobs.stopping import Deadline, stoppable
 from pipeline import flow, interface
+from pipeline.errors import DataError
 from pipeline.flow import Stop, deadline_error, go_on
 from pipeline.report.json import plan_json, report_json
 from pipeline.report.text import outcome_lines, plan_lines
@@ -36,7 +37,10 @@ def transform_job(params: Params) -> Job:
 def carry_out(job: Job, params: Params) -> None:
     """Plan or run a job and report on it: results on stdout, everything else on stderr."""
     if params["dry_run"]:
-        _show_plan(flow.plan(job), as_json=params["json"], with_files=params["verbose"])
+        plan = flow.plan(job)
+        _show_plan(plan, as_json=params["json"], with_files=params["verbose"])
+        for warning in plan.warnings:
+            console.warn(f"{warning}{f'; score would end with {DataError.exit_code}' if warning.fails else ''}")
         return
     talk = observer(params["progress"], quiet=console.is_quiet(), verbose=params["verbose"], show_files=_tell_files)
     stop = Stop()

@@ -47,6 +47,8 @@ Cause = Literal[
     "unseen set aside",
 ]
 Hint = Literal["repeats the header", "looks like a header"]
+Lack = Literal["missing", "unseen"]
+UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "other codes"]
 
 Word = TypeVar("Word", bound=str)
 

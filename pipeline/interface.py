@@ -40,10 +40,10 @@ from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_nam
 from pipeline.scan import batches, field_of, gather_facts, whole
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions, InputFile, Need
-from pipeline.types.job import BadLimit, Conduct, Job
+from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
 from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
 from pipeline.types.rows import BadCell
-from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, quoted
+from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, parse_share_limit, quoted
 
 # By their keywords.
 _CHOICES: Mapping[str, Choice[Any]] = {
@@ -107,7 +107,7 @@ def preview(
     output: str | os.PathLike[str],
     **options: Unpack[ScoreOptions],
 ) -> PlanSummary:
-    """Return what :func:`score` would do, from footers and headers alone.
+    """Return what :func:`score` would do, from footers and headers alone, unless ``sample_rows`` asks for more.
 
     Raises what :func:`score` would raise before it starts to work.
 
@@ -166,7 +166,14 @@ def score_job(
     model = _model(model)
     job = make_job(paths, output, score_block(model, request), options)
     decimal = job.csv.decimal
-    return job if decimal == "." else replace(job, block=score_block(model, replace(request, decimal=decimal)))
+    block = job.block if decimal == "." else score_block(model, replace(request, decimal=decimal))
+    return replace(
+        job,
+        block=block,
+        max_unseen=_share_limits("max_unseen", asked["max_unseen"]),
+        max_missing=_share_limits("max_missing", asked["max_missing"]),
+        sample_rows=asked["sample_rows"],
+    )
 
 
 def from_sklearn(
@@ -360,6 +367,24 @@ def conduct_of(options: ConductOptions) -> Conduct:
     )
 
 
+def _share_limits(name: str, value: object) -> ShareLimits:
+    """Return limits from a percentage, a mapping of columns to percentages, or a sequence of ``20%`` and ``c=20%``."""
+    if isinstance(value, Mapping):
+        given = [(column, parse_share_limit(str(share))[1]) for column, share in value.items()]
+    elif isinstance(value, str | Iterable):
+        given = [parse_share_limit(str(text)) for text in ((value,) if isinstance(value, str) else value)]
+    else:
+        raise TypeError(f'{name} is {_shown(value)}; write a percentage, such as {name}="20%"')
+    columns = [column for column, _ in given]
+    for column in columns:
+        if columns.count(column) > 1:
+            what = "two limits for all features" if column is None else f"two limits for {escape(column)}"
+            raise UsageError(f"{name} has {what}", "give one")
+    shares = dict(given)
+    every = shares.pop(None, None)
+    return ShareLimits(every, tuple(shares.items()))
+
+
 def _model(model: Model | str | os.PathLike[str]) -> Model:
     """Return a model, loaded if it is a path; say what to do with an estimator."""
     if isinstance(model, str | os.PathLike):
@@ -384,7 +409,7 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
-    for name in ("limit", "workers", "skip_lines"):
+    for name in ("limit", "workers", "skip_lines", "sample_rows"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
             raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")
@@ -395,7 +420,7 @@ def _shown(value: object) -> str:
 
 
 def _check_values(options: JobOptions) -> None:
-    for name in ("limit", "workers", "memory"):
+    for name in ("limit", "workers", "memory", "sample_rows"):
         _at_least(1, name, options.get(name))
     for name, choice in _CHOICES.items():
         choice.check(options.get(name))

@@ -85,6 +85,9 @@ class ScoreOptions(JobOptions, total=False):
 
     raw_prediction: bool
     threshold: float | None
+    max_unseen: str | Mapping[str, str] | Sequence[str]
+    max_missing: str | Mapping[str, str] | Sequence[str]
+    sample_rows: int | None
 
 
 class WriteOptions(ConductOptions, total=False):
@@ -152,6 +155,23 @@ OPTIONS: Mapping[str, Option] = {
         0,
         "How many rows, or what percentage of the rows (``0.5%``), may be bad. Bad rows go to the quarantine of the "
         "output. With more than that, the run fails.",
+    ),
+    "max_unseen": Option(
+        (),
+        "What percentage of the values of a categorical feature the model may not know, for all features (``20%``) or "
+        "for one (``carrier=20%``). With more than that, the run fails at its end. By default it fails if every one of "
+        "at least 100 values is unknown; ``100%`` switches that off.",
+    ),
+    "max_missing": Option(
+        (),
+        "In what percentage of the rows a feature may have no value, for all features (``20%``) or for one "
+        "(``distance=20%``). With more than that, the run fails at its end. By default it fails if there is none in at "
+        "least 1,000 rows; ``100%`` switches that off.",
+    ),
+    "sample_rows": Option(
+        None,
+        "Read this many first rows of at most 20 files before work begins, and warn of features that the model does "
+        "not know or that have no value.",
     ),
     "fingerprint": Option(
         "ends", "How a changed input is recognised: by size, time and both ends of the file, or by all of its bytes."

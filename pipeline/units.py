@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from fractions import Fraction
 
 from pipeline.errors import UsageError
 
@@ -36,6 +37,7 @@ _SECOND_UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_SECONDS = 3650 * 86400
 _TOO_LARGE = 2**63
 _BAD_LIMIT = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*(%?)\s*")
+_SHARE_DIGITS, _SHARE_REMEDY = 30, "write a percentage (20%), or one of a column (carrier=20%)"
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -100,6 +102,31 @@ def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
     if "." in number or float(number) >= _TOO_LARGE:
         raise _not_a("number of bad rows", text, remedy)
     return int(number), None
+
+
+def parse_share_limit(text: str) -> tuple[str | None, Fraction]:
+    """Return ``(None, share)`` for a percentage, ``(column, share)`` for one of a column: ``carrier=20%``.
+
+    Raises
+    ------
+    UsageError
+        The text is neither.
+    """
+    name, equals, share = text.rpartition("=")
+    match = _BAD_LIMIT.fullmatch(share)
+    # A number of more digits is a mistake, and takes long.
+    if match is None or not match.group(2) or len(share) > _SHARE_DIGITS or (equals and not name):
+        raise _not_a("share", text, _SHARE_REMEDY)
+    number = Fraction(_digits(match.group(1)))
+    if number > 100:
+        raise _not_a("share", text, _SHARE_REMEDY)
+    return name if equals else None, number / 100
+
+
+def format_share(count: int, of: int) -> str:
+    """Return a share as a percentage, cut to a tenth: only nothing is 0%, and only all is 100%."""
+    tenths = 1000 * count // of
+    return "less than 0.1%" if count and not tenths else f"{tenths / 10:g}%"
 
 
 def split_texts(text: str) -> tuple[str, ...]:

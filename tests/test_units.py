@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 from pipeline import choices, units
@@ -55,6 +57,36 @@ def test_what_is_not_a_limit_of_bad_rows(text):
     assert refused.value.message.endswith("is not a number of bad rows")
     assert refused.value.remedy == "write a number of rows (100) or a percentage (0.5%)"
     assert len(refused.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [("20%", (None, Fraction(1, 5))), ("0%", (None, Fraction(0))), ("100%", (None, Fraction(1))),
+     ("0.5 %", (None, Fraction(1, 200))), ("29%", (None, Fraction(29, 100))),
+     ("carrier=20%", ("carrier", Fraction(1, 5))), ("a=b=1%", ("a=b", Fraction(1, 100)))],
+)  # fmt: skip
+def test_a_limit_of_a_share(text, limit):
+    assert units.parse_share_limit(text) == limit
+
+
+@pytest.mark.parametrize(
+    "text", ["", "%", "20", "0.2", "-1%", "101%", "100.01%", "carrier", "=20%", "carrier=", "c=1e1%", "9" * 5000 + "%",
+             "0." + "0" * 5000 + "1%"],
+)  # fmt: skip
+def test_what_is_not_a_limit_of_a_share(text):
+    with pytest.raises(UsageError, match="is not a share") as refused:
+        units.parse_share_limit(text)
+    assert refused.value.remedy == "write a percentage (20%), or one of a column (carrier=20%)"
+    assert len(refused.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "text"),
+    [(0, 7, "0%"), (7, 7, "100%"), (1, 3, "33.3%"), (9_999_999, 10_000_000, "99.9%"), (1, 10_000_000, "less than 0.1%"),
+     (1, 1000, "0.1%"), (1, 2, "50%"), (2, 3, "66.6%")],
+)  # fmt: skip
+def test_a_share_is_nothing_or_all_only_where_it_is(count, of, text):
+    assert units.format_share(count, of) == text
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ def command(**params: Any) -> None:
     """Show what 'logitstream score' would do with the same options. This is the same as 'score --dry-run'.
 
     It shows files, rows, chunks, workers, memory, the columns of the output, and what an unfinished run has already
-    done. It reads the footers of Parquet files and both ends of CSV files, but no rows. A job that 'score' would refuse
+    done. It reads the footers of Parquet files and both ends of CSV files, but no rows, unless --sample-rows asks for
+    some. A job that 'score' would refuse
     before it starts is refused here with the same exit code, except that plan does not check whether another run is
     working on the output. plan reads the environment variables of 'score' (LOGITSTREAM_SCORE_...) and the table [score]
     of a --config file.

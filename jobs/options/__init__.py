@@ -250,6 +250,31 @@ max_bad = option(
     metavar="N|P%",
     help=meaning("max_bad"),
 )
+max_unseen = option(
+    "--max-unseen",
+    section=WHAT,
+    multiple=True,
+    type=values.SHARE_LIMIT,
+    shell_complete=completion.column_limits,
+    metavar="[COL=]P%",
+    help=f"{meaning('max_unseen')} Repeatable.",
+)
+max_missing = option(
+    "--max-missing",
+    section=WHAT,
+    multiple=True,
+    type=values.SHARE_LIMIT,
+    shell_complete=completion.column_limits,
+    metavar="[COL=]P%",
+    help=f"{meaning('max_missing')} Repeatable.",
+)
+sample_rows = option(
+    "--sample-rows",
+    section=WHAT,
+    type=values.COUNT,
+    metavar="ROWS",
+    help=meaning("sample_rows"),
+)
 fingerprint = option(
     "--fingerprint",
     section=WHAT,
@@ -437,5 +462,7 @@ SAY = (config_file, dry_run, json_, verbose, progress)
 _ROWS = (absent, limit, max_bad, fingerprint)
 _SHARED = (*_ROWS, *READ, *RUN, *CONDUCT, *WRITE, *SAY)
 
-SCORE = (inputs, model, keep, rename, raw_prediction, threshold, float32, *_SHARED)
+_FEATURES = (max_unseen, max_missing, sample_rows)
+
+SCORE = (inputs, model, keep, rename, raw_prediction, threshold, float32, *_FEATURES, *_SHARED)
 TRANSFORM = (inputs, apply, keep, rename, float32, *_SHARED)

@@ -83,6 +83,11 @@ def renamed_columns(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
     return _items((f"{name}=" for name in dict.fromkeys(names)), incomplete)
 
 
+def column_limits(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
+    """Complete a column name, then ``=``; the percentage behind it is free."""
+    return _items((f"{column}=" for column in _columns(ctx)), incomplete)
+
+
 def applications(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
     """Complete ``NAME=FUNCTION(COLUMN, parameter=number)``: the function, its columns, its parameters."""
     name, call = _split(_NAMED, incomplete)

@@ -15,7 +15,7 @@ import click
 
 from pipeline.choices import parse_if_running
 from pipeline.errors import UsageError
-from pipeline.units import parse_bad_limit, parse_bytes, parse_chunk_size, parse_seconds
+from pipeline.units import parse_bad_limit, parse_bytes, parse_chunk_size, parse_seconds, parse_share_limit
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
@@ -127,6 +127,20 @@ class NewName(Text):
         if not (old and new):
             self.fail(f"{value!r} is not OLD=NEW, such as probability=p.", param, ctx)
         return old, new
+
+
+class ShareLimit(Text):
+    """A percentage, of all features or of one: ``20%``, ``carrier=20%``. It stays text."""
+
+    name = "share"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text after checking it."""
+        try:
+            parse_share_limit(value)
+        except UsageError as error:
+            self.fail(f"{error.message}: {error.remedy}.", param, ctx)
+        return value
 
 
 class Character(ParamType):
@@ -260,6 +274,7 @@ ENCODING = EncodingName()
 MEMORY = Quantity(parse_bytes)
 CHUNK_SIZE = Quantity(parse_chunk_size)
 DURATION = Quantity(parse_seconds)
+SHARE_LIMIT = ShareLimit()
 MAX_BAD = Quantity(parse_bad_limit)
 IF_RUNNING = Behaviour(parse_if_running)
 COUNT = Count()

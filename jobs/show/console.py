@@ -109,6 +109,11 @@ def complain(message: str, remedy: str = "") -> None:
     tell_safely(f"error: {message}\n{remedy}")
 
 
+def warn(text: str) -> None:
+    """Write a warning to stderr, even if the command is quiet."""
+    tell_safely(f"warning: {text}")
+
+
 def silence(descriptor: int) -> None:
     """Point a stream at the null device, so that buffered text cannot fail when the process ends."""
     null = os.open(os.devnull, os.O_WRONLY)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from jobs.show import console
 from jobs.show.displays import Display, Log, Silent
 from jobs.show.pace import Pace
 from pipeline.report.text import plan_lines
@@ -20,7 +21,7 @@ from pipeline.units import escape
 
 Mode = Literal["auto", "bar", "log", "none"]
 
-_LINE_LIMIT = 1000
+_LINE_LIMIT = 2000
 
 
 @dataclass
@@ -63,13 +64,26 @@ class Person:
         self.display.start(self._pace)
 
 
+@dataclass
+class Quiet:
+    """Observer of a run of which only errors are shown, and warnings that no silence may hide."""
+
+    _said: set[str] = field(default_factory=set, init=False)
+
+    def __call__(self, event: Event) -> None:
+        """Show an event, if it must be shown."""
+        if isinstance(event, Noted) and event.always and event.text not in self._said:
+            self._said.add(event.text)
+            console.warn(event.text)
+
+
 @contextmanager
 def observer(
     mode: Mode, *, quiet: bool = False, verbose: bool = False, show_files: Callable[[PlanSummary], None] | None = None
 ) -> Iterator[Observer]:
     """Yield the observer that the options ask for; its display ends with the block, however the run ends."""
     if quiet:
-        yield _nothing
+        yield Quiet()
         return
     display = display_for(mode)
     person = Person(display, verbose, show_files or _nothing)

@@ -6,6 +6,9 @@ schema       the files checked against the job
 logical      types that kept columns keep or lose
 manifest     what the manifest says about a job
 outlook      what a run would do
+sample       first rows, read before a run
+features     what is missing or unseen in the features of a model, counted over a run
+judging      which of that ends a run, and in which words     pure
 write        one chunk: block function, part, receipt         in the workers
 receipts     chunks that are done or published already        in the driver
 ledger       the accounts                                     in the driver

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,11 @@ import numpy.typing as npt
 from pipeline.causes import remedy_of
 from pipeline.choices import Done
 from pipeline.errors import BadCellsError, BalanceError, InputChangedError
+from pipeline.flow.features import FeatureBooks, features_of, judge_of, told
 from pipeline.flow.preparation import Preparation, empty_error
 from pipeline.plan import Plan
 from pipeline.scan import shown_names
+from pipeline.types.features import FeatureCounts, FeatureWarning
 from pipeline.types.inputs import FileFacts, Integers
 from pipeline.types.job import BadLimit
 from pipeline.types.outputs import Receipt
@@ -52,6 +55,8 @@ class Ledger:
         # Rows read of each file; of each chunk of a CSV its rows, where its first slice begins and its last one ends.
         self._rows, self._begins, self._ends = (np.zeros(len(self._plan), dtype=np.int64) for _ in range(3))
         self._file_rows = np.zeros(len(self._files), dtype=np.int64)
+        self._judge = judge_of(preparation.job, self._files)
+        self._features = FeatureBooks(features_of(preparation.job), shown_names(self._files))
         self.totals = Totals()
 
     @property
@@ -103,6 +108,7 @@ class Ledger:
         if accounts[-1].end:
             self._rows[chunk] = receipt.rows
             self._begins[chunk], self._ends[chunk] = accounts[0].begin, accounts[-1].end
+        self._features.add(accounts, receipt.features)
         for account in accounts:
             self._file_rows[account.file] += account.read
         if receipt.payload is None:
@@ -140,6 +146,23 @@ class Ledger:
         self._check_joints()
         if not totals.read and not self._allow_empty:
             raise empty_error()
+        self.totals = replace(totals, features=self._features.counts.without_spellings())
+
+    @property
+    def counts(self) -> FeatureCounts:
+        """What was counted of the features, with the most frequent unseen values."""
+        return self._features.counts
+
+    def judge_features(self) -> tuple[FeatureWarning, ...]:
+        """Return the warnings about the features of the run, after the observer was told of them.
+
+        Raises
+        ------
+        DataError
+            More values of a feature are unseen or missing than the job allows.
+        """
+        found = self._features.warnings(self._judge)
+        return told(found, self._judge, self._observe)
 
     def _check_footers(self) -> None:
         if self._plan.limit is not None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 
 from pipeline.choices import Absent, Durability, Fingerprint, Format
 from pipeline.plan import FORMAT_VERSION
-from pipeline.publish import Codec, Manifest
+from pipeline.publish import Codec, Manifest, observed_holds
+from pipeline.types.features import NO_COUNTS, FeatureCounts, FeatureWarning
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.report import Report, Totals
 
@@ -21,6 +23,9 @@ CODEC = Codec(
     compressed=lambda stream: pa.CompressedOutputStream(stream, "zstd"),
     decompressed=lambda stream: pa.CompressedInputStream(stream, "zstd"),
 )
+
+# What another release may have noted.
+_UNREADABLE = (TypeError, ValueError, LookupError, AttributeError)
 
 COUNTS = ("read", "written", "scored", "null", "nan", "quarantined", "bad")
 
@@ -73,6 +78,7 @@ def body(job: Described, totals: Totals) -> dict[str, object]:
         "totals": {
             **{name: getattr(totals, name) for name in COUNTS},
             "events": dict(sorted(totals.events.items())),
+            **({"features": totals.features.to_json()} if totals.features.rows else {}),
         },
     }
 
@@ -82,7 +88,42 @@ def format_version(manifest: Manifest) -> int:
     return cast("int", manifest.body.get("format_version", 1))
 
 
-def observed(report: Report, output: str, inputs: Sequence[str], durability: Durability) -> dict[str, object]:
+def totals_in(manifest: Manifest) -> Totals:
+    """Return the totals of a published output."""
+    totals = dict(cast("dict[str, Any]", manifest.body["totals"]))
+    features = FeatureCounts.from_json(totals.pop("features", None))
+    return Totals(**totals, chunks=manifest.parts, features=features)
+
+
+def spelled_in(manifest: Manifest, counts: FeatureCounts) -> FeatureCounts:
+    """Return counts with the most frequent unseen values that a manifest notes, where they can be read."""
+    with suppress(*_UNREADABLE):
+        noted = _notes_of(manifest).get("unseen", {})
+        spelled = {name: replace(count, spellings=dict(noted.get(name, ()))) for name, count in counts.columns.items()}
+        return FeatureCounts(counts.rows, spelled)
+    return counts
+
+
+def warnings_of_files_in(manifest: Manifest) -> tuple[FeatureWarning, ...]:
+    """Return the warnings about single files that a manifest notes, where they can be read."""
+    with suppress(*_UNREADABLE):
+        noted = _notes_of(manifest).get("warnings", ())
+        return tuple(FeatureWarning.from_json(each) for each in noted if each["file"] is not None)
+    return ()
+
+
+def _notes_of(manifest: Manifest) -> Mapping[str, Any]:
+    """Return what a manifest notes outside its digest; nothing where that was edited."""
+    return cast("Mapping[str, Any]", manifest.body["observed"]) if observed_holds(manifest) else {}
+
+
+def observed(
+    report: Report,
+    output: str,
+    inputs: Sequence[str],
+    durability: Durability,
+    counts: FeatureCounts = NO_COUNTS,
+) -> dict[str, object]:
     """Return the notes of a manifest, outside its digest: they may differ between two runs of the same job."""
     totals, resources = report.totals, report.plan.resources
     folder = os.path.realpath(Path(output).absolute().parent)
@@ -97,4 +138,6 @@ def observed(report: Report, output: str, inputs: Sequence[str], durability: Dur
         "batch_rows": resources.batch_rows,
         "durability": durability,
         "inputs": [os.path.relpath(text, folder) for text in inputs],
+        "unseen": {name: [*map(list, count.frequent)] for name, count in counts.columns.items() if count.unseen},
+        "warnings": [warning.to_json() for warning in report.warnings],
     }

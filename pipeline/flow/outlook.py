@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline import disk
 from pipeline.flow.preparation import Preparation, check_free_space, prepare
+from pipeline.flow.sample import sampled
 from pipeline.publish import LOCAL, MANIFEST
 from pipeline.types.job import Job
 from pipeline.types.report import PlanSummary
@@ -16,7 +17,7 @@ from pipeline.units import escape, format_count
 def plan(job: Job) -> PlanSummary:
     """Return what a run would do, or raise what it would raise before work; nothing is written.
 
-    Footers, headers and the ends of files are read, but no rows.
+    Footers, headers and the ends of files are read, but no rows, except those of a sample that the job asks for.
 
     Raises
     ------
@@ -31,15 +32,17 @@ def plan(job: Job) -> PlanSummary:
     # As the journal says: a run also checks the files.
     done = min(chunks, LOCAL.chunks_done(Path(job.output), preparation.job_id)) if job.conduct.resume else 0
     check_free_space(preparation, done=done)
-    if not done:
-        return preparation.summary()
-    of = f"{format_count(done)} of {format_count(chunks)} chunks"
-    return _noted(preparation, f"an earlier run finished {of}: the next run resumes there")
+    sample = sampled(preparation)
+    notes = list(sample.notes)
+    if done:
+        of = f"{format_count(done)} of {format_count(chunks)} chunks"
+        notes.append(f"an earlier run finished {of}: the next run resumes there")
+    return replace(_noted(preparation, *notes), warnings=sample.warnings)
 
 
-def _noted(preparation: Preparation, note: str) -> PlanSummary:
+def _noted(preparation: Preparation, *notes: str) -> PlanSummary:
     summary = preparation.summary()
-    return replace(summary, notes=(*summary.notes, note))
+    return replace(summary, notes=(*summary.notes, *notes))
 
 
 def mark_of(output: str) -> tuple[int, int] | None:

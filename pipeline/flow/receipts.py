@@ -14,6 +14,7 @@ from pipeline.causes import reason_of
 from pipeline.flow.preparation import Preparation
 from pipeline.plan import Plan, digest_in_name
 from pipeline.publish import Part, Staging, checked
+from pipeline.types.features import NO_COUNTS, FeatureCounts
 from pipeline.types.inputs import Integers
 from pipeline.types.outputs import PartFile, Receipt, Written
 from pipeline.types.rows import BadCell, SliceAccount
@@ -37,7 +38,13 @@ def entry_of(receipt: Receipt) -> dict[str, object]:
         "peak_bytes": receipt.peak_bytes,
         "seconds": receipt.seconds,
         "worker": receipt.worker,
+        **_features(receipt.features),
     }
+
+
+def _features(counts: FeatureCounts) -> dict[str, object]:
+    """Return what was counted of the features, nothing where the job has none."""
+    return {"features": counts.to_json()} if counts != NO_COUNTS else {}
 
 
 def part_of(entry: Mapping[str, Any], name: str) -> Part:
@@ -47,7 +54,7 @@ def part_of(entry: Mapping[str, Any], name: str) -> Part:
 
 def _accounts_of(entry: Mapping[str, Any]) -> dict[str, object]:
     """Return what is published of a receipt and enters the digest of the version: accounts, no times."""
-    return {"accounts": entry["accounts"], "events": entry["events"]}
+    return {name: entry[name] for name in ("accounts", "events", "features") if name in entry}
 
 
 def _values(value: object, names: Sequence[str]) -> dict[str, object]:
@@ -111,6 +118,7 @@ def _of_part(chunk: int, part: Part, files: tuple[PartFile, PartFile | None], pl
         slices = plan.chunk(chunk).slices
         accounts: Any = part.receipt["accounts"]
         events: Any = part.receipt.get("events", {})
+        counts: Any = part.receipt.get("features")
         return Outcome(
             chunk=chunk,
             accounts=tuple(
@@ -124,8 +132,9 @@ def _of_part(chunk: int, part: Part, files: tuple[PartFile, PartFile | None], pl
             peak_bytes=0,
             seconds=0.0,
             worker="",
+            features=FeatureCounts.from_json(counts, len(slices)),
         )
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, LookupError):
         return None
 
 
@@ -142,8 +151,9 @@ def _receipt(entry: Mapping[str, Any]) -> Receipt | None:
             peak_bytes=int(entry["peak_bytes"]),
             seconds=float(entry["seconds"]),
             worker=str(entry["worker"]),
+            features=FeatureCounts.from_json(entry.get("features"), len(entry["accounts"])),
         )
-    except (TypeError, ValueError, LookupError):
+    except (TypeError, ValueError, LookupError, AttributeError):
         return None
 
 

@@ -12,6 +12,7 @@ from pipeline import disk
 from pipeline.choices import FORMAT, IF_EXISTS
 from pipeline.errors import UsageError
 from pipeline.execute import check_scheduler
+from pipeline.flow.features import check_limits
 from pipeline.sinks import extension
 from pipeline.types.inputs import InputFile
 from pipeline.types.job import Job
@@ -24,7 +25,7 @@ def check_request(job: Job) -> None:
     Raises
     ------
     UsageError
-        There is no such format, ``if_exists``, compression or scheduler.
+        There is no such format, ``if_exists``, compression or scheduler; a limit is for what is not a feature.
     ConfigurationError, UnavailableError
         As :func:`pipeline.execute.check_scheduler` raises.
     """
@@ -33,6 +34,7 @@ def check_request(job: Job) -> None:
     extension(job.format, job.compression)
     _check_file_name(job)
     check_scheduler(job.scheduler, insecure=job.insecure)
+    check_limits(job)
 
 
 def _check_file_name(job: Job) -> None:

@@ -8,21 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 from pipeline import memory
 from pipeline.choices import Done
 from pipeline.errors import InputChangedError
 from pipeline.flow.ending import end_of, go_on
+from pipeline.flow.features import features_of, judge_of, told
 from pipeline.flow.ledger import Ledger, exceeds, excess_error
-from pipeline.flow.manifest import CODEC, format_version, observed
+from pipeline.flow.manifest import CODEC, format_version, observed, spelled_in, totals_in, warnings_of_files_in
 from pipeline.flow.preparation import Preparation, check_free_space, prepare
 from pipeline.flow.receipts import entry_of, part_of, resumed, reused
+from pipeline.flow.sample import sampled
 from pipeline.flow.write import write
 from pipeline.plan import FORMAT_VERSION
 from pipeline.publish import LOCAL, Busy, Manifest, Part, Staging
 from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, open_scan
 from pipeline.types.blocks import PerChunk
+from pipeline.types.features import FeatureWarning
 from pipeline.types.job import Job
 from pipeline.types.outputs import Receipt, Written
 from pipeline.types.report import Event, Noted, Observer, Planned, Published, Report, Totals
@@ -61,6 +63,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
     started = clock.started
     preparation = prepare(job)
     _tell_plan(preparation, observe)
+    _tell_sample(preparation, observe)
     with LOCAL.open_staging(
         Path(job.output),
         preparation.job_id,
@@ -78,6 +81,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
         with _noting_the_end(staging):
             attempt = _Try(preparation, staging, observe, clock)
             ledger = attempt.carry_out()
+            warnings = ledger.judge_features()
             report = Report(
                 plan=preparation.summary(),
                 totals=ledger.totals,
@@ -86,6 +90,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
                 peak_bytes=max(memory.peak_bytes(), ledger.totals.peak_bytes),
                 published=True,
                 manifest_digest="",
+                warnings=warnings,
             )
             digest = _publish(preparation, staging, ledger, report)
         former = staging.published
@@ -106,6 +111,17 @@ def _tell_plan(preparation: Preparation, observe: Observer) -> None:
         observe(Noted(note))
 
 
+def _tell_sample(preparation: Preparation, observe: Observer) -> None:
+    """Tell an observer what the first rows of some files show, if they are to be sampled."""
+    if preparation.is_published:
+        return
+    sample = sampled(preparation)
+    for note in sample.notes:
+        observe(Noted(note, warning=False))
+    for warning in sample.warnings:
+        observe(Noted(warning.text, always=True))
+
+
 @contextmanager
 def _noting_the_end(staging: Staging) -> Iterator[None]:
     """Leave in the journal why a run ended without its output."""
@@ -118,17 +134,33 @@ def _noting_the_end(staging: Staging) -> Iterator[None]:
 
 def _already(preparation: Preparation, manifest: Manifest, seconds: float, observe: Observer) -> Report:
     """Report on the output that is already published, with the accounts in its manifest."""
-    totals = Totals(**cast("dict[str, Any]", manifest.body["totals"]), chunks=manifest.parts)
-    if exceeds(preparation.job.max_bad, totals):
-        raise excess_error(preparation.job.max_bad, totals)
-    note = f"{escape(preparation.job.output)} already holds the result of this job: there was nothing to do"
-    return _undone(preparation, totals, manifest.digest, note, seconds, observe)
+    totals, job = totals_in(manifest), preparation.job
+    if exceeds(job.max_bad, totals):
+        raise excess_error(job.max_bad, totals)
+    warnings = _warnings_again(preparation, manifest, totals, observe)
+    note = f"{escape(job.output)} already holds the result of this job: there was nothing to do"
+    report = _undone(preparation, totals, manifest.digest, note, seconds)
+    report = replace(report, warnings=warnings)
+    observe(Published(report))
+    return report
+
+
+def _warnings_again(
+    preparation: Preparation, manifest: Manifest, totals: Totals, observe: Observer
+) -> tuple[FeatureWarning, ...]:
+    """Return the warnings about an output that is published, judged by the limits of this run."""
+    judge = judge_of(preparation.job, preparation.files)
+    counts = spelled_in(manifest, totals.features)
+    found = [*judge.warnings(features_of(preparation.job), counts), *warnings_of_files_in(manifest)]
+    return told(found, judge, observe, published=True)
 
 
 def _skipped(preparation: Preparation, busy: Busy, seconds: float, observe: Observer) -> Report:
     note = f"{busy.text}: nothing was done (--if-running skip)"
     observe(Noted(note))
-    return _undone(preparation, Totals(), "", note, seconds, observe, skipped=busy.text)
+    report = _undone(preparation, Totals(), "", note, seconds, skipped=busy.text)
+    observe(Published(report))
+    return report
 
 
 def _undone(
@@ -137,10 +169,9 @@ def _undone(
     digest: str,
     note: str,
     seconds: float,
-    observe: Observer,
     skipped: str = "",
 ) -> Report:
-    report = Report(
+    return Report(
         plan=preparation.summary(),
         totals=totals,
         seconds=seconds,
@@ -151,8 +182,6 @@ def _undone(
         notes=(note,),
         skipped=skipped,
     )
-    observe(Published(report))
-    return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +276,7 @@ class _Parts:
 def _publish(preparation: Preparation, staging: Staging, ledger: Ledger, report: Report) -> str:
     """Put the parts in place in one step and return the digest of the manifest."""
     job = preparation.job
-    noted = observed(report, job.output, job.inputs, job.conduct.durability)
+    noted = observed(report, job.output, job.inputs, job.conduct.durability, ledger.counts)
     return staging.publish(preparation.manifest(ledger.totals), _Parts(preparation, staging), observed=noted)
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.choices import Cause, Role
 from pipeline.models.levels import LevelTable
+from pipeline.types.features import KEPT_CHARACTERS
 from pipeline.types.rows import BadCell
 from pipeline.units import EXACT_INTEGER, MIB, escape
 
@@ -179,6 +180,32 @@ def levels(array: pa.Array) -> Levels:
     if pa.types.is_string_view(dictionary.type):
         dictionary = dictionary.cast(pa.large_string())  # views cannot be copied by taking
     return Levels(codes, dictionary, null_mask(indices))
+
+
+def spellings(cells: Levels, flags: Mask, where: Mask) -> dict[str, int]:
+    """Return how often some levels occur, in the order of their first occurrence.
+
+    Levels are told apart by their first 80 characters.
+
+    Parameters
+    ----------
+    cells : Levels
+    flags : ndarray of bool, shape (levels + 1,)
+        The levels, and a last entry without a meaning.
+    where : ndarray of bool, shape (rows,)
+        The rows that have one of the levels; none of them is null.
+    """
+    (numbers,) = np.nonzero(flags[:-1])
+    if len(numbers) == 1:
+        codes, counts = pa.array(numbers), [int(np.count_nonzero(where))]
+    else:
+        found = pa.array(cells.codes[where]).value_counts()
+        codes, counts = found.field("values"), found.field("counts").to_pylist()
+    spelled: dict[str, int] = {}
+    for name, count in zip(_names(cells.dictionary.take(codes)), counts, strict=True):
+        text = str(name)[:KEPT_CHARACTERS]
+        spelled[text] = spelled.get(text, 0) + count
+    return spelled
 
 
 def null_mask(array: pa.Array) -> Mask | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.choices import Cause
+from pipeline.choices import Cause, Lack
 from pipeline.models.columns import Mask, Rows, bad_cell
+from pipeline.types.features import NOTHING, FeatureCount
 from pipeline.types.rows import BadCell
 
 # A rank orders the claims on a row: bad before by policy, then the position of the column, then the order of coming.
@@ -50,11 +52,35 @@ class RowTally:
         self._null: Mask | None = None
         self._ranks: npt.NDArray[np.int64] | None = None
         self._claims: dict[int, _Claim] = {}
+        self._lacks: dict[Lack, dict[str, int]] = {"missing": {}, "unseen": {}}
+        self._spellings: dict[str, Callable[[], Mapping[str, int]]] = {}
 
     def count(self, event: str, rows: int) -> None:
         """Add to the count of an event; an event that did not occur is not listed."""
         if rows:
             self.events[event] = self.events.get(event, 0) + rows
+
+    def count_lack(self, lack: Lack, column: str, rows: int) -> None:
+        """Add to the missing or to the unseen values of a feature."""
+        if rows:
+            self.count(f"{lack} {column}", rows)
+            self._lacks[lack][column] = self._lacks[lack].get(column, 0) + rows
+
+    def spell(self, column: str, spellings: Callable[[], Mapping[str, int]]) -> None:
+        """Note what returns the unseen values of a feature as :class:`FeatureCount` has them; called if asked for."""
+        self._spellings[column] = spellings
+
+    @property
+    def features(self) -> dict[str, FeatureCount]:
+        """What was counted of the features; one of which nothing is missing or unseen is not listed."""
+        missing, unseen = self._lacks["missing"], self._lacks["unseen"]
+        return {
+            name: FeatureCount(missing.get(name, 0), unseen.get(name, 0), self._spelled(name))
+            for name in (missing | unseen)
+        }
+
+    def _spelled(self, column: str) -> Mapping[str, int]:
+        return self._spellings[column]() if column in self._spellings else NOTHING.spellings
 
     def set_null(self, rows: Mask) -> None:
         """Make the results of these rows null."""

@@ -15,7 +15,7 @@ from pipeline.publish.facts import Busy, Cleaned, PublishedOutput, Rolled, RunFa
 from pipeline.publish.layout.proof import checked
 from pipeline.publish.local.attempts import STORE_NAME
 from pipeline.publish.local.store import LocalStore
-from pipeline.publish.record.manifest import Manifest, check_sections
+from pipeline.publish.record.manifest import Manifest, check_sections, observed_holds
 from pipeline.publish.record.names import (
     MANIFEST,
     QUARANTINE,
@@ -65,5 +65,6 @@ __all__ = [
     "VersionFacts",
     "check_sections",
     "checked",
+    "observed_holds",
     "restored_attempts",
 ]

@@ -12,15 +12,21 @@ another meaning. Sizes are bytes, durations seconds, counts whole numbers, times
     decodes columns on more threads), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``absent``, what
     becomes of a column that a file lacks; ``lacking``, each such ``column`` with the number of ``files`` and the
     ``first`` of them; ``rename``, new names by old ones; ``notes``; ``csv``, the options that say how a CSV is read,
-    under their names in the manifest.
+    under their names in the manifest; ``warnings`` about the rows that were sampled.
 
 ``kind: "report"``
     ``published`` (false where the same job was published already, or nothing was done), ``skipped`` (the run that holds
     the output, empty unless ``--if-running skip`` left the output to it), ``output``, ``job_id``, ``manifest_digest``;
     ``rows`` with ``read``, ``written``, ``scored``, ``null``, ``nan``, ``quarantined`` and, of these, ``bad``;
     ``events``, a count by name; ``chunks``, of these ``chunks_resumed`` and ``chunks_reused``; ``bytes_read`` and
-    ``bytes_written`` by this run, ``peak_bytes``, ``started`` and ``finished``, ``seconds``; ``notes``; ``plan``, as
-    above.
+    ``bytes_written`` by this run, ``peak_bytes``, ``started`` and ``finished``, ``seconds``; ``notes``; ``warnings``;
+    ``plan``, as above.
+
+    A warning is about a feature of the model: ``kind`` (``unseen`` or ``missing``), ``column``, ``file`` (null where it
+    is about all rows), ``count`` of the values or rows ``of`` which it is a part, ``values`` (the most frequent unseen
+    ones, each with ``text`` and ``at_least``, its count), ``levels`` (some that the model knows), ``known_levels`` (how
+    many), ``cause`` (the likely one, null where it is not known), ``fails`` (whether a run would end with 65), and
+    ``message``.
 
 ``kind: "error"``
     What a command prints instead when it fails: ``started`` and ``finished``; ``error`` with ``exit_code``, ``kind``
@@ -74,6 +80,7 @@ def plan_json(plan: PlanSummary, *, with_files: bool = False) -> Json:
         "rename": dict(plan.rename),
         "notes": [*resources.notes, *plan.notes],
         "csv": plan.csv,
+        "warnings": [warning.to_json() for warning in plan.warnings],
     }
 
 
@@ -150,5 +157,6 @@ def report_json(report: Report, *, with_files: bool = False) -> Json:
         "finished": utc(report.finished_unix),
         "seconds": round(report.seconds, 6),
         "notes": list(report.notes),
+        "warnings": [warning.to_json() for warning in report.warnings],
         "plan": plan_json(report.plan, with_files=with_files),
     }

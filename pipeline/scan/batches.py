@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -43,7 +43,7 @@ def batches(
     csv: CsvOptions = _PLAIN_CSV,
     begin: int | None = None,
     most_rows: int = _BATCH_ROWS,
-) -> Iterator[FileBatch]:
+) -> Generator[FileBatch, None, None]:
     """Iterate over the rows of a slice of a file, in batches of about 16 MiB.
 
     The width of the first rows decides how many rows that is. The file is compared with its identity before the first

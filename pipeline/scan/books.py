@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 
 from pipeline.sources import row_text
 from pipeline.types.blocks import Values
+from pipeline.types.features import NO_COUNTS, FeatureCounts
+from pipeline.types.inputs import Need
 from pipeline.types.rows import BadCell, Slice, SliceAccount
 from pipeline.types.sources import SliceReader
 
@@ -46,6 +48,8 @@ class ChunkBook:
     bad: list[tuple[int, BadCell]] = field(default_factory=list)
     bad_rows: int = 0
     bytes_read: int = 0
+    features: FeatureCounts = NO_COUNTS
+    unknown: list[tuple[int, str, int]] = field(default_factory=list)
 
     @property
     def given_up(self) -> bool:
@@ -71,6 +75,11 @@ class ChunkBook:
         """Return the state so far, for :meth:`fail`."""
         return dict(self.events), len(self.bad), self.bad_rows
 
+    def counted(self) -> FeatureCounts:
+        """Return what was counted of the features, as a receipt keeps it."""
+        columns = {name: count.shortened() for name, count in self.features.columns.items()}
+        return FeatureCounts(self.features.rows, columns, tuple(self.unknown))
+
     def correct(self, position: int, null: int, nan: int) -> None:
         """Count rows of a slice that was read to its end as null or NaN."""
         account = self.accounts[position]
@@ -90,8 +99,8 @@ class SliceBook:
     reader : SliceReader
     limit : int or None
         Most records to read, including bad ones.
-    names : sequence of str
-        Names of the needed columns, for the text of a row that comes without a line.
+    needs : sequence of Need
+        The columns that are read: their names are for the text of a row that comes without a line.
     book : ChunkBook
     """
 
@@ -101,14 +110,15 @@ class SliceBook:
         position: int,
         reader: SliceReader,
         limit: int | None,
-        names: Sequence[str],
+        needs: Sequence[Need],
         book: ChunkBook,
     ) -> None:
         self._piece, self._position, self._reader = piece, position, reader
-        self._limit, self._names, self._book = limit, names, book
+        self._limit, self._needs, self._book = limit, needs, book
         reader.limit = limit
         self._pending: list[BadCell] = []
         self._written = self._null = self._nan = self._quarantined = self._bad = 0
+        self._features = NO_COUNTS
 
     def within_limit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows of the reader's last batch whose records are within the limit."""
@@ -125,6 +135,8 @@ class SliceBook:
     def rejects(self, batch: pa.RecordBatch, values: Values) -> pa.Array | None:
         """Book what became of a batch; return a mask of the rows to write, ``None`` where all are."""
         self._book.events.update(values.events)
+        if values.features is not None:
+            self._features = self._features.plus(FeatureCounts(batch.num_rows, values.features))
         rejected = self._traced(batch, values.rejected)
         self._settle(rejected, self._reader.record(batch.num_rows - 1))
         self._add(batch.num_rows - len(rejected), values.null, values.nan)
@@ -150,6 +162,10 @@ class SliceBook:
         book, piece, reader = self._book, self._piece, self._reader
         book.bytes_read += reader.bytes_read
         book.events.update(reader.events)
+        book.features = book.features.plus(self._features)
+        if self.read:
+            columns = (need.name for need in self._needs if need.role == "categorical")
+            book.unknown += ((self._position, *each) for each in self._features.unknown_of(columns))
         book.accounts.append(
             SliceAccount(
                 file=piece.file,
@@ -182,7 +198,7 @@ class SliceBook:
                 cell,
                 record=origin.record,
                 offset=origin.offset,
-                line=row_text(batch, row, self._names) if origin.line is None else origin.line,
+                line=row_text(batch, row, [need.name for need in self._needs]) if origin.line is None else origin.line,
             )
             for cell, row, origin in zip(rejected, rows, self._reader.origins(rows), strict=True)
         ]

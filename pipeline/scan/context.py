@@ -186,6 +186,7 @@ class ChunkContext:
             bad=tuple(book.bad),
             bytes_read=book.bytes_read,
             worker=self._attempt.worker,
+            features=book.counted(),
         )
 
     def close(self) -> None:
@@ -215,7 +216,7 @@ class ChunkContext:
         names = [need.name for need in self.job.needs[piece.file]]
         begin = self._begin if position == 0 else None
         with self._reader(piece, begin, self._fitting_rows(piece)) as reader:
-            book = SliceBook(piece, position, reader, left, names, self._book)
+            book = SliceBook(piece, position, reader, left, self.job.needs[piece.file], self._book)
             for data in self._checked(reader, names):
                 batch = Batch(book.within_limit(data), position, piece.file, book)
                 yield batch

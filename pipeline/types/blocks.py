@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from pipeline.types.features import FeatureCount
 from pipeline.types.inputs import Need
 from pipeline.types.rows import BadCell
 
@@ -30,6 +31,9 @@ class Values:
     rejected : tuple of BadCell
         The rows that must not be written, ascending, one cell for each row: the first bad one in the order of the
         columns, else the first that the model sends to the quarantine. Records are counted from the start of the batch.
+    features : mapping of str to FeatureCount, or None
+        What was counted of the features, by column; ``None`` if the function has no features with policies. Rejected
+        rows count.
     """
 
     arrays: tuple[pa.Array, ...]
@@ -37,6 +41,7 @@ class Values:
     nan: int = 0
     events: Mapping[str, int] = field(default_factory=dict)
     rejected: tuple[BadCell, ...] = ()
+    features: Mapping[str, FeatureCount] | None = None
 
 
 @dataclass(frozen=True, slots=True)

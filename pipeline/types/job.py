@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from pipeline.choices import Absent, Durability, Fingerprint, Format, IfExists, IfRunning
 from pipeline.types.blocks import BlockFunction
@@ -18,6 +19,21 @@ class BadLimit:
 
     rows: int | None = 0
     share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShareLimits:
+    """How many values of a feature may be unseen, or rows without one, as a share (1/5 for 20 %).
+
+    ``every`` is for features without a limit of their own in ``columns``; ``None`` if only the defaults hold for them.
+    """
+
+    every: Fraction | None = None
+    columns: tuple[tuple[str, Fraction], ...] = ()
+
+    def of(self, column: str) -> Fraction | None:
+        """Return the limit given for a feature; ``None`` if none was."""
+        return dict(self.columns).get(column, self.every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,11 @@ class Job:
     max_bad : BadLimit
         How many bad rows may go to the quarantine before the run fails. Decides whether a run succeeds, never what it
         writes, so it does not enter ``job_id``.
+    max_unseen, max_missing : ShareLimits
+        How many values of a feature may be unknown to the model, and how many may be missing. Like ``max_bad`` they
+        only decide whether a run succeeds.
+    sample_rows : int or None
+        How many first rows of some files are read before work begins, to warn of the same early.
     fingerprint : {"ends", "full"}
         Whether the identity of an input holds a digest of all of its bytes.
     conduct : Conduct
@@ -111,5 +132,8 @@ class Job:
     insecure: bool = False
     arithmetic: str = ""
     max_bad: BadLimit = BadLimit()
+    max_unseen: ShareLimits = ShareLimits()
+    max_missing: ShareLimits = ShareLimits()
+    sample_rows: int | None = None
     fingerprint: Fingerprint = "ends"
     conduct: Conduct = Conduct()

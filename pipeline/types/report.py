@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.choices import Absent, Done, Format
+from pipeline.types.features import NO_COUNTS, FeatureCounts, FeatureWarning
 from pipeline.types.outputs import Receipt
 from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import escape, format_bytes, format_count, format_seconds
@@ -51,7 +52,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over receipts.
+    """Sums over receipts; ``features`` is counted at the end of the run.
 
     Of the chunks, ``resumed`` were done by an earlier try of the same job, and ``reused`` are parts of the published
     version; ``bytes_read`` are those of this run only.
@@ -71,6 +72,7 @@ class Totals:
     bytes_written: int = 0
     peak_bytes: int = 0
     events: Mapping[str, int] = field(default_factory=dict)
+    features: FeatureCounts = NO_COUNTS
 
     def plus(self, receipt: Receipt, how: Done = "computed") -> Totals:
         """Return the totals with one more receipt."""
@@ -95,6 +97,7 @@ class Totals:
             + (sum(f.bytes for f in receipt.payload.files) if computed and receipt.payload is not None else 0),
             peak_bytes=max(self.peak_bytes, receipt.peak_bytes) if computed else self.peak_bytes,
             events=events,
+            features=self.features,
         )
 
 
@@ -129,7 +132,8 @@ class PlanSummary(Tabular):
 
     ``fields`` are (name, Arrow type, nullable) of the output; ``notes`` are remarks in words; ``csv`` are the
     options that say how a CSV is read, by their names in the manifest; ``lacking`` are the columns that some files
-    lack, ``absent`` says what becomes of them, and ``rename`` has new names by old ones.
+    lack, ``absent`` says what becomes of them, and ``rename`` has new names by old ones; ``warnings`` are about the
+    rows that were sampled.
     """
 
     job_id: str
@@ -149,6 +153,7 @@ class PlanSummary(Tabular):
     lacking: tuple[Lacking, ...] = ()
     absent: Absent = "error"
     rename: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[FeatureWarning, ...] = ()
 
     def _summary(self) -> Summary:
         about, resources = "~" if self.rows_estimated else "", self.resources
@@ -161,6 +166,7 @@ class PlanSummary(Tabular):
             ("workers", f"{format_count(resources.workers)} on {self.scheduler}"),
             ("memory", memory),
             *(("note", note) for note in (*resources.notes, *self.notes)),
+            *(("warning", warning.text) for warning in self.warnings),
         ]
         fields = [(name, kind, "allowed" if nullable else "never") for name, kind, nullable in self.fields]
         return Summary(facts, ("output column", "type", "null"), fields)
@@ -200,7 +206,7 @@ class Report(Tabular):
 
     ``published`` is False where nothing had to be done, because the same job is already published, and where nothing
     was done, because another run holds the output and the caller chose to skip; ``skipped`` names that run.
-    ``started_unix`` is seconds since 1970.
+    ``started_unix`` is seconds since 1970. ``warnings`` name what probably makes scores meaningless.
     """
 
     plan: PlanSummary
@@ -212,6 +218,7 @@ class Report(Tabular):
     notes: tuple[str, ...] = ()
     skipped: str = ""
     started_unix: float = 0.0
+    warnings: tuple[FeatureWarning, ...] = ()
 
     @property
     def finished_unix(self) -> float:
@@ -231,6 +238,7 @@ class Report(Tabular):
             ("peak memory", format_bytes(self.peak_bytes)),
             *event_facts(totals.events),
             *(("note", note) for note in self.notes),
+            *(("warning", warning.text) for warning in self.warnings),
         ]
         return Summary(facts)
 
@@ -291,10 +299,14 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A sentence that a person should read, a warning where ``warning`` is set."""
+    """A sentence that a person should read, a warning where ``warning`` is set.
+
+    With ``always`` it is shown even by a command that shows only results and errors.
+    """
 
     text: str
     warning: bool = True
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from pipeline.types.features import NO_COUNTS, FeatureCounts
 from pipeline.types.rows import BadCell, SliceAccount
 
 Item = TypeVar("Item")
@@ -49,6 +50,8 @@ class Outcome(Generic[Payload_co]):
         Bytes read of the inputs; peak memory of the worker's process so far.
     seconds : float
     worker : str
+    features : FeatureCounts
+        What was counted of the features of a model.
     """
 
     chunk: int
@@ -60,6 +63,7 @@ class Outcome(Generic[Payload_co]):
     peak_bytes: int = 0
     seconds: float = 0.0
     worker: str = ""
+    features: FeatureCounts = NO_COUNTS
 
     @property
     def rows(self) -> int:

@@ -36,6 +36,7 @@ from pipeline.publish import (
     checked,
 )
 from pipeline.scan import batches, gather_facts, whole
+from pipeline.types.features import FeatureCounts
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.outputs import PartFile
 from pipeline.types.rows import SliceAccount
@@ -263,8 +264,11 @@ def _read(name: str, path: Path, format_: Format) -> tuple[int, list[tuple[str, 
 def _balance(manifest: Manifest, parts: Iterable[Part]) -> Iterator[Difference]:
     """Yield the accounts that do not balance: slice by slice, chunk by chunk, and in all."""
     sums: Counter[str] = Counter()
+    features = FeatureCounts()
     for part in parts:
         accounts = [SliceAccount(**account) for account in cast("Sequence[Any]", part.receipt["accounts"])]
+        counts = cast("Any", part.receipt.get("features"))
+        features = features.plus(FeatureCounts.from_json(counts, len(accounts)))
         for account in accounts:
             if account.read != account.written + account.quarantined or account.scored < 0:
                 balance = f"{account.written:,} written + {account.quarantined:,} quarantined"
@@ -281,6 +285,8 @@ def _balance(manifest: Manifest, parts: Iterable[Part]) -> Iterator[Difference]:
     for name in COUNTS:
         if sums[name] != totals[name]:
             yield Difference("totals", name, format_count(totals[name]), format_count(sums[name]))
+    if "features" in totals and FeatureCounts.from_json(totals["features"]) != features.without_spellings():
+        yield Difference("totals", "features", "the sum of the receipts", "another number")
 
 
 def _inputs(path: Path, manifest: Manifest) -> Iterator[Difference]:

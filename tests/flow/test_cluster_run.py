@@ -240,6 +240,20 @@ def test_a_dask_expression_with_a_lambda_travels(cluster: Cluster, notes: Path, 
     check_same(tmp_path / "out", tmp_path / "local")
 
 
+def test_unseen_values_are_counted_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    source = tmp_path / "flights.csv"
+    source.write_text((SAMPLE / "flights.csv").read_text().replace(",UA,", ",ua,"))
+    options = {"chunk_size": "256KiB", "null": "NA", "keep": ["flight_id"]}
+    here, there = (
+        pipeline.score(source, MODEL, tmp_path / name, scheduler=scheduler, **options)
+        for name, scheduler in (("local", "sync"), ("out", cluster.address))
+    )
+    assert there.warnings == here.warnings
+    assert [(each.column, each.frequent[0][0], each.cause) for each in there.warnings] == [
+        ("carrier", "ua", "case or blanks")
+    ]
+
+
 def test_a_bad_cell_is_told_as_a_local_run_tells_it(cluster: Cluster, tmp_path: Path) -> None:
     source = tmp_path / "flights.csv"
     lines = (SAMPLE / "flights.csv").read_text().splitlines()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.report.json import error_json, plan_json, report_json
 from pipeline.report.text import account, aligned, file_rows, outcome_lines, plan_lines
+from pipeline.types.features import FeatureWarning
 from pipeline.types.report import FileSummary, PlanSummary, Report, Resources, Totals, event_facts
 from pipeline.units import MIB
 
@@ -185,7 +186,7 @@ def test_a_report_in_json_has_the_documented_keys():
     assert set(value) == {
         "schema_version", "kind", "published", "output", "job_id", "manifest_digest", "rows", "events", "chunks",
         "chunks_resumed", "chunks_reused", "skipped", "bytes_read", "bytes_written", "peak_bytes",
-        "started", "finished", "seconds", "notes", "plan",
+        "started", "finished", "seconds", "notes", "warnings", "plan",
     }  # fmt: skip
     assert value["kind"] == "report"
     assert value["published"] is True
@@ -214,10 +215,24 @@ def test_the_place_of_an_error_travels_between_processes():
     assert (error.message, error.file, error.column, error.row) == ("it is wrong", "a.csv", None, 3)
 
 
+WARNING = FeatureWarning("unseen", "carrier", 9, 90, "9 of 90", "a.csv", (("aa", 9),), ("AA",), 16, "case or blanks")
+
+
+def test_a_warning_in_json_is_read_back():
+    value = json.loads(json.dumps(WARNING.to_json()))
+    assert FeatureWarning.from_json(value) == WARNING
+    for shown in (report_json(replace(REPORT, warnings=(WARNING,))), plan_json(replace(PLAN, warnings=(WARNING,)))):
+        assert shown["warnings"] == [value]
+    assert "warning" in repr(replace(REPORT, warnings=(WARNING,)))
+
+
 ERROR = error_json(DataError("it is wrong"), "DataError", 65, started_unix=0.0, finished_unix=1.0)
 
 
-@pytest.mark.parametrize("value", [plan_json(PLAN, with_files=True), report_json(REPORT), ERROR, ERROR["error"]])
+@pytest.mark.parametrize(
+    "value",
+    [plan_json(PLAN, with_files=True), report_json(REPORT), ERROR, ERROR["error"], WARNING.to_json()],
+)
 def test_every_key_is_in_the_documentation(value):
     import pipeline.report.json as documented
 

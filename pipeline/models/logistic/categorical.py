@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal, cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from pydantic_core import PydanticCustomError
 
 from pipeline.kernels import Categorical
-from pipeline.models.columns import Levels, Mask, RecentLevels, Rows, levels
+from pipeline.models.columns import Levels, Mask, RecentLevels, Rows, levels, spellings
 from pipeline.models.document import Problem
 from pipeline.models.levels import LevelTable, LevelType, Value, level_value, spelled_type
 from pipeline.models.logistic.feature import Coefficient, Feature, FeatureKind, UnknownName
@@ -113,6 +113,7 @@ class CategoricalColumn:
             unseen = _with_level(is_unseen, cells)
             unseen &= True if cells.null is None else ~cells.null
             settle("unseen", feature.unseen, unseen, column, tally)
+            tally.spell(column.name, partial(spellings, cells, is_unseen, unseen))
         if found.is_read is not None:
             read = _with_level(found.is_read, cells)
             read &= True if cells.null is None else ~cells.null

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, Discriminator, Tag
 
-from pipeline.choices import Cause, listed
+from pipeline.choices import Cause, Lack, listed
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.sections import Section
 from pipeline.models.tally import BatchColumn, RowTally
@@ -18,7 +18,6 @@ from pipeline.units import escape
 
 Word = Literal["null", "error", "quarantine"]
 UnseenWord = Literal["null", "zero", "error", "quarantine"]
-Lack = Literal["missing", "unseen"]
 
 _REFUSED: Mapping[Lack, Cause] = {"missing": "missing refused", "unseen": "unseen refused"}
 _SET_ASIDE: Mapping[Lack, Cause] = {"missing": "missing set aside", "unseen": "unseen set aside"}
@@ -76,7 +75,7 @@ UNSEEN_LEVEL = Policy(get_args(UnseenWord), Level, '{"level": text}')
 def settle(lack: Lack, policy: str | Section, where: Mask, column: BatchColumn, tally: RowTally) -> None:
     """Apply a policy to the rows of missing or unseen values; the caller replaces values if the policy says so."""
     count = int(np.count_nonzero(where))
-    tally.count(f"{lack} {column.name}", count)
+    tally.count_lack(lack, column.name, count)
     if policy == "null" and count:
         tally.set_null(where)
     elif policy == "error":

@@ -21,6 +21,7 @@ from pipeline.models.request import ScoreRequest
 from pipeline.models.results import boolean_array, choice_array, float_array
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.blocks import Field, Values
+from pipeline.types.features import FeatureFacts
 from pipeline.types.inputs import Need
 
 COLUMNS: tuple[Column, ...] = ("probability", "raw_prediction", "decision")
@@ -103,6 +104,18 @@ class ScoreBlock:
         """Return the features, in the order of the model file."""
         return tuple(Need(feature.column, kind_of(feature).role(feature)) for feature in self.model.features)
 
+    def features(self) -> tuple[FeatureFacts, ...]:
+        """Return what the model says of its features, in the order of the model file."""
+        return tuple(
+            FeatureFacts(
+                feature.column,
+                kind_of(feature).role(feature),
+                getattr(feature, "missing", "") == "error",
+                getattr(feature, "coefficients", ()),
+            )
+            for feature in self.model.features
+        )
+
     def fields(self) -> tuple[Field, ...]:
         """Return the score columns that are made, in the order probability, raw prediction, decision.
 
@@ -139,6 +152,7 @@ class ScoreBlock:
             nan=nan,
             events=tally.events,
             rejected=tally.cells(tally.rejected),
+            features=tally.features,
         )
 
     def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:

@@ -172,6 +172,11 @@ def test_types_of_columns(complete):
     assert complete("logitstream score flights.csv --absent n") == plain("null")
     assert complete("logitstream score flights.csv --type id=int") == plain("int8", "int16", "int32", "int64")
     assert complete("logitstream score flights.csv --type id=date") == plain("date32")
+
+
+@pytest.mark.parametrize("option", ["--max-unseen", "--max-missing"])
+def test_columns_are_offered_for_a_limit(complete: Complete, option: str) -> None:
+    assert complete(f"logitstream score flights.csv {option} c") == parts("carrier=")
     assert set(TYPES) == set(column_types._PLAIN)
 
 
