@@ -14,6 +14,7 @@ from pipeline.choices import Precision
 from pipeline.errors import UsageError
 from pipeline.kernels import evaluate, raw_prediction
 from pipeline.models.columns import Mask, unfit_columns
+from pipeline.models.logistic.categorical import CategoricalFeature
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import Column, ModelFile
 from pipeline.models.logistic.parsing import from_mapping
@@ -112,6 +113,7 @@ class ScoreBlock:
                 kind_of(feature).role(feature),
                 getattr(feature, "missing", "") == "error",
                 getattr(feature, "coefficients", ()),
+                isinstance(feature, CategoricalFeature) and feature.table().type in {"integer", "number"},
             )
             for feature in self.model.features
         )
