@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -59,6 +59,8 @@ class ScoreBlock:
         The precision of the sigmoid.
     decimal : str
         The decimal sign of levels that are text.
+    points : frozenset of str
+        Columns whose text has a decimal point all the same; no part of the description.
     """
 
     model: ModelFile
@@ -67,6 +69,7 @@ class ScoreBlock:
     float32: bool = False
     precision: Precision = "fast"
     decimal: str = "."
+    points: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.columns_made or not set(self.columns_made) <= set(COLUMNS):
@@ -90,6 +93,10 @@ class ScoreBlock:
         cut = next((value for value in (request.threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
         made = tuple(column for column in COLUMNS if column in wanted)
         return cls(model, made, cut, request.float32, request.precision, request.decimal)
+
+    def pointed(self, columns: frozenset[str]) -> ScoreBlock:
+        """Return the block for a file in which the text of these columns has a decimal point."""
+        return self if self.decimal == "." else replace(self, points=columns)
 
     @property
     def whole_chunk(self) -> bool:
@@ -185,7 +192,7 @@ class ScoreBlock:
 
     def _raw_prediction(self, columns: Sequence[pa.Array], tally: RowTally) -> Floats:
         prepared = [
-            kind_of(feature).prepare(feature, BatchColumn(position, feature.column, array, self.decimal), tally)
+            kind_of(feature).prepare(feature, self._column(position, feature.column, array), tally)
             for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
         ]
         raw = np.empty(tally.rows)
@@ -197,6 +204,9 @@ class ScoreBlock:
             terms = [column.settle(rows, tally) for column in prepared]
             raw[rows] = raw_prediction(terms, self.model.base, out=np.empty(rows.size))
         return raw
+
+    def _column(self, position: int, name: str, array: pa.Array) -> BatchColumn:
+        return BatchColumn(position, name, array, "." if name in self.points else self.decimal)
 
     def _arrays(self, raw: Floats, null: Mask | None, nan: Mask) -> tuple[pa.Array, ...]:
         made: dict[str, pa.Array] = {}
