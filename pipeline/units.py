@@ -38,6 +38,8 @@ _LONGEST_SECONDS = 3650 * 86400
 _TOO_LARGE = 2**63
 _BAD_LIMIT = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*(%?)\s*")
 _SHARE_DIGITS, _SHARE_REMEDY = 30, "write a percentage (20%), or one of a column (carrier=20%)"
+# What a list separated by commas can hold only in quotes.
+_IN_QUOTES = re.compile(r'^ |[",\r\n]')
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -142,6 +144,11 @@ def split_texts(text: str) -> tuple[str, ...]:
     except csv.Error:
         raise _not_a("list separated by commas", text, "close the double quote") from None
     return tuple(each for row in rows for each in row) if text else ("",)
+
+
+def join_texts(texts: Iterable[str]) -> str:
+    """Return one text that :func:`split_texts` splits into these."""
+    return ",".join('"{}"'.format(text.replace('"', '""')) if _IN_QUOTES.search(text) else text for text in texts)
 
 
 def texts_of(texts: str | Iterable[str]) -> tuple[str, ...]:

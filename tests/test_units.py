@@ -50,6 +50,11 @@ def test_a_limit_of_bad_rows(text, limit):
     assert units.parse_bad_limit(text) == limit
 
 
+@pytest.mark.parametrize("texts", [("NA",), (" NA", "-"), ("a,b", 'say "x"', "n/a "), ("",), ("  ", "x")])
+def test_texts_are_joined_so_that_they_split_into_the_same(texts):
+    assert units.split_texts(units.join_texts(texts)) == texts
+
+
 @pytest.mark.parametrize("text", ["", "%", "-1", "0.5", "101%", "100.01%", "1e3", "few", "1%%", "9" * 5000, "inf"])
 def test_what_is_not_a_limit_of_bad_rows(text):
     with pytest.raises(UsageError) as refused:

@@ -140,7 +140,8 @@ class FeatureBooks:
 
 def judge_of(job: Job, files: Sequence[FileFacts]) -> Judge:
     """Return the judge of a run."""
-    return Judge(job.max_unseen, job.max_missing, any(facts.file.format == "csv" for facts in files))
+    is_csv = any(facts.file.format == "csv" for facts in files)
+    return Judge(job.max_unseen, job.max_missing, job.csv if is_csv else None)
 
 
 def told(

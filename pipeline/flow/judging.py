@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.choices import UnseenCause
 from pipeline.errors import DataError
+from pipeline.models.levels import level_value, value_of
 from pipeline.types.features import (
     KEPT_CHARACTERS,
     KEPT_SPELLINGS,
@@ -18,8 +19,9 @@ from pipeline.types.features import (
     FeatureFacts,
     FeatureWarning,
 )
+from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import ShareLimits
-from pipeline.units import escape, format_count, format_share
+from pipeline.units import escape, format_count, format_share, join_texts
 
 # Fewer values or rows are not judged, unless a limit was given.
 LEAST_VALUES, LEAST_ROWS = 100, 1_000
@@ -29,6 +31,7 @@ _WARNED = 10
 _MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "none", "nil", "nat", "-", "--", "?", ".", r"\n")
 )
+_COMMA, _POINT = ",", "."
 # Compiled where it is needed, which is seldom.
 _BOOLEAN_OR_DECIMAL = r"(?i)true|false|yes|no|on|off|[tfyn]|[+-]?(\d+[.,]\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?\d+e[+-]?\d+"
 
@@ -37,12 +40,12 @@ _BOOLEAN_OR_DECIMAL = r"(?i)true|false|yes|no|on|off|[tfyn]|[+-]?(\d+[.,]\d*|[.,
 class Judge:
     """Decides by the limits of a run, and says what was found.
 
-    ``csv`` says whether an input is CSV, whose spellings of null can be named.
+    ``csv`` are the options of CSV inputs, which a warning may tell to change; ``None`` if no input is CSV.
     """
 
     max_unseen: ShareLimits
     max_missing: ShareLimits
-    csv: bool
+    csv: CsvOptions | None
 
     def warnings(self, features: Iterable[FeatureFacts], counts: FeatureCounts) -> Iterator[FeatureWarning]:
         """Yield what is wrong with features in counted rows, in the order of the model."""
@@ -57,14 +60,15 @@ class Judge:
         self, feature: FeatureFacts, count: FeatureCount, values: int, file: str | None = None, *, of_run: bool = False
     ) -> FeatureWarning:
         """Return the warning about unseen values; ``of_run`` says that the spellings are not those of the file."""
-        cause = cause_of(count.spellings, feature.levels)
+        decimal = self._other_decimal(feature, count.spellings)
+        cause = "boolean or decimal" if decimal else cause_of(count.spellings, feature.levels)
         levels = tuple(_nearby(count.spellings, feature.levels))
         place = f"column {escape(feature.column)}" if file is None else f"{file}: column {escape(feature.column)}"
         clauses = [
             f"{place}: {_many(count.unseen, values, 'values')} are levels that the model does not know",
             _listed(count, of_run=of_run),
             _known(levels, len(feature.levels)),
-            "" if cause is None else self._likely(cause, count.spellings),
+            f"their decimal sign is another: --decimal {decimal}" if decimal else self._likely(cause, count.spellings),
         ]
         return FeatureWarning(
             lack="unseen",
@@ -119,17 +123,31 @@ class Judge:
             return count.missing > limit * rows
         return count.missing == rows >= LEAST_ROWS and not feature.refuses_missing
 
-    def _likely(self, cause: UnseenCause, spellings: Mapping[str, int]) -> str:
+    def _likely(self, cause: UnseenCause | None, spellings: Mapping[str, int]) -> str:
+        if cause is None:
+            return ""
         if cause == "case or blanks":
             return "they differ from known levels only in case or blanks"
         if cause == "boolean or decimal":
             return "they are booleans or decimals, the levels are not: write the column as it was written for the fit"
         if cause == "other codes":
             return "they seem to come from another list of codes"
-        if not self.csv:
+        if self.csv is None:
             return "they look like missing values: write nulls instead"
-        words = [text for text, _ in FeatureCount(spellings=spellings).frequent if _looks_missing(text) and text]
-        return f"they look like missing values: --null {','.join(map(_word, words)) or 'TEXT'}"
+        words = [text for text, _ in FeatureCount(spellings=spellings).frequent if _looks_missing(text)]
+        return f"they look like missing values: {_null_options(words, self.csv)}"
+
+    def _other_decimal(self, feature: FeatureFacts, spellings: Mapping[str, int]) -> str | None:
+        """Return the decimal sign with which most unseen values are known levels; it can be given as it is."""
+        if self.csv is None or not feature.levels_are_numbers:
+            return None
+        sign = _POINT if self.csv.decimal == _COMMA else _COMMA
+        if sign in {self.csv.delimiter, self.csv.quote, self.csv.thousands}:
+            return None
+        known = {level_value(level, "number") for level in feature.levels}
+        values = {text: value_of(text, "number", sign) for text in spellings if sign in text}
+        found = sum(spellings[text] for text, value in values.items() if value is not None and value in known)
+        return sign if 2 * found > sum(spellings.values()) else None
 
 
 def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCause | None:
@@ -149,6 +167,16 @@ def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCau
         else:
             votes["other codes"] += count
     return votes.most_common(1)[0][0]
+
+
+def _null_options(words: Sequence[str], csv: CsvOptions) -> str:
+    """Return the options that make words null, in addition to those that are null already."""
+    new = [word for word in words if word not in csv.spellings]
+    if not new:
+        # They are null without quotes.
+        return "--quoted-null"
+    option = f"--null {_word(join_texts([*filter(None, csv.nulls), *new]), 1000)}"
+    return option if csv.quoted_null else f"{option}, and --quoted-null if they are in quotes"
 
 
 def _folded(text: str) -> str:
@@ -193,6 +221,6 @@ def _quoted(text: str) -> str:
     return f"'{escape(text, KEPT_CHARACTERS)}'"
 
 
-def _word(text: str) -> str:
+def _word(text: str, limit: int = 120) -> str:
     """Return a text as it is written on a command line."""
-    return shlex.quote(escape(text))
+    return shlex.quote(escape(text, limit))

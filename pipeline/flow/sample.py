@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.flow.features import FeatureBooks, features_of, judge_of
 from pipeline.flow.preparation import Preparation
+from pipeline.flow.write import of_file
 from pipeline.scan import batches, shown_names, whole
 from pipeline.types.features import FeatureCounts, FeatureWarning
 from pipeline.types.rows import SliceAccount
@@ -59,7 +60,8 @@ def _spread(preparation: Preparation) -> list[int]:
 
 
 def _counted(preparation: Preparation, file: int, rows: int) -> FeatureCounts:
-    block = preparation.job.block
+    needs = preparation.scan.needs[file][: len(preparation.fit.features)]
+    block = of_file(preparation.job.block, preparation.files[file].file, needs)
     found = FeatureCounts()
     for data in _first_rows(preparation, file, rows):
         counted = block.block(data.columns).features or {}

@@ -21,7 +21,8 @@ from pipeline.models.columns import bad_cell, numbers
 from pipeline.publish import QUARANTINE_EXTENSION, Attempts, restored_attempts
 from pipeline.scan import Batch, ChunkContext, missing_and_nan, worker
 from pipeline.sinks import QuarantineSink, RowGroups, extension, open_sink
-from pipeline.types.blocks import BlockFunction, Values
+from pipeline.types.blocks import BlockFunction, ReadsText, Values
+from pipeline.types.inputs import InputFile, Need
 from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
 from pipeline.types.rows import BadCell, Slice
 from pipeline.units import escape
@@ -99,6 +100,16 @@ def write(context: ChunkContext) -> Receipt:
 def digest_again(context: ChunkContext) -> Receipt:
     """Do everything that :func:`write` does except keep the bytes; their digests say what it would write."""
     return _written(context, context.once("settings", WriteSettings.of), _digested)
+
+
+def of_file(block: BlockFunction, file: InputFile, features: Sequence[Need]) -> BlockFunction:
+    """Return a block function for the features of a file: the decimal sign of the options is that of cells of a CSV."""
+    if not isinstance(block, ReadsText):
+        return block
+    if file.format == "csv":
+        stated = {name for name, _ in file.partitions}
+        features = [need for need in features if need.name in stated and not need.stated]
+    return block.pointed(frozenset(need.name for need in features))
 
 
 class _Digest:
@@ -206,7 +217,9 @@ class _Writing:
         data = batch.data
         if not data.num_rows:
             return 0
-        values = self.block.block(data.columns[: self.settings.features])
+        features = self.settings.features
+        needs, (file, _) = self.context.needs(batch.file), self.context.job.files[batch.file]
+        values = of_file(self.block, file, needs[:features]).block(data.columns[:features])
         used = batch.settle(values)
         output = self._output(data.columns, values)
         output = output if used is None else output.filter(used)

@@ -100,3 +100,12 @@ class PerChunk(Protocol):
     def of_chunk(self, chunk: int) -> BlockFunction:
         """Return the block function of one chunk, with no more than that chunk needs."""
         ...
+
+
+@runtime_checkable
+class ReadsText(Protocol):
+    """A block function that reads text by the options for CSV; text of a path or of Parquet has a decimal point."""
+
+    def pointed(self, columns: frozenset[str]) -> BlockFunction:
+        """Return the function for a file in which the text of these columns has a decimal point."""
+        ...

@@ -147,12 +147,15 @@ class FeatureFacts:
         Whether a missing value is an error.
     levels : collection of str
         The levels of a categorical feature.
+    levels_are_numbers : bool
+        Whether cells are read as integers or numbers where no level is spelled like them.
     """
 
     column: str
     role: Role
     refuses_missing: bool
     levels: Collection[str] = ()
+    levels_are_numbers: bool = False
 
 
 @runtime_checkable

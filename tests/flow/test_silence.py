@@ -484,6 +484,43 @@ def test_the_message_says_what_to_do_about_the_cause(bench: Bench, level: str, p
         assert scored(bench, null="NA")[0].totals.null == 100
 
 
+@pytest.mark.parametrize(
+    ("cell", "options", "named", "works"),
+    [
+        ("n/a", {}, "--null n/a, and --quoted-null if they are in quotes", {"null": "n/a"}),
+        ("n/a", {"null": "-"}, "--null -,n/a, and", {"null": "-,n/a"}),
+        (" NA", {}, "--null '\" NA\"', and", {"null": '" NA"'}),
+        ('"NA"', {"null": "NA"}, "values: --quoted-null", {"null": "NA", "quoted_null": True}),
+        ('"n/a"', {"quoted_null": True}, "values: --null n/a\n", {"null": "n/a", "quoted_null": True}),
+        ('""', {}, "values: --quoted-null", {"quoted_null": True}),
+    ],
+)
+def test_the_options_that_make_a_word_null_are_named_as_they_work(
+    bench: Bench, cell: str, options: dict[str, Any], named: str, works: dict[str, Any]
+) -> None:
+    bench.put("rows.csv", csv([cell] * 100))
+    assert named in f"{failed(bench, **options).message}\n"
+    assert scored(bench, **works)[0].totals.null == 100
+
+
+@pytest.mark.parametrize(("cell", "decimal", "other"), [("1,50", ".", ","), ("1.50", ",", ".")])
+def test_another_decimal_sign_is_named_with_its_option(bench: Bench, cell: str, decimal: str, other: str) -> None:
+    bench.put("rows.csv", csv([cell] * 100, x="1").replace(f",{cell}", f";{cell}").replace("x,c", "x;c"))
+    model = bench.model([{"column": "c", "kind": "categorical", "coefficients": {"1.5": 1.0, "2.5": -1.0}}])
+    error = failed(bench, model=model, delimiter=";", decimal=decimal)
+    assert f"; their decimal sign is another: --decimal {other}\n" in str(error)
+    assert scored(bench, model=model, delimiter=";", decimal=other)[0].totals.scored == 100
+
+
+def test_a_decimal_sign_is_not_named_where_it_cannot_be_given_or_is_not_read(bench: Bench) -> None:
+    bench.put("rows.csv", csv(['"1,5"'] * 100))
+    model = bench.model([{"column": "c", "kind": "categorical", "coefficients": {"1.5": 1.0}}])
+    assert "--decimal" not in str(failed(bench, model=model))
+    bench.put("rows.csv", "c\n" + "1,5\n" * 100)
+    model = bench.model([{"column": "c", "kind": "categorical", "coefficients": {"1.5": 1.0}, "levels": "text"}])
+    assert "--decimal" not in str(failed(bench, model=model, delimiter=";"))
+
+
 @pytest.mark.parametrize("parquet", [False, True])
 def test_a_preview_reads_the_first_rows_of_at_most_20_files_evenly_spread_and_warns_in_the_same_words(
     bench: Bench, parquet: bool

@@ -236,3 +236,19 @@ def test_the_decimal_sign_applies_to_levels_of_a_csv_is_in_the_identity_and_veri
         flow.run(job)
         assert pq.read_table(tmp_path / "out.parquet").column("raw_prediction").to_pylist() == expected
         assert pipeline.verify(tmp_path / "out.parquet", inputs=True, sample=1).differences == ()
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "processes"])
+def test_the_decimal_sign_of_a_csv_is_not_that_of_paths_and_of_parquet(tmp_path: Path, scheduler: str) -> None:
+    features = ({"column": name, "kind": "categorical", "coefficients": {"1.5": 1.0, "2": 2.0}} for name in "cp")
+    model, data = document(*features), tmp_path / "in"
+    for path, rows in (("p=2.0", ["1,50", "2,"]), ("p=1.50", ["+1,5", "2.0"])):
+        (data / path).mkdir(parents=True)
+        (data / path / "a.csv").write_text("c;y\n" + "".join(f"{cell};1\n" for cell in rows))
+        pq.write_table(pa.table({"c": [cell.replace(",", ".") for cell in rows]}), data / path / "b.parquet")
+    options: dict[str, Any] = {"delimiter": ";", "decimal": ",", "scheduler": scheduler, "raw_prediction": True}
+    report = pipeline.score(data, model, tmp_path / "out", sample_rows=10, **options)
+    found = pq.read_table(tmp_path / "out").column("raw_prediction").to_pylist()
+    assert found == [2.0, None, 2.0, 3.0, 3.0, 4.0, 3.0, 4.0]
+    assert report.totals.events["unseen c"] == 1
+    assert pipeline.verify(tmp_path / "out", sample=1).differences == ()

@@ -21,7 +21,8 @@ MODEL = {
 }
 TEXT = (
     "column carrier: 40 of 200 values (20%) are levels that the model does not know; most frequent: 'NA' (40); "
-    "known levels: 'AA', 'UA'; they look like missing values: --null NA"
+    "known levels: 'AA', 'UA'; they look like missing values: --null NA, and "
+    "--quoted-null if they are in quotes"
 )
 SCORE = ("score", "in.csv", "-m", "m.json", "-o", "out")
 PLAN = ("plan", *SCORE[1:])

@@ -127,7 +127,7 @@ def run(step: Any, name: str, signals: list[Signal], supported: str) -> list[Sig
     ModelError
         A model file cannot express the step or one of its options; the message has its name and what is supported.
     """
-    if step is None or (isinstance(step, str) and step == "passthrough") or _is_identity(step):
+    if is_passthrough(step) or _is_identity(step):
         return signals
     if isinstance(step, str) and step == "drop":
         return []
@@ -135,6 +135,11 @@ def run(step: Any, name: str, signals: list[Signal], supported: str) -> list[Sig
     if function is None:
         raise _unsupported(step, name, "is not supported", supported)
     return function(step, name, signals, supported)
+
+
+def is_passthrough(step: Any) -> bool:
+    """Return whether a step is no estimator, but leaves its columns as they are."""
+    return step is None or (isinstance(step, str) and step == "passthrough")
 
 
 def _is_identity(step: Any) -> bool:

@@ -11,7 +11,16 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigurationError, ModelError
 from pipeline.models.logistic.comparison import Comparison, Reread, checked, column_types, compare, expected, named
-from pipeline.models.logistic.estimators import Cell, Indicator, Scaled, Signal, class_name, require, run
+from pipeline.models.logistic.estimators import (
+    Cell,
+    Indicator,
+    Scaled,
+    Signal,
+    class_name,
+    is_passthrough,
+    require,
+    run,
+)
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.units import escape
@@ -40,9 +49,8 @@ def from_sklearn(
     """
     if find_spec("sklearn") is None:
         raise ConfigurationError("scikit-learn is not installed", "pip install 'logitstream[sklearn]'")
-    best = _best(estimator)
-    steps, regression = _split(best)
-    names = _column_names(best, columns)
+    steps, regression = _split(_best(estimator))
+    names = _column_names(steps, regression, columns)
     signals: list[Signal] = [Cell(name, position) for position, name in enumerate(names)]
     for name, step in steps:
         signals = run(step, name, signals, _SUPPORTED)
@@ -90,9 +98,11 @@ def _split(estimator: Any) -> tuple[list[tuple[str, Any]], Any]:
     return steps[:-1], last
 
 
-def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
-    count = int(require(estimator, "n_features_in_", ""))
-    fitted: Any = getattr(estimator, "feature_names_in_", None)
+def _column_names(steps: Sequence[tuple[str, Any]], regression: Any, columns: Sequence[str] | None) -> list[str]:
+    # A Pipeline has them from its first step, which may be no estimator.
+    first = next((step for _, step in steps if not is_passthrough(step)), regression)
+    count = int(require(first, "n_features_in_", ""))
+    fitted: Any = getattr(first, "feature_names_in_", None)
     if columns is None and fitted is None:
         raise ModelError("the estimator was fitted without column names", f"give columns=[...], {count} names")
     if columns is not None and len(columns) != count:

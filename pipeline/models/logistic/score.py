@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from pipeline.choices import Precision
 from pipeline.errors import UsageError
 from pipeline.kernels import evaluate, raw_prediction
 from pipeline.models.columns import Mask, unfit_columns
+from pipeline.models.logistic.categorical import CategoricalFeature
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import Column, ModelFile
 from pipeline.models.logistic.parsing import from_mapping
@@ -58,6 +59,8 @@ class ScoreBlock:
         The precision of the sigmoid.
     decimal : str
         The decimal sign of levels that are text.
+    points : frozenset of str
+        Columns whose text has a decimal point all the same; no part of the description.
     """
 
     model: ModelFile
@@ -66,6 +69,7 @@ class ScoreBlock:
     float32: bool = False
     precision: Precision = "fast"
     decimal: str = "."
+    points: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.columns_made or not set(self.columns_made) <= set(COLUMNS):
@@ -90,6 +94,10 @@ class ScoreBlock:
         made = tuple(column for column in COLUMNS if column in wanted)
         return cls(model, made, cut, request.float32, request.precision, request.decimal)
 
+    def pointed(self, columns: frozenset[str]) -> ScoreBlock:
+        """Return the block for a file in which the text of these columns has a decimal point."""
+        return self if self.decimal == "." else replace(self, points=columns)
+
     @property
     def whole_chunk(self) -> bool:
         """Never: rows do not depend on each other."""
@@ -112,6 +120,7 @@ class ScoreBlock:
                 kind_of(feature).role(feature),
                 getattr(feature, "missing", "") == "error",
                 getattr(feature, "coefficients", ()),
+                isinstance(feature, CategoricalFeature) and feature.table().type in {"integer", "number"},
             )
             for feature in self.model.features
         )
@@ -183,7 +192,7 @@ class ScoreBlock:
 
     def _raw_prediction(self, columns: Sequence[pa.Array], tally: RowTally) -> Floats:
         prepared = [
-            kind_of(feature).prepare(feature, BatchColumn(position, feature.column, array, self.decimal), tally)
+            kind_of(feature).prepare(feature, self._column(position, feature.column, array), tally)
             for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
         ]
         raw = np.empty(tally.rows)
@@ -195,6 +204,9 @@ class ScoreBlock:
             terms = [column.settle(rows, tally) for column in prepared]
             raw[rows] = raw_prediction(terms, self.model.base, out=np.empty(rows.size))
         return raw
+
+    def _column(self, position: int, name: str, array: pa.Array) -> BatchColumn:
+        return BatchColumn(position, name, array, "." if name in self.points else self.decimal)
 
     def _arrays(self, raw: Floats, null: Mask | None, nan: Mask) -> tuple[pa.Array, ...]:
         made: dict[str, pa.Array] = {}

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.sources.csv.spelling import is_number
 from pipeline.types.inputs import PANDAS_NULLS
+from pipeline.units import join_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ def misspelling(cell: bytes, type_: pa.DataType, spelling: Spelling, dialect: Di
     if text in spelling.nulls:
         return "null in quotes", ()
     if _looks_like_null(text):
-        written = _for_a_shell(text)
+        written = _for_a_shell(join_texts([text]))
         if pa.types.is_floating(type_):
             return "null for a number", (written,)
         return "null for a type", (written, str(type_))

@@ -258,6 +258,16 @@ def test_names_must_be_known_and_agree() -> None:
         from_sklearn(estimator, columns=["a", "a"])
 
 
+@pytest.mark.parametrize("step", ["passthrough", None])
+def test_a_pipeline_may_begin_with_a_step_that_is_no_estimator(step: Any) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(matrix(missing=False), columns=NAMES)[NAMES[:3]].astype(float)
+    target = labels(matrix(missing=False))
+    for steps in ([("first", step)], [("first", step), ("scale", StandardScaler())]):
+        estimator = Pipeline([*steps, ("fit", LogisticRegression())]).fit(frame, target)
+        assert compare(from_sklearn(estimator), estimator, frame).relative <= 1e-14
+
+
 @pytest.mark.parametrize("search", [GridSearchCV, RandomizedSearchCV])
 def test_searches_use_their_best_estimator(search: Any) -> None:
     data = matrix(missing=False)
