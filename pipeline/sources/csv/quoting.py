@@ -91,7 +91,7 @@ def line_ends_inside(text: Text, records: int, dialect: Dialect, *, blank: bool,
     unended : bool
         Whether the last record has no line end.
     """
-    # Each record but an open one has a line end of at least one byte; where there are no more such bytes, none is inside.
+    # Every record but an open one has a line end of one byte at least. No more such bytes: none of them is inside.
     if count_up_to(text, 0x0D) == records - unended:
         return 0
     view = np.frombuffer(text, np.uint8)
