@@ -36,7 +36,8 @@ def misspelling(cell: bytes, type_: pa.DataType, spelling: Spelling, dialect: Di
     if text in spelling.nulls:
         return "null in quotes", ()
     if _looks_like_null(text):
-        written = _for_a_shell(text)
+        # A list of spellings loses blanks that are not in double quotes.
+        written = _for_a_shell(text if text.strip(" ") else f'"{text}"')
         if pa.types.is_floating(type_):
             return "null for a number", (written,)
         return "null for a type", (written, str(type_))

@@ -434,7 +434,7 @@ class TestCures:
             ("<NA>", {}, "null for a number", "add --null '<NA>'"),
             (r"\N", {}, "null for a number", r"add --null '\N'"),
             ("none", {}, "null for a number", "add --null none"),
-            ("  ", {}, "null for a number", "add --null '  '"),
+            ("  ", {}, "null for a number", """add --null '"  "'"""),
             ('"NA"', {"nulls": ("NA",)}, "null in quotes", "add --quoted-null"),
             ("abc", {}, "no number", "add --null TEXT"),
         ],
