@@ -34,7 +34,8 @@ class Room:
     typing : tuple of str
         Third-party packages under ``if TYPE_CHECKING`` alone.
     late : tuple of str
-        Modules imported in the function that needs them and nowhere else: optional packages, engines to choose from.
+        Modules imported in the function that needs them and nowhere else: optional packages, engines to choose from,
+        what no command needs.
     lazy : bool
         Whether every import may stand in a function.
     without : tuple of str
@@ -90,7 +91,7 @@ ROOMS = {
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
     "drawing": Room(75, ("numpy",), ("arrays", "registry", *GROUND), late=("matplotlib",)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
-    "interface": Room(70, (), ("options", "flow", "scan", *MEANS)),
+    "interface": Room(70, (), ("options", "flow", "scan", *MEANS), late=("pipeline.models.logistic.from_sklearn",)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "scan": Room(55, ("numpy", "pyarrow"), (*BELOW, "sources", "execute")),
     "sources": Room(50, ("numpy", "pyarrow"), (*BELOW, "compact")),

@@ -78,6 +78,8 @@ CODECS = {
 # The first line ends as JSON, too: in a text with tabs, JSON may be the first column.
 _JSON_START = rb"\s*(\[\s*)?\{[ \t]*(\"[^\r\n]*[\[\]{},])?[ \t]*(\r?\n|\Z)"
 
+JSON_LINES = FileFormat("JSON lines", "jsonl ndjson", None, _copied("read_json('FILE')"), _JSON_MODEL, is_text=True)
+
 FOREIGN = (
     FileFormat(
         "a pickled object",
@@ -98,15 +100,8 @@ FOREIGN = (
     FileFormat("an ONNX model", "onnx", _of(rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]"), _NO_DATA, _CONVERT),
     FileFormat("a PMML model", "pmml", _of(rb"\s*(<\?xml.{0,400})?<PMML\b"), _NO_DATA, _REFIT, is_text=True),
     FileFormat("a model of another library", "safetensors keras ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
-    FileFormat(
-        "JSON lines",
-        "jsonl ndjson",
-        None,
-        _copied("'FILE'"),
-        _JSON_MODEL,
-        is_text=True,
-    ),
-    FileFormat("JSON", "json geojson", _of(_JSON_START), _copied("'FILE'"), "", is_text=True),
+    JSON_LINES,
+    FileFormat("JSON", "json geojson", _of(_JSON_START), _copied("read_json('FILE')"), "", is_text=True),
     FileFormat(
         "Arrow or Feather",
         "feather arrow arrows ipc",
@@ -211,10 +206,12 @@ def foreign_input(head: bytes, path: str) -> FileFormat | None:
 def foreign_model(head: bytes, path: str) -> FileFormat | None:
     """Return the format of a file that is no model, by its first bytes or else its name; ``None`` where it may be one.
 
-    What begins as JSON may be a model under any name except that of a pickle.
+    What begins as JSON may be a model under any name except that of a pickle; JSON lines only if it says so.
     """
     named = by_ending(path)
     if named is not None and named.is_pickle:
+        return named
+    if named is JSON_LINES and b"logitstream-model" not in head:
         return named
     found = next((known for known in (PARQUET, *FOREIGN) if known.as_model and _begins(known, head)), None)
     if found is not None or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):

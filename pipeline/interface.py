@@ -31,7 +31,6 @@ from pipeline.models import (
     ScoreRequest,
     TransformBlock,
     load_model,
-    model_of,
     parse_application,
     score_block,
     show_model,
@@ -218,6 +217,8 @@ def from_sklearn(
     DataError
         scikit-learn refuses the rows to check.
     """
+    from pipeline.models.logistic.from_sklearn import from_sklearn as model_of  # noqa: PLC0415 - no run needs it
+
     return model_of(
         estimator, columns=columns, target=target, threshold=threshold, check=check, reread=_written_and_read
     )

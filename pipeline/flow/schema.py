@@ -37,8 +37,8 @@ _ZONES = {None: "", "UTC": ", UTC"}
 
 _UNNAMED = "pandas writes its index there: write the file with to_csv(index=False), or name the index"
 _CSV = (
-    "for a CSV, see --delimiter (what separates its fields), --columns (their names, if it has no header) and"
-    " --type NAME=TYPE (the type of a kept column)"
+    "for a CSV, see --delimiter (what separates its fields), --columns (their names, if it has no header),"
+    " --skip-lines and --comment (for lines above the header) and --type NAME=TYPE (the type of a kept column)"
 )
 
 
@@ -294,10 +294,11 @@ def _joined(faults: Sequence[str]) -> str:
 def _remedy(survey: _Survey, needs: Sequence[Need], refused: set[str], nowhere: set[str], apart: Sequence[str]) -> str:
     """Return what to do; ``refused`` columns are missing in some file, ``nowhere`` in all, ``apart`` have no type."""
     looks = survey.distinct()
-    delimiter = next(filter(None, (look.facts.likely_delimiter for look in looks)), "")
-    if delimiter:
-        return f"add --delimiter {delimiter}: the header is one field with that character in it"
-    has_csv = any(look.fitting.is_csv for look in looks)
+    headers = [look.facts for look in looks if look.fitting.is_csv]
+    misread = _misread_header(headers)
+    if misread:
+        return misread
+    has_csv = bool(headers)
     if has_csv and not all(need.name for need in needs):
         return _UNNAMED
     remedies = ["fix the files, or use other columns"]
@@ -311,8 +312,25 @@ def _remedy(survey: _Survey, needs: Sequence[Need], refused: set[str], nowhere: 
     elif any(look.faults for look in looks):
         remedies.append("--type NAME=TYPE reads a column as another type")
     # Where files only differ from each other, they are written as they are said to be.
-    misread = nowhere or not (absent or apart)
-    return "; ".join([*remedies, *([_CSV] if has_csv and misread else [])])
+    doubtful = nowhere or not (absent or apart)
+    return "; ".join([*remedies, *([_CSV] if has_csv and doubtful else [])])
+
+
+def _misread_header(headers: Sequence[FileFacts]) -> str:
+    """Return what to do about headers that are a comment, or have another delimiter; empty where none seems so."""
+    if any(_begins_as_comment([column.field.name for column in facts.columns]) for facts in headers):
+        return "add --comment '#' if the lines above the header begin with it, or --skip-lines N to skip N lines"
+    delimiters = sorted({facts.likely_delimiter for facts in headers} - {""})
+    if len(delimiters) > 1 or (delimiters and any(len(facts.columns) > 1 for facts in headers)):
+        return f"the files have different delimiters: give each kind to a run of its own (--delimiter {delimiters[0]})"
+    if delimiters:
+        return f"add --delimiter {delimiters[0]}: the header is one field with that character in it"
+    return ""
+
+
+def _begins_as_comment(names: Sequence[str]) -> bool:
+    """Return whether a header seems to be a comment: ``#id`` may be a column."""
+    return names[:1] != [] and names[0].startswith("#") and (len(names) == 1 or " " in names[0])
 
 
 def _typed(name: str, column: _Kept) -> str:

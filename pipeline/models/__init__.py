@@ -16,7 +16,6 @@ from pipeline.models.kinds import (
     show_model,
 )
 from pipeline.models.logistic.file import schema
-from pipeline.models.logistic.from_sklearn import from_sklearn as model_of
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.request import ScoreRequest
@@ -32,7 +31,6 @@ __all__ = [
     "ScoreRequest",
     "TransformBlock",
     "load_model",
-    "model_of",
     "parse_application",
     "restore",
     "schema",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Self, overload
 
 import numpy as np
@@ -251,13 +252,13 @@ class CsvOptions:
         cls,
         *,
         delimiter: str = ",",
-        quote: str = '"',
-        null: str | Sequence[str] = (),
+        quote: str | None = '"',
+        null: str | Sequence[str] | None = (),
         encoding: str = "utf-8",
         columns: str | Sequence[str] | None = None,
         types: Mapping[str, str] | None = None,
         escape: str | None = None,
-        skip_lines: int = 0,
+        skip_lines: int | None = 0,
         comment: str | None = None,
         quoted_null: bool = False,
         decimal: str = ".",
@@ -265,21 +266,29 @@ class CsvOptions:
     ) -> Self:
         """Return the options that a person gives: ``null`` are spellings besides the empty field.
 
-        One text of spellings or names may hold several, with commas between them. The quote ``none`` is the empty one.
+        One text of spellings or names may hold several, with commas between them. A character is the empty one where
+        ``none`` or ``None`` is given.
+
+        Raises
+        ------
+        TypeError
+            A character is not text, or the number of lines not a whole number.
         """
+        if isinstance(skip_lines, bool) or not isinstance(skip_lines, Integral | None):
+            raise TypeError(f"skip_lines is {skip_lines!r}; write a whole number, such as skip_lines=2")
         return cls(
-            delimiter=delimiter,
-            quote="" if quote == "none" else quote,
-            nulls=tuple(dict.fromkeys(("", *texts_of(null)))),
+            delimiter=_character("delimiter", delimiter),
+            quote=_character("quote", quote, none=True),
+            nulls=tuple(dict.fromkeys(("", *texts_of(null or ())))),
             encoding=encoding,
             columns=None if columns is None else names_of(columns),
             types=tuple(sorted((types or {}).items())),
-            escape=escape or "",
+            escape=_character("escape", escape, none=True),
             skip_lines=int(skip_lines or 0),
-            comment=comment or "",
+            comment=_character("comment", comment, none=True),
             quoted_null=quoted_null,
-            decimal=decimal,
-            thousands="" if thousands in {None, "none"} else thousands,
+            decimal=_character("decimal", decimal),
+            thousands=_character("thousands", thousands, none=True),
         )
 
     @property
@@ -294,3 +303,12 @@ class CsvOptions:
         if self.quoted_null:
             return self.spellings
         return PANDAS_NULLS if PANDAS in self.nulls else ()
+
+
+def _character(name: str, text: object, *, none: bool = False) -> str:
+    """Return a character that is given; the empty text where there is none, which must be allowed."""
+    if none and text in (None, "none"):
+        return ""
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is {text!r}; write one character as text")
+    return text

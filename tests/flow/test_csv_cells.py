@@ -163,6 +163,7 @@ def test_characters_that_are_the_same_end_with_2(
         ("x,c\n-,a\n", {}, "--null -"),
         ("x,c\nN/A,a\n", {}, "--null N/A"),
         ("x,c\n<NA>,a\n", {}, "--null '<NA>'"),
+        ("x,c\n  ,a\n", {}, """--null '"  "'"""),
     ],
 )
 def test_errors_of_cells_suggest_the_cure(bench: Bench, text: str, options: dict[str, str], cure: str) -> None:
@@ -181,6 +182,22 @@ def test_errors_of_cells_suggest_the_cure(bench: Bench, text: str, options: dict
 def test_a_header_of_one_field_suggests_the_delimiter(bench: Bench, delimiter: str, flag: str) -> None:
     bench.put("f.csv", f"x{delimiter}c\n1{delimiter}a\n")
     assert f"add {flag}: " in bench.refused(SchemaError)
+
+
+@pytest.mark.parametrize("other", ["x\tc\n1\ta\n", "c,d\n1,2\n"])
+def test_files_of_different_delimiters_are_told_apart(bench: Bench, other: str) -> None:
+    bench.put("f.csv", "x;c\n1;a\n")
+    bench.put("g.csv", other)
+    assert "the files have different delimiters: give each kind to a run of its own" in bench.refused(SchemaError)
+
+
+@pytest.mark.parametrize("comment", ["# made by hand", "#", "# made, by hand; in 2024"])
+def test_a_comment_that_is_taken_for_the_header_names_the_options(bench: Bench, comment: str) -> None:
+    bench.put("f.csv", f"{comment}\nx,c\n1,a\n")
+    assert "add --comment '#' if" in bench.refused(SchemaError)
+    assert bench.score(comment="#").totals.scored == 1
+    bench.put("f.csv", "#id,c\n1,a\n")
+    assert "see --delimiter" in bench.refused(SchemaError)
 
 
 @pytest.mark.parametrize("name", ["X", "xs_", "Carrier", "carier"])

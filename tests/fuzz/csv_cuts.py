@@ -19,6 +19,8 @@ COLUMNS = 4
 PIECES = (1, 2, 3, 5, 8, 13, 40, 1000)
 BLOCKS = (1 << 20, 2, 9, 64)
 SLICES = 40
+# A bit of the options that asks for numbers and categories, too.
+TYPED = 0x80
 LONGEST = 4096
 BOM = b"\xef\xbb\xbf"
 
@@ -29,28 +31,32 @@ Reading = tuple[list[Row], list[Bad]]
 
 
 def make(folder: Path) -> Check:
-    """Return the check of one input: bytes that choose columns, slice, piece and block, dialect, and the text."""
+    """Return the check of one input: bytes that choose columns, slice, piece and block, options (two), and the text."""
     path = folder / NAME
     file = InputFile(NAME, str(path), 0, "csv")
 
     def check(data: bytes) -> None:
-        columns, size, piece, dialect = (*data[:4], 0, 0, 0, 0)[:4]
-        text = data[4 : 4 + LONGEST]
+        columns, size, piece, structure, cells = (*data[:5], 0, 0, 0, 0, 0)[:5]
+        text = data[5 : 5 + LONGEST]
         path.write_bytes(text)
         names = tuple(f"c{number}" for number in range(1 + columns % COLUMNS))
-        options = with_dialect(CsvOptions(columns=names), dialect)
+        options = with_dialect(CsvOptions(columns=names), structure, cells)
+        needs = [Need(name, "kept") for name in names]
+        if cells & TYPED:
+            needs += [Need(names[0], "numeric"), *(Need(name, "categorical") for name in names)]
         try:
-            whole = _whole(CsvSource(options), file, names)
+            whole = _whole(CsvSource(options), file, needs)
             block, piece = divmod(piece, len(PIECES))
             cutter = CsvSource(options, piece_bytes=PIECES[piece], block_bytes=BLOCKS[block % len(BLOCKS)])
-            cut = _in_slices(cutter, file, names, max(1 + size, len(text) // SLICES + 1))
+            cut = _in_slices(cutter, file, needs, max(1 + size, len(text) // SLICES + 1))
         except LogitstreamError as error:
             check_refusal(error, NAME)
             return
-        require(cut == whole, f"pieces and whole differ:\n{cut}\n{whole}")
+        require(repr(cut) == repr(whole), f"pieces and whole differ:\n{cut}\n{whole}")
         if not whole[1] and text and not _is_compressed(text):
             text = text[CsvSource(options).facts(file).data_start :]
-            require(whole[0] == _by_arrow(text, names, options), "one reader makes other rows of the whole")
+            kept = [row[: len(names)] for row in whole[0]]
+            require(kept == _by_arrow(text, names, options), "one reader makes other rows of the whole")
 
     return check
 
@@ -59,27 +65,27 @@ def _is_compressed(text: bytes) -> bool:
     return text.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\x04\x22\x4d\x18", b"\xfd7zXZ"))
 
 
-def _whole(source: CsvSource, file: InputFile, names: tuple[str, ...]) -> Reading:
+def _whole(source: CsvSource, file: InputFile, needs: list[Need]) -> Reading:
     facts = source.facts(file)
-    begin, end, rows, bad = _read(source, facts, Slice(0, facts.data_start, facts.identity.size, None), names, None)
+    begin, end, rows, bad = _read(source, facts, Slice(0, facts.data_start, facts.identity.size, None), needs, None)
     require(begin <= facts.data_start + len(BOM), f"the first record begins at {begin:,}")
     require(end == facts.identity.size, f"read up to {end:,} of {facts.identity.size:,} bytes")
     return rows, bad
 
 
-def _in_slices(source: CsvSource, file: InputFile, names: tuple[str, ...], size: int) -> Reading:
+def _in_slices(source: CsvSource, file: InputFile, needs: list[Need], size: int) -> Reading:
     """Read as a run does: every slice guesses its first record, and is read again where the guess was wrong."""
     facts = source.facts(file)
     if not facts.cuttable:
-        return _whole(source, file, names)
+        return _whole(source, file, needs)
     rows: list[Row] = []
     bad: list[Bad] = []
     known = facts.data_start
     for start in range(0, max(1, facts.identity.size), size):
         piece = Slice(0, start, min(start + size, facts.identity.size), None)
-        one = _read(source, facts, piece, names, None)
+        one = _read(source, facts, piece, needs, None)
         if one[0] != known:
-            one = _read(source, facts, piece, names, known)
+            one = _read(source, facts, piece, needs, known)
         require(one[0] == known, f"told to begin at {known:,}, began at {one[0]:,}")
         known = one[1]
         rows += one[2]
@@ -89,11 +95,10 @@ def _in_slices(source: CsvSource, file: InputFile, names: tuple[str, ...], size:
 
 
 def _read(
-    source: CsvSource, facts: FileFacts, piece: Slice, names: tuple[str, ...], begin: int | None
+    source: CsvSource, facts: FileFacts, piece: Slice, needs: list[Need], begin: int | None
 ) -> tuple[int, int, list[Row], list[Bad]]:
     rows: list[Row] = []
     bad: list[Bad] = []
-    needs = [Need(name, "kept") for name in names]
     with source.read(facts.file, facts.identity, piece, needs, 1000, begin) as reader:
         for batch in reader:
             batch.validate(full=True)
@@ -149,13 +154,14 @@ def seeds() -> list[bytes]:
         BOM + b"a,b\n\xc3\xa9,\xff\n\0,1\n",
         b'a,b,c\n"1","2","3"\n' * 9,
         b'"' + b"line\n" * 30 + b'",end\n',
+        b'"1","NA"\n"",a\n1.234,NA\nNA,"a\nb"\n"1\'234",#N/A\n-,"-"\n',
         b"",
     ]
     return [
-        bytes([columns, 3 * columns, number % 8 + 8 * (number % 4), dialect]) + text
+        bytes([columns, 3 * columns, number % 8 + 8 * (number % 4), structure, cells]) + text
         for number, text in enumerate(texts)
         for columns in (0, 1, 2)
-        for dialect in (0, 1, 0x14)
+        for structure, cells in ((0, 0), (1, 0), (0x14, 0), (0, TYPED | 0x0A), (1, TYPED | 0x39))
     ]
 
 
@@ -178,5 +184,9 @@ TOKENS = (
     BOM,
     b"\xc3\xa9",
     b"\0",
+    b"NA",
+    b'"NA"',
+    b"1'234.5",
+    b'"1,2"',
 )
 TARGETS = [Target("csv-cuts", make, seeds, TOKENS)]

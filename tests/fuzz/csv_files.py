@@ -32,6 +32,8 @@ COLUMNS = 3
 BATCHES = (1000, 3)
 SHOWN = 200
 GROUP = 3
+# A byte that chooses separators of numbers, and all spellings of pandas.
+CELLS = 0x0A
 # Arrow strips these from a number; Python would strip more.
 BLANK = " \t\n\r\v\f"
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -42,15 +44,15 @@ Reading = tuple[list[Row], list[BadCell]]
 
 
 def make(folder: Path) -> Check:
-    """Return the check of one input: a byte that chooses the options, one that chooses the dialect, and the file."""
+    """Return the check of one input: three bytes that choose the options, and the file."""
     path = folder / NAME
     file = InputFile(NAME, str(path), 0, "csv")
 
     def check(data: bytes) -> None:
-        choice, dialect = (*data[:2], 0, 0)[:2]
-        options = with_dialect(OPTIONS[choice % len(OPTIONS)], dialect)
+        choice, structure, cells = (*data[:3], 0, 0, 0)[:3]
+        options = with_dialect(OPTIONS[choice % len(OPTIONS)], structure, cells)
         source = source_for("csv", options)
-        path.write_bytes(data[2:])
+        path.write_bytes(data[3:])
         try:
             facts = source.facts(file)
             needs = list(_needs(source, facts))
@@ -113,10 +115,11 @@ def _check_row(row: dict[tuple[str, str], object], options: CsvOptions) -> None:
 
 
 def _check_number(value: object, text: str, options: CsvOptions) -> None:
-    plain = _plain(text.strip(BLANK), options)
     if value is None:
         require(text in options.spellings, f"null of {text!r}")
-    elif isinstance(value, bool):
+        return
+    plain = _plain(text.strip(BLANK), options)
+    if isinstance(value, bool):
         require(plain.lower() in {"true", "false", "1", "0"}, f"{value} of {text!r}")
     elif WHOLE.fullmatch(plain):
         require(isinstance(value, int | float) and int(plain) == value, f"{value!r} of {text!r}")
@@ -178,8 +181,9 @@ def seeds() -> list[bytes]:
     ]
     dialects = [(1, escaped), (0x40 | 1, escaped), (0xC1, escaped), (0x14, preamble), (0x24 | 1, preamble), (2, odd)]
     return [
-        *(bytes([choice, 0]) + content for choice, content in files),
-        *(bytes([choice, dialect]) + content for choice in (0, 1, 5) for dialect, content in dialects),
+        *(bytes([choice, 0, cells]) + content for choice, content in files for cells in (0, CELLS)),
+        *(bytes([choice, dialect, 0]) + content for choice in (0, 1, 5) for dialect, content in dialects),
+        *(bytes([choice, dialect, CELLS]) + content for choice in (0, 5) for dialect, content in dialects),
     ]
 
 
@@ -204,5 +208,9 @@ TOKENS = (
     b"NA",
     b"1.234,5",
     b"1 234",
+    b"1'234.5",
+    b'"NA"',
+    b'"1,234"',
+    b"#N/A",
 )
 TARGETS = [Target("csv", make, seeds, TOKENS)]

@@ -10,6 +10,10 @@ from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
 from pipeline.types.inputs import CsvOptions
 
 ESCAPES, COMMENTS, SKIPPED, QUOTES = ("", "\\", "!", "a"), ("", "#", "1", ""), (0, 0, 1, 3), (True, True, True, False)
+# None keeps what the options have.
+NUMERALS = (None, (",", "."), (".", "'"), ("!", " "), ("#", "\\"), (".", ","), (";", "\t"), ("_", "#"))
+NULLS = (None, ("pandas",), ("NA", "-"), ("pandas", "1", 'a"', "\\"))
+QUOTED_NULLS = (None, True, False, None)
 
 Check = Callable[[bytes], None]
 
@@ -44,16 +48,28 @@ class Target:
     claims: Callable[[bytes], int] = lambda _: 0
 
 
-def with_dialect(options: CsvOptions, choice: int) -> CsvOptions:
-    """Return options with the escape, the comment, the lines to skip and the quote that the bits of a byte choose.
+def with_dialect(options: CsvOptions, structure: int, cells: int = 0) -> CsvOptions:
+    """Return options with what the bits of two bytes choose.
 
-    0 chooses the options as they are.
+    The first chooses escape, comment, lines to skip and quote, the second the separators of numbers, the spellings of
+    null, and whether they are null in quotes. 0 chooses the options as they are. Separators that
+    the file uses otherwise are not chosen.
     """
     escape, comment, skipped, quoted = (
-        words[choice >> 2 * place & 3] for place, words in enumerate((ESCAPES, COMMENTS, SKIPPED, QUOTES))
+        words[structure >> 2 * place & 3] for place, words in enumerate((ESCAPES, COMMENTS, SKIPPED, QUOTES))
     )
     quote = options.quote if quoted else ""
-    return replace(options, quote=quote, escape=escape, comment=comment, skip_lines=skipped)
+    options = replace(options, quote=quote, escape=escape, comment=comment, skip_lines=skipped)
+    nulls, in_quotes = NULLS[cells >> 3 & 3], QUOTED_NULLS[cells >> 5 & 3]
+    options = replace(
+        options,
+        nulls=options.nulls if nulls is None else nulls,
+        quoted_null=options.quoted_null if in_quotes is None else in_quotes,
+    )
+    numerals = NUMERALS[cells & 7]
+    if numerals is None or {*numerals} & {options.delimiter, quote, escape, comment}:
+        return options
+    return replace(options, decimal=numerals[0], thousands=numerals[1])
 
 
 def require(condition: object, message: str) -> None:

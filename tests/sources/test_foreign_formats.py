@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -81,8 +82,13 @@ WRITTEN: list[Case] = [
     ("npz", numpy_archive, "a pickled object", "frame.to_parquet"),
     ("onnx", lambda path: path.write_bytes(b"\x08\x09\x12\x07skl2onnx"), "an ONNX model", "as INPUT"),
     ("pmml", lambda path: path.write_text('<?xml version="1.0"?>\n<PMML version="4.4"/>'), "a PMML model", "as INPUT"),
-    ("json", FRAME.to_json, "JSON", "COPY (FROM 'data.json')"),
-    ("json", lambda path: FRAME.to_json(path, orient="records", indent=2), "JSON", "COPY (FROM 'data.json')"),
+    ("json", FRAME.to_json, "JSON", "COPY (FROM read_json('data.json'))"),
+    (
+        "json",
+        lambda path: FRAME.to_json(path, orient="records", indent=2),
+        "JSON",
+        "COPY (FROM read_json('data.json'))",
+    ),
     ("feather", lambda path: feather.write_feather(TABLE, path), "Arrow or Feather", "read_feather('data.feather')"),
     ("arrows", stream, "Arrow or Feather", "read_feather"),
     ("orc", lambda path: orc.write_table(TABLE, path), "ORC", "read_orc('data.orc')"),
@@ -161,6 +167,24 @@ def test_a_model_of_scikit_learn_is_told_of_from_sklearn(ending: str) -> None:
         LogisticModel.load(f"model.{ending}")
     assert "logitstream.from_sklearn(estimator).save('model.json')" in caught.value.remedy
     assert callable(pipeline.from_sklearn)
+
+
+def test_json_lines_are_no_model_unless_they_say_so() -> None:
+    Path("m.jsonl").write_text('{"a": 1}\n{"a": 2}\n')
+    with pytest.raises(ModelError, match=r"m\.jsonl is JSON lines, not a model file") as caught:
+        LogisticModel.load("m.jsonl")
+    assert "give the JSON file of a model" in caught.value.remedy
+    Path("m.jsonl").write_bytes((ROOT / "sample_data" / "delay_model.json").read_bytes())
+    assert LogisticModel.load("m.jsonl").features
+
+
+@pytest.mark.parametrize("name", ["data.json", "data.csv"])
+def test_what_is_said_of_json_writes_it_as_parquet(name: str) -> None:
+    Path(name).write_text('{"a": 1}\n{"a": 2}\n')
+    with pytest.raises(DataError, match="is JSON") as caught:
+        facts_of(discover([name]).files[0])
+    duckdb.sql(caught.value.remedy.partition("DuckDB: ")[2])
+    assert pq.read_table("data.parquet").to_pydict() == {"a": [1, 2]}
 
 
 @pytest.mark.parametrize("name", ["data.parquet", "data", "data.csv", "data.csv.gz"])
@@ -244,7 +268,7 @@ def test_what_a_folder_skips_is_named_with_its_format() -> None:
         Path("in", name).write_text("text")
     with pytest.raises(InputMissingError, match=r"contains no .*3 files .* skipped: a\.jsonl is JSON lines") as caught:
         discover(["in"])
-    assert "COPY (FROM 'a.jsonl')" in caught.value.remedy
+    assert "COPY (FROM read_json('a.jsonl'))" in caught.value.remedy
     FRAME.to_csv("in/x.csv")
     found = discover(["in"])
     assert found.skipped == ("a.jsonl (JSON lines)", "b.xlsx (an Excel workbook)", "c.md")

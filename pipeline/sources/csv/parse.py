@@ -312,13 +312,13 @@ def names_infinity(text: bytes) -> bool:
     return b"n" in text.lower()
 
 
-def _masks(text: Text, byte: int) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]]]:
+def _masks(text: Text, byte: int, compare: np.ufunc = np.equal) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]]]:
     """Yield where a text has a byte, tile by tile, in memory that is reused for the next tile."""
     view = np.frombuffer(text, np.uint8)
     mask = np.empty(min(_TILE, len(view)), np.bool_)
     for start in range(0, len(view), _TILE):
         tile = view[start : start + _TILE]
-        yield np.equal(tile, byte, out=mask[: len(tile)])
+        yield compare(tile, byte, out=mask[: len(tile)])
 
 
 def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
@@ -329,6 +329,11 @@ def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
 def count_byte(text: Text, byte: int) -> int:
     """Return how often a byte is in a text."""
     return sum(int(np.count_nonzero(mask)) for mask in _masks(text, byte))
+
+
+def count_up_to(text: Text, byte: int) -> int:
+    """Return how many bytes of a text are at most a byte."""
+    return sum(int(np.count_nonzero(mask)) for mask in _masks(text, byte, np.less_equal))
 
 
 def begins_a_line(text: Text, byte: int) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.sources.csv.parse import count_byte
+from pipeline.sources.csv.parse import count_byte, count_up_to
 from pipeline.units import KIB
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ def line_ends_inside(text: Text, records: int, dialect: Dialect, *, blank: bool,
     unended : bool
         Whether the last record has no line end.
     """
+    # Every record but an open one has a line end of one byte at least. No more such bytes: none of them is inside.
+    if count_up_to(text, 0x0D) == records - unended:
+        return 0
     view = np.frombuffer(text, np.uint8)
     carriage_returns = count_byte(text, 0x0D)
     pairs = _neighbours(view, b"\r", b"\n") if carriage_returns else 0
@@ -131,9 +134,10 @@ def _take_turns(view: View, places: Integers, dialect: Dialect, *, inside: bool)
     """
     fits = np.zeros(256, np.bool_)
     fits[[ord(dialect.quote), ord(dialect.delimiter), 0x0A, 0x0D]] = True
-    opening, closing = places[int(inside) :: 2], places[int(not inside) :: 2]
-    before, behind = np.maximum(opening - 1, 0), np.minimum(closing + 1, len(view) - 1)
-    return bool(fits[view[before]].all() and fits[view[behind]].all())
+    neighbours = places.copy()
+    neighbours[int(inside) :: 2] -= 1
+    neighbours[int(not inside) :: 2] += 1
+    return bool(fits.take(view.take(neighbours, mode="clip")).all())
 
 
 def _record_by_record(text: Bytes, turns: _Turns, dialect: Dialect, found: Odd) -> tuple[int, bool]:

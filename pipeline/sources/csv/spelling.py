@@ -159,7 +159,8 @@ def spelling_of(options: CsvOptions) -> Spelling:
     _check("decimal", options.decimal, "give one character, such as ','")
     if options.thousands:
         _check("thousands", options.thousands, "give one character, such as ',' or a blank, or '' if there is none")
-    others = {"delimiter": options.delimiter, "quote": options.quote, "escape": options.escape}
+    names = ("delimiter", "quote", "escape", "comment")
+    others = {name: getattr(options, name) for name in names}
     _refuse_used("thousands", options.thousands, {**others, "decimal": options.decimal})
     # a file with points between its fields may have no fractions
     if options.decimal != _POINT:

@@ -273,6 +273,9 @@ class TestNumbers:
             {"delimiter": ";", "decimal": ";"},
             {"quote": "'", "thousands": "'"},
             {"thousands": ","},
+            {"comment": "#", "thousands": "#"},
+            {"comment": "#", "decimal": "#"},
+            {"escape": "\\", "thousands": "\\"},
             {"decimal": ""},
             {"decimal": "5"},
             {"thousands": "e"},
@@ -286,6 +289,27 @@ class TestNumbers:
             CsvSource(CsvOptions(**options))
         assert caught.value.exit_code == 2
         assert caught.value.remedy
+
+
+def test_characters_that_are_given_as_none_do_not_exist() -> None:
+    names = ("quote", "escape", "comment", "thousands")
+    for none in ("none", None, ""):
+        assert CsvOptions.given(**dict.fromkeys(names, none)) == CsvOptions(quote="")
+    assert CsvOptions.given(null=None, skip_lines=None) == CsvOptions()
+
+
+@pytest.mark.parametrize(
+    "options", [{"quote": 5}, {"escape": b"\\"}, {"decimal": None}, {"delimiter": None}, {"thousands": 1}]
+)
+def test_a_character_of_another_type_is_named(options) -> None:
+    with pytest.raises(TypeError, match=f"{next(iter(options))} is .*one character as text"):
+        CsvOptions.given(**options)
+
+
+@pytest.mark.parametrize("lines", [1.5, "2", True])
+def test_lines_to_skip_are_a_whole_number(lines) -> None:
+    with pytest.raises(TypeError, match="skip_lines=2"):
+        CsvOptions.given(skip_lines=lines)
 
 
 CELLS = ["1", "2,5", "1.234", "1.234,5", "-12.345.678,25", "1.23", "0.5", " 7", "nan", "inf", "-Infinity", "1.000e306"]
