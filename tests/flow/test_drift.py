@@ -387,6 +387,14 @@ def test_where_it_needs_it_equal_values_are_checked(bench: Bench, ending: str, c
     assert bench.table()["c"].to_pylist() == ["a", "b", "b"]
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_path_that_states_nan_equals_nan_in_the_file(bench: Bench, ending: str) -> None:
+    csv, values = "x,c\nnan,a\nNaN,b\n3,b\n", [np.nan, np.nan, 3.0]
+    bench.put(f"x=nan/f.{ending}", csv if ending == "csv" else pa.table({"x": values, "c": ["a", "b", "b"]}))
+    report = bench.score(max_bad=1)
+    assert (report.totals.null, report.totals.quarantined) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("path", "content", "keep", "place", "text"),
     [
