@@ -14,12 +14,15 @@ from pipeline.scan import (
     FilesNamed,
     Fitting,
     Needs,
+    arrow_type,
+    can_be_read_as,
     field_of,
     lacking_texts,
     packed,
     shape_of,
     shown_names,
     some,
+    type_name,
     types_text,
     unified,
 )
@@ -82,9 +85,10 @@ class _Look:
 
 @dataclass(slots=True)
 class _Kept:
-    """What the files have of a kept column."""
+    """What the files have of a kept column: its types, and those of them that are not just text of a CSV or a path."""
 
     types: dict[pa.DataType, FilesNamed] = field(default_factory=dict)
+    stored: set[pa.DataType] = field(default_factory=set)
     nullable: bool = False
 
     def in_words(self, name: str) -> str:
@@ -150,6 +154,8 @@ class _Survey:
             for column, found in look.fields.items():
                 self.columns[column].types.setdefault(found.type, FilesNamed()).join(look.files)
                 self.columns[column].nullable |= found.nullable
+                if look.fitting.stores(column):
+                    self.columns[column].stored.add(found.type)
         self.types = {name: unified(column.types) for name, column in self.columns.items()}
 
     def field(self, need: Need) -> pa.Field:
@@ -305,9 +311,9 @@ def _remedy(survey: _Survey, needs: Sequence[Need], refused: set[str], nowhere: 
     if absent:
         shown = ", ".join(map(escape, absent[:_NAMES_SHOWN])) + (", ..." if len(absent) > _NAMES_SHOWN else "")
         remedies.append(f"--absent null takes what a file lacks ({shown}) as null")
-    if apart:
-        name, more = apart[0], ", and so on," if len(apart) > 1 else ""
-        remedies.append(f"--type {_typed(name, survey.columns[name])}{more} reads a column as one type")
+    typed = [text for name in apart if (text := _typed(name, survey.columns[name]))]
+    if typed:
+        remedies.append(f"--type {typed[0]}{', and so on,' if len(apart) > 1 else ''} reads a column as one type")
     elif any(look.faults for look in looks):
         remedies.append("--type NAME=TYPE reads a column as another type")
     # Where files only differ from each other, they are written as they are said to be.
@@ -316,17 +322,26 @@ def _remedy(survey: _Survey, needs: Sequence[Need], refused: set[str], nowhere: 
 
 
 def _typed(name: str, column: _Kept) -> str:
-    """Return the option that gives a column one type, with a type that suits those of the files."""
-    types = [type_ for type_ in column.types if not pa.types.is_null(type_)]
-    kind = "string"
-    if all(pa.types.is_integer(type_) or pa.types.is_floating(type_) for type_ in types):
-        kind = "float64"
-    elif all(map(pa.types.is_timestamp, types)) and len({type_.tz for type_ in types}) == 1 and types[0].tz in _ZONES:
-        kind = f"timestamp[{max((type_.unit for type_ in types), key=_UNITS.index)}{_ZONES[types[0].tz]}]"
-    elif all(map(pa.types.is_decimal, types)):
-        scale = max(type_.scale for type_ in types)
-        kind = f"decimal128({max(type_.precision - type_.scale for type_ in types) + scale}, {scale})"
+    """Return the option that gives a column one type, with one that suits those of the files; empty if none does."""
+    kind = _common_type([type_ for type_ in column.stored or column.types if not pa.types.is_null(type_)])
+    if not all(can_be_read_as(type_, arrow_type(kind)) for type_ in column.types):
+        return ""
     return f"'{escape(name)}={kind}'" if set(" ()[]") & set(name + kind) else f"{escape(name)}={kind}"
+
+
+def _common_type(types: Sequence[pa.DataType]) -> str:
+    """Return the name of a type that all or nearly all values of some types can be read as."""
+    one = unified(types)
+    if one is not None and (named := type_name(one)):
+        return named
+    if all(pa.types.is_integer(type_) or pa.types.is_floating(type_) for type_ in types):
+        return "float64"
+    if all(map(pa.types.is_timestamp, types)) and len({type_.tz for type_ in types}) == 1 and types[0].tz in _ZONES:
+        return f"timestamp[{max((type_.unit for type_ in types), key=_UNITS.index)}{_ZONES[types[0].tz]}]"
+    if all(map(pa.types.is_decimal, types)):
+        scale = max(type_.scale for type_ in types)
+        return f"decimal128({min(38, max(type_.precision - type_.scale for type_ in types) + scale)}, {scale})"
+    return "string"
 
 
 def _notes(survey: _Survey) -> Iterator[str]:

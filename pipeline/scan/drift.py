@@ -80,6 +80,10 @@ class Fitting:
             return need
         return replace(need, position=position, stated=here and need.name in self.stated)
 
+    def stores(self, name: str) -> bool:
+        """Return whether the file gives a column a type: in a CSV or a path it is text."""
+        return not self.is_csv and name in self._counts
+
     def faults(self, needs: Sequence[Need]) -> list[str]:
         """Return what is wrong with the names of some columns, as one clause or none: they are missing, or repeated."""
         missing = list(dict.fromkeys(need.name for need in needs if need.absent))

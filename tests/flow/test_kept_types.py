@@ -14,6 +14,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import BadCellsError, SchemaError
+from pipeline.sources.parquet.logical import uuid_text
 from pipeline.types.inputs import CsvOptions
 from tests.flow.conftest import Bench, sigmoid
 
@@ -152,6 +153,41 @@ def test_a_type_given_for_a_column_replaces_its_logical_type(bench: Bench) -> No
     assert logical(bench)["j"] == "STRING"
 
 
+@pytest.mark.parametrize("store_schema", [True, False])
+def test_type_string_writes_a_uuid_as_its_text(bench: Bench, store_schema: bool) -> None:
+    identified(store_schema, bench)
+    expected = list(map(str, UUIDS))
+    bench.put("g.parquet", pa.table({"u": [*expected, None], "x": [1.0] * 4, "c": ["a"] * 4}))
+    assert "--type u=string reads a column as one type" in bench.refused(SchemaError, keep=["u"])
+    bench.score(keep=["u"], types={"u": "string"}, chunk_size="2")
+    assert bench.table()["u"].to_pylist() == [*expected, *expected, None]
+    bench.score(keep=["u"], types={"u": "string"}, output=bench.folder / "out.csv")
+    assert pd.read_csv(bench.folder / "out.csv")["u"].dropna().tolist() == expected * 2
+
+
+def test_a_uuid_in_nulls_and_slices_is_the_text_that_python_gives() -> None:
+    values = [uuid.UUID(int=number * 2**117 + number) for number in range(200)]
+    storage = [None if number % 7 == 0 else value.bytes for number, value in enumerate(values)]
+    expected = [None if number % 7 == 0 else str(value) for number, value in enumerate(values)]
+    array = pa.array(storage, pa.binary(16))
+    for start, count in ((0, 200), (3, 100), (199, 1), (5, 0)):
+        assert uuid_text(array.slice(start, count)).to_pylist() == expected[start : start + count]
+    assert uuid_text(pa.nulls(3, pa.binary(16))).to_pylist() == [None] * 3
+
+
+def test_a_uuid_column_stays_one_beside_a_file_that_has_only_null(bench: Bench) -> None:
+    identified(True, bench)
+    bench.put("g.parquet", pa.table({"u": pa.nulls(1), "j": pa.nulls(1), "x": [1.0], "c": ["a"]}))
+    bench.put("h.parquet", pa.table({"x": [1.0], "c": ["a"]}))
+    report = bench.score(keep=["u", "j"], absent="null", chunk_size="2")
+    assert not any("lost" in note for note in report.plan.notes)
+    assert described(bench)["u"] == "UUID"
+    table = bench.table()
+    assert [table.schema.field(name).type for name in "uj"] == [pa.uuid(), pa.json_()]
+    assert table["u"].to_pylist() == [*UUIDS, None, None]
+    assert pipeline.verify(bench.out, sample=1).as_published
+
+
 def test_files_that_differ_give_the_storage_and_a_note(bench: Bench) -> None:
     identified(True, bench)
     bench.put("g.parquet", pa.table({"u": pa.array([b"x" * 16], pa.binary(16)), "j": ["{}"], "x": [1.0], "c": ["a"]}))
@@ -230,7 +266,7 @@ def int96(bench: Bench) -> list[np.datetime64]:
 
 def test_int96_stays_in_microseconds_with_a_note(bench: Bench) -> None:
     moments = int96(bench)
-    note = "column 't': INT96, read in microseconds; --type t=timestamp[ns] keeps nanoseconds"
+    note = "column 't': INT96, read in microseconds; --type 't=timestamp[ns]' keeps nanoseconds"
     assert note in bench.preview(keep=["t"]).notes
     assert note not in bench.preview().notes
     report = bench.score(keep=["t"])
