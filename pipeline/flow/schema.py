@@ -110,12 +110,15 @@ class _Survey:
         The kept columns.
     types : dict of str to pyarrow.DataType or None
         The type of each kept column over all files, ``None`` where they have none in common.
+    units : dict of str to dict of str to FilesNamed
+        What the numbers count that are read of columns of times, with the files.
     """
 
     looks: list[_Look | None]
     lacking: dict[str, FilesNamed] = field(default_factory=dict)
     columns: dict[str, _Kept] = field(default_factory=dict)
     types: dict[str, pa.DataType | None] = field(default_factory=dict)
+    units: dict[str, dict[str, FilesNamed]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job, files: Sequence[FileFacts]) -> _Survey:
@@ -151,6 +154,9 @@ class _Survey:
             _judge(job, look, features, kept)
             for lacked in dict.fromkeys(need.name for need in look.needs if need.absent):
                 self.lacking.setdefault(lacked, FilesNamed()).join(look.files)
+            for name, unit in {need.name: look.fitting.counts_in(need) for need in look.needs}.items():
+                if unit is not None:
+                    self.units.setdefault(name, {}).setdefault(unit, FilesNamed()).join(look.files)
             for column, found in look.fields.items():
                 self.columns[column].types.setdefault(found.type, FilesNamed()).join(look.files)
                 self.columns[column].nullable |= found.nullable
@@ -273,6 +279,11 @@ def _refuse(job: Job, survey: _Survey, needs: Sequence[Need]) -> None:
     problems = [f"{_subject(where)}: {_joined(faults)}" for faults, where in groups.items()]
     apart = [name for name, type_ in survey.types.items() if type_ is None]
     problems += [survey.columns[name].in_words(name) for name in apart]
+    problems += [
+        f"{types_text(name, units.items(), 'counts')}: as numbers they cannot be compared"
+        for name, units in survey.units.items()
+        if len(units) > 1
+    ]
     if problems:
         raise SchemaError(_listed(problems), _remedy(survey, needs, refused, nowhere, apart))
 
@@ -353,6 +364,8 @@ def _notes(survey: _Survey) -> Iterator[str]:
     for name, column in survey.columns.items():
         if len(column.types) > 1:
             yield f"{column.in_words(name)}: written as {survey.types[name]}"
+    for name, units in survey.units.items():
+        yield f"{escape(name)} is a time: its numbers count {', '.join(units)}"
     called: dict[tuple[str, ...], FilesNamed] = {}
     for look in survey.distinct():
         if new := tuple(look.fitting.called()):

@@ -40,6 +40,7 @@ _PLAIN = {
     **{f"time32[{unit}]": pa.time32(unit) for unit in ("s", "ms")},
     **{f"time64[{unit}]": pa.time64(unit) for unit in ("us", "ns")},
 }
+_UNITS = {"s": "", "ms": "milli", "us": "micro", "ns": "nano"}
 _CHOICES = (
     "choose bool, int8 to int64, uint8 to uint64, float32, float64, string, date32, timestamp[us], time32[s], "
     "time64[us] or decimal128(12, 2)"
@@ -72,12 +73,29 @@ def type_name(type_: pa.DataType) -> str | None:
 
 
 def can_be_read_as(type_: pa.DataType, target: pa.DataType) -> bool:
-    """Return whether some values of a type can be cast to another one."""
+    """Return whether some values of a type can be cast to another one, times to floats by way of integers."""
+    values = pa.nulls(0, type_)
     try:
-        pa.nulls(0, type_).cast(target)
+        (as_integers(values) if pa.types.is_floating(target) else values).cast(target)
     except (pa.ArrowException, ValueError):
         return False
     return True
+
+
+def as_integers(array: pa.Array) -> pa.Array:
+    """Return times, dates and durations as the integers that they are stored as, and any other array unchanged."""
+    if not pa.types.is_temporal(array.type):
+        return array
+    return array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
+
+
+def unit_of(type_: pa.DataType) -> str | None:
+    """Return what the integers of a type of times, dates or durations count, ``None`` for any other type."""
+    if pa.types.is_date(type_):
+        return "days" if pa.types.is_date32(type_) else "milliseconds"
+    if not pa.types.is_temporal(type_) or pa.types.is_interval(type_):
+        return None
+    return f"{_UNITS[type_.unit]}seconds"
 
 
 def is_rounded(name: str | None) -> bool:

@@ -53,6 +53,32 @@ def test_type_ts_float64_rounds_by_the_users_word(bench: Bench, format_: str, ty
     assert pipeline.verify(bench.out, sample=1).as_published
 
 
+MOMENT = 1_600_000_000_000_000_123
+TIME = [{"column": "t", "kind": "numeric", "coefficient": 1e-18}]
+
+
+def test_type_ts_float64_rounds_a_timestamp_in_nanoseconds_too(bench: Bench) -> None:
+    bench.put("f.parquet", pa.table({"t": pa.array([MOMENT, None, -MOMENT], pa.timestamp("ns"))}))
+    message = bench.refused(BadCellsError, known=False, model=bench.model(TIME), types={"t": "int64"})
+    assert "--type NAME=float64" in message
+    report = bench.score(model=bench.model(TIME), types={"t": "float64"}, keep=["t"])
+    assert bench.table()["t"].to_pylist() == [float(MOMENT), None, -float(MOMENT)]
+    expected = [sigmoid(np.array(0.5 + sign * MOMENT * 1e-18)) for sign in (1, -1)]
+    assert bench.table()["probability"].drop_null().to_pylist() == pytest.approx(expected)
+    assert "t is a time: its numbers count nanoseconds" in report.plan.notes
+
+
+@pytest.mark.parametrize("type_", ["int64", "float64"])
+def test_times_in_different_units_are_no_numbers_of_one_column(bench: Bench, type_: str) -> None:
+    bench.put("a.parquet", pa.table({"t": pa.array([MOMENT], pa.timestamp("ns"))}))
+    bench.put("b.parquet", pa.table({"t": pa.array([MOMENT // 1000], pa.timestamp("us", "UTC"))}))
+    message = bench.refused(SchemaError, model=bench.model(TIME), types={"t": type_})
+    counts = "t counts nanoseconds in 1 file (a.parquet), microseconds in 1 file (b.parquet)"
+    assert f"{counts}: as numbers they cannot be compared" in message
+    with pytest.raises(SchemaError, match="counts nanoseconds, microseconds"):
+        pipeline.open_dataset(str(bench.inputs), types={"t": type_}).to_dask_array("t")
+
+
 @pytest.mark.parametrize("scale", [0, 2, 10, 20])
 def test_decimals_round_once(bench: Bench, scale: int) -> None:
     random = np.random.default_rng(scale)

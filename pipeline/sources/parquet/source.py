@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, InputChangedError
-from pipeline.sources.column_types import LEVELS, arrow_type, can_be_read_as, unpacked
+from pipeline.sources.column_types import LEVELS, arrow_type, as_integers, can_be_read_as, unpacked
 from pipeline.sources.content import STILL, open_planned, same_state, with_content
 from pipeline.sources.parquet.footer import (
     AGAIN,
@@ -442,6 +442,8 @@ def _column(
 
 def _cast(array: pa.Array, type_: pa.DataType) -> pa.Array:
     """Return an array in another type, exactly, or rounded where a float was asked for."""
+    if pa.types.is_floating(type_):
+        array = as_integers(array)
     if pa.types.is_floating(type_) and pa.types.is_decimal(array.type):
         # Arrow multiplies by a power of ten, which rounds twice; text is rounded once.
         array = array.cast(pa.string())
