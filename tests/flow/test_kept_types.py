@@ -214,6 +214,17 @@ def test_a_uuid_column_stays_one_beside_a_file_that_has_only_null(bench: Bench) 
     assert pipeline.verify(bench.out, sample=1).as_published
 
 
+def test_uuids_in_lists_and_structs_are_kept_and_null_where_a_file_lacks_them(bench: Bench) -> None:
+    ids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([value.bytes for value in UUIDS], pa.binary(16)))
+    nested = {"u": pa.ListArray.from_arrays([0, 1, 1, 3], ids), "s": pa.StructArray.from_arrays([ids], ["id"])}
+    bench.put("a.parquet", pa.table({"x": [0.0, 1.0, 2.0], "c": ["a", "b", "a"], **nested}))
+    bench.put("b.parquet", pa.table({"x": [1.0], "c": ["a"]}))
+    bench.score(keep=["u", "s"], absent="null", chunk_size="2")
+    assert bench.table()["u"].to_pylist() == [UUIDS[:1], [], UUIDS[1:], None]
+    assert bench.table()["s"].to_pylist() == [*({"id": value} for value in UUIDS), None]
+    assert pipeline.verify(bench.out, sample=2).as_published
+
+
 def test_files_that_differ_give_the_storage_and_a_note(bench: Bench) -> None:
     identified(True, bench)
     bench.put("g.parquet", pa.table({"u": pa.array([b"x" * 16], pa.binary(16)), "j": ["{}"], "x": [1.0], "c": ["a"]}))
