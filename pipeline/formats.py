@@ -75,6 +75,7 @@ CODECS = {
     "zstd": FileFormat("zstd", "zst zstd", _of(_ZSTD), ""),
 }
 
+_LINES = "JSON lines"
 # The first line ends as JSON, too: in a text with tabs, JSON may be the first column.
 _JSON_START = rb"\s*(\[\s*)?\{[ \t]*(\"[^\r\n]*[\[\]{},])?[ \t]*(\r?\n|\Z)"
 
@@ -99,7 +100,7 @@ FOREIGN = (
     FileFormat("a PMML model", "pmml", _of(rb"\s*(<\?xml.{0,400})?<PMML\b"), _NO_DATA, _REFIT, is_text=True),
     FileFormat("a model of another library", "safetensors keras ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
     FileFormat(
-        "JSON lines",
+        _LINES,
         "jsonl ndjson",
         None,
         _copied("'FILE'"),
@@ -211,10 +212,11 @@ def foreign_input(head: bytes, path: str) -> FileFormat | None:
 def foreign_model(head: bytes, path: str) -> FileFormat | None:
     """Return the format of a file that is no model, by its first bytes or else its name; ``None`` where it may be one.
 
-    What begins as JSON may be a model under any name except that of a pickle.
+    What begins as JSON may be a model under any name except that of a pickle. JSON lines are so by their name alone,
+    unless the first bytes name the format of a model.
     """
     named = by_ending(path)
-    if named is not None and named.is_pickle:
+    if named is not None and (named.is_pickle or (named.name == _LINES and b"logitstream-model" not in head)):
         return named
     found = next((known for known in (PARQUET, *FOREIGN) if known.as_model and _begins(known, head)), None)
     if found is not None or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
