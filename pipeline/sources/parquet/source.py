@@ -101,7 +101,10 @@ class ParquetSource:
         UsageError
             The need names a type that a column cannot be given.
         """
-        return _field([column.field for column in facts.columns], facts.file, need)
+        columns = facts.columns
+        if isinstance(columns, FileColumns):
+            return _field(columns.fields, facts.file, need)
+        return _field([column.field for column in columns], facts.file, need)
 
     def read(
         self,
