@@ -215,7 +215,17 @@ class Dataset:
                 raise SchemaError(
                     f"no file has a column {quoted(column[0].name)}{nearest(column[0].name, self.columns)}"
                 )
+        for need in needs:
+            if need.type is not None:
+                self._check_unit(need)
         return found
+
+    def _check_unit(self, need: Need) -> None:
+        found = (Fitting(facts, keep_all=False).counts_in(need) for facts in self.files)
+        units = dict.fromkeys(unit for unit in found if unit is not None)
+        if len(units) > 1:
+            message = f"column {escape(need.name)} counts {', '.join(units)}: as numbers they cannot be compared"
+            raise SchemaError(message, "write all files with the same unit")
 
     def _fit_file(self, facts: FileFacts, needs: tuple[Need, ...]) -> tuple[Need, ...]:
         if facts.file.format == "csv" and not facts.columns:

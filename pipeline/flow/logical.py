@@ -38,7 +38,7 @@ def logical_notes(schema: pa.Schema, files: Sequence[FileFacts], kept: Sequence[
         more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
         columns = f"column{'s' if len(names) > 1 else ''} {shown}{more}"
         if logical.split()[0] == INT96.decode():
-            finer = "" if " " in logical else f"; --type {escape(names[0])}=timestamp[ns] keeps nanoseconds"
+            finer = "" if " " in logical else f"; --type '{escape(names[0])}=timestamp[ns]' keeps nanoseconds"
             yield f"{columns}: {logical}, read in microseconds{finer}"
         else:
             yield f"{columns}: the type {logical} is lost, the output has {type_}"
@@ -47,13 +47,13 @@ def logical_notes(schema: pa.Schema, files: Sequence[FileFacts], kept: Sequence[
 def _stated(files: Sequence[FileFacts], kept: Sequence[Need]) -> dict[str, list[str]]:
     """Return what files state about each kept column with a logical type: each once; empty text for none.
 
-    A file that lacks the column has no say.
+    A file that lacks the column, or has nothing but null in it, has no say.
     """
     asked = {need.name for need in kept if need.type is None}
     found: dict[str, dict[str, None]] = {}
     for facts in {shape_of(facts) or id(facts): facts for facts in files}.values():
         here = dict.fromkeys((name for name, _ in facts.file.partitions), "")
-        here |= {column.field.name: column.logical for column in facts.columns}
+        here |= {each.field.name: each.logical for each in facts.columns if not pa.types.is_null(each.field.type)}
         for name in asked & here.keys():
             found.setdefault(name, {})[here[name]] = None
     return {name: list(stated) for name, stated in found.items()}

@@ -14,12 +14,15 @@ from pipeline.scan import (
     FilesNamed,
     Fitting,
     Needs,
+    arrow_type,
+    can_be_read_as,
     field_of,
     lacking_texts,
     packed,
     shape_of,
     shown_names,
     some,
+    type_name,
     types_text,
     unified,
 )
@@ -82,9 +85,10 @@ class _Look:
 
 @dataclass(slots=True)
 class _Kept:
-    """What the files have of a kept column."""
+    """What the files have of a kept column: its types, and those of them that are not just text of a CSV or a path."""
 
     types: dict[pa.DataType, FilesNamed] = field(default_factory=dict)
+    stored: set[pa.DataType] = field(default_factory=set)
     nullable: bool = False
 
     def in_words(self, name: str) -> str:
@@ -106,12 +110,15 @@ class _Survey:
         The kept columns.
     types : dict of str to pyarrow.DataType or None
         The type of each kept column over all files, ``None`` where they have none in common.
+    units : dict of str to dict of str to FilesNamed
+        What the numbers count that are read of columns of times, with the files.
     """
 
     looks: list[_Look | None]
     lacking: dict[str, FilesNamed] = field(default_factory=dict)
     columns: dict[str, _Kept] = field(default_factory=dict)
     types: dict[str, pa.DataType | None] = field(default_factory=dict)
+    units: dict[str, dict[str, FilesNamed]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job, files: Sequence[FileFacts]) -> _Survey:
@@ -147,9 +154,14 @@ class _Survey:
             _judge(job, look, features, kept)
             for lacked in dict.fromkeys(need.name for need in look.needs if need.absent):
                 self.lacking.setdefault(lacked, FilesNamed()).join(look.files)
+            for name, unit in {need.name: look.fitting.counts_in(need) for need in look.needs}.items():
+                if unit is not None:
+                    self.units.setdefault(name, {}).setdefault(unit, FilesNamed()).join(look.files)
             for column, found in look.fields.items():
                 self.columns[column].types.setdefault(found.type, FilesNamed()).join(look.files)
                 self.columns[column].nullable |= found.nullable
+                if look.fitting.stores(column):
+                    self.columns[column].stored.add(found.type)
         self.types = {name: unified(column.types) for name, column in self.columns.items()}
 
     def field(self, need: Need) -> pa.Field:
@@ -267,6 +279,11 @@ def _refuse(job: Job, survey: _Survey, needs: Sequence[Need]) -> None:
     problems = [f"{_subject(where)}: {_joined(faults)}" for faults, where in groups.items()]
     apart = [name for name, type_ in survey.types.items() if type_ is None]
     problems += [survey.columns[name].in_words(name) for name in apart]
+    problems += [
+        f"{types_text(name, units.items(), 'counts')}: as numbers they cannot be compared"
+        for name, units in survey.units.items()
+        if len(units) > 1
+    ]
     if problems:
         raise SchemaError(_listed(problems), _remedy(survey, needs, refused, nowhere, apart))
 
@@ -306,9 +323,9 @@ def _remedy(survey: _Survey, needs: Sequence[Need], refused: set[str], nowhere: 
     if absent:
         shown = ", ".join(map(escape, absent[:_NAMES_SHOWN])) + (", ..." if len(absent) > _NAMES_SHOWN else "")
         remedies.append(f"--absent null takes what a file lacks ({shown}) as null")
-    if apart:
-        name, more = apart[0], ", and so on," if len(apart) > 1 else ""
-        remedies.append(f"--type {_typed(name, survey.columns[name])}{more} reads a column as one type")
+    typed = [text for name in apart if (text := _typed(name, survey.columns[name]))]
+    if typed:
+        remedies.append(f"--type {typed[0]}{', and so on,' if len(apart) > 1 else ''} reads a column as one type")
     elif any(look.faults for look in looks):
         remedies.append("--type NAME=TYPE reads a column as another type")
     # Where files only differ from each other, they are written as they are said to be.
@@ -334,17 +351,26 @@ def _begins_as_comment(names: Sequence[str]) -> bool:
 
 
 def _typed(name: str, column: _Kept) -> str:
-    """Return the option that gives a column one type, with a type that suits those of the files."""
-    types = [type_ for type_ in column.types if not pa.types.is_null(type_)]
-    kind = "string"
-    if all(pa.types.is_integer(type_) or pa.types.is_floating(type_) for type_ in types):
-        kind = "float64"
-    elif all(map(pa.types.is_timestamp, types)) and len({type_.tz for type_ in types}) == 1 and types[0].tz in _ZONES:
-        kind = f"timestamp[{max((type_.unit for type_ in types), key=_UNITS.index)}{_ZONES[types[0].tz]}]"
-    elif all(map(pa.types.is_decimal, types)):
-        scale = max(type_.scale for type_ in types)
-        kind = f"decimal128({max(type_.precision - type_.scale for type_ in types) + scale}, {scale})"
+    """Return the option that gives a column one type, with one that suits those of the files; empty if none does."""
+    kind = _common_type([type_ for type_ in column.stored or column.types if not pa.types.is_null(type_)])
+    if not all(can_be_read_as(type_, arrow_type(kind)) for type_ in column.types):
+        return ""
     return f"'{escape(name)}={kind}'" if set(" ()[]") & set(name + kind) else f"{escape(name)}={kind}"
+
+
+def _common_type(types: Sequence[pa.DataType]) -> str:
+    """Return the name of a type that all or nearly all values of some types can be read as."""
+    one = unified(types)
+    if one is not None and (named := type_name(one)):
+        return named
+    if all(pa.types.is_integer(type_) or pa.types.is_floating(type_) for type_ in types):
+        return "float64"
+    if all(map(pa.types.is_timestamp, types)) and len({type_.tz for type_ in types}) == 1 and types[0].tz in _ZONES:
+        return f"timestamp[{max((type_.unit for type_ in types), key=_UNITS.index)}{_ZONES[types[0].tz]}]"
+    if all(map(pa.types.is_decimal, types)):
+        scale = max(type_.scale for type_ in types)
+        return f"decimal128({min(38, max(type_.precision - type_.scale for type_ in types) + scale)}, {scale})"
+    return "string"
 
 
 def _notes(survey: _Survey) -> Iterator[str]:
@@ -356,6 +382,8 @@ def _notes(survey: _Survey) -> Iterator[str]:
     for name, column in survey.columns.items():
         if len(column.types) > 1:
             yield f"{column.in_words(name)}: written as {survey.types[name]}"
+    for name, units in survey.units.items():
+        yield f"{escape(name)} is a time: its numbers count {', '.join(units)}"
     called: dict[tuple[str, ...], FilesNamed] = {}
     for look in survey.distinct():
         if new := tuple(look.fitting.called()):

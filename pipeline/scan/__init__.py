@@ -35,7 +35,7 @@ from pipeline.scan.stop import Clock, Stop, deadline_error
 from pipeline.scan.task import worker
 from pipeline.scan.tree import ReduceTree
 from pipeline.sources import content_digest, discover
-from pipeline.sources.column_types import packed, unified
+from pipeline.sources.column_types import arrow_type, can_be_read_as, packed, type_name, unified
 from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics, order
 
 __all__ = [
@@ -59,7 +59,9 @@ __all__ = [
     "Step",
     "StepCosts",
     "Stop",
+    "arrow_type",
     "batches",
+    "can_be_read_as",
     "column_statistics",
     "content_digest",
     "csv_options",
@@ -81,6 +83,7 @@ __all__ = [
     "shown_names",
     "some",
     "try_facts",
+    "type_name",
     "types_text",
     "unified",
     "whole",

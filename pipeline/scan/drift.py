@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import pyarrow as pa
+
+from pipeline.sources.column_types import arrow_type, unit_of
 from pipeline.sources.csv.columns import shown_header
 from pipeline.sources.csv.naming import pandas_names
 from pipeline.types.inputs import FileColumns, FileFacts, Need
@@ -55,6 +58,7 @@ class Fitting:
         self.names = _names(facts)
         self.is_csv = facts.file.format == "csv"
         self.stated = tuple(name for name, _ in facts.file.partitions)
+        self._types = {} if self.is_csv else {each.field.name: each.field.type for each in facts.columns}
         self._counts = Counter(self.names)
         self.renamed: dict[str, int] = {}
         if keep_all and self.is_csv and (len(self._counts) < len(self.names) or "" in self._counts):
@@ -79,6 +83,17 @@ class Fitting:
         if position is None and not (here and need.name in self.stated):
             return need
         return replace(need, position=position, stated=here and need.name in self.stated)
+
+    def counts_in(self, need: Need) -> str | None:
+        """Return the unit in which a number counts that is read of a column of times; ``None`` for any other column."""
+        if need.type is None or need.name not in self._types:
+            return None
+        is_number = pa.types.is_integer(arrow_type(need.type)) or pa.types.is_floating(arrow_type(need.type))
+        return unit_of(self._types[need.name]) if is_number else None
+
+    def stores(self, name: str) -> bool:
+        """Return whether the file gives a column a type: in a CSV or a path it is text."""
+        return not self.is_csv and name in self._counts
 
     def faults(self, needs: Sequence[Need]) -> list[str]:
         """Return what is wrong with the names of some columns, as one clause or none: they are missing, or repeated."""
@@ -134,9 +149,9 @@ def lacking_texts(lacking: Mapping[str, FilesNamed], files: int) -> Iterator[str
         yield f"{shown} {'is' if len(names) == 1 else 'are'} missing in {place}"
 
 
-def types_text(name: str, kinds: Iterable[tuple[str, FilesNamed]]) -> str:
+def types_text(name: str, kinds: Iterable[tuple[str, FilesNamed]], verb: str = "is") -> str:
     """Return the types of a column in words: ``k is int64 in 2 files (a.parquet first), string in 1 file (b.csv)``."""
-    return f"{_shown(name)} is {', '.join(_kind(kind, where) for kind, where in kinds)}"
+    return f"{_shown(name)} {verb} {', '.join(_kind(kind, where) for kind, where in kinds)}"
 
 
 def _shown(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self, cast
@@ -128,5 +129,8 @@ def _agrees(column: pa.Array, stated: pa.Scalar) -> npt.NDArray[np.bool_]:
         agrees = np.append(_agrees(column.dictionary, stated), not stated.is_valid)
         codes = column.indices.fill_null(len(agrees) - 1).to_numpy(zero_copy_only=False)
         return np.asarray(agrees[codes], dtype=np.bool_)
-    mask = pc.equal(column, stated).fill_null(False) if stated.is_valid else column.is_null()
+    if pa.types.is_floating(column.type) and stated.is_valid and math.isnan(stated.as_py()):
+        mask = pc.is_nan(column).fill_null(False)
+    else:
+        mask = pc.equal(column, stated).fill_null(False) if stated.is_valid else column.is_null()
     return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=np.bool_)

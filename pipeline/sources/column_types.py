@@ -40,6 +40,7 @@ _PLAIN = {
     **{f"time32[{unit}]": pa.time32(unit) for unit in ("s", "ms")},
     **{f"time64[{unit}]": pa.time64(unit) for unit in ("us", "ns")},
 }
+_UNITS = {"s": "", "ms": "milli", "us": "micro", "ns": "nano"}
 _CHOICES = (
     "choose bool, int8 to int64, uint8 to uint64, float32, float64, string, date32, timestamp[us], time32[s], "
     "time64[us] or decimal128(12, 2)"
@@ -64,6 +65,39 @@ def arrow_type(name: str) -> pa.DataType:
     raise UsageError(f"{quoted(name)} is not a type that a column can be given{known}", _CHOICES)
 
 
+def type_name(type_: pa.DataType) -> str | None:
+    """Return the name that :func:`arrow_type` knows a type by, ``None`` where it knows none."""
+    if pa.types.is_decimal128(type_) and 0 <= type_.scale <= type_.precision:
+        return f"decimal128({type_.precision}, {type_.scale})"
+    return next((name for name, named in _PLAIN.items() if named == type_), None)
+
+
+def can_be_read_as(type_: pa.DataType, target: pa.DataType) -> bool:
+    """Return whether some values of a type can be cast to another one, times to floats by way of integers."""
+    values = pa.nulls(0, type_)
+    try:
+        (as_integers(values) if pa.types.is_floating(target) else values).cast(target)
+    except (pa.ArrowException, ValueError):
+        return False
+    return True
+
+
+def as_integers(array: pa.Array) -> pa.Array:
+    """Return times, dates and durations as the integers that they are stored as, and any other array unchanged."""
+    if not pa.types.is_temporal(array.type):
+        return array
+    return array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
+
+
+def unit_of(type_: pa.DataType) -> str | None:
+    """Return what the integers of a type of times, dates or durations count, ``None`` for any other type."""
+    if pa.types.is_date(type_):
+        return "days" if pa.types.is_date32(type_) else "milliseconds"
+    if not pa.types.is_temporal(type_) or pa.types.is_interval(type_):
+        return None
+    return f"{_UNITS[type_.unit]}seconds"
+
+
 def is_rounded(name: str | None) -> bool:
     """Return whether a type that a person named rounds integers to floats: ``--type ts=float64`` is the word for it."""
     return name is not None and bool(pa.types.is_floating(arrow_type(name)))
@@ -78,8 +112,8 @@ def unified(types: Iterable[pa.DataType]) -> pa.DataType | None:
     """Return the narrowest type that holds every value of some types unchanged, ``None`` where there is none.
 
     It depends on which types there are, not on their order. Integers become a wider integer, floats a wider float,
-    text and bytes the plain or the large form, dictionaries the type of their values; null becomes any type. An integer
-    and a float have no such type: float64 does not hold every int64.
+    text and bytes the plain or the large form, bytes of a fixed length too; dictionaries become the type of their
+    values, and null any type. An integer and a float have no such type: float64 does not hold every int64.
     """
     found = {type_ for type_ in types if not pa.types.is_null(type_)}
     if len(found) == 1:
@@ -92,6 +126,7 @@ def unified(types: Iterable[pa.DataType]) -> pa.DataType | None:
         return _widest_integer(values)
     if all(map(pa.types.is_floating, values)):
         return max(values, key=lambda type_: type_.bit_width)
+    values = {pa.binary() if pa.types.is_fixed_size_binary(type_) else type_ for type_ in values}
     for kinds, plain, large in _FORMS:
         if values <= kinds:
             return large if large in values else plain

@@ -95,7 +95,8 @@ def constant_of(file: InputFile, need: Need) -> tuple[pa.Field, pa.Scalar] | Non
     """
     if need.absent:
         type_ = _absent_type(need)
-        return pa.field(need.name, type_), pa.scalar(None, _value_type(type_))
+        # Arrow makes no scalar of a struct that has a UUID in it, but an array of nulls.
+        return pa.field(need.name, type_), pa.nulls(1, _value_type(type_))[0]
     field = None if need.stated else partition_field(file, need)
     if field is None:
         return None

@@ -24,6 +24,7 @@ _DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'"}
 LOGICAL = b"logical"
 # There, for what is no logical type: timestamps of 96 bits.
 INT96 = b"INT96"
+UUID = b"UUID"
 
 Integers = npt.NDArray[np.int64]
 

@@ -144,6 +144,25 @@ def test_the_type_that_an_error_names_reads_the_files(bench: Bench, types: tuple
     assert str(bench.table().schema.field("k").type).replace(" tz=", " ") == kind.replace("float64", "double")
 
 
+def test_the_type_that_an_error_names_is_that_of_parquet_where_a_csv_or_a_path_has_text(bench: Bench) -> None:
+    bench.put("a.parquet", rows(pa.array([1, 2, None], pa.int32()), x=1.0))
+    bench.put("b.csv", "x,c,k\n1,a,3\n")
+    bench.put("x=5/c.parquet", pa.table({"c": ["b"], "k": pa.array([4], pa.int32())}))
+    message = bench.refused(SchemaError, keep=["k", "x"])
+    assert "--type k=int32, and so on, reads a column as one type" in message
+    assert "--type x=float64 reads a column as one type" in bench.refused(SchemaError, keep=["x"])
+    bench.score(keep=["k", "x"], types={"k": "int32", "x": "float64"})
+    assert bench.table()["k"].to_pylist() == [1, 2, None, 3, 4]
+    assert bench.table()["x"].to_pylist() == [1, 2, 3, 1, 5]
+
+
+def test_no_type_is_named_where_none_reads_the_files(bench: Bench) -> None:
+    bench.put("a.parquet", rows(pa.array([[1], None, [2]])))
+    bench.put("b.parquet", rows(pa.array([1, 2, None])))
+    message = bench.refused(SchemaError, keep=["k"])
+    assert message.splitlines()[-1] == "fix the files, or use other columns"
+
+
 FAMILIES = [
     [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.null()],
     [pa.float32(), pa.float64(), pa.null()],
@@ -385,6 +404,14 @@ def test_where_it_needs_it_equal_values_are_checked(bench: Bench, ending: str, c
     expected = sigmoid(np.array([4.5, 2.5, 3.5]))
     np.testing.assert_allclose(bench.table()["probability"].to_numpy(), expected, rtol=1e-14)
     assert bench.table()["c"].to_pylist() == ["a", "b", "b"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_path_that_states_nan_equals_nan_in_the_file(bench: Bench, ending: str) -> None:
+    csv, values = "x,c\nnan,a\nNaN,b\n3,b\n", [np.nan, np.nan, 3.0]
+    bench.put(f"x=nan/f.{ending}", csv if ending == "csv" else pa.table({"x": values, "c": ["a", "b", "b"]}))
+    report = bench.score(max_bad=1)
+    assert (report.totals.null, report.totals.quarantined) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import BadCellsError, SchemaError
+from pipeline.sources.parquet.logical import uuid_text
 from pipeline.types.inputs import CsvOptions
 from tests.flow.conftest import Bench, sigmoid
 
@@ -50,6 +51,32 @@ def test_type_ts_float64_rounds_by_the_users_word(bench: Bench, format_: str, ty
     manifest = json.loads((bench.out / "_manifest.json").read_text())
     assert ["ts", type_] in manifest["options"]["csv"]["types"]
     assert pipeline.verify(bench.out, sample=1).as_published
+
+
+MOMENT = 1_600_000_000_000_000_123
+TIME = [{"column": "t", "kind": "numeric", "coefficient": 1e-18}]
+
+
+def test_type_ts_float64_rounds_a_timestamp_in_nanoseconds_too(bench: Bench) -> None:
+    bench.put("f.parquet", pa.table({"t": pa.array([MOMENT, None, -MOMENT], pa.timestamp("ns"))}))
+    message = bench.refused(BadCellsError, known=False, model=bench.model(TIME), types={"t": "int64"})
+    assert "--type NAME=float64" in message
+    report = bench.score(model=bench.model(TIME), types={"t": "float64"}, keep=["t"])
+    assert bench.table()["t"].to_pylist() == [float(MOMENT), None, -float(MOMENT)]
+    expected = [sigmoid(np.array(0.5 + sign * MOMENT * 1e-18)) for sign in (1, -1)]
+    assert bench.table()["probability"].drop_null().to_pylist() == pytest.approx(expected)
+    assert "t is a time: its numbers count nanoseconds" in report.plan.notes
+
+
+@pytest.mark.parametrize("type_", ["int64", "float64"])
+def test_times_in_different_units_are_no_numbers_of_one_column(bench: Bench, type_: str) -> None:
+    bench.put("a.parquet", pa.table({"t": pa.array([MOMENT], pa.timestamp("ns"))}))
+    bench.put("b.parquet", pa.table({"t": pa.array([MOMENT // 1000], pa.timestamp("us", "UTC"))}))
+    message = bench.refused(SchemaError, model=bench.model(TIME), types={"t": type_})
+    counts = "t counts nanoseconds in 1 file (a.parquet), microseconds in 1 file (b.parquet)"
+    assert f"{counts}: as numbers they cannot be compared" in message
+    with pytest.raises(SchemaError, match="counts nanoseconds, microseconds"):
+        pipeline.open_dataset(str(bench.inputs), types={"t": type_}).to_dask_array("t")
 
 
 @pytest.mark.parametrize("scale", [0, 2, 10, 20])
@@ -152,6 +179,52 @@ def test_a_type_given_for_a_column_replaces_its_logical_type(bench: Bench) -> No
     assert logical(bench)["j"] == "STRING"
 
 
+@pytest.mark.parametrize("store_schema", [True, False])
+def test_type_string_writes_a_uuid_as_its_text(bench: Bench, store_schema: bool) -> None:
+    identified(store_schema, bench)
+    expected = list(map(str, UUIDS))
+    bench.put("g.parquet", pa.table({"u": [*expected, None], "x": [1.0] * 4, "c": ["a"] * 4}))
+    assert "--type u=string reads a column as one type" in bench.refused(SchemaError, keep=["u"])
+    bench.score(keep=["u"], types={"u": "string"}, chunk_size="2")
+    assert bench.table()["u"].to_pylist() == [*expected, *expected, None]
+    bench.score(keep=["u"], types={"u": "string"}, output=bench.folder / "out.csv")
+    assert pd.read_csv(bench.folder / "out.csv")["u"].dropna().tolist() == expected * 2
+
+
+def test_a_uuid_in_nulls_and_slices_is_the_text_that_python_gives() -> None:
+    values = [uuid.UUID(int=number * 2**117 + number) for number in range(200)]
+    storage = [None if number % 7 == 0 else value.bytes for number, value in enumerate(values)]
+    expected = [None if number % 7 == 0 else str(value) for number, value in enumerate(values)]
+    array = pa.array(storage, pa.binary(16))
+    for start, count in ((0, 200), (3, 100), (199, 1), (5, 0)):
+        assert uuid_text(array.slice(start, count)).to_pylist() == expected[start : start + count]
+    assert uuid_text(pa.nulls(3, pa.binary(16))).to_pylist() == [None] * 3
+
+
+def test_a_uuid_column_stays_one_beside_a_file_that_has_only_null(bench: Bench) -> None:
+    identified(True, bench)
+    bench.put("g.parquet", pa.table({"u": pa.nulls(1), "j": pa.nulls(1), "x": [1.0], "c": ["a"]}))
+    bench.put("h.parquet", pa.table({"x": [1.0], "c": ["a"]}))
+    report = bench.score(keep=["u", "j"], absent="null", chunk_size="2")
+    assert not any("lost" in note for note in report.plan.notes)
+    assert described(bench)["u"] == "UUID"
+    table = bench.table()
+    assert [table.schema.field(name).type for name in "uj"] == [pa.uuid(), pa.json_()]
+    assert table["u"].to_pylist() == [*UUIDS, None, None]
+    assert pipeline.verify(bench.out, sample=1).as_published
+
+
+def test_uuids_in_lists_and_structs_are_kept_and_null_where_a_file_lacks_them(bench: Bench) -> None:
+    ids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([value.bytes for value in UUIDS], pa.binary(16)))
+    nested = {"u": pa.ListArray.from_arrays([0, 1, 1, 3], ids), "s": pa.StructArray.from_arrays([ids], ["id"])}
+    bench.put("a.parquet", pa.table({"x": [0.0, 1.0, 2.0], "c": ["a", "b", "a"], **nested}))
+    bench.put("b.parquet", pa.table({"x": [1.0], "c": ["a"]}))
+    bench.score(keep=["u", "s"], absent="null", chunk_size="2")
+    assert bench.table()["u"].to_pylist() == [UUIDS[:1], [], UUIDS[1:], None]
+    assert bench.table()["s"].to_pylist() == [*({"id": value} for value in UUIDS), None]
+    assert pipeline.verify(bench.out, sample=2).as_published
+
+
 def test_files_that_differ_give_the_storage_and_a_note(bench: Bench) -> None:
     identified(True, bench)
     bench.put("g.parquet", pa.table({"u": pa.array([b"x" * 16], pa.binary(16)), "j": ["{}"], "x": [1.0], "c": ["a"]}))
@@ -230,7 +303,7 @@ def int96(bench: Bench) -> list[np.datetime64]:
 
 def test_int96_stays_in_microseconds_with_a_note(bench: Bench) -> None:
     moments = int96(bench)
-    note = "column 't': INT96, read in microseconds; --type t=timestamp[ns] keeps nanoseconds"
+    note = "column 't': INT96, read in microseconds; --type 't=timestamp[ns]' keeps nanoseconds"
     assert note in bench.preview(keep=["t"]).notes
     assert note not in bench.preview().notes
     report = bench.score(keep=["t"])

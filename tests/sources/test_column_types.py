@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.column_types import packed, unified, unpacked
+from pipeline.sources.column_types import arrow_type, packed, type_name, unified, unpacked
 from pipeline.sources.parquet.source import ParquetSource
 from pipeline.types.inputs import InputFile, Need
 from pipeline.types.rows import Slice
@@ -21,7 +21,7 @@ from pipeline.units import MIB
 INTEGERS = [getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)]
 FLOATS = [pa.float16(), pa.float32(), pa.float64()]
 TEXTS = [pa.string(), pa.large_string(), pa.string_view()]
-BYTES = [pa.binary(), pa.large_binary(), pa.binary_view()]
+BYTES = [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(16)]
 OTHERS = [pa.null(), pa.bool_(), pa.date32(), pa.timestamp("us"), pa.decimal128(5, 2), pa.list_(pa.int8())]
 DICTIONARIES = [pa.dictionary(pa.int8(), type_) for type_ in (*TEXTS[:2], pa.int16(), pa.null())]
 DICTIONARIES += [pa.dictionary(pa.int32(), pa.string()), pa.dictionary(pa.int32(), pa.string(), ordered=True)]
@@ -63,6 +63,18 @@ def test_integers_become_the_narrowest_integer_that_holds_them_all(types: list[p
 )
 def test_types_without_one_that_holds_both_are_not_unified(types: list[pa.DataType]) -> None:
     assert unified(types) is None
+
+
+def test_bytes_of_fixed_lengths_become_bytes_of_any_length() -> None:
+    assert unified([pa.binary(16), pa.binary(7)]) == unified([pa.binary(16), pa.binary()]) == pa.binary()
+    assert unified([pa.binary(16), pa.large_binary()]) == pa.large_binary()
+    assert unified([pa.binary(16), pa.null()]) == pa.binary(16)
+
+
+@pytest.mark.parametrize("type_", TYPES, ids=str)
+def test_a_type_has_the_name_that_gives_it(type_: pa.DataType) -> None:
+    name = type_name(type_)
+    assert name is None or arrow_type(name) == type_
 
 
 @pytest.mark.parametrize("type_", [*TYPES, pa.struct([("a", pa.timestamp("ns", "UTC"))])], ids=str)

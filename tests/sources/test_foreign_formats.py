@@ -198,7 +198,15 @@ def test_data_given_as_a_model_are_told_where_they_go(name: str) -> None:
     assert "data are the INPUT" in caught.value.remedy
 
 
-@pytest.mark.parametrize("name", ["model.json", "model", "model.csv"])
+@pytest.mark.parametrize("name", ["data.jsonl", "data.ndjson", "data.jsonl.gz"])
+def test_json_lines_given_as_a_model_are_known_by_their_ending(name: str) -> None:
+    FRAME.to_json(name, orient="records", lines=True)
+    with pytest.raises(ModelError, match=r"is JSON lines, not a model file") as caught:
+        LogisticModel.load(name)
+    assert "give the JSON file of a model" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["model.json", "model", "model.csv", "model.jsonl"])
 def test_a_model_given_as_data_is_told_where_it_goes(name: str) -> None:
     Path(name).write_bytes((ROOT / "sample_data" / "delay_model.json").read_bytes())
     with pytest.raises(DataError, match=rf"^{name} is a model file of logitstream") as caught:

@@ -85,7 +85,11 @@ class Shape:
     @property
     def int96(self) -> frozenset[str]:
         """The names of the columns that are INT96, without those that have it below them."""
-        return frozenset(field.name for field in self.fields if (field.metadata or {}).get(LOGICAL) == INT96)
+        return self.of_logical(INT96)
+
+    def of_logical(self, logical: bytes) -> frozenset[str]:
+        """Return the names of the columns of a logical type, without those that have it below them."""
+        return frozenset(field.name for field in self.fields if (field.metadata or {}).get(LOGICAL) == logical)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.types.inputs import INT96
@@ -15,6 +17,11 @@ from pipeline.units import MIB
 _HIDDEN = frozenset({"UUID", "JSON", "ENUM", "BSON", "GEOMETRY", "GEOGRAPHY"})
 _LARGEST_GEO = MIB
 _KEPT = ("arrow.uuid", "arrow.json")
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+_UUID_LENGTH = 36
+# The places of the digits of a UUID in its text, of the high and of the low half of each byte.
+_HIGH = np.array([2 * byte + sum(byte >= group for group in (4, 6, 8, 10)) for byte in range(16)])
+_LOW = _HIGH + 1
 
 
 def storage_of(type_: pa.DataType) -> pa.DataType:
@@ -24,6 +31,20 @@ def storage_of(type_: pa.DataType) -> pa.DataType:
     """
     named = isinstance(type_, pa.BaseExtensionType) and type_.extension_name in _KEPT
     return type_.storage_type if named else type_
+
+
+def uuid_text(array: pa.Array) -> pa.Array:
+    """Return UUIDs, 16 bytes each, as text: ``550e8400-e29b-41d4-a716-446655440000``."""
+    rows = len(array)
+    data = array.buffers()[1]
+    if not rows or data is None:
+        return pa.nulls(rows, pa.string())
+    values = np.frombuffer(data, np.uint8, 16 * rows, 16 * array.offset).reshape(rows, 16)
+    text = np.full((rows, _UUID_LENGTH), ord("-"), dtype=np.uint8)
+    text[:, _HIGH], text[:, _LOW] = _HEX[values >> 4], _HEX[values & 15]
+    ends = np.arange(rows + 1, dtype=np.int32) * _UUID_LENGTH
+    whole = pa.Array.from_buffers(pa.string(), rows, [None, pa.py_buffer(ends), pa.py_buffer(text)])
+    return whole if not array.null_count else pc.if_else(array.is_valid(), whole, pa.scalar(None, pa.string()))
 
 
 def logical_types(metadata: pq.FileMetaData, schema: pa.Schema, owners: Sequence[int]) -> dict[int, str]:

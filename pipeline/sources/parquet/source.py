@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, InputChangedError
-from pipeline.sources.column_types import LEVELS, arrow_type, unpacked
+from pipeline.sources.column_types import LEVELS, arrow_type, as_integers, can_be_read_as, unpacked
 from pipeline.sources.content import STILL, open_planned, same_state, with_content
 from pipeline.sources.parquet.footer import (
     AGAIN,
@@ -30,11 +30,11 @@ from pipeline.sources.parquet.footer import (
     unsupported_column,
 )
 from pipeline.sources.parquet.instants import OldTimestamps, Refused, is_fine, within
-from pipeline.sources.parquet.logical import storage_of
+from pipeline.sources.parquet.logical import storage_of, uuid_text
 from pipeline.sources.parquet.unfolding import is_folded, most_rows, unfolding
 from pipeline.sources.partitions import Partition, constant_of, partition_array, stated_scalar
 from pipeline.sources.row_text import row_text
-from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Integers, Need
+from pipeline.types.inputs import UUID, FileColumns, FileFacts, Identity, InputFile, Integers, Need
 from pipeline.types.rows import BadCell, Origin, Slice
 from pipeline.units import escape, nearest
 
@@ -101,7 +101,10 @@ class ParquetSource:
         UsageError
             The need names a type that a column cannot be given.
         """
-        return _field([column.field for column in facts.columns], facts.file, need)
+        columns = facts.columns
+        if isinstance(columns, FileColumns):
+            return _field(columns.fields, facts.file, need)
+        return _field([column.field for column in columns], facts.file, need)
 
     def read(
         self,
@@ -391,8 +394,9 @@ def _plan_columns(shape: Shape, file: InputFile, needs: Sequence[Need]) -> _Deli
     plain = {
         name: pa.timestamp("ns") if name in fine.intersection(old) else _plain(type_) for name, type_ in stored.items()
     }
+    uuids = frozenset(name for name in shape.of_logical(UUID) if plain.get(name) == pa.binary(16))
     makers = tuple(
-        partial(_column, field=field, plain=plain[field.name])
+        partial(_column, field=field, plain=plain[field.name], is_uuid=field.name in uuids)
         if constant is None
         else partial(_constant, value=constant[1], type_=field.type)
         for field, constant in zip(fields, constants, strict=True)
@@ -408,7 +412,9 @@ def _constant(batch: pa.RecordBatch, _path: str, _refused: Refused, value: pa.Sc
     return partition_array(value, type_, batch.num_rows)
 
 
-def _column(batch: pa.RecordBatch, path: str, refused: Refused, field: pa.Field, plain: pa.DataType) -> pa.Array:
+def _column(
+    batch: pa.RecordBatch, path: str, refused: Refused, field: pa.Field, plain: pa.DataType, is_uuid: bool
+) -> pa.Array:
     """Return a column in the type of its field; ``plain`` is the type of its values in the file.
 
     Rows with a timestamp that the type cannot hold are added to ``refused``.
@@ -425,6 +431,8 @@ def _column(batch: pa.RecordBatch, path: str, refused: Refused, field: pa.Field,
             return pa.nulls(len(array), field.type)
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
+        if is_uuid and _is_text(field.type):
+            return uuid_text(array).cast(field.type)
         if field.type == LEVELS and _is_text(plain):
             return array.cast(pa.string()).dictionary_encode()
         array = within(array.cast(plain), field.type, field.name, refused)
@@ -437,6 +445,8 @@ def _column(batch: pa.RecordBatch, path: str, refused: Refused, field: pa.Field,
 
 def _cast(array: pa.Array, type_: pa.DataType) -> pa.Array:
     """Return an array in another type, exactly, or rounded where a float was asked for."""
+    if pa.types.is_floating(type_):
+        array = as_integers(array)
     if pa.types.is_floating(type_) and pa.types.is_decimal(array.type):
         # Arrow multiplies by a power of ten, which rounds twice; text is rounded once.
         array = array.cast(pa.string())
@@ -467,10 +477,8 @@ def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
     if need.type is None:
         return LEVELS if need.role == "categorical" and _is_text(type_) else type_
     target = arrow_type(need.type)
-    try:
-        pa.nulls(0, type_).cast(target)
-    except (pa.ArrowException, ValueError) as error:
-        raise LookupError(f"column '{escape(need.name)}' is {type_}, which cannot be read as {target}") from error
+    if not can_be_read_as(type_, target):
+        raise LookupError(f"column '{escape(need.name)}' is {type_}, which cannot be read as {target}")
     return target
 
 
