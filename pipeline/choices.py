@@ -48,7 +48,7 @@ Cause = Literal[
 ]
 Hint = Literal["repeats the header", "looks like a header"]
 Lack = Literal["missing", "unseen"]
-UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "other codes"]
+UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "other codes"]
 
 Word = TypeVar("Word", bound=str)
 

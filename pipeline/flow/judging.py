@@ -31,6 +31,7 @@ _MISSING = frozenset(
 )
 # Compiled where it is needed, which is seldom.
 _BOOLEAN_OR_DECIMAL = r"(?i)true|false|yes|no|on|off|[tfyn]|[+-]?(\d+[.,]\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?\d+e[+-]?\d+"
+_ESCAPED = r"""\\(["'\\])"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +125,20 @@ class Judge:
             return "they differ from known levels only in case or blanks"
         if cause == "boolean or decimal":
             return "they are booleans or decimals, the levels are not: write the column as it was written for the fit"
+        if cause == "backslashes":
+            option = r": --escape '\'" if self.csv else ""
+            return f"they differ from known levels only in backslashes{option}"
         if cause == "other codes":
             return "they seem to come from another list of codes"
         if not self.csv:
             return "they look like missing values: write nulls instead"
-        words = [text for text, _ in FeatureCount(spellings=spellings).frequent if _looks_missing(text) and text]
-        return f"they look like missing values: --null {','.join(map(_word, words)) or 'TEXT'}"
+        found = [text for text, _ in FeatureCount(spellings=spellings).frequent if _looks_missing(text)]
+        words = ",".join(_word(text) for text in found if text)
+        if not words:
+            return "they look like missing values: --quoted-null"
+        # Whether they are in quotes is not counted; an empty one is, because it would be null otherwise.
+        quoted = ", too" if "" in found else " if they are in quotes"
+        return f"they look like missing values: --null {words} (and --quoted-null{quoted})"
 
 
 def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCause | None:
@@ -144,6 +153,8 @@ def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCau
             votes["case or blanks"] += count
         elif _looks_missing(text):
             votes["missing value"] += count
+        elif (plain := re.sub(_ESCAPED, r"\1", text)) != text and _folded(plain) in folded:
+            votes["backslashes"] += count
         elif not are_words and re.fullmatch(_BOOLEAN_OR_DECIMAL, text.strip()):
             votes["boolean or decimal"] += count
         else:

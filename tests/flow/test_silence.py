@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -450,6 +451,8 @@ def test_a_limit_of_another_type_says_what_to_write(bench: Bench) -> None:
         (["NA", "null", "NaN", "-", "?"], ["AA"], "missing value"),
         (["True", "no"], ["sunny", "rainy"], "boolean or decimal"),
         (["1.5", "2,0", "1e3"], ["1", "2"], "boolean or decimal"),
+        ([r'5\" pipe', r"C:\\new"], ['5" pipe', r"C:\new"], "backslashes"),
+        ([r"C:\old"], [r"C:\new"], "other codes"),
         (["3.5"], ["1.5", "2.5"], "other codes"),
         (["7"], ["1", "2"], "other codes"),
         (["American"], ["AA"], "other codes"),
@@ -482,6 +485,30 @@ def test_the_message_says_what_to_do_about_the_cause(bench: Bench, level: str, p
     assert words in failed(bench).message
     if "--null" in words:
         assert scored(bench, null="NA")[0].totals.null == 100
+
+
+@pytest.mark.parametrize(
+    ("cells", "words", "options"),
+    [
+        (['""'] * 100, "--quoted-null", {"quoted_null": True}),
+        (['"NA"'] * 100, "--null NA (and --quoted-null if they are in quotes)", {"null": "NA", "quoted_null": True}),
+        (['"NA"', '""'] * 50, "--null NA (and --quoted-null, too)", {"null": "NA", "quoted_null": True}),
+    ],
+)
+def test_the_remedy_for_nulls_in_quotes_works(
+    bench: Bench, cells: list[str], words: str, options: dict[str, Any]
+) -> None:
+    bench.put("rows.csv", csv(cells))
+    assert f"they look like missing values: {words}\n" in failed(bench).message + "\n"
+    assert scored(bench, **options)[0].totals.null == 100
+
+
+def test_the_remedy_for_backslashes_works(bench: Bench) -> None:
+    bench.put("rows.csv", csv([r"A\"A"] * 100))
+    model = bench.model([{"column": "c", "kind": "categorical", "coefficients": {'A"A': 0.1}}])
+    with pytest.raises(DataError, match=re.escape(r"only in backslashes: --escape '\'")):
+        bench.score(model=model)
+    assert bench.score(model=model, escape="\\").totals.null == 0
 
 
 @pytest.mark.parametrize("parquet", [False, True])
