@@ -37,8 +37,8 @@ _ZONES = {None: "", "UTC": ", UTC"}
 
 _UNNAMED = "pandas writes its index there: write the file with to_csv(index=False), or name the index"
 _CSV = (
-    "for a CSV, see --delimiter (what separates its fields), --columns (their names, if it has no header) and"
-    " --type NAME=TYPE (the type of a kept column)"
+    "for a CSV, see --delimiter (what separates its fields), --columns (their names, if it has no header; with"
+    " --skip-lines 1 they replace its header) and --type NAME=TYPE (the type of a kept column)"
 )
 
 
@@ -297,6 +297,9 @@ def _remedy(survey: _Survey, needs: Sequence[Need], refused: set[str], nowhere: 
     delimiter = next(filter(None, (look.facts.likely_delimiter for look in looks)), "")
     if delimiter:
         return f"add --delimiter {delimiter}: the header is one field with that character in it"
+    preamble = next(filter(None, (look.facts.likely_preamble for look in looks)), "")
+    if preamble and all(need.name in nowhere for need in needs):
+        return preamble
     has_csv = any(look.fitting.is_csv for look in looks)
     if has_csv and not all(need.name for need in needs):
         return _UNNAMED
