@@ -195,7 +195,9 @@ class FileFacts:
         """What to do where the header seems to be a line before the header; empty if it does not."""
         header = self.columns[0].field.name if self.file.format == "csv" and len(self.columns) else ""
         if header.startswith("#"):
-            return "if the first line is a comment, add --comment '#'; if it is the header, add --skip-lines 1 --columns"
+            return (
+                "if the first line is a comment, add --comment '#'; if it is the header, add --skip-lines 1 --columns"
+            )
         if not header.lower().startswith(_FOR_EXCEL):
             return ""
         delimiter = _DELIMITERS.get(header[len(_FOR_EXCEL) :])

@@ -451,7 +451,7 @@ def test_a_limit_of_another_type_says_what_to_write(bench: Bench) -> None:
         (["NA", "null", "NaN", "-", "?"], ["AA"], "missing value"),
         (["True", "no"], ["sunny", "rainy"], "boolean or decimal"),
         (["1.5", "2,0", "1e3"], ["1", "2"], "boolean or decimal"),
-        ([r'5\" pipe', r"C:\\new"], ['5" pipe', r"C:\new"], "backslashes"),
+        ([r"5\" pipe", r"C:\\new"], ['5" pipe', r"C:\new"], "backslashes"),
         ([r"C:\old"], [r"C:\new"], "other codes"),
         (["3.5"], ["1.5", "2.5"], "other codes"),
         (["7"], ["1", "2"], "other codes"),
