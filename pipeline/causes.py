@@ -31,6 +31,7 @@ class CauseText:
 
 
 _LAYOUT = "fix the record, or say how the file is written with --delimiter, --quote or --columns"
+_IN_QUOTES = "write fields that have delimiters or line ends in quotes, or write the file with another --delimiter"
 _QUOTE = "close the quote, or name the --quote of the file (none if nothing is quoted) or its --escape"
 _BEHIND = "write each quote inside the field twice, or name the --escape or --quote of the file (none: quotes are text)"
 _COMMENT = "remove the line; if it is data, leave out --comment"
@@ -53,6 +54,9 @@ _SET_ASIDE = "and the model sends such rows to the quarantine"
 
 CAUSES: Mapping[Cause, CauseText] = {
     "ragged": CauseText("has {0:,} field{s} instead of {1:,}", _LAYOUT),
+    "escaped delimiter": CauseText(
+        "has {0:,} field{s} instead of {1:,}; a backslash does not make a delimiter or a line end text", _IN_QUOTES
+    ),
     "open quote": CauseText("has a quote that is not closed before the end of the file", _QUOTE),
     "behind quote": CauseText("has text behind a closing quote, in field {0:,}", _BEHIND),
     "comment": CauseText("is a comment among records: it begins with {0}", _COMMENT),

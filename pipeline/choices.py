@@ -21,6 +21,7 @@ Compression = Literal["snappy", "zstd", "lz4", "gzip", "brotli", "none"]
 Done = Literal["computed", "resumed", "reused"]
 Cause = Literal[
     "ragged",
+    "escaped delimiter",
     "open quote",
     "behind quote",
     "comment",

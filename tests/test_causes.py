@@ -18,6 +18,10 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("ragged", (1, 2)): "has 1 field instead of 2",
     ("ragged", (3, 1)): "has 3 fields instead of 1",
     ("ragged", (0, 1234)): "has 0 fields instead of 1,234",
+    (
+        "escaped delimiter",
+        (3, 2),
+    ): "has 3 fields instead of 2; a backslash does not make a delimiter or a line end text",
     ("open quote", ()): "has a quote that is not closed before the end of the file",
     ("behind quote", (2,)): "has text behind a closing quote, in field 2",
     ("comment", ("#",)): "is a comment among records: it begins with #",
@@ -71,6 +75,7 @@ def test_a_value_is_never_read_as_a_template() -> None:
     ("cause", "remedy"),
     [
         ("ragged", "--delimiter, --quote or --columns"),
+        ("escaped delimiter", "write fields that have delimiters or line ends in quotes"),
         ("open quote", "--quote"),
         ("behind quote", "--escape or --quote"),
         ("comment", "--comment"),

@@ -130,15 +130,18 @@ class Judge:
             return f"they differ from known levels only in backslashes{option}"
         if cause == "other codes":
             return "they seem to come from another list of codes"
-        if not self.csv:
-            return "they look like missing values: write nulls instead"
-        found = [text for text, _ in FeatureCount(spellings=spellings).frequent if _looks_missing(text)]
-        words = ",".join(_word(text) for text in found if text)
-        if not words:
-            return "they look like missing values: --quoted-null"
-        # Whether they are in quotes is not counted; an empty one is, because it would be null otherwise.
-        quoted = ", too" if "" in found else " if they are in quotes"
-        return f"they look like missing values: --null {words} (and --quoted-null{quoted})"
+        return f"they look like missing values: {_null_option(spellings) if self.csv else 'write nulls instead'}"
+
+
+def _null_option(spellings: Mapping[str, int]) -> str:
+    """Return the options that read the unseen values of a CSV that look missing as null."""
+    found = [text for text, _ in FeatureCount(spellings=spellings).frequent if _looks_missing(text)]
+    words = ",".join(_word(text) for text in found if text)
+    if not words:
+        return "--quoted-null"
+    # Quotes are not counted, but an empty text was in quotes, because it would be null otherwise.
+    in_quotes = ", too" if "" in found else " if they are in quotes"
+    return f"--null {words} (and --quoted-null{in_quotes})"
 
 
 def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCause | None:
