@@ -39,6 +39,7 @@ _TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"
 _ENCODING = "fix the text, or name the encoding of the file with --encoding NAME (such as cp1252)"
 _SPELLING = "fix the value; if it means null, add --null TEXT with this spelling"
 _BOOLEAN = "add --type NAME=bool with the name of this column, or fix the value"
+_ONE_OR_ZERO = "add --type NAME=float64 with the name of this column, which reads 1.0 as true, or fix the value"
 _SEPARATORS = "fix the value, or add {0} to read it{1}"
 _NULL = "fix the value; if it means null, add --null {0} (and --quoted-null if it is in quotes)"
 _GROUPS = "fix the value: one to three digits, then groups of exactly three"
@@ -66,6 +67,7 @@ CAUSES: Mapping[Cause, CauseText] = {
     "no number": CauseText("is not a number", _SPELLING),
     "boolean for a number": CauseText("is not a number", _BOOLEAN),
     "number for a boolean": CauseText("is neither 1 nor 0, and the feature is a boolean", _TRUE_OR_FALSE),
+    "decimal for a boolean": CauseText("is not of type bool", _ONE_OR_ZERO),
     "decimal comma": CauseText("is not a number: it has a decimal comma", _SEPARATORS),
     "decimal point": CauseText("is not a number: it has a decimal point", "fix the value, or leave out --decimal"),
     "thousands": CauseText("is not a number", _SEPARATORS),

@@ -31,6 +31,7 @@ Cause = Literal[
     "no number",
     "boolean for a number",
     "number for a boolean",
+    "decimal for a boolean",
     "decimal comma",
     "decimal point",
     "thousands",
@@ -49,7 +50,7 @@ Cause = Literal[
 ]
 Hint = Literal["repeats the header", "looks like a header"]
 Lack = Literal["missing", "unseen"]
-UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "other codes"]
+UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 
 Word = TypeVar("Word", bound=str)
 

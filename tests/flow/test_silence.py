@@ -453,6 +453,8 @@ def test_a_limit_of_another_type_says_what_to_write(bench: Bench) -> None:
         (["1.5", "2,0", "1e3"], ["1", "2"], "boolean or decimal"),
         ([r"5\" pipe", r"C:\\new"], ['5" pipe', r"C:\new"], "backslashes"),
         ([r"C:\old"], [r"C:\new"], "other codes"),
+        (["Ne\u0301e"], ["Née"], "accents"),
+        (["Née"], ["ne\u0301e"], "accents"),
         (["3.5"], ["1.5", "2.5"], "other codes"),
         (["7"], ["1", "2"], "other codes"),
         (["American"], ["AA"], "other codes"),

@@ -46,7 +46,8 @@ def misspelling(cell: bytes, type_: pa.DataType, spelling: Spelling, dialect: Di
     if found is not None:
         return found
     if not pa.types.is_floating(type_):
-        return "other type", (str(type_),)
+        decimal = pa.types.is_boolean(type_) and re.fullmatch(rf"[01]{re.escape(spelling.decimal)}0+", word)
+        return ("decimal for a boolean", ()) if decimal else ("other type", (str(type_),))
     return "boolean for a number" if word.lower() in {"true", "false"} else "no number", ()
 
 
