@@ -31,6 +31,7 @@ class CauseText:
 
 
 _LAYOUT = "fix the record, or say how the file is written with --delimiter, --quote or --columns"
+_IN_QUOTES = "write fields that have delimiters or line ends in quotes, or write the file with another --delimiter"
 _QUOTE = "close the quote, or name the --quote of the file (none if nothing is quoted) or its --escape"
 _BEHIND = "write each quote inside the field twice, or name the --escape or --quote of the file (none: quotes are text)"
 _COMMENT = "remove the line; if it is data, leave out --comment"
@@ -38,6 +39,7 @@ _TORN = "write or copy the file again; if it is UTF-16, add --encoding utf-16"
 _ENCODING = "fix the text, or name the encoding of the file with --encoding NAME (such as cp1252)"
 _SPELLING = "fix the value; if it means null, add --null TEXT with this spelling"
 _BOOLEAN = "add --type NAME=bool with the name of this column, or fix the value"
+_ONE_OR_ZERO = "add --type NAME=float64 with the name of this column, which reads 1.0 as true, or fix the value"
 _SEPARATORS = "fix the value, or add {0} to read it{1}"
 _NULL = "fix the value; if it means null, add --null {0} (and --quoted-null if it is in quotes)"
 _GROUPS = "fix the value: one to three digits, then groups of exactly three"
@@ -53,6 +55,9 @@ _SET_ASIDE = "and the model sends such rows to the quarantine"
 
 CAUSES: Mapping[Cause, CauseText] = {
     "ragged": CauseText("has {0:,} field{s} instead of {1:,}", _LAYOUT),
+    "escaped delimiter": CauseText(
+        "has {0:,} field{s} instead of {1:,}; a backslash does not make a delimiter or a line end text", _IN_QUOTES
+    ),
     "open quote": CauseText("has a quote that is not closed before the end of the file", _QUOTE),
     "behind quote": CauseText("has text behind a closing quote, in field {0:,}", _BEHIND),
     "comment": CauseText("is a comment among records: it begins with {0}", _COMMENT),
@@ -62,6 +67,7 @@ CAUSES: Mapping[Cause, CauseText] = {
     "no number": CauseText("is not a number", _SPELLING),
     "boolean for a number": CauseText("is not a number", _BOOLEAN),
     "number for a boolean": CauseText("is neither 1 nor 0, and the feature is a boolean", _TRUE_OR_FALSE),
+    "decimal for a boolean": CauseText("is not of type bool", _ONE_OR_ZERO),
     "decimal comma": CauseText("is not a number: it has a decimal comma", _SEPARATORS),
     "decimal point": CauseText("is not a number: it has a decimal point", "fix the value, or leave out --decimal"),
     "thousands": CauseText("is not a number", _SEPARATORS),

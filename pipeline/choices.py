@@ -21,6 +21,7 @@ Compression = Literal["snappy", "zstd", "lz4", "gzip", "brotli", "none"]
 Done = Literal["computed", "resumed", "reused"]
 Cause = Literal[
     "ragged",
+    "escaped delimiter",
     "open quote",
     "behind quote",
     "comment",
@@ -30,6 +31,7 @@ Cause = Literal[
     "no number",
     "boolean for a number",
     "number for a boolean",
+    "decimal for a boolean",
     "decimal comma",
     "decimal point",
     "thousands",
@@ -48,7 +50,7 @@ Cause = Literal[
 ]
 Hint = Literal["repeats the header", "looks like a header"]
 Lack = Literal["missing", "unseen"]
-UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "other codes"]
+UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 
 Word = TypeVar("Word", bound=str)
 

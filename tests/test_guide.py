@@ -65,6 +65,11 @@ def wild_files(folder: Path) -> None:
     (folder / "inches.csv").write_text(lines(",", [[*USED, "passenger"], *tall]))
     escaped = [[*row[:-1], '"' + row[-1].replace('"', '\\"') + '"'] for row in tall]
     (folder / "backslashes.csv").write_text(lines(",", [[*USED, "passenger"], *escaped]))
+    notes = [r"\N", 'say "hi', r"C:\\new"]
+    dump = [[row[0], row[1] or r"\N", *row[2:], notes[number % 3]] for number, row in enumerate(rows)]
+    (folder / "dump.txt").write_text(lines("\t", dump))
+    (folder / "excel.csv").write_text("sep=;\n" + lines(";"))
+    (folder / "trailing.csv").write_text(lines(",", [USED, *([*row, ""] for row in rows)]))
     (folder / "report.csv").write_text(f'Report of "2013\n\n# made by hand\n{lines(",")}')
     nulls = [[row[0], ("NA", r"\N", "")[number % 3], *row[2:]] for number, row in enumerate(rows)]
     (folder / "spelled_nulls.csv").write_text(lines(",", [USED, *nulls]))
@@ -122,12 +127,25 @@ def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: py
     rows = flights()
     expected = pq.read_table(reader.folder / "semicolons")["probability"]
     assert (len(expected), expected.null_count) == (len(rows), 0)
-    for name in ("tabs", "apostrophes", "german", "western", "excel_unicode", "headless", "compressed"):
+    for name in (
+        "tabs",
+        "apostrophes",
+        "german",
+        "western",
+        "excel_unicode",
+        "headless",
+        "compressed",
+        "dump",
+        "excel",
+        "trailing",
+    ):
         assert pq.read_table(reader.folder / name)["probability"].equals(expected), name
     for name in ("spelled_nulls", "quoted_nulls", "pandas_nulls"):
         assert pq.read_table(reader.folder / name)["probability"].null_count == len(rows), name
     assert pq.read_table(reader.folder / "western")["passenger"].unique().to_pylist() == ["Müller"]
     assert pq.read_table(reader.folder / "report")["probability"].equals(expected)
+    notes = pq.read_table(reader.folder / "dump")["note"].to_pylist()
+    assert notes[:3] == [r"\N", 'say "hi', "C:\\new"]
     for name in ("inches", "backslashes"):
         passengers = pq.read_table(reader.folder / name)["passenger"].to_pylist()
         assert passengers == [f'{number}" tall' for number in range(len(rows))]

@@ -189,7 +189,7 @@ decimal = option(
 thousands = option(
     "--thousands",
     section=CSV,
-    type=values.CHARACTER_OR_NONE,
+    type=values.SEPARATOR_OR_NONE,
     shell_complete=completion.words(",", "."),
     metavar="CHAR",
     help=f"{meaning('thousands')}  [default: none]",

@@ -34,6 +34,14 @@ SECTIONS = (WHAT, CSV, HOW, OUTPUT, TALK)
 
 _CONFIG_FILE = "logitstream.config"
 # In a file they must differ; those that may be switched off are empty then.
+# What to do where two of the next are the same.
+_REWRITE = " Write the file with another --delimiter first."
+_DIFFERENT = {
+    ("escape", "quote"): " Leave --escape out: a doubled quote is read as one.",
+    ("delimiter", "decimal"): _REWRITE,
+    ("delimiter", "thousands"): _REWRITE,
+    ("decimal", "thousands"): " Name the --decimal character, too: the default is a point.",
+}
 _CHARACTERS = ("escape", "quote", "delimiter", "comment", "decimal", "thousands")
 _CSV_CODECS = ("none", "gzip", "zstd")
 
@@ -260,7 +268,7 @@ def _contradiction(given: Mapping[str, Any]) -> str:
         return "--quiet and --verbose contradict each other."
     for one, other in combinations(_CHARACTERS, 2):
         if given.get(one) and given[one] == given.get(other) and not _implied(one, other, given):
-            remedy = " Leave --escape out: a doubled quote is read as one." if (one, other) == _CHARACTERS[:2] else ""
+            remedy = _DIFFERENT.get((one, other), "")
             return f"--{one} and --{other} are the same character {given[one]!r}.{remedy}"
     if _is_csv(given) and given.get("compression") not in {None, *_CSV_CODECS}:
         return f"--compression {given['compression']} cannot be used for CSV: choose {listed(_CSV_CODECS)}."

@@ -147,12 +147,14 @@ class Character(ParamType):
     """One ASCII character; ``tab`` and a backslash with a t mean the tabulator."""
 
     name = "char"
+    ascii = True
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the character."""
         character = _SPELLED.get(value, value)
-        if len(character) != 1 or not character.isascii() or character in "\r\n\0":
-            self.fail(f"{value!r} is not one ASCII character (write tab for the tab character).", param, ctx)
+        if len(character) != 1 or (self.ascii and not character.isascii()) or character in "\r\n\0":
+            kind = "one ASCII character" if self.ascii else "one character"
+            self.fail(f"{value!r} is not {kind} (write tab for the tab character).", param, ctx)
         return character
 
 
@@ -162,6 +164,12 @@ class CharacterOrNone(Character):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the character, or an empty text."""
         return "" if value in {"", "none"} else super().convert(value, param, ctx)
+
+
+class SeparatorOrNone(CharacterOrNone):
+    """One character, which may be a blank that is not ASCII; ``none``, or an empty text, means that there is none."""
+
+    ascii = False
 
 
 class EncodingName(ParamType):
@@ -270,6 +278,7 @@ TYPED_NAME = TypedName()
 NEW_NAME = NewName()
 CHARACTER = Character()
 CHARACTER_OR_NONE = CharacterOrNone()
+SEPARATOR_OR_NONE = SeparatorOrNone()
 ENCODING = EncodingName()
 MEMORY = Quantity(parse_bytes)
 CHUNK_SIZE = Quantity(parse_chunk_size)

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from unicodedata import normalize
 
 from pipeline.choices import UnseenCause
 from pipeline.errors import DataError
@@ -34,6 +35,16 @@ _MISSING = frozenset(
 _COMMA, _POINT = ",", "."
 # Compiled where it is needed, which is seldom.
 _BOOLEAN_OR_DECIMAL = r"(?i)true|false|yes|no|on|off|[tfyn]|[+-]?(\d+[.,]\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?\d+e[+-]?\d+"
+_LIKELY: Mapping[UnseenCause, str] = {
+    "case or blanks": "they differ from known levels only in case or blanks",
+    "boolean or decimal": (
+        "they are booleans or decimals, the levels are not: write the column as it was written for the fit"
+    ),
+    "backslashes": "they differ from known levels only in backslashes",
+    "accents": "they differ from known levels only in how accents are encoded: write both in NFC",
+    "other codes": "they seem to come from another list of codes",
+}
+_ESCAPED = r"""\\(["'\\])"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +135,11 @@ class Judge:
         return count.missing == rows >= LEAST_ROWS and not feature.refuses_missing
 
     def _likely(self, cause: UnseenCause | None, spellings: Mapping[str, int]) -> str:
-        if cause is None:
-            return ""
-        if cause == "case or blanks":
-            return "they differ from known levels only in case or blanks"
-        if cause == "boolean or decimal":
-            return "they are booleans or decimals, the levels are not: write the column as it was written for the fit"
-        if cause == "other codes":
-            return "they seem to come from another list of codes"
+        text = "" if cause is None else _LIKELY.get(cause, "")
+        if cause == "backslashes" and self.csv:
+            return rf"{text}: --escape '\'"
+        if cause != "missing value":
+            return text
         if self.csv is None:
             return "they look like missing values: write nulls instead"
         words = [text for text, _ in FeatureCount(spellings=spellings).frequent if _looks_missing(text)]
@@ -155,6 +163,7 @@ def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCau
     if not spellings:
         return None
     folded = {_folded(level) for level in levels}
+    composed = {normalize("NFC", level) for level in folded}
     are_words = any(re.fullmatch(_BOOLEAN_OR_DECIMAL, level.strip()) for level in levels)
     votes: Counter[UnseenCause] = Counter()
     for text, count in spellings.items():
@@ -162,6 +171,10 @@ def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCau
             votes["case or blanks"] += count
         elif _looks_missing(text):
             votes["missing value"] += count
+        elif (plain := re.sub(_ESCAPED, r"\1", text)) != text and _folded(plain) in folded:
+            votes["backslashes"] += count
+        elif normalize("NFC", _folded(text)) in composed:
+            votes["accents"] += count
         elif not are_words and re.fullmatch(_BOOLEAN_OR_DECIMAL, text.strip()):
             votes["boolean or decimal"] += count
         else:

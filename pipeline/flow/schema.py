@@ -40,8 +40,9 @@ _ZONES = {None: "", "UTC": ", UTC"}
 
 _UNNAMED = "pandas writes its index there: write the file with to_csv(index=False), or name the index"
 _CSV = (
-    "for a CSV, see --delimiter (what separates its fields), --columns (their names, if it has no header),"
-    " --skip-lines and --comment (for lines above the header) and --type NAME=TYPE (the type of a kept column)"
+    "for a CSV, see --delimiter (what separates its fields), --columns (their names, if it has no header; with"
+    " --skip-lines 1 they replace its header), --comment (for lines above the header) and --type NAME=TYPE (the type of"
+    " a kept column)"
 )
 
 
@@ -312,9 +313,11 @@ def _remedy(survey: _Survey, needs: Sequence[Need], refused: set[str], nowhere: 
     """Return what to do; ``refused`` columns are missing in some file, ``nowhere`` in all, ``apart`` have no type."""
     looks = survey.distinct()
     headers = [look.facts for look in looks if look.fitting.is_csv]
-    misread = _misread_header(headers)
-    if misread:
-        return misread
+    preamble = next(filter(None, (facts.likely_preamble for facts in headers)), "")
+    if preamble and all(need.name in nowhere for need in needs):
+        return preamble
+    if delimiter := _other_delimiter(headers):
+        return delimiter
     has_csv = bool(headers)
     if has_csv and not all(need.name for need in needs):
         return _UNNAMED
@@ -333,21 +336,14 @@ def _remedy(survey: _Survey, needs: Sequence[Need], refused: set[str], nowhere: 
     return "; ".join([*remedies, *([_CSV] if has_csv and doubtful else [])])
 
 
-def _misread_header(headers: Sequence[FileFacts]) -> str:
-    """Return what to do about headers that are a comment, or have another delimiter; empty where none seems so."""
-    if any(_begins_as_comment([column.field.name for column in facts.columns]) for facts in headers):
-        return "add --comment '#' if the lines above the header begin with it, or --skip-lines N to skip N lines"
+def _other_delimiter(headers: Sequence[FileFacts]) -> str:
+    """Return what to do about headers that have another delimiter; empty where none seems so."""
     delimiters = sorted({facts.likely_delimiter for facts in headers} - {""})
     if len(delimiters) > 1 or (delimiters and any(len(facts.columns) > 1 for facts in headers)):
         return f"the files have different delimiters: give each kind to a run of its own (--delimiter {delimiters[0]})"
     if delimiters:
         return f"add --delimiter {delimiters[0]}: the header is one field with that character in it"
     return ""
-
-
-def _begins_as_comment(names: Sequence[str]) -> bool:
-    """Return whether a header seems to be a comment: ``#id`` may be a column."""
-    return names[:1] != [] and names[0].startswith("#") and (len(names) == 1 or " " in names[0])
 
 
 def _typed(name: str, column: _Kept) -> str:

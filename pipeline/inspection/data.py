@@ -202,7 +202,11 @@ def _own_differences(found: _Findings) -> Iterator[str]:
 
 
 def _delimiters(files: Iterable[FileFacts]) -> list[str]:
-    """Return a note about the first file whose header seems to have another delimiter."""
+    """Return a note about the first file whose header seems to have another delimiter, or not to be one."""
+    files = list(files)
+    for facts in files:
+        if facts.likely_preamble:
+            return [f"the first line of {escape(facts.file.path)} may not be its header: {facts.likely_preamble}"]
     found = ((facts.file.path, facts.likely_delimiter) for facts in files)
     return [
         f"the header of {escape(path)} is one field with another delimiter in it: add --delimiter {delimiter}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Delimiters besides the comma, as they are written on a command line.
 _DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'"}
+# What the first line begins with where a file tells Excel its delimiter.
+_FOR_EXCEL = "sep="
 
 # In the metadata of a field of a file: the logical type that its Arrow type does not show.
 LOGICAL = b"logical"
@@ -188,7 +190,21 @@ class FileFacts:
             return ""
         header = self.columns[0].field.name
         best = max(_DELIMITERS, key=header.count)
-        return _DELIMITERS[best] if best in header else ""
+        return _DELIMITERS[best] if best in header and not self.likely_preamble else ""
+
+    @property
+    def likely_preamble(self) -> str:
+        """What to do where the header seems to be a line before the header; empty if it does not."""
+        header = self.columns[0].field.name if self.file.format == "csv" and len(self.columns) else ""
+        if header.startswith("#"):
+            return (
+                "if the first line is a comment, add --comment '#'; if it is the header, add --skip-lines 1 --columns"
+            )
+        if not header.lower().startswith(_FOR_EXCEL):
+            return ""
+        delimiter = _DELIMITERS.get(header[len(_FOR_EXCEL) :])
+        option = f" --delimiter {delimiter}" if delimiter else ""
+        return f"add --skip-lines 1{option}: the first line only names the delimiter, for Excel"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -328,6 +329,34 @@ def test_a_header_with_another_delimiter_is_answered_with_that(bench: Bench, del
         f"the header of f.csv is one field with another delimiter in it: add --delimiter {written}",
     )
     assert pipeline.inspect(bench.inputs / "f.csv", delimiter=delimiter).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "delimiter", "found", "options"),
+    [
+        ("# made by; hand\n", ",", "if the first line is a comment, add --comment '#'", {"comment": "#"}),
+        ("sep=;\n", ";", "add --skip-lines 1 --delimiter ';': the", {"skip_lines": 1, "delimiter": ";"}),
+        ("sep=,\n", ",", "add --skip-lines 1: the", {"skip_lines": 1}),
+        ("SEP=\t\n", "\t", "add --skip-lines 1 --delimiter tab: the", {"skip_lines": 1, "delimiter": "\t"}),
+    ],
+    ids=["comment", "semicolon", "comma", "tab"],
+)
+def test_a_line_before_the_header_is_answered_with_the_option_that_skips_it(
+    bench: Bench, before: str, delimiter: str, found: str, options: dict[str, Any]
+) -> None:
+    bench.put("f.csv", f"{before}x{delimiter}c\n1{delimiter}a\n")
+    assert f"\n{found}" in bench.refused(SchemaError)
+    (note,) = pipeline.inspect(bench.inputs / "f.csv").notes
+    assert note.startswith(f"the first line of f.csv may not be its header: {found}")
+    assert bench.score(**options).totals.read == 1
+
+
+def test_a_header_that_begins_with_the_comment_character_is_replaced_as_the_message_says(bench: Bench) -> None:
+    bench.put("f.csv", "#x,#c\n1,a\n")
+    assert "if it is the header, add --skip-lines 1 --columns" in bench.refused(SchemaError)
+    assert bench.score(skip_lines=1, columns=["x", "c"]).totals.read == 1
+    bench.put("f.csv", "#x,c\n1,a\n")
+    assert "with --skip-lines 1 they replace its header" in bench.refused(SchemaError)
 
 
 @pytest.mark.parametrize("name", ["f.csv", "f.parquet"])

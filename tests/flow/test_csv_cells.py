@@ -194,7 +194,7 @@ def test_files_of_different_delimiters_are_told_apart(bench: Bench, other: str) 
 @pytest.mark.parametrize("comment", ["# made by hand", "#", "# made, by hand; in 2024"])
 def test_a_comment_that_is_taken_for_the_header_names_the_options(bench: Bench, comment: str) -> None:
     bench.put("f.csv", f"{comment}\nx,c\n1,a\n")
-    assert "add --comment '#' if" in bench.refused(SchemaError)
+    assert "add --comment '#'" in bench.refused(SchemaError)
     assert bench.score(comment="#").totals.scored == 1
     bench.put("f.csv", "#id,c\n1,a\n")
     assert "see --delimiter" in bench.refused(SchemaError)

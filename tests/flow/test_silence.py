@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -450,6 +451,10 @@ def test_a_limit_of_another_type_says_what_to_write(bench: Bench) -> None:
         (["NA", "null", "NaN", "-", "?"], ["AA"], "missing value"),
         (["True", "no"], ["sunny", "rainy"], "boolean or decimal"),
         (["1.5", "2,0", "1e3"], ["1", "2"], "boolean or decimal"),
+        ([r"5\" pipe", r"C:\\new"], ['5" pipe', r"C:\new"], "backslashes"),
+        ([r"C:\old"], [r"C:\new"], "other codes"),
+        (["Ne\u0301e"], ["Née"], "accents"),
+        (["Née"], ["ne\u0301e"], "accents"),
         (["3.5"], ["1.5", "2.5"], "other codes"),
         (["7"], ["1", "2"], "other codes"),
         (["American"], ["AA"], "other codes"),
@@ -493,6 +498,7 @@ def test_the_message_says_what_to_do_about_the_cause(bench: Bench, level: str, p
         ('"NA"', {"null": "NA"}, "values: --quoted-null", {"null": "NA", "quoted_null": True}),
         ('"n/a"', {"quoted_null": True}, "values: --null n/a\n", {"null": "n/a", "quoted_null": True}),
         ('""', {}, "values: --quoted-null", {"quoted_null": True}),
+        ('""', {"null": "NA"}, "values: --quoted-null", {"null": "NA", "quoted_null": True}),
     ],
 )
 def test_the_options_that_make_a_word_null_are_named_as_they_work(
@@ -519,6 +525,14 @@ def test_a_decimal_sign_is_not_named_where_it_cannot_be_given_or_is_not_read(ben
     bench.put("rows.csv", "c\n" + "1,5\n" * 100)
     model = bench.model([{"column": "c", "kind": "categorical", "coefficients": {"1.5": 1.0}, "levels": "text"}])
     assert "--decimal" not in str(failed(bench, model=model, delimiter=";"))
+
+
+def test_the_remedy_for_backslashes_works(bench: Bench) -> None:
+    bench.put("rows.csv", csv([r"A\"A"] * 100))
+    model = bench.model([{"column": "c", "kind": "categorical", "coefficients": {'A"A': 0.1}}])
+    with pytest.raises(DataError, match=re.escape(r"only in backslashes: --escape '\'")):
+        bench.score(model=model)
+    assert bench.score(model=model, escape="\\").totals.null == 0
 
 
 @pytest.mark.parametrize("parquet", [False, True])

@@ -155,6 +155,18 @@ def test_what_is_no_boolean_is_a_bad_row_of_a_csv_and_of_parquet(tmp_path: Path)
     assert reasons == ["is not of type bool", "is neither 1 nor 0, and the feature is a boolean"]
 
 
+def test_a_boolean_written_as_a_float_is_read_as_the_error_says(tmp_path: Path) -> None:
+    model = document({"column": "x", "kind": "numeric", "coefficient": 1.0, "boolean": True})
+    rows = tmp_path / "rows.csv"
+    rows.write_text("x\n1.0\n0.0\n")
+    with pytest.raises(BadCellsError, match=r"'1\.0' is not of type bool") as raised:
+        pipeline.score(rows, model, tmp_path / "out")
+    assert raised.value.remedy.startswith("add --type NAME=float64")
+    pipeline.score(rows, model, tmp_path / "out", types={"x": "float64"})
+    expected = model.probability({"x": [True, False]})
+    assert pd.read_parquet(tmp_path / "out")["probability"].tolist() == expected.tolist()
+
+
 def test_nulls_of_a_boolean_feature_and_partitions_that_are_one(tmp_path: Path) -> None:
     model = document(
         {"column": "x", "kind": "numeric", "coefficient": 1.0, "boolean": True, "missing": {"impute": 0.5}},

@@ -28,6 +28,9 @@ from pipeline.units import escape, format_count
 
 Floats = npt.NDArray[np.float64]
 
+_CORRECT = "correct the value, or leave the row out (rows are counted from 0)"
+_ROUND = "make the column float64, which rounds it; for files, logitstream score has --type NAME=float64"
+
 
 @dataclass(frozen=True, repr=False)
 class LogisticModel(Tabular):
@@ -250,7 +253,7 @@ def _bad_cells(tally: RowTally, first: int) -> BadCellsError:
     return BadCellsError(
         f"row {format_count(first + cell.record)}, column {escape(cell.column)}: "
         f"{escape(cell.text)} {cell.reason}{more}",
-        "correct the value, or leave the row out (rows are counted from 0)",
+        _ROUND if cell.cause == "inexact" else _CORRECT,
     )
 
 

@@ -114,8 +114,15 @@ def _ragged(text: bytes, spans: Sequence[tuple[int, int]], piece: Piece, columns
     for row in parsed.ragged:
         start, stop = spans[row.number]
         record = text[start:stop].rstrip(b"\r\n")
-        faults[row.number] = Fault(row.number, start, stop, None, record, "ragged", (row.fields, parser.columns))
+        cause: Cause = "escaped delimiter" if _escapes(record, parser.dialect.delimiter) else "ragged"
+        faults[row.number] = Fault(row.number, start, stop, None, record, cause, (row.fields, parser.columns))
     return faults
+
+
+def _escapes(record: bytes, delimiter: str) -> bool:
+    """Return whether a record has a backslash before a delimiter or its end, which other programs take for escaped."""
+    pattern = rb"(?<!\\)(?:\\\\)*\\(?:" + re.escape(delimiter.encode()) + rb"|\Z)"
+    return re.search(pattern, record) is not None
 
 
 def _behind_quotes(text: bytes, spans: Sequence[tuple[int, int]], odd: Odd, dialect: Dialect) -> dict[int, Fault]:

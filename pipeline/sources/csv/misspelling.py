@@ -25,7 +25,8 @@ _Blame: TypeAlias = "tuple[Cause, tuple[int | str, ...]]"
 # What people and programs write where there is no value, in lower case.
 _USUAL_NULLS = {*map(str.lower, PANDAS_NULLS), "-", "--", "---", ".", "?", "\\n", "none", "nil", "nat", "missing"}
 _MOST_BLANKS = 8
-_SEPARATORS = (",", ".", " ", "'", "_")
+# The last are the blanks of French files, and the apostrophe of Swiss ones.
+_SEPARATORS = (",", ".", " ", "'", "_", "\xa0", "\u202f", "\u2019")
 _COMMA, _POINT = ",", "."
 # A single one may be the decimal character of another column.
 _SURE = 2
@@ -46,7 +47,8 @@ def misspelling(cell: bytes, type_: pa.DataType, spelling: Spelling, dialect: Di
     if found is not None:
         return found
     if not pa.types.is_floating(type_):
-        return "other type", (str(type_),)
+        decimal = pa.types.is_boolean(type_) and re.fullmatch(rf"[01]{re.escape(spelling.decimal)}0+", word)
+        return ("decimal for a boolean", ()) if decimal else ("other type", (str(type_),))
     return "boolean for a number" if word.lower() in {"true", "false"} else "no number", ()
 
 
@@ -94,6 +96,9 @@ def _options(decimal: str, thousands: str, spelling: Spelling) -> str:
 
 
 def _for_a_shell(text: str) -> str:
+    if not text.isascii() and len(text) == 1:
+        # a blank that nobody sees
+        return f"$'\\u{ord(text):04x}'"
     return f'"{text}"' if text == "'" else shlex.quote(text)
 
 

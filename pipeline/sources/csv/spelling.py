@@ -156,9 +156,10 @@ def spelling_of(options: CsvOptions) -> Spelling:
     UsageError
         The decimal or the thousands character cannot be one, or two of the characters of the file are the same.
     """
-    _check("decimal", options.decimal, "give one character, such as ','")
+    _check("decimal", options.decimal, "give one character, such as ','", only_ascii=True)
     if options.thousands:
-        _check("thousands", options.thousands, "give one character, such as ',' or a blank, or '' if there is none")
+        remedy = "give one character, such as ',' or a blank, or '' if there is none"
+        _check("thousands", options.thousands, remedy, only_ascii=False)
     names = ("delimiter", "quote", "escape", "comment")
     others = {name: getattr(options, name) for name in names}
     _refuse_used("thousands", options.thousands, {**others, "decimal": options.decimal})
@@ -174,9 +175,10 @@ def _refuse_used(name: str, character: str, used: Mapping[str, str]) -> None:
             raise UsageError(f"{other} and {name} are both {quoted(character)}", "give different characters")
 
 
-def _check(what: str, text: str, remedy: str) -> None:
-    if len(text) != 1 or not text.isascii() or text.isalnum() or text in "+-\r\n\0":
-        message = f"the {what} character must be one ASCII character and no letter, digit or sign, not {quoted(text)}"
+def _check(what: str, text: str, remedy: str, *, only_ascii: bool) -> None:
+    if len(text) != 1 or (only_ascii and not text.isascii()) or text.isalnum() or text in "+-\r\n\0":
+        kind = "one ASCII character" if only_ascii else "one character"
+        message = f"the {what} character must be {kind} and no letter, digit or sign, not {quoted(text)}"
         raise UsageError(message, remedy)
 
 

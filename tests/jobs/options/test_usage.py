@@ -68,6 +68,12 @@ MISTAKES = {
     ("--escape", "#", "--comment", "#"): "--escape and --comment are the same character '#'",
     ("--comment", '"'): "--quote and --comment are the same character '\"'",
     ("--comment", ","): "--delimiter and --comment are the same character ','",
+    ("--thousands", ","): "--delimiter and --thousands are the same character ','. Write the file with another "
+    "--delimiter first",
+    ("--thousands", "."): "--decimal and --thousands are the same character '.'. Name the --decimal character, "
+    "too: the default is a point",
+    ("--thousands", "é1"): "invalid value for '--thousands': 'é1' is not one character (write tab for the tab "
+    "character)",
     ("--quote", ","): "--quote and --delimiter are the same character ','",
     ("--encoding", "utf-9"): "invalid value for '--encoding': 'utf-9' is not a known encoding (utf-8, latin-1, "
     "cp1252, utf-16 ...)",

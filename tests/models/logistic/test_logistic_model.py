@@ -198,8 +198,10 @@ def test_bad_cells_are_named_with_their_row() -> None:
         model.probability(table)
     with pytest.raises(BadCellsError, match=r"row 0, column b: null is missing.* \(and 1 more row\)"):
         model.probability({"a": [1.0, None, 1.0], "b": [None, None, 1.0]})
-    with pytest.raises(BadCellsError, match=rf"row 1, column b: {2**60} cannot be held exactly"):
+    with pytest.raises(BadCellsError, match=rf"row 1, column b: {2**60} cannot be held exactly") as raised:
         model.probability({"a": [1, 2], "b": [1, 2**60]})
+    assert raised.value.remedy.startswith("make the column float64, which rounds it")
+    assert model.probability({"a": [1, 2], "b": np.array([1, 2**60], np.float64)}).size == 2
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,7 @@ class TestNulls:
 
 
 FORMS = [(";", ",", "."), (";", ",", ""), (";", ",", " "), (";", ".", "'"), ("\t", ".", ","), ("|", ",", "_")]
+WIDE_FORMS = [(";", ",", "\xa0"), (";", ",", "\u202f"), (",", ".", "\u2019")]
 BAD = "1.23 1.2345 1234.567 1..234 .123 1.234.56 1.234. 12.34,5 1,234.5 1.234e 1,2,3 1.234,5.6 0,123.456 --1 $1.234"
 
 
@@ -173,7 +174,7 @@ class TestNumbers:
             written.append(sign + grouped + fraction.replace(".", decimal) + exponent)
         return plain, written
 
-    @pytest.mark.parametrize(("delimiter", "decimal", "thousands"), FORMS)
+    @pytest.mark.parametrize(("delimiter", "decimal", "thousands"), FORMS + WIDE_FORMS)
     @pytest.mark.parametrize("form", ["{}", '"{}"', " {}\t"])
     def test_separators_give_the_bits_of_the_plain_spelling(self, write, delimiter, decimal, thousands, form) -> None:
         if form.endswith("\t") and delimiter == "\t":
@@ -281,6 +282,7 @@ class TestNumbers:
             {"thousands": "e"},
             {"thousands": "-"},
             {"thousands": "''"},
+            {"thousands": "\u0663"},
             {"decimal": "\u066b"},
         ],
     )
@@ -339,7 +341,7 @@ DIALECTS = [
         escape=escape,
         types=(("c", "int64"),),
     )
-    for decimal, thousands in ((",", "."), (",", ""), (".", " "))
+    for decimal, thousands in ((",", "."), (",", ""), (".", " "), (".", "\u202f"))
     for nulls in (("",), ("", "NA", "-"), ("", "pandas", "-"), ("", "pandas"))
     for quoted in (False, True)
     for escape in ("", "\\")
@@ -428,6 +430,8 @@ class TestCures:
             ("1.234,5", {"delimiter": ";", "decimal": ","}, "thousands", "add --thousands . to read it"),
             ("1.23,4", {"delimiter": ";", "decimal": ",", "thousands": "."}, "groups of digits", "of exactly three"),
             ("0.5", {"delimiter": ";", "decimal": ","}, "decimal point", "leave out --decimal"),
+            ("1\xa0234", {}, "thousands", r"add --thousands $'\u00a0' to read it"),
+            ("1\u202f234,5", {"delimiter": ";"}, "decimal comma", r"add --decimal , --thousands $'\u202f' to read it"),
             ("True", {}, "boolean for a number", "add --type NAME=bool"),
             ("-", {}, "null for a number", "add --null -"),
             ("N/A", {}, "null for a number", "add --null N/A"),

@@ -98,6 +98,15 @@ class TestEscape:
     def test_a_delimiter_behind_it_is_a_delimiter(self, write: Write) -> None:
         assert read(write(b'a,b\nx\\,"y\\""\n'), BACKSLASH)[0] == [("x\\", 'y"')]
 
+    @pytest.mark.parametrize("options", [BACKSLASH, CsvOptions(quote=""), CsvOptions()], ids=str)
+    def test_a_record_torn_at_an_escaped_delimiter_or_line_end_says_so(self, write: Write, options: CsvOptions) -> None:
+        content = b"a,b\n1,New York\\, NY\n1\\\n2\n3,c\\\\,d\n4,c:\\d,e\n"
+        rows, bad = read(write(content), options)
+        assert rows == []
+        causes = ["escaped delimiter", "escaped delimiter", "ragged", "ragged", "ragged"]
+        assert [(cell.record, cell.cause) for cell in bad] == list(enumerate(causes))
+        assert bad[0].reason.startswith("has 3 fields instead of 2; a backslash does not make a delimiter")
+
     def test_without_the_option_it_is_text(self, write: Write) -> None:
         rows, bad = read(write(b'a,b\n"x\\",1\n"y\\"",2\n'), CsvOptions())
         assert rows == [("x\\", "1")]
