@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 # As many first bytes as are looked at: the mark of tar is at 257, and a line of JSON may be long.
 HEAD_BYTES = 4096
@@ -34,8 +35,8 @@ class FileFormat:
         To print after ``is``: ``an Excel workbook``.
     endings : str
         The endings of such names, without the dot, separated by blanks.
-    start : re.Pattern of bytes, or None
-        What such files begin with; ``None`` where that does not tell it.
+    start : bytes or None
+        A pattern of what such files begin with; ``None`` where that does not tell it.
     as_input : str
         What to do where such a file is given as data; empty for what is read.
     as_model : str
@@ -48,14 +49,20 @@ class FileFormat:
 
     name: str
     endings: str
-    start: re.Pattern[bytes] | None
+    start: bytes | None
     as_input: str
     as_model: str = _AS_DATA
     is_pickle: bool = False
     is_text: bool = False
 
+    def begins(self, head: bytes) -> bool:
+        """Return whether the first bytes of a file tell that it has the format."""
+        return self.start is not None and _pattern(self.start).match(head) is not None
 
-def _of(start: bytes) -> re.Pattern[bytes]:
+
+@cache
+def _pattern(start: bytes) -> re.Pattern[bytes]:
+    """Return a pattern compiled, which most runs need of hardly any format."""
     return re.compile(start, re.DOTALL | re.IGNORECASE if start.startswith(rb"\s*") else re.DOTALL)
 
 
@@ -67,12 +74,12 @@ def _copied(source: str) -> str:
     return f"write it as Parquet first, in DuckDB: COPY (FROM {source}) TO 'data.parquet'"
 
 
-PARQUET = FileFormat("Parquet", "parquet parq pq", _of(rb"PAR[1E](?![,;|\t\r\n\"])"), "", _AS_DATA)
+PARQUET = FileFormat("Parquet", "parquet parq pq", rb"PAR[1E](?![,;|\t\r\n\"])", "", _AS_DATA)
 CSV = FileFormat("CSV", "csv tsv txt", None, "", _AS_DATA, is_text=True)
 # What is decompressed as it is read, by the name of its codec.
 CODECS = {
-    "gzip": FileFormat("gzip", "gz gzip", _of(_GZIP), ""),
-    "zstd": FileFormat("zstd", "zst zstd", _of(_ZSTD), ""),
+    "gzip": FileFormat("gzip", "gz gzip", _GZIP, ""),
+    "zstd": FileFormat("zstd", "zst zstd", _ZSTD, ""),
 }
 
 # The first line ends as JSON, too: in a text with tabs, JSON may be the first column.
@@ -84,7 +91,7 @@ FOREIGN = (
     FileFormat(
         "a pickled object",
         "pkl pickle joblib sav skops dill cloudpickle npz npy pt pth",
-        _of(rb"\x80[\x02-\x05]|\x93NUMPY|PK\x03\x04.{26}([^\x00-\x1f]{1,40}\.npy|[^\x00-\x1f]{0,40}data\.pkl)"),
+        rb"\x80[\x02-\x05]|\x93NUMPY|PK\x03\x04.{26}([^\x00-\x1f]{1,40}\.npy|[^\x00-\x1f]{0,40}data\.pkl)",
         "write it as Parquet where it was made: frame.to_parquet('data.parquet')",
         _CONVERT,
         is_pickle=True,
@@ -92,77 +99,77 @@ FOREIGN = (
     FileFormat(
         "a model file of logitstream",
         "",
-        _of(rb"\s*\{.{0,2000}\"logitstream-model\""),
+        rb"\s*\{.{0,2000}\"logitstream-model\"",
         "give it to --model, and name the data to score as INPUT",
         "",
         is_text=True,
     ),
-    FileFormat("an ONNX model", "onnx", _of(rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]"), _NO_DATA, _CONVERT),
-    FileFormat("a PMML model", "pmml", _of(rb"\s*(<\?xml.{0,400})?<PMML\b"), _NO_DATA, _REFIT, is_text=True),
+    FileFormat("an ONNX model", "onnx", rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]", _NO_DATA, _CONVERT),
+    FileFormat("a PMML model", "pmml", rb"\s*(<\?xml.{0,400})?<PMML\b", _NO_DATA, _REFIT, is_text=True),
     FileFormat("a model of another library", "safetensors keras ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
     JSON_LINES,
-    FileFormat("JSON", "json geojson", _of(_JSON_START), _copied("read_json('FILE')"), "", is_text=True),
+    FileFormat("JSON", "json geojson", _JSON_START, _copied("read_json('FILE')"), "", is_text=True),
     FileFormat(
         "Arrow or Feather",
         "feather arrow arrows ipc",
-        _of(rb"ARROW1\x00\x00|FEA1\x00|\xff\xff\xff\xff.{3}\x00"),
+        rb"ARROW1\x00\x00|FEA1\x00|\xff\xff\xff\xff.{3}\x00",
         _exported("read_feather('FILE')"),
     ),
-    FileFormat("ORC", "orc", _of(rb"ORC(?=.{0,60}[\x00-\x08])"), _exported("read_orc('FILE')")),
-    FileFormat("Avro", "avro", _of(rb"Obj\x01"), _copied("read_avro('FILE')")),
+    FileFormat("ORC", "orc", rb"ORC(?=.{0,60}[\x00-\x08])", _exported("read_orc('FILE')")),
+    FileFormat("Avro", "avro", rb"Obj\x01", _copied("read_avro('FILE')")),
     FileFormat(
         "an Excel workbook",
         "xlsx xlsm xlsb ods",
-        _of(rb"PK\x03\x04.{26}(\[Content_Types\]|docProps/|xl/|_rels/|mimetypeapplication/vnd\.oasis)"),
+        rb"PK\x03\x04.{26}(\[Content_Types\]|docProps/|xl/|_rels/|mimetypeapplication/vnd\.oasis)",
         "write it as CSV first, in Python: pandas.read_excel('FILE').to_csv('data.csv', index=False)",
     ),
     FileFormat(
         "an Excel workbook of before 2007",
         "xls",
-        _of(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+        rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
         "write it as CSV first, in Python: pandas.read_excel('FILE').to_csv('data.csv', index=False)",
     ),
-    FileFormat("SAS", "sas7bdat", _of(rb"\x00{12}\xc2\xea\x81\x60\xb3\x14\x11\xcf"), _exported("read_sas('FILE')")),
-    FileFormat("SAS transport", "xpt", _of(rb"HEADER RECORD\*{7}"), _exported("read_sas('FILE')")),
-    FileFormat("SPSS", "zsav por", _of(rb"\$FL[23]@\(#\)"), _exported("read_spss('FILE')")),
-    FileFormat("Stata", "dta", _of(rb"<stata_dta>"), _exported("read_stata('FILE')")),
+    FileFormat("SAS", "sas7bdat", rb"\x00{12}\xc2\xea\x81\x60\xb3\x14\x11\xcf", _exported("read_sas('FILE')")),
+    FileFormat("SAS transport", "xpt", rb"HEADER RECORD\*{7}", _exported("read_sas('FILE')")),
+    FileFormat("SPSS", "zsav por", rb"\$FL[23]@\(#\)", _exported("read_spss('FILE')")),
+    FileFormat("Stata", "dta", rb"<stata_dta>", _exported("read_stata('FILE')")),
     FileFormat(
         "R data",
         "rds rda rdata",
-        _of(rb"RD[AX][23]\n|X\n\x00\x00\x00[\x02\x03]"),
+        rb"RD[AX][23]\n|X\n\x00\x00\x00[\x02\x03]",
         "write it as Parquet first, in R: arrow::write_parquet(readRDS('FILE'), 'data.parquet')",
     ),
     FileFormat(
         "an SQLite database",
         "sqlite sqlite3 db db3",
-        _of(rb"SQLite format 3\x00"),
+        rb"SQLite format 3\x00",
         _copied("sqlite_scan('FILE', 'TABLE')"),
     ),
     FileFormat(
         "a DuckDB database",
         "duckdb ddb",
-        _of(rb".{8}DUCK(?=.{0,8}\x00)"),
+        rb".{8}DUCK(?=.{0,8}\x00)",
         "write it as Parquet first: duckdb FILE \"COPY (FROM NAME) TO 'data.parquet'\"",
     ),
-    FileFormat("HDF5", "h5 hdf5 hdf", _of(rb"\x89HDF\r\n\x1a\n"), _exported("read_hdf('FILE')")),
+    FileFormat("HDF5", "h5 hdf5 hdf", rb"\x89HDF\r\n\x1a\n", _exported("read_hdf('FILE')")),
     FileFormat(
         "a web page",
         "html htm",
-        _of(rb"\s*<(!doctype html|html)\b"),
+        rb"\s*<(!doctype html|html)\b",
         "download it again: this is the answer of a server, such as a log-in page",
         _JSON_MODEL,
         is_text=True,
     ),
-    FileFormat("XML", "xml", _of(rb"\s*<\?xml\b"), "write it as CSV or Parquet first", _JSON_MODEL, is_text=True),
-    FileFormat("PDF", "pdf", _of(rb"%PDF-"), "write its table as CSV first", _JSON_MODEL),
-    FileFormat("zip", "zip", _of(rb"PK(\x03\x04|\x05\x06|\x07\x08)"), _UNPACK, _CONVERT),
-    FileFormat("bzip2", "bz2", _of(rb"BZh[1-9](1AY|\x17rE)"), _UNPACK, _CONVERT),
-    FileFormat("xz", "xz", _of(rb"\xfd7zXZ"), _UNPACK, _CONVERT),
-    FileFormat("lz4", "lz4", _of(rb"\x04\x22\x4d\x18"), _UNPACK, _CONVERT),
-    FileFormat("snappy", "snappy", _of(rb"\xff\x06\x00\x00sNaPpY"), _UNPACK, _CONVERT),
-    FileFormat("a tar archive", "tar tgz", _of(rb"(?=.{0,100}\x00).{257}ustar"), _UNPACK, _CONVERT),
-    FileFormat("a 7z archive", "7z", _of(rb"7z\xbc\xaf\x27\x1c"), _UNPACK, _CONVERT),
-    FileFormat("a rar archive", "rar", _of(rb"Rar!\x1a\x07"), _UNPACK, _CONVERT),
+    FileFormat("XML", "xml", rb"\s*<\?xml\b", "write it as CSV or Parquet first", _JSON_MODEL, is_text=True),
+    FileFormat("PDF", "pdf", rb"%PDF-", "write its table as CSV first", _JSON_MODEL),
+    FileFormat("zip", "zip", rb"PK(\x03\x04|\x05\x06|\x07\x08)", _UNPACK, _CONVERT),
+    FileFormat("bzip2", "bz2", rb"BZh[1-9](1AY|\x17rE)", _UNPACK, _CONVERT),
+    FileFormat("xz", "xz", rb"\xfd7zXZ", _UNPACK, _CONVERT),
+    FileFormat("lz4", "lz4", rb"\x04\x22\x4d\x18", _UNPACK, _CONVERT),
+    FileFormat("snappy", "snappy", rb"\xff\x06\x00\x00sNaPpY", _UNPACK, _CONVERT),
+    FileFormat("a tar archive", "tar tgz", rb"(?=.{0,100}\x00).{257}ustar", _UNPACK, _CONVERT),
+    FileFormat("a 7z archive", "7z", rb"7z\xbc\xaf\x27\x1c", _UNPACK, _CONVERT),
+    FileFormat("a rar archive", "rar", rb"Rar!\x1a\x07", _UNPACK, _CONVERT),
 )
 
 
@@ -173,7 +180,7 @@ def by_start(head: bytes, *, text: bool = True) -> FileFormat | None:
     it is read is not.
     """
     for known in (PARQUET, *FOREIGN):
-        if known.start is not None and (text or not known.is_text) and known.start.match(head):
+        if (text or not known.is_text) and known.begins(head):
             return known
     return None
 
@@ -197,7 +204,7 @@ def foreign_input(head: bytes, path: str) -> FileFormat | None:
         return None if found is PARQUET else found
     named = by_ending(path)
     is_text = bool(head) and _CONTROL.search(head) is None
-    packed = any(codec.start is not None and codec.start.match(head) for codec in CODECS.values())
+    packed = any(codec.begins(head) for codec in CODECS.values())
     if named is None or named.is_pickle or named.is_text or packed:
         return named
     return None if is_text else named
@@ -213,7 +220,7 @@ def foreign_model(head: bytes, path: str) -> FileFormat | None:
         return named
     if named is JSON_LINES and b"logitstream-model" not in head:
         return named
-    found = next((known for known in (PARQUET, *FOREIGN) if known.as_model and _begins(known, head)), None)
+    found = next((known for known in (PARQUET, *FOREIGN) if known.as_model and known.begins(head)), None)
     if found is not None or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return found
     if named is None and _ending(_PACKED.sub("", path)) in CSV.endings.split():
@@ -229,10 +236,6 @@ def ends_in(path: str, known: FileFormat) -> bool:
 def advice(known: FileFormat, path: str, *, model: bool = False) -> str:
     """Return what to do about a file of a format, with its name in the command."""
     return (known.as_model if model else known.as_input).replace("FILE", path)
-
-
-def _begins(known: FileFormat, head: bytes) -> bool:
-    return known.start is not None and known.start.match(head) is not None
 
 
 def _ending(path: str) -> str:

@@ -377,7 +377,7 @@ def compression_of(head: bytes, path: str, *, named: bool = True) -> str | None:
         It has another compression, is in another format, or is not what its name says.
     """
     for codec, packed in formats.CODECS.items():
-        if packed.start is not None and packed.start.match(head):
+        if packed.begins(head):
             return codec
     refuse_foreign(head, path, text=named)
     stated = next((codec for codec in formats.CODECS if formats.ends_in(path, formats.CODECS[codec])), None)
