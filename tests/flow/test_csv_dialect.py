@@ -87,6 +87,13 @@ def test_line_ends_inside_quotes_are_stated_in_the_report_whenever_there_are_any
         assert report.totals.events == {"line ends inside quotes": count}
 
 
+def test_line_ends_inside_quotes_are_counted_up_to_the_limit_in_every_piece(bench: Bench) -> None:
+    bench.put("f.csv", "x,c,k\n" + '1,a,"two\nlines"\n' * 20_000)
+    for limit in (100, 9_999, 19_999):
+        report = bench.score(limit=limit, output=bench.folder / f"out{limit}")
+        assert report.totals.events == {"line ends inside quotes": limit}
+
+
 def test_text_behind_a_closing_quote_and_comments_among_records_go_to_the_quarantine(bench: Bench) -> None:
     lines = ['1,"a"', '2,"a"b', "# three", '4,"b"', '"5\\"",a']
     bench.put("f.csv", "\n".join(["x,c", *lines]))
