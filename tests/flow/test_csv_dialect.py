@@ -88,8 +88,9 @@ def test_line_ends_inside_quotes_are_stated_in_the_report_whenever_there_are_any
 
 
 def test_line_ends_inside_quotes_are_counted_up_to_the_limit_in_every_piece(bench: Bench) -> None:
-    bench.put("f.csv", "x,c,k\n" + '1,a,"two\nlines"\n' * 20_000)
-    for limit in (100, 9_999, 19_999):
+    bench.put("f.csv", "x,c,k\n" + '1,a,"two\nlines"\n' * 300_000)
+    # A piece is 4 MiB: the first limit is in the first one, the other in the second.
+    for limit in (100, 280_000):
         report = bench.score(limit=limit, output=bench.folder / f"out{limit}")
         assert report.totals.events == {"line ends inside quotes": limit}
 
