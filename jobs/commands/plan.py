@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobs import options
+from jobs.loading import uncollected
 from jobs.options.command import JobCommand, add
 
 EXAMPLE = """\
@@ -34,7 +35,8 @@ def command(**params: Any) -> None:
     of a --config file.
     """
     options.refuse_taken(params["keep"], options.score_columns(params), params["rename"])
-    from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light
+    with uncollected():
+        from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light
 
     carry_out(score_job(params), params | {"dry_run": True})
 

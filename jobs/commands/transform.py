@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobs import options
+from jobs.loading import uncollected
 from jobs.options.command import JobCommand, add
 from pipeline.grammar import parse_application
 
@@ -28,7 +29,8 @@ def command(**params: Any) -> None:
     """
     made = (name for text in params["apply"] for name in parse_application(text).outputs)
     options.refuse_taken(params["keep"], made, params["rename"])
-    from jobs.running import carry_out, transform_job  # noqa: PLC0415 - --help stays light
+    with uncollected():
+        from jobs.running import carry_out, transform_job  # noqa: PLC0415 - --help stays light
 
     carry_out(transform_job(params), params)
 

@@ -149,6 +149,8 @@ class CsvParser:
         self, types: Mapping[int, pa.DataType], nulls: Sequence[str], *, quoted_null: bool = False, decimal: str = "."
     ) -> arrow_csv.ConvertOptions:
         """Return the options that read columns, by position, as types; at least one."""
+        # Arrow takes time over the words for each column of each block, whatever its type.
+        words = (_TRUE, _FALSE) if any(map(pa.types.is_boolean, types.values())) else ([], [])
         return arrow_csv.ConvertOptions(
             column_types={str(position): type_ for position, type_ in types.items()},
             include_columns=[str(position) for position in types],
@@ -157,8 +159,8 @@ class CsvParser:
             quoted_strings_can_be_null=quoted_null,
             decimal_point=decimal,
             check_utf8=True,
-            true_values=_TRUE,
-            false_values=_FALSE,
+            true_values=words[0],
+            false_values=words[1],
         )
 
     def convert_rows(self, columns: Sequence[pa.Array], convert: arrow_csv.ConvertOptions) -> list[pa.Array] | None:
