@@ -85,7 +85,7 @@ ROOMS = {
     ),
     "sklearn": Room(80, ("numpy", "sklearn"), ("arrays", *MEANS)),
     "stream": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", "grammar", *MEANS)),
-    "inspection": Room(75, ("numpy", "pyarrow"), ("flow", "scan", *MEANS)),
+    "inspection": Room(75, ("numpy", "pyarrow"), ("options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
     "upkeep": Room(75, (), ("flow", *MEANS)),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),

@@ -170,8 +170,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "sample_rows": Option(
         None,
-        "Read this many first rows of at most 20 files before work begins, and warn of features that the model does "
-        "not know or that have no value.",
+        "Read this many first rows of at most 20 files before work begins, and warn of features whose values the model "
+        "does not know, or that have none.",
     ),
     "fingerprint": Option(
         "ends", "How a changed input is recognised: by size, time and both ends of the file, or by all of its bytes."

@@ -33,15 +33,15 @@ WHAT, CSV, HOW, OUTPUT, TALK = "What", "CSV", "How", "Output", "Talk"
 SECTIONS = (WHAT, CSV, HOW, OUTPUT, TALK)
 
 _CONFIG_FILE = "logitstream.config"
-# In a file they must differ; those that may be switched off are empty then.
-# What to do where two of the next are the same.
 _REWRITE = " Write the file with another --delimiter first."
+# What to do where two of the characters below are the same.
 _DIFFERENT = {
     ("escape", "quote"): " Leave --escape out: a doubled quote is read as one.",
     ("delimiter", "decimal"): _REWRITE,
     ("delimiter", "thousands"): _REWRITE,
     ("decimal", "thousands"): " Name the --decimal character, too: the default is a point.",
 }
+# In a file they must differ; those that may be switched off are empty then.
 _CHARACTERS = ("escape", "quote", "delimiter", "comment", "decimal", "thousands")
 _CSV_CODECS = ("none", "gzip", "zstd")
 

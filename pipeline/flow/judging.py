@@ -20,7 +20,7 @@ from pipeline.types.features import (
     FeatureFacts,
     FeatureWarning,
 )
-from pipeline.types.inputs import CsvOptions
+from pipeline.types.inputs import USUAL_NULLS, CsvOptions
 from pipeline.types.job import ShareLimits
 from pipeline.units import escape, format_count, format_share, join_texts
 
@@ -29,9 +29,6 @@ LEAST_VALUES, LEAST_ROWS = 100, 1_000
 # One value in so many is worth a warning.
 _WARNED = 10
 
-_MISSING = frozenset(
-    ("", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "none", "nil", "nat", "-", "--", "?", ".", r"\n")
-)
 _COMMA, _POINT = ",", "."
 # Compiled where it is needed, which is seldom.
 _BOOLEAN_OR_DECIMAL = r"(?i)true|false|yes|no|on|off|[tfyn]|[+-]?(\d+[.,]\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?\d+e[+-]?\d+"
@@ -197,7 +194,7 @@ def _folded(text: str) -> str:
 
 
 def _looks_missing(text: str) -> bool:
-    return text.strip().casefold() in _MISSING
+    return text.strip().casefold() in USUAL_NULLS
 
 
 def _nearby(spellings: Mapping[str, int], levels: Collection[str]) -> Iterator[str]:

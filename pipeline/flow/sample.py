@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from pipeline.flow.preparation import Preparation
 from pipeline.flow.write import of_file
 from pipeline.scan import batches, shown_names, whole
 from pipeline.types.features import FeatureCounts, FeatureWarning
+from pipeline.types.inputs import Need
 from pipeline.types.rows import SliceAccount
 from pipeline.units import format_count
 
@@ -63,16 +64,15 @@ def _counted(preparation: Preparation, file: int, rows: int) -> FeatureCounts:
     needs = preparation.scan.needs[file][: len(preparation.fit.features)]
     block = of_file(preparation.job.block, preparation.files[file].file, needs)
     found = FeatureCounts()
-    for data in _first_rows(preparation, file, rows):
+    for data in _first_rows(preparation, file, needs, rows):
         counted = block.block(data.columns).features or {}
         found = found.plus(FeatureCounts(data.num_rows, counted))
     return found
 
 
-def _first_rows(preparation: Preparation, file: int, rows: int) -> Iterator[pa.RecordBatch]:
+def _first_rows(preparation: Preparation, file: int, needs: Sequence[Need], rows: int) -> Iterator[pa.RecordBatch]:
     """Yield the features in the first rows of a file; records that cannot be read are left out."""
     facts, left = preparation.files[file], rows
-    needs = preparation.scan.needs[file][: len(preparation.fit.features)]
     found = batches(
         facts.file, facts.identity, whole(facts), needs, csv=preparation.job.csv, most_rows=min(rows, _BATCH_ROWS)
     )

@@ -6,7 +6,8 @@ Nothing is written or locked, and memory does not grow with the rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Unpack
 
 from pipeline.errors import UsageError
 from pipeline.execute import check_scheduler
@@ -23,6 +24,7 @@ from pipeline.inspection.findings import (
     Value,
 )
 from pipeline.inspection.quarantine import inspect_quarantine, quarantine_files
+from pipeline.options import ReadOptions, check_names, documented
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from pipeline.scan import HowToScan
 from pipeline.types.inputs import CsvOptions
@@ -40,27 +42,17 @@ __all__ = [
 ]
 
 
+@documented(ReadOptions)
 def inspect(
     path: str | os.PathLike[str],
     *,
     full: bool = False,
-    delimiter: str = ",",
-    quote: str = '"',
-    escape: str | None = None,
-    null: str | Sequence[str] = (),
-    encoding: str = "utf-8",
-    columns: str | Sequence[str] | None = None,
-    skip_lines: int = 0,
-    comment: str | None = None,
-    types: Mapping[str, str] | None = None,
-    quoted_null: bool = False,
-    decimal: str = ".",
-    thousands: str | None = None,
     chunk_size: int | str | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
     scheduler: str | None = None,
     insecure: bool = False,
+    **options: Unpack[ReadOptions],
 ) -> DataInspection | QuarantineInspection:
     """Return what is in data, whether inputs or an output, or in a quarantine.
 
@@ -76,30 +68,6 @@ def inspect(
         The ``_quarantine`` folder of an output, or a file of it; or a file, a folder or a pattern of Parquet and CSV.
     full : bool
         Read all data rather than only the statistics in its footers; a quarantine is always read whole.
-    delimiter, quote : str
-        The character between two fields of a CSV, and the one around a field with delimiters or line ends; the
-        quote ``"none"`` means that nothing is quoted.
-    escape : str, optional
-        The character that makes a quote, or itself, plain text if it comes before it.
-    null : str or sequence of str
-        Unquoted spellings of null in a CSV, besides the empty field; ``"pandas"`` stands for all that pandas takes,
-        quoted or not.
-    quoted_null : bool
-        Whether a spelling of null is null in quotes, too.
-    decimal : str
-        The character before the fraction of a number in a CSV.
-    thousands : str, optional
-        The character between groups of three digits of a number in a CSV.
-    encoding : str
-        Of the text of a CSV, such as ``"cp1252"``.
-    columns : sequence of str, optional
-        The names of the columns, for CSV files without a header.
-    skip_lines : int
-        Lines of a CSV before its header.
-    comment : str, optional
-        The character that begins a comment: such lines before the header are skipped.
-    types : mapping of str to str, optional
-        The Arrow types that columns are read as (``{"id": "int64"}``); a column of a CSV is text unless it is here.
     chunk_size : int or str, optional
         With ``full``: rows (``500_000``) or bytes (``"64MiB"``) that one worker reads at a time.
     workers : int, optional
@@ -110,14 +78,18 @@ def inspect(
         With ``full``: ``threads`` unless given, ``processes``, ``sync`` or the address of a cluster.
     insecure : bool
         Whether to use an unencrypted cluster address outside of this machine.
+    **options : ReadOptions
 
     Raises
     ------
+    TypeError
+        There is no such option, or it is of another type.
     InputMissingError
         Nothing has that name, or nothing that can be read.
     UsageError, PermissionDeniedError, StorageError
         As for any input; or an option cannot be used, or needs ``full``, or a type is for a column that no file has.
     """
+    check_names(options, ReadOptions)
     name = os.fspath(path)
     given = {"chunk_size": chunk_size, "workers": workers, "memory": memory, "scheduler": scheduler}
     files = quarantine_files(name)
@@ -136,20 +108,7 @@ def inspect(
     )
     if full:
         check_scheduler(how.scheduler, insecure=insecure)
-    csv = CsvOptions.given(
-        delimiter=delimiter,
-        quote=quote,
-        escape=escape,
-        null=null,
-        encoding=encoding,
-        columns=columns,
-        skip_lines=skip_lines,
-        comment=comment,
-        types=types,
-        quoted_null=quoted_null,
-        decimal=decimal,
-        thousands=thousands,
-    )
+    csv = CsvOptions.given(**options)
     rows = str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size)
     return inspect_data(name, full=full, reading=Reading(csv, rows, how))
 

@@ -54,6 +54,10 @@ PANDAS_NULLS = (
     "nan",
     "null",
 )
+# What people and programs write where there is no value, in lower case.
+USUAL_NULLS = frozenset(
+    {*map(str.lower, PANDAS_NULLS), "-", "--", "---", ".", "?", r"\n", "none", "nil", "nat", "missing"}
+)
 
 
 @dataclass(frozen=True, slots=True)

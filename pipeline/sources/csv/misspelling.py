@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pyarrow as pa
 
 from pipeline.sources.csv.spelling import is_number
-from pipeline.types.inputs import PANDAS_NULLS
+from pipeline.types.inputs import USUAL_NULLS
 from pipeline.units import join_texts
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _Blame: TypeAlias = "tuple[Cause, tuple[int | str, ...]]"
 
-# What people and programs write where there is no value, in lower case.
-_USUAL_NULLS = {*map(str.lower, PANDAS_NULLS), "-", "--", "---", ".", "?", "\\n", "none", "nil", "nat", "missing"}
 _MOST_BLANKS = 8
 # The last are the blanks of French files, and the apostrophe of Swiss ones.
 _SEPARATORS = (",", ".", " ", "'", "_", "\xa0", "\u202f", "\u2019")
@@ -54,7 +52,7 @@ def misspelling(cell: bytes, type_: pa.DataType, spelling: Spelling, dialect: Di
 
 def _looks_like_null(text: str) -> bool:
     blanks = not text.strip(" ") and 0 < len(text) <= _MOST_BLANKS
-    return blanks or text.lower() in _USUAL_NULLS
+    return blanks or text.lower() in USUAL_NULLS
 
 
 def _separated(word: str, type_: pa.DataType, spelling: Spelling, dialect: Dialect) -> _Blame | None:
