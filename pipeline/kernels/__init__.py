@@ -7,6 +7,7 @@ from several threads at once on different outputs.
 
 from pipeline.kernels.activations import KERNELS, evaluate, gradient
 from pipeline.kernels.arithmetic import arithmetic_tag
+from pipeline.kernels.links import LINKS, complement_link, inverse_link
 from pipeline.kernels.logistic import check_precision, log_sigmoid, logit, sigmoid, sigmoid_tile
 from pipeline.kernels.prediction import Categorical, Numeric, raw_prediction
 from pipeline.kernels.softmax import softmax, softmax_columns, softmax_gradient
@@ -14,13 +15,16 @@ from pipeline.kernels.tiles import TILE_ROWS
 
 __all__ = [
     "KERNELS",
+    "LINKS",
     "TILE_ROWS",
     "Categorical",
     "Numeric",
     "arithmetic_tag",
     "check_precision",
+    "complement_link",
     "evaluate",
     "gradient",
+    "inverse_link",
     "log_sigmoid",
     "logit",
     "raw_prediction",
