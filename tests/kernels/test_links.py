@@ -26,7 +26,7 @@ COMPLEMENTS = {
     "loglog": lambda z: exact.value(FUNCTIONS["inverse_cloglog"], -z),
     "cauchit": lambda z: exact.value(FUNCTIONS["inverse_cauchit"], -z),
 }
-BOUNDS = {"logit": 2.75, "probit": 5.0, "cloglog": 5.0, "loglog": 3.0, "cauchit": 3.0}
+BOUNDS = {"logit": 2.75, "probit": 7.0, "cloglog": 5.0, "loglog": 3.0, "cauchit": 3.0}
 
 
 def _function_of(link: str) -> str:
