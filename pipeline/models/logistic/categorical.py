@@ -166,6 +166,7 @@ CATEGORICAL = FeatureKind(
     is_bounded=True,
     prepare=_prepare,
     describe=_describe,
+    follows=lambda feature: {"read_as": feature.lookup.type},
     coefficients=_coefficients,
     unknown_names=_unknown_levels,
     faults=_unfit_levels,

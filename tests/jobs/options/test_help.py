@@ -27,6 +27,7 @@ COMMANDS = (
     ("runs", "clean"),
     ("model", "show"),
     ("model", "check"),
+    ("model", "upgrade"),
     ("plot",),
     ("bench", "functions"),
     ("demo",),
