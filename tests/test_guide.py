@@ -25,6 +25,7 @@ from jobs.cli import group, run
 from jobs.commands.guide import TOPICS
 from jobs.options import SCORE
 from pipeline.errors import LogitstreamError
+from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
 from tests import functions_table
 from tests.pages import EVERY, GUIDE, PAGES, ROOT, Reader, blocks, reader_in
@@ -294,6 +295,14 @@ def test_the_table_of_functions_is_current() -> None:
     assert all(f"### `{name}(" in page and f"| `{name}` |" in page for name in FUNCTIONS)
     measured = json.loads(functions_table.MEASURED.read_text())["functions"]
     assert measured.keys() == FUNCTIONS.keys(), "run python -m tests.benchmarks.functions"
+
+
+def test_the_page_about_model_files_has_every_link_with_its_error() -> None:
+    rows = dict(re.findall(r'\| `"(\w+)"` \| .* \| ([\d.]+) u \|', text_of("model-file")))
+    names = {link: "sigmoid" if link == "logit" else f"inverse_{link}" for link in LINKS}
+    assert {link: float(bound) for link, bound in rows.items()} == {
+        link: FUNCTIONS[name].bound for link, name in names.items()
+    }
 
 
 def test_the_page_about_the_design_has_every_room() -> None:
