@@ -135,6 +135,13 @@ def test_upgrade_writes_another_file_and_does_not_replace_one(cli, model, tmp_pa
     assert LogisticModel.load(other).file.version == 2
 
 
+def test_a_file_of_the_newest_version_is_copied_as_it_is(cli, second, tmp_path):
+    other = tmp_path / "other.json"
+    outcome = cli("model", "upgrade", second, "-o", other)
+    assert (outcome.code, outcome.out) == (0, f"{second}: version 2 already, nothing changed; copied to {other}\n")
+    assert other.read_bytes() == second.read_bytes()
+
+
 def test_a_link_to_the_model_is_the_model_itself(cli, model, tmp_path):
     link = tmp_path / "link.json"
     link.symlink_to(model)
