@@ -160,7 +160,7 @@ BINNED = FeatureKind(
     is_bounded=True,
     prepare=_prepare,
     describe=_describe,
-    follows=lambda feature: {"intervals": feature.interval_names()},
     coefficients=_coefficients,
+    follows=lambda feature: {"intervals": feature.interval_names()},
     faults=_faults,
 )

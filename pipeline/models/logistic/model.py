@@ -97,13 +97,13 @@ class LogisticModel(Tabular):
         """
         write_file(path, self.to_json().encode())
 
-    def upgraded(self) -> LogisticModel:
-        """Return the model as a file of the newest version has it: other digest, scores with the same bits."""
-        return LogisticModel(self.file.model_copy(update={"version": VERSIONS[-1]}))
-
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the content of the model, however its file is laid out."""
         return self.file.digest()
+
+    def upgraded(self) -> LogisticModel:
+        """Return the model as a file of the newest version has it: other digest, scores with the same bits."""
+        return LogisticModel(self.file.model_copy(update={"version": VERSIONS[-1]}))
 
     @property
     def kind(self) -> str:

@@ -100,7 +100,7 @@ NUMERIC = FeatureKind(
     is_bounded=False,
     prepare=_prepare,
     describe=_describe,
-    follows=lambda feature: {"weight": feature.weight},
     coefficients=member_paths("coefficient"),
+    follows=lambda feature: {"weight": feature.weight},
     version=1,
 )

@@ -343,8 +343,8 @@ PRODUCT = FeatureKind(
     is_bounded=False,
     prepare=_prepare,
     describe=_describe,
-    terms=_terms,
     coefficients=_coefficients,
+    terms=_terms,
     unknown_names=_unknown_names,
     faults=_faults,
 )
