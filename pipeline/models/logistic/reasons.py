@@ -1,0 +1,208 @@
+"""Reasons: the features that lower, or raise, the raw prediction of a row most against a reference.
+
+The effect of a feature is its contribution minus its contribution at the reference. The features with the largest
+effects are found without sorting: each effect becomes 32 bits whose order is that of the effects, with the place of
+the feature in the last bits, and minima and maxima keep the best. Rows in which that is too coarse are ranked exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from pipeline.models.document import Problem
+from pipeline.models.logistic.bands import code_type
+from pipeline.models.logistic.sections import Name, Section
+from pipeline.models.wording import quoted_words, unknown
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[Any]
+Rows = npt.NDArray[np.intp]
+Direction = Literal["lower", "raise"]
+
+MOST_REASONS = 100
+_SIGN = 0x8000_0000
+_ALL = 0xFFFF_FFFF
+
+
+class Reference(Section):
+    """What a feature is compared with: its contribution at a value or at a level, or a contribution."""
+
+    value: float | None = None
+    level: str | None = None
+    contribution: float | None = None
+
+
+class Reason(Section):
+    """What is said of a feature: its code and its text; its mean contribution, and its own reference."""
+
+    code: Name | None = None
+    text: Name | None = None
+    mean: float | None = None
+    reference: Reference | None = None
+
+
+class Reasons(Section):
+    """Which features are named as reasons, and how.
+
+    A feature is compared with its own ``reference``, else with that of the model: ``zero`` (a contribution of 0),
+    ``mean`` (the ``mean`` of each feature) or ``best`` (the largest contribution that it can have where features that
+    lower are named, else the smallest).
+    """
+
+    count: Annotated[int, Field(gt=0)] = 3
+    direction: Direction = "lower"
+    reference: Literal["zero", "mean", "best"] = "zero"
+    features: dict[str, Reason] = Field(default_factory=dict)
+
+    def codes(self, names: Iterable[str]) -> list[str]:
+        """Return the code of each feature: the one given, else its name."""
+        return [self._of(name).code or name for name in names]
+
+    def texts(self, names: Iterable[str]) -> list[str | None]:
+        """Return the text of each feature."""
+        return [self._of(name).text for name in names]
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether any feature has a text."""
+        return any(reason.text is not None for reason in self.features.values())
+
+    def _of(self, name: str) -> Reason:
+        return self.features.get(name, _NOTHING)
+
+
+_NOTHING = Reason()
+
+
+class Ranking:
+    """Finds the reasons of the rows of a tile, from the contributions of one feature after the other.
+
+    Call :meth:`add` for each feature in the order of the file, then :meth:`take`. For one thread; holds
+    ``count + 3`` arrays of 4 bytes and one of 8 bytes a row.
+
+    Parameters
+    ----------
+    features, count, rows : int
+        The number of features, of reasons, and of the rows of a tile at most.
+    direction : {"lower", "raise"}
+    references : ndarray of float64, shape (features,)
+        The contribution of each feature at its reference.
+    """
+
+    def __init__(self, features: int, count: int, rows: int, direction: Direction, references: Floats) -> None:
+        self._count, self._direction = count, direction
+        self._references = references
+        self._index = np.uint32((1 << (features - 1).bit_length()) - 1)
+        self._best = np.empty((count + 1, rows), dtype=np.uint32)
+        self._single = np.empty((2, rows), dtype=np.float32)
+        self._effect = np.empty(rows)
+
+    def start(self) -> None:
+        """Begin a tile."""
+        self._best.fill(0)
+
+    def add(self, feature: int, contributions: Floats) -> None:
+        """Add the contributions of a feature: float64, shape (rows of the tile,)."""
+        size = contributions.size
+        effect, single = self._effect[:size], self._single[0, :size]
+        # A zero is +0 in both, which is no negative number.
+        if self._direction == "lower":
+            np.add(contributions, 0.0 - self._references[feature], out=effect)
+        else:
+            np.subtract(self._references[feature], contributions, out=effect)
+        np.copyto(single, effect, casting="same_kind")
+        # As unsigned integers negative floats are above all others, and grow with their magnitude.
+        key, other = single.view(np.uint32), self._single[1, :size].view(np.uint32)
+        np.bitwise_and(key, np.uint32(_ALL ^ int(self._index)), out=key)
+        np.bitwise_or(key, self._index - np.uint32(feature), out=key)
+        for best in self._best[: min(self._count, feature + 1), :size]:
+            np.minimum(best, key, out=other)
+            np.maximum(best, key, out=best)
+            key, other = other, key
+        if feature >= self._count:
+            last = self._best[self._count, :size]
+            np.maximum(last, key, out=last)
+
+    def take(self, codes: Codes) -> Rows:
+        """Write the feature of each reason, -1 for none; return the rows that :func:`rank` has to settle.
+
+        Parameters
+        ----------
+        codes : ndarray of signed integers, shape (count, rows of the tile)
+        """
+        size = codes.shape[1]
+        best, index = self._best[:, :size], self._index
+        unclear = np.zeros(size, dtype=np.bool_)
+        for found, following, out in zip(best, best[1:], codes, strict=False):
+            is_reason = found >= _SIGN
+            same = (found ^ following) <= index
+            same |= found <= _SIGN + int(index)
+            same &= is_reason
+            unclear |= same
+            np.copyto(out, np.bitwise_and(~found, index), casting="unsafe")
+            np.copyto(out, -1, where=~is_reason)
+        return np.flatnonzero(unclear)
+
+
+def rank(contributions: Floats, references: Floats, count: int, direction: Direction) -> Codes:
+    """Return the features whose effects are largest, in their order; those with the same effect in that of the file.
+
+    Parameters
+    ----------
+    contributions : ndarray of float64, shape (features, rows)
+    references : ndarray of float64, shape (features,)
+    count : int
+        How many reasons a row has at most.
+    direction : {"lower", "raise"}
+
+    Returns
+    -------
+    ndarray of signed integers, shape (count, rows)
+        Positions of features, -1 where no more features lower (or raise) the raw prediction. Arbitrary where
+        contributions are NaN.
+    """
+    effects = contributions - references[:, None]
+    if direction == "raise":
+        np.negative(effects, out=effects)
+    order = np.argsort(effects, axis=0, kind="stable")[:count]
+    found = np.full((count, contributions.shape[1]), -1, dtype=code_type(len(contributions)))
+    found[: len(order)] = np.where(np.take_along_axis(effects, order, axis=0) < 0, order, -1)
+    return found
+
+
+def faults(reasons: object, names: Sequence[str]) -> Iterator[Problem]:
+    """Yield what does not fit together in reasons as JSON with any content, with its path in them.
+
+    ``names`` are those of the features of the file.
+    """
+    if not isinstance(reasons, Mapping):
+        return
+    features = reasons.get("features", {})
+    if type(count := reasons.get("count")) is int and count > MOST_REASONS:
+        yield Problem(("count",), f"must be at most {MOST_REASONS}, not {count}")
+    if not isinstance(features, Mapping):
+        return
+    known = set(names)
+    for name, reason in features.items():
+        if name not in known:
+            yield Problem(("features", name), unknown("feature", name, names))
+        elif isinstance(reason, Mapping) and isinstance(reason.get("reference"), Mapping):
+            yield from _of_reference(("features", name, "reference"), reason["reference"])
+    if reasons.get("reference") == "mean":
+        for name in names:
+            reason = features.get(name, {})
+            if isinstance(reason, Mapping) and not reason.keys() & {"mean", "reference"}:
+                message = 'is required but missing, because the reference is "mean"'
+                yield Problem(("features", name, "mean"), message)
+
+
+def _of_reference(path: tuple[str, ...], reference: Mapping[str, object]) -> Iterator[Problem]:
+    given = [key for key in Reference.model_fields if key in reference]
+    if len(given) != 1:
+        found = f"not {len(given)} of them" if given else "but all are missing"
+        yield Problem(path, f"must have one of {quoted_words(Reference.model_fields)}, {found}")
