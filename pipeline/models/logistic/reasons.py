@@ -80,73 +80,86 @@ _NOTHING = Reason()
 
 
 class Ranking:
-    """Finds the reasons of the rows of a tile, from the contributions of one feature after the other.
+    """Finds the reasons of rows, tile by tile. For one thread.
 
-    Call :meth:`add` for each feature in the order of the file, then :meth:`take`. For one thread; holds
-    ``count + 3`` arrays of 4 bytes and one of 8 bytes a row.
+    Holds ``features + count + 2`` arrays of 4 bytes a row of a tile.
 
     Parameters
     ----------
-    features, count, rows : int
-        The number of features, of reasons, and of the rows of a tile at most.
+    count : int
+        How many reasons a row has at most.
     direction : {"lower", "raise"}
     references : ndarray of float64, shape (features,)
         The contribution of each feature at its reference.
+    rows : int
+        The rows of a tile at most.
     """
 
-    def __init__(self, features: int, count: int, rows: int, direction: Direction, references: Floats) -> None:
-        self._count, self._direction = count, direction
-        self._references = references
-        self._index = np.uint32((1 << (features - 1).bit_length()) - 1)
+    def __init__(self, count: int, direction: Direction, references: Floats, rows: int) -> None:
+        features = references.size
+        self._count, self._direction, self._references = count, direction, references
+        index = (1 << (features - 1).bit_length()) - 1
+        self._index = np.uint32(index)
+        self._digits = np.uint32(_ALL ^ index)
+        self._places = (index - np.arange(features)).astype(np.uint32)[:, None]
+        self._effects = np.empty((features, rows), dtype=np.float32)
         self._best = np.empty((count + 1, rows), dtype=np.uint32)
-        self._single = np.empty((2, rows), dtype=np.float32)
-        self._effect = np.empty(rows)
+        self._other = np.empty(rows, dtype=np.uint32)
 
-    def start(self) -> None:
-        """Begin a tile."""
-        self._best.fill(0)
-
-    def add(self, feature: int, contributions: Floats) -> None:
-        """Add the contributions of a feature: float64, shape (rows of the tile,)."""
-        size = contributions.size
-        effect, single = self._effect[:size], self._single[0, :size]
-        # A zero is +0 in both, which is no negative number.
-        if self._direction == "lower":
-            np.add(contributions, 0.0 - self._references[feature], out=effect)
-        else:
-            np.subtract(self._references[feature], contributions, out=effect)
-        np.copyto(single, effect, casting="same_kind")
-        # As unsigned integers negative floats are above all others, and grow with their magnitude.
-        key, other = single.view(np.uint32), self._single[1, :size].view(np.uint32)
-        np.bitwise_and(key, np.uint32(_ALL ^ int(self._index)), out=key)
-        np.bitwise_or(key, self._index - np.uint32(feature), out=key)
-        for best in self._best[: min(self._count, feature + 1), :size]:
-            np.minimum(best, key, out=other)
-            np.maximum(best, key, out=best)
-            key, other = other, key
-        if feature >= self._count:
-            last = self._best[self._count, :size]
-            np.maximum(last, key, out=last)
-
-    def take(self, codes: Codes) -> Rows:
-        """Write the feature of each reason, -1 for none; return the rows that :func:`rank` has to settle.
+    def find(self, contributions: Floats) -> Codes:
+        """Return the features of each row as :func:`rank` does.
 
         Parameters
         ----------
-        codes : ndarray of signed integers, shape (count, rows of the tile)
+        contributions : ndarray of float64, shape (features, rows of the tile)
         """
-        size = codes.shape[1]
-        best, index = self._best[:, :size], self._index
-        unclear = np.zeros(size, dtype=np.bool_)
+        with np.errstate(all="ignore"):
+            codes, unclear = self._read(self._keep(self._keys(contributions)))
+        if unclear.size:
+            codes[:, unclear] = rank(contributions[:, unclear], self._references, self._count, self._direction)
+        return codes
+
+    def _keys(self, contributions: Floats) -> npt.NDArray[np.uint32]:
+        """Return unsigned integers that are the larger, the more a feature lowers, or raises: ``_SIGN`` and above."""
+        effects, references = self._effects[:, : contributions.shape[1]], self._references[:, None]
+        # Where a contribution is its reference the effect is +0, never -0: it has no sign.
+        if self._direction == "lower":
+            np.add(contributions, 0.0 - references, out=effects, casting="same_kind")
+        else:
+            np.subtract(references, contributions, out=effects, casting="same_kind")
+        # As unsigned integers negative floats are above all others, and grow with their magnitude.
+        keys = effects.view(np.uint32)
+        np.bitwise_and(keys, self._digits, out=keys)
+        return np.bitwise_or(keys, self._places, out=keys)
+
+    def _keep(self, keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+        """Return the largest keys of each row in descending order, one more than there are reasons."""
+        best = self._best[:, : keys.shape[1]]
+        best.fill(0)
+        last = best[self._count]
+        for feature, key in enumerate(keys):
+            other = self._other[: key.size]
+            for held in best[: min(self._count, feature + 1)]:
+                np.minimum(held, key, out=other)
+                np.maximum(held, key, out=held)
+                key, other = other, key
+            np.maximum(last, key, out=last)
+        return best
+
+    def _read(self, best: npt.NDArray[np.uint32]) -> tuple[Codes, Rows]:
+        """Return the features of the keys, and the rows in which a key does not tell enough."""
+        codes = np.empty((self._count, best.shape[1]), dtype=code_type(self._references.size))
+        unclear = np.zeros(best.shape[1], dtype=np.bool_)
         for found, following, out in zip(best, best[1:], codes, strict=False):
             is_reason = found >= _SIGN
-            same = (found ^ following) <= index
-            same |= found <= _SIGN + int(index)
-            same &= is_reason
-            unclear |= same
-            np.copyto(out, np.bitwise_and(~found, index), casting="unsafe")
+            # Another feature has the same digits, or the digits of 32 bits are all 0.
+            close = (found ^ following) <= self._index
+            close |= found <= _SIGN + int(self._index)
+            close &= is_reason
+            unclear |= close
+            np.copyto(out, np.bitwise_and(~found, self._index), casting="unsafe")
             np.copyto(out, -1, where=~is_reason)
-        return np.flatnonzero(unclear)
+        return codes, np.flatnonzero(unclear)
 
 
 def rank(contributions: Floats, references: Floats, count: int, direction: Direction) -> Codes:
