@@ -15,7 +15,7 @@ from pipeline.errors import BadCellsError, DataError
 from pipeline.models.columns import Rows
 from pipeline.models.logistic.feature import Coefficient, Feature
 from pipeline.models.logistic.file import ModelFile, Target
-from pipeline.models.logistic.making import BinaryMaker, Requested, complement_of, probability_of, terms_of
+from pipeline.models.logistic.making import BinaryMaker, Requested, complement_of, probability_of
 from pipeline.models.logistic.output import Column, Output
 from pipeline.models.logistic.parsing import parse
 from pipeline.models.logistic.score import DEFAULT_THRESHOLD, ScoreBlock
@@ -231,7 +231,7 @@ class LogisticModel(Tabular):
     @property
     def contribution_names(self) -> tuple[str, ...]:
         """The names of what adds to the raw prediction: the offset, then the features."""
-        return terms_of(self.file)
+        return self.file.terms
 
     @property
     def base(self) -> float | tuple[float, ...]:

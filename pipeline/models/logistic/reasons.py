@@ -7,17 +7,15 @@ the feature in the last bits, and minima and maxima keep the best. Rows in which
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipeline.models.document import Problem
 from pipeline.models.logistic.bands import code_type
 from pipeline.models.logistic.sections import Name, Section
-from pipeline.models.wording import quoted_words, unknown
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[Any]
@@ -137,8 +135,8 @@ class Ranking:
         best = self._best[:, : keys.shape[1]]
         best.fill(0)
         last = best[self._count]
-        for feature, key in enumerate(keys):
-            other = self._other[: key.size]
+        for feature, added in enumerate(keys):
+            key, other = added, self._other[: added.size]
             for held in best[: min(self._count, feature + 1)]:
                 np.minimum(held, key, out=other)
                 np.maximum(held, key, out=held)
@@ -186,36 +184,3 @@ def rank(contributions: Floats, references: Floats, count: int, direction: Direc
     found = np.full((count, contributions.shape[1]), -1, dtype=code_type(len(contributions)))
     found[: len(order)] = np.where(np.take_along_axis(effects, order, axis=0) < 0, order, -1)
     return found
-
-
-def faults(reasons: object, names: Sequence[str]) -> Iterator[Problem]:
-    """Yield what does not fit together in reasons as JSON with any content, with its path in them.
-
-    ``names`` are those of the features of the file.
-    """
-    if not isinstance(reasons, Mapping):
-        return
-    features = reasons.get("features", {})
-    if type(count := reasons.get("count")) is int and count > MOST_REASONS:
-        yield Problem(("count",), f"must be at most {MOST_REASONS}, not {count}")
-    if not isinstance(features, Mapping):
-        return
-    known = set(names)
-    for name, reason in features.items():
-        if name not in known:
-            yield Problem(("features", name), unknown("feature", name, names))
-        elif isinstance(reason, Mapping) and isinstance(reason.get("reference"), Mapping):
-            yield from _of_reference(("features", name, "reference"), reason["reference"])
-    if reasons.get("reference") == "mean":
-        for name in names:
-            reason = features.get(name, {})
-            if isinstance(reason, Mapping) and not reason.keys() & {"mean", "reference"}:
-                message = 'is required but missing, because the reference is "mean"'
-                yield Problem(("features", name, "mean"), message)
-
-
-def _of_reference(path: tuple[str, ...], reference: Mapping[str, object]) -> Iterator[Problem]:
-    given = [key for key in Reference.model_fields if key in reference]
-    if len(given) != 1:
-        found = f"not {len(given)} of them" if given else "but all are missing"
-        yield Problem(path, f"must have one of {quoted_words(Reference.model_fields)}, {found}")
