@@ -156,9 +156,11 @@ def score_job(
     check_names(options, ScoreOptions)
     paths = paths_of(inputs, "score a table with logitstream.LogisticModel.load(MODEL).probability(table)")
     asked = completed(options)
+    _check_types(asked)
     request = ScoreRequest(
         raw_prediction=asked["raw_prediction"],
         threshold=asked["threshold"],
+        reasons=asked["reasons"],
         float32=asked["float32"],
         precision=asked["precision"],
     )
@@ -410,7 +412,7 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
-    for name in ("limit", "workers", "skip_lines", "sample_rows"):
+    for name in ("limit", "workers", "skip_lines", "sample_rows", "reasons"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
             raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")
