@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.errors import DataError
 from pipeline.units import escape
@@ -113,13 +112,7 @@ class _Encoded:
 
     def take(self) -> pa.Array:
         """Return the rows, in memory that the next ``add`` overwrites."""
-        codes, levels = self._codes.take(), self._levels
-        if codes.null_count:
-            # Arrow leaves levels that do not occur out of the statistics, but counts null as a level that occurs.
-            used = pc.unique(codes.drop_null()).sort()
-            levels = levels.take(used)
-            codes = pc.index_in(codes, value_set=used).cast(codes.type)
-        return pa.DictionaryArray.from_arrays(codes, levels)
+        return pa.DictionaryArray.from_arrays(self._codes.take(), self._levels)
 
 
 class _Pieces:

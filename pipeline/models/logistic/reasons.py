@@ -146,18 +146,20 @@ class Ranking:
 
     def _read(self, best: npt.NDArray[np.uint32]) -> tuple[Codes, Rows]:
         """Return the features of the keys, and the rows in which a key does not tell enough."""
-        codes = np.empty((self._count, best.shape[1]), dtype=code_type(self._references.size))
-        unclear = np.zeros(best.shape[1], dtype=np.bool_)
-        for found, following, out in zip(best, best[1:], codes, strict=False):
-            is_reason = found >= _SIGN
-            # Another feature has the same digits, or the digits of 32 bits are all 0.
-            close = (found ^ following) <= self._index
-            close |= found <= _SIGN + int(self._index)
-            close &= is_reason
-            unclear |= close
-            np.copyto(out, np.bitwise_and(~found, self._index), casting="unsafe")
-            np.copyto(out, -1, where=~is_reason)
-        return codes, np.flatnonzero(unclear)
+        found, last = best[:-1], best[-2]
+        # Two features with the same digits, or one whose digits are all 0.
+        close = (found ^ best[1:]) <= self._index
+        close[-1] |= last - _SIGN <= self._index
+        codes = np.invert(found)
+        np.bitwise_and(codes, self._index, out=codes)
+        codes = codes.astype(code_type(self._references.size))
+        if last.min() < _SIGN:
+            is_none = found < _SIGN
+            close &= ~is_none
+            # The smallest key that is one may have digits that are all 0, too.
+            close |= found - _SIGN <= self._index
+            codes[is_none] = -1
+        return codes, np.flatnonzero(close.any(axis=0))
 
 
 def rank(contributions: Floats, references: Floats, count: int, direction: Direction) -> Codes:
