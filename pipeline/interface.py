@@ -33,6 +33,7 @@ from pipeline.models import (
     load_model,
     parse_application,
     score_block,
+    scorecard_model,
     show_model,
 )
 from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
@@ -40,7 +41,7 @@ from pipeline.scan import batches, field_of, gather_facts, whole
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
-from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
+from pipeline.types.report import Observer, PlanSummary, Report, Scorecard, ShownModel
 from pipeline.types.rows import BadCell
 from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, parse_share_limit, quoted
 
@@ -247,6 +248,17 @@ def _written_and_read(frame: Any, needs: Sequence[Need]) -> Iterator[tuple[Any, 
 def shown_model(path: str | os.PathLike[str]) -> ShownModel:
     """Return what a person reads of a model file, of whatever kind; raise what loading it raises."""
     return show_model(load_model(path))
+
+
+def scorecard_of(path: str | os.PathLike[str]) -> Scorecard:
+    """Return the points of each attribute of a model file.
+
+    Raises
+    ------
+    ModelError
+        The model states no scale of points, or is not valid.
+    """
+    return scorecard_model(load_model(path), escape(os.fspath(path)))
 
 
 def transform_job(

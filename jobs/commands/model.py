@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from jobs import options
 from jobs.options import values
-from jobs.options.command import TALK, JobArgument, JobCommand, option
+from jobs.options.command import TALK, JobArgument, JobCommand, add, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
 from pipeline.units import escape, format_count
@@ -48,6 +49,26 @@ def check(model: str) -> None:
 
     features = shown_model(model).features
     console.confirm(f"{escape(model)}: valid, {format_count(features)} feature{'' if features == 1 else 's'}")
+
+
+@command.command(
+    "scorecard",
+    cls=JobCommand,
+    example="logitstream model scorecard logitstream-demo/delay_scorecard.json",
+    short_help="Show the points of each attribute.",
+)
+@click.argument("model", type=values.PATH, cls=JobArgument)
+@add((options.json_,))
+@option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
+def scorecard(model: str, json: bool, verbose: bool) -> None:
+    """Show MODEL as a scorecard: the points of each interval, level and missing value.
+
+    The points of a row are the sum over its features. A number has points where it is 0, and for each 1 more.
+    The model file states the scale in output.points (exit code 65 without it).
+    """
+    from jobs.show.scorecards import show_scorecard  # noqa: PLC0415 - --help stays light
+
+    show_scorecard(model, as_json=json, all_digits=verbose)
 
 
 if __name__ == "__main__":
