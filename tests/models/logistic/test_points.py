@@ -53,17 +53,17 @@ def test_the_scorecard_has_the_points_of_optbinning(name: str) -> None:
     card = STORED[name]
     ours = {(each.feature, each.attribute): each.points for each in scorecard_model(of_optbinning(card)).attributes}
     found = {feature: [] for feature in card["rows"]}
-    for (feature, attribute), points in ours.items():
-        if points is not None and not attribute.startswith("unseen"):
-            found[feature].append(points)
-    for feature in found:
+    for (feature, attribute), own in ours.items():
+        if own is not None and not attribute.startswith("unseen"):
+            found[feature].append(own)
+    for feature, points in found.items():
         theirs = [row[-1] for row in card["table"] if row[0] == feature]
         # Optbinning has a row for special codes, of which there are none, and for missing ones of every feature.
         stated = theirs[:-2] + (theirs[-1:] if feature != "state" else [])
         if feature == "state":
-            found[feature].sort()
+            points.sort()
             stated = sorted(stated)
-        np.testing.assert_allclose(found[feature], stated, rtol=1e-12)
+        np.testing.assert_allclose(points, stated, rtol=1e-12)
 
 
 @pytest.mark.campaign
