@@ -126,9 +126,7 @@ def test_decisions_do_not_depend_on_how_rows_are_cut_into_batches(cuts: list[int
     block = ScoreBlock.of(ours.file)
     whole = block.block(rows).arrays
     ends = [0, *sorted(set(cuts)), 20_001]
-    pieces = [
-        block.block([array.slice(a, b - a) for array in rows]).arrays for a, b in zip(ends, ends[1:], strict=False)
-    ]
+    pieces = [block.block([array.slice(a, b - a) for array in rows]).arrays for a, b in pairwise(ends)]
     for array, *parts in zip(whole, *pieces, strict=True):
         joined = pa.concat_arrays(parts)
         if pa.types.is_dictionary(array.type):
