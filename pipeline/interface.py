@@ -38,6 +38,7 @@ from pipeline.models import (
     parse_application,
     read_file,
     score_block,
+    scorecard_model,
     show_model,
     upgrade_model,
     write_new_file,
@@ -53,6 +54,7 @@ from pipeline.types.report import (
     Observer,
     PlanSummary,
     Report,
+    Scorecard,
     ShownModel,
     UpgradedModel,
 )
@@ -171,9 +173,11 @@ def score_job(
     check_names(options, ScoreOptions)
     paths = paths_of(inputs, "score a table with logitstream.LogisticModel.load(MODEL).probability(table)")
     asked = completed(options)
+    _check_types(asked)
     request = ScoreRequest(
         raw_prediction=asked["raw_prediction"],
         threshold=asked["threshold"],
+        reasons=asked["reasons"],
         float32=asked["float32"],
         precision=asked["precision"],
     )
@@ -306,6 +310,17 @@ def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> U
     found = upgrade_model(read_file(path), path)
     written = write_new_file(output, found.data, if_exists, own=path)
     return UpgradedModel(found.before, found.after, found.digest_before, found.digest_after, written)
+
+
+def scorecard_of(path: str | os.PathLike[str]) -> Scorecard:
+    """Return the points of each attribute of a model file.
+
+    Raises
+    ------
+    ModelError
+        The model states no scale of points, or is not valid.
+    """
+    return scorecard_model(load_model(path), escape(os.fspath(path)))
 
 
 def transform_job(
@@ -471,7 +486,7 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
-    for name in ("limit", "workers", "skip_lines", "sample_rows"):
+    for name in ("limit", "workers", "skip_lines", "sample_rows", "reasons"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
             raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")

@@ -80,6 +80,26 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     show_upgrade(model, output or model, if_exists=if_exists, as_json=json)
 
 
+@command.command(
+    "scorecard",
+    cls=JobCommand,
+    example="logitstream model scorecard logitstream-demo/delay_scorecard.json",
+    short_help="Show the points of each attribute.",
+)
+@click.argument("model", type=values.PATH, cls=JobArgument)
+@options.json_
+@option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
+def scorecard(model: str, json: bool, verbose: bool) -> None:
+    """Show MODEL as a scorecard: the points of each interval, level and missing value.
+
+    The points of a row are the sum over its features. A number has points where it is 0, and for each 1 more.
+    The model file states the scale in output.points (exit code 65 without it).
+    """
+    from jobs.show.scorecards import show_scorecard  # noqa: PLC0415 - --help stays light
+
+    show_scorecard(model, as_json=json, all_digits=verbose)
+
+
 if __name__ == "__main__":
     import sys
 

@@ -15,6 +15,7 @@ from pipeline.models.kinds import (
     load_model,
     restore_model,
     score_block,
+    scorecard_model,
     show_model,
 )
 from pipeline.models.logistic.file import schema
@@ -45,6 +46,7 @@ __all__ = [
     "restore",
     "schema",
     "score_block",
+    "scorecard_model",
     "show_model",
     "upgrade_model",
     "write_new_file",
