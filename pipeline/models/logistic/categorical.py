@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ from pipeline.models.logistic.policies import (
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.report import Shown
 from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 
 class CategoricalFeature(Feature):
@@ -188,6 +191,12 @@ def _show(feature: CategoricalFeature) -> Iterator[tuple[Shown, ...]]:
         head = tail = ("", "")
 
 
+def _expression(feature: CategoricalFeature) -> Expression:
+    from pipeline.models.logistic.expression import lookup  # noqa: PLC0415 - only exports need it
+
+    return lookup(feature.column, feature.coefficients, feature.table().type, feature.missing, feature.unseen)
+
+
 CATEGORICAL = FeatureKind(
     schema=CategoricalFeature,
     role=lambda _: "categorical",
@@ -196,6 +205,7 @@ CATEGORICAL = FeatureKind(
     prepare=CategoricalColumn.prepare,
     coefficients=_coefficients,
     show=_show,
+    expression=_expression,
     unknown_names=_unknown_levels,
     faults=_unfit_levels,
 )

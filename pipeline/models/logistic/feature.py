@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pipeline.choices import Role
 from pipeline.kernels import Categorical, Numeric
@@ -14,6 +14,9 @@ from pipeline.models.logistic.policies import Policy
 from pipeline.models.logistic.sections import Name, Section
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.report import Shown
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 Term = Numeric | Categorical
 
@@ -105,6 +108,8 @@ class FeatureKind(Generic[F]):
         Yields the numbers of a feature.
     show : callable
         Yields the rows of ``HEADERS`` for a feature, safe to show.
+    expression : callable
+        Returns what a feature adds to the raw prediction, less its ``offsets``, as a tree for exporters.
     unknown_names : callable
         Yields the names that do not exist, in a feature as JSON with any content.
     faults : callable
@@ -118,5 +123,6 @@ class FeatureKind(Generic[F]):
     prepare: Callable[[F, BatchColumn, RowTally], PreparedColumn]
     coefficients: Callable[[F], Iterator[Coefficient]]
     show: Callable[[F], Iterator[tuple[Shown, ...]]]
+    expression: Callable[[F], Expression]
     unknown_names: Callable[[Mapping[str, object]], Iterator[UnknownName]] = _no_names
     faults: Callable[[Mapping[str, object]], Iterator[Problem]] = _no_faults

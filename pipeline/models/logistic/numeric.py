@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from pipeline.models.logistic.policies import MISSING_NUMBER, Impute, MissingNum
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.report import Shown
 from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 
 def _not_zero(scale: float) -> float:
@@ -134,6 +137,13 @@ def _show(feature: NumericFeature) -> Iterator[tuple[Shown, ...]]:
     yield escape(feature.column), kind, "", *stated, shown_policy(feature.missing), ""
 
 
+def _expression(feature: NumericFeature) -> Expression:
+    from pipeline.models.logistic.expression import Column, weighted  # noqa: PLC0415 - only exports need it
+
+    missing = feature.missing.impute if isinstance(feature.missing, Impute) else feature.missing
+    return weighted(feature.weight, Column(feature.column, missing, feature.boolean))
+
+
 NUMERIC = FeatureKind(
     schema=NumericFeature,
     role=lambda feature: "boolean" if feature.boolean else "numeric",
@@ -142,4 +152,5 @@ NUMERIC = FeatureKind(
     prepare=NumericColumn.prepare,
     coefficients=_coefficients,
     show=_show,
+    expression=_expression,
 )
