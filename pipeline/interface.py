@@ -247,6 +247,13 @@ def shown_model(path: str | os.PathLike[str]) -> ShownModel:
     return show_model(load_model(path))
 
 
+def export_model(
+    path: str | os.PathLike[str], kind: str, output: str | os.PathLike[str] | None = None, *, dialect: str | None = None
+) -> str | bytes:
+    """Return the model in a file as another tool takes it, and write it; see :meth:`LogisticModel.export`."""
+    return LogisticModel.load(path).export(kind, output, dialect=dialect)
+
+
 def transform_job(
     inputs: Paths, apply: str | Sequence[str], output: str | os.PathLike[str], **options: Unpack[JobOptions]
 ) -> Job:

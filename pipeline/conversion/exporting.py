@@ -6,14 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TypeVar
 
+from pipeline.choices import DIALECT, TARGET
 from pipeline.errors import UsageError
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.store import write_file
-from pipeline.units import escape
 
-Value = TypeVar("Value")
 Write = Callable[[ModelFile], bytes]
 
 
@@ -65,12 +63,12 @@ def _pmml(model: ModelFile) -> bytes:
     return written
 
 
-_SQL = {name: _in_dialect(name) for name in ("duckdb", "postgresql", "spark")}
+_SQL: Mapping[str, Write] = {name: _in_dialect(name) for name in DIALECT.words}
 
 EXPORTERS: Mapping[str, Exporter] = {
     exporter.kind: exporter
     for exporter in (
-        Exporter("sql", _SQL["duckdb"], dialects=_SQL),
+        Exporter("sql", _SQL[DIALECT.words[0]], dialects=_SQL),
         Exporter("onnx", _onnx, is_text=False),
         Exporter("pmml", _pmml),
         Exporter("python", _python),
@@ -109,19 +107,13 @@ def export(
     InputMissingError, PermissionDeniedError, StorageError
         The file cannot be written.
     """
-    exporter = _named(EXPORTERS, kind, "target")
+    exporter = EXPORTERS[TARGET.check(kind)]
     write = exporter.write
     if dialect is not None:
         if not exporter.dialects:
-            raise UsageError(f"the target {kind} has no dialects", "leave the dialect out")
-        write = _named(exporter.dialects, dialect, "dialect")
+            raise UsageError(f"{kind} has no dialects", "leave the dialect out")
+        write = exporter.dialects[DIALECT.check(dialect)]
     data = write(model)
     if path is not None:
         write_file(path, data)
     return data.decode() if exporter.is_text else data
-
-
-def _named(known: Mapping[str, Value], name: str, what: str) -> Value:
-    if name not in known:
-        raise UsageError(f'there is no {what} "{escape(name)}"; there are {", ".join(known)}')
-    return known[name]
