@@ -33,6 +33,7 @@ from pipeline.models import (
     load_model,
     parse_application,
     score_block,
+    scorecard_model,
     show_model,
 )
 from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
@@ -40,7 +41,7 @@ from pipeline.scan import batches, field_of, gather_facts, whole
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
-from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
+from pipeline.types.report import Observer, PlanSummary, Report, Scorecard, ShownModel
 from pipeline.types.rows import BadCell
 from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, parse_share_limit, quoted
 
@@ -156,9 +157,11 @@ def score_job(
     check_names(options, ScoreOptions)
     paths = paths_of(inputs, "score a table with logitstream.LogisticModel.load(MODEL).probability(table)")
     asked = completed(options)
+    _check_types(asked)
     request = ScoreRequest(
         raw_prediction=asked["raw_prediction"],
         threshold=asked["threshold"],
+        reasons=asked["reasons"],
         float32=asked["float32"],
         precision=asked["precision"],
     )
@@ -252,6 +255,17 @@ def export_model(
 ) -> str | bytes:
     """Return the model in a file as another tool takes it, and write it; see :meth:`LogisticModel.export`."""
     return LogisticModel.load(path).export(kind, output, dialect=dialect)
+
+
+def scorecard_of(path: str | os.PathLike[str]) -> Scorecard:
+    """Return the points of each attribute of a model file.
+
+    Raises
+    ------
+    ModelError
+        The model states no scale of points, or is not valid.
+    """
+    return scorecard_model(load_model(path), escape(os.fspath(path)))
 
 
 def transform_job(
@@ -417,7 +431,7 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
-    for name in ("limit", "workers", "skip_lines", "sample_rows"):
+    for name in ("limit", "workers", "skip_lines", "sample_rows", "reasons"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
             raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from jobs import options
 from jobs.options import values
-from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, option
+from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, add, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
 from pipeline.choices import DIALECT, TARGET
@@ -94,6 +95,26 @@ def export(model: str, to: str, dialect: str | None, output: str | None) -> None
         console.tell(f"{escape(output)}: the model as {to}")
     elif isinstance(written, str):
         console.emit(written.removesuffix("\n"))
+
+
+@command.command(
+    "scorecard",
+    cls=JobCommand,
+    example="logitstream model scorecard logitstream-demo/delay_scorecard.json",
+    short_help="Show the points of each attribute.",
+)
+@click.argument("model", type=values.PATH, cls=JobArgument)
+@add((options.json_,))
+@option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
+def scorecard(model: str, json: bool, verbose: bool) -> None:
+    """Show MODEL as a scorecard: the points of each interval, level and missing value.
+
+    The points of a row are the sum over its features. A number has points where it is 0, and for each 1 more.
+    The model file states the scale in output.points (exit code 65 without it).
+    """
+    from jobs.show.scorecards import show_scorecard  # noqa: PLC0415 - --help stays light
+
+    show_scorecard(model, as_json=json, all_digits=verbose)
 
 
 if __name__ == "__main__":

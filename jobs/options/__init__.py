@@ -26,7 +26,8 @@ def _kept(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ..
 def score_columns(params: Mapping[str, Any]) -> list[str]:
     """Return the columns that ``score`` makes with these options, whatever model it loads."""
     asked = {"raw_prediction": params["raw_prediction"], "decision": params["threshold"] is not None}
-    return ["probability", *(name for name, is_asked in asked.items() if is_asked)]
+    reasons = (f"reason_{place}" for place in range(1, (params["reasons"] or 0) + 1))
+    return ["probability", *(name for name, is_asked in asked.items() if is_asked), *reasons]
 
 
 def refuse_taken(keep: Iterable[str], made: Iterable[str], rename: Iterable[tuple[str, str]]) -> None:
@@ -132,6 +133,7 @@ threshold = option(
     metavar="T",
     help=meaning("threshold"),
 )
+reasons = option("--reasons", section=WHAT, type=values.COUNT, metavar="N", help=meaning("reasons"))
 float32 = option("--float32", section=WHAT, is_flag=True, help=meaning("float32"))
 limit = option(
     "--limit",
@@ -464,5 +466,5 @@ _SHARED = (*_ROWS, *READ, *RUN, *CONDUCT, *WRITE, *SAY)
 
 _FEATURES = (max_unseen, max_missing, sample_rows)
 
-SCORE = (inputs, model, keep, rename, raw_prediction, threshold, float32, *_FEATURES, *_SHARED)
+SCORE = (inputs, model, keep, rename, raw_prediction, threshold, reasons, float32, *_FEATURES, *_SHARED)
 TRANSFORM = (inputs, apply, keep, rename, float32, *_SHARED)

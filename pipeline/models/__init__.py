@@ -13,6 +13,7 @@ from pipeline.models.kinds import (
     load_model,
     restore_model,
     score_block,
+    scorecard_model,
     show_model,
 )
 from pipeline.models.logistic.file import schema
@@ -35,6 +36,7 @@ __all__ = [
     "restore",
     "schema",
     "score_block",
+    "scorecard_model",
     "show_model",
 ]
 

@@ -14,12 +14,13 @@ from pipeline.models.logistic import score
 from pipeline.models.logistic.file import KIND
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import judge
+from pipeline.models.logistic.scorecard import scorecard
 from pipeline.models.logistic.show import show
 from pipeline.models.request import ScoreRequest
 from pipeline.models.store import read_file, refuse_foreign
 from pipeline.models.wording import model_error
 from pipeline.types.blocks import BlockFunction
-from pipeline.types.report import ShownModel
+from pipeline.types.report import Scorecard, ShownModel
 
 
 class Model(Protocol):
@@ -66,6 +67,8 @@ class ModelKind(Generic[M]):
         Returns what ``logitstream model show`` prints.
     scratch_row_bytes : callable
         Returns the bytes that scoring a row takes in addition to its cells and its results.
+    scorecard : callable
+        Returns the points of each attribute, from a model and what messages call it.
     """
 
     name: str
@@ -74,6 +77,7 @@ class ModelKind(Generic[M]):
     restore: Callable[[Mapping[str, object]], DescribedBlock]
     show: Callable[[M], ShownModel]
     scratch_row_bytes: Callable[[M], int]
+    scorecard: Callable[[M, str], Scorecard]
 
 
 def _logistic(document: Document, kinds: Sequence[str]) -> LogisticModel | list[Problem]:
@@ -88,6 +92,7 @@ LOGISTIC: ModelKind[LogisticModel] = ModelKind(
     restore=score.restore_score,
     show=lambda model: show(model.file),
     scratch_row_bytes=lambda model: score.scratch_row_bytes(model.file),
+    scorecard=lambda model, name: scorecard(model.file, name),
 )
 
 # A file that names no known kind is checked as one of the first.
@@ -135,6 +140,11 @@ def parse_model(data: bytes, name: str = "model") -> Model:
 def score_block(model: Model, request: ScoreRequest) -> DescribedBlock:
     """Return the block function that scores with a model as a caller asks."""
     return kind_of(model).block(model, request)
+
+
+def scorecard_model(model: Model, name: str = "model") -> Scorecard:
+    """Return the points of each attribute of a model; raise a :class:`ModelError` if it states no scale of points."""
+    return kind_of(model).scorecard(model, name)
 
 
 def restore_model(description: Mapping[str, Any]) -> DescribedBlock:

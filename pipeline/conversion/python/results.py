@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.making import class_text, terms_of
+from pipeline.models.logistic.making import class_text
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape
 
@@ -59,7 +59,7 @@ def _decision(model: ModelFile) -> Iterator[tuple[str, str]]:
 
 
 def _contributions(model: ModelFile) -> Iterator[tuple[str, str]]:
-    for place, name in enumerate(terms_of(model)):
+    for place, name in enumerate(model.terms):
         yield f"contribution_{escape(name)}", f"terms[{place}]"
 
 

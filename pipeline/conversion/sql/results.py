@@ -15,7 +15,7 @@ from pipeline.conversion.sql.nodes import by_constant, raw_prediction, term
 from pipeline.conversion.sql.writer import SMALLEST, Writer
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.making import class_text, terms_of
+from pipeline.models.logistic.making import class_text
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape
 
@@ -91,7 +91,7 @@ def _contributions(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Colu
         node = whole.contributions[place][1]
         return f"CASE WHEN {raw_prediction(writer, whole)} IS NOT NULL THEN {term(writer, node)} END"
 
-    for place, name in enumerate(terms_of(model)):
+    for place, name in enumerate(model.terms):
         yield f"contribution_{escape(name)}", partial(write, place=place)
 
 
