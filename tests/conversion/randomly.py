@@ -140,9 +140,39 @@ def document(rng: Rng, classes: int = 0) -> dict[str, Any]:
         return whole | {"classes": names, "normalise": ["softmax", "one-vs-rest"][rng.integers(2)]}
     whole["output"] |= {"threshold": round(float(rng.random()), 2), "columns": [*columns, "contributions"]}
     whole["link"] = ["logit", "logit", "probit", "cloglog", "loglog", "cauchit"][rng.integers(6)]
-    if whole["link"] == "logit" and rng.random() < 0.5:
-        whole["output"] |= {"temperature": 1.7, "alpha": [-1.0, 0.7][rng.integers(2)], "beta": -0.3}
+    if whole["link"] == "logit":
+        whole["output"] |= _scale(rng)
     return whole
+
+
+CALIBRATIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"temperature": 1.7, "alpha": -1.0, "beta": -0.3},
+    {"temperature": 0.3, "alpha": 0.7, "beta": 0.0},
+    {"calibration": {"method": "platt", "slope": -1.3, "intercept": 0.7}},
+    {"calibration": {"method": "temperature", "temperature": 2.5}},
+    {"calibration": {"method": "beta", "a": 0.7, "b": 1.4, "c": -0.2}},
+    {"calibration": {"method": "beta", "a": 0.0, "b": 1.4, "c": 0.2}},
+    {"calibration": {"method": "isotonic", "thresholds": [-1.0, 0.25, 2.0], "probabilities": [0.0, 0.25, 0.25, 0.9]}},
+)
+
+
+def _scale(rng: Rng) -> dict[str, Any]:
+    """Return how the probability is calibrated, and points and bands."""
+    on = ["probability", "points"][rng.integers(2)]
+    thresholds = [0.1, 0.25, 0.75] if on == "probability" else [450.0, 600.5, 601.0]
+    return {
+        **CALIBRATIONS[rng.integers(len(CALIBRATIONS))],
+        "columns": [
+            "probability", "raw_prediction", "decision", "contributions", "points", "points_by_feature", "band",
+        ],
+        "points": {
+            "pdo": 20.0, "base_points": 600.0, "base_odds": 50.0,
+            "rounding": ["none", "points", "features"][rng.integers(3)],
+            "higher": ["negative", "positive"][rng.integers(2)],
+        },
+        "bands": {"on": on, "thresholds": thresholds, "names": ["it's", "b", "ü", "d"]},
+    }  # fmt: skip
 
 
 def table(rng: Rng, rows: int, largest: float = 1e308) -> pa.Table:

@@ -148,9 +148,9 @@ def test_a_decision_changes_at_the_same_float(threshold: float, alpha: float) ->
     output = {"columns": ["decision"], "threshold": threshold, "alpha": alpha}
     whole = numeric("x", output=output) | {"intercept": 0.0}
     whole["features"][0]["coefficient"] = 1.0
-    from pipeline.conversion.cut import cut_of
+    from pipeline.conversion.cut import cut_at
 
-    cut, _ = cut_of(from_mapping(whole))
+    cut, _ = cut_at(from_mapping(whole), threshold)
     steps = [cut, math.nextafter(cut, -math.inf), math.nextafter(cut, math.inf), 0.0, -800.0, 800.0, math.inf, math.nan]
     expected = scored(whole, pa.table({"x": [*steps, -math.inf]}))
     assert run(expected) == expected.columns

@@ -136,7 +136,8 @@ def _log(writer: Writer, x: str) -> str:
     return f"CASE WHEN {x} > {zero} THEN ln({x}) WHEN {x} = {zero} THEN {pole} WHEN {x} < {zero} THEN {nan} END"
 
 
-def _log1p(writer: Writer, x: str) -> str:
+def log1p(writer: Writer, x: str) -> str:
+    """Return log(1 + x) of a number that is written several times, as accurate where it is near 0."""
     # W. Kahan: the error of 1 + x cancels in the quotient.
     one, low, pole, nan, infinity = (writer.number(value) for value in (1.0, -1.0, -math.inf, math.nan, math.inf))
     return (
@@ -161,7 +162,7 @@ def _square(writer: Writer, x: str) -> str:
 
 _FUNCTIONS: Mapping[str, Callable[[Writer, str], str]] = {
     "log": _log,
-    "log1p": _log1p,
+    "log1p": log1p,
     "sqrt": _sqrt,
     "square": _square,
 }

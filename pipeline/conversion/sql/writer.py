@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from itertools import count
 
-from pipeline.conversion.sql.dialects import Dialect
+from pipeline.conversion.sql.dialects import Dialect, can_occur
+from pipeline.errors import ModelError
+from pipeline.models.logistic.file import ClassName
 from pipeline.units import escape
 
 # Where arithmetic raises errors, what is added counts as infinite from here on: no sum of a model that a file can hold
@@ -77,6 +79,24 @@ class Writer:
         names, whole = self.dialect.bind(next(self.names), values)
         return whole(body(names))
 
+    def label(self, value: ClassName) -> str:
+        """Return a class or a name as a literal.
+
+        Raises
+        ------
+        ModelError
+            No database can hold the text.
+        """
+        if isinstance(value, bool):
+            return "TRUE" if value else "FALSE"
+        if isinstance(value, float):
+            return self.exactly(value)
+        if isinstance(value, int):
+            return str(value)
+        if not can_occur(value):
+            raise ModelError(f'"{escape(value)}" cannot be text in SQL', "give the class or the band another name")
+        return self.dialect.text(value)
+
     def settled(self, policy: object, column: str, lack: str) -> str:
         """Return what a policy does with a cell, as a number."""
         if policy == "error":
@@ -88,3 +108,7 @@ def _digits(value: float) -> str:
     if math.isnan(value):
         return "NaN"
     return repr(value) if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+# What writes a column.
+Column = Callable[[Writer], str]
