@@ -236,7 +236,7 @@ def from_sklearn(
     DataError
         scikit-learn refuses the rows to check.
     """
-    from pipeline.models.logistic.from_sklearn import from_sklearn as model_of  # noqa: PLC0415 - no run needs it
+    from pipeline.conversion.sklearn import from_sklearn as model_of  # noqa: PLC0415 - no run needs it
 
     return model_of(
         estimator, columns=columns, target=target, threshold=threshold, check=check, reread=_written_and_read
@@ -310,6 +310,13 @@ def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> U
     found = upgrade_model(read_file(path), path)
     written = write_new_file(output, found.data, if_exists, own=path)
     return UpgradedModel(found.before, found.after, found.digest_before, found.digest_after, written)
+
+
+def export_model(
+    path: str | os.PathLike[str], kind: str, output: str | os.PathLike[str] | None = None, *, dialect: str | None = None
+) -> str | bytes:
+    """Return the model in a file as another tool takes it, and write it; see :meth:`LogisticModel.export`."""
+    return LogisticModel.load(path).export(kind, output, dialect=dialect)
 
 
 def scorecard_of(path: str | os.PathLike[str]) -> Scorecard:

@@ -1,4 +1,4 @@
-"""``logitstream model``: show, check or upgrade a model file."""
+"""``logitstream model``: show, check or upgrade a model file, or write it for another tool."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import click
 
 from jobs import options
 from jobs.options import values
-from jobs.options.command import OUTPUT, TALK, JobArgument, JobCommand, option
+from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
-from pipeline.choices import IfExists
+from jobs.show import console
+from pipeline.choices import DIALECT, TARGET, IfExists
+from pipeline.units import escape
 
 
 @click.group("model", cls=HelpfulGroup, example="logitstream model show logitstream-demo/delay_model.json")
 def command() -> None:
-    """Show, check or upgrade a model file."""
+    """Show, check or upgrade a model file, or write it for another tool."""
 
 
 @command.command(
@@ -78,6 +80,51 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     from jobs.show.models import show_upgrade  # noqa: PLC0415 - --help stays light
 
     show_upgrade(model, output or model, if_exists=if_exists, as_json=json)
+
+
+@command.command(
+    "export",
+    cls=JobCommand,
+    example="logitstream model export logitstream-demo/delay_model.json --to sql --dialect postgresql",
+    short_help="Write a model as SQL, ONNX, PMML or Python.",
+)
+@click.argument("model", type=values.PATH, cls=JobArgument)
+@option(
+    "--to",
+    section=WHAT,
+    type=click.Choice(TARGET.words),
+    required=True,
+    help="SQL expressions for a SELECT, an ONNX graph, PMML, or a Python module without dependencies.",
+)
+@option(
+    "--dialect",
+    section=WHAT,
+    type=click.Choice(DIALECT.words),
+    help="The database that the SQL is for.  [default: duckdb]",
+)
+@option(
+    "-o",
+    "--output",
+    section=OUTPUT,
+    type=values.PATH,
+    metavar="FILE",
+    is_path=True,
+    help="Where to write; an existing file is replaced.  [default: the standard output, for text]",
+)
+def export(model: str, to: str, dialect: str | None, output: str | None) -> None:
+    """Write MODEL for another tool.
+
+    What the tool cannot express is refused by name (exit code 65), and nothing is written.
+    """
+    from pipeline.interface import export_model  # noqa: PLC0415 - --help stays light
+
+    if to == "onnx" and output is None:
+        raise click.UsageError("An ONNX graph is not text: name a file with --output.")
+    written = export_model(model, to, output, dialect=dialect)
+    if output is not None:
+        console.tell(f"{escape(output)}: the model as {to}")
+    elif isinstance(written, str):
+        console.emit(written.removesuffix("\n"))
 
 
 @command.command(
