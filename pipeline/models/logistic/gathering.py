@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipeline.models.columns import Mask, Rows
 from pipeline.models.logistic.points import Points, feature_points
-from pipeline.models.logistic.reasons import Codes, Ranking, Reasons
+from pipeline.models.logistic.reasons import Codes, Ranking, ReasonRules
 
 Floats = npt.NDArray[np.float64]
 Where = slice | Rows | Mask
@@ -30,7 +30,7 @@ class Gatherer(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class KeptContributions:
     """The contributions themselves, float64, shape (terms, rows); 0 in rows without a score."""
 
     values: Floats
@@ -89,7 +89,7 @@ class ReasonCodes:
     ``first`` is the number of terms before the features.
     """
 
-    def __init__(self, reasons: Reasons, references: Floats, first: int, codes: Codes) -> None:
+    def __init__(self, reasons: ReasonRules, references: Floats, first: int, codes: Codes) -> None:
         self._reasons, self._references, self._first = reasons, references, first
         self._ranking: Ranking | None = None
         self._tile_rows = 0
@@ -109,10 +109,10 @@ class ReasonCodes:
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class GatheredParts:
     """What is gathered of a batch; ``None`` where it is not wanted."""
 
-    contributions: Kept | None = None
+    contributions: KeptContributions | None = None
     points: PointsOfTerms | None = None
     reasons: ReasonCodes | None = None
 

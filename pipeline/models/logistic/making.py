@@ -15,9 +15,9 @@ from pipeline.choices import Precision
 from pipeline.kernels import complement_link, evaluate, inverse_link, softmax_columns
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.calibration import Temperature, calibrate, complement
-from pipeline.models.logistic.decisions import Decisions, Scored
+from pipeline.models.logistic.decisions import Decisions, ScoredRows
 from pipeline.models.logistic.file import ClassName, ModelFile
-from pipeline.models.logistic.gathering import Gathered
+from pipeline.models.logistic.gathering import GatheredParts
 from pipeline.models.logistic.output import Column
 from pipeline.models.results import boolean_array, choice_array, choices_array, float_array
 from pipeline.types.blocks import Field
@@ -61,14 +61,14 @@ class Raw:
         The rows without a score because a value is missing.
     nan : ndarray of bool
         The rows in which one is NaN.
-    gathered : Gathered
+    gathered : GatheredParts
         What the maker had gathered of the contributions.
     """
 
     values: Floats
     null: Mask | None
     nan: Mask
-    gathered: Gathered
+    gathered: GatheredParts
 
 
 class Maker(Protocol):
@@ -79,7 +79,7 @@ class Maker(Protocol):
         """The bytes of a row of what it needs besides raw predictions and results."""
         ...
 
-    def gather(self, rows: int) -> Gathered:
+    def gather(self, rows: int) -> GatheredParts:
         """Return what gathers of the contributions to a batch what the columns need."""
         ...
 
@@ -166,7 +166,7 @@ class BinaryMaker:
         """The bytes of what decisions need, and of the probability where only a band needs it."""
         return self._decisions.scratch_row_bytes + 8 * self._decisions.needs_probability
 
-    def gather(self, rows: int) -> Gathered:
+    def gather(self, rows: int) -> GatheredParts:
         """Return what gathers contributions, points and reasons."""
         return self._decisions.gather(rows)
 
@@ -213,7 +213,7 @@ class BinaryMaker:
             made["probability"] = [self._floats(probability, null)]
             if "decision" in columns:
                 made["decision"] = [self._decision(probability >= self.requested.threshold, raw)]
-        made |= self._decisions.arrays(Scored(values, probability, null, raw.nan, raw.gathered))
+        made |= self._decisions.arrays(ScoredRows(values, probability, null, raw.nan, raw.gathered))
         return [array for column in columns for array in made[column]]
 
     @property
@@ -244,9 +244,9 @@ class ClassMaker:
         """Nothing."""
         return 0
 
-    def gather(self, rows: int) -> Gathered:  # noqa: ARG002 - a protocol
+    def gather(self, rows: int) -> GatheredParts:  # noqa: ARG002 - a protocol
         """Return nothing."""
-        return Gathered()
+        return GatheredParts()
 
     @cached_property
     def classes(self) -> tuple[ClassName, ...]:

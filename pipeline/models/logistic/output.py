@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.models.logistic.bands import Bands
 from pipeline.models.logistic.calibration import AnyCalibration
 from pipeline.models.logistic.points import Points
-from pipeline.models.logistic.reasons import Reasons
+from pipeline.models.logistic.reasons import ReasonRules
 from pipeline.models.logistic.sections import Section, fault
 from pipeline.registry import FUNCTIONS
 
@@ -65,7 +65,7 @@ class Output(Section):
     calibration: AnyCalibration | None = None
     points: Points | None = None
     bands: Bands | None = None
-    reasons: Reasons | None = None
+    reasons: ReasonRules | None = None
 
     @property
     def wanted(self) -> tuple[Column, ...]:
