@@ -47,8 +47,8 @@ HEAVY = (
 )
 
 CLOSED_LIST = {
-    "What": ["--model", "--keep", "--rename", "--raw-prediction", "--threshold", "--reasons", "--float32", "--max-unseen",
-             "--max-missing", "--sample-rows", "--absent", "--limit", "--max-bad", "--fingerprint"],
+    "What": ["--model", "--keep", "--rename", "--raw-prediction", "--threshold", "--reasons", "--float32",
+             "--max-unseen", "--max-missing", "--sample-rows", "--absent", "--limit", "--max-bad", "--fingerprint"],
     "CSV": ["--delimiter", "--quote", "--escape", "--null", "--quoted-null", "--decimal", "--thousands", "--encoding",
             "--columns", "--skip-lines", "--comment", "--type"],
     "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure",
