@@ -91,15 +91,22 @@ ROOMS = {
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
     "drawing": Room(75, ("numpy",), ("arrays", "registry", *GROUND), late=("matplotlib",)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
-    "interface": Room(70, (), ("options", "flow", "scan", *MEANS), late=("pipeline.models.logistic.from_sklearn",)),
+    "interface": Room(70, (), ("options", "flow", "scan", *MEANS), late=("pipeline.conversion",)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
+    "conversion": Room(
+        56,
+        ("numpy", "pyarrow"),
+        (*BELOW, "kernels", "models", "registry"),
+        late=("sklearn", "statsmodels", "onnx", "onnxruntime", "defusedxml", "skops"),
+        lazy=True,
+    ),
     "scan": Room(55, ("numpy", "pyarrow"), (*BELOW, "sources", "execute")),
     "sources": Room(50, ("numpy", "pyarrow"), (*BELOW, "compact")),
     "models": Room(
         50,
         ("numpy", "pyarrow", "pydantic", "pydantic_core"),
         (*BELOW, "kernels", "grammar", "registry"),
-        late=("sklearn",),
+        late=("pipeline.models.logistic.expression", "pipeline.conversion"),
     ),
     "sinks": Room(50, ("numpy", "pyarrow"), BELOW),
     "execute": Room(50, ("dask", "distributed", "numpy"), BELOW, late=(*ENGINES, BY_VALUE)),
@@ -215,7 +222,7 @@ def fault(name: str, found: Import) -> str:
     if found.module == COMPUTED:
         return "write an import statement"
     if _allows(room.late, found.module):
-        return "" if found.lazy else "import it in the function that needs it"
+        return "" if found.lazy or found.typing else "import it in the function that needs it"
     why = _own_fault(name, found) if top in {PUBLIC, JOBS} else _package_fault(name, found)
     return why or ("imports stand at the top of the file" if found.lazy and not room.lazy else "")
 

@@ -69,7 +69,8 @@ class PointsOfTerms:
         total = np.zeros(contributions.shape[1])
         for term, share in enumerate(self.shares):
             found = feature_points(self.points, contributions[term], share)
-            np.add(total, found, out=total)
+            with np.errstate(all="ignore"):
+                np.add(total, found, out=total)
             if self.values is not None:
                 self.values[term, where] = found
         if self.total is not None:

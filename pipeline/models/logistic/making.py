@@ -124,9 +124,7 @@ def complement_of(model: ModelFile, raw: Floats, precision: Precision = "fast") 
 def class_probabilities(model: ModelFile, raw: Floats, precision: Precision) -> Floats:
     """Return the probabilities of the classes, shape (classes, rows)."""
     if model.normalise == "softmax":
-        calibration = model.output.calibration
-        temperature = calibration.temperature if isinstance(calibration, Temperature) else model.output.temperature
-        return np.array(softmax_columns(list(raw), precision=precision, temperature=temperature))
+        return np.array(softmax_columns(list(raw), precision=precision, temperature=temperature_of(model)))
     shares = evaluate("sigmoid", raw, precision=precision)
     with np.errstate(all="ignore"):
         # Added class by class, so that the bits of a row do not depend on how many rows there are.
@@ -138,6 +136,12 @@ def class_probabilities(model: ModelFile, raw: Floats, precision: Precision) -> 
         np.divide(shares, total, out=shares)
         shares[:, nothing] = 1.0 / len(shares)
     return shares
+
+
+def temperature_of(model: ModelFile) -> float:
+    """Return what divides the raw predictions of a model with classes."""
+    calibration = model.output.calibration
+    return calibration.temperature if isinstance(calibration, Temperature) else model.output.temperature
 
 
 def arrow_type_of(values: Sequence[ClassName]) -> pa.DataType:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.errors import BadCellsError, DataError
 from pipeline.models.columns import Rows
 from pipeline.models.logistic.feature import Coefficient, Feature
-from pipeline.models.logistic.file import ModelFile, Target
+from pipeline.models.logistic.file import VERSIONS, ModelFile, Target
 from pipeline.models.logistic.making import BinaryMaker, Requested, complement_of, probability_of
 from pipeline.models.logistic.output import SECTIONS, Column, Output
 from pipeline.models.logistic.parsing import parse
@@ -97,9 +97,48 @@ class LogisticModel(Tabular):
         """
         write_file(path, self.to_json().encode())
 
+    def export(
+        self, kind: str, path: str | os.PathLike[str] | None = None, *, dialect: str | None = None
+    ) -> str | bytes:
+        """Return the model as another tool takes it, and write it to a file if one is named.
+
+        Parameters
+        ----------
+        kind : {"sql", "onnx", "pmml", "python"}
+            SQL expressions for a SELECT, an ONNX graph, PMML, or a Python module that imports the standard library
+            alone.
+        path : path, optional
+            The file is written in one step; one that exists is replaced.
+        dialect : {"duckdb", "postgresql", "spark"}, optional
+            Of SQL.
+
+        Returns
+        -------
+        str or bytes
+            Text, or bytes for ``onnx``.
+
+        Raises
+        ------
+        ModelError
+            The target cannot express a part of the model; the message names it, and nothing is written.
+        UsageError
+            There is no such target or dialect.
+        ConfigurationError
+            A package that the target needs is not installed.
+        InputMissingError, PermissionDeniedError, StorageError
+            The file cannot be written.
+        """
+        from pipeline.conversion.exporting import export  # noqa: PLC0415 - no run needs it
+
+        return export(self.file, kind, path, dialect)
+
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the content of the model, however its file is laid out."""
         return self.file.digest()
+
+    def upgraded(self) -> LogisticModel:
+        """Return the model as a file of the newest version has it: other digest, scores with the same bits."""
+        return LogisticModel(self.file.model_copy(update={"version": VERSIONS[-1]}))
 
     @property
     def kind(self) -> str:

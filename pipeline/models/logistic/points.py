@@ -66,8 +66,9 @@ class Points(Section):
 
 def total_points(points: Points, raw: Floats) -> Floats:
     """Return the points of raw predictions, whole where ``rounding`` is ``points``; NaN where the prediction is."""
-    found: Floats = np.multiply(raw, points.slope)
-    np.add(found, points.constant, out=found)
+    with np.errstate(all="ignore"):
+        found: Floats = np.multiply(raw, points.slope)
+        np.add(found, points.constant, out=found)
     return np.rint(found, out=found) if points.rounding == "points" else found
 
 
@@ -84,8 +85,9 @@ def feature_points(points: Points, contributions: Floats, share: float, *, out: 
     out : ndarray of float64, shape (rows,), optional
         Where the result goes; may be ``contributions``.
     """
-    found: Floats = np.multiply(contributions, points.slope, out=out)
-    np.add(found, share, out=found)
+    with np.errstate(all="ignore"):
+        found: Floats = np.multiply(contributions, points.slope, out=out)
+        np.add(found, share, out=found)
     return np.rint(found, out=found) if points.rounding == "features" else found
 
 
