@@ -16,7 +16,7 @@ from pipeline.models.logistic.output import Output
 from pipeline.models.logistic.points import Points
 from pipeline.models.logistic.policies import MISSING_NUMBER
 from pipeline.models.logistic.product import TERM_POLICIES, TERM_TAGS, CategoricalTerm, NumericTerm
-from pipeline.models.logistic.reasons import Reason, Reasons, Reference
+from pipeline.models.logistic.reasons import FeatureReason, ReasonRules, Reference
 from pipeline.models.logistic.sections import Section
 from pipeline.models.logistic.transforms import ClipStep, ScaleStep
 
@@ -37,7 +37,13 @@ def _sections() -> dict[str, type[Section]]:
     sections: dict[str, type[Section]] = {"": ModelFile, "target": Target, "offset": Offset, "output": Output}
     sections |= {wording.tag(name): kind.schema for name, kind in FEATURE_KINDS.items()}
     sections |= {TERM_TAGS["numeric"]: NumericTerm, TERM_TAGS["categorical"]: CategoricalTerm}
-    sections |= {"points": Points, "bands": Bands, "reasons": Reasons, "<reason>": Reason, "reference": Reference}
+    sections |= {
+        "points": Points,
+        "bands": Bands,
+        "reasons": ReasonRules,
+        "<reason>": FeatureReason,
+        "reference": Reference,
+    }
     sections |= {wording.tag(name): section for name, section in METHODS.items()}
     return sections | {"<clip>": ClipStep, "<scale>": ScaleStep}
 

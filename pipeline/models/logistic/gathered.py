@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipeline.models.columns import Mask, Rows
 
 if TYPE_CHECKING:
-    from pipeline.models.logistic.gathering import Kept, PointsOfTerms, ReasonCodes
+    from pipeline.models.logistic.gathering import KeptContributions, PointsOfTerms, ReasonCodes
 
 Floats = npt.NDArray[np.float64]
 Where = slice | Rows | Mask
@@ -30,10 +30,10 @@ class Gatherer(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class GatheredParts:
     """What is gathered of a batch; ``None`` where it is not wanted."""
 
-    contributions: Kept | None = None
+    contributions: KeptContributions | None = None
     points: PointsOfTerms | None = None
     reasons: ReasonCodes | None = None
 

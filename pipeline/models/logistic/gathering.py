@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from pipeline.models.logistic.gathered import Where
 from pipeline.models.logistic.points import Points, feature_points
-from pipeline.models.logistic.reasons import Codes, Ranking, Reasons
+from pipeline.models.logistic.reasons import Codes, Ranking, ReasonRules
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class KeptContributions:
     """The contributions themselves, float64, shape (terms, rows); 0 in rows without a score."""
 
     values: Floats
@@ -76,7 +76,7 @@ class ReasonCodes:
     ``first`` is the number of terms before the features.
     """
 
-    def __init__(self, reasons: Reasons, references: Floats, first: int, codes: Codes) -> None:
+    def __init__(self, reasons: ReasonRules, references: Floats, first: int, codes: Codes) -> None:
         self._reasons, self._references, self._first = reasons, references, first
         self._ranking: Ranking | None = None
         self._tile_rows = 0

@@ -15,7 +15,7 @@ from pipeline.choices import Precision
 from pipeline.kernels import complement_link, evaluate, inverse_link, softmax_columns
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.file import ClassName, ModelFile
-from pipeline.models.logistic.gathered import Gathered
+from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.output import FIRST_COLUMNS, Column
 from pipeline.models.results import boolean_array, choice_array, choices_array, float_array
 from pipeline.types.blocks import Field
@@ -62,14 +62,14 @@ class Raw:
         The rows without a score because a value is missing.
     nan : ndarray of bool
         The rows in which one is NaN.
-    gathered : Gathered
+    gathered : GatheredParts
         What the maker had gathered of the contributions.
     """
 
     values: Floats
     null: Mask | None
     nan: Mask
-    gathered: Gathered
+    gathered: GatheredParts
 
 
 class Maker(Protocol):
@@ -80,7 +80,7 @@ class Maker(Protocol):
         """The bytes of a row of what it needs besides raw predictions and results."""
         ...
 
-    def gather(self, rows: int) -> Gathered:
+    def gather(self, rows: int) -> GatheredParts:
         """Return what gathers of the contributions to a batch what the columns need."""
         ...
 
@@ -176,9 +176,9 @@ class BinaryMaker:
         decisions = self._decisions
         return 0 if decisions is None else decisions.scratch_row_bytes + 8 * decisions.needs_probability
 
-    def gather(self, rows: int) -> Gathered:
+    def gather(self, rows: int) -> GatheredParts:
         """Return what gathers contributions, points and reasons."""
-        return Gathered() if self._decisions is None else self._decisions.gather(rows)
+        return GatheredParts() if self._decisions is None else self._decisions.gather(rows)
 
     @cached_property
     def _decisions(self) -> Decisions | None:
@@ -261,9 +261,9 @@ class ClassMaker:
         """Nothing."""
         return 0
 
-    def gather(self, rows: int) -> Gathered:  # noqa: ARG002 - a protocol
+    def gather(self, rows: int) -> GatheredParts:  # noqa: ARG002 - a protocol
         """Return nothing."""
-        return Gathered()
+        return GatheredParts()
 
     @cached_property
     def classes(self) -> tuple[ClassName, ...]:

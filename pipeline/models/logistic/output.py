@@ -68,9 +68,9 @@ def _bands() -> type[Section]:
 
 
 def _reasons() -> type[Section]:
-    from pipeline.models.logistic.reasons import Reasons  # noqa: PLC0415 - as above
+    from pipeline.models.logistic.reasons import ReasonRules  # noqa: PLC0415 - as above
 
-    return Reasons
+    return ReasonRules
 
 
 METHOD_NAMES = ("platt", "temperature", "beta", "isotonic")
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from pipeline.models.logistic.bands import Bands as AnyBands
     from pipeline.models.logistic.calibration import Calibration as AnyCalibration
     from pipeline.models.logistic.points import Points as AnyPoints
-    from pipeline.models.logistic.reasons import Reasons as AnyReasons
+    from pipeline.models.logistic.reasons import ReasonRules as AnyReasons
 else:
     AnyCalibration = Annotated[Section, LateSection({name: partial(_method, name) for name in METHOD_NAMES}, "method")]
     AnyPoints = Annotated[Section, LateSection({"points": _points})]
