@@ -1,0 +1,1 @@
+"""Models that other tools have fitted, and models for other tools."""
