@@ -1,0 +1,75 @@
+"""Models as graphs: scored by onnxruntime, and read back with the same bits."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.conversion.onnx.reading import read
+from pipeline.conversion.onnx.scoring import runtime
+from pipeline.conversion.onnx.writing import graph as graph_of
+from pipeline.conversion.onnx.writing import write
+from pipeline.models import LogisticModel
+from pipeline.models.logistic.parsing import from_mapping
+from pipeline.models.logistic.score import ScoreBlock
+from pipeline.models.tally import RowTally
+from tests.conversion.onnx.random_models import documents, feeds, table, without_gaps
+
+Floats = Any
+
+
+def scores(model: LogisticModel, rows: pa.Table, column: str) -> Floats:
+    """Return scores, shape (rows, outputs), NaN in rows without one, also where the policy is an error."""
+    block = ScoreBlock(model.file, (column,))  # type: ignore[arg-type]
+    columns = [rows[need.name].combine_chunks() for need in block.columns()]
+    tally = RowTally(len(rows))
+    arrays, _ = block.scores(columns, tally)
+    found = np.column_stack([array.to_numpy(zero_copy_only=False).astype(np.float64) for array in arrays])
+    found[tally.rejected] = np.nan
+    found[tally.bad] = np.nan
+    return found
+
+
+def model_of(document: dict[str, Any]) -> LogisticModel:
+    return LogisticModel(from_mapping(document))
+
+
+@given(documents(), st.integers(0, 1000))
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_a_graph_read_back_gives_the_same_bits(document: dict[str, Any], seed: int) -> None:
+    model = model_of(document)
+    written = graph_of(model.file)
+    again = model_of(read(written).document)
+    rows = without_gaps(written, table(seed))
+    for column in ("raw_prediction", "probability"):
+        ours, theirs = scores(model, rows, column), scores(again, rows, column)
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+@given(documents(), st.integers(0, 1000))
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
+def test_onnxruntime_scores_a_graph_as_we_do(document: dict[str, Any], seed: int) -> None:
+    model = model_of(document)
+    written = graph_of(model.file)
+    rows = without_gaps(written, table(seed))
+    session = runtime().InferenceSession(write(model.file), providers=["CPUExecutionProvider"])
+    probability, raw = session.run(["probability", "raw_prediction"], feeds(written, rows))
+    check(raw, scores(model, rows, "raw_prediction"), scores(model, rows, "raw_prediction"))
+    check(probability, scores(model, rows, "probability"), raw)
+
+
+def check(theirs: Floats, ours: Floats, raw: Floats) -> None:
+    np.testing.assert_array_equal(np.isnan(theirs), np.isnan(ours))
+    known = ~np.isnan(ours)
+    scale = np.where(np.abs(ours) < 1e-300, 1.0, np.abs(ours))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(theirs == ours, 0.0, np.abs(theirs - ours) / scale)
+    assert difference[known].max(initial=0) <= 1e-12
