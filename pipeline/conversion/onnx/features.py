@@ -169,7 +169,7 @@ def _steps(symbol: Symbol) -> tuple[Cell | Filled, list[Any]]:
         return symbol, []
     if isinstance(symbol, Linear) and len(symbol.terms) == 1:
         column, steps = _steps(symbol.terms[0][0])
-        return column, [*steps, _standardised(symbol)]
+        return column, [*steps, *_standardised(symbol)]
     if not isinstance(symbol, Applied):
         raise _inexpressible(symbol)
     first, *rest = symbol.arguments
@@ -187,22 +187,33 @@ def _steps(symbol: Symbol) -> tuple[Cell | Filled, list[Any]]:
     raise _inexpressible(symbol)
 
 
-def _standardised(sum_: Linear) -> Feature:
-    center, scale = _center_and_scale(sum_)
-    return {"center": center, "scale": scale}
-
-
-def _center_and_scale(sum_: Linear) -> tuple[float, float]:
-    """Return c and s of ``(x - c) / s``."""
+def _standardised(sum_: Linear) -> list[dict[str, float]]:
+    """Return the steps ``(x - center) / scale`` of a multiple of a symbol plus a constant."""
+    if sum_.steps is not None:
+        return _paired(sum_.steps)
     weight = sum_.terms[0][1]
     if not weight:
         raise ModelError("the graph multiplies a column by 0 before it goes on with it", _REMEDY)
-    return float(-sum(sum_.constants) / weight), float(1 / weight)
+    return [{"center": float(-sum(sum_.constants) / weight), "scale": float(1 / weight)}]
+
+
+def _paired(steps: Iterable[tuple[str, float]]) -> list[dict[str, float]]:
+    """Return subtractions and divisions as steps; a division goes with the subtraction right before it."""
+    found: list[dict[str, float]] = []
+    is_open = False
+    for operator, number in steps:
+        if operator == "/" and is_open:
+            found[-1]["scale"] = number
+        else:
+            is_subtraction = operator == "-"
+            found.append({"center": number if is_subtraction else 0.0, "scale": 1.0 if is_subtraction else number})
+        is_open = operator == "-"
+    return found
 
 
 def _clipped(steps: list[Any], operator: str, bound: float) -> list[Any]:
     last = steps[-1]["clip"] if steps and isinstance(steps[-1], dict) and "clip" in steps[-1] else None
-    if operator == "min" and last is not None and last[1] is None:
+    if operator == "min" and last is not None and last[1] is None and last[0] <= bound:
         return [*steps[:-1], {"clip": [last[0], bound]}]
     return [*steps, {"clip": [bound, None] if operator == "max" else [None, bound]}]
 
@@ -442,17 +453,21 @@ def _all_factors(symbol: Symbol) -> list[Symbol]:
 
 def _numeric_term(symbol: Symbol) -> tuple[Feature, Fraction]:
     """Return a numeric term, and what its coefficient is multiplied by: a scale that no float is."""
-    by, standardised = Fraction(1), {}
+    if isinstance(symbol, Applied) and symbol.operator == "checked":
+        (symbol,) = symbol.arguments
+    by, last = Fraction(1), {}
+    before: list[Any] = []
     if isinstance(symbol, Linear) and len(symbol.terms) == 1:
         atom, weight = symbol.terms[0]
-        if not any(symbol.constants) and weight and Fraction(float(1 / weight)) != 1 / weight:
-            by, symbol = weight, atom
+        if symbol.steps is None and not any(symbol.constants) and weight and Fraction(float(1 / weight)) != 1 / weight:
+            by = weight
         else:
-            center, scale = _center_and_scale(symbol)
-            standardised, symbol = {"center": center, "scale": scale}, atom
+            *before, last = _standardised(symbol)
+        symbol = atom
     column, steps = _steps(symbol)
+    steps = [*steps, *before]
     transform = {"transform": steps[0] if len(steps) == 1 else steps} if steps else {}
-    return {"kind": "numeric", **_base(column), **standardised, **transform}, by
+    return {"kind": "numeric", **_base(column), **last, **transform}, by
 
 
 def _nested(by_class: Sequence[Sequence[Symbol]], weights: Sequence[Fraction]) -> tuple[list[Feature], Any]:

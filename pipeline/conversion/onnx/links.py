@@ -48,17 +48,14 @@ def probability(made: Construction, model: ModelFile, raw: str) -> str:
     return _LINKS[model.link](made, _calibrated(made, output, raw))
 
 
-def decision(made: Construction, model: ModelFile, raw: str, chance: str) -> Decided | None:
-    """Return the decision of rows, ``None`` where the model makes none.
+def decision(made: Construction, model: ModelFile, raw: str, chance: str, threshold: float) -> Decided:
+    """Return the decision of rows: with classes the first one with the largest raw prediction.
 
     It is text for text, else float64; where there is no probability, it is the empty text or NaN.
     """
     if model.classes is not None:
         place = made.add("ArgMax", raw, axis=1, keepdims=1)
         return _value(made, list(model.classes), place, made.add("IsNaN", made.total(chance)))
-    threshold = model.output.threshold
-    if threshold is None:
-        return None
     target = model.target
     values = [False, True] if target is None or target.negative is None else [target.negative, target.positive]
     reached = made.add("GreaterOrEqual", chance, made.row(threshold))

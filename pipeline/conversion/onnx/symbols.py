@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -47,12 +47,14 @@ class Number:
 class Linear:
     """The sum of constants and of symbols times weights, in the order in which the graph adds them.
 
-    ``depth`` is that of its deepest symbol; it is counted where it is not given.
+    ``depth`` is that of its deepest symbol; it is counted where it is not given. ``steps`` are the subtractions and
+    divisions by numbers that made it of its only symbol, each of which rounds; ``None`` where it was made otherwise.
     """
 
     constants: tuple[Fraction, ...]
     terms: tuple[tuple[Symbol, Fraction], ...]
     depth: int = field(default=-1, compare=False)
+    steps: tuple[tuple[str, float], ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.terms) > MOST_TERMS:
@@ -177,7 +179,16 @@ def subtract(left: Symbol, right: Symbol) -> Symbol:
     """Return the difference of two symbols."""
     if isinstance(right, Applied) and right.operator == "largest":
         return Applied("below", (left, right))
-    return add(left, negative(right))
+    difference = add(left, negative(right))
+    return _stepped(left, "-", right.value, difference) if isinstance(right, Number) else difference
+
+
+def _stepped(before: Symbol, operator: str, number: float, after: Symbol) -> Symbol:
+    """Return what a step with a number made, with the steps before it and this one."""
+    earlier = before.steps if isinstance(before, Linear) else ()
+    if isinstance(after, Linear) and len(after.terms) == 1 and earlier is not None:
+        return replace(after, steps=(*earlier, (operator, number)))
+    return after
 
 
 def multiply(left: Symbol, right: Symbol) -> Symbol:
@@ -196,7 +207,7 @@ def divide(left: Symbol, right: Symbol) -> Symbol:
     if isinstance(right, Number) and right.value != 0 and math.isfinite(right.value):
         if right.value != 1 and _of_raw(left):
             return Applied("divide", (left, right))
-        return times(left, 1 / Fraction(right.value))
+        return _stepped(left, "/", right.value, times(left, 1 / Fraction(right.value)))
     for form in (_sigmoid, _share, _share_or_equal):
         if (found := form(left, right)) is not None:
             return found

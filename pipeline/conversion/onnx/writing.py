@@ -11,11 +11,12 @@ from pipeline.conversion.onnx.protobuf import encode
 from pipeline.conversion.onnx.terms import TermWriter
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape
 
 # Opset 13 and ai.onnx.ml 2: read by onnxruntime since 1.7 (2021), and every operator used has float64 there.
 OPSETS = {CORE: 13, ML: 2}
-_OUTPUTS = ("probability", "raw_prediction", "decision")
+OUTPUTS = ("probability", "raw_prediction", "decision")
 
 
 def write(model: ModelFile) -> bytes:
@@ -39,13 +40,19 @@ def write(model: ModelFile) -> bytes:
 
 def graph(model: ModelFile) -> Graph:
     """Return the graph of a model, as :func:`write` writes it."""
+    block = ScoreBlock.of(model)
+    if others := [column for column in block.columns_made if column not in OUTPUTS]:
+        raise ModelError(
+            f"a graph cannot make the column {others[0]}",
+            f"name the columns that it can make in output.columns: {', '.join(OUTPUTS)}",
+        )
     whole = formula(model)
     types = input_types([tree for _, tree in whole.contributions])
-    if taken := next((name for name in types if name in _OUTPUTS), None):
+    if taken := next((name for name in types if name in OUTPUTS), None):
         raise ModelError(
             f'the column "{escape(taken)}" has the name of an output of the graph', "rename the column in the model"
         )
-    made = Construction((*types, *_OUTPUTS))
+    made = Construction((*types, *OUTPUTS))
     terms = TermWriter(made, types)
     raw = made.row(whole.base)
     for name, tree in whole.contributions:
@@ -53,7 +60,8 @@ def graph(model: ModelFile) -> Graph:
     raw = made.output("raw_prediction", raw)
     chance = made.output("probability", probability(made, model, raw))
     outputs = [Port("probability", DOUBLE, (None, made.width)), Port("raw_prediction", DOUBLE, (None, made.width))]
-    if (decided := decision(made, model, raw, chance)) is not None:
+    if "decision" in block.columns_made or model.classes is not None:
+        decided = decision(made, model, raw, chance, block.threshold)
         outputs.append(Port(made.output("decision", decided.name), STRING if decided.is_text else DOUBLE))
     inputs = tuple(Port(name, type_) for name, type_ in types.items())
     return Graph(inputs, tuple(outputs), tuple(made.nodes), made.constants, OPSETS)

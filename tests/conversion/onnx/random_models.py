@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -170,7 +171,18 @@ def table(seed: int, rows: int = ROWS) -> pa.Table:
         chosen = [values[i] for i in random.integers(0, len(values), rows)]
         return pa.array([None if random.random() < 0.1 else value for value in chosen], type_)
 
-    spread = [0.0, 1.0, -1.0, 1e-12, -1e-300, 37.5, *random.normal(scale=3, size=30).tolist()]
+    spread = [
+        0.0,
+        1.0,
+        -1.0,
+        1e-12,
+        -1e-300,
+        37.5,
+        1e308,
+        math.inf,
+        -math.inf,
+        *random.normal(scale=3, size=30).tolist(),
+    ]
     columns = {name: of(spread, pa.float64()) for name in NUMBERS}
     columns["q"] = of([0.5, 1.25, -2.0, 3.0, 4.5], pa.float64())
     columns |= {name: of(["A", "b b", "ä", "7", "other", "(missing)"], pa.string()) for name in TEXTS}
