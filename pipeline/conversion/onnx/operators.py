@@ -182,7 +182,8 @@ def _matrix(step: Step, rows: Rows, weights: Constant) -> tuple[Symbol, ...]:
             constants += [each * weight for each in sum_.constants]
             for atom, factor in sum_.terms:
                 terms[atom] = terms.get(atom, Fraction(0)) + factor * weight
-        made.append(plain(Linear(tuple(constants), tuple(terms.items()))))
+        depth = max((each.depth for each in sums), default=0)
+        made.append(plain(Linear(tuple(constants), tuple(terms.items()), depth)))
     return tuple(made)
 
 

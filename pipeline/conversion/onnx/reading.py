@@ -103,7 +103,10 @@ def convert(path: Path, data: bytes) -> Imported:
         The package onnx is not installed.
     """
     graph = decode(path, data)
-    found = read(graph)
+    try:
+        found = read(graph)
+    except ModelError as error:
+        raise ModelError(f"{escape(str(path))}: {error.message}", error.remedy) from error
     return Imported(found.document, found.notes, found.tolerance, scorer(path, graph, found))
 
 

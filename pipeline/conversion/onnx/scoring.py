@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,10 @@ def scorer(path: Path, graph: Graph, found: Read) -> Score | None:
     if find_spec("onnxruntime") is None:
         return None
 
+    session = cache(partial(_session, path, found.output))
+
     def score(rows: Mapping[str, Any]) -> Floats:
-        return _scored(_session(path, found.output), graph, found, rows)
+        return _scored(session(), graph, found, rows)
 
     return score
 

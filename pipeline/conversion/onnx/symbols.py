@@ -128,6 +128,7 @@ def depth_of(symbol: Symbol) -> int:
     return symbol.depth if isinstance(symbol, Applied | Linear) else 0
 
 
+_ONE = Fraction(1)
 ZERO, ONE = Number(0.0), Number(1.0)
 # Whose values are 0 or 1.
 FLAGS = frozenset(
@@ -143,8 +144,8 @@ def linear(symbol: Symbol) -> Linear:
     if isinstance(symbol, Linear):
         return symbol
     if isinstance(symbol, Number) and math.isfinite(symbol.value):
-        return Linear((Fraction(symbol.value),), ())
-    return Linear((), ((symbol, Fraction(1)),))
+        return Linear((Fraction(symbol.value),), (), 0)
+    return Linear((), ((symbol, _ONE),), depth_of(symbol))
 
 
 def plain(sum_: Linear) -> Symbol:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from pipeline.conversion.onnx.graph import BOOL, DOUBLE, INT64, STRING, Graph
+from pipeline.models.logistic.output import Output
 
 ROWS = 60
 NUMBERS, TEXTS, WHOLES, BOOLEANS = ("x", "y", "z"), ("c", "e"), ("i", "k"), ("b",)
@@ -130,6 +131,16 @@ outputs_of_binary = st.one_of(
     st.fixed_dictionaries({"threshold": st.floats(0, 1).map(lambda value: round(value, 3))}),
     st.fixed_dictionaries({"temperature": positive, "alpha": positive, "beta": floats}),
 )
+
+
+calibrations = st.one_of(
+    st.builds(lambda a, b: {"method": "platt", "slope": a, "intercept": b}, positive, floats),
+    st.builds(lambda t: {"method": "temperature", "temperature": t}, positive),
+    st.builds(lambda a, b, c: {"method": "beta", "a": a, "b": b, "c": c}, positive, st.just(0.0) | positive, floats),
+    st.just({"method": "isotonic", "thresholds": [-2.0, 0.5, 1.0], "probabilities": [0.0, 0.25, 0.25, 1.0]}),
+).map(lambda said: {"calibration": said})
+if "calibration" in Output.model_fields:
+    outputs_of_binary |= calibrations
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.conversion.onnx.scoring import runtime
 from pipeline.conversion.onnx.writing import graph as graph_of
 from pipeline.conversion.onnx.writing import write
 from pipeline.models import LogisticModel
+from pipeline.models.logistic.making import class_probabilities, probability_of
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.tally import RowTally
@@ -41,7 +43,7 @@ def model_of(document: dict[str, Any]) -> LogisticModel:
 
 
 @given(documents(), st.integers(0, 1000))
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_graph_read_back_gives_the_same_bits(document: dict[str, Any], seed: int) -> None:
     model = model_of(document)
     written = graph_of(model.file)
@@ -62,11 +64,28 @@ def test_onnxruntime_scores_a_graph_as_we_do(document: dict[str, Any], seed: int
     rows = without_gaps(written, table(seed))
     session = runtime().InferenceSession(write(model.file), providers=["CPUExecutionProvider"])
     probability, raw = session.run(["probability", "raw_prediction"], feeds(written, rows))
-    check(raw, scores(model, rows, "raw_prediction"), scores(model, rows, "raw_prediction"))
-    check(probability, scores(model, rows, "probability"), raw)
+    if takes_logarithms(document):
+        # Which differ in the last digit from one library to the next.
+        np.testing.assert_allclose(raw, scores(model, rows, "raw_prediction"), rtol=1e-12, atol=1e-11)
+    else:
+        np.testing.assert_array_equal(raw, scores(model, rows, "raw_prediction"))
+    check(probability, of_raw(model, raw))
 
 
-def check(theirs: Floats, ours: Floats, raw: Floats) -> None:
+def takes_logarithms(document: dict[str, Any]) -> bool:
+    return '"log' in json.dumps(document)
+
+
+def of_raw(model: LogisticModel, raw: Floats) -> Floats:
+    """Return our probabilities of raw predictions, shape (rows, outputs)."""
+    with np.errstate(all="ignore"):
+        if model.file.classes is None:
+            return probability_of(model.file, raw[:, 0].copy(), "fast")[:, None]
+        return class_probabilities(model.file, np.ascontiguousarray(raw.T), "fast").T
+
+
+def check(theirs: Floats, ours: Floats) -> None:
+    """Raise an error where probabilities differ by 1e-12, of their value if it is more than 1e-300."""
     np.testing.assert_array_equal(np.isnan(theirs), np.isnan(ours))
     known = ~np.isnan(ours)
     scale = np.where(np.abs(ours) < 1e-300, 1.0, np.abs(ours))
