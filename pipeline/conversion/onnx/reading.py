@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.conversion.importing import Imported
-from pipeline.conversion.onnx.features import features, number
+from pipeline.conversion.onnx.features import features
 from pipeline.conversion.onnx.graph import (
     BOOL,
     CORE,
@@ -29,9 +29,11 @@ from pipeline.conversion.onnx.graph import (
     Port,
 )
 from pipeline.conversion.onnx.meaning import Meaning, meaning_of
-from pipeline.conversion.onnx.operators import MOST_COLUMNS, OPERATORS, REMEDY, TORN, Rows, Step, Value
+from pipeline.conversion.onnx.numbers import number
+from pipeline.conversion.onnx.operators import OPERATORS
 from pipeline.conversion.onnx.protobuf import decode
 from pipeline.conversion.onnx.scoring import scorer
+from pipeline.conversion.onnx.steps import MOST_COLUMNS, REMEDY, TORN, Rows, Step, Value
 from pipeline.conversion.onnx.symbols import Cell, CellType, Linear, Raw, linear
 from pipeline.errors import ModelError
 from pipeline.units import escape

@@ -14,7 +14,7 @@ from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape
 
-# Opset 13 and ai.onnx.ml 2: read by onnxruntime since 1.7 (2021), and every operator used has float64 there.
+# Every operator used has float64 in onnxruntime 1.16 (2023) and later, which read these versions.
 OPSETS = {CORE: 13, ML: 2}
 OUTPUTS = ("probability", "raw_prediction", "decision")
 
