@@ -165,6 +165,8 @@ class _Decoder:
             raise ModelError(
                 f"{shown}, outside the folder of the graph", "save the graph as one file, or keep both in one folder"
             )
+        if not other.is_file():
+            raise ModelError(f"{shown}, which is no file", "put it beside the graph")
         offset, length = _whole(said, "offset"), _whole(said, "length")
         if offset is None or length is None:
             raise ModelError(f"{shown} at no valid place", _AGAIN)

@@ -54,6 +54,52 @@ def test_a_graph_read_back_gives_the_same_bits(document: dict[str, Any], seed: i
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_graph_read_back_is_the_model_in_folded_numbers() -> None:
+    """The order of the features is that of the inputs; threshold and classes come from the nodes that decide."""
+    document = {
+        "format": "logitstream-model",
+        "version": 1,
+        "kind": "logistic",
+        "target": {"negative": 1, "positive": 2},
+        "intercept": -1.5,
+        "features": [
+            {"column": "y", "kind": "numeric", "coefficient": 0.1, "missing": {"impute": 2.5}},
+            {
+                "column": "c",
+                "kind": "categorical",
+                "coefficients": {"A": 1 / 3, "B": -2.0},
+                "levels": "text",
+                "missing": {"level": "B"},
+                "unseen": "zero",
+            },
+            {"column": "x", "kind": "numeric", "coefficient": -1e-9},
+        ],
+        "output": {"threshold": 0.3, "alpha": 1.5},
+    }
+    written = graph_of(model_of(document).file)
+    assert [port.name for port in written.inputs] == ["y", "c", "x"]
+    assert read(written).document == document
+    scaled = {**document, "features": [{**document["features"][2], "center": 2.0, "scale": 3.0}]}
+    folded = read(graph_of(model_of(scaled).file)).document
+    assert folded["features"] == [{"column": "x", "kind": "numeric", "coefficient": -1e-9 / 3.0}]
+    assert folded["intercept"] == model_of(scaled).file.base
+
+
+def test_classes_are_read_from_the_graph_with_their_type() -> None:
+    for classes in (["b", "a"], [2, 1], [0.5, -1.0], [True, False]):
+        document = {
+            "format": "logitstream-model",
+            "version": 2,
+            "kind": "logistic",
+            "classes": classes,
+            "intercept": [0.5, 1.0],
+            "features": [{"column": "x", "kind": "numeric", "coefficient": [1.0, -2.0]}],
+        }
+        again = read(graph_of(model_of(document).file)).document
+        assert again == document
+        assert list(map(type, again["classes"])) == list(map(type, classes))
+
+
 @pytest.mark.slow
 @given(documents(), st.integers(0, 1000))
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

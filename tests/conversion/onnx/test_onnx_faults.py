@@ -333,7 +333,8 @@ def outside(folder: Path, location: str) -> bytes:
         (lambda folder: outside(folder, str(folder.parent / "secret.bin")), "outside the folder of the graph"),
         (lambda folder: outside(folder, "link.bin"), "outside the folder of the graph"),
         (lambda folder: outside(folder, ""), "outside the folder of the graph"),
-        (lambda folder: outside(folder, "none.bin"), "cannot be read"),
+        (lambda folder: outside(folder, "none.bin"), "which is no file"),
+        (lambda folder: outside(folder, "."), "which is no file"),
         (lambda folder: outside(folder, "short.bin"), 'the constant "w" has not what it says'),
     ],
 )
