@@ -30,18 +30,18 @@ from pipeline.conversion.onnx.numbers import (
 from pipeline.conversion.onnx.places import place_of
 from pipeline.conversion.onnx.products import multiplied, product_of
 from pipeline.conversion.onnx.symbols import (
-    Applied,
-    Cell,
+    EncodedLevels,
     Filled,
-    Labels,
-    Level,
-    Linear,
-    Lookup,
+    InputCell,
+    LinearSum,
+    OneHotLevel,
+    Operation,
     Symbol,
+    TableLookup,
 )
 
 
-def features(sums: Sequence[Linear]) -> list[Feature]:
+def features(sums: Sequence[LinearSum]) -> list[Feature]:
     """Return the features of a model file for sums, one for each class, in the order of the sums.
 
     Raises
@@ -52,7 +52,7 @@ def features(sums: Sequence[Linear]) -> list[Feature]:
     return [_feature(group) for group in _grouped(_aligned(sums))]
 
 
-def _aligned(sums: Sequence[Linear]) -> list[Term]:
+def _aligned(sums: Sequence[LinearSum]) -> list[Term]:
     """Return the terms of sums side by side; a sum without a term has the weight 0 there."""
     found: dict[Hashable, dict[int, tuple[Symbol, Fraction]]] = {}
     for position, sum_ in enumerate(sums):
@@ -70,9 +70,9 @@ def _aligned(sums: Sequence[Linear]) -> list[Term]:
 
 
 def _signature(symbol: Symbol) -> Hashable:
-    if isinstance(symbol, Lookup):
-        return Lookup, symbol.places
-    if isinstance(symbol, Applied) and symbol.operator == "multiply":
+    if isinstance(symbol, TableLookup):
+        return TableLookup, symbol.places
+    if isinstance(symbol, Operation) and symbol.operator == "multiply":
         return "multiply", tuple(map(_signature, symbol.arguments))
     return symbol
 
@@ -83,7 +83,7 @@ def _grouped(terms: Sequence[Term]) -> list[list[Term]]:
     for position, term in enumerate(terms):
         symbol = term.symbol
         key: Hashable = position
-        if isinstance(symbol, Level):
+        if isinstance(symbol, OneHotLevel):
             key = (symbol.cell, symbol.keys, symbol.encoder)
         elif (step := threshold(symbol)) is not None:
             key = ("bins", step[0])
@@ -93,7 +93,7 @@ def _grouped(terms: Sequence[Term]) -> list[list[Term]]:
 
 def _feature(group: Sequence[Term]) -> Feature:
     symbol = group[0].symbol
-    if isinstance(symbol, Applied) and (made := _APPLIED.get(symbol.operator)) is not None:
+    if isinstance(symbol, Operation) and (made := _APPLIED.get(symbol.operator)) is not None:
         return made(group)
     if (made := _KINDS.get(type(symbol))) is not None:
         return made(group)
@@ -102,8 +102,8 @@ def _feature(group: Sequence[Term]) -> Feature:
 
 def _lookup(group: Sequence[Term]) -> Feature:
     (term,) = group
-    tables = [symbol.table for symbol in term.symbols if isinstance(symbol, Lookup)]
-    places = [place_of(each) for each in term.symbol.places] if isinstance(term.symbol, Lookup) else []
+    tables = [symbol.table for symbol in term.symbols if isinstance(symbol, TableLookup)]
+    places = [place_of(each) for each in term.symbol.places] if isinstance(term.symbol, TableLookup) else []
     check_positions(places, tables[0].shape)
 
     def amounts(*positions: int) -> Amounts:
@@ -118,11 +118,11 @@ def _lookup(group: Sequence[Term]) -> Feature:
 
 
 _KINDS: Mapping[type[Any], Callable[[Sequence[Term]], Feature]] = {
-    Cell: numeric,
+    InputCell: numeric,
     Filled: numeric,
-    Level: one_hot,
-    Labels: of_labels,
-    Lookup: _lookup,
+    OneHotLevel: one_hot,
+    EncodedLevels: of_labels,
+    TableLookup: _lookup,
 }
 
 _APPLIED: Mapping[str, Callable[[Sequence[Term]], Feature]] = {

@@ -74,6 +74,32 @@ class Graph:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ReadGraph:
+    """A graph that was read.
+
+    Attributes
+    ----------
+    document : dict
+        A model file as JSON.
+    notes : tuple of str
+    columns : mapping of str to tuple of str
+        The columns of each input, in their order.
+    output : str
+        The tensor of the probabilities or raw predictions.
+    is_raw : bool
+        Whether these are raw predictions.
+    tolerance : float
+    """
+
+    document: dict[str, Any]
+    notes: tuple[str, ...]
+    columns: Mapping[str, tuple[str, ...]]
+    output: str
+    is_raw: bool
+    tolerance: float
+
+
 def texts(values: Any) -> Constant:
     """Return texts as a constant of a graph."""
     return np.array(list(values), dtype=object)

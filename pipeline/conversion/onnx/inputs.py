@@ -16,7 +16,7 @@ _FILLED = {"integer": INT64, "boolean": BOOL}
 
 
 @dataclass(slots=True)
-class _Use:
+class _ColumnUse:
     """What a column is read as: ``number`` or a type of levels; and whether a missing value has an effect."""
 
     ways: set[str] = field(default_factory=set)
@@ -31,11 +31,11 @@ def input_types(trees: Sequence[Expression]) -> dict[str, int]:
     ModelError
         A column is text in one feature and something else in another.
     """
-    uses: dict[str, _Use] = {}
+    uses: dict[str, _ColumnUse] = {}
     for tree in trees:
         for node in nodes(tree):
             for column, way, missing in _used(node):
-                use = uses.setdefault(column, _Use())
+                use = uses.setdefault(column, _ColumnUse())
                 use.ways |= {way} - {""}
                 use.missing |= missing
     return {column: _type(column, use) for column, use in uses.items()}
@@ -53,7 +53,7 @@ def _used(node: Expression) -> Sequence[tuple[str, str, bool]]:
     return []
 
 
-def _type(column: str, use: _Use) -> int:
+def _type(column: str, use: _ColumnUse) -> int:
     if "text" in use.ways:
         if len(use.ways) > 1:
             raise ModelError(

@@ -18,14 +18,14 @@ from pipeline.conversion.onnx.numbers import (
     number,
     scaled,
 )
-from pipeline.conversion.onnx.places import Place, labelled, spelling
+from pipeline.conversion.onnx.places import TablePlace, labelled, spelling
 from pipeline.conversion.onnx.symbols import (
-    Applied,
-    Cell,
+    EncodedLevels,
     Filled,
-    Labels,
-    Level,
-    Number,
+    InputCell,
+    Numeral,
+    OneHotLevel,
+    Operation,
     Symbol,
 )
 from pipeline.errors import ModelError
@@ -39,11 +39,11 @@ THRESHOLDS = frozenset({"at_least", "greater", "greater_equal", "less", "less_eq
 def one_hot(group: Sequence[Term]) -> Feature:
     """Return the levels of an encoder that are 1 or 0 each."""
     first = group[0].symbol
-    assert isinstance(first, Level)
+    assert isinstance(first, OneHotLevel)
     nothing: Amounts = (Fraction(0),) * len(group[0].weights)
     amounts = dict.fromkeys(range(len(first.keys)), nothing)
     for term in group:
-        assert isinstance(term.symbol, Level)
+        assert isinstance(term.symbol, OneHotLevel)
         own = amounts[term.symbol.position]
         amounts[term.symbol.position] = tuple(a + b for a, b in zip(own, term.weights, strict=True))
     by_level = dict(zip(spelled(first.cell, first.keys), amounts.values(), strict=True))
@@ -56,12 +56,12 @@ def one_hot(group: Sequence[Term]) -> Feature:
     return _categorical(first.cell, by_level, missing, word)
 
 
-def spelled(cell: Cell, keys: Sequence[str | int | float]) -> list[str]:
+def spelled(cell: InputCell, keys: Sequence[str | int | float]) -> list[str]:
     """Return how a model file spells the levels of a column."""
     return [str(key) for key in keys] if cell.type == "text" else spelling(list(keys))
 
 
-def _categorical(cell: Cell, levels: Mapping[str, Amounts], missing: Any, unseen: Any, type_: str = "") -> Feature:
+def _categorical(cell: InputCell, levels: Mapping[str, Amounts], missing: Any, unseen: Any, type_: str = "") -> Feature:
     return {
         "column": cell.name,
         "kind": "categorical",
@@ -84,7 +84,7 @@ def of_labels(group: Sequence[Term]) -> Feature:
     """Return the levels that an encoder gives numbers."""
     (term,) = group
     labels = term.symbol
-    assert isinstance(labels, Labels)
+    assert isinstance(labels, EncodedLevels)
     if labels.keys == ("",) and not labels.default:
         return {
             "column": labels.cell.name,
@@ -92,12 +92,14 @@ def of_labels(group: Sequence[Term]) -> Feature:
             "coefficient": number(scaled(labels.values[0], term.weights)),
         }
     # The values stand in a table at the positions of their keys.
-    counted = Labels(labels.cell, labels.keys, tuple(map(float, range(len(labels.keys)))), float(len(labels.keys)))
+    counted = EncodedLevels(
+        labels.cell, labels.keys, tuple(map(float, range(len(labels.keys)))), float(len(labels.keys))
+    )
     values = [scaled(value, term.weights) for value in (*labels.values, labels.default)]
     return of_levels(labelled(counted), lambda position: values[position])
 
 
-def check_positions(places: Sequence[Place], shape: tuple[int, ...]) -> None:
+def check_positions(places: Sequence[TablePlace], shape: tuple[int, ...]) -> None:
     """Raise an error where a position is beyond its table."""
     for place, length in zip(places, shape, strict=True):
         ends = [
@@ -109,7 +111,7 @@ def check_positions(places: Sequence[Place], shape: tuple[int, ...]) -> None:
             )
 
 
-def of_bins(place: Place, amounts: Callable[[int], Amounts]) -> Feature:
+def of_bins(place: TablePlace, amounts: Callable[[int], Amounts]) -> Feature:
     """Return bins whose coefficients stand in a table."""
     missing = amounts(place.missing or 0)
     return {
@@ -125,13 +127,13 @@ def _is_nan(amounts: Amounts) -> bool:
     return any(isinstance(each, float) for each in amounts)
 
 
-def of_levels(place: Place, amounts: Callable[[int], Amounts]) -> Feature:
+def of_levels(place: TablePlace, amounts: Callable[[int], Amounts]) -> Feature:
     """Return levels whose coefficients stand in a table."""
     levels, missing, unseen = _policies(place, amounts)
     return _categorical(place.cell, levels, missing, unseen, place.type)
 
 
-def _policies(place: Place, amounts: Callable[[int], Amounts]) -> tuple[dict[str, Amounts], Any, Any]:
+def _policies(place: TablePlace, amounts: Callable[[int], Amounts]) -> tuple[dict[str, Amounts], Any, Any]:
     """Return the levels with their amounts, and the policies for missing and unseen ones."""
     levels = {level: amounts(position) for level, position in place.keys.items()}
     known = {level: each for level, each in levels.items() if not _is_nan(each)}
@@ -147,7 +149,7 @@ def _policies(place: Place, amounts: Callable[[int], Amounts]) -> tuple[dict[str
 
 
 def _policy(
-    place: Place,
+    place: TablePlace,
     position: int | None,
     amounts: Callable[[int], Amounts],
     levels: dict[str, Amounts],
@@ -167,12 +169,12 @@ def _policy(
     return {"level": level if level is not None else _added(levels, name, own)}
 
 
-def threshold(symbol: Symbol) -> tuple[Cell | Filled, float, bool] | None:
+def threshold(symbol: Symbol) -> tuple[InputCell | Filled, float, bool] | None:
     """Return column, edge and whether it is 1 from the edge on, of a symbol that is 1 or 0 on its two sides."""
-    if not isinstance(symbol, Applied) or symbol.operator not in THRESHOLDS:
+    if not isinstance(symbol, Operation) or symbol.operator not in THRESHOLDS:
         return None
     column, bound = symbol.arguments
-    if not isinstance(column, Cell | Filled) or not isinstance(bound, Number) or not math.isfinite(bound.value):
+    if not isinstance(column, InputCell | Filled) or not isinstance(bound, Numeral) or not math.isfinite(bound.value):
         return None
     is_beyond = symbol.operator in {"greater", "less_equal"}
     edge = float(np.nextafter(bound.value, math.inf)) if is_beyond else bound.value
@@ -193,7 +195,7 @@ def thresholds(group: Sequence[Term]) -> Feature:
         begin = edges[bin_ - 1] if bin_ else -math.inf
         chosen = [t.weights for t, (_, edge, above) in zip(group, known, strict=True) if (begin >= edge) == above]
         coefficients.append(number(map(sum, zip(*chosen, strict=True))) if chosen else _zeros(group))
-    is_known = not any(isinstance(t.symbol, Applied) and t.symbol.operator == "at_least" for t in group)
+    is_known = not any(isinstance(t.symbol, Operation) and t.symbol.operator == "at_least" for t in group)
     missing: Any = {"coefficient": _zeros(group)} if is_known else "null"
     missing = {"impute": column.value} if isinstance(column, Filled) else missing
     cell = column.cell if isinstance(column, Filled) else column
@@ -207,8 +209,8 @@ def _zeros(group: Sequence[Term]) -> float | list[float]:
 def equal(group: Sequence[Term]) -> Feature:
     """Return a column of numbers with one level."""
     (term,) = group
-    column, value = term.symbol.arguments if isinstance(term.symbol, Applied) else (term.symbol, term.symbol)
-    if not isinstance(column, Cell) or not isinstance(value, Number):
+    column, value = term.symbol.arguments if isinstance(term.symbol, Operation) else (term.symbol, term.symbol)
+    if not isinstance(column, InputCell) or not isinstance(value, Numeral):
         raise inexpressible(term.symbol)
-    labels = Labels(column, (value.value,), (1.0,), 0.0)
+    labels = EncodedLevels(column, (value.value,), (1.0,), 0.0)
     return of_labels([Term((labels,) * len(term.symbols), term.weights)])

@@ -9,13 +9,13 @@ from fractions import Fraction
 from typing import Any
 
 from pipeline.conversion.onnx.symbols import (
-    Applied,
-    Cell,
+    EncodedLevels,
     Filled,
-    Labels,
-    Level,
-    Linear,
-    Number,
+    InputCell,
+    LinearSum,
+    Numeral,
+    OneHotLevel,
+    Operation,
     Symbol,
 )
 from pipeline.errors import ModelError
@@ -53,7 +53,7 @@ def number(amounts: Iterable[Fraction | float]) -> float | list[float]:
 
 def inexpressible(symbol: Symbol) -> ModelError:
     """Return an error that names what no feature can express, and a column of it."""
-    name = symbol.operator if isinstance(symbol, Applied) else type(symbol).__name__.lower()
+    name = symbol.operator if isinstance(symbol, Operation) else type(symbol).__name__.lower()
     column = next(iter(_columns(symbol)), "")
     return ModelError(
         f'the graph takes "{escape(name)}" of what it makes of column "{escape(column)}": no feature can express that',
@@ -62,14 +62,14 @@ def inexpressible(symbol: Symbol) -> ModelError:
 
 
 def _columns(symbol: Symbol) -> Iterable[str]:
-    if isinstance(symbol, Cell):
+    if isinstance(symbol, InputCell):
         yield symbol.name
-    elif isinstance(symbol, Filled | Labels | Level):
+    elif isinstance(symbol, Filled | EncodedLevels | OneHotLevel):
         yield symbol.cell.name
-    elif isinstance(symbol, Applied):
+    elif isinstance(symbol, Operation):
         for each in symbol.arguments:
             yield from _columns(each)
-    elif isinstance(symbol, Linear):
+    elif isinstance(symbol, LinearSum):
         for atom, _ in symbol.terms:
             yield from _columns(atom)
 
@@ -91,7 +91,7 @@ def numeric(group: Sequence[Term]) -> Feature:
     return {**base(column), **kind, "coefficient": number(term.weights)}
 
 
-def base(column: Cell | Filled) -> Feature:
+def base(column: InputCell | Filled) -> Feature:
     """Return the keys of a feature that reads a number of a column."""
     if isinstance(column, Filled):
         return {"column": column.cell.name, "missing": {"impute": column.value}}
@@ -100,14 +100,14 @@ def base(column: Cell | Filled) -> Feature:
     return {"column": column.name} | ({"boolean": True} if column.type == "boolean" else {})
 
 
-def steps_of(symbol: Symbol) -> tuple[Cell | Filled, list[Any]]:
+def steps_of(symbol: Symbol) -> tuple[InputCell | Filled, list[Any]]:
     """Return the column that a number comes from, and its transform."""
-    if isinstance(symbol, Cell | Filled):
+    if isinstance(symbol, InputCell | Filled):
         return symbol, []
-    if isinstance(symbol, Linear) and len(symbol.terms) == 1:
+    if isinstance(symbol, LinearSum) and len(symbol.terms) == 1:
         column, steps = steps_of(symbol.terms[0][0])
         return column, [*steps, *standardised(symbol)]
-    if not isinstance(symbol, Applied):
+    if not isinstance(symbol, Operation):
         raise inexpressible(symbol)
     first, *rest = symbol.arguments
     if symbol.operator == "checked":
@@ -118,13 +118,13 @@ def steps_of(symbol: Symbol) -> tuple[Cell | Filled, list[Any]]:
     if symbol.operator == "multiply" and rest == [first]:
         column, steps = steps_of(first)
         return column, [*steps, "square"]
-    if symbol.operator in {"min", "max"} and isinstance(bound := rest[0], Number):
+    if symbol.operator in {"min", "max"} and isinstance(bound := rest[0], Numeral):
         column, steps = steps_of(first)
         return column, _clipped(steps, symbol.operator, bound.value)
     raise inexpressible(symbol)
 
 
-def standardised(sum_: Linear) -> list[dict[str, float]]:
+def standardised(sum_: LinearSum) -> list[dict[str, float]]:
     """Return the steps ``(x - center) / scale`` of a multiple of a symbol plus a constant."""
     if sum_.steps is not None:
         return _paired(sum_.steps)
@@ -158,7 +158,7 @@ def _clipped(steps: list[Any], operator: str, bound: float) -> list[Any]:
 def indicator(group: Sequence[Term]) -> Feature:
     """Return 1 where a column is missing."""
     (term,) = group
-    (column,) = term.symbol.arguments if isinstance(term.symbol, Applied) else ()
-    if not isinstance(column, Cell):
+    (column,) = term.symbol.arguments if isinstance(term.symbol, Operation) else ()
+    if not isinstance(column, InputCell):
         raise inexpressible(term.symbol)
     return {"column": column.name, "kind": "indicator", "coefficient": number(term.weights)}

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.conversion.onnx import core_operators, ml_operators
 from pipeline.conversion.onnx.graph import CORE, ML
-from pipeline.conversion.onnx.steps import Step, Value
+from pipeline.conversion.onnx.steps import NodeStep, Value
 
-Operator = Callable[[Step], Sequence[Value]]
+Operator = Callable[[NodeStep], Sequence[Value]]
 
 
-def _single(function: Callable[[Step], Value]) -> Operator:
+def _single(function: Callable[[NodeStep], Value]) -> Operator:
     return lambda step: (function(step),)
 
 

@@ -25,14 +25,14 @@ from pipeline.conversion.onnx.numbers import (
     standardised,
     steps_of,
 )
-from pipeline.conversion.onnx.places import Place, place_of
+from pipeline.conversion.onnx.places import TablePlace, place_of
 from pipeline.conversion.onnx.symbols import (
-    Applied,
-    Labels,
-    Level,
-    Linear,
-    Lookup,
+    EncodedLevels,
+    LinearSum,
+    OneHotLevel,
+    Operation,
     Symbol,
+    TableLookup,
 )
 from pipeline.errors import ModelError
 from pipeline.units import escape
@@ -42,12 +42,12 @@ def multiplied(group: Sequence[Term]) -> Feature:
     """Return the product of symbols."""
     (term,) = group
     checked = term.symbol
-    assert isinstance(checked, Applied)
+    assert isinstance(checked, Operation)
     return product_of(term, list(_factors(checked)))
 
 
 def _factors(symbol: Symbol) -> Iterable[Symbol]:
-    if isinstance(symbol, Applied) and symbol.operator == "multiply":
+    if isinstance(symbol, Operation) and symbol.operator == "multiply":
         for each in symbol.arguments:
             yield from _factors(each)
     else:
@@ -60,11 +60,14 @@ def product_of(term: Term, factors: Sequence[Symbol]) -> Feature:
     weights = list(term.weights)
     numbers: list[Feature] = []
     for factor in factors:
-        if not isinstance(factor, Level | Labels | Lookup):
+        if not isinstance(factor, OneHotLevel | EncodedLevels | TableLookup):
             said, by = _numeric_term(factor)
             numbers.append(said)
             weights = [weight * by for weight in weights]
-    by_class = [[f for f in _all_factors(symbol) if isinstance(f, Level | Labels | Lookup)] for symbol in term.symbols]
+    by_class = [
+        [f for f in _all_factors(symbol) if isinstance(f, OneHotLevel | EncodedLevels | TableLookup)]
+        for symbol in term.symbols
+    ]
     if not by_class[0]:
         return {"kind": "product", "terms": numbers, "coefficient": number(weights)}
     terms, nested = _nested(by_class, weights)
@@ -77,11 +80,11 @@ def _all_factors(symbol: Symbol) -> list[Symbol]:
 
 def _numeric_term(symbol: Symbol) -> tuple[Feature, Fraction]:
     """Return a numeric term, and what its coefficient is multiplied by: a scale that no float is."""
-    if isinstance(symbol, Applied) and symbol.operator == "checked":
+    if isinstance(symbol, Operation) and symbol.operator == "checked":
         (symbol,) = symbol.arguments
     by, last = Fraction(1), {}
     before: list[Any] = []
-    if isinstance(symbol, Linear) and len(symbol.terms) == 1:
+    if isinstance(symbol, LinearSum) and len(symbol.terms) == 1:
         atom, weight = symbol.terms[0]
         if symbol.steps is None and not any(symbol.constants) and weight and Fraction(float(1 / weight)) != 1 / weight:
             by = weight
@@ -116,7 +119,7 @@ def _nested(by_class: Sequence[Sequence[Symbol]], weights: Sequence[Fraction]) -
     return terms, nested
 
 
-def _with_numbers(place: Place, table: Any, axis: int) -> Place:
+def _with_numbers(place: TablePlace, table: Any, axis: int) -> TablePlace:
     """Return a place without the levels that have no number; these are unseen, which has none either."""
     rows = np.moveaxis(table, axis, 0)
     known = {level: position for level, position in place.keys.items() if not np.isnan(rows[position]).all()}
@@ -125,18 +128,18 @@ def _with_numbers(place: Place, table: Any, axis: int) -> Place:
     return replace(place, keys=known)
 
 
-def _axes_of(factor: Symbol) -> list[Place]:
-    if isinstance(factor, Lookup):
+def _axes_of(factor: Symbol) -> list[TablePlace]:
+    if isinstance(factor, TableLookup):
         return [place_of(each) for each in factor.places]
-    if isinstance(factor, Level):
+    if isinstance(factor, OneHotLevel):
         (key,) = spelled(factor.cell, [factor.keys[factor.position]])
         missing = 1 if factor.cell.type == "text" else None
-        return [Place(factor.cell, "text" if factor.cell.type == "text" else "integer", {key: 0}, missing, 1)]
+        return [TablePlace(factor.cell, "text" if factor.cell.type == "text" else "integer", {key: 0}, missing, 1)]
     raise inexpressible(factor)
 
 
 def _table_of(factor: Symbol) -> Any:
-    return factor.table if isinstance(factor, Lookup) else np.array([1.0, 0.0])
+    return factor.table if isinstance(factor, TableLookup) else np.array([1.0, 0.0])
 
 
 def _joined(tables: Sequence[Any]) -> Any:
@@ -146,7 +149,7 @@ def _joined(tables: Sequence[Any]) -> Any:
     return found
 
 
-def _categorical_term(place: Place, table: Any, axis: int) -> Feature:
+def _categorical_term(place: TablePlace, table: Any, axis: int) -> Feature:
     """Return a categorical term; its policies are read from the rows of the table beside those of its levels."""
     if place.type == "bins":
         raise ModelError(f'the graph multiplies bins of column "{escape(place.cell.name)}" by something', LEAVE_OUT)

@@ -86,10 +86,10 @@ def decode(path: Path, data: bytes) -> Graph:
         raise ModelError(f"{name} is not a whole ONNX graph: the protobuf is damaged", _AGAIN) from error
     if not model.graph.node:
         raise ModelError(f"{name} has no node: it is no ONNX graph, or it is damaged", _AGAIN)
-    return _Decoder(onnx, path).graph(model)
+    return _GraphDecoder(onnx, path).graph(model)
 
 
-class _Decoder:
+class _GraphDecoder:
     """Reads the parts of a model."""
 
     def __init__(self, onnx: Any, path: Path) -> None:

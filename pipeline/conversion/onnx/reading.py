@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,15 @@ from pipeline.conversion.onnx.graph import (
     Graph,
     Node,
     Port,
+    ReadGraph,
 )
 from pipeline.conversion.onnx.meaning import Meaning, meaning_of
 from pipeline.conversion.onnx.numbers import number
 from pipeline.conversion.onnx.operators import OPERATORS
 from pipeline.conversion.onnx.protobuf import decode
 from pipeline.conversion.onnx.scoring import scorer
-from pipeline.conversion.onnx.steps import MOST_COLUMNS, REMEDY, TORN, Rows, Step, Value
-from pipeline.conversion.onnx.symbols import Cell, CellType, Linear, Raw, linear
+from pipeline.conversion.onnx.steps import MOST_COLUMNS, REMEDY, TORN, NodeStep, Rows, Value
+from pipeline.conversion.onnx.symbols import CellType, InputCell, LinearSum, RawOutput, linear
 from pipeline.errors import ModelError
 from pipeline.units import escape
 
@@ -68,32 +68,6 @@ _MODELS = frozenset(_FAMILIES["a tree ensemble"] + _FAMILIES["a support vector m
 _FLOAT32 = frozenset({"LinearClassifier", "Scaler", "Imputer", "Normalizer", "Binarizer"})
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A graph that was read.
-
-    Attributes
-    ----------
-    document : dict
-        A model file as JSON.
-    notes : tuple of str
-    columns : mapping of str to tuple of str
-        The columns of each input, in their order.
-    output : str
-        The tensor of the probabilities or raw predictions.
-    is_raw : bool
-        Whether these are raw predictions.
-    tolerance : float
-    """
-
-    document: dict[str, Any]
-    notes: tuple[str, ...]
-    columns: Mapping[str, tuple[str, ...]]
-    output: str
-    is_raw: bool
-    tolerance: float
-
-
 def convert(path: Path, data: bytes) -> Imported:
     """Return the model in the bytes of an ONNX file, and how onnxruntime scores with it.
 
@@ -112,7 +86,7 @@ def convert(path: Path, data: bytes) -> Imported:
     return Imported(found.document, found.notes, found.tolerance, scorer(path, graph, found))
 
 
-def read(graph: Graph) -> Read:
+def read(graph: Graph) -> ReadGraph:
     """Return the model file that a graph says, as plain values; raises ``ModelError`` as :func:`convert` does."""
     _check(graph)
     columns, notes = _columns(graph)
@@ -121,7 +95,7 @@ def read(graph: Graph) -> Read:
     raw = values.get("raw_prediction") if _has_raw(graph) else None
     meaning = meaning_of(_rows(values[output], output).columns)
     known = raw.columns if isinstance(raw, Rows) else ()
-    sums = [linear(known[each.position] if isinstance(each, Raw) else each) for each in meaning.raw]
+    sums = [linear(known[each.position] if isinstance(each, RawOutput) else each) for each in meaning.raw]
     document = _document(sums, meaning, _labels(graph, output, max(len(sums), 2)), _threshold(graph))
     used = {feature_column for feature in document["features"] for feature_column in _columns_of(feature)}
     if unused := [name for names in columns.values() for name in names if name not in used]:
@@ -131,7 +105,7 @@ def read(graph: Graph) -> Read:
     tolerance = FLOAT32_TOLERANCE if _is_float32(graph) else TOLERANCE
     if tolerance > TOLERANCE:
         notes.append("the graph computes in float32, the model in float64 with the same coefficients")
-    return Read(document, tuple(notes), columns, output, meaning.is_raw, tolerance)
+    return ReadGraph(document, tuple(notes), columns, output, meaning.is_raw, tolerance)
 
 
 def listed_names(names: Sequence[str]) -> str:
@@ -159,7 +133,7 @@ def _check(graph: Graph) -> None:
 
 
 def _unknown(node: Node, why: str) -> ModelError:
-    return Step(node, ()).refused(why)
+    return NodeStep(node, ()).refused(why)
 
 
 def _columns(graph: Graph) -> tuple[dict[str, tuple[str, ...]], list[str]]:
@@ -240,12 +214,12 @@ class _Walk:
         self._graph = graph
         types = {port.name: _TYPES[port.type] for port in graph.inputs}
         self._inputs: dict[str, Value] = {
-            name: Rows(tuple(Cell(each, types[name]) for each in names)) for name, names in columns.items()
+            name: Rows(tuple(InputCell(each, types[name]) for each in names)) for name, names in columns.items()
         }
         self._has_raw = _has_raw(graph)
 
     def values(self, wanted: str) -> dict[str, Value]:
-        """Return what leads to a tensor, by its name; the raw prediction of its own output goes on as ``Raw``."""
+        """Return what leads to a tensor, by its name; the raw prediction of its own output goes on as ``RawOutput``."""
         values: dict[str, Value] = {**self._graph.constants, **self._inputs}
         raw: Rows | None = None
         for node in needed(self._graph, wanted):
@@ -253,7 +227,7 @@ class _Walk:
                 values[name] = value
                 if name == "raw_prediction" and self._has_raw and isinstance(value, Rows):
                     raw = value
-                    values[name] = Rows(tuple(map(Raw, range(len(value.columns)))))
+                    values[name] = Rows(tuple(map(RawOutput, range(len(value.columns)))))
         if wanted not in values:
             raise ModelError(f'no node makes the output "{escape(wanted)}"', "write the graph again")
         return values if raw is None or wanted == "raw_prediction" else {**values, "raw_prediction": raw}
@@ -269,7 +243,7 @@ class _Walk:
             if name and name not in values:
                 raise _unknown(node, f'takes "{escape(name)}", which nothing before it makes')
         inputs = [values[name] if name else None for name in node.inputs]
-        step = Step(node, inputs)
+        step = NodeStep(node, inputs)
         try:
             return function(step)
         except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
@@ -301,7 +275,7 @@ def _rows(value: Value, name: str) -> Rows:
 
 
 def _document(
-    sums: Sequence[Linear], meaning: Meaning, labels: Sequence[Any], threshold: float | None
+    sums: Sequence[LinearSum], meaning: Meaning, labels: Sequence[Any], threshold: float | None
 ) -> dict[str, Any]:
     """Return a model file, of version 1 if that can say it."""
     made = _named(features(sums))
@@ -336,7 +310,7 @@ def _named(made: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return named
 
 
-def _total(sum_: Linear) -> Any:
+def _total(sum_: LinearSum) -> Any:
     try:
         return math.fsum(float(each) for each in sum_.constants)
     except OverflowError as error:

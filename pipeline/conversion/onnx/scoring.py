@@ -8,18 +8,15 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.conversion.importing import Floats, Score
-from pipeline.conversion.onnx.graph import BOOL, DOUBLE, FLOAT, INT32, INT64, STRING, Graph
+from pipeline.conversion.onnx.graph import BOOL, DOUBLE, FLOAT, INT32, INT64, STRING, Graph, ReadGraph
 from pipeline.errors import ModelError
 from pipeline.units import escape
-
-if TYPE_CHECKING:
-    from pipeline.conversion.onnx.reading import Read
 
 _TELEMETRY = "ORT_DISABLE_TELEMETRY"
 _DTYPES: Mapping[int, Any] = {
@@ -33,7 +30,7 @@ _DTYPES: Mapping[int, Any] = {
 _EMPTY = {STRING: "", BOOL: False, INT32: 0, INT64: 0}
 
 
-def scorer(path: Path, graph: Graph, found: Read) -> Score | None:
+def scorer(path: Path, graph: Graph, found: ReadGraph) -> Score | None:
     """Return what scores named columns with onnxruntime; ``None`` if onnxruntime is not installed.
 
     Missing numbers are NaN and missing text is the empty text. A row in which a whole number or boolean is missing,
@@ -92,7 +89,7 @@ def _session(path: Path, output: str) -> Any:
         ) from error
 
 
-def _scored(session: Any, graph: Graph, found: Read, rows: Mapping[str, Any]) -> Floats:
+def _scored(session: Any, graph: Graph, found: ReadGraph, rows: Mapping[str, Any]) -> Floats:
     feeds, lacking = {}, np.zeros(0, dtype=bool)
     for port in graph.inputs:
         columns = [_column(rows[name], port.type) for name in found.columns[port.name]]

@@ -10,9 +10,9 @@ from typing import Any
 
 from pipeline.conversion.onnx.graph import Constant, Node
 from pipeline.conversion.onnx.symbols import (
-    Applied,
-    Linear,
-    Number,
+    LinearSum,
+    Numeral,
+    Operation,
     Symbol,
     apply,
     divide,
@@ -49,7 +49,7 @@ Value = Rows | Constant
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NodeStep:
     """A node with the values of its inputs; ``None`` for an input that is left out."""
 
     node: Node
@@ -78,7 +78,7 @@ class Step:
             return value
         if value.ndim > 2 or (value.ndim == 2 and value.shape[0] != 1) or value.dtype.kind not in "biuf":
             raise self.refused(f"has a constant of shape {value.shape} where a row of numbers is read")
-        return Rows(tuple(Number(float(each)) for each in value.ravel()))
+        return Rows(tuple(Numeral(float(each)) for each in value.ravel()))
 
     def constant(self, position: int) -> Constant:
         """Return an input that must be constant."""
@@ -106,7 +106,7 @@ class Step:
         return list(numbers)
 
 
-def elementwise(function: Callable[..., Symbol], step: Step) -> Value:
+def elementwise(function: Callable[..., Symbol], step: NodeStep) -> Value:
     """Return a function of columns with columns, one column broadcast."""
     parts = [step.rows(position) for position in range(len(step.inputs))]
     width = max(len(each.columns) for each in parts)
@@ -116,12 +116,12 @@ def elementwise(function: Callable[..., Symbol], step: Step) -> Value:
     return Rows(tuple(map(function, *spread)), max(each.axes for each in parts))
 
 
-def identity(step: Step) -> Value:
+def identity(step: NodeStep) -> Value:
     """Return the first input."""
     return step.value(0)
 
 
-def matrix(step: Step, rows: Rows, weights: Constant) -> tuple[Symbol, ...]:
+def matrix(step: NodeStep, rows: Rows, weights: Constant) -> tuple[Symbol, ...]:
     """Return columns times a matrix of shape (columns, results); equal symbols are added up exactly."""
     if weights.ndim != 2 or weights.shape[0] != len(rows.columns) or weights.dtype.kind not in "iuf":
         raise step.refused(
@@ -141,7 +141,7 @@ def matrix(step: Step, rows: Rows, weights: Constant) -> tuple[Symbol, ...]:
             for atom, factor in sum_.terms:
                 terms[atom] = terms.get(atom, Fraction(0)) + factor * weight
         depth = max((each.depth for each in sums), default=0)
-        made.append(plain(Linear(tuple(constants), tuple(terms.items()), depth)))
+        made.append(plain(LinearSum(tuple(constants), tuple(terms.items()), depth)))
     return tuple(made)
 
 
@@ -149,11 +149,11 @@ def softmax(columns: tuple[Symbol, ...]) -> tuple[Symbol, ...]:
     """Return the softmax of columns."""
     largest = apply("largest", *columns)
     powers = tuple(apply("exp", subtract(each, largest)) for each in columns)
-    total = Applied("sum", powers)
+    total = Operation("sum", powers)
     return tuple(divide(each, total) for each in powers)
 
 
-def picked(step: Step, rows: Rows, positions: Sequence[int]) -> Rows:
+def picked(step: NodeStep, rows: Rows, positions: Sequence[int]) -> Rows:
     """Return the columns at positions."""
     if any(not -len(rows.columns) <= each < len(rows.columns) for each in positions):
         raise step.refused(f"chooses a column beyond the {len(rows.columns)} that it gets")
@@ -161,12 +161,12 @@ def picked(step: Step, rows: Rows, positions: Sequence[int]) -> Rows:
     return Rows(tuple(rows.columns[each] for each in positions))
 
 
-def to_sum_1(step: Step) -> Value:
+def to_sum_1(step: NodeStep) -> Value:
     """Return columns divided by their sum: of what is never negative alone, since a norm adds up what is positive."""
     columns = step.rows(0).columns
-    if all(isinstance(each, Applied) and each.operator == "share" for each in columns):
+    if all(isinstance(each, Operation) and each.operator == "share" for each in columns):
         return Rows(columns)
     if not all(apply("abs", each) is each for each in columns):
         raise step.refused("divides each row by the sum of its values", ONE_BY_ONE)
-    total = Applied("sum", columns)
+    total = Operation("sum", columns)
     return Rows(tuple(divide(each, total) for each in columns))
