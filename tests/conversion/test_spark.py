@@ -28,19 +28,22 @@ import json, sys
 from pathlib import Path
 from pyspark.sql import SparkSession
 folder = Path(sys.argv[1])
-session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+# Compiling long expressions takes a minute each; interpreting them does not.
+builder = builder.config("spark.sql.codegen.wholeStage", "false").config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+session = builder.config("spark.sql.adaptive.enabled", "false").getOrCreate()
 session.sparkContext.setLogLevel("ERROR")
 for text in sorted(folder.glob("*.sql")):
     session.read.parquet(str(text.with_suffix(".parquet"))).createOrReplaceTempView("rows")
-    made = session.sql(f"SELECT {text.read_text()} FROM rows ORDER BY place").collect()
-    text.with_suffix(".json").write_text(json.dumps([list(row) for row in made]))
+    made = session.sql(f"SELECT place, {text.read_text()} FROM rows").collect()
+    text.with_suffix(".json").write_text(json.dumps([list(row)[1:] for row in sorted(made, key=lambda row: row.place)]))
 session.stop()
 """
 
 
 def test_any_model_scores_in_spark_as_here(tmp_path: Path) -> None:
     expected = {}
-    for seed, classes in enumerate([0, 0, 0, 0, 0, 0, 2, 3]):
+    for seed, classes in enumerate([0, 0, 0, 0, 2, 3]):
         rng = np.random.default_rng([seed, classes, 7])
         each = expected[f"{seed}"] = scored(document(rng, classes), table(rng, 60))
         export(each.model, "sql", tmp_path / f"{seed}.sql", dialect="spark")

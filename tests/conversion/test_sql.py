@@ -39,7 +39,7 @@ def compare(seed: int, classes: int, rows: int) -> float:
     return differences(expected, run(expected))
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0, 0, 2, 4]))
 def test_any_model_scores_in_duckdb_as_here(seed: int, classes: int) -> None:
     assert compare(seed, classes, 60) <= 1e-12
