@@ -9,14 +9,18 @@ import pyarrow as pa
 
 def as_batch(arrays: Sequence[pa.Array], schema: pa.Schema) -> pa.RecordBatch:
     """Return columns of a schema as a record batch; those of text may be dictionaries of text, and stay so."""
-    types = [array.type for array in arrays]
-    if types != schema.types:
-        fields = (
-            field.with_type(type_) if _encodes(type_, field.type) else field
-            for field, type_ in zip(schema, types, strict=True)
-        )
-        schema = pa.schema(list(fields))
-    return pa.RecordBatch.from_arrays(list(arrays), schema=schema)
+    return pa.RecordBatch.from_arrays(list(arrays), schema=with_types(schema, [array.type for array in arrays]))
+
+
+def with_types(schema: pa.Schema, types: Sequence[pa.DataType]) -> pa.Schema:
+    """Return a schema with the types of columns that come encoded."""
+    if schema.types == types:
+        return schema
+    fields = (
+        field.with_type(type_) if _encodes(type_, field.type) else field
+        for field, type_ in zip(schema, types, strict=True)
+    )
+    return pa.schema(list(fields), metadata=schema.metadata)
 
 
 def check_types(batch: pa.RecordBatch, schema: pa.Schema) -> None:

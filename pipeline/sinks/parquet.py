@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import MemoryBudgetError
-from pipeline.sinks.encoded import check_types
+from pipeline.sinks.encoded import check_types, with_types
 from pipeline.sinks.gathering import GatheredColumn, column
 from pipeline.sinks.outlet import Outlet, translated
 from pipeline.units import escape, format_bytes
@@ -122,7 +122,6 @@ class ParquetSink(ParquetFileSink):
             # time; in small batches the rest takes twice as long.
             plain = [field.name for field, is_encoded in zip(written, encoded, strict=True) if not is_encoded]
             how = {"write_statistics": plain, "store_schema": False, "write_batch_size": _BATCH_ROWS}
-            written = written.with_metadata({_ARROW_SCHEMA: b64encode(self._schema.serialize().to_pybytes())})
         with translated():
             self._writer = pq.ParquetWriter(
                 self._outlet,
@@ -132,6 +131,9 @@ class ParquetSink(ParquetFileSink):
                 write_page_checksum=True,
                 **how,
             )
+            if any(encoded):
+                stored = {_ARROW_SCHEMA: b64encode(self._schema.serialize().to_pybytes())}
+                self._writer.add_key_value_metadata((self._schema.metadata or {}) | stored)
         rows = self._row_groups.rows
         self._columns = [
             column(field, rows, is_encoded=is_encoded) for field, is_encoded in zip(written, encoded, strict=True)
@@ -139,7 +141,7 @@ class ParquetSink(ParquetFileSink):
         return self._columns
 
     def _gather(self, batch: pa.RecordBatch) -> None:
-        columns = self._columns or self._open(batch.schema.remove_metadata())
+        columns = self._columns or self._open(with_types(self._schema, batch.schema.types))
         for held, array in zip(columns, batch.columns, strict=True):
             held.add(array)
         self._rows += batch.num_rows

@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.sinks import RowGroups, as_batch, open_sink
 
-SCHEMA = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("band", pa.string())])
+FIELDS = [pa.field("id", pa.int64(), nullable=False), pa.field("band", pa.string())]
+SCHEMA = pa.schema(FIELDS, metadata={"logitstream.base": "-0.5"})
 LEVELS = pa.array(["low, or none", "middle", "never seen", '"high"'])
 CODES = [1, None, 0, 3, 0, None, 1, 1, 3, 0]
 TEXTS = [None if code is None else LEVELS[code].as_py() for code in CODES]
@@ -47,6 +48,7 @@ def test_readers_of_parquet_find_text(tmp_path: Path) -> None:
     path.write_bytes(part("parquet"))
     table = pq.read_table(path)
     assert table.schema.equals(SCHEMA, check_metadata=True)
+    assert set(pq.read_metadata(path).metadata) == {b"ARROW:schema", b"logitstream.base"}
     assert table["band"].to_pylist() == TEXTS
     assert pl.read_parquet(path).schema["band"] == pl.String
     assert pl.read_parquet(path)["band"].to_list() == TEXTS

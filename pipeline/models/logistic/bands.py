@@ -78,7 +78,7 @@ def faults(bands: object, *, has_points: bool) -> Iterator[Problem]:
             if isinstance(threshold, int | float) and not 0 <= threshold <= 1:
                 yield Problem(("thresholds", position), f"must be between 0 and 1, not {show(threshold)}")
     if thresholds is not None and names is not None and len(names) != len(thresholds) + 1:
-        yield Problem(("names",), f"must have {len(thresholds) + 1} names, one more than thresholds, not {len(names)}")
+        yield Problem(("names",), f"must be one more than the thresholds, {len(thresholds) + 1}, not {len(names)}")
     for position, name in enumerate(names or ()):
         if isinstance(name, str) and (names or []).index(name) < position:
             yield Problem(("names", position), f'"{escape(name)}" is already the name of another band')

@@ -144,7 +144,7 @@ def faults(calibration: object) -> Iterator[Problem]:
     yield from not_increasing(thresholds, ("thresholds",))
     yield from not_increasing(probabilities, ("probabilities",), may_repeat=True)
     if isinstance(thresholds, list) and isinstance(probabilities, list) and len(probabilities) != len(thresholds) + 1:
-        message = f"must have {len(thresholds) + 1} probabilities, one more than thresholds, not {len(probabilities)}"
+        message = f"must be one more than the thresholds, {len(thresholds) + 1}, not {len(probabilities)}"
         yield Problem(("probabilities",), message)
 
 

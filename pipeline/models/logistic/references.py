@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.kernels import raw_prediction
 from pipeline.models.document import Path, Problem
 from pipeline.models.logistic.batch import BatchColumns
-from pipeline.models.logistic.feature import ColumnFeature, Feature
+from pipeline.models.logistic.feature import Feature
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.reasons import MOST_REASONS, Direction, Reason, Reasons, Reference
 from pipeline.models.logistic.sections import numbers_of
@@ -33,7 +33,8 @@ _BOUNDED = ("categorical", "binned", "indicator")
 def references_of(reasons: Reasons, features: tuple[Feature, ...]) -> Floats:
     """Return the contribution of each feature at its reference: float64, shape (features,).
 
-    It is not finite where a value is outside the domain of a transform.
+    It is not finite where a value is outside the domain of a transform, and 0 where the reference is none that
+    :func:`faults` allows.
     """
     found = (_reference(feature, reasons.features.get(feature.label), reasons) for feature in features)
     return np.array(list(found), dtype=np.float64)
@@ -94,20 +95,20 @@ def _reference(feature: Feature, reason: Reason | None, reasons: Reasons) -> flo
     if own is not None:
         return _own(feature, own)
     if reasons.reference == "mean":
-        return math.nan if reason is None or reason.mean is None else reason.mean
+        return 0.0 if reason is None or reason.mean is None else reason.mean
     return _best(feature, reasons.direction) if reasons.reference == "best" else 0.0
 
 
 def _own(feature: Feature, own: Reference) -> float:
-    if own.contribution is not None:
-        return own.contribution
-    return contribution_at(feature, own.value if own.level is None else own.level)
+    if own.value is not None and feature.kind in _AT_VALUE:
+        return contribution_at(feature, own.value)
+    if own.level is not None and feature.kind in _AT_LEVEL:
+        return contribution_at(feature, own.level)
+    return own.contribution or 0.0
 
 
-def contribution_at(feature: Feature, value: Any) -> float:
-    """Return what a feature of one column adds where the column has this value; NaN if that is none."""
-    if not isinstance(feature, ColumnFeature):
-        return math.nan
+def contribution_at(feature: Any, value: Any) -> float:
+    """Return what a feature of one column adds where the column has this value."""
     tally = RowTally(1)
     batch = BatchColumns({feature.column: BatchColumn(0, feature.column, pa.array([value]))}, tally)
     terms = [kind_of(feature).prepare(feature, batch).term]
