@@ -82,7 +82,7 @@ def test_x03_a_target_or_dialect_that_does_not_exist_is_a_usage_error(kind: str,
 
 
 def test_x04_text_that_no_database_would_read_is_refused() -> None:
-    levels = {f"level {place} {'x' * 100_000}": 0.1 for place in range(writing.TEXT_LIMIT // 100_000)}
+    levels = {f"level {place} {'x' * 100_000}": 0.1 for place in range(writing.TEXT_LIMIT // 100_000 + 1)}
     feature = {"column": "c", "kind": "categorical", "coefficients": levels}
     with pytest.raises(ModelError, match="the SQL up to the column probability has more than 16,777,216 characters"):
         export(from_mapping(document(feature)), "sql")
