@@ -97,6 +97,13 @@ def test_a_column_is_not_mistaken_for_a_name_of_the_expression() -> None:
     assert differences(expected, run(expected)) <= 1e-12
 
 
+@pytest.mark.slow
+def test_a_model_of_many_features_is_not_too_deep() -> None:
+    names = [f"column {place}" for place in range(1500)]
+    expected = scored(numeric(*names), pa.table({name: [0.001 * place, None] for place, name in enumerate(names)}))
+    assert differences(expected, run(expected)) <= 1e-12
+
+
 @pytest.mark.parametrize(
     ("levels", "cells"),
     [
