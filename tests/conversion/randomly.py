@@ -21,24 +21,25 @@ WHOLE = ("1", "-3", "20")
 DECIMALS = ("0.5", "2.0", "-1.25")
 
 
-def number(rng: Rng, low: float = -2.0, high: float = 2.0) -> float:
+def number(rng: Rng, low: float = -2.0, high: float = 1.0) -> float:
     """Return a number of a random size, now and then 0."""
     return 0.0 if rng.random() < 0.05 else float(rng.normal() * 10 ** rng.uniform(low, high))
 
 
 def _coefficient(rng: Rng, classes: int) -> Any:
-    return number(rng, -1, 0.5) if not classes else [number(rng, -1, 0.5) for _ in range(classes)]
+    return number(rng, -2, 0) if not classes else [number(rng, -2, 0) for _ in range(classes)]
 
 
 def _missing(rng: Rng) -> Any:
-    return ["null", "quarantine", {"impute": abs(number(rng)) + 0.5}][rng.integers(3)]
+    # Seldom a word: else few rows have a score.
+    return ["null", "quarantine", *6 * [{"impute": abs(number(rng)) + 0.5}]][rng.integers(8)]
 
 
 def _policies(rng: Rng, levels: tuple[str, ...]) -> dict[str, Any]:
     named = {"level": levels[int(rng.integers(len(levels)))]}
     return {
-        "missing": ["null", "quarantine", named][rng.integers(3)],
-        "unseen": ["null", "quarantine", "zero", named][rng.integers(4)],
+        "missing": ["null", "quarantine", *6 * [named]][rng.integers(8)],
+        "unseen": ["null", "quarantine", *3 * ["zero"], *3 * [named]][rng.integers(8)],
     }
 
 
@@ -140,9 +141,39 @@ def document(rng: Rng, classes: int = 0) -> dict[str, Any]:
         return whole | {"classes": names, "normalise": ["softmax", "one-vs-rest"][rng.integers(2)]}
     whole["output"] |= {"threshold": round(float(rng.random()), 2), "columns": [*columns, "contributions"]}
     whole["link"] = ["logit", "logit", "probit", "cloglog", "loglog", "cauchit"][rng.integers(6)]
-    if whole["link"] == "logit" and rng.random() < 0.5:
-        whole["output"] |= {"temperature": 1.7, "alpha": [-1.0, 0.7][rng.integers(2)], "beta": -0.3}
+    if whole["link"] == "logit":
+        whole["output"] |= _scale(rng)
     return whole
+
+
+CALIBRATIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"temperature": 1.7, "alpha": -1.0, "beta": -0.3},
+    {"temperature": 0.3, "alpha": 0.7, "beta": 0.0},
+    {"calibration": {"method": "platt", "slope": -1.3, "intercept": 0.7}},
+    {"calibration": {"method": "temperature", "temperature": 2.5}},
+    {"calibration": {"method": "beta", "a": 0.7, "b": 1.4, "c": -0.2}},
+    {"calibration": {"method": "beta", "a": 0.0, "b": 1.4, "c": 0.2}},
+    {"calibration": {"method": "isotonic", "thresholds": [-1.0, 0.25, 2.0], "probabilities": [0.0, 0.25, 0.25, 0.9]}},
+)
+
+
+def _scale(rng: Rng) -> dict[str, Any]:
+    """Return how the probability is calibrated, and points and bands."""
+    on = ["probability", "points"][rng.integers(2)]
+    thresholds = [0.1, 0.25, 0.75] if on == "probability" else [450.0, 600.5, 601.0]
+    return {
+        **CALIBRATIONS[rng.integers(len(CALIBRATIONS))],
+        "columns": [
+            "probability", "raw_prediction", "decision", "contributions", "points", "points_by_feature", "band",
+        ],
+        "points": {
+            "pdo": 20.0, "base_points": 600.0, "base_odds": 50.0,
+            "rounding": ["none", "points", "features"][rng.integers(3)],
+            "higher": ["negative", "positive"][rng.integers(2)],
+        },
+        "bands": {"on": on, "thresholds": thresholds, "names": ["it's", "b", "ü", "d"]},
+    }  # fmt: skip
 
 
 def table(rng: Rng, rows: int, largest: float = 1e308) -> pa.Table:
@@ -153,7 +184,7 @@ def table(rng: Rng, rows: int, largest: float = 1e308) -> pa.Table:
 
     special = [None, math.nan, 0.0, -0.0, math.inf, -math.inf, largest, -largest, 5e-324, 1e-200, 1e-100]
     floats = [
-        [special[rng.integers(len(special))] if rng.random() < 0.15 else number(rng) for _ in range(rows)]
+        [special[rng.integers(len(special))] if rng.random() < 0.1 else number(rng) for _ in range(rows)]
         for _ in range(3)
     ]
     return pa.table(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from pipeline.errors import ModelError
+from pipeline.models.logistic.calibration import Beta, Isotonic, Platt, Temperature
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.making import class_text, terms_of
+from pipeline.models.logistic.making import class_text, temperature_of
+from pipeline.models.logistic.points import Points
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape
 
@@ -40,14 +43,25 @@ def columns_of(model: ModelFile) -> Iterator[tuple[str, str]]:
 
 def normalised(model: ModelFile) -> str:
     """Return the probabilities of the classes."""
-    return f"{_NORMALISED[model.normalise]}(raw, {model.output.temperature!r})"
+    return f"{_NORMALISED[model.normalise]}(raw, {temperature_of(model)!r})"
 
 
 def _probability(model: ModelFile) -> str:
-    if not model.output.changed or model.link != "logit":
+    calibration = model.output.calibration
+    if calibration is not None:
+        return _METHODS[type(calibration)](calibration)
+    if model.link != "logit":
         return f"{_LINKS[model.link]}(raw)"
     alpha, beta, temperature = (model.output.parameters[name] for name in ("alpha", "beta", "temperature"))
-    return f"sigmoid(({alpha!r} * raw + {beta!r}) / {temperature!r})"
+    return f"sigmoid(({alpha!r} * raw + {beta!r}) / {temperature!r})" if model.output.changed else "sigmoid(raw)"
+
+
+_METHODS: Mapping[type, Callable[[Any], str]] = {
+    Platt: lambda method: f"sigmoid({method.slope!r} * raw + {method.intercept!r})",
+    Temperature: lambda method: f"sigmoid(raw / {method.temperature!r})",
+    Beta: lambda method: f"beta(raw, {method.a!r}, {method.b!r}, {method.c!r})",
+    Isotonic: lambda method: f"stepped(raw, {method.thresholds!r}, {method.probabilities!r})",
+}
 
 
 def _decision(model: ModelFile) -> Iterator[tuple[str, str]]:
@@ -59,8 +73,49 @@ def _decision(model: ModelFile) -> Iterator[tuple[str, str]]:
 
 
 def _contributions(model: ModelFile) -> Iterator[tuple[str, str]]:
-    for place, name in enumerate(terms_of(model)):
+    for place, name in enumerate(model.terms):
         yield f"contribution_{escape(name)}", f"terms[{place}]"
+
+
+def _points_of(model: ModelFile) -> Points:
+    points = model.output.points
+    if points is None:
+        raise ModelError("the model has no scale of points", "add output.points to the model file")
+    return points
+
+
+def _total(model: ModelFile) -> str:
+    """Return the points of a row, rounded but not yet an integer."""
+    points = _points_of(model)
+    if points.rounding == "features":
+        return f"added(0.0, map(rounded, {_of_terms(model)}))"
+    total = f"raw * {points.slope!r} + {points.constant!r}"
+    return f"rounded({total})" if points.rounding == "points" else total
+
+
+def _of_terms(model: ModelFile) -> str:
+    points, features = _points_of(model), len(model.features)
+    shares = (0.0,) * (len(model.terms) - features) + (points.share(model.base, features),) * features
+    return f"points_of_terms(terms, {shares!r}, {points.slope!r})"
+
+
+def _points(model: ModelFile) -> Iterator[tuple[str, str]]:
+    total = _total(model)
+    yield "points", total if _points_of(model).rounding == "none" else f"integer({total})"
+
+
+def _points_by_feature(model: ModelFile) -> Iterator[tuple[str, str]]:
+    are_whole = _points_of(model).rounding == "features"
+    for place, name in enumerate(model.terms):
+        part = f"{_of_terms(model)}[{place}]"
+        yield f"points_{escape(name)}", f"integer(rounded({part}))" if are_whole else part
+
+
+def _band(model: ModelFile) -> Iterator[tuple[str, str]]:
+    bands = model.output.bands
+    assert bands is not None
+    value = _total(model) if bands.on == "points" else _probability(model)
+    yield "band", f"banded({value}, {bands.thresholds!r}, {bands.names!r})"
 
 
 Maker = Callable[[ModelFile], Iterator[tuple[str, str]]]
@@ -70,6 +125,9 @@ _BINARY: Mapping[str, Maker] = {
     "raw_prediction": lambda _: iter([("raw_prediction", "raw")]),
     "decision": _decision,
     "contributions": _contributions,
+    "points": _points,
+    "points_by_feature": _points_by_feature,
+    "band": _band,
 }
 
 

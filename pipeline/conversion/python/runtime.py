@@ -220,6 +220,42 @@ def first_largest(raw: Sequence[float], probabilities: Sequence[float], classes:
     return None if any(map(math.isnan, probabilities)) else classes[raw.index(max(raw))]
 
 
+def log_sigmoid(z: float) -> float:
+    """Return the logarithm of the sigmoid."""
+    return min(z, 0.0) - math.log1p(math.exp(-abs(z)))
+
+
+def beta(z: float, a: float, b: float, c: float) -> float:
+    """Return the sigmoid of a log(s) - b log(1 - s) + c, with s the sigmoid of z."""
+    total = c + a * log_sigmoid(z) if a else c
+    return sigmoid(total - b * log_sigmoid(-z) if b else total)
+
+
+def stepped(z: float, ends: Sequence[float], values: Sequence[Any]) -> Any:
+    """Return the value of the interval that a number is in, NaN for NaN."""
+    return values[bisect_right(ends, z)] if z == z else z  # noqa: PLR0124 - NaN
+
+
+def banded(value: float, ends: Sequence[float], names: Sequence[str]) -> str | None:
+    """Return the name of the interval that a number is in, None for NaN."""
+    return names[bisect_right(ends, value)] if value == value else None  # noqa: PLR0124 - NaN
+
+
+def rounded(value: float) -> float:
+    """Return the nearest whole number, a half to the even one."""
+    return float(round(value)) if math.isfinite(value) else value
+
+
+def integer(value: float) -> int | None:
+    """Return a whole number, None where it is not finite or beyond 64 bits."""
+    return int(value) if abs(value) < 2.0**63 else None
+
+
+def points_of_terms(terms: Iterable[float], shares: Sequence[float], slope: float) -> list[float]:
+    """Return the points of what was added to the raw prediction."""
+    return [term * slope + share for term, share in zip(terms, shares, strict=True)]
+
+
 def decided(probability: float, threshold: float, negative: Any, positive: Any) -> Any:
     """Return the decision, None where the probability is NaN."""
     if math.isnan(probability):

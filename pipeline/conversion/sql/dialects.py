@@ -10,8 +10,8 @@ from pipeline.units import escape
 
 
 def can_occur(text: str) -> bool:
-    """Return whether a database can hold a text: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    """Return whether a database can hold a text: it has no NUL."""
+    return "\0" not in text
 
 
 # From a name and values: how each of them is called, and what makes an expression of one that calls them so.
@@ -63,6 +63,8 @@ class Dialect:
         The test whether a text matches a pattern, and the end of a text in a pattern.
     fail : str
         A number that is never made because the query ends with a message, with places for the message and a column.
+    round : str
+        The nearest whole number, halves to even, with a place for the number.
     bind : callable
         Gives a name to values that are used several times; see ``Binding``.
     raises : bool
@@ -87,6 +89,7 @@ class Dialect:
     match: str
     end: str
     fail: str
+    round: str
     bind: Binding
     raises: bool = False
     cells_first: bool = False
@@ -103,7 +106,7 @@ class Dialect:
         """
         if not can_occur(column):
             raise ModelError(
-                f'column "{escape(column)}": a name in SQL has neither NUL nor half of a surrogate pair',
+                f'column "{escape(column)}": a name in SQL has no NUL',
                 "give the column another name in the model and in the data",
             )
         return self.quote + column.replace(self.quote, 2 * self.quote) + self.quote
@@ -131,6 +134,10 @@ class Dialect:
         """Return groups 2 and 3 of a pattern that a whole text matches, and another text as it is."""
         return f"regexp_replace({text}, {self.text(f'^{pattern}{self.end}')}, {self.text(self.group)})"
 
+    def rounded(self, number: str) -> str:
+        """Return the nearest whole number, a half to the even one."""
+        return self.round.format(number)
+
     def failure(self, message: str, column: str) -> str:
         """Return what ends the query with a message and the text of an expression."""
         cell = f"COALESCE(CAST({column} AS {self.characters}), 'NULL')"
@@ -150,6 +157,7 @@ DIALECTS: Mapping[str, Dialect] = {
         match="regexp_matches({}, {})",
         end=r"\z",
         fail="error({})",
+        round="round_even({}, 0)",
         bind=_by_list,
         remarks=("Needs DuckDB 1.3 or newer.",),
     ),
@@ -165,6 +173,7 @@ DIALECTS: Mapping[str, Dialect] = {
         match="{} ~ {}",
         end=r"\Z",
         fail="CAST({} AS DOUBLE PRECISION)",
+        round="round({})",
         bind=_by_subquery,
         raises=True,
         cells_first=True,
@@ -185,6 +194,7 @@ DIALECTS: Mapping[str, Dialect] = {
         match="{} RLIKE {}",
         end=r"\z",
         fail="CAST(raise_error({}) AS DOUBLE)",
+        round="rint({})",
         bind=_by_array,
         backslashes=True,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.conversion.formula import Formula
@@ -23,11 +23,20 @@ from pipeline.models.logistic.expression import (
 )
 from pipeline.units import escape
 
+# Terms that are added in one expression.
+_DEEP = 200
+
 
 def raw_prediction(writer: Writer, whole: Formula) -> str:
     """Return the sum of a formula whose numbers are floats."""
-    terms = [writer.number(scalar(whole.base)), *(term(writer, tree) for _, tree in whole.contributions)]
-    return "(" + "\n  + ".join(terms) + ")"
+    return _sum(writer, writer.number(scalar(whole.base)), [term(writer, tree) for _, tree in whole.contributions])
+
+
+def _sum(writer: Writer, first: str, terms: Sequence[str]) -> str:
+    """Return a sum from left to right; parsers have a limit to how deep an expression is."""
+    some, others = terms[:_DEEP], terms[_DEEP:]
+    total = "(" + "\n  + ".join([first, *some]) + ")"
+    return writer.let(total, lambda sofar: _sum(writer, sofar, others)) if others else total
 
 
 def term(writer: Writer, node: Expression) -> str:
@@ -136,7 +145,8 @@ def _log(writer: Writer, x: str) -> str:
     return f"CASE WHEN {x} > {zero} THEN ln({x}) WHEN {x} = {zero} THEN {pole} WHEN {x} < {zero} THEN {nan} END"
 
 
-def _log1p(writer: Writer, x: str) -> str:
+def log1p(writer: Writer, x: str) -> str:
+    """Return log(1 + x) of a number that is written several times, as accurate where it is near 0."""
     # W. Kahan: the error of 1 + x cancels in the quotient.
     one, low, pole, nan, infinity = (writer.number(value) for value in (1.0, -1.0, -math.inf, math.nan, math.inf))
     return (
@@ -161,7 +171,7 @@ def _square(writer: Writer, x: str) -> str:
 
 _FUNCTIONS: Mapping[str, Callable[[Writer, str], str]] = {
     "log": _log,
-    "log1p": _log1p,
+    "log1p": log1p,
     "sqrt": _sqrt,
     "square": _square,
 }

@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
-from pipeline.conversion.cut import cut_of
+from pipeline.conversion.cut import cut_at
 from pipeline.conversion.formula import Formula, formula
-from pipeline.conversion.sql.dialects import can_occur
-from pipeline.conversion.sql.links import exponential, inverse_link, sigmoid
+from pipeline.conversion.sql.calibration import probability
+from pipeline.conversion.sql.links import exponential, sigmoid
 from pipeline.conversion.sql.nodes import by_constant, raw_prediction, term
-from pipeline.conversion.sql.writer import SMALLEST, Writer
+from pipeline.conversion.sql.points import band, points_by_feature, points_columns
+from pipeline.conversion.sql.writer import SMALLEST, Column, Writer
 from pipeline.errors import ModelError
-from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.making import class_text, terms_of
+from pipeline.models.logistic.file import ClassName, ModelFile
+from pipeline.models.logistic.making import class_text, temperature_of
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape
-
-Column = Callable[[Writer], str]
 
 
 def columns_of(model: ModelFile) -> Iterator[tuple[str, Column]]:
@@ -46,33 +44,18 @@ def _raw_prediction(_: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]
 
 
 def _probability(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
-    def write(writer: Writer) -> str:
-        raw = raw_prediction(writer, whole)
-        if model.link == "logit":
-            raw = _argument(writer, model, raw)
-        return writer.let(raw, lambda z: inverse_link(writer, model.link, z))
-
-    yield "probability", write
-
-
-def _argument(writer: Writer, model: ModelFile, raw: str) -> str:
-    """Return ``(alpha * raw + beta) / temperature``."""
-    parameters = model.output.parameters
-    steps = (("*", parameters["alpha"], 1.0), ("+", parameters["beta"], 0.0), ("/", parameters["temperature"], 1.0))
-    for operator, number, neutral in steps:
-        if number != neutral:
-            raw = writer.let(raw, partial(by_constant, writer, operator, constant=number))
-    return raw
+    yield "probability", lambda writer: probability(writer, model, raw_prediction(writer, whole))
 
 
 def _decision(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
-    cut, is_rising = cut_of(model)
+    cut, is_rising = cut_at(model, ScoreBlock.of(model).threshold)
     target = model.target
-    is_named = target is not None and target.negative is not None
-    values = (target.negative, target.positive) if target is not None and is_named else (False, True)
+    values: tuple[ClassName, ClassName] = (False, True)
+    if target is not None and target.negative is not None and target.positive is not None:
+        values = (target.negative, target.positive)
 
     def write(writer: Writer) -> str:
-        negative, positive = (_literal(writer, value) for value in values)
+        negative, positive = (writer.label(value) for value in values)
         above, below = (positive, negative) if is_rising else (negative, positive)
         infinity, least = writer.number(math.inf), f"{'>=' if is_rising else '>'} {writer.exactly(cut)}"
         return writer.let(
@@ -91,18 +74,8 @@ def _contributions(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Colu
         node = whole.contributions[place][1]
         return f"CASE WHEN {raw_prediction(writer, whole)} IS NOT NULL THEN {term(writer, node)} END"
 
-    for place, name in enumerate(terms_of(model)):
+    for place, name in enumerate(model.terms):
         yield f"contribution_{escape(name)}", partial(write, place=place)
-
-
-def _literal(writer: Writer, value: Any) -> str:
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, float):
-        return writer.exactly(value)
-    if isinstance(value, str) and not can_occur(value):
-        raise ModelError(f'the decision "{escape(value)}" cannot be text in SQL', "give the classes other values")
-    return writer.dialect.text(value) if isinstance(value, str) else str(value)
 
 
 Maker = Callable[[ModelFile, Formula], Iterator[tuple[str, Column]]]
@@ -112,6 +85,9 @@ _BINARY: Mapping[str, Maker] = {
     "raw_prediction": _raw_prediction,
     "decision": _decision,
     "contributions": _contributions,
+    "points": points_columns,
+    "points_by_feature": points_by_feature,
+    "band": band,
 }
 
 
@@ -146,7 +122,7 @@ def _softmax(writer: Writer, model: ModelFile, z: Sequence[str], place: int) -> 
 
     Nothing is known of the shares where the largest is infinite, or one is NaN, which is above every number.
     """
-    temperature, one = model.output.temperature, writer.number(1.0)
+    temperature, one = temperature_of(model), writer.number(1.0)
 
     def power(other: str) -> str:
         difference = f"({other} - {z[place]})"
@@ -186,7 +162,7 @@ def _class_decision(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Col
     def write(writer: Writer) -> str:
         infinity, limit = writer.number(math.inf), writer.number(-math.inf)
         known = f"> {limit}" if model.normalise == "softmax" else f">= {limit}"
-        literals = [_literal(writer, value) for value in classes]
+        literals = [writer.label(value) for value in classes]
 
         def body(values: Sequence[str]) -> str:
             largest, *z = values

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from itertools import count
 
-from pipeline.conversion.sql.dialects import Dialect
+from pipeline.conversion.sql.dialects import Dialect, can_occur
+from pipeline.errors import ModelError
+from pipeline.models.logistic.file import ClassName
 from pipeline.units import escape
 
 # Where arithmetic raises errors, what is added counts as infinite from here on: no sum of a model that a file can hold
@@ -63,8 +65,9 @@ class Writer:
         """Return a whole expression, with the cells that it refers to."""
         if not self.cells:
             return text
-        named = ", ".join(f"{cell} AS {name}" for cell, name in self.cells.items())
-        return f"(SELECT {text} FROM (SELECT {named} OFFSET 0) AS cells)"  # noqa: S608 - names and texts are quoted
+        named = [f"{cell} AS {name}" for cell, name in self.cells.items()]
+        rows = [f"(SELECT {', '.join(some)} OFFSET 0) AS cells_{place}" for place, some in _in_lists(named)]
+        return f"(SELECT {text} FROM {', '.join(rows)})"  # noqa: S608 - names and texts are quoted
 
     def let(self, value: str, body: Callable[[str], str]) -> str:
         """Return a body that uses a value several times."""
@@ -77,6 +80,24 @@ class Writer:
         names, whole = self.dialect.bind(next(self.names), values)
         return whole(body(names))
 
+    def label(self, value: ClassName) -> str:
+        """Return a class or a name as a literal.
+
+        Raises
+        ------
+        ModelError
+            No database can hold the text.
+        """
+        if isinstance(value, bool):
+            return "TRUE" if value else "FALSE"
+        if isinstance(value, float):
+            return self.exactly(value)
+        if isinstance(value, int):
+            return str(value)
+        if not can_occur(value):
+            raise ModelError(f'"{escape(value)}" cannot be text in SQL', "give the class or the band another name")
+        return self.dialect.text(value)
+
     def settled(self, policy: object, column: str, lack: str) -> str:
         """Return what a policy does with a cell, as a number."""
         if policy == "error":
@@ -84,7 +105,17 @@ class Writer:
         return self.number(policy) if isinstance(policy, float) else "NULL"
 
 
+def _in_lists(named: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Yield some of the columns at a time, with a number: PostgreSQL takes no more than 1,664 in a SELECT."""
+    for place, start in enumerate(range(0, len(named), 1000), 1):
+        yield place, named[start : start + 1000]
+
+
 def _digits(value: float) -> str:
     if math.isnan(value):
         return "NaN"
     return repr(value) if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+# What writes a column.
+Column = Callable[[Writer], str]

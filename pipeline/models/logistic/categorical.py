@@ -177,6 +177,7 @@ CATEGORICAL = FeatureKind(
     describe=_describe,
     expression=_expression,
     coefficients=_coefficients,
+    follows=lambda feature: {"read_as": feature.lookup.type},
     unknown_names=_unknown_levels,
     faults=_unfit_levels,
     version=1,

@@ -13,12 +13,17 @@ from pipeline.canonical import digest
 from pipeline.choices import Link, listed
 from pipeline.models import wording
 from pipeline.models.logistic import transforms
+from pipeline.models.logistic.bands import Bands
+from pipeline.models.logistic.calibration import METHODS
 from pipeline.models.logistic.feature import Use
 from pipeline.models.logistic.features import FEATURE_KINDS, AnyFeature, kind_of
 from pipeline.models.logistic.offset import Offset
 from pipeline.models.logistic.output import Output
+from pipeline.models.logistic.points import Points
 from pipeline.models.logistic.policies import MISSING_NUMBER
 from pipeline.models.logistic.product import TERM_POLICIES, TERM_TAGS, CategoricalTerm, NumericTerm
+from pipeline.models.logistic.reasons import Reason, Reasons, Reference
+from pipeline.models.logistic.references import not_finite
 from pipeline.models.logistic.sections import Name, Number, Section, fault, number_of
 from pipeline.models.logistic.transforms import ClipStep, ScaleStep
 
@@ -127,6 +132,13 @@ class ModelFile(Section):
         """How many raw predictions a row has: one for each class, one without classes."""
         return 1 if self.classes is None else len(self.classes)
 
+    @model_validator(mode="after")
+    def _references_are_finite(self) -> ModelFile:
+        reasons = self.output.reasons
+        for found in () if reasons is None or self.classes is not None else not_finite(reasons, self.features):
+            raise fault("reference", found.message, ["output", "reasons", *found.path])
+        return self
+
     @cached_property
     def bases(self) -> tuple[float, ...]:
         """The raw predictions if every column is 0: intercept and constants, added exactly and rounded once."""
@@ -136,6 +148,12 @@ class ModelFile(Section):
     def base(self) -> float:
         """The raw prediction if every column is 0; of the first class where there are classes."""
         return self.bases[0]
+
+    @cached_property
+    def terms(self) -> tuple[str, ...]:
+        """The names of what adds to the raw prediction: the offset, then the features, in their order."""
+        of_offset = () if self.offset is None else (self.offset.label,)
+        return (*of_offset, *(feature.label for feature in self.features))
 
     @cached_property
     def uses(self) -> tuple[Use, ...]:
@@ -163,7 +181,13 @@ class ModelFile(Section):
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a model file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ModelFile.model_json_schema()}
+    described = ModelFile.model_json_schema()
+    # Objects in objects, as deep as a product has terms with levels: pydantic has no words for that.
+    number = described["$defs"]["BinnedFeature"]["properties"]["coefficients"]["items"]
+    nested = {"anyOf": [number, {"$ref": "#/$defs/Nested"}]}
+    described["$defs"]["Nested"] = {"type": "object", "minProperties": 1, "additionalProperties": nested}
+    described["$defs"]["ProductFeature"]["properties"]["coefficients"]["anyOf"][0] = {"$ref": "#/$defs/Nested"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
 
 
 def _sections() -> dict[str, type[Section]]:
@@ -171,6 +195,8 @@ def _sections() -> dict[str, type[Section]]:
     sections: dict[str, type[Section]] = {"": ModelFile, "target": Target, "offset": Offset, "output": Output}
     sections |= {wording.tag(name): kind.schema for name, kind in FEATURE_KINDS.items()}
     sections |= {TERM_TAGS["numeric"]: NumericTerm, TERM_TAGS["categorical"]: CategoricalTerm}
+    sections |= {"points": Points, "bands": Bands, "reasons": Reasons, "<reason>": Reason, "reference": Reference}
+    sections |= {wording.tag(name): section for name, section in METHODS.items()}
     return sections | {"<clip>": ClipStep, "<scale>": ScaleStep}
 
 
@@ -186,8 +212,13 @@ def _vocabulary() -> wording.Vocabulary:
         keys={step: tuple(section.model_fields) for step, section in sections.items()},
         rules={at: policy.keys for at, policy in policies.items()},
         policies=words,
-        kinds={"features": tuple(FEATURE_KINDS), "terms": tuple(TERM_TAGS)},
+        kinds={
+            "features": ("kind", tuple(FEATURE_KINDS)),
+            "terms": ("kind", tuple(TERM_TAGS)),
+            "calibration": ("method", tuple(METHODS)),
+        },
         tags=frozenset(tags),
+        members={"features": "<reason>"},
         plain=frozenset({("target", "negative"), ("target", "positive")}),
     )
 

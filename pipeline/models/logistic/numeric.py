@@ -111,5 +111,6 @@ NUMERIC = FeatureKind(
     describe=_describe,
     expression=_expression,
     coefficients=member_paths("coefficient"),
+    follows=lambda feature: {"weight": feature.weight},
     version=1,
 )
