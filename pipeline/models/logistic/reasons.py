@@ -22,7 +22,6 @@ Codes = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
 Direction = Literal["lower", "raise"]
 
-MOST_REASONS = 100
 _SIGN = 0x8000_0000
 _ALL = 0xFFFF_FFFF
 
@@ -35,7 +34,7 @@ class Reference(Section):
     contribution: float | None = None
 
 
-class Reason(Section):
+class FeatureReason(Section):
     """What is said of a feature: its code and its text; its mean contribution, and its own reference."""
 
     code: Name | None = None
@@ -44,7 +43,7 @@ class Reason(Section):
     reference: Reference | None = None
 
 
-class Reasons(Section):
+class ReasonRules(Section):
     """Which features are named as reasons, and how.
 
     A feature is compared with its own ``reference``, else with that of the model: ``zero`` (a contribution of 0),
@@ -55,7 +54,7 @@ class Reasons(Section):
     count: Annotated[int, Field(gt=0)] = 3
     direction: Direction = "lower"
     reference: Literal["zero", "mean", "best"] = "zero"
-    features: dict[str, Reason] = Field(default_factory=dict)
+    features: dict[str, FeatureReason] = Field(default_factory=dict)
 
     def codes(self, names: Iterable[str]) -> list[str]:
         """Return the code of each feature: the one given, else its name."""
@@ -70,11 +69,11 @@ class Reasons(Section):
         """Whether any feature has a text."""
         return any(reason.text is not None for reason in self.features.values())
 
-    def _of(self, name: str) -> Reason:
+    def _of(self, name: str) -> FeatureReason:
         return self.features.get(name, _NOTHING)
 
 
-_NOTHING = Reason()
+_NOTHING = FeatureReason()
 
 
 class Ranking:
