@@ -44,6 +44,18 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "tails_of_logit": ({"features": [{**X, "coefficient": 1.0}], "intercept": 0.0}, TAIL_COLUMNS),
     "tails_of_cloglog": ({"link": "cloglog", "features": [{**X, "coefficient": 1.0}], "intercept": 0.0}, TAIL_COLUMNS),
     "tails_of_loglog": ({"link": "loglog", "features": [{**X, "coefficient": 1.0}], "intercept": 0.0}, TAIL_COLUMNS),
+    **{
+        f"calibrated_by_{said['method']}": (
+            {"features": [{**X, "coefficient": 1.0}], "intercept": 0.0, "output": {"calibration": said}},
+            TAIL_COLUMNS,
+        )
+        for said in (
+            {"method": "platt", "slope": 0.9, "intercept": -0.25},
+            {"method": "temperature", "temperature": 1.25},
+            {"method": "beta", "a": 0.75, "b": 0.5, "c": 0.1},
+            {"method": "isotonic", "thresholds": [-1.0, 0.0, 1.0], "probabilities": [0.0, 0.25, 0.25, 1.0]},
+        )
+    },
     "policies": (
         {
             "intercept": 0.25,
