@@ -40,6 +40,14 @@ def test_any_model_scores_in_postgresql_as_here(server: postgresql.Server, class
     assert largest <= 1e-12
 
 
+def test_a_model_of_many_features_fits_into_a_query(server: postgresql.Server) -> None:
+    features = [{"column": f"n{place % 3}", "kind": "numeric", "coefficient": 0.1} for place in range(1200)]
+    features = [feature | {"missing": {"impute": place}, "name": f"{place}"} for place, feature in enumerate(features)]
+    whole = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": 0.1, "features": features}
+    expected = scored(whole, table(np.random.default_rng(5), 20, largest=1e90))
+    assert differences(expected, run(server, expected)) <= 1e-12
+
+
 @pytest.mark.parametrize("classes", [0, 3])
 def test_no_number_is_an_arithmetic_error_in_postgresql(server: postgresql.Server, classes: int) -> None:
     compared = 0

@@ -39,7 +39,7 @@ def compare(seed: int, classes: int, rows: int) -> float:
     return differences(expected, run(expected))
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0, 0, 2, 4]))
 def test_any_model_scores_in_duckdb_as_here(seed: int, classes: int) -> None:
     assert compare(seed, classes, 60) <= 1e-12
@@ -94,6 +94,13 @@ def test_a_column_is_not_mistaken_for_a_name_of_the_expression() -> None:
     terms = [{"column": name, "center": 0.3, "scale": 1.7} for name in names[:4]]
     whole["features"].append({"kind": "product", "terms": terms, "coefficient": 0.7})
     expected = scored(whole, pa.table({name: [1.0 + place, -0.25] for place, name in enumerate(names)}))
+    assert differences(expected, run(expected)) <= 1e-12
+
+
+@pytest.mark.slow
+def test_a_model_of_many_features_is_not_too_deep() -> None:
+    names = [f"column {place}" for place in range(1500)]
+    expected = scored(numeric(*names), pa.table({name: [0.001 * place, None] for place, name in enumerate(names)}))
     assert differences(expected, run(expected)) <= 1e-12
 
 

@@ -61,7 +61,7 @@ def write(model: ModelFile) -> bytes:
     head = f'"""A logistic model, made by logitstream from the model {model.digest()}."""'
     tables = [f"{name} = {table}" for table, name in writer.tables.items()]
     lines = [head, _runtime(), *tables, "", "", *function, ""]
-    return "\n".join(lines).encode("utf-8", "backslashreplace")
+    return "\n".join(lines).encode()
 
 
 def _listed(columns: Iterable[str]) -> str:
