@@ -287,10 +287,14 @@ def transform(signal: Signal, step: Step) -> Signal:
     number, (center, scale) = signal.number, signal.scaled or (0.0, 1.0)
     before = () if (center, scale) == (0.0, 1.0) else (("affine", center, scale),)
     if isinstance(number.fill, str):
-        raise UnfoldableError(f'column "{escape(number.column)}" is numeric, but its missing values are filled with text')
+        raise UnfoldableError(
+            f'column "{escape(number.column)}" is numeric, but its missing values are filled with text'
+        )
     made = replace(number, steps=(*number.steps, *before, step))
     if number.fill is not None and not math.isfinite(_value(made, number.fill)):
-        raise UnfoldableError(f'{step[0]} of the value for missing values in column "{escape(number.column)}" is not finite')
+        raise UnfoldableError(
+            f'{step[0]} of the value for missing values in column "{escape(number.column)}" is not finite'
+        )
     return replace(_of_number(made, signal.absent), guards=signal.guards)
 
 
@@ -494,9 +498,7 @@ def states(signal: Signal) -> dict[Atom | None, float | None]:
         return {atom: None if math.isnan(value) else value for atom, value in zip(before, found.tolist(), strict=True)}
     with localcontext(EXACT):
         own = {atom: signal.terms.get(atom, _ZERO) if atom else _ZERO for atom in _every_state(signal)}
-        return {
-            atom: None if atom in signal.absent else float(signal.constant + value) for atom, value in own.items()
-        }
+        return {atom: None if atom in signal.absent else float(signal.constant + value) for atom, value in own.items()}
 
 
 def replay(path: Sequence[Callable[[Floats], Floats]], values: Sequence[float] | Floats) -> Floats:
@@ -514,7 +516,11 @@ def _every_state(signal: Signal) -> list[Atom | None]:
     if isinstance(first, Is) and kinds == {Is} and len({id(a.encoding) for a in signal.terms}) == 1:  # type: ignore[union-attr]
         encoding = first.encoding
         outer = [UNSEEN] if encoding.fill is not None else [MISSING, UNSEEN]
-        return [Is(encoding, state) for state in (*range(len(encoding.levels)), *outer) if Is(encoding, state) not in signal.guards]
+        return [
+            Is(encoding, state)
+            for state in (*range(len(encoding.levels)), *outer)
+            if Is(encoding, state) not in signal.guards
+        ]
     if isinstance(first, InBin) and kinds == {InBin} and len({id(a.binning) for a in signal.terms}) == 1:  # type: ignore[union-attr]
         return [atom for atom in signal.terms if atom is not None]
     if kinds == {Missing} and len(signal.terms) == 1:
@@ -547,7 +553,7 @@ def map_states(signal: Signal, function: Callable[[float | None], Value]) -> Sig
         terms = {atom: Decimal(value) - base for atom, value in values.items() if atom is not None}
     absent = frozenset(atom for atom, value in found.items() if value == "missing" and isinstance(atom, Is))
     guards = signal.guards | {atom for atom in refused if isinstance(atom, Is)}
-    return Signal(base, terms or dict(signal.terms), absent=absent, guards=guards)
+    return Signal(base, terms, absent=absent, guards=guards)
 
 
 def multiply(first: Signal, second: Signal) -> Signal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def discretize(signal: Signal, edges: Floats, values: Sequence[Sequence[float]],
         return np.searchsorted(edges, replay(rounded, found), side="right")
 
     if states(signal):
-        return [map_states(signal, lambda value, own=own: _in_bin(bin_of, own, value)) for own in values]  # type: ignore[misc]
+        return [map_states(signal, partial(_in_bin, bin_of, own)) for own in values]
     if not signal.terms:
         place = int(bin_of(np.array([float(signal.constant)]))[0])
         return [constant(own[place]) for own in values]
@@ -99,9 +100,8 @@ def _least_values(path: Sequence[Function], edges: Floats, number: Number) -> Fl
     low = np.full(len(edges), _place(-_GREATEST), dtype=np.int64)
     high = np.full(len(edges), _place(_GREATEST), dtype=np.int64)
     always, never = reaches(low), ~reaches(high)
-    # Reached at high, not at low.
-    while np.any(high - low > 1):
-        middle = low + (high - low) // 2
+    # Reached at high, not at low; their difference may be beyond int64.
+    while np.any((middle := (low >> 1) + (high >> 1) + (low & high & 1)) != low):
         reached = reaches(middle)
         high, low = np.where(reached, middle, high), np.where(reached, low, middle)
     found = _floats(high)

@@ -67,11 +67,11 @@ def _of_column(signal: Signal, number: Number, categories: Any, tables: Sequence
     encoding = Encoding(number.column, number.position, tuple(spelled.values()), type_, fill)
     made = []
     for table in tables:
-        given = {text: table.values.get(place, 0.0) for place, text in spelled.items() if place in table.values}
+        given = {spelled[place]: float(value) for place, value in table.values.items() if place in spelled}
         missing = table.values.get(lacks[0], 0.0) if lacks else table.unseen
         # A step before has refused what is missing.
         refuses = not signal.absent and number.fill is None
-        found = lookup(encoding, given, "refused" if refuses else missing, table.unseen)  # type: ignore[arg-type]
+        found = lookup(encoding, given, "refused" if refuses else missing, table.unseen)
         made.append(replace(found, guards=found.guards | signal.guards))
     return made
 
@@ -80,12 +80,12 @@ def _of_states(signal: Signal, categories: Any, table: Table) -> Signal:
     values = [plain(value) for value in categories]
     lacks = [place for place, value in enumerate(values) if is_missing_value(value)]
 
+    places = {float(value): place for place, value in enumerate(values) if is_number(value) and place not in lacks}
+
     def value_of(value: float | None) -> Value:
         if value is None:
             return table.values.get(lacks[0], 0.0) if lacks else table.unseen
-        places = (place for place, known in enumerate(values) if is_number(known) and float(known) == value)
-        found = next(places, None)
-        return table.unseen if found is None else table.values.get(found, 0.0)
+        return table.values.get(places[value], 0.0) if value in places else table.unseen
 
     return map_states(signal, value_of)
 

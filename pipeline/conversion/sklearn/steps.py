@@ -8,7 +8,6 @@ selector keeps, and whether a step refuses missing values.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import UserList
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -34,7 +33,6 @@ from pipeline.conversion.algebra import (
 from pipeline.conversion.sklearn.binning import binarize, discretize
 from pipeline.conversion.sklearn.categories import Table, encode, is_missing_value, plain
 from pipeline.conversion.sklearn.places import Place, class_name, require
-from pipeline.errors import ModelError
 from pipeline.units import escape, format_count
 
 Signals = list[Signal]
@@ -226,7 +224,7 @@ def _missing_indicator(step: Any, place: Place, signals: Signals) -> Signals:
 
 def _with_first_guarded(step: Any, place: Place, made: Signals, others: Signals) -> Signals:
     """Return signals of which the first refuses what is missing in others."""
-    if not made and any(signal.absent for signal in others):
+    if not made and others:
         why = "keeps no column, but refuses missing values in those that it drops"
         raise place.fault(step, why, "leave it out")
     return [guarded(made[0], others), *made[1:]] if made else made
@@ -282,7 +280,9 @@ def _polynomial_features(step: Any, place: Place, signals: Signals) -> Signals:
     least, most = (0, step.degree) if isinstance(step.degree, int | np.integer) else step.degree
     if step.n_output_features_ > _PRODUCTS_LIMIT:
         count = format_count(step.n_output_features_)
-        raise place.fault(step, f"makes {count} columns, more than a model file should hold", "select columns before it")
+        raise place.fault(
+            step, f"makes {count} columns, more than a model file should hold", "select columns before it"
+        )
     choose = itertools.combinations if step.interaction_only else itertools.combinations_with_replacement
     signals = [complete(signal) for signal in signals]
     made = [constant(1.0)] if step.include_bias else []
@@ -292,8 +292,6 @@ def _polynomial_features(step: Any, place: Place, signals: Signals) -> Signals:
             for other in others:
                 product = multiply(product, other)
             made.append(product)
-    if len(made) and not any(signal.terms for signal in made[:1]):
-        return [guarded(made[0], signals), *made[1:]]
     return made
 
 
@@ -302,9 +300,13 @@ def _one_hot_encoder(step: Any, place: Place, signals: Signals) -> Signals:
     infrequent = getattr(step, "infrequent_categories_", None) or [None] * len(signals)
     drops = [None] * len(signals) if step.drop_idx_ is None else list(step.drop_idx_)
     made: Signals = []
+    dropped: Signals = []
     for signal, values, rare, drop in zip(signals, categories, infrequent, drops, strict=True):
-        made += encode(signal, values, _columns_of_levels(values, rare, drop, step.handle_unknown))
-    return made
+        tables = _columns_of_levels(values, rare, drop, step.handle_unknown)
+        made += encode(signal, values, tables)
+        if not tables and step.handle_unknown == "error":
+            dropped += encode(signal, values, [Table({}, "refused")])
+    return _with_first_guarded(step, place, made, dropped)
 
 
 def _columns_of_levels(values: Any, rare: Any, drop: Any, unknown: str) -> list[Table]:
@@ -319,7 +321,6 @@ def _columns_of_levels(values: Any, rare: Any, drop: Any, unknown: str) -> list[
         unseen = ["refused"] * len(groups)
     elif unknown in {"infrequent_if_exist", "warn"}:
         unseen = [1.0 if infrequent and group == sorted(infrequent) else 0.0 for group in groups]
-    # Where everything is dropped, one column of zeros says what is refused; it is taken away again.
     return [Table(dict.fromkeys(group, 1.0), value) for group, value in zip(groups, unseen, strict=True)]
 
 
@@ -332,7 +333,9 @@ def _places_of(values: Any, some: Any) -> set[int]:
     known = {(type(value), value) for value in listed if not is_missing_value(value)}
     found = ((place, plain(value)) for place, value in enumerate(values))
     return {
-        place for place, value in found if ((type(value), value) in known if not is_missing_value(value) else has_missing)
+        place
+        for place, value in found
+        if ((type(value), value) in known if not is_missing_value(value) else has_missing)
     }
 
 
@@ -415,8 +418,3 @@ _STEPS: dict[str, Callable[[Any, Place, Signals], Signals]] = {
     "KBinsDiscretizer": _k_bins_discretizer,
     "Binarizer": _binarizer,
 }
-
-
-__all__ = ["REMEDY", "ModelError", "is_passthrough", "run"]
-
-_ = math
