@@ -11,6 +11,7 @@ import itertools
 from collections import UserList
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,9 @@ def run(step: Any, place: Place, signals: Signals) -> Signals:
         return signals
     if isinstance(step, str) and step == "drop":
         return []
-    if hasattr(step, "get_support") and type(step).__module__.startswith("sklearn.feature_selection."):
-        function = _selector
-    elif (function := _STEPS.get(class_name(step), _unknown)) is _unknown:
+    is_selector = hasattr(step, "get_support") and type(step).__module__.startswith("sklearn.feature_selection.")
+    function = _selector if is_selector else _STEPS.get(class_name(step))
+    if function is None:
         raise place.fault(step, "is not supported", REMEDY)
     expected = getattr(step, "n_features_in_", len(signals))
     if expected != len(signals):
@@ -73,10 +74,6 @@ def run(step: Any, place: Place, signals: Signals) -> Signals:
 def is_passthrough(step: Any) -> bool:
     """Return whether a step is no estimator, but leaves its columns as they are."""
     return step is None or (isinstance(step, str) and step == "passthrough")
-
-
-def _unknown(step: Any, place: Place, signals: Signals) -> Signals:
-    raise place.fault(step, "is not supported", REMEDY)
 
 
 def _pipeline(step: Any, place: Place, signals: Signals) -> Signals:
@@ -170,8 +167,12 @@ def _min_max_scaler(step: Any, place: Place, signals: Signals) -> Signals:
     made = []
     for signal, factor, added in zip(signals, require(step, "scale_", place), step.min_, strict=True):
         scaled = times(signal, float(factor), float(added))
-        made.append(_elementwise(signal, scaled, lambda values, by=factor, plus=added: values * by + plus))
+        made.append(_elementwise(signal, scaled, partial(_moved, factor, added)))
     return _clipped(made, step.feature_range) if step.clip else made
+
+
+def _moved(factor: float, added: float, values: Floats) -> Floats:
+    return values * factor + added
 
 
 def _max_abs_scaler(step: Any, place: Place, signals: Signals) -> Signals:
@@ -392,7 +393,7 @@ def _k_bins_discretizer(step: Any, place: Place, signals: Signals) -> Signals:
     return made
 
 
-def _binarizer(step: Any, place: Place, signals: Signals) -> Signals:
+def _binarizer(step: Any, _: Place, signals: Signals) -> Signals:
     return [binarize(signal, float(step.threshold)) for signal in signals]
 
 
