@@ -8,6 +8,7 @@ selector keeps, and whether a step refuses missing values.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import UserList
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -300,14 +301,28 @@ def _one_hot_encoder(step: Any, place: Place, signals: Signals) -> Signals:
     categories = require(step, "categories_", place)
     infrequent = getattr(step, "infrequent_categories_", None) or [None] * len(signals)
     drops = [None] * len(signals) if step.drop_idx_ is None else list(step.drop_idx_)
+    unknown = step.handle_unknown
+    if unknown == "warn":
+        unknown = "infrequent_if_exist" if _warns_and_counts() else "ignore"
     made: Signals = []
     dropped: Signals = []
     for signal, values, rare, drop in zip(signals, categories, infrequent, drops, strict=True):
-        tables = _columns_of_levels(values, rare, drop, step.handle_unknown)
+        tables = _columns_of_levels(values, rare, drop, unknown)
         made += encode(signal, values, tables)
         if not tables and step.handle_unknown == "error":
             dropped += encode(signal, values, [Table({}, "refused")])
     return _with_first_guarded(step, place, made, dropped)
+
+
+def _warns_and_counts() -> bool:
+    """Return whether an encoder that warns of an unseen level counts it as infrequent: scikit-learn 1.6 does not."""
+    from sklearn.preprocessing import OneHotEncoder  # noqa: PLC0415 - optional
+
+    encoder = OneHotEncoder(handle_unknown="warn", max_categories=2, sparse_output=False)
+    encoder.fit(np.array([["a"], ["a"], ["b"], ["c"]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bool(encoder.transform(np.array([["d"]])).any())
 
 
 def _columns_of_levels(values: Any, rare: Any, drop: Any, unknown: str) -> list[Table]:
@@ -320,7 +335,7 @@ def _columns_of_levels(values: Any, rare: Any, drop: Any, unknown: str) -> list[
     unseen: list[Any] = [0.0] * len(groups)
     if unknown == "error":
         unseen = ["refused"] * len(groups)
-    elif unknown in {"infrequent_if_exist", "warn"}:
+    elif unknown == "infrequent_if_exist":
         unseen = [1.0 if infrequent and group == sorted(infrequent) else 0.0 for group in groups]
     return [Table(dict.fromkeys(group, 1.0), value) for group, value in zip(groups, unseen, strict=True)]
 
@@ -357,7 +372,7 @@ def _ordinal_encoder(step: Any, place: Place, signals: Signals) -> Signals:
 
 
 def _codes(values: Any, infrequent: set[int]) -> Mapping[int, float]:
-    """Return the code of each category that is not missing: the frequent ones in their order, then one for the others."""
+    """Return the codes of categories that are not missing: of the frequent ones in order, then one for all others."""
     frequent = [place for place, value in enumerate(values) if place not in infrequent and not is_missing_value(value)]
     codes = {place: float(code) for code, place in enumerate(frequent)}
     return codes | dict.fromkeys(infrequent, float(len(frequent)))
