@@ -41,7 +41,7 @@ Signals = list[Signal]
 
 REMEDY = "leave it out of the Pipeline, or use a step that logitstream guide models lists as converted"
 _COLUMNS_LIMIT = 1_000
-_PRODUCTS_LIMIT = 100_000
+_PRODUCTS_LIMIT = 20_000
 
 
 def run(step: Any, place: Place, signals: Signals) -> Signals:
@@ -280,11 +280,12 @@ def _function_transformer(step: Any, place: Place, signals: Signals) -> Signals:
 def _polynomial_features(step: Any, place: Place, signals: Signals) -> Signals:
     require(step, "n_output_features_", place)
     least, most = (0, step.degree) if isinstance(step.degree, int | np.integer) else step.degree
-    if step.n_output_features_ > _PRODUCTS_LIMIT:
-        count = format_count(step.n_output_features_)
-        raise place.fault(
-            step, f"makes {count} columns, more than a model file should hold", "select columns before it"
-        )
+    # Each summand of a column is multiplied by each of another.
+    summands = sum(len(signal.terms) for signal in signals)
+    products = max(step.n_output_features_, summands**most // 2)
+    if products > _PRODUCTS_LIMIT:
+        why = f"makes {format_count(products)} products, more than a model file should hold"
+        raise place.fault(step, why, "select columns before it")
     choose = itertools.combinations if step.interaction_only else itertools.combinations_with_replacement
     signals = [complete(signal) for signal in signals]
     made = [constant(1.0)] if step.include_bias else []
