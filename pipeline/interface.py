@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack, cast
 
 from pipeline import flow
 from pipeline.choices import (
@@ -19,6 +19,7 @@ from pipeline.choices import (
     PRECISION,
     Choice,
     Format,
+    IfExists,
     parse_if_running,
 )
 from pipeline.disk import scratch_folder
@@ -30,17 +31,33 @@ from pipeline.models import (
     Model,
     ScoreRequest,
     TransformBlock,
+    describe_model,
+    examine_model,
     load_model,
+    model_error,
     parse_application,
+    read_file,
     score_block,
+    scorecard_model,
     show_model,
+    upgrade_model,
+    write_new_file,
 )
 from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
 from pipeline.scan import batches, field_of, gather_facts, whole
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
-from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
+from pipeline.types.report import (
+    CheckedModel,
+    ModelProblem,
+    Observer,
+    PlanSummary,
+    Report,
+    Scorecard,
+    ShownModel,
+    UpgradedModel,
+)
 from pipeline.types.rows import BadCell
 from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, parse_share_limit, quoted
 
@@ -156,9 +173,11 @@ def score_job(
     check_names(options, ScoreOptions)
     paths = paths_of(inputs, "score a table with logitstream.LogisticModel.load(MODEL).probability(table)")
     asked = completed(options)
+    _check_types(asked)
     request = ScoreRequest(
         raw_prediction=asked["raw_prediction"],
         threshold=asked["threshold"],
+        reasons=asked["reasons"],
         float32=asked["float32"],
         precision=asked["precision"],
     )
@@ -185,17 +204,20 @@ def from_sklearn(
 ) -> LogisticModel:
     """Return a model with the scores of a fitted scikit-learn estimator.
 
-    Means, scales, imputed values, categories and coefficients are copied bit for bit. What the estimator refuses
-    (missing values without an imputer, unseen levels unless ``handle_unknown`` ignores them) gets the policy ``error``.
-    Features keep the order of the estimator's input columns. If the encoder knows a missing category, or ignores
-    unknown ones, missing values become a level called ``(missing)``. ``levels`` is the type of the categories. A
-    numeric feature is ``boolean`` if its column is so in the rows to check.
+    Its steps are folded into the features of the model exactly, and each number is rounded once; a column that is only
+    centred and scaled keeps center, scale and coefficient bit for bit. Raw predictions differ from those of
+    scikit-learn by its own rounding: at most 16 eps (abs(intercept) + sum of abs(w x) + sum of abs(w center)).
+
+    What the estimator refuses (missing values without an imputer, unseen levels unless ``handle_unknown`` ignores them)
+    gets the policy ``error``. Features keep the order of the estimator's input columns. If the encoder knows a missing
+    category, or ignores unknown ones, missing values become a level called ``(missing)``. ``levels`` is the type of the
+    categories. A numeric feature is ``boolean`` if its column is so in the rows to check.
 
     Parameters
     ----------
-    estimator : LogisticRegression, Pipeline that ends in one, or a search such as GridSearchCV over these
-        The steps before it: StandardScaler, OneHotEncoder, SimpleImputer, ``passthrough``, Pipelines of these, or a
-        ColumnTransformer of them.
+    estimator : a fitted linear classifier, a Pipeline that ends in one, or a search, threshold or calibration of these
+        ``logitstream guide models`` lists the estimators and steps that convert. Those without probabilities, such as
+        LinearSVC, give a model of raw predictions and decisions.
     columns : sequence of str, optional
         Names of the input columns; required if the estimator was fitted without names.
     target : str, optional
@@ -210,8 +232,8 @@ def from_sklearn(
     Raises
     ------
     ModelError
-        The estimator is not fitted, has more than two classes, or has a step that is not supported; the message names
-        the step.
+        The estimator is not fitted, or has a step that cannot be folded; the message has its name and place in the
+        Pipeline, and what to do instead.
     ConfigurationError
         scikit-learn is not installed.
     DataError
@@ -245,6 +267,70 @@ def _written_and_read(frame: Any, needs: Sequence[Need]) -> Iterator[tuple[Any, 
 def shown_model(path: str | os.PathLike[str]) -> ShownModel:
     """Return what a person reads of a model file, of whatever kind; raise what loading it raises."""
     return show_model(load_model(path))
+
+
+def described_model(path: str | os.PathLike[str]) -> Mapping[str, object]:
+    """Return a model file, of whatever kind, as plain values for programs; raise what loading it raises."""
+    return describe_model(load_model(path))
+
+
+def checked_model(path: str | os.PathLike[str]) -> CheckedModel:
+    """Return what is known of a model file, of whatever kind, with everything that is wrong with it.
+
+    Raises
+    ------
+    ModelError
+        The file is in a known format of another kind.
+    InputMissingError, PermissionDeniedError, StorageError
+        The file cannot be read.
+    """
+    name = os.fspath(path)
+    found = examine_model(read_file(path), name)
+    if isinstance(found, list):
+        problems = tuple(ModelProblem(each.place, each.line, each.column, each.message) for each in found)
+        error = model_error(name, found)
+        error.at(name)
+        return CheckedModel(problems=problems, error=error)
+    content = describe_model(found)
+    features = cast("list[object]", content.get("features", []))
+    return CheckedModel(cast("int | None", content.get("version")), found.digest(), len(features))
+
+
+def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> UpgradedModel:
+    """Write a model file in the newest version, and return what changed.
+
+    ``output`` may be ``path``, which is then replaced in one step. A file that holds these bytes already stays.
+
+    Raises
+    ------
+    OutputError
+        ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
+    ModelError
+        ``path`` is not a valid model.
+    InputMissingError, PermissionDeniedError, StorageError
+        A file cannot be read or written.
+    """
+    found = upgrade_model(read_file(path), path)
+    written = write_new_file(output, found.data, if_exists, own=path)
+    return UpgradedModel(found.before, found.after, found.digest_before, found.digest_after, written)
+
+
+def export_model(
+    path: str | os.PathLike[str], kind: str, output: str | os.PathLike[str] | None = None, *, dialect: str | None = None
+) -> str | bytes:
+    """Return the model in a file as another tool takes it, and write it; see :meth:`LogisticModel.export`."""
+    return LogisticModel.load(path).export(kind, output, dialect=dialect)
+
+
+def scorecard_of(path: str | os.PathLike[str]) -> Scorecard:
+    """Return the points of each attribute of a model file.
+
+    Raises
+    ------
+    ModelError
+        The model states no scale of points, or is not valid.
+    """
+    return scorecard_model(load_model(path), escape(os.fspath(path)))
 
 
 def transform_job(
@@ -410,7 +496,7 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
-    for name in ("limit", "workers", "skip_lines", "sample_rows"):
+    for name in ("limit", "workers", "skip_lines", "sample_rows", "reasons"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
             raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")

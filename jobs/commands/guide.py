@@ -13,6 +13,7 @@ TOPICS = (
     "first-steps",
     "functions",
     "models",
+    "model-file",
     "csv",
     "operations",
     "memory",

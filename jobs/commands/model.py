@@ -1,19 +1,21 @@
-"""``logitstream model``: show or check a model file."""
+"""``logitstream model``: show, check or upgrade a model file, or write it for another tool."""
 
 from __future__ import annotations
 
 import click
 
+from jobs import options
 from jobs.options import values
-from jobs.options.command import TALK, JobArgument, JobCommand, option
+from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
-from pipeline.units import escape, format_count
+from pipeline.choices import DIALECT, TARGET, IfExists
+from pipeline.units import escape
 
 
 @click.group("model", cls=HelpfulGroup, example="logitstream model show logitstream-demo/delay_model.json")
 def command() -> None:
-    """Show or check a model file."""
+    """Show, check or upgrade a model file, or write it for another tool."""
 
 
 @command.command(
@@ -24,15 +26,16 @@ def command() -> None:
 )
 @click.argument("model", type=values.PATH, cls=JobArgument)
 @option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
-def show(model: str, verbose: bool) -> None:
+@options.json_
+def show(model: str, verbose: bool, json: bool) -> None:
     """Show the coefficients of MODEL as a table, with its policies for missing and unseen values.
 
-    Numbers are rounded to six digits; -v shows them as they are in the file.
+    Numbers are rounded to six digits; -v shows them as they are in the file. --json writes the same facts with all
+    digits, and every default of the file.
     """
-    from jobs.show.tables import emit_model  # noqa: PLC0415 - --help stays light
-    from pipeline.interface import shown_model  # noqa: PLC0415 - as above
+    from jobs.show.models import show_model  # noqa: PLC0415 - --help stays light
 
-    emit_model(shown_model(model), all_digits=verbose)
+    show_model(model, all_digits=verbose, as_json=json)
 
 
 @command.command(
@@ -42,12 +45,106 @@ def show(model: str, verbose: bool) -> None:
     short_help="Check a model file and report every error in it.",
 )
 @click.argument("model", type=values.PATH, cls=JobArgument)
-def check(model: str) -> None:
+@options.json_
+def check(model: str, json: bool) -> None:
     """Check MODEL and report every error in it with its place (exit code 65)."""
-    from pipeline.interface import shown_model  # noqa: PLC0415 - --help stays light
+    from jobs.show.models import show_check  # noqa: PLC0415 - --help stays light
 
-    features = shown_model(model).features
-    console.confirm(f"{escape(model)}: valid, {format_count(features)} feature{'' if features == 1 else 's'}")
+    show_check(model, as_json=json)
+
+
+@command.command(
+    "upgrade",
+    cls=JobCommand,
+    example="logitstream model upgrade logitstream-demo/delay_model.json --output model-2.json",
+    short_help="Rewrite a model file in the newest version.",
+)
+@click.argument("model", type=values.PATH, cls=JobArgument)
+@option(
+    "-o",
+    "--output",
+    section=OUTPUT,
+    type=values.PATH,
+    metavar="FILE",
+    is_path=True,
+    help="Write this file instead.  [default: MODEL itself]",
+)
+@options.if_exists
+@options.json_
+def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> None:
+    """Rewrite MODEL as a file of version 2, the newest. Scores keep their bits.
+
+    Only the number of the version changes; the layout of the file stays. The digest of the model changes with it, so
+    that a run with the new file is another job: outputs and unfinished runs of the old file are not reused.
+    """
+    from jobs.show.models import show_upgrade  # noqa: PLC0415 - --help stays light
+
+    show_upgrade(model, output or model, if_exists=if_exists, as_json=json)
+
+
+@command.command(
+    "export",
+    cls=JobCommand,
+    example="logitstream model export logitstream-demo/delay_model.json --to sql --dialect postgresql",
+    short_help="Write a model as SQL, ONNX, PMML or Python.",
+)
+@click.argument("model", type=values.PATH, cls=JobArgument)
+@option(
+    "--to",
+    section=WHAT,
+    type=click.Choice(TARGET.words),
+    required=True,
+    help="SQL expressions for a SELECT, an ONNX graph, PMML, or a Python module without dependencies.",
+)
+@option(
+    "--dialect",
+    section=WHAT,
+    type=click.Choice(DIALECT.words),
+    help="The database that the SQL is for.  [default: duckdb]",
+)
+@option(
+    "-o",
+    "--output",
+    section=OUTPUT,
+    type=values.PATH,
+    metavar="FILE",
+    is_path=True,
+    help="Where to write; an existing file is replaced.  [default: the standard output, for text]",
+)
+def export(model: str, to: str, dialect: str | None, output: str | None) -> None:
+    """Write MODEL for another tool.
+
+    What the tool cannot express is refused by name (exit code 65), and nothing is written.
+    """
+    from pipeline.interface import export_model  # noqa: PLC0415 - --help stays light
+
+    if to == "onnx" and output is None:
+        raise click.UsageError("An ONNX graph is not text: name a file with --output.")
+    written = export_model(model, to, output, dialect=dialect)
+    if output is not None:
+        console.tell(f"{escape(output)}: the model as {to}")
+    elif isinstance(written, str):
+        console.emit(written.removesuffix("\n"))
+
+
+@command.command(
+    "scorecard",
+    cls=JobCommand,
+    example="logitstream model scorecard logitstream-demo/delay_scorecard.json",
+    short_help="Show the points of each attribute.",
+)
+@click.argument("model", type=values.PATH, cls=JobArgument)
+@options.json_
+@option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
+def scorecard(model: str, json: bool, verbose: bool) -> None:
+    """Show MODEL as a scorecard: the points of each interval, level and missing value.
+
+    The points of a row are the sum over its features. A number has points where it is 0, and for each 1 more.
+    The model file states the scale in output.points (exit code 65 without it).
+    """
+    from jobs.show.scorecards import show_scorecard  # noqa: PLC0415 - --help stays light
+
+    show_scorecard(model, as_json=json, all_digits=verbose)
 
 
 if __name__ == "__main__":

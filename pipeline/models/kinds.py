@@ -11,15 +11,14 @@ from pipeline.choices import Precision
 from pipeline.errors import LogitstreamError
 from pipeline.models.document import Document, Problem, read
 from pipeline.models.logistic import score
-from pipeline.models.logistic.file import KIND
+from pipeline.models.logistic.file import KIND, VERSIONS
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import judge
-from pipeline.models.logistic.show import show
 from pipeline.models.request import ScoreRequest
 from pipeline.models.store import read_file, refuse_foreign
 from pipeline.models.wording import model_error
 from pipeline.types.blocks import BlockFunction
-from pipeline.types.report import ShownModel
+from pipeline.types.report import Scorecard, ShownModel
 
 
 class Model(Protocol):
@@ -66,6 +65,12 @@ class ModelKind(Generic[M]):
         Returns what ``logitstream model show`` prints.
     scratch_row_bytes : callable
         Returns the bytes that scoring a row takes in addition to its cells and its results.
+    describe : callable
+        Returns a model as plain values, ready for JSON.
+    version : int
+        The newest version of its files; a file of an older one says the same if only its version is made this.
+    scorecard : callable
+        Returns the points of each attribute, from a model and what messages call it.
     """
 
     name: str
@@ -74,6 +79,9 @@ class ModelKind(Generic[M]):
     restore: Callable[[Mapping[str, object]], DescribedBlock]
     show: Callable[[M], ShownModel]
     scratch_row_bytes: Callable[[M], int]
+    describe: Callable[[M], Mapping[str, object]]
+    version: int
+    scorecard: Callable[[M, str], Scorecard]
 
 
 def _logistic(document: Document, kinds: Sequence[str]) -> LogisticModel | list[Problem]:
@@ -81,13 +89,34 @@ def _logistic(document: Document, kinds: Sequence[str]) -> LogisticModel | list[
     return found if isinstance(found, list) else LogisticModel(found)
 
 
+def _show(model: LogisticModel) -> ShownModel:
+    from pipeline.models.logistic.show import show  # noqa: PLC0415 - scoring needs none of these
+
+    return show(model.file)
+
+
+def _describe(model: LogisticModel) -> Mapping[str, object]:
+    from pipeline.models.logistic.described import described  # noqa: PLC0415 - as above
+
+    return described(model.file)
+
+
+def _scorecard(model: LogisticModel, name: str) -> Scorecard:
+    from pipeline.models.logistic.scorecard import scorecard  # noqa: PLC0415 - as above
+
+    return scorecard(model.file, name)
+
+
 LOGISTIC: ModelKind[LogisticModel] = ModelKind(
     name=KIND,
     parse=_logistic,
     block=lambda model, request: score.ScoreBlock.of(model.file, request),
     restore=score.restore_score,
-    show=lambda model: show(model.file),
+    show=_show,
     scratch_row_bytes=lambda model: score.scratch_row_bytes(model.file),
+    describe=_describe,
+    version=VERSIONS[-1],
+    scorecard=_scorecard,
 )
 
 # A file that names no known kind is checked as one of the first.
@@ -120,16 +149,27 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
 def parse_model(data: bytes, name: str = "model") -> Model:
     """Return the model in the bytes of a file; raises what :func:`load_model` raises."""
+    found = examine_model(data, name)
+    if isinstance(found, list):
+        raise model_error(name, found)
+    return found
+
+
+def examine_model(data: bytes, name: str = "model") -> Model | list[Problem]:
+    """Return the model in the bytes of a file, or everything that is wrong with it, in the order of the text.
+
+    Raises
+    ------
+    ModelError
+        The file is in a known format of another kind.
+    """
     refuse_foreign(data, name)
     document = read(data)
     named = document.member("kind")
     known = KINDS.get(named) if isinstance(named, str) else None
     kind = next(iter(KINDS.values())) if known is None else known
-    found = kind.parse(document, tuple(KINDS))
-    if isinstance(found, list):
-        raise model_error(name, found)
-    model: Model = found
-    return model
+    found: Model | list[Problem] = kind.parse(document, tuple(KINDS))
+    return found
 
 
 def score_block(model: Model, request: ScoreRequest) -> DescribedBlock:
@@ -137,9 +177,19 @@ def score_block(model: Model, request: ScoreRequest) -> DescribedBlock:
     return kind_of(model).block(model, request)
 
 
+def scorecard_model(model: Model, name: str = "model") -> Scorecard:
+    """Return the points of each attribute of a model; raise a :class:`ModelError` if it states no scale of points."""
+    return kind_of(model).scorecard(model, name)
+
+
 def restore_model(description: Mapping[str, Any]) -> DescribedBlock:
     """Return the block function of a model from what its ``describe()`` returned."""
     return KINDS[description["model"]["kind"]].restore(description)
+
+
+def describe_model(model: Model) -> Mapping[str, object]:
+    """Return a model as plain values, ready for JSON."""
+    return kind_of(model).describe(model)
 
 
 def show_model(model: Model) -> ShownModel:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.choices import Absent, Done, Format
+from pipeline.errors import LogitstreamError
 from pipeline.types.features import NO_COUNTS, FeatureCounts, FeatureWarning
 from pipeline.types.outputs import Receipt
 from pipeline.types.tabular import Summary, Tabular
@@ -198,6 +199,83 @@ class ShownModel:
     rows: tuple[tuple[Shown, ...], ...]
     numbers: tuple[int, ...]
     features: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProblem:
+    """One thing that is wrong with a model file: where (line and column from 1, else 0), and what."""
+
+    place: str
+    line: int
+    column: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedModel:
+    """What was found in a model file.
+
+    Attributes
+    ----------
+    version, digest, features
+        The version of the file, the digest of the model and how many features it has; ``None`` if it is not valid.
+    problems : tuple of ModelProblem
+        Everything that is wrong, in the order of the text.
+    error : LogitstreamError or None
+        The error that says so; ``None`` if it is valid.
+    """
+
+    version: int | None = None
+    digest: str | None = None
+    features: int | None = None
+    problems: tuple[ModelProblem, ...] = ()
+    error: LogitstreamError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradedModel:
+    """A model file that was rewritten: versions, digests, and whether a file was written."""
+
+    before: int
+    after: int
+    digest_before: str
+    digest_after: str
+    written: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A row of a scorecard: an interval, a level, a missing value, or a unit of a number.
+
+    Attributes
+    ----------
+    feature, attribute : str
+        As the model has them, not escaped.
+    contribution : float or None
+        What it adds to the raw prediction; ``None`` if a row with it has no score.
+    points : float or None
+        With its part of the constant, unless it is a unit of a number.
+    """
+
+    feature: str
+    attribute: str
+    contribution: float | None
+    points: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """The points of each attribute of a model, in the order of the file.
+
+    Attributes
+    ----------
+    facts : tuple of (str, str or float)
+        Names and values of what holds for all attributes.
+    attributes : tuple of Attribute
+    """
+
+    facts: tuple[tuple[str, str | float], ...]
+    attributes: tuple[Attribute, ...]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from pipeline.conversion.sklearn import compare, from_sklearn
-from pipeline.conversion.sklearn.writing import to_sklearn
 from pipeline.errors import ModelError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
@@ -66,7 +65,7 @@ FEATURES = [
 
 def test_every_policy_that_scikit_learn_has_is_written_and_read_back_bit_for_bit() -> None:
     ours = model(*FEATURES)
-    theirs = to_sklearn(ours.file)
+    theirs = ours.to_sklearn()
     assert compare(ours, theirs, rows()).relative <= 1e-12
     again = from_sklearn(theirs)
     assert (again.raw_prediction(rows()) == ours.raw_prediction(rows())).all()
@@ -78,8 +77,8 @@ def test_models_from_scikit_learn_go_back(title: str) -> None:
     case = next(case for case in CASES if case.title == title)
     taken = case.input(frame(seed=9)).dropna(subset=[name for name in case.columns if name == "distance,km"])
     ours = from_sklearn(case.fitted())
-    again = from_sklearn(to_sklearn(ours.file))
-    assert compare(ours, to_sklearn(ours.file), taken).absolute <= 1e-12
+    again = from_sklearn(ours.to_sklearn())
+    assert compare(ours, ours.to_sklearn(), taken).absolute <= 1e-12
     assert (again.raw_prediction(taken) == ours.raw_prediction(taken)).all()
     assert again.classes == ours.classes
 
@@ -107,4 +106,4 @@ REFUSED: dict[str, LogisticModel] = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_what_scikit_learn_cannot_say_is_refused_by_name(message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        to_sklearn(REFUSED[message].file)
+        REFUSED[message].to_sklearn()

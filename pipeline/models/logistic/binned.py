@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,10 @@ from pipeline.models.logistic.numbers import with_nan
 from pipeline.models.logistic.policies import Impute, Policy, Word, settle
 from pipeline.models.logistic.sections import Number, Section, fault, numbers_of, table_of
 from pipeline.models.tally import RowTally
+from pipeline.units import shortest
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,7 +86,7 @@ class BinnedFeature(ColumnFeature):
 
     def interval_names(self) -> list[str]:
         """Return the intervals as people write them: ``[0, 10)``."""
-        ends = ["-inf", *(f"{edge:.15g}" for edge in self.edges), "inf"]
+        ends = ["-inf", *map(shortest, self.edges), "inf"]
         return [f"{'(' if low == '-inf' else '['}{low}, {high})" for low, high in pairwise(ends)]
 
 
@@ -121,7 +125,7 @@ def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
         return
     for position, (low, high) in enumerate(pairwise(edges)):
         if not low < high:
-            yield Problem(("edges", position + 1), f"must be more than the edge before it, {low:.15g}")
+            yield Problem(("edges", position + 1), f"must be more than the edge before it, {shortest(low)}")
     if isinstance(coefficients, list | tuple) and edges and len(coefficients) != len(edges) + 1:
         need = f"{len(edges)} edge{'' if len(edges) == 1 else 's'} make {len(edges) + 1} intervals"
         yield Problem(("coefficients",), f"has {len(coefficients)} numbers, but {need}")
@@ -152,6 +156,16 @@ def _entries(feature: BinnedFeature) -> Iterator[Entry]:
         yield Entry(own.coefficient, "missing")
 
 
+def _expression(feature: BinnedFeature) -> Expression:
+    from pipeline.models.logistic.expression import Bins  # noqa: PLC0415 - only exports need it
+
+    missing = feature.missing
+    if isinstance(missing, Impute):
+        missing = Own(coefficient=feature.coefficients[feature.interval(missing.impute)])
+    value = missing.coefficient if isinstance(missing, Own) else missing
+    return Bins(feature.column, feature.edges, feature.coefficients, value)
+
+
 BINNED = FeatureKind(
     schema=BinnedFeature,
     uses=lambda feature: (Use(feature.column, "numeric", (feature.missing,)),),
@@ -159,6 +173,8 @@ BINNED = FeatureKind(
     is_bounded=True,
     prepare=_prepare,
     describe=_describe,
+    expression=_expression,
     coefficients=_coefficients,
+    follows=lambda feature: {"intervals": feature.interval_names()},
     faults=_faults,
 )

@@ -14,6 +14,10 @@ from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.policies import Policy
 from pipeline.models.logistic.sections import Name, Section
 from pipeline.models.tally import RowTally
+from pipeline.types.report import Shown
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 
 class Feature(Section):
@@ -143,6 +147,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class TermEntry:
+    """A row of the table of a feature without a coefficient: what is multiplied, its center and scale, its policies."""
+
+    term: str
+    center: Shown
+    scale: Shown
+    missing: Any
+    unseen: Any = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownName:
     """A name in a feature that does not exist: where it is in the feature, what it should be, and what exists."""
 
@@ -154,6 +169,14 @@ class UnknownName:
 
 def _no_names(_: Mapping[str, object]) -> Iterator[UnknownName]:
     return iter(())
+
+
+def _no_terms(_: Feature) -> Iterator[TermEntry]:
+    return iter(())
+
+
+def _nothing_follows(_: Feature) -> Mapping[str, object]:
+    return {}
 
 
 def _no_faults(_: Mapping[str, object]) -> Iterator[Problem]:
@@ -187,6 +210,8 @@ class FeatureKind(Generic[F]):
         Reads the columns of a batch.
     describe : callable
         Returns the kind of a feature in words, and yields its coefficients.
+    expression : callable
+        Returns what a feature adds to the raw prediction, less its constants, as a tree for exporters.
     coefficients : callable
         Yields the coefficients in a feature as JSON with any content, with their paths: each is one number, or one for
         each class.
@@ -194,6 +219,10 @@ class FeatureKind(Generic[F]):
         Yields the names that do not exist, in a feature as JSON with any content.
     faults : callable
         Yields what else does not fit together in a feature as JSON with any content, with its path in the feature.
+    terms : callable
+        Yields what is multiplied with the coefficients, if that are several numbers or levels.
+    follows : callable
+        Returns what follows from a feature, for ``model show --json``.
     version : int
         The first version of the model file that has this kind.
     """
@@ -204,7 +233,10 @@ class FeatureKind(Generic[F]):
     is_bounded: bool
     prepare: Callable[[F, BatchColumns], PreparedFeature]
     describe: Callable[[F], tuple[str, Iterator[Entry]]]
+    expression: Callable[[F], Expression]
     coefficients: Callable[[Mapping[str, object]], Iterator[tuple[Path, object]]]
     unknown_names: Callable[[Mapping[str, object]], Iterator[UnknownName]] = _no_names
     faults: Callable[[Mapping[str, object]], Iterator[Problem]] = _no_faults
+    terms: Callable[[F], Iterator[TermEntry]] = _no_terms
+    follows: Callable[[F], Mapping[str, object]] = _nothing_follows
     version: int = 2

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from pipeline.models.document import Path, Problem
 from pipeline.models.levels import LevelType
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.categorical import unfit_levels, unknown_levels
-from pipeline.models.logistic.feature import Entry, Feature, FeatureKind, UnknownName, Use
+from pipeline.models.logistic.feature import Entry, Feature, FeatureKind, TermEntry, UnknownName, Use
 from pipeline.models.logistic.lookup import LevelLookup
 from pipeline.models.logistic.numbers import NumberCells
 from pipeline.models.logistic.numeric import Scale
@@ -33,9 +33,12 @@ from pipeline.models.logistic.policies import (
     UnseenLevel,
 )
 from pipeline.models.logistic.sections import Name, Number, Section, fault, for_kernel, numbers_of, table_of
-from pipeline.models.logistic.transforms import Transform, shown_transform, steps_of
+from pipeline.models.logistic.transforms import Transform, check_imputed, shown_transform, steps_of
 from pipeline.models.tally import RowTally
 from pipeline.units import escape, format_count
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,6 +58,11 @@ class NumericTerm(Section):
     transform: Transform | None = None
     boolean: bool = False
     missing: MissingNumber = "null"
+
+    @model_validator(mode="after")
+    def _imputes_a_value(self) -> NumericTerm:
+        check_imputed(self.missing, self.steps)
+        return self
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -241,6 +249,8 @@ def _unknown_names(feature: Mapping[str, Any]) -> Iterator[UnknownName]:
 
 
 def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
+    if isinstance(given := feature.get("terms"), list | tuple) and len(given) == 1:
+        yield Problem(("terms",), "has 1 term, but a product has at least 2")
     terms, coefficients = _terms_with_levels(feature), feature.get("coefficients")
     wanted, other = ("coefficients", "coefficient") if terms else ("coefficient", "coefficients")
     what = "a product with levels has" if terms else "a product of numbers has"
@@ -308,18 +318,7 @@ def _use_of(lookup: LevelLookup) -> Use:
 
 
 def _describe(feature: ProductFeature) -> tuple[str, Iterator[Entry]]:
-    return f"{feature.kind}: {' * '.join(map(_shown_term, feature.terms))}", _entries(feature)
-
-
-def _shown_term(term: NumericTerm | CategoricalTerm) -> str:
-    name = escape(term.column)
-    if isinstance(term, CategoricalTerm):
-        return f"level of {name}"
-    if term.transform is not None:
-        name = f"{shown_transform(term.transform)} of {name}"
-    if term.center:
-        name = f"({name} - {term.center:.15g})"
-    return name if term.scale == 1 else f"{name} / {term.scale:.15g}"
+    return feature.kind, _entries(feature)
 
 
 def _entries(feature: ProductFeature) -> Iterator[Entry]:
@@ -329,6 +328,40 @@ def _entries(feature: ProductFeature) -> Iterator[Entry]:
         yield Entry(number, ":".join(levels))
 
 
+def _terms(feature: ProductFeature) -> Iterator[TermEntry]:
+    for term in feature.terms:
+        if isinstance(term, CategoricalTerm):
+            how = "" if term.levels is None else f" ({term.levels} levels)"
+            yield TermEntry(f"term {term.column}{how}", "", "", term.missing, term.unseen)
+        else:
+            how = " (boolean)" if term.boolean else ""
+            how += "" if term.transform is None else f": {shown_transform(term.transform)}"
+            yield TermEntry(f"term {term.column}{how}", term.center, term.scale, term.missing)
+
+
+def _expression(feature: ProductFeature) -> Expression:
+    from pipeline.models.logistic.expression import (  # noqa: PLC0415 - only exports need it
+        Constant,
+        Lookup,
+        key_of,
+        multiplied,
+        stepped,
+    )
+    from pipeline.models.logistic.expression import number as number_in  # noqa: PLC0415 - as above
+
+    coefficient: Expression = Constant(feature.coefficient or 0.0)
+    if feature.lookups:
+        values = {
+            levels: tuple(map(float, number)) if isinstance(number, Sequence) else float(number)
+            for levels, number in feature.combinations()
+        }
+        coefficient = Lookup(tuple(map(key_of, feature.lookups)), values)
+    factors = [
+        stepped(number_in(term.column, term.missing, boolean=term.boolean), term.steps) for term in feature.numbers
+    ]
+    return multiplied([*factors, coefficient])
+
+
 PRODUCT = FeatureKind(
     schema=ProductFeature,
     uses=_uses,
@@ -336,7 +369,9 @@ PRODUCT = FeatureKind(
     is_bounded=False,
     prepare=_prepare,
     describe=_describe,
+    expression=_expression,
     coefficients=_coefficients,
+    terms=_terms,
     unknown_names=_unknown_names,
     faults=_faults,
 )

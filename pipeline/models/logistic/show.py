@@ -10,9 +10,9 @@ from pipeline.models.logistic.feature import Coefficient, Entry, Feature
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.making import class_text
+from pipeline.models.logistic.output import Output
 from pipeline.models.logistic.policies import policy_text, shown_policy
-from pipeline.models.logistic.product import ProductFeature
-from pipeline.models.logistic.sections import number_of
+from pipeline.models.logistic.sections import Section, number_of
 from pipeline.types.report import Shown, ShownModel
 from pipeline.units import escape, format_count
 
@@ -30,7 +30,6 @@ def show(model: ModelFile) -> ShownModel:
 def facts(model: ModelFile) -> list[tuple[str, str | float]]:
     """Return the names and values of what a model states besides its features."""
     target, output = model.target, model.output
-    decides = () if output.threshold is None else ("decision",)
     shown: list[tuple[str, str | float]] = [("kind", model.kind)]
     if model.link != "logit":
         shown.append(("link", model.link))
@@ -40,17 +39,44 @@ def facts(model: ModelFile) -> list[tuple[str, str | float]]:
     if model.version > 1:
         shown += _of_outputs(model, "base", model.bases)
     if model.offset is not None:
-        shown.append(("offset", f"{escape(model.offset.column)}, missing: {policy_text(model.offset.missing)}"))
+        name = f" ({escape(model.offset.name)})" if model.offset.name else ""
+        column = f"{escape(model.offset.column)}{name}"
+        shown.append(("offset", f"{column}, missing: {policy_text(model.offset.missing)}"))
     if target is not None:
         of = f"{escape(target.column)}: " if target.column else ""
         values = "" if target.negative is None else f"{_shown(target.negative)} or {_shown(target.positive)}"
         shown.append(("target", f"{of}{values}" if values else escape(target.column or "")))
-    shown.append(("output", ", ".join(output.columns or ("probability", *decides))))
+    shown.append(("output", ", ".join(output.columns or output.wanted)))
     if output.threshold is not None:
         shown.append(("threshold", output.threshold))
     shown += output.changed.items()
+    shown += _decisions(output)
     shown.append(("features", format_count(len(model.features))))
     return [*shown, ("digest", model.digest())]
+
+
+def _decisions(output: Output) -> Iterator[tuple[str, str | float]]:
+    """Yield what the sections for calibration, points, bands and reasons say."""
+    if output.calibration is not None:
+        yield "calibration", _members(output.calibration)
+    if output.points is not None:
+        yield "points", _members(output.points)
+    if (bands := output.bands) is not None:
+        ends = [f"from {threshold:.15g}" for threshold in bands.thresholds]
+        named = zip((f"below {bands.thresholds[0]:.15g}", *ends), bands.names, strict=True)
+        yield f"bands of {bands.on}", ", ".join(f"{escape(name)} {where}" for where, name in named)
+    if (reasons := output.reasons) is not None:
+        what = f"{reasons.count} that {reasons.direction} most, against {reasons.reference}"
+        yield "reasons", what
+        for name, reason in reasons.features.items():
+            yield f"reason {escape(name)}", _members(reason)
+
+
+def _members(section: Section) -> str:
+    said = section.model_dump(exclude_none=True)
+    return ", ".join(
+        f"{key} {escape(value) if isinstance(value, str) else _shown(value)}" for key, value in said.items()
+    )
 
 
 def coefficients(model: ModelFile) -> Iterator[Coefficient]:
@@ -74,21 +100,22 @@ def coefficients(model: ModelFile) -> Iterator[Coefficient]:
 
 def _rows(model: ModelFile, feature: Feature) -> Iterator[tuple[Shown, ...]]:
     kind, entries = kind_of(feature).describe(feature)
+    terms = tuple(kind_of(feature).terms(feature))
     name = "" if feature.label == feature.usual_name else f" ({escape(feature.label)})"
     head: tuple[str, str] = (escape(_columns(feature)) + name, kind)
+    for term in terms:
+        policies = shown_policy(term.missing), shown_policy(term.unseen)
+        yield *head, escape(term.term), "", term.center, term.scale, *policies
+        head = ("", "")
     before: tuple[Shown, Shown] = ("", "")
     for entry in entries:
         policies = (shown_policy(entry.missing), shown_policy(entry.unseen))
         tail = ("", "") if policies == before else policies
         before = policies
+        center_and_scale: tuple[Shown, Shown] = ("", "") if entry.level or terms else (entry.center, entry.scale)
         for output in range(model.outputs):
-            yield *head, _level(model, entry, output), *_numbers(entry, output), *tail
+            yield *head, _level(model, entry, output), number_of(entry.coefficient, output), *center_and_scale, *tail
             head = tail = ("", "")
-
-
-def _numbers(entry: Entry, output: int) -> tuple[Shown, Shown, Shown]:
-    coefficient = number_of(entry.coefficient, output)
-    return (coefficient, "", "") if entry.level else (coefficient, entry.center, entry.scale)
 
 
 def _level(model: ModelFile, entry: Entry, output: int) -> str:
@@ -99,9 +126,7 @@ def _level(model: ModelFile, entry: Entry, output: int) -> str:
 
 def _columns(feature: Feature) -> str:
     """Return the column of a feature, or those of its terms."""
-    if isinstance(feature, ProductFeature):
-        return feature.usual_name
-    return str(getattr(feature, "column", feature.label))
+    return str(getattr(feature, "column", feature.usual_name))
 
 
 def _of_outputs(model: ModelFile, what: str, numbers: Any) -> list[tuple[str, str | float]]:
