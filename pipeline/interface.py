@@ -204,17 +204,20 @@ def from_sklearn(
 ) -> LogisticModel:
     """Return a model with the scores of a fitted scikit-learn estimator.
 
-    Means, scales, imputed values, categories and coefficients are copied bit for bit. What the estimator refuses
-    (missing values without an imputer, unseen levels unless ``handle_unknown`` ignores them) gets the policy ``error``.
-    Features keep the order of the estimator's input columns. If the encoder knows a missing category, or ignores
-    unknown ones, missing values become a level called ``(missing)``. ``levels`` is the type of the categories. A
-    numeric feature is ``boolean`` if its column is so in the rows to check.
+    Its steps are folded into the features of the model exactly, and each number is rounded once; a column that is only
+    centred and scaled keeps center, scale and coefficient bit for bit. Raw predictions differ from those of
+    scikit-learn by its own rounding: at most 16 eps (abs(intercept) + sum of abs(w x) + sum of abs(w center)).
+
+    What the estimator refuses (missing values without an imputer, unseen levels unless ``handle_unknown`` ignores them)
+    gets the policy ``error``. Features keep the order of the estimator's input columns. If the encoder knows a missing
+    category, or ignores unknown ones, missing values become a level called ``(missing)``. ``levels`` is the type of the
+    categories. A numeric feature is ``boolean`` if its column is so in the rows to check.
 
     Parameters
     ----------
-    estimator : LogisticRegression, Pipeline that ends in one, or a search such as GridSearchCV over these
-        The steps before it: StandardScaler, OneHotEncoder, SimpleImputer, ``passthrough``, Pipelines of these, or a
-        ColumnTransformer of them.
+    estimator : a fitted linear classifier, a Pipeline that ends in one, or a search, threshold or calibration of these
+        ``logitstream guide models`` lists the estimators and steps that convert. Those without probabilities, such as
+        LinearSVC, give a model of raw predictions and decisions.
     columns : sequence of str, optional
         Names of the input columns; required if the estimator was fitted without names.
     target : str, optional
@@ -229,8 +232,8 @@ def from_sklearn(
     Raises
     ------
     ModelError
-        The estimator is not fitted, has more than two classes, or has a step that is not supported; the message names
-        the step.
+        The estimator is not fitted, or has a step that cannot be folded; the message has its name and place in the
+        Pipeline, and what to do instead.
     ConfigurationError
         scikit-learn is not installed.
     DataError

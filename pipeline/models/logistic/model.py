@@ -131,6 +131,25 @@ class LogisticModel(Tabular):
 
         return export(self.file, kind, path, dialect)
 
+    def to_sklearn(self) -> Any:
+        """Return a fitted scikit-learn Pipeline with the probabilities of the model.
+
+        It takes a pandas dataframe with the columns of the model. Centers and scales are folded into the coefficients
+        and the intercept: read back with :func:`pipeline.from_sklearn`, raw predictions have the same bits. Its own
+        differ in the last places, because scikit-learn adds in another order.
+
+        Raises
+        ------
+        ModelError
+            scikit-learn has no step for a part of the model, such as a policy that makes a row null, an offset, another
+            link, or a feature that is neither numeric nor categorical; the message names it.
+        ConfigurationError
+            scikit-learn or pandas is not installed.
+        """
+        from pipeline.conversion.sklearn.writing import to_sklearn  # noqa: PLC0415 - no run needs it
+
+        return to_sklearn(self.file)
+
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the content of the model, however its file is laid out."""
         return self.file.digest()
