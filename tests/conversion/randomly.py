@@ -198,6 +198,31 @@ def table(rng: Rng, rows: int, largest: float = 1e308) -> pa.Table:
     )
 
 
+# Names and texts that are code where they are not quoted.
+ODD = (
+    'a"b', "it's", "100%", "%s", "select", "a b", "x1", "X2", "ünïcode", "new\nline", "tab\t", "\\", "`", "--", "/*",
+    ";", '"; DROP TABLE rows; --', "' OR 1=1 --", "{0}", "$1", "?", ":name",
+)  # fmt: skip
+
+
+def odd() -> tuple[dict[str, Any], pa.Table]:
+    """Return a model with such names, levels and decisions, and rows for it."""
+    category = "'; SELECT error('x'); --"
+    features: list[dict[str, Any]] = [
+        {"column": name, "kind": "numeric", "coefficient": 0.1 * place} for place, name in enumerate(ODD, 1)
+    ]
+    levels = dict.fromkeys(ODD, 0.25) | {"it's": -0.75}
+    whole = {
+        "format": "logitstream-model", "version": 1, "kind": "logistic",
+        "intercept": 2.0 - sum(0.05 * place * (place + 1) for place in range(len(ODD))),
+        "features": [*features, {"column": category, "kind": "categorical", "coefficients": levels}],
+        "output": {"columns": ["raw_prediction", "decision"], "threshold": 0.9},
+        "target": {"negative": "it's; --", "positive": 'a "b" \\ %s'},
+    }  # fmt: skip
+    columns = {name: [0.5 * place] * len(ODD) for place, name in enumerate(ODD)}
+    return whole, pa.table(columns | {category: list(ODD)})
+
+
 @dataclass(frozen=True)
 class Scored:
     """What the scorer makes of a table.
