@@ -104,6 +104,7 @@ class Ranking:
     def __init__(self, count: int, direction: Direction, references: Floats, rows: int) -> None:
         features = references.size
         self._count, self._direction, self._references = count, direction, references
+        self._is_plain = not references.any()
         index = (1 << (features - 1).bit_length()) - 1
         self._index = np.uint32(index)
         self._digits = np.uint32(_ALL ^ index)
@@ -129,19 +130,31 @@ class Ranking:
 
     def _keys(self, contributions: Floats) -> Keys:
         """Return unsigned integers that are the larger, the more a feature lowers, or raises: ``_SIGN`` and above."""
-        effects, references = (
-            self._effects[: self._references.size, : contributions.shape[1]],
-            self._references[:, None],
-        )
-        # Where a contribution is its reference the effect is +0, never -0: it has no sign.
-        if self._direction == "lower":
-            np.add(contributions, 0.0 - references, out=effects, casting="same_kind")
-        else:
-            np.subtract(references, contributions, out=effects, casting="same_kind")
+        effects = self._effects[: self._references.size, : contributions.shape[1]]
+        if not (self._is_plain and self._converted(contributions, effects)):
+            references = self._references[:, None]
+            # Where a contribution is its reference the effect is +0, never -0: it has no sign.
+            if self._direction == "lower":
+                np.add(contributions, 0.0 - references, out=effects, casting="same_kind")
+            else:
+                np.subtract(references, contributions, out=effects, casting="same_kind")
         # As unsigned integers negative floats are above all others, and grow with their magnitude.
         keys = effects.view(np.uint32)
         np.bitwise_and(keys, self._digits, out=keys)
         return np.bitwise_or(keys, self._places, out=keys)
+
+    def _converted(self, contributions: Floats, effects: npt.NDArray[np.float32]) -> bool:
+        """Write effects against zero in half the time; return whether none of them became 0 on the way to 32 bits."""
+        try:
+            with np.errstate(under="raise"):
+                np.copyto(effects, contributions, casting="same_kind")
+        except FloatingPointError:
+            return False
+        if self._direction == "raise":
+            np.negative(effects, out=effects)
+        # Makes +0 of -0.
+        np.add(effects, np.float32(0), out=effects)
+        return True
 
     def _insert(self, keys: Keys) -> list[Keys]:
         """Return the largest keys of each row in descending order, one more than there are reasons."""
