@@ -24,7 +24,6 @@ Rows = npt.NDArray[np.intp]
 Keys = npt.NDArray[np.uint32]
 Direction = Literal["lower", "raise"]
 
-MOST_REASONS = 100
 _SIGN = 0x8000_0000
 _ALL = 0xFFFF_FFFF
 # The keys that are sorted together, and the exchanges that sort them, and those that sort merged ones.
