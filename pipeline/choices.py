@@ -19,6 +19,7 @@ Fingerprint = Literal["ends", "full"]
 Absent = Literal["error", "null"]
 Compression = Literal["snappy", "zstd", "lz4", "gzip", "brotli", "none"]
 Done = Literal["computed", "resumed", "reused"]
+Foreign = Literal["onnx", "pmml", "vw", "skops"]
 Cause = Literal[
     "ragged",
     "escaped delimiter",
@@ -102,6 +103,8 @@ DURABILITY: Choice[Durability] = Choice("durability", get_args(Durability))
 ABSENT: Choice[Absent] = Choice("absent", get_args(Absent))
 FINGERPRINT: Choice[Fingerprint] = Choice("fingerprint", get_args(Fingerprint))
 COMPRESSION: Choice[Compression] = Choice("compression", get_args(Compression))
+
+FOREIGN: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 
 def parse_if_running(text: str) -> tuple[IfRunning, float | None]:

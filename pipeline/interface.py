@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from typing import Any, TypeVar, Unpack
 
@@ -35,8 +36,9 @@ from pipeline.models import (
     score_block,
     show_model,
 )
+from pipeline.models.columns import unfit_columns
 from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
-from pipeline.scan import batches, field_of, gather_facts, whole
+from pipeline.scan import batches, discover, field_of, gather_facts, whole
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
@@ -55,6 +57,9 @@ _CHOICES: Mapping[str, Choice[Any]] = {
 
 # Endings that stand for a format of files, of which a folder by that name would be a surprise.
 _UNWRITABLE = re.compile(r"\.(xlsx?|jsonl?|arrow|feather|orc|avro|delta|db|sqlite|zip|gz|zst)\Z", re.IGNORECASE)
+
+# So many rows are scored both ways where a file is imported.
+CHECKED_ROWS = 10_000
 
 Value = TypeVar("Value")
 
@@ -222,6 +227,56 @@ def from_sklearn(
     return model_of(
         estimator, columns=columns, target=target, threshold=threshold, check=check, reread=_written_and_read
     )
+
+
+def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None) -> LogisticModel:
+    """Return the model in a file of another tool: an ONNX graph, PMML, the readable text of VW, or a skops file.
+
+    Nothing is unpickled. What was assumed, and how far the scores are from those of the other tool, is in
+    ``training["imported"]`` of the model.
+
+    Parameters
+    ----------
+    path : path
+        The file, at most 2 GiB.
+    kind : {"onnx", "pmml", "vw", "skops"}, optional
+        By default the first bytes of the file decide.
+    check : path or iterable of paths, optional
+        Parquet or CSV files whose first 10,000 rows are scored both ways. Without it the rows that a PMML document
+        brings are scored, if there are any. A row that cannot be read is left out.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be converted; the message names what it has that a model file has not.
+    ThresholdError
+        The scores differ by more than the other tool's precision explains.
+    ConfigurationError
+        The package that reads such files is not installed.
+    LogitstreamError
+        A file cannot be read.
+    """
+    from pipeline.conversion.reading import import_model as imported  # noqa: PLC0415 - no run needs it
+
+    return imported(path, kind, None if check is None else partial(_first_rows, paths_of(check)))
+
+
+def _first_rows(paths: Sequence[str], needs: Sequence[Need]) -> Iterator[Sequence[Any]]:
+    """Yield the needed columns of the first rows of files, batch by batch, without the records that are bad."""
+    left = CHECKED_ROWS
+    for facts in gather_facts(discover(paths).files, CsvOptions()):
+        fields = []
+        try:
+            fields = [field_of(facts, need, CsvOptions()) for need in needs]
+        except LookupError as error:
+            raise SchemaError(f"{escape(facts.file.path)} {error.args[0]}") from error
+        if faults := unfit_columns([(need.name, need.role) for need in needs], fields):
+            raise SchemaError("\n".join(f"{escape(facts.file.path)}: {fault}" for fault in faults))
+        for each in batches(facts.file, facts.identity, whole(facts), needs, most_rows=left):
+            yield [column.slice(0, left) for column in each.data.columns]
+            left -= min(left, each.data.num_rows)
+            if not left:
+                return
 
 
 def _written_and_read(frame: Any, needs: Sequence[Need]) -> Iterator[tuple[Any, Sequence[BadCell]]]:

@@ -1,19 +1,21 @@
-"""``logitstream model``: show or check a model file."""
+"""``logitstream model``: show or check a model file, or make one from the file of another tool."""
 
 from __future__ import annotations
 
 import click
 
+from jobs import options
 from jobs.options import values
-from jobs.options.command import TALK, JobArgument, JobCommand, option
+from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
+from pipeline.choices import FOREIGN
 from pipeline.units import escape, format_count
 
 
 @click.group("model", cls=HelpfulGroup, example="logitstream model show logitstream-demo/delay_model.json")
 def command() -> None:
-    """Show or check a model file."""
+    """Show or check a model file, or import one from another tool."""
 
 
 @command.command(
@@ -48,6 +50,50 @@ def check(model: str) -> None:
 
     features = shown_model(model).features
     console.confirm(f"{escape(model)}: valid, {format_count(features)} feature{'' if features == 1 else 's'}")
+
+
+@command.command(
+    "import",
+    cls=JobCommand,
+    example="logitstream model import model.onnx --output model.json --check flights.csv",
+    uses_demo=False,
+    short_help="Make a model file from the file of another tool.",
+)
+@click.argument("file", type=values.PATH, cls=JobArgument)
+@option(
+    "--check",
+    section=WHAT,
+    type=values.PATH,
+    metavar="DATA",
+    is_path=True,
+    help="Score the first 10,000 rows of a Parquet or CSV file both ways, and store the largest difference in the model.",
+)
+@option(
+    "--kind",
+    section=WHAT,
+    type=click.Choice(FOREIGN.words),
+    help="What FILE is.  [default: as its first bytes tell]",
+)
+@option(
+    "-o",
+    "--output",
+    section=OUTPUT,
+    type=values.PATH,
+    required=True,
+    metavar="MODEL",
+    is_path=True,
+    help="The model file. An existing file is replaced.",
+)
+@options.json_
+def import_(file: str, output: str, kind: str | None, check: str | None, json: bool) -> None:
+    """Make a model file from FILE: an ONNX graph, a PMML document, the readable text of VW, or a skops file.
+
+    FILE is never unpickled. What was assumed is printed and stored in the model. If scores differ from those of the
+    other tool by more than its precision explains, the exit code is 3 and nothing is written.
+    """
+    from jobs.show.imported import show_import  # noqa: PLC0415 - --help stays light
+
+    show_import(file, output, kind=kind, check=check, as_json=json)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     """
     name = os.fspath(path)
     refuse_foreign(b"", name)
-    with _system_errors(name):
+    with system_errors(name):
         return disk.read_file(path, SIZE_LIMIT + 1)
 
 
@@ -54,12 +54,13 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
     PermissionDeniedError, StorageError
         The file cannot be written.
     """
-    with _system_errors(os.fspath(path)):
+    with system_errors(os.fspath(path)):
         disk.write_file(Path(path).resolve(), data)
 
 
 @contextlib.contextmanager
-def _system_errors(name: str) -> Iterator[None]:
+def system_errors(name: str) -> Iterator[None]:
+    """Raise the project's errors for those of the system about a model file of this name."""
     shown = escape(name)
     try:
         yield
