@@ -66,7 +66,7 @@ def check(model: str) -> None:
     type=values.PATH,
     metavar="DATA",
     is_path=True,
-    help="Score the first 10,000 rows of a Parquet or CSV file both ways, and store the largest difference in the model.",
+    help="Score the first 10,000 rows of Parquet or CSV both ways, and store the largest difference in the model.",
 )
 @option(
     "--kind",

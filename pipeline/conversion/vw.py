@@ -29,7 +29,18 @@ _WEIGHT = re.compile(r"(?P<name>.*):\d+:(?P<weight>\S+)(?: \S+){0,3}")
 _UNNAMED = re.compile(r"\d+:(?P<weight>\S+)(?: \S+){0,3}")
 # The options of a saved model that leave it a weighted sum of features; a text with any other is refused.
 _PLAIN = frozenset(
-    "--noconstant --link --ignore --ignore_linear --keep --hash --hash_seed --sgd --power_t --ftrl".split()
+    (
+        "--noconstant",
+        "--link",
+        "--ignore",
+        "--ignore_linear",
+        "--keep",
+        "--hash",
+        "--hash_seed",
+        "--sgd",
+        "--power_t",
+        "--ftrl",
+    )
 )
 _CROSSING = frozenset({"--quadratic", "--cubic", "--interactions"})
 # What the head says of a model whose scores are more than such a sum, unless it is this.
