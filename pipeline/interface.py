@@ -222,7 +222,7 @@ def from_sklearn(
     DataError
         scikit-learn refuses the rows to check.
     """
-    from pipeline.models.logistic.from_sklearn import from_sklearn as model_of  # noqa: PLC0415 - no run needs it
+    from pipeline.conversion.sklearn import from_sklearn as model_of  # noqa: PLC0415 - no run needs it
 
     return model_of(
         estimator, columns=columns, target=target, threshold=threshold, check=check, reread=_written_and_read

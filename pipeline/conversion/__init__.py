@@ -1,1 +1,1 @@
-"""Models that other tools have fitted, and models for other tools."""
+"""Models from other tools, and for them."""

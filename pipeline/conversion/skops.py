@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from pipeline.conversion.importing import Imported
 from pipeline.errors import ConfigurationError, ModelError
-from pipeline.models.logistic.from_sklearn import from_sklearn
+from pipeline.conversion.sklearn.reading import from_sklearn
 from pipeline.units import GIB, MIB, escape, format_bytes
 
 Floats = npt.NDArray[np.float64]

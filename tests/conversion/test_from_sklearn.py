@@ -18,7 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from pipeline.errors import BadCellsError, DataError, ModelError
 from pipeline.models import LogisticModel
-from pipeline.models.logistic.from_sklearn import compare, from_sklearn
+from pipeline.conversion.sklearn import compare, from_sklearn
 
 pytestmark = pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 

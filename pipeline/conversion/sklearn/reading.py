@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import ConfigurationError, ModelError
-from pipeline.models.logistic.comparison import Comparison, Reread, checked, column_types, compare, expected, named
-from pipeline.models.logistic.estimators import (
+from pipeline.conversion.comparison import Comparison, Reread, checked, column_types, compare, expected, named
+from pipeline.conversion.sklearn.steps import (
     Cell,
     Indicator,
     Scaled,
