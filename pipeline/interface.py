@@ -229,6 +229,54 @@ def from_sklearn(
     )
 
 
+def from_statsmodels(
+    result: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    target: str | None = None,
+    threshold: float | None = None,
+    offset: str | None = None,
+    exposure: str | None = None,
+    check: Any = None,
+) -> LogisticModel:
+    """Return a model with the scores of a fitted result of statsmodels.
+
+    No extra is needed: a result comes with the statsmodels that fitted it. Terms of a formula (patsy or formulaic)
+    become features: ``C()`` with any contrasts, interactions, ``np.log``, ``np.log1p``, ``np.sqrt``, ``I(x ** 2)``,
+    ``center``, ``standardize`` and ``scale``. Rows with missing values have no score, as with ``missing="drop"``; after
+    ``missing="raise"`` they are errors. Unseen levels are errors.
+
+    Parameters
+    ----------
+    result : result of Logit, Probit, MNLogit, or of GLM with the family Binomial
+        Links of the GLM: Logit, Probit, CLogLog, LogLog and Cauchy.
+    columns : sequence of str, optional
+        Names of the columns of ``exog`` without the constant, for a result that was fitted on an array.
+    target : str, optional
+        Name of the predicted column, recorded in the model.
+    threshold : float, optional
+        Adds a decision to the output.
+    offset, exposure : str, optional
+        The column that holds the offset or exposure; required where the result has one.
+    check : rows, optional
+        A dataframe, named columns, or an array without the constant. They are scored both ways, and the largest
+        difference is printed and stored in ``training["imported"]``.
+
+    Raises
+    ------
+    ModelError
+        It is another result, or has a link or term that a model file cannot say; the message names it.
+    UsageError
+        A name is missing, or one is given that the result has no use for.
+    DataError
+        statsmodels refuses the rows to check.
+    """
+    from pipeline.conversion.statsmodels import Wishes  # noqa: PLC0415 - no run needs it
+    from pipeline.conversion.statsmodels import from_statsmodels as model_of  # noqa: PLC0415 - as above
+
+    return model_of(result, Wishes(columns, target, threshold, offset, exposure), check)
+
+
 def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None) -> LogisticModel:
     """Return the model in a file of another tool: an ONNX graph, PMML, the readable text of VW, or a skops file.
 

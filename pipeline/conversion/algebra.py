@@ -287,10 +287,14 @@ def transform(signal: Signal, step: Step) -> Signal:
     number, (center, scale) = signal.number, signal.scaled or (0.0, 1.0)
     before = () if (center, scale) == (0.0, 1.0) else (("affine", center, scale),)
     if isinstance(number.fill, str):
-        raise UnfoldableError(f'column "{escape(number.column)}" is numeric, but its missing values are filled with text')
+        raise UnfoldableError(
+            f'column "{escape(number.column)}" is numeric, but its missing values are filled with text'
+        )
     made = replace(number, steps=(*number.steps, *before, step))
     if number.fill is not None and not math.isfinite(_value(made, number.fill)):
-        raise UnfoldableError(f'{step[0]} of the value for missing values in column "{escape(number.column)}" is not finite')
+        raise UnfoldableError(
+            f'{step[0]} of the value for missing values in column "{escape(number.column)}" is not finite'
+        )
     return replace(_of_number(made, signal.absent), guards=signal.guards)
 
 
@@ -514,7 +518,9 @@ def map_values(signal: Signal, function: Callable[[float], float]) -> Signal:
     found = states(signal)
     if not found:
         names = ", ".join(f'"{escape(name)}"' for name in signal.columns[:3])
-        raise UnfoldableError(f"it is a function of what is made of the columns {names}", "use it on one column, as it is")
+        raise UnfoldableError(
+            f"it is a function of what is made of the columns {names}", "use it on one column, as it is"
+        )
     values = {atom: None if value is None else function(value) for atom, value in found.items()}
     for value in values.values():
         if value is not None and not math.isfinite(value):

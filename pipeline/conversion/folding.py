@@ -301,7 +301,9 @@ def _policy(number: Number) -> str | dict[str, float]:
     if number.fill is None:
         return "error"
     if isinstance(number.fill, str):
-        raise UnfoldableError(f'column "{escape(number.column)}" is numeric, but its missing values are filled with text')
+        raise UnfoldableError(
+            f'column "{escape(number.column)}" is numeric, but its missing values are filled with text'
+        )
     return {"impute": float(number.fill)}
 
 

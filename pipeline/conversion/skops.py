@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.conversion.importing import Imported
-from pipeline.errors import ConfigurationError, ModelError
 from pipeline.conversion.sklearn.reading import from_sklearn
+from pipeline.errors import ConfigurationError, ModelError
 from pipeline.units import GIB, MIB, escape, format_bytes
 
 Floats = npt.NDArray[np.float64]

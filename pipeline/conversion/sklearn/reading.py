@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import ConfigurationError, ModelError
 from pipeline.conversion.comparison import Comparison, Reread, checked, column_types, compare, expected, named
 from pipeline.conversion.sklearn.steps import (
     Cell,
@@ -21,6 +20,7 @@ from pipeline.conversion.sklearn.steps import (
     require,
     run,
 )
+from pipeline.errors import ConfigurationError, ModelError
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.units import escape
