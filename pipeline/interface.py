@@ -243,8 +243,8 @@ def from_statsmodels(
 
     No extra is needed: a result comes with the statsmodels that fitted it. Terms of a formula (patsy or formulaic)
     become features: ``C()`` with any contrasts, interactions, ``np.log``, ``np.log1p``, ``np.sqrt``, ``I(x ** 2)``,
-    ``center``, ``standardize`` and ``scale``. Rows with missing values have no score, as with ``missing="drop"``; after
-    ``missing="raise"`` they are errors. Unseen levels are errors.
+    ``center``, ``standardize`` and ``scale``. Rows with missing values, which a fit drops, have no score. Unseen levels
+    are errors.
 
     Parameters
     ----------

@@ -40,4 +40,4 @@ def _told(path: str, output: str, features: int, facts: Mapping[str, Any]) -> It
         rows = f"{format_count(facts['rows'])} rows scored both ways"
         yield f"{rows}: largest difference {facts['largest_difference']:.2g} ({facts['tool']})"
     else:
-        yield "not compared: --check DATA scores rows both ways"
+        yield "not compared with the tool that made it"

@@ -22,7 +22,7 @@ from pipeline.errors import ModelError
 from pipeline.models.levels import LevelType
 from pipeline.units import escape
 
-_IN_A_COLUMN = "compute it before fitting, and use the result as a column"
+_IN_A_COLUMN = "put it into the data as a column before fitting, or use log, log1p, sqrt, I(x ** 2), center or scale"
 _SPLINES = frozenset({"BS", "CC", "CR", "TE", "bs", "cc", "cr", "cs", "te", "poly", "hashed", "lag"})
 _STEPS = frozenset({"log", "log1p", "sqrt", "square"})
 # By the logarithm of their base.

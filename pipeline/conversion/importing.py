@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,28 +81,14 @@ class Importer:
     package: str = ""
 
 
-def _onnx(path: Path, data: bytes) -> Imported:
-    from pipeline.conversion.onnx.reading import convert  # noqa: PLC0415 - no other kind needs it
+def _converted_by(module: str) -> Callable[[Path, bytes], Imported]:
+    """Return ``convert`` of a module of this room, which is loaded when a file of its kind is converted."""
 
-    return convert(path, data)
+    def convert(path: Path, data: bytes) -> Imported:
+        imported: Imported = import_module(f"pipeline.conversion.{module}").convert(path, data)
+        return imported
 
-
-def _pmml(path: Path, data: bytes) -> Imported:
-    from pipeline.conversion.pmml.reading import convert  # noqa: PLC0415 - as above
-
-    return convert(path, data)
-
-
-def _vw(path: Path, data: bytes) -> Imported:
-    from pipeline.conversion.vw import convert  # noqa: PLC0415 - as above
-
-    return convert(path, data)
-
-
-def _skops(path: Path, data: bytes) -> Imported:
-    from pipeline.conversion.skops import convert  # noqa: PLC0415 - as above
-
-    return convert(path, data)
+    return convert
 
 
 def _begins(pattern: re.Pattern[bytes], ending: str = "") -> Callable[[bytes, str], bool]:
@@ -116,9 +103,9 @@ def _begins(pattern: re.Pattern[bytes], ending: str = "") -> Callable[[bytes, st
 IMPORTERS: Mapping[str, Importer] = {
     each.kind: each
     for each in (
-        Importer("onnx", "an ONNX graph", _begins(_ONNX, ".onnx"), _onnx, "onnxruntime"),
-        Importer("pmml", "a PMML document", _begins(_PMML, ".pmml"), _pmml),
-        Importer("vw", "a readable model of VW", _begins(_VW), _vw),
-        Importer("skops", "a skops file", _begins(_SKOPS, ".skops"), _skops, "scikit-learn"),
+        Importer("onnx", "an ONNX graph", _begins(_ONNX, ".onnx"), _converted_by("onnx.reading"), "onnxruntime"),
+        Importer("pmml", "a PMML document", _begins(_PMML, ".pmml"), _converted_by("pmml.reading")),
+        Importer("vw", "a readable model of VW", _begins(_VW), _converted_by("vw")),
+        Importer("skops", "a skops file", _begins(_SKOPS, ".skops"), _converted_by("skops"), "scikit-learn"),
     )
 }

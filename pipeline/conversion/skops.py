@@ -11,7 +11,7 @@ import io
 import json
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,18 @@ def convert(path: Path, data: bytes) -> Imported:
         skops or scikit-learn is not installed.
     """
     shown = escape(path.name)
+    names = _checked(_schema(data, shown), shown)
     for module in ("skops", "sklearn"):
         if find_spec(module) is None:
             raise ConfigurationError(f"{module} is not installed", "pip install 'logitstream[skops]'")
-    names = _checked(_schema(data, shown), shown)
     estimator, notes = _estimator(data, names, shown)
     columns, named = _columns(estimator)
     if columns:
         notes.append(f"The estimator has no names for its columns: they are x0 to x{len(columns) - 1}, in its order.")
     model = from_sklearn(estimator, columns=columns or None)
     document: dict[str, Any] = json.loads(model.to_json())
-    types = {feature["column"]: feature.get("levels") for feature in document["features"] if "column" in feature}
+    parts = [part for feature in document["features"] for part in feature.get("terms", [feature])]
+    types = {part["column"]: part["levels"] for part in parts if "levels" in part}
     return Imported(document, tuple(notes), TOLERANCE, _Scorer(estimator, columns or named, types, bool(named)))
 
 
@@ -170,10 +171,17 @@ def _columns(estimator: Any) -> tuple[list[str], list[str]]:
     return [f"x{position}" for position in range(int(getattr(estimator, "n_features_in_", 0)))], []
 
 
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "boolean": {"true": True, "false": False}.get,
+}
+
+
 class _Scorer:
     """Scores named columns with an estimator; rows that it refuses get NaN."""
 
-    def __init__(self, estimator: Any, names: Sequence[str], types: Mapping[str, str | None], is_named: bool) -> None:
+    def __init__(self, estimator: Any, names: Sequence[str], types: Mapping[str, str], is_named: bool) -> None:
         self._estimator = estimator
         self._names = names
         self._types = types
@@ -188,13 +196,11 @@ class _Scorer:
 
     def _cells(self, name: str, values: Any) -> Any:
         """Return cells as the estimator was fitted with them: text of a CSV has the type of the levels."""
-        read = {"integer": int, "number": float, "boolean": "true".__eq__}.get(self._types.get(name) or "")
         if isinstance(values, np.ndarray):
             return values
-        if read is not None and any(isinstance(value, str) for value in values):
-            return np.array([None if value is None else read(value) for value in values], dtype=object)
         if any(isinstance(value, str) for value in values):
-            return np.array(values, dtype=object)
+            read = _READ.get(self._types.get(name, ""), str)
+            return np.array([None if value is None else _read(value, read) for value in values], dtype=object)
         return np.array([np.nan if value is None else value for value in values])
 
     def _frame(self, cells: Mapping[str, Any]) -> Any:
@@ -214,20 +220,27 @@ class _Scorer:
             return self._probabilities(piece)
         except (ValueError, TypeError):
             if last - first <= 1:
-                return np.full((last - first, self._classes), np.nan).squeeze(axis=1 if self._classes == 1 else ())
+                return np.full(self._shape(last - first), np.nan)
         middle = (first + last) // 2
         return np.concatenate([self._scores(frame, first, middle), self._scores(frame, middle, last)])
 
-    @property
-    def _classes(self) -> int:
+    def _shape(self, rows: int) -> tuple[int, ...]:
         count = len(self._estimator.classes_)
-        return 1 if count == 2 else count
+        return (rows,) if count == 2 else (rows, count)
 
     def _probabilities(self, piece: Any) -> Floats:
         if not len(piece):
-            return np.empty(0 if self._classes == 1 else (0, self._classes))
+            return np.empty(self._shape(0))
         if hasattr(self._estimator, "predict_proba"):
             found: Floats = np.asarray(self._estimator.predict_proba(piece), dtype=np.float64)
-            return found[:, 1] if self._classes == 1 else found
+            return found[:, 1] if found.shape[1] == 2 else found
         with np.errstate(over="ignore"):
             return np.asarray(1 / (1 + np.exp(-self._estimator.decision_function(piece))), dtype=np.float64)
+
+
+def _read(text: str, read: Callable[[str], Any]) -> Any:
+    """Return text as another type; what is not so spelled stays text, which no level is."""
+    try:
+        return read(text)
+    except ValueError:
+        return text

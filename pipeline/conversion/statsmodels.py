@@ -60,7 +60,7 @@ def from_statsmodels(result: Any, wishes: Wishes, check: Any = None) -> Logistic
     """Return a model with the scores of a fitted result of statsmodels; see :func:`pipeline.from_statsmodels`."""
     model = getattr(result, "model", None)
     if model is None or not hasattr(result, "params"):
-        raise ModelError(f"a {type(result).__name__} is not a fitted result of statsmodels", _SUPPORTED)
+        raise ModelError(f"{type(result).__name__} is not a fitted result of statsmodels", _SUPPORTED)
     link = _link(model)
     _check_offsets(model, wishes)
     matrix = _matrix(model, wishes.columns)
@@ -76,7 +76,7 @@ def _link(model: Any) -> str:
     if kind == "Probit":
         return "probit"
     if kind != "GLM":
-        raise ModelError(f"the result is of a {escape(kind)}", _SUPPORTED)
+        raise ModelError(f"the result is that of {escape(kind)}", _SUPPORTED)
     family, link = type(model.family).__name__, type(model.family.link).__name__
     if family != "Binomial":
         raise ModelError(f"the GLM has the family {escape(family)}, not Binomial", _SUPPORTED)
@@ -156,26 +156,21 @@ def _document(result: Any, matrix: _Matrix, wishes: Wishes) -> dict[str, Any]:
         raise ModelError(
             f"the result has {weights.shape[1]} coefficients for {len(matrix.signals)} columns", _SUPPORTED
         )
-    made = folded(matrix.signals, weights.tolist(), [0.0] * len(weights), booleans=_read_as_booleans(matrix))
-    policy = "error" if getattr(model, "missing", None) == "raise" else "null"
-    made["features"] = [_with_policy(feature, policy) for feature in made["features"]]
+    made = folded(matrix.signals, weights.tolist(), [0.0] * len(weights), booleans=matrix.booleans)
+    made["features"] = [_without_errors(feature) for feature in made["features"]]
     offset = wishes.offset or wishes.exposure
     if offset is not None:
-        made |= {"version": 2, "offset": {"column": offset, "missing": policy}}
+        made |= {"version": 2, "offset": {"column": offset, "missing": "null"}}
     if wishes.threshold is not None:
         made["output"] = {"threshold": wishes.threshold}
     return made | _target(model, wishes.target, is_multinomial=is_multinomial)
 
 
-def _read_as_booleans(matrix: _Matrix) -> frozenset[str]:
-    return matrix.booleans
-
-
-def _with_policy(feature: dict[str, Any], policy: str) -> dict[str, Any]:
-    """Return a feature that does with missing values what the fit did: rows without a score, or an error."""
+def _without_errors(feature: dict[str, Any]) -> dict[str, Any]:
+    """Return a feature that does with missing values what a fit does by default: the row has no score."""
     if feature["kind"] == "product":
-        return feature | {"terms": [_with_policy({"kind": "numeric", **term}, policy) for term in feature["terms"]]}
-    return feature | ({"missing": policy} if feature.get("missing") == "error" else {})
+        return feature | {"terms": [_without_errors({"kind": "numeric", **term}) for term in feature["terms"]]}
+    return feature | ({"missing": "null"} if feature.get("missing") == "error" else {})
 
 
 def _target(model: Any, target: str | None, *, is_multinomial: bool) -> dict[str, Any]:
@@ -220,7 +215,7 @@ class _Predicting:
             if self.matrix.by_formula:
                 return np.asarray(self.result.predict(rows, **given), dtype=np.float64)
             return np.asarray(self.result.predict(self._exog(rows), **given), dtype=np.float64)
-        except (ValueError, TypeError, KeyError) as error:
+        except Exception as error:
             raise DataError(f"statsmodels refuses the rows: {escape(str(error), 300)}") from error
 
     def _exog(self, rows: Any) -> Floats:
