@@ -29,18 +29,8 @@ _WEIGHT = re.compile(r"(?P<name>.*):\d+:(?P<weight>\S+)(?: \S+){0,3}")
 _UNNAMED = re.compile(r"\d+:(?P<weight>\S+)(?: \S+){0,3}")
 # The options of a saved model that leave it a weighted sum of features; a text with any other is refused.
 _PLAIN = frozenset(
-    (
-        "--noconstant",
-        "--link",
-        "--ignore",
-        "--ignore_linear",
-        "--keep",
-        "--hash",
-        "--hash_seed",
-        "--sgd",
-        "--power_t",
-        "--ftrl",
-    )
+    {"--noconstant", "--link", "--ignore", "--ignore_linear", "--keep", "--hash", "--hash_seed"}
+    | {"--sgd", "--adaptive", "--invariant", "--normalized", "--ftrl", "--power_t", "--learning_rate", "--initial_t"}
 )
 _CROSSING = frozenset({"--quadratic", "--cubic", "--interactions"})
 # What the head says of a model whose scores are more than such a sum, unless it is this.

@@ -43,6 +43,8 @@ def rows() -> dict[str, list[Any]]:
     columns["age"][:20] = [None] * 20
     columns["sex"][20:40] = [None] * 20
     columns["country"][40:60] = ["FR"] * 20
+    # VW once left out the square of a 1.
+    columns["income"][60:80] = [1.0] * 20
     return columns
 
 
