@@ -7,6 +7,7 @@ digits. Source of the format: texts that VW 9.11 wrote.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections import Counter
@@ -169,9 +170,12 @@ def _weights(lines: Sequence[str], first: int, shown: str, spaces: str | None) -
 
 def _number(text: str, shown: str) -> float:
     try:
-        return float(text)
-    except ValueError as error:
-        raise ModelError(f"{shown} has {escape(text, 40)} where a number is expected", _NAMES) from error
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ModelError(f"{shown} has {escape(text, 40)} where a finite number is expected", _NAMES)
+    return number
 
 
 def _parts(name: str, number: int, shown: str, spaces: str | None) -> tuple[_Part, ...]:

@@ -15,7 +15,10 @@ from tests.conversion import stored_vw
 
 STORED = json.loads(stored_vw.STORED.read_text())
 ROWS: dict[str, list[Any]] = STORED["rows"]
-HEAD = "Version 9.11.9\nId \nMin label:-50\nMax label:50\nbits:18\nlda:0\n0 ngram:\n0 skip:\noptions: {}\nChecksum: 1\n:0\n"
+HEAD = (
+    "Version 9.11.9\nId \nMin label:-50\nMax label:50\nbits:18\nlda:0\n0 ngram:\n0 skip:\n"
+    "options: {}\nChecksum: 1\n:0\n"
+)
 
 
 def imported(text: str, folder: Path) -> logitstream.LogisticModel:
@@ -92,7 +95,7 @@ def test_a_text_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path: P
         (with_weights("1234:0.5"), "line 12: the weight 0.5 has no name"),
         (with_weights(":1234:0.5"), "line 12: the weight 0.5 has no name"),
         (with_weights("x:1:0.5", "what is this"), "line 13: what is this is not name:index:weight"),
-        (with_weights("x:1:zero"), "has zero where a number is expected"),
+        (with_weights("x:1:zero"), "has zero where a finite number is expected"),
         (with_weights("x:1:0.5").replace("lda:0", "lda:2"), "has lda 2"),
         (with_weights("x:1:0.5").replace("0 ngram:", "1 ngram:n2"), "has ngram 1"),
         (with_weights("x:1:0.5").replace("Min label:-50", "Min label:-3"), "keeps raw predictions within min label -3"),
@@ -102,7 +105,7 @@ def test_a_text_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path: P
         (with_weights("a^x:1:1", "a^x=1:2:1"), "has x as a number and as a word"),
         (with_weights("a^x=1*a^x=2:2:1", options="--link logistic --quadratic aa"), "has two words of one feature"),
         (with_weights("a^w*v:2:1", options="--link logistic --quadratic aa"), "has a * that is no sign"),
-        (with_weights("x:1:1e999"), "is not a valid model"),
+        (with_weights("x:1:1e999"), "has 1e999 where a finite number is expected"),
     ],
 )
 def test_what_is_no_weighted_sum_with_names_is_refused_by_name(text: str, told: str, tmp_path: Path) -> None:
@@ -110,4 +113,4 @@ def test_what_is_no_weighted_sum_with_names_is_refused_by_name(text: str, told: 
     with pytest.raises(ModelError) as caught:
         logitstream.import_model(tmp_path / "model.txt", kind="vw")
     assert told in str(caught.value)
-    assert caught.value.remedy or "valid model" in told
+    assert caught.value.remedy
