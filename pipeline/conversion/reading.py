@@ -100,15 +100,19 @@ def _importer(head: bytes, name: str, kind: str | None) -> Importer:
     shown = escape(name)
     if kind is not None:
         return IMPORTERS[FOREIGN.check(kind)]
-    for importer in IMPORTERS.values():
-        if importer.recognises(head, name):
-            return importer
     found = formats.foreign_model(head, name)
     if found is not None and found.is_pickle:
         raise _refused(found, shown)
+    for importer in IMPORTERS.values():
+        if importer.recognises(head, name):
+            return importer
     if b'"logitstream-model"' in head:
         raise ModelError(f"{shown} is a model file of logitstream already", "give it to --model as it is")
-    what = "is in no format that can be imported" if found is None else f"is {found.name}, which cannot be imported"
+    # Any text may be called .txt.
+    is_named = found is not None and found is not formats.CSV
+    what = (
+        f"is {found.name}, which cannot be imported" if found and is_named else "is in no format that can be imported"
+    )
     raise ModelError(f"{shown} {what}", _KINDS)
 
 
