@@ -122,7 +122,12 @@ FAULTS: dict[str, tuple[str, bytes | Callable[[Path], object], int, str]] = {
         65,
         "has types that are not read: sklearn.pipeline.Pipeline",
     ),
-    "skops without a schema": ("model.skops", skops_file(PIPELINE, members={"1.npy": b""}), 65, "is not a skops file"),
+    "skops without a schema": (
+        "model.skops",
+        skops_file(PIPELINE, members={"140546700536464.npy": b""}),
+        65,
+        "is not a skops file",
+    ),
     "skops that is cut": ("model.skops", skops_file(PIPELINE)[:60], 65, "is not a skops file"),
     "skops with a schema that nests for ever": (
         "model.skops",
