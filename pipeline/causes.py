@@ -50,6 +50,7 @@ _LEAVE_OUT = "fix the value, or leave the column out"
 _PATH = "fix the value or the name of the folder, or leave the column out"
 _MISSING = 'fix the value, or choose another "missing" for this feature in the model file'
 _UNSEEN = 'fix the value, or choose another "unseen" for this feature in the model file'
+_DOMAIN = 'fix the value, or clip it before in the model file ("transform": [{{"clip": [LOW, null]}}, ...])'
 _REFUSED = "and the model treats that as an error"
 _SET_ASIDE = "and the model sends such rows to the quarantine"
 
@@ -83,6 +84,7 @@ CAUSES: Mapping[Cause, CauseText] = {
     "missing set aside": CauseText(f"is missing, {_SET_ASIDE}", _MISSING),
     "unseen refused": CauseText(f"is not a level of the model, {_REFUSED}", _UNSEEN),
     "unseen set aside": CauseText(f"is not a level of the model, {_SET_ASIDE}", _UNSEEN),
+    "outside domain": CauseText("has no finite value under the transform of this feature", _DOMAIN),
 }
 
 HINTS: Mapping[Hint, CauseText] = {
@@ -96,7 +98,7 @@ HINTS: Mapping[Hint, CauseText] = {
 }
 
 # Causes that a header cannot have: the cell is a number.
-_NEVER_A_HEADER: frozenset[Cause] = frozenset({"out of range", "inexact", "number for a boolean"})
+_NEVER_A_HEADER: frozenset[Cause] = frozenset({"out of range", "inexact", "number for a boolean", "outside domain"})
 
 
 def reason_of(cause: Cause, values: Sequence[int | str] = (), hint: Hint | None = None) -> str:

@@ -48,8 +48,10 @@ Cause = Literal[
     "missing set aside",
     "unseen refused",
     "unseen set aside",
+    "outside domain",
 ]
 Hint = Literal["repeats the header", "looks like a header"]
+Link = Literal["logit", "probit", "cloglog", "loglog", "cauchit"]
 Lack = Literal["missing", "unseen"]
 UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 

@@ -96,7 +96,7 @@ class Function:
         ``exact(mp, x, **parameters)``: the definition in numbers of mpmath.
     parameters : tuple of Parameter
     value_derivative : str
-        The derivative in terms of the value y; empty if the value does not determine it.
+        The derivative in terms of the value y; empty if it is only computed from x.
     slack : callable or None
         ``slack(x, y)``: the absolute error that is allowed in addition to ``bound`` u, where no bound in u of the
         result can hold: near a zero, or for large x, where rounding an argument matters.
@@ -108,6 +108,8 @@ class Function:
         Whether it takes several columns at once, and gives as many.
     scipy, torch : str
         The same function in ``scipy.special``, and under ``torch``; empty if there is none.
+    needed : str
+        What the one-liner takes from ``scipy.special``, as a keyword of that name; empty if NumPy has all of it.
     torch_options : mapping
         Options for the function of PyTorch.
     conflict : callable or None
@@ -136,6 +138,7 @@ class Function:
     several: bool = False
     scipy: str = ""
     torch: str = ""
+    needed: str = ""
     torch_options: Mapping[str, Any] = field(default_factory=dict)
     conflict: Callable[[Mapping[str, float]], str] | None = None
 
@@ -220,6 +223,10 @@ TAIL_TERMS = (
 )
 # x^2/2 is past the smallest exponent of float64 here.
 TAIL_END = 40.0
+
+# exp(-exp(w)) is far below the smallest number from the first on, and has an exponent of 10^43 digits at the second.
+_GUMBEL_END = 7.0
+_NOTHING_LEFT = 100
 
 # 2 sqrt(2/pi), and the cubic coefficient of the tanh form of GELU.
 GELU_SLOPE = 1.5957691216057307117597842397
@@ -317,12 +324,54 @@ def _plain_hard_sigmoid(xp: Any, x: Any) -> Any:
     return xp.where(inner > 1, xp.ones_like(inner), inner)
 
 
-def _plain_gelu(xp: Any, x: Any) -> Any:
+def _plain_tail(xp: Any, x: Any) -> tuple[Any, Any]:
+    """Return |x|, at most 40, and the normal probability above it."""
     a = xp.abs(x)
     a = xp.where(a > TAIL_END, xp.zeros_like(a) + TAIL_END, a)
     w = 2 / (a + TAIL_SHIFT)
-    tail = w * _polynomial(a * w - 1, TAIL_TERMS)
-    return _plain_relu(xp, x) - a * tail * xp.exp(-a * a / 2)
+    return a, w * _polynomial(a * w - 1, TAIL_TERMS) * xp.exp(-a * a / 2)
+
+
+def _plain_gelu(xp: Any, x: Any) -> Any:
+    a, tail = _plain_tail(xp, x)
+    return _plain_relu(xp, x) - a * tail
+
+
+def _plain_probit(xp: Any, x: Any) -> Any:
+    _, tail = _plain_tail(xp, x)
+    return xp.where(x < 0, tail, 1 - tail)
+
+
+def _exact_probit(mp: Any, x: Any) -> Any:
+    return mp.erfc(-x / mp.sqrt(2)) / 2
+
+
+def _plain_rising(xp: Any, w: Any) -> Any:
+    """Return 1 - exp(-exp(w)), where the largest exponential is finite."""
+    return -xp.expm1(-xp.exp(xp.where(w > _GUMBEL_END, xp.zeros_like(w) + _GUMBEL_END, w)))
+
+
+def _plain_falling(xp: Any, w: Any) -> Any:
+    return xp.exp(-xp.exp(xp.where(w > _GUMBEL_END, xp.zeros_like(w) + _GUMBEL_END, w)))
+
+
+def _exact_rising(mp: Any, w: Any) -> Any:
+    return -mp.expm1(-mp.exp(w)) if w < _NOTHING_LEFT else mp.mpf(1)
+
+
+def _exact_falling(mp: Any, w: Any) -> Any:
+    return mp.exp(-mp.exp(w)) if w < _NOTHING_LEFT else mp.mpf(0)
+
+
+def _plain_cauchit(xp: Any, x: Any) -> Any:
+    is_far = x < -1
+    near = xp.where(is_far, xp.zeros_like(x), x)
+    far = xp.where(is_far, x, xp.zeros_like(x) - 1)
+    return xp.where(is_far, xp.atan(-1 / far) / math.pi, 0.5 + xp.atan(near) / math.pi)
+
+
+def _exact_cauchit(mp: Any, x: Any) -> Any:
+    return mp.atan(-1 / x) / mp.pi if x < 0 else mp.mpf(0.5) + mp.atan(x) / mp.pi
 
 
 def _exact_gelu(mp: Any, x: Any) -> Any:
@@ -458,6 +507,73 @@ _ENTRIES = (
         torch="logit",
     ),
     Function(
+        name="inverse_probit",
+        formula="(1 + erf(x / sqrt(2))) / 2",
+        range="(0, 1)",
+        derivative="exp(-x^2 / 2) / sqrt(2 pi)",
+        error="7 u",
+        bound=7.0,
+        gradient_bound=4.0,
+        source="C. Bliss, 1934; tail after M. Shepherd, J. Laframboise, 1981",
+        vanishing="on both sides, as exp(-x^2 / 2)",
+        best_use="probability by a model with the probit link",
+        one_liner="scipy.special.ndtr(x)",
+        numpy=lambda _, x, out=None, ndtr=None: ndtr(x, out=out),
+        plain=_plain_probit,
+        exact=_exact_probit,
+        scipy="ndtr",
+        torch="special.ndtr",
+        needed="ndtr",
+    ),
+    Function(
+        name="inverse_cloglog",
+        formula="1 - exp(-exp(x))",
+        range="(0, 1)",
+        derivative="exp(x - exp(x))",
+        error="3 u",
+        bound=3.0,
+        gradient_bound=7.0,
+        source="R. A. Fisher, 1922",
+        vanishing="on both sides, as exp(x) and exp(-exp(x))",
+        best_use="probability by a model with the complementary log-log link",
+        one_liner="1 - np.exp(-np.exp(x))",
+        numpy=lambda np, x, out=None: np.subtract(1, np.exp(-np.exp(x)), out=out),
+        plain=_plain_rising,
+        exact=_exact_rising,
+    ),
+    Function(
+        name="inverse_loglog",
+        formula="exp(-exp(-x))",
+        range="(0, 1)",
+        derivative="exp(-x - exp(-x))",
+        error="5 u",
+        bound=5.0,
+        gradient_bound=7.0,
+        source="E. J. Gumbel, 1935",
+        vanishing="on both sides, as exp(-exp(-x)) and exp(-x)",
+        best_use="probability by a model with the log-log link",
+        one_liner="np.exp(-np.exp(-x))",
+        numpy=lambda np, x, out=None: np.exp(-np.exp(-x), out=out),
+        plain=lambda xp, x: _plain_falling(xp, -x),
+        exact=lambda mp, x: _exact_falling(mp, -x),
+    ),
+    Function(
+        name="inverse_cauchit",
+        formula="1/2 + atan(x) / pi",
+        range="(0, 1)",
+        derivative="1 / (pi (1 + x^2))",
+        error="3 u",
+        bound=3.0,
+        gradient_bound=6.0,
+        source="A. L. Cauchy, 1853",
+        vanishing="on both sides, as 1 / x^2",
+        best_use="probability by a model with the cauchit link",
+        one_liner="0.5 + np.arctan(x) / np.pi",
+        numpy=lambda np, x, out=None: np.add(0.5, np.arctan(x) / np.pi, out=out),
+        plain=_plain_cauchit,
+        exact=_exact_cauchit,
+    ),
+    Function(
         name="tanh",
         formula="(exp(x) - exp(-x)) / (exp(x) + exp(-x))",
         range="(-1, 1)",
@@ -585,6 +701,7 @@ _ENTRIES = (
         plain=_plain_gelu,
         exact=_exact_gelu,
         torch="nn.functional.gelu",
+        needed="erf",
     ),
     Function(
         name="gelu_tanh",

@@ -206,7 +206,7 @@ class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             The file is not a valid model, or cannot be read.
         """
         self.model_ = self._load()
-        self.feature_names_in_ = np.array([feature.column for feature in self.model_.features], dtype=object)
+        self.feature_names_in_ = np.array(self.model_.columns, dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         return self
 

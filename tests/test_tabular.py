@@ -95,7 +95,7 @@ def test_a_model_names_its_kind_its_output_and_its_columns(results: dict[str, An
     lines = [line.split() for line in repr(results["model"]).splitlines()]
     for line in (["kind", "logistic"], ["intercept", "0.5"], ["output", "probability"], ["features", "1"]):
         assert line in lines
-    assert lines[-2:] == [["column", "kind"], ["x", "numeric"]]
+    assert lines[-2:] == [["feature", "kind"], ["x", "numeric"]]
 
 
 def test_long_tables_end_with_how_many_rows_are_left_out(results: dict[str, Any]) -> None:

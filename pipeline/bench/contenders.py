@@ -36,8 +36,8 @@ def ways_of(name: str) -> dict[str, Way]:
         NEW: lambda x, _: apply(name, x),
     }
     special = _scipy_special()
-    if name != "gelu" or special is not None:
-        one_liner = partial(entry.numpy, np, **({"erf": special.erf} if name == "gelu" else {}))
+    if not entry.needed or special is not None:
+        one_liner = partial(entry.numpy, np, **({entry.needed: getattr(special, entry.needed)} if entry.needed else {}))
         ways[ONE_LINER] = lambda x, _: one_liner(x)
         ways[ONE_LINER_OUT] = _into(one_liner)
     if special is not None and entry.scipy:

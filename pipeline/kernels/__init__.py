@@ -7,20 +7,37 @@ from several threads at once on different outputs.
 
 from pipeline.kernels.activations import KERNELS, evaluate, gradient
 from pipeline.kernels.arithmetic import arithmetic_tag
+from pipeline.kernels.bins import Guide
+from pipeline.kernels.links import LINKS, complement_link, inverse_link
 from pipeline.kernels.logistic import check_precision, log_sigmoid, logit, sigmoid, sigmoid_tile
-from pipeline.kernels.prediction import Categorical, Numeric, raw_prediction
+from pipeline.kernels.prediction import Binned, Categorical, Factor, Numeric, Product, Term, Visit, raw_prediction
 from pipeline.kernels.softmax import softmax, softmax_columns, softmax_gradient
+from pipeline.kernels.steps import STEP_FUNCTIONS, Affine, Clip, Step, StepFunction, tile_steps
 from pipeline.kernels.tiles import TILE_ROWS
 
 __all__ = [
     "KERNELS",
+    "LINKS",
+    "STEP_FUNCTIONS",
     "TILE_ROWS",
+    "Affine",
+    "Binned",
     "Categorical",
+    "Clip",
+    "Factor",
+    "Guide",
     "Numeric",
+    "Product",
+    "Step",
+    "StepFunction",
+    "Term",
+    "Visit",
     "arithmetic_tag",
     "check_precision",
+    "complement_link",
     "evaluate",
     "gradient",
+    "inverse_link",
     "log_sigmoid",
     "logit",
     "raw_prediction",
@@ -29,4 +46,5 @@ __all__ = [
     "softmax",
     "softmax_columns",
     "softmax_gradient",
+    "tile_steps",
 ]

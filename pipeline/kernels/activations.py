@@ -14,19 +14,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.inverses import (
+    cauchit_function,
+    cauchit_gradient,
+    falling_function,
+    gumbel_gradient,
+    probit_function,
+    probit_gradient,
+    rising_function,
+)
 from pipeline.kernels.logistic import TAIL, Library, library_of, log_sigmoid_function, logit_function, sigmoid_function
+from pipeline.kernels.normal import INVERSE_ROOT_2PI, half_tail, mirror, multiply_by_bell
 from pipeline.kernels.tiles import Floats, TileFunction, apply_tiles, in_pieces, settle_nan
-from pipeline.registry import GELU_CUBIC, GELU_SLOPE, TAIL_END, TAIL_SHIFT, TAIL_TERMS, function_named
+from pipeline.registry import GELU_CUBIC, GELU_SLOPE, function_named
 
 if TYPE_CHECKING:
     from pipeline.choices import Precision
 
-_INVERSE_ROOT_2PI = 0.3989422804014326779399460599
 # Even its product with exp of it is 0: a factor of exp(x) may stop at -800, so that infinity times 0 never arises.
 _EXP_END = 800.0
 _GELU_TANH_END = 30.0
-# The upper 26 bits of a significand: their square is exact.
-_UPPER_BITS = ~((1 << 27) - 1)
 
 Builder = Callable[..., TileFunction]
 
@@ -34,7 +41,7 @@ Builder = Callable[..., TileFunction]
 class Kernel(NamedTuple):
     """The tiles of a function: each is made by ``build(precision, **arguments)``.
 
-    ``from_value`` is the derivative in terms of the value, ``None`` if the value does not determine it. A function with
+    ``from_value`` is the derivative in terms of the value, ``None`` if it is only computed from x. A function with
     ``one_pass`` may be given a whole array: its value is a single ufunc, or with ``reproducible`` one that works in
     pieces.
     """
@@ -95,7 +102,7 @@ def gradient(
     Raises
     ------
     TypeError
-        Both ``x`` and ``value`` are given or neither, or the value of this function does not determine its derivative.
+        Both ``x`` and ``value`` are given or neither, or the derivative of this function is only computed from ``x``.
     """
     arguments = function_named(name).arguments(parameters)
     kernel = kernel_named(name)
@@ -104,7 +111,7 @@ def gradient(
     if x is not None or value is None:
         raise TypeError(f"{name}_grad takes either x or value=")
     if kernel.from_value is None:
-        raise TypeError(f"{name}_grad takes only x: the value does not determine the derivative")
+        raise TypeError(f"{name}_grad takes only x: there is no derivative from the value")
     return apply_tiles(kernel.from_value(precision, **arguments), value, out)
 
 
@@ -443,7 +450,7 @@ def _silu_gradient_piece(library: Library, x: Floats, out: Floats, a: Floats, h:
     np.multiply(a, -0.5, out=h)
     library.exp(h, out=h)
     _left_of_bell(a, h, t)
-    _mirror(x, a, out, t)
+    mirror(x, a, out, t)
 
 
 def _left_of_bell(a: Floats, h: Floats, t: Floats) -> None:
@@ -455,16 +462,6 @@ def _left_of_bell(a: Floats, h: Floats, t: Floats) -> None:
     np.multiply(t, t, out=t)
     np.divide(a, t, out=a)
     np.multiply(a, h, out=a)
-
-
-def _mirror(x: Floats, left: Floats, out: Floats, scratch: Floats) -> None:
-    """Write ``left`` where ``x`` is negative, else ``1 - left``: the derivatives of x p(x), with p(x) + p(-x) = 1."""
-    np.greater_equal(x, 0.0, out=scratch)
-    np.multiply(scratch, -2.0, out=out)
-    np.add(out, 1.0, out=out)
-    np.multiply(out, left, out=out)
-    np.add(out, scratch, out=out)
-    settle_nan(out)
 
 
 def _hard_sigmoid(_: Precision) -> TileFunction:
@@ -503,52 +500,12 @@ def _gelu(precision: Precision) -> TileFunction:
 def _gelu_piece(
     library: Library, x: Floats, out: Floats, a: Floats, tail: Floats, upper: Floats, lower: Floats
 ) -> None:
-    _half_tail(x, a, tail, upper, lower)
+    half_tail(x, a, tail, upper, lower)
     np.multiply(tail, a, out=tail)
-    _multiply_by_bell(library, tail, a, upper, lower)
+    multiply_by_bell(library, tail, a, upper, lower)
     _positive_part(x, out)
     np.subtract(out, tail, out=out)
     settle_nan(out)
-
-
-def _half_tail(x: Floats, a: Floats, tail: Floats, w: Floats, t: Floats) -> None:
-    """Write |x|, at most 40, to ``a``, and the factor of exp(-a^2/2) that gives the normal probability above ``a``."""
-    np.abs(x, out=a)
-    np.minimum(a, TAIL_END, out=a)
-    np.add(a, TAIL_SHIFT, out=w)
-    np.divide(2.0, w, out=w)
-    np.multiply(a, w, out=t)
-    np.subtract(t, 1.0, out=t)
-    _polynomial(t, TAIL_TERMS, tail)
-    np.multiply(tail, w, out=tail)
-
-
-def _multiply_by_bell(library: Library, values: Floats, a: Floats, upper: Floats, lower: Floats) -> None:
-    """Multiply by exp(-a^2/2); the other arrays are overwritten.
-
-    The exponential of a rounded square would magnify the rounding by a^2: the square of the upper bits is exact, and
-    what it leaves of a^2, (a - upper) (a + upper), is small.
-    """
-    np.bitwise_and(a.view(np.int64), _UPPER_BITS, out=upper.view(np.int64))
-    np.subtract(a, upper, out=lower)
-    np.add(a, upper, out=a)
-    np.multiply(lower, a, out=lower)
-    np.multiply(lower, -0.5, out=lower)
-    library.exp(lower, out=lower)
-    np.multiply(values, lower, out=values)
-    np.multiply(upper, upper, out=upper)
-    np.multiply(upper, -0.5, out=upper)
-    library.exp(upper, out=upper)
-    np.multiply(values, upper, out=values)
-
-
-def _polynomial(x: Floats, coefficients: tuple[float, ...], out: Floats) -> None:
-    """Write a polynomial to ``out``, the constant coefficient first."""
-    np.multiply(x, coefficients[-1], out=out)
-    np.add(out, coefficients[-2], out=out)
-    for coefficient in reversed(coefficients[:-2]):
-        np.multiply(out, x, out=out)
-        np.add(out, coefficient, out=out)
 
 
 def _gelu_gradient(precision: Precision) -> TileFunction:
@@ -558,11 +515,11 @@ def _gelu_gradient(precision: Precision) -> TileFunction:
 def _gelu_gradient_piece(
     library: Library, x: Floats, out: Floats, a: Floats, tail: Floats, upper: Floats, lower: Floats
 ) -> None:
-    _half_tail(x, a, tail, upper, lower)
-    np.multiply(a, _INVERSE_ROOT_2PI, out=upper)
+    half_tail(x, a, tail, upper, lower)
+    np.multiply(a, INVERSE_ROOT_2PI, out=upper)
     np.subtract(tail, upper, out=tail)
-    _multiply_by_bell(library, tail, a, upper, lower)
-    _mirror(x, tail, out, upper)
+    multiply_by_bell(library, tail, a, upper, lower)
+    mirror(x, tail, out, upper)
 
 
 def _gelu_tanh(precision: Precision) -> TileFunction:
@@ -604,7 +561,7 @@ def _gelu_tanh_gradient_piece(
     np.multiply(v, GELU_SLOPE, out=v)
     np.multiply(v, a, out=v)
     _left_of_bell(v, h, t)
-    _mirror(x, v, out, t)
+    mirror(x, v, out, t)
 
 
 def _elu(precision: Precision, alpha: float) -> TileFunction:
@@ -651,6 +608,10 @@ KERNELS: Mapping[str, Kernel] = {
     "sigmoid": Kernel(_sigmoid, _sigmoid_gradient, _sigmoid_from_value),
     "log_sigmoid": Kernel(log_sigmoid_function, _log_sigmoid_gradient, partial(_falling_from_value, 1.0)),
     "logit": Kernel(logit_function, _logit_gradient, _logit_from_value),
+    "inverse_probit": Kernel(partial(probit_function, 1.0), probit_gradient),
+    "inverse_cloglog": Kernel(partial(rising_function, 1.0), partial(gumbel_gradient, 1.0)),
+    "inverse_loglog": Kernel(partial(falling_function, -1.0), partial(gumbel_gradient, -1.0)),
+    "inverse_cauchit": Kernel(partial(cauchit_function, 1.0), cauchit_gradient),
     "tanh": Kernel(_tanh, _tanh_gradient, _tanh_from_value, one_pass=True),
     "relu": Kernel(_relu, _step_gradient, _step_gradient, one_pass=True),
     "leaky_relu": Kernel(_leaky_relu, _leaky_relu_gradient, _leaky_relu_gradient),

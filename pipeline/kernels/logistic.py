@@ -30,7 +30,7 @@ TAIL = -700.0
 class Library(NamedTuple):
     """Where exp, log, log1p and expm1 come from; each is called as ``function(x, out=out)``.
 
-    exp and expm1 are only called with numbers that are not positive, log1p with numbers in [-1/2, 1].
+    exp is only called with numbers up to 10, expm1 with numbers that are not positive, log1p with numbers in [-1/2, 1].
     """
 
     exp: Callable[..., object]

@@ -1,4 +1,4 @@
-"""The raw prediction of a linear model, column by column, straight from the memory of the columns."""
+"""Raw predictions of a linear model, column by column, straight from the memory of the columns."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.bins import Guide
+from pipeline.kernels.steps import TileStep
 from pipeline.kernels.tiles import TILE_ROWS, Floats, settle_nan
 
 Flags = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.intp]
+
+# With several outputs a tile of all of them stays in the cache.
+_LEAST_TILE_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,14 +30,14 @@ class Numeric:
     values : ndarray, shape (rows,)
         Booleans, integers, float16, float32 or float64. Contiguous float64 is used where it lies; anything else is
         copied into a float64 tile first, with the same bits.
-    coefficient : float
+    coefficient : float, or ndarray of float64, shape (outputs,)
     null : ndarray of bool, shape (rows,), optional
         Where the value is ``filler`` instead of the one in ``values``.
     filler : float
     """
 
     values: npt.NDArray[Any]
-    coefficient: float
+    coefficient: float | Floats
     null: Flags | None = None
     filler: float = 0.0
 
@@ -42,37 +48,123 @@ class Categorical:
 
     Attributes
     ----------
-    codes : ndarray of int32, shape (rows,)
+    codes : ndarray of integers, shape (rows,)
         Each at least 0 and under the number of contributions.
-    contributions : ndarray of float64, shape (levels,)
+    contributions : ndarray of float64, shape (levels,) or (outputs, levels)
     null : ndarray of bool, shape (rows,), optional
         Where the contribution is the last one instead of that of the code.
     """
 
-    codes: npt.NDArray[np.int32]
+    codes: npt.NDArray[Any]
     contributions: Floats
     null: Flags | None = None
 
 
-Term = Numeric | Categorical
-# Adds a term to the rows of a tile: their place, their sums, and two tiles of scratch.
-_Step = Callable[[slice, Floats, Floats, npt.NDArray[np.intp]], None]
+@dataclass(frozen=True, slots=True, eq=False)
+class Binned:
+    """A column whose contribution to a row is that of the interval of its value.
+
+    Attributes
+    ----------
+    values : ndarray, shape (rows,)
+        As in :class:`Numeric`; a NaN must be under a null.
+    guide : Guide
+        The intervals.
+    contributions : ndarray of float64, shape (intervals + 1,) or (outputs, intervals + 1)
+    null : ndarray of bool, shape (rows,), optional
+        Where the contribution is the last one instead of that of the interval.
+    """
+
+    values: npt.NDArray[Any]
+    guide: Guide
+    contributions: Floats
+    null: Flags | None = None
 
 
-def raw_prediction(terms: Sequence[Term], intercept: float, *, out: Floats) -> Floats:
+@dataclass(frozen=True, slots=True, eq=False)
+class Factor:
+    """A number that is changed step by step.
+
+    Attributes
+    ----------
+    values : ndarray, shape (rows,)
+        As in :class:`Numeric`.
+    steps : tuple of callable
+        Each changes a tile of values in place.
+    null : ndarray of bool, shape (rows,), optional
+        Where the value is ``filler``, before the steps, instead of the one in ``values``.
+    filler : float
+    """
+
+    values: npt.NDArray[Any]
+    steps: tuple[TileStep, ...] = ()
+    null: Flags | None = None
+    filler: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """Columns whose contribution to a row is the product of the factors, from left to right, times a coefficient.
+
+    Attributes
+    ----------
+    factors : tuple of Factor
+        One at least.
+    coefficient : float, ndarray of float64, shape (outputs,), or Categorical
+        Of a :class:`Categorical` the contribution to the row is the coefficient.
+    """
+
+    factors: tuple[Factor, ...]
+    coefficient: float | Floats | Categorical
+
+
+Term = Numeric | Categorical | Binned | Product
+
+# Gets the rows of a tile and the contributions of all terms to them, shape (terms, rows), which are valid until it
+# returns.
+Visit = Callable[[slice, Floats], object]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """Scratch of the rows of a tile: values, another array of values, and codes."""
+
+    values: Floats
+    others: Floats
+    codes: Codes
+
+    @classmethod
+    def of(cls, rows: int) -> _Work:
+        return cls(np.empty(rows), np.empty(rows), np.empty(rows, dtype=np.intp))
+
+    def first(self, rows: int) -> _Work:
+        return _Work(self.values[:rows], self.others[:rows], self.codes[:rows])
+
+
+# Writes the contributions of a term to one output of a tile: the place of the rows, the number of the output, where to
+# write, and scratch. What it prepares for the first output is in the scratch for the others.
+_Step = Callable[[slice, int, Floats, _Work], None]
+
+
+def raw_prediction(
+    terms: Sequence[Term], intercept: float | Floats, *, out: Floats, visit: Visit | None = None
+) -> Floats:
     """Write ``((intercept + term_1) + term_2) + ...`` to ``out``, with the terms in the order given.
 
     Each product and each sum is rounded to float64 by itself, without a fused multiply-add: the bits of a row depend
     only on its values, not on batch, tile, memory layout or kind of CPU. Infinities follow IEEE arithmetic; if they end
-    in NaN, it is always the same quiet one. No matrix is built; memory beyond ``out`` is two tiles.
+    in NaN, it is always the same quiet one. No matrix is built; memory beyond ``out`` is three tiles, and one for each
+    term if there is someone to ``visit`` them.
 
     Parameters
     ----------
-    terms : sequence of Numeric or Categorical
-        One for each column, each as long as ``out``.
-    intercept : float
-    out : ndarray of float64, shape (rows,)
+    terms : sequence of terms
+        One for each feature, each as long as a row of ``out``.
+    intercept : float, or ndarray of float64, shape (outputs,)
+    out : ndarray of float64, shape (rows,) or (outputs, rows)
         Contiguous, and not in the memory of any column.
+    visit : callable, optional
+        Gets the contributions of each tile. Only for one output.
 
     Returns
     -------
@@ -90,46 +182,104 @@ def raw_prediction(terms: Sequence[Term], intercept: float, *, out: Floats) -> F
         A code is outside its table. ``out`` is then partly written.
     """
     _check_out(out)
-    steps = [_step(position, term, out) for position, term in enumerate(terms)]
-    scratch = np.empty(min(TILE_ROWS, out.size))
-    index = np.empty(min(TILE_ROWS, out.size), dtype=np.intp)
+    totals = out if out.ndim == 2 else out[np.newaxis]
+    intercepts = np.broadcast_to(np.asarray(intercept, dtype=np.float64), totals.shape[:1])
+    if visit is not None and len(totals) > 1:
+        raise ValueError("contributions can be visited where there is one output")
+    steps = [_step(position, term, totals) for position, term in enumerate(terms)]
+    rows = totals.shape[1]
+    tile_rows = max(_LEAST_TILE_ROWS, TILE_ROWS // len(totals)) if visit is None else _LEAST_TILE_ROWS * 2
+    scratch = _Work.of(min(tile_rows, rows))
+    kept = np.empty((len(steps) if visit is not None else 0, scratch.values.size))
     with np.errstate(all="ignore"):
-        for start in range(0, out.size, TILE_ROWS):
-            rows = slice(start, start + TILE_ROWS)
-            total = out[rows]
-            total.fill(intercept)
-            for add in steps:
-                add(rows, total, scratch[: total.size], index[: total.size])
-            settle_nan(total)
+        for start in range(0, rows, tile_rows):
+            place = slice(start, min(start + tile_rows, rows))
+            work = scratch.first(place.stop - start)
+            for total, constant in zip(totals[:, place], intercepts, strict=True):
+                total.fill(constant)
+            _add_terms(steps, place, totals[:, place], work, kept[:, : place.stop - start])
+            if visit is not None:
+                visit(place, kept[:, : place.stop - start])
     return out
 
 
-def _add_product(term: Numeric, rows: slice, total: Floats, scratch: Floats, _: Any) -> None:
-    np.multiply(term.values[rows], term.coefficient, out=scratch)
-    _add(term, rows, total, scratch)
+def _add_terms(steps: Sequence[_Step], place: slice, totals: Floats, work: _Work, kept: Floats) -> None:
+    for position, write in enumerate(steps):
+        product = kept[position] if len(kept) else work.others
+        for output, total in enumerate(totals):
+            write(place, output, product, work)
+            np.add(total, product, out=total)
+    for total in totals:
+        settle_nan(total)
 
 
-def _add_converted(term: Numeric, rows: slice, total: Floats, scratch: Floats, _: Any) -> None:
-    scratch[...] = term.values[rows]
-    np.multiply(scratch, term.coefficient, out=scratch)
-    _add(term, rows, total, scratch)
+def _write_product(term: Numeric, rows: slice, output: int, out: Floats, _: _Work) -> None:
+    coefficient = _of_output(term.coefficient, output)
+    np.multiply(term.values[rows], coefficient, out=out)
+    _fill_products(term, rows, coefficient, out)
 
 
-def _add(term: Numeric, rows: slice, total: Floats, products: Floats) -> None:
+def _write_converted(term: Numeric, rows: slice, output: int, out: Floats, work: _Work) -> None:
+    coefficient = _of_output(term.coefficient, output)
+    if output == 0:
+        work.values[...] = term.values[rows]
+    np.multiply(work.values, coefficient, out=out)
+    _fill_products(term, rows, coefficient, out)
+
+
+def _fill_products(term: Numeric, rows: slice, coefficient: float, products: Floats) -> None:
     if term.null is not None:
-        np.putmask(products, term.null[rows], np.multiply(term.filler, term.coefficient))
-    np.add(total, products, out=total)
+        np.putmask(products, term.null[rows], np.multiply(term.filler, coefficient))
 
 
-def _add_level(term: Categorical, rows: slice, total: Floats, scratch: Floats, index: npt.NDArray[np.intp]) -> None:
-    codes, null = term.codes[rows], None if term.null is None else term.null[rows]
-    _check_codes(codes, null, term.contributions.size)
-    # With mode "raise" numpy fills a copy of `out`, and codes of another type than intp it converts in a new array.
-    index[...] = codes
-    np.take(term.contributions, index, out=scratch, mode="clip")
+def _write_level(term: Categorical, rows: slice, output: int, out: Floats, work: _Work) -> None:
+    table = _of_output(term.contributions, output, 2)
+    null = None if term.null is None else term.null[rows]
+    if output == 0:
+        codes = term.codes[rows]
+        _check_codes(codes, null, table.size)
+        # With mode "raise" numpy fills a copy of `out`, and codes of another type than intp it converts in a new array.
+        work.codes[...] = codes
+    _take(table, work.codes, null, out)
+
+
+def _write_bin(term: Binned, rows: slice, output: int, out: Floats, work: _Work) -> None:
+    if output == 0:
+        work.values[...] = term.values[rows]
+        term.guide.find(work.values, work.codes, work.others)
+    _take(_of_output(term.contributions, output, 2), work.codes, None if term.null is None else term.null[rows], out)
+
+
+def _write_factors(term: Product, rows: slice, output: int, out: Floats, work: _Work) -> None:
+    if output == 0:
+        _multiply_factors(term.factors, rows, work)
+    if isinstance(term.coefficient, Categorical):
+        _write_level(term.coefficient, rows, output, out, work)
+        np.multiply(work.values, out, out=out)
+    else:
+        np.multiply(work.values, _of_output(term.coefficient, output), out=out)
+
+
+def _multiply_factors(factors: Sequence[Factor], rows: slice, work: _Work) -> None:
+    for position, factor in enumerate(factors):
+        tile = work.others if position else work.values
+        tile[...] = factor.values[rows]
+        if factor.null is not None:
+            np.putmask(tile, factor.null[rows], factor.filler)
+        for step in factor.steps:
+            step(tile)
+        if position:
+            np.multiply(work.values, work.others, out=work.values)
+
+
+def _take(table: Floats, codes: Codes, null: Flags | None, out: Floats) -> None:
+    np.take(table, codes, out=out, mode="clip")
     if null is not None:
-        np.putmask(scratch, null, term.contributions[-1])
-    np.add(total, scratch, out=total)
+        np.putmask(out, null, table[-1])
+
+
+def _of_output(numbers: Any, output: int, dimensions: int = 1) -> Any:
+    return numbers[output] if isinstance(numbers, np.ndarray) and numbers.ndim == dimensions else numbers
 
 
 def _check_codes(codes: npt.NDArray[Any], null: Flags | None, size: int) -> None:
@@ -144,33 +294,55 @@ def _check_codes(codes: npt.NDArray[Any], null: Flags | None, size: int) -> None
         _check_codes(codes, None, size)
 
 
-def _step(position: int, term: Term, out: Floats) -> _Step:
-    column = term.values if isinstance(term, Numeric) else term.codes
-    _check_column(position, column, "biuf" if isinstance(term, Numeric) else "iu", out)
-    if term.null is not None and (term.null.dtype != np.bool_ or term.null.shape != out.shape):
-        raise ValueError(f"term {position}: nulls must be {out.shape} booleans")
+def _step(position: int, term: Term, totals: Floats) -> _Step:
+    for column, kinds, null in _columns(term):
+        _check_column(position, column, kinds, totals)
+        if null is not None and (null.dtype != np.bool_ or null.shape != totals.shape[1:]):
+            raise ValueError(f"term {position}: nulls must be {totals.shape[1:]} booleans")
     if isinstance(term, Numeric):
-        return partial(_add_product if _is_direct(term.values) else _add_converted, term)
-    if term.contributions.dtype != np.float64 or term.contributions.ndim != 1:
-        raise TypeError(f"term {position}: contributions must be one-dimensional float64")
-    return partial(_add_level, replace(term, contributions=np.ascontiguousarray(term.contributions)))
+        return partial(_write_product if _is_direct(term.values) else _write_converted, term)
+    if isinstance(term, Product):
+        return partial(_write_factors, replace(term, coefficient=_in_a_row(position, term.coefficient)))
+    term = replace(term, contributions=_in_a_row(position, term.contributions))
+    return partial(_write_level, term) if isinstance(term, Categorical) else partial(_write_bin, term)
+
+
+def _in_a_row(position: int, numbers: Any) -> Any:
+    """Return a table of contributions as the steps need it: contiguous float64; anything else as it is."""
+    if isinstance(numbers, Categorical):
+        return replace(numbers, contributions=_in_a_row(position, numbers.contributions))
+    if not isinstance(numbers, np.ndarray):
+        return numbers
+    if numbers.dtype != np.float64 or numbers.ndim not in {1, 2}:
+        raise TypeError(f"term {position}: contributions must be one- or two-dimensional float64")
+    return np.ascontiguousarray(numbers)
+
+
+def _columns(term: Term) -> list[tuple[npt.NDArray[Any], str, Flags | None]]:
+    """Return the columns of a term, the kinds of dtypes that each may have, and where each is null."""
+    if isinstance(term, Categorical):
+        return [(term.codes, "iu", term.null)]
+    if isinstance(term, Product):
+        levels = _columns(term.coefficient) if isinstance(term.coefficient, Categorical) else []
+        return [*((factor.values, "biuf", factor.null) for factor in term.factors), *levels]
+    return [(term.values, "biuf", term.null)]
 
 
 def _is_direct(values: npt.NDArray[Any]) -> bool:
     return values.dtype == np.float64 and values.flags.c_contiguous and values.flags.aligned
 
 
-def _check_column(position: int, column: npt.NDArray[Any], kinds: str, out: Floats) -> None:
+def _check_column(position: int, column: npt.NDArray[Any], kinds: str, totals: Floats) -> None:
     if column.dtype.kind not in kinds or column.dtype.itemsize > 8:
         raise TypeError(f"term {position}: a column of {column.dtype} cannot be used")
-    if column.shape != out.shape:
-        raise ValueError(f"term {position}: the column has shape {column.shape}, but out has {out.shape}")
-    if np.may_share_memory(column, out):
+    if column.shape != totals.shape[1:]:
+        raise ValueError(f"term {position}: the column has shape {column.shape}, but out has {totals.shape[1:]}")
+    if np.may_share_memory(column, totals):
         raise ValueError(f"term {position}: the column overlaps out")
 
 
 def _check_out(out: Floats) -> None:
     if out.dtype != np.float64:
         raise TypeError(f"out must be float64, got {out.dtype}")
-    if out.ndim != 1 or not out.flags.carray:
-        raise ValueError("out must be one-dimensional, contiguous and writeable")
+    if out.ndim not in {1, 2} or not out.flags.carray:
+        raise ValueError("out must be one- or two-dimensional, contiguous and writeable")

@@ -82,21 +82,21 @@ class KnownLevels:
 
     Attributes
     ----------
-    coefficients : ndarray of float64, shape (levels + 1,)
-        NaN for a level without a coefficient.
+    positions : ndarray of intp, shape (levels + 1,)
+        Of the levels in the model; -1 for a level that it does not have.
     is_missing : ndarray of bool, shape (levels + 1,)
         Where the level is null or NaN.
     is_read : ndarray of bool, shape (levels + 1,), or None
         Where no level is spelled so, but one has this value; ``None`` if that is nowhere.
     """
 
-    coefficients: npt.NDArray[np.float64]
+    positions: Rows
     is_missing: Mask
     is_read: Mask | None
 
 
 class RecentLevels(threading.local):
-    """Coefficients of the levels of a dictionary, looked up again only if the dictionary changes.
+    """Positions of the levels of a dictionary, looked up again only if the dictionary changes.
 
     Many batches share a dictionary, and looking up thousands of levels takes longer than scoring the rows. Each thread
     keeps what it looked up last, together with a copy of the dictionary, and compares by value, so the result is the
@@ -261,25 +261,25 @@ def _floats(dictionary: pa.Array) -> npt.NDArray[np.floating[Any]]:
 
 def _look_up(table: LevelTable, dictionary: pa.Array) -> KnownLevels:
     names = [*_names(dictionary), None]
-    found = np.array([*map(table.coefficients.get, names)], dtype=np.float64)  # type: ignore[arg-type]
+    found = np.array([table.positions.get(name, -1) for name in names], dtype=np.intp)  # type: ignore[arg-type]
     is_missing = np.array([name is None for name in names])
-    unknown = np.flatnonzero(np.isnan(found) & ~is_missing) if table.type != "text" else _no_rows()
+    unknown = np.flatnonzero((found < 0) & ~is_missing) if table.type != "text" else _no_rows()
     is_read = _read(table, dictionary, names, unknown, found) if unknown.size else None
     found.flags.writeable = is_missing.flags.writeable = False
     return KnownLevels(found, is_missing, is_read)
 
 
 def _read(
-    table: LevelTable, dictionary: pa.Array, names: Sequence[str | None], unknown: Rows, found: npt.NDArray[np.float64]
+    table: LevelTable, dictionary: pa.Array, names: Sequence[str | None], unknown: Rows, found: Rows
 ) -> Mask | None:
-    """Look levels up by value, write their coefficients, and return which levels were found; ``None`` if none was."""
+    """Look levels up by value, write their positions, and return which levels were found; ``None`` if none was."""
     if pa.types.is_floating(dictionary.type):
         read = table.read(map(_digits, _floats(dictionary)[unknown]), decimal=".")
     else:
         read = table.read(names[position] or "" for position in unknown.tolist())
-    found[unknown] = np.array(read, dtype=np.float64)
+    found[unknown] = [-1 if position is None else position for position in read]
     is_read = np.zeros(len(names), dtype=np.bool_)
-    is_read[unknown] = ~np.isnan(found[unknown])
+    is_read[unknown] = found[unknown] >= 0
     is_read.flags.writeable = False
     return is_read if is_read.any() else None
 

@@ -57,11 +57,11 @@ def spelled_type(levels: Collection[str]) -> LevelType:
 
 @dataclass(frozen=True, eq=False)
 class LevelTable:
-    """The coefficients of the levels of a feature, by spelling and by value.
+    """The positions of the levels of a feature, by spelling and by value.
 
     Attributes
     ----------
-    coefficients : mapping of str to float
+    positions : mapping of str to int
         By spelling. Must not change.
     type : {"text", "boolean", "integer", "number"}
         What a cell is read as whose spelling is not there; text is not read.
@@ -71,22 +71,22 @@ class LevelTable:
         The decimal sign of cells that are text.
     """
 
-    coefficients: Mapping[str, float]
+    positions: Mapping[str, int]
     type: LevelType = "text"
     named: Collection[str] = ()
     decimal: str = "."
 
     @cached_property
-    def by_value(self) -> Mapping[Value, float]:
-        """The coefficients by the value of their level."""
-        found: dict[Value, float] = {}
-        for level in sorted(self.coefficients, key=self.named.__contains__):
+    def by_value(self) -> Mapping[Value, int]:
+        """The positions by the value of their level."""
+        found: dict[Value, int] = {}
+        for level in sorted(self.positions, key=self.named.__contains__):
             if (value := level_value(level, self.type)) is not None:
-                found.setdefault(value, self.coefficients[level])
+                found.setdefault(value, self.positions[level])
         return found
 
-    def read(self, cells: Iterable[str], *, decimal: str | None = None) -> list[float | None]:
-        """Return the coefficients of the levels that cells are by value, ``None`` where a cell is none of them."""
+    def read(self, cells: Iterable[str], *, decimal: str | None = None) -> list[int | None]:
+        """Return the positions of the levels that cells are by value, ``None`` where a cell is none of them."""
         sign = self.decimal if decimal is None else decimal
         values = (value_of(cell, self.type, sign) for cell in cells)
         return [None if value is None else self.by_value.get(value) for value in values]

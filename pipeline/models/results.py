@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,20 @@ def choice_array(choose: Mask, choices: tuple[Any, Any], arrow_type: pa.DataType
         return pc.if_else(boolean_array(choose, null), second, first)
     dtype = arrow_type.to_pandas_dtype()
     values = np.where(choose, dtype(choices[1]), dtype(choices[0]))
+    if null is not None:
+        values[null] = 0
+    return _array(arrow_type, values, null)
+
+
+def choices_array(
+    positions: npt.NDArray[np.intp], choices: Sequence[Any], arrow_type: pa.DataType, null: Mask | None
+) -> pa.Array:
+    """Return the choice at each position; all are text, all booleans or all numbers."""
+    if pa.types.is_boolean(arrow_type):
+        return boolean_array(np.array(choices)[positions], null)
+    if pa.types.is_string(arrow_type):
+        return pa.array(choices, arrow_type).take(pa.array(positions, mask=null))
+    values = np.array(choices, dtype=arrow_type.to_pandas_dtype())[positions]
     if null is not None:
         values[null] = 0
     return _array(arrow_type, values, null)

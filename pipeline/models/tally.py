@@ -22,12 +22,16 @@ _ACCEPTED = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchColumn:
-    """A column of a batch: its place among the columns, its name, its cells, and the decimal sign of text in it."""
+    """A column of a batch: its place among the columns, its name, its cells, and the decimal sign of text in it.
+
+    ``use`` tells several uses of one column apart: of each thing that is counted only one of them is.
+    """
 
     position: int
     name: str
     array: pa.Array
     decimal: str = "."
+    use: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,21 +58,28 @@ class RowTally:
         self._claims: dict[int, _Claim] = {}
         self._lacks: dict[Lack, dict[str, int]] = {"missing": {}, "unseen": {}}
         self._spellings: dict[str, Callable[[], Mapping[str, int]]] = {}
+        self._counting: dict[tuple[str, str], int] = {}
 
     def count(self, event: str, rows: int) -> None:
         """Add to the count of an event; an event that did not occur is not listed."""
         if rows:
             self.events[event] = self.events.get(event, 0) + rows
 
-    def count_lack(self, lack: Lack, column: str, rows: int) -> None:
-        """Add to the missing or to the unseen values of a feature."""
-        if rows:
-            self.count(f"{lack} {column}", rows)
-            self._lacks[lack][column] = self._lacks[lack].get(column, 0) + rows
+    def count_of(self, event: str, column: BatchColumn, rows: int) -> None:
+        """Add to the count of an event in a column, unless another use of the column has counted it."""
+        if rows and self._counts(event, column):
+            self.count(f"{event} {column.name}", rows)
 
-    def spell(self, column: str, spellings: Callable[[], Mapping[str, int]]) -> None:
-        """Note what returns the unseen values of a feature as :class:`FeatureCount` has them; called if asked for."""
-        self._spellings[column] = spellings
+    def count_lack(self, lack: Lack, column: BatchColumn, rows: int) -> None:
+        """Add to the missing or to the unseen values of a column, unless another use of it has counted them."""
+        if rows and self._counts(lack, column):
+            self.count(f"{lack} {column.name}", rows)
+            self._lacks[lack][column.name] = self._lacks[lack].get(column.name, 0) + rows
+
+    def spell(self, column: BatchColumn, spellings: Callable[[], Mapping[str, int]]) -> None:
+        """Note what returns the unseen values of a column as :class:`FeatureCount` has them; called if asked for."""
+        if self._counts("unseen", column):
+            self._spellings[column.name] = spellings
 
     @property
     def features(self) -> dict[str, FeatureCount]:
@@ -78,6 +89,10 @@ class RowTally:
             name: FeatureCount(missing.get(name, 0), unseen.get(name, 0), self._spelled(name))
             for name in (missing | unseen)
         }
+
+    def _counts(self, event: str, column: BatchColumn) -> bool:
+        """Return whether this use of a column counts an event: the first one that has something to count does."""
+        return self._counting.setdefault((event, column.name), column.use) == column.use
 
     def _spelled(self, column: str) -> Mapping[str, int]:
         return self._spellings[column]() if column in self._spellings else NOTHING.spellings

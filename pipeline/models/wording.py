@@ -45,7 +45,10 @@ class Vocabulary:
         The keys of the rule that a policy may be.
     policies : mapping of (tag, policy) to str
         All that a policy may be, in words.
-    feature_kinds : sequence of str
+    kinds : mapping of str to sequence of str
+        The kinds that a member of a list may have, by the name of the list.
+    tags : collection of str
+        The tags of all forms, besides those of policies.
     plain : collection of paths
         Values that are text, a boolean or a number.
     """
@@ -53,16 +56,17 @@ class Vocabulary:
     keys: Mapping[str, Sequence[str]]
     rules: Mapping[tuple[str, str], Sequence[str]]
     policies: Mapping[tuple[str, str], str]
-    feature_kinds: Sequence[str]
+    kinds: Mapping[str, Sequence[str]]
+    tags: frozenset[str]
     plain: frozenset[Path]
 
     def is_tag(self, step: str | int) -> bool:
         """Return whether a step of a location is the tag of a form."""
-        return step in _TAGS or str(step) in map(tag, self.feature_kinds)
+        return step in _TAGS or step in self.tags
 
     def keys_at(self, location: Sequence[str | int]) -> Sequence[str]:
         """Return the keys of the object at a location."""
-        if location and location[-1] == "<rule>":
+        if location and location[-1] in {"<rule>", "<own>"} and _policy_at(location) in self.rules:
             return self.rules[_policy_at(location)]
         return self.keys[str(location[-1]) if location else ""]
 
@@ -136,7 +140,7 @@ def _problem(detail: ErrorDetails, value: object, vocabulary: Vocabulary) -> tup
     named = tuple(step for step in steps if not vocabulary.is_tag(step))
     path = tuple(_steps((*named, *location[len(steps) :]), value))
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return _unknown_kind(path, detail["input"], vocabulary.feature_kinds)
+        return _unknown_kind(path, detail["input"], vocabulary)
     if kind == "extra_forbidden":
         return path, unknown("key", str(location[-1]), vocabulary.keys_at(location[:-1]))
     if kind == "missing":
@@ -164,10 +168,11 @@ def _message(kind: str, detail: ErrorDetails, context: Mapping[str, Any], vocabu
     return detail["msg"]
 
 
-def _unknown_kind(path: Path, feature: object, kinds: Sequence[str]) -> tuple[Path, str]:
-    if not isinstance(feature, Mapping):
-        return path, f"must be an object, not {show(feature)}"
-    found = f"not {show(feature['kind'])}" if "kind" in feature else "but it is missing"
+def _unknown_kind(path: Path, part: object, vocabulary: Vocabulary) -> tuple[Path, str]:
+    if not isinstance(part, Mapping):
+        return path, f"must be an object, not {show(part)}"
+    found = f"not {show(part['kind'])}" if "kind" in part else "but it is missing"
+    kinds = next((vocabulary.kinds[name] for name in map(str, reversed(path)) if name in vocabulary.kinds), ())
     return (*path, "kind"), f"must be {quoted_words(kinds)}, {found}"
 
 

@@ -189,7 +189,7 @@ def test_an_unfit_column_is_refused(values, error, message):
 
 def test_unfit_tables_and_codes_are_refused():
     codes = np.zeros(3, np.int32)
-    with pytest.raises(TypeError, match="contributions must be one-dimensional float64"):
+    with pytest.raises(TypeError, match="contributions must be one- or two-dimensional float64"):
         raw_prediction([Categorical(codes, np.zeros(2, np.float32))], 0.0, out=np.empty(3))
     with pytest.raises(TypeError, match="a column of float64 cannot be used"):
         raw_prediction([Categorical(codes.astype(float), np.zeros(2))], 0.0, out=np.empty(3))
@@ -198,8 +198,8 @@ def test_unfit_tables_and_codes_are_refused():
 def test_an_unfit_out_is_refused():
     with pytest.raises(TypeError, match="out must be float64, got float32"):
         raw_prediction([], 0.0, out=np.empty(3, np.float32))
-    for out in (np.empty((3, 1)), np.empty(6)[::2], np.empty(3)[::-1]):
-        with pytest.raises(ValueError, match="one-dimensional, contiguous and writeable"):
+    for out in (np.empty((3, 1, 1)), np.empty(6)[::2], np.empty(3)[::-1]):
+        with pytest.raises(ValueError, match="two-dimensional, contiguous and writeable"):
             raw_prediction([], 0.0, out=out)
     values = np.arange(4.0)
     with pytest.raises(ValueError, match="term 0: the column overlaps out"):

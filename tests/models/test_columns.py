@@ -176,19 +176,19 @@ DICTIONARIES = st.one_of(
     st.builds(pa.array, st.lists(st.none() | st.integers(0, 9), max_size=5), st.sampled_from([pa.int8(), pa.int64()])),
     st.builds(pa.array, st.lists(st.none() | st.booleans(), max_size=3), st.just(pa.bool_())),
 )
-COEFFICIENTS: Mapping[str, float] = {"": 0.5, "a": -1.0, "0": 2.0, "1": 3.0, "true": 4.0, "é": 5.0}
-TABLE = LevelTable(COEFFICIENTS)
+POSITIONS: Mapping[str, int] = {"": 0, "a": 1, "0": 2, "1": 3, "true": 4, "é": 5}
+TABLE = LevelTable(POSITIONS)
 
 
-def looked_up(dictionary: pa.Array, coefficients: Mapping[str, float]) -> tuple[list[float | None], list[bool]]:
+def looked_up(dictionary: pa.Array, positions: Mapping[str, int]) -> tuple[list[int | None], list[bool]]:
     shown = [str(value).lower() if isinstance(value, bool) else value for value in [*dictionary.to_pylist(), None]]
-    return [None if n is None else coefficients.get(str(n)) for n in shown], [n is None for n in shown]
+    return [None if n is None else positions.get(str(n)) for n in shown], [n is None for n in shown]
 
 
 def found_in(recent: RecentLevels, dictionary: pa.Array, table: LevelTable) -> object:
     found = recent.find(table, dictionary)
     assert found.is_read is None
-    known = [None if np.isnan(value) else value for value in found.coefficients.tolist()]
+    known = [None if value < 0 else value for value in found.positions.tolist()]
     return known, found.is_missing.tolist()
 
 
@@ -196,22 +196,22 @@ def found_in(recent: RecentLevels, dictionary: pa.Array, table: LevelTable) -> o
 def test_levels_that_are_kept_are_those_of_looking_up_each_time(
     dictionaries: list[pa.Array], order: list[int], data: st.DataObject
 ) -> None:
-    others = LevelTable({**COEFFICIENTS, "a": 7.0, "2": 8.0})
+    others = LevelTable({**POSITIONS, "a": 7, "2": 8})
     recent = RecentLevels()
     for position in order:
         dictionary = dictionaries[position % len(dictionaries)]
         dictionary = dictionary.slice(data.draw(st.integers(0, len(dictionary))))
         table = data.draw(st.sampled_from([TABLE, others]))
-        assert found_in(recent, dictionary, table) == looked_up(dictionary, table.coefficients)
+        assert found_in(recent, dictionary, table) == looked_up(dictionary, table.positions)
 
 
 def test_kept_levels_do_not_depend_on_the_memory_of_the_caller() -> None:
     numbers = np.array([0, 1, 5])
     dictionary = pa.array(numbers)
     recent = RecentLevels()
-    assert found_in(recent, dictionary, TABLE) == looked_up(pa.array([0, 1, 5]), COEFFICIENTS)
+    assert found_in(recent, dictionary, TABLE) == looked_up(pa.array([0, 1, 5]), POSITIONS)
     numbers[:] = [5, 5, 1]
-    assert found_in(recent, dictionary, TABLE) == looked_up(pa.array([5, 5, 1]), COEFFICIENTS)
+    assert found_in(recent, dictionary, TABLE) == looked_up(pa.array([5, 5, 1]), POSITIONS)
 
 
 def test_kept_levels_are_looked_up_once_and_by_each_thread_for_itself() -> None:
@@ -219,7 +219,7 @@ def test_kept_levels_are_looked_up_once_and_by_each_thread_for_itself() -> None:
     dictionary = pa.array(["a", "b", None])
     first = recent.find(TABLE, dictionary)
     assert recent.find(TABLE, pa.array(["a", "b", None])) is first
-    assert not first.coefficients.flags.writeable
+    assert not first.positions.flags.writeable
     assert not first.is_missing.flags.writeable
     assert pickle.loads(pickle.dumps(recent)).find(TABLE, dictionary) is not first
     large = pa.array(["x" * 5_000_000])
@@ -229,7 +229,7 @@ def test_kept_levels_are_looked_up_once_and_by_each_thread_for_itself() -> None:
         chosen = np.random.default_rng(seed)
         pool = [pa.array(chosen.permutation(["a", "b", "é", "0", ""])) for _ in range(3)]
         return all(
-            found_in(recent, pool[n], TABLE) == looked_up(pool[n], COEFFICIENTS) for n in chosen.integers(0, 3, 200)
+            found_in(recent, pool[n], TABLE) == looked_up(pool[n], POSITIONS) for n in chosen.integers(0, 3, 200)
         )
 
     with ThreadPoolExecutor(8) as threads:

@@ -56,7 +56,7 @@ def test_what_the_grammar_reads(text: str, expected: Application) -> None:
         (
             "p=f(x)",
             3,
-            'no function "f"; there are elu, gelu, gelu_tanh, hard_sigmoid, leaky_relu, log_sigmoid, logit, ',
+            'no function "f"; there are elu, gelu, gelu_tanh, hard_sigmoid, inverse_cauchit, ',
         ),
         ("sigmoid", 8, 'expected "("'),
         ("sigmoid x", 9, 'expected "("'),

@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Discriminator, Tag
 
+from pipeline.models.logistic.binned import BINNED
 from pipeline.models.logistic.categorical import CATEGORICAL
 from pipeline.models.logistic.feature import Feature, FeatureKind
+from pipeline.models.logistic.indicator import INDICATOR
 from pipeline.models.logistic.numeric import NUMERIC
+from pipeline.models.logistic.product import PRODUCT
+from pipeline.models.logistic.transformed import TRANSFORMED
 from pipeline.models.wording import tag
 
-FEATURE_KINDS: Mapping[str, FeatureKind[Any]] = {"numeric": NUMERIC, "categorical": CATEGORICAL}
+FEATURE_KINDS: Mapping[str, FeatureKind[Any]] = {
+    "numeric": NUMERIC,
+    "categorical": CATEGORICAL,
+    "binned": BINNED,
+    "indicator": INDICATOR,
+    "transformed": TRANSFORMED,
+    "product": PRODUCT,
+}
 
 
 def kind_of(feature: Feature) -> FeatureKind[Any]:

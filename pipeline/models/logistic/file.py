@@ -1,62 +1,62 @@
-"""The file of a logistic model, version 1: what it may contain."""
+"""The file of a logistic model, versions 1 and 2: what it may contain."""
 
 from __future__ import annotations
 
 import json
 import math
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SerializerFunctionWrapHandler,
-    Strict,
-    model_serializer,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from pipeline.canonical import digest
+from pipeline.choices import Link, listed
 from pipeline.models import wording
-from pipeline.models.logistic.features import FEATURE_KINDS, AnyFeature
-from pipeline.models.logistic.sections import Name, Section
-from pipeline.registry import FUNCTIONS
+from pipeline.models.logistic import transforms
+from pipeline.models.logistic.feature import Use
+from pipeline.models.logistic.features import FEATURE_KINDS, AnyFeature, kind_of
+from pipeline.models.logistic.offset import Offset
+from pipeline.models.logistic.output import Output
+from pipeline.models.logistic.policies import MISSING_NUMBER
+from pipeline.models.logistic.product import TERM_POLICIES, TERM_TAGS, CategoricalTerm, NumericTerm
+from pipeline.models.logistic.sections import Name, Number, Section, fault, number_of
+from pipeline.models.logistic.transforms import ClipStep, ScaleStep
 
 FORMAT = "logitstream-model"
-VERSION = 1
+VERSIONS = (1, 2)
 KIND = "logistic"
+MOST_CLASSES = 1_000
 
-Column = Literal["probability", "raw_prediction", "decision"]
+Normalise = Literal["softmax", "one-vs-rest"]
+# What a class is called, and what a decision for it is.
+ClassName = bool | int | float | str
 
-_SIGMOID_DEFAULTS = {name: FUNCTIONS["sigmoid"].defaults[name] for name in ("temperature", "alpha", "beta")}
 _INT64 = range(-(2**63), 2**63)
-
-
-def _not_zero_alpha(alpha: float) -> float:
-    if alpha == 0:
-        raise PydanticCustomError("zero_alpha", "must not be 0: every row would have the same probability")
-    return alpha
 
 
 def _exact_version(version: object) -> object:
     # A literal type would accept true and 1.0 as 1.
     if type(version) is not int:
-        found = wording.show(version)
-        raise PydanticCustomError("version", f"must be the number {VERSION}, not {{found}}", {"found": found})
+        raise fault("version", f"must be the number {listed(map(str, VERSIONS))}, not {wording.show(version)}", [])
     return version
 
 
 class Target(Section):
-    """What the model predicts: the column, and the values of the two classes."""
+    """What the model predicts: the column, and the values of the two classes.
+
+    A model with ``classes`` has the values there.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"negative", "positive"})
 
     column: Name | None = None
-    negative: bool | int | float | str
-    positive: bool | int | float | str
+    negative: ClassName | None = None
+    positive: ClassName | None = None
 
     @model_validator(mode="after")
     def _two_values_of_one_type(self) -> Target:
+        if self.negative is None and self.positive is None:
+            return self
         type_ = wording.json_type(self.negative)
         if type_ != wording.json_type(self.positive):
             message = f"must be {type_} as target.negative is, not {wording.show(self.positive)}"
@@ -66,47 +66,19 @@ class Target(Section):
             message = "whole numbers must fit into 64 bits"
         else:
             return self
-        raise PydanticCustomError("target", "{message}", {"message": message, "at": ["positive"]})
+        raise fault("target", message, ["positive"])
 
 
-class Output(Section):
-    """The columns that scoring makes by default, and how the raw prediction becomes the probability.
-
-    It is the sigmoid of ``(alpha * raw_prediction + beta) / temperature``.
-    """
-
-    columns: Annotated[tuple[Column, ...], Strict(strict=False), Field(min_length=1)] | None = None
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    temperature: Annotated[float, Field(gt=0)] = 1.0
-    alpha: Annotated[float, AfterValidator(_not_zero_alpha)] = 1.0
-    beta: float = 0.0
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters of the sigmoid."""
-        return {name: getattr(self, name) for name in _SIGMOID_DEFAULTS}
-
-    @property
-    def changed(self) -> dict[str, float]:
-        """The parameters that differ from their defaults."""
-        return {name: value for name, value in self.parameters.items() if value != _SIGMOID_DEFAULTS[name]}
-
-    @model_serializer(mode="wrap")
-    def _without_unused_parameters(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # A model without parameters keeps the digest that it had before parameters existed.
-        said = handler(self)
-        return {key: value for key, value in said.items() if key not in _SIGMOID_DEFAULTS or key in self.changed}
-
-    @model_validator(mode="after")
-    def _columns_can_be_made(self) -> Output:
-        columns = self.columns or ()
-        if len(set(columns)) < len(columns):
-            message = "a column is listed twice"
-        elif "decision" in columns and self.threshold is None:
-            message = "a decision needs a threshold: add output.threshold"
-        else:
-            return self
-        raise PydanticCustomError("output", "{message}", {"message": message, "at": ["columns"]})
+def _distinct_classes(classes: tuple[ClassName, ...]) -> tuple[ClassName, ...]:
+    first: dict[tuple[str, object], int] = {}
+    for position, value in enumerate(classes):
+        if wording.json_type(value) != wording.json_type(classes[0]):
+            raise fault("classes", f"must be {wording.json_type(classes[0])} as the first class is", [position])
+        if first.setdefault((wording.json_type(value), value), position) != position:
+            raise fault("classes", f"{wording.show(value)} is there twice", [position])
+        if type(value) is int and value not in _INT64:
+            raise fault("classes", "whole numbers must fit into 64 bits", [position])
+    return classes
 
 
 class ModelFile(Section):
@@ -115,30 +87,68 @@ class ModelFile(Section):
     Immutable and picklable. It does no work itself: :class:`~pipeline.models.ScoreBlock` scores with it.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"classes", "normalise", "link", "offset"})
+
     format: Literal["logitstream-model"]
-    version: Annotated[Literal[1], BeforeValidator(_exact_version)]
+    version: Annotated[Literal[1, 2], BeforeValidator(_exact_version)]
     kind: Literal["logistic"]
+    link: Link = "logit"
+    classes: (
+        Annotated[
+            tuple[ClassName, ...],
+            Strict(strict=False),
+            Field(min_length=2, max_length=MOST_CLASSES),
+            AfterValidator(_distinct_classes),
+        ]
+        | None
+    ) = None
+    normalise: Normalise = "softmax"
     target: Target | None = None
-    intercept: float
+    intercept: Number
+    offset: Offset | None = None
     features: Annotated[tuple[AnyFeature, ...], Strict(strict=False), Field(min_length=1)]
     output: Output = Output()
     training: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _base_is_finite(self) -> ModelFile:
-        if not math.isfinite(self.base):
+    def _bases_are_finite(self) -> ModelFile:
+        try:
+            is_finite = all(map(math.isfinite, self.bases))
+        except IndexError:
+            # Lists of other lengths than there are classes are faults of the document, which has more to say of them.
+            return self
+        if not is_finite:
             message = "intercept minus the sum of coefficient * center / scale is beyond float64"
-            raise PydanticCustomError("base", "{message}", {"message": message, "at": ["intercept"]})
+            raise fault("base", message, ["intercept"])
         return self
 
+    @property
+    def outputs(self) -> int:
+        """How many raw predictions a row has: one for each class, one without classes."""
+        return 1 if self.classes is None else len(self.classes)
+
     @cached_property
+    def bases(self) -> tuple[float, ...]:
+        """The raw predictions if every column is 0: intercept and constants, added exactly and rounded once."""
+        return tuple(map(self._base, range(self.outputs)))
+
+    @property
     def base(self) -> float:
-        """The raw prediction if every column is 0: intercept and offsets, added exactly and rounded once."""
-        offsets = [offset for feature in self.features for offset in feature.offsets]
-        if not all(map(math.isfinite, offsets)):
+        """The raw prediction if every column is 0; of the first class where there are classes."""
+        return self.bases[0]
+
+    @cached_property
+    def uses(self) -> tuple[Use, ...]:
+        """What the offset and the features want of their columns, in the order of the file."""
+        of_offset = () if self.offset is None else (self.offset.use,)
+        return (*of_offset, *(use for feature in self.features for use in kind_of(feature).uses(feature)))
+
+    def _base(self, output: int) -> float:
+        constants = [constant for feature in self.features for constant in feature.constants(output)]
+        if not all(map(math.isfinite, constants)):
             return math.nan
         try:
-            return math.fsum([self.intercept, *offsets])
+            return math.fsum([number_of(self.intercept, output), *constants])
         except OverflowError:
             return math.inf
 
@@ -156,16 +166,28 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ModelFile.model_json_schema()}
 
 
+def _sections() -> dict[str, type[Section]]:
+    """Return the objects of a file by the last step of their location."""
+    sections: dict[str, type[Section]] = {"": ModelFile, "target": Target, "offset": Offset, "output": Output}
+    sections |= {wording.tag(name): kind.schema for name, kind in FEATURE_KINDS.items()}
+    sections |= {TERM_TAGS["numeric"]: NumericTerm, TERM_TAGS["categorical"]: CategoricalTerm}
+    return sections | {"<clip>": ClipStep, "<scale>": ScaleStep}
+
+
 def _vocabulary() -> wording.Vocabulary:
     tagged = [(wording.tag(name), kind) for name, kind in FEATURE_KINDS.items()]
     policies = {(tag, name): policy for tag, kind in tagged for name, policy in kind.policies.items()}
-    sections: dict[str, type[Section]] = {"": ModelFile, "target": Target, "output": Output}
-    sections |= {tag: kind.schema for tag, kind in tagged}
+    policies |= {**TERM_POLICIES, ("offset", "missing"): MISSING_NUMBER}
+    words: dict[tuple[str, str], str] = {at: policy.choices for at, policy in policies.items()}
+    words |= {(tag, "transform"): transforms.STEP_CHOICES for tag in ("<transformed>", TERM_TAGS["numeric"])}
+    sections = _sections()
+    tags = {step for step in sections if step.startswith("<")} | {*transforms.TRANSFORM_TAGS, "<own>"}
     return wording.Vocabulary(
         keys={step: tuple(section.model_fields) for step, section in sections.items()},
-        rules={at: tuple(policy.rule.model_fields) for at, policy in policies.items()},
-        policies={at: policy.choices for at, policy in policies.items()},
-        feature_kinds=tuple(FEATURE_KINDS),
+        rules={at: policy.keys for at, policy in policies.items()},
+        policies=words,
+        kinds={"features": tuple(FEATURE_KINDS), "terms": tuple(TERM_TAGS)},
+        tags=frozenset(tags),
         plain=frozenset({("target", "negative"), ("target", "positive")}),
     )
 

@@ -12,14 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import BadCellsError, DataError
-from pipeline.kernels import evaluate
 from pipeline.models.columns import Rows
 from pipeline.models.logistic.feature import Coefficient, Feature
-from pipeline.models.logistic.features import kind_of
-from pipeline.models.logistic.file import Column, ModelFile, Output, Target
+from pipeline.models.logistic.file import ModelFile, Target
+from pipeline.models.logistic.making import BinaryMaker, Requested, complement_of, probability_of, terms_of
+from pipeline.models.logistic.output import Column, Output
 from pipeline.models.logistic.parsing import parse
 from pipeline.models.logistic.score import DEFAULT_THRESHOLD, ScoreBlock
-from pipeline.models.logistic.show import facts
+from pipeline.models.logistic.show import coefficients, facts
 from pipeline.models.rows import batches
 from pipeline.models.store import read_file, write_file
 from pipeline.models.tally import RowTally
@@ -34,7 +34,7 @@ _ROUND = "make the column float64, which rounds it; for files, logitstream score
 
 @dataclass(frozen=True, repr=False)
 class LogisticModel(Tabular):
-    """A binary logistic model: plain JSON that people can read. Nothing is ever unpickled.
+    """A logistic model of two classes, or of several: plain JSON that people can read. Nothing is ever unpickled.
 
     Immutable, picklable, and equal to a model with the same content. All methods may be called from several threads.
 
@@ -112,8 +112,8 @@ class LogisticModel(Tabular):
         return self.file.features
 
     @property
-    def intercept(self) -> float:
-        """The raw prediction if every column is at its center."""
+    def intercept(self) -> float | tuple[float, ...]:
+        """The raw prediction if every column is at its center; with classes one for each."""
         return self.file.intercept
 
     @property
@@ -133,7 +133,19 @@ class LogisticModel(Tabular):
 
     def coefficients(self) -> list[Coefficient]:
         """Return the coefficients of the model, one for each column or level, in the order of the file."""
-        return [row for feature in self.features for row in kind_of(feature).coefficients(feature)]
+        return list(coefficients(self.file))
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The values that a decision may have, in the order of :meth:`predict_proba`."""
+        if self.file.classes is not None:
+            return self.file.classes
+        return self._binary.classes
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read, each once: the order of the columns of arrays."""
+        return tuple(need.name for need in self._block("probability").columns())
 
     def probability(self, data: Any) -> Any:
         """Return the probability of the positive class.
@@ -151,41 +163,91 @@ class LogisticModel(Tabular):
         BadCellsError
             A cell is an error by the policies of the model, or float64 cannot hold it.
         ValueError, TypeError
-            The shape or kind of ``data`` is wrong.
+            The shape or kind of ``data`` is wrong, or the model has classes: see :meth:`predict_proba`.
         """
+        if self.file.classes is not None:
+            raise ValueError(f"the model has {len(self.file.classes)} classes: use predict_proba()")
         if _is_dask(data):
-            return _check_dask(data, len(self.features)).map_blocks(
+            return _check_dask(data, len(self.columns)).map_blocks(
                 self.probability, drop_axis=1, dtype=np.float64, meta=np.empty(0)
             )
-        return self._floats(data, "probability")
+        return self._floats(data, "probability")[:, 0]
 
     def predict_proba(self, data: Any) -> Any:
-        """Return the probabilities of the negative and of the positive class.
+        """Return the probabilities of all classes: of the negative and the positive one, or of ``classes``.
 
         Returns
         -------
-        ndarray of float64, shape (rows, 2)
-            Each column is computed with its own sigmoid, so that small probabilities keep their digits in both. NaN and
-            errors as in :meth:`probability`.
+        ndarray of float64, shape (rows, classes)
+            Of two classes each column is computed by itself, so that small probabilities keep their digits in both. NaN
+            and errors as in :meth:`probability`.
         """
+        count = len(self.classes)
         if _is_dask(data):
-            return _check_dask(data, len(self.features)).map_blocks(
-                self.predict_proba, chunks=(data.chunks[0], (2,)), dtype=np.float64, meta=np.empty((0, 2))
+            return _check_dask(data, len(self.columns)).map_blocks(
+                self.predict_proba, chunks=(data.chunks[0], (count,)), dtype=np.float64, meta=np.empty((0, count))
             )
+        if self.file.classes is not None:
+            return self._floats(data, "probability")
+        raw = self._floats(data, "raw_prediction")[:, 0]
+        return np.column_stack([complement_of(self.file, raw), probability_of(self.file, raw, "fast")])
+
+    def raw_prediction(self, data: Any) -> Any:
+        """Return the value before the sigmoid, or before the inverse of another link.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows,), with classes (rows, classes)
+            NaN and errors as in :meth:`probability`. A Dask array for a Dask array.
+        """
+        classes = self.file.classes
+        if _is_dask(data):
+            shape = {"drop_axis": 1} if classes is None else {"chunks": (data.chunks[0], (len(classes),))}
+            meta = np.empty(0) if classes is None else np.empty((0, len(classes)))
+            checked = _check_dask(data, len(self.columns))
+            return checked.map_blocks(self.raw_prediction, dtype=np.float64, meta=meta, **shape)
         raw = self._floats(data, "raw_prediction")
-        parameters = self.output.parameters
-        mirrored = {**parameters, "alpha": -parameters["alpha"], "beta": -parameters["beta"]}
-        return np.column_stack([evaluate("sigmoid", raw, **mirrored), evaluate("sigmoid", raw, **parameters)])
+        return raw[:, 0] if classes is None else raw
+
+    def contributions(self, data: Any) -> Any:
+        """Return what the offset and each feature add to the raw prediction, in the order of ``contribution_names``.
+
+        ``base``, then these, added one by one, is the raw prediction bit for bit.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows, terms)
+            NaN and errors as in :meth:`probability`.
+
+        Raises
+        ------
+        ValueError
+            The model has classes. Others as in :meth:`probability`.
+        """
+        if self.file.classes is not None:
+            raise ValueError("contributions are those of a model with two classes")
+        return self._floats(data, "contributions")
+
+    @property
+    def contribution_names(self) -> tuple[str, ...]:
+        """The names of what adds to the raw prediction: the offset, then the features."""
+        return terms_of(self.file)
+
+    @property
+    def base(self) -> float | tuple[float, ...]:
+        """The raw prediction if every column is 0; with classes one for each."""
+        return self.file.base if self.file.classes is None else self.file.bases
 
     def predict(self, data: Any) -> Any:
         """Return the decision: the positive class if its probability is at least the threshold.
 
-        The threshold is ``output.threshold`` of the model, or 0.5.
+        The threshold is ``output.threshold`` of the model, or 0.5. With ``classes`` it is the first of those with the
+        largest raw prediction.
 
         Returns
         -------
         ndarray, shape (rows,)
-            The values of ``target``, or booleans without a target: bool, int64, float64 or text.
+            The values of ``target`` or ``classes``, or booleans without them: bool, int64, float64 or text.
 
         Raises
         ------
@@ -193,44 +255,51 @@ class LogisticModel(Tabular):
             Rows have no decision (policies ``null`` and ``quarantine``, or NaN): these types have no value for that.
             Other errors are those of :meth:`probability`.
         """
-        dtype = self._decision_dtype()
+        dtype = np.array(self.classes).dtype
         if _is_dask(data):
-            return _check_dask(data, len(self.features)).map_blocks(
+            return _check_dask(data, len(self.columns)).map_blocks(
                 self.predict, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype=dtype)
             )
-        scored = list(self._scored(data, "decision"))
-        if undecided := sum(array.null_count + len(quarantined) for array, quarantined in scored):
+        scored = [(array, rejected) for (array,), rejected in self._scored(data, "decision")]
+        if undecided := sum(array.null_count + len(rejected) for array, rejected in scored):
             raise DataError(
                 f"{format_count(undecided)} rows have no decision: they have no score, or the score is NaN",
                 "leave these rows out, or use probability(), which is NaN there",
             )
         return _joined([array.to_numpy(zero_copy_only=False).astype(dtype) for array, _ in scored], dtype)
 
+    @property
+    def _binary(self) -> BinaryMaker:
+        return BinaryMaker(self.file, Requested(("decision",), DEFAULT_THRESHOLD, float32=False, precision="fast"))
+
     def _summary(self) -> Summary:
         shown = [(name, value if isinstance(value, str) else f"{value:.6g}") for name, value in facts(self.file)]
-        return Summary(shown, ("column", "kind"), [(feature.column, feature.kind) for feature in self.features])
+        return Summary(shown, ("feature", "kind"), [(feature.label, feature.kind) for feature in self.features])
+
+    def _block(self, column: Column) -> ScoreBlock:
+        threshold = self.output.threshold
+        return ScoreBlock(self.file, (column,), DEFAULT_THRESHOLD if threshold is None else threshold)
 
     def _floats(self, data: Any, column: Column) -> Floats:
-        parts = [_with_nan(array, quarantined) for array, quarantined in self._scored(data, column)]
-        return _joined(parts, np.dtype(np.float64))
+        """Return the columns of one word, shape (rows, columns)."""
+        width = len(self._block(column).fields())
+        parts = [
+            np.column_stack([_with_nan(array, rejected) for array in arrays])
+            for arrays, rejected in self._scored(data, column)
+        ]
+        return np.concatenate([np.empty((0, width)), *parts])
 
-    def _scored(self, data: Any, column: Column) -> Iterator[tuple[pa.Array, Rows]]:
+    def _scored(self, data: Any, column: Column) -> Iterator[tuple[tuple[pa.Array, ...], Rows]]:
         """Yield the scores of each batch, and which of its rows the model sends to the quarantine."""
-        threshold = self.output.threshold
-        block = ScoreBlock(self.file, (column,), DEFAULT_THRESHOLD if threshold is None else threshold)
+        block = self._block(column)
         first = 0
         for arrays in batches(data, block.columns()):
             tally = RowTally(len(arrays[0]))
-            (scores,), _ = block.scores(arrays, tally)
+            scores, _ = block.scores(arrays, tally)
             if tally.bad.size:
                 raise _bad_cells(tally, first)
             first += tally.rows
             yield scores, tally.rejected
-
-    def _decision_dtype(self) -> np.dtype[Any]:
-        if self.target is None:
-            return np.dtype(np.bool_)
-        return np.array([self.target.negative, self.target.positive]).dtype
 
 
 def _joined(parts: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

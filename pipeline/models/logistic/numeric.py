@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-from pydantic import AfterValidator, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import AfterValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.kernels import Numeric
-from pipeline.models.columns import Mask, Numbers, Rows, numbers
-from pipeline.models.logistic.feature import Coefficient, Feature, FeatureKind
-from pipeline.models.logistic.policies import MISSING_NUMBER, Impute, MissingNumber, policy_text, settle, shown_policy
-from pipeline.models.tally import BatchColumn, RowTally
-from pipeline.types.report import Shown
-from pipeline.units import escape
+from pipeline.models.columns import Rows
+from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.logistic.feature import ColumnFeature, Entry, FeatureKind, Use, member_paths
+from pipeline.models.logistic.numbers import NumberCells
+from pipeline.models.logistic.policies import MISSING_NUMBER, MissingNumber
+from pipeline.models.logistic.sections import Number, fault, for_kernel, number_of, numbers_of
+from pipeline.models.tally import RowTally
 
 
 def _not_zero(scale: float) -> float:
@@ -31,115 +29,77 @@ def _not_zero(scale: float) -> float:
 Scale = Annotated[float, AfterValidator(_not_zero)]
 
 
-class NumericFeature(Feature):
+class LinearFeature(ColumnFeature):
+    """A feature that adds ``coefficient * (x - center) / scale``, where x is made of its column."""
+
+    coefficient: Number
+    center: float = 0.0
+    scale: Scale = 1.0
+
+    @model_validator(mode="after")
+    def _weight_is_finite(self) -> LinearFeature:
+        if not all(map(math.isfinite, numbers_of(self.weight))):
+            raise fault("weight", "coefficient / scale is beyond float64", ["coefficient"])
+        return self
+
+    @property
+    def weight(self) -> float | tuple[float, ...]:
+        """``coefficient / scale``, rounded once."""
+        if isinstance(self.coefficient, tuple):
+            return tuple(number / self.scale for number in self.coefficient)
+        return self.coefficient / self.scale
+
+    def constants(self, output: int) -> tuple[float, ...]:
+        """Return ``-coefficient * center / scale``, from left to right: the product is rounded, then the quotient."""
+        return (-number_of(self.coefficient, output) * self.center / self.scale,)
+
+
+class NumericFeature(LinearFeature):
     """A column that adds ``coefficient * (value - center) / scale`` to the raw prediction.
 
     A ``boolean`` one is true or false, which count as 1 and 0; another number is a bad cell.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"name", "boolean"})
+
     kind: Literal["numeric"]
-    coefficient: float
-    center: float = 0.0
-    scale: Scale = 1.0
     boolean: bool = False
     missing: MissingNumber = "null"
 
-    @model_serializer(mode="wrap")
-    def _without_unstated_type(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # A model without booleans keeps the digest that it had before there were any.
-        return {key: value for key, value in handler(self).items() if key != "boolean" or value}
-
-    @model_validator(mode="after")
-    def _weight_is_finite(self) -> NumericFeature:
-        if not math.isfinite(self.weight):
-            message = "coefficient / scale is beyond float64"
-            raise PydanticCustomError("weight", "{message}", {"message": message, "at": ["coefficient"]})
-        return self
-
-    @property
-    def weight(self) -> float:
-        """``coefficient / scale``, rounded once."""
-        return self.coefficient / self.scale
-
-    @property
-    def offsets(self) -> tuple[float, ...]:
-        """``-coefficient * center / scale``, from left to right: the product is rounded, then the quotient."""
-        return (-self.coefficient * self.center / self.scale,)
-
 
 @dataclass(frozen=True, eq=False)
-class NumericColumn:
-    """A batch of a numeric feature: the policy was applied to nulls, floating NaN were not looked for yet."""
+class PreparedNumber:
+    """A batch of a feature of this kind; see :class:`~pipeline.models.logistic.feature.PreparedFeature`."""
 
     feature: NumericFeature
-    column: BatchColumn
-    values: npt.NDArray[Any]
-    null: Mask | None
-
-    @classmethod
-    def prepare(cls, feature: NumericFeature, column: BatchColumn, tally: RowTally) -> NumericColumn:
-        """Read a column, apply the policy to its nulls, and reject its inexact values."""
-        cells = numbers(column.array)
-        tally.add_bad(cells.inexact, column, "inexact")
-        if feature.boolean and not _is_boolean(column.array.type):
-            tally.add_bad(_not_boolean(cells), column, "number for a boolean")
-        if cells.null is not None:
-            settle("missing", feature.missing, cells.null, column, tally)
-        return cls(feature, column, cells.values, cells.null)
+    cells: NumberCells
 
     @property
     def term(self) -> Numeric:
         """The term of the raw prediction."""
-        missing = self.feature.missing
-        if self.null is None or not isinstance(missing, Impute):
-            return Numeric(self.values, self.feature.weight)
-        return Numeric(self.values, self.feature.weight, self.null, missing.impute)
+        return Numeric(self.cells.values, for_kernel(self.feature.weight), self.cells.filled, self.cells.filler)
 
     def settle(self, rows: Rows, tally: RowTally) -> Numeric:
-        """Return the term of only these rows; apply the policy to floating NaN, and count infinities."""
-        values = self.values[rows].astype(np.float64)
-        is_value = np.ones(len(rows), dtype=np.bool_) if self.null is None else ~self.null[rows]
-        tally.count(f"infinite {self.feature.column}", int(np.count_nonzero(np.isinf(values) & is_value)))
-        missing = np.isnan(values) & is_value
-        if missing.any():
-            where = np.zeros(tally.rows, dtype=np.bool_)
-            where[rows[missing]] = True
-            settle("missing", self.feature.missing, where, self.column, tally)
-        if isinstance(self.feature.missing, Impute):
-            values[missing | ~is_value] = self.feature.missing.impute
-        return Numeric(values, self.feature.weight)
+        """Return the term of only these rows, with all policies applied."""
+        return Numeric(self.cells.settled(rows, tally), for_kernel(self.feature.weight))
 
 
-def _is_boolean(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_boolean(type_.value_type if pa.types.is_dictionary(type_) else type_))
+def _prepare(feature: NumericFeature, batch: BatchColumns) -> PreparedNumber:
+    return PreparedNumber(feature, NumberCells.read(feature.column, feature.missing, batch, boolean=feature.boolean))
 
 
-def _not_boolean(cells: Numbers) -> Rows:
-    """Return the rows with a number other than 1 and 0; NaN is missing, and an inexact number is bad already."""
-    wrong = (cells.values != 0) & (cells.values != 1) & ~np.isnan(cells.values)
-    if cells.null is not None:
-        wrong &= ~cells.null
-    wrong[cells.inexact] = False
-    return np.flatnonzero(wrong)
-
-
-def _coefficients(feature: NumericFeature) -> Iterator[Coefficient]:
-    missing = policy_text(feature.missing)
-    yield Coefficient(feature.column, "", feature.coefficient, feature.center, feature.scale, missing, "")
-
-
-def _show(feature: NumericFeature) -> Iterator[tuple[Shown, ...]]:
-    stated = (feature.coefficient, feature.center, feature.scale)
-    kind = f"{feature.kind} (boolean)" if feature.boolean else feature.kind
-    yield escape(feature.column), kind, "", *stated, shown_policy(feature.missing), ""
+def _describe(feature: NumericFeature) -> tuple[str, Iterator[Entry]]:
+    entry = Entry(feature.coefficient, "", feature.center, feature.scale, feature.missing)
+    return f"{feature.kind} (boolean)" if feature.boolean else feature.kind, iter([entry])
 
 
 NUMERIC = FeatureKind(
     schema=NumericFeature,
-    role=lambda feature: "boolean" if feature.boolean else "numeric",
+    uses=lambda feature: (Use(feature.column, "boolean" if feature.boolean else "numeric", (feature.missing,)),),
     policies={"missing": MISSING_NUMBER},
     is_bounded=False,
-    prepare=NumericColumn.prepare,
-    coefficients=_coefficients,
-    show=_show,
+    prepare=_prepare,
+    describe=_describe,
+    coefficients=member_paths("coefficient"),
+    version=1,
 )

@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any, cast
+from typing import cast
 
 from pydantic import ValidationError as PydanticError
 
 from pipeline.errors import ModelError
 from pipeline.models import wording
-from pipeline.models.document import FOUND_LIMIT, Document, Problem, locate, read
-from pipeline.models.logistic.feature import FeatureKind
-from pipeline.models.logistic.features import FEATURE_KINDS
-from pipeline.models.logistic.file import FORMAT, KIND, VERSION, VOCABULARY, ModelFile
+from pipeline.models.document import Document, Path, Problem, locate, read
+from pipeline.models.logistic.faults import faults
+from pipeline.models.logistic.file import FORMAT, KIND, VERSIONS, VOCABULARY, ModelFile
 from pipeline.models.store import refuse_foreign
 from pipeline.units import escape
-
-_COMPARED_LIMIT = 20_000
 
 
 def parse(data: bytes, name: str = "model") -> ModelFile:
@@ -82,13 +78,9 @@ def _validate(value: object, kinds: Sequence[str]) -> ModelFile | list[Problem]:
     foreign = list(_foreign(value))
     if foreign and not _resembles_a_model(value):
         return foreign
-    features = cast("Mapping[str, object]", value).get("features")
-    features = features if isinstance(features, list) else []
-    # pydantic reports parts of a feature that do not fit together only if each part is valid, and only the first.
-    twice = islice(_duplicate_columns(features), FOUND_LIMIT)
-    unknown = islice(_unknown_names(features), FOUND_LIMIT)
-    unfit = islice(_faults(features), FOUND_LIMIT)
-    ours = [*foreign, *_other_kind(cast("Mapping[str, object]", value), kinds), *twice, *unknown, *unfit]
+    document = cast("Mapping[str, object]", value)
+    # pydantic reports parts that do not fit together only if each part is valid, and only the first.
+    ours = list(_first_of_each_place([*foreign, *_other_kind(document, kinds), *faults(document)]))
     try:
         model = ModelFile.model_validate(value)
     except PydanticError as error:
@@ -105,49 +97,26 @@ def _foreign(value: object) -> Iterator[Problem]:
     elif value.get("format") != FORMAT:
         found = f"not {wording.show(value['format'])}" if "format" in value else "but it is missing"
         yield Problem(("format",), f'must be "{FORMAT}", {found}')
-    elif type(version := value.get("version")) is int and version != VERSION:
-        yield Problem(("version",), f"is {escape(str(version), 20)}; this release reads version {VERSION}")
+    elif type(version := value.get("version")) is int and version not in VERSIONS:
+        read = " and ".join(map(str, VERSIONS))
+        yield Problem(("version",), f"is {escape(str(version), 20)}; this release reads versions {read}")
 
 
 def _resembles_a_model(value: object) -> bool:
     """Return whether it helps to list all that is wrong with a value as a model of this version."""
     if not isinstance(value, Mapping) or not value.keys() & {"intercept", "features"}:
         return False
-    return type(version := value.get("version")) is not int or version == VERSION
+    return type(version := value.get("version")) is not int or version in VERSIONS
+
+
+def _first_of_each_place(found: Sequence[Problem]) -> Iterator[Problem]:
+    seen: set[Path] = set()
+    for problem in found:
+        if problem.path not in seen:
+            seen.add(problem.path)
+            yield problem
 
 
 def _other_kind(value: Mapping[str, object], kinds: Sequence[str]) -> Iterator[Problem]:
     if "kind" in value and value["kind"] != KIND:
         yield Problem(("kind",), f"must be {wording.quoted_words(kinds)}, not {wording.show(value['kind'])}")
-
-
-def _unknown_names(features: Sequence[object]) -> Iterator[Problem]:
-    compared = 0
-    for position, kind, feature in _of_known_kind(features):
-        for found in kind.unknown_names(feature):
-            # Looking for the nearest name takes one to ten microseconds for each name that exists.
-            compared += len(found.known)
-            message = wording.unknown(found.what, found.name, found.known if compared <= _COMPARED_LIMIT else ())
-            yield Problem(("features", position, *found.path), message)
-
-
-def _faults(features: Sequence[object]) -> Iterator[Problem]:
-    for position, kind, feature in _of_known_kind(features):
-        for found in kind.faults(feature):
-            yield Problem(("features", position, *found.path), found.message)
-
-
-def _of_known_kind(features: Sequence[object]) -> Iterator[tuple[int, FeatureKind[Any], Mapping[str, object]]]:
-    for position, feature in enumerate(features):
-        kind = FEATURE_KINDS.get(str(feature.get("kind"))) if isinstance(feature, Mapping) else None
-        if kind is not None:
-            yield position, kind, cast("Mapping[str, object]", feature)
-
-
-def _duplicate_columns(features: Sequence[object]) -> Iterator[Problem]:
-    first: dict[str, int] = {}
-    for position, feature in enumerate(features):
-        column = feature.get("column") if isinstance(feature, Mapping) else None
-        if isinstance(column, str) and first.setdefault(column, position) != position:
-            message = f'"{escape(column)}" is already the column of features[{first[column]}]'
-            yield Problem(("features", position, "column"), message)

@@ -55,11 +55,17 @@ UnseenLevel = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a policy of a feature may be: one of some words, or a rule, as in ``example``."""
+    """What a policy of a feature may be: one of some words, or one of some rules, as in ``example``."""
 
     words: tuple[str, ...]
     rule: type[Section]
     example: str
+    other: type[Section] | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of its rules."""
+        return (*self.rule.model_fields, *(self.other.model_fields if self.other else ()))
 
     @property
     def choices(self) -> str:
@@ -75,7 +81,7 @@ UNSEEN_LEVEL = Policy(get_args(UnseenWord), Level, '{"level": text}')
 def settle(lack: Lack, policy: str | Section, where: Mask, column: BatchColumn, tally: RowTally) -> None:
     """Apply a policy to the rows of missing or unseen values; the caller replaces values if the policy says so."""
     count = int(np.count_nonzero(where))
-    tally.count_lack(lack, column.name, count)
+    tally.count_lack(lack, column, count)
     if policy == "null" and count:
         tally.set_null(where)
     elif policy == "error":
@@ -84,14 +90,14 @@ def settle(lack: Lack, policy: str | Section, where: Mask, column: BatchColumn, 
         tally.add_quarantined(np.flatnonzero(where), column, _SET_ASIDE[lack])
 
 
-def policy_text(policy: str | Impute | Level) -> str:
+def policy_text(policy: str | Section) -> str:
     """Return a policy in words, not escaped."""
     if isinstance(policy, Impute):
         return f"impute {policy.impute!r}"
-    return f'level "{policy.level}"' if isinstance(policy, Level) else policy
+    return f'level "{policy.level}"' if isinstance(policy, Level) else str(policy)
 
 
-def shown_policy(policy: str | Impute | Level) -> Shown:
+def shown_policy(policy: str | Section) -> Shown:
     """Return a policy in words that are safe to show."""
     if isinstance(policy, Impute):
         return "impute", policy.impute

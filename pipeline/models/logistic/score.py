@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.choices import Precision
+from pipeline.choices import Precision, Role
 from pipeline.errors import UsageError
-from pipeline.kernels import evaluate, raw_prediction
-from pipeline.models.columns import Mask, unfit_columns
-from pipeline.models.logistic.categorical import CategoricalFeature
+from pipeline.kernels import raw_prediction
+from pipeline.models.columns import unfit_columns
+from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.logistic.feature import PreparedFeature, Use
 from pipeline.models.logistic.features import kind_of
-from pipeline.models.logistic.file import Column, ModelFile
+from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.making import Maker, Raw, Requested, maker_of
+from pipeline.models.logistic.output import COLUMNS, Column
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.request import ScoreRequest
-from pipeline.models.results import boolean_array, choice_array, float_array
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.blocks import Field, Values
 from pipeline.types.features import FeatureFacts
 from pipeline.types.inputs import Need
 
-COLUMNS: tuple[Column, ...] = ("probability", "raw_prediction", "decision")
 DEFAULT_THRESHOLD = 0.5
 
 Floats = npt.NDArray[np.float64]
@@ -39,27 +41,28 @@ class ScoreBlock:
     prediction is computed straight from the Arrow buffers and checked once; rows where it is not finite are computed
     again, with the policies of the model applied to floating NaN.
 
-    ``raw_prediction = ((b + w_1 x_1) + w_2 x_2) + ...`` in the order of the file. ``w_j = coefficient / scale`` is
-    rounded once; each ``-coefficient * center / scale`` after the product and after the quotient; b, the sum of these
-    and the intercept, once (``math.fsum``). ``probability = sigmoid(raw_prediction)``, with the
-    ``temperature``, ``alpha`` and ``beta`` of the model's ``output``.
+    ``raw_prediction = (((b + offset) + term_1) + term_2) + ...`` in the order of the file. The term of a numeric
+    feature is ``w x``; ``w = coefficient / scale`` is rounded once; each ``-coefficient * center / scale`` after the
+    product and after the quotient; b, the sum of these and the intercept, once (``math.fsum``). ``probability`` is the
+    inverse of the link, for ``logit`` the sigmoid, with the ``temperature``, ``alpha`` and ``beta`` of the model's
+    ``output``. With classes each has its own raw prediction.
 
     Frozen and picklable; may be called from several threads at once.
 
     Parameters
     ----------
     model : ModelFile
-    columns : tuple of str
-        Which of ``probability``, ``raw_prediction`` and ``decision`` to make.
+    columns_made : tuple of str
+        Which columns to make: words of ``output.columns``.
     threshold : float
         A decision is positive if the probability, in float64, is at least this, and otherwise negative.
     float32 : bool
-        Round probability and raw prediction to float32.
+        Round probability, raw prediction and contributions to float32.
     precision : {"fast", "accurate", "reproducible"}
-        The precision of the sigmoid.
+        The precision of the functions.
     decimal : str
         The decimal sign of levels that are text.
-    points : frozenset of str
+    with_point : frozenset of str
         Columns whose text has a decimal point all the same; no part of the description.
     """
 
@@ -69,7 +72,7 @@ class ScoreBlock:
     float32: bool = False
     precision: Precision = "fast"
     decimal: str = "."
-    points: frozenset[str] = frozenset()
+    with_point: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.columns_made or not set(self.columns_made) <= set(COLUMNS):
@@ -82,9 +85,19 @@ class ScoreBlock:
         """Return the block that a model's ``output`` asks for, with what a request adds; a request overrides the file.
 
         ``raw_prediction`` and ``threshold`` add a column each; a threshold replaces that of the file.
+
+        Raises
+        ------
+        UsageError
+            A threshold is requested of a model with classes.
         """
         request = ScoreRequest() if request is None else request
         output = model.output
+        if request.threshold is not None and model.classes is not None:
+            raise UsageError(
+                "--threshold is for models with two classes; this one decides for the largest raw prediction",
+                'leave it out, and write "decision" into output.columns of the model file',
+            )
         wanted = set(output.columns or ("probability",))
         if request.threshold is not None or (output.columns is None and output.threshold is not None):
             wanted.add("decision")
@@ -96,7 +109,7 @@ class ScoreBlock:
 
     def pointed(self, columns: frozenset[str]) -> ScoreBlock:
         """Return the block for a file in which the text of these columns has a decimal point."""
-        return self if self.decimal == "." else replace(self, points=columns)
+        return self if self.decimal == "." else replace(self, with_point=columns)
 
     @property
     def whole_chunk(self) -> bool:
@@ -105,43 +118,27 @@ class ScoreBlock:
 
     @property
     def scratch_row_bytes(self) -> int:
-        """The bytes of a raw prediction, whether or not it is a result."""
-        return scratch_row_bytes(self.model)
+        """The bytes of what is computed of a row, whether or not it is a result."""
+        return scratch_row_bytes(self.model) + 8 * len(self._terms) * self._maker.needs_contributions
 
     def columns(self) -> tuple[Need, ...]:
-        """Return the features, in the order of the model file."""
-        return tuple(Need(feature.column, kind_of(feature).role(feature)) for feature in self.model.features)
+        """Return the columns of offset and features, each once, in the order of the model file."""
+        return tuple(Need(name, _role(uses)) for name, uses in self._uses.items())
 
     def features(self) -> tuple[FeatureFacts, ...]:
-        """Return what the model says of its features, in the order of the model file."""
-        return tuple(
-            FeatureFacts(
-                feature.column,
-                kind_of(feature).role(feature),
-                getattr(feature, "missing", "") == "error",
-                getattr(feature, "coefficients", ()),
-                isinstance(feature, CategoricalFeature) and feature.table().type in {"integer", "number"},
-            )
-            for feature in self.model.features
-        )
+        """Return what the model says of its columns, in the order of :meth:`columns`."""
+        return tuple(_facts(name, uses) for name, uses in self._uses.items())
 
     def fields(self) -> tuple[Field, ...]:
-        """Return the score columns that are made, in the order probability, raw prediction, decision.
+        """Return the columns that are made, in the order of ``COLUMNS``.
 
-        Probability and raw prediction are nullable if a feature has the policy ``null``. A decision is also null if
-        the arithmetic ends in NaN, which only an unbounded feature can cause; without one it is nullable like the
-        others. The quarantine makes nothing nullable because its rows are not written.
+        They are nullable if a feature has the policy ``null``. A decision is also null if the arithmetic ends in NaN,
+        which only an unbounded feature can cause; without one it is nullable like the others. The quarantine makes
+        nothing nullable because its rows are not written.
         """
-        features = [(feature, kind_of(feature)) for feature in self.model.features]
-        nullable = any(getattr(feature, name) == "null" for feature, kind in features for name in kind.policies)
-        number = pa.float32() if self.float32 else pa.float64()
-        may_be_nan = not all(kind.is_bounded for _, kind in features)
-        made = {
-            "probability": Field("probability", number, nullable),
-            "raw_prediction": Field("raw_prediction", number, nullable),
-            "decision": Field("decision", self._decision_type(), nullable or may_be_nan),
-        }
-        return tuple(made[column] for column in COLUMNS if column in self.columns_made)
+        nullable = any("null" in use.policies for uses in self._uses.values() for use in uses)
+        is_bounded = self.model.offset is None and all(kind_of(each).is_bounded for each in self.model.features)
+        return tuple(self._maker.fields(nullable=nullable, may_be_nan=not is_bounded))
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
@@ -169,13 +166,15 @@ class ScoreBlock:
 
         A rejected row has the scores of a raw prediction of 0.
         """
-        raw = self._raw_prediction(columns, tally)
+        raw, contributions = self._raw_predictions(columns, tally)
         null = tally.null
-        if null is not None:
-            raw[null] = 0.0
-        raw[tally.rejected] = 0.0
-        nan = np.isnan(raw)
-        return self._arrays(raw, null, nan), int(np.count_nonzero(nan))
+        for values in (raw, contributions):
+            if values is not None:
+                if null is not None:
+                    values[:, null] = 0.0
+                values[:, tally.rejected] = 0.0
+        nan = self._maker.is_nan(raw)
+        return tuple(self._maker.arrays(Raw(raw, null, nan, contributions))), int(np.count_nonzero(nan))
 
     def describe(self) -> dict[str, object]:
         """Return JSON from which :func:`restore` makes the block again: the whole model, and the options."""
@@ -190,62 +189,56 @@ class ScoreBlock:
             **({} if self.decimal == "." else {"decimal": self.decimal}),
         }
 
-    def _raw_prediction(self, columns: Sequence[pa.Array], tally: RowTally) -> Floats:
-        prepared = [
-            kind_of(feature).prepare(feature, self._column(position, feature.column, array), tally)
-            for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
-        ]
-        raw = np.empty(tally.rows)
-        raw_prediction([column.term for column in prepared], self.model.base, out=raw)
-        rows = np.flatnonzero(~np.isfinite(raw))
+    @cached_property
+    def _maker(self) -> Maker:
+        made = tuple(column for column in COLUMNS if column in self.columns_made)
+        return maker_of(self.model, Requested(made, self.threshold, self.float32, self.precision))
+
+    @cached_property
+    def _uses(self) -> dict[str, list[Use]]:
+        uses: dict[str, list[Use]] = {}
+        for use in self.model.uses:
+            uses.setdefault(use.column, []).append(use)
+        return uses
+
+    @property
+    def _terms(self) -> tuple[object, ...]:
+        return (*(() if self.model.offset is None else (self.model.offset,)), *self.model.features)
+
+    def _raw_predictions(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[Floats, Floats | None]:
+        """Return the raw predictions, shape (outputs, rows), and the contributions, shape (terms, rows), if needed."""
+        model, prepared = self.model, self._prepared(columns, tally)
+        raw = np.empty((model.outputs, tally.rows))
+        parts = np.empty((len(prepared), tally.rows)) if self._maker.needs_contributions else None
+        bases = np.array(model.bases)
+        raw_prediction([each.term for each in prepared], bases, out=raw, visit=_keeping(parts))
+        is_finite = np.isfinite(raw[0]) if len(raw) == 1 else np.isfinite(raw).all(axis=0)
+        rows = np.flatnonzero(~is_finite)
         if rows.size:
             # Missing values make the sum NaN, infinite ones make it infinite or NaN, whatever else is added: only these
             # rows can hold either.
-            terms = [column.settle(rows, tally) for column in prepared]
-            raw[rows] = raw_prediction(terms, self.model.base, out=np.empty(rows.size))
-        return raw
+            again = np.empty((model.outputs, rows.size))
+            of_rows = None if parts is None else np.empty((len(prepared), rows.size))
+            terms = [each.settle(rows, tally) for each in prepared]
+            raw[:, rows] = raw_prediction(terms, bases, out=again, visit=_keeping(of_rows))
+            if parts is not None and of_rows is not None:
+                parts[:, rows] = of_rows
+        return raw, parts
 
-    def _column(self, position: int, name: str, array: pa.Array) -> BatchColumn:
-        return BatchColumn(position, name, array, "." if name in self.points else self.decimal)
-
-    def _arrays(self, raw: Floats, null: Mask | None, nan: Mask) -> tuple[pa.Array, ...]:
-        made: dict[str, pa.Array] = {}
-        shows_raw = "raw_prediction" in self.columns_made
-        if shows_raw:
-            made["raw_prediction"] = float_array(raw, null, float32=self.float32)
-        if self.columns_made != ("raw_prediction",):
-            out = None if shows_raw else raw
-            probability = evaluate("sigmoid", raw, out=out, precision=self.precision, **self.model.output.parameters)
-            if null is not None:
-                probability[null] = 0.0
-            made["probability"] = float_array(probability, null, float32=self.float32)
-            if "decision" in self.columns_made:
-                made["decision"] = self._decision(probability >= self.threshold, null, nan)
-        return tuple(made[column] for column in COLUMNS if column in self.columns_made)
-
-    def _decision_values(self) -> tuple[Any, Any]:
-        target = self.model.target
-        return (False, True) if target is None else (target.negative, target.positive)
-
-    def _decision_type(self) -> pa.DataType:
-        negative, positive = self._decision_values()
-        if isinstance(positive, bool):
-            return pa.bool_()
-        if isinstance(positive, str):
-            return pa.string()
-        return pa.int64() if isinstance(positive, int) and isinstance(negative, int) else pa.float64()
-
-    def _decision(self, is_positive: Mask, null: Mask | None, nan: Mask) -> pa.Array:
-        undecided = nan if null is None else nan | null
-        negative, positive = self._decision_values()
-        if isinstance(positive, bool):
-            return boolean_array(is_positive == positive, undecided)
-        return choice_array(is_positive, (negative, positive), self._decision_type(), undecided)
+    def _prepared(self, columns: Sequence[pa.Array], tally: RowTally) -> list[PreparedFeature]:
+        named = {
+            name: BatchColumn(position, name, array, "." if name in self.with_point else self.decimal)
+            for position, (name, array) in enumerate(zip(self._uses, columns, strict=True))
+        }
+        batch = BatchColumns(named, tally, self.precision)
+        of_offset = [] if self.model.offset is None else [self.model.offset.prepare(batch)]
+        return [*of_offset, *(kind_of(feature).prepare(feature, batch) for feature in self.model.features)]
 
 
-def scratch_row_bytes(_: ModelFile) -> int:
-    """Return the bytes that scoring a row takes in addition to its cells and its results: the raw prediction."""
-    return 8
+def scratch_row_bytes(model: ModelFile) -> int:
+    """Return the bytes that scoring a row takes in addition to its cells and its results: the raw predictions."""
+    codes = sum(8 for feature in model.features if feature.kind in {"product", "indicator"})
+    return 8 * model.outputs * (1 if model.classes is None else 2) + codes
 
 
 def restore_score(description: Mapping[str, object]) -> ScoreBlock:
@@ -258,4 +251,36 @@ def restore_score(description: Mapping[str, object]) -> ScoreBlock:
         options["float32"],
         options["precision"],
         options.get("decimal", "."),
+    )
+
+
+def _keeping(parts: Floats | None) -> Any:
+    """Return what copies the contributions of a tile to their rows."""
+    if parts is None:
+        return None
+
+    def keep(rows: slice, contributions: Floats) -> None:
+        parts[:, rows] = contributions
+
+    return keep
+
+
+def _role(uses: Sequence[Use]) -> Role:
+    """Return what a column must be usable as so that all uses can have it.
+
+    Numbers go before levels: levels that are values are found in numbers, too.
+    """
+    roles = {use.role for use in uses if not use.any_role}
+    order: tuple[Role, ...] = ("boolean", "numeric", "categorical")
+    return next((role for role in order if role in roles), uses[0].role)
+
+
+def _facts(name: str, uses: Sequence[Use]) -> FeatureFacts:
+    levels = dict.fromkeys(level for use in uses for level in use.levels)
+    return FeatureFacts(
+        name,
+        "categorical" if levels else _role(uses),
+        any(use.policies[:1] == ("error",) for use in uses),
+        tuple(levels),
+        any(use.level_type in {"integer", "number"} for use in uses),
     )

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    SerializerFunctionWrapHandler,
+    Strict,
+    Tag,
+    model_serializer,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -21,3 +33,50 @@ class Section(BaseModel):
     """An object of the file: immutable, of exact types, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    # Keys that a model is not said to have where they are at their default: it keeps the digest that it had before
+    # there were such keys.
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_unused_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        unused = {key for key in self.later if getattr(self, key) == fields[key].default}
+        return {key: value for key, value in said.items() if key not in unused} if unused else said
+
+
+def _number_form(value: object) -> str:
+    return "<rule>" if isinstance(value, list | tuple) else "<word>"
+
+
+# A coefficient: one number, or with classes one for each class.
+Number = Annotated[
+    Annotated[float, Tag("<word>")] | Annotated[tuple[float, ...], Strict(strict=False), Tag("<rule>")],
+    Discriminator(_number_form),
+]
+
+
+def number_of(number: float | Sequence[float], output: int) -> float:
+    """Return the number for an output; without classes there is one."""
+    return number[output] if isinstance(number, Sequence) else number
+
+
+def numbers_of(number: float | Sequence[float]) -> tuple[float, ...]:
+    """Return the numbers for all outputs."""
+    return tuple(number) if isinstance(number, Sequence) else (number,)
+
+
+def for_kernel(number: float | Sequence[float]) -> float | npt.NDArray[np.float64]:
+    """Return a coefficient as kernels take it."""
+    return np.array(number) if isinstance(number, Sequence) else number
+
+
+def table_of(numbers: Sequence[float | Sequence[float]]) -> npt.NDArray[np.float64]:
+    """Return coefficients by output as kernels take them: shape (numbers,), or with classes (outputs, numbers)."""
+    return np.ascontiguousarray(np.array(numbers, dtype=np.float64).T)
+
+
+def fault(kind: str, message: str, at: Sequence[str | int]) -> PydanticCustomError:
+    """Return the error of a validator, with a place in its section."""
+    return PydanticCustomError("fault", "{message}", {"kind": kind, "message": message, "at": list(at)})

@@ -3,34 +3,111 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
-from pipeline.models.logistic.feature import HEADERS, NUMBERS
+from pipeline.models.logistic.feature import Coefficient, Entry, Feature
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
-from pipeline.types.report import ShownModel
+from pipeline.models.logistic.making import class_text
+from pipeline.models.logistic.policies import policy_text, shown_policy
+from pipeline.models.logistic.product import ProductFeature
+from pipeline.models.logistic.sections import number_of
+from pipeline.types.report import Shown, ShownModel
 from pipeline.units import escape, format_count
+
+# What ``model show`` prints of a feature, a row for each of its coefficients; cells that would repeat are empty.
+_HEADERS = ("column", "kind", "level", "coefficient", "center", "scale", "missing", "unseen")
+_NUMBERS = (3, 4, 5)
 
 
 def show(model: ModelFile) -> ShownModel:
     """Return the facts about a model, and a row for each of its coefficients."""
-    rows = tuple(row for feature in model.features for row in kind_of(feature).show(feature))
-    return ShownModel(tuple(facts(model)), HEADERS, rows, NUMBERS, len(model.features))
+    rows = tuple(row for feature in model.features for row in _rows(model, feature))
+    return ShownModel(tuple(facts(model)), _HEADERS, rows, _NUMBERS, len(model.features))
 
 
 def facts(model: ModelFile) -> list[tuple[str, str | float]]:
     """Return the names and values of what a model states besides its features."""
     target, output = model.target, model.output
     decides = () if output.threshold is None else ("decision",)
-    shown: list[tuple[str, str | float]] = [("kind", model.kind), ("intercept", model.intercept)]
+    shown: list[tuple[str, str | float]] = [("kind", model.kind)]
+    if model.link != "logit":
+        shown.append(("link", model.link))
+    if model.classes is not None:
+        shown += [("classes", ", ".join(map(_shown, model.classes))), ("normalise", model.normalise)]
+    shown += _of_outputs(model, "intercept", [number_of(model.intercept, each) for each in range(model.outputs)])
+    if model.version > 1:
+        shown += _of_outputs(model, "base", model.bases)
+    if model.offset is not None:
+        shown.append(("offset", f"{escape(model.offset.column)}, missing: {policy_text(model.offset.missing)}"))
     if target is not None:
         of = f"{escape(target.column)}: " if target.column else ""
-        shown.append(("target", f"{of}{_shown(target.negative)} or {_shown(target.positive)}"))
+        values = "" if target.negative is None else f"{_shown(target.negative)} or {_shown(target.positive)}"
+        shown.append(("target", f"{of}{values}" if values else escape(target.column or "")))
     shown.append(("output", ", ".join(output.columns or ("probability", *decides))))
     if output.threshold is not None:
         shown.append(("threshold", output.threshold))
     shown += output.changed.items()
     shown.append(("features", format_count(len(model.features))))
     return [*shown, ("digest", model.digest())]
+
+
+def coefficients(model: ModelFile) -> Iterator[Coefficient]:
+    """Yield the coefficients of a model, in the order of the file."""
+    for feature in model.features:
+        _, entries = kind_of(feature).describe(feature)
+        for entry in entries:
+            for output in range(model.outputs):
+                yield Coefficient(
+                    _columns(feature),
+                    entry.level,
+                    number_of(entry.coefficient, output),
+                    entry.center,
+                    entry.scale,
+                    policy_text(entry.missing),
+                    policy_text(entry.unseen),
+                    feature.label,
+                    "" if model.classes is None else class_text(model.classes[output]),
+                )
+
+
+def _rows(model: ModelFile, feature: Feature) -> Iterator[tuple[Shown, ...]]:
+    kind, entries = kind_of(feature).describe(feature)
+    name = "" if feature.label == feature.usual_name else f" ({escape(feature.label)})"
+    head: tuple[str, str] = (escape(_columns(feature)) + name, kind)
+    before: tuple[Shown, Shown] = ("", "")
+    for entry in entries:
+        policies = (shown_policy(entry.missing), shown_policy(entry.unseen))
+        tail = ("", "") if policies == before else policies
+        before = policies
+        for output in range(model.outputs):
+            yield *head, _level(model, entry, output), *_numbers(entry, output), *tail
+            head = tail = ("", "")
+
+
+def _numbers(entry: Entry, output: int) -> tuple[Shown, Shown, Shown]:
+    coefficient = number_of(entry.coefficient, output)
+    return (coefficient, "", "") if entry.level else (coefficient, entry.center, entry.scale)
+
+
+def _level(model: ModelFile, entry: Entry, output: int) -> str:
+    if model.classes is None:
+        return escape(entry.level)
+    return ": ".join(filter(None, (class_text(model.classes[output]), escape(entry.level))))
+
+
+def _columns(feature: Feature) -> str:
+    """Return the column of a feature, or those of its terms."""
+    if isinstance(feature, ProductFeature):
+        return feature.usual_name
+    return str(getattr(feature, "column", feature.label))
+
+
+def _of_outputs(model: ModelFile, what: str, numbers: Any) -> list[tuple[str, str | float]]:
+    if model.classes is None:
+        return [(what, numbers[0])]
+    return [(f"{what} {class_text(name)}", number) for name, number in zip(model.classes, numbers, strict=True)]
 
 
 def _shown(value: object) -> str:

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputMissingError, ModelError
 from pipeline.models import LogisticModel, schema
+from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.categorical import CategoricalFeature
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.parsing import examine, from_mapping, parse
+from pipeline.models.tally import BatchColumn, RowTally
 
 EXAMPLE = """{"format": "logitstream-model", "version": 1, "kind": "logistic",
  "target": {"column": "late", "negative": false, "positive": true},
@@ -74,9 +76,9 @@ def test_the_example_says_what_it_says() -> None:
         ('"hour"', "7", "features[1].column at line 7, column 5: must be text, not 7"),
         ('"hour"', r'"\ud800"', "half of a surrogate pair"),
         ('"kind": "logistic"', '"kind": "tree"', 'kind at line 1, column 47: must be "logistic", not "tree"'),
-        ('"version": 1', '"version": 2', "version at line 1, column 33: is 2; this release reads version 1"),
-        ('"version": 1', '"version": true', "version at line 1, column 33: must be the number 1, not true"),
-        ('"version": 1', '"version": 1.0', "version at line 1, column 33: must be the number 1, not 1.0"),
+        ('"version": 1', '"version": 3', "version at line 1, column 33: is 3; this release reads versions 1 and 2"),
+        ('"version": 1', '"version": true', "version at line 1, column 33: must be the number 1 or 2, not true"),
+        ('"version": 1', '"version": 1.0', "version at line 1, column 33: must be the number 1 or 2, not 1.0"),
         ("logitstream-model", "onnx", 'format at line 1, column 2: must be "logitstream-model", not "onnx"'),
         ('"format": "logitstream-model", ', "", 'format at line 1, column 1: must be "logitstream-model", but it is'),
         ('"hour", "kind": "numeric"', '"hour", "kind": "spline"', 'features[1].kind at line 7, column 23: must'),
@@ -275,12 +277,15 @@ def test_what_scoring_keeps_is_not_part_of_the_model() -> None:
     used, unused = parse(EXAMPLE.encode()), parse(EXAMPLE.encode())
     feature = used.features[2]
     assert isinstance(feature, CategoricalFeature)
-    feature.recent_levels.find(feature.table(), pa.array(["AA", "B6"]))
+    feature.lookup.read(
+        BatchColumns({feature.column: BatchColumn(0, feature.column, pa.array(["AA", "B6"]))}, RowTally(2))
+    )
     assert used == unused
     assert (used.digest(), used.to_json()) == (unused.digest(), unused.to_json())
     assert pickle.loads(pickle.dumps(used)) == copy.deepcopy(used) == unused
     other = feature.model_copy(update={"coefficients": {"AA": 7.0}})
-    assert other.recent_levels.find(other.table(), pa.array(["AA", "B6"])).coefficients[0] == 7.0
+    assert list(other.weights) == [7.0, 0.0]
+    assert list(other.lookup.positions) == ["AA"]
 
 
 def test_the_digest_is_of_what_the_file_says_not_of_how() -> None:

@@ -243,8 +243,9 @@ def test_a_model_with_types_is_copied_and_pickled() -> None:
     assert again.block(cells).arrays[0].equals(block.block(cells).arrays[0])
     feature = block.model.features[0]
     other = feature.model_copy(update={"coefficients": {"1": 7.0, "2": 8.0}})
-    assert other.table().by_value == {"1": 7.0, "2": 8.0}  # type: ignore[attr-defined]
-    assert feature.table() is feature.table()  # type: ignore[attr-defined]
+    assert other.lookup.table().by_value == {"1": 0, "2": 1}  # type: ignore[attr-defined]
+    assert other.weights.tolist() == [7.0, 8.0, 0.0]  # type: ignore[attr-defined]
+    assert feature.lookup.table() is feature.lookup.table()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

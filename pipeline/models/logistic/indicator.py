@@ -1,0 +1,84 @@
+"""Indicators: a coefficient that is added where a column is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.kernels import Numeric
+from pipeline.models.columns import Mask, Rows, levels, numbers, unfit
+from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.logistic.feature import ColumnFeature, Entry, FeatureKind, Use, member_paths
+from pipeline.models.logistic.numbers import with_nan
+from pipeline.models.logistic.sections import Number, for_kernel
+from pipeline.models.tally import BatchColumn, RowTally
+
+
+class IndicatorFeature(ColumnFeature):
+    """Adds its coefficient where its column is null or NaN, whatever the column is."""
+
+    kind: Literal["indicator"]
+    coefficient: Number
+
+    @property
+    def usual_name(self) -> str:
+        """The name of the column, with what the indicator says of it."""
+        return f"missing_{self.column}"
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedIndicator:
+    """A batch of a feature of this kind; see :class:`~pipeline.models.logistic.feature.PreparedFeature`."""
+
+    feature: IndicatorFeature
+    flags: npt.NDArray[np.bool_]
+
+    @property
+    def term(self) -> Numeric:
+        """The term of the raw prediction."""
+        return Numeric(self.flags, for_kernel(self.feature.coefficient))
+
+    def settle(self, rows: Rows, _: RowTally) -> Numeric:
+        """Return the term of only these rows, with all policies applied."""
+        return Numeric(self.flags[rows], for_kernel(self.feature.coefficient))
+
+
+def _prepare(feature: IndicatorFeature, batch: BatchColumns) -> PreparedIndicator:
+    column = batch.use(feature.column)
+    missing = _missing(column)
+    if missing is None:
+        missing = np.zeros(batch.tally.rows, dtype=np.bool_)
+    batch.tally.count_lack("missing", column, int(np.count_nonzero(missing)))
+    return PreparedIndicator(feature, missing)
+
+
+def _missing(column: BatchColumn) -> Mask | None:
+    if unfit("numeric", column.array.type) is None:
+        return with_nan(numbers(column.array))
+    cells = levels(column.array)
+    flags = np.array([name is None for name in [*cells.names, None]])
+    if not flags[:-1].any():
+        return cells.null
+    missing = flags.take(cells.codes, mode="clip")
+    if cells.null is not None:
+        missing |= cells.null
+    return missing
+
+
+def _describe(feature: IndicatorFeature) -> tuple[str, Iterator[Entry]]:
+    return feature.kind, iter([Entry(feature.coefficient, "missing")])
+
+
+INDICATOR = FeatureKind(
+    schema=IndicatorFeature,
+    uses=lambda feature: (Use(feature.column, "categorical", any_role=True),),
+    policies={},
+    is_bounded=True,
+    prepare=_prepare,
+    describe=_describe,
+    coefficients=member_paths("coefficient"),
+)

@@ -1,0 +1,342 @@
+"""Products: numbers and levels of several columns, multiplied."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Discriminator, Field, Strict, Tag, model_validator
+
+from pipeline.kernels import Affine, Categorical, Factor, Product, tile_steps
+from pipeline.kernels.steps import Step, TileStep
+from pipeline.models.columns import Rows
+from pipeline.models.document import Path, Problem
+from pipeline.models.levels import LevelType
+from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.logistic.categorical import unfit_levels, unknown_levels
+from pipeline.models.logistic.feature import Entry, Feature, FeatureKind, UnknownName, Use
+from pipeline.models.logistic.lookup import LevelLookup
+from pipeline.models.logistic.numbers import NumberCells
+from pipeline.models.logistic.numeric import Scale
+from pipeline.models.logistic.policies import (
+    MISSING_LEVEL,
+    MISSING_NUMBER,
+    UNSEEN_LEVEL,
+    MissingLevel,
+    MissingNumber,
+    Policy,
+    UnseenLevel,
+)
+from pipeline.models.logistic.sections import Name, Number, Section, fault, for_kernel, numbers_of, table_of
+from pipeline.models.logistic.transforms import Transform, shown_transform, steps_of
+from pipeline.models.tally import RowTally
+from pipeline.units import escape, format_count
+
+Floats = npt.NDArray[np.float64]
+
+# The table of all combinations of levels has no more entries.
+MOST_COMBINATIONS = 10_000_000
+
+
+class NumericTerm(Section):
+    """A number of a product: ``(f(value) - center) / scale``, where f is the ``transform``, if there is one."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"boolean", "transform"})
+
+    kind: Literal["numeric"] = "numeric"
+    column: Name
+    center: float = 0.0
+    scale: Scale = 1.0
+    transform: Transform | None = None
+    boolean: bool = False
+    missing: MissingNumber = "null"
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """What is done to a value."""
+        return (*steps_of(self.transform), Affine(self.center, self.scale))
+
+
+class CategoricalTerm(Section):
+    """A level of a product: it chooses among the coefficients."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"levels"})
+
+    kind: Literal["categorical"]
+    column: Name
+    levels: LevelType | None = None
+    missing: MissingLevel = "null"
+    unseen: UnseenLevel = "null"
+
+
+NUMERIC_TERM, CATEGORICAL_TERM = "<numeric term>", "<categorical term>"
+TERM_TAGS = {"numeric": NUMERIC_TERM, "categorical": CATEGORICAL_TERM}
+TERM_POLICIES: Mapping[tuple[str, str], Policy] = {
+    (NUMERIC_TERM, "missing"): MISSING_NUMBER,
+    (CATEGORICAL_TERM, "missing"): MISSING_LEVEL,
+    (CATEGORICAL_TERM, "unseen"): UNSEEN_LEVEL,
+}
+
+
+def _term_form(value: object) -> str | None:
+    kind = value.get("kind", "numeric") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return TERM_TAGS.get(kind, f"<{kind}>") if isinstance(kind, str) else None
+
+
+AnyTerm = Annotated[
+    Annotated[NumericTerm, Tag(NUMERIC_TERM)] | Annotated[CategoricalTerm, Tag(CATEGORICAL_TERM)],
+    Discriminator(_term_form),
+]
+
+
+class ProductFeature(Feature):
+    """Adds the product of its terms, from left to right, times a coefficient.
+
+    Levels among the terms choose the coefficient: ``coefficients`` has an object for each of them, one in the other.
+    A combination of known levels without a coefficient adds 0.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"name", "coefficient", "coefficients"})
+
+    kind: Literal["product"]
+    name: Name | None = None
+    terms: Annotated[tuple[AnyTerm, ...], Strict(strict=False), Field(min_length=2)]
+    coefficient: Number | None = None
+    coefficients: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ProductFeature:
+        feature = self.model_dump()
+        for unknown in _unknown_names(feature):
+            raise fault("unknown_level", f'unknown level "{escape(unknown.name)}"', unknown.path)
+        for found in _faults(feature):
+            raise fault("product", found.message, found.path)
+        return self
+
+    @property
+    def usual_name(self) -> str:
+        """The names of its columns, joined by colons."""
+        return ":".join(term.column for term in self.terms)
+
+    @property
+    def numbers(self) -> tuple[NumericTerm, ...]:
+        """The terms that are numbers."""
+        return tuple(term for term in self.terms if isinstance(term, NumericTerm))
+
+    @cached_property
+    def lookups(self) -> tuple[LevelLookup, ...]:
+        """What finds the level of each term that has levels, in their order."""
+        terms = [term for term in self.terms if isinstance(term, CategoricalTerm)]
+        known = _levels_by_depth(self.coefficients or {}, len(terms))
+        return tuple(
+            LevelLookup(term.column, dict(zip(each, range(len(each)), strict=True)), term.levels, *_policies(term))
+            for term, each in zip(terms, known, strict=True)
+        )
+
+    @cached_property
+    def weights(self) -> Floats:
+        """The coefficients of all combinations, shape (combinations,) or (outputs, combinations).
+
+        A combination is a number whose digits are the positions of the levels; each digit has one value more, which
+        stands for no level and has the coefficient 0.
+        """
+        sizes = [len(lookup.positions) + 1 for lookup in self.lookups]
+        leaves = list(_leaves(self.coefficients or {}, len(sizes)))
+        outputs = len(numbers_of(leaves[0][1]))
+        table = np.zeros((math.prod(sizes), outputs))
+        for levels, number in leaves:
+            digits = [lookup.positions[level] for lookup, level in zip(self.lookups, levels, strict=True)]
+            table[np.ravel_multi_index(digits, sizes)] = numbers_of(number)
+        return table_of(list(table)) if isinstance(leaves[0][1], Sequence) else table[:, 0].copy()
+
+    def combinations(self) -> Iterator[tuple[tuple[str, ...], float | Sequence[float]]]:
+        """Yield the levels of each combination that has a coefficient, and the coefficient."""
+        return _leaves(self.coefficients or {}, len(self.lookups))
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedProduct:
+    """A batch of a feature of this kind; see :class:`~pipeline.models.logistic.feature.PreparedFeature`."""
+
+    feature: ProductFeature
+    cells: tuple[NumberCells, ...]
+    steps: tuple[tuple[TileStep, ...], ...]
+    codes: Rows | None
+
+    @property
+    def term(self) -> Product | Categorical:
+        """The term of the raw prediction."""
+        factors = tuple(cells.factor(steps) for cells, steps in zip(self.cells, self.steps, strict=True))
+        return self._product(factors, self.codes)
+
+    def settle(self, rows: Rows, tally: RowTally) -> Product | Categorical:
+        """Return the term of only these rows, with all policies applied."""
+        pairs = zip(self.cells, self.steps, strict=True)
+        factors = tuple(Factor(cells.transformed(rows, steps, tally)) for cells, steps in pairs)
+        return self._product(factors, None if self.codes is None else self.codes[rows])
+
+    def _product(self, factors: tuple[Factor, ...], codes: Rows | None) -> Product | Categorical:
+        if codes is None:
+            return Product(factors, for_kernel(self.feature.coefficient or 0.0))
+        levels = Categorical(codes, self.feature.weights)
+        return Product(factors, levels) if factors else levels
+
+
+def _prepare(feature: ProductFeature, batch: BatchColumns) -> PreparedProduct:
+    codes: Rows | None = None
+    for lookup in feature.lookups:
+        found = lookup.read(batch).of_rows()
+        codes = found if codes is None else codes * (len(lookup.positions) + 1) + found
+    return PreparedProduct(
+        feature,
+        tuple(NumberCells.read(term.column, term.missing, batch, boolean=term.boolean) for term in feature.numbers),
+        tuple(tile_steps(term.steps, batch.precision) for term in feature.numbers),
+        codes,
+    )
+
+
+def _policies(term: CategoricalTerm) -> tuple[str | Section, str | Section]:
+    return term.missing, term.unseen
+
+
+def _leaves(coefficients: Mapping[str, Any], depth: int) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the levels and the number of each entry that is as deep as there are levels."""
+    for level, value in coefficients.items():
+        if depth == 1:
+            yield (level,), value
+        elif isinstance(value, Mapping):
+            yield from (((level, *others), number) for others, number in _leaves(value, depth - 1))
+
+
+def _levels_by_depth(coefficients: Mapping[str, Any], depth: int) -> list[dict[str, None]]:
+    known: list[dict[str, None]] = [{} for _ in range(depth)]
+    for levels, _ in _leaves(coefficients, depth):
+        for place, level in zip(known, levels, strict=True):
+            place[level] = None
+    return known
+
+
+def _terms_with_levels(feature: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
+    terms = feature.get("terms")
+    return [
+        (position, term)
+        for position, term in enumerate(terms if isinstance(terms, list | tuple) else ())
+        if isinstance(term, Mapping) and term.get("kind") == "categorical"
+    ]
+
+
+def _unknown_names(feature: Mapping[str, Any]) -> Iterator[UnknownName]:
+    terms, coefficients = _terms_with_levels(feature), feature.get("coefficients")
+    if not terms or not isinstance(coefficients, Mapping):
+        return
+    for (position, term), known in zip(terms, _levels_by_depth(coefficients, len(terms)), strict=True):
+        if known:
+            for found in unknown_levels(term, known):
+                yield UnknownName(("terms", position, *found.path), found.what, found.name, known)
+
+
+def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
+    terms, coefficients = _terms_with_levels(feature), feature.get("coefficients")
+    wanted, other = ("coefficients", "coefficient") if terms else ("coefficient", "coefficients")
+    what = "a product with levels has" if terms else "a product of numbers has"
+    if feature.get(other) is not None:
+        yield Problem((other,), f'{what} "{wanted}" instead')
+    elif feature.get(wanted) is None:
+        yield Problem((wanted,), "is required but missing")
+    if not terms or not isinstance(coefficients, Mapping):
+        return
+    yield from _unfit_depth(coefficients, len(terms), ("coefficients",))
+    known = _levels_by_depth(coefficients, len(terms))
+    for (position, term), levels in zip(terms, known, strict=True):
+        for _, message in unfit_levels(term, levels):
+            yield Problem(("terms", position), message)
+    if math.prod(len(levels) + 1 for levels in known) > MOST_COMBINATIONS:
+        count = " x ".join(format_count(len(levels)) for levels in known)
+        yield Problem(("coefficients",), f"has {count} levels, more than {MOST_COMBINATIONS:,} combinations")
+
+
+def _unfit_depth(value: Mapping[str, Any], depth: int, path: Path) -> Iterator[Problem]:
+    """Yield the places that are not an object where another level is chosen, or no number where the last one was."""
+    if not value:
+        yield Problem(path, "must not be empty")
+    for level, member in value.items():
+        place = (*path, level)
+        if depth > 1 and isinstance(member, Mapping):
+            yield from _unfit_depth(member, depth - 1, place)
+        elif depth > 1:
+            yield Problem(place, "must be an object with the levels of the next term")
+        elif not _are_numbers(member):
+            yield Problem(place, "must be a finite number, or with classes a list of them")
+
+
+def _are_numbers(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(_is_number, value))
+    return _is_number(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _coefficients(feature: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:
+    if "coefficient" in feature:
+        yield ("coefficient",), feature["coefficient"]
+    coefficients, depth = feature.get("coefficients"), len(_terms_with_levels(feature))
+    if isinstance(coefficients, Mapping) and depth:
+        for levels, number in _leaves(coefficients, depth):
+            yield ("coefficients", *levels), number
+
+
+def _uses(feature: ProductFeature) -> tuple[Use, ...]:
+    lookups = iter(feature.lookups)
+    return tuple(
+        Use(term.column, "boolean" if term.boolean else "numeric", (term.missing,))
+        if isinstance(term, NumericTerm)
+        else _use_of(next(lookups))
+        for term in feature.terms
+    )
+
+
+def _use_of(lookup: LevelLookup) -> Use:
+    return Use(lookup.column, "categorical", (lookup.missing, lookup.unseen), lookup.positions, lookup.type)
+
+
+def _describe(feature: ProductFeature) -> tuple[str, Iterator[Entry]]:
+    return f"{feature.kind}: {' * '.join(map(_shown_term, feature.terms))}", _entries(feature)
+
+
+def _shown_term(term: NumericTerm | CategoricalTerm) -> str:
+    name = escape(term.column)
+    if isinstance(term, CategoricalTerm):
+        return f"level of {name}"
+    if term.transform is not None:
+        name = f"{shown_transform(term.transform)} of {name}"
+    if term.center:
+        name = f"({name} - {term.center:.15g})"
+    return name if term.scale == 1 else f"{name} / {term.scale:.15g}"
+
+
+def _entries(feature: ProductFeature) -> Iterator[Entry]:
+    if feature.coefficient is not None:
+        yield Entry(feature.coefficient)
+    for levels, number in feature.combinations() if feature.lookups else ():
+        yield Entry(number, ":".join(levels))
+
+
+PRODUCT = FeatureKind(
+    schema=ProductFeature,
+    uses=_uses,
+    policies={},
+    is_bounded=False,
+    prepare=_prepare,
+    describe=_describe,
+    coefficients=_coefficients,
+    unknown_names=_unknown_names,
+    faults=_faults,
+)
