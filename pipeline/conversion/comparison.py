@@ -29,8 +29,9 @@ Reread = Callable[[Any, Sequence[Need]], Iterable[tuple[pa.RecordBatch, Sequence
 class Comparison:
     """How much two ways of scoring the same rows differ.
 
-    ``absolute`` and ``relative`` are the largest differences in the probability of the positive class; infinite if
-    one way gives a number and the other does not.
+    ``absolute`` and ``relative`` are the largest differences in the probability of the positive class, of several
+    classes over all of them, and in the raw prediction of an estimator without probabilities; infinite if one way gives
+    a number and the other does not.
     """
 
     rows: int
@@ -49,12 +50,26 @@ def compare(model: LogisticModel, estimator: Any, rows: Any, *, columns: Sequenc
     ``columns`` are the names of the columns of rows that have no names themselves, in the order of the estimator's
     input. The model need not use them all.
     """
-    theirs = expected(estimator, rows)
-    return _difference(model.probability(named(rows, columns)), theirs)
+    theirs = expected(estimator, rows, is_raw=is_raw(model))
+    return _difference(scores(model, named(rows, columns)), theirs)
 
 
-def expected(estimator: Any, rows: Any) -> Floats:
-    """Return the probabilities of the positive class by an estimator.
+def is_raw(model: LogisticModel) -> bool:
+    """Return whether a model is for raw predictions and decisions alone."""
+    return "probability" not in (model.output.columns or ("probability",))
+
+
+def scores(model: LogisticModel, rows: Any) -> Floats:
+    """Return the probabilities of the positive class, with classes of all; or raw predictions, where a model has those."""
+    if is_raw(model):
+        found: Floats = model.raw_prediction(rows)
+    else:
+        found = model.probability(rows) if model.file.classes is None else model.predict_proba(rows)
+    return found
+
+
+def expected(estimator: Any, rows: Any, *, is_raw: bool = False) -> Floats:
+    """Return the probabilities of the positive class by an estimator, of several classes all; or its raw predictions.
 
     Raises
     ------
@@ -62,10 +77,12 @@ def expected(estimator: Any, rows: Any) -> Floats:
         It refuses the rows.
     """
     try:
-        found: Floats = np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, 1]
+        found: Floats = np.asarray(
+            (estimator.decision_function if is_raw else estimator.predict_proba)(rows), np.float64
+        )
     except (ValueError, TypeError) as error:
         raise DataError(f"scikit-learn refuses the rows: {escape(str(error), 300)}") from error
-    return found
+    return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
 
 
 def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | None) -> str:
@@ -73,7 +90,7 @@ def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | No
 
     Only a dataframe with ``to_csv`` is written and read; a column that then adds something else to a score is named.
     """
-    lines = [f"{format_count(len(theirs))} rows scored both ways: {_difference(model.probability(rows), theirs).text}"]
+    lines = [f"{format_count(len(theirs))} rows scored both ways: {_difference(scores(model, rows), theirs).text}"]
     if reread is not None and hasattr(rows, "to_csv"):
         lines += _from_csv(model, theirs, rows, reread)
     return "\n".join(lines)
