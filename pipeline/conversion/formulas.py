@@ -240,10 +240,10 @@ class _Numbers:
             raise _unknown(self.code, "is a spline or makes several columns" if spline else "learns from the data")
         inner = self.signal(node.args[0])
         if kind == "Center":
-            return algebra.affine(inner, _number(learnt._sum) / learnt._count, 1.0)  # noqa: SLF001 - its only place
+            return algebra.affine(inner, _number(learnt._sum / learnt._count), 1.0)  # noqa: SLF001 - its only place
         center = _number(learnt.current_mean) if given.get("center", True) else 0.0
-        variance = _number(learnt.current_M2) / (learnt.current_n - (given.get("ddof") or 0))
-        return algebra.affine(inner, center, math.sqrt(variance) if given.get("rescale", True) else 1.0)
+        deviation = np.sqrt(learnt.current_M2 / (learnt.current_n - (given.get("ddof") or 0)))
+        return algebra.affine(inner, center, _number(deviation) if given.get("rescale", True) else 1.0)
 
     def _formulaic_centered(self, node: ast.Call) -> Signal:
         state = self.states.get(ast.unparse(node))
