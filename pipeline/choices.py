@@ -106,7 +106,7 @@ ABSENT: Choice[Absent] = Choice("absent", get_args(Absent))
 FINGERPRINT: Choice[Fingerprint] = Choice("fingerprint", get_args(Fingerprint))
 COMPRESSION: Choice[Compression] = Choice("compression", get_args(Compression))
 
-FOREIGN: Choice[Foreign] = Choice("kind", get_args(Foreign))
+KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 
 def parse_if_running(text: str) -> tuple[IfRunning, float | None]:

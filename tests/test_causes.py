@@ -47,6 +47,7 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("missing set aside", ()): "is missing, and the model sends such rows to the quarantine",
     ("unseen refused", ()): "is not a level of the model, and the model treats that as an error",
     ("unseen set aside", ()): "is not a level of the model, and the model sends such rows to the quarantine",
+    ("outside domain", ()): "has no finite value under the transform of this feature",
 }
 
 

@@ -9,7 +9,7 @@ from jobs.options import values
 from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
-from pipeline.choices import FOREIGN
+from pipeline.choices import KIND
 from pipeline.units import escape, format_count
 
 
@@ -71,7 +71,7 @@ def check(model: str) -> None:
 @option(
     "--kind",
     section=WHAT,
-    type=click.Choice(FOREIGN.words),
+    type=click.Choice(KIND.words),
     help="What FILE is.  [default: as its first bytes tell]",
 )
 @option(

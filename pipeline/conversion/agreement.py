@@ -23,7 +23,7 @@ Rows = Callable[[Sequence[Need]], Iterable[Sequence[pa.Array]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Gap:
     """The largest difference between two ways of scoring the same rows.
 
     Attributes
@@ -47,16 +47,16 @@ class Difference:
     ours: float = 0.0
     theirs: float = 0.0
 
-    def then(self, other: Difference) -> Difference:
+    def then(self, other: Gap) -> Gap:
         """Return the larger of two differences, the second that of the rows behind the first."""
         worse = self if self.relative >= other.relative else other
         shift = 0 if worse is self else self.rows
         absolute = max(self.absolute, other.absolute)
         rows = self.rows + other.rows
-        return Difference(rows, absolute, worse.relative, worse.row + shift, worse.ours, worse.theirs)
+        return Gap(rows, absolute, worse.relative, worse.row + shift, worse.ours, worse.theirs)
 
 
-def difference(model: LogisticModel, rows: Rows, score: Score) -> Difference:
+def difference(model: LogisticModel, rows: Rows, score: Score) -> Gap:
     """Return how far a model is from a way of scoring named columns.
 
     A row without a score, for whatever reason, must be without one both ways.
@@ -68,7 +68,7 @@ def difference(model: LogisticModel, rows: Rows, score: Score) -> Difference:
     """
     block = ScoreBlock(model.file, ("probability", "raw_prediction"))
     needs = block.columns()
-    found = Difference(0)
+    found = Gap(0)
     for arrays in rows(needs):
         columns = {need.name: _values(array) for need, array in zip(needs, arrays, strict=True)}
         found = found.then(_largest(*_scored(block, arrays), np.asarray(score(columns), dtype=np.float64)))
@@ -99,16 +99,16 @@ def _scored(block: ScoreBlock, arrays: Sequence[pa.Array]) -> tuple[Floats, Floa
     return values[:, :half], values[:, half:]
 
 
-def _largest(ours: Floats, raw: Floats, theirs: Floats) -> Difference:
+def _largest(ours: Floats, raw: Floats, theirs: Floats) -> Gap:
     if not len(ours):
-        return Difference(0)
+        return Gap(0)
     theirs = theirs.reshape(ours.shape)
     with np.errstate(all="ignore"):
         absolute = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
         absolute = np.nan_to_num(absolute, nan=np.inf, posinf=np.inf)
         relative = absolute / np.maximum(1.0, np.nan_to_num(np.abs(raw), nan=1.0, posinf=1.0))
     place = np.unravel_index(int(np.argmax(relative)), relative.shape)
-    return Difference(
+    return Gap(
         rows=len(ours),
         absolute=float(absolute.max()),
         relative=float(relative[place]),

@@ -31,7 +31,7 @@ _CENTERED = frozenset({"center", "scale", "standardize"})
 
 
 @dataclass(frozen=True, slots=True)
-class Factor:
+class _Coded:
     """A factor of a term: the signals of its columns."""
 
     signals: tuple[Signal, ...]
@@ -83,7 +83,7 @@ def signals(spec: Any, design: Design) -> list[Signal]:
     return [signal for factors, scale in terms for signal in _products(factors, scale)]
 
 
-def _products(factors: Sequence[Factor], scale: float) -> Iterator[Signal]:
+def _products(factors: Sequence[_Coded], scale: float) -> Iterator[Signal]:
     """Yield the columns of a term: products of one column of each factor, those of the first factor varying fastest."""
     for chosen in itertools.product(*(factor.signals for factor in reversed(factors))):
         made = algebra.constant(scale)
@@ -92,13 +92,13 @@ def _products(factors: Sequence[Factor], scale: float) -> Iterator[Signal]:
         yield made
 
 
-def _patsy_terms(spec: Any, design: Design) -> Iterator[tuple[list[Factor], float]]:
+def _patsy_terms(spec: Any, design: Design) -> Iterator[tuple[list[_Coded], float]]:
     for subterms in spec.term_codings.values():
         for subterm in subterms:
             yield [_patsy_factor(spec, subterm, factor, design) for factor in subterm.factors], 1.0
 
 
-def _patsy_factor(spec: Any, subterm: Any, factor: Any, design: Design) -> Factor:
+def _patsy_factor(spec: Any, subterm: Any, factor: Any, design: Design) -> _Coded:
     info, code = spec.factor_infos[factor], str(factor.code)
     if info.type == "categorical":
         matrix = np.asarray(subterm.contrast_matrices[factor].matrix, dtype=np.float64)
@@ -106,17 +106,17 @@ def _patsy_factor(spec: Any, subterm: Any, factor: Any, design: Design) -> Facto
     parsed = _parsed(str(info.state["eval_code"]), code)
     if info.num_columns != 1:
         raise _unknown(code, "is a spline or makes several columns")
-    return Factor((_Numbers(code, design, info.state["transforms"], {}).signal(parsed),))
+    return _Coded((_Numbers(code, design, info.state["transforms"], {}).signal(parsed),))
 
 
-def _formulaic_terms(spec: Any, design: Design) -> Iterator[tuple[list[Factor], float]]:
+def _formulaic_terms(spec: Any, design: Design) -> Iterator[tuple[list[_Coded], float]]:
     for row in spec.structure:
         for scoped in row.scoped_terms:
             factors = [_formulaic_factor(spec, each, design) for each in scoped.factors]
             yield factors, float(scoped.scale)
 
 
-def _formulaic_factor(spec: Any, scoped: Any, design: Design) -> Factor:
+def _formulaic_factor(spec: Any, scoped: Any, design: Design) -> _Coded:
     code = str(scoped.factor.expr)
     kind, state = spec.encoder_state.get(code, (None, {}))
     if getattr(kind, "value", "") == "categorical":
@@ -125,19 +125,19 @@ def _formulaic_factor(spec: Any, scoped: Any, design: Design) -> Factor:
         return _categorical(code, list(contrasts.levels), np.asarray(matrix, dtype=np.float64), design)
     factor = scoped.factor.factor if hasattr(scoped.factor, "factor") else scoped.factor
     if getattr(getattr(factor, "eval_method", None), "value", "") == "lookup":
-        return Factor((design.column(code, code),))
+        return _Coded((design.column(code, code),))
     parsed = _parsed(code, code)
-    return Factor((_Numbers(code, design, {}, spec.transform_state).signal(parsed),))
+    return _Coded((_Numbers(code, design, {}, spec.transform_state).signal(parsed),))
 
 
-def _categorical(code: str, categories: Sequence[Any], matrix: Any, design: Design) -> Factor:
+def _categorical(code: str, categories: Sequence[Any], matrix: Any, design: Design) -> _Coded:
     """Return a column for each contrast: a number for each level."""
     encoding = design.encoding(_category_column(code), code, categories)
     columns = []
     for numbers in matrix.T:
         values = {level: float(number) for level, number in zip(encoding.levels, numbers, strict=True)}
         columns.append(algebra.lookup(encoding, values, missing="refused", unseen="refused"))
-    return Factor(tuple(columns))
+    return _Coded(tuple(columns))
 
 
 def _category_column(code: str) -> str:

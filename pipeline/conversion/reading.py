@@ -10,8 +10,8 @@ from typing import Any
 
 from pipeline import disk, formats
 from pipeline.canonical import sha256
-from pipeline.choices import FOREIGN
-from pipeline.conversion.agreement import Difference, Rows, difference, in_memory
+from pipeline.choices import KIND
+from pipeline.conversion.agreement import Gap, Rows, difference, in_memory
 from pipeline.conversion.importing import IMPORTERS, Imported, Importer
 from pipeline.errors import ModelError, ThresholdError, UsageError
 from pipeline.models import LogisticModel
@@ -99,7 +99,7 @@ def read(name: str) -> bytes:
 def _importer(head: bytes, name: str, kind: str | None) -> Importer:
     shown = escape(name)
     if kind is not None:
-        return IMPORTERS[FOREIGN.check(kind)]
+        return IMPORTERS[KIND.check(kind)]
     found = formats.foreign_model(head, name)
     if found is not None and found.is_pickle:
         raise _refused(found, shown)
@@ -123,7 +123,7 @@ def _refused(found: formats.FileFormat, shown: str) -> ModelError:
     )
 
 
-def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows: Rows | None) -> Difference | None:
+def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows: Rows | None) -> Gap | None:
     if rows is not None:
         if imported.score is None:
             raise UsageError(
@@ -137,7 +137,7 @@ def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows
     return difference(model, in_memory(imported.verification), lambda _: expected)
 
 
-def _refuse(found: Difference, imported: Imported, importer: Importer) -> None:
+def _refuse(found: Gap, imported: Imported, importer: Importer) -> None:
     if found.relative <= imported.tolerance:
         return
     raise ThresholdError(

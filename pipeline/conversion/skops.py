@@ -148,13 +148,13 @@ def _is_allowed(module: str, name: str, loader: str) -> bool:
 
 def _estimator(data: bytes, names: Sequence[str], shown: str) -> tuple[Any, list[str]]:
     """Return the estimator of a file whose types were checked, and what scikit-learn warns of."""
-    from skops.io import loads  # noqa: PLC0415 - an extra
+    import skops.io  # noqa: PLC0415 - an extra
 
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             # Each name was found on our list; skops wants those beyond its own.
-            estimator = loads(data, trusted=list(names))
+            estimator = skops.io.loads(data, trusted=list(names))
     except (TypeError, ValueError, KeyError, AttributeError, ImportError, OSError, EOFError, RecursionError) as error:
         raise ModelError(f"{shown} cannot be read: {escape(str(error), 300)}", _REMEDY) from error
     versions = [str(each.message) for each in warned if type(each.message).__name__ == "InconsistentVersionWarning"]

@@ -26,6 +26,7 @@ from pipeline.scan import (
     types_text,
     unified,
 )
+from pipeline.types.blocks import HasMetadata
 from pipeline.types.inputs import FileFacts, Need
 from pipeline.types.job import Job
 from pipeline.types.report import Lacking
@@ -192,8 +193,10 @@ def fit_files(job: Job, files: Sequence[FileFacts]) -> Fit:
     survey.compare(job, features, kept)
     _refuse(job, survey, (*features, *kept))
     fields = [survey.field(need) for need in kept]
+    said = job.block.metadata() if isinstance(job.block, HasMetadata) else {}
     schema = pa.schema(
-        [each.remove_metadata().with_name(name) for each, name in zip((*fields, *made), names, strict=True)]
+        [each.remove_metadata().with_name(name) for each, name in zip((*fields, *made), names, strict=True)],
+        metadata=dict(said) or None,
     )
     return Fit(
         features=features,

@@ -126,7 +126,7 @@ Visit = Callable[[slice, Floats], object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Work:
+class _Scratch:
     """Scratch of the rows of a tile: values, another array of values, and codes."""
 
     values: Floats
@@ -134,16 +134,16 @@ class _Work:
     codes: Codes
 
     @classmethod
-    def of(cls, rows: int) -> _Work:
+    def of(cls, rows: int) -> _Scratch:
         return cls(np.empty(rows), np.empty(rows), np.empty(rows, dtype=np.intp))
 
-    def first(self, rows: int) -> _Work:
-        return _Work(self.values[:rows], self.others[:rows], self.codes[:rows])
+    def first(self, rows: int) -> _Scratch:
+        return _Scratch(self.values[:rows], self.others[:rows], self.codes[:rows])
 
 
 # Writes the contributions of a term to one output of a tile: the place of the rows, the number of the output, where to
 # write, and scratch. What it prepares for the first output is in the scratch for the others.
-_Step = Callable[[slice, int, Floats, _Work], None]
+_Step = Callable[[slice, int, Floats, _Scratch], None]
 
 
 def raw_prediction(
@@ -189,7 +189,7 @@ def raw_prediction(
     steps = [_step(position, term, totals) for position, term in enumerate(terms)]
     rows = totals.shape[1]
     tile_rows = max(_LEAST_TILE_ROWS, TILE_ROWS // len(totals)) if visit is None else _LEAST_TILE_ROWS * 2
-    scratch = _Work.of(min(tile_rows, rows))
+    scratch = _Scratch.of(min(tile_rows, rows))
     kept = np.empty((len(steps) if visit is not None else 0, scratch.values.size))
     with np.errstate(all="ignore"):
         for start in range(0, rows, tile_rows):
@@ -203,7 +203,7 @@ def raw_prediction(
     return out
 
 
-def _add_terms(steps: Sequence[_Step], place: slice, totals: Floats, work: _Work, kept: Floats) -> None:
+def _add_terms(steps: Sequence[_Step], place: slice, totals: Floats, work: _Scratch, kept: Floats) -> None:
     for position, write in enumerate(steps):
         product = kept[position] if len(kept) else work.others
         for output, total in enumerate(totals):
@@ -213,13 +213,13 @@ def _add_terms(steps: Sequence[_Step], place: slice, totals: Floats, work: _Work
         settle_nan(total)
 
 
-def _write_product(term: Numeric, rows: slice, output: int, out: Floats, _: _Work) -> None:
+def _write_product(term: Numeric, rows: slice, output: int, out: Floats, _: _Scratch) -> None:
     coefficient = _of_output(term.coefficient, output)
     np.multiply(term.values[rows], coefficient, out=out)
     _fill_products(term, rows, coefficient, out)
 
 
-def _write_converted(term: Numeric, rows: slice, output: int, out: Floats, work: _Work) -> None:
+def _write_converted(term: Numeric, rows: slice, output: int, out: Floats, work: _Scratch) -> None:
     coefficient = _of_output(term.coefficient, output)
     if output == 0:
         work.values[...] = term.values[rows]
@@ -232,7 +232,7 @@ def _fill_products(term: Numeric, rows: slice, coefficient: float, products: Flo
         np.putmask(products, term.null[rows], np.multiply(term.filler, coefficient))
 
 
-def _write_level(term: Categorical, rows: slice, output: int, out: Floats, work: _Work) -> None:
+def _write_level(term: Categorical, rows: slice, output: int, out: Floats, work: _Scratch) -> None:
     table = _of_output(term.contributions, output, 2)
     null = None if term.null is None else term.null[rows]
     if output == 0:
@@ -243,14 +243,14 @@ def _write_level(term: Categorical, rows: slice, output: int, out: Floats, work:
     _take(table, work.codes, null, out)
 
 
-def _write_bin(term: Binned, rows: slice, output: int, out: Floats, work: _Work) -> None:
+def _write_bin(term: Binned, rows: slice, output: int, out: Floats, work: _Scratch) -> None:
     if output == 0:
         work.values[...] = term.values[rows]
         term.guide.find(work.values, work.codes, work.others)
     _take(_of_output(term.contributions, output, 2), work.codes, None if term.null is None else term.null[rows], out)
 
 
-def _write_factors(term: Product, rows: slice, output: int, out: Floats, work: _Work) -> None:
+def _write_factors(term: Product, rows: slice, output: int, out: Floats, work: _Scratch) -> None:
     if output == 0:
         _multiply_factors(term.factors, rows, work)
     if isinstance(term.coefficient, Categorical):
@@ -260,7 +260,7 @@ def _write_factors(term: Product, rows: slice, output: int, out: Floats, work: _
         np.multiply(work.values, _of_output(term.coefficient, output), out=out)
 
 
-def _multiply_factors(factors: Sequence[Factor], rows: slice, work: _Work) -> None:
+def _multiply_factors(factors: Sequence[Factor], rows: slice, work: _Scratch) -> None:
     for position, factor in enumerate(factors):
         tile = work.others if position else work.values
         tile[...] = factor.values[rows]

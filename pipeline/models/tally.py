@@ -65,6 +65,11 @@ class RowTally:
         if rows:
             self.events[event] = self.events.get(event, 0) + rows
 
+    def claim(self, column: BatchColumn, *events: str) -> None:
+        """Let this use of a column count events in it, unless an earlier one does: also where it finds none."""
+        for event in events:
+            self._counts(event, column)
+
     def count_of(self, event: str, column: BatchColumn, rows: int) -> None:
         """Add to the count of an event in a column, unless another use of the column has counted it."""
         if rows and self._counts(event, column):
@@ -91,7 +96,7 @@ class RowTally:
         }
 
     def _counts(self, event: str, column: BatchColumn) -> bool:
-        """Return whether this use of a column counts an event: the first one that has something to count does."""
+        """Return whether this use of a column counts an event: the first that claims it or counts something does."""
         return self._counting.setdefault((event, column.name), column.use) == column.use
 
     def _spelled(self, column: str) -> Mapping[str, int]:

@@ -94,6 +94,15 @@ class BlockFunction(Protocol):
 
 
 @runtime_checkable
+class HasMetadata(Protocol):
+    """A block function with numbers that readers of its output need."""
+
+    def metadata(self) -> Mapping[str, str]:
+        """Return what the schema of the output says of them, by name; nothing where there is nothing to say."""
+        ...
+
+
+@runtime_checkable
 class PerChunk(Protocol):
     """A block function without a description to make it from; the part for each chunk travels with the work."""
 

@@ -12,6 +12,7 @@ import base64
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,10 @@ def main() -> None:
     """Write the stored file."""
     import skops.io
 
-    stored = {name: base64.b64encode(skops.io.dumps(made)).decode() for name, made in estimators().items()}
+    stored = {
+        name: base64.b64encode(skops.io.dumps(made, compression=ZIP_DEFLATED)).decode()
+        for name, made in estimators().items()
+    }
     STORED.write_text(json.dumps(stored, indent=0) + "\n")
 
 

@@ -201,7 +201,7 @@ def test_rows_to_check_need_a_tool_that_scores_them(capsys: pytest.CaptureFixtur
 
 
 def test_the_table_of_importers_has_the_words_of_the_option() -> None:
-    assert tuple(IMPORTERS) == reading.FOREIGN.words
+    assert tuple(IMPORTERS) == reading.KIND.words
 
 
 @pytest.mark.parametrize(

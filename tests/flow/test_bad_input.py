@@ -631,7 +631,7 @@ def test_an_input_that_changes_while_another_is_read(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (('"version": 1', '"version": 2'), "version at line 1, column 33: is 2; this release reads version 1"),
+        (('"version": 1', '"version": 3'), "version at line 1, column 33: is 3; this release reads versions 1 and 2"),
         (('"intercept"', '"interceptt"'), 'unknown key "interceptt"; did you mean "intercept"?'),
         (("0.5", "NaN"), "intercept at line 1, column 80: NaN is not a finite number"),
         (("0.5", "1e999"), "intercept at line 1, column 80: 1e999 is beyond the range of float64"),

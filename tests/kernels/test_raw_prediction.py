@@ -6,13 +6,26 @@ import math
 import tracemalloc
 from dataclasses import replace
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.kernels import TILE_ROWS, Categorical, Numeric, raw_prediction
+from pipeline.kernels import (
+    TILE_ROWS,
+    Affine,
+    Binned,
+    Categorical,
+    Clip,
+    Factor,
+    Guide,
+    Numeric,
+    Product,
+    raw_prediction,
+    tile_steps,
+)
 from tests.kernels.exact import bits
 
 LEVELS = 5
@@ -205,3 +218,146 @@ def test_an_unfit_out_is_refused():
     with pytest.raises(ValueError, match="term 0: the column overlaps out"):
         raw_prediction([Numeric(values[1:], 1.0)], 0.0, out=values[:-1])
     np.testing.assert_array_equal(values, np.arange(4.0))
+
+
+def _table(random, *shape):
+    return random.standard_normal(shape)
+
+
+def _terms_of_all_kinds(rows, outputs=None, seed=3):
+    """One term of each kind, with nulls; coefficients for several outputs, or for one."""
+    random = np.random.default_rng(seed)
+    shape = () if outputs is None else (outputs,)
+    number = (lambda: float(random.standard_normal())) if outputs is None else (lambda: _table(random, outputs))
+    null = random.random(rows) < 0.1
+    codes = random.integers(0, LEVELS, rows, dtype=np.int32)
+    guide = Guide.of([-1.0, 0.0, 0.25, 2.0])
+    factors = (
+        Factor(random.standard_normal(rows).astype(np.float32), (), null, 0.5),
+        Factor(random.integers(1, 9, rows), tile_steps(["log", Affine(0.5, 2.0), Clip(-1.0, 1.0)], "fast")),
+    )
+    return [
+        Numeric(random.standard_normal(rows), number()),
+        Numeric(random.integers(-9, 9, rows, dtype=np.int16), number(), null, 3.0),
+        Categorical(codes, _table(random, *shape, LEVELS), null),
+        Binned(random.standard_normal(rows), guide, _table(random, *shape, 6), null),
+        Product(factors, number()),
+        Product(factors[:1], Categorical(codes, _table(random, *shape, LEVELS))),
+    ]
+
+
+def _of_output(term, output):
+    """The term of one output alone."""
+    if isinstance(term, Product):
+        levels = isinstance(term.coefficient, Categorical)
+        return replace(term, coefficient=_of_output(term.coefficient, output) if levels else term.coefficient[output])
+    name = "coefficient" if isinstance(term, Numeric) else "contributions"
+    return replace(term, **{name: getattr(term, name)[output]})
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4_096, 40_001])
+def test_each_of_several_outputs_has_the_bits_of_that_output_alone(rows):
+    terms = _terms_of_all_kinds(rows, outputs=3)
+    intercepts = np.array([0.5, -1.0, 0.0])
+    out = raw_prediction(terms, intercepts, out=np.empty((3, rows)))
+    for output, intercept in enumerate(intercepts):
+        alone = [_of_output(term, output) for term in terms]
+        np.testing.assert_array_equal(bits(out[output]), bits(raw_prediction(alone, intercept, out=np.empty(rows))))
+
+
+@pytest.mark.parametrize("rows", [1, 8_192, 20_001])
+def test_visited_contributions_are_what_is_added(rows):
+    terms = _terms_of_all_kinds(rows)
+    parts = np.full((len(terms), rows), np.nan)
+
+    def keep(place, contributions):
+        parts[:, place] = contributions
+
+    out = raw_prediction(terms, -0.75, out=np.empty(rows), visit=keep)
+    np.testing.assert_array_equal(bits(out), bits(raw_prediction(terms, -0.75, out=np.empty(rows))))
+    total = np.full(rows, -0.75)
+    for part in parts:
+        total = total + part
+    np.testing.assert_array_equal(bits(out), bits(total))
+
+
+def test_contributions_to_several_outputs_cannot_be_visited():
+    with pytest.raises(ValueError, match="one output"):
+        raw_prediction([], np.zeros(2), out=np.empty((2, 3)), visit=print)
+
+
+def test_a_product_is_multiplied_from_left_to_right_and_its_coefficient_comes_last():
+    values = np.array([0.1, 0.2, 0.3])
+    product = Product((Factor(values), Factor(values), Factor(values)), 0.7)
+    out = raw_prediction([product], 0.0, out=np.empty(3))
+    assert out.tolist() == [((x * x) * x) * 0.7 for x in values.tolist()]
+
+
+EDGES = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=60, unique=True).map(sorted)
+
+
+@given(EDGES, st.lists(st.floats(allow_nan=False), max_size=30), st.integers(0, 3))
+def test_a_value_is_in_the_interval_that_a_search_finds(edges, values, nearby):
+    guide = Guide.of(edges)
+    with np.errstate(over="ignore"):
+        near = [np.nextafter(edge, np.inf if nearby % 2 else -np.inf) for edge in edges[: 10 * nearby]]
+    cells = np.array([*values, *edges, *near])
+    codes = np.empty(cells.size, dtype=np.intp)
+    with np.errstate(all="ignore"):
+        guide.find(cells, codes, np.empty(cells.size))
+    assert codes.tolist() == np.searchsorted(edges, cells, side="right").tolist()
+    assert guide.intervals == len(edges) + 1
+
+
+def test_a_nan_is_in_some_interval():
+    codes = np.empty(3, dtype=np.intp)
+    for edges in ([0.0], [0.0, 1.0], [-1e308, 1e308]):
+        guide = Guide.of(edges)
+        with np.errstate(all="ignore"):
+            guide.find(np.array([np.nan, -np.nan, 0.5]), codes, np.empty(3))
+        assert all(0 <= code < guide.intervals for code in codes)
+
+
+STEPS = [("log", mpmath.log), ("log1p", mpmath.log1p), ("sqrt", mpmath.sqrt), ("square", lambda x: x * x)]
+
+
+@pytest.mark.parametrize(("step", "exact"), STEPS, ids=[name for name, _ in STEPS])
+@pytest.mark.parametrize("precision", ["fast", "accurate", "reproducible"])
+def test_steps_are_within_two_units_of_the_exact_function(step, exact, precision):
+    random = np.random.default_rng(0)
+    tile = np.concatenate([np.exp(random.uniform(-300, 300, 2_000)), random.uniform(1e-3, 3, 2_000), [1e300, 1.7e308]])
+    if step == "log1p":
+        tile = np.concatenate([tile, random.uniform(-0.999, 0.999, 2_000), -np.exp(random.uniform(-40, -1, 500))])
+    if step == "square":
+        tile = tile[np.abs(np.log10(np.abs(tile))) < 150]
+    result = tile.copy()
+    for change in tile_steps([step], precision):
+        change(result)
+    with mpmath.workdps(40):
+        wanted = [exact(mpmath.mpf(x)) for x in tile.tolist()]
+        pairs = zip(result.tolist(), wanted, strict=True)
+        errors = [abs(mpmath.mpf(y) - z) / mpmath.mpf(np.spacing(abs(y))) for y, z in pairs]
+    assert max(errors) <= 2
+
+
+@pytest.mark.parametrize("precision", ["fast", "reproducible"])
+def test_steps_outside_their_domain_give_what_ieee_arithmetic_gives(precision):
+    cells = np.array([0.0, -1.0, -2.0, np.inf, -np.inf, np.nan])
+    expected = {
+        "log": [-np.inf, np.nan, np.nan, np.inf, np.nan, np.nan],
+        "log1p": [0.0, -np.inf, np.nan, np.inf, np.nan, np.nan],
+        "sqrt": [0.0, np.nan, np.nan, np.inf, np.nan, np.nan],
+    }
+    for step, wanted in expected.items():
+        result = cells.copy()
+        with np.errstate(all="ignore"):
+            for change in tile_steps([step], precision):
+                change(result)
+        np.testing.assert_array_equal(result, wanted)
+
+
+def test_clip_keeps_nan_and_affine_divides():
+    tile = np.array([-5.0, 0.3, 5.0, np.nan])
+    for change in tile_steps([Clip(-1.0, 1.0), Affine(0.1, 0.7)], "fast"):
+        change(tile)
+    np.testing.assert_array_equal(tile, [(-1.0 - 0.1) / 0.7, (0.3 - 0.1) / 0.7, (1.0 - 0.1) / 0.7, np.nan])

@@ -10,6 +10,7 @@ from pipeline.choices import Role
 from pipeline.kernels import Term
 from pipeline.models.columns import Rows
 from pipeline.models.document import Path, Problem
+from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.policies import Policy
 from pipeline.models.logistic.sections import Name, Section
 from pipeline.models.tally import RowTally

@@ -93,6 +93,8 @@ class LevelLookup:
     def read(self, batch: BatchColumns) -> LevelCells:
         """Read the column, look up its levels, and apply the policies to missing and unseen ones."""
         column, tally = batch.use(self.column), batch.tally
+        # Features may know other levels of the column: in every batch the same one says what is unseen.
+        tally.claim(column, "unseen", "read as level")
         cells = levels(column.array)
         found = self._recent.find(self.table(column.decimal), cells.dictionary)
         is_missing = found.is_missing

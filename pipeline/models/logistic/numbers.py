@@ -80,6 +80,9 @@ class NumberCells:
     def transformed(self, rows: Rows, steps: Sequence[TileStep], tally: RowTally) -> Floats:
         """Return what the steps make of these rows; a finite value of which they make none is a bad cell."""
         values = self.settled(rows, tally)
+        if self.null is not None and self.filled is None:
+            # What is under a null means nothing.
+            values[self.null[rows]] = np.nan
         is_finite = np.isfinite(values)
         with np.errstate(all="ignore"):
             for step in steps:

@@ -29,6 +29,8 @@ from pipeline.types.features import FeatureFacts
 from pipeline.types.inputs import Need
 
 DEFAULT_THRESHOLD = 0.5
+# Where the schema of an output has the base of the raw prediction.
+BASE_KEY = "logitstream.base"
 
 Floats = npt.NDArray[np.float64]
 
@@ -139,6 +141,10 @@ class ScoreBlock:
         nullable = any("null" in use.policies for uses in self._uses.values() for use in uses)
         is_bounded = self.model.offset is None and all(kind_of(each).is_bounded for each in self.model.features)
         return tuple(self._maker.fields(nullable=nullable, may_be_nan=not is_bounded))
+
+    def metadata(self) -> dict[str, str]:
+        """Return the base that contributions are added to, with all its digits, where there are contributions."""
+        return {BASE_KEY: repr(self.model.base)} if "contributions" in self.columns_made else {}
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
