@@ -51,23 +51,23 @@ class Design:
     positions: dict[str, int] = field(default_factory=dict)
     encodings: dict[tuple[object, ...], Encoding] = field(default_factory=dict)
 
-    def column(self, name: str, code: str) -> Signal:
+    def column(self, name: str, text: str) -> Signal:
         """Return the number in a column."""
-        return algebra.column(name, self.position(name, code))
+        return algebra.column(name, self.position(name, text))
 
-    def position(self, name: str, code: str) -> int:
+    def position(self, name: str, text: str) -> int:
         """Return the place of a column."""
         if self.known is not None and name not in self.known:
-            raise _unknown(code, f"names {escape(name)}, which is not a column of the data")
+            raise _unknown(text, f"names {escape(name)}, which is not a column of the data")
         return self.positions.setdefault(name, len(self.positions))
 
-    def encoding(self, name: str, code: str, categories: Sequence[Any]) -> Encoding:
+    def encoding(self, name: str, text: str, categories: Sequence[Any]) -> Encoding:
         """Return the levels of a column, the same object for the same levels."""
-        type_ = _level_type(categories, code)
+        type_ = _level_type(categories, text)
         levels = tuple(_spelled(value) for value in categories)
         key = name, levels, type_
         if key not in self.encodings:
-            self.encodings[key] = Encoding(name, self.position(name, code), levels, type_)
+            self.encodings[key] = Encoding(name, self.position(name, text), levels, type_)
         return self.encodings[key]
 
 
@@ -99,14 +99,14 @@ def _patsy_terms(spec: Any, design: Design) -> Iterator[tuple[list[_Coded], floa
 
 
 def _patsy_factor(spec: Any, subterm: Any, factor: Any, design: Design) -> _Coded:
-    info, code = spec.factor_infos[factor], str(factor.code)
+    info, text = spec.factor_infos[factor], str(factor.code)
     if info.type == "categorical":
         matrix = np.asarray(subterm.contrast_matrices[factor].matrix, dtype=np.float64)
-        return _categorical(code, list(info.categories), matrix, design)
-    parsed = _parsed(str(info.state["eval_code"]), code)
+        return _categorical(text, list(info.categories), matrix, design)
+    parsed = _parsed(str(info.state["eval_code"]), text)
     if info.num_columns != 1:
-        raise _unknown(code, "is a spline or makes several columns")
-    return _Coded((_Numbers(code, design, info.state["transforms"], {}).signal(parsed),))
+        raise _unknown(text, "is a spline or makes several columns")
+    return _Coded((_TermReader(text, design, info.state["transforms"], {}).signal(parsed),))
 
 
 def _formulaic_terms(spec: Any, design: Design) -> Iterator[tuple[list[_Coded], float]]:
@@ -117,22 +117,22 @@ def _formulaic_terms(spec: Any, design: Design) -> Iterator[tuple[list[_Coded], 
 
 
 def _formulaic_factor(spec: Any, scoped: Any, design: Design) -> _Coded:
-    code = str(scoped.factor.expr)
-    kind, state = spec.encoder_state.get(code, (None, {}))
+    text = str(scoped.factor.expr)
+    kind, state = spec.encoder_state.get(text, (None, {}))
     if getattr(kind, "value", "") == "categorical":
         contrasts = state["contrasts"]
         matrix = contrasts.contrasts.get_coding_matrix(contrasts.levels, reduced_rank=scoped.reduced)
-        return _categorical(code, list(contrasts.levels), np.asarray(matrix, dtype=np.float64), design)
+        return _categorical(text, list(contrasts.levels), np.asarray(matrix, dtype=np.float64), design)
     factor = scoped.factor.factor if hasattr(scoped.factor, "factor") else scoped.factor
     if getattr(getattr(factor, "eval_method", None), "value", "") == "lookup":
-        return _Coded((design.column(code, code),))
-    parsed = _parsed(code, code)
-    return _Coded((_Numbers(code, design, {}, spec.transform_state).signal(parsed),))
+        return _Coded((design.column(text, text),))
+    parsed = _parsed(text, text)
+    return _Coded((_TermReader(text, design, {}, spec.transform_state).signal(parsed),))
 
 
-def _categorical(code: str, categories: Sequence[Any], matrix: Any, design: Design) -> _Coded:
+def _categorical(text: str, categories: Sequence[Any], matrix: Any, design: Design) -> _Coded:
     """Return a column for each contrast: a number for each level."""
-    encoding = design.encoding(_category_column(code), code, categories)
+    encoding = design.encoding(_category_column(text), text, categories)
     columns = []
     for numbers in matrix.T:
         values = {level: float(number) for level, number in zip(encoding.levels, numbers, strict=True)}
@@ -140,20 +140,20 @@ def _categorical(code: str, categories: Sequence[Any], matrix: Any, design: Desi
     return _Coded(tuple(columns))
 
 
-def _category_column(code: str) -> str:
+def _category_column(text: str) -> str:
     """Return the column of ``C(column, ...)``, or of a column that is a category by itself."""
-    node = _parsed(code, code) if not code.startswith("`") else ast.Name(code.strip("`"))
+    node = _parsed(text, text) if not text.startswith("`") else ast.Name(text.strip("`"))
     while isinstance(node, ast.Call) and _called(node) == "C" and node.args:
         node = node.args[0]
     name = _name(node)
     if name is None:
-        raise _unknown(code, "makes categories of an expression")
+        raise _unknown(text, "makes categories of an expression")
     return name
 
 
-def _parsed(code: str, shown: str) -> ast.expr:
+def _parsed(text: str, shown: str) -> ast.expr:
     try:
-        return ast.parse(code, mode="eval").body
+        return ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _unknown(shown, "is not an expression that can be read") from error
 
@@ -178,14 +178,14 @@ def _name(node: ast.expr) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Numbers:
+class _TermReader:
     """Reads the code of a number: columns, arithmetic, functions, and what was learnt from the data.
 
     ``learnt`` has patsy's objects by the names that stand for them in the code; ``states`` has formulaic's numbers by
     the code of the call.
     """
 
-    code: str
+    text: str
     design: Design
     learnt: Mapping[str, Any]
     states: Mapping[str, Any]
@@ -193,7 +193,7 @@ class _Numbers:
     def signal(self, node: ast.expr) -> Signal:
         """Return what an expression makes of the columns."""
         if (name := _name(node)) is not None:
-            return self.design.column(name, self.code)
+            return self.design.column(name, self.text)
         if isinstance(node, ast.Constant) and type(node.value) in {int, float}:
             return algebra.constant(float(node.value))  # type: ignore[arg-type]
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
@@ -203,13 +203,13 @@ class _Numbers:
             return self._arithmetic(node)
         if isinstance(node, ast.Call):
             return self._function(node)
-        raise _unknown(self.code, f"has {ast.unparse(node)}, which a model file cannot say")
+        raise _unknown(self.text, f"has {ast.unparse(node)}, which a model file cannot say")
 
     def _arithmetic(self, node: ast.BinOp) -> Signal:
         left, right = self.signal(node.left), self.signal(node.right)
         made = _ARITHMETIC.get(type(node.op))
         if made is None or (result := made(left, right)) is None:
-            raise _unknown(self.code, f"has {ast.unparse(node)}, which a model file cannot say")
+            raise _unknown(self.text, f"has {ast.unparse(node)}, which a model file cannot say")
         return result
 
     def _function(self, node: ast.Call) -> Signal:
@@ -220,9 +220,9 @@ class _Numbers:
         if name in _CENTERED:
             return self._formulaic_centered(node)
         if name in _SPLINES:
-            raise _unknown(self.code, "is a spline or makes several columns")
+            raise _unknown(self.text, "is a spline or makes several columns")
         if len(node.args) != 1 or node.keywords or not name:
-            raise _unknown(self.code, f"calls {ast.unparse(node.func)}, which a model file has not")
+            raise _unknown(self.text, f"calls {ast.unparse(node.func)}, which a model file has not")
         inner = self.signal(node.args[0])
         if name == "I":
             return inner
@@ -230,14 +230,14 @@ class _Numbers:
             return algebra.transform(inner, (name,))
         if name in _LOGARITHMS:
             return algebra.affine(algebra.transform(inner, ("log",)), 0.0, _LOGARITHMS[name])
-        raise _unknown(self.code, f"calls {ast.unparse(node.func)}, which a model file has not")
+        raise _unknown(self.text, f"calls {ast.unparse(node.func)}, which a model file has not")
 
     def _patsy_centered(self, node: ast.Call, learnt: Any) -> Signal:
         kind = type(learnt).__name__
         given = {keyword.arg: _constant(keyword.value) for keyword in node.keywords}
         if len(node.args) != 1 or kind not in {"Center", "Standardize"} or None in given.values():
             spline = kind in _SPLINES
-            raise _unknown(self.code, "is a spline or makes several columns" if spline else "learns from the data")
+            raise _unknown(self.text, "is a spline or makes several columns" if spline else "learns from the data")
         inner = self.signal(node.args[0])
         if kind == "Center":
             return algebra.affine(inner, _number(learnt._sum / learnt._count), 1.0)  # noqa: SLF001 - its only place
@@ -248,7 +248,7 @@ class _Numbers:
     def _formulaic_centered(self, node: ast.Call) -> Signal:
         state = self.states.get(ast.unparse(node))
         if not isinstance(state, Mapping) or not node.args:
-            raise _unknown(self.code, "learns from the data, but what it learnt is not in the result")
+            raise _unknown(self.text, "learns from the data, but what it learnt is not in the result")
         center, scale = (state.get(key) for key in ("center", "scale"))
         inner = self.signal(node.args[0])
         return algebra.affine(
@@ -298,7 +298,7 @@ _ARITHMETIC: Mapping[type[ast.operator], Callable[[Signal, Signal], Signal | Non
 }
 
 
-def _level_type(categories: Sequence[Any], code: str) -> LevelType:
+def _level_type(categories: Sequence[Any], text: str) -> LevelType:
     if all(isinstance(value, str) for value in categories):
         return "text"
     if all(isinstance(value, bool | np.bool_) for value in categories):
@@ -307,7 +307,7 @@ def _level_type(categories: Sequence[Any], code: str) -> LevelType:
         return "integer"
     if all(isinstance(value, int | float | np.number) for value in categories):
         return "number"
-    raise _unknown(code, "has categories that are neither texts, numbers nor booleans")
+    raise _unknown(text, "has categories that are neither texts, numbers nor booleans")
 
 
 def _spelled(value: Any) -> str:
@@ -316,5 +316,5 @@ def _spelled(value: Any) -> str:
     return str(value)
 
 
-def _unknown(code: str, why: str) -> ModelError:
-    return UnfoldableError(f"the term {escape(code, 80)} {why}", _IN_A_COLUMN)
+def _unknown(text: str, why: str) -> ModelError:
+    return UnfoldableError(f"the term {escape(text, 80)} {why}", _IN_A_COLUMN)

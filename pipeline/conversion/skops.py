@@ -94,7 +94,9 @@ def convert(path: Path, data: bytes) -> Imported:
     document: dict[str, Any] = json.loads(model.to_json())
     parts = [part for feature in document["features"] for part in feature.get("terms", [feature])]
     types = {part["column"]: part["levels"] for part in parts if "levels" in part}
-    return Imported(document, tuple(notes), TOLERANCE, _Scorer(estimator, columns or named, types, bool(named)))
+    return Imported(
+        document, tuple(notes), TOLERANCE, _EstimatorScores(estimator, columns or named, types, bool(named))
+    )
 
 
 def _schema(data: bytes, shown: str) -> Any:
@@ -148,13 +150,13 @@ def _is_allowed(module: str, name: str, loader: str) -> bool:
 
 def _estimator(data: bytes, names: Sequence[str], shown: str) -> tuple[Any, list[str]]:
     """Return the estimator of a file whose types were checked, and what scikit-learn warns of."""
-    import skops.io  # noqa: PLC0415 - an extra
+    import skops.io as files  # noqa: PLC0415 - an extra
 
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             # Each name was found on our list; skops wants those beyond its own.
-            estimator = skops.io.loads(data, trusted=list(names))
+            estimator = files.loads(data, trusted=list(names))
     except (TypeError, ValueError, KeyError, AttributeError, ImportError, OSError, EOFError, RecursionError) as error:
         raise ModelError(f"{shown} cannot be read: {escape(str(error), 300)}", _REMEDY) from error
     versions = [str(each.message) for each in warned if type(each.message).__name__ == "InconsistentVersionWarning"]
@@ -178,7 +180,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-class _Scorer:
+class _EstimatorScores:
     """Scores named columns with an estimator; rows that it refuses get NaN."""
 
     def __init__(self, estimator: Any, names: Sequence[str], types: Mapping[str, str], is_named: bool) -> None:

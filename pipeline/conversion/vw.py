@@ -42,7 +42,7 @@ _MISSING = "(missing)"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Part:
+class _Item:
     """A part of a VW feature: the number in a column, or one level of it."""
 
     space: str
@@ -59,14 +59,14 @@ class _Part:
 
 
 @dataclass(slots=True)
-class _Weights:
+class _Dump:
     """The constant, and the weights of features by their parts, in the order of the parts."""
 
     constant: float = 0.0
-    features: dict[tuple[_Part, ...], float] = field(default_factory=dict)
+    features: dict[tuple[_Item, ...], float] = field(default_factory=dict)
 
     @property
-    def parts(self) -> Iterator[_Part]:
+    def parts(self) -> Iterator[_Item]:
         return (part for parts in self.features for part in parts)
 
 
@@ -146,8 +146,8 @@ def _checked(options: Sequence[str], shown: str) -> str | None:
     return spaces if crossed else None
 
 
-def _weights(lines: Sequence[str], first: int, shown: str, spaces: str | None) -> _Weights:
-    weights = _Weights()
+def _weights(lines: Sequence[str], first: int, shown: str, spaces: str | None) -> _Dump:
+    weights = _Dump()
     for number, line in enumerate(lines[first:], first + 1):
         named, unnamed = _WEIGHT.fullmatch(line), _UNNAMED.fullmatch(line)
         if named is None and unnamed is None:
@@ -178,7 +178,7 @@ def _number(text: str, shown: str) -> float:
     return number
 
 
-def _parts(name: str, number: int, shown: str, spaces: str | None) -> tuple[_Part, ...]:
+def _parts(name: str, number: int, shown: str, spaces: str | None) -> tuple[_Item, ...]:
     """Return the parts of a feature, sorted: numbers and levels of an interaction commute."""
     texts = [name] if spaces is None else name.split("*")
     parts = tuple(sorted((_part(text) for text in texts), key=lambda part: (part.column, part.level or "")))
@@ -197,12 +197,12 @@ def _parts(name: str, number: int, shown: str, spaces: str | None) -> tuple[_Par
     return tuple(part for place, part in enumerate(parts) if part.level is None or part not in parts[:place])
 
 
-def _part(text: str) -> _Part:
+def _part(text: str) -> _Item:
     space, caret, name = text.partition("^")
     if not caret:
         space, name = "", text
     name, equals, level = name.partition("=")
-    return _Part(space, name, level if equals else None)
+    return _Item(space, name, level if equals else None)
 
 
 def _interacts(space: str, spaces: str) -> bool:
@@ -210,16 +210,16 @@ def _interacts(space: str, spaces: str) -> bool:
     return ":" in spaces or (space[:1] or " ") in spaces
 
 
-def _names(weights: _Weights) -> Mapping[tuple[str, str], str]:
+def _names(weights: _Dump) -> Mapping[tuple[str, str], str]:
     """Return the name of the column of each feature: without its namespace where that is unique."""
     parts = {part.column: part for part in weights.parts}
     shared = Counter(name for _, name in parts)
     return {column: part.name if shared[part.name] == 1 else part.full for column, part in parts.items()}
 
 
-def _document(weights: _Weights, names: Mapping[tuple[str, str], str], shown: str) -> dict[str, Any]:
+def _document(weights: _Dump, names: Mapping[tuple[str, str], str], shown: str) -> dict[str, Any]:
     """Return the model file: version 1 where no features interact, else 2."""
-    groups: dict[tuple[tuple[tuple[str, str], bool], ...], list[tuple[tuple[_Part, ...], float]]] = {}
+    groups: dict[tuple[tuple[tuple[str, str], bool], ...], list[tuple[tuple[_Item, ...], float]]] = {}
     for parts, weight in weights.features.items():
         group = tuple((part.column, part.level is not None) for part in parts)
         groups.setdefault(group, []).append((parts, weight))
@@ -240,7 +240,7 @@ def _document(weights: _Weights, names: Mapping[tuple[str, str], str], shown: st
     }
 
 
-def _feature(members: Sequence[tuple[tuple[_Part, ...], float]], names: Mapping[tuple[str, str], str]) -> Any:
+def _feature(members: Sequence[tuple[tuple[_Item, ...], float]], names: Mapping[tuple[str, str], str]) -> Any:
     parts, weight = members[0]
     if len(parts) > 1:
         return _product(members, names)
@@ -252,7 +252,7 @@ def _feature(members: Sequence[tuple[tuple[_Part, ...], float]], names: Mapping[
     return head | {"kind": "categorical", "coefficients": levels | {missing: 0.0}} | _policies(missing)
 
 
-def _product(members: Sequence[tuple[tuple[_Part, ...], float]], names: Mapping[tuple[str, str], str]) -> Any:
+def _product(members: Sequence[tuple[tuple[_Item, ...], float]], names: Mapping[tuple[str, str], str]) -> Any:
     first = members[0][0]
     places = [place for place, part in enumerate(first) if part.level is not None]
     missing = {place: _absent(parts[place].level for parts, _ in members) for place in places}
@@ -286,7 +286,7 @@ def _absent(levels: Iterable[str | None]) -> str:
     return absent
 
 
-def _notes(weights: _Weights, names: Mapping[tuple[str, str], str]) -> Iterator[str]:
+def _notes(weights: _Dump, names: Mapping[tuple[str, str], str]) -> Iterator[str]:
     yield "Weights have six digits in the text: probabilities are within 0.00001 of those of VW."
     yield "A missing or unknown value adds 0, as a feature that is not in a line of VW does."
     if any(part.level is not None for part in weights.parts):
