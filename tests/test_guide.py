@@ -12,9 +12,11 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -26,6 +28,7 @@ from jobs.options import SCORE
 from pipeline.errors import LogitstreamError
 from pipeline.registry import FUNCTIONS
 from tests import functions_table
+from tests.conversion import stored_statsmodels, stored_vw
 from tests.pages import EVERY, GUIDE, PAGES, ROOT, Reader, blocks, reader_in
 
 CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
@@ -118,6 +121,42 @@ def test_the_page_about_models_runs(reader: Reader, capsys: pytest.CaptureFixtur
     written = pipeline.LogisticModel.load(reader.folder / "written.json")
     assert 0 < written.probability({"distance": [1000.0], "hour": [5], "carrier": ["AA"]})[0] < 1
     assert json.loads((reader.folder / "model.json").read_text())["kind"] == "logistic"
+
+
+def test_the_page_about_importing_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    """Follow it with the files that can be made here: VW's and statsmodels' are stored, others need their packages."""
+    stored = json.loads(stored_statsmodels.STORED.read_text())["spector logit"]
+    result = stored_statsmodels.rebuilt(stored["result"])
+    result.predict = lambda exog: np.array(stored["probabilities"])
+    reader.variables |= {"result": result, "rows": stored["rows"]}
+    text = json.loads(stored_vw.STORED.read_text())["cases"]["numbers and words"]["text"]
+    (reader.folder / "model.txt").write_text(text)
+    (reader.folder / "flights.csv").symlink_to(ROOT / "sample_data" / "flights.csv")
+    made = {"model.txt", *import_files(reader.folder)}
+    done = []
+
+    def command(line: str) -> None:
+        if made.intersection(line.split()) and line.startswith("logitstream "):
+            reader.run_here(line)
+            done.append(line)
+
+    reader.follow(PAGES["importing"], command)
+    assert len(done) == len(made)
+    said = capsys.readouterr().out
+    assert "model.json: a model with 4 features, from model.txt (vw)" in said
+    assert "25 rows scored both ways: largest difference" in said
+
+
+def import_files(folder: Path) -> list[str]:
+    """Write the files that the page imports, as far as the packages are there; return their names."""
+    known = pq.read_table("logitstream-demo/flights", columns=["distance", "hour", "late"]).to_pandas().dropna()
+    estimator = LogisticRegression().fit(known[["distance", "hour"]], known["late"].astype(bool))
+    if find_spec("skops") is None:
+        return []
+    import skops.io
+
+    skops.io.dump(estimator, folder / "model.skops")
+    return ["model.skops"]
 
 
 def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ TOPICS = (
     "first-steps",
     "functions",
     "models",
+    "importing",
     "csv",
     "operations",
     "memory",
