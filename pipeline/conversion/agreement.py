@@ -70,11 +70,18 @@ def difference(model: LogisticModel, rows: Rows, score: Score) -> Gap:
     needs = block.columns()
     found = Gap(0)
     for arrays in rows(needs):
-        columns = {need.name: _values(array) for need, array in zip(needs, arrays, strict=True)}
+        columns = _Given({need.name: _values(array) for need, array in zip(needs, arrays, strict=True)})
         found = found.then(_largest(*_scored(block, arrays), np.asarray(score(columns), dtype=np.float64)))
     if not found.rows:
         raise DataError("there are no rows to check", "give rows that the model can score")
     return found
+
+
+class _Given(dict[str, Any]):
+    """Columns by their names; one that the model does not look at is zero in every row."""
+
+    def __missing__(self, name: str) -> Floats:
+        return np.zeros(len(next(iter(self.values()))))
 
 
 def in_memory(columns: Mapping[str, Any]) -> Rows:

@@ -13,7 +13,7 @@ from pipeline.canonical import sha256
 from pipeline.choices import KIND
 from pipeline.conversion.agreement import Gap, Rows, difference, in_memory
 from pipeline.conversion.importing import IMPORTERS, Imported, Importer
-from pipeline.errors import ModelError, ThresholdError, UsageError
+from pipeline.errors import ConfigurationError, ModelError, ThresholdError, UsageError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.store import system_errors
@@ -48,7 +48,7 @@ def import_model(path: str | os.PathLike[str], kind: str | None = None, rows: Ro
     UsageError
         There is no such kind, or nothing can score the rows by the other tool.
     ConfigurationError
-        A package that reads the file is not installed.
+        A package that reads the file, or scores the rows to check, is not installed.
     InputMissingError, PermissionDeniedError, StorageError
         The file cannot be read.
     """
@@ -125,6 +125,11 @@ def _refused(found: formats.FileFormat, shown: str) -> ModelError:
 
 def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows: Rows | None) -> Gap | None:
     if rows is not None:
+        if imported.score is None and importer.package:
+            raise ConfigurationError(
+                f"{importer.package} is not installed, which scores rows with {importer.title}",
+                f"pip install 'logitstream[{importer.kind}]', or leave out the rows to check",
+            )
         if imported.score is None:
             raise UsageError(
                 f"nothing scores rows with {importer.title} to compare with",

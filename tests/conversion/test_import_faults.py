@@ -296,6 +296,24 @@ def test_rows_to_check_must_have_the_columns(odds: Callable[..., str], capsys: p
     assert not Path("model.json").exists()
 
 
+def test_a_column_that_the_model_does_not_look_at_may_be_missing(odds: Callable[..., str]) -> None:
+    name = odds(MODEL, score=lambda columns: scored(columns) + columns["dropped"])
+    Path("rows.csv").write_text("x\n1\n2\n")
+    assert (logitstream.import_model(name, check="rows.csv").training or {})["imported"]["largest_difference"] == 0
+
+
+def test_rows_to_check_without_the_package_that_scores_them_name_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    importer = Importer(
+        "onnx", "an ONNX graph", lambda head, _: True, lambda path, data: Imported(MODEL), "onnxruntime"
+    )
+    monkeypatch.setitem(IMPORTERS, "onnx", importer)  # type: ignore[arg-type]
+    Path("model.onnx").write_bytes(b"graph")
+    assert run(["model", "import", "model.onnx", "-o", "model.json", "--check", "rows.csv"]) == 78
+    assert "onnxruntime is not installed, which scores rows with an ONNX graph" in capsys.readouterr().err
+
+
 def test_json_tells_what_was_recorded(odds: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     name = odds(MODEL, notes=("Something was assumed.",))
     assert run(["model", "import", name, "-o", "model.json", "--json"]) == 0
