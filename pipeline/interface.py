@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
-from typing import Any, TypeVar, Unpack
+from pathlib import Path
+from typing import Any, TypeVar, Unpack, cast
 
 from pipeline import flow
 from pipeline.choices import (
@@ -20,6 +21,7 @@ from pipeline.choices import (
     PRECISION,
     Choice,
     Format,
+    IfExists,
     parse_if_running,
 )
 from pipeline.disk import scratch_folder
@@ -31,10 +33,16 @@ from pipeline.models import (
     Model,
     ScoreRequest,
     TransformBlock,
+    describe_model,
+    examine_model,
     load_model,
+    model_error,
     parse_application,
+    read_file,
     score_block,
     show_model,
+    upgrade_model,
+    write_new_file,
 )
 from pipeline.models.columns import unfit_columns
 from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
@@ -42,7 +50,15 @@ from pipeline.scan import batches, discover, field_of, gather_facts, whole
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
-from pipeline.types.report import Observer, PlanSummary, Report, ShownModel
+from pipeline.types.report import (
+    CheckedModel,
+    ModelProblem,
+    Observer,
+    PlanSummary,
+    Report,
+    ShownModel,
+    UpgradedModel,
+)
 from pipeline.types.rows import BadCell
 from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, parse_share_limit, quoted
 
@@ -309,6 +325,27 @@ def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check
     return imported(path, kind, None if check is None else partial(_first_rows, paths_of(check)))
 
 
+def imported_model(
+    path: str, output: str, *, kind: str | None = None, check: str | None = None, if_exists: IfExists = "fail"
+) -> LogisticModel:
+    """Write the model in a file of another tool, and return it; raises what :func:`import_model` raises.
+
+    A file that holds these bytes already stays.
+
+    Raises
+    ------
+    UsageError
+        ``output`` is the file itself.
+    OutputError
+        ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
+    """
+    if Path(path).resolve() == Path(output).resolve():
+        raise UsageError(f"{escape(path)} is both the file to import and the output", "give the output another name")
+    model = import_model(path, kind=kind, check=check)
+    write_new_file(output, model.to_json().encode(), if_exists)
+    return model
+
+
 def _first_rows(paths: Sequence[str], needs: Sequence[Need]) -> Iterator[Sequence[Any]]:
     """Yield the needed columns of the first rows of files, batch by batch, without the records that are bad."""
     left = CHECKED_ROWS
@@ -348,6 +385,52 @@ def _written_and_read(frame: Any, needs: Sequence[Need]) -> Iterator[tuple[Any, 
 def shown_model(path: str | os.PathLike[str]) -> ShownModel:
     """Return what a person reads of a model file, of whatever kind; raise what loading it raises."""
     return show_model(load_model(path))
+
+
+def described_model(path: str | os.PathLike[str]) -> Mapping[str, object]:
+    """Return a model file, of whatever kind, as plain values for programs; raise what loading it raises."""
+    return describe_model(load_model(path))
+
+
+def checked_model(path: str | os.PathLike[str]) -> CheckedModel:
+    """Return what is known of a model file, of whatever kind, with everything that is wrong with it.
+
+    Raises
+    ------
+    ModelError
+        The file is in a known format of another kind.
+    InputMissingError, PermissionDeniedError, StorageError
+        The file cannot be read.
+    """
+    name = os.fspath(path)
+    found = examine_model(read_file(path), name)
+    if isinstance(found, list):
+        problems = tuple(ModelProblem(each.place, each.line, each.column, each.message) for each in found)
+        error = model_error(name, found)
+        error.at(name)
+        return CheckedModel(problems=problems, error=error)
+    content = describe_model(found)
+    features = cast("list[object]", content.get("features", []))
+    return CheckedModel(cast("int | None", content.get("version")), found.digest(), len(features))
+
+
+def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> UpgradedModel:
+    """Write a model file in the newest version, and return what changed.
+
+    ``output`` may be ``path``, which is then replaced in one step. A file that holds these bytes already stays.
+
+    Raises
+    ------
+    OutputError
+        ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
+    ModelError
+        ``path`` is not a valid model.
+    InputMissingError, PermissionDeniedError, StorageError
+        A file cannot be read or written.
+    """
+    found = upgrade_model(read_file(path), path)
+    written = write_new_file(output, found.data, if_exists, own=path)
+    return UpgradedModel(found.before, found.after, found.digest_before, found.digest_after, written)
 
 
 def transform_job(

@@ -185,6 +185,11 @@ def format_seconds(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def shortest(number: float) -> str:
+    """Return the fewest digits that are read back as this number; a whole number without a point: ``10``, ``0.1``."""
+    return repr(float(number)).removesuffix(".0")
+
+
 def escape(text: str, limit: int = 120) -> str:
     """Return text that is safe on a terminal and in a log: control characters escaped, long text cut."""
     shown = text if len(text) <= limit else text[: limit - 1] + "…"

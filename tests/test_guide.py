@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 import os
 import pty
 import re
@@ -26,6 +27,7 @@ from jobs.cli import group, run
 from jobs.commands.guide import TOPICS
 from jobs.options import SCORE
 from pipeline.errors import LogitstreamError
+from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
 from tests import functions_table
 from tests.conversion import stored_statsmodels, stored_vw
@@ -123,6 +125,34 @@ def test_the_page_about_models_runs(reader: Reader, capsys: pytest.CaptureFixtur
     assert json.loads((reader.folder / "model.json").read_text())["kind"] == "logistic"
 
 
+def test_the_page_about_model_files_runs_and_its_scores_can_be_computed_by_hand(
+    reader: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader.follow(PAGES["model-file"])
+    said = capsys.readouterr().out
+    first = pipeline.LogisticModel.load("logitstream-demo/delay_model.json")
+    assert pipeline.LogisticModel.load("second.json") == first.upgraded()
+    rest = 0.3 * (math.log(1400) - 6.5) + 0.01 * (5 - 12) * 5 - 0.03 * 1400 / 500
+    z = -1.5 + 0.25 + 0.12 * (1400 - 1000) / 500 - 0.2 + 0.9 + 0 + rest
+    model = pipeline.LogisticModel.load("kinds.json")
+    row = {
+        "distance": [1400, None],
+        "carrier": ["UA", "AA"],
+        "delay": [15, None],
+        "hour": [5, 12],
+        "exposure": [0.25, None],
+    }
+    rest = 0.3 * (math.log(870) - 6.5) + 0.05 * 870 / 500
+    missing = -1.5 + 0.12 * (870 - 1000) / 500 + 0.1 + 0.3 + 0.4 + rest
+    assert model.raw_prediction(row) == pytest.approx([z, missing], rel=1e-14)
+    assert f"{'delay':20}   0.9000" in said
+    classes = pipeline.LogisticModel.load("classes.json")
+    weights = [math.exp(0.2 - 2 - 0.2), math.exp(1.0), math.exp(-0.5 + 2 + 0.2)]
+    found = classes.predict_proba({"delay": [60], "carrier": ["UA"]})
+    assert found.tolist() == [pytest.approx([weight / sum(weights) for weight in weights], rel=1e-14)]
+    assert classes.predict({"delay": [0], "carrier": ["ZZ"]}).tolist() == ["on time"]
+
+
 def test_the_page_about_importing_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     """Follow it with the files that can be made here: VW's and statsmodels' are stored, others need their packages."""
     stored = json.loads(stored_statsmodels.STORED.read_text())["spector logit"]
@@ -143,7 +173,7 @@ def test_the_page_about_importing_runs(reader: Reader, capsys: pytest.CaptureFix
     reader.follow(PAGES["importing"], command)
     assert len(done) == len(made)
     said = capsys.readouterr().out
-    assert "model.json: a model with 4 features, from model.txt (vw)" in said
+    assert "from-vw.json: a model with 4 features, from model.txt (vw)" in said
     assert "25 rows scored both ways: largest difference" in said
 
 
@@ -304,6 +334,14 @@ def test_the_table_of_functions_is_current() -> None:
     assert all(f"### `{name}(" in page and f"| `{name}` |" in page for name in FUNCTIONS)
     measured = json.loads(functions_table.MEASURED.read_text())["functions"]
     assert measured.keys() == FUNCTIONS.keys(), "run python -m tests.benchmarks.functions"
+
+
+def test_the_page_about_model_files_has_every_link_with_its_error() -> None:
+    rows = dict(re.findall(r'\| `"(\w+)"` \| .* \| ([\d.]+) u \|', text_of("model-file")))
+    names = {link: "sigmoid" if link == "logit" else f"inverse_{link}" for link in LINKS}
+    assert {link: float(bound) for link, bound in rows.items()} == {
+        link: FUNCTIONS[name].bound for link, name in names.items()
+    }
 
 
 def test_the_page_about_the_design_has_every_room() -> None:

@@ -13,6 +13,7 @@ TOPICS = (
     "first-steps",
     "functions",
     "models",
+    "model-file",
     "importing",
     "csv",
     "operations",

@@ -34,7 +34,6 @@ def command(**params: Any) -> None:
     working on the output. plan reads the environment variables of 'score' (LOGITSTREAM_SCORE_...) and the table [score]
     of a --config file.
     """
-    options.refuse_taken(params["keep"], options.score_columns(params), params["rename"])
     with uncollected():
         from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light
 

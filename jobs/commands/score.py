@@ -28,7 +28,6 @@ def command(**params: Any) -> None:
     A run that fails or is stopped publishes nothing; run the same command again to resume it. 'logitstream runs list'
     shows unfinished runs. 'logitstream rollback' publishes the previous version of an output again.
     """
-    options.refuse_taken(params["keep"], options.score_columns(params), params["rename"])
     with uncollected():
         from jobs.running import carry_out, score_job  # noqa: PLC0415 - --help stays light
 

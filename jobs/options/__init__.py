@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -21,12 +21,6 @@ def _kept(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ..
     if "*" in names and len(names) > 1:
         raise click.BadParameter("'*' means all columns; leave the other names out.", ctx, param)
     return names
-
-
-def score_columns(params: Mapping[str, Any]) -> list[str]:
-    """Return the columns that ``score`` makes with these options, whatever model it loads."""
-    asked = {"raw_prediction": params["raw_prediction"], "decision": params["threshold"] is not None}
-    return ["probability", *(name for name, is_asked in asked.items() if is_asked)]
 
 
 def refuse_taken(keep: Iterable[str], made: Iterable[str], rename: Iterable[tuple[str, str]]) -> None:

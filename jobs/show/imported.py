@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from jobs.show import console, document
-from pipeline.errors import UsageError
-from pipeline.interface import import_model
+from pipeline.choices import IfExists
+from pipeline.interface import imported_model
 from pipeline.units import escape, format_count
 
 
-def show_import(path: str, output: str, *, kind: str | None, check: str | None, as_json: bool) -> None:
+def show_import(
+    path: str, output: str, *, kind: str | None, check: str | None, if_exists: IfExists, as_json: bool
+) -> None:
     """Convert a file, write the model and show how far the two are apart.
 
     Raises
     ------
     LogitstreamError
-        As :func:`pipeline.import_model` raises it; nothing was written.
+        As :func:`pipeline.import_model` raises it, or the output exists; nothing was written.
     """
-    if Path(path).resolve() == Path(output).resolve():
-        raise UsageError(f"{escape(path)} is both the file to import and the output", "give the output another name")
-    model = import_model(path, kind=kind, check=check)
-    model.save(output)
+    model = imported_model(path, output, kind=kind, check=check, if_exists=if_exists)
     facts = (model.training or {})["imported"]
     if as_json:
         document.write({"model": output, "digest": model.digest(), "imported": facts})

@@ -22,7 +22,7 @@ def with_logical_types(schema: pa.Schema, files: Sequence[FileFacts], kept: Sequ
     fields = list(schema)
     for number, (need, field) in enumerate(zip(kept, schema, strict=False)):
         fields[number] = field.with_type(_extension(field.type, stated.get(need.name, ())))
-    return pa.schema(fields)
+    return pa.schema(fields, metadata=schema.metadata)
 
 
 def logical_notes(schema: pa.Schema, files: Sequence[FileFacts], kept: Sequence[Need]) -> Iterator[str]:

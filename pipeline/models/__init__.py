@@ -10,6 +10,8 @@ from pipeline.models.kinds import (
     DescribedBlock,
     Model,
     ModelKind,
+    describe_model,
+    examine_model,
     load_model,
     restore_model,
     score_block,
@@ -19,7 +21,10 @@ from pipeline.models.logistic.file import schema
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.request import ScoreRequest
+from pipeline.models.store import read_file, write_new_file
 from pipeline.models.transform import TransformBlock, restore_transform
+from pipeline.models.upgrade import Upgrade, upgrade_model
+from pipeline.models.wording import model_error
 
 __all__ = [
     "KINDS",
@@ -30,12 +35,19 @@ __all__ = [
     "ScoreBlock",
     "ScoreRequest",
     "TransformBlock",
+    "Upgrade",
+    "describe_model",
+    "examine_model",
     "load_model",
+    "model_error",
     "parse_application",
+    "read_file",
     "restore",
     "schema",
     "score_block",
     "show_model",
+    "upgrade_model",
+    "write_new_file",
 ]
 
 

@@ -11,7 +11,8 @@ from pipeline.choices import Precision
 from pipeline.errors import LogitstreamError
 from pipeline.models.document import Document, Problem, read
 from pipeline.models.logistic import score
-from pipeline.models.logistic.file import KIND
+from pipeline.models.logistic.described import described
+from pipeline.models.logistic.file import KIND, VERSIONS
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import judge
 from pipeline.models.logistic.show import show
@@ -66,6 +67,10 @@ class ModelKind(Generic[M]):
         Returns what ``logitstream model show`` prints.
     scratch_row_bytes : callable
         Returns the bytes that scoring a row takes in addition to its cells and its results.
+    describe : callable
+        Returns a model as plain values, ready for JSON.
+    version : int
+        The newest version of its files; a file of an older one says the same if only its version is made this.
     """
 
     name: str
@@ -74,6 +79,8 @@ class ModelKind(Generic[M]):
     restore: Callable[[Mapping[str, object]], DescribedBlock]
     show: Callable[[M], ShownModel]
     scratch_row_bytes: Callable[[M], int]
+    describe: Callable[[M], Mapping[str, object]]
+    version: int
 
 
 def _logistic(document: Document, kinds: Sequence[str]) -> LogisticModel | list[Problem]:
@@ -88,6 +95,8 @@ LOGISTIC: ModelKind[LogisticModel] = ModelKind(
     restore=score.restore_score,
     show=lambda model: show(model.file),
     scratch_row_bytes=lambda model: score.scratch_row_bytes(model.file),
+    describe=lambda model: described(model.file),
+    version=VERSIONS[-1],
 )
 
 # A file that names no known kind is checked as one of the first.
@@ -120,16 +129,27 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
 def parse_model(data: bytes, name: str = "model") -> Model:
     """Return the model in the bytes of a file; raises what :func:`load_model` raises."""
+    found = examine_model(data, name)
+    if isinstance(found, list):
+        raise model_error(name, found)
+    return found
+
+
+def examine_model(data: bytes, name: str = "model") -> Model | list[Problem]:
+    """Return the model in the bytes of a file, or everything that is wrong with it, in the order of the text.
+
+    Raises
+    ------
+    ModelError
+        The file is in a known format of another kind.
+    """
     refuse_foreign(data, name)
     document = read(data)
     named = document.member("kind")
     known = KINDS.get(named) if isinstance(named, str) else None
     kind = next(iter(KINDS.values())) if known is None else known
-    found = kind.parse(document, tuple(KINDS))
-    if isinstance(found, list):
-        raise model_error(name, found)
-    model: Model = found
-    return model
+    found: Model | list[Problem] = kind.parse(document, tuple(KINDS))
+    return found
 
 
 def score_block(model: Model, request: ScoreRequest) -> DescribedBlock:
@@ -140,6 +160,11 @@ def score_block(model: Model, request: ScoreRequest) -> DescribedBlock:
 def restore_model(description: Mapping[str, Any]) -> DescribedBlock:
     """Return the block function of a model from what its ``describe()`` returned."""
     return KINDS[description["model"]["kind"]].restore(description)
+
+
+def describe_model(model: Model) -> Mapping[str, object]:
+    """Return a model as plain values, ready for JSON."""
+    return kind_of(model).describe(model)
 
 
 def show_model(model: Model) -> ShownModel:

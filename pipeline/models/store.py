@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import disk, formats
-from pipeline.errors import InputMissingError, ModelError, PermissionDeniedError, StorageError
+from pipeline.choices import IfExists
+from pipeline.errors import InputMissingError, ModelError, OutputError, PermissionDeniedError, StorageError
 from pipeline.models.document import SIZE_LIMIT
 from pipeline.units import escape
 
@@ -56,6 +57,45 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
     """
     with system_errors(os.fspath(path)):
         disk.write_file(Path(path).resolve(), data)
+
+
+def write_new_file(path: str | os.PathLike[str], data: bytes, if_exists: IfExists, own: str = "") -> bool:
+    """Write a model file as :func:`write_file` does, and return whether it did: a file with these bytes stays.
+
+    Parameters
+    ----------
+    path : path
+    data : bytes
+    if_exists : {"fail", "replace"}
+        What to do if there is another file.
+    own : path
+        A file that is replaced in any case.
+
+    Raises
+    ------
+    OutputError
+        There is another file.
+    InputMissingError, PermissionDeniedError, StorageError
+        The file cannot be written.
+    """
+    held = _held(path)
+    if held == data:
+        return False
+    is_own = bool(own) and Path(own).resolve() == Path(path).resolve()
+    if held is not None and if_exists == "fail" and not is_own:
+        message = f"{escape(os.fspath(path))} exists and is another file"
+        raise OutputError(message, "choose another name, or use --if-exists replace to put the new file in its place")
+    write_file(path, data)
+    return True
+
+
+def _held(path: str | os.PathLike[str]) -> bytes | None:
+    """Return what a file holds, up to one more than a model file may have; ``None`` if there is none."""
+    try:
+        with system_errors(os.fspath(path)):
+            return disk.read_file(path, SIZE_LIMIT + 1)
+    except InputMissingError:
+        return None
 
 
 @contextlib.contextmanager

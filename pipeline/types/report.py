@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.choices import Absent, Done, Format
+from pipeline.errors import LogitstreamError
 from pipeline.types.features import NO_COUNTS, FeatureCounts, FeatureWarning
 from pipeline.types.outputs import Receipt
 from pipeline.types.tabular import Summary, Tabular
@@ -198,6 +199,48 @@ class ShownModel:
     rows: tuple[tuple[Shown, ...], ...]
     numbers: tuple[int, ...]
     features: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProblem:
+    """One thing that is wrong with a model file: where (line and column from 1, else 0), and what."""
+
+    place: str
+    line: int
+    column: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedModel:
+    """What was found in a model file.
+
+    Attributes
+    ----------
+    version, digest, features
+        The version of the file, the digest of the model and how many features it has; ``None`` if it is not valid.
+    problems : tuple of ModelProblem
+        Everything that is wrong, in the order of the text.
+    error : LogitstreamError or None
+        The error that says so; ``None`` if it is valid.
+    """
+
+    version: int | None = None
+    digest: str | None = None
+    features: int | None = None
+    problems: tuple[ModelProblem, ...] = ()
+    error: LogitstreamError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradedModel:
+    """A model file that was rewritten: versions, digests, and whether a file was written."""
+
+    before: int
+    after: int
+    digest_before: str
+    digest_after: str
+    written: bool
 
 
 @dataclass(frozen=True, slots=True, repr=False)

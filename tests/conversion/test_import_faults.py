@@ -186,6 +186,20 @@ def test_the_output_is_never_the_file_itself(capsys: pytest.CaptureFixture[str])
     assert Path("model.txt").read_text() == VW
 
 
+def test_another_model_stays_unless_it_is_to_be_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("model.txt").write_text(VW)
+    words = ["model", "import", "model.txt", "-o", "model.json"]
+    Path("model.json").write_text(json.dumps(MODEL))
+    assert run(words) == 73
+    assert "model.json exists and is another file" in capsys.readouterr().err
+    assert json.loads(Path("model.json").read_text()) == MODEL
+    assert run([*words, "--if-exists", "replace"]) == 0
+    written = Path("model.json").stat()
+    # The same file again: nothing to do.
+    assert run(words) == 0
+    assert Path("model.json").stat().st_ino == written.st_ino
+
+
 def test_a_folder_that_does_not_exist_cannot_hold_the_model(capsys: pytest.CaptureFixture[str]) -> None:
     Path("model.txt").write_text(VW)
     assert run(["model", "import", "model.txt", "-o", "no/model.json"]) == 66

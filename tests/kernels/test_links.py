@@ -13,7 +13,7 @@ from tests.kernels import exact_functions as exact
 from tests.kernels.exact import bits
 
 PRECISIONS = ["fast", "accurate", "reproducible"]
-POINTS = 300
+POINTS = 150
 
 every_link = pytest.mark.parametrize("link", LINKS)
 every_precision = pytest.mark.parametrize("precision", PRECISIONS)

@@ -21,6 +21,7 @@ from pipeline.models.logistic.numbers import with_nan
 from pipeline.models.logistic.policies import Impute, Policy, Word, settle
 from pipeline.models.logistic.sections import Number, Section, fault, numbers_of, table_of
 from pipeline.models.tally import RowTally
+from pipeline.units import shortest
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,7 +83,7 @@ class BinnedFeature(ColumnFeature):
 
     def interval_names(self) -> list[str]:
         """Return the intervals as people write them: ``[0, 10)``."""
-        ends = ["-inf", *(f"{edge:.15g}" for edge in self.edges), "inf"]
+        ends = ["-inf", *map(shortest, self.edges), "inf"]
         return [f"{'(' if low == '-inf' else '['}{low}, {high})" for low, high in pairwise(ends)]
 
 
@@ -121,7 +122,7 @@ def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
         return
     for position, (low, high) in enumerate(pairwise(edges)):
         if not low < high:
-            yield Problem(("edges", position + 1), f"must be more than the edge before it, {low:.15g}")
+            yield Problem(("edges", position + 1), f"must be more than the edge before it, {shortest(low)}")
     if isinstance(coefficients, list | tuple) and edges and len(coefficients) != len(edges) + 1:
         need = f"{len(edges)} edge{'' if len(edges) == 1 else 's'} make {len(edges) + 1} intervals"
         yield Problem(("coefficients",), f"has {len(coefficients)} numbers, but {need}")
@@ -160,5 +161,6 @@ BINNED = FeatureKind(
     prepare=_prepare,
     describe=_describe,
     coefficients=_coefficients,
+    follows=lambda feature: {"intervals": feature.interval_names()},
     faults=_faults,
 )

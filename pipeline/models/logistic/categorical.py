@@ -167,6 +167,7 @@ CATEGORICAL = FeatureKind(
     prepare=_prepare,
     describe=_describe,
     coefficients=_coefficients,
+    follows=lambda feature: {"read_as": feature.lookup.type},
     unknown_names=_unknown_levels,
     faults=_unfit_levels,
     version=1,

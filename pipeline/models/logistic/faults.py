@@ -21,6 +21,7 @@ Rule = Callable[[Document], Iterator[Problem]]
 _COMPARED_LIMIT = 20_000
 _LATER_KEYS = ("link", "classes", "normalise", "offset")
 _BINARY_KEYS = ("threshold", "alpha", "beta")
+_LEAST_CLASSES = 2
 _BINARY_COLUMNS = frozenset({"contributions"})
 
 
@@ -135,15 +136,17 @@ def _class_counts(document: Document) -> Iterator[Problem]:
     """Yield the coefficients that are not one number, or with classes not one number for each class."""
     classes = document.get("classes")
     count = len(classes) if isinstance(classes, list) else None
-    if count is not None and count > MOST_CLASSES:
-        yield Problem(("classes",), f"has {format_count(count)} classes; a model has at most {MOST_CLASSES:,}")
+    if count is not None and not _LEAST_CLASSES <= count <= MOST_CLASSES:
+        limits = f"at least {_LEAST_CLASSES} and at most {MOST_CLASSES:,}"
+        yield Problem(("classes",), f"has {_many(count, 'class', 'classes')}; a model has {limits}")
+        return
     for path, number in _all_coefficients(document):
         if count is None and isinstance(number, list):
             yield Problem(path, "must be one number, because the model has no classes")
         elif count is not None and isinstance(number, int | float) and not isinstance(number, bool):
             yield Problem(path, f"must be a list of {count} numbers, one for each class")
         elif count is not None and isinstance(number, list) and len(number) != count:
-            yield Problem(path, f"has {len(number)} numbers, but there are {count} classes")
+            yield Problem(path, f"has {_many(len(number), 'number', 'numbers')}, but there are {count} classes")
 
 
 def _all_coefficients(document: Document) -> Iterator[tuple[Path, object]]:
@@ -152,6 +155,10 @@ def _all_coefficients(document: Document) -> Iterator[tuple[Path, object]]:
     for position, kind, feature in _of_known_kind(document):
         for path, number in kind.coefficients(feature):
             yield ("features", position, *path), number
+
+
+def _many(count: int, one: str, several: str) -> str:
+    return f"{format_count(count)} {one if count == 1 else several}"
 
 
 def _class_words(document: Document) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.policies import Policy
 from pipeline.models.logistic.sections import Name, Section
 from pipeline.models.tally import RowTally
+from pipeline.types.report import Shown
 
 
 class Feature(Section):
@@ -143,6 +144,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class TermEntry:
+    """A row of the table of a feature without a coefficient: what is multiplied, its center and scale, its policies."""
+
+    term: str
+    center: Shown
+    scale: Shown
+    missing: Any
+    unseen: Any = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownName:
     """A name in a feature that does not exist: where it is in the feature, what it should be, and what exists."""
 
@@ -154,6 +166,14 @@ class UnknownName:
 
 def _no_names(_: Mapping[str, object]) -> Iterator[UnknownName]:
     return iter(())
+
+
+def _no_terms(_: Feature) -> Iterator[TermEntry]:
+    return iter(())
+
+
+def _nothing_follows(_: Feature) -> Mapping[str, object]:
+    return {}
 
 
 def _no_faults(_: Mapping[str, object]) -> Iterator[Problem]:
@@ -194,6 +214,10 @@ class FeatureKind(Generic[F]):
         Yields the names that do not exist, in a feature as JSON with any content.
     faults : callable
         Yields what else does not fit together in a feature as JSON with any content, with its path in the feature.
+    terms : callable
+        Yields what is multiplied with the coefficients, if that are several numbers or levels.
+    follows : callable
+        Returns what follows from a feature, for ``model show --json``.
     version : int
         The first version of the model file that has this kind.
     """
@@ -207,4 +231,6 @@ class FeatureKind(Generic[F]):
     coefficients: Callable[[Mapping[str, object]], Iterator[tuple[Path, object]]]
     unknown_names: Callable[[Mapping[str, object]], Iterator[UnknownName]] = _no_names
     faults: Callable[[Mapping[str, object]], Iterator[Problem]] = _no_faults
+    terms: Callable[[F], Iterator[TermEntry]] = _no_terms
+    follows: Callable[[F], Mapping[str, object]] = _nothing_follows
     version: int = 2

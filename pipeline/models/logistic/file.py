@@ -163,7 +163,13 @@ class ModelFile(Section):
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a model file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ModelFile.model_json_schema()}
+    described = ModelFile.model_json_schema()
+    # Objects in objects, as deep as a product has terms with levels: pydantic has no words for that.
+    number = described["$defs"]["BinnedFeature"]["properties"]["coefficients"]["items"]
+    nested = {"anyOf": [number, {"$ref": "#/$defs/Nested"}]}
+    described["$defs"]["Nested"] = {"type": "object", "minProperties": 1, "additionalProperties": nested}
+    described["$defs"]["ProductFeature"]["properties"]["coefficients"]["anyOf"][0] = {"$ref": "#/$defs/Nested"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
 
 
 def _sections() -> dict[str, type[Section]]:

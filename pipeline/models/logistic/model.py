@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.errors import BadCellsError, DataError
 from pipeline.models.columns import Rows
 from pipeline.models.logistic.feature import Coefficient, Feature
-from pipeline.models.logistic.file import ModelFile, Target
+from pipeline.models.logistic.file import VERSIONS, ModelFile, Target
 from pipeline.models.logistic.making import BinaryMaker, Requested, complement_of, probability_of, terms_of
 from pipeline.models.logistic.output import Column, Output
 from pipeline.models.logistic.parsing import parse
@@ -100,6 +100,10 @@ class LogisticModel(Tabular):
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the content of the model, however its file is laid out."""
         return self.file.digest()
+
+    def upgraded(self) -> LogisticModel:
+        """Return the model as a file of the newest version has it: other digest, scores with the same bits."""
+        return LogisticModel(self.file.model_copy(update={"version": VERSIONS[-1]}))
 
     @property
     def kind(self) -> str:

@@ -101,5 +101,6 @@ NUMERIC = FeatureKind(
     prepare=_prepare,
     describe=_describe,
     coefficients=member_paths("coefficient"),
+    follows=lambda feature: {"weight": feature.weight},
     version=1,
 )

@@ -19,7 +19,7 @@ from pipeline.models.document import Path, Problem
 from pipeline.models.levels import LevelType
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.categorical import unfit_levels, unknown_levels
-from pipeline.models.logistic.feature import Entry, Feature, FeatureKind, UnknownName, Use
+from pipeline.models.logistic.feature import Entry, Feature, FeatureKind, TermEntry, UnknownName, Use
 from pipeline.models.logistic.lookup import LevelLookup
 from pipeline.models.logistic.numbers import NumberCells
 from pipeline.models.logistic.numeric import Scale
@@ -33,7 +33,7 @@ from pipeline.models.logistic.policies import (
     UnseenLevel,
 )
 from pipeline.models.logistic.sections import Name, Number, Section, fault, for_kernel, numbers_of, table_of
-from pipeline.models.logistic.transforms import Transform, shown_transform, steps_of
+from pipeline.models.logistic.transforms import Transform, check_imputed, shown_transform, steps_of
 from pipeline.models.tally import RowTally
 from pipeline.units import escape, format_count
 
@@ -55,6 +55,11 @@ class NumericTerm(Section):
     transform: Transform | None = None
     boolean: bool = False
     missing: MissingNumber = "null"
+
+    @model_validator(mode="after")
+    def _imputes_a_value(self) -> NumericTerm:
+        check_imputed(self.missing, self.steps)
+        return self
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -241,6 +246,8 @@ def _unknown_names(feature: Mapping[str, Any]) -> Iterator[UnknownName]:
 
 
 def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
+    if isinstance(given := feature.get("terms"), list | tuple) and len(given) == 1:
+        yield Problem(("terms",), "has 1 term, but a product has at least 2")
     terms, coefficients = _terms_with_levels(feature), feature.get("coefficients")
     wanted, other = ("coefficients", "coefficient") if terms else ("coefficient", "coefficients")
     what = "a product with levels has" if terms else "a product of numbers has"
@@ -308,18 +315,7 @@ def _use_of(lookup: LevelLookup) -> Use:
 
 
 def _describe(feature: ProductFeature) -> tuple[str, Iterator[Entry]]:
-    return f"{feature.kind}: {' * '.join(map(_shown_term, feature.terms))}", _entries(feature)
-
-
-def _shown_term(term: NumericTerm | CategoricalTerm) -> str:
-    name = escape(term.column)
-    if isinstance(term, CategoricalTerm):
-        return f"level of {name}"
-    if term.transform is not None:
-        name = f"{shown_transform(term.transform)} of {name}"
-    if term.center:
-        name = f"({name} - {term.center:.15g})"
-    return name if term.scale == 1 else f"{name} / {term.scale:.15g}"
+    return feature.kind, _entries(feature)
 
 
 def _entries(feature: ProductFeature) -> Iterator[Entry]:
@@ -327,6 +323,17 @@ def _entries(feature: ProductFeature) -> Iterator[Entry]:
         yield Entry(feature.coefficient)
     for levels, number in feature.combinations() if feature.lookups else ():
         yield Entry(number, ":".join(levels))
+
+
+def _terms(feature: ProductFeature) -> Iterator[TermEntry]:
+    for term in feature.terms:
+        if isinstance(term, CategoricalTerm):
+            how = "" if term.levels is None else f" ({term.levels} levels)"
+            yield TermEntry(f"term {term.column}{how}", "", "", term.missing, term.unseen)
+        else:
+            how = " (boolean)" if term.boolean else ""
+            how += "" if term.transform is None else f": {shown_transform(term.transform)}"
+            yield TermEntry(f"term {term.column}{how}", term.center, term.scale, term.missing)
 
 
 PRODUCT = FeatureKind(
@@ -337,6 +344,7 @@ PRODUCT = FeatureKind(
     prepare=_prepare,
     describe=_describe,
     coefficients=_coefficients,
+    terms=_terms,
     unknown_names=_unknown_names,
     faults=_faults,
 )

@@ -40,7 +40,9 @@ def facts(model: ModelFile) -> list[tuple[str, str | float]]:
     if model.version > 1:
         shown += _of_outputs(model, "base", model.bases)
     if model.offset is not None:
-        shown.append(("offset", f"{escape(model.offset.column)}, missing: {policy_text(model.offset.missing)}"))
+        name = f" ({escape(model.offset.name)})" if model.offset.name else ""
+        column = f"{escape(model.offset.column)}{name}"
+        shown.append(("offset", f"{column}, missing: {policy_text(model.offset.missing)}"))
     if target is not None:
         of = f"{escape(target.column)}: " if target.column else ""
         values = "" if target.negative is None else f"{_shown(target.negative)} or {_shown(target.positive)}"
@@ -74,21 +76,22 @@ def coefficients(model: ModelFile) -> Iterator[Coefficient]:
 
 def _rows(model: ModelFile, feature: Feature) -> Iterator[tuple[Shown, ...]]:
     kind, entries = kind_of(feature).describe(feature)
+    terms = tuple(kind_of(feature).terms(feature))
     name = "" if feature.label == feature.usual_name else f" ({escape(feature.label)})"
     head: tuple[str, str] = (escape(_columns(feature)) + name, kind)
+    for term in terms:
+        policies = shown_policy(term.missing), shown_policy(term.unseen)
+        yield *head, escape(term.term), "", term.center, term.scale, *policies
+        head = ("", "")
     before: tuple[Shown, Shown] = ("", "")
     for entry in entries:
         policies = (shown_policy(entry.missing), shown_policy(entry.unseen))
         tail = ("", "") if policies == before else policies
         before = policies
+        center_and_scale: tuple[Shown, Shown] = ("", "") if entry.level or terms else (entry.center, entry.scale)
         for output in range(model.outputs):
-            yield *head, _level(model, entry, output), *_numbers(entry, output), *tail
+            yield *head, _level(model, entry, output), number_of(entry.coefficient, output), *center_and_scale, *tail
             head = tail = ("", "")
-
-
-def _numbers(entry: Entry, output: int) -> tuple[Shown, Shown, Shown]:
-    coefficient = number_of(entry.coefficient, output)
-    return (coefficient, "", "") if entry.level else (coefficient, entry.center, entry.scale)
 
 
 def _level(model: ModelFile, entry: Entry, output: int) -> str:

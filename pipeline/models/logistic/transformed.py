@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from pydantic import model_validator
+
 from pipeline.kernels import Factor, Product, tile_steps
 from pipeline.kernels.steps import Step, TileStep
 from pipeline.models.columns import Rows
@@ -16,7 +18,7 @@ from pipeline.models.logistic.numbers import NumberCells
 from pipeline.models.logistic.numeric import LinearFeature
 from pipeline.models.logistic.policies import MISSING_NUMBER, MissingNumber
 from pipeline.models.logistic.sections import for_kernel
-from pipeline.models.logistic.transforms import Transform, shown_transform, steps_of
+from pipeline.models.logistic.transforms import Transform, check_imputed, shown_transform, steps_of
 from pipeline.models.tally import RowTally
 
 
@@ -29,6 +31,11 @@ class TransformedFeature(LinearFeature):
     kind: Literal["transformed"]
     transform: Transform
     missing: MissingNumber = "null"
+
+    @model_validator(mode="after")
+    def _imputes_a_value(self) -> TransformedFeature:
+        check_imputed(self.missing, self.steps)
+        return self
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -73,4 +80,5 @@ TRANSFORMED = FeatureKind(
     prepare=_prepare,
     describe=_describe,
     coefficients=member_paths("coefficient"),
+    follows=lambda feature: {"weight": feature.weight},
 )

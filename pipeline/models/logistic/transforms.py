@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, get_args
 
+import numpy as np
 from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
-from pipeline.kernels import Affine, Clip, Step, StepFunction
+from pipeline.kernels import Affine, Clip, Step, StepFunction, tile_steps
+from pipeline.models.logistic.policies import Impute
 from pipeline.models.logistic.sections import Section, fault
+from pipeline.units import shortest
 
 
 class ClipStep(Section):
@@ -78,6 +81,18 @@ def steps_of(transform: object) -> tuple[Step, ...]:
     return tuple(step for part in parts for step in steps_of(part))
 
 
+def check_imputed(missing: object, steps: Sequence[Step]) -> None:
+    """Raise the error of a validator if a policy imputes a number of which the steps make none that is finite."""
+    if not isinstance(missing, Impute):
+        return
+    value = np.array([missing.impute])
+    with np.errstate(all="ignore"):
+        for act in tile_steps(steps, "fast"):
+            act(value)
+    if not np.isfinite(value[0]):
+        raise fault("imputed", f"{shortest(missing.impute)} cannot be transformed", ["missing", "impute"])
+
+
 def shown_transform(transform: object) -> str:
     """Return a transform in words: ``log1p``, or ``clip(0, 10) then log1p``."""
     return " then ".join(map(_shown_step, steps_of(transform)))
@@ -85,9 +100,9 @@ def shown_transform(transform: object) -> str:
 
 def _shown_step(step: Step) -> str:
     if isinstance(step, Clip):
-        return f"clip({step.low:.15g}, {step.high:.15g})"
+        return f"clip({shortest(step.low)}, {shortest(step.high)})"
     if isinstance(step, Affine):
-        return f"scale({step.center:.15g}, {step.scale:.15g})"
+        return f"scale({shortest(step.center)}, {shortest(step.scale)})"
     return step
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a model, row by row of the list of faults (M-1 to M-6), and what a model file may not do."""
+"""What can be wrong with a model, row by row (M-1 to M-6, V-1, V-2), and what a model file may not do."""
 
 from __future__ import annotations
 
@@ -54,6 +54,13 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/models/logistic/test_model_faults.py::test_s12_a_fault_in_every_feature_is_reported_quickly",
         "tests/models/logistic/test_model_faults.py::test_s12_suggestions_are_bounded",
         "tests/models/logistic/test_model_faults.py::test_s12_a_million_features",
+    ),
+    "V-1": (
+        "tests/models/logistic/test_version_2_faults.py::test_v01_each_fault_is_named_once_with_its_place",
+        "tests/models/logistic/test_version_2_faults.py::test_v01_numbers_that_are_not_finite_are_named_in_every_kind",
+    ),
+    "V-2": (
+        "tests/models/logistic/test_version_2_faults.py::test_v02_everything_that_is_wrong_is_named_at_once_in_the_order_of_the_text",
     ),
 }
 
