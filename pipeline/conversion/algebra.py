@@ -285,6 +285,11 @@ def transform(signal: Signal, step: Step) -> Signal:
     if signal.number is None:
         return map_values(signal, lambda value: float(function(np.array([value]))[0]))
     number, (center, scale) = signal.number, signal.scaled or (0.0, 1.0)
+    if step[0] == "clip" and scale > 0 and (center, scale) != (0.0, 1.0):
+        # Between the same values of the column: it keeps its center and scale.
+        ends = [None if end is None else end * scale + center for end in step[1:]]
+        clipped = transform(_of_number(number, signal.absent), ("clip", *ends))
+        return replace(affine(clipped, center, scale), guards=signal.guards)
     before = () if (center, scale) == (0.0, 1.0) else (("affine", center, scale),)
     if isinstance(number.fill, str):
         raise UnfoldableError(

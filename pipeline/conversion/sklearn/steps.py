@@ -357,8 +357,8 @@ def _ordinal_encoder(step: Any, place: Place, signals: Signals) -> Signals:
 
 
 def _codes(values: Any, infrequent: set[int]) -> Mapping[int, float]:
-    """Return the code of each category: those that are frequent in their order, then one for all others."""
-    frequent = [place for place in range(len(values)) if place not in infrequent]
+    """Return the code of each category that is not missing: the frequent ones in their order, then one for the others."""
+    frequent = [place for place, value in enumerate(values) if place not in infrequent and not is_missing_value(value)]
     codes = {place: float(code) for code, place in enumerate(frequent)}
     return codes | dict.fromkeys(infrequent, float(len(frequent)))
 
