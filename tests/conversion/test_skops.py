@@ -93,6 +93,19 @@ def test_scores_are_those_of_the_estimator(case: str, ending: str, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_every_kind_of_estimator_that_converts_is_on_the_list(tmp_path: Path) -> None:
+    skops = pytest.importorskip("skops.io")
+    stored_skops.rows()[["age", "hour"]].fillna(50.0).astype(float).to_parquet(tmp_path / "rows.parquet")
+    for name, estimator in stored_skops.every_type().items():
+        skops.dump(estimator, tmp_path / "model")
+        model = logitstream.import_model(tmp_path / "model", check=tmp_path / "rows.parquet")
+        facts = (model.training or {})["imported"]
+        print(f"{name}: {facts['rows']} rows, largest difference {facts['largest_difference']:.2g}")
+        assert facts["largest_difference"] < 1e-12
+
+
+@pytest.mark.slow
 def test_a_file_with_an_estimator_that_cannot_be_converted_names_it(tmp_path: Path) -> None:
     skops = pytest.importorskip("skops.io")
     from sklearn.preprocessing import StandardScaler
