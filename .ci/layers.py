@@ -106,6 +106,9 @@ ROOMS = {
         50,
         ("numpy", "pyarrow", "pydantic", "pydantic_core"),
         (*BELOW, "kernels", "grammar", "registry"),
+        late=("pipeline.models.logistic.expression", "pipeline.conversion"),
+        # What most models have none of is loaded when a model has it.
+        lazy=True,
     ),
     "sinks": Room(50, ("numpy", "pyarrow"), BELOW),
     "execute": Room(50, ("dask", "distributed", "numpy"), BELOW, late=(*ENGINES, BY_VALUE)),
@@ -221,7 +224,7 @@ def fault(name: str, found: Import) -> str:
     if found.module == COMPUTED:
         return "write an import statement"
     if _allows(room.late, found.module):
-        return "" if found.lazy else "import it in the function that needs it"
+        return "" if found.lazy or found.typing else "import it in the function that needs it"
     why = _own_fault(name, found) if top in {PUBLIC, JOBS} else _package_fault(name, found)
     return why or ("imports stand at the top of the file" if found.lazy and not room.lazy else "")
 

@@ -22,7 +22,7 @@ from pipeline.report.text import aligned
 from pipeline.types.outputs import MANIFEST
 from pipeline.units import escape, format_count, format_seconds
 
-SAMPLE = ("delay_model.json", "flights.csv", "flights")
+SAMPLE = ("delay_model.json", "delay_scorecard.json", "flights.csv", "flights")
 COMPARED = ["flight_id", "dep_delay", "probability"]
 _TYPES = ("--type", "flight_id=int32", "--type", "dep_delay=int16")
 _WIDTH = 80

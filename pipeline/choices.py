@@ -52,6 +52,8 @@ Cause = Literal[
 ]
 Hint = Literal["repeats the header", "looks like a header"]
 Link = Literal["logit", "probit", "cloglog", "loglog", "cauchit"]
+Target = Literal["sql", "onnx", "pmml", "python"]
+Dialect = Literal["duckdb", "postgresql", "spark"]
 Lack = Literal["missing", "unseen"]
 UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 
@@ -105,6 +107,8 @@ DURABILITY: Choice[Durability] = Choice("durability", get_args(Durability))
 ABSENT: Choice[Absent] = Choice("absent", get_args(Absent))
 FINGERPRINT: Choice[Fingerprint] = Choice("fingerprint", get_args(Fingerprint))
 COMPRESSION: Choice[Compression] = Choice("compression", get_args(Compression))
+TARGET: Choice[Target] = Choice("to", get_args(Target))
+DIALECT: Choice[Dialect] = Choice("dialect", get_args(Dialect))
 
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 

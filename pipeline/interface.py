@@ -40,6 +40,7 @@ from pipeline.models import (
     parse_application,
     read_file,
     score_block,
+    scorecard_model,
     show_model,
     upgrade_model,
     write_new_file,
@@ -56,6 +57,7 @@ from pipeline.types.report import (
     Observer,
     PlanSummary,
     Report,
+    Scorecard,
     ShownModel,
     UpgradedModel,
 )
@@ -177,9 +179,11 @@ def score_job(
     check_names(options, ScoreOptions)
     paths = paths_of(inputs, "score a table with logitstream.LogisticModel.load(MODEL).probability(table)")
     asked = completed(options)
+    _check_types(asked)
     request = ScoreRequest(
         raw_prediction=asked["raw_prediction"],
         threshold=asked["threshold"],
+        reasons=asked["reasons"],
         float32=asked["float32"],
         precision=asked["precision"],
     )
@@ -433,6 +437,24 @@ def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> U
     return UpgradedModel(found.before, found.after, found.digest_before, found.digest_after, written)
 
 
+def export_model(
+    path: str | os.PathLike[str], kind: str, output: str | os.PathLike[str] | None = None, *, dialect: str | None = None
+) -> str | bytes:
+    """Return the model in a file as another tool takes it, and write it; see :meth:`LogisticModel.export`."""
+    return LogisticModel.load(path).export(kind, output, dialect=dialect)
+
+
+def scorecard_of(path: str | os.PathLike[str]) -> Scorecard:
+    """Return the points of each attribute of a model file.
+
+    Raises
+    ------
+    ModelError
+        The model states no scale of points, or is not valid.
+    """
+    return scorecard_model(load_model(path), escape(os.fspath(path)))
+
+
 def transform_job(
     inputs: Paths, apply: str | Sequence[str], output: str | os.PathLike[str], **options: Unpack[JobOptions]
 ) -> Job:
@@ -596,7 +618,7 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
-    for name in ("limit", "workers", "skip_lines", "sample_rows"):
+    for name in ("limit", "workers", "skip_lines", "sample_rows", "reasons"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
             raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")

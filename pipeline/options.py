@@ -85,6 +85,7 @@ class ScoreOptions(JobOptions, total=False):
 
     raw_prediction: bool
     threshold: float | None
+    reasons: int | None
     max_unseen: str | Mapping[str, str] | Sequence[str]
     max_missing: str | Mapping[str, str] | Sequence[str]
     sample_rows: int | None
@@ -149,6 +150,11 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "raw_prediction": Option(False, "Add the column raw_prediction, the score before the sigmoid."),
     "threshold": Option(None, "Add the column decision: positive if the probability is at least this value."),
+    "reasons": Option(
+        None,
+        "Add the columns reason_1, reason_2 and so on, this many: the features that lower the raw prediction most, as "
+        "output.reasons of the model file names them.",
+    ),
     "float32": Option(False, "Write the results as float32 instead of float64."),
     "limit": Option(None, "Read at most this many rows, from the start, for a first try; the manifest records this."),
     "max_bad": Option(

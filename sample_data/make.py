@@ -1,4 +1,4 @@
-"""Makes everything else in this folder: the flights as Parquet and as CSV, and the model of their delays.
+"""Makes everything else in this folder: the flights as Parquet and as CSV, a model of their delays and a scorecard.
 
     python sample_data/make.py
 
@@ -50,6 +50,7 @@ STEP = 17
 ROW_GROUP_ROWS = 1500
 LATE_MINUTES = 15
 THRESHOLD = 0.5
+EDGES = {"dep_delay": [-5, 0, 10, 20, 40], "hour": [10, 14, 18], "distance": [500, 1000, 2000]}
 NUMERIC = ("dep_delay", "distance", "hour")
 CATEGORICAL = ("carrier", "origin")
 
@@ -163,6 +164,48 @@ def fit(rows: pa.Table) -> dict[str, Any]:
     return document
 
 
+def scorecard(rows: pa.Table) -> dict[str, Any]:
+    """Return a scorecard of ``late`` as a model file of version 2: intervals and levels, points, bands and reasons."""
+    known = rows.filter(pc.and_(pc.is_valid(rows["late"]), pc.is_valid(rows["dep_delay"])))
+    places, features = [], []
+    for name, edges in EDGES.items():
+        places.append(np.digitize(known[name].to_numpy(), edges))
+        features.append({"kind": "binned", "column": name, "edges": edges})
+    origins = sorted(pc.unique(known["origin"]).to_pylist())
+    places.append(np.array([origins.index(origin) for origin in known["origin"].to_pylist()]))
+    features.append({"kind": "categorical", "column": "origin"})
+    cells = OneHotEncoder(sparse_output=False).fit_transform(np.column_stack(places))
+    regression = LogisticRegression(solver="newton-cholesky", tol=1e-10).fit(cells, known["late"].to_numpy())
+    weights = [round(float(weight), 6) for weight in regression.coef_[0]]
+    for feature in features:
+        count = len(feature["edges"]) + 1 if "edges" in feature else len(origins)
+        own, weights = weights[:count], weights[count:]
+        feature["coefficients"] = own if "edges" in feature else dict(zip(origins, own, strict=True))
+    return {
+        "format": "logitstream-model",
+        "version": 2,
+        "kind": "logistic",
+        "target": {"column": "late", "negative": False, "positive": True},
+        "intercept": round(float(regression.intercept_[0]), 6),
+        "features": features,
+        "output": {
+            "points": {"pdo": 20, "base_points": 600, "base_odds": 50},
+            "bands": {"on": "points", "thresholds": [480, 540, 570], "names": ["D", "C", "B", "A"]},
+            "reasons": {
+                "count": 2,
+                "direction": "raise",
+                "reference": "best",
+                "features": {
+                    "dep_delay": {"code": "D1", "text": "it left late"},
+                    "hour": {"code": "H1", "text": "it left late in the day"},
+                    "distance": {"code": "M1", "text": "the distance"},
+                    "origin": {"code": "O1", "text": "the airport"},
+                },
+            },
+        },
+    }
+
+
 def as_document(model: LogisticModel) -> dict[str, Any]:
     """Return what a model's file holds."""
     with tempfile.TemporaryDirectory() as folder:
@@ -178,6 +221,7 @@ def main() -> None:
     write_csv(rows, HERE / "flights.csv")
     text = json.dumps(fit(rows), indent=2, allow_nan=False)
     (HERE / "delay_model.json").write_text(text + "\n")
+    (HERE / "delay_scorecard.json").write_text(json.dumps(scorecard(rows), indent=2, allow_nan=False) + "\n")
     print(f"{rows.num_rows:,} flights, {rows['dep_delay'].null_count} of them without dep_delay")
 
 

@@ -126,6 +126,7 @@ threshold = option(
     metavar="T",
     help=meaning("threshold"),
 )
+reasons = option("--reasons", section=WHAT, type=values.COUNT, metavar="N", help=meaning("reasons"))
 float32 = option("--float32", section=WHAT, is_flag=True, help=meaning("float32"))
 limit = option(
     "--limit",
@@ -458,5 +459,5 @@ _SHARED = (*_ROWS, *READ, *RUN, *CONDUCT, *WRITE, *SAY)
 
 _FEATURES = (max_unseen, max_missing, sample_rows)
 
-SCORE = (inputs, model, keep, rename, raw_prediction, threshold, float32, *_FEATURES, *_SHARED)
+SCORE = (inputs, model, keep, rename, raw_prediction, threshold, reasons, float32, *_FEATURES, *_SHARED)
 TRANSFORM = (inputs, apply, keep, rename, float32, *_SHARED)

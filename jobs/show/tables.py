@@ -21,7 +21,7 @@ from pipeline.units import escape, format_bytes, format_count
 if TYPE_CHECKING:
     from pipeline.bench import Bench, FunctionCosts
     from pipeline.inspection import Column, Reason, Value
-    from pipeline.types.report import PlanSummary, Shown, ShownModel
+    from pipeline.types.report import PlanSummary, Scorecard, Shown, ShownModel
     from pipeline.verification import Verification
 
 # Names in a benchmark.
@@ -56,6 +56,25 @@ def emit_model(model: ShownModel, *, all_digits: bool) -> None:
     console.emit("\n".join(aligned((name, cell(value)) for name, value in model.facts)) + "\n")
     rows = (tuple(map(cell, row)) for row in model.rows)
     console.emit(_drawn(model.headers, rows, sys.stdout, numbers=model.numbers))
+
+
+def emit_scorecard(card: Scorecard, *, all_digits: bool) -> None:
+    """Show a scorecard on stdout: its facts, and the points of each attribute; to two decimals, or with all digits."""
+
+    def number(value: float | None) -> str:
+        if value is None:
+            return "no score"
+        return repr(value) if all_digits else f"{value:.2f}"
+
+    facts = ((name, value if isinstance(value, str) else number(value)) for name, value in card.facts)
+    console.emit("\n".join(aligned(facts)) + "\n")
+    rows, before = [], ""
+    for each in card.attributes:
+        contribution = "" if each.contribution is None else f"{each.contribution:{'' if all_digits else '.6g'}}"
+        name = "" if each.feature == before else escape(each.feature)
+        rows.append((name, escape(each.attribute), contribution, number(each.points)))
+        before = each.feature
+    console.emit(_drawn(("feature", "attribute", "contribution", "points"), rows, sys.stdout, numbers=(2, 3)))
 
 
 def emit_columns(columns: Sequence[Column]) -> None:

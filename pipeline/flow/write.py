@@ -20,7 +20,7 @@ from pipeline.kernels import arithmetic_tag
 from pipeline.models.columns import bad_cell, numbers
 from pipeline.publish import QUARANTINE_EXTENSION, Attempts, restored_attempts
 from pipeline.scan import Batch, ChunkContext, missing_and_nan, worker
-from pipeline.sinks import QuarantineSink, RowGroups, extension, open_sink
+from pipeline.sinks import QuarantineSink, RowGroups, as_batch, extension, open_sink
 from pipeline.types.blocks import BlockFunction, ReadsText, Values
 from pipeline.types.inputs import InputFile, Need
 from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
@@ -252,7 +252,7 @@ class _Writing:
 
     def _output(self, columns: Sequence[pa.Array], values: Values) -> pa.RecordBatch:
         arrays = [*columns[self.settings.features :], *values.arrays]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.settings.schema)
+        return as_batch(arrays, self.settings.schema)
 
 
 def _in_one(name: str, arrays: Sequence[pa.Array], *, as_floats: bool) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pipeline.grammar import Application, parse_application
 from pipeline.models.kinds import (
@@ -15,9 +16,9 @@ from pipeline.models.kinds import (
     load_model,
     restore_model,
     score_block,
+    scorecard_model,
     show_model,
 )
-from pipeline.models.logistic.file import schema
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.request import ScoreRequest
@@ -45,10 +46,18 @@ __all__ = [
     "restore",
     "schema",
     "score_block",
+    "scorecard_model",
     "show_model",
     "upgrade_model",
     "write_new_file",
 ]
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a model file, for editors."""
+    from pipeline.models.logistic.contents import schema as schema_of  # noqa: PLC0415 - loads all that a file may have
+
+    return schema_of()
 
 
 def restore(description: Mapping[str, object]) -> DescribedBlock:

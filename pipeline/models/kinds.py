@@ -11,16 +11,14 @@ from pipeline.choices import Precision
 from pipeline.errors import LogitstreamError
 from pipeline.models.document import Document, Problem, read
 from pipeline.models.logistic import score
-from pipeline.models.logistic.described import described
 from pipeline.models.logistic.file import KIND, VERSIONS
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import judge
-from pipeline.models.logistic.show import show
 from pipeline.models.request import ScoreRequest
 from pipeline.models.store import read_file, refuse_foreign
 from pipeline.models.wording import model_error
 from pipeline.types.blocks import BlockFunction
-from pipeline.types.report import ShownModel
+from pipeline.types.report import Scorecard, ShownModel
 
 
 class Model(Protocol):
@@ -71,6 +69,8 @@ class ModelKind(Generic[M]):
         Returns a model as plain values, ready for JSON.
     version : int
         The newest version of its files; a file of an older one says the same if only its version is made this.
+    scorecard : callable
+        Returns the points of each attribute, from a model and what messages call it.
     """
 
     name: str
@@ -81,6 +81,7 @@ class ModelKind(Generic[M]):
     scratch_row_bytes: Callable[[M], int]
     describe: Callable[[M], Mapping[str, object]]
     version: int
+    scorecard: Callable[[M, str], Scorecard]
 
 
 def _logistic(document: Document, kinds: Sequence[str]) -> LogisticModel | list[Problem]:
@@ -88,15 +89,34 @@ def _logistic(document: Document, kinds: Sequence[str]) -> LogisticModel | list[
     return found if isinstance(found, list) else LogisticModel(found)
 
 
+def _show(model: LogisticModel) -> ShownModel:
+    from pipeline.models.logistic.show import show  # noqa: PLC0415 - scoring needs none of these
+
+    return show(model.file)
+
+
+def _describe(model: LogisticModel) -> Mapping[str, object]:
+    from pipeline.models.logistic.described import described  # noqa: PLC0415 - as above
+
+    return described(model.file)
+
+
+def _scorecard(model: LogisticModel, name: str) -> Scorecard:
+    from pipeline.models.logistic.scorecard import scorecard  # noqa: PLC0415 - as above
+
+    return scorecard(model.file, name)
+
+
 LOGISTIC: ModelKind[LogisticModel] = ModelKind(
     name=KIND,
     parse=_logistic,
     block=lambda model, request: score.ScoreBlock.of(model.file, request),
     restore=score.restore_score,
-    show=lambda model: show(model.file),
+    show=_show,
     scratch_row_bytes=lambda model: score.scratch_row_bytes(model.file),
-    describe=lambda model: described(model.file),
+    describe=_describe,
     version=VERSIONS[-1],
+    scorecard=_scorecard,
 )
 
 # A file that names no known kind is checked as one of the first.
@@ -155,6 +175,11 @@ def examine_model(data: bytes, name: str = "model") -> Model | list[Problem]:
 def score_block(model: Model, request: ScoreRequest) -> DescribedBlock:
     """Return the block function that scores with a model as a caller asks."""
     return kind_of(model).block(model, request)
+
+
+def scorecard_model(model: Model, name: str = "model") -> Scorecard:
+    """Return the points of each attribute of a model; raise a :class:`ModelError` if it states no scale of points."""
+    return kind_of(model).scorecard(model, name)
 
 
 def restore_model(description: Mapping[str, Any]) -> DescribedBlock:

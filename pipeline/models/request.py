@@ -17,6 +17,8 @@ class ScoreRequest:
         Whether to add the value before the sigmoid.
     threshold : float or None
         Adds a decision; replaces the threshold of the file.
+    reasons : int or None
+        Adds so many reasons; replaces the number of the file.
     float32 : bool
         Whether numbers are rounded to float32.
     precision : {"fast", "accurate", "reproducible"}
@@ -30,3 +32,4 @@ class ScoreRequest:
     float32: bool = False
     precision: Precision = "fast"
     decimal: str = "."
+    reasons: int | None = None

@@ -23,6 +23,20 @@ def float_array(values: Floats, null: Mask | None, *, float32: bool = False) -> 
     return _array(pa.float64(), values, null)
 
 
+def integer_array(values: npt.NDArray[np.int64], null: Mask | None) -> pa.Array:
+    """Return int64 values, zero where null, without a copy."""
+    return _array(pa.int64(), values, null)
+
+
+def encoded_array(codes: npt.NDArray[Any], levels: pa.Array, null: Mask | None) -> pa.Array:
+    """Return text as positions in ``levels``, whose type numpy knows; codes under a null may be anything."""
+    codes = np.ascontiguousarray(codes)
+    if null is not None:
+        codes = np.where(null, codes.dtype.type(0), codes)
+    indices = _array(pa.from_numpy_dtype(codes.dtype), codes, null)
+    return pa.DictionaryArray.from_arrays(indices, levels)
+
+
 def boolean_array(values: Mask, null: Mask | None) -> pa.Array:
     """Return booleans, false under a null."""
     shown = values if null is None else values & ~null

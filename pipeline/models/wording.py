@@ -45,10 +45,12 @@ class Vocabulary:
         The keys of the rule that a policy may be.
     policies : mapping of (tag, policy) to str
         All that a policy may be, in words.
-    kinds : mapping of str to sequence of str
-        The kinds that a member of a list may have, by the name of the list.
+    kinds : mapping of str to (str, sequence of str)
+        The key that says of which kind a part is and the kinds there are, by the name of the part or of its list.
     tags : collection of str
         The tags of all forms, besides those of policies.
+    members : mapping of str to str
+        Where an object has members of any name that are objects: the key of what they may have in ``keys``.
     plain : collection of paths
         Values that are text, a boolean or a number.
     """
@@ -56,8 +58,9 @@ class Vocabulary:
     keys: Mapping[str, Sequence[str]]
     rules: Mapping[tuple[str, str], Sequence[str]]
     policies: Mapping[tuple[str, str], str]
-    kinds: Mapping[str, Sequence[str]]
+    kinds: Mapping[str, tuple[str, Sequence[str]]]
     tags: frozenset[str]
+    members: Mapping[str, str]
     plain: frozenset[Path]
 
     def is_tag(self, step: str | int) -> bool:
@@ -68,6 +71,8 @@ class Vocabulary:
         """Return the keys of the object at a location."""
         if location and location[-1] in {"<rule>", "<own>"} and _policy_at(location) in self.rules:
             return self.rules[_policy_at(location)]
+        if len(location) > 1 and location[-2] in self.members and not self.is_tag(location[-1]):
+            return self.keys[self.members[str(location[-2])]]
         return self.keys[str(location[-1]) if location else ""]
 
     def policy_at(self, location: Sequence[str | int]) -> str | None:
@@ -171,9 +176,9 @@ def _message(kind: str, detail: ErrorDetails, context: Mapping[str, Any], vocabu
 def _unknown_kind(path: Path, part: object, vocabulary: Vocabulary) -> tuple[Path, str]:
     if not isinstance(part, Mapping):
         return path, f"must be an object, not {show(part)}"
-    found = f"not {show(part['kind'])}" if "kind" in part else "but it is missing"
-    kinds = next((vocabulary.kinds[name] for name in map(str, reversed(path)) if name in vocabulary.kinds), ())
-    return (*path, "kind"), f"must be {quoted_words(kinds)}, {found}"
+    key, kinds = next(vocabulary.kinds[name] for name in map(str, reversed(path)) if name in vocabulary.kinds)
+    found = f"not {show(part[key])}" if key in part else "but it is missing"
+    return (*path, key), f"must be {quoted_words(kinds)}, {found}"
 
 
 def _policy_at(location: Sequence[str | int]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
 from pipeline.sinks.csv import CsvSink, is_writable
+from pipeline.sinks.encoded import as_batch
 from pipeline.sinks.merge import Merger
 from pipeline.sinks.parquet import ParquetSink, RowGroups
 from pipeline.sinks.quarantine import QuarantineSink
@@ -25,6 +26,7 @@ __all__ = [
     "ParquetSink",
     "QuarantineSink",
     "RowGroups",
+    "as_batch",
     "check_output_schema",
     "codec_of",
     "extension",

@@ -9,6 +9,7 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.sinks.encoded import check_types
 from pipeline.sinks.outlet import Outlet, translated
 from pipeline.units import MIB
 
@@ -53,8 +54,7 @@ class CsvSink:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
-        if batch.schema.types != self._schema.types:
-            raise TypeError(f"a batch of {batch.schema.types}, in a file of {self._schema.types}")
+        check_types(batch, self._schema)
         with translated():
             for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
                 self._add(_lines(batch.slice(start, _ROWS_AT_ONCE)))

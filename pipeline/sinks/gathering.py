@@ -29,9 +29,14 @@ class GatheredColumn(Protocol):
         ...
 
 
-def column(field: pa.Field, rows: int) -> GatheredColumn:
-    """Return the gatherer of a column, to which at most ``rows`` rows are added between two takes."""
+def column(field: pa.Field, rows: int, *, is_encoded: bool = False) -> GatheredColumn:
+    """Return the gatherer of a column, to which at most ``rows`` rows are added between two takes.
+
+    An encoded column is a dictionary that stays the same.
+    """
     type_ = field.type
+    if is_encoded:
+        return _Encoded(type_, rows)
     if pa.types.is_primitive(type_) and type_.bit_width % 8 == 0:
         return _FixedWidth(type_, rows)
     return _Pieces(field)
@@ -77,6 +82,37 @@ class _FixedWidth:
         self._rows, self._valid = 0, None
         validity = None if valid is None else pa.py_buffer(np.packbits(valid[:rows], bitorder="little"))
         return pa.Array.from_buffers(self._type, rows, [validity, pa.py_buffer(self._values)])
+
+
+class _Encoded:
+    """Numbers of the levels of one dictionary."""
+
+    def __init__(self, type_: pa.DataType, rows: int) -> None:
+        self._codes = _FixedWidth(type_.index_type, rows)
+        self._levels: pa.Array = None
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of the numbers, and of the flags that mark nulls."""
+        return self._codes.bytes
+
+    def add(self, array: pa.Array) -> None:
+        """Add the rows of a batch.
+
+        Raises
+        ------
+        TypeError
+            It has another dictionary than the batches before it.
+        """
+        if self._levels is None:
+            self._levels = array.dictionary
+        elif not array.dictionary.equals(self._levels):
+            raise TypeError("the dictionary of an encoded text column differs from that of the batches before it")
+        self._codes.add(array.indices)
+
+    def take(self) -> pa.Array:
+        """Return the rows, in memory that the next ``add`` overwrites."""
+        return pa.DictionaryArray.from_arrays(self._codes.take(), self._levels)
 
 
 class _Pieces:

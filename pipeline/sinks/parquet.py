@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import MemoryBudgetError
+from pipeline.sinks.encoded import check_types, with_types
 from pipeline.sinks.gathering import GatheredColumn, column
 from pipeline.sinks.outlet import Outlet, translated
 from pipeline.units import escape, format_bytes
+
+# Where Parquet readers of Arrow find the schema that was written, and take types from that Parquet does not have.
+_ARROW_SCHEMA = "ARROW:schema"
+_BATCH_ROWS = 65_536
 
 
 class ParquetFileSink(ABC):
@@ -57,6 +63,9 @@ class ParquetSink(ParquetFileSink):
     the order in which its values appear (an ordered one keeps its order). Pages have checksums. Text and dictionaries
     are written with dictionary encoding; numbers are plain, which for scores is several times faster and no larger.
 
+    A text column may come encoded: as a dictionary of text, the same one in every batch. It is written with that
+    dictionary, as it is, and read as text.
+
     Holds at most a row group and a batch. For one thread. If a sink failed, or was not closed, its bytes are not a
     Parquet file.
 
@@ -82,24 +91,14 @@ class ParquetSink(ParquetFileSink):
     def __init__(self, file: BinaryIO, schema: pa.Schema, row_groups: RowGroups, compression: str) -> None:
         self._schema = schema
         self._row_groups = row_groups
+        self._compression = compression
         self._columns: list[GatheredColumn] | None = None
         self._rows = 0
         self._outlet = Outlet(file)
-        with translated():
-            self._writer = pq.ParquetWriter(
-                self._outlet,
-                schema,
-                compression=compression,
-                use_dictionary=[field.name for field in schema if _repeats(field.type)],
-                write_statistics=True,
-                write_page_checksum=True,
-                store_schema=True,
-            )
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows; complete row groups are written at once."""
-        if batch.schema.types != self._schema.types:
-            raise TypeError(f"a batch of {batch.schema.types}, in a file of {self._schema.types}")
+        check_types(batch, self._schema)
         while batch.num_rows:
             head = batch.slice(0, self._row_groups.rows - self._rows)
             batch = batch.slice(head.num_rows)
@@ -107,15 +106,48 @@ class ParquetSink(ParquetFileSink):
             if self._rows == self._row_groups.rows:
                 self._write_row_group()
 
-    def _gather(self, batch: pa.RecordBatch) -> None:
+    def close(self) -> None:
+        """Write the last row group and the footer."""
         if self._columns is None:
-            self._columns = [column(field, self._row_groups.rows) for field in self._schema]
-        for held, array in zip(self._columns, batch.columns, strict=True):
+            self._open(self._schema)
+        super().close()
+
+    def _open(self, written: pa.Schema) -> list[GatheredColumn]:
+        """Begin the file for columns as they come: text plain or encoded, which is text for readers either way."""
+        self._written = written
+        encoded = [field.type != stated.type for field, stated in zip(written, self._schema, strict=True)]
+        how: dict[str, Any] = {"write_statistics": True, "store_schema": True}
+        if any(encoded):
+            # Of a dictionary Arrow may count levels that do not occur in the statistics, which take a third of the
+            # time; in small batches the rest takes twice as long.
+            plain = [field.name for field, is_encoded in zip(written, encoded, strict=True) if not is_encoded]
+            how = {"write_statistics": plain, "store_schema": False, "write_batch_size": _BATCH_ROWS}
+        with translated():
+            self._writer = pq.ParquetWriter(
+                self._outlet,
+                written,
+                compression=self._compression,
+                use_dictionary=[field.name for field in written if _repeats(field.type)],
+                write_page_checksum=True,
+                **how,
+            )
+            if any(encoded):
+                stored = {_ARROW_SCHEMA: b64encode(self._schema.serialize().to_pybytes())}
+                self._writer.add_key_value_metadata((self._schema.metadata or {}) | stored)
+        rows = self._row_groups.rows
+        self._columns = [
+            column(field, rows, is_encoded=is_encoded) for field, is_encoded in zip(written, encoded, strict=True)
+        ]
+        return self._columns
+
+    def _gather(self, batch: pa.RecordBatch) -> None:
+        columns = self._columns or self._open(with_types(self._schema, batch.schema.types))
+        for held, array in zip(columns, batch.columns, strict=True):
             held.add(array)
         self._rows += batch.num_rows
         most = self._row_groups.most_bytes
-        if most is not None and sum(held.bytes for held in self._columns) > most:
-            raise self._too_large(self._columns, most)
+        if most is not None and sum(held.bytes for held in columns) > most:
+            raise self._too_large(columns, most)
 
     def _too_large(self, columns: list[GatheredColumn], most: int) -> MemoryBudgetError:
         size, name = max((held.bytes, field.name) for held, field in zip(columns, self._schema, strict=True))
@@ -130,7 +162,7 @@ class ParquetSink(ParquetFileSink):
         if not self._rows or self._columns is None:
             return
         rows, self._rows = self._rows, 0
-        table = pa.Table.from_arrays([held.take() for held in self._columns], schema=self._schema)
+        table = pa.Table.from_arrays([held.take() for held in self._columns], schema=self._written)
         with translated():
             self._writer.write_table(table, row_group_size=rows)
 

@@ -21,7 +21,8 @@ class Values:
     Attributes
     ----------
     arrays : tuple of pyarrow.Array
-        One for each of its fields, all as long as the batch; values in a rejected row have no meaning.
+        One for each of its fields, all as long as the batch; values in a rejected row have no meaning. Text may be
+        encoded as a dictionary of text, if that is the same in all batches.
     null, nan : int
         Rows without a result because a value was missing; rows whose arithmetic ended in NaN. No row counts twice, and
         no rejected row counts.

@@ -243,6 +243,41 @@ class UpgradedModel:
     written: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A row of a scorecard: an interval, a level, a missing value, or a unit of a number.
+
+    Attributes
+    ----------
+    feature, attribute : str
+        As the model has them, not escaped.
+    contribution : float or None
+        What it adds to the raw prediction; ``None`` if a row with it has no score.
+    points : float or None
+        With its part of the constant, unless it is a unit of a number.
+    """
+
+    feature: str
+    attribute: str
+    contribution: float | None
+    points: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """The points of each attribute of a model, in the order of the file.
+
+    Attributes
+    ----------
+    facts : tuple of (str, str or float)
+        Names and values of what holds for all attributes.
+    attributes : tuple of Attribute
+    """
+
+    facts: tuple[tuple[str, str | float], ...]
+    attributes: tuple[Attribute, ...]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Report(Tabular):
     """The outcome of a run that succeeded.

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tests.benchmarks.checking import Work
 from tests.benchmarks.data import Dataset, Mixture
+from tests.benchmarks.deciding import Deciding
 from tests.benchmarks.figures import Outcome
 from tests.benchmarks.growth import Growth
 from tests.benchmarks.rerun import Rerun
@@ -82,6 +83,11 @@ CASES: dict[str, Case] = {
         lambda bench: Dataset(bench.rows(P20_ROWS)),
         POLARS,
         FULL,
+    ),
+    "DECIDE": Deciding(
+        "P20 with probability, points, band and three reasons, against the probability alone",
+        lambda bench: Dataset(bench.rows(P20_ROWS)),
+        1.3,
     ),
     "FLOAT32": Scoring(
         "P20 with float32 inputs", lambda bench: Dataset(bench.rows(P20_ROWS), Mixture(single=True)), POLARS

@@ -25,6 +25,9 @@ TEXT_POLICIES: tuple[tuple[str, str], ...] = (
     ("level", "zero"),
 )
 THRESHOLD = 0.5
+SCALE = {"pdo": 20, "base_points": 600, "base_odds": 50}
+BAND_THRESHOLDS, BAND_NAMES = [480, 500, 520], ["D", "C", "B", "A"]
+REASONS = 3
 
 
 def model(mixture: Mixture) -> dict[str, Any]:
@@ -61,6 +64,19 @@ def _categorical(name: str, count: int, policies: int | None) -> dict[str, Any]:
     return feature
 
 
+def decisions(mixture: Mixture) -> dict[str, Any]:
+    """Return the model of a mixture with points, four bands of them and three reasons beside the probability."""
+    content = model(mixture)
+    names = [feature["column"] for feature in content["features"]]
+    output = {
+        "columns": ["probability", "points", "band", "reasons"],
+        "points": SCALE,
+        "bands": {"on": "points", "thresholds": BAND_THRESHOLDS, "names": BAND_NAMES},
+        "reasons": {"count": REASONS, "features": {name: {"code": f"R-{name}"} for name in names}},
+    }
+    return content | {"version": 2, "output": output}
+
+
 def save_model(content: Mapping[str, Any], path: Path) -> Path:
     """Write a model file and return its path."""
     path.write_text(json.dumps(content))
@@ -86,6 +102,13 @@ def raw_predictions(content: Mapping[str, Any], rows: pa.Table) -> np.ndarray:
         column = rows[feature["column"]]
         total += _numeric(feature, column) if feature["kind"] == "numeric" else _of_levels(feature, column)
     return total
+
+
+def contributions(content: Mapping[str, Any], rows: pa.Table) -> np.ndarray:
+    """Return what each numeric feature adds beside its constant part: coefficient / scale * value, by feature."""
+    weights = [feature["coefficient"] / feature["scale"] for feature in content["features"]]
+    columns = [rows[feature["column"]].cast(pa.float64()).to_numpy() for feature in content["features"]]
+    return np.array([weight * column for weight, column in zip(weights, columns, strict=True)])
 
 
 def probabilities(raw: np.ndarray) -> np.ndarray:

@@ -16,9 +16,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from pipeline.conversion.sklearn import compare, from_sklearn
 from pipeline.errors import BadCellsError, DataError, ModelError
 from pipeline.models import LogisticModel
-from pipeline.conversion.sklearn import compare, from_sklearn
 
 pytestmark = pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 

@@ -331,7 +331,7 @@ class _Short(io.BytesIO):
 
 def test_no_memory() -> None:
     with pytest.raises(MemoryBudgetError, match="an output file cannot be written, memory is used up: no room"):
-        open_sink("parquet", _Short(), pa.schema([("x", pa.int64())]), RowGroups(10), None)
+        open_sink("parquet", _Short(), pa.schema([("x", pa.int64())]), RowGroups(10), None).close()
 
 
 def test_an_error_of_ours_passes_through() -> None:
@@ -340,7 +340,7 @@ def test_an_error_of_ours_passes_through() -> None:
             raise StorageError("the attempt is gone")
 
     with pytest.raises(StorageError, match=r"^the attempt is gone$"):
-        open_sink("parquet", Refusing(), pa.schema([("x", pa.int64())]), RowGroups(10), None)
+        open_sink("parquet", Refusing(), pa.schema([("x", pa.int64())]), RowGroups(10), None).close()
 
 
 @pytest.mark.parametrize("format_", ["csv", "parquet"])

@@ -61,7 +61,10 @@ def _booleans(signals: Sequence[Signal], rows: Any) -> frozenset[str]:
 def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
     # A wrapper may not have them, nor a Pipeline whose first step is no estimator.
     inner = list(inner_estimators(estimator))
-    first = next((each for each in inner if hasattr(each, "n_features_in_")), inner[-1])
+    first = next((each for each in inner if hasattr(each, "n_features_in_")), None)
+    if first is None:
+        # Says why it cannot be read.
+        read(estimator, Place(), [])
     count = int(require(first, "n_features_in_", Place()))
     fitted: Any = next(
         (names for each in inner if (names := getattr(each, "feature_names_in_", None)) is not None), None

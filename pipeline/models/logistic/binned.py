@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from pipeline.models.logistic.policies import Impute, Policy, Word, settle
 from pipeline.models.logistic.sections import Number, Section, fault, numbers_of, table_of
 from pipeline.models.tally import RowTally
 from pipeline.units import shortest
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 Floats = npt.NDArray[np.float64]
 
@@ -153,6 +156,16 @@ def _entries(feature: BinnedFeature) -> Iterator[Entry]:
         yield Entry(own.coefficient, "missing")
 
 
+def _expression(feature: BinnedFeature) -> Expression:
+    from pipeline.models.logistic.expression import Bins  # noqa: PLC0415 - only exports need it
+
+    missing = feature.missing
+    if isinstance(missing, Impute):
+        missing = Own(coefficient=feature.coefficients[feature.interval(missing.impute)])
+    value = missing.coefficient if isinstance(missing, Own) else missing
+    return Bins(feature.column, feature.edges, feature.coefficients, value)
+
+
 BINNED = FeatureKind(
     schema=BinnedFeature,
     uses=lambda feature: (Use(feature.column, "numeric", (feature.missing,)),),
@@ -160,6 +173,7 @@ BINNED = FeatureKind(
     is_bounded=True,
     prepare=_prepare,
     describe=_describe,
+    expression=_expression,
     coefficients=_coefficients,
     follows=lambda feature: {"intervals": feature.interval_names()},
     faults=_faults,

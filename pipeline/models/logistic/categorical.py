@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from pipeline.models.logistic.policies import MISSING_LEVEL, UNSEEN_LEVEL, Missi
 from pipeline.models.logistic.sections import Number, fault, numbers_of, table_of
 from pipeline.models.tally import RowTally
 from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 Floats = npt.NDArray[np.float64]
 
@@ -159,6 +162,12 @@ def _describe(feature: CategoricalFeature) -> tuple[str, Iterator[Entry]]:
     return kind, (Entry(number, level, missing=missing, unseen=unseen) for level, number in items)
 
 
+def _expression(feature: CategoricalFeature) -> Expression:
+    from pipeline.models.logistic.expression import Lookup, key_of  # noqa: PLC0415 - only exports need it
+
+    return Lookup((key_of(feature.lookup),), {(level,): number for level, number in feature.coefficients.items()})
+
+
 CATEGORICAL = FeatureKind(
     schema=CategoricalFeature,
     uses=_uses,
@@ -166,6 +175,7 @@ CATEGORICAL = FeatureKind(
     is_bounded=True,
     prepare=_prepare,
     describe=_describe,
+    expression=_expression,
     coefficients=_coefficients,
     follows=lambda feature: {"read_as": feature.lookup.type},
     unknown_names=_unknown_levels,

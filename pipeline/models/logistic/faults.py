@@ -11,18 +11,29 @@ from pipeline.models.document import FOUND_LIMIT, Path, Problem, format_path
 from pipeline.models.logistic.feature import FeatureKind
 from pipeline.models.logistic.features import FEATURE_KINDS
 from pipeline.models.logistic.file import MOST_CLASSES
-from pipeline.models.logistic.output import FIRST_COLUMNS
+from pipeline.models.logistic.output import FIRST_COLUMNS, SECTIONS
 from pipeline.models.wording import quoted_words
 from pipeline.units import escape, format_count
 
 Document = Mapping[str, object]
+_NEEDING = {
+    "decision": "a decision needs a threshold",
+    "points": "points need a scale",
+    "points_by_feature": "points need a scale",
+    "band": "a band needs thresholds and names",
+    "reasons": "reasons need their section",
+}
+
 Rule = Callable[[Document], Iterator[Problem]]
 
 _COMPARED_LIMIT = 20_000
 _LATER_KEYS = ("link", "classes", "normalise", "offset")
-_BINARY_KEYS = ("threshold", "alpha", "beta")
 _LEAST_CLASSES = 2
-_BINARY_COLUMNS = frozenset({"contributions"})
+_LATER_OUTPUT_KEYS = ("calibration", "points", "bands", "reasons")
+_BINARY_KEYS = ("threshold", "alpha", "beta", "points", "bands", "reasons")
+_LOGIT_KEYS = ("temperature", "alpha", "beta", "calibration", "points")
+_SIGMOID_KEYS = ("temperature", "alpha", "beta")
+_BINARY_COLUMNS = frozenset({"contributions", "points", "points_by_feature", "band", "reasons"})
 
 
 def faults(document: Document) -> Iterator[Problem]:
@@ -72,13 +83,15 @@ def _later_words(document: Document) -> Iterator[Problem]:
     """Yield what a file of version 1 cannot say."""
     if not _is_first_version(document):
         return
+    output = _section(document, "output")
     yield from (_needs_two((key,)) for key in _LATER_KEYS if key in document)
+    yield from (_needs_two(("output", key)) for key in _LATER_OUTPUT_KEYS if key in output)
     for position, kind, feature in _of_known_kind(document):
         if kind.version > 1:
             yield _needs_two(("features", position, "kind"))
         elif "name" in feature:
             yield _needs_two(("features", position, "name"))
-    columns = _section(document, "output").get("columns")
+    columns = output.get("columns")
     if isinstance(columns, list) and (later := [word for word in columns if _is_later_column(word)]):
         yield _needs_two(("output", "columns", columns.index(later[0])))
 
@@ -195,11 +208,14 @@ def _class_words(document: Document) -> Iterator[Problem]:
 
 
 def _decisions(document: Document) -> Iterator[Problem]:
+    """Yield the columns that need a section which is not there."""
     output = _section(document, "output")
     columns = output.get("columns")
-    has_decision = isinstance(columns, list) and "decision" in columns
-    if has_decision and output.get("threshold") is None and not isinstance(document.get("classes"), list):
-        yield Problem(("output", "columns"), "a decision needs a threshold: add output.threshold")
+    if not isinstance(columns, list) or isinstance(document.get("classes"), list):
+        return
+    for column, section in SECTIONS.items():
+        if column in columns and output.get(section) is None:
+            yield Problem(("output", "columns"), f"{_NEEDING[column]}: add output.{section}")
 
 
 def _link_words(document: Document) -> Iterator[Problem]:
@@ -207,9 +223,50 @@ def _link_words(document: Document) -> Iterator[Problem]:
     if link != "logit":
         yield from (
             Problem(("output", key), f'is for the link "logit", not {wording.show(link)}')
-            for key in ("temperature", "alpha", "beta")
+            for key in _LOGIT_KEYS
             if key in output
         )
+
+
+def _calibration(document: Document) -> Iterator[Problem]:
+    output = _section(document, "output")
+    calibration = output.get("calibration")
+    if calibration is None:
+        return
+    for key in _SIGMOID_KEYS:
+        if key in output:
+            yield Problem(("output", key), "cannot stand beside output.calibration, which replaces it")
+    if isinstance(document.get("classes"), list):
+        if document.get("normalise") == "one-vs-rest":
+            yield Problem(("output", "calibration"), 'is not for "normalise": "one-vs-rest"')
+        elif isinstance(calibration, Mapping) and calibration.get("method") in {"platt", "beta", "isotonic"}:
+            yield Problem(("output", "calibration", "method"), 'must be "temperature" for models with classes')
+    from pipeline.models.logistic.calibration import faults as unfit  # noqa: PLC0415 - most models have none
+
+    yield from _below("calibration", unfit(calibration))
+
+
+def _bands(document: Document) -> Iterator[Problem]:
+    output = _section(document, "output")
+    if (bands := output.get("bands")) is not None:
+        from pipeline.models.logistic.bands import faults as unfit  # noqa: PLC0415 - most models have none
+
+        yield from _below("bands", unfit(bands, has_points=output.get("points") is not None))
+
+
+def _reasons(document: Document) -> Iterator[Problem]:
+    reasons = _section(document, "output").get("reasons")
+    if reasons is None:
+        return
+    from pipeline.models.logistic.references import faults as unfit  # noqa: PLC0415 - most models have none
+
+    labelled = ((_label(feature), feature) for feature in _features(document))
+    features = {name: cast("Document", feature) for name, feature in labelled if name is not None}
+    yield from _below("reasons", unfit(reasons, features))
+
+
+def _below(section: str, found: Iterator[Problem]) -> Iterator[Problem]:
+    return (Problem(("output", section, *problem.path), problem.message) for problem in found)
 
 
 def _roles(document: Document) -> Iterator[Problem]:
@@ -260,5 +317,8 @@ _RULES: Sequence[Rule] = (
     _class_words,
     _link_words,
     _decisions,
+    _calibration,
+    _bands,
+    _reasons,
     _roles,
 )

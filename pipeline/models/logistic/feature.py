@@ -16,6 +16,9 @@ from pipeline.models.logistic.sections import Name, Section
 from pipeline.models.tally import RowTally
 from pipeline.types.report import Shown
 
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
+
 
 class Feature(Section):
     """A part of the model that adds a term to the raw prediction. Each kind adds its numbers."""
@@ -207,6 +210,8 @@ class FeatureKind(Generic[F]):
         Reads the columns of a batch.
     describe : callable
         Returns the kind of a feature in words, and yields its coefficients.
+    expression : callable
+        Returns what a feature adds to the raw prediction, less its constants, as a tree for exporters.
     coefficients : callable
         Yields the coefficients in a feature as JSON with any content, with their paths: each is one number, or one for
         each class.
@@ -228,6 +233,7 @@ class FeatureKind(Generic[F]):
     is_bounded: bool
     prepare: Callable[[F, BatchColumns], PreparedFeature]
     describe: Callable[[F], tuple[str, Iterator[Entry]]]
+    expression: Callable[[F], Expression]
     coefficients: Callable[[Mapping[str, object]], Iterator[tuple[Path, object]]]
     unknown_names: Callable[[Mapping[str, object]], Iterator[UnknownName]] = _no_names
     faults: Callable[[Mapping[str, object]], Iterator[Problem]] = _no_faults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from pipeline.models.logistic.feature import ColumnFeature, Entry, FeatureKind, 
 from pipeline.models.logistic.numbers import with_nan
 from pipeline.models.logistic.sections import Number, for_kernel
 from pipeline.models.tally import BatchColumn, RowTally
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 
 class IndicatorFeature(ColumnFeature):
@@ -73,6 +76,12 @@ def _describe(feature: IndicatorFeature) -> tuple[str, Iterator[Entry]]:
     return feature.kind, iter([Entry(feature.coefficient, "missing")])
 
 
+def _expression(feature: IndicatorFeature) -> Expression:
+    from pipeline.models.logistic.expression import IsMissing, weighted  # noqa: PLC0415 - only exports need it
+
+    return weighted(feature.coefficient, IsMissing(feature.column))
+
+
 INDICATOR = FeatureKind(
     schema=IndicatorFeature,
     uses=lambda feature: (Use(feature.column, "categorical", any_role=True),),
@@ -80,5 +89,6 @@ INDICATOR = FeatureKind(
     is_bounded=True,
     prepare=_prepare,
     describe=_describe,
+    expression=_expression,
     coefficients=member_paths("coefficient"),
 )

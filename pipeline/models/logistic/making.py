@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,14 @@ from pipeline.choices import Precision
 from pipeline.kernels import complement_link, evaluate, inverse_link, softmax_columns
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.file import ClassName, ModelFile
-from pipeline.models.logistic.output import Column
+from pipeline.models.logistic.gathered import GatheredParts
+from pipeline.models.logistic.output import FIRST_COLUMNS, Column
 from pipeline.models.results import boolean_array, choice_array, choices_array, float_array
 from pipeline.types.blocks import Field
 from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.decisions import Decisions
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,12 +39,15 @@ class Requested:
         Of the decision of a binary model.
     float32 : bool
     precision : {"fast", "accurate", "reproducible"}
+    reasons : int or None
+        How many reasons, if not as many as the file says.
     """
 
     columns: tuple[Column, ...]
     threshold: float
     float32: bool
     precision: Precision
+    reasons: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +62,26 @@ class Raw:
         The rows without a score because a value is missing.
     nan : ndarray of bool
         The rows in which one is NaN.
-    contributions : ndarray of float64, shape (terms, rows), or None
-        What the offset and each feature add; ``None`` unless the maker needs them.
+    gathered : GatheredParts
+        What the maker had gathered of the contributions.
     """
 
     values: Floats
     null: Mask | None
     nan: Mask
-    contributions: Floats | None = None
+    gathered: GatheredParts
 
 
 class Maker(Protocol):
     """Makes the columns of the output."""
 
     @property
-    def needs_contributions(self) -> bool:
-        """Whether it needs what each feature adds."""
+    def scratch_row_bytes(self) -> int:
+        """The bytes of a row of what it needs besides raw predictions and results."""
+        ...
+
+    def gather(self, rows: int) -> GatheredParts:
+        """Return what gathers of the contributions to a batch what the columns need."""
         ...
 
     def fields(self, *, nullable: bool, may_be_nan: bool) -> list[Field]:
@@ -95,6 +106,10 @@ def probability_of(model: ModelFile, raw: Floats, precision: Precision, out: Flo
     """Return the probability of the positive class of a binary model."""
     if model.link != "logit":
         return inverse_link(model.link, raw, out=out, precision=precision)
+    if model.output.calibration is not None:
+        from pipeline.models.logistic.calibration import calibrate  # noqa: PLC0415 - most models have none
+
+        return calibrate(model.output.calibration, raw, out=out, precision=precision)
     return evaluate("sigmoid", raw, out=out, precision=precision, **model.output.parameters)
 
 
@@ -102,6 +117,10 @@ def complement_of(model: ModelFile, raw: Floats, precision: Precision = "fast") 
     """Return the probability of the negative class of a binary model, with its own digits where it is small."""
     if model.link != "logit":
         return complement_link(model.link, raw, precision=precision)
+    if model.output.calibration is not None:
+        from pipeline.models.logistic.calibration import complement  # noqa: PLC0415 - most models have none
+
+        return complement(model.output.calibration, raw, precision=precision)
     parameters = model.output.parameters
     mirrored = {**parameters, "alpha": -parameters["alpha"], "beta": -parameters["beta"]}
     return evaluate("sigmoid", raw, precision=precision, **mirrored)
@@ -110,7 +129,7 @@ def complement_of(model: ModelFile, raw: Floats, precision: Precision = "fast") 
 def class_probabilities(model: ModelFile, raw: Floats, precision: Precision) -> Floats:
     """Return the probabilities of the classes, shape (classes, rows)."""
     if model.normalise == "softmax":
-        return np.array(softmax_columns(list(raw), precision=precision, temperature=model.output.temperature))
+        return np.array(softmax_columns(list(raw), precision=precision, temperature=temperature_of(model)))
     shares = evaluate("sigmoid", raw, precision=precision)
     with np.errstate(all="ignore"):
         # Added class by class, so that the bits of a row do not depend on how many rows there are.
@@ -122,6 +141,12 @@ def class_probabilities(model: ModelFile, raw: Floats, precision: Precision) -> 
         np.divide(shares, total, out=shares)
         shares[:, nothing] = 1.0 / len(shares)
     return shares
+
+
+def temperature_of(model: ModelFile) -> float:
+    """Return what divides the raw predictions of a model with classes."""
+    # No other calibration is for classes.
+    return float(getattr(model.output.calibration, "temperature", model.output.temperature))
 
 
 def arrow_type_of(values: Sequence[ClassName]) -> pa.DataType:
@@ -138,23 +163,31 @@ def class_text(value: ClassName) -> str:
     return escape(str(value).lower() if isinstance(value, bool) else str(value))
 
 
-def terms_of(model: ModelFile) -> tuple[str, ...]:
-    """Return the names of what adds to the raw prediction: the offset, then the features, in their order."""
-    of_offset = () if model.offset is None else (model.offset.label,)
-    return (*of_offset, *(feature.label for feature in model.features))
-
-
 @dataclass(frozen=True)
 class BinaryMaker:
-    """The columns of a binary model: ``probability``, ``raw_prediction``, ``decision``, ``contribution_<name>``."""
+    """The columns of a binary model: ``probability``, ``raw_prediction``, ``decision``, and those of Decisions."""
 
     model: ModelFile
     requested: Requested
 
     @property
-    def needs_contributions(self) -> bool:
-        """Whether contributions are among the columns."""
-        return "contributions" in self.requested.columns
+    def scratch_row_bytes(self) -> int:
+        """The bytes of what decisions need, and of the probability where only a band needs it."""
+        decisions = self._decisions
+        return 0 if decisions is None else decisions.scratch_row_bytes + 8 * decisions.needs_probability
+
+    def gather(self, rows: int) -> GatheredParts:
+        """Return what gathers contributions, points and reasons."""
+        return GatheredParts() if self._decisions is None else self._decisions.gather(rows)
+
+    @cached_property
+    def _decisions(self) -> Decisions | None:
+        requested = self.requested
+        if FIRST_COLUMNS.issuperset(requested.columns):
+            return None
+        from pipeline.models.logistic.decisions import Decisions  # noqa: PLC0415 - most models have none
+
+        return Decisions(self.model, requested.columns, requested.reasons, requested.float32)
 
     @cached_property
     def classes(self) -> tuple[Any, Any]:
@@ -169,8 +202,9 @@ class BinaryMaker:
             "probability": [Field("probability", number, nullable)],
             "raw_prediction": [Field("raw_prediction", number, nullable)],
             "decision": [Field("decision", arrow_type_of(self.classes), nullable or may_be_nan)],
-            "contributions": [Field(f"contribution_{escape(name)}", number, nullable) for name in terms_of(self.model)],
         }
+        if self._decisions is not None:
+            made |= self._decisions.fields(nullable=nullable, may_be_nan=may_be_nan)
         return [field for column in self.requested.columns for field in made[column]]
 
     def is_nan(self, raw: Floats) -> Mask:
@@ -180,22 +214,29 @@ class BinaryMaker:
 
     def arrays(self, raw: Raw) -> list[pa.Array]:
         """Return the columns of a batch."""
-        columns = self.requested.columns
+        columns, decisions = self.requested.columns, self._decisions
         values, null = raw.values[0], raw.null
         made: dict[Column, list[pa.Array]] = {}
         if "raw_prediction" in columns:
             made["raw_prediction"] = [self._floats(values, null)]
-        if "contributions" in columns:
-            made["contributions"] = [self._floats(part, null) for part in _contributions(raw)]
-        if not {"probability", "decision"}.isdisjoint(columns):
-            out = None if "raw_prediction" in columns else values
+        probability = None
+        if self._needs_probability:
+            keeps_raw = "raw_prediction" in columns or (decisions is not None and decisions.needs_raw)
+            out = None if keeps_raw else values
             probability = probability_of(self.model, values, self.requested.precision, out)
             if null is not None:
                 probability[null] = 0.0
             made["probability"] = [self._floats(probability, null)]
             if "decision" in columns:
                 made["decision"] = [self._decision(probability >= self.requested.threshold, raw)]
+        if decisions is not None:
+            made |= decisions.arrays(values, probability, raw)
         return [array for column in columns for array in made[column]]
+
+    @property
+    def _needs_probability(self) -> bool:
+        wants_it = not {"probability", "decision"}.isdisjoint(self.requested.columns)
+        return wants_it or (self._decisions is not None and self._decisions.needs_probability)
 
     def _floats(self, values: Floats, null: Mask | None) -> pa.Array:
         return float_array(values, null, float32=self.requested.float32)
@@ -208,12 +249,6 @@ class BinaryMaker:
         return choice_array(is_positive, (negative, positive), arrow_type_of(self.classes), undecided)
 
 
-def _contributions(raw: Raw) -> Floats:
-    if raw.contributions is None:
-        raise ValueError("contributions are wanted, but were not computed")
-    return raw.contributions
-
-
 @dataclass(frozen=True)
 class ClassMaker:
     """The columns of a model with classes: ``probability_<class>``, ``raw_prediction_<class>``, ``decision``."""
@@ -222,9 +257,13 @@ class ClassMaker:
     requested: Requested
 
     @property
-    def needs_contributions(self) -> bool:
-        """Never."""
-        return False
+    def scratch_row_bytes(self) -> int:
+        """Nothing."""
+        return 0
+
+    def gather(self, rows: int) -> GatheredParts:  # noqa: ARG002 - a protocol
+        """Return nothing."""
+        return GatheredParts()
 
     @cached_property
     def classes(self) -> tuple[ClassName, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,10 @@ from pipeline.errors import BadCellsError, DataError
 from pipeline.models.columns import Rows
 from pipeline.models.logistic.feature import Coefficient, Feature
 from pipeline.models.logistic.file import VERSIONS, ModelFile, Target
-from pipeline.models.logistic.making import BinaryMaker, Requested, complement_of, probability_of, terms_of
-from pipeline.models.logistic.output import Column, Output
+from pipeline.models.logistic.making import BinaryMaker, Requested, complement_of, probability_of
+from pipeline.models.logistic.output import SECTIONS, Column, Output
 from pipeline.models.logistic.parsing import parse
 from pipeline.models.logistic.score import DEFAULT_THRESHOLD, ScoreBlock
-from pipeline.models.logistic.show import coefficients, facts
 from pipeline.models.rows import batches
 from pipeline.models.store import read_file, write_file
 from pipeline.models.tally import RowTally
@@ -97,6 +96,41 @@ class LogisticModel(Tabular):
         """
         write_file(path, self.to_json().encode())
 
+    def export(
+        self, kind: str, path: str | os.PathLike[str] | None = None, *, dialect: str | None = None
+    ) -> str | bytes:
+        """Return the model as another tool takes it, and write it to a file if one is named.
+
+        Parameters
+        ----------
+        kind : {"sql", "onnx", "pmml", "python"}
+            SQL expressions for a SELECT, an ONNX graph, PMML, or a Python module that imports the standard library
+            alone.
+        path : path, optional
+            The file is written in one step; one that exists is replaced.
+        dialect : {"duckdb", "postgresql", "spark"}, optional
+            Of SQL.
+
+        Returns
+        -------
+        str or bytes
+            Text, or bytes for ``onnx``.
+
+        Raises
+        ------
+        ModelError
+            The target cannot express a part of the model; the message names it, and nothing is written.
+        UsageError
+            There is no such target or dialect.
+        ConfigurationError
+            A package that the target needs is not installed.
+        InputMissingError, PermissionDeniedError, StorageError
+            The file cannot be written.
+        """
+        from pipeline.conversion.exporting import export  # noqa: PLC0415 - no run needs it
+
+        return export(self.file, kind, path, dialect)
+
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the content of the model, however its file is laid out."""
         return self.file.digest()
@@ -137,6 +171,8 @@ class LogisticModel(Tabular):
 
     def coefficients(self) -> list[Coefficient]:
         """Return the coefficients of the model, one for each column or level, in the order of the file."""
+        from pipeline.models.logistic.show import coefficients  # noqa: PLC0415 - scoring needs none of it
+
         return list(coefficients(self.file))
 
     @property
@@ -232,10 +268,74 @@ class LogisticModel(Tabular):
             raise ValueError("contributions are those of a model with two classes")
         return self._floats(data, "contributions")
 
+    def points(self, data: Any) -> Any:
+        """Return the points of each row, on the scale of ``output.points``.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows,)
+            Whole numbers if the scale rounds them. NaN and errors as in :meth:`probability`.
+
+        Raises
+        ------
+        ValueError
+            The model has no ``output.points``. Others as in :meth:`probability`.
+        """
+        return self._decided(data, "points")[:, 0]
+
+    def points_by_feature(self, data: Any) -> Any:
+        """Return the points of the offset and each feature, in the order of ``contribution_names``.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows, terms)
+            As in :meth:`points`.
+        """
+        return self._decided(data, "points_by_feature")
+
+    def band(self, data: Any) -> Any:
+        """Return the name of the band of each row; ``None`` without a score.
+
+        Returns
+        -------
+        ndarray of object, shape (rows,)
+
+        Raises
+        ------
+        ValueError
+            The model has no ``output.bands``. Others as in :meth:`probability`.
+        """
+        return self._texts(data, "band")[:, 0]
+
+    def reasons(self, data: Any, count: int | None = None) -> Any:
+        """Return the codes of the features that lower (or raise) the raw prediction most, the first reason first.
+
+        Parameters
+        ----------
+        data : rows
+        count : int, optional
+            How many; as many as ``output.reasons`` says, or 3.
+
+        Returns
+        -------
+        ndarray of object, shape (rows, count)
+            ``None`` where fewer features lower it, and in rows without a score. Errors as in :meth:`probability`.
+        """
+        texts = self._texts(data, "reasons", count)
+        with_texts = self.output.reasons is not None and self.output.reasons.has_texts
+        return texts[:, :: 2 if with_texts else 1]
+
+    def reason_texts(self, data: Any, count: int | None = None) -> Any:
+        """Return the texts of the reasons, as :meth:`reasons` returns their codes; ``None`` for one without a text."""
+        codes = self.reasons(data, count)
+        if self.output.reasons is None or not self.output.reasons.has_texts:
+            return np.full_like(codes, None)
+        return self._texts(data, "reasons", count)[:, 1::2]
+
     @property
     def contribution_names(self) -> tuple[str, ...]:
         """The names of what adds to the raw prediction: the offset, then the features."""
-        return terms_of(self.file)
+        return self.file.terms
 
     @property
     def base(self) -> float | tuple[float, ...]:
@@ -264,7 +364,7 @@ class LogisticModel(Tabular):
             return _check_dask(data, len(self.columns)).map_blocks(
                 self.predict, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype=dtype)
             )
-        scored = [(array, rejected) for (array,), rejected in self._scored(data, "decision")]
+        scored = [(array, rejected) for (array,), rejected in self._scored(data, self._block("decision"))]
         if undecided := sum(array.null_count + len(rejected) for array, rejected in scored):
             raise DataError(
                 f"{format_count(undecided)} rows have no decision: they have no score, or the score is NaN",
@@ -277,6 +377,8 @@ class LogisticModel(Tabular):
         return BinaryMaker(self.file, Requested(("decision",), DEFAULT_THRESHOLD, float32=False, precision="fast"))
 
     def _summary(self) -> Summary:
+        from pipeline.models.logistic.show import facts  # noqa: PLC0415 - scoring needs none of it
+
         shown = [(name, value if isinstance(value, str) else f"{value:.6g}") for name, value in facts(self.file)]
         return Summary(shown, ("feature", "kind"), [(feature.label, feature.kind) for feature in self.features])
 
@@ -284,18 +386,40 @@ class LogisticModel(Tabular):
         threshold = self.output.threshold
         return ScoreBlock(self.file, (column,), DEFAULT_THRESHOLD if threshold is None else threshold)
 
+    def _decided(self, data: Any, column: Column) -> Floats:
+        self._check(column)
+        return self._floats(data, column)
+
+    def _texts(self, data: Any, column: Column, count: int | None = None) -> Any:
+        """Return the columns of one word as objects, shape (rows, columns)."""
+        self._check(column)
+        block = replace(self._block(column), reasons=count)
+        width = len(block.fields())
+        parts = [np.empty((0, width), dtype=object)]
+        for arrays, rejected in self._scored(data, block):
+            part = np.column_stack([np.array(array.to_pylist(), dtype=object) for array in arrays])
+            part[rejected] = None
+            parts.append(part)
+        return np.concatenate(parts)
+
+    def _check(self, column: Column) -> None:
+        if self.file.classes is not None:
+            raise ValueError(f"{column} are those of a model with two classes")
+        if column != "reasons" and not self.output.has(column):
+            raise ValueError(f"the model has no output.{SECTIONS[column]}")
+
     def _floats(self, data: Any, column: Column) -> Floats:
         """Return the columns of one word, shape (rows, columns)."""
-        width = len(self._block(column).fields())
+        block = self._block(column)
+        width = len(block.fields())
         parts = [
             np.column_stack([_with_nan(array, rejected) for array in arrays])
-            for arrays, rejected in self._scored(data, column)
+            for arrays, rejected in self._scored(data, block)
         ]
         return np.concatenate([np.empty((0, width)), *parts])
 
-    def _scored(self, data: Any, column: Column) -> Iterator[tuple[tuple[pa.Array, ...], Rows]]:
+    def _scored(self, data: Any, block: ScoreBlock) -> Iterator[tuple[tuple[pa.Array, ...], Rows]]:
         """Yield the scores of each batch, and which of its rows the model sends to the quarantine."""
-        block = self._block(column)
         first = 0
         for arrays in batches(data, block.columns()):
             tally = RowTally(len(arrays[0]))
@@ -311,7 +435,7 @@ def _joined(parts: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[
 
 
 def _with_nan(scores: pa.Array, rows: Rows) -> Floats:
-    values: Floats = scores.to_numpy(zero_copy_only=False)
+    values: Floats = np.asarray(scores.to_numpy(zero_copy_only=False), dtype=np.float64)
     if rows.size:
         values = values.copy()
         values[rows] = np.nan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,6 +18,9 @@ from pipeline.models.logistic.numbers import NumberCells
 from pipeline.models.logistic.policies import MISSING_NUMBER, MissingNumber
 from pipeline.models.logistic.sections import Number, fault, for_kernel, number_of, numbers_of
 from pipeline.models.tally import RowTally
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 
 def _not_zero(scale: float) -> float:
@@ -93,6 +96,12 @@ def _describe(feature: NumericFeature) -> tuple[str, Iterator[Entry]]:
     return f"{feature.kind} (boolean)" if feature.boolean else feature.kind, iter([entry])
 
 
+def _expression(feature: NumericFeature) -> Expression:
+    from pipeline.models.logistic.expression import number, weighted  # noqa: PLC0415 - only exports need it
+
+    return weighted(feature.weight, number(feature.column, feature.missing, boolean=feature.boolean))
+
+
 NUMERIC = FeatureKind(
     schema=NumericFeature,
     uses=lambda feature: (Use(feature.column, "boolean" if feature.boolean else "numeric", (feature.missing,)),),
@@ -100,6 +109,7 @@ NUMERIC = FeatureKind(
     is_bounded=False,
     prepare=_prepare,
     describe=_describe,
+    expression=_expression,
     coefficients=member_paths("coefficient"),
     follows=lambda feature: {"weight": feature.weight},
     version=1,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,9 @@ from pipeline.models.logistic.sections import Name, Number, Section, fault, for_
 from pipeline.models.logistic.transforms import Transform, check_imputed, shown_transform, steps_of
 from pipeline.models.tally import RowTally
 from pipeline.units import escape, format_count
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 Floats = npt.NDArray[np.float64]
 
@@ -336,6 +339,29 @@ def _terms(feature: ProductFeature) -> Iterator[TermEntry]:
             yield TermEntry(f"term {term.column}{how}", term.center, term.scale, term.missing)
 
 
+def _expression(feature: ProductFeature) -> Expression:
+    from pipeline.models.logistic.expression import (  # noqa: PLC0415 - only exports need it
+        Constant,
+        Lookup,
+        key_of,
+        multiplied,
+        stepped,
+    )
+    from pipeline.models.logistic.expression import number as number_in  # noqa: PLC0415 - as above
+
+    coefficient: Expression = Constant(feature.coefficient or 0.0)
+    if feature.lookups:
+        values = {
+            levels: tuple(map(float, number)) if isinstance(number, Sequence) else float(number)
+            for levels, number in feature.combinations()
+        }
+        coefficient = Lookup(tuple(map(key_of, feature.lookups)), values)
+    factors = [
+        stepped(number_in(term.column, term.missing, boolean=term.boolean), term.steps) for term in feature.numbers
+    ]
+    return multiplied([*factors, coefficient])
+
+
 PRODUCT = FeatureKind(
     schema=ProductFeature,
     uses=_uses,
@@ -343,6 +369,7 @@ PRODUCT = FeatureKind(
     is_bounded=False,
     prepare=_prepare,
     describe=_describe,
+    expression=_expression,
     coefficients=_coefficients,
     terms=_terms,
     unknown_names=_unknown_names,

@@ -13,14 +13,15 @@ import pyarrow as pa
 
 from pipeline.choices import Precision, Role
 from pipeline.errors import UsageError
-from pipeline.kernels import raw_prediction
-from pipeline.models.columns import unfit_columns
+from pipeline.kernels import Visit, raw_prediction
+from pipeline.models.columns import Rows, unfit_columns
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import PreparedFeature, Use
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.making import Maker, Raw, Requested, maker_of
-from pipeline.models.logistic.output import COLUMNS, Column
+from pipeline.models.logistic.output import COLUMNS, MOST_REASONS, Column
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.request import ScoreRequest
 from pipeline.models.tally import BatchColumn, RowTally
@@ -66,6 +67,8 @@ class ScoreBlock:
         The decimal sign of levels that are text.
     with_point : frozenset of str
         Columns whose text has a decimal point all the same; no part of the description.
+    reasons : int or None
+        How many reasons to name, if not as many as the file says.
     """
 
     model: ModelFile
@@ -75,10 +78,13 @@ class ScoreBlock:
     precision: Precision = "fast"
     decimal: str = "."
     with_point: frozenset[str] = frozenset()
+    reasons: int | None = None
 
     def __post_init__(self) -> None:
         if not self.columns_made or not set(self.columns_made) <= set(COLUMNS):
             raise UsageError(f"score columns must be among {', '.join(COLUMNS)}, got {self.columns_made!r}")
+        if self.reasons is not None and not 1 <= self.reasons <= MOST_REASONS:
+            raise UsageError(f"the number of reasons must be from 1 to {MOST_REASONS}, got {self.reasons!r}")
         if not 0 <= self.threshold <= 1:
             raise UsageError(f"the threshold must be between 0 and 1, got {self.threshold!r}")
 
@@ -86,12 +92,13 @@ class ScoreBlock:
     def of(cls, model: ModelFile, request: ScoreRequest | None = None) -> ScoreBlock:
         """Return the block that a model's ``output`` asks for, with what a request adds; a request overrides the file.
 
-        ``raw_prediction`` and ``threshold`` add a column each; a threshold replaces that of the file.
+        ``raw_prediction`` and ``threshold`` add a column each, ``reasons`` its columns; a threshold and a number of
+        reasons replace those of the file.
 
         Raises
         ------
         UsageError
-            A threshold is requested of a model with classes.
+            A threshold or reasons are requested of a model with classes.
         """
         request = ScoreRequest() if request is None else request
         output = model.output
@@ -100,14 +107,21 @@ class ScoreBlock:
                 "--threshold is for models with two classes; this one decides for the largest raw prediction",
                 'leave it out, and write "decision" into output.columns of the model file',
             )
-        wanted = set(output.columns or ("probability",))
-        if request.threshold is not None or (output.columns is None and output.threshold is not None):
-            wanted.add("decision")
-        if request.raw_prediction:
-            wanted.add("raw_prediction")
+        if request.reasons is not None and model.classes is not None:
+            raise UsageError(
+                f"--reasons is for models with two classes; this one has {len(model.classes)}", "leave it out"
+            )
+        wanted = set(output.wanted)
+        asked: Mapping[Column, bool] = {
+            "decision": request.threshold is not None,
+            "raw_prediction": request.raw_prediction,
+            "reasons": request.reasons is not None,
+        }
+        wanted.update(column for column, is_asked in asked.items() if is_asked)
         cut = next((value for value in (request.threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
         made = tuple(column for column in COLUMNS if column in wanted)
-        return cls(model, made, cut, request.float32, request.precision, request.decimal)
+        block = cls(model, made, cut, request.float32, request.precision, request.decimal)
+        return block if request.reasons is None else replace(block, reasons=request.reasons)
 
     def pointed(self, columns: frozenset[str]) -> ScoreBlock:
         """Return the block for a file in which the text of these columns has a decimal point."""
@@ -121,7 +135,7 @@ class ScoreBlock:
     @property
     def scratch_row_bytes(self) -> int:
         """The bytes of what is computed of a row, whether or not it is a result."""
-        return scratch_row_bytes(self.model) + 8 * len(self._terms) * self._maker.needs_contributions
+        return scratch_row_bytes(self.model) + self._maker.scratch_row_bytes
 
     def columns(self) -> tuple[Need, ...]:
         """Return the columns of offset and features, each once, in the order of the model file."""
@@ -172,15 +186,14 @@ class ScoreBlock:
 
         A rejected row has the scores of a raw prediction of 0.
         """
-        raw, contributions = self._raw_predictions(columns, tally)
+        raw, gathered = self._raw_predictions(columns, tally)
         null = tally.null
-        for values in (raw, contributions):
-            if values is not None:
-                if null is not None:
-                    values[:, null] = 0.0
-                values[:, tally.rejected] = 0.0
+        for where in (tally.rejected,) if null is None else (null, tally.rejected):
+            raw[:, where] = 0.0
+            for each in gathered.gatherers:
+                each.blank(where)
         nan = self._maker.is_nan(raw)
-        return tuple(self._maker.arrays(Raw(raw, null, nan, contributions))), int(np.count_nonzero(nan))
+        return tuple(self._maker.arrays(Raw(raw, null, nan, gathered))), int(np.count_nonzero(nan))
 
     def describe(self) -> dict[str, object]:
         """Return JSON from which :func:`restore` makes the block again: the whole model, and the options."""
@@ -193,12 +206,13 @@ class ScoreBlock:
             "precision": self.precision,
             # A point is not mentioned, so that the description of such a block is what it always was.
             **({} if self.decimal == "." else {"decimal": self.decimal}),
+            **({} if self.reasons is None else {"reasons": self.reasons}),
         }
 
     @cached_property
     def _maker(self) -> Maker:
         made = tuple(column for column in COLUMNS if column in self.columns_made)
-        return maker_of(self.model, Requested(made, self.threshold, self.float32, self.precision))
+        return maker_of(self.model, Requested(made, self.threshold, self.float32, self.precision, self.reasons))
 
     @cached_property
     def _uses(self) -> dict[str, list[Use]]:
@@ -207,29 +221,21 @@ class ScoreBlock:
             uses.setdefault(use.column, []).append(use)
         return uses
 
-    @property
-    def _terms(self) -> tuple[object, ...]:
-        return (*(() if self.model.offset is None else (self.model.offset,)), *self.model.features)
-
-    def _raw_predictions(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[Floats, Floats | None]:
-        """Return the raw predictions, shape (outputs, rows), and the contributions, shape (terms, rows), if needed."""
+    def _raw_predictions(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[Floats, GatheredParts]:
+        """Return the raw predictions, shape (outputs, rows), and what is gathered of the contributions."""
         model, prepared = self.model, self._prepared(columns, tally)
-        raw = np.empty((model.outputs, tally.rows))
-        parts = np.empty((len(prepared), tally.rows)) if self._maker.needs_contributions else None
+        raw, gathered = np.empty((model.outputs, tally.rows)), self._maker.gather(tally.rows)
         bases = np.array(model.bases)
-        raw_prediction([each.term for each in prepared], bases, out=raw, visit=_keeping(parts))
+        raw_prediction([each.term for each in prepared], bases, out=raw, visit=_visit(gathered))
         is_finite = np.isfinite(raw[0]) if len(raw) == 1 else np.isfinite(raw).all(axis=0)
         rows = np.flatnonzero(~is_finite)
         if rows.size:
             # Missing values make the sum NaN, infinite ones make it infinite or NaN, whatever else is added: only these
             # rows can hold either.
             again = np.empty((model.outputs, rows.size))
-            of_rows = None if parts is None else np.empty((len(prepared), rows.size))
             terms = [each.settle(rows, tally) for each in prepared]
-            raw[:, rows] = raw_prediction(terms, bases, out=again, visit=_keeping(of_rows))
-            if parts is not None and of_rows is not None:
-                parts[:, rows] = of_rows
-        return raw, parts
+            raw[:, rows] = raw_prediction(terms, bases, out=again, visit=_visit(gathered, rows))
+        return raw, gathered
 
     def _prepared(self, columns: Sequence[pa.Array], tally: RowTally) -> list[PreparedFeature]:
         named = {
@@ -257,18 +263,20 @@ def restore_score(description: Mapping[str, object]) -> ScoreBlock:
         options["float32"],
         options["precision"],
         options.get("decimal", "."),
+        reasons=options.get("reasons"),
     )
 
 
-def _keeping(parts: Floats | None) -> Any:
-    """Return what copies the contributions of a tile to their rows."""
-    if parts is None:
-        return None
+def _visit(gathered: GatheredParts, rows: Rows | None = None) -> Visit | None:
+    """Return what gathers the contributions of a tile; ``rows`` are the places of its rows in the batch."""
+    gatherers = gathered.gatherers
 
-    def keep(rows: slice, contributions: Floats) -> None:
-        parts[:, rows] = contributions
+    def visit(place: slice, contributions: Floats) -> None:
+        where = place if rows is None else rows[place]
+        for each in gatherers:
+            each.put(where, contributions)
 
-    return keep
+    return visit if gatherers else None
 
 
 def _role(uses: Sequence[Use]) -> Role:

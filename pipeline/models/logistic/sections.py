@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,8 @@ from pydantic import (
     model_serializer,
 )
 from pydantic_core import PydanticCustomError
+
+from pipeline.models.document import Path, Problem
 
 
 def _has_name(name: str) -> str:
@@ -80,3 +83,19 @@ def table_of(numbers: Sequence[float | Sequence[float]]) -> npt.NDArray[np.float
 def fault(kind: str, message: str, at: Sequence[str | int]) -> PydanticCustomError:
     """Return the error of a validator, with a place in its section."""
     return PydanticCustomError("fault", "{message}", {"kind": kind, "message": message, "at": list(at)})
+
+
+def not_increasing(numbers: object, path: Path, *, may_repeat: bool = False) -> Iterator[Problem]:
+    """Yield each place in a list of numbers, as JSON of any content, where they do not increase."""
+    if not isinstance(numbers, list):
+        return
+    for position, (before, number) in enumerate(pairwise(numbers), start=1):
+        if not (_is_number(before) and _is_number(number)):
+            continue
+        if number < before or (number == before and not may_repeat):
+            must = "must not be less than" if may_repeat else "must be more than"
+            yield Problem((*path, position), f"{must} the number before it, {before!r}, not {number!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

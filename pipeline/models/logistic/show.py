@@ -10,9 +10,9 @@ from pipeline.models.logistic.feature import Coefficient, Entry, Feature
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.making import class_text
+from pipeline.models.logistic.output import Output
 from pipeline.models.logistic.policies import policy_text, shown_policy
-from pipeline.models.logistic.product import ProductFeature
-from pipeline.models.logistic.sections import number_of
+from pipeline.models.logistic.sections import Section, number_of
 from pipeline.types.report import Shown, ShownModel
 from pipeline.units import escape, format_count
 
@@ -30,7 +30,6 @@ def show(model: ModelFile) -> ShownModel:
 def facts(model: ModelFile) -> list[tuple[str, str | float]]:
     """Return the names and values of what a model states besides its features."""
     target, output = model.target, model.output
-    decides = () if output.threshold is None else ("decision",)
     shown: list[tuple[str, str | float]] = [("kind", model.kind)]
     if model.link != "logit":
         shown.append(("link", model.link))
@@ -47,12 +46,37 @@ def facts(model: ModelFile) -> list[tuple[str, str | float]]:
         of = f"{escape(target.column)}: " if target.column else ""
         values = "" if target.negative is None else f"{_shown(target.negative)} or {_shown(target.positive)}"
         shown.append(("target", f"{of}{values}" if values else escape(target.column or "")))
-    shown.append(("output", ", ".join(output.columns or ("probability", *decides))))
+    shown.append(("output", ", ".join(output.columns or output.wanted)))
     if output.threshold is not None:
         shown.append(("threshold", output.threshold))
     shown += output.changed.items()
+    shown += _decisions(output)
     shown.append(("features", format_count(len(model.features))))
     return [*shown, ("digest", model.digest())]
+
+
+def _decisions(output: Output) -> Iterator[tuple[str, str | float]]:
+    """Yield what the sections for calibration, points, bands and reasons say."""
+    if output.calibration is not None:
+        yield "calibration", _members(output.calibration)
+    if output.points is not None:
+        yield "points", _members(output.points)
+    if (bands := output.bands) is not None:
+        ends = [f"from {threshold:.15g}" for threshold in bands.thresholds]
+        named = zip((f"below {bands.thresholds[0]:.15g}", *ends), bands.names, strict=True)
+        yield f"bands of {bands.on}", ", ".join(f"{escape(name)} {where}" for where, name in named)
+    if (reasons := output.reasons) is not None:
+        what = f"{reasons.count} that {reasons.direction} most, against {reasons.reference}"
+        yield "reasons", what
+        for name, reason in reasons.features.items():
+            yield f"reason {escape(name)}", _members(reason)
+
+
+def _members(section: Section) -> str:
+    said = section.model_dump(exclude_none=True)
+    return ", ".join(
+        f"{key} {escape(value) if isinstance(value, str) else _shown(value)}" for key, value in said.items()
+    )
 
 
 def coefficients(model: ModelFile) -> Iterator[Coefficient]:
@@ -102,9 +126,7 @@ def _level(model: ModelFile, entry: Entry, output: int) -> str:
 
 def _columns(feature: Feature) -> str:
     """Return the column of a feature, or those of its terms."""
-    if isinstance(feature, ProductFeature):
-        return feature.usual_name
-    return str(getattr(feature, "column", feature.label))
+    return str(getattr(feature, "column", feature.usual_name))
 
 
 def _of_outputs(model: ModelFile, what: str, numbers: Any) -> list[tuple[str, str | float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
@@ -20,6 +20,9 @@ from pipeline.models.logistic.policies import MISSING_NUMBER, MissingNumber
 from pipeline.models.logistic.sections import for_kernel
 from pipeline.models.logistic.transforms import Transform, check_imputed, shown_transform, steps_of
 from pipeline.models.tally import RowTally
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.expression import Expression
 
 
 class TransformedFeature(LinearFeature):
@@ -72,6 +75,12 @@ def _describe(feature: TransformedFeature) -> tuple[str, Iterator[Entry]]:
     return f"{feature.kind}: {shown_transform(feature.transform)}", iter([entry])
 
 
+def _expression(feature: TransformedFeature) -> Expression:
+    from pipeline.models.logistic.expression import number, stepped, weighted  # noqa: PLC0415 - only exports need it
+
+    return weighted(feature.weight, stepped(number(feature.column, feature.missing), feature.steps))
+
+
 TRANSFORMED = FeatureKind(
     schema=TransformedFeature,
     uses=lambda feature: (Use(feature.column, "numeric", (feature.missing,)),),
@@ -79,6 +88,7 @@ TRANSFORMED = FeatureKind(
     is_bounded=False,
     prepare=_prepare,
     describe=_describe,
+    expression=_expression,
     coefficients=member_paths("coefficient"),
     follows=lambda feature: {"weight": feature.weight},
 )

@@ -33,6 +33,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     ),
     "M-2": (
         "tests/models/logistic/test_model_faults.py::test_m02_numbers_that_are_not_finite_and_repeated_names",
+        "tests/models/logistic/test_model_faults.py::test_m02_decisions_that_do_not_fit_together",
         "tests/models/logistic/test_model_faults.py::test_m02_ten_million_features_are_more_than_a_file_may_hold",
     ),
     "M-3": ("tests/models/logistic/test_model_faults.py::test_m03_another_version_is_refused_by_its_number",),
@@ -151,6 +152,144 @@ def test_m02_numbers_that_are_not_finite_and_repeated_names(place: str, number: 
 def test_m02_what_does_not_fit_together(features: list[object], place: str, expected: str) -> None:
     message = refused(document() | {"features": features})
     assert re.search(rf"1 problem\n  {re.escape(place)} at line 1, column \d+: .*{re.escape(expected)}", message)
+
+
+BINNED = {"column": "y", "kind": "binned", "edges": [0, 1], "coefficients": [-0.5, 0.1, 0.4]}
+LOGARITHM = {"column": "l", "kind": "transformed", "transform": "log", "coefficient": 1}
+TEMPERATURE = {"method": "temperature", "temperature": 2}
+PLATT = {"method": "platt", "slope": 1, "intercept": 0}
+SCALE = {"pdo": 20, "base_points": 600, "base_odds": 50}
+BANDS = {"on": "points", "thresholds": [500], "names": ["low", "high"]}
+OF_CLASSES = {
+    "classes": ["a", "b", "c"],
+    "intercept": [0, 0, 0],
+    "features": [NUMERIC | {"coefficient": [1, 2, 3]}],
+}
+
+
+def steps(thresholds: list[float], probabilities: list[float]) -> dict[str, Any]:
+    return {"calibration": {"method": "isotonic", "thresholds": thresholds, "probabilities": probabilities}}
+
+
+def told(feature: str, **reason: Any) -> dict[str, Any]:
+    return {"reasons": {"features": {feature: reason}}}
+
+
+@pytest.mark.parametrize(
+    ("output", "others", "expected"),
+    [
+        ({"columns": ["points"]}, {}, ["columns: points need a scale: add output.points"]),
+        ({"columns": ["points_by_feature"]}, {}, ["columns: points need a scale: add output.points"]),
+        ({"columns": ["band"]}, {}, ["columns: a band needs thresholds and names: add output.bands"]),
+        ({"columns": ["reasons"]}, {}, ["columns: reasons need their section: add output.reasons"]),
+        ({"calibration": {"method": "plat"}}, {}, ['calibration.method: must be "platt", "temperature", "beta" or']),
+        ({"calibration": {}}, {}, ["calibration.method: must be"]),
+        ({"calibration": [1]}, {}, ["calibration: must be an object, not [1]"]),
+        ({"calibration": PLATT | {"slope": 0}}, {}, ["calibration.slope: must not be 0: every row"]),
+        ({"calibration": PLATT | {"scale": 2}}, {}, ['calibration.scale: unknown key "scale"']),
+        ({"calibration": {"method": "platt"}}, {}, ["calibration.slope: is required", "calibration.intercept: is req"]),
+        (
+            {"calibration": TEMPERATURE | {"temperature": 0}},
+            {},
+            ["calibration.temperature: must be more than 0, not 0"],
+        ),
+        (
+            {"calibration": {"method": "beta", "a": 0, "b": 0, "c": 1}},
+            {},
+            ["calibration.a: must not be 0 where b is 0"],
+        ),
+        ({"calibration": {"method": "beta", "a": -1, "b": 1, "c": 1}}, {}, ["calibration.a: must not be negative"]),
+        (steps([], [0.5]), {}, ["calibration.thresholds: must not be empty"]),
+        (steps([1, 1], [0, 0, 1]), {}, ["calibration.thresholds[1]: must be more than the number before it, 1, not 1"]),
+        (
+            steps([1], [0.5, 0.25]),
+            {},
+            ["calibration.probabilities[1]: must not be less than the number before it, 0.5"],
+        ),
+        (steps([1], [0.5]), {}, ["calibration.probabilities: must be one more than the thresholds, 2, not 1"]),
+        (steps([1], [0.5, 2]), {}, ["calibration.probabilities[1]: must be between 0 and 1, not 2"]),
+        (
+            {"calibration": PLATT, "temperature": 2, "alpha": 1, "beta": 0},
+            {},
+            [f"{key}: cannot stand beside output.calibration" for key in ("temperature", "alpha", "beta")],
+        ),
+        ({"points": SCALE | {"pdo": 0}}, {}, ["points.pdo: must be more than 0, not 0"]),
+        ({"points": {"pdo": 20}}, {}, ["points.base_points: is required", "points.base_odds: is required"]),
+        ({"points": SCALE | {"rounding": "up"}}, {}, ['points.rounding: must be "none", "points" or "features"']),
+        ({"points": SCALE | {"pdo": 1e308, "base_odds": 1e300}}, {}, ["points.pdo: base_points and pdo / ln(2)"]),
+        ({"bands": BANDS}, {}, ['bands.on: is "points", but the model has none: add output.points']),
+        ({"bands": BANDS | {"on": "raw"}}, {}, ['bands.on: must be "probability" or "points", not "raw"']),
+        (
+            {"bands": {"on": "probability", "thresholds": [0.5, 0.5, 2], "names": ["a", "", "a"]}},
+            {},
+            [
+                "bands.thresholds[1]: must be more than the number before it, 0.5, not 0.5",
+                "bands.thresholds[2]: must be between 0 and 1, not 2",
+                "bands.names: must be one more than the thresholds, 4, not 3",
+                "bands.names[1]: must not be empty",
+                'bands.names[2]: "a" is already the name of another band',
+            ],
+        ),
+        ({"reasons": {"count": 0}}, {}, ["reasons.count: must be more than 0, not 0"]),
+        ({"reasons": {"count": 101}}, {}, ["reasons.count: must be at most 100, not 101"]),
+        ({"reasons": {"direction": "down"}}, {}, ['reasons.direction: must be "lower" or "raise", not "down"']),
+        (told("X"), {}, ['reasons.features.X: unknown feature "X"; did you mean "x"?']),
+        (told("x", codes="R"), {}, ['reasons.features.x.codes: unknown key "codes"; did you mean "code"?']),
+        (told("x", text=""), {}, ["reasons.features.x.text: must not be empty"]),
+        (told("x", reference={}), {}, ['reasons.features.x.reference: must have one of "value", "level" or']),
+        (told("x", reference={"value": 1, "level": "a"}), {}, ["reasons.features.x.reference: must have one of"]),
+        (told("x", reference={"value": "a"}), {}, ['reasons.features.x.reference.value: must be a number, not "a"']),
+        (
+            told("x", reference={"level": "AA"}),
+            {},
+            ["reasons.features.x.reference.level: is not for a numeric feature"],
+        ),
+        (told("c", reference={"value": 1}), {}, ["reasons.features.c.reference.value: is not for a categorical feat"]),
+        (told("c", reference={"level": "ZZ"}), {}, ['reasons.features.c.reference.level: unknown level "ZZ"']),
+        (
+            told("l", reference={"value": 0}),
+            {"features": [LOGARITHM]},
+            ["reasons.features.l.reference: the contribution of l there is not a finite number"],
+        ),
+        (
+            {"reasons": {"reference": "mean", "features": {"x": {"mean": 1}}}},
+            {},
+            ["reasons.features.c.mean: is required but missing, because", "reasons.features.y.mean: is required"],
+        ),
+        ({"reasons": {"reference": "best"}}, {}, ["reasons.features.x.reference: is required but missing: a numeric"]),
+        (
+            {"points": SCALE, "bands": BANDS, "reasons": {}, "calibration": PLATT},
+            {"version": 1, "features": [NUMERIC]},
+            [f'{key}: needs "version": 2' for key in ("points", "bands", "reasons", "calibration")],
+        ),
+        (
+            {"points": SCALE, "calibration": PLATT},
+            {"link": "probit"},
+            [f'{key}: is for the link "logit", not "probit"' for key in ("points", "calibration")],
+        ),
+        (
+            {"points": SCALE, "bands": BANDS, "reasons": {}, "calibration": PLATT},
+            OF_CLASSES,
+            [
+                *(f"{key}: is not for models with classes" for key in ("points", "bands", "reasons")),
+                'calibration.method: must be "temperature" for models with classes',
+            ],
+        ),
+        (
+            {"calibration": TEMPERATURE},
+            OF_CLASSES | {"normalise": "one-vs-rest"},
+            ['calibration: is not for "normalise": "one-vs-rest"'],
+        ),
+    ],
+)
+def test_m02_decisions_that_do_not_fit_together(
+    output: dict[str, Any], others: dict[str, Any], expected: list[str]
+) -> None:
+    message = refused(document(NUMERIC, CATEGORICAL, BINNED, output=output) | {"version": 2} | others)
+    found = [re.sub(r" at line 1, column \d+", "", line.strip()) for line in message.splitlines()[1:]]
+    assert len(found) == len(expected), found
+    for start in expected:
+        assert any(line.startswith(f"output.{start}") for line in found), (start, found)
 
 
 def test_m02_ten_million_features_are_more_than_a_file_may_hold() -> None:

@@ -1,0 +1,58 @@
+"""Models written as Python: the module gives the scores of the scorer, in an interpreter without packages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.conversion.exporting import export
+from tests.conversion.randomly import Scored, differences, document, scored, table
+
+RUN = """
+import importlib.util, json, math, sys
+spec = importlib.util.spec_from_file_location("model", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+rows = json.load(open(sys.argv[2]))
+made = [module.score(row) for row in rows]
+assert made == made and not {"numpy", "pipeline"} & set(sys.modules)
+print(json.dumps(made))
+"""
+
+
+def run_here(expected: Scored) -> dict[str, list[Any]]:
+    """Run the exported module in this interpreter."""
+    names: dict[str, Any] = {}
+    exec(compile(export(expected.model, "python"), "model.py", "exec"), names)
+    made = [names["score"](row) for row in expected.rows.to_pylist()]
+    return {name: [row[name] for row in made] for name in expected.columns}
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 0, 2, 5]))
+def test_any_model_scores_in_python_as_here(seed: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    expected = scored(document(rng, classes), table(rng, 40))
+    assert differences(expected, run_here(expected)) <= 1e-14
+
+
+def test_a_fresh_interpreter_without_packages_gives_the_scores(tmp_path: Path) -> None:
+    rng = np.random.default_rng(16)
+    largest = 0.0
+    for classes in (0, 3):
+        expected = scored(document(rng, classes), table(rng, 200))
+        export(expected.model, "python", tmp_path / "model.py")
+        (tmp_path / "rows.json").write_text(json.dumps(expected.rows.to_pylist()))
+        command = [sys.executable, "-I", "-S", "-c", RUN, str(tmp_path / "model.py"), str(tmp_path / "rows.json")]
+        made = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        columns = {name: [row[name] for row in made] for name in expected.columns}
+        largest = max(largest, differences(expected, columns))
+    print(f"largest difference in a fresh interpreter: {largest:.1e}")
+    assert largest <= 1e-14

@@ -1,0 +1,143 @@
+"""Trees of features say what the scorer computes: evaluated one node at a time, they give its bits."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.conversion.formula import formula
+from pipeline.models import LogisticModel
+from pipeline.models.logistic.expression import (
+    Arithmetic,
+    Column,
+    Constant,
+    Expression,
+    Lookup,
+    for_class,
+    nodes,
+    weighted,
+)
+from pipeline.models.logistic.features import FEATURE_KINDS
+from pipeline.models.logistic.parsing import from_mapping
+from pipeline.models.logistic.score import ScoreBlock
+from pipeline.models.tally import RowTally
+
+Row = Mapping[str, Any]
+
+
+class _NoScoreError(Exception):
+    pass
+
+
+def _value(policy: object) -> float:
+    if isinstance(policy, str):
+        raise _NoScoreError
+    assert isinstance(policy, float)
+    return policy
+
+
+def _column(node: Column, row: Row) -> float:
+    cell = row[node.name]
+    return _value(node.missing) if cell is None or math.isnan(cell) else float(cell)
+
+
+def _lookup(node: Lookup, row: Row) -> float:
+    (key,) = node.keys
+    cell = row[key.column]
+    if cell is None:
+        return _value(node.replacement(key.missing))
+    level = cell if cell in key.levels else key.by_value.get(cell)
+    return _value(node.replacement(key.unseen) if level is None else node.values[level,])
+
+
+def _arithmetic(node: Arithmetic, row: Row) -> float:
+    return OPERATORS[node.operator](evaluate(node.left, row), evaluate(node.right, row))
+
+
+OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
+NODES: Mapping[type, Callable[[Any, Row], Any]] = {
+    Column: _column,
+    Constant: lambda node, _: node.value,
+    Lookup: _lookup,
+    Arithmetic: _arithmetic,
+}
+
+
+def evaluate(node: Expression, row: Row) -> float:
+    return float(NODES[type(node)](node, row))
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks()
+
+
+DOCUMENT = {
+    "format": "logitstream-model",
+    "version": 1,
+    "kind": "logistic",
+    "intercept": -1.1,
+    "features": [
+        {"column": "a", "kind": "numeric", "coefficient": 0.1, "center": 3.3, "scale": 0.7},
+        {"column": "b", "kind": "numeric", "coefficient": -0.3, "missing": {"impute": 1.7}},
+        {
+            "column": "c",
+            "kind": "categorical",
+            "coefficients": {"1": 0.1, "2": -0.7, "other": 0.3},
+            "missing": "null",
+            "unseen": {"level": "other"},
+        },
+    ],
+}
+
+
+def test_a_tree_gives_the_bits_of_the_scorer() -> None:
+    model = LogisticModel(from_mapping(DOCUMENT))
+    table = pa.table(
+        {
+            "a": [0.1, 2.2, None, 1e300, 3.3, 0.7],
+            "b": [None, 0.3, 1.0, math.nan, -1.3, 0.1],
+            "c": ["1", "2.0", "1", "x", None, "other"],
+        }
+    )
+    made = formula(model.file)
+    (scores,), _ = ScoreBlock(model.file, ("raw_prediction",)).scores([*map(_whole, table)], RowTally(len(table)))
+    expected = scores.to_numpy(zero_copy_only=False).tolist()
+    for row, raw in zip(table.to_pylist(), expected, strict=True):
+        row["c"] = {"2.0": "2"}.get(row["c"], row["c"])
+        try:
+            total = made.base
+            assert isinstance(total, float)
+            for _, tree in made.contributions:
+                total += evaluate(tree, row)
+        except _NoScoreError:
+            total = math.nan
+        assert math.isnan(raw) if math.isnan(total) else raw == total
+
+
+def test_numbers_are_folded_so_that_centers_and_scales_are_gone() -> None:
+    made = formula(from_mapping(DOCUMENT))
+    assert dict(made.contributions)["a"] == Arithmetic("*", Column("a"), Constant(0.1 / 0.7))
+    assert made.base == math.fsum([-1.1, -0.1 * 3.3 / 0.7])
+
+
+def test_every_kind_has_a_tree() -> None:
+    assert all(callable(kind.expression) for kind in FEATURE_KINDS.values())
+
+
+def test_a_class_has_its_own_numbers() -> None:
+    tree = weighted((1.0, 2.0), Column("x", 0.5))
+    assert for_class(tree, 1) == weighted(2.0, Column("x", 0.5))
+    assert [type(node) for node in nodes(tree)] == [Arithmetic, Column, Constant]
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("zero", 0.0), ("null", "null")])
+def test_a_policy_of_a_lookup_is_a_word_or_a_value(policy: str, expected: object) -> None:
+    (_, tree) = formula(from_mapping(DOCUMENT)).contributions[2]
+    assert isinstance(tree, Lookup)
+    assert tree.replacement(policy) == expected
+    assert tree.replacement(tree.keys[0].unseen) == 0.3
