@@ -98,7 +98,9 @@ def difference(model: LogisticModel, estimator: Any, rows: pd.DataFrame, *, is_f
     refused = np.isnan(ours).any(axis=1)
     if hasattr(estimator, "decision_function"):
         theirs = by_scikit_learn(estimator.decision_function, rows)
-        if getattr(estimator, "multi_class", None) == "multinomial" and theirs.shape[1] == 1:
+        last = estimator[-1] if hasattr(estimator, "steps") else estimator
+        if getattr(last, "multi_class", None) == "multinomial" and theirs.shape[1] == 1:
+            # A softmax of -z and z.
             theirs *= 2
         _same_rows(refused, np.isnan(theirs).any(axis=1))
         found = np.abs(ours - theirs)[~refused]

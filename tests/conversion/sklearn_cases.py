@@ -38,7 +38,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC, LinearSVC
 
-ROWS = 400
+ROWS = 240
 LATE, KM, HOUR, SIZE = "dep delay", "distance,km", "hour", "größe"
 CARRIER, ORIGIN, RATING, FLAG, GRADE = "carrier", 'origin["x"]', "rating", "is late", "Note:1"
 NUMBERS = [LATE, KM, HOUR, SIZE]
@@ -67,14 +67,14 @@ def frame(*, seed: int, odd: bool = False) -> pd.DataFrame:
     made.loc[rng.random(ROWS) < 0.1, SIZE] = np.nan
     made.loc[rng.random(ROWS) < 0.1, CARRIER] = None
     if odd:
-        made.loc[:15, ORIGIN] = "SFO"
-        made.loc[10:25, CARRIER] = "ZZ"
-        made.loc[20:30, RATING] = 7.25
-        made.loc[30:35, KM] = np.nan
-        made.loc[33:40, ORIGIN] = None
-        made.loc[38:45, RATING] = np.nan
-        made.loc[44:50, GRADE] = "new"
-        made.loc[48:52, GRADE] = np.nan
+        made.loc[:9, ORIGIN] = "SFO"
+        made.loc[5:14, CARRIER] = "ZZ"
+        made.loc[12:16, RATING] = 7.25
+        made.loc[16:18, KM] = np.nan
+        made.loc[18:20, ORIGIN] = None
+        made.loc[20:23, RATING] = np.nan
+        made.loc[22:26, GRADE] = "new"
+        made.loc[25:27, GRADE] = np.nan
     return made
 
 
@@ -180,7 +180,7 @@ def estimators() -> list[Case]:
             is_available=has(lr, "multi_class"),
         ),
         case(
-            'LogisticRegression, multi_class="multinomial", 2 classes (until 1.7)',
+            'LogisticRegression, binary, "multinomial" (until 1.7)',
             mixed(lr(**({"multi_class": "multinomial"} if has(lr, "multi_class") else {}))),
             is_available=has(lr, "multi_class"),
         ),

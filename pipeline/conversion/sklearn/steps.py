@@ -8,6 +8,7 @@ selector keeps, and whether a step refuses missing values.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import UserList
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -40,7 +41,7 @@ Signals = list[Signal]
 
 REMEDY = "leave it out of the Pipeline, or use a step that logitstream guide models lists as converted"
 _COLUMNS_LIMIT = 1_000
-_PRODUCTS_LIMIT = 100_000
+_PRODUCTS_LIMIT = 20_000
 
 
 def run(step: Any, place: Place, signals: Signals) -> Signals:
@@ -279,11 +280,12 @@ def _function_transformer(step: Any, place: Place, signals: Signals) -> Signals:
 def _polynomial_features(step: Any, place: Place, signals: Signals) -> Signals:
     require(step, "n_output_features_", place)
     least, most = (0, step.degree) if isinstance(step.degree, int | np.integer) else step.degree
-    if step.n_output_features_ > _PRODUCTS_LIMIT:
-        count = format_count(step.n_output_features_)
-        raise place.fault(
-            step, f"makes {count} columns, more than a model file should hold", "select columns before it"
-        )
+    # Each summand of a column is multiplied by each of another.
+    summands = sum(len(signal.terms) for signal in signals)
+    products = max(step.n_output_features_, summands**most // 2)
+    if products > _PRODUCTS_LIMIT:
+        why = f"makes {format_count(products)} products, more than a model file should hold"
+        raise place.fault(step, why, "select columns before it")
     choose = itertools.combinations if step.interaction_only else itertools.combinations_with_replacement
     signals = [complete(signal) for signal in signals]
     made = [constant(1.0)] if step.include_bias else []
@@ -300,14 +302,28 @@ def _one_hot_encoder(step: Any, place: Place, signals: Signals) -> Signals:
     categories = require(step, "categories_", place)
     infrequent = getattr(step, "infrequent_categories_", None) or [None] * len(signals)
     drops = [None] * len(signals) if step.drop_idx_ is None else list(step.drop_idx_)
+    unknown = step.handle_unknown
+    if unknown == "warn":
+        unknown = "infrequent_if_exist" if _warns_and_counts() else "ignore"
     made: Signals = []
     dropped: Signals = []
     for signal, values, rare, drop in zip(signals, categories, infrequent, drops, strict=True):
-        tables = _columns_of_levels(values, rare, drop, step.handle_unknown)
+        tables = _columns_of_levels(values, rare, drop, unknown)
         made += encode(signal, values, tables)
         if not tables and step.handle_unknown == "error":
             dropped += encode(signal, values, [Table({}, "refused")])
     return _with_first_guarded(step, place, made, dropped)
+
+
+def _warns_and_counts() -> bool:
+    """Return whether an encoder that warns of an unseen level counts it as infrequent: scikit-learn 1.6 does not."""
+    from sklearn.preprocessing import OneHotEncoder  # noqa: PLC0415 - optional
+
+    encoder = OneHotEncoder(handle_unknown="warn", max_categories=2, sparse_output=False)
+    encoder.fit(np.array([["a"], ["a"], ["b"], ["c"]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bool(encoder.transform(np.array([["d"]])).any())
 
 
 def _columns_of_levels(values: Any, rare: Any, drop: Any, unknown: str) -> list[Table]:
@@ -320,7 +336,7 @@ def _columns_of_levels(values: Any, rare: Any, drop: Any, unknown: str) -> list[
     unseen: list[Any] = [0.0] * len(groups)
     if unknown == "error":
         unseen = ["refused"] * len(groups)
-    elif unknown in {"infrequent_if_exist", "warn"}:
+    elif unknown == "infrequent_if_exist":
         unseen = [1.0 if infrequent and group == sorted(infrequent) else 0.0 for group in groups]
     return [Table(dict.fromkeys(group, 1.0), value) for group, value in zip(groups, unseen, strict=True)]
 
@@ -357,7 +373,7 @@ def _ordinal_encoder(step: Any, place: Place, signals: Signals) -> Signals:
 
 
 def _codes(values: Any, infrequent: set[int]) -> Mapping[int, float]:
-    """Return the code of each category that is not missing: the frequent ones in their order, then one for the others."""
+    """Return the codes of categories that are not missing: of the frequent ones in order, then one for all others."""
     frequent = [place for place, value in enumerate(values) if place not in infrequent and not is_missing_value(value)]
     codes = {place: float(code) for code, place in enumerate(frequent)}
     return codes | dict.fromkeys(infrequent, float(len(frequent)))
