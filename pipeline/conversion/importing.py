@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ Floats = npt.NDArray[np.float64]
 Score = Callable[[Mapping[str, Any]], Floats]
 
 _ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]", re.DOTALL)
-_PMML = re.compile(rb"\s*(\xef\xbb\xbf)?(<\?xml.{0,400}?\?>)?(\s|<!--.{0,3000}?-->|<!DOCTYPE[^>]{0,1000}>)*<(\w+:)?PMML\b", re.DOTALL)
+_PMML = re.compile(
+    rb"\s*(\xef\xbb\xbf)?(<\?xml.{0,400}?\?>)?(\s|<!--.{0,3000}?-->|<!DOCTYPE[^>]{0,1000}>)*<(\w+:)?PMML\b", re.DOTALL
+)
 _VW = re.compile(rb"(\xef\xbb\xbf)?Version \d+\.\d+[^\r\n]*\r?\nId ?[^\r\n]*\r?\nMin label:")
 # skops names its members by numbers, and numpy by the names of arrays.
 _SKOPS = re.compile(rb"PK\x03\x04.{26}(schema\.json|\d{6,}\.npy)", re.DOTALL)
@@ -67,36 +70,25 @@ class Importer:
     convert : callable
         Takes the path and the bytes of a file. Raises ``ModelError`` for what cannot be converted, and
         ``ConfigurationError`` if a package is not installed.
+    package : str
+        The package that scores rows with the file; empty where none does.
     """
 
     kind: str
     title: str
     recognises: Callable[[bytes, str], bool]
     convert: Callable[[Path, bytes], Imported]
+    package: str = ""
 
 
-def _onnx(path: Path, data: bytes) -> Imported:
-    from pipeline.conversion.onnx.reading import convert  # noqa: PLC0415 - no other kind needs it
+def _converted_by(module: str) -> Callable[[Path, bytes], Imported]:
+    """Return ``convert`` of a module of this room, which is loaded when a file of its kind is converted."""
 
-    return convert(path, data)
+    def convert(path: Path, data: bytes) -> Imported:
+        imported: Imported = import_module(f"pipeline.conversion.{module}").convert(path, data)
+        return imported
 
-
-def _pmml(path: Path, data: bytes) -> Imported:
-    from pipeline.conversion.pmml.reading import convert  # noqa: PLC0415 - as above
-
-    return convert(path, data)
-
-
-def _vw(path: Path, data: bytes) -> Imported:
-    from pipeline.conversion.vw import convert  # noqa: PLC0415 - as above
-
-    return convert(path, data)
-
-
-def _skops(path: Path, data: bytes) -> Imported:
-    from pipeline.conversion.skops import convert  # noqa: PLC0415 - as above
-
-    return convert(path, data)
+    return convert
 
 
 def _begins(pattern: re.Pattern[bytes], ending: str = "") -> Callable[[bytes, str], bool]:
@@ -111,9 +103,9 @@ def _begins(pattern: re.Pattern[bytes], ending: str = "") -> Callable[[bytes, st
 IMPORTERS: Mapping[str, Importer] = {
     each.kind: each
     for each in (
-        Importer("onnx", "an ONNX graph", _begins(_ONNX, ".onnx"), _onnx),
-        Importer("pmml", "a PMML document", _begins(_PMML, ".pmml"), _pmml),
-        Importer("vw", "a readable model of VW", _begins(_VW), _vw),
-        Importer("skops", "a skops file", _begins(_SKOPS, ".skops"), _skops),
+        Importer("onnx", "an ONNX graph", _begins(_ONNX, ".onnx"), _converted_by("onnx.reading"), "onnxruntime"),
+        Importer("pmml", "a PMML document", _begins(_PMML, ".pmml"), _converted_by("pmml.reading")),
+        Importer("vw", "a readable model of VW", _begins(_VW), _converted_by("vw")),
+        Importer("skops", "a skops file", _begins(_SKOPS, ".skops"), _converted_by("skops"), "scikit-learn"),
     )
 }
