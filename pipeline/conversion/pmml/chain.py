@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, refused
-from pipeline.conversion.pmml.features import Terms
-from pipeline.conversion.pmml.fields import Fields, read_fields
+from pipeline.conversion.pmml.features import TermSums
+from pipeline.conversion.pmml.fields import DocumentFields, read_fields
 from pipeline.conversion.pmml.regression import add_table, check_parts, classes_target, names
 from pipeline.conversion.pmml.target import document, read_target
 from pipeline.units import escape
@@ -34,7 +34,7 @@ def read_chain(root: Element, model: Element) -> dict[str, Any]:
     tables = last.all("RegressionTable")
     if not tables or len(tables) != len(made):
         raise fault(last, f"has {len(tables)} tables for {len(made)} models before it")
-    terms = Terms(len(tables), _order(made), _names(made))
+    terms = TermSums(len(tables), _order(made), _names(made))
     for place, table in enumerate(tables):
         name = _source(table)
         if name not in made:
@@ -45,7 +45,7 @@ def read_chain(root: Element, model: Element) -> dict[str, Any]:
     return document(terms, classes=classes, normalise="one-vs-rest", **classes_target(target))
 
 
-def _order(made: dict[str, tuple[Element, Fields]]) -> dict[str, int]:
+def _order(made: dict[str, tuple[Element, DocumentFields]]) -> dict[str, int]:
     order: dict[str, int] = {}
     for _, own in made.values():
         for name in own.order:
@@ -53,7 +53,7 @@ def _order(made: dict[str, tuple[Element, Fields]]) -> dict[str, int]:
     return order
 
 
-def _names(made: dict[str, tuple[Element, Fields]]) -> dict[str, str]:
+def _names(made: dict[str, tuple[Element, DocumentFields]]) -> dict[str, str]:
     return {name: shown for _, own in made.values() for name, shown in names(own).items()}
 
 
@@ -66,7 +66,7 @@ def _model(segment: Element) -> Element:
     return rest[0]
 
 
-def _part(root: Element, part: Element, above: Fields) -> tuple[str, tuple[Element, Fields]]:
+def _part(root: Element, part: Element, above: DocumentFields) -> tuple[str, tuple[Element, DocumentFields]]:
     """Return the name of the probability that a model of the chain gives, its table and its fields."""
     tables = part.all("RegressionTable")
     if part.get("normalizationMethod") != "logit" or not tables:

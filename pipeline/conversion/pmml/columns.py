@@ -31,7 +31,7 @@ _INSTEAD = {
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class DeclaredColumn:
     """A column of the document: what reads it, and how it is declared."""
 
     name: str
@@ -83,14 +83,14 @@ def _is_of_type(level: str, key: Key) -> bool:
     return key.type == "text" or level_value(level, key.type) is not None
 
 
-def fields(trees: Sequence[Expression]) -> list[Field]:
+def fields(trees: Sequence[Expression]) -> list[DeclaredColumn]:
     """Return the columns that trees read, in the order in which they are first read; refuse what PMML cannot say."""
     found: dict[str, list[Node]] = {}
     for use in (use for tree in trees for use in _uses(tree)):
         name = use.name if isinstance(use, Column) else use.column
         _check(name, use)
         found.setdefault(name, []).append(use)
-    made = [Field(name, tuple(uses)) for name, uses in found.items()]
+    made = [DeclaredColumn(name, tuple(uses)) for name, uses in found.items()]
     for field in made:
         kinds = {field.is_number, *(not use.boolean for use in field.uses if isinstance(use, Column))}
         if len(kinds) > 1 and any(isinstance(use, Column) and use.boolean for use in field.uses):
@@ -133,7 +133,7 @@ def _plain_column(tree: Expression) -> str:
     return tree.name if isinstance(tree, Column) and not tree.boolean else ""
 
 
-def add_data_fields(parent: Element, columns: Sequence[Field], *, plain: bool) -> None:
+def add_data_fields(parent: Element, columns: Sequence[DeclaredColumn], *, plain: bool) -> None:
     """Add a ``DataField`` for each column."""
     for column in columns:
         optype = "continuous" if column.is_number else "categorical"
@@ -143,7 +143,7 @@ def add_data_fields(parent: Element, columns: Sequence[Field], *, plain: bool) -
             SubElement(made, "Value", value=level)
 
 
-def add_mining_fields(parent: Element, columns: Sequence[Field], *, plain: bool) -> None:
+def add_mining_fields(parent: Element, columns: Sequence[DeclaredColumn], *, plain: bool) -> None:
     """Add a ``MiningField`` for each column, with what happens to missing and unknown values."""
     for column in columns:
         given = {"name": column.name}
@@ -156,7 +156,7 @@ def add_mining_fields(parent: Element, columns: Sequence[Field], *, plain: bool)
         SubElement(parent, "MiningField", given)
 
 
-def _replaced(column: Field) -> dict[str, str]:
+def _replaced(column: DeclaredColumn) -> dict[str, str]:
     (use,) = column.uses
     missing = getattr(use, "missing", None)
     value = missing.level if isinstance(missing, Level) else repr(float(missing))  # type: ignore[arg-type]

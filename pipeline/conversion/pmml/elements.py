@@ -116,7 +116,7 @@ def parse(data: bytes) -> Element:
 
     if len(data) > SIZE_LIMIT:
         raise ModelError(f"the PMML file is larger than {SIZE_LIMIT // GIB} GiB", "leave out what is not the model")
-    builder = _Builder()
+    builder = _ElementBuilder()
     parser = DefusedXMLParser(target=builder, forbid_dtd=True)
     builder.expat = parser.parser
     try:
@@ -137,7 +137,7 @@ def parse(data: bytes) -> Element:
 _AGAIN = "write it again with the tool that made it"
 
 
-class _Builder:
+class _ElementBuilder:
     """Builds elements as the parser meets them."""
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,16 +16,16 @@ from pipeline.conversion.pmml.values import (
     ITSELF,
     MISSING,
     Absent,
-    Clip,
-    Grid,
-    Number,
+    ColumnNumber,
+    ColumnTable,
+    LevelGrid,
+    Polynomial,
     Scalar,
-    Sum,
-    Table,
     Value,
     constant,
     factor,
 )
+from pipeline.kernels import Clip
 from pipeline.models.levels import level_value
 from pipeline.units import escape, format_count
 
@@ -33,7 +34,7 @@ _NUMBERS = frozenset({"integer", "float", "double"})
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ExpressionScope:
     """What an expression may name: fields, functions that the file defines, and the spelling of levels.
 
     ``calls`` counts the calls of such functions: where each calls another one twice, they double with each.
@@ -45,7 +46,7 @@ class Scope:
     calls: Iterator[int]
 
 
-def evaluate(element: Element, scope: Scope) -> Value:
+def evaluate(element: Element, scope: ExpressionScope) -> Value:
     """Return what an expression is."""
     known = _EXPRESSIONS.get(element.name)
     if known is None:
@@ -53,7 +54,7 @@ def evaluate(element: Element, scope: Scope) -> Value:
     return known(element, scope)
 
 
-def _constant(element: Element, _: Scope) -> Value:
+def _constant(element: Element, _: ExpressionScope) -> Value:
     if element.get("missing") == "true":
         return MISSING
     return scalar(element, element.text, element.get("dataType"))
@@ -73,22 +74,22 @@ def scalar(element: Element, text: str, type_: str = "") -> Scalar:
         return text
 
 
-def _field_ref(element: Element, scope: Scope) -> Value:
+def _field_ref(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
     return map_missing(element, value, scope)
 
 
-def map_missing(element: Element, value: Value, scope: Scope) -> Value:
+def map_missing(element: Element, value: Value, scope: ExpressionScope) -> Value:
     """Return a value with what ``mapMissingTo`` puts in place of missing ones."""
     text = element.attributes.get("mapMissingTo")
     if text is None:
         return value
     if value is MISSING:
         return scalar(element, text)
-    if isinstance(value, Table):
+    if isinstance(value, ColumnTable):
         new: Scalar = scope.spelled(value.column, text) if _is_text(value) else scalar(element, text)
         return value.map(lambda old: new if old is MISSING else old)
-    if isinstance(value, Sum) and value.constant is None:
+    if isinstance(value, Polynomial) and value.constant is None:
         inner = value.number
         if inner is None or inner.steps:
             raise refused(
@@ -99,13 +100,13 @@ def map_missing(element: Element, value: Value, scope: Scope) -> Value:
     return value
 
 
-def _is_text(table: Table) -> bool:
+def _is_text(table: ColumnTable) -> bool:
     return any(isinstance(value, str) or value is ITSELF for value in table.values)
 
 
-def _norm_continuous(element: Element, scope: Scope) -> Value:
+def _norm_continuous(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
-    inner = value.number if isinstance(value, Sum) else None
+    inner = value.number if isinstance(value, Polynomial) else None
     points = [(each.number("orig"), each.number("norm")) for each in element.only("LinearNorm")]
     if inner is None:
         raise refused(element, "its field is not a number of one column")
@@ -121,8 +122,8 @@ def _norm_continuous(element: Element, scope: Scope) -> Value:
 
 
 def _pieces_or(
-    element: Element, inner: Number, points: Sequence[tuple[float, float]], missing: float, *, clipped: bool
-) -> Sum:
+    element: Element, inner: ColumnNumber, points: Sequence[tuple[float, float]], missing: float, *, clipped: bool
+) -> Polynomial:
     """Return the same with a value for missing numbers: that of the first point, and the difference to it."""
     start, value = points[0]
     if inner.steps:
@@ -130,55 +131,55 @@ def _pieces_or(
             element, "mapMissingTo is only read where its field is a column", "move it to the FieldRef of the column"
         )
     filled = replace(inner, missing=start)
-    gap = Table(inner.column, missing - value, (), (0.0,))
+    gap = ColumnTable(inner.column, missing - value, (), (0.0,))
     total = _pieces(filled, points, clipped=clipped)
     return total if missing == value else total + factor(gap)
 
 
-def _pieces(inner: Number, points: Sequence[tuple[float, float]], *, clipped: bool) -> Sum:
+def _pieces(inner: ColumnNumber, points: Sequence[tuple[float, float]], *, clipped: bool) -> Polynomial:
     """Return a continuous function that is straight between points, as a sum of clipped numbers."""
     total = constant(points[0][1])
     last = len(points) - 2
     for place, ((x0, y0), (x1, y1)) in enumerate(pairwise(points)):
         slope = (Fraction(y1) - Fraction(y0)) / (Fraction(x1) - Fraction(x0))
-        low = x0 if clipped or place > 0 else None
-        high = x1 if clipped or place < last else None
-        part = inner if low is None and high is None else inner.then(Clip(low, high))
+        low = x0 if clipped or place > 0 else -math.inf
+        high = x1 if clipped or place < last else math.inf
+        part = inner if low == -high == -math.inf else inner.then(Clip(low, high))
         total += (factor(part) + constant(-Fraction(x0))) * constant(slope)
     return total
 
 
-def _norm_discrete(element: Element, scope: Scope) -> Value:
+def _norm_discrete(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
     text = element.require("value")
     missing = element.number("mapMissingTo") if "mapMissingTo" in element.attributes else MISSING
     found = equal(element, value, text, scope.spelled)
-    if not isinstance(found, Table):
+    if not isinstance(found, ColumnTable):
         return float(found) if isinstance(found, bool) else found
-    if isinstance(value, Table) and value.type == "boolean" and level_value(text, "boolean") is True:
+    if isinstance(value, ColumnTable) and value.type == "boolean" and level_value(text, "boolean") is True:
         return factor(_flag(value, missing))
-    plain = isinstance(value, Table) and value.other is not None
+    plain = isinstance(value, ColumnTable) and value.other is not None
     made = found.map(lambda each: missing if each is MISSING else functions.as_number(each))
     return replace(made, single=plain and len(made.levels) >= 1)
 
 
-def _flag(value: Table, missing: float | Absent) -> Number:
+def _flag(value: ColumnTable, missing: float | Absent) -> ColumnNumber:
     """Return a column of booleans as 1 and 0."""
     known = {MISSING: missing, INVALID: INVALID}
     inner = known.get(value.missing)
-    return Number(value.column, float(value.missing == "true") if inner is None else inner, boolean=True)
+    return ColumnNumber(value.column, float(value.missing == "true") if inner is None else inner, boolean=True)
 
 
 def equal(element: Element, value: Value, text: str, spelled: Callable[[str, str], str]) -> Value:
     """Return whether a value is the one that a text means."""
-    if isinstance(value, Table):
+    if isinstance(value, ColumnTable):
         return functions.table_equal(value, text, spelled)
-    if isinstance(value, Sum):
+    if isinstance(value, Polynomial):
         return compare(element, "equal", value, number(element, text))
     return value if isinstance(value, Absent) else str(value) == text
 
 
-def _discretize(element: Element, scope: Scope) -> Value:
+def _discretize(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
     type_ = element.get("dataType")
     default = scalar(element, element.get("defaultValue"), type_) if "defaultValue" in element.attributes else MISSING
@@ -205,7 +206,7 @@ _CLOSURES = {
 }
 
 
-def _map_values(element: Element, scope: Scope) -> Value:
+def _map_values(element: Element, scope: ExpressionScope) -> Value:
     type_ = element.get("dataType")
     pairs = element.all("FieldColumnPair")
     rows = _inline(element)
@@ -238,10 +239,10 @@ def _inline(element: Element) -> list[Element]:
 
 
 def _mapped(
-    element: Element, value: Value, table: Mapping[str, Scalar], rest: tuple[Scalar, Scalar], scope: Scope
+    element: Element, value: Value, table: Mapping[str, Scalar], rest: tuple[Scalar, Scalar], scope: ExpressionScope
 ) -> Value:
     default, missing = rest
-    if not isinstance(value, Table):
+    if not isinstance(value, ColumnTable):
         raise refused(element, "its field is not a column of levels", 'give the DataField optype="categorical"')
     spelled = {scope.spelled(value.column, key): found for key, found in table.items()} if _is_text(value) else table
 
@@ -258,10 +259,10 @@ def _grid(
     values: Sequence[Value],
     table: Mapping[tuple[str, ...], Scalar],
     rest: tuple[Scalar, Scalar],
-    scope: Scope,
+    scope: ExpressionScope,
 ) -> Value:
     default, missing = rest
-    columns = [value for value in values if isinstance(value, Table) and value.type is not None]
+    columns = [value for value in values if isinstance(value, ColumnTable) and value.type is not None]
     if len(columns) < len(values) or any(not isinstance(found, float) for found in table.values()):
         raise refused(element, "several fields must be columns of levels, and give a number")
     if default != 0.0 or missing not in (MISSING, 0.0):
@@ -270,10 +271,10 @@ def _grid(
         tuple(scope.spelled(column.column, part) for column, part in zip(columns, key, strict=True)): found
         for key, found in table.items()
     }
-    return factor(Grid(tuple(columns), numbers))  # type: ignore[arg-type]
+    return factor(LevelGrid(tuple(columns), numbers))  # type: ignore[arg-type]
 
 
-def _apply(element: Element, scope: Scope) -> Value:
+def _apply(element: Element, scope: ExpressionScope) -> Value:
     name = element.require("function")
     arguments = [evaluate(child, scope) for child in element.children if child.name != "Extension"]
     if name in scope.functions:
@@ -281,15 +282,15 @@ def _apply(element: Element, scope: Scope) -> Value:
     value = functions.call(element, name, arguments, scope.spelled)
     if "defaultValue" in element.attributes:
         stand_in = scalar(element, element.get("defaultValue"))
-        if isinstance(value, Sum) and value.constant is None:
+        if isinstance(value, Polynomial) and value.constant is None:
             raise refused(
                 element, "defaultValue is not read", "give missingValueReplacement to the MiningField of the column"
             )
-        value = value.map(lambda old: stand_in if old is MISSING else old) if isinstance(value, Table) else value
+        value = value.map(lambda old: stand_in if old is MISSING else old) if isinstance(value, ColumnTable) else value
     return map_missing(element, value, scope)
 
 
-def _defined(element: Element, function: Element, arguments: Sequence[Value], scope: Scope) -> Value:
+def _defined(element: Element, function: Element, arguments: Sequence[Value], scope: ExpressionScope) -> Value:
     if next(scope.calls) >= CALLS_LIMIT:
         message = f"is called after {format_count(CALLS_LIMIT)} other calls of functions"
         raise refused(element, message, "define fewer functions that call others")
@@ -306,10 +307,10 @@ def _defined(element: Element, function: Element, arguments: Sequence[Value], sc
             raise fault(at, f'the function has no parameter "{escape(name)}"')
         return given[name]
 
-    return evaluate(body, Scope(named, scope.spelled, others, scope.calls))
+    return evaluate(body, ExpressionScope(named, scope.spelled, others, scope.calls))
 
 
-_EXPRESSIONS: Mapping[str, Callable[[Element, Scope], Value]] = {
+_EXPRESSIONS: Mapping[str, Callable[[Element, ExpressionScope], Value]] = {
     "Constant": _constant,
     "FieldRef": _field_ref,
     "NormContinuous": _norm_continuous,
@@ -320,7 +321,7 @@ _EXPRESSIONS: Mapping[str, Callable[[Element, Scope], Value]] = {
 }
 
 
-def is_true(element: Element, scope: Scope) -> Value:
+def is_true(element: Element, scope: ExpressionScope) -> Value:
     """Return whether a predicate holds; MISSING where that is unknown."""
     known = _PREDICATES.get(element.name)
     if known is None:
@@ -328,14 +329,14 @@ def is_true(element: Element, scope: Scope) -> Value:
     return known(element, scope)
 
 
-def _simple(element: Element, scope: Scope) -> Value:
+def _simple(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
     operator = element.require("operator")
     if operator in {"isMissing", "isNotMissing"}:
         return functions.call(element, operator, [value], scope.spelled)
     names = {"lessOrEqual": "lessOrEqual", "greaterOrEqual": "greaterOrEqual"}
     text = element.require("value")
-    given: Scalar = text if isinstance(value, Table) else number(element, text, 'the attribute "value"')
+    given: Scalar = text if isinstance(value, ColumnTable) else number(element, text, 'the attribute "value"')
     return functions.call(element, names.get(operator, operator), [value, _wrapped(given)], scope.spelled)
 
 
@@ -343,11 +344,11 @@ def _wrapped(value: Scalar) -> Value:
     return value
 
 
-def _set(element: Element, scope: Scope) -> Value:
+def _set(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
     operator = element.require("booleanOperator")
     members = [_wrapped(member) for member in array(element.one("Array"))]
-    numeric = isinstance(value, Sum)
+    numeric = isinstance(value, Polynomial)
     given = [number(element, str(member)) if numeric else str(member) for member in members]
     return functions.call(element, operator, [value, *given], scope.spelled)
 
@@ -369,7 +370,7 @@ def array(element: Element) -> list[str]:
     return members + ([word] if word or started else [])
 
 
-def _compound(element: Element, scope: Scope) -> Value:
+def _compound(element: Element, scope: ExpressionScope) -> Value:
     operator = element.require("booleanOperator")
     if operator not in {"and", "or"}:
         raise refused(element, f'booleanOperator="{escape(operator)}" is not read', "use and, or")
@@ -378,7 +379,7 @@ def _compound(element: Element, scope: Scope) -> Value:
     )
 
 
-_PREDICATES: Mapping[str, Callable[[Element, Scope], Value]] = {
+_PREDICATES: Mapping[str, Callable[[Element, ExpressionScope], Value]] = {
     "SimplePredicate": _simple,
     "SimpleSetPredicate": _set,
     "CompoundPredicate": _compound,

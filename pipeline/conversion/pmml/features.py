@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -15,15 +16,15 @@ from pipeline.conversion.pmml.values import (
     ITSELF,
     MISSING,
     Absent,
-    Affine,
-    Clip,
+    ColumnNumber,
+    ColumnTable,
     Factor,
-    Grid,
-    Number,
-    Table,
+    LevelGrid,
+    Step,
     Value,
     rounded,
 )
+from pipeline.kernels import Affine, Clip
 from pipeline.models.levels import LevelType, spelled_type
 from pipeline.units import escape
 
@@ -34,7 +35,7 @@ _WORDS = {MISSING: "null", INVALID: "error"}
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class FeatureDraft:
     """What becomes one feature.
 
     Attributes
@@ -45,8 +46,8 @@ class Entry:
         Where its field stands in the document.
     name : str
         The name that the file gives it; empty for none.
-    numbers : tuple of Number
-    columns : tuple of Table
+    numbers : tuple of ColumnNumber
+    columns : tuple of ColumnTable
         Of a product: the columns whose levels choose.
     weights : dict
         The coefficient of each class, where there are only numbers.
@@ -59,10 +60,10 @@ class Entry:
     at: Element
     order: int
     name: str = ""
-    numbers: tuple[Number, ...] = ()
-    columns: tuple[Table, ...] = ()
+    numbers: tuple[ColumnNumber, ...] = ()
+    columns: tuple[ColumnTable, ...] = ()
     weights: dict[Class, Fraction] = field(default_factory=dict)
-    tables: dict[Class, Table] = field(default_factory=dict)
+    tables: dict[Class, ColumnTable] = field(default_factory=dict)
     cells: dict[tuple[str, ...], dict[Class, float]] = field(default_factory=dict)
 
     @property
@@ -73,7 +74,7 @@ class Entry:
 
 
 @dataclass(slots=True, eq=False)
-class Terms:
+class TermSums:
     """The terms of the raw predictions of a model, one sum for each class, as they are read.
 
     Attributes
@@ -91,7 +92,7 @@ class Terms:
     order: Mapping[str, int]
     names: Mapping[str, str] = field(default_factory=dict)
     intercepts: list[Fraction] = field(default_factory=list)
-    entries: dict[Any, Entry] = field(default_factory=dict)
+    entries: dict[Any, FeatureDraft] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.intercepts = [Fraction(0)] * self.count
@@ -111,9 +112,9 @@ class Terms:
     def _term(
         self, at: Element, class_: Class, source: str | None, order: int, factors: tuple[Factor, ...], weight: Fraction
     ) -> None:
-        numbers = tuple(each for each in factors if isinstance(each, Number))
-        tables = [each for each in factors if isinstance(each, Table)]
-        grids = [each for each in factors if isinstance(each, Grid)]
+        numbers = tuple(each for each in factors if isinstance(each, ColumnNumber))
+        tables = [each for each in factors if isinstance(each, ColumnTable)]
+        grids = [each for each in factors if isinstance(each, LevelGrid)]
         if not factors:
             self.intercepts[class_] += weight
         elif not tables and not grids:
@@ -125,7 +126,7 @@ class Terms:
         else:
             self._grid(at, class_, source, order, numbers, _as_grid(at, tables, grids), weight)
 
-    def _table(self, at: Element, class_: Class, source: str | None, order: int, made: Table) -> None:
+    def _table(self, at: Element, class_: Class, source: str | None, order: int, made: ColumnTable) -> None:
         key = ("single", made.column) if made.single else ("table", source, made.column, made.type is None)
         entry = self._entry(key, at, order, source)
         known = entry.tables.get(class_)
@@ -137,8 +138,8 @@ class Terms:
         class_: Class,
         source: str | None,
         order: int,
-        numbers: tuple[Number, ...],
-        grid: Grid,
+        numbers: tuple[ColumnNumber, ...],
+        grid: LevelGrid,
         weight: Fraction,
     ) -> None:
         key = ("grid", source, numbers, tuple(column.column for column in grid.columns))
@@ -149,13 +150,13 @@ class Terms:
             cell = entry.cells.setdefault(levels, {})
             cell[class_] = cell.get(class_, 0.0) + rounded(Fraction(value) * weight)
 
-    def _entry(self, key: Any, at: Element, order: int, source: str | None) -> Entry:
+    def _entry(self, key: Any, at: Element, order: int, source: str | None) -> FeatureDraft:
         if key not in self.entries:
-            self.entries[key] = Entry(at, order, self.names.get(source or "", ""))
+            self.entries[key] = FeatureDraft(at, order, self.names.get(source or "", ""))
         return self.entries[key]
 
 
-def _times(made: Table, weight: Fraction) -> Table:
+def _times(made: ColumnTable, weight: Fraction) -> ColumnTable:
     return made.map(
         lambda value: value if isinstance(value, Absent) or value is None else rounded(Fraction(value) * weight)
     )
@@ -174,7 +175,7 @@ def _added(at: Element) -> Any:
     return add
 
 
-def _same(at: Element, known: tuple[Table, ...], new: tuple[Table, ...]) -> tuple[Table, ...]:
+def _same(at: Element, known: tuple[ColumnTable, ...], new: tuple[ColumnTable, ...]) -> tuple[ColumnTable, ...]:
     if not known:
         return new
     for left, right in zip(known, new, strict=True):
@@ -183,19 +184,19 @@ def _same(at: Element, known: tuple[Table, ...], new: tuple[Table, ...]) -> tupl
     return tuple(replace(left, levels={**left.levels, **right.levels}) for left, right in zip(known, new, strict=True))
 
 
-def _as_grid(at: Element, tables: Sequence[Table], grids: Sequence[Grid]) -> Grid:
+def _as_grid(at: Element, tables: Sequence[ColumnTable], grids: Sequence[LevelGrid]) -> LevelGrid:
     """Return a product of tables as one."""
-    columns: list[Table] = []
+    columns: list[ColumnTable] = []
     values: dict[tuple[str, ...], float] = {(): 1.0}
     for part in [*grids, *(_one_grid(at, each) for each in tables)]:
         columns += part.columns
         values = {(*a, *b): x * y for a, x in values.items() for b, y in part.values.items()}
     if len({column.column for column in columns}) < len(columns):
         raise refused(at, "multiplies two tables of one column", "use one table")
-    return Grid(tuple(columns), values)
+    return LevelGrid(tuple(columns), values)
 
 
-def _one_grid(at: Element, table: Table) -> Grid:
+def _one_grid(at: Element, table: ColumnTable) -> LevelGrid:
     if table.type is None:
         raise refused(at, f'multiplies intervals of the column "{escape(table.column)}"', "multiply the number itself")
     values = {level: float(value) for level, value in table.levels.items() if not isinstance(value, Absent)}
@@ -203,7 +204,7 @@ def _one_grid(at: Element, table: Table) -> Grid:
     other = ITSELF if table.other == 0 else _as_level(table.other, values, "(other)")
     missing = _as_level(table.missing, values, "(missing)")
     column = replace(table, levels=levels, other=other, missing=missing)
-    return Grid((column,), {(level,): value for level, value in values.items()})
+    return LevelGrid((column,), {(level,): value for level, value in values.items()})
 
 
 def _as_level(value: Any, values: dict[str, float], name: str) -> Any:
@@ -223,19 +224,19 @@ def free_level(levels: Mapping[str, Any], name: str = "(missing)") -> str:
     return name
 
 
-def features(terms: Terms, *, classes: bool) -> list[dict[str, Any]]:
+def features(terms: TermSums, *, classes: bool) -> list[dict[str, Any]]:
     """Return the features of a model file, in the order of the fields of the document."""
     entries = _merged(
         [entry for _, entry in sorted(enumerate(terms.entries.values()), key=lambda each: (each[1].order, each[0]))]
     )
     count = terms.count
-    writer = _Writer(count, classes)
+    writer = _DraftWriter(count, classes)
     return [made for entry in entries for made in writer.write(entry)]
 
 
-def _merged(entries: Sequence[Entry]) -> list[Entry]:
+def _merged(entries: Sequence[FeatureDraft]) -> list[FeatureDraft]:
     """Join neighbours that have all in common and add to different classes: exporters write one field a class."""
-    found: list[Entry] = []
+    found: list[FeatureDraft] = []
     for entry in entries:
         last = found[-1] if found else None
         if last is not None and entry.cells and last.cells and _is_rest(last, entry):
@@ -246,25 +247,25 @@ def _merged(entries: Sequence[Entry]) -> list[Entry]:
     return found
 
 
-def _is_rest(left: Entry, right: Entry) -> bool:
+def _is_rest(left: FeatureDraft, right: FeatureDraft) -> bool:
     return left.numbers == right.numbers and left.columns == right.columns and not left.classes & right.classes
 
 
 @dataclass(frozen=True, slots=True)
-class _Writer:
+class _DraftWriter:
     """Writes features, whose numbers are one a class if the model has classes."""
 
     count: int
     classes: bool
 
-    def write(self, entry: Entry) -> Iterator[dict[str, Any]]:
+    def write(self, entry: FeatureDraft) -> Iterator[dict[str, Any]]:
         made = list(self._made(entry))
         for feature in made:
             if entry.name and len(made) == 1:
                 feature["name"] = entry.name
             yield feature
 
-    def _made(self, entry: Entry) -> Iterator[dict[str, Any]]:
+    def _made(self, entry: FeatureDraft) -> Iterator[dict[str, Any]]:
         if any("abs" in number.steps for number in entry.numbers):
             message = "the absolute value of a column is only read where intervals are made of it"
             raise refused(entry.at, message, "derive the column before scoring")
@@ -279,7 +280,7 @@ class _Writer:
     def _numbers(self, numbers: Sequence[float]) -> Any:
         return list(numbers) if self.classes else numbers[0]
 
-    def _table(self, entry: Entry) -> Iterator[dict[str, Any]]:
+    def _table(self, entry: FeatureDraft) -> Iterator[dict[str, Any]]:
         joined = _stacked(entry, self.count)
         if joined.type is None:
             yield from self._bins(entry, joined)
@@ -288,7 +289,7 @@ class _Writer:
         else:
             yield self._levels(entry, joined)
 
-    def _bins(self, entry: Entry, joined: Table) -> Iterator[dict[str, Any]]:
+    def _bins(self, entry: FeatureDraft, joined: ColumnTable) -> Iterator[dict[str, Any]]:
         if any(_is_absent(value) for value in joined.bins):
             message = f'some values of "{escape(joined.column)}" have no result'
             raise refused(entry.at, message, "give defaultValue to its Discretize, MapValues or Apply")
@@ -310,7 +311,7 @@ class _Writer:
             "missing": missing,
         }
 
-    def _levels(self, entry: Entry, joined: Table) -> dict[str, Any]:
+    def _levels(self, entry: FeatureDraft, joined: ColumnTable) -> dict[str, Any]:
         coefficients = dict(joined.levels)
         for level, value in joined.levels.items():
             if _is_absent(value):
@@ -344,7 +345,7 @@ class _Writer:
             named.append(level)
         return {"level": level}
 
-    def _product(self, entry: Entry) -> dict[str, Any]:
+    def _product(self, entry: FeatureDraft) -> dict[str, Any]:
         _unlabel(entry)
         terms = [number_term(each) for each in entry.numbers]
         terms += [_level_term(entry, place, column) for place, column in enumerate(entry.columns)]
@@ -356,7 +357,7 @@ class _Writer:
             return _single_column(terms[0], nested)
         return {"kind": "product", "terms": terms, "coefficients": nested}
 
-    def _known(self, nested: dict[str, Any], columns: Sequence[Table]) -> None:
+    def _known(self, nested: dict[str, Any], columns: Sequence[ColumnTable]) -> None:
         """Give a coefficient of 0 to levels that are known although no combination has one."""
         firsts = _firsts(nested, len(columns))
         for place, column in enumerate(columns):
@@ -372,7 +373,7 @@ def _is_absent(value: Any) -> bool:
     return isinstance(value, Absent)
 
 
-def _stacked(entry: Entry, count: int) -> Table:
+def _stacked(entry: FeatureDraft, count: int) -> ColumnTable:
     """Return the tables of all classes as one, whose values are a number for each class."""
     zero = next(iter(entry.tables.values()))
     empty = zero.map(lambda value: value if isinstance(value, Absent) or value is None else 0.0)
@@ -410,7 +411,7 @@ def _at_depth(nested: Mapping[str, Any], depth: int) -> set[str]:
     return {level for inner in nested.values() for level in _at_depth(inner, depth - 1)}
 
 
-def _level_term(entry: Entry, place: int, column: Table) -> dict[str, Any]:
+def _level_term(entry: FeatureDraft, place: int, column: ColumnTable) -> dict[str, Any]:
     used = {levels[place] for levels in entry.cells}
     term = {"kind": "categorical", "column": column.column}
     named = {value for value in (column.missing, column.other) if isinstance(value, str)}
@@ -426,7 +427,7 @@ def _level_term(entry: Entry, place: int, column: Table) -> dict[str, Any]:
     return {**term, "missing": missing, "unseen": unseen}
 
 
-def _unlabel(entry: Entry) -> None:
+def _unlabel(entry: FeatureDraft) -> None:
     """Put the levels of the columns in place of the labels that the file gives them."""
     here = [_of_label(column) for column in entry.columns]
     cells: dict[tuple[str, ...], dict[Class, float]] = {}
@@ -436,7 +437,7 @@ def _unlabel(entry: Entry) -> None:
     entry.cells = cells
 
 
-def _of_label(column: Table) -> dict[str, list[str]]:
+def _of_label(column: ColumnTable) -> dict[str, list[str]]:
     """Return the levels of each label; a label that missing or unknown levels have is kept as a level, too."""
     found: dict[str, list[str]] = {}
     for level, label in column.levels.items():
@@ -447,7 +448,7 @@ def _of_label(column: Table) -> dict[str, list[str]]:
     return found
 
 
-def _zero(entry: Entry, place: int, level: str) -> None:
+def _zero(entry: FeatureDraft, place: int, level: str) -> None:
     first = next(iter(entry.cells))
     entry.cells[(*first[:place], level, *first[place + 1 :])] = {}
 
@@ -456,7 +457,7 @@ def _single_column(term: Mapping[str, Any], coefficients: Mapping[str, Any]) -> 
     return {**term, "coefficients": coefficients}
 
 
-def number_feature(numbers: tuple[Number, ...], coefficient: Any) -> dict[str, Any]:
+def number_feature(numbers: tuple[ColumnNumber, ...], coefficient: Any) -> dict[str, Any]:
     """Return the feature of a number or of a product of numbers."""
     if len(numbers) > 1:
         return {"kind": "product", "terms": [number_term(each) for each in numbers], "coefficient": coefficient}
@@ -465,7 +466,7 @@ def number_feature(numbers: tuple[Number, ...], coefficient: Any) -> dict[str, A
     return {**term, "kind": kind, "coefficient": coefficient}
 
 
-def number_term(number: Number) -> dict[str, Any]:
+def number_term(number: ColumnNumber) -> dict[str, Any]:
     """Return a number as a term of a product: its last affine step is center and scale."""
     steps = list(number.steps)
     term: dict[str, Any] = {"kind": "numeric", "column": number.column}
@@ -482,7 +483,9 @@ def number_term(number: Number) -> dict[str, Any]:
     return term
 
 
-def _step(step: str | Affine | Clip) -> Any:
+def _step(step: Step) -> Any:
     if isinstance(step, Affine):
         return {"center": step.center, "scale": step.scale}
-    return {"clip": [step.low, step.high]} if isinstance(step, Clip) else step
+    if isinstance(step, Clip):
+        return {"clip": [end if math.isfinite(end) else None for end in (step.low, step.high)]}
+    return step

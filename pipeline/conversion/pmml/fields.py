@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from pipeline.conversion.pmml.elements import Element, fault, number, refused
-from pipeline.conversion.pmml.expressions import Scope, evaluate
+from pipeline.conversion.pmml.expressions import ExpressionScope, evaluate
 from pipeline.conversion.pmml.values import (
     INVALID,
     ITSELF,
     MISSING,
     Absent,
-    Clip,
-    Number,
-    Sum,
-    Table,
+    ColumnNumber,
+    ColumnTable,
+    Polynomial,
     Value,
     factor,
 )
+from pipeline.kernels import Clip
 from pipeline.models.levels import LevelType, level_value
 from pipeline.units import escape
 
@@ -40,7 +40,7 @@ _PREPARED = "prepare the column before scoring, or change the attribute"
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class DocumentFields:
     """The fields that the elements of a model may name.
 
     Attributes
@@ -86,9 +86,9 @@ class Fields:
         return self.found[name]
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> ExpressionScope:
         """What an expression may name."""
-        return Scope(self.value, self.spelled, self.functions, self.calls)
+        return ExpressionScope(self.value, self.spelled, self.functions, self.calls)
 
     def _derive(self, name: str, at: Element) -> Value:
         if name in self.derived:
@@ -116,7 +116,7 @@ class Fields:
             return self._number(name, data, mining)
         return self._levels(name, data, mining)
 
-    def _number(self, name: str, data: Element, mining: Element) -> Sum:
+    def _number(self, name: str, data: Element, mining: Element) -> Polynomial:
         for unread in data.all("Value", "Interval"):
             if unread.name == "Value" and unread.get("property", "valid") != "valid":
                 raise refused(unread, f'"{escape(unread.get("value"))}" stands for {unread.get("property")}', _PREPARED)
@@ -127,15 +127,16 @@ class Fields:
         missing = text if isinstance(text, Absent) else number(mining, text, "missingValueReplacement")
         treatment = mining.get("outliers", "asIs")
         if treatment == "asIs":
-            return factor(Number(name, missing))
+            return factor(ColumnNumber(name, missing))
         if treatment != "asExtremeValues":
             raise refused(mining, f'outliers="{escape(treatment)}" is not read', _PREPARED)
-        low, high = (mining.number(key) if key in mining.attributes else None for key in ("lowValue", "highValue"))
-        if isinstance(missing, float) and not (low or -math.inf) <= missing <= (math.inf if high is None else high):
+        low, high = mining.number("lowValue", -math.inf), mining.number("highValue", math.inf)
+        if isinstance(missing, float) and not low <= missing <= high:
             raise refused(mining, "missingValueReplacement is not between lowValue and highValue", _PREPARED)
-        return factor(Number(name, missing).then(Clip(low, high)))
+        inner = ColumnNumber(name, missing)
+        return factor(inner if low == -high == -math.inf else inner.then(Clip(low, high)))
 
-    def _levels(self, name: str, data: Element, mining: Element) -> Table:
+    def _levels(self, name: str, data: Element, mining: Element) -> ColumnTable:
         values = data.all("Value")
         for value in values:
             if value.get("property", "valid") == "missing":
@@ -145,7 +146,7 @@ class Fields:
         text = _replacement(mining)
         missing = text if isinstance(text, Absent) else self.spelled(name, text)
         other = self._invalid(name, mining, missing) if levels else ITSELF
-        return Table(name, missing, levels=levels, other=other, type=_TYPES[data.require("dataType")])
+        return ColumnTable(name, missing, levels=levels, other=other, type=_TYPES[data.require("dataType")])
 
     def _invalid(self, name: str, mining: Element, missing: str | Absent) -> str | Absent:
         treatment = mining.get("invalidValueTreatment", "returnInvalid")
@@ -164,7 +165,7 @@ def _replacement(mining: Element) -> str | Absent:
     return mining.attributes.get("missingValueReplacement", MISSING)
 
 
-def derived(element: Element, scope: Scope) -> Value:
+def derived(element: Element, scope: ExpressionScope) -> Value:
     """Return what a ``DerivedField`` is."""
     found = element.only(*_EXPRESSIONS, "Value")
     expression = found[0] if found else None
@@ -173,7 +174,7 @@ def derived(element: Element, scope: Scope) -> Value:
     return evaluate(expression, scope)
 
 
-def read_fields(root: Element, model: Element, above: Fields | None = None) -> Fields:
+def read_fields(root: Element, model: Element, above: DocumentFields | None = None) -> DocumentFields:
     """Return the fields that a model may name; ``above`` has those of the model that it is a part of."""
     dictionary = root.one("DataDictionary")
     transformations = root.first("TransformationDictionary")
@@ -190,7 +191,7 @@ def read_fields(root: Element, model: Element, above: Fields | None = None) -> F
     data = _by_name(dictionary.only("DataField", "Taxonomy"), "DataField")
     made = {**inherited, **_by_name(derived_fields, "DerivedField")}
     order = {name: place for place, name in enumerate([*data, *made])}
-    return Fields(data, mining, made, _by_name(functions, "DefineFunction"), order)
+    return DocumentFields(data, mining, made, _by_name(functions, "DefineFunction"), order)
 
 
 def _by_name(elements: list[Element], kind: str) -> dict[str, Element]:

@@ -16,17 +16,16 @@ from pipeline.conversion.pmml.values import (
     ITSELF,
     MISSING,
     Absent,
-    Affine,
-    Clip,
-    Number,
+    ColumnNumber,
+    ColumnTable,
+    Polynomial,
     Scalar,
-    Sum,
-    Table,
     Value,
     collect,
     constant,
     factor,
 )
+from pipeline.kernels import Affine, Clip
 from pipeline.units import escape, format_count, nearest
 
 Spelled = Callable[[str, str], str]
@@ -59,11 +58,11 @@ def as_text(value: Scalar) -> str:
     return str(value)
 
 
-def to_sum(element: Element, value: Value) -> Sum:
+def to_sum(element: Element, value: Value) -> Polynomial:
     """Return a value as a number."""
-    if isinstance(value, Sum):
+    if isinstance(value, Polynomial):
         return value
-    if isinstance(value, Table):
+    if isinstance(value, ColumnTable):
         made = value.map(as_number)
         if any(isinstance(each, str) or each is ITSELF for each in made.values):
             raise refused(
@@ -75,7 +74,7 @@ def to_sum(element: Element, value: Value) -> Sum:
     return constant(float(value))  # type: ignore[arg-type]
 
 
-def table_equal(value: Table, text: str, spelled: Spelled) -> Table:
+def table_equal(value: ColumnTable, text: str, spelled: Spelled) -> ColumnTable:
     """Return whether the value of a table is the one that a text means."""
     if value.type is None and not any(isinstance(each, str) for each in value.values):
         wanted: Any = as_text(float(text)) if _is_float(text) else text
@@ -90,7 +89,7 @@ def table_equal(value: Table, text: str, spelled: Spelled) -> Table:
     return merged_if(value.map(same, (sought,)))
 
 
-def merged_if(made: Table) -> Table:
+def merged_if(made: ColumnTable) -> ColumnTable:
     """Return a table without needless edges."""
     return merged(made) if made.type is None else made
 
@@ -126,7 +125,7 @@ def _is_any_missing(arguments: Sequence[Value]) -> bool:
     return any(each is MISSING for each in arguments)
 
 
-def _product(element: Element, left: Sum, right: Sum) -> Sum:
+def _product(element: Element, left: Polynomial, right: Polynomial) -> Polynomial:
     if len(left.terms) * len(right.terms) > _TERMS_LIMIT:
         raise refused(element, f"multiplies out to more than {format_count(_TERMS_LIMIT)} terms")
     if left.degree + right.degree > _DEGREE_LIMIT:
@@ -142,10 +141,10 @@ _PLAIN: Mapping[str, Callable[[float, float], float]] = {
 }
 
 
-def _pointwise(arguments: Sequence[Value], function: Callable[[float, float], float]) -> Table | None:
+def _pointwise(arguments: Sequence[Value], function: Callable[[float, float], float]) -> ColumnTable | None:
     """Return a function of constants and tables of one column as a table; ``None`` where there are others."""
     plain = [_plain(each) for each in arguments]
-    tables = [each for each in plain if isinstance(each, Table)]
+    tables = [each for each in plain if isinstance(each, ColumnTable)]
     if not tables or any(each is None for each in plain):
         return None
     if not all(_are_alike(each, tables[0]) for each in tables):
@@ -155,31 +154,31 @@ def _pointwise(arguments: Sequence[Value], function: Callable[[float, float], fl
         absent = next((each for each in (left, right) if isinstance(each, Absent)), None)
         return function(as_number(left), as_number(right)) if absent is None else absent
 
-    found: Table = reduce(lambda left, right: _joined(left, right, both), plain)
+    found: ColumnTable = reduce(lambda left, right: _joined(left, right, both), plain)
     return found
 
 
-def _are_alike(left: Table, right: Table) -> bool:
+def _are_alike(left: ColumnTable, right: ColumnTable) -> bool:
     """Return whether two tables are functions of one column, read in one way."""
     return left.column == right.column and (left.type is None) == (right.type is None)
 
 
 def _plain(value: Value) -> Any:
     """Return a table of numbers or a constant; ``None`` for anything else."""
-    if isinstance(value, Sum):
+    if isinstance(value, Polynomial):
         known = value.constant
         return None if known is None else float(known)
-    if isinstance(value, Table):
+    if isinstance(value, ColumnTable):
         return None if any(isinstance(each, str) or each is ITSELF for each in value.values) else value
     return float(value) if isinstance(value, bool | float) else None
 
 
 def _joined(left: Any, right: Any, function: Callable[[Any, Any], Any]) -> Any:
-    if isinstance(left, Table) and isinstance(right, Table):
+    if isinstance(left, ColumnTable) and isinstance(right, ColumnTable):
         return left.join(right, function)
-    if isinstance(left, Table):
+    if isinstance(left, ColumnTable):
         return left.map(lambda value: function(value, right))
-    if isinstance(right, Table):
+    if isinstance(right, ColumnTable):
         return right.map(lambda value: function(left, value))
     return function(left, right)
 
@@ -194,7 +193,7 @@ def _minus(element: Element, arguments: Sequence[Value], _: Spelled) -> Value:
     first, second = to_sum(element, left), to_sum(element, right)
     inner, by = first.number, second.constant
     if inner is not None and by is not None:
-        return factor(inner.then(Affine(float(by))))
+        return factor(inner.then(Affine(float(by), 1.0)))
     return first + second * constant(-1)
 
 
@@ -243,7 +242,7 @@ def _power(element: Element, arguments: Sequence[Value], spelled: Spelled) -> Va
     return power(element, to_sum(element, arguments[0]), float(exponent), spelled)
 
 
-def power(element: Element, value: Sum, exponent: float, spelled: Spelled) -> Value:
+def power(element: Element, value: Polynomial, exponent: float, spelled: Spelled) -> Value:
     """Return a number to a constant power: 0.5, or a whole number that is not negative."""
     if exponent == 0.5:
         return call(element, "sqrt", [value], spelled)
@@ -270,7 +269,7 @@ def _end(*, low: bool) -> Function:
     return run
 
 
-def _ignoring(number: Number, constants: Sequence[float], *, low: bool) -> Number:
+def _ignoring(number: ColumnNumber, constants: Sequence[float], *, low: bool) -> ColumnNumber:
     """Return a column with the constant in place of missing values, which these functions leave out."""
     if number.missing is not MISSING or number.steps:
         return number
@@ -278,7 +277,7 @@ def _ignoring(number: Number, constants: Sequence[float], *, low: bool) -> Numbe
 
 
 def _clip(constants: Sequence[float], *, low: bool) -> Clip:
-    return Clip(max(constants), None) if low else Clip(None, min(constants))
+    return Clip(low=max(constants)) if low else Clip(high=min(constants))
 
 
 def _is_missing(*, wanted: bool) -> Function:
@@ -286,7 +285,7 @@ def _is_missing(*, wanted: bool) -> Function:
         value = arguments[0]
         if isinstance(value, Absent):
             return (value is MISSING) == wanted
-        if isinstance(value, Table):
+        if isinstance(value, ColumnTable):
             return merged_if(value.map(lambda old: (old is MISSING) == wanted if old is not INVALID else old))
         known = to_sum(element, value)
         inner = known.number
@@ -295,7 +294,7 @@ def _is_missing(*, wanted: bool) -> Function:
         if inner is None:
             raise refused(element, "is of what is not a column", "name the column itself")
         found = inner.missing is MISSING
-        return Table(inner.column, INVALID if inner.missing is INVALID else found == wanted, (), (not wanted,))
+        return ColumnTable(inner.column, INVALID if inner.missing is INVALID else found == wanted, (), (not wanted,))
 
     return run
 
@@ -305,7 +304,7 @@ def _comparison(name: str) -> Function:
         left, right = arguments
         if _is_any_missing(arguments):
             return MISSING
-        if isinstance(right, Table) or (isinstance(right, Sum) and right.constant is None):
+        if isinstance(right, ColumnTable) or (isinstance(right, Polynomial) and right.constant is None):
             left, right, operator = right, left, _MIRRORED.get(name, name)
         else:
             operator = name
@@ -323,12 +322,12 @@ _MIRRORED = {
 
 
 def _compared(element: Element, operator: str, left: Value, right: Value, spelled: Spelled) -> Value:
-    known = right.constant if isinstance(right, Sum) else right
-    if known is None or isinstance(known, Table | Sum | Absent):
+    known = right.constant if isinstance(right, Polynomial) else right
+    if known is None or isinstance(known, ColumnTable | Polynomial | Absent):
         raise refused(element, "compares two columns", "derive the column before scoring")
-    if isinstance(left, Table):
+    if isinstance(left, ColumnTable):
         return _table_compared(element, operator, left, known, spelled)
-    if isinstance(left, Sum):
+    if isinstance(left, Polynomial):
         if isinstance(known, str):
             raise refused(element, f'compares a number with "{escape(known)}"')
         return compare(element, operator, left, float(known))
@@ -341,7 +340,7 @@ def _scalar(value: Scalar | Fraction) -> Scalar:
     return float(value) if isinstance(value, Fraction) else value
 
 
-def _table_compared(element: Element, operator: str, left: Table, known: Any, spelled: Spelled) -> Value:
+def _table_compared(element: Element, operator: str, left: ColumnTable, known: Any, spelled: Spelled) -> Value:
     if operator in {"equal", "notEqual"}:
         same = table_equal(left, as_text(_scalar(known)), spelled)
         return same if operator == "equal" else same.map(_not)
@@ -349,7 +348,7 @@ def _table_compared(element: Element, operator: str, left: Table, known: Any, sp
     if numbers is None or not (_is_float(str(known)) or isinstance(known, Fraction)):
         raise refused(element, f'"{operator}" compares levels, which have no order', "use equal, or a continuous field")
     border = float(known)
-    found: Table = numbers.map(
+    found: ColumnTable = numbers.map(
         lambda old: old if isinstance(old, Absent) else COMPARISONS[operator](float(old), border)
     )
     return merged_if(found)
@@ -361,7 +360,7 @@ def _not(value: Any) -> Any:
 
 def _negation(element: Element, arguments: Sequence[Value], _: Spelled) -> Value:
     value = arguments[0]
-    return value.map(_not) if isinstance(value, Table) else _not(_truth(element, value))
+    return value.map(_not) if isinstance(value, ColumnTable) else _not(_truth(element, value))
 
 
 def _truth(element: Element, value: Value) -> Any:
@@ -395,20 +394,20 @@ def _joining(function: Callable[[Any, Any], Any]) -> Function:
 
 
 def _one_column(element: Element, left: Value, right: Value, function: Callable[[Any, Any], Any]) -> Value:
-    if isinstance(left, Table) and isinstance(right, Table) and not _are_alike(left, right):
+    if isinstance(left, ColumnTable) and isinstance(right, ColumnTable) and not _are_alike(left, right):
         raise refused(
             element,
             f'joins the columns "{escape(left.column)}" and "{escape(right.column)}" in one condition',
             "use a product, or derive the column before scoring",
         )
     result: Value = _joined(left, right, function)
-    return merged_if(result) if isinstance(result, Table) else result
+    return merged_if(result) if isinstance(result, ColumnTable) else result
 
 
 def _if(element: Element, arguments: Sequence[Value], _: Spelled) -> Value:
     condition = arguments[0]
     yes, no = arguments[1], arguments[2] if len(arguments) > 2 else MISSING
-    if not isinstance(condition, Table):
+    if not isinstance(condition, ColumnTable):
         found = _truth(element, condition)
         return MISSING if found is MISSING else (yes if found else no)
     filled = _filled(condition, yes, no)
@@ -426,7 +425,7 @@ def _if(element: Element, arguments: Sequence[Value], _: Spelled) -> Value:
     return _one_column(element, then, other, chosen)
 
 
-def _filled(condition: Table, yes: Value, no: Value) -> Value | None:
+def _filled(condition: ColumnTable, yes: Value, no: Value) -> Value | None:
     """Return a number with a constant in place of missing values, if that is what a condition says."""
     here = [value for value in condition.values if value is not None]
     if condition.missing is here[0] or any(
@@ -436,21 +435,26 @@ def _filled(condition: Table, yes: Value, no: Value) -> Value | None:
     if not isinstance(condition.missing, bool) or not isinstance(here[0], bool):
         return None
     fill, rest = (yes, no) if condition.missing else (no, yes)
-    known = fill.constant if isinstance(fill, Sum) else fill
-    inner = rest.number if isinstance(rest, Sum) else None
-    if inner is None or inner.column != condition.column or inner.steps or isinstance(known, Absent | Table | str):
+    known = fill.constant if isinstance(fill, Polynomial) else fill
+    inner = rest.number if isinstance(rest, Polynomial) else None
+    if (
+        inner is None
+        or inner.column != condition.column
+        or inner.steps
+        or isinstance(known, Absent | ColumnTable | str)
+    ):
         return None
     if known is None:
         return None
     return factor(replace(inner, missing=float(known))) if inner.missing is MISSING else rest
 
 
-def _branch(element: Element, value: Value, condition: Table) -> Any:
-    if isinstance(value, Sum):
+def _branch(element: Element, value: Value, condition: ColumnTable) -> Any:
+    if isinstance(value, Polynomial):
         known = value.constant
         if known is None and len(value.terms) == 1 and len(value.terms[0][0]) == 1:
             inner = value.terms[0][0][0]
-            if isinstance(inner, Table) and value.terms[0][1] == 1:
+            if isinstance(inner, ColumnTable) and value.terms[0][1] == 1:
                 return inner
         if known is None:
             message = f'chooses between numbers by the column "{escape(condition.column)}"'

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, number, refused
-from pipeline.conversion.pmml.features import Terms, number_term
-from pipeline.conversion.pmml.fields import Fields, read_fields
+from pipeline.conversion.pmml.features import TermSums, number_term
+from pipeline.conversion.pmml.fields import DocumentFields, read_fields
 from pipeline.conversion.pmml.functions import call, power, to_sum
 from pipeline.conversion.pmml.regression import LINKS, check_parts, classes_target, levels_table, names, outcome
-from pipeline.conversion.pmml.target import Target, document, read_target
-from pipeline.conversion.pmml.values import MISSING, Sum, Value, constant
+from pipeline.conversion.pmml.target import TargetField, document, read_target
+from pipeline.conversion.pmml.values import MISSING, Polynomial, Value, constant
 from pipeline.units import escape
 
 _PARTS = (
@@ -31,7 +31,7 @@ class _Parameters:
     factors: frozenset[str]
     covariates: frozenset[str]
 
-    def value(self, parameter: str, at: Element, fields: Fields) -> tuple[str, Value]:
+    def value(self, parameter: str, at: Element, fields: DocumentFields) -> tuple[str, Value]:
         """Return a name for the predictors of a parameter, and their product; 1 for the intercept."""
         cells = self.cells.get(parameter, [])
         value: Value = constant(1.0)
@@ -43,7 +43,7 @@ class _Parameters:
             value = one if len(named) == 1 else call(at, "*", [value, one], fields.spelled)
         return "\n".join(named), value
 
-    def _predictor(self, name: str, cell: Element, fields: Fields) -> Value:
+    def _predictor(self, name: str, cell: Element, fields: DocumentFields) -> Value:
         value = fields.value(name, cell)
         text = cell.require("value")
         if name in self.covariates:
@@ -103,21 +103,26 @@ def _inside(model: Element, name: str) -> list[Element]:
 
 
 def _generalized(
-    model: Element, fields: Fields, target: Target, parameters: _Parameters, cells: list[Element], link: str
+    model: Element,
+    fields: DocumentFields,
+    target: TargetField,
+    parameters: _Parameters,
+    cells: list[Element],
+    link: str,
 ) -> dict[str, Any]:
     categories = list(
         dict.fromkeys(cell.get("targetCategory") for cell in cells if "targetCategory" in cell.attributes)
     )
     if len(categories) > 1:
         raise refused(cells[0], "has parameters for more than one class", 'use modelType="multinomialLogistic"')
-    terms = Terms(1, _order(fields, parameters), names(fields))
+    terms = TermSums(1, _order(fields, parameters), names(fields))
     _add(terms, 0, cells, parameters, fields)
     terms.add(model, 0, "", constant(model.number("offsetValue", 0.0)), 1.0)
     more = {} if link == "logit" else {"link": link}
     return document(terms, **more, **_offset(model, fields), **_outcome(model, target, categories))
 
 
-def _outcome(model: Element, target: Target, categories: list[str]) -> dict[str, Any]:
+def _outcome(model: Element, target: TargetField, categories: list[str]) -> dict[str, Any]:
     if model.get("functionName") != "classification":
         return {}
     reference = model.get("targetReferenceCategory")
@@ -128,12 +133,12 @@ def _outcome(model: Element, target: Target, categories: list[str]) -> dict[str,
     return outcome(model, target, positives[0], others)
 
 
-def _offset(model: Element, fields: Fields) -> dict[str, Any]:
+def _offset(model: Element, fields: DocumentFields) -> dict[str, Any]:
     name = model.get("offsetVariable")
     if not name:
         return {}
     value = fields.value(name, model)
-    inner = value.number if isinstance(value, Sum) else None
+    inner = value.number if isinstance(value, Polynomial) else None
     if inner is None or inner.steps:
         raise refused(model, "the offset is not a column", "derive the column before scoring")
     term = number_term(inner)
@@ -142,7 +147,7 @@ def _offset(model: Element, fields: Fields) -> dict[str, Any]:
     return {"offset": {"column": term["column"], **named, "missing": term["missing"]}}
 
 
-def _order(fields: Fields, parameters: _Parameters) -> dict[str, int]:
+def _order(fields: DocumentFields, parameters: _Parameters) -> dict[str, int]:
     """Return where the predictors of each parameter stand: the last field that they name."""
     order = dict(fields.order)
     for cells in parameters.cells.values():
@@ -152,7 +157,9 @@ def _order(fields: Fields, parameters: _Parameters) -> dict[str, int]:
     return order
 
 
-def _add(terms: Terms, class_: int, cells: Sequence[Element], parameters: _Parameters, fields: Fields) -> None:
+def _add(
+    terms: TermSums, class_: int, cells: Sequence[Element], parameters: _Parameters, fields: DocumentFields
+) -> None:
     """Add the parameters of a class; those of the levels of one factor together, since there may be many."""
     levels: dict[str, list[tuple[Element, str, float]]] = {}
     for cell in cells:
@@ -168,7 +175,7 @@ def _add(terms: Terms, class_: int, cells: Sequence[Element], parameters: _Param
 
 
 def _multinomial(
-    model: Element, fields: Fields, target: Target, parameters: _Parameters, cells: list[Element]
+    model: Element, fields: DocumentFields, target: TargetField, parameters: _Parameters, cells: list[Element]
 ) -> dict[str, Any]:
     used = list(dict.fromkeys(cell.require("targetCategory") for cell in cells))
     reference = model.get("targetReferenceCategory")
@@ -177,10 +184,10 @@ def _multinomial(
     if len(rest) != 1 or (reference and reference != rest[0]):
         raise fault(model, "needs parameters for every value of the target but the reference")
     if len(used) == 1:
-        terms = Terms(1, _order(fields, parameters), names(fields))
+        terms = TermSums(1, _order(fields, parameters), names(fields))
         _add(terms, 0, cells, parameters, fields)
         return document(terms, **outcome(model, target, used[0], rest))
-    terms = Terms(len(values), _order(fields, parameters), names(fields))
+    terms = TermSums(len(values), _order(fields, parameters), names(fields))
     for value in used:
         here = [cell for cell in cells if cell.require("targetCategory") == value]
         _add(terms, values.index(value), here, parameters, fields)

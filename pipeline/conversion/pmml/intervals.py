@@ -10,14 +10,15 @@ from functools import partial
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, refused
-from pipeline.conversion.pmml.values import INVALID, MISSING, Affine, Clip, Number, Sum, Table, Value
+from pipeline.conversion.pmml.values import INVALID, MISSING, ColumnNumber, ColumnTable, Polynomial, Step, Value
+from pipeline.kernels import Affine, Clip
 
 # A number for a value of its column: a float64, or an exact one.
 Curve = Callable[[float], Any]
 Interval = tuple[float | None, float | None, bool, bool, Any]
 
 
-def compare(element: Element, operator: str, value: Sum, with_: float) -> Table | bool:
+def compare(element: Element, operator: str, value: Polynomial, with_: float) -> ColumnTable | bool:
     """Return whether a number of a column compares so with a constant."""
     known = value.constant
     if known is not None:
@@ -27,7 +28,7 @@ def compare(element: Element, operator: str, value: Sum, with_: float) -> Table 
 
 def partition(element: Element, value: Value, bins: Sequence[Interval], default: Any, missing: Any) -> Value:
     """Return the value of the first interval that a number of a column is in."""
-    if not isinstance(value, Sum):
+    if not isinstance(value, Polynomial):
         raise refused(element, "its field is not a number of one column")
     borders = [border for low, high, *_ in bins for border in (low, high) if border is not None]
 
@@ -54,8 +55,8 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 
 
 def table(
-    element: Element, value: Sum, borders: Sequence[float], function: Callable[[float], Any], missing: Any
-) -> Table:
+    element: Element, value: Polynomial, borders: Sequence[float], function: Callable[[float], Any], missing: Any
+) -> ColumnTable:
     """Return a function of a number of a column that changes at borders only, as a table.
 
     Every border is where the number reaches or passes a given one: the least float64 of the column for which it does,
@@ -74,26 +75,26 @@ def table(
     at_missing = number.missing
     found = function(curve(at_missing)) if isinstance(at_missing, float) else None
     absent = missing if at_missing is MISSING else INVALID if at_missing is INVALID else found
-    return merged(Table(number.column, absent, tuple(kept), bins))
+    return merged(ColumnTable(number.column, absent, tuple(kept), bins))
 
 
-def merged(made: Table) -> Table:
+def merged(made: ColumnTable) -> ColumnTable:
     """Return a table of a number without the edges at which nothing changes."""
     edges, bins = [], [made.bins[0]]
     for edge, value in zip(made.edges, made.bins[1:], strict=True):
         if value != bins[-1] or type(value) is not type(bins[-1]):
             edges.append(edge)
             bins.append(value)
-    return Table(made.column, made.missing, tuple(edges), tuple(bins))
+    return ColumnTable(made.column, made.missing, tuple(edges), tuple(bins))
 
 
-def _curve(value: Sum) -> tuple[Number | None, Curve | None]:
+def _curve(value: Polynomial) -> tuple[ColumnNumber | None, Curve | None]:
     """Return the column of a number and how it depends on it; no curve where it falls somewhere."""
     number = value.number
     if number is not None:
         return number, partial(apply, number) if is_increasing(number) else None
     parts = [(factors[0], weight) for factors, weight in value.terms if len(factors) == 1]
-    columns = [factor for factor, _ in parts if isinstance(factor, Number) and factor.steps in {(), ("abs",)}]
+    columns = [factor for factor, _ in parts if isinstance(factor, ColumnNumber) and factor.steps in {(), ("abs",)}]
     if not columns or any(len(factors) > 1 for factors, _ in value.terms) or len(columns) < len(parts):
         return None, None
     if len({(each.column, each.missing) for each in columns}) > 1:
@@ -102,7 +103,7 @@ def _curve(value: Sum) -> tuple[Number | None, Curve | None]:
     slope, bend = weights.get((), Fraction(0)), weights.get(("abs",), Fraction(0))
     level = next((weight for factors, weight in value.terms if not factors), Fraction(0))
     bent = partial(_bent, slope, bend, level)
-    return Number(columns[0].column, columns[0].missing), bent if slope > abs(bend) else None
+    return ColumnNumber(columns[0].column, columns[0].missing), bent if slope > abs(bend) else None
 
 
 def _bent(slope: Fraction, bend: Fraction, level: Fraction, value: float) -> Any:
@@ -113,7 +114,7 @@ def _bent(slope: Fraction, bend: Fraction, level: Fraction, value: float) -> Any
     return slope * exact + bend * abs(exact) + level
 
 
-def is_increasing(number: Number) -> bool:
+def is_increasing(number: ColumnNumber) -> bool:
     """Return whether a number never falls where its column rises."""
     falling = {"square", "abs"}
     return all(step not in falling and not (isinstance(step, Affine) and step.scale < 0) for step in number.steps)
@@ -148,18 +149,17 @@ def _float(rank: int) -> float:
     return float(struct.unpack("<d", struct.pack("<q", bits))[0])
 
 
-def apply(number: Number, value: float) -> float:
+def apply(number: ColumnNumber, value: float) -> float:
     """Return a number for a value of its column; below every number where a step has no value."""
     for step in number.steps:
         value = _STEPS[step](value) if isinstance(step, str) else _moved(step, value)
     return value
 
 
-def _moved(step: Affine | Clip, value: float) -> float:
+def _moved(step: Step, value: float) -> float:
     if isinstance(step, Affine):
         return (value - step.center) / step.scale
-    low = -math.inf if step.low is None else step.low
-    return min(max(value, low), math.inf if step.high is None else step.high)
+    return min(max(value, step.low), step.high) if isinstance(step, Clip) else value
 
 
 _STEPS: dict[str, Callable[[float], float]] = {

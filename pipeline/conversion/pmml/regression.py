@@ -8,11 +8,11 @@ from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, refused
 from pipeline.conversion.pmml.expressions import equal
-from pipeline.conversion.pmml.features import Terms
-from pipeline.conversion.pmml.fields import Fields, read_fields
+from pipeline.conversion.pmml.features import TermSums
+from pipeline.conversion.pmml.fields import DocumentFields, read_fields
 from pipeline.conversion.pmml.functions import as_text, call, merged_if, power, to_sum
-from pipeline.conversion.pmml.target import Target, document, read_target
-from pipeline.conversion.pmml.values import ITSELF, MISSING, Absent, Table, Value, constant
+from pipeline.conversion.pmml.target import TargetField, document, read_target
+from pipeline.conversion.pmml.values import ITSELF, MISSING, Absent, ColumnTable, Value, constant
 from pipeline.units import escape
 
 LINKS = ("logit", "probit", "cloglog", "loglog", "cauchit")
@@ -56,14 +56,16 @@ def check_parts(model: Element, known: Sequence[str]) -> None:
             )
 
 
-def _binary(model: Element, fields: Fields, target: Target, tables: Sequence[Element], link: str) -> dict[str, Any]:
+def _binary(
+    model: Element, fields: DocumentFields, target: TargetField, tables: Sequence[Element], link: str
+) -> dict[str, Any]:
     if len(tables) > 2:
         remedy = "use softmax, or a MiningModel with a model for each class"
         raise refused(model, f'normalizationMethod="{link}" with {len(tables)} tables', remedy)
     if len(tables) == 2 and not _is_empty(tables[1]):
         message = f'normalizationMethod="{link}" takes the first table alone, but this one is not empty'
         raise refused(tables[1], message, "put the table with the predictors first, and leave the other one empty")
-    terms = Terms(1, fields.order, names(fields))
+    terms = TermSums(1, fields.order, names(fields))
     add_table(terms, 0, tables[0], fields)
     return document(terms, **_linked(link), **_outcome(model, target, tables))
 
@@ -72,7 +74,7 @@ def _linked(link: str) -> dict[str, Any]:
     return {} if link == "logit" else {"link": link}
 
 
-def _outcome(model: Element, target: Target, tables: Sequence[Element]) -> dict[str, Any]:
+def _outcome(model: Element, target: TargetField, tables: Sequence[Element]) -> dict[str, Any]:
     if model.get("functionName") != "classification":
         return {}
     positive = tables[0].require("targetCategory")
@@ -82,7 +84,7 @@ def _outcome(model: Element, target: Target, tables: Sequence[Element]) -> dict[
     return outcome(tables[0], target, positive, others)
 
 
-def outcome(at: Element, target: Target, positive: str, others: Sequence[str]) -> dict[str, Any]:
+def outcome(at: Element, target: TargetField, positive: str, others: Sequence[str]) -> dict[str, Any]:
     """Return the section ``target`` of a binary model."""
     if len(others) != 1:
         raise fault(at, f'the target has {1 + len(others)} values, not 2: give each as <Value value="..."/>')
@@ -94,34 +96,34 @@ def _is_empty(table: Element) -> bool:
     return not table.all("NumericPredictor", "CategoricalPredictor", "PredictorTerm") and table.number("intercept") == 0
 
 
-def _softmax(model: Element, fields: Fields, target: Target, tables: Sequence[Element]) -> dict[str, Any]:
+def _softmax(model: Element, fields: DocumentFields, target: TargetField, tables: Sequence[Element]) -> dict[str, Any]:
     if len(tables) < 2:
         raise fault(model, "softmax needs a RegressionTable for each class")
     full = [table for table in tables if not _is_empty(table)]
     if len(tables) == 2 and len(full) == 1:
-        terms = Terms(1, fields.order, names(fields))
+        terms = TermSums(1, fields.order, names(fields))
         add_table(terms, 0, full[0], fields)
         return document(
             terms, **_outcome(model, target, [full[0], *(table for table in tables if table is not full[0])])
         )
-    terms = Terms(len(tables), fields.order, names(fields))
+    terms = TermSums(len(tables), fields.order, names(fields))
     for place, table in enumerate(tables):
         add_table(terms, place, table, fields)
     classes = [target.value(table, table.require("targetCategory")) for table in tables]
     return document(terms, classes=classes, **classes_target(target))
 
 
-def classes_target(target: Target) -> dict[str, Any]:
+def classes_target(target: TargetField) -> dict[str, Any]:
     """Return the section ``target`` of a model with classes."""
     return {"target": {"column": target.column}} if target.column else {}
 
 
-def names(fields: Fields) -> Mapping[str, str]:
+def names(fields: DocumentFields) -> Mapping[str, str]:
     """Return the names of features that the file gives to derived fields."""
     return {name: each.get("displayName") for name, each in fields.derived.items() if each.get("displayName")}
 
 
-def add_table(terms: Terms, class_: int, table: Element, fields: Fields) -> None:
+def add_table(terms: TermSums, class_: int, table: Element, fields: DocumentFields) -> None:
     """Add what a ``RegressionTable`` says to the sum of a class."""
     terms.add(table, class_, "", constant(table.number("intercept")), 1.0)
     categories: dict[str, list[Element]] = {}
@@ -136,14 +138,14 @@ def add_table(terms: Terms, class_: int, table: Element, fields: Fields) -> None
         terms.add(found[0], class_, name, levels_table(name, numbers, fields, missing=0.0), 1.0)
 
 
-def _numeric(each: Element, fields: Fields) -> tuple[str, Value]:
+def _numeric(each: Element, fields: DocumentFields) -> tuple[str, Value]:
     name = each.require("name")
     value = fields.value(name, each)
     exponent = each.number("exponent", 1.0)
     return name, value if exponent == 1 else power(each, to_sum(each, value), exponent, fields.spelled)
 
 
-def _term(each: Element, fields: Fields) -> tuple[str, Value]:
+def _term(each: Element, fields: DocumentFields) -> tuple[str, Value]:
     named = [child.require("field") for child in each.only("FieldRef")]
     if not named:
         raise fault(each, "names no field")
@@ -159,20 +161,20 @@ _NUMERIC = {"NumericPredictor": _numeric, "PredictorTerm": _term}
 
 
 def levels_table(
-    name: str, numbers: Sequence[tuple[Element, str, float]], fields: Fields, missing: float | Absent
-) -> Table:
+    name: str, numbers: Sequence[tuple[Element, str, float]], fields: DocumentFields, missing: float | Absent
+) -> ColumnTable:
     """Return a table with a number at each of some levels of a field, 0 elsewhere, and what a missing value adds.
 
     ``numbers`` has an element for messages, the level and the number.
     """
     at = numbers[0][0]
     value = fields.value(name, at)
-    if isinstance(value, Table):
+    if isinstance(value, ColumnTable):
         return _of_levels(value, numbers, fields, missing)
-    made: Table | None = None
+    made: ColumnTable | None = None
     for each, text, number in numbers:
         found = equal(each, value, text, fields.spelled)
-        if not isinstance(found, Table):
+        if not isinstance(found, ColumnTable):
             raise refused(each, "its field is a constant", "add the coefficient to the intercept")
         one = found.map(partial(_number, number, missing))
         made = one if made is None else made.join(one, _plus)
@@ -191,8 +193,8 @@ def _plus(left: Any, right: Any) -> Any:
 
 
 def _of_levels(
-    value: Table, numbers: Sequence[tuple[Element, str, float]], fields: Fields, missing: float | Absent
-) -> Table:
+    value: ColumnTable, numbers: Sequence[tuple[Element, str, float]], fields: DocumentFields, missing: float | Absent
+) -> ColumnTable:
     """Return the numbers of the levels of a table in one go: there may be many."""
     is_column = value.type is not None
     found: dict[str, float] = {}

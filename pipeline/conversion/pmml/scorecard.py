@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, refused
-from pipeline.conversion.pmml.expressions import Scope, is_true
-from pipeline.conversion.pmml.features import Terms
+from pipeline.conversion.pmml.expressions import ExpressionScope, is_true
+from pipeline.conversion.pmml.features import TermSums
 from pipeline.conversion.pmml.fields import read_fields
 from pipeline.conversion.pmml.functions import call
 from pipeline.conversion.pmml.regression import check_parts
 from pipeline.conversion.pmml.target import default_name, document
-from pipeline.conversion.pmml.values import MISSING, Table, Value, constant
+from pipeline.conversion.pmml.values import MISSING, ColumnTable, Value, constant
 from pipeline.units import escape
 
 _PARTS = (
@@ -35,7 +35,7 @@ def read_scorecard(root: Element, model: Element) -> dict[str, Any]:
     fields = read_fields(root, model)
     characteristics = model.one("Characteristics").only("Characteristic")
     order = {_source(place): place for place in range(len(characteristics))}
-    terms = Terms(1, order, {_source(place): each.get("name") for place, each in enumerate(characteristics)})
+    terms = TermSums(1, order, {_source(place): each.get("name") for place, each in enumerate(characteristics)})
     terms.add(model, 0, "", constant(model.number("initialScore", 0.0)), 1.0)
     scope = fields.scope
     for place, characteristic in enumerate(characteristics):
@@ -52,7 +52,7 @@ def _source(place: int) -> str:
     return f"characteristic {place}"
 
 
-def _points(characteristic: Element, scope: Scope) -> Value:
+def _points(characteristic: Element, scope: ExpressionScope) -> Value:
     """Return the points of a characteristic: those of its first attribute whose predicate is true."""
     value: Value = MISSING
     for attribute in reversed(characteristic.only("Attribute")):
@@ -68,9 +68,11 @@ def _points(characteristic: Element, scope: Scope) -> Value:
             raise fault(attribute, "has no predicate")
         test = is_true(predicate, scope)
         # An unknown predicate is not true: the next attribute is looked at.
-        known = test.map(lambda each: False if each is MISSING else each) if isinstance(test, Table) else test is True
+        known = (
+            test.map(lambda each: False if each is MISSING else each) if isinstance(test, ColumnTable) else test is True
+        )
         value = call(predicate, "if", [known, points, value], scope.spelled)
-    if not isinstance(value, Table):
+    if not isinstance(value, ColumnTable):
         raise refused(characteristic, "gives the same points to every row", "add its points to initialScore")
     return value
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault
-from pipeline.conversion.pmml.features import Terms, features
+from pipeline.conversion.pmml.features import TermSums, features
 from pipeline.conversion.pmml.values import rounded
 from pipeline.models.levels import level_value
 from pipeline.units import escape
@@ -16,7 +16,7 @@ _READ = {"integer": "integer", "float": "number", "double": "number", "boolean":
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetField:
     """The target of a model: the name of its column, the type of its values, and the values in their order."""
 
     column: str
@@ -33,7 +33,7 @@ class Target:
         return int(read) if self.type == "integer" else read
 
 
-def read_target(root: Element, model: Element) -> Target:
+def read_target(root: Element, model: Element) -> TargetField:
     """Return the target of a model; one without a name where the file names none."""
     schema = model.one("MiningSchema")
     named = [each for each in schema.all("MiningField") if each.get("usageType") in {"target", "predicted"}]
@@ -42,12 +42,12 @@ def read_target(root: Element, model: Element) -> Target:
     name = named[0].require("name") if named else model.get("targetFieldName")
     data = next((each for each in root.one("DataDictionary").all("DataField") if each.get("name") == name), None)
     if data is None:
-        return Target(name, "string", ())
+        return TargetField(name, "string", ())
     values = [each.require("value") for each in data.all("Value") if each.get("property", "valid") == "valid"]
-    return Target(name, data.get("dataType", "string"), tuple(values))
+    return TargetField(name, data.get("dataType", "string"), tuple(values))
 
 
-def document(terms: Terms, *, classes: Sequence[Any] = (), **more: Any) -> dict[str, Any]:
+def document(terms: TermSums, *, classes: Sequence[Any] = (), **more: Any) -> dict[str, Any]:
     """Return a model file: version 1 where that can say it."""
     intercepts = [rounded(each) for each in terms.intercepts]
     made = features(terms, classes=bool(classes))

@@ -33,7 +33,7 @@ _FUNCTIONS = {"log": "ln", "log1p": "ln1p", "sqrt": "sqrt"}
 
 
 @dataclass(frozen=True, slots=True)
-class Predictor:
+class FieldPredictor:
     """A field that adds to the raw prediction.
 
     Attributes
@@ -55,7 +55,7 @@ class Predictor:
 
 
 @dataclass(slots=True)
-class Names:
+class FreeNames:
     """Names that are not used yet in the document."""
 
     used: set[str] = field(default_factory=set)
@@ -76,7 +76,7 @@ class Derivations:
 
     Attributes
     ----------
-    names : Names
+    names : FreeNames
     parent : Element
         Where ``DerivedField`` are put.
     continuous : frozenset of str
@@ -87,11 +87,11 @@ class Derivations:
         The derived fields of columns with a number in place of missing values.
     """
 
-    names: Names
+    names: FreeNames
     parent: Element
     continuous: frozenset[str]
     classes: int
-    predictors: list[Predictor] = field(default_factory=list)
+    predictors: list[FieldPredictor] = field(default_factory=list)
     imputed: dict[Column, str] = field(default_factory=dict)
 
     def add(self, name: str, tree: Expression) -> None:
@@ -116,7 +116,7 @@ class Derivations:
             _constant(derived[-1], 0.0)
         else:
             written(derived, signal)
-        self.predictors.append(Predictor(derived.get("name", ""), coefficient))
+        self.predictors.append(FieldPredictor(derived.get("name", ""), coefficient))
 
     def _imputed(self, tree: Expression) -> Expression:
         """Return a tree in which columns with a number in place of missing values are derived fields.
@@ -150,12 +150,12 @@ class Derivations:
         levels: dict[str, Numbers] = {str(place): value for place, value in enumerate(tree.values)}
         if not isinstance(tree.missing, str):
             levels[MISSING] = tree.missing
-        self.predictors.append(Predictor(derived.get("name", ""), levels=levels))
+        self.predictors.append(FieldPredictor(derived.get("name", ""), levels=levels))
 
     def _lookup(self, name: str, tree: Lookup, times: Expression | None) -> None:
         if times is None and len(tree.keys) == 1:
             made = self._labels(name, tree.keys[0], shown=name)
-            self.predictors.append(Predictor(made, levels={key[0]: value for key, value in tree.values.items()}))
+            self.predictors.append(FieldPredictor(made, levels={key[0]: value for key, value in tree.values.items()}))
             return
         labels = [self._labels(f"{name}: {key.column}", key) for key in tree.keys]
         times = None if times is None else self._imputed(times)
@@ -167,7 +167,7 @@ class Derivations:
             if times is not None:
                 written(inner, times)
             _grid(inner, labels, value)
-            self.predictors.append(Predictor(derived.get("name", ""), 1.0, only=only))
+            self.predictors.append(FieldPredictor(derived.get("name", ""), 1.0, only=only))
 
     def _labels(self, name: str, key: Key, *, shown: str = "") -> str:
         """Add a field with the level of a column, unknown and missing ones as policies say; return its name."""

@@ -1,8 +1,8 @@
 """What a field or an expression of PMML can be: a constant, a number or a table of a column, or sums of these.
 
-A *table* (:class:`Table`) is a function of one column that has finitely many values: one for each bin of a number, or
-one for each level, and one where the column is missing. A *number* (:class:`Number`) is a column that went through
-steps. A *polynomial* (:class:`Sum`) adds products of these, with exact coefficients.
+A *table* (:class:`ColumnTable`) is a function of one column that has finitely many values: one for each bin of a
+number, or one for each level, and one where the column is missing. A *number* (:class:`ColumnNumber`) is a column that
+went through steps. A *polynomial* (:class:`Polynomial`) adds products of these, with exact coefficients.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
+from pipeline.kernels import Affine, Clip
 from pipeline.models.levels import LevelType
 
 
@@ -30,27 +31,12 @@ class Absent(Enum):
 MISSING, INVALID, ITSELF = Absent.MISSING, Absent.INVALID, Absent.ITSELF
 
 Scalar = float | str | bool | Absent
-Step = str | Mapping[str, Any]
+# A function by its name, a shift and a division, or two ends.
+Step = str | Affine | Clip
 
 
 @dataclass(frozen=True, slots=True)
-class Affine:
-    """The step ``(x - center) / scale``."""
-
-    center: float
-    scale: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """The step that keeps a number between two ends; ``None`` is an open end."""
-
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
+class ColumnNumber:
     """A number of a column, after steps: words, :class:`Affine` or :class:`Clip`.
 
     ``missing`` is what a missing cell counts as before the steps: MISSING, INVALID or a number. ``boolean``: the column
@@ -59,16 +45,16 @@ class Number:
 
     column: str
     missing: float | Absent = MISSING
-    steps: tuple[str | Affine | Clip, ...] = ()
+    steps: tuple[Step, ...] = ()
     boolean: bool = False
 
-    def then(self, step: str | Affine | Clip) -> Number:
+    def then(self, step: Step) -> ColumnNumber:
         """Return the number after one more step."""
         return replace(self, steps=(*self.steps, step))
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ColumnTable:
     """A function of a column with finitely many values.
 
     Attributes
@@ -97,7 +83,7 @@ class Table:
     type: LevelType | None = None
     single: bool = False
 
-    def map(self, function: Callable[[Any], Any], constants: Iterable[str] = ()) -> Table:
+    def map(self, function: Callable[[Any], Any], constants: Iterable[str] = ()) -> ColumnTable:
         """Return the table with a function on its values.
 
         ``constants`` are the levels that the function tells from others; it is called with ITSELF for the rest.
@@ -117,7 +103,7 @@ class Table:
         """Return the value for a number of the column."""
         return self.bins[bisect_right(self.edges, value)]
 
-    def join(self, other: Table, function: Callable[[Any, Any], Any]) -> Table:
+    def join(self, other: ColumnTable, function: Callable[[Any, Any], Any]) -> ColumnTable:
         """Return a function of two tables of one column."""
         edges = tuple(sorted({*self.edges, *other.edges}))
         starts = (float("-inf"), *edges)
@@ -144,29 +130,29 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Grid:
+class LevelGrid:
     """A number that the levels of several columns choose together.
 
     ``columns`` have levels as values; ``values`` has the number by their levels; elsewhere it is 0.
     """
 
-    columns: tuple[Table, ...]
+    columns: tuple[ColumnTable, ...]
     values: Mapping[tuple[str, ...], float]
 
 
-Factor = Number | Table | Grid
+Factor = ColumnNumber | ColumnTable | LevelGrid
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class Polynomial:
     """A sum of products of factors, each with an exact coefficient; the product without factors is the constant."""
 
     terms: tuple[tuple[tuple[Factor, ...], Fraction], ...]
 
-    def __add__(self, other: Sum) -> Sum:
+    def __add__(self, other: Polynomial) -> Polynomial:
         return collect((*self.terms, *other.terms))
 
-    def __mul__(self, other: Sum) -> Sum:
+    def __mul__(self, other: Polynomial) -> Polynomial:
         return collect(((*left, *right), a * b) for left, a in self.terms for right, b in other.terms)
 
     @property
@@ -182,39 +168,39 @@ class Sum:
         return self.terms[0][1] if len(self.terms) == 1 and not self.terms[0][0] else None
 
     @property
-    def number(self) -> Number | None:
+    def number(self) -> ColumnNumber | None:
         """The number of a column that it is, if it is nothing else."""
         if len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1:
             (factor,) = self.terms[0][0]
-            return factor if isinstance(factor, Number) else None
+            return factor if isinstance(factor, ColumnNumber) else None
         return None
 
 
 T = TypeVar("T")
 
 
-def collect(terms: Iterable[tuple[tuple[Factor, ...], Fraction]]) -> Sum:
+def collect(terms: Iterable[tuple[tuple[Factor, ...], Fraction]]) -> Polynomial:
     """Return a sum with the coefficients of like products added exactly."""
     found: list[tuple[tuple[Factor, ...], Fraction]] = []
     places: dict[Any, int] = {}
     for factors, coefficient in terms:
-        key = tuple(factor if isinstance(factor, Number) else id(factor) for factor in factors)
+        key = tuple(factor if isinstance(factor, ColumnNumber) else id(factor) for factor in factors)
         if key in places:
             found[places[key]] = (factors, found[places[key]][1] + coefficient)
         else:
             places[key] = len(found)
             found.append((factors, coefficient))
-    return Sum(tuple(found))
+    return Polynomial(tuple(found))
 
 
-def constant(value: float | Fraction) -> Sum:
+def constant(value: float | Fraction) -> Polynomial:
     """Return a number as a sum."""
-    return Sum((((), Fraction(value)),))
+    return Polynomial((((), Fraction(value)),))
 
 
-def factor(value: Factor) -> Sum:
+def factor(value: Factor) -> Polynomial:
     """Return a factor as a sum."""
-    return Sum((((value,), Fraction(1)),))
+    return Polynomial((((value,), Fraction(1)),))
 
 
 def rounded(value: Fraction) -> float:
@@ -226,5 +212,5 @@ def rounded(value: Fraction) -> float:
 
 
 Kind = Literal["number", "table", "sum", "constant"]
-Value = Scalar | Sum | Table
+Value = Scalar | Polynomial | ColumnTable
 Sequences = Sequence[Value]

@@ -14,8 +14,8 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from pipeline.conversion.formula import Formula, formula
-from pipeline.conversion.pmml.columns import Field, add_data_fields, add_mining_fields, fields, is_plain
-from pipeline.conversion.pmml.trees import Derivations, Names, Predictor
+from pipeline.conversion.pmml.columns import DeclaredColumn, add_data_fields, add_mining_fields, fields, is_plain
+from pipeline.conversion.pmml.trees import Derivations, FieldPredictor, FreeNames
 from pipeline.errors import ModelError
 from pipeline.models.logistic.expression import Arithmetic, Constant, Lookup, Numbers
 from pipeline.models.logistic.file import ModelFile
@@ -40,7 +40,7 @@ def write(model: ModelFile) -> bytes:
         PMML cannot say it: the message names what.
     """
     _check_output(model)
-    document = _Document.of(model)
+    document = _PmmlDocument.of(model)
     root = Element("PMML", {"xmlns": _NAMESPACE, "version": "4.4"})
     header = SubElement(root, "Header")
     SubElement(header, "Application", name="logitstream")
@@ -75,19 +75,19 @@ def _check_text(text: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Document:
+class _PmmlDocument:
     """What is written of a model.
 
     Attributes
     ----------
     model : ModelFile
     base : float or tuple of float
-    columns : list of Field
+    columns : list of DeclaredColumn
     plain : bool
         Whether every feature is a column, so that no field is derived.
     local : Element
         The derived fields.
-    predictors : list of Predictor
+    predictors : list of FieldPredictor
     offset : str
         The field of an offset that is written as such; empty without.
     target : str
@@ -96,20 +96,20 @@ class _Document:
 
     model: ModelFile
     base: Numbers
-    columns: Sequence[Field]
+    columns: Sequence[DeclaredColumn]
     plain: bool
     local: Element
-    predictors: Sequence[Predictor]
+    predictors: Sequence[FieldPredictor]
     offset: str
     target: str
 
     @classmethod
-    def of(cls, model: ModelFile) -> _Document:
+    def of(cls, model: ModelFile) -> _PmmlDocument:
         """Return what is written of a model."""
         whole = formula(model)
         trees = [tree for _, tree in whole.contributions]
         columns, plain = fields(trees), is_plain(whole.contributions)
-        names = Names({column.name for column in columns})
+        names = FreeNames({column.name for column in columns})
         local = Element("LocalTransformations")
         predictors = _plain(whole) if plain else _derived(whole, model, names, local, columns)
         own = _has_place_for_offset(model)
@@ -166,7 +166,7 @@ class _Document:
         return made
 
     def _output(self, output: Element) -> None:
-        names = Names({column.name for column in self.columns} | {self.target})
+        names = FreeNames({column.name for column in self.columns} | {self.target})
         if not self.categories:
             first = _probability(output, names.free("probability"), "")
         elif self.model.classes is None:
@@ -219,7 +219,7 @@ class _Document:
             made, "Segmentation", multipleModelMethod="modelChain", missingPredictionTreatment="returnMissing"
         )
         used = list(dict.fromkeys(each.field for each in self.predictors))
-        names = Names({*(column.name for column in self.columns), self.target, *used})
+        names = FreeNames({*(column.name for column in self.columns), self.target, *used})
         results = [names.free(f"sigmoid_{value}") for value, _ in self.categories]
         for place, result in enumerate(results):
             part = _segment(chain, place, {"functionName": "regression", "normalizationMethod": "logit"}, used)
@@ -269,7 +269,7 @@ def _has_place_for_offset(model: ModelFile) -> bool:
     return model.target is None or model.target.positive is None or isinstance(model.target.positive, str)
 
 
-def _parameters(predictors: Sequence[Predictor]) -> Iterator[tuple[str, str, str, float]]:
+def _parameters(predictors: Sequence[FieldPredictor]) -> Iterator[tuple[str, str, str, float]]:
     count = 0
     for each in predictors:
         levels = {"1": each.coefficient} if each.levels is None else each.levels
@@ -301,22 +301,22 @@ def _of(numbers: Numbers, place: int) -> float:
     return float(numbers[place] if isinstance(numbers, tuple) else numbers)
 
 
-def _plain(whole: Formula) -> list[Predictor]:
+def _plain(whole: Formula) -> list[FieldPredictor]:
     """Return the predictors of features that are columns."""
     found = []
     for name, tree in whole.contributions:
         if isinstance(tree, Lookup):
-            found.append(Predictor(name, levels={key[0]: value for key, value in tree.values.items()}))
+            found.append(FieldPredictor(name, levels={key[0]: value for key, value in tree.values.items()}))
         elif isinstance(tree, Arithmetic) and isinstance(tree.right, Constant):
-            found.append(Predictor(name, tree.right.value))
+            found.append(FieldPredictor(name, tree.right.value))
         else:
-            found.append(Predictor(name, 1.0))
+            found.append(FieldPredictor(name, 1.0))
     return found
 
 
 def _derived(
-    whole: Formula, model: ModelFile, names: Names, local: Element, columns: Sequence[Field]
-) -> list[Predictor]:
+    whole: Formula, model: ModelFile, names: FreeNames, local: Element, columns: Sequence[DeclaredColumn]
+) -> list[FieldPredictor]:
     """Return the predictors of features that are derived fields, and add these fields."""
     continuous = frozenset(column.name for column in columns if column.is_number)
     made = Derivations(names, local, continuous, model.outputs)
