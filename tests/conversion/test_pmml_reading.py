@@ -193,3 +193,46 @@ def test_a_name_space_a_byte_order_mark_and_other_encodings_are_read() -> None:
     utf16 = text.replace("UTF-8", "UTF-16").encode("utf-16")
     for data in (prefixed.encode(), b"\xef\xbb\xbf" + text.encode(), utf16):
         assert convert(Path("x.pmml"), data).document == document
+
+
+def categorical(attributes: str, values: str = "") -> dict[str, Any]:
+    """Return the feature of a column of levels with the attributes of its ``MiningField``."""
+    text = f"""<PMML version="4.4"><Header/><DataDictionary>
+    <DataField name="late" optype="categorical" dataType="string"><Value value="no"/><Value value="yes"/></DataField>
+    <DataField name="carrier" optype="categorical" dataType="string">{values}</DataField></DataDictionary>
+    <RegressionModel functionName="classification" normalizationMethod="logit">
+    <MiningSchema><MiningField name="late" usageType="target"/><MiningField name="carrier" {attributes}/></MiningSchema>
+    <RegressionTable intercept="0" targetCategory="yes">
+    <CategoricalPredictor name="carrier" value="AA" coefficient="0.5"/>
+    <CategoricalPredictor name="carrier" value="UA" coefficient="-1"/>
+    </RegressionTable><RegressionTable intercept="0" targetCategory="no"/></RegressionModel></PMML>"""
+    (feature,) = convert(Path("x"), text.encode()).document["features"]
+    assert from_mapping(convert(Path("x"), text.encode()).document)
+    return dict(feature)
+
+
+LISTED = '<Value value="AA"/><Value value="UA"/><Value value="DL"/>'
+ABSENT = {"level": "(missing)"}
+POLICIES = {
+    # A predictor adds 0 for a level that it does not name, and for a missing value.
+    "nothing said": ("", "", ABSENT, "zero"),
+    "levels listed": ("", LISTED, {"level": "DL"}, "error"),
+    "as they are": ('invalidValueTreatment="asIs"', LISTED, {"level": "DL"}, "zero"),
+    "as missing": ('invalidValueTreatment="asMissing"', LISTED, {"level": "DL"}, "zero"),
+    "replaced": ('missingValueReplacement="UA"', LISTED, {"level": "UA"}, "error"),
+    "both replaced": (
+        'missingValueReplacement="UA" invalidValueTreatment="asValue" invalidValueReplacement="AA"',
+        LISTED,
+        {"level": "UA"},
+        {"level": "AA"},
+    ),
+    "missing as invalid": ('missingValueTreatment="returnInvalid"', "", "error", "zero"),
+}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_what_a_mining_schema_says_becomes_policies(name: str) -> None:
+    attributes, values, missing, unseen = POLICIES[name]
+    feature = categorical(attributes, values)
+    assert (feature["missing"], feature["unseen"]) == (missing, unseen)
+    assert feature["coefficients"].items() >= {"AA": 0.5, "UA": -1.0}.items()

@@ -73,6 +73,16 @@ class FeatureDraft:
         return here | set(self.weights) | set(self.tables)
 
 
+@dataclass(frozen=True, slots=True)
+class _TermPlace:
+    """Where a term comes from: its element, its class, the field that is nothing but this term, and the order."""
+
+    at: Element
+    class_: Class
+    source: str | None
+    order: int
+
+
 @dataclass(slots=True, eq=False)
 class TermSums:
     """The terms of the raw predictions of a model, one sum for each class, as they are read.
@@ -101,58 +111,43 @@ class TermSums:
         """Add a value times a coefficient to the sum of a class; ``source`` names what it comes from."""
         total = to_sum(at, value)
         is_plain = len(total.terms) == 1 and total.terms[0][1] == 1 and bool(total.terms[0][0])
+        place = _TermPlace(at, class_, source if is_plain else None, self.order.get(source, len(self.order)))
         for factors, weight in total.terms:
-            self._term(
-                at, class_, source if is_plain else None, self._place(source), factors, weight * Fraction(coefficient)
-            )
+            self._term(place, factors, weight * Fraction(coefficient))
 
-    def _place(self, source: str) -> int:
-        return self.order.get(source, len(self.order))
-
-    def _term(
-        self, at: Element, class_: Class, source: str | None, order: int, factors: tuple[Factor, ...], weight: Fraction
-    ) -> None:
+    def _term(self, place: _TermPlace, factors: tuple[Factor, ...], weight: Fraction) -> None:
         numbers = tuple(each for each in factors if isinstance(each, ColumnNumber))
         tables = [each for each in factors if isinstance(each, ColumnTable)]
         grids = [each for each in factors if isinstance(each, LevelGrid)]
         if not factors:
-            self.intercepts[class_] += weight
+            self.intercepts[place.class_] += weight
         elif not tables and not grids:
-            entry = self._entry(("numbers", source, numbers), at, order, source)
+            entry = self._entry(("numbers", place.source, numbers), place)
             entry.numbers = numbers
-            entry.weights[class_] = entry.weights.get(class_, Fraction(0)) + weight
+            entry.weights[place.class_] = entry.weights.get(place.class_, Fraction(0)) + weight
         elif len(tables) == 1 and not numbers and not grids:
-            self._table(at, class_, source, order, _times(tables[0], weight))
+            self._table(place, _times(tables[0], weight))
         else:
-            self._grid(at, class_, source, order, numbers, _as_grid(at, tables, grids), weight)
+            self._grid(place, numbers, _as_grid(place.at, tables, grids), weight)
 
-    def _table(self, at: Element, class_: Class, source: str | None, order: int, made: ColumnTable) -> None:
-        key = ("single", made.column) if made.single else ("table", source, made.column, made.type is None)
-        entry = self._entry(key, at, order, source)
-        known = entry.tables.get(class_)
-        entry.tables[class_] = made if known is None else known.join(made, _added(at))
+    def _table(self, place: _TermPlace, made: ColumnTable) -> None:
+        key = ("single", made.column) if made.single else ("table", place.source, made.column, made.type is None)
+        entry = self._entry(key, place)
+        known = entry.tables.get(place.class_)
+        entry.tables[place.class_] = made if known is None else known.join(made, _added(place.at))
 
-    def _grid(
-        self,
-        at: Element,
-        class_: Class,
-        source: str | None,
-        order: int,
-        numbers: tuple[ColumnNumber, ...],
-        grid: LevelGrid,
-        weight: Fraction,
-    ) -> None:
-        key = ("grid", source, numbers, tuple(column.column for column in grid.columns))
-        entry = self._entry(key, at, order, source)
+    def _grid(self, place: _TermPlace, numbers: tuple[ColumnNumber, ...], grid: LevelGrid, weight: Fraction) -> None:
+        key = ("grid", place.source, numbers, tuple(column.column for column in grid.columns))
+        entry = self._entry(key, place)
         entry.numbers = numbers
-        entry.columns = _same(at, entry.columns, grid.columns)
+        entry.columns = _same(place.at, entry.columns, grid.columns)
         for levels, value in grid.values.items():
             cell = entry.cells.setdefault(levels, {})
-            cell[class_] = cell.get(class_, 0.0) + rounded(Fraction(value) * weight)
+            cell[place.class_] = cell.get(place.class_, 0.0) + rounded(Fraction(value) * weight)
 
-    def _entry(self, key: Any, at: Element, order: int, source: str | None) -> FeatureDraft:
+    def _entry(self, key: Any, place: _TermPlace) -> FeatureDraft:
         if key not in self.entries:
-            self.entries[key] = FeatureDraft(at, order, self.names.get(source or "", ""))
+            self.entries[key] = FeatureDraft(place.at, place.order, self.names.get(place.source or "", ""))
         return self.entries[key]
 
 

@@ -8,11 +8,11 @@ went through steps. A *polynomial* (:class:`Polynomial`) adds products of these,
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 from pipeline.kernels import Affine, Clip
 from pipeline.models.levels import LevelType
@@ -176,9 +176,6 @@ class Polynomial:
         return None
 
 
-T = TypeVar("T")
-
-
 def collect(terms: Iterable[tuple[tuple[Factor, ...], Fraction]]) -> Polynomial:
     """Return a sum with the coefficients of like products added exactly."""
     found: list[tuple[tuple[Factor, ...], Fraction]] = []
@@ -211,6 +208,4 @@ def rounded(value: Fraction) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-Kind = Literal["number", "table", "sum", "constant"]
 Value = Scalar | Polynomial | ColumnTable
-Sequences = Sequence[Value]
