@@ -126,6 +126,10 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     ),
     "no link": (regression('normalizationMethod="logit"', ""), '8, RegressionModel: normalizationMethod="none"'),
     "simplemax of sums": (regression('"logit"', '"simplemax"'), 'normalizationMethod="simplemax" gives no probability'),
+    "no predictor": (
+        regression('<NumericPredictor name="x" coefficient="0.25"/>', ""),
+        "8, RegressionModel: gives every row the same probability",
+    ),
     "a number that is none": (regression('"0.25"', '"0,25"'), "14, NumericPredictor: the attribute"),
     "a number beyond float64": (regression('"0.25"', '"1e999"'), "must be a finite number, not 1e999"),
     "NaN": (regression('"0.25"', '"NaN"'), "must be a finite number, not NaN"),

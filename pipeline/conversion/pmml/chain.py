@@ -42,7 +42,7 @@ def read_chain(root: Element, model: Element) -> dict[str, Any]:
         part, own = made[name]
         add_table(terms, place, part, own)
     classes = [target.value(table, table.require("targetCategory")) for table in tables]
-    return document(terms, classes=classes, normalise="one-vs-rest", **classes_target(target))
+    return document(model, terms, classes=classes, normalise="one-vs-rest", **classes_target(target))
 
 
 def _order(made: dict[str, tuple[Element, DocumentFields]]) -> dict[str, int]:

@@ -119,7 +119,7 @@ def _generalized(
     _add(terms, 0, cells, parameters, fields)
     terms.add(model, 0, "", constant(model.number("offsetValue", 0.0)), 1.0)
     more = {} if link == "logit" else {"link": link}
-    return document(terms, **more, **_offset(model, fields), **_outcome(model, target, categories))
+    return document(model, terms, **more, **_offset(model, fields), **_outcome(model, target, categories))
 
 
 def _outcome(model: Element, target: TargetField, categories: list[str]) -> dict[str, Any]:
@@ -186,10 +186,10 @@ def _multinomial(
     if len(used) == 1:
         terms = TermSums(1, _order(fields, parameters), names(fields))
         _add(terms, 0, cells, parameters, fields)
-        return document(terms, **outcome(model, target, used[0], rest))
+        return document(model, terms, **outcome(model, target, used[0], rest))
     terms = TermSums(len(values), _order(fields, parameters), names(fields))
     for value in used:
         here = [cell for cell in cells if cell.require("targetCategory") == value]
         _add(terms, values.index(value), here, parameters, fields)
     classes = [target.value(model, value) for value in values]
-    return document(terms, classes=classes, **classes_target(target))
+    return document(model, terms, classes=classes, **classes_target(target))

@@ -67,7 +67,7 @@ def _binary(
         raise refused(tables[1], message, "put the table with the predictors first, and leave the other one empty")
     terms = TermSums(1, fields.order, names(fields))
     add_table(terms, 0, tables[0], fields)
-    return document(terms, **_linked(link), **_outcome(model, target, tables))
+    return document(model, terms, **_linked(link), **_outcome(model, target, tables))
 
 
 def _linked(link: str) -> dict[str, Any]:
@@ -104,13 +104,13 @@ def _softmax(model: Element, fields: DocumentFields, target: TargetField, tables
         terms = TermSums(1, fields.order, names(fields))
         add_table(terms, 0, full[0], fields)
         return document(
-            terms, **_outcome(model, target, [full[0], *(table for table in tables if table is not full[0])])
+            model, terms, **_outcome(model, target, [full[0], *(table for table in tables if table is not full[0])])
         )
     terms = TermSums(len(tables), fields.order, names(fields))
     for place, table in enumerate(tables):
         add_table(terms, place, table, fields)
     classes = [target.value(table, table.require("targetCategory")) for table in tables]
-    return document(terms, classes=classes, **classes_target(target))
+    return document(model, terms, classes=classes, **classes_target(target))
 
 
 def classes_target(target: TargetField) -> dict[str, Any]:

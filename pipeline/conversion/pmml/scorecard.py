@@ -41,7 +41,7 @@ def read_scorecard(root: Element, model: Element) -> dict[str, Any]:
     for place, characteristic in enumerate(characteristics):
         terms.add(characteristic, 0, _source(place), _points(characteristic, scope), 1.0)
     output = {"columns": ["points"], "points": _POINTS}
-    made = document(terms, output=output)
+    made = document(model, terms, output=output)
     if len(made["features"]) < len(characteristics):
         raise refused(model, "a characteristic gives the same points to every row", "add its points to initialScore")
     output |= _reasons(model, characteristics, made)

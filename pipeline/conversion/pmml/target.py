@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.conversion.pmml.elements import Element, fault
+from pipeline.conversion.pmml.elements import Element, fault, refused
 from pipeline.conversion.pmml.features import TermSums, features
 from pipeline.conversion.pmml.values import rounded
 from pipeline.models.levels import level_value
@@ -47,10 +47,12 @@ def read_target(root: Element, model: Element) -> TargetField:
     return TargetField(name, data.get("dataType", "string"), tuple(values))
 
 
-def document(terms: TermSums, *, classes: Sequence[Any] = (), **more: Any) -> dict[str, Any]:
+def document(model: Element, terms: TermSums, *, classes: Sequence[Any] = (), **more: Any) -> dict[str, Any]:
     """Return a model file: version 1 where that can say it."""
     intercepts = [rounded(each) for each in terms.intercepts]
     made = features(terms, classes=bool(classes))
+    if not made:
+        raise refused(model, "gives every row the same probability", "a model needs one predictor that is a column")
     content: dict[str, Any] = {"format": "logitstream-model", "version": 1, "kind": "logistic"}
     if classes:
         content["classes"] = list(classes)
