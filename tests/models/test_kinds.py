@@ -106,7 +106,9 @@ def test_a_kind_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.Mo
         asked.append((model, request))
         return plain
 
-    mean = ModelKind("mean", parse_mean, block, lambda _: plain, lambda model: model.number, lambda _: 16, vars, 1)
+    mean = ModelKind(
+        "mean", parse_mean, block, lambda _: plain, lambda model: model.number, lambda _: 16, vars, 1, lambda *_: None
+    )
     monkeypatch.setattr(kinds, "KINDS", {**KINDS, "mean": mean})
     model = load_model(write(tmp_path, kind="mean", number=2.5))
     assert model == Mean(2.5)

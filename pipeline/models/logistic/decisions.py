@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from pipeline.models.columns import Mask
 from pipeline.models.logistic.bands import Bands, band_codes, code_type
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.gathering import Gathered, Kept, PointsOfTerms, ReasonCodes
+from pipeline.models.logistic.gathered import Gathered
+from pipeline.models.logistic.gathering import Kept, PointsOfTerms, ReasonCodes
 from pipeline.models.logistic.output import Column
 from pipeline.models.logistic.points import Points, total_points, whole
 from pipeline.models.logistic.reasons import Codes, Reasons
@@ -24,6 +25,9 @@ from pipeline.models.logistic.sections import numbers_of
 from pipeline.models.results import encoded_array, float_array, integer_array
 from pipeline.types.blocks import Field
 from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.making import Raw
 
 Floats = npt.NDArray[np.float64]
 
@@ -168,9 +172,10 @@ class Decisions:
             reasons = ReasonCodes(self.reasons, self._references, terms - len(self.model.features), codes)
         return Gathered(contributions, self._points_of_terms(rows), reasons)
 
-    def arrays(self, scored: Scored) -> dict[Column, list[pa.Array]]:
-        """Return the columns of a batch."""
-        gathered, null = scored.gathered, scored.null
+    def arrays(self, values: Floats, probability: Floats | None, raw: Raw) -> dict[Column, list[pa.Array]]:
+        """Return the columns of a batch, of its raw predictions, ``values``, and their probability if it was needed."""
+        gathered, null = raw.gathered, raw.null
+        scored = Scored(values, probability, null, raw.nan, gathered)
         made: dict[Column, list[pa.Array]] = {}
         if gathered.contributions is not None:
             made["contributions"] = [self._floats(part, null) for part in gathered.contributions.values]

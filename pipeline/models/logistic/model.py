@@ -19,7 +19,6 @@ from pipeline.models.logistic.making import BinaryMaker, Requested, complement_o
 from pipeline.models.logistic.output import SECTIONS, Column, Output
 from pipeline.models.logistic.parsing import parse
 from pipeline.models.logistic.score import DEFAULT_THRESHOLD, ScoreBlock
-from pipeline.models.logistic.show import coefficients, facts
 from pipeline.models.rows import batches
 from pipeline.models.store import read_file, write_file
 from pipeline.models.tally import RowTally
@@ -172,6 +171,8 @@ class LogisticModel(Tabular):
 
     def coefficients(self) -> list[Coefficient]:
         """Return the coefficients of the model, one for each column or level, in the order of the file."""
+        from pipeline.models.logistic.show import coefficients  # noqa: PLC0415 - scoring needs none of it
+
         return list(coefficients(self.file))
 
     @property
@@ -376,6 +377,8 @@ class LogisticModel(Tabular):
         return BinaryMaker(self.file, Requested(("decision",), DEFAULT_THRESHOLD, float32=False, precision="fast"))
 
     def _summary(self) -> Summary:
+        from pipeline.models.logistic.show import facts  # noqa: PLC0415 - scoring needs none of it
+
         shown = [(name, value if isinstance(value, str) else f"{value:.6g}") for name, value in facts(self.file)]
         return Summary(shown, ("feature", "kind"), [(feature.label, feature.kind) for feature in self.features])
 

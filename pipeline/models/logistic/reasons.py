@@ -22,7 +22,6 @@ Codes = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
 Direction = Literal["lower", "raise"]
 
-MOST_REASONS = 100
 _SIGN = 0x8000_0000
 _ALL = 0xFFFF_FFFF
 

@@ -15,7 +15,8 @@ from pipeline.models.document import Path, Problem
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import Feature
 from pipeline.models.logistic.features import kind_of
-from pipeline.models.logistic.reasons import MOST_REASONS, Direction, Reason, Reasons, Reference
+from pipeline.models.logistic.output import MOST_REASONS
+from pipeline.models.logistic.reasons import Direction, Reason, Reasons, Reference
 from pipeline.models.logistic.sections import numbers_of
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.models.wording import quoted_words, unknown

@@ -19,11 +19,10 @@ from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import PreparedFeature, Use
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.gathering import Gathered
+from pipeline.models.logistic.gathered import Gathered
 from pipeline.models.logistic.making import Maker, Raw, Requested, maker_of
-from pipeline.models.logistic.output import COLUMNS, Column
+from pipeline.models.logistic.output import COLUMNS, MOST_REASONS, Column
 from pipeline.models.logistic.parsing import from_mapping
-from pipeline.models.logistic.reasons import MOST_REASONS
 from pipeline.models.request import ScoreRequest
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.blocks import Field, Values
