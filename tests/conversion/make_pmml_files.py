@@ -58,6 +58,11 @@ def nyoka() -> None:
             pipeline = Pipeline([*before, ("model", LogisticRegression())]).fit(rows, target.astype(int))
             skl_to_pmml(pipeline, list(rows.columns), "species", str(FOLDER / f"nyoka_{name}_{kind}.pmml"))
 
+    flights, score = _flights()
+    one_hot = [("levels", preprocessing.OneHotEncoder()), ("model", LogisticRegression())]
+    pipeline = Pipeline(one_hot).fit(flights[["carrier"]].astype(object), (score > 0.3).astype(int))
+    skl_to_pmml(pipeline, ["carrier"], "late", str(FOLDER / "nyoka_onehot_binary.pmml"))
+
 
 def _flights() -> tuple[Any, Any]:
     import numpy as np

@@ -185,7 +185,7 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     ),
     "functions that double": (
         DOUBLING,
-        "line 8, Apply: is called after 20,000 other calls of functions",
+        "line 8, Apply: is called after 10,000 other calls of functions",
     ),
     "numbers that are squared again and again": (
         repeated('<Apply function="*"><FieldRef field="{0}"/><FieldRef field="{0}"/></Apply>', 40),

@@ -29,7 +29,7 @@ from pipeline.kernels import Clip
 from pipeline.models.levels import level_value
 from pipeline.units import escape, format_count
 
-CALLS_LIMIT = 20_000
+CALLS_LIMIT = 10_000
 _NUMBERS = frozenset({"integer", "float", "double"})
 
 
