@@ -9,7 +9,7 @@ from jobs.options import values
 from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
-from pipeline.choices import DIALECT, TARGET, IfExists
+from pipeline.choices import DIALECT, TO, IfExists
 from pipeline.units import escape
 
 
@@ -92,7 +92,7 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
 @option(
     "--to",
     section=WHAT,
-    type=click.Choice(TARGET.words),
+    type=click.Choice(TO.words),
     required=True,
     help="SQL expressions for a SELECT, an ONNX graph, PMML, or a Python module without dependencies.",
 )
