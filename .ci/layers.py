@@ -97,7 +97,7 @@ ROOMS = {
         56,
         ("numpy", "pyarrow"),
         (*BELOW, "kernels", "models", "registry"),
-        late=("sklearn", "statsmodels", "onnx", "onnxruntime", "defusedxml", "skops"),
+        late=("defusedxml", "google.protobuf", "onnx", "onnxruntime", "pandas", "sklearn", "skops", "statsmodels"),
         lazy=True,
     ),
     "scan": Room(55, ("numpy", "pyarrow"), (*BELOW, "sources", "execute")),
@@ -107,6 +107,8 @@ ROOMS = {
         ("numpy", "pyarrow", "pydantic", "pydantic_core"),
         (*BELOW, "kernels", "grammar", "registry"),
         late=("pipeline.models.logistic.expression", "pipeline.conversion"),
+        # What most models have none of is loaded when a model has it.
+        lazy=True,
     ),
     "sinks": Room(50, ("numpy", "pyarrow"), BELOW),
     "execute": Room(50, ("dask", "distributed", "numpy"), BELOW, late=(*ENGINES, BY_VALUE)),

@@ -190,7 +190,7 @@ def scorecard(rows: pa.Table) -> dict[str, Any]:
         "features": features,
         "output": {
             "points": {"pdo": 20, "base_points": 600, "base_odds": 50},
-            "bands": {"on": "points", "thresholds": [500, 550, 600], "names": ["D", "C", "B", "A"]},
+            "bands": {"on": "points", "thresholds": [480, 540, 570], "names": ["D", "C", "B", "A"]},
             "reasons": {
                 "count": 2,
                 "direction": "raise",

@@ -31,7 +31,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal, localcontext
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -69,7 +69,7 @@ class Number:
     fill: Any = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Encoding:
     """The levels of a column, as a model file spells them; ``fill`` is the level that missing values count as."""
 
@@ -79,10 +79,10 @@ class Encoding:
     type: LevelType
     fill: str | None = None
 
-    @property
-    def states(self) -> range:
-        """The places of the levels."""
-        return range(len(self.levels))
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """The place of each level."""
+        return {level: place for place, level in enumerate(self.levels)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +285,11 @@ def transform(signal: Signal, step: Step) -> Signal:
     if signal.number is None:
         return map_values(signal, lambda value: float(function(np.array([value]))[0]))
     number, (center, scale) = signal.number, signal.scaled or (0.0, 1.0)
+    if step[0] == "clip" and scale > 0 and (center, scale) != (0.0, 1.0):
+        # Between the same values of the column: it keeps its center and scale.
+        ends = [None if end is None else end * scale + center for end in step[1:]]
+        clipped = transform(_of_number(number, signal.absent), ("clip", *ends))
+        return replace(affine(clipped, center, scale), guards=signal.guards)
     before = () if (center, scale) == (0.0, 1.0) else (("affine", center, scale),)
     if isinstance(number.fill, str):
         raise UnfoldableError(
@@ -418,14 +423,19 @@ def guarded(signal: Signal, others: Iterable[Signal]) -> Signal:
     return replace(signal, guards=signal.guards | added)
 
 
+def complete(signal: Signal) -> Signal:
+    """Return a signal behind a step that refuses missing values: it is never missing any more."""
+    return replace(signal, absent=frozenset(), guards=guarded(signal, [signal]).guards) if signal.absent else signal
+
+
 def lookup(encoding: Encoding, values: Mapping[str, float], missing: Value, unseen: Value) -> Signal:
     """Return a number for each level of a column; a level without one has 0.
 
     ``missing`` and ``unseen`` are numbers, or ``"missing"`` where the signal is missing there, or ``"refused"``. With
     ``encoding.fill``, missing values have the number of that level.
     """
-    place = {level: state for state, level in enumerate(encoding.levels)}
-    terms: dict[Atom, Decimal] = {Is(encoding, place[level]): Decimal(value) for level, value in values.items()}
+    places = encoding.places
+    terms: dict[Atom, Decimal] = {Is(encoding, places[level]): Decimal(value) for level, value in values.items()}
     absent, guards = set[Lack](), set[Guard]()
     for state, value in ((MISSING, missing), (UNSEEN, unseen)):
         atom = Is(encoding, state)
@@ -461,16 +471,13 @@ def bins(
     if not edges:
         return [_one_bin(signal, number, own[0], value) for own, value in zip(values, missing, strict=True)]
     binning = Binning(number.column, number.position, tuple(edges))
-    guards = set(signal.guards)
-    if number.steps:
-        guards.add(number)
     made = []
     for own, value in zip(values, missing, strict=True):
-        terms: dict[Atom, Decimal] = {InBin(binning, state): Decimal(number) for state, number in enumerate(own)}
+        terms: dict[Atom, Decimal] = {InBin(binning, state): Decimal(each) for state, each in enumerate(own)}
         absent = frozenset[Lack]({Missing(number.column, number.position)} if value == "missing" else ())
         if not isinstance(value, str):
             terms[InBin(binning, MISSING)] = Decimal(value)
-        made.append(Signal(_ZERO, terms, absent=absent, guards=frozenset(guards)))
+        made.append(Signal(_ZERO, terms, absent=absent, guards=signal.guards))
     return made
 
 
@@ -481,22 +488,31 @@ def _one_bin(signal: Signal, number: Number, value: float, missing: Value) -> Si
         terms[lack] = Decimal(missing) - Decimal(value)
     absent = frozenset[Lack]({lack} if missing == "missing" else ())
     made = Signal(Decimal(value), terms, absent=absent, guards=signal.guards)
-    return guarded(made, [signal])
+    return guarded(made, [signal]) if missing == "refused" else made
 
 
 def states(signal: Signal) -> dict[Atom | None, float | None]:
     """Return the values of a signal that has finitely many, by the atom that is 1 there; ``None``: it is missing.
 
     The key ``None`` is for a column that is not missing, where the signal is a missing indicator. Empty if the values
-    are not finitely many, or of several columns.
+    are not finitely many, or of several columns. Values are those of ``path``, where there is one.
     """
+    if signal.start is not None:
+        before = states(signal.start)
+        found = replay(signal.path, [math.nan if value is None else value for value in before.values()])
+        return {atom: None if math.isnan(value) else value for atom, value in zip(before, found.tolist(), strict=True)}
     with localcontext(EXACT):
-        found: dict[Atom | None, float | None] = {}
-        for atom in _every_state(signal):
-            lacks = atom in signal.absent
-            own = _ZERO if atom is None else signal.terms.get(atom, _ZERO)
-            found[atom] = None if lacks else float(signal.constant + own)
-        return found
+        own = {atom: signal.terms.get(atom, _ZERO) if atom else _ZERO for atom in _every_state(signal)}
+        return {atom: None if atom in signal.absent else float(signal.constant + value) for atom, value in own.items()}
+
+
+def replay(path: Sequence[Callable[[Floats], Floats]], values: Sequence[float] | Floats) -> Floats:
+    """Return what the functions of a path make of values."""
+    found = np.asarray(values, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        for function in path:
+            found = np.asarray(function(found), dtype=np.float64)
+    return found
 
 
 def _every_state(signal: Signal) -> list[Atom | None]:
@@ -505,7 +521,11 @@ def _every_state(signal: Signal) -> list[Atom | None]:
     if isinstance(first, Is) and kinds == {Is} and len({id(a.encoding) for a in signal.terms}) == 1:  # type: ignore[union-attr]
         encoding = first.encoding
         outer = [UNSEEN] if encoding.fill is not None else [MISSING, UNSEEN]
-        return [Is(encoding, state) for state in (*encoding.states, *outer) if Is(encoding, state) not in signal.guards]
+        return [
+            Is(encoding, state)
+            for state in (*range(len(encoding.levels)), *outer)
+            if Is(encoding, state) not in signal.guards
+        ]
     if isinstance(first, InBin) and kinds == {InBin} and len({id(a.binning) for a in signal.terms}) == 1:  # type: ignore[union-attr]
         return [atom for atom in signal.terms if atom is not None]
     if kinds == {Missing} and len(signal.terms) == 1:
@@ -515,20 +535,30 @@ def _every_state(signal: Signal) -> list[Atom | None]:
 
 def map_values(signal: Signal, function: Callable[[float], float]) -> Signal:
     """Return a function of levels, bins or a missing indicator, computed for each of their values."""
-    found = states(signal)
+    return map_states(signal, lambda value: "missing" if value is None else function(value))
+
+
+def map_states(signal: Signal, function: Callable[[float | None], Value]) -> Signal:
+    """Return a function of levels, bins or a missing indicator; it gets ``None`` where the signal is missing.
+
+    It may return ``"missing"``, or ``"refused"`` for levels alone.
+    """
+    found = {atom: function(value) for atom, value in states(signal).items()}
+    name = escape((signal.columns or [""])[0])
     if not found:
-        names = ", ".join(f'"{escape(name)}"' for name in signal.columns[:3])
-        raise UnfoldableError(
-            f"it is a function of what is made of the columns {names}", "use it on one column, as it is"
-        )
-    values = {atom: None if value is None else function(value) for atom, value in found.items()}
-    for value in values.values():
-        if value is not None and not math.isfinite(value):
-            raise UnfoldableError(f'a value of column "{escape((signal.columns or [""])[0])}" has no finite result')
-    base = Decimal(values.pop(None, None) or 0.0)
+        raise UnfoldableError(f'it is a function of what is made of column "{name}"', "use it on the column as it is")
+    refused = {atom for atom, value in found.items() if value == "refused"}
+    if not all(isinstance(atom, Is) and atom.state < 0 for atom in refused):
+        raise UnfoldableError(f'it refuses a value of column "{name}" that it was not fitted on')
+    values = {atom: value for atom, value in found.items() if not isinstance(value, str)}
+    if not all(map(math.isfinite, values.values())):
+        raise UnfoldableError(f'it is not finite for a value of column "{name}"')
+    base = Decimal(values.pop(None, 0.0))
     with localcontext(EXACT):
-        terms = {atom: Decimal(value) - base for atom, value in values.items() if atom and value is not None}
-    return Signal(base, terms, absent=signal.absent, guards=signal.guards)
+        terms = {atom: Decimal(value) - base for atom, value in values.items() if atom is not None}
+    absent = frozenset(atom for atom, value in found.items() if value == "missing" and isinstance(atom, Is))
+    guards = signal.guards | {atom for atom in refused if isinstance(atom, Is)}
+    return Signal(base, terms, absent=absent, guards=guards)
 
 
 def multiply(first: Signal, second: Signal) -> Signal:

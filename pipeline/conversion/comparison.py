@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import DataError, LogitstreamError
+from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
@@ -29,8 +30,9 @@ Reread = Callable[[Any, Sequence[Need]], Iterable[tuple[pa.RecordBatch, Sequence
 class Comparison:
     """How much two ways of scoring the same rows differ.
 
-    ``absolute`` and ``relative`` are the largest differences in the probability of the positive class; infinite if
-    one way gives a number and the other does not.
+    ``absolute`` and ``relative`` are the largest differences in the probability of the positive class, of several
+    classes over all of them, and in the raw prediction of an estimator without probabilities; infinite if one way gives
+    a number and the other does not.
     """
 
     rows: int
@@ -49,12 +51,26 @@ def compare(model: LogisticModel, estimator: Any, rows: Any, *, columns: Sequenc
     ``columns`` are the names of the columns of rows that have no names themselves, in the order of the estimator's
     input. The model need not use them all.
     """
-    theirs = expected(estimator, rows)
-    return _difference(model.probability(named(rows, columns)), theirs)
+    theirs = expected(estimator, rows, is_raw=is_raw(model))
+    return _difference(scores(model, named(rows, columns)), theirs)
 
 
-def expected(estimator: Any, rows: Any) -> Floats:
-    """Return the probabilities of the positive class by an estimator.
+def is_raw(model: LogisticModel) -> bool:
+    """Return whether a model is for raw predictions and decisions alone."""
+    return "probability" not in (model.output.columns or ("probability",))
+
+
+def scores(model: LogisticModel, rows: Any) -> Floats:
+    """Return the probabilities of the positive class, with classes of all; of a model without them raw predictions."""
+    if is_raw(model):
+        found: Floats = model.raw_prediction(rows)
+    else:
+        found = model.probability(rows) if model.file.classes is None else model.predict_proba(rows)
+    return found
+
+
+def expected(estimator: Any, rows: Any, *, is_raw: bool = False) -> Floats:
+    """Return the probabilities of the positive class by an estimator, of several classes all; or its raw predictions.
 
     Raises
     ------
@@ -62,10 +78,12 @@ def expected(estimator: Any, rows: Any) -> Floats:
         It refuses the rows.
     """
     try:
-        found: Floats = np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, 1]
+        found: Floats = np.asarray(
+            (estimator.decision_function if is_raw else estimator.predict_proba)(rows), np.float64
+        )
     except (ValueError, TypeError) as error:
         raise DataError(f"scikit-learn refuses the rows: {escape(str(error), 300)}") from error
-    return found
+    return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
 
 
 def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | None) -> str:
@@ -73,7 +91,7 @@ def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | No
 
     Only a dataframe with ``to_csv`` is written and read; a column that then adds something else to a score is named.
     """
-    lines = [f"{format_count(len(theirs))} rows scored both ways: {_difference(model.probability(rows), theirs).text}"]
+    lines = [f"{format_count(len(theirs))} rows scored both ways: {_difference(scores(model, rows), theirs).text}"]
     if reread is not None and hasattr(rows, "to_csv"):
         lines += _from_csv(model, theirs, rows, reread)
     return "\n".join(lines)
@@ -108,14 +126,14 @@ def _difference(ours: Floats, theirs: Floats) -> Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scored:
-    """Rows that were scored: their probabilities, and for each column its cells and what they add.
+    """Rows that were scored: their scores, and for each column its cells and what they add.
 
     NaN stands for no score. A row that could not be read has no cell, and ``cells`` is as long as ``rows``.
     """
 
     rows: npt.NDArray[np.intp]
     bad: dict[int, BadCell]
-    probabilities: Floats
+    scores: Floats
     contributions: list[Floats]
     cells: list[pa.ChunkedArray]
 
@@ -132,20 +150,19 @@ def _from_csv(model: LogisticModel, theirs: Floats, frame: Any, reread: Reread) 
     what = "the same rows from a CSV file, as to_csv writes it"
     try:
         parts = list(reread(frame, needs))
-        again = _scored(
-            model.file, [list(batch.columns) for batch, _ in parts], [cell for _, bad in parts for cell in bad]
-        )
+        again = _scored(model, [list(batch.columns) for batch, _ in parts], [cell for _, bad in parts for cell in bad])
     except LogitstreamError as error:
         yield f"{what}: {error.message}"
         return
-    before = _scored(model.file, list(batches(frame, needs)), [])
-    if len(again.probabilities) != len(theirs):
-        yield f"{what}: {format_count(len(again.probabilities))} rows are read from it"
+    before = _scored(model, list(batches(frame, needs)), [])
+    if len(again.scores) != len(theirs):
+        yield f"{what}: {format_count(len(again.scores))} rows are read from it"
         return
-    yield f"{what}: {_difference(again.probabilities, theirs).text}"
+    yield f"{what}: {_difference(again.scores, theirs).text}"
     for number, need in enumerate(needs):
         one, other = before.contributions[number], again.contributions[number]
-        rows = np.flatnonzero(~((one == other) | (np.isnan(one) & np.isnan(other)))).tolist()
+        differs = ~((one == other) | (np.isnan(one) & np.isnan(other)))
+        rows = np.flatnonzero(differs if differs.ndim == 1 else differs.any(axis=1)).tolist()
         rows = [row for row in rows if row not in again.bad or again.bad[row].column == need.name]
         if rows:
             count = f"{format_count(len(rows))} row{'' if len(rows) == 1 else 's'}"
@@ -153,44 +170,57 @@ def _from_csv(model: LogisticModel, theirs: Floats, frame: Any, reread: Reread) 
             yield f'  column "{escape(need.name)}" differs in {count}: in row {format_count(rows[0])}, {cells}'
 
 
-def _scored(file: ModelFile, parts: Sequence[list[pa.Array]], bad: Sequence[BadCell]) -> _Scored:
+def _scored(model: LogisticModel, parts: Sequence[list[pa.Array]], bad: Sequence[BadCell]) -> _Scored:
     """Score the arrays of batches, between whose rows there are bad ones."""
     read = sum(len(arrays[0]) for arrays in parts if arrays)
     rows = np.delete(np.arange(read + len(bad)), [cell.record for cell in bad])
-    alone = [_alone(file, number) for number in range(len(file.features))]
-    whole = ScoreBlock(file, ("probability",))
+    whole = ScoreBlock(model.file, ("raw_prediction" if is_raw(model) else "probability",))
+    places = {need.name: place for place, need in enumerate(whole.columns())}
     parts = [arrays for arrays in parts if arrays]
+
+    def spread(block: ScoreBlock) -> Floats:
+        own = [places[need.name] for need in block.columns()]
+        return _spread(rows, len(bad), [_values(block, [arrays[place] for place in own]) for arrays in parts])
+
     return _Scored(
         rows=rows,
         bad={cell.record: cell for cell in bad},
-        probabilities=_spread(rows, len(bad), [_values(whole, arrays) for arrays in parts]),
-        contributions=[
-            _spread(rows, len(bad), [_values(block, [arrays[number]]) for arrays in parts])
-            for number, block in enumerate(alone)
-        ],
-        cells=[pa.chunked_array([arrays[number] for arrays in parts]) for number in range(len(alone)) if parts],
+        scores=spread(whole),
+        contributions=[spread(_alone(model.file, name)) for name in places],
+        cells=[pa.chunked_array([arrays[place] for arrays in parts]) for place in places.values() if parts],
     )
 
 
-def _alone(file: ModelFile, number: int) -> ScoreBlock:
-    """Return the block of a model with one of the features, whose raw prediction is what that one adds."""
-    only = file.features[number]
+def _alone(file: ModelFile, name: str) -> ScoreBlock:
+    """Return the block of a model with the features of a column, whose raw prediction is what that column adds.
+
+    Those are the features of this column alone; where there are none, the products that it is in.
+    """
+    used = [(feature, {use.column for use in kind_of(feature).uses(feature)}) for feature in file.features]
+    own = [feature for feature, columns in used if columns == {name}]
     model = ModelFile.model_construct(
-        format=file.format, version=file.version, kind=file.kind, intercept=0.0, features=(only,)
+        format=file.format,
+        version=file.version,
+        kind=file.kind,
+        classes=file.classes,
+        intercept=0.0 if file.classes is None else (0.0,) * len(file.classes),
+        features=tuple(own or [feature for feature, columns in used if name in columns]),
     )
     return ScoreBlock(model, ("raw_prediction",))
 
 
 def _values(block: ScoreBlock, arrays: Sequence[pa.Array]) -> Floats:
+    """Return the scores of a block, shape (rows, columns made)."""
     tally = RowTally(len(arrays[0]))
-    (scores,), _ = block.scores(arrays, tally)
-    values: Floats = scores.to_numpy(zero_copy_only=False).astype(np.float64)
+    scores, _ = block.scores(arrays, tally)
+    values = np.column_stack([each.to_numpy(zero_copy_only=False) for each in scores]).astype(np.float64)
     values[tally.rejected] = np.nan
     return values
 
 
 def _spread(rows: npt.NDArray[np.intp], bad: int, parts: Sequence[Floats]) -> Floats:
-    """Return values at their rows, NaN where a row is bad."""
-    values = np.full(len(rows) + bad, np.nan)
-    values[rows] = np.concatenate([np.empty(0), *parts])
-    return values
+    """Return values at their rows, NaN where a row is bad; of one column without that axis."""
+    width = parts[0].shape[1] if parts else 1
+    values = np.full((len(rows) + bad, width), np.nan)
+    values[rows] = np.concatenate([np.empty((0, width)), *parts])
+    return values[:, 0] if width == 1 else values

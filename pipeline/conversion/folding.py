@@ -158,13 +158,22 @@ class _Folded:
 
     def _add_guards(self) -> None:
         zeros = [_ZERO] * self.classes
-        known = {_same_levels(atom.encoding) for atom in self.sums if isinstance(atom, Is)}
+        factors = [each for atom in self.sums if isinstance(atom, Product) for each in atom.factors]
+        known = {_same_levels(atom.encoding) for atom in (*self.sums, *factors) if isinstance(atom, Is)}
+        refusing = {factor.number for factor in factors if isinstance(factor, Factor)}
+        refusing |= {Number(atom.binning.column, atom.position) for atom in self._strict_bins()}
         for guard in sorted(self.guards, key=lambda each: each.position):
+            if guard in refusing:
+                continue
             if isinstance(guard, Number):
                 self.sums.setdefault(guard, _Sum(list(zeros), None, len(self.sums)))
             elif _same_levels(guard.encoding) not in known:
                 known.add(_same_levels(guard.encoding))
                 self.sums[Is(guard.encoding, 0)] = _Sum(list(zeros), None, len(self.sums))
+
+    def _strict_bins(self) -> Iterator[InBin]:
+        filled = {atom.binning for atom in self.sums if isinstance(atom, InBin) and atom.state == MISSING}
+        return (atom for atom in self.sums if isinstance(atom, InBin) and atom.binning not in filled)
 
     def _floats(self, name: str, sums: Sequence[Decimal]) -> float | list[float]:
         values = [float(value) for value in sums]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pipeline.grammar import Application, parse_application
 from pipeline.models.kinds import (
@@ -18,7 +19,6 @@ from pipeline.models.kinds import (
     scorecard_model,
     show_model,
 )
-from pipeline.models.logistic.file import schema
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.request import ScoreRequest
@@ -51,6 +51,13 @@ __all__ = [
     "upgrade_model",
     "write_new_file",
 ]
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a model file, for editors."""
+    from pipeline.models.logistic.contents import schema as schema_of  # noqa: PLC0415 - loads all that a file may have
+
+    return schema_of()
 
 
 def restore(description: Mapping[str, object]) -> DescribedBlock:

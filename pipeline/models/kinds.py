@@ -11,12 +11,9 @@ from pipeline.choices import Precision
 from pipeline.errors import LogitstreamError
 from pipeline.models.document import Document, Problem, read
 from pipeline.models.logistic import score
-from pipeline.models.logistic.described import described
 from pipeline.models.logistic.file import KIND, VERSIONS
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import judge
-from pipeline.models.logistic.scorecard import scorecard
-from pipeline.models.logistic.show import show
 from pipeline.models.request import ScoreRequest
 from pipeline.models.store import read_file, refuse_foreign
 from pipeline.models.wording import model_error
@@ -92,16 +89,34 @@ def _logistic(document: Document, kinds: Sequence[str]) -> LogisticModel | list[
     return found if isinstance(found, list) else LogisticModel(found)
 
 
+def _show(model: LogisticModel) -> ShownModel:
+    from pipeline.models.logistic.show import show  # noqa: PLC0415 - scoring needs none of these
+
+    return show(model.file)
+
+
+def _describe(model: LogisticModel) -> Mapping[str, object]:
+    from pipeline.models.logistic.described import described  # noqa: PLC0415 - as above
+
+    return described(model.file)
+
+
+def _scorecard(model: LogisticModel, name: str) -> Scorecard:
+    from pipeline.models.logistic.scorecard import scorecard  # noqa: PLC0415 - as above
+
+    return scorecard(model.file, name)
+
+
 LOGISTIC: ModelKind[LogisticModel] = ModelKind(
     name=KIND,
     parse=_logistic,
     block=lambda model, request: score.ScoreBlock.of(model.file, request),
     restore=score.restore_score,
-    show=lambda model: show(model.file),
+    show=_show,
     scratch_row_bytes=lambda model: score.scratch_row_bytes(model.file),
-    describe=lambda model: described(model.file),
+    describe=_describe,
     version=VERSIONS[-1],
-    scorecard=lambda model, name: scorecard(model.file, name),
+    scorecard=_scorecard,
 )
 
 # A file that names no known kind is checked as one of the first.

@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, Normalizer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from pipeline.conversion.sklearn import compare, from_sklearn
@@ -219,24 +219,40 @@ def encoded_twice() -> Any:
 
 UNSUPPORTED: dict[str, Callable[[], Any]] = {
     "not fitted": LogisticRegression,
-    "3 classes": three_classes,
-    "the estimator is a object, not a LogisticRegression": object,
-    r'step "decisiontreeclassifier" is a DecisionTreeClassifier': lambda: piped(last=DecisionTreeClassifier()),
-    r'step "minmaxscaler" \(MinMaxScaler\) is not supported': lambda: piped(MinMaxScaler()),
-    r'step "standardscaler-2" \(StandardScaler\) comes after': lambda: piped(StandardScaler(), StandardScaler()),
-    "add_indicator": lambda: piped(SimpleImputer(add_indicator=True)),
+    "the estimator is a object, which cannot be converted": object,
+    r'steps\[0\] "decisiontreeclassifier" is a DecisionTreeClassifier': lambda: piped(last=DecisionTreeClassifier()),
+    r'steps\[0\] "normalizer" \(Normalizer\) is not supported': lambda: piped(Normalizer()),
     "imputes -1, not missing values": lambda: piped(SimpleImputer(missing_values=-1)),
-    "a second time": lambda: piped(SimpleImputer(), SimpleImputer()),
-    'column "delay" is used twice': lambda: fitted(("a", StandardScaler(), [0]), ("b", "passthrough", [0])),
-    "transformer_weights": lambda: fitted(("a", StandardScaler(), [0]), transformer_weights={"a": 2.0}),
-    "groups infrequent categories": lambda: fitted(("a", OneHotEncoder(max_categories=2), [3])),
     'column "delay" has .* as a category, a date': dated,
-    "GridSearchCV has no best_estimator_": lambda: GridSearchCV(LogisticRegression(), {"C": [1.0]}),
-    "GridSearchCV has no best_estimator_.*\n.*leave refit": lambda: searched(refit=False),
-    r'step "second" \(ColumnTransformer\) chooses columns for "a" that it does not get': misnamed,
-    r'step "onehotencoder" \(OneHotEncoder\) comes after a step that scales or encodes': encoded_twice,
-    'column "origin" is used twice': lambda: fitted(("a", OneHotEncoder(), [4]), ("b", OneHotEncoder(), [4])),
+    r"GridSearchCV\) has no best_estimator_": lambda: GridSearchCV(LogisticRegression(), {"C": [1.0]}),
+    r"GridSearchCV\) has no best_estimator_.*\n.*leave refit": lambda: searched(refit=False),
+    r'steps\[1\] "second" \(ColumnTransformer\) chooses columns for "a" that it does not get': misnamed,
 }
+
+CONVERTED: dict[str, Callable[[], Any]] = {
+    "three classes": three_classes,
+    "a range": lambda: piped(MinMaxScaler()),
+    "two scalers": lambda: piped(StandardScaler(), StandardScaler()),
+    "an indicator": lambda: piped(SimpleImputer(add_indicator=True)),
+    "two imputers": lambda: piped(SimpleImputer(), SimpleImputer()),
+    "a column twice": lambda: fitted(("a", StandardScaler(), [0]), ("b", "passthrough", [0])),
+    "weights": lambda: fitted(("a", StandardScaler(), [0]), transformer_weights={"a": 2.0}),
+    "infrequent categories": lambda: fitted(("a", OneHotEncoder(max_categories=2), [3])),
+    "an encoded column encoded": encoded_twice,
+    "categories twice": lambda: fitted(("a", OneHotEncoder(), [4]), ("b", OneHotEncoder(), [4])),
+}
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_what_a_model_file_of_version_2_can_state_converts(name: str) -> None:
+    estimator = CONVERTED[name]()
+    data: Any = matrix(missing=False)[:, : estimator.n_features_in_]
+    names = NAMES[: estimator.n_features_in_]
+    columns = None if hasattr(estimator, "feature_names_in_") else names
+    if columns is None:
+        data = pytest.importorskip("pandas").DataFrame(data, columns=names)
+    model = from_sklearn(estimator, columns=columns)
+    assert compare(model, estimator, data, columns=names).relative <= 1e-14
 
 
 @pytest.mark.parametrize("message", UNSUPPORTED)
@@ -254,7 +270,7 @@ def test_names_must_be_known_and_agree() -> None:
         from_sklearn(estimator)
     with pytest.raises(ModelError, match="columns has 1 names, but the estimator takes 2"):
         from_sklearn(estimator, columns=["a"])
-    with pytest.raises(ModelError, match='"a" is already the column of features'):
+    with pytest.raises(ModelError, match='two input columns are named "a"'):
         from_sklearn(estimator, columns=["a", "a"])
 
 

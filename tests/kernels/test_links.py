@@ -123,7 +123,8 @@ def test_a_larger_raw_prediction_never_has_a_visibly_smaller_probability(link, p
 def test_probabilities_of_probit_are_those_of_scipy(precision) -> None:
     special = pytest.importorskip("scipy.special")
     z = _points(seed=6)
-    np.testing.assert_allclose(inverse_link("probit", z, precision=precision), special.ndtr(z), rtol=2e-13, atol=1e-300)
+    # Its exp(-z^2 / 2) magnifies the rounding of the square.
+    np.testing.assert_allclose(inverse_link("probit", z, precision=precision), special.ndtr(z), rtol=1e-12, atol=1e-300)
 
 
 @pytest.mark.slow

@@ -106,7 +106,17 @@ def test_a_kind_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.Mo
         asked.append((model, request))
         return plain
 
-    mean = ModelKind("mean", parse_mean, block, lambda _: plain, lambda model: model.number, lambda _: 16, vars, 1)
+    mean = ModelKind(
+        name="mean",
+        parse=parse_mean,
+        block=block,
+        restore=lambda _: plain,
+        show=lambda model: model.number,
+        scratch_row_bytes=lambda _: 16,
+        describe=vars,
+        version=1,
+        scorecard=lambda model, _: model.number,
+    )
     monkeypatch.setattr(kinds, "KINDS", {**KINDS, "mean": mean})
     model = load_model(write(tmp_path, kind="mean", number=2.5))
     assert model == Mean(2.5)

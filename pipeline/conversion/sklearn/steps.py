@@ -1,140 +1,75 @@
-"""The steps of a scikit-learn Pipeline, column by column from the table to the regression.
+"""The steps of a scikit-learn Pipeline, column by column from the table to the classifier.
 
 A step turns a list of signals into a list of signals, one for each column of the matrix that it would make. Steps are
-told by the name of their class; nothing of scikit-learn is imported or called.
+told by the name of their class. What they do is computed from their fitted attributes; scikit-learn is asked for what a
+selector keeps, and whether a step refuses missing values.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
+import warnings
+from collections import UserList
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ModelError
-from pipeline.models.levels import LevelType, level_value
-from pipeline.units import escape
+from pipeline.conversion.algebra import (
+    Floats,
+    Signal,
+    UnfoldableError,
+    affine,
+    combine,
+    complete,
+    constant,
+    guarded,
+    impute,
+    is_missing,
+    multiply,
+    times,
+    transform,
+)
+from pipeline.conversion.sklearn.binning import binarize, discretize
+from pipeline.conversion.sklearn.categories import Table, encode, is_missing_value, plain
+from pipeline.conversion.sklearn.places import Place, class_name, require
+from pipeline.units import escape, format_count
 
-_MISSING_LEVEL = "(missing)"
-_BOOLEANS: Mapping[Any, str] = {0.0: "false", 1.0: "true"}
+Signals = list[Signal]
 
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A column of the table as it is; its missing values are filled if ``is_filled``."""
-
-    name: str
-    position: int
-    is_filled: bool = False
-    fill: Any = None
-
-    @property
-    def cell(self) -> Cell:
-        """The column that it comes from."""
-        return self
-
-    def numeric_policy(self) -> str | dict[str, float]:
-        """Return the policy for missing values in a numeric column."""
-        if not self.is_filled:
-            return "error"
-        if isinstance(self.fill, str):
-            raise ModelError(f'column "{escape(self.name)}" is numeric, but the imputer fills in text')
-        return {"impute": float(self.fill)}
+REMEDY = "leave it out of the Pipeline, or use a step that logitstream guide models lists as converted"
+_COLUMNS_LIMIT = 1_000
+_PRODUCTS_LIMIT = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """``(cell - center) / scale``."""
-
-    cell: Cell
-    center: float
-    scale: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CategoryEncoding:
-    """A column encoded as levels. ``missing`` is the level of missing values, ``None`` if they are refused."""
-
-    cell: Cell
-    levels: tuple[str, ...]
-    type: LevelType
-    missing: str | None
-    unseen: str
-
-    def feature(self, coefficients: Mapping[str, float], *, boolean: bool) -> dict[str, Any]:
-        """Return the feature of a model file; a level without a coefficient has 0.
-
-        ``boolean`` says that the column is so: 0 and 1 are then what an array of numbers made of it.
-        """
-        booleans = self._booleans() if boolean else None
-        names = {level: level for level in self.levels} if booleans is None else booleans
-        return {
-            "column": self.cell.name,
-            "kind": "categorical",
-            "coefficients": {names[level]: coefficients.get(level, 0.0) for level in self.levels},
-            "levels": self.type if booleans is None else "boolean",
-            "missing": "error" if self.missing is None else {"level": names[self.missing]},
-            "unseen": self.unseen,
-        }
-
-    def _booleans(self) -> dict[str, str] | None:
-        """Return the levels as booleans are spelled, ``None`` where they are not 0 and 1."""
-        if self.type not in {"integer", "number"}:
-            return None
-        values = {level: level_value(level, "number") for level in self.levels}
-        if not all(value in {0, 1} or level == self.missing for level, value in values.items()):
-            return None
-        return {level: _BOOLEANS.get(value, level) for level, value in values.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Indicator:
-    """1 where a column has a level, else 0."""
-
-    encoding: CategoryEncoding
-    level: str
-
-    @property
-    def cell(self) -> Cell:
-        """The column that it comes from."""
-        return self.encoding.cell
-
-
-Signal = Cell | Scaled | Indicator
-
-
-def class_name(step: Any) -> str:
-    """Return the name of a step's class, with its module if it is not one of scikit-learn's."""
-    kind = type(step)
-    return kind.__name__ if kind.__module__.partition(".")[0] == "sklearn" else f"{kind.__module__}.{kind.__name__}"
-
-
-def require(step: Any, attribute: str, name: str) -> Any:
-    """Return an attribute that fitting sets."""
-    if not hasattr(step, attribute):
-        where = f'step "{escape(name)}"' if name else "the estimator"
-        raise ModelError(f"{where} ({type(step).__name__}) is not fitted", "call fit() first")
-    return getattr(step, attribute)
-
-
-def run(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
+def run(step: Any, place: Place, signals: Signals) -> Signals:
     """Return what a step makes of signals.
 
     Raises
     ------
     ModelError
-        A model file cannot express the step or one of its options; the message has its name and what is supported.
+        A model file cannot express the step or one of its options; the message has its name and place, and what to do.
     """
-    if is_passthrough(step) or _is_identity(step):
+    if is_passthrough(step):
         return signals
     if isinstance(step, str) and step == "drop":
         return []
-    function = _STEPS.get(class_name(step))
+    is_selector = hasattr(step, "get_support") and type(step).__module__.startswith("sklearn.feature_selection.")
+    function = _selector if is_selector else _STEPS.get(class_name(step))
     if function is None:
-        raise _unsupported(step, name, "is not supported", supported)
-    return function(step, name, signals, supported)
+        raise place.fault(step, "is not supported", REMEDY)
+    expected = getattr(step, "n_features_in_", len(signals))
+    if expected != len(signals):
+        raise place.fault(step, f"takes {expected} columns, but gets {len(signals)}", "fit the whole Pipeline again")
+    try:
+        return function(step, place, signals)
+    except UnfoldableError as error:
+        raise place.fault(step, f"cannot be folded: {error.message}", error.remedy or REMEDY) from None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        why = f"has fitted attributes that do not fit together: {escape(str(error), 100)}"
+        raise place.fault(step, why, "fit it again with scikit-learn 1.6 or newer") from error
 
 
 def is_passthrough(step: Any) -> bool:
@@ -142,34 +77,48 @@ def is_passthrough(step: Any) -> bool:
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
-def _is_identity(step: Any) -> bool:
-    # A fitted ColumnTransformer has this instead of "passthrough".
-    return class_name(step) == "FunctionTransformer" and step.func is None
-
-
-def _pipeline(step: Any, _: str, signals: list[Signal], supported: str) -> list[Signal]:
-    for name, inner in step.steps:
-        signals = run(inner, name, signals, supported)
+def _pipeline(step: Any, place: Place, signals: Signals) -> Signals:
+    for number, (name, inner) in enumerate(step.steps):
+        signals = run(inner, place.step(number, name), signals)
     return signals
 
 
-def _column_transformer(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
-    if step.transformer_weights:
-        raise _unsupported(step, name, "has transformer_weights, which are not supported", supported)
-    made: list[Signal] = []
+def _frozen(step: Any, place: Place, signals: Signals) -> Signals:
+    return run(step.estimator, place.inner("estimator"), signals)
+
+
+def _column_transformer(step: Any, place: Place, signals: Signals) -> Signals:
+    made: Signals = []
+    weights = step.transformer_weights or {}
     # Behind another step its columns have the names that this one was fitted with, if any.
-    names = [str(each) for each in getattr(step, "feature_names_in_", [signal.cell.name for signal in signals])]
-    for inner_name, inner, columns in require(step, "transformers_", name):
+    fitted = getattr(step, "feature_names_in_", None)
+    names = [str(each) for each in fitted] if fitted is not None else [""] * len(signals)
+    for name, inner, columns in require(step, "transformers_", place):
         try:
             chosen = [signals[position] for position in _positions(columns, names)]
         except (ValueError, IndexError):
-            raise _unsupported(
-                step, name, f'chooses columns for "{inner_name}" that it does not get', supported
-            ) from None
+            why = f'chooses columns for "{escape(name)}" that it does not get'
+            raise place.fault(step, why, "fit the whole Pipeline again") from None
         # An encoder that was given no column is left unfitted.
         if chosen:
-            made += run(inner, inner_name, chosen, supported)
+            made += _weighted(run(inner, place.inner("transformer", name), chosen), weights.get(name))
     return made
+
+
+def _feature_union(step: Any, place: Place, signals: Signals) -> Signals:
+    weights = step.transformer_weights or {}
+    return [
+        signal
+        for name, inner in step.transformer_list
+        for signal in _weighted(run(inner, place.inner("transformer", name), signals), weights.get(name))
+    ]
+
+
+def _weighted(signals: Signals, weight: float | None) -> Signals:
+    if weight is None:
+        return signals
+    by = float(weight)
+    return [_elementwise(signal, times(signal, by), lambda values: values * by) for signal in signals]
 
 
 def _positions(columns: Any, names: list[str]) -> list[int]:
@@ -178,140 +127,311 @@ def _positions(columns: Any, names: list[str]) -> list[int]:
         # A slice of names has its last name in it.
         stop = ends[1] + 1 if isinstance(columns.stop, str) else ends[1]
         return list(range(len(names)))[slice(ends[0], stop, columns.step)]
+    # The list of the columns that remain warns of its own items.
+    columns = columns.data if isinstance(columns, UserList) else columns
     listed = [columns] if isinstance(columns, str | int | np.integer) else list(columns)
     if listed and all(isinstance(column, bool | np.bool_) for column in listed):
         return [position for position, is_chosen in enumerate(listed) if is_chosen]
     return [names.index(column) if isinstance(column, str) else range(len(names))[int(column)] for column in listed]
 
 
-def _standard_scaler(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
-    cells = _cells(step, name, signals, supported)
-    require(step, "n_features_in_", name)
-    centers = step.mean_ if step.with_mean else np.zeros(len(cells))
-    scales = step.scale_ if step.with_std else np.ones(len(cells))
+def _elementwise(signal: Signal, made: Signal, *functions: Callable[[Floats], Floats]) -> Signal:
+    """Return what a step makes of a signal value by value, with how scikit-learn computes it."""
+    return replace(made, start=signal.start or signal, path=(*signal.path, *functions))
+
+
+def _standard_scaler(step: Any, place: Place, signals: Signals) -> Signals:
+    require(step, "n_features_in_", place)
+    centers = step.mean_ if step.with_mean else [None] * len(signals)
+    scales = step.scale_ if step.with_std else [None] * len(signals)
+    return [_scaled(*each) for each in zip(signals, centers, scales, strict=True)]
+
+
+def _robust_scaler(step: Any, place: Place, signals: Signals) -> Signals:
+    require(step, "n_features_in_", place)
+    centers = step.center_ if step.with_centering else [None] * len(signals)
+    scales = step.scale_ if step.with_scaling else [None] * len(signals)
+    return [_scaled(*each) for each in zip(signals, centers, scales, strict=True)]
+
+
+def _scaled(signal: Signal, center: float | None, scale: float | None) -> Signal:
+    functions: list[Callable[[Floats], Floats]] = []
+    if center is not None:
+        functions.append(lambda values: values - center)
+    if scale is not None:
+        functions.append(lambda values: values / scale)
+    made = affine(signal, 0.0 if center is None else float(center), 1.0 if scale is None else float(scale))
+    return _elementwise(signal, made, *functions)
+
+
+def _min_max_scaler(step: Any, place: Place, signals: Signals) -> Signals:
+    made = []
+    for signal, factor, added in zip(signals, require(step, "scale_", place), step.min_, strict=True):
+        scaled = times(signal, float(factor), float(added))
+        made.append(_elementwise(signal, scaled, partial(_moved, factor, added)))
+    return _clipped(made, step.feature_range) if step.clip else made
+
+
+def _moved(factor: float, added: float, values: Floats) -> Floats:
+    return values * factor + added
+
+
+def _max_abs_scaler(step: Any, place: Place, signals: Signals) -> Signals:
+    scales = require(step, "scale_", place)
+    made = [_scaled(signal, None, scale) for signal, scale in zip(signals, scales, strict=True)]
+    return _clipped(made, (-1.0, 1.0)) if getattr(step, "clip", False) else made
+
+
+def _clipped(signals: Signals, ends: Sequence[float]) -> Signals:
+    low, high = (float(end) for end in ends)
     return [
-        Scaled(cell, float(center), float(scale)) for cell, center, scale in zip(cells, centers, scales, strict=True)
+        _elementwise(signal, transform(signal, ("clip", low, high)), lambda values: np.clip(values, low, high))
+        for signal in signals
     ]
 
 
-def _simple_imputer(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
-    cells = _cells(step, name, signals, supported)
-    fills = require(step, "statistics_", name)
+def _simple_imputer(step: Any, place: Place, signals: Signals) -> Signals:
+    fills = [plain(fill) for fill in require(step, "statistics_", place)]
+    if not is_missing_value(step.missing_values):
+        why = f"imputes {escape(repr(step.missing_values), 40)}, not missing values"
+        raise place.fault(step, why, "make these values missing (NaN) before fitting, and impute those")
+    made = []
+    for signal, fill in zip(signals, fills, strict=True):
+        # A column in which it saw no value is dropped, unless it is kept.
+        if not is_missing_value(fill):
+            made.append(_imputed(signal, fill))
     if step.add_indicator:
-        raise _unsupported(step, name, "has add_indicator, which is not supported", supported)
-    if not _is_missing(step.missing_values):
-        raise _unsupported(step, name, f"imputes {step.missing_values!r}, not missing values", supported)
-    for cell, fill in zip(cells, fills, strict=True):
-        if cell.is_filled:
-            raise _unsupported(step, name, f'imputes column "{escape(cell.name)}" a second time', supported)
-        if _is_missing(fill):
-            raise _unsupported(step, name, f'saw no value in column "{escape(cell.name)}"', supported)
-    return [replace(cell, is_filled=True, fill=_plain(fill)) for cell, fill in zip(cells, fills, strict=True)]
-
-
-def _one_hot_encoder(step: Any, name: str, signals: list[Signal], supported: str) -> list[Signal]:
-    cells = _cells(step, name, signals, supported)
-    categories = require(step, "categories_", name)
-    if step.min_frequency is not None or step.max_categories is not None:
-        raise _unsupported(step, name, "groups infrequent categories, which is not supported", supported)
-    drops = [None] * len(cells) if step.drop_idx_ is None else list(step.drop_idx_)
-    made: list[Signal] = []
-    for cell, values, drop in zip(cells, categories, drops, strict=True):
-        encoding, columns = _encoding(cell, values, is_strict=step.handle_unknown == "error")
-        if drop is not None:
-            del columns[int(drop)]
-        made += [Indicator(encoding, level) for level in columns]
+        made += [is_missing(signals[position]) for position in step.indicator_.features_]
     return made
 
 
-def _encoding(cell: Cell, categories: Any, *, is_strict: bool) -> tuple[CategoryEncoding, list[str]]:
-    """Return how a column is encoded, and the level of each category.
-
-    A missing value is the level that the imputer fills in, or a category itself. Without such a level it is unknown:
-    refused, or an extra level that no column has.
-    """
-    values = list(categories)
-    texts = {_text(value, cell) for value in values if not _is_missing(value)}
-    absent = _MISSING_LEVEL
-    while absent in texts:
-        absent += "_"
-    columns = [absent if _is_missing(value) else _text(value, cell) for value in values]
-    if len(set(columns)) < len(columns):
-        raise ModelError(f'two categories of column "{escape(cell.name)}" are the same when written as text')
-    # None is no missing value for an imputer, but a category; in a file both are null.
-    missing: str | None = _filled(cell, values, columns) if cell.is_filled and absent not in columns else absent
-    if missing not in columns:
-        missing = None if is_strict else absent
-    levels = dict.fromkeys(columns if missing is None else [*columns, missing])
-    type_ = _level_type(categories.dtype, [value for value in values if not _is_missing(value)])
-    return CategoryEncoding(cell, tuple(levels), type_, missing, "error" if is_strict else "zero"), columns
+def _imputed(signal: Signal, fill: Any) -> Signal:
+    made = impute(signal, fill)
+    if isinstance(fill, str) or made is signal:
+        return made
+    return _elementwise(signal, made, lambda values: np.where(np.isnan(values), fill, values))
 
 
-def _filled(cell: Cell, values: Sequence[Any], columns: Sequence[str]) -> str | None:
-    """Return the level of the value that an imputer fills in, ``None`` if the encoder does not know it."""
-    for value, column in zip(values, columns, strict=True):
-        # The imputer writes it into a column of the type of the categories: 0 is 0.0 there.
-        fill = type(value)(cell.fill) if isinstance(value, np.floating) and _is_number(cell.fill) else cell.fill
-        if not _is_missing(value) and value == fill and _is_boolean(value) == _is_boolean(fill):
-            return column
-    return None
+def _missing_indicator(step: Any, place: Place, signals: Signals) -> Signals:
+    features = [int(position) for position in require(step, "features_", place)]
+    if not is_missing_value(step.missing_values):
+        why = f"looks for {escape(repr(step.missing_values), 40)}, not for missing values"
+        raise place.fault(step, why, "make these values missing (NaN) before fitting")
+    made = [is_missing(signals[position]) for position in features]
+    if step.features == "all" or not step.error_on_new:
+        return made
+    others = [signal for position, signal in enumerate(signals) if position not in features]
+    return _with_first_guarded(step, place, made, others)
 
 
-def _level_type(dtype: Any, values: Sequence[Any]) -> LevelType:
-    """Return the type of categories: that of their array, or that of the values in an array of objects."""
-    if dtype.kind == "f":
-        return "number"
-    if values and all(map(_is_boolean, values)):
-        return "boolean"
-    if values and all(map(_is_number, values)):
-        return "integer" if all(isinstance(value, int | np.integer) for value in values) else "number"
-    return "text"
+def _with_first_guarded(step: Any, place: Place, made: Signals, others: Signals) -> Signals:
+    """Return signals of which the first refuses what is missing in others."""
+    if not made and others:
+        why = "keeps no column, but refuses missing values in those that it drops"
+        raise place.fault(step, why, "leave it out")
+    return [guarded(made[0], others), *made[1:]] if made else made
 
 
-def _is_boolean(value: Any) -> bool:
-    return isinstance(value, bool | np.bool_)
+def _selector(step: Any, place: Place, signals: Signals) -> Signals:
+    from sklearn.exceptions import NotFittedError  # noqa: PLC0415 - optional
+    from sklearn.utils import get_tags  # noqa: PLC0415 - optional
+
+    try:
+        kept = [bool(each) for each in step.get_support()]
+    except NotFittedError:
+        raise place.fault(step, "is not fitted", "call fit() first") from None
+    made = [signal for signal, is_kept in zip(signals, kept, strict=True) if is_kept]
+    if get_tags(step).input_tags.allow_nan:
+        return made
+    dropped = [signal for signal, is_kept in zip(signals, kept, strict=True) if not is_kept]
+    return _with_first_guarded(step, place, [complete(signal) for signal in made], dropped)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not _is_boolean(value)
+def _linear_map(step: Any, place: Place, signals: Signals) -> Signals:
+    components = np.asarray(require(step, "components_", place), dtype=np.float64)
+    if len(signals) > _COLUMNS_LIMIT:
+        why = f"takes {format_count(len(signals))} columns; at most {format_count(_COLUMNS_LIMIT)} are converted"
+        raise place.fault(step, why, "select columns before it")
+    centers = getattr(step, "mean_", None)
+    centers = np.zeros(len(signals)) if centers is None else centers
+    moved = [affine(complete(signal), float(center)) for signal, center in zip(signals, centers, strict=True)]
+    made = [combine(moved, row.tolist()) for row in components]
+    if not getattr(step, "whiten", False):
+        return made
+    deviations = np.sqrt(step.explained_variance_)
+    deviations = np.maximum(deviations, np.finfo(deviations.dtype).eps)
+    return [affine(signal, 0.0, float(scale)) for signal, scale in zip(made, deviations, strict=True)]
 
 
-def _cells(step: Any, name: str, signals: list[Signal], supported: str) -> list[Cell]:
-    cells = [signal for signal in signals if isinstance(signal, Cell)]
-    if len(cells) < len(signals):
-        raise _unsupported(step, name, "comes after a step that scales or encodes, which is not supported", supported)
-    return cells
+_FUNCTIONS: Mapping[str, Any] = {"log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, "square": np.square}
 
 
-def _unsupported(step: Any, name: str, why: str, supported: str) -> ModelError:
-    return ModelError(f'step "{escape(name)}" ({type(step).__name__}) {why}', supported)
+def _function_transformer(step: Any, place: Place, signals: Signals) -> Signals:
+    if step.func is None:
+        return signals
+    name = next((name for name, function in _FUNCTIONS.items() if function is step.func), None)
+    if name is None or step.kw_args:
+        shown = escape(getattr(step.func, "__name__", repr(step.func)), 40)
+        why = f"computes {shown}" + (" with kw_args" if step.kw_args else "")
+        raise place.fault(step, why, f"use one of {', '.join(f'numpy.{each}' for each in _FUNCTIONS)}, without kw_args")
+    return [_elementwise(signal, transform(signal, (name,)), step.func) for signal in signals]
 
 
-def _is_missing(value: Any) -> bool:
-    is_float = isinstance(value, float | np.floating)
-    return value is None or type(value).__name__ == "NAType" or (is_float and math.isnan(value))
+def _polynomial_features(step: Any, place: Place, signals: Signals) -> Signals:
+    require(step, "n_output_features_", place)
+    least, most = (0, step.degree) if isinstance(step.degree, int | np.integer) else step.degree
+    # Each summand of a column is multiplied by each of another.
+    summands = sum(len(signal.terms) for signal in signals)
+    products = max(step.n_output_features_, summands**most // 2)
+    if products > _PRODUCTS_LIMIT:
+        why = f"makes {format_count(products)} products, more than a model file should hold"
+        raise place.fault(step, why, "select columns before it")
+    choose = itertools.combinations if step.interaction_only else itertools.combinations_with_replacement
+    signals = [complete(signal) for signal in signals]
+    made = [constant(1.0)] if step.include_bias else []
+    for degree in range(max(1, least), most + 1):
+        for first, *others in choose(signals, degree):
+            product = first
+            for other in others:
+                product = multiply(product, other)
+            made.append(product)
+    return made
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _one_hot_encoder(step: Any, place: Place, signals: Signals) -> Signals:
+    categories = require(step, "categories_", place)
+    infrequent = getattr(step, "infrequent_categories_", None) or [None] * len(signals)
+    drops = [None] * len(signals) if step.drop_idx_ is None else list(step.drop_idx_)
+    unknown = step.handle_unknown
+    if unknown == "warn":
+        unknown = "infrequent_if_exist" if _warns_and_counts() else "ignore"
+    made: Signals = []
+    dropped: Signals = []
+    for signal, values, rare, drop in zip(signals, categories, infrequent, drops, strict=True):
+        tables = _columns_of_levels(values, rare, drop, unknown)
+        made += encode(signal, values, tables)
+        if not tables and step.handle_unknown == "error":
+            dropped += encode(signal, values, [Table({}, "refused")])
+    return _with_first_guarded(step, place, made, dropped)
 
 
-def _text(value: Any, cell: Cell) -> str:
-    """Return a category as a model file spells it: a float by the fewest digits of its own width."""
-    if _is_boolean(value):
-        return "true" if value else "false"
-    if isinstance(value, str) or _is_number(value):
-        return str(value)
-    raise ModelError(
-        f'column "{escape(cell.name)}" has {escape(repr(value), 40)} as a category, a {type(value).__name__}',
-        "make the column text, numbers or booleans before fitting",
-    )
+def _warns_and_counts() -> bool:
+    """Return whether an encoder that warns of an unseen level counts it as infrequent: scikit-learn 1.6 does not."""
+    from sklearn.preprocessing import OneHotEncoder  # noqa: PLC0415 - optional
+
+    encoder = OneHotEncoder(handle_unknown="warn", max_categories=2, sparse_output=False)
+    encoder.fit(np.array([["a"], ["a"], ["b"], ["c"]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bool(encoder.transform(np.array([["d"]])).any())
 
 
-_STEPS: dict[str, Callable[[Any, str, list[Signal], str], list[Signal]]] = {
+def _columns_of_levels(values: Any, rare: Any, drop: Any, unknown: str) -> list[Table]:
+    """Return the columns that an encoder makes of categories: one each, and a last one for the infrequent ones."""
+    infrequent = _places_of(values, rare)
+    groups: list[list[int]] = [[place] for place in range(len(values)) if place not in infrequent]
+    groups += [sorted(infrequent)] if infrequent else []
+    if drop is not None:
+        groups = [group for group in groups if int(drop) not in group]
+    unseen: list[Any] = [0.0] * len(groups)
+    if unknown == "error":
+        unseen = ["refused"] * len(groups)
+    elif unknown == "infrequent_if_exist":
+        unseen = [1.0 if infrequent and group == sorted(infrequent) else 0.0 for group in groups]
+    return [Table(dict.fromkeys(group, 1.0), value) for group, value in zip(groups, unseen, strict=True)]
+
+
+def _places_of(values: Any, some: Any) -> set[int]:
+    """Return the places of some of the categories."""
+    if some is None:
+        return set()
+    listed = [plain(value) for value in some]
+    has_missing = any(is_missing_value(value) for value in listed)
+    known = {(type(value), value) for value in listed if not is_missing_value(value)}
+    found = ((place, plain(value)) for place, value in enumerate(values))
+    return {
+        place
+        for place, value in found
+        if ((type(value), value) in known if not is_missing_value(value) else has_missing)
+    }
+
+
+def _ordinal_encoder(step: Any, place: Place, signals: Signals) -> Signals:
+    categories = require(step, "categories_", place)
+    infrequent = getattr(step, "infrequent_categories_", None) or [None] * len(signals)
+    unseen: Any = "refused"
+    if step.handle_unknown == "use_encoded_value":
+        unseen = _value_or_missing(step.unknown_value)
+    made: Signals = []
+    for signal, values, rare in zip(signals, categories, infrequent, strict=True):
+        codes: dict[int, Any] = dict(_codes(values, _places_of(values, rare)))
+        for position, value in enumerate(values):
+            if is_missing_value(value):
+                codes[position] = _value_or_missing(step.encoded_missing_value)
+        made += encode(signal, values, [Table(codes, unseen)])
+    return made
+
+
+def _codes(values: Any, infrequent: set[int]) -> Mapping[int, float]:
+    """Return the codes of categories that are not missing: of the frequent ones in order, then one for all others."""
+    frequent = [place for place, value in enumerate(values) if place not in infrequent and not is_missing_value(value)]
+    codes = {place: float(code) for code, place in enumerate(frequent)}
+    return codes | dict.fromkeys(infrequent, float(len(frequent)))
+
+
+def _value_or_missing(value: Any) -> Any:
+    return "missing" if is_missing_value(value) else float(value)
+
+
+def _target_encoder(step: Any, place: Place, signals: Signals) -> Signals:
+    categories = require(step, "categories_", place)
+    each = len(step.classes_) if step.target_type_ == "multiclass" else 1
+    means = np.atleast_1d(np.asarray(step.target_mean_, dtype=np.float64)).tolist()
+    made: Signals = []
+    for position, (signal, values) in enumerate(zip(signals, categories, strict=True)):
+        own = step.encodings_[position * each : (position + 1) * each]
+        tables = [
+            Table(dict(enumerate(np.asarray(numbers, dtype=np.float64).tolist())), mean)
+            for numbers, mean in zip(own, means, strict=True)
+        ]
+        made += encode(signal, values, tables)
+    return made
+
+
+def _k_bins_discretizer(step: Any, place: Place, signals: Signals) -> Signals:
+    made: Signals = []
+    for signal, edges in zip(signals, require(step, "bin_edges_", place), strict=True):
+        inner = np.asarray(edges, dtype=np.float64)[1:-1]
+        count = len(inner) + 1
+        codes = [[float(code) for code in range(count)]]
+        ones = [[float(code == place_) for code in range(count)] for place_ in range(count)]
+        made += discretize(signal, inner, codes if step.encode == "ordinal" else ones, step.dtype)
+    return made
+
+
+def _binarizer(step: Any, _: Place, signals: Signals) -> Signals:
+    return [binarize(signal, float(step.threshold)) for signal in signals]
+
+
+_STEPS: dict[str, Callable[[Any, Place, Signals], Signals]] = {
     "Pipeline": _pipeline,
     "ColumnTransformer": _column_transformer,
+    "FeatureUnion": _feature_union,
+    "FrozenEstimator": _frozen,
     "StandardScaler": _standard_scaler,
+    "RobustScaler": _robust_scaler,
+    "MinMaxScaler": _min_max_scaler,
+    "MaxAbsScaler": _max_abs_scaler,
     "SimpleImputer": _simple_imputer,
+    "MissingIndicator": _missing_indicator,
+    "PCA": _linear_map,
+    "IncrementalPCA": _linear_map,
+    "TruncatedSVD": _linear_map,
+    "FunctionTransformer": _function_transformer,
+    "PolynomialFeatures": _polynomial_features,
     "OneHotEncoder": _one_hot_encoder,
+    "OrdinalEncoder": _ordinal_encoder,
+    "TargetEncoder": _target_encoder,
+    "KBinsDiscretizer": _k_bins_discretizer,
+    "Binarizer": _binarizer,
 }

@@ -8,17 +8,16 @@ and Elkan 2002, "Transforming classifier scores into accurate multiclass probabi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, Discriminator, Field, Strict, Tag
+from pydantic import AfterValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 from pipeline.kernels import evaluate
 from pipeline.models.document import Problem
 from pipeline.models.logistic.sections import Section, not_increasing
-from pipeline.models.wording import tag
 
 if TYPE_CHECKING:
     from pipeline.choices import Precision
@@ -77,21 +76,6 @@ class Isotonic(Section):
 
 Calibration = Platt | Temperature | Beta | Isotonic
 METHODS: Mapping[str, type[Section]] = {"platt": Platt, "temperature": Temperature, "beta": Beta, "isotonic": Isotonic}
-
-
-def _tag_of(value: object) -> str | None:
-    method = value.get("method") if isinstance(value, Mapping) else getattr(value, "method", None)
-    return tag(method) if isinstance(method, str) else None
-
-
-if TYPE_CHECKING:
-    AnyCalibration = Calibration
-else:
-    # The calibration of the file, by the method named in its ``method``.
-    AnyCalibration = Annotated[
-        Union[tuple(Annotated[section, Tag(tag(name))] for name, section in METHODS.items())],  # noqa: UP007
-        Discriminator(_tag_of),
-    ]
 
 
 def calibrate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,19 @@ from pipeline.models.columns import Mask
 from pipeline.models.logistic.bands import Bands, band_codes, code_type
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.gathering import Gathered, Kept, PointsOfTerms, ReasonCodes
+from pipeline.models.logistic.gathered import GatheredParts
+from pipeline.models.logistic.gathering import KeptContributions, PointsOfTerms, ReasonCodes
 from pipeline.models.logistic.output import Column
 from pipeline.models.logistic.points import Points, total_points, whole
-from pipeline.models.logistic.reasons import Codes, Reasons
+from pipeline.models.logistic.reasons import Codes, ReasonRules
 from pipeline.models.logistic.references import references_of
 from pipeline.models.logistic.sections import numbers_of
 from pipeline.models.results import encoded_array, float_array, integer_array
 from pipeline.types.blocks import Field
 from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.making import Raw
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,7 +36,7 @@ _SAFE = 2.0**62
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredRows:
     """The rows of a batch, with which decisions are made.
 
     Attributes
@@ -45,14 +49,14 @@ class Scored:
         The rows without a score because a value is missing.
     nan : ndarray of bool
         The rows whose raw prediction is NaN.
-    gathered : Gathered
+    gathered : GatheredParts
     """
 
     raw: Floats
     probability: Floats | None
     null: Mask | None
     nan: Mask
-    gathered: Gathered
+    gathered: GatheredParts
 
     @property
     def undecided(self) -> Mask:
@@ -113,9 +117,9 @@ class Decisions:
         return self.model.terms
 
     @cached_property
-    def reasons(self) -> Reasons:
+    def reasons(self) -> ReasonRules:
         """How reasons are named."""
-        stated = self.model.output.reasons or Reasons()
+        stated = self.model.output.reasons or ReasonRules()
         return stated if self.count is None else stated.model_copy(update={"count": self.count})
 
     @property
@@ -157,20 +161,21 @@ class Decisions:
         made["reasons"] = [Field(name, pa.string(), nullable=True) for name in self._reason_names]
         return made
 
-    def gather(self, rows: int) -> Gathered:
+    def gather(self, rows: int) -> GatheredParts:
         """Return what gathers of the contributions to a batch what the columns need."""
         terms = len(self.names)
         wants = self.columns
-        contributions = Kept(np.empty((terms, rows))) if "contributions" in wants else None
+        contributions = KeptContributions(np.empty((terms, rows))) if "contributions" in wants else None
         reasons = None
         if "reasons" in wants:
             codes = np.empty((self.reasons.count, rows), dtype=self._code_type)
             reasons = ReasonCodes(self.reasons, self._references, terms - len(self.model.features), codes)
-        return Gathered(contributions, self._points_of_terms(rows), reasons)
+        return GatheredParts(contributions, self._points_of_terms(rows), reasons)
 
-    def arrays(self, scored: Scored) -> dict[Column, list[pa.Array]]:
-        """Return the columns of a batch."""
-        gathered, null = scored.gathered, scored.null
+    def arrays(self, values: Floats, probability: Floats | None, raw: Raw) -> dict[Column, list[pa.Array]]:
+        """Return the columns of a batch, of its raw predictions, ``values``, and their probability if it was needed."""
+        gathered, null = raw.gathered, raw.null
+        scored = ScoredRows(values, probability, null, raw.nan, gathered)
         made: dict[Column, list[pa.Array]] = {}
         if gathered.contributions is not None:
             made["contributions"] = [self._floats(part, null) for part in gathered.contributions.values]
@@ -252,7 +257,7 @@ class Decisions:
         share = points.share(self.model.base, features)
         return PointsOfTerms(points, [0.0] * (len(self.names) - features) + [share] * features, values, total)
 
-    def _total(self, scored: Scored) -> Floats | None:
+    def _total(self, scored: ScoredRows) -> Floats | None:
         """Return the points of each row, 0 in rows without a score."""
         if self._points is None or not self.needs_raw:
             return None

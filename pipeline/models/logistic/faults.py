@@ -8,8 +8,6 @@ from typing import Any, cast
 
 from pipeline.models import wording
 from pipeline.models.document import FOUND_LIMIT, Path, Problem, format_path
-from pipeline.models.logistic import bands, references
-from pipeline.models.logistic import calibration as calibrations
 from pipeline.models.logistic.feature import FeatureKind
 from pipeline.models.logistic.features import FEATURE_KINDS
 from pipeline.models.logistic.file import MOST_CLASSES
@@ -243,18 +241,28 @@ def _calibration(document: Document) -> Iterator[Problem]:
             yield Problem(("output", "calibration"), 'is not for "normalise": "one-vs-rest"')
         elif isinstance(calibration, Mapping) and calibration.get("method") in {"platt", "beta", "isotonic"}:
             yield Problem(("output", "calibration", "method"), 'must be "temperature" for models with classes')
-    yield from _below("calibration", calibrations.faults(calibration))
+    from pipeline.models.logistic.calibration import faults as unfit  # noqa: PLC0415 - most models have none
+
+    yield from _below("calibration", unfit(calibration))
 
 
 def _bands(document: Document) -> Iterator[Problem]:
     output = _section(document, "output")
-    yield from _below("bands", bands.faults(output.get("bands"), has_points=output.get("points") is not None))
+    if (bands := output.get("bands")) is not None:
+        from pipeline.models.logistic.bands import faults as unfit  # noqa: PLC0415 - most models have none
+
+        yield from _below("bands", unfit(bands, has_points=output.get("points") is not None))
 
 
 def _reasons(document: Document) -> Iterator[Problem]:
+    reasons = _section(document, "output").get("reasons")
+    if reasons is None:
+        return
+    from pipeline.models.logistic.references import faults as unfit  # noqa: PLC0415 - most models have none
+
     labelled = ((_label(feature), feature) for feature in _features(document))
     features = {name: cast("Document", feature) for name, feature in labelled if name is not None}
-    yield from _below("reasons", references.faults(_section(document, "output").get("reasons"), features))
+    yield from _below("reasons", unfit(reasons, features))
 
 
 def _below(section: str, found: Iterator[Problem]) -> Iterator[Problem]:

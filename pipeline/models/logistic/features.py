@@ -2,28 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Discriminator, Tag
-
-from pipeline.models.logistic.binned import BINNED
 from pipeline.models.logistic.categorical import CATEGORICAL
 from pipeline.models.logistic.feature import Feature, FeatureKind
-from pipeline.models.logistic.indicator import INDICATOR
+from pipeline.models.logistic.late import LateSection
 from pipeline.models.logistic.numeric import NUMERIC
-from pipeline.models.logistic.product import PRODUCT
-from pipeline.models.logistic.transformed import TRANSFORMED
-from pipeline.models.wording import tag
 
-FEATURE_KINDS: Mapping[str, FeatureKind[Any]] = {
-    "numeric": NUMERIC,
-    "categorical": CATEGORICAL,
-    "binned": BINNED,
-    "indicator": INDICATOR,
-    "transformed": TRANSFORMED,
-    "product": PRODUCT,
-}
+
+def _binned() -> FeatureKind[Any]:
+    from pipeline.models.logistic.binned import BINNED  # noqa: PLC0415 - most models have none
+
+    return BINNED
+
+
+def _indicator() -> FeatureKind[Any]:
+    from pipeline.models.logistic.indicator import INDICATOR  # noqa: PLC0415 - as above
+
+    return INDICATOR
+
+
+def _transformed() -> FeatureKind[Any]:
+    from pipeline.models.logistic.transformed import TRANSFORMED  # noqa: PLC0415 - as above
+
+    return TRANSFORMED
+
+
+def _product() -> FeatureKind[Any]:
+    from pipeline.models.logistic.product import PRODUCT  # noqa: PLC0415 - as above
+
+    return PRODUCT
+
+
+class FeatureKinds(Mapping[str, FeatureKind[Any]]):
+    """The kinds by their names, in their order; the module of a kind is loaded when the kind is asked for."""
+
+    def __init__(self, load: Mapping[str, Callable[[], FeatureKind[Any]]]) -> None:
+        self._load = load
+
+    def __getitem__(self, name: str) -> FeatureKind[Any]:
+        return self._load[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load)
+
+    def __len__(self) -> int:
+        return len(self._load)
+
+
+FEATURE_KINDS: Mapping[str, FeatureKind[Any]] = FeatureKinds(
+    {
+        "numeric": lambda: NUMERIC,
+        "categorical": lambda: CATEGORICAL,
+        "binned": _binned,
+        "indicator": _indicator,
+        "transformed": _transformed,
+        "product": _product,
+    }
+)
 
 
 def kind_of(feature: Feature) -> FeatureKind[Any]:
@@ -31,16 +69,12 @@ def kind_of(feature: Feature) -> FeatureKind[Any]:
     return FEATURE_KINDS[feature.kind]
 
 
-def _tag_of(value: object) -> str | None:
-    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
-    return tag(kind) if isinstance(kind, str) else None
+def _schema_of(name: str) -> type[Feature]:
+    return FEATURE_KINDS[name].schema
 
 
 if TYPE_CHECKING:
     AnyFeature = Feature
 else:
     # A feature of the file, of the kind named in its ``kind``.
-    AnyFeature = Annotated[
-        Union[tuple(Annotated[kind.schema, Tag(tag(name))] for name, kind in FEATURE_KINDS.items())],  # noqa: UP007
-        Discriminator(_tag_of),
-    ]
+    AnyFeature = Annotated[Feature, LateSection({name: partial(_schema_of, name) for name in FEATURE_KINDS}, "kind")]

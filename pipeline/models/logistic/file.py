@@ -5,27 +5,18 @@ from __future__ import annotations
 import json
 import math
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from pipeline.canonical import digest
 from pipeline.choices import Link, listed
 from pipeline.models import wording
-from pipeline.models.logistic import transforms
-from pipeline.models.logistic.bands import Bands
-from pipeline.models.logistic.calibration import METHODS
 from pipeline.models.logistic.feature import Use
-from pipeline.models.logistic.features import FEATURE_KINDS, AnyFeature, kind_of
-from pipeline.models.logistic.offset import Offset
+from pipeline.models.logistic.features import AnyFeature, kind_of
+from pipeline.models.logistic.late import LateSection
 from pipeline.models.logistic.output import Output
-from pipeline.models.logistic.points import Points
-from pipeline.models.logistic.policies import MISSING_NUMBER
-from pipeline.models.logistic.product import TERM_POLICIES, TERM_TAGS, CategoricalTerm, NumericTerm
-from pipeline.models.logistic.reasons import Reason, Reasons, Reference
-from pipeline.models.logistic.references import not_finite
 from pipeline.models.logistic.sections import Name, Number, Section, fault, number_of
-from pipeline.models.logistic.transforms import ClipStep, ScaleStep
 
 FORMAT = "logitstream-model"
 VERSIONS = (1, 2)
@@ -86,6 +77,18 @@ def _distinct_classes(classes: tuple[ClassName, ...]) -> tuple[ClassName, ...]:
     return classes
 
 
+def _offset() -> type[Section]:
+    from pipeline.models.logistic.offset import Offset  # noqa: PLC0415 - most models have none
+
+    return Offset
+
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.offset import Offset as AnyOffset
+else:
+    AnyOffset = Annotated[Section, LateSection({"offset": _offset})]
+
+
 class ModelFile(Section):
     """The content of the file of a logistic model; equal to another with the same content.
 
@@ -110,7 +113,7 @@ class ModelFile(Section):
     normalise: Normalise = "softmax"
     target: Target | None = None
     intercept: Number
-    offset: Offset | None = None
+    offset: AnyOffset | None = None
     features: Annotated[tuple[AnyFeature, ...], Strict(strict=False), Field(min_length=1)]
     output: Output = Output()
     training: dict[str, Any] | None = None
@@ -135,7 +138,11 @@ class ModelFile(Section):
     @model_validator(mode="after")
     def _references_are_finite(self) -> ModelFile:
         reasons = self.output.reasons
-        for found in () if reasons is None or self.classes is not None else not_finite(reasons, self.features):
+        if reasons is None or self.classes is not None:
+            return self
+        from pipeline.models.logistic.references import not_finite  # noqa: PLC0415 - most models have no reasons
+
+        for found in not_finite(reasons, self.features):
             raise fault("reference", found.message, ["output", "reasons", *found.path])
         return self
 
@@ -177,50 +184,3 @@ class ModelFile(Section):
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the content of the file, however it is laid out."""
         return digest(self.model_dump())
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of a model file, for editors."""
-    described = ModelFile.model_json_schema()
-    # Objects in objects, as deep as a product has terms with levels: pydantic has no words for that.
-    number = described["$defs"]["BinnedFeature"]["properties"]["coefficients"]["items"]
-    nested = {"anyOf": [number, {"$ref": "#/$defs/Nested"}]}
-    described["$defs"]["Nested"] = {"type": "object", "minProperties": 1, "additionalProperties": nested}
-    described["$defs"]["ProductFeature"]["properties"]["coefficients"]["anyOf"][0] = {"$ref": "#/$defs/Nested"}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
-
-
-def _sections() -> dict[str, type[Section]]:
-    """Return the objects of a file by the last step of their location."""
-    sections: dict[str, type[Section]] = {"": ModelFile, "target": Target, "offset": Offset, "output": Output}
-    sections |= {wording.tag(name): kind.schema for name, kind in FEATURE_KINDS.items()}
-    sections |= {TERM_TAGS["numeric"]: NumericTerm, TERM_TAGS["categorical"]: CategoricalTerm}
-    sections |= {"points": Points, "bands": Bands, "reasons": Reasons, "<reason>": Reason, "reference": Reference}
-    sections |= {wording.tag(name): section for name, section in METHODS.items()}
-    return sections | {"<clip>": ClipStep, "<scale>": ScaleStep}
-
-
-def _vocabulary() -> wording.Vocabulary:
-    tagged = [(wording.tag(name), kind) for name, kind in FEATURE_KINDS.items()]
-    policies = {(tag, name): policy for tag, kind in tagged for name, policy in kind.policies.items()}
-    policies |= {**TERM_POLICIES, ("offset", "missing"): MISSING_NUMBER}
-    words: dict[tuple[str, str], str] = {at: policy.choices for at, policy in policies.items()}
-    words |= {(tag, "transform"): transforms.STEP_CHOICES for tag in ("<transformed>", TERM_TAGS["numeric"])}
-    sections = _sections()
-    tags = {step for step in sections if step.startswith("<")} | {*transforms.TRANSFORM_TAGS, "<own>"}
-    return wording.Vocabulary(
-        keys={step: tuple(section.model_fields) for step, section in sections.items()},
-        rules={at: policy.keys for at, policy in policies.items()},
-        policies=words,
-        kinds={
-            "features": ("kind", tuple(FEATURE_KINDS)),
-            "terms": ("kind", tuple(TERM_TAGS)),
-            "calibration": ("method", tuple(METHODS)),
-        },
-        tags=frozenset(tags),
-        members={"features": "<reason>"},
-        plain=frozenset({("target", "negative"), ("target", "positive")}),
-    )
-
-
-VOCABULARY = _vocabulary()

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.models.columns import Mask, Rows
+from pipeline.models.logistic.gathered import Where
 from pipeline.models.logistic.points import Points, feature_points
-from pipeline.models.logistic.reasons import Codes, Ranking, Reasons
+from pipeline.models.logistic.reasons import Codes, Ranking, ReasonRules
 
 Floats = npt.NDArray[np.float64]
-Where = slice | Rows | Mask
-
-
-class Gatherer(Protocol):
-    """Gathers something of the contributions to the rows of a batch."""
-
-    def put(self, where: Where, contributions: Floats) -> None:
-        """Take the contributions to some rows, float64, shape (terms, rows); those of earlier calls are replaced."""
-        ...
-
-    def blank(self, where: Where) -> None:
-        """Forget what rows without a score have."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class KeptContributions:
     """The contributions themselves, float64, shape (terms, rows); 0 in rows without a score."""
 
     values: Floats
@@ -90,7 +76,7 @@ class ReasonCodes:
     ``first`` is the number of terms before the features.
     """
 
-    def __init__(self, reasons: Reasons, references: Floats, first: int, codes: Codes) -> None:
+    def __init__(self, reasons: ReasonRules, references: Floats, first: int, codes: Codes) -> None:
         self._reasons, self._references, self._first = reasons, references, first
         self._ranking: Ranking | None = None
         self._tile_rows = 0
@@ -107,17 +93,3 @@ class ReasonCodes:
     def blank(self, where: Where) -> None:
         """Forget the reasons."""
         self.codes[:, where] = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Gathered:
-    """What is gathered of a batch; ``None`` where it is not wanted."""
-
-    contributions: Kept | None = None
-    points: PointsOfTerms | None = None
-    reasons: ReasonCodes | None = None
-
-    @property
-    def gatherers(self) -> list[Gatherer]:
-        """Those that are wanted."""
-        return [each for each in (self.contributions, self.points, self.reasons) if each is not None]

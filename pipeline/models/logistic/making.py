@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,15 @@ import pyarrow as pa
 from pipeline.choices import Precision
 from pipeline.kernels import complement_link, evaluate, inverse_link, softmax_columns
 from pipeline.models.columns import Mask
-from pipeline.models.logistic.calibration import Temperature, calibrate, complement
-from pipeline.models.logistic.decisions import Decisions, Scored
 from pipeline.models.logistic.file import ClassName, ModelFile
-from pipeline.models.logistic.gathering import Gathered
-from pipeline.models.logistic.output import Column
+from pipeline.models.logistic.gathered import GatheredParts
+from pipeline.models.logistic.output import FIRST_COLUMNS, Column
 from pipeline.models.results import boolean_array, choice_array, choices_array, float_array
 from pipeline.types.blocks import Field
 from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.decisions import Decisions
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,14 +62,14 @@ class Raw:
         The rows without a score because a value is missing.
     nan : ndarray of bool
         The rows in which one is NaN.
-    gathered : Gathered
+    gathered : GatheredParts
         What the maker had gathered of the contributions.
     """
 
     values: Floats
     null: Mask | None
     nan: Mask
-    gathered: Gathered
+    gathered: GatheredParts
 
 
 class Maker(Protocol):
@@ -79,7 +80,7 @@ class Maker(Protocol):
         """The bytes of a row of what it needs besides raw predictions and results."""
         ...
 
-    def gather(self, rows: int) -> Gathered:
+    def gather(self, rows: int) -> GatheredParts:
         """Return what gathers of the contributions to a batch what the columns need."""
         ...
 
@@ -106,6 +107,8 @@ def probability_of(model: ModelFile, raw: Floats, precision: Precision, out: Flo
     if model.link != "logit":
         return inverse_link(model.link, raw, out=out, precision=precision)
     if model.output.calibration is not None:
+        from pipeline.models.logistic.calibration import calibrate  # noqa: PLC0415 - most models have none
+
         return calibrate(model.output.calibration, raw, out=out, precision=precision)
     return evaluate("sigmoid", raw, out=out, precision=precision, **model.output.parameters)
 
@@ -115,6 +118,8 @@ def complement_of(model: ModelFile, raw: Floats, precision: Precision = "fast") 
     if model.link != "logit":
         return complement_link(model.link, raw, precision=precision)
     if model.output.calibration is not None:
+        from pipeline.models.logistic.calibration import complement  # noqa: PLC0415 - most models have none
+
         return complement(model.output.calibration, raw, precision=precision)
     parameters = model.output.parameters
     mirrored = {**parameters, "alpha": -parameters["alpha"], "beta": -parameters["beta"]}
@@ -140,8 +145,8 @@ def class_probabilities(model: ModelFile, raw: Floats, precision: Precision) -> 
 
 def temperature_of(model: ModelFile) -> float:
     """Return what divides the raw predictions of a model with classes."""
-    calibration = model.output.calibration
-    return calibration.temperature if isinstance(calibration, Temperature) else model.output.temperature
+    # No other calibration is for classes.
+    return float(getattr(model.output.calibration, "temperature", model.output.temperature))
 
 
 def arrow_type_of(values: Sequence[ClassName]) -> pa.DataType:
@@ -168,15 +173,20 @@ class BinaryMaker:
     @property
     def scratch_row_bytes(self) -> int:
         """The bytes of what decisions need, and of the probability where only a band needs it."""
-        return self._decisions.scratch_row_bytes + 8 * self._decisions.needs_probability
+        decisions = self._decisions
+        return 0 if decisions is None else decisions.scratch_row_bytes + 8 * decisions.needs_probability
 
-    def gather(self, rows: int) -> Gathered:
+    def gather(self, rows: int) -> GatheredParts:
         """Return what gathers contributions, points and reasons."""
-        return self._decisions.gather(rows)
+        return GatheredParts() if self._decisions is None else self._decisions.gather(rows)
 
     @cached_property
-    def _decisions(self) -> Decisions:
+    def _decisions(self) -> Decisions | None:
         requested = self.requested
+        if FIRST_COLUMNS.issuperset(requested.columns):
+            return None
+        from pipeline.models.logistic.decisions import Decisions  # noqa: PLC0415 - most models have none
+
         return Decisions(self.model, requested.columns, requested.reasons, requested.float32)
 
     @cached_property
@@ -192,8 +202,9 @@ class BinaryMaker:
             "probability": [Field("probability", number, nullable)],
             "raw_prediction": [Field("raw_prediction", number, nullable)],
             "decision": [Field("decision", arrow_type_of(self.classes), nullable or may_be_nan)],
-            **self._decisions.fields(nullable=nullable, may_be_nan=may_be_nan),
         }
+        if self._decisions is not None:
+            made |= self._decisions.fields(nullable=nullable, may_be_nan=may_be_nan)
         return [field for column in self.requested.columns for field in made[column]]
 
     def is_nan(self, raw: Floats) -> Mask:
@@ -203,27 +214,29 @@ class BinaryMaker:
 
     def arrays(self, raw: Raw) -> list[pa.Array]:
         """Return the columns of a batch."""
-        columns = self.requested.columns
+        columns, decisions = self.requested.columns, self._decisions
         values, null = raw.values[0], raw.null
         made: dict[Column, list[pa.Array]] = {}
         if "raw_prediction" in columns:
             made["raw_prediction"] = [self._floats(values, null)]
         probability = None
         if self._needs_probability:
-            out = None if "raw_prediction" in columns or self._decisions.needs_raw else values
+            keeps_raw = "raw_prediction" in columns or (decisions is not None and decisions.needs_raw)
+            out = None if keeps_raw else values
             probability = probability_of(self.model, values, self.requested.precision, out)
             if null is not None:
                 probability[null] = 0.0
             made["probability"] = [self._floats(probability, null)]
             if "decision" in columns:
                 made["decision"] = [self._decision(probability >= self.requested.threshold, raw)]
-        made |= self._decisions.arrays(Scored(values, probability, null, raw.nan, raw.gathered))
+        if decisions is not None:
+            made |= decisions.arrays(values, probability, raw)
         return [array for column in columns for array in made[column]]
 
     @property
     def _needs_probability(self) -> bool:
         wants_it = not {"probability", "decision"}.isdisjoint(self.requested.columns)
-        return wants_it or self._decisions.needs_probability
+        return wants_it or (self._decisions is not None and self._decisions.needs_probability)
 
     def _floats(self, values: Floats, null: Mask | None) -> pa.Array:
         return float_array(values, null, float32=self.requested.float32)
@@ -248,9 +261,9 @@ class ClassMaker:
         """Nothing."""
         return 0
 
-    def gather(self, rows: int) -> Gathered:  # noqa: ARG002 - a protocol
+    def gather(self, rows: int) -> GatheredParts:  # noqa: ARG002 - a protocol
         """Return nothing."""
-        return Gathered()
+        return GatheredParts()
 
     @cached_property
     def classes(self) -> tuple[ClassName, ...]:

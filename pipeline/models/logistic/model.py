@@ -19,7 +19,6 @@ from pipeline.models.logistic.making import BinaryMaker, Requested, complement_o
 from pipeline.models.logistic.output import SECTIONS, Column, Output
 from pipeline.models.logistic.parsing import parse
 from pipeline.models.logistic.score import DEFAULT_THRESHOLD, ScoreBlock
-from pipeline.models.logistic.show import coefficients, facts
 from pipeline.models.rows import batches
 from pipeline.models.store import read_file, write_file
 from pipeline.models.tally import RowTally
@@ -132,6 +131,25 @@ class LogisticModel(Tabular):
 
         return export(self.file, kind, path, dialect)
 
+    def to_sklearn(self) -> Any:
+        """Return a fitted scikit-learn Pipeline with the probabilities of the model.
+
+        It takes a pandas dataframe with the columns of the model. Centers and scales are folded into the coefficients
+        and the intercept: read back with :func:`pipeline.from_sklearn`, raw predictions have the same bits. Its own
+        differ in the last places, because scikit-learn adds in another order.
+
+        Raises
+        ------
+        ModelError
+            scikit-learn has no step for a part of the model, such as a policy that makes a row null, an offset, another
+            link, or a feature that is neither numeric nor categorical; the message names it.
+        ConfigurationError
+            scikit-learn or pandas is not installed.
+        """
+        from pipeline.conversion.sklearn.writing import to_sklearn  # noqa: PLC0415 - no run needs it
+
+        return to_sklearn(self.file)
+
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the content of the model, however its file is laid out."""
         return self.file.digest()
@@ -172,6 +190,8 @@ class LogisticModel(Tabular):
 
     def coefficients(self) -> list[Coefficient]:
         """Return the coefficients of the model, one for each column or level, in the order of the file."""
+        from pipeline.models.logistic.show import coefficients  # noqa: PLC0415 - scoring needs none of it
+
         return list(coefficients(self.file))
 
     @property
@@ -376,6 +396,8 @@ class LogisticModel(Tabular):
         return BinaryMaker(self.file, Requested(("decision",), DEFAULT_THRESHOLD, float32=False, precision="fast"))
 
     def _summary(self) -> Summary:
+        from pipeline.models.logistic.show import facts  # noqa: PLC0415 - scoring needs none of it
+
         shown = [(name, value if isinstance(value, str) else f"{value:.6g}") for name, value in facts(self.file)]
         return Summary(shown, ("feature", "kind"), [(feature.label, feature.kind) for feature in self.features])
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.models.logistic.bands import Bands
-from pipeline.models.logistic.calibration import AnyCalibration
-from pipeline.models.logistic.points import Points
-from pipeline.models.logistic.reasons import Reasons
+from pipeline.models.logistic.late import LateSection
 from pipeline.models.logistic.sections import Section, fault
 from pipeline.registry import FUNCTIONS
 
@@ -38,6 +36,8 @@ SECTIONS: Mapping[Column, str] = {
     "reasons": "reasons",
 }
 
+MOST_REASONS = 100
+
 _ADDED: tuple[Column, ...] = ("decision", "points", "band", "reasons")
 
 _SIGMOID_DEFAULTS = {name: FUNCTIONS["sigmoid"].defaults[name] for name in ("temperature", "alpha", "beta")}
@@ -47,6 +47,44 @@ def _not_zero_alpha(alpha: float) -> float:
     if alpha == 0:
         raise PydanticCustomError("zero_alpha", "must not be 0: every row would have the same probability")
     return alpha
+
+
+def _method(name: str) -> type[Section]:
+    from pipeline.models.logistic.calibration import METHODS  # noqa: PLC0415 - most models have none
+
+    return METHODS[name]
+
+
+def _points() -> type[Section]:
+    from pipeline.models.logistic.points import Points  # noqa: PLC0415 - as above
+
+    return Points
+
+
+def _bands() -> type[Section]:
+    from pipeline.models.logistic.bands import Bands  # noqa: PLC0415 - as above
+
+    return Bands
+
+
+def _reasons() -> type[Section]:
+    from pipeline.models.logistic.reasons import ReasonRules  # noqa: PLC0415 - as above
+
+    return ReasonRules
+
+
+METHOD_NAMES = ("platt", "temperature", "beta", "isotonic")
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.bands import Bands as AnyBands
+    from pipeline.models.logistic.calibration import Calibration as AnyCalibration
+    from pipeline.models.logistic.points import Points as AnyPoints
+    from pipeline.models.logistic.reasons import ReasonRules as AnyReasons
+else:
+    AnyCalibration = Annotated[Section, LateSection({name: partial(_method, name) for name in METHOD_NAMES}, "method")]
+    AnyPoints = Annotated[Section, LateSection({"points": _points})]
+    AnyBands = Annotated[Section, LateSection({"bands": _bands})]
+    AnyReasons = Annotated[Section, LateSection({"reasons": _reasons})]
 
 
 class Output(Section):
@@ -63,9 +101,9 @@ class Output(Section):
     alpha: Annotated[float, AfterValidator(_not_zero_alpha)] = 1.0
     beta: float = 0.0
     calibration: AnyCalibration | None = None
-    points: Points | None = None
-    bands: Bands | None = None
-    reasons: Reasons | None = None
+    points: AnyPoints | None = None
+    bands: AnyBands | None = None
+    reasons: AnyReasons | None = None
 
     @property
     def wanted(self) -> tuple[Column, ...]:

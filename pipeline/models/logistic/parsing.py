@@ -13,7 +13,7 @@ from pipeline.errors import ModelError
 from pipeline.models import wording
 from pipeline.models.document import Document, Path, Problem, locate, read
 from pipeline.models.logistic.faults import faults
-from pipeline.models.logistic.file import FORMAT, KIND, VERSIONS, VOCABULARY, ModelFile
+from pipeline.models.logistic.file import FORMAT, KIND, VERSIONS, ModelFile
 from pipeline.models.store import refuse_foreign
 from pipeline.units import escape
 
@@ -85,7 +85,9 @@ def _validate(value: object, kinds: Sequence[str]) -> ModelFile | list[Problem]:
         model = ModelFile.model_validate(value)
     except PydanticError as error:
         known = {problem.path for problem in ours}
-        theirs = wording.problems(error, value, VOCABULARY)
+        from pipeline.models.logistic.contents import vocabulary  # noqa: PLC0415 - loads all that a file may have
+
+        theirs = wording.problems(error, value, vocabulary())
         return [*ours, *(problem for problem in theirs if problem.path not in known)]
     return ours or model
 

@@ -15,7 +15,8 @@ from pipeline.models.document import Path, Problem
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import Feature
 from pipeline.models.logistic.features import kind_of
-from pipeline.models.logistic.reasons import MOST_REASONS, Direction, Reason, Reasons, Reference
+from pipeline.models.logistic.output import MOST_REASONS
+from pipeline.models.logistic.reasons import Direction, FeatureReason, ReasonRules, Reference
 from pipeline.models.logistic.sections import numbers_of
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.models.wording import quoted_words, unknown
@@ -30,7 +31,7 @@ _AT_LEVEL = ("categorical",)
 _BOUNDED = ("categorical", "binned", "indicator")
 
 
-def references_of(reasons: Reasons, features: tuple[Feature, ...]) -> Floats:
+def references_of(reasons: ReasonRules, features: tuple[Feature, ...]) -> Floats:
     """Return the contribution of each feature at its reference: float64, shape (features,).
 
     It is not finite where a value is outside the domain of a transform, and 0 where the reference is none that
@@ -90,7 +91,7 @@ def _is_bounded(feature: Document) -> bool:
     return feature.get("kind") in _BOUNDED or feature.get("boolean") is True
 
 
-def _reference(feature: Feature, reason: Reason | None, reasons: Reasons) -> float:
+def _reference(feature: Feature, reason: FeatureReason | None, reasons: ReasonRules) -> float:
     own = None if reason is None else reason.reference
     if own is not None:
         return _own(feature, own)
@@ -124,7 +125,7 @@ def _best(feature: Feature, direction: Direction) -> float:
     return max(possible) if direction == "lower" else min(possible)
 
 
-def not_finite(reasons: Reasons, features: tuple[Feature, ...]) -> Iterator[Problem]:
+def not_finite(reasons: ReasonRules, features: tuple[Feature, ...]) -> Iterator[Problem]:
     """Yield the references at which a contribution is not a finite number, with their path in the reasons."""
     for feature, reference in zip(features, references_of(reasons, features), strict=True):
         if not math.isfinite(reference):

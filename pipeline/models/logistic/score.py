@@ -19,11 +19,10 @@ from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import PreparedFeature, Use
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.gathering import Gathered
+from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.making import Maker, Raw, Requested, maker_of
-from pipeline.models.logistic.output import COLUMNS, Column
+from pipeline.models.logistic.output import COLUMNS, MOST_REASONS, Column
 from pipeline.models.logistic.parsing import from_mapping
-from pipeline.models.logistic.reasons import MOST_REASONS
 from pipeline.models.request import ScoreRequest
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.blocks import Field, Values
@@ -222,7 +221,7 @@ class ScoreBlock:
             uses.setdefault(use.column, []).append(use)
         return uses
 
-    def _raw_predictions(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[Floats, Gathered]:
+    def _raw_predictions(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[Floats, GatheredParts]:
         """Return the raw predictions, shape (outputs, rows), and what is gathered of the contributions."""
         model, prepared = self.model, self._prepared(columns, tally)
         raw, gathered = np.empty((model.outputs, tally.rows)), self._maker.gather(tally.rows)
@@ -268,7 +267,7 @@ def restore_score(description: Mapping[str, object]) -> ScoreBlock:
     )
 
 
-def _visit(gathered: Gathered, rows: Rows | None = None) -> Visit | None:
+def _visit(gathered: GatheredParts, rows: Rows | None = None) -> Visit | None:
     """Return what gathers the contributions of a tile; ``rows`` are the places of its rows in the batch."""
     gatherers = gathered.gatherers
 

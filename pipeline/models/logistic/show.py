@@ -12,7 +12,6 @@ from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.making import class_text
 from pipeline.models.logistic.output import Output
 from pipeline.models.logistic.policies import policy_text, shown_policy
-from pipeline.models.logistic.product import ProductFeature
 from pipeline.models.logistic.sections import Section, number_of
 from pipeline.types.report import Shown, ShownModel
 from pipeline.units import escape, format_count
@@ -127,9 +126,7 @@ def _level(model: ModelFile, entry: Entry, output: int) -> str:
 
 def _columns(feature: Feature) -> str:
     """Return the column of a feature, or those of its terms."""
-    if isinstance(feature, ProductFeature):
-        return feature.usual_name
-    return str(getattr(feature, "column", feature.label))
+    return str(getattr(feature, "column", feature.usual_name))
 
 
 def _of_outputs(model: ModelFile, what: str, numbers: Any) -> list[tuple[str, str | float]]:

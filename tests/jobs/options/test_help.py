@@ -48,8 +48,8 @@ HEAVY = (
 )
 
 CLOSED_LIST = {
-    "What": ["--model", "--keep", "--rename", "--raw-prediction", "--threshold", "--float32", "--max-unseen",
-             "--max-missing", "--sample-rows", "--absent", "--limit", "--max-bad", "--fingerprint"],
+    "What": ["--model", "--keep", "--rename", "--raw-prediction", "--threshold", "--reasons", "--float32",
+             "--max-unseen", "--max-missing", "--sample-rows", "--absent", "--limit", "--max-bad", "--fingerprint"],
     "CSV": ["--delimiter", "--quote", "--escape", "--null", "--quoted-null", "--decimal", "--thousands", "--encoding",
             "--columns", "--skip-lines", "--comment", "--type"],
     "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure",
@@ -58,7 +58,15 @@ CLOSED_LIST = {
                "--durability"],
     "Talk": ["--config", "--dry-run", "--json", "--verbose", "--progress", "--quiet"],
 }  # fmt: skip
-OF_A_MODEL = {"--model", "--raw-prediction", "--threshold", "--max-unseen", "--max-missing", "--sample-rows"}
+OF_A_MODEL = {
+    "--model",
+    "--raw-prediction",
+    "--threshold",
+    "--reasons",
+    "--max-unseen",
+    "--max-missing",
+    "--sample-rows",
+}
 
 
 def find(words: tuple[str, ...]) -> click.Command:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.models.logistic.calibration import AnyCalibration, calibrate, complement
+from pipeline.models.logistic.calibration import METHODS, calibrate, complement
+from pipeline.models.logistic.output import METHOD_NAMES, AnyCalibration
 
 EXACT = mpmath.mp.clone()
 EXACT.prec = 4000
@@ -93,3 +94,7 @@ def test_the_result_may_take_the_place_of_the_raw_predictions(document: Mapping[
     found = calibrate(calibration, raw, out=raw)
     assert found is raw
     assert found.tobytes() == expected.tobytes()
+
+
+def test_the_output_knows_the_methods_without_loading_them() -> None:
+    assert tuple(METHODS) == METHOD_NAMES

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import get_args
 
 import pyarrow as pa
@@ -9,11 +12,13 @@ import pytest
 
 from pipeline.models import schema
 from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.logistic.contents import vocabulary
 from pipeline.models.logistic.feature import Feature
 from pipeline.models.logistic.features import FEATURE_KINDS, kind_of
-from pipeline.models.logistic.file import VOCABULARY
 from pipeline.models.tally import BatchColumn, RowTally
 
+SAMPLE = Path(__file__).parents[3] / "sample_data" / "delay_model.json"
+VOCABULARY = vocabulary()
 EXAMPLES: dict[str, tuple[dict[str, object], pa.Array]] = {
     "numeric": ({"column": "x", "coefficient": 1.5}, pa.array([1.0, None, 2.0])),
     "categorical": ({"column": "x", "coefficients": {"a": 1.0, "b": 2.0}}, pa.array(["a", None, "z"])),
@@ -89,3 +94,16 @@ def test_messages_know_every_key_and_policy() -> None:
     assert VOCABULARY.policies[("<categorical term>", "unseen")] == unseen
     assert VOCABULARY.rules[("<numeric>", "missing")] == ("impute",)
     assert VOCABULARY.rules[("<binned>", "missing")] == ("impute", "coefficient")
+
+
+def test_a_model_without_later_kinds_and_sections_does_not_load_them() -> None:
+    code = (
+        "import sys\nfrom pipeline.models import ScoreRequest, load_model, score_block\n"
+        f"score_block(load_model({str(SAMPLE)!r}), ScoreRequest()).fields()\n"
+        "inner = [name for name in sys.modules if name.startswith('pipeline.models.logistic.')]\n"
+        "print(*(name.rpartition('.')[2] for name in inner))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    later = {"binned", "indicator", "transformed", "transforms", "product", "offset", "calibration", "points", "bands"}
+    later |= {"reasons", "references", "decisions", "gathering", "scorecard", "show", "described", "contents"}
+    assert not later & set(found.stdout.split())

@@ -1,0 +1,309 @@
+"""What a fitted scikit-learn classifier makes of the columns that it gets: coefficients, classes, and what follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.conversion.algebra import Signal
+from pipeline.conversion.sklearn.places import Place, class_name, require
+from pipeline.conversion.sklearn.steps import is_passthrough, run
+from pipeline.errors import ModelError
+from pipeline.units import escape
+
+Floats = Sequence[float]
+
+SUPPORTED = (
+    "use a linear classifier, such as LogisticRegression, alone, as the last step of a Pipeline, or in a search, a "
+    "threshold or a calibration; logitstream guide models lists all"
+)
+
+# What an estimator without probabilities gives.
+_DECIDED: Mapping[str, Any] = {"columns": ["raw_prediction", "decision"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A linear classifier: the columns of its matrix, K rows of weights and K intercepts.
+
+    Attributes
+    ----------
+    signals : sequence of Signal
+    weights : sequence of K sequences of float
+        One row for two classes: that of the positive one.
+    intercepts : sequence of K floats
+    classes : sequence
+        The values of the classes, two or more.
+    normalise : str, optional
+        How raw predictions of several classes become probabilities; ``None``: there are none.
+    output : mapping
+        The section ``output`` of the model file.
+    """
+
+    signals: Sequence[Signal]
+    weights: Sequence[Floats]
+    intercepts: Floats
+    classes: Sequence[Any]
+    normalise: str | None
+    output: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it has two classes."""
+        return len(self.classes) == 2
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether it gives probabilities, not only raw predictions."""
+        return self.normalise is not None
+
+
+def read(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+    """Return a fitted classifier.
+
+    Raises
+    ------
+    ModelError
+        It is not fitted, or a model file cannot express it; the message has its name and place, and what to do.
+    """
+    name = class_name(estimator)
+    if name == "Pipeline":
+        return _pipeline(estimator, place, signals)
+    if name.endswith("SearchCV") or hasattr(estimator, "best_estimator_"):
+        return read(best(estimator, place), place, signals)
+    function = _WRAPPERS.get(name)
+    if function is not None:
+        return function(estimator, place, signals)
+    if name not in _LINEAR:
+        what = name if name.startswith("sklearn") else type(estimator).__name__
+        raise ModelError(f"{place} is a {what}, which cannot be converted", SUPPORTED)
+    try:
+        return _linear(estimator, place, signals, _LINEAR[name])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        why = f"has fitted attributes that do not fit together: {escape(str(error), 100)}"
+        raise place.fault(estimator, why, "fit it again with scikit-learn 1.6 or newer") from error
+
+
+def best(estimator: Any, place: Place) -> Any:
+    """Return the estimator that a search has found."""
+    if hasattr(estimator, "best_estimator_"):
+        return estimator.best_estimator_
+    raise place.fault(estimator, "has no best_estimator_", "call fit() first, and leave refit as it is")
+
+
+def inner_estimators(estimator: Any) -> Iterator[Any]:
+    """Yield an estimator and those in it that get the same columns, from outside to inside."""
+    yield estimator
+    if class_name(estimator) == "Pipeline":
+        first = next((step for _, step in estimator.steps if not is_passthrough(step)), None)
+        if first is not None:
+            yield from inner_estimators(first)
+        return
+    for attribute in ("best_estimator_", "estimator_", "estimators_", "calibrated_classifiers_", "estimator"):
+        inner = getattr(estimator, attribute, None)
+        inner = inner[0] if isinstance(inner, list) and inner else inner
+        if inner is not None and not isinstance(inner, list):
+            yield from inner_estimators(inner)
+            return
+
+
+def _pipeline(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+    *steps, (last_name, last) = estimator.steps
+    for number, (name, step) in enumerate(steps):
+        signals = run(step, place.step(number, name), signals)
+    return read(last, place.step(len(steps), last_name), signals)
+
+
+def _linear(estimator: Any, place: Place, signals: list[Signal], normalise: Callable[[Any], str | None]) -> Linear:
+    classes = plain_classes(require(estimator, "classes_", place), estimator, place)
+    coefficients = estimator.coef_
+    # After sparsify() it is a sparse matrix.
+    weights = np.asarray(coefficients.toarray() if hasattr(coefficients, "toarray") else coefficients, dtype=np.float64)
+    weights = np.atleast_2d(weights)
+    if weights.shape[1] != len(signals):
+        why = f"has {weights.shape[1]} coefficients for {len(signals)} columns"
+        raise place.fault(estimator, why, "fit the whole Pipeline again")
+    intercepts = np.broadcast_to(np.ravel(np.asarray(estimator.intercept_, dtype=np.float64)), (len(weights),))
+    found = normalise(estimator)
+    if len(classes) == 2:
+        # As a softmax of -z and z, in versions of scikit-learn that had multi_class.
+        by = 2.0 if getattr(estimator, "multi_class", None) == "multinomial" else 1.0
+        weights, intercepts = weights * by, intercepts * by
+    output = {} if found is not None else {**_DECIDED, **({"threshold": 0.5} if len(classes) == 2 else {})}
+    return Linear(signals, weights.tolist(), intercepts.tolist(), classes, found, output)
+
+
+def plain_classes(values: Any, estimator: Any, place: Place) -> list[Any]:
+    """Return classes as JSON has them; refuse several outputs, and a single class."""
+    if isinstance(values, list) or np.ndim(values) != 1:
+        raise place.fault(estimator, "predicts several outputs", "fit one estimator for each output")
+    classes = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if len(classes) < 2:
+        raise place.fault(estimator, "has one class", "fit it on rows of two classes or more")
+    for value in classes:
+        if not isinstance(value, bool | int | float | str):
+            why = f"has the class {escape(repr(value), 40)}, a {type(value).__name__}"
+            raise place.fault(estimator, why, "make the classes text, numbers or booleans before fitting")
+    return classes
+
+
+def _softmax(_: Any) -> str:
+    return "softmax"
+
+
+def _logistic(estimator: Any) -> str:
+    is_rest = getattr(estimator, "multi_class", None) in {"ovr", "warn"} or estimator.solver == "liblinear"
+    return "one-vs-rest" if is_rest else "softmax"
+
+
+def _stochastic(estimator: Any) -> str | None:
+    return "one-vs-rest" if estimator.loss == "log_loss" else None
+
+
+def _none(_: Any) -> None:
+    return None
+
+
+_LINEAR: Mapping[str, Callable[[Any], str | None]] = {
+    "LogisticRegression": _logistic,
+    "LogisticRegressionCV": _logistic,
+    "SGDClassifier": _stochastic,
+    "LinearDiscriminantAnalysis": _softmax,
+    "RidgeClassifier": _none,
+    "RidgeClassifierCV": _none,
+    "LinearSVC": _none,
+    "Perceptron": _none,
+}
+
+
+def _frozen(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+    return read(estimator.estimator, place.inner("estimator"), signals)
+
+
+def _fixed_threshold(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+    inner = getattr(estimator, "estimator_", estimator.estimator)
+    found = read(inner, place.inner("estimator"), signals)
+    threshold = estimator.threshold
+    if threshold == "auto":
+        threshold = 0.0 if _uses_raw(estimator, found) else 0.5
+    return _with_threshold(estimator, place, found, float(threshold))
+
+
+def _tuned_threshold(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+    threshold = require(estimator, "best_threshold_", place)
+    found = read(estimator.estimator_, place.inner("estimator_"), signals)
+    return _with_threshold(estimator, place, found, float(threshold))
+
+
+def _uses_raw(estimator: Any, found: Linear) -> bool:
+    method = estimator.response_method
+    return method == "decision_function" or (method == "auto" and not found.has_probabilities)
+
+
+def _with_threshold(estimator: Any, place: Place, found: Linear, threshold: float) -> Linear:
+    if not found.is_binary:
+        raise place.fault(estimator, f"has {len(found.classes)} classes", "use it for two classes alone")
+    label = getattr(estimator, "pos_label", None)
+    if label is not None and label != found.classes[1]:
+        why = f"has pos_label={escape(repr(label), 40)}, the first of the classes"
+        raise place.fault(estimator, why, f"use pos_label={found.classes[1]!r}, and a threshold for that class")
+    if _uses_raw(estimator, found):
+        threshold = 1 / (1 + math.exp(-threshold)) if threshold > -700 else 0.0
+    if not 0 <= threshold <= 1:
+        why = f"has the threshold {threshold!r}, which no probability can reach"
+        raise place.fault(estimator, why, "use a threshold from 0 to 1")
+    return replace(found, output={**found.output, "threshold": threshold})
+
+
+def _one_vs_rest(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+    estimators = require(estimator, "estimators_", place)
+    if estimator.multilabel_:
+        raise place.fault(estimator, "predicts several labels at once", "fit one estimator for each label")
+    classes = plain_classes(estimator.classes_, estimator, place)
+    found = []
+    for number, inner in enumerate(estimators):
+        if class_name(inner) == "_ConstantPredictor":
+            why = f"never or always saw the class {escape(repr(classes[number]), 40)}"
+            raise place.fault(estimator, why, "leave that class out")
+        found.append(read(inner, place.inner(f"estimators_[{number}]"), signals))
+    if any(one.output and one.has_probabilities for one in found):
+        raise place.fault(estimator, "has calibrations or thresholds in it", "put the OneVsRestClassifier inside them")
+    return _joined(found, classes)
+
+
+def _joined(found: Sequence[Linear], classes: list[Any]) -> Linear:
+    """Return binary classifiers, one for each class, as one; their columns stand side by side."""
+    if len(found) == 1:
+        return replace(found[0], classes=classes)
+    signals, weights = list[Signal](), list[list[float]]()
+    if all(one.signals == found[0].signals for one in found):
+        signals, weights = list(found[0].signals), [list(one.weights[0]) for one in found]
+    else:
+        total = sum(len(one.signals) for one in found)
+        for one in found:
+            before = len(signals)
+            signals += one.signals
+            weights.append([0.0] * before + list(one.weights[0]) + [0.0] * (total - before - len(one.signals)))
+    normalise = "one-vs-rest" if all(one.has_probabilities for one in found) else None
+    output = {} if normalise else _DECIDED
+    return Linear(signals, weights, [one.intercepts[0] for one in found], classes, normalise, output)
+
+
+def _calibrated(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+    calibrated = require(estimator, "calibrated_classifiers_", place)
+    if len(calibrated) != 1:
+        why = f"holds {len(calibrated)} calibrated classifiers, whose probabilities it averages"
+        remedy = "fit it with ensemble=False, or on a FrozenEstimator"
+        raise place.fault(estimator, why, remedy)
+    (only,) = calibrated
+    inner = place.inner("calibrated_classifiers_[0]")
+    if only.method not in _CALIBRATIONS:
+        remedy = "fit it with method='sigmoid'; a model file has isotonic steps, but no interpolation"
+        raise inner.fault(estimator, f"is {only.method}, and interpolates between its points", remedy)
+    found = read(only.estimator, inner.inner("estimator"), signals)
+    if found.output.keys() - {"columns", "threshold"}:
+        raise inner.fault(estimator, "calibrates what is calibrated already", "calibrate once")
+    if not hasattr(only.estimator, "decision_function"):
+        raise inner.fault(estimator, "calibrates probabilities", "calibrate an estimator with a decision_function")
+    classes = plain_classes(only.classes, estimator, place)
+    return _CALIBRATIONS[only.method](replace(found, classes=classes, output={}), only.calibrators)
+
+
+def _sigmoid(found: Linear, calibrators: Sequence[Any]) -> Linear:
+    """Return ``1 / (1 + exp(a z + b))`` of raw predictions; of several classes each has its own, then they sum to 1."""
+    if found.is_binary:
+        output = {"alpha": -float(calibrators[0].a_), "beta": -float(calibrators[0].b_)}
+        return replace(found, normalise="softmax", output=output)
+    slopes = [-float(each.a_) for each in calibrators]
+    weights = [[slope * weight for weight in row] for slope, row in zip(slopes, found.weights, strict=True)]
+    intercepts = [
+        slope * intercept - float(each.b_)
+        for slope, intercept, each in zip(slopes, found.intercepts, calibrators, strict=True)
+    ]
+    return replace(found, weights=weights, intercepts=intercepts, normalise="one-vs-rest")
+
+
+def _temperature(found: Linear, calibrators: Sequence[Any]) -> Linear:
+    """Return the softmax of beta times raw predictions; of two classes that of ``-z`` and ``z``."""
+    beta = float(calibrators[0].beta_)
+    if found.is_binary:
+        return replace(found, normalise="softmax", output={"alpha": 2 * beta})
+    return replace(found, normalise="softmax", output={"temperature": 1 / beta})
+
+
+_CALIBRATIONS: Mapping[str, Callable[[Linear, Sequence[Any]], Linear]] = {
+    "sigmoid": _sigmoid,
+    "temperature": _temperature,
+}
+
+_WRAPPERS: Mapping[str, Callable[[Any, Place, list[Signal]], Linear]] = {
+    "FrozenEstimator": _frozen,
+    "FixedThresholdClassifier": _fixed_threshold,
+    "TunedThresholdClassifierCV": _tuned_threshold,
+    "OneVsRestClassifier": _one_vs_rest,
+    "CalibratedClassifierCV": _calibrated,
+}

@@ -1,0 +1,43 @@
+"""What is gathered of the contributions to a batch, tile by tile, while they are in the cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.models.columns import Mask, Rows
+
+if TYPE_CHECKING:
+    from pipeline.models.logistic.gathering import KeptContributions, PointsOfTerms, ReasonCodes
+
+Floats = npt.NDArray[np.float64]
+Where = slice | Rows | Mask
+
+
+class Gatherer(Protocol):
+    """Gathers something of the contributions to the rows of a batch."""
+
+    def put(self, where: Where, contributions: Floats) -> None:
+        """Take the contributions to some rows, float64, shape (terms, rows); those of earlier calls are replaced."""
+        ...
+
+    def blank(self, where: Where) -> None:
+        """Forget what rows without a score have."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class GatheredParts:
+    """What is gathered of a batch; ``None`` where it is not wanted."""
+
+    contributions: KeptContributions | None = None
+    points: PointsOfTerms | None = None
+    reasons: ReasonCodes | None = None
+
+    @property
+    def gatherers(self) -> list[Gatherer]:
+        """Those that are wanted."""
+        return [each for each in (self.contributions, self.points, self.reasons) if each is not None]
