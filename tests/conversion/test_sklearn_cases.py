@@ -26,7 +26,6 @@ EVERYDAY = {
     "LogisticRegression",
     "LogisticRegression, 3 classes",
     "LinearSVC: raw prediction and decision",
-    "CalibratedClassifierCV, 5 classifiers",
     "CalibratedClassifierCV of LinearSVC",
     "FixedThresholdClassifier, of raw predictions",
     "OneVsRestClassifier of Pipelines",
