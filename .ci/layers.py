@@ -97,7 +97,7 @@ ROOMS = {
         56,
         ("numpy", "pyarrow"),
         (*BELOW, "kernels", "models", "registry"),
-        late=("pandas", "sklearn", "statsmodels", "onnx", "onnxruntime", "defusedxml", "skops"),
+        late=("defusedxml", "google.protobuf", "onnx", "onnxruntime", "pandas", "sklearn", "skops", "statsmodels"),
         lazy=True,
     ),
     "scan": Room(55, ("numpy", "pyarrow"), (*BELOW, "sources", "execute")),

@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(CONFIGURATION)
     _start_and_end_quickly()
     words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] != ["bench"]:
+    if words[:1] != ["bench"] and words[:2] != ["model", "import"]:
         sys.meta_path.insert(0, _WithoutOthers)
     instruction = os.environ.get(COMPLETION)
     sys.exit(_complete(instruction) if instruction else run(words))
@@ -155,7 +155,7 @@ def _start_and_end_quickly() -> None:
 class _WithoutOthers:
     """Hides pandas and scipy, which Arrow and Dask import wherever they are installed.
 
-    Only ``bench`` uses them; every other command would pay 0.3 s and 50 MB for them.
+    Only ``bench`` and ``model import`` use them; every other command would pay 0.3 s and 50 MB for them.
     """
 
     @staticmethod

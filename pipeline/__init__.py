@@ -6,6 +6,8 @@
     transform_stream(blocks, function, output) apply functions to the blocks that your generator yields
     LogisticModel                              a model: load, save, probability, predict
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
+    from_statsmodels(result)                   make a model from a fitted result of statsmodels
+    import_model(path)                         make a model from ONNX, PMML, VW or skops
     inspect(path)                              look at data files or at a quarantine
     verify(output)                             check that an output is what was published
     rollback(output)                           go back to the previous version in one step, and forward again
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pipeline.arrays import Dataset, open_dataset
     from pipeline.errors import LogitstreamError
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
-    from pipeline.interface import from_sklearn, preview, score, transform
+    from pipeline.interface import from_sklearn, from_statsmodels, import_model, preview, score, transform
     from pipeline.models import LogisticModel
     from pipeline.stream import transform_stream
     from pipeline.types.report import PlanSummary, Report
@@ -44,6 +46,8 @@ __all__ = [
     "Verification",
     "__version__",
     "from_sklearn",
+    "from_statsmodels",
+    "import_model",
     "inspect",
     "open_dataset",
     "preview",
@@ -67,6 +71,8 @@ _HOMES = {
     "Rollback": "upkeep",
     "Verification": "verification",
     "from_sklearn": "interface",
+    "from_statsmodels": "interface",
+    "import_model": "interface",
     "inspect": "inspection",
     "open_dataset": "arrays",
     "preview": "interface",

@@ -19,6 +19,7 @@ Fingerprint = Literal["ends", "full"]
 Absent = Literal["error", "null"]
 Compression = Literal["snappy", "zstd", "lz4", "gzip", "brotli", "none"]
 Done = Literal["computed", "resumed", "reused"]
+Foreign = Literal["onnx", "pmml", "vw", "skops"]
 Cause = Literal[
     "ragged",
     "escaped delimiter",
@@ -108,6 +109,8 @@ FINGERPRINT: Choice[Fingerprint] = Choice("fingerprint", get_args(Fingerprint))
 COMPRESSION: Choice[Compression] = Choice("compression", get_args(Compression))
 TARGET: Choice[Target] = Choice("to", get_args(Target))
 DIALECT: Choice[Dialect] = Choice("dialect", get_args(Dialect))
+
+KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 
 def parse_if_running(text: str) -> tuple[IfRunning, float | None]:

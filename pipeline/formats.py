@@ -7,6 +7,7 @@ file.
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,11 +18,18 @@ _GZIP, _ZSTD = rb"\x1f\x8b", rb"\x28\xb5\x2f\xfd"
 _PACKED = re.compile(r"\.(gz|gzip|zst|zstd|bz2|xz|lz4|z)\Z", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
-_CONVERT = "convert it where it was made: logitstream.from_sklearn(estimator).save('model.json')"
+_SAVE = "logitstream.from_sklearn(estimator).save('model.json')"
+_CONVERT = f"convert it where it was made: {_SAVE}"
+_IMPORT = "make a model file of it: logitstream model import FILE --output model.json"
 _REFIT = "fit it with scikit-learn, and write it: logitstream.from_sklearn(estimator).save('model.json')"
 _JSON_MODEL = "give the JSON file of a model; see: logitstream guide models"
 _AS_DATA = "--model takes the JSON file of a model (see: logitstream guide models); data are the INPUT"
 _UNPACK = "unpack it, or compress it with gzip or zstd"
+_FRAME = "write it as Parquet where it was made: frame.to_parquet('data.parquet')"
+_TORCH = (
+    "write it as ONNX where it was made, in Python:\nimport torch\nmodel = torch.load('FILE', weights_only=False)\n"
+    "torch.onnx.export(model, (rows,), 'model.onnx')"
+)
 _NO_DATA = "name the data to score as INPUT; a model that was converted to JSON goes to --model"
 
 
@@ -70,6 +78,12 @@ def _exported(call: str) -> str:
     return f"write it as Parquet first, in Python: pandas.{call}.to_parquet('data.parquet')"
 
 
+def _unpickled(module: str) -> str:
+    """Return the three lines that convert a pickled estimator in the environment of the user."""
+    load = "joblib.load('FILE')" if module == "joblib" else f"{module}.load(open('FILE', 'rb'))"
+    return f"convert it where it was made, in Python:\nimport {module}, logitstream\nestimator = {load}\n{_SAVE}"
+
+
 def _copied(source: str) -> str:
     return f"write it as Parquet first, in DuckDB: COPY (FROM {source}) TO 'data.parquet'"
 
@@ -88,13 +102,16 @@ _JSON_START = rb"\s*(\[\s*)?\{[ \t]*(\"[^\r\n]*[\[\]{},])?[ \t]*(\r?\n|\Z)"
 JSON_LINES = FileFormat("JSON lines", "jsonl ndjson", None, _copied("read_json('FILE')"), _JSON_MODEL, is_text=True)
 
 FOREIGN = (
-    FileFormat(
-        "a pickled object",
-        "pkl pickle joblib sav skops dill cloudpickle npz npy pt pth",
-        rb"\x80[\x02-\x05]|\x93NUMPY|PK\x03\x04.{26}([^\x00-\x1f]{1,40}\.npy|[^\x00-\x1f]{0,40}data\.pkl)",
-        "write it as Parquet where it was made: frame.to_parquet('data.parquet')",
-        _CONVERT,
-        is_pickle=True,
+    FileFormat("a skops file", "skops", rb"PK\x03\x04.{26}(schema\.json|\d{6,}\.npy)", _NO_DATA, _IMPORT),
+    *(
+        FileFormat("a pickled object", endings, start, _FRAME, as_model, is_pickle=True)
+        for endings, start, as_model in (
+            ("pkl pickle joblib sav", rb"\x80[\x02-\x05]", _unpickled("joblib")),
+            ("dill", None, _unpickled("dill")),
+            ("cloudpickle", None, _unpickled("cloudpickle")),
+            ("npz npy", rb"\x93NUMPY|PK\x03\x04.{26}[^\x00-\x1f]{1,40}\.npy", _CONVERT),
+            ("pt pth", rb"PK\x03\x04.{26}[^\x00-\x1f]{0,40}data\.pkl", _TORCH),
+        )
     ),
     FileFormat(
         "a model file of logitstream",
@@ -104,8 +121,9 @@ FOREIGN = (
         "",
         is_text=True,
     ),
-    FileFormat("an ONNX model", "onnx", rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]", _NO_DATA, _CONVERT),
-    FileFormat("a PMML model", "pmml", rb"\s*(<\?xml.{0,400})?<PMML\b", _NO_DATA, _REFIT, is_text=True),
+    FileFormat("an ONNX model", "onnx", rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]", _NO_DATA, _IMPORT),
+    FileFormat("a PMML model", "pmml", rb"\s*(<\?xml.{0,400})?<PMML\b", _NO_DATA, _IMPORT, is_text=True),
+    FileFormat("a readable model of VW", "", rb"Version \d+\.\d+\.\d+\s{1,2}Id ", _NO_DATA, _IMPORT, is_text=True),
     FileFormat("a model of another library", "safetensors keras ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
     JSON_LINES,
     FileFormat("JSON", "json geojson", _JSON_START, _copied("read_json('FILE')"), "", is_text=True),
@@ -221,11 +239,24 @@ def foreign_model(head: bytes, path: str) -> FileFormat | None:
     if named is JSON_LINES and b"logitstream-model" not in head:
         return named
     found = next((known for known in (PARQUET, *FOREIGN) if known.as_model and known.begins(head)), None)
+    if found is None and (inner := _unpacked(head)):
+        found = next((known for known in FOREIGN if known.is_pickle and known.begins(inner)), None)
     if found is not None or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return found
     if named is None and _ending(_PACKED.sub("", path)) in CSV.endings.split():
         named = CSV
     return named if named is not None and named.as_model else None
+
+
+def _unpacked(head: bytes) -> bytes:
+    """Return the first bytes of what gzip or zlib has compressed, as joblib does; empty where it has not."""
+    if not head.startswith((b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")):
+        return b""
+    try:
+        # Both kinds of heads; never more than a few bytes, whatever the rest would become.
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(head, 64)
+    except zlib.error:
+        return b""
 
 
 def ends_in(path: str, known: FileFormat) -> bool:

@@ -6,7 +6,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
+from pathlib import Path
 from typing import Any, TypeVar, Unpack, cast
 
 from pipeline import flow
@@ -43,8 +45,9 @@ from pipeline.models import (
     upgrade_model,
     write_new_file,
 )
+from pipeline.models.columns import unfit_columns
 from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
-from pipeline.scan import batches, field_of, gather_facts, whole
+from pipeline.scan import batches, discover, field_of, gather_facts, whole
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
@@ -72,6 +75,9 @@ _CHOICES: Mapping[str, Choice[Any]] = {
 
 # Endings that stand for a format of files, of which a folder by that name would be a surprise.
 _UNWRITABLE = re.compile(r"\.(xlsx?|jsonl?|arrow|feather|orc|avro|delta|db|sqlite|zip|gz|zst)\Z", re.IGNORECASE)
+
+# So many rows are scored both ways where a file is imported.
+CHECKED_ROWS = 10_000
 
 Value = TypeVar("Value")
 
@@ -244,6 +250,125 @@ def from_sklearn(
     return model_of(
         estimator, columns=columns, target=target, threshold=threshold, check=check, reread=_written_and_read
     )
+
+
+def from_statsmodels(
+    result: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    target: str | None = None,
+    threshold: float | None = None,
+    offset: str | None = None,
+    exposure: str | None = None,
+    check: Any = None,
+) -> LogisticModel:
+    """Return a model with the scores of a fitted result of statsmodels.
+
+    No extra is needed: a result comes with the statsmodels that fitted it. Terms of a formula (patsy or formulaic)
+    become features: ``C()`` with any contrasts, interactions, ``np.log``, ``np.log1p``, ``np.sqrt``, ``I(x ** 2)``,
+    ``center``, ``standardize`` and ``scale``. Rows with missing values, which a fit drops, have no score. Unseen levels
+    are errors.
+
+    Parameters
+    ----------
+    result : result of Logit, Probit, MNLogit, or of GLM with the family Binomial
+        Links of the GLM: Logit, Probit, CLogLog, LogLog and Cauchy.
+    columns : sequence of str, optional
+        Names of the columns of ``exog`` without the constant, for a result that was fitted on an array.
+    target : str, optional
+        Name of the predicted column, recorded in the model.
+    threshold : float, optional
+        Adds a decision to the output.
+    offset, exposure : str, optional
+        The column that holds the offset or exposure; required where the result has one.
+    check : rows, optional
+        A dataframe, named columns, or an array without the constant. They are scored both ways, and the largest
+        difference is printed and stored in ``training["imported"]``.
+
+    Raises
+    ------
+    ModelError
+        It is another result, or has a link or term that a model file cannot say; the message names it.
+    UsageError
+        A name is missing, or one is given that the result has no use for.
+    DataError
+        statsmodels refuses the rows to check.
+    """
+    from pipeline.conversion.statsmodels import Wishes  # noqa: PLC0415 - no run needs it
+    from pipeline.conversion.statsmodels import from_statsmodels as model_of  # noqa: PLC0415 - as above
+
+    return model_of(result, Wishes(columns, target, threshold, offset, exposure), check)
+
+
+def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None) -> LogisticModel:
+    """Return the model in a file of another tool: an ONNX graph, PMML, the readable text of VW, or a skops file.
+
+    Nothing is unpickled. What was assumed, and how far the scores are from those of the other tool, is in
+    ``training["imported"]`` of the model.
+
+    Parameters
+    ----------
+    path : path
+        The file, at most 2 GiB.
+    kind : {"onnx", "pmml", "vw", "skops"}, optional
+        By default the first bytes of the file decide.
+    check : path or iterable of paths, optional
+        Parquet or CSV files whose first 10,000 rows are scored both ways. Without it the rows that a PMML document
+        brings are scored, if there are any. A row that cannot be read is left out.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be converted; the message names what it has that a model file has not.
+    ThresholdError
+        The scores differ by more than the other tool's precision explains.
+    ConfigurationError
+        The package that reads such files is not installed.
+    LogitstreamError
+        A file cannot be read.
+    """
+    from pipeline.conversion.reading import import_model as imported  # noqa: PLC0415 - no run needs it
+
+    return imported(path, kind, None if check is None else partial(_first_rows, paths_of(check)))
+
+
+def imported_model(
+    path: str, output: str, *, kind: str | None = None, check: str | None = None, if_exists: IfExists = "fail"
+) -> LogisticModel:
+    """Write the model in a file of another tool, and return it; raises what :func:`import_model` raises.
+
+    A file that holds these bytes already stays.
+
+    Raises
+    ------
+    UsageError
+        ``output`` is the file itself.
+    OutputError
+        ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
+    """
+    if Path(path).resolve() == Path(output).resolve():
+        raise UsageError(f"{escape(path)} is both the file to import and the output", "give the output another name")
+    model = import_model(path, kind=kind, check=check)
+    write_new_file(output, model.to_json().encode(), if_exists)
+    return model
+
+
+def _first_rows(paths: Sequence[str], needs: Sequence[Need]) -> Iterator[Sequence[Any]]:
+    """Yield the needed columns of the first rows of files, batch by batch, without the records that are bad."""
+    left = CHECKED_ROWS
+    for facts in gather_facts(discover(paths).files, CsvOptions()):
+        fields = []
+        try:
+            fields = [field_of(facts, need, CsvOptions()) for need in needs]
+        except LookupError as error:
+            raise SchemaError(f"{escape(facts.file.path)} {error.args[0]}") from error
+        if faults := unfit_columns([(need.name, need.role) for need in needs], fields):
+            raise SchemaError("\n".join(f"{escape(facts.file.path)}: {fault}" for fault in faults))
+        for each in batches(facts.file, facts.identity, whole(facts), needs, most_rows=left):
+            yield [column.slice(0, left) for column in each.data.columns]
+            left -= min(left, each.data.num_rows)
+            if not left:
+                return
 
 
 def _written_and_read(frame: Any, needs: Sequence[Need]) -> Iterator[tuple[Any, Sequence[BadCell]]]:

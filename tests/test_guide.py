@@ -13,9 +13,11 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -28,6 +30,7 @@ from pipeline.errors import LogitstreamError
 from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
 from tests import functions_table
+from tests.conversion import stored_statsmodels, stored_vw
 from tests.pages import EVERY, GUIDE, PAGES, ROOT, Reader, blocks, reader_in
 
 CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
@@ -148,6 +151,42 @@ def test_the_page_about_model_files_runs_and_its_scores_can_be_computed_by_hand(
     found = classes.predict_proba({"delay": [60], "carrier": ["UA"]})
     assert found.tolist() == [pytest.approx([weight / sum(weights) for weight in weights], rel=1e-14)]
     assert classes.predict({"delay": [0], "carrier": ["ZZ"]}).tolist() == ["on time"]
+
+
+def test_the_page_about_importing_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    """Follow it with the files that can be made here: VW's and statsmodels' are stored, others need their packages."""
+    stored = json.loads(stored_statsmodels.STORED.read_text())["spector logit"]
+    result = stored_statsmodels.rebuilt(stored["result"])
+    result.predict = lambda exog: np.array(stored["probabilities"])
+    reader.variables |= {"result": result, "rows": stored["rows"]}
+    text = json.loads(stored_vw.STORED.read_text())["cases"]["numbers and words"]["text"]
+    (reader.folder / "model.txt").write_text(text)
+    (reader.folder / "flights.csv").symlink_to(ROOT / "sample_data" / "flights.csv")
+    made = {"model.txt", *import_files(reader.folder)}
+    done = []
+
+    def command(line: str) -> None:
+        if made.intersection(line.split()) and line.startswith("logitstream "):
+            reader.run_here(line)
+            done.append(line)
+
+    reader.follow(PAGES["importing"], command)
+    assert len(done) == len(made)
+    said = capsys.readouterr().out
+    assert "from-vw.json: a model with 4 features, from model.txt (vw)" in said
+    assert "25 rows scored both ways: largest difference" in said
+
+
+def import_files(folder: Path) -> list[str]:
+    """Write the files that the page imports, as far as the packages are there; return their names."""
+    known = pq.read_table("logitstream-demo/flights", columns=["distance", "hour", "late"]).to_pandas().dropna()
+    estimator = LogisticRegression().fit(known[["distance", "hour"]], known["late"].astype(bool))
+    if find_spec("skops") is None:
+        return []
+    import skops.io
+
+    skops.io.dump(estimator, folder / "model.skops")
+    return ["model.skops"]
 
 
 def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:

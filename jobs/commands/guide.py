@@ -14,6 +14,7 @@ TOPICS = (
     "functions",
     "models",
     "model-file",
+    "importing",
     "csv",
     "operations",
     "memory",

@@ -1,4 +1,4 @@
-"""``logitstream model``: show, check or upgrade a model file, or write it for another tool."""
+"""``logitstream model``: show, check or upgrade a model file, make one from another tool, or write it for one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from jobs.options import values
 from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
-from pipeline.choices import DIALECT, TARGET, IfExists
+from pipeline.choices import DIALECT, KIND, TARGET, IfExists
 from pipeline.units import escape
 
 
 @click.group("model", cls=HelpfulGroup, example="logitstream model show logitstream-demo/delay_model.json")
 def command() -> None:
-    """Show, check or upgrade a model file, or write it for another tool."""
+    """Show, check or upgrade a model file, import one from another tool, or write it for one."""
 
 
 @command.command(
@@ -80,6 +80,51 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     from jobs.show.models import show_upgrade  # noqa: PLC0415 - --help stays light
 
     show_upgrade(model, output or model, if_exists=if_exists, as_json=json)
+
+
+@command.command(
+    "import",
+    cls=JobCommand,
+    example="logitstream model import model.onnx --output model.json --check flights.csv",
+    uses_demo=False,
+    short_help="Make a model file from the file of another tool.",
+)
+@click.argument("file", type=values.PATH, cls=JobArgument)
+@option(
+    "--check",
+    section=WHAT,
+    type=values.PATH,
+    metavar="DATA",
+    is_path=True,
+    help="Score the first 10,000 rows of Parquet or CSV both ways, and store the largest difference in the model.",
+)
+@option(
+    "--kind",
+    section=WHAT,
+    type=click.Choice(KIND.words),
+    help="What FILE is.  [default: as its first bytes tell]",
+)
+@option(
+    "-o",
+    "--output",
+    section=OUTPUT,
+    type=values.PATH,
+    required=True,
+    metavar="MODEL",
+    is_path=True,
+    help="The model file to write.",
+)
+@options.if_exists
+@options.json_
+def import_(file: str, output: str, kind: str | None, check: str | None, if_exists: IfExists, json: bool) -> None:
+    """Make a model file from FILE: an ONNX graph, a PMML document, the readable text of VW, or a skops file.
+
+    FILE is never unpickled. What was assumed is printed and stored in the model. If scores differ from those of the
+    other tool by more than its precision explains, the exit code is 3 and nothing is written.
+    """
+    from jobs.show.imported import show_import  # noqa: PLC0415 - --help stays light
+
+    show_import(file, output, kind=kind, check=check, if_exists=if_exists, as_json=json)
 
 
 @command.command(

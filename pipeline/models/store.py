@@ -39,7 +39,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     """
     name = os.fspath(path)
     refuse_foreign(b"", name)
-    with _system_errors(name):
+    with system_errors(name):
         return disk.read_file(path, SIZE_LIMIT + 1)
 
 
@@ -55,7 +55,7 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
     PermissionDeniedError, StorageError
         The file cannot be written.
     """
-    with _system_errors(os.fspath(path)):
+    with system_errors(os.fspath(path)):
         disk.write_file(Path(path).resolve(), data)
 
 
@@ -92,14 +92,15 @@ def write_new_file(path: str | os.PathLike[str], data: bytes, if_exists: IfExist
 def _held(path: str | os.PathLike[str]) -> bytes | None:
     """Return what a file holds, up to one more than a model file may have; ``None`` if there is none."""
     try:
-        with _system_errors(os.fspath(path)):
+        with system_errors(os.fspath(path)):
             return disk.read_file(path, SIZE_LIMIT + 1)
     except InputMissingError:
         return None
 
 
 @contextlib.contextmanager
-def _system_errors(name: str) -> Iterator[None]:
+def system_errors(name: str) -> Iterator[None]:
+    """Raise the project's errors for those of the system about a model file of this name."""
     shown = escape(name)
     try:
         yield

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tests.benchmarks.checking import Work
 from tests.benchmarks.data import Dataset, Mixture
-from tests.benchmarks.deciding import Deciding
+from tests.benchmarks.deciding import DECIDE, FIVE_CLASSES, PRODUCTS, TWENTY_BINS, AgainstPlain
 from tests.benchmarks.figures import Outcome
 from tests.benchmarks.growth import Growth
 from tests.benchmarks.rerun import Rerun
@@ -84,10 +84,23 @@ CASES: dict[str, Case] = {
         POLARS,
         FULL,
     ),
-    "DECIDE": Deciding(
+    "DECIDE": AgainstPlain(
         "P20 with probability, points, band and three reasons, against the probability alone",
         lambda bench: Dataset(bench.rows(P20_ROWS)),
+        DECIDE,
         1.3,
+    ),
+    "CLASSES": AgainstPlain(
+        "P20 with five classes, against two", lambda bench: Dataset(bench.rows(P20_ROWS)), FIVE_CLASSES, 2.2
+    ),
+    "BINS": AgainstPlain(
+        "P20 with twenty bins a feature, against numbers",
+        lambda bench: Dataset(bench.rows(P20_ROWS)),
+        TWENTY_BINS,
+        1.5,
+    ),
+    "PRODUCTS": AgainstPlain(
+        "P20 with twenty products, against numbers", lambda bench: Dataset(bench.rows(P20_ROWS)), PRODUCTS, 1.5
     ),
     "FLOAT32": Scoring(
         "P20 with float32 inputs", lambda bench: Dataset(bench.rows(P20_ROWS), Mixture(single=True)), POLARS

@@ -1,4 +1,4 @@
-"""A case in which we alone run: the probability with points, band and reasons against the probability alone."""
+"""Cases in which we alone run: another model, or more to decide, against the probability of the plain model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,17 +14,22 @@ import pyarrow.dataset as ds
 
 from tests.benchmarks import contenders, turns
 from tests.benchmarks.checking import TOLERANCE, Work, WrongOutputError, check
-from tests.benchmarks.data import CHUNK_ROWS, Dataset
+from tests.benchmarks.data import CHUNK_ROWS, Dataset, Mixture
 from tests.benchmarks.figures import Outcome, paired
 from tests.benchmarks.models import (
     BAND_NAMES,
     BAND_THRESHOLDS,
+    CLASSES,
     REASONS,
     SCALE,
+    bins,
+    classes,
     contributions,
     decisions,
     model,
     probabilities,
+    products,
+    raw_predictions,
     save_model,
     truth,
 )
@@ -34,11 +40,29 @@ ALONE = "probability alone"
 
 
 @dataclass(frozen=True, slots=True)
-class Deciding:
-    """A dataset at a scale, and the most that all of it should take of the probability alone."""
+class Task:
+    """Another model for a dataset, and the check of what comes out.
+
+    Attributes
+    ----------
+    content : callable
+        Returns the content of a model file for a mixture.
+    check : callable
+        Returns the largest difference of a probability in an output, given its dataset and the raw predictions of the
+        plain model; raises a ``WrongOutputError``.
+    """
+
+    content: Callable[[Mixture], Mapping[str, Any]]
+    check: Callable[[Path, Dataset, np.ndarray], float]
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstPlain:
+    """A dataset at a scale, the other task, and the most that it should take of the probability alone."""
 
     about: str
     dataset: Callable[[Bench], Dataset]
+    task: Task
     target: float
 
     @property
@@ -47,22 +71,21 @@ class Deciding:
         return {ALONE: self.target}
 
     def run(self, bench: Bench) -> Outcome:
-        """Make the data, check the decisions of every row, and run both in turn."""
+        """Make the data, check every row of both, and run both in turn."""
         dataset = self.dataset(bench)
         data = dataset.make(bench.folder)
         raw = truth(dataset, bench.folder)
         with tempfile.TemporaryDirectory(dir=bench.folder) as temporary:
             scratch = Path(temporary)
-            every = []
-            for name, content in (("decisions", decisions(dataset.mixture)), (ALONE, model(dataset.mixture))):
-                path = save_model(content, scratch / f"{len(every)}.json")
-                every.append(Contender(name, {"": contenders.ours(data, path, Work(), csv=False)}))
-
-            def right(out: Path) -> float:
-                names = ds.dataset(out, format="parquet").schema.names if out.is_dir() else []
-                return check_decisions(out, dataset, raw) if "band" in names else check(out, Work(), raw, data)
-
-            entries = turns.rehearse(bench, every, scratch, right)
+            checks = (
+                (self.task.content, lambda out: self.task.check(out, dataset, raw)),
+                (model, lambda out: check(out, Work(), raw, data)),
+            )
+            entries = []
+            for name, (content, right) in zip(("ours", ALONE), checks, strict=True):
+                path = save_model(content(dataset.mixture), scratch / f"{len(entries)}.json")
+                contender = Contender(name, {"": contenders.ours(data, path, Work(), csv=False)})
+                entries += turns.rehearse(bench, [contender], scratch, right)
             turns.measure(bench, entries, scratch)
         ours, alone = entries
         return Outcome(describe(dataset, data), paired(ours, alone, self.target), entries)
@@ -103,3 +126,46 @@ def _check_reasons(out: Path, dataset: Dataset, table: pa.Table) -> None:
             if not (found == codes[features]).all():
                 raise WrongOutputError(f"{out}: reasons differ")
         first += rows.num_rows
+
+
+def check_classes(out: Path, dataset: Dataset, raw: np.ndarray) -> float:
+    """Return the largest difference of a class's probability.
+
+    Raises
+    ------
+    WrongOutputError
+        It is more than the tolerance.
+    """
+    table = ds.dataset(out, format="parquet").to_table().sort_by("id")
+    # Each class has the raw prediction of the plain model times its own number.
+    powers = np.exp(np.multiply.outer(np.array(CLASSES), raw))
+    found = np.array([table[f"probability_{number}"].to_numpy() for number in range(len(CLASSES))])
+    return _within(out, float(np.abs(found - powers / powers.sum(axis=0)).max()))
+
+
+def check_raw(content: Callable[[Mixture], Mapping[str, Any]]) -> Callable[[Path, Dataset, np.ndarray], float]:
+    """Return the check of a model whose raw predictions are worked out from the rows."""
+
+    def checked(out: Path, dataset: Dataset, _: np.ndarray) -> float:
+        table = ds.dataset(out, format="parquet").to_table().sort_by("id")
+        document, found, first, largest = content(dataset.mixture), table["probability"], 0, 0.0
+        for rows in dataset.tables(CHUNK_ROWS):
+            expected = probabilities(raw_predictions(document, rows))
+            ours = found.slice(first, rows.num_rows).to_numpy()
+            largest = max(largest, float(np.abs(ours - expected).max()))
+            first += rows.num_rows
+        return _within(out, largest)
+
+    return checked
+
+
+def _within(out: Path, difference: float) -> float:
+    if not difference <= TOLERANCE:
+        raise WrongOutputError(f"{out}: probabilities differ by {difference:.3g}")
+    return difference
+
+
+DECIDE = Task(decisions, check_decisions)
+FIVE_CLASSES = Task(classes, check_classes)
+TWENTY_BINS = Task(bins, check_raw(bins))
+PRODUCTS = Task(products, check_raw(products))

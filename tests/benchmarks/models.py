@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ THRESHOLD = 0.5
 SCALE = {"pdo": 20, "base_points": 600, "base_odds": 50}
 BAND_THRESHOLDS, BAND_NAMES = [480, 500, 520], ["D", "C", "B", "A"]
 REASONS = 3
+# What the coefficients of the plain model are multiplied by, class by class.
+CLASSES = [-1.0, -0.5, 0.0, 0.5, 1.0]
 
 
 def model(mixture: Mixture) -> dict[str, Any]:
@@ -77,6 +79,47 @@ def decisions(mixture: Mixture) -> dict[str, Any]:
     return content | {"version": 2, "output": output}
 
 
+def classes(mixture: Mixture) -> dict[str, Any]:
+    """Return a model of five classes: the coefficients of the plain model, times the number of the class."""
+    content = model(mixture)
+    features = [
+        feature | {"coefficient": [times * feature["coefficient"] for times in CLASSES]}
+        for feature in content["features"]
+    ]
+    intercept = [times * content["intercept"] for times in CLASSES]
+    names = list(range(len(CLASSES)))
+    return content | {"version": 2, "classes": names, "intercept": intercept, "features": features}
+
+
+def bins(mixture: Mixture) -> dict[str, Any]:
+    """Return a model in which each number has twenty intervals, each with its coefficient."""
+    random = np.random.default_rng(SEED)
+    features = []
+    for name in mixture.numeric:
+        center, scale, _ = SPREADS[name[0]]
+        edges = (center + scale * np.linspace(-1.6, 1.6, 19)).tolist()
+        coefficients = (random.standard_normal(20) / 5).tolist()
+        features.append({"column": name, "kind": "binned", "edges": edges, "coefficients": coefficients})
+    return _document(features)
+
+
+def products(mixture: Mixture) -> dict[str, Any]:
+    """Return a model of twenty products: each number with the next one, both centred and scaled."""
+    random = np.random.default_rng(SEED)
+    names = mixture.numeric
+    terms = [{"column": name, "center": SPREADS[name[0]][0], "scale": SPREADS[name[0]][1]} for name in names]
+    features = [
+        {"kind": "product", "terms": [one, other], "coefficient": float(random.standard_normal()) / 5}
+        for one, other in zip(terms, [*terms[1:], terms[0]], strict=True)
+    ]
+    return _document(features)
+
+
+def _document(features: list[dict[str, Any]]) -> dict[str, Any]:
+    content = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": -0.5}
+    return content | {"features": features, "output": {"columns": ["probability"]}}
+
+
 def save_model(content: Mapping[str, Any], path: Path) -> Path:
     """Write a model file and return its path."""
     path.write_text(json.dumps(content))
@@ -99,8 +142,7 @@ def raw_predictions(content: Mapping[str, Any], rows: pa.Table) -> np.ndarray:
     """Return the raw prediction of each row, NaN where a policy makes it null."""
     total = np.full(rows.num_rows, content["intercept"])
     for feature in content["features"]:
-        column = rows[feature["column"]]
-        total += _numeric(feature, column) if feature["kind"] == "numeric" else _of_levels(feature, column)
+        total += _KINDS[feature["kind"]](feature, rows)
     return total
 
 
@@ -116,14 +158,27 @@ def probabilities(raw: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-raw))
 
 
-def _numeric(feature: Mapping[str, Any], column: pa.ChunkedArray) -> np.ndarray:
+def _numeric(feature: Mapping[str, Any], rows: pa.Table) -> np.ndarray:
+    column = rows[feature["column"]]
     values = np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
     if "missing" in feature:
         values[pc.is_null(column).to_numpy()] = feature["missing"]["impute"]
     return feature["coefficient"] * (values - feature.get("center", 0)) / feature.get("scale", 1)
 
 
-def _of_levels(feature: Mapping[str, Any], column: pa.ChunkedArray) -> np.ndarray:
+def _binned(feature: Mapping[str, Any], rows: pa.Table) -> np.ndarray:
+    values = rows[feature["column"]].cast(pa.float64()).to_numpy()
+    return np.array(feature["coefficients"])[np.searchsorted(feature["edges"], values, side="right")]
+
+
+def _product(feature: Mapping[str, Any], rows: pa.Table) -> np.ndarray:
+    one, other = (_numeric(term | {"coefficient": 1.0}, rows) for term in feature["terms"])
+    return feature["coefficient"] * one * other
+
+
+def _of_levels(feature: Mapping[str, Any], rows: pa.Table) -> np.ndarray:
+    column = rows[feature["column"]]
+
     def policy(name: str) -> float:
         match feature.get(name, "null"):
             case {"level": level}:
@@ -137,3 +192,11 @@ def _of_levels(feature: Mapping[str, Any], column: pa.ChunkedArray) -> np.ndarra
     seen = [feature["coefficients"].get(level, policy("unseen")) for level in encoded.dictionary.to_pylist()]
     codes = pc.fill_null(encoded.indices, len(seen)).to_numpy()
     return np.array([*seen, policy("missing")])[codes]
+
+
+_KINDS: Mapping[str, Callable[[Mapping[str, Any], pa.Table], np.ndarray]] = {
+    "numeric": _numeric,
+    "categorical": _of_levels,
+    "binned": _binned,
+    "product": _product,
+}

@@ -21,24 +21,25 @@ WHOLE = ("1", "-3", "20")
 DECIMALS = ("0.5", "2.0", "-1.25")
 
 
-def number(rng: Rng, low: float = -2.0, high: float = 2.0) -> float:
+def number(rng: Rng, low: float = -2.0, high: float = 1.0) -> float:
     """Return a number of a random size, now and then 0."""
     return 0.0 if rng.random() < 0.05 else float(rng.normal() * 10 ** rng.uniform(low, high))
 
 
 def _coefficient(rng: Rng, classes: int) -> Any:
-    return number(rng, -1, 0.5) if not classes else [number(rng, -1, 0.5) for _ in range(classes)]
+    return number(rng, -2, 0) if not classes else [number(rng, -2, 0) for _ in range(classes)]
 
 
 def _missing(rng: Rng) -> Any:
-    return ["null", "quarantine", {"impute": abs(number(rng)) + 0.5}][rng.integers(3)]
+    # Seldom a word: else few rows have a score.
+    return ["null", "quarantine", *6 * [{"impute": abs(number(rng)) + 0.5}]][rng.integers(8)]
 
 
 def _policies(rng: Rng, levels: tuple[str, ...]) -> dict[str, Any]:
     named = {"level": levels[int(rng.integers(len(levels)))]}
     return {
-        "missing": ["null", "quarantine", named][rng.integers(3)],
-        "unseen": ["null", "quarantine", "zero", named][rng.integers(4)],
+        "missing": ["null", "quarantine", *6 * [named]][rng.integers(8)],
+        "unseen": ["null", "quarantine", *3 * ["zero"], *3 * [named]][rng.integers(8)],
     }
 
 
@@ -183,7 +184,7 @@ def table(rng: Rng, rows: int, largest: float = 1e308) -> pa.Table:
 
     special = [None, math.nan, 0.0, -0.0, math.inf, -math.inf, largest, -largest, 5e-324, 1e-200, 1e-100]
     floats = [
-        [special[rng.integers(len(special))] if rng.random() < 0.15 else number(rng) for _ in range(rows)]
+        [special[rng.integers(len(special))] if rng.random() < 0.1 else number(rng) for _ in range(rows)]
         for _ in range(3)
     ]
     return pa.table(
@@ -195,6 +196,31 @@ def table(rng: Rng, rows: int, largest: float = 1e308) -> pa.Table:
             "d": pa.array(some([0.5, 2.0, -1.25, 3.5, math.nan, None]), pa.float64()),
         }
     )
+
+
+# Names and texts that are code where they are not quoted.
+ODD = (
+    'a"b', "it's", "100%", "%s", "select", "a b", "x1", "X2", "ünïcode", "new\nline", "tab\t", "\\", "`", "--", "/*",
+    ";", '"; DROP TABLE rows; --', "' OR 1=1 --", "{0}", "$1", "?", ":name",
+)  # fmt: skip
+
+
+def odd() -> tuple[dict[str, Any], pa.Table]:
+    """Return a model with such names, levels and decisions, and rows for it."""
+    category = "'; SELECT error('x'); --"
+    features: list[dict[str, Any]] = [
+        {"column": name, "kind": "numeric", "coefficient": 0.1 * place} for place, name in enumerate(ODD, 1)
+    ]
+    levels = dict.fromkeys(ODD, 0.25) | {"it's": -0.75}
+    whole = {
+        "format": "logitstream-model", "version": 1, "kind": "logistic",
+        "intercept": 2.0 - sum(0.05 * place * (place + 1) for place in range(len(ODD))),
+        "features": [*features, {"column": category, "kind": "categorical", "coefficients": levels}],
+        "output": {"columns": ["raw_prediction", "decision"], "threshold": 0.9},
+        "target": {"negative": "it's; --", "positive": 'a "b" \\ %s'},
+    }  # fmt: skip
+    columns = {name: [0.5 * place] * len(ODD) for place, name in enumerate(ODD)}
+    return whole, pa.table(columns | {category: list(ODD)})
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.conversion.exporting import export
 from tests.conversion import postgresql
-from tests.conversion.randomly import Scored, differences, document, scored, table
+from tests.conversion.randomly import Scored, differences, document, odd, scored, table
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +42,14 @@ def test_any_model_scores_in_postgresql_as_here(server: postgresql.Server, class
     assert largest <= 1e-12
 
 
+def test_a_model_of_many_features_fits_into_a_query(server: postgresql.Server) -> None:
+    features = [{"column": f"n{place % 3}", "kind": "numeric", "coefficient": 0.1} for place in range(1200)]
+    features = [feature | {"missing": {"impute": place}, "name": f"{place}"} for place, feature in enumerate(features)]
+    whole = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": 0.1, "features": features}
+    expected = scored(whole, table(np.random.default_rng(5), 20, largest=1e90))
+    assert differences(expected, run(server, expected)) <= 1e-12
+
+
 @pytest.mark.parametrize("classes", [0, 3])
 def test_no_number_is_an_arithmetic_error_in_postgresql(server: postgresql.Server, classes: int) -> None:
     compared = 0
@@ -60,3 +70,49 @@ def test_no_number_is_an_arithmetic_error_in_postgresql(server: postgresql.Serve
                     if small
                 )
     assert compared > 1000
+
+
+def test_names_and_texts_of_any_kind_are_quoted_in_postgresql(server: postgresql.Server) -> None:
+    expected = scored(*odd())
+    assert differences(expected, run(server, expected)) <= 1e-12
+
+
+def with_feature(**feature: Any) -> dict[str, Any]:
+    features = [{"column": "c", **feature}]
+    return {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": 0.1, "features": features}
+
+
+@pytest.mark.parametrize(
+    ("levels", "cells"),
+    [
+        (["true", "false"], pa.array([True, False, None])),
+        (["true", "false"], pa.array(["True", "FALSE", "1", "0", "yes", None])),
+        (["1", "-3", "0"], pa.array([1, -3, 0, 7, None])),
+        (["1", "-3", "0"], pa.array([1.0, -3.0, -0.0, 0.5, math.nan, math.inf])),
+        (["1", "-3", "0"], pa.array(["+1", "01.", "-3.00", "-0", "1e0", " 1", "+-3", "--3", "1\n", ""])),
+        (["0.5", "2.0"], pa.array([0.5, 2.0, 3.5, math.nan, math.inf, None])),
+        (["0.5", "2.0"], pa.array(["0.50", "2", "+.5", "5e-1", ".", "9" * 400, "-2", "nan", None])),
+    ],
+)  # fmt: skip
+def test_levels_are_found_in_postgresql(server: postgresql.Server, levels: list[str], cells: pa.Array) -> None:
+    coefficients = {level: 0.25 * place + 0.1 for place, level in enumerate(levels)}
+    policies = {"missing": {"level": levels[0]}, "unseen": "zero"}
+    expected = scored(with_feature(kind="categorical", coefficients=coefficients, **policies), pa.table({"c": cells}))
+    assert differences(expected, run(server, expected)) <= 1e-15
+
+
+@pytest.mark.parametrize(
+    ("feature", "cell", "said"),
+    [
+        ({"kind": "numeric", "coefficient": 1.0, "missing": "error"}, None, "column c: missing value: NULL"),
+        ({"kind": "categorical", "coefficients": {"0.5": 1.0}, "unseen": "error"}, 7.25, "c: unseen value: 7.25"),
+        ({"kind": "transformed", "transform": "log", "coefficient": 1.0}, -1.0, "column c: outside the domain: -1"),
+    ],
+)  # fmt: skip
+def test_a_row_that_the_model_refuses_ends_the_query_in_postgresql(
+    server: postgresql.Server, feature: dict[str, Any], cell: float | None, said: str
+) -> None:
+    rows = pa.table({"c": pa.array([cell], pa.float64())})
+    expected = scored(with_feature(**feature), rows)
+    with pytest.raises(postgresql.QueryError, match=said):
+        server.rows(expected.bad, str(export(expected.model, "sql", dialect="postgresql")))

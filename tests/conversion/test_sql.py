@@ -13,14 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline.conversion.exporting import export
 from pipeline.models.logistic.parsing import from_mapping
-from tests.conversion.randomly import Scored, differences, document, scored, table
+from tests.conversion.randomly import Scored, differences, document, odd, scored, table
 
 duckdb = pytest.importorskip("duckdb", reason="DuckDB (the extra bench) is not installed")
-
-ODD = (
-    'a"b', "it's", "100%", "%s", "select", "a b", "x1", "X2", "ünïcode", "new\nline", "tab\t", "\\", "`", "--", "/*",
-    ";", '"; DROP TABLE rows; --', "' OR 1=1 --", "{0}", "$1", "?", ":name",
-)  # fmt: skip
 
 
 def run(expected: Scored) -> dict[str, list[Any]]:
@@ -39,7 +34,7 @@ def compare(seed: int, classes: int, rows: int) -> float:
     return differences(expected, run(expected))
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0, 0, 2, 4]))
 def test_any_model_scores_in_duckdb_as_here(seed: int, classes: int) -> None:
     assert compare(seed, classes, 60) <= 1e-12
@@ -77,13 +72,7 @@ def test_without_logarithms_the_raw_prediction_has_the_same_bits() -> None:
 
 
 def test_names_and_texts_of_any_kind_are_quoted() -> None:
-    whole = numeric(*ODD, output={"columns": ["raw_prediction", "decision"], "threshold": 0.9})
-    whole["target"] = {"negative": "it's; --", "positive": 'a "b" \\ %s'}
-    levels = dict.fromkeys(ODD, 0.25) | {"it's": -0.75}
-    whole["features"].append({"column": "'; SELECT error('x'); --", "kind": "categorical", "coefficients": levels})
-    columns = {name: [0.5 * place] * len(ODD) for place, name in enumerate(ODD)}
-    whole["intercept"] = 2.0 - sum(0.05 * place * (place + 1) for place in range(len(ODD)))
-    expected = scored(whole, pa.table(columns | {"'; SELECT error('x'); --": list(ODD)}))
+    expected = scored(*odd())
     assert differences(expected, run(expected)) <= 1e-12
     assert len(set(expected.columns["decision"])) == 2
 
@@ -94,6 +83,13 @@ def test_a_column_is_not_mistaken_for_a_name_of_the_expression() -> None:
     terms = [{"column": name, "center": 0.3, "scale": 1.7} for name in names[:4]]
     whole["features"].append({"kind": "product", "terms": terms, "coefficient": 0.7})
     expected = scored(whole, pa.table({name: [1.0 + place, -0.25] for place, name in enumerate(names)}))
+    assert differences(expected, run(expected)) <= 1e-12
+
+
+@pytest.mark.slow
+def test_a_model_of_many_features_is_not_too_deep() -> None:
+    names = [f"column {place}" for place in range(1500)]
+    expected = scored(numeric(*names), pa.table({name: [0.001 * place, None] for place, name in enumerate(names)}))
     assert differences(expected, run(expected)) <= 1e-12
 
 

@@ -160,13 +160,29 @@ def test_a_format_is_known_as_model_by_ending_or_first_bytes(
         assert caught.value.exit_code == 65
 
 
-@pytest.mark.parametrize("ending", ["pkl", "joblib", "onnx", "sav", "pt", "npz"])
+@pytest.mark.parametrize("ending", ["pkl", "joblib", "sav", "npz"])
 def test_a_model_of_scikit_learn_is_told_of_from_sklearn(ending: str) -> None:
-    Path(f"model.{ending}").write_bytes(pickle.dumps(FRAME) if ending != "onnx" else b"\x08\x09\x12\x07skl2onnx")
+    Path(f"model.{ending}").write_bytes(pickle.dumps(FRAME))
     with pytest.raises(ModelError) as caught:
         LogisticModel.load(f"model.{ending}")
     assert "logitstream.from_sklearn(estimator).save('model.json')" in caught.value.remedy
     assert callable(pipeline.from_sklearn)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.onnx", b"\x08\x09\x12\x07skl2onnx"),
+        ("model.pmml", b'<?xml version="1.0"?><PMML version="4.4">'),
+        ("model.skops", b"PK\x03\x04" + bytes(26) + b"140546700536464.npy"),
+        ("model.txt", b"Version 9.11.9\nId \nMin label:-50\n"),
+    ],
+)
+def test_a_model_of_another_tool_is_told_of_the_command_that_imports_it(name: str, content: bytes) -> None:
+    Path(name).write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        LogisticModel.load(name)
+    assert f"logitstream model import {name} --output model.json" in caught.value.remedy
 
 
 def test_json_lines_are_no_model_unless_they_say_so() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -61,7 +62,7 @@ def write(model: ModelFile) -> bytes:
     head = f'"""A logistic model, made by logitstream from the model {model.digest()}."""'
     tables = [f"{name} = {table}" for table, name in writer.tables.items()]
     lines = [head, _runtime(), *tables, "", "", *function, ""]
-    return "\n".join(lines).encode("utf-8", "backslashreplace")
+    return "\n".join(lines).encode()
 
 
 def _listed(columns: Iterable[str]) -> str:
@@ -85,9 +86,9 @@ def _of_classes(writer: _Writer, model: ModelFile, whole: Formula, terms: list[s
 
 
 def _runtime() -> str:
-    """Return the source of the functions that each module has, without its docstring."""
+    """Return the source of the functions that each module has, without its docstring and notes for linters."""
     _, _, source = inspect.getsource(runtime).partition('"""\n')
-    return source
+    return re.sub("  # noqa:.*", "", source)
 
 
 class _Writer:

@@ -10,8 +10,8 @@ from pipeline.units import escape
 
 
 def can_occur(text: str) -> bool:
-    """Return whether a database can hold a text: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    """Return whether a database can hold a text: it has no NUL."""
+    return "\0" not in text
 
 
 # From a name and values: how each of them is called, and what makes an expression of one that calls them so.
@@ -106,7 +106,7 @@ class Dialect:
         """
         if not can_occur(column):
             raise ModelError(
-                f'column "{escape(column)}": a name in SQL has neither NUL nor half of a surrogate pair',
+                f'column "{escape(column)}": a name in SQL has no NUL',
                 "give the column another name in the model and in the data",
             )
         return self.quote + column.replace(self.quote, 2 * self.quote) + self.quote

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.conversion.formula import Formula
@@ -23,11 +23,20 @@ from pipeline.models.logistic.expression import (
 )
 from pipeline.units import escape
 
+# Terms that are added in one expression.
+_DEEP = 200
+
 
 def raw_prediction(writer: Writer, whole: Formula) -> str:
     """Return the sum of a formula whose numbers are floats."""
-    terms = [writer.number(scalar(whole.base)), *(term(writer, tree) for _, tree in whole.contributions)]
-    return "(" + "\n  + ".join(terms) + ")"
+    return _sum(writer, writer.number(scalar(whole.base)), [term(writer, tree) for _, tree in whole.contributions])
+
+
+def _sum(writer: Writer, first: str, terms: Sequence[str]) -> str:
+    """Return a sum from left to right; parsers have a limit to how deep an expression is."""
+    some, others = terms[:_DEEP], terms[_DEEP:]
+    total = "(" + "\n  + ".join([first, *some]) + ")"
+    return writer.let(total, lambda sofar: _sum(writer, sofar, others)) if others else total
 
 
 def term(writer: Writer, node: Expression) -> str:

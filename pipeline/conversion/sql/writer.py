@@ -65,8 +65,9 @@ class Writer:
         """Return a whole expression, with the cells that it refers to."""
         if not self.cells:
             return text
-        named = ", ".join(f"{cell} AS {name}" for cell, name in self.cells.items())
-        return f"(SELECT {text} FROM (SELECT {named} OFFSET 0) AS cells)"  # noqa: S608 - names and texts are quoted
+        named = [f"{cell} AS {name}" for cell, name in self.cells.items()]
+        rows = [f"(SELECT {', '.join(some)} OFFSET 0) AS cells_{place}" for place, some in _in_lists(named)]
+        return f"(SELECT {text} FROM {', '.join(rows)})"  # noqa: S608 - names and texts are quoted
 
     def let(self, value: str, body: Callable[[str], str]) -> str:
         """Return a body that uses a value several times."""
@@ -102,6 +103,12 @@ class Writer:
         if policy == "error":
             return self.dialect.failure(f"column {escape(column)}: {lack} value", self.dialect.name(column))
         return self.number(policy) if isinstance(policy, float) else "NULL"
+
+
+def _in_lists(named: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Yield some of the columns at a time, with a number: PostgreSQL takes no more than 1,664 in a SELECT."""
+    for place, start in enumerate(range(0, len(named), 1000), 1):
+        yield place, named[start : start + 1000]
 
 
 def _digits(value: float) -> str:

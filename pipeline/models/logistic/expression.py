@@ -55,7 +55,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """Two numbers joined by ``operator``, rounded once."""
+    """Two numbers joined by ``operator``, rounded once; of all but products the one on the right is a constant."""
 
     operator: Literal["+", "-", "*", "/"]
     left: Expression

@@ -107,11 +107,11 @@ def test_reasons_are_an_option_of_the_function(tmp_path):
         logitstream.score(SAMPLE / "flights", CARD, tmp_path / "other", reasons=1.5)
 
 
-def test_a_kept_column_named_like_a_reason_is_refused_at_once(cli, tmp_path):
+def test_a_kept_column_named_like_a_reason_is_refused(cli, tmp_path):
     command = ("score", str(SAMPLE / "flights"), "--model", str(CARD), "--output", str(tmp_path / "scores"))
     outcome = cli(*command, "--reasons", "2", "--keep", "reason_2")
     assert outcome.code == 2
-    assert "--keep reason_2: this job makes a column of that name" in outcome.err
+    assert "--keep reason_2: the output has a column of that name already" in outcome.err
 
 
 @pytest.mark.parametrize("count", ["0", "101", "x"])

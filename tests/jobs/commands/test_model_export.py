@@ -64,5 +64,5 @@ def test_what_sql_cannot_express_is_refused_and_nothing_is_written(cli: Any, mod
     target.write_text("old")
     done = cli("model", "export", model, "--to", "sql", "-o", target)
     assert done.code == 65
-    assert 'column "a\\x00b": a name in SQL has neither NUL' in done.err
+    assert 'column "a\\x00b": a name in SQL has no NUL' in done.err
     assert target.read_text() == "old"

@@ -1,0 +1,125 @@
+"""How far the scores of a model are from those of the tool that it came from, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.conversion.importing import Score
+from pipeline.errors import DataError
+from pipeline.models import LogisticModel, ScoreBlock
+from pipeline.models.rows import batches
+from pipeline.models.tally import RowTally
+from pipeline.types.inputs import Need
+
+Floats = npt.NDArray[np.float64]
+# Takes the columns that a model needs, and yields their arrays batch by batch.
+Rows = Callable[[Sequence[Need]], Iterable[Sequence[pa.Array]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The largest difference between two ways of scoring the same rows.
+
+    Attributes
+    ----------
+    rows : int
+        How many were scored.
+    absolute : float
+        The largest difference of two probabilities of a row; infinite where one way gives a number and the other none.
+    relative : float
+        The largest difference divided by the larger of 1 and the raw prediction of its row.
+    row : int
+        Where that is largest, from 0.
+    ours, theirs : float
+        The two probabilities there.
+    """
+
+    rows: int
+    absolute: float = 0.0
+    relative: float = 0.0
+    row: int = 0
+    ours: float = 0.0
+    theirs: float = 0.0
+
+    def then(self, other: Gap) -> Gap:
+        """Return the larger of two differences, the second that of the rows behind the first."""
+        worse = self if self.relative >= other.relative else other
+        shift = 0 if worse is self else self.rows
+        absolute = max(self.absolute, other.absolute)
+        rows = self.rows + other.rows
+        return Gap(rows, absolute, worse.relative, worse.row + shift, worse.ours, worse.theirs)
+
+
+def difference(model: LogisticModel, rows: Rows, score: Score) -> Gap:
+    """Return how far a model is from a way of scoring named columns.
+
+    A row without a score, for whatever reason, must be without one both ways.
+
+    Raises
+    ------
+    DataError
+        There are no rows.
+    """
+    block = ScoreBlock(model.file, ("probability", "raw_prediction"))
+    needs = block.columns()
+    found = Gap(0)
+    for arrays in rows(needs):
+        columns = _Given({need.name: _values(array) for need, array in zip(needs, arrays, strict=True)})
+        found = found.then(_largest(*_scored(block, arrays), np.asarray(score(columns), dtype=np.float64)))
+    if not found.rows:
+        raise DataError("there are no rows to check", "give rows that the model can score")
+    return found
+
+
+class _Given(dict[str, Any]):
+    """Columns by their names; one that the model does not look at is zero in every row."""
+
+    def __missing__(self, name: str) -> Floats:
+        return np.zeros(len(next(iter(self.values()))))
+
+
+def in_memory(columns: Mapping[str, Any]) -> Rows:
+    """Return named columns as rows to score."""
+    return lambda needs: batches(dict(columns), needs)
+
+
+def _values(array: pa.Array) -> Any:
+    """Return a column as an array where it holds numbers without nulls, else as a list with ``None``."""
+    if array.null_count == 0 and (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+        return array.to_numpy(zero_copy_only=False)
+    return array.to_pylist()
+
+
+def _scored(block: ScoreBlock, arrays: Sequence[pa.Array]) -> tuple[Floats, Floats]:
+    """Return probabilities and raw predictions, shape (rows, classes or 1); NaN for a row without."""
+    tally = RowTally(len(arrays[0]))
+    made, _ = block.scores(list(arrays), tally)
+    values = np.column_stack([array.to_numpy(zero_copy_only=False).astype(np.float64) for array in made])
+    values[tally.rejected] = np.nan
+    half = values.shape[1] // 2
+    return values[:, :half], values[:, half:]
+
+
+def _largest(ours: Floats, raw: Floats, theirs: Floats) -> Gap:
+    if not len(ours):
+        return Gap(0)
+    theirs = theirs.reshape(ours.shape)
+    with np.errstate(all="ignore"):
+        absolute = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
+        absolute = np.nan_to_num(absolute, nan=np.inf, posinf=np.inf)
+        relative = absolute / np.maximum(1.0, np.nan_to_num(np.abs(raw), nan=1.0, posinf=1.0))
+    place = np.unravel_index(int(np.argmax(relative)), relative.shape)
+    return Gap(
+        rows=len(ours),
+        absolute=float(absolute.max()),
+        relative=float(relative[place]),
+        row=int(place[0]),
+        ours=float(ours[place]),
+        theirs=float(theirs[place]),
+    )

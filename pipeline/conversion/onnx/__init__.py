@@ -1,0 +1,1 @@
+"""ONNX graphs: models read from them, and models written as them."""

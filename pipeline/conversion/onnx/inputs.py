@@ -1,0 +1,65 @@
+"""The inputs of a graph: the type of each column, from what the features do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipeline.conversion.onnx.graph import BOOL, DOUBLE, INT64, STRING
+from pipeline.errors import ModelError
+from pipeline.models.logistic.expression import Bins, Column, Expression, IsMissing, Lookup, nodes
+from pipeline.models.logistic.policies import Level
+from pipeline.units import escape
+
+# Types that cannot be missing, by the only use that a column has.
+_FILLED = {"integer": INT64, "boolean": BOOL}
+
+
+@dataclass(slots=True)
+class _ColumnUse:
+    """What a column is read as: ``number`` or a type of levels; and whether a missing value has an effect."""
+
+    ways: set[str] = field(default_factory=set)
+    missing: bool = False
+
+
+def input_types(trees: Sequence[Expression]) -> dict[str, int]:
+    """Return the type of each column, in the order in which the trees use them.
+
+    Raises
+    ------
+    ModelError
+        A column is text in one feature and something else in another.
+    """
+    uses: dict[str, _ColumnUse] = {}
+    for tree in trees:
+        for node in nodes(tree):
+            for column, way, missing in _used(node):
+                use = uses.setdefault(column, _ColumnUse())
+                use.ways |= {way} - {""}
+                use.missing |= missing
+    return {column: _type(column, use) for column, use in uses.items()}
+
+
+def _used(node: Expression) -> Sequence[tuple[str, str, bool]]:
+    if isinstance(node, Column):
+        return [(node.name, "boolean" if node.boolean else "number", not isinstance(node.missing, str))]
+    if isinstance(node, Bins):
+        return [(node.column, "number", not isinstance(node.missing, str))]
+    if isinstance(node, IsMissing):
+        return [(node.column, "", True)]
+    if isinstance(node, Lookup):
+        return [(key.column, key.type, isinstance(key.missing, Level)) for key in node.keys]
+    return []
+
+
+def _type(column: str, use: _ColumnUse) -> int:
+    if "text" in use.ways:
+        if len(use.ways) > 1:
+            raise ModelError(
+                f'column "{escape(column)}" has text levels in one feature and is read as a number in another',
+                "a graph has one type for each input: use two columns",
+            )
+        return STRING
+    (way, *others) = sorted(use.ways) or ["number"]
+    return DOUBLE if others or use.missing else _FILLED.get(way, DOUBLE)

@@ -1,0 +1,123 @@
+"""Positions in a table: which levels or bins of which column they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from pipeline.conversion.onnx.symbols import EncodedLevels, InputCell, LinearSum, Numeral, Operation, Symbol, linear
+from pipeline.errors import ModelError
+
+_EXACT = 2.0**53
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlace:
+    """A position that a column decides.
+
+    Attributes
+    ----------
+    cell : InputCell
+    type : {"text", "boolean", "integer", "number", "bins"}
+    keys : mapping of str to int
+        The position of each level, as a model file spells it.
+    missing, unseen : int or None
+        ``None`` where a cell cannot be so.
+    edges : tuple of float
+        Of bins, which have the positions 0, 1, ...
+    """
+
+    cell: InputCell
+    type: Literal["text", "boolean", "integer", "number", "bins"]
+    keys: Mapping[str, int] = field(default_factory=dict)
+    missing: int | None = None
+    unseen: int | None = None
+    edges: tuple[float, ...] = ()
+
+
+def place_of(symbol: Symbol) -> TablePlace:
+    """Return what decides a position.
+
+    Raises
+    ------
+    ModelError
+        It is no position that levels or bins of one column decide.
+    """
+    found = _place(symbol)
+    if found is None:
+        raise ModelError(
+            "the graph looks up a table at positions that are not levels or bins of a column",
+            "encode columns with LabelEncoder or OneHotEncoder",
+        )
+    return found
+
+
+def _place(symbol: Symbol) -> TablePlace | None:
+    if isinstance(symbol, EncodedLevels):
+        return labelled(symbol)
+    if isinstance(symbol, Operation) and symbol.operator == "where":
+        condition, yes, no = symbol.arguments
+        if isinstance(condition, Operation) and condition.operator == "isnan" and isinstance(yes, Numeral):
+            inner = _place(no)
+            return None if inner is None else replace(inner, missing=int(yes.value))
+        return _boolean(condition, yes, no)
+    return _of_flags(linear(symbol))
+
+
+def labelled(labels: EncodedLevels) -> TablePlace:
+    """Return the levels of an encoder; the empty text is missing text."""
+    values = (int(value) if value.is_integer() else 0 for value in labels.values)
+    return _levels(labels.cell, dict(zip(labels.keys, values, strict=True)), int(labels.default))
+
+
+def _levels(cell: InputCell, keys: Mapping[str | int | float, int], unseen: int) -> TablePlace:
+    if cell.type == "text":
+        named = {str(key): position for key, position in keys.items() if key != ""}
+        return TablePlace(cell, "text", named, keys.get("", unseen), unseen)
+    spelled = spelling(list(keys))
+    of_float = None if cell.type == "integer" else unseen
+    whole = all(float(key).is_integer() for key in keys)
+    return TablePlace(
+        cell, "integer" if whole else "number", dict(zip(spelled, keys.values(), strict=True)), of_float, unseen
+    )
+
+
+def spelling(keys: list[str | int | float]) -> list[str]:
+    """Return how a model file spells levels: whole numbers without a fraction if all are."""
+    if all(isinstance(key, int) or (float(key).is_integer() and abs(float(key)) <= _EXACT) for key in keys):
+        return [str(int(key)) for key in keys]
+    return [repr(float(key)) for key in keys]
+
+
+def _boolean(condition: Symbol, yes: Symbol, no: Symbol) -> TablePlace | None:
+    is_flag = isinstance(condition, Operation) and condition.operator == "flag"
+    cell = condition.arguments[0] if is_flag and isinstance(condition, Operation) else condition
+    if isinstance(cell, InputCell) and isinstance(yes, Numeral) and isinstance(no, Numeral):
+        return TablePlace(cell, "boolean", {"true": int(yes.value), "false": int(no.value)})
+    return None
+
+
+def _of_flags(sum_: LinearSum) -> TablePlace | None:
+    """Return levels that are ``unseen + step * (x == key) + ...``, or bins that count ``x >= edge``."""
+    parts = [_flag(atom) for atom, _ in sum_.terms]
+    known = [each for each in parts if each is not None]
+    if not known or len(known) < len(parts) or len({(cell, operator) for operator, cell, _ in known}) != 1:
+        return None
+    operator, cell, _ = known[0]
+    numbers = [number for *_, number in known]
+    base = int(sum(sum_.constants))
+    if operator == "equal":
+        steps = [int(weight) for _, weight in sum_.terms]
+        return _levels(cell, {key: base + step for key, step in zip(numbers, steps, strict=True)}, base)
+    if not base and all(weight == 1 for _, weight in sum_.terms) and numbers == sorted(set(numbers)):
+        return TablePlace(cell, "bins", missing=0, edges=tuple(numbers))
+    return None
+
+
+def _flag(symbol: Symbol) -> tuple[str, InputCell, float] | None:
+    if isinstance(symbol, Operation) and symbol.operator in {"equal", "greater_equal"}:
+        cell, number = symbol.arguments
+        if isinstance(cell, InputCell) and isinstance(number, Numeral):
+            return symbol.operator, cell, number.value
+    return None

@@ -1,0 +1,102 @@
+"""What a PMML document predicts: its target, the values of it, and the model file around features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.conversion.pmml.elements import Element, fault, refused
+from pipeline.conversion.pmml.features import TermSums, features
+from pipeline.conversion.pmml.values import rounded
+from pipeline.models.levels import level_value
+from pipeline.units import escape
+
+_READ = {"integer": "integer", "float": "number", "double": "number", "boolean": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetField:
+    """The target of a model: the name of its column, the type of its values, and the values in their order."""
+
+    column: str
+    type: str
+    values: tuple[str, ...]
+
+    def value(self, at: Element, text: str) -> bool | int | float | str:
+        """Return a category as JSON."""
+        if self.type not in _READ:
+            return text
+        read = level_value(text, _READ[self.type])  # type: ignore[arg-type]
+        if read is None:
+            raise fault(at, f'the category "{escape(text)}" is not of the type of the target')
+        return int(read) if self.type == "integer" else read
+
+
+def read_target(root: Element, model: Element) -> TargetField:
+    """Return the target of a model; one without a name where the file names none."""
+    schema = model.one("MiningSchema")
+    named = [each for each in schema.all("MiningField") if each.get("usageType") in {"target", "predicted"}]
+    if len(named) > 1:
+        raise fault(named[1], "a model has one target")
+    name = named[0].require("name") if named else model.get("targetFieldName")
+    data = next((each for each in root.one("DataDictionary").all("DataField") if each.get("name") == name), None)
+    if data is None:
+        return TargetField(name, "string", ())
+    values = [each.require("value") for each in data.all("Value") if each.get("property", "valid") == "valid"]
+    return TargetField(name, data.get("dataType", "string"), tuple(values))
+
+
+def document(model: Element, terms: TermSums, *, classes: Sequence[Any] = (), **more: Any) -> dict[str, Any]:
+    """Return a model file: version 1 where that can say it."""
+    intercepts = [rounded(each) for each in terms.intercepts]
+    made = features(terms, classes=bool(classes))
+    if not made:
+        raise refused(model, "gives every row the same probability", "a model needs one predictor that is a column")
+    content: dict[str, Any] = {"format": "logitstream-model", "version": 1, "kind": "logistic"}
+    if classes:
+        content["classes"] = list(classes)
+    content |= more
+    content["intercept"] = intercepts if classes else intercepts[0]
+    content["features"] = [_default_name(feature) for feature in made]
+    content["version"] = 1 if is_version_1(content) else 2
+    _name_apart(content)
+    return content
+
+
+def is_version_1(content: Mapping[str, Any]) -> bool:
+    """Return whether a model file says nothing that came with version 2."""
+    if content.keys() & {"classes", "offset", "normalise"} or content.get("link", "logit") != "logit":
+        return False
+    columns = [feature.get("column") for feature in content["features"]]
+    plain = all(
+        feature["kind"] in {"numeric", "categorical"} and "name" not in feature for feature in content["features"]
+    )
+    return plain and len(set(columns)) == len(columns) and not content.get("output", {}).keys() & {"points", "reasons"}
+
+
+def default_name(feature: Mapping[str, Any]) -> str:
+    """Return the name that a feature has where it gives none."""
+    if feature["kind"] == "product":
+        return ":".join(term["column"] for term in feature["terms"])
+    return f"missing_{feature['column']}" if feature["kind"] == "indicator" else str(feature["column"])
+
+
+def _default_name(feature: dict[str, Any]) -> dict[str, Any]:
+    if feature.get("name") == default_name(feature):
+        del feature["name"]
+    return feature
+
+
+def _name_apart(content: dict[str, Any]) -> None:
+    """Give features names where those that they have by default would be one name twice."""
+    used: set[str] = set()
+    for feature in content["features"]:
+        name = base = str(feature.get("name") or default_name(feature))
+        count = 1
+        while name in used:
+            count += 1
+            name = f"{base}_{count}"
+        used.add(name)
+        if name != base:
+            feature["name"] = name

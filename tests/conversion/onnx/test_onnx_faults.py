@@ -1,0 +1,394 @@
+"""What can be wrong with an ONNX graph, row by row: one clear error each, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.conversion.onnx.graph import CORE, DOUBLE, FLOAT, ML, STRING, Graph, Node, Port
+from pipeline.conversion.onnx.protobuf import SIZE_LIMIT, decode, encode
+from pipeline.conversion.onnx.reading import convert, read
+from pipeline.conversion.onnx.writing import graph as graph_of
+from pipeline.errors import ConfigurationError, ModelError
+from pipeline.models import LogisticModel
+from pipeline.models.logistic.parsing import from_mapping
+from tests.conversion.onnx.make_graphs import GRAPHS
+
+needs_onnx = pytest.mark.skipif(find_spec("onnx") is None, reason="the package onnx is not installed")
+
+X = Port("X", DOUBLE, (None, 2))
+WEIGHTS = np.array([[0.5], [-1.0]])
+
+
+def graph(*nodes: Node, inputs: tuple[Port, ...] = (X,), outputs: tuple[str, ...] = ("p",), **other: Any) -> Graph:
+    """Return a graph of nodes behind which a sigmoid stands."""
+    given = {
+        "constants": {"w": WEIGHTS, "one": np.array([1.0])},
+        "opsets": {CORE: 13, ML: 2},
+        "metadata": {},
+        **other,
+    }
+    return Graph(inputs, tuple(Port(name, DOUBLE) for name in outputs), nodes, **given)
+
+
+def after(*nodes: Node, **other: Any) -> Graph:
+    """Return a graph that goes on from ``t``, which the nodes make of ``X``."""
+    rest = (Node("MatMul", ("t", "w"), ("z",)), Node("Sigmoid", ("z",), ("p",)))
+    return graph(*nodes, *rest, **other)
+
+
+def one(operator: str, *inputs: str, domain: str = CORE, **attributes: Any) -> Node:
+    return Node(operator, inputs or ("X",), ("t",), attributes, domain, f"my {operator}")
+
+
+SIGMOID = Node("Sigmoid", ("t",), ("p",))
+LINEAR = {"coefficients": [1.0, 2.0, -1.0, -2.0], "intercepts": [0.0, 0.0], "classlabels_ints": [0, 1]}
+
+FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
+    "a tree ensemble": (
+        graph(one("TreeEnsembleClassifier", domain=ML), SIGMOID),
+        ('the node "my TreeEnsembleClassifier" (TreeEnsembleClassifier)', "is a tree ensemble, not a logistic model"),
+    ),
+    "a support vector machine": (graph(one("SVMClassifier", domain=ML), SIGMOID), ("a support vector machine",)),
+    "a neural network": (after(one("Relu")), ('"my Relu" (Relu)', "belongs to a neural network")),
+    "a hidden layer of sigmoids": (
+        after(one("Sigmoid")),
+        ('takes "sigmoid" of what it makes of column "column_0"', "no feature can express"),
+    ),
+    "an unknown operator": (after(one("Einsum")), ("(Einsum)", "is an operator that logitstream does not read")),
+    "an unknown domain": (
+        after(one("Magic", domain="com.example"), opsets={CORE: 13, "com.example": 1}),
+        ('"my Magic" (Magic)', "com.example, which is not part of the ONNX standard"),
+    ),
+    "an unknown opset": (
+        after(one("Identity"), opsets={CORE: 99}),
+        ("version 99 of the operators ai.onnx", "7 to 28 are known", "target_opset"),
+    ),
+    "an unknown opset of ai.onnx.ml": (
+        after(one("Identity"), opsets={CORE: 13, ML: 17}),
+        ("version 17 of the operators ai.onnx.ml", "1 to 5 are known"),
+    ),
+    "a branch": (after(one("If")), ("(If)", "a program with branches or loops")),
+    "text that is counted": (
+        graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, inputs=(Port("X", STRING, (None, 2)),)),
+        ('the text of column "column_0"',),
+    ),
+    "rows that are mixed": (after(one("Softmax", axis=0)), ("(Softmax)", "another axis")),
+    "a matrix of another height": (
+        graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, constants={"w": np.zeros((3, 1))}),
+        ("multiplies 2 columns by a matrix of shape (3, 1)", "does not fit together"),
+    ),
+    "weights that are not finite": (
+        graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, constants={"w": np.array([[np.nan], [1.0]])}),
+        ("has weights that are not finite",),
+    ),
+    "coefficients that overflow": (
+        graph(
+            Node("Mul", ("X", "big"), ("s",)),
+            Node("MatMul", ("s", "big"), ("t",)),
+            SIGMOID,
+            constants={"big": np.array([[1e300], [1e300]])},
+        ),
+        ("has a constant of shape (2, 1)",),
+    ),
+    "a product of coefficients that overflows": (
+        graph(
+            Node("Mul", ("X", "big"), ("s",)),
+            Node("MatMul", ("s", "w"), ("t",)),
+            SIGMOID,
+            constants={"big": np.array([1e300]), "w": np.array([[1e300], [1.0]])},
+        ),
+        ("a coefficient of the graph is beyond float64",),
+    ),
+    "an intercept that overflows": (
+        graph(
+            Node("MatMul", ("X", "w"), ("s",)),
+            Node("Add", ("s", "big"), ("r",)),
+            Node("Mul", ("r", "big"), ("t",)),
+            SIGMOID,
+            constants={"w": WEIGHTS * 1e-300, "big": np.array([1e300])},
+        ),
+        ("the intercept of the graph is beyond float64",),
+    ),
+    "no column count": (
+        after(one("Identity"), inputs=(Port("X", FLOAT, (None, None)),)),
+        ('the input "X" does not say how many columns it has',),
+    ),
+    "an input that is no tensor": (
+        after(one("Identity"), inputs=(Port("X", 0, ()),)),
+        ('the input "X" is no tensor of numbers, booleans or text',),
+    ),
+    "no input": (after(one("Identity"), inputs=()), ("the graph has no input",)),
+    "an input that nothing makes": (after(one("Identity", "Y")), ('takes "Y", which nothing before it makes',)),
+    "outputs to choose from": (
+        after(one("Identity"), outputs=("p", "z")),
+        ("the outputs p, z: which has the probabilities?",),
+    ),
+    "an output that is missing": (after(one("Identity"), outputs=("q",)), ('no node makes the output "q"',)),
+    "a constant as output": (
+        graph(Node("Add", ("one", "one"), ("p",))),
+        ('the output "p" is a constant',),
+    ),
+    "classes that do not sum to 1": (
+        graph(
+            Node("MatMul", ("X", "w3"), ("t",)), SIGMOID, constants={"w3": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])}
+        ),
+        ("the 3 outputs of the graph are no probabilities of classes that sum to 1",),
+    ),
+    "a norm of the rows": (
+        after(one("Normalizer", domain=ML, norm="L2")),
+        ("by its L2 norm", "leave the Normalizer out"),
+    ),
+    "a sum of the rows": (after(one("Normalizer", domain=ML, norm="L1")), ("by the sum of its values",)),
+    "a value that means missing": (
+        after(one("Imputer", domain=ML, imputed_value_floats=[0.0], replaced_value_float=-999.0)),
+        ("replaces -999.0, not missing values", "make these values missing"),
+    ),
+    "coefficients for other columns": (
+        graph(Node("LinearClassifier", ("X",), ("label", "p"), {**LINEAR, "coefficients": [1.0] * 8}, ML)),
+        ('that makes "label" (LinearClassifier)', "has 8 coefficients and 2 intercepts for 2 columns"),
+    ),
+    "another post_transform": (
+        graph(Node("LinearClassifier", ("X",), ("label", "p"), {**LINEAR, "post_transform": "PROBIT"}, ML)),
+        ("has the post_transform PROBIT",),
+    ),
+    "a level twice": (
+        after(
+            Node("OneHotEncoder", ("c",), ("t",), {"cats_strings": ["a", "a"]}, ML),
+            inputs=(Port("c", STRING, (None, 1)),),
+        ),
+        ("has a level twice",),
+    ),
+    "levels of another type": (
+        after(
+            Node("OneHotEncoder", ("c",), ("t",), {"cats_int64s": [1, 2]}, ML), inputs=(Port("c", STRING, (None, 1)),)
+        ),
+        ("has levels of another type than its column",),
+    ),
+    "levels of what is computed": (
+        after(Node("Exp", ("X",), ("e",)), Node("OneHotEncoder", ("e",), ("t",), {"cats_int64s": [1, 2]}, ML)),
+        ("reads levels of a value that is computed",),
+    ),
+    "positions beyond a table": (
+        graph(
+            Node("LabelEncoder", ("c",), ("i",), {"keys_strings": ["a"], "values_int64s": [5], "default_int64": 0}, ML),
+            Node("GatherND", ("table", "i"), ("t",)),
+            SIGMOID,
+            inputs=(Port("c", STRING, (None, 1)),),
+            constants={"table": np.array([[0.5], [1.0]])},
+        ),
+        ('looks up column "c" beyond a table of 2 rows',),
+    ),
+    "columns that double with every node": (
+        graph(
+            *(Node("Concat", (f"x{i}", f"x{i}"), (f"x{i + 1}",), {"axis": 1}) for i in range(40)),
+            Node("Sigmoid", ("x40",), ("p",)),
+            inputs=(Port("x0", DOUBLE, (None, 2)),),
+        ),
+        ("more than 100,000", "convert a smaller model"),
+    ),
+    "terms that double with every node": (
+        graph(
+            *(Node("Add", (f"x{i}", f"x{i}"), (f"x{i + 1}",)) for i in range(40)),
+            Node("Sigmoid", ("x40",), ("p",)),
+            inputs=(Port("x0", DOUBLE, (None, 1)),),
+        ),
+        ("adds up more than 1,000,000 terms",),
+    ),
+    "products in products": (
+        graph(
+            *(Node("Mul", (f"x{i}", f"x{i}"), (f"x{i + 1}",)) for i in range(60)),
+            Node("Sigmoid", ("x60",), ("p",)),
+            inputs=(Port("x0", DOUBLE, (None, 1)),),
+        ),
+        ("nests more than 20 operations",),
+    ),
+    "a constant that is too large": (
+        graph(
+            Node("Add", ("a", "b"), ("t",)), SIGMOID, constants={"a": np.zeros((10**5, 1)), "b": np.zeros((1, 10**5))}
+        ),
+        ("makes a constant of 10,000,000,000 numbers",),
+    ),
+    "columns with one name": (
+        after(one("Concat", "X", "X_1", axis=1), inputs=(X, Port("X_1", DOUBLE, (None, 1)))),
+        ("give two columns the same name",),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_graph_that_is_no_logistic_model_is_refused_with_its_reason(fault: str) -> None:
+    wrong, said = FAULTS[fault]
+    with pytest.raises(ModelError) as caught:
+        read(wrong)
+    assert caught.value.exit_code == 65
+    message = str(caught.value)
+    assert all(part in message for part in said), message
+    assert len(message.splitlines()) <= 3
+    assert caught.value.remedy
+
+
+def test_more_than_a_thousand_classes_are_refused_by_the_model() -> None:
+    labels = [f"class {k}" for k in range(1001)]
+    said = {"coefficients": [float(k) for k in range(2002)], "classlabels_strings": labels, "post_transform": "SOFTMAX"}
+    document = read(graph(Node("LinearClassifier", ("X",), ("label", "p"), said, ML))).document
+    with pytest.raises(ModelError, match=r"1,?000"):
+        LogisticModel.from_json(json.dumps(document))
+
+
+def test_a_deep_sum_is_read_as_it_is() -> None:
+    nodes = [Node("Add", (f"x{i}", "one"), (f"x{i + 1}",)) for i in range(3000)]
+    read_ = read(graph(*nodes, Node("Sigmoid", ("x3000",), ("p",)), inputs=(Port("x0", DOUBLE, (None, 1)),)))
+    assert read_.document["intercept"] == 3000
+
+
+# What the model may not be so that a graph can say it.
+HEAD = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": -0.5}
+NUMERIC = {"column": "x", "kind": "numeric", "coefficient": 1.25}
+TEXT = {"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "": 2.0}}
+
+INEXPRESSIBLE: dict[str, tuple[dict[str, Any], str]] = {
+    "probit": ({"link": "probit", "features": [NUMERIC]}, 'the link "probit" cannot be written as a graph'),
+    "cauchit": ({"link": "cauchit", "features": [NUMERIC]}, 'the link "cauchit" cannot be written as a graph'),
+    "the empty text as a level": ({"features": [TEXT]}, 'column "c" has the level ""'),
+    "text that is a number too": (
+        {
+            "features": [
+                {**TEXT, "coefficients": {"a": 1.0}, "levels": "text"},
+                {**TEXT, "coefficients": {"1": 1.0}, "levels": "integer", "name": "again"},
+            ]
+        },
+        'column "c" has text levels in one feature and is read as a number in another',
+    ),
+    "the name of an output": ({"features": [{**NUMERIC, "column": "decision"}]}, 'the column "decision" has the name'),
+    "whole numbers beyond float64 that may be missing": (
+        {
+            "features": [
+                {
+                    **TEXT,
+                    "coefficients": {"9007199254740993": 1.0, "1": 2.0},
+                    "levels": "integer",
+                    "missing": {"level": "1"},
+                }
+            ]
+        },
+        'column "c" has levels beyond 2**53',
+    ),
+    "a class beyond float64": (
+        {"features": [NUMERIC], "target": {"negative": 0, "positive": 2**53 + 1}, "output": {"threshold": 0.5}},
+        "the class 9007199254740993 is beyond 2**53",
+    ),
+    "levels beyond int64": (
+        {"features": [{**TEXT, "coefficients": {"1": 1.0, "99999999999999999999": 2.0}, "levels": "integer"}]},
+        "has the level 99999999999999999999, which is beyond int64",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", INEXPRESSIBLE)
+def test_what_a_graph_cannot_say_is_refused_by_name(fault: str) -> None:
+    document, said = INEXPRESSIBLE[fault]
+    model = from_mapping({**HEAD, **document})
+    with pytest.raises(ModelError) as caught:
+        graph_of(model)
+    assert said in str(caught.value)
+    assert caught.value.remedy
+
+
+# Files.
+
+
+def whole() -> bytes:
+    return (GRAPHS / "scaled_double.onnx").read_bytes()
+
+
+def outside(folder: Path, location: str) -> bytes:
+    """Return a graph whose constant is kept in another file."""
+    import onnx
+
+    model = onnx.load_from_string(encode(after(one("Identity"))))
+    (tensor,) = (each for each in model.graph.initializer if each.name == "w")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", location
+    return bytes(model.SerializeToString())
+
+
+@needs_onnx
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda _: b"", "has no node"),
+        (lambda _: whole()[:-7], "the protobuf is damaged"),
+        (lambda _: whole()[:100], "the protobuf is damaged"),
+        (lambda folder: outside(folder, "../secret.bin"), "outside the folder of the graph"),
+        (lambda folder: outside(folder, str(folder.parent / "secret.bin")), "outside the folder of the graph"),
+        (lambda folder: outside(folder, "link.bin"), "outside the folder of the graph"),
+        (lambda folder: outside(folder, ""), "outside the folder of the graph"),
+        (lambda folder: outside(folder, "none.bin"), "which is no file"),
+        (lambda folder: outside(folder, "."), "which is no file"),
+        (lambda folder: outside(folder, "short.bin"), 'the constant "w" has not what it says'),
+    ],
+)
+def test_a_file_that_cannot_be_read_whole_is_refused(make: Callable[[Path], bytes], said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(WEIGHTS.tobytes())
+    (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+    (folder / "short.bin").write_bytes(b"12345")
+    path = folder / "model.onnx"
+    path.write_bytes(make(folder))
+    before = sorted(each.name for each in folder.iterdir())
+    with pytest.raises(ModelError, match=said) as caught:
+        convert(path, path.read_bytes())
+    assert caught.value.exit_code == 65
+    assert sorted(each.name for each in folder.iterdir()) == before
+
+
+@needs_onnx
+def test_constants_in_a_file_beside_the_graph_are_read(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(WEIGHTS.tobytes())
+    made = convert(tmp_path / "model.onnx", outside(tmp_path, "weights.bin"))
+    assert [each["coefficient"] for each in made.document["features"]] == [0.5, -1.0]
+
+
+class _Long(bytes):
+    """Bytes that say they are longer than a graph may be."""
+
+    def __len__(self) -> int:
+        return SIZE_LIMIT + 1
+
+
+def test_a_file_beyond_two_gibibytes_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"more than 2 GiB"):
+        decode(Path("model.onnx"), _Long())
+
+
+@pytest.mark.skipif(find_spec("onnx") is not None, reason="the package onnx is installed")
+def test_without_the_package_the_extra_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"logitstream\[onnx\]"):
+        decode(Path("model.onnx"), whole())
+
+
+@needs_onnx
+@pytest.mark.parametrize("name", ["scaled_double", "levels_float", "one_vs_rest_float", "bins_float"])
+def test_any_bytes_give_a_model_or_a_refusal(name: str) -> None:
+    data = (GRAPHS / f"{name}.onnx").read_bytes()
+    chance = random.Random(name)
+    for _ in range(150):
+        changed = bytearray(data)
+        for _ in range(chance.randint(1, 4)):
+            changed[chance.randrange(len(changed))] = chance.randrange(256)
+        try:
+            document = convert(GRAPHS / f"{name}.onnx", bytes(changed)).document
+            LogisticModel.from_json(json.dumps(document))
+        except ModelError:
+            continue
