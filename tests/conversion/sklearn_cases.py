@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn import calibration, feature_selection, frozen, impute, linear_model, model_selection, multiclass
+from sklearn import calibration, feature_selection, frozen, model_selection, multiclass
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -473,5 +473,3 @@ def categories() -> list[Case]:
 
 
 CASES: Sequence[Case] = [*estimators(), *columns(), *numbers(), *categories()]
-
-__all__ = ["CASES", "Case", "frame", "impute", "linear_model", "target"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sklearn
 
+import pipeline
 from pipeline.conversion.sklearn import compare, from_sklearn
 from pipeline.errors import ModelError
 from tests.conversion import sklearn_matrix
@@ -26,7 +27,6 @@ EVERYDAY = {
     "LogisticRegression",
     "LogisticRegression, 3 classes",
     "LinearSVC: raw prediction and decision",
-    "CalibratedClassifierCV, 5 classifiers",
     "CalibratedClassifierCV of LinearSVC",
     "FixedThresholdClassifier, of raw predictions",
     "OneVsRestClassifier of Pipelines",
@@ -98,6 +98,17 @@ def test_rows_to_check_are_compared_for_several_classes_and_for_raw_predictions(
         model = from_sklearn(fitted, check=rows)
         assert capsys.readouterr().out.startswith("240 rows scored both ways: largest difference ")
         assert 0 < compare(model, fitted, rows).absolute < 1e-12
+
+
+def test_rows_to_check_are_read_from_a_csv_file_by_models_of_version_2_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for title in ("PolynomialFeatures of categories and numbers", "LogisticRegression, 3 classes"):
+        case = next(case for case in CASES if case.title == title)
+        rows = case.input(frame(seed=9))
+        assert pipeline.from_sklearn(case.fitted(), check=rows).file.version == 2
+        first, second, *more = capsys.readouterr().out.splitlines()
+        assert second.startswith("the same rows from a CSV file, as to_csv writes it: largest difference ")
+        assert first.split("largest")[1] == second.split("largest")[1]
+        assert more == []
 
 
 @pytest.mark.campaign

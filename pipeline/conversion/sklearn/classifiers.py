@@ -71,21 +71,21 @@ def read(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
         It is not fitted, or a model file cannot express it; the message has its name and place, and what to do.
     """
     name = class_name(estimator)
-    if name == "Pipeline":
-        return _pipeline(estimator, place, signals)
-    if name.endswith("SearchCV") or hasattr(estimator, "best_estimator_"):
-        return read(best(estimator, place), place, signals)
-    function = _WRAPPERS.get(name)
-    if function is not None:
-        return function(estimator, place, signals)
-    if name not in _LINEAR:
-        what = name if name.startswith("sklearn") else type(estimator).__name__
-        raise ModelError(f"{place} is a {what}, which cannot be converted", SUPPORTED)
+    is_search = name.endswith("SearchCV") or hasattr(estimator, "best_estimator_")
+    function = _search if is_search else _WRAPPERS.get(name)
+    if function is None and name not in _LINEAR:
+        raise ModelError(f"{place} is a {type(estimator).__name__}, which cannot be converted", SUPPORTED)
     try:
+        if function is not None:
+            return function(estimator, place, signals)
         return _linear(estimator, place, signals, _LINEAR[name])
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         why = f"has fitted attributes that do not fit together: {escape(str(error), 100)}"
         raise place.fault(estimator, why, "fit it again with scikit-learn 1.6 or newer") from error
+
+
+def _search(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+    return read(best(estimator, place), place, signals)
 
 
 def best(estimator: Any, place: Place) -> Any:
@@ -301,6 +301,7 @@ _CALIBRATIONS: Mapping[str, Callable[[Linear, Sequence[Any]], Linear]] = {
 }
 
 _WRAPPERS: Mapping[str, Callable[[Any, Place, list[Signal]], Linear]] = {
+    "Pipeline": _pipeline,
     "FrozenEstimator": _frozen,
     "FixedThresholdClassifier": _fixed_threshold,
     "TunedThresholdClassifierCV": _tuned_threshold,

@@ -136,7 +136,8 @@ class LogisticModel(Tabular):
 
         It takes a pandas dataframe with the columns of the model. Centers and scales are folded into the coefficients
         and the intercept: read back with :func:`pipeline.from_sklearn`, raw predictions have the same bits. Its own
-        differ in the last places, because scikit-learn adds in another order.
+        differ in the last places, because scikit-learn adds in another order. It decides at 0.5, whatever the threshold
+        of the model.
 
         Raises
         ------
