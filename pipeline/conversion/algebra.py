@@ -129,7 +129,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Factor:
+class FactorAtom:
     """``(number - center) / scale`` in a product."""
 
     number: Number
@@ -143,10 +143,10 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class ProductAtom:
     """The product of factors, from left to right; at most one of them for each encoding."""
 
-    factors: tuple[Factor | Is, ...]
+    factors: tuple[FactorAtom | Is, ...]
 
     @property
     def position(self) -> int:
@@ -154,7 +154,7 @@ class Product:
         return min(factor.position for factor in self.factors)
 
 
-Atom = Number | Is | InBin | Missing | Product
+Atom = Number | Is | InBin | Missing | ProductAtom
 # Where a signal is missing: a column is, or a level is unseen or missing.
 Lack = Missing | Is
 # What must be refused all the same: the missing values of a number, an unseen or missing level.
@@ -203,11 +203,11 @@ class Signal:
         return list(dict.fromkeys(name for atom in self.terms for name in columns_of(atom)))
 
 
-def columns_of(atom: Atom | Factor) -> list[str]:
+def columns_of(atom: Atom | FactorAtom) -> list[str]:
     """Return the columns of an atom."""
-    if isinstance(atom, Product):
+    if isinstance(atom, ProductAtom):
         return [name for factor in atom.factors for name in columns_of(factor)]
-    if isinstance(atom, Factor):
+    if isinstance(atom, FactorAtom):
         return [atom.number.column]
     if isinstance(atom, Is):
         return [atom.encoding.column]
@@ -340,9 +340,9 @@ def is_partial(signal: Signal) -> bool:
     numbers += [
         each.number
         for atom in signal.terms
-        if isinstance(atom, Product)
+        if isinstance(atom, ProductAtom)
         for each in atom.factors
-        if isinstance(each, Factor)
+        if isinstance(each, FactorAtom)
     ]
     return any(step[0] in {"log", "log1p", "sqrt"} for number in numbers for step in number.steps)
 
@@ -587,13 +587,13 @@ def _factors(signal: Signal) -> dict[_Factors, Decimal]:
     """Return the summands of a signal, each as factors and a weight; the constant has no factor."""
     number = signal.number
     if number is not None and signal.scaled is not None:
-        return {(Factor(number, *signal.scaled),): _ONE}
+        return {(FactorAtom(number, *signal.scaled),): _ONE}
     found: dict[_Factors, Decimal] = {} if signal.terms and not signal.constant else {(): signal.constant}
     for atom, weight in signal.terms.items():
         if isinstance(atom, Number):
-            found[(Factor(atom, 0.0, 1.0),)] = weight
+            found[(FactorAtom(atom, 0.0, 1.0),)] = weight
         else:
-            found[atom.factors if isinstance(atom, Product) else (atom,)] = weight
+            found[atom.factors if isinstance(atom, ProductAtom) else (atom,)] = weight
     return found
 
 
@@ -601,7 +601,7 @@ def _product(one: _Factors, other: _Factors) -> Atom | None:
     """Return the product of factors as an atom: ``None`` is 1, ``_NOTHING`` is 0."""
     factors = list(one)
     for factor in other:
-        if isinstance(factor, Factor):
+        if isinstance(factor, FactorAtom):
             factors.append(factor)
             continue
         same = [each for each in factors if _same_states(each, factor)]
@@ -626,7 +626,7 @@ def _atom(factors: _Factors) -> Atom | None:
         return None
     if len(factors) == 1:
         (only,) = factors
-        if not isinstance(only, Factor):
+        if not isinstance(only, FactorAtom):
             return only  # type: ignore[no-any-return]
         if (only.center, only.scale) == (0.0, 1.0):
             return only.number
@@ -637,4 +637,4 @@ def _atom(factors: _Factors) -> Atom | None:
         raise UnfoldableError(
             f'it multiplies {what} of column "{escape(name)}" by something else', "leave that column out of products"
         )
-    return Product(tuple(sorted(factors, key=lambda factor: factor.position)))
+    return ProductAtom(tuple(sorted(factors, key=lambda factor: factor.position)))

@@ -14,12 +14,12 @@ from pipeline.conversion.python.results import columns_of, normalised
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
-    Checked,
-    Clip,
-    Column,
+    Clipped,
+    ColumnValue,
     Constant,
     Expression,
-    Function,
+    FiniteOnly,
+    FunctionCall,
     IsMissing,
     Key,
     Lookup,
@@ -109,7 +109,7 @@ class _ModuleWriter:
         return _NODES[type(node)](self, node)
 
 
-def _column(_: _ModuleWriter, node: Column) -> str:
+def _column(_: _ModuleWriter, node: ColumnValue) -> str:
     boolean = ", boolean=True" if node.boolean else ""
     return f"cells.number({node.name!r}, {node.missing!r}{boolean})"
 
@@ -118,15 +118,15 @@ def _arithmetic(writer: _ModuleWriter, node: Arithmetic) -> str:
     return f"({writer.tree(node.left)} {node.operator} {writer.tree(node.right)})"
 
 
-def _function(writer: _ModuleWriter, node: Function) -> str:
+def _function(writer: _ModuleWriter, node: FunctionCall) -> str:
     return f"{node.name}({writer.tree(node.argument)})"
 
 
-def _clip(writer: _ModuleWriter, node: Clip) -> str:
+def _clip(writer: _ModuleWriter, node: Clipped) -> str:
     return f"clip({writer.tree(node.argument)}, {node.low!r}, {node.high!r})"
 
 
-def _checked(writer: _ModuleWriter, node: Checked) -> str:
+def _checked(writer: _ModuleWriter, node: FiniteOnly) -> str:
     column = node.column
     return f"cells.checked({column.name!r}, {writer.tree(column)}, {writer.tree(node.result)})"
 
@@ -167,12 +167,12 @@ def _key(writer: _ModuleWriter, key: Key) -> str:
 
 
 _NODES: Mapping[type, Callable[[_ModuleWriter, Any], str]] = {
-    Column: _column,
+    ColumnValue: _column,
     Constant: lambda writer, node: writer.number(node.value),
     Arithmetic: _arithmetic,
-    Function: _function,
-    Clip: _clip,
-    Checked: _checked,
+    FunctionCall: _function,
+    Clipped: _clip,
+    FiniteOnly: _checked,
     Bins: _bins,
     IsMissing: _is_missing,
     Lookup: _lookup,

@@ -12,12 +12,12 @@ from pipeline.conversion.sql.writer import LARGEST, LIMIT, SMALLEST, SqlWriter
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
-    Checked,
-    Clip,
-    Column,
+    Clipped,
+    ColumnValue,
     Constant,
     Expression,
-    Function,
+    FiniteOnly,
+    FunctionCall,
     IsMissing,
     Lookup,
 )
@@ -66,7 +66,7 @@ def _bounded(writer: SqlWriter, x: str) -> str:
     return f"CASE WHEN abs({x}) > {writer.exactly(LIMIT)} THEN {x} * {infinity} ELSE {x} END"
 
 
-def _cell(writer: SqlWriter, node: Column) -> str:
+def _cell(writer: SqlWriter, node: ColumnValue) -> str:
     name = writer.dialect.name(node.name)
     nan = writer.number(math.nan)
     number = _boolean(writer, node) if node.boolean else f"CAST({name} AS {writer.dialect.double})"
@@ -76,7 +76,7 @@ def _cell(writer: SqlWriter, node: Column) -> str:
     return writer.cell(value)
 
 
-def _boolean(writer: SqlWriter, node: Column) -> str:
+def _boolean(writer: SqlWriter, node: ColumnValue) -> str:
     name, spelled = writer.dialect.name(node.name), f"lower({writer.dialect.spelled(node.name)})"
     one, zero, nan = (writer.number(value) for value in (1.0, 0.0, math.nan))
     bad = writer.dialect.failure(f"column {escape(node.name)}: not a boolean", name)
@@ -136,7 +136,7 @@ def _product(writer: SqlWriter, a: str, b: str) -> str:
     )
 
 
-def _function(writer: SqlWriter, node: Function) -> str:
+def _function(writer: SqlWriter, node: FunctionCall) -> str:
     return writer.let(tree(writer, node.argument), lambda x: _FUNCTIONS[node.name](writer, x))
 
 
@@ -177,7 +177,7 @@ _FUNCTIONS: Mapping[str, Callable[[SqlWriter, str], str]] = {
 }
 
 
-def _clip(writer: SqlWriter, node: Clip) -> str:
+def _clip(writer: SqlWriter, node: Clipped) -> str:
     def body(x: str) -> str:
         cases = [] if node.low is None else [f"WHEN {x} < {writer.number(node.low)} THEN {writer.number(node.low)}"]
         if node.high is not None:
@@ -189,7 +189,7 @@ def _clip(writer: SqlWriter, node: Clip) -> str:
     return writer.let(tree(writer, node.argument), body)
 
 
-def _checked(writer: SqlWriter, node: Checked) -> str:
+def _checked(writer: SqlWriter, node: FiniteOnly) -> str:
     cell, infinity = tree(writer, node.column), writer.number(math.inf)
     name = node.column.name
     bad = writer.dialect.failure(f"column {escape(name)}: outside the domain", writer.dialect.name(name))
@@ -206,7 +206,7 @@ def _checked(writer: SqlWriter, node: Checked) -> str:
 
 
 def _bins(writer: SqlWriter, node: Bins) -> str:
-    column = Column(node.column, "error" if node.missing == "error" else "null")
+    column = ColumnValue(node.column, "error" if node.missing == "error" else "null")
     missing = "NULL" if isinstance(node.missing, str) else writer.number(scalar(node.missing))
 
     def body(x: str) -> str:
@@ -253,12 +253,12 @@ def _combined(writer: SqlWriter, node: Lookup, sizes: list[int], found: str) -> 
 
 
 _NODES: Mapping[type, Callable[[SqlWriter, Any], str]] = {
-    Column: _cell,
+    ColumnValue: _cell,
     Constant: _constant,
     Arithmetic: _arithmetic,
-    Function: _function,
-    Clip: _clip,
-    Checked: _checked,
+    FunctionCall: _function,
+    Clipped: _clip,
+    FiniteOnly: _checked,
     Bins: _bins,
     IsMissing: _is_missing,
     Lookup: _lookup,
