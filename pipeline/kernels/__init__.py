@@ -13,7 +13,7 @@ from pipeline.kernels.logistic import check_precision, log_sigmoid, logit, sigmo
 from pipeline.kernels.prediction import Binned, Categorical, Factor, Numeric, Product, Term, Visit, raw_prediction
 from pipeline.kernels.softmax import softmax, softmax_columns, softmax_gradient
 from pipeline.kernels.steps import STEP_FUNCTIONS, Affine, Clip, Step, StepFunction, tile_steps
-from pipeline.kernels.tiles import TILE_ROWS
+from pipeline.kernels.tiles import TILE_ROWS, is_masked
 
 __all__ = [
     "KERNELS",
@@ -38,6 +38,7 @@ __all__ = [
     "evaluate",
     "gradient",
     "inverse_link",
+    "is_masked",
     "log_sigmoid",
     "logit",
     "raw_prediction",

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import SchemaError
+from pipeline.kernels import is_masked
 from pipeline.models.columns import unfit
 from pipeline.types.inputs import Need
 from pipeline.units import escape, nearest
@@ -73,7 +74,7 @@ def _from_stream(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
 
 
 def _from_matrix(data: np.ndarray[Any, Any], needs: Sequence[Need]) -> list[pa.Array]:
-    if isinstance(data, np.ma.MaskedArray):
+    if is_masked(data):
         raise TypeError("masked arrays are not supported because the mask would be lost: fill them with NaN first")
     if data.ndim != 2 or data.shape[1] != len(needs):
         names = ", ".join(escape(need.name) for need in needs)

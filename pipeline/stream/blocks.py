@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import DataError, SchemaError
+from pipeline.kernels import is_masked
 from pipeline.units import escape, format_count
 
 # The largest number: Arrow has no type for numpy's longdouble.
@@ -195,7 +196,7 @@ def _array_block(number: int, given: Any, names: Sequence[str] | None) -> Block:
 
 
 def _refuse_mask(number: int, given: Any) -> None:
-    if isinstance(given, np.ma.MaskedArray):
+    if is_masked(given):
         raise _unfit(number, "an array without a mask", "a masked array: fill it with NaN")
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline.choices import Precision
 from pipeline.errors import BadCellsError, SchemaError
 from pipeline.grammar import Application, parse_application
+from pipeline.kernels import is_masked
 from pipeline.models import TransformBlock
 from pipeline.registry import FUNCTIONS, function_named
 from pipeline.stream.blocks import MOST_BYTES, REMEDY, Block
@@ -206,7 +207,7 @@ def _named(block: Block, results: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]
 
 
 def _array(block: Block, name: str, values: Any) -> npt.NDArray[Any]:
-    if isinstance(values, np.ma.MaskedArray):
+    if is_masked(values):
         raise _unfit(block, f"a masked array for {escape(name)}", "an array without a mask (fill it with NaN)")
     try:
         return np.asarray(values)

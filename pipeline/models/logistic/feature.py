@@ -12,7 +12,7 @@ from pipeline.models.columns import Rows
 from pipeline.models.document import Path, Problem
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.policies import Policy
-from pipeline.models.logistic.sections import Name, Section
+from pipeline.models.logistic.sections import GrownSection, Name, Section
 from pipeline.models.tally import RowTally
 from pipeline.types.report import Shown
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.models.logistic.expression import Expression
 
 
-class Feature(Section):
+class Feature(GrownSection):
     """A part of the model that adds a term to the raw prediction. Each kind adds its numbers."""
 
     later: ClassVar[frozenset[str]] = frozenset({"name"})

@@ -16,7 +16,7 @@ from pipeline.models.logistic.feature import Use
 from pipeline.models.logistic.features import AnyFeature, kind_of
 from pipeline.models.logistic.late import LateSection
 from pipeline.models.logistic.output import Output
-from pipeline.models.logistic.sections import Name, Number, Section, fault, number_of
+from pipeline.models.logistic.sections import GrownSection, Name, Number, Section, fault, number_of
 
 FORMAT = "logitstream-model"
 VERSIONS = (1, 2)
@@ -37,7 +37,7 @@ def _exact_version(version: object) -> object:
     return version
 
 
-class Target(Section):
+class Target(GrownSection):
     """What the model predicts: the column, and the values of the two classes.
 
     A model with ``classes`` has the values there.
@@ -89,7 +89,7 @@ else:
     AnyOffset = Annotated[Section, LateSection({"offset": _offset})]
 
 
-class ModelFile(Section):
+class ModelFile(GrownSection):
     """The content of the file of a logistic model; equal to another with the same content.
 
     Immutable and picklable. It does no work itself: :class:`~pipeline.models.ScoreBlock` scores with it.

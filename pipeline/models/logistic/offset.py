@@ -10,11 +10,11 @@ from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import Use
 from pipeline.models.logistic.numbers import NumberCells
 from pipeline.models.logistic.policies import MissingNumber
-from pipeline.models.logistic.sections import Name, Section
+from pipeline.models.logistic.sections import GrownSection, Name
 from pipeline.models.tally import RowTally
 
 
-class Offset(Section):
+class Offset(GrownSection):
     """A column that is added to the raw prediction (of every class) before the features, without a coefficient."""
 
     later: ClassVar[frozenset[str]] = frozenset({"name"})

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.models.logistic.late import LateSection
-from pipeline.models.logistic.sections import Section, fault
+from pipeline.models.logistic.sections import GrownSection, Section, fault
 from pipeline.registry import FUNCTIONS
 
 Column = Literal[
@@ -87,7 +87,7 @@ else:
     AnyReasons = Annotated[Section, LateSection({"reasons": _reasons})]
 
 
-class Output(Section):
+class Output(GrownSection):
     """The columns that scoring makes by default, and how the raw prediction becomes the probability.
 
     It is the sigmoid of ``(alpha * raw_prediction + beta) / temperature``, or what ``calibration`` says.

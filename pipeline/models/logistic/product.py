@@ -32,7 +32,16 @@ from pipeline.models.logistic.policies import (
     Policy,
     UnseenLevel,
 )
-from pipeline.models.logistic.sections import Name, Number, Section, fault, for_kernel, numbers_of, table_of
+from pipeline.models.logistic.sections import (
+    GrownSection,
+    Name,
+    Number,
+    Section,
+    fault,
+    for_kernel,
+    numbers_of,
+    table_of,
+)
 from pipeline.models.logistic.transforms import Transform, check_imputed, shown_transform, steps_of
 from pipeline.models.tally import RowTally
 from pipeline.units import escape, format_count
@@ -46,7 +55,7 @@ Floats = npt.NDArray[np.float64]
 MOST_COMBINATIONS = 10_000_000
 
 
-class NumericTerm(Section):
+class NumericTerm(GrownSection):
     """A number of a product: ``(f(value) - center) / scale``, where f is the ``transform``, if there is one."""
 
     later: ClassVar[frozenset[str]] = frozenset({"boolean", "transform"})
@@ -70,7 +79,7 @@ class NumericTerm(Section):
         return (*steps_of(self.transform), Affine(self.center, self.scale))
 
 
-class CategoricalTerm(Section):
+class CategoricalTerm(GrownSection):
     """A level of a product: it chooses among the coefficients."""
 
     later: ClassVar[frozenset[str]] = frozenset({"levels"})

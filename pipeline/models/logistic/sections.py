@@ -37,9 +37,14 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    # Keys that a model is not said to have where they are at their default: it keeps the digest that it had before
-    # there were such keys.
-    later: ClassVar[frozenset[str]] = frozenset()
+
+class GrownSection(Section):
+    """A section that has got more keys since there have been digests of models.
+
+    Keys in ``later`` are not written where they are at their default: a model without them keeps its digest.
+    """
+
+    later: ClassVar[frozenset[str]]
 
     @model_serializer(mode="wrap")
     def _without_unused_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
