@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import replace
 
 from pipeline.choices import Precision
 from pipeline.models.tally import BatchColumn, RowTally
 
 
-@dataclass(frozen=True, eq=False)
 class BatchColumns:
-    """The columns of a batch, by name, and what happens to its rows.
+    """The columns of a batch, by name, and what happens to its rows. For one thread.
 
-    Attributes
+    Parameters
     ----------
     columns : mapping of str to BatchColumn
     tally : RowTally
     precision : {"fast", "accurate", "reproducible"}
     """
 
-    columns: Mapping[str, BatchColumn]
-    tally: RowTally
-    precision: Precision = "fast"
-    _uses: count[int] = field(default_factory=count)
+    def __init__(self, columns: Mapping[str, BatchColumn], tally: RowTally, precision: Precision = "fast") -> None:
+        self.tally, self.precision = tally, precision
+        self._columns = columns
+        self._uses: dict[str, int] = {}
 
     def use(self, name: str) -> BatchColumn:
         """Return a column for one use: what is counted in a column is counted in one of its uses."""
-        return replace(self.columns[name], use=next(self._uses))
+        uses = self._uses[name] = self._uses.get(name, -1) + 1
+        column = self._columns[name]
+        return replace(column, use=uses) if uses else column
