@@ -346,11 +346,16 @@ def imported_model(
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     """
-    if Path(path).resolve() == Path(output).resolve():
-        raise UsageError(f"{escape(path)} is both the file to import and the output", "give the output another name")
+    _check_other(path, output, "the file to import")
     model = import_model(path, kind=kind, check=check)
     write_new_file(output, model.to_json().encode(), if_exists)
     return model
+
+
+def _check_other(path: str, output: str, what: str) -> None:
+    """Refuse an output that is the file which is read."""
+    if Path(path).resolve() == Path(output).resolve():
+        raise UsageError(f"{escape(path)} is both {what} and the output", "give the output another name")
 
 
 def _first_rows(paths: Sequence[str], needs: Sequence[Need]) -> Iterator[Sequence[Any]]:
@@ -441,10 +446,25 @@ def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> U
 
 
 def export_model(
-    path: str | os.PathLike[str], kind: str, output: str | os.PathLike[str] | None = None, *, dialect: str | None = None
+    path: str, kind: str, output: str | None = None, *, dialect: str | None = None, if_exists: IfExists = "fail"
 ) -> str | bytes:
-    """Return the model in a file as another tool takes it, and write it; see :meth:`LogisticModel.export`."""
-    return LogisticModel.load(path).export(kind, output, dialect=dialect)
+    """Return the model in a file as another tool takes it, and write it; raises what :meth:`LogisticModel.export` does.
+
+    A file that holds these bytes already stays.
+
+    Raises
+    ------
+    UsageError
+        ``output`` is the model file itself.
+    OutputError
+        ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
+    """
+    if output is not None:
+        _check_other(path, output, "the model file")
+    written = LogisticModel.load(path).export(kind, dialect=dialect)
+    if output is not None:
+        write_new_file(output, written.encode() if isinstance(written, str) else written, if_exists)
+    return written
 
 
 def scorecard_of(path: str | os.PathLike[str]) -> Scorecard:
