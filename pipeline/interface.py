@@ -232,8 +232,8 @@ def from_sklearn(
         Adds a decision to the output.
     check : rows, optional
         Rows to compare on, in the form that the estimator takes. They are scored both ways, and the largest difference
-        is printed. A pandas dataframe is scored once more from the CSV file that ``to_csv`` writes: that difference is
-        printed too, and each column that causes it.
+        is printed and stored in ``training["imported"]``. A pandas dataframe is scored once more from the CSV file that
+        ``to_csv`` writes: that difference is printed too, and each column that causes it.
 
     Raises
     ------
@@ -282,8 +282,8 @@ def from_statsmodels(
     offset, exposure : str, optional
         The column that holds the offset or exposure; required where the result has one.
     check : rows, optional
-        A dataframe, named columns, or an array without the constant. They are scored both ways, and the largest
-        difference is printed and stored in ``training["imported"]``.
+        A dataframe, named columns, or an array without the constant. They are compared as those of
+        :func:`from_sklearn` are.
 
     Raises
     ------
@@ -297,7 +297,7 @@ def from_statsmodels(
     from pipeline.conversion.statsmodels import Wishes  # noqa: PLC0415 - no run needs it
     from pipeline.conversion.statsmodels import from_statsmodels as model_of  # noqa: PLC0415 - as above
 
-    return model_of(result, Wishes(columns, target, threshold, offset, exposure), check)
+    return model_of(result, Wishes(columns, target, threshold, offset, exposure), check, _written_and_read)
 
 
 def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None) -> LogisticModel:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ class Importer:
     recognises: Callable[[bytes, str], bool]
     convert: Callable[[Path, bytes], Imported]
     package: str = ""
+
+
+def versioned(package: str) -> str:
+    """Return the name of a package with its version, if it is installed."""
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package
 
 
 def _converted_by(module: str) -> Callable[[Path, bytes], Imported]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pipeline import disk, formats
 from pipeline.canonical import sha256
 from pipeline.choices import KIND
 from pipeline.conversion.agreement import Gap, Rows, difference, in_memory
-from pipeline.conversion.importing import IMPORTERS, Imported, Importer
+from pipeline.conversion.importing import IMPORTERS, Imported, Importer, versioned
 from pipeline.errors import ConfigurationError, ModelError, ThresholdError, UsageError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
@@ -156,10 +155,7 @@ def _tool(importer: Importer, rows: Rows | None) -> str:
     """Return the package that scored the rows, and its version."""
     if rows is None or not importer.package:
         return "the rows in the file"
-    try:
-        return f"{importer.package} {version(importer.package)}"
-    except PackageNotFoundError:
-        return importer.package
+    return versioned(importer.package)
 
 
 def facts_of(model: LogisticModel) -> Mapping[str, Any]:

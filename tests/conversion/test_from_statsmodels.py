@@ -84,6 +84,45 @@ def test_a_missing_value_gives_no_score_and_an_unseen_level_is_an_error() -> Non
         model.probability(rows | {"job": ["pilot", "other"]})
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [({"GPA": [1.0], "TUCE": [2.0]}, "the rows to check have no column PSI"), (np.empty((0, 3)), "no rows to check")],
+)
+def test_rows_to_check_need_every_column_and_a_row(rows: Any, told: str) -> None:
+    result = rebuilt(STORED["spector logit"]["result"])
+    result.predict = lambda exog: np.empty(0)
+    with pytest.raises(DataError, match=told):
+        logitstream.from_statsmodels(result, check=rows)
+
+
+def test_a_dataframe_is_also_compared_as_csv_and_the_difference_is_stored(capsys: pytest.CaptureFixture[str]) -> None:
+    pandas = pytest.importorskip("pandas")
+    stored = STORED["spector logit"]
+    result = rebuilt(stored["result"])
+    result.predict = lambda exog: np.array(stored["probabilities"])
+    model = logitstream.from_statsmodels(result, check=pandas.DataFrame(stored["rows"]))
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0] for line in said] == [
+        "25 rows scored both ways",
+        "the same rows from a CSV file, as to_csv writes it",
+    ]
+    imported = (model.training or {})["imported"]
+    assert (imported["from"], imported["rows"]) == ("statsmodels", 25)
+    assert imported["largest_difference"] <= 1e-15
+
+
+def test_an_offset_that_differs_in_the_csv_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    pandas = pytest.importorskip("pandas")
+    stored = STORED["star98 with an offset"]
+    result = rebuilt(stored["result"])
+    (name,) = stored["names"].values()
+    frame = pandas.DataFrame(stored["rows"])
+    frame[name] = np.float32(0.1)
+    result.predict = lambda exog, offset: np.array(stored["probabilities"])
+    logitstream.from_statsmodels(result, **stored["names"], check=frame)
+    assert f'column "{name}" differs in {len(frame)} rows: in row 0, 0.1' in capsys.readouterr().out
+
+
 def test_columns_of_an_array_get_the_names_that_are_given() -> None:
     result = rebuilt(STORED["spector logit"]["result"])
     model = logitstream.from_statsmodels(result, columns=["a", "b", "c"])
@@ -128,6 +167,13 @@ def test_what_is_no_binomial_model_is_refused_by_name(change: dict[str, Any], to
         logitstream.from_statsmodels(rebuilt(STORED["spector logit"]["result"] | change))
     assert told in caught.value.message
     assert caught.value.remedy
+
+
+def test_a_result_of_the_constant_alone_is_refused() -> None:
+    stored = json.loads(json.dumps(STORED["spector logit"]["result"]))
+    stored |= {"exog_names": ["const"], "params": stored["params"][:1]}
+    with pytest.raises(ModelError, match="the result has no columns beside the constant"):
+        logitstream.from_statsmodels(rebuilt(stored))
 
 
 def test_what_is_no_result_is_refused() -> None:
