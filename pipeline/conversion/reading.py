@@ -59,7 +59,7 @@ def import_model(path: str | os.PathLike[str], kind: str | None = None, rows: Ro
     record: dict[str, Any] = {"from": importer.kind, "file": Path(name).name, "sha256": sha256(data)}
     found = _compared(model, importer, imported, rows)
     if found is not None:
-        _refuse(found, imported, importer)
+        _refuse(found, imported, importer, "" if rows is None else ", or leave out the rows to check")
         record |= {"rows": found.rows, "largest_difference": found.absolute, "tool": _tool(importer, rows)}
     if imported.notes:
         record["notes"] = list(imported.notes)
@@ -141,13 +141,13 @@ def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows
     return difference(model, in_memory(imported.verification), lambda _: expected)
 
 
-def _refuse(found: Gap, imported: Imported, importer: Importer) -> None:
+def _refuse(found: Gap, imported: Imported, importer: Importer, instead: str = "") -> None:
     if found.relative <= imported.tolerance:
         return
     raise ThresholdError(
         f"row {format_count(found.row + 1)} of the rows to check has probability {found.ours:.12g}, but "
         f"{found.theirs:.12g} by {importer.title}: they may differ by {imported.tolerance:.2g}",
-        "nothing was written; report this with the file, or score with the tool that made it",
+        f"nothing was written; report this with the file, or score with the tool that made it{instead}",
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.conversion.agreement import squashed
 from pipeline.conversion.importing import Imported
 from pipeline.conversion.sklearn.reading import from_sklearn
 from pipeline.errors import ConfigurationError, ModelError
@@ -236,8 +237,7 @@ class _EstimatorScores:
         if hasattr(self._estimator, "predict_proba"):
             found: Floats = np.asarray(self._estimator.predict_proba(piece), dtype=np.float64)
             return found[:, 1] if found.shape[1] == 2 else found
-        with np.errstate(over="ignore"):
-            return np.asarray(1 / (1 + np.exp(-self._estimator.decision_function(piece))), dtype=np.float64)
+        return squashed(np.asarray(self._estimator.decision_function(piece), dtype=np.float64))
 
 
 def _read(text: str, read: Callable[[str], Any]) -> Any:

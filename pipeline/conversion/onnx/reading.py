@@ -96,6 +96,8 @@ def read(graph: Graph) -> ReadGraph:
     meaning = meaning_of(_rows(values[output], output).columns)
     known = raw.columns if isinstance(raw, Rows) else ()
     sums = [linear(known[each.position] if isinstance(each, RawOutput) else each) for each in meaning.raw]
+    if not any(each.terms for each in sums):
+        raise ModelError("the graph uses none of its inputs: its result is the same for each row", REMEDY)
     document = _document(sums, meaning, _labels(graph, output, max(len(sums), 2)), _threshold(graph))
     used = {feature_column for feature in document["features"] for feature_column in _columns_of(feature)}
     if unused := [name for names in columns.values() for name in names if name not in used]:
@@ -194,13 +196,21 @@ def _probabilities(graph: Graph) -> str:
     zipped = [makers[name].inputs[0] for name in outputs if name in makers and makers[name].operator == "ZipMap"]
     named = [name for name in outputs if name.startswith(("probabilit", "output_probabilit"))]
     of_numbers = [port.name for port in graph.outputs if port.type in {FLOAT, DOUBLE}]
-    for candidates in (zipped, named, of_numbers):
+    sliced = list(dict.fromkeys(_sliced(makers, name) for name in of_numbers))
+    for candidates in (zipped, named, of_numbers, sliced):
         if len(candidates) == 1:
             return candidates[0]
     raise ModelError(
         f"the graph has the outputs {', '.join(map(escape, outputs)) or '(none)'}: which has the probabilities?",
         'call that output "probabilities"',
     )
+
+
+def _sliced(makers: Mapping[str, Node], name: str) -> str:
+    """Return the tensor that an output is a column of, as ``zipmap="columns"`` of sklearn-onnx makes one a class."""
+    while name in makers and makers[name].operator in {"Reshape", "Slice"}:
+        name = makers[name].inputs[0]
+    return name
 
 
 def _has_raw(graph: Graph) -> bool:

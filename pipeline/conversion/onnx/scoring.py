@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.conversion.agreement import squashed
 from pipeline.conversion.importing import Floats, Score
 from pipeline.conversion.onnx.graph import BOOL, DOUBLE, FLOAT, INT32, INT64, STRING, Graph, ReadGraph
 from pipeline.errors import ModelError
@@ -100,10 +101,8 @@ def _scored(session: Any, graph: Graph, found: ReadGraph, rows: Mapping[str, Any
     (scores,) = session.run([found.output], feeds)
     result = np.asarray(scores, dtype=np.float64).reshape(len(lacking), -1)
     result[lacking] = np.nan
-    if found.is_raw:
-        with np.errstate(over="ignore"):
-            result = 1 / (1 + np.exp(-result))
-    return result[:, -1] if "classes" not in found.document else result
+    picked = result[:, -1] if "classes" not in found.document else result
+    return squashed(picked) if found.is_raw else picked
 
 
 def _column(cells: Sequence[Any], type_: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:

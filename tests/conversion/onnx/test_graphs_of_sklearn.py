@@ -38,7 +38,9 @@ def difference(model: LogisticModel, said: dict[str, Any], tolerance: float) -> 
     """Return the largest difference of probabilities, having checked it."""
     theirs, ours = np.array(said["probabilities"]), probabilities(model, said["rows"])
     if model.output.columns == ("raw_prediction",):
-        theirs = 1 / (1 + np.exp(-theirs.reshape(len(ours), -1)))
+        theirs = theirs.reshape(len(ours), -1)
+        powers = np.exp(theirs)
+        theirs = powers / powers.sum(axis=1, keepdims=True) if model.file.classes else 1 / (1 + np.exp(-theirs))
     if not model.file.classes:
         theirs = theirs.reshape(len(ours), -1)[:, -1]
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
@@ -97,6 +99,9 @@ def test_float32_coefficients_are_kept_as_they_are() -> None:
         ("bins_float", ["binned"] * 2, {"version": 2}),
         ("clipped_double", ["transformed"] * 2, {"version": 2}),
         ("raw_float", ["numeric"] * 2, {"output": {"columns": ["raw_prediction"]}}),
+        ("raw_classes_float", ["numeric"] * 2, {"classes": ["hi", "lo", "mid"]}),
+        ("columns_double", ["numeric"] * 2, {"version": 1, "target": {"negative": "late", "positive": "on time"}}),
+        ("columns_classes_float", ["numeric"] * 2, {"classes": ["hi", "lo", "mid"]}),
     ],
 )
 def test_a_person_finds_the_graph_again_in_the_model(name: str, kinds: list[str], head: dict[str, Any]) -> None:

@@ -75,6 +75,10 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         after(one("Identity"), opsets={CORE: 13, ML: 17}),
         ("version 17 of the operators ai.onnx.ml", "1 to 5 are known"),
     ),
+    "inputs that it does not use": (
+        graph(one("ConstantOfShape"), SIGMOID),
+        ("the graph uses none of its inputs",),
+    ),
     "a branch": (after(one("If")), ("(If)", "a program with branches or loops")),
     "text that is counted": (
         graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, inputs=(Port("X", STRING, (None, 2)),)),
