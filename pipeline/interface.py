@@ -313,8 +313,9 @@ def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check
     kind : {"onnx", "pmml", "vw", "skops"}, optional
         By default the first bytes of the file decide.
     check : path or iterable of paths, optional
-        Parquet or CSV files whose first 10,000 rows are scored both ways. Without it the rows that a PMML document
-        brings are scored, if there are any. A row that cannot be read is left out.
+        Parquet or CSV files whose first 10,000 rows are scored both ways, by onnxruntime or scikit-learn. A row that
+        cannot be read is left out. PMML is compared with the rows that it brings for its verification, if there are
+        any, and VW with nothing: rows to check are a ``UsageError``.
 
     Raises
     ------

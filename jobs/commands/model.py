@@ -96,7 +96,8 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     type=values.PATH,
     metavar="DATA",
     is_path=True,
-    help="Score the first 10,000 rows of Parquet or CSV both ways, and store the largest difference in the model.",
+    help="Score the first 10,000 rows of Parquet or CSV with FILE too (ONNX, skops), and store the largest difference. "
+    "PMML is compared with the rows that it brings.",
 )
 @option(
     "--kind",

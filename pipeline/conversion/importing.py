@@ -73,6 +73,8 @@ class Importer:
         ``ConfigurationError`` if a package is not installed.
     package : str
         The package that scores rows with the file; empty where none does.
+    instead : str
+        What to do where no package scores rows.
     """
 
     kind: str
@@ -80,6 +82,7 @@ class Importer:
     recognises: Callable[[bytes, str], bool]
     convert: Callable[[Path, bytes], Imported]
     package: str = ""
+    instead: str = ""
 
 
 def versioned(package: str) -> str:
@@ -113,8 +116,20 @@ IMPORTERS: Mapping[str, Importer] = {
     each.kind: each
     for each in (
         Importer("onnx", "an ONNX graph", _begins(_ONNX, ".onnx"), _converted_by("onnx.reading"), "onnxruntime"),
-        Importer("pmml", "a PMML document", _begins(_PMML, ".pmml"), _converted_by("pmml.reading")),
-        Importer("vw", "a readable model of VW", _begins(_VW), _converted_by("vw")),
+        Importer(
+            "pmml",
+            "a PMML document",
+            _begins(_PMML, ".pmml"),
+            _converted_by("pmml.reading"),
+            instead="the rows that the document brings for its verification are always compared",
+        ),
+        Importer(
+            "vw",
+            "a readable model of VW",
+            _begins(_VW),
+            _converted_by("vw"),
+            instead="score them with the model, and compare with what vw --testonly --predictions writes",
+        ),
         Importer("skops", "a skops file", _begins(_SKOPS, ".skops"), _converted_by("skops"), "scikit-learn"),
     )
 }

@@ -131,8 +131,8 @@ def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows
             )
         if imported.score is None:
             raise UsageError(
-                f"nothing scores rows with {importer.title} to compare with",
-                "leave out the rows to check, and compare with predictions of the tool that made it",
+                f"no package scores rows with {importer.title}, so that rows to check cannot be compared",
+                f"leave them out; {importer.instead}",
             )
         return difference(model, rows, imported.score)
     if imported.verification is None or imported.expected is None:

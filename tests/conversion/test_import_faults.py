@@ -12,6 +12,7 @@ import pickle
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,12 +207,28 @@ def test_a_folder_that_does_not_exist_cannot_hold_the_model(capsys: pytest.Captu
     assert "no/model.json: no such file or folder" in capsys.readouterr().err
 
 
-def test_rows_to_check_need_a_tool_that_scores_them(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("model.txt").write_text(VW)
+@pytest.mark.parametrize(
+    ("kind", "title", "instead"),
+    [
+        ("vw", "a readable model of VW", "vw --testonly --predictions"),
+        ("pmml", "a PMML document", "the rows that the document brings for its verification are always compared"),
+    ],
+)
+def test_rows_to_check_need_a_tool_that_scores_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str, title: str, instead: str
+) -> None:
+    importer = replace(IMPORTERS[kind], convert=lambda path, data: Imported(MODEL))
+    monkeypatch.setitem(IMPORTERS, kind, importer)  # type: ignore[arg-type]
+    Path("model").write_text("text")
     Path("rows.csv").write_text("x\n1\n")
-    assert run(["model", "import", "model.txt", "-o", "model.json", "--check", "rows.csv"]) == 2
-    assert "nothing scores rows with a readable model of VW" in capsys.readouterr().err
+    words = ["model", "import", "model", "-o", "model.json", "--kind", kind]
+    assert run([*words, "--check", "rows.csv"]) == 2
+    said = capsys.readouterr().err
+    assert f"no package scores rows with {title}" in said
+    assert instead in said
     assert not Path("model.json").exists()
+    assert run(words) == 0
+    assert "\nnot compared: " in capsys.readouterr().out
 
 
 def test_the_table_of_importers_has_the_words_of_the_option() -> None:
