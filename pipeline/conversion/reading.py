@@ -102,9 +102,11 @@ def _importer(head: bytes, name: str, kind: str | None) -> Importer:
     found = formats.foreign_model(head, name)
     if found is not None and found.is_pickle:
         raise _refused(found, shown)
-    for importer in IMPORTERS.values():
-        if importer.recognises(head, name):
-            return importer
+    # What a file begins with counts more than its name.
+    for told in ("", name):
+        for importer in IMPORTERS.values():
+            if importer.recognises(head, told):
+                return importer
     if b'"logitstream-model"' in head:
         raise ModelError(f"{shown} is a model file of logitstream already", "give it to --model as it is")
     # Any text may be called .txt.
@@ -112,7 +114,7 @@ def _importer(head: bytes, name: str, kind: str | None) -> Importer:
     what = (
         f"is {found.name}, which cannot be imported" if found and is_named else "is in no format that can be imported"
     )
-    raise ModelError(f"{shown} {what}", _KINDS)
+    raise ModelError(f"{shown} {what}", formats.VW_BINARY.as_model if found is formats.VW_BINARY else _KINDS)
 
 
 def _refused(found: formats.FileFormat, shown: str) -> ModelError:

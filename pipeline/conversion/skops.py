@@ -82,7 +82,7 @@ def convert(path: Path, data: bytes) -> Imported:
     ConfigurationError
         skops or scikit-learn is not installed.
     """
-    shown = escape(path.name)
+    shown = escape(str(path))
     names = _checked(_schema(data, shown), shown)
     for module in ("skops", "sklearn"):
         if find_spec(module) is None:

@@ -78,7 +78,7 @@ def convert(path: Path, data: bytes) -> Imported:
     ModelError
         The text has no names, another link, or what is no weighted sum of features; the message names it.
     """
-    shown = escape(path.name)
+    shown = escape(str(path))
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

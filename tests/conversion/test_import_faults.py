@@ -97,6 +97,14 @@ FAULTS: dict[str, tuple[str, bytes | Callable[[Path], object], int, str]] = {
     ),
     "dill": ("model.dill", pickle.dumps(Spring()), 65, "dill.load(open('model.dill', 'rb'))"),
     "torch": ("model.pt", pickle.dumps(Spring()), 65, "torch.onnx.export"),
+    "a pickle with a quote in its name": (
+        "my model's.pkl",
+        pickle.dumps(Spring()),
+        65,
+        'joblib.load("my model\'s.pkl")',
+    ),
+    "a binary model of VW": ("model.vw", b"\x07\0\0\x009.11.9\0\x01\0\0", 65, "is a binary model of VW"),
+    "PMML under the name of another kind": ("model.onnx", b"<PMML version='3.2'/>", 65, "is version 3.2"),
     "VW without names": ("model.txt", VW.replace("x:1:", "1:").encode(), 65, "has no name"),
     "VW that is no text": ("model.txt", VW.encode() + b"\xff:1:2\n", 65, "is not text in UTF-8"),
     "VW with a weight that overflows": (
