@@ -69,7 +69,7 @@ def check(model: str, json: bool) -> None:
     is_path=True,
     help="Write this file instead.  [default: MODEL itself]",
 )
-@options.if_exists
+@options.if_file_exists
 @options.json_
 def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> None:
     """Rewrite MODEL as a file of version 2, the newest. Scores keep their bits.
@@ -115,7 +115,7 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     is_path=True,
     help="The model file to write.",
 )
-@options.if_exists
+@options.if_file_exists
 @options.json_
 def import_(file: str, output: str, kind: str | None, check: str | None, if_exists: IfExists, json: bool) -> None:
     """Make a model file from FILE: an ONNX graph, a PMML document, the readable text of VW, or a skops file.
@@ -157,7 +157,7 @@ def import_(file: str, output: str, kind: str | None, check: str | None, if_exis
     is_path=True,
     help="The file to write.  [default: the standard output, for text]",
 )
-@options.if_exists
+@options.if_file_exists
 def export(model: str, to: str, dialect: str | None, output: str | None, if_exists: IfExists) -> None:
     """Write MODEL for another tool.
 

@@ -101,7 +101,9 @@ def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | No
     """
     if not len(theirs):
         raise DataError("there are no rows to check", "give rows that the model can score")
-    found = _difference(scores(model, rows), theirs)
+    # A row that the model refuses has no score, as in a tool that leaves it out.
+    ours = _scored(model, list(batches(rows, ScoreBlock.of(model.file).columns())), [])
+    found = _difference(ours.scores, theirs)
     lines = [f"{format_count(len(theirs))} rows scored both ways: {found.text}"]
     if reread is not None and hasattr(rows, "to_csv"):
         lines += _from_csv(model, theirs, rows, reread)

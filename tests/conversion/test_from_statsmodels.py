@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -109,6 +110,22 @@ def test_a_dataframe_is_also_compared_as_csv_and_the_difference_is_stored(capsys
     imported = (model.training or {})["imported"]
     assert (imported["from"], imported["rows"]) == ("statsmodels", 25)
     assert imported["largest_difference"] <= 1e-15
+
+
+def test_a_row_that_both_refuse_is_no_difference() -> None:
+    """The logarithm of a negative number is NaN for statsmodels, and a bad cell here."""
+    stored = json.loads(json.dumps(STORED["spector formula"]["result"]))
+    stored["spec"]["factors"]["np.log(GPA)"] = stored["spec"]["factors"].pop("GPA") | {"eval_code": "np.log(GPA)"}
+    stored["spec"]["subterms"][1][0][0] = "np.log(GPA)"
+    stored["params"] = [0.5, 0.25, 0.0, 0.0]
+    result = rebuilt(stored)
+    result.predict = lambda rows: np.array([1 / (1 + math.exp(-0.5)), math.nan])
+    rows = {"GPA": [1.0, -1.0], "TUCE": [1.0, 1.0], "PSI": [0, 1]}
+    model = logitstream.from_statsmodels(result, check=rows)
+    assert (model.training or {})["imported"]["largest_difference"] <= 1e-16
+    result.predict = lambda rows: np.array([0.5, 0.5])
+    model = logitstream.from_statsmodels(result, check=rows)
+    assert (model.training or {})["imported"]["largest_difference"] is None
 
 
 def test_an_offset_that_differs_in_the_csv_is_named(capsys: pytest.CaptureFixture[str]) -> None:
