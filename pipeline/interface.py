@@ -259,7 +259,6 @@ def from_statsmodels(
     target: str | None = None,
     threshold: float | None = None,
     offset: str | None = None,
-    exposure: str | None = None,
     check: Any = None,
 ) -> LogisticModel:
     """Return a model with the scores of a fitted result of statsmodels.
@@ -279,8 +278,8 @@ def from_statsmodels(
         Name of the predicted column, recorded in the model.
     threshold : float, optional
         Adds a decision to the output.
-    offset, exposure : str, optional
-        The column that holds the offset or exposure; required where the result has one.
+    offset : str, optional
+        The column that holds the offset; required if the result has one.
     check : rows, optional
         A dataframe, named columns, or an array without the constant. They are compared as those of
         :func:`from_sklearn` are.
@@ -297,7 +296,7 @@ def from_statsmodels(
     from pipeline.conversion.statsmodels import Wishes  # noqa: PLC0415 - no run needs it
     from pipeline.conversion.statsmodels import from_statsmodels as model_of  # noqa: PLC0415 - as above
 
-    return model_of(result, Wishes(columns, target, threshold, offset, exposure), check, _written_and_read)
+    return model_of(result, Wishes(columns, target, threshold, offset), check, _written_and_read)
 
 
 def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None) -> LogisticModel:

@@ -41,7 +41,6 @@ class Wishes:
     target: str | None = None
     threshold: float | None = None
     offset: str | None = None
-    exposure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def from_statsmodels(result: Any, wishes: Wishes, check: Any = None, reread: Rer
     if model is None or not hasattr(result, "params"):
         raise ModelError(f"{type(result).__name__} is not a fitted result of statsmodels", _SUPPORTED)
     link = _link(model)
-    _check_offsets(model, wishes)
+    _check_offset(model, wishes.offset)
     matrix = _matrix(model, wishes.columns)
     document = _document(result, matrix, wishes) | ({} if link == "logit" else {"link": link, "version": 2})
     made = LogisticModel(from_mapping(document, "the result"))
@@ -90,18 +89,17 @@ def _link(model: Any) -> str:
     return _LINKS[link]
 
 
-def _check_offsets(model: Any, wishes: Wishes) -> None:
-    """Refuse an offset without a name, and a name without an offset."""
-    given = {"offset": wishes.offset, "exposure": wishes.exposure}
-    for name, column in given.items():
-        values = getattr(model, name, None)
-        used = values is not None and bool(np.any(values))
-        if used and column is None:
-            raise UsageError(f"the result has an {name}", f'name its column: {name}="COLUMN"')
-        if column is not None and not used:
-            raise UsageError(f"the result has no {name}, but {name} is {escape(column)}", f"leave {name} out")
-    if all(given.values()):
-        raise UsageError("the result has an offset and an exposure", "fit with their sum as the offset")
+def _check_offset(model: Any, column: str | None) -> None:
+    """Refuse an offset without a name, and a name without an offset.
+
+    An exposure, and the offset of a MNLogit, have no effect in statsmodels.
+    """
+    values = None if type(model).__name__ == "MNLogit" else getattr(model, "offset", None)
+    is_used = values is not None and bool(np.any(values))
+    if is_used and column is None:
+        raise UsageError("the result has an offset", 'name its column: offset="COLUMN"')
+    if column is not None and not is_used:
+        raise UsageError(f"the result has no offset, but offset is {escape(column)}", "leave offset out")
 
 
 def _matrix(model: Any, columns: Sequence[str] | None) -> _Matrix:
@@ -165,9 +163,8 @@ def _document(result: Any, matrix: _Matrix, wishes: Wishes) -> dict[str, Any]:
     if not made["features"]:
         raise ModelError("the result has no columns beside the constant", "fit with one column at least")
     made["features"] = [_without_errors(feature) for feature in made["features"]]
-    offset = wishes.offset or wishes.exposure
-    if offset is not None:
-        made |= {"version": 2, "offset": {"column": offset, "missing": "null"}}
+    if wishes.offset is not None:
+        made |= {"version": 2, "offset": {"column": wishes.offset, "missing": "null"}}
     if wishes.threshold is not None:
         made["output"] = {"threshold": wishes.threshold}
     return made | _target(model, wishes.target, is_multinomial=is_multinomial)
@@ -215,10 +212,9 @@ class _Predicting:
     def on(self, rows: Any) -> Floats:
         """Return the probabilities of rows, in the form of a dataframe or of named columns."""
         given: dict[str, Any] = {}
-        offset = self.wishes.offset or self.wishes.exposure
         try:
-            if offset is not None:
-                given["offset" if self.wishes.offset else "exposure"] = np.asarray(rows[offset], dtype=np.float64)
+            if self.wishes.offset is not None:
+                given["offset"] = np.asarray(rows[self.wishes.offset], dtype=np.float64)
             if self.matrix.by_formula:
                 return np.asarray(self.result.predict(rows, **given), dtype=np.float64)
             return np.asarray(self.result.predict(self._exog(rows), **given), dtype=np.float64)

@@ -161,11 +161,20 @@ def test_an_offset_needs_a_name_and_a_name_needs_an_offset() -> None:
     with pytest.raises(UsageError, match='name its column: offset="COLUMN"'):
         logitstream.from_statsmodels(result)
     assert logitstream.from_statsmodels(result, offset="e").file.offset.column == "e"  # type: ignore[union-attr]
-    with pytest.raises(UsageError, match="the result has no exposure, but exposure is e"):
-        logitstream.from_statsmodels(result, offset="level", exposure="e")
-    result.model.exposure = np.full(3, 2.0)
-    with pytest.raises(UsageError, match="the result has an offset and an exposure"):
-        logitstream.from_statsmodels(result, offset="level", exposure="e")
+    without = rebuilt(STORED["spector logit"]["result"])
+    with pytest.raises(UsageError, match="the result has no offset, but offset is e"):
+        logitstream.from_statsmodels(without, offset="e")
+
+
+def test_what_has_no_effect_in_statsmodels_has_none_here() -> None:
+    several = rebuilt(STORED["anes96 of seven numbers"]["result"])
+    several.model.offset = np.full(3, 2.0)
+    assert logitstream.from_statsmodels(several).file.offset is None
+    with pytest.raises(UsageError, match="the result has no offset"):
+        logitstream.from_statsmodels(several, offset="e")
+    binary = rebuilt(STORED["spector logit"]["result"])
+    binary.model.exposure = np.full(3, 2.0)
+    assert logitstream.from_statsmodels(binary).file.offset is None
 
 
 @pytest.mark.parametrize(
