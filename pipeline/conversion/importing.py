@@ -46,6 +46,8 @@ class Imported:
         Rows that came with the file, as columns.
     expected : array, optional
         Their probabilities, as ``score`` would return them.
+    unnamed : tuple of str
+        The columns that the file has no names for, as they are called here.
     """
 
     document: dict[str, Any]
@@ -54,6 +56,7 @@ class Imported:
     score: Score | None = None
     verification: Mapping[str, Any] | None = None
     expected: Floats | None = None
+    unnamed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

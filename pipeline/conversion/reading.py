@@ -12,7 +12,7 @@ from pipeline.canonical import sha256
 from pipeline.choices import KIND
 from pipeline.conversion.agreement import Gap, Rows, difference, in_memory
 from pipeline.conversion.importing import IMPORTERS, Imported, Importer, versioned
-from pipeline.errors import ConfigurationError, ModelError, ThresholdError, UsageError
+from pipeline.errors import ConfigurationError, ModelError, SchemaError, ThresholdError, UsageError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.store import system_errors
@@ -136,7 +136,16 @@ def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows
                 f"no package scores rows with {importer.title}, so that rows to check cannot be compared",
                 f"leave them out; {importer.instead}",
             )
-        return difference(model, rows, imported.score)
+        try:
+            return difference(model, rows, imported.score)
+        except SchemaError as error:
+            if not imported.unnamed:
+                raise
+            first, last = escape(imported.unnamed[0]), escape(imported.unnamed[-1])
+            names = first if first == last else f"{first} to {last}"
+            raise SchemaError(
+                error.message, f"the file has no names for its columns: give rows in which they are called {names}"
+            ) from error
     if imported.verification is None or imported.expected is None:
         return None
     expected = imported.expected

@@ -95,9 +95,8 @@ def convert(path: Path, data: bytes) -> Imported:
     document: dict[str, Any] = json.loads(model.to_json())
     parts = [part for feature in document["features"] for part in feature.get("terms", [feature])]
     types = {part["column"]: part["levels"] for part in parts if "levels" in part}
-    return Imported(
-        document, tuple(notes), TOLERANCE, _EstimatorScores(estimator, columns or named, types, bool(named))
-    )
+    score = _EstimatorScores(estimator, columns or named, types, bool(named))
+    return Imported(document, tuple(notes), TOLERANCE, score, unnamed=tuple(columns))
 
 
 def _schema(data: bytes, shown: str) -> Any:

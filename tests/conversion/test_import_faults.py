@@ -328,7 +328,12 @@ def test_rows_to_check_must_have_the_columns(odds: Callable[..., str], capsys: p
     assert "rows.csv has no column 'x'" in capsys.readouterr().err
     pq.write_table(pa.table({"x": [[1.0]]}), "rows.parquet")
     assert run(["model", "import", name, "-o", "model.json", "--check", "rows.parquet"]) == 65
-    assert 'column "x"' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'column "x"' in said
+    assert "has no names" not in said
+    odds(MODEL, score=scored, unnamed=("x",))
+    assert run(["model", "import", name, "-o", "model.json", "--check", "rows.csv"]) == 65
+    assert "the file has no names for its columns: give rows in which they are called x" in capsys.readouterr().err
     Path("rows.csv").write_text("x\n")
     assert run(["model", "import", name, "-o", "model.json", "--check", "rows.csv"]) == 65
     assert "there are no rows to check" in capsys.readouterr().err

@@ -83,13 +83,14 @@ def convert(path: Path, data: bytes) -> Imported:
         found = read(graph)
     except ModelError as error:
         raise ModelError(f"{escape(str(path))}: {error.message}", error.remedy) from error
-    return Imported(found.document, found.notes, found.tolerance, scorer(path, graph, found))
+    return Imported(found.document, found.notes, found.tolerance, scorer(path, graph, found), unnamed=found.unnamed)
 
 
 def read(graph: Graph) -> ReadGraph:
     """Return the model file that a graph says, as plain values; raises ``ModelError`` as :func:`convert` does."""
     _check(graph)
     columns, notes = _columns(graph)
+    unnamed = tuple(name for names in columns.values() if len(names) > 1 for name in names) if notes else ()
     output = _probabilities(graph)
     values = _Walk(graph, columns).values(output)
     raw = values.get("raw_prediction") if _has_raw(graph) else None
@@ -107,7 +108,7 @@ def read(graph: Graph) -> ReadGraph:
     tolerance = FLOAT32_TOLERANCE if _is_float32(graph) else TOLERANCE
     if tolerance > TOLERANCE:
         notes.append("the graph computes in float32, the model in float64 with the same coefficients")
-    return ReadGraph(document, tuple(notes), columns, output, meaning.is_raw, tolerance)
+    return ReadGraph(document, tuple(notes), columns, output, meaning.is_raw, tolerance, unnamed)
 
 
 def listed_names(names: Sequence[str]) -> str:
