@@ -166,7 +166,8 @@ def _columns(graph: Graph) -> tuple[dict[str, tuple[str, ...]], list[str]]:
 def _width(port: Port) -> int:
     if port.type not in _TYPES:
         raise ModelError(
-            f'the input "{escape(port.name)}" is no tensor of numbers, booleans or text', "give the graph such inputs"
+            f'the input "{escape(port.name)}" is no tensor of float, double, int32, int64, bool or string',
+            "give the graph such inputs",
         )
     width = port.shape[1] if len(port.shape) == 2 else 1
     if len(port.shape) > 2 or width is None or not 0 < width <= MOST_COLUMNS:

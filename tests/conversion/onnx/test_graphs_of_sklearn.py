@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.conversion.onnx.protobuf import decode
 from pipeline.conversion.onnx.reading import convert, read
+from pipeline.errors import ModelError
 from pipeline.models import LogisticModel
 from tests.conversion.onnx.make_graphs import GRAPHS, from_plain, to_plain
 
@@ -77,6 +78,39 @@ def test_onnxruntime_is_asked_for_the_same_columns(name: str) -> None:
     assert made.score is not None
     theirs, ours = made.score(said["rows"]), probabilities(model_of(made.document), said["rows"])
     assert np.abs(np.asarray(theirs) - ours).max() <= made.tolerance
+
+
+@needs_onnx
+@needs_runtime
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [1, 7])
+def test_a_graph_that_was_written_for_a_number_of_rows_is_compared_on_any(rows: int, tmp_path: Path) -> None:
+    import onnx
+
+    graph, said = onnx.load(GRAPHS / "softmax_double.onnx"), stored("softmax_double")
+    graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value = rows
+    path = tmp_path / "model.onnx"
+    onnx.save(graph, path)
+    made = convert(path, path.read_bytes())
+    assert made.score is not None
+    assert np.abs(np.asarray(made.score(said["rows"])) - np.array(said["probabilities"])).max() <= 1e-15
+
+
+@needs_onnx
+@needs_runtime
+@pytest.mark.slow
+def test_a_graph_that_cannot_be_run_on_the_rows_is_refused(tmp_path: Path) -> None:
+    import onnx
+
+    graph, said = onnx.load(GRAPHS / "softmax_double.onnx"), stored("softmax_double")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(graph.SerializeToString())
+    made = convert(path, path.read_bytes())
+    graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 5
+    onnx.save(graph, path)
+    assert made.score is not None
+    with pytest.raises(ModelError, match="onnxruntime cannot run the graph"):
+        made.score(said["rows"])
 
 
 def test_float32_coefficients_are_kept_as_they_are() -> None:

@@ -127,7 +127,7 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
     ),
     "an input that is no tensor": (
         after(one("Identity"), inputs=(Port("X", 0, ()),)),
-        ('the input "X" is no tensor of numbers, booleans or text',),
+        ('the input "X" is no tensor of float, double, int32, int64, bool or string',),
     ),
     "no input": (after(one("Identity"), inputs=()), ("the graph has no input",)),
     "an input that nothing makes": (after(one("Identity", "Y")), ('takes "Y", which nothing before it makes',)),
