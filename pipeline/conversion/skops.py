@@ -91,7 +91,10 @@ def convert(path: Path, data: bytes) -> Imported:
     columns, named = _columns(estimator)
     if columns:
         notes.append(f"The estimator has no names for its columns: they are x0 to x{len(columns) - 1}, in its order.")
-    model = from_sklearn(estimator, columns=columns or None)
+    try:
+        model = from_sklearn(estimator, columns=columns or None)
+    except ModelError as error:
+        raise ModelError(f"{shown}: {error.message}", error.remedy) from error
     document: dict[str, Any] = json.loads(model.to_json())
     parts = [part for feature in document["features"] for part in feature.get("terms", [feature])]
     types = {part["column"]: part["levels"] for part in parts if "levels" in part}
