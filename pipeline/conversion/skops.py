@@ -90,7 +90,7 @@ def convert(path: Path, data: bytes) -> Imported:
     estimator, notes = _estimator(data, names, shown)
     columns, named = _columns(estimator)
     if columns:
-        notes.append(f"The estimator has no names for its columns: they are x0 to x{len(columns) - 1}, in its order.")
+        notes.append(f"the estimator has no names for its columns: they are x0 to x{len(columns) - 1}, in its order")
     try:
         model = from_sklearn(estimator, columns=columns or None)
     except ModelError as error:
