@@ -101,6 +101,14 @@ _JSON_START = rb"\s*(\[\s*)?\{[ \t]*(\"[^\r\n]*[\[\]{},])?[ \t]*(\r?\n|\Z)"
 
 JSON_LINES = FileFormat("JSON lines", "jsonl ndjson", None, _copied("read_json('FILE')"), _JSON_MODEL, is_text=True)
 
+VW_BINARY = FileFormat(
+    "a binary model of VW",
+    "vw",
+    rb"[\x03-\x20]\x00\x00\x00\d+\.\d+\.\d+\x00",
+    _NO_DATA,
+    "train again with vw --invert_hash model.txt; then: logitstream model import model.txt --output model.json",
+)
+
 FOREIGN = (
     FileFormat("a skops file", "skops", rb"PK\x03\x04.{26}(schema\.json|\d{6,}\.npy)", _NO_DATA, _IMPORT),
     *(
@@ -124,6 +132,7 @@ FOREIGN = (
     FileFormat("an ONNX model", "onnx", rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]", _NO_DATA, _IMPORT),
     FileFormat("a PMML model", "pmml", rb"\s*(<\?xml.{0,400})?<PMML\b", _NO_DATA, _IMPORT, is_text=True),
     FileFormat("a readable model of VW", "", rb"Version \d+\.\d+\.\d+\s{1,2}Id ", _NO_DATA, _IMPORT, is_text=True),
+    VW_BINARY,
     FileFormat("a model of another library", "safetensors keras ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
     JSON_LINES,
     FileFormat("JSON", "json geojson", _JSON_START, _copied("read_json('FILE')"), "", is_text=True),
@@ -266,7 +275,10 @@ def ends_in(path: str, known: FileFormat) -> bool:
 
 def advice(known: FileFormat, path: str, *, model: bool = False) -> str:
     """Return what to do about a file of a format, with its name in the command."""
-    return (known.as_model if model else known.as_input).replace("FILE", path)
+    text = known.as_model if model else known.as_input
+    if "'" in path and '"' not in path and "in Python" in text:
+        text = text.replace("'FILE'", '"FILE"')
+    return text.replace("FILE", path)
 
 
 def _ending(path: str) -> str:

@@ -232,8 +232,8 @@ def from_sklearn(
         Adds a decision to the output.
     check : rows, optional
         Rows to compare on, in the form that the estimator takes. They are scored both ways, and the largest difference
-        is printed. A pandas dataframe is scored once more from the CSV file that ``to_csv`` writes: that difference is
-        printed too, and each column that causes it.
+        is printed and stored in ``training["imported"]``. A pandas dataframe is scored once more from the CSV file that
+        ``to_csv`` writes: that difference is printed too, and each column that causes it.
 
     Raises
     ------
@@ -259,7 +259,6 @@ def from_statsmodels(
     target: str | None = None,
     threshold: float | None = None,
     offset: str | None = None,
-    exposure: str | None = None,
     check: Any = None,
 ) -> LogisticModel:
     """Return a model with the scores of a fitted result of statsmodels.
@@ -279,11 +278,11 @@ def from_statsmodels(
         Name of the predicted column, recorded in the model.
     threshold : float, optional
         Adds a decision to the output.
-    offset, exposure : str, optional
-        The column that holds the offset or exposure; required where the result has one.
+    offset : str, optional
+        The column that holds the offset; required if the result has one.
     check : rows, optional
-        A dataframe, named columns, or an array without the constant. They are scored both ways, and the largest
-        difference is printed and stored in ``training["imported"]``.
+        A dataframe, named columns, or an array without the constant. They are compared as those of
+        :func:`from_sklearn` are.
 
     Raises
     ------
@@ -297,7 +296,7 @@ def from_statsmodels(
     from pipeline.conversion.statsmodels import Wishes  # noqa: PLC0415 - no run needs it
     from pipeline.conversion.statsmodels import from_statsmodels as model_of  # noqa: PLC0415 - as above
 
-    return model_of(result, Wishes(columns, target, threshold, offset, exposure), check)
+    return model_of(result, Wishes(columns, target, threshold, offset), check, _written_and_read)
 
 
 def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None) -> LogisticModel:
@@ -313,8 +312,9 @@ def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check
     kind : {"onnx", "pmml", "vw", "skops"}, optional
         By default the first bytes of the file decide.
     check : path or iterable of paths, optional
-        Parquet or CSV files whose first 10,000 rows are scored both ways. Without it the rows that a PMML document
-        brings are scored, if there are any. A row that cannot be read is left out.
+        Parquet or CSV files whose first 10,000 rows are scored both ways, by onnxruntime or scikit-learn. A row that
+        cannot be read is left out. PMML is compared with the rows that it brings for its verification, if there are
+        any, and VW with nothing: rows to check are a ``UsageError``.
 
     Raises
     ------
@@ -346,11 +346,16 @@ def imported_model(
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     """
-    if Path(path).resolve() == Path(output).resolve():
-        raise UsageError(f"{escape(path)} is both the file to import and the output", "give the output another name")
+    _check_other(path, output, "the file to import")
     model = import_model(path, kind=kind, check=check)
     write_new_file(output, model.to_json().encode(), if_exists)
     return model
+
+
+def _check_other(path: str, output: str, what: str) -> None:
+    """Refuse an output that is the file which is read."""
+    if Path(path).resolve() == Path(output).resolve():
+        raise UsageError(f"{escape(path)} is both {what} and the output", "give the output another name")
 
 
 def _first_rows(paths: Sequence[str], needs: Sequence[Need]) -> Iterator[Sequence[Any]]:
@@ -441,10 +446,25 @@ def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> U
 
 
 def export_model(
-    path: str | os.PathLike[str], kind: str, output: str | os.PathLike[str] | None = None, *, dialect: str | None = None
+    path: str, kind: str, output: str | None = None, *, dialect: str | None = None, if_exists: IfExists = "fail"
 ) -> str | bytes:
-    """Return the model in a file as another tool takes it, and write it; see :meth:`LogisticModel.export`."""
-    return LogisticModel.load(path).export(kind, output, dialect=dialect)
+    """Return the model in a file as another tool takes it, and write it; raises what :meth:`LogisticModel.export` does.
+
+    A file that holds these bytes already stays.
+
+    Raises
+    ------
+    UsageError
+        ``output`` is the model file itself.
+    OutputError
+        ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
+    """
+    if output is not None:
+        _check_other(path, output, "the model file")
+    written = LogisticModel.load(path).export(kind, dialect=dialect)
+    if output is not None:
+        write_new_file(output, written.encode() if isinstance(written, str) else written, if_exists)
+    return written
 
 
 def scorecard_of(path: str | os.PathLike[str]) -> Scorecard:

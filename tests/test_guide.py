@@ -153,40 +153,51 @@ def test_the_page_about_model_files_runs_and_its_scores_can_be_computed_by_hand(
     assert classes.predict({"delay": [0], "carrier": ["ZZ"]}).tolist() == ["on time"]
 
 
-def test_the_page_about_importing_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
-    """Follow it with the files that can be made here: VW's and statsmodels' are stored, others need their packages."""
+def test_the_page_about_other_tools_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    """Follow it with files of other tools; those whose packages are not installed are left out."""
     stored = json.loads(stored_statsmodels.STORED.read_text())["spector logit"]
     result = stored_statsmodels.rebuilt(stored["result"])
     result.predict = lambda exog: np.array(stored["probabilities"])
     reader.variables |= {"result": result, "rows": stored["rows"]}
-    text = json.loads(stored_vw.STORED.read_text())["cases"]["numbers and words"]["text"]
-    (reader.folder / "model.txt").write_text(text)
     (reader.folder / "flights.csv").symlink_to(ROOT / "sample_data" / "flights.csv")
-    made = {"model.txt", *import_files(reader.folder)}
+    made = files_of_other_tools(reader.folder)
     done = []
 
     def command(line: str) -> None:
-        if made.intersection(line.split()) and line.startswith("logitstream "):
+        words = line.split()
+        is_export = "export" in words and ("onnx" not in words or find_spec("onnx") is not None)
+        if words[0] == "python" or is_export or ("import" in words and made.intersection(words)):
             reader.run_here(line)
-            done.append(line)
+            done.append(words)
 
-    reader.follow(PAGES["importing"], command)
-    assert len(done) == len(made)
+    reader.follow(PAGES["other-tools"], command)
+    assert sum("import" in words for words in done) == len(made) >= 2
+    assert sum("export" in words for words in done) == 3 + (find_spec("onnx") is not None)
     said = capsys.readouterr().out
     assert "from-vw.json: a model with 4 features, from model.txt (vw)" in said
+    assert "from-pmml.json: a model with 4 features, from model.pmml (pmml)" in said
     assert "25 rows scored both ways: largest difference" in said
+    assert (reader.folder / "own.pmml").read_text().startswith("<?xml")
 
 
-def import_files(folder: Path) -> list[str]:
+def files_of_other_tools(folder: Path) -> set[str]:
     """Write the files that the page imports, as far as the packages are there; return their names."""
-    known = pq.read_table("logitstream-demo/flights", columns=["distance", "hour", "late"]).to_pandas().dropna()
-    estimator = LogisticRegression().fit(known[["distance", "hour"]], known["late"].astype(bool))
-    if find_spec("skops") is None:
-        return []
-    import skops.io
+    pmml = Path(stored_vw.__file__).parent / "pmml_files" / "nyoka_standard_binary.pmml"
+    (folder / "model.pmml").write_bytes(pmml.read_bytes())
+    vw = json.loads(stored_vw.STORED.read_text())["cases"]["numbers and words"]["text"]
+    (folder / "model.txt").write_text(vw)
+    made = {"model.pmml", "model.txt"}
+    if find_spec("onnx") is not None and find_spec("onnxruntime") is not None:
+        pipeline.LogisticModel.load("logitstream-demo/delay_model.json").export("onnx", folder / "model.onnx")
+        made.add("model.onnx")
+    if find_spec("skops") is not None:
+        import skops.io
 
-    skops.io.dump(estimator, folder / "model.skops")
-    return ["model.skops"]
+        known = pq.read_table("logitstream-demo/flights", columns=["distance", "hour", "late"]).to_pandas().dropna()
+        estimator = LogisticRegression().fit(known[["distance", "hour"]], known["late"].astype(bool))
+        skops.io.dump(estimator, folder / "model.skops")
+        made.add("model.skops")
+    return made
 
 
 def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ TOPICS = (
     "functions",
     "models",
     "model-file",
-    "importing",
+    "other-tools",
     "csv",
     "operations",
     "memory",

@@ -69,7 +69,7 @@ def check(model: str, json: bool) -> None:
     is_path=True,
     help="Write this file instead.  [default: MODEL itself]",
 )
-@options.if_exists
+@options.if_file_exists
 @options.json_
 def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> None:
     """Rewrite MODEL as a file of version 2, the newest. Scores keep their bits.
@@ -96,7 +96,8 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     type=values.PATH,
     metavar="DATA",
     is_path=True,
-    help="Score the first 10,000 rows of Parquet or CSV both ways, and store the largest difference in the model.",
+    help="Score the first 10,000 rows of Parquet or CSV with FILE too (ONNX, skops), and store the largest difference. "
+    "PMML is compared with the rows that it brings.",
 )
 @option(
     "--kind",
@@ -114,7 +115,7 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     is_path=True,
     help="The model file to write.",
 )
-@options.if_exists
+@options.if_file_exists
 @options.json_
 def import_(file: str, output: str, kind: str | None, check: str | None, if_exists: IfExists, json: bool) -> None:
     """Make a model file from FILE: an ONNX graph, a PMML document, the readable text of VW, or a skops file.
@@ -154,9 +155,10 @@ def import_(file: str, output: str, kind: str | None, check: str | None, if_exis
     type=values.PATH,
     metavar="FILE",
     is_path=True,
-    help="Where to write; an existing file is replaced.  [default: the standard output, for text]",
+    help="The file to write.  [default: the standard output, for text]",
 )
-def export(model: str, to: str, dialect: str | None, output: str | None) -> None:
+@options.if_file_exists
+def export(model: str, to: str, dialect: str | None, output: str | None, if_exists: IfExists) -> None:
     """Write MODEL for another tool.
 
     What the tool cannot express is refused by name (exit code 65), and nothing is written.
@@ -165,7 +167,7 @@ def export(model: str, to: str, dialect: str | None, output: str | None) -> None
 
     if to == "onnx" and output is None:
         raise click.UsageError("An ONNX graph is not text: name a file with --output.")
-    written = export_model(model, to, output, dialect=dialect)
+    written = export_model(model, to, output, dialect=dialect, if_exists=if_exists)
     if output is not None:
         console.tell(f"{escape(output)}: the model as {to}")
     elif isinstance(written, str):

@@ -406,6 +406,14 @@ if_exists = option(
     show_default=True,
     help=meaning("if_exists"),
 )
+if_file_exists = option(
+    "--if-exists",
+    section=OUTPUT,
+    type=click.Choice(IF_EXISTS.words),
+    default="fail",
+    show_default=True,
+    help="What to do if there is another file. One with the same content stays as it is.",
+)
 allow_empty = option("--allow-empty", section=OUTPUT, is_flag=True, help=meaning("allow_empty"))
 keep_versions = option(
     "--keep-versions",

@@ -10,6 +10,12 @@ from pipeline.choices import IfExists
 from pipeline.interface import imported_model
 from pipeline.units import escape, format_count
 
+# Why a model of a kind was not compared; of the others rows can be given.
+_UNCOMPARED = {
+    "pmml": "not compared: the document brings no rows with probabilities for its verification",
+    "vw": "not compared: score some rows, and look at what VW predicts for them",
+}
+
 
 def show_import(
     path: str, output: str, *, kind: str | None, check: str | None, if_exists: IfExists, as_json: bool
@@ -38,4 +44,4 @@ def _told(path: str, output: str, features: int, facts: Mapping[str, Any]) -> It
         rows = f"{format_count(facts['rows'])} rows scored both ways"
         yield f"{rows}: largest difference {facts['largest_difference']:.2g} ({facts['tool']})"
     else:
-        yield "not compared with the tool that made it"
+        yield _UNCOMPARED.get(facts["from"], "not compared with the tool that made it: --check DATA does that")

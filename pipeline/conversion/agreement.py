@@ -84,6 +84,15 @@ class _Given(dict[str, Any]):
         return np.zeros(len(next(iter(self.values()))))
 
 
+def squashed(raw: Floats) -> Floats:
+    """Return the probabilities that a model gives for raw predictions, of one class or of several, shape (rows, K)."""
+    with np.errstate(over="ignore"):
+        if raw.ndim == 1 or raw.shape[1] == 1:
+            return np.asarray(1 / (1 + np.exp(-raw)), dtype=np.float64)
+        powers = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
 def in_memory(columns: Mapping[str, Any]) -> Rows:
     """Return named columns as rows to score."""
     return lambda needs: batches(dict(columns), needs)

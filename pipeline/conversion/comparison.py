@@ -1,8 +1,9 @@
-"""Rows scored by a scikit-learn estimator and by its model: in memory, and once more from a CSV file."""
+"""Rows scored by a fitted estimator or result and by its model: in memory, and once more from a CSV file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.conversion.importing import versioned
 from pipeline.errors import DataError, LogitstreamError
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
@@ -86,15 +88,36 @@ def expected(estimator: Any, rows: Any, *, is_raw: bool = False) -> Floats:
     return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
 
 
-def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | None) -> str:
-    """Return in words how much a model and an estimator differ on named rows, and on the same rows from a CSV file.
+def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | None, tool: str) -> LogisticModel:
+    """Return the model with the largest difference to the scores of a tool on named rows, and print it.
 
-    Only a dataframe with ``to_csv`` is written and read; a column that then adds something else to a score is named.
+    A dataframe with ``to_csv`` is also compared after it was written as CSV and read; a column that then adds something
+    else to a score is named.
+
+    Raises
+    ------
+    DataError
+        There are no rows.
     """
-    lines = [f"{format_count(len(theirs))} rows scored both ways: {_difference(scores(model, rows), theirs).text}"]
+    if not len(theirs):
+        raise DataError("there are no rows to check", "give rows that the model can score")
+    # A row that the model refuses has no score, as in a tool that leaves it out.
+    ours = _scored(model, list(batches(rows, ScoreBlock.of(model.file).columns())), [])
+    found = _difference(ours.scores, theirs)
+    lines = [f"{format_count(len(theirs))} rows scored both ways: {found.text}"]
     if reread is not None and hasattr(rows, "to_csv"):
         lines += _from_csv(model, theirs, rows, reread)
-    return "\n".join(lines)
+    # The caller asked for these lines with `check`.
+    print("\n".join(lines))  # noqa: T201
+    record = _record(found, tool, is_raw=is_raw(model))
+    return LogisticModel(model.file.model_copy(update={"training": {"imported": record}}))
+
+
+def _record(found: Comparison, tool: str, *, is_raw: bool) -> Mapping[str, Any]:
+    """Return what ``training`` keeps; the difference is null if one way gives a number where the other gives none."""
+    largest = found.absolute if math.isfinite(found.absolute) else None
+    of_raw = {"compared": "raw_prediction"} if is_raw else {}
+    return {"from": tool, "rows": found.rows, "largest_difference": largest, **of_raw, "tool": versioned(tool)}
 
 
 def named(rows: Any, columns: Sequence[str] | None) -> Any:
@@ -204,6 +227,7 @@ def _alone(file: ModelFile, name: str) -> ScoreBlock:
         kind=file.kind,
         classes=file.classes,
         intercept=0.0 if file.classes is None else (0.0,) * len(file.classes),
+        offset=file.offset if file.offset is not None and file.offset.column == name else None,
         features=tuple(own or [feature for feature, columns in used if name in columns]),
     )
     return ScoreBlock(model, ("raw_prediction",))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ class Imported:
         Rows that came with the file, as columns.
     expected : array, optional
         Their probabilities, as ``score`` would return them.
+    unnamed : tuple of str
+        The columns that the file has no names for, as they are called here.
     """
 
     document: dict[str, Any]
@@ -53,6 +56,7 @@ class Imported:
     score: Score | None = None
     verification: Mapping[str, Any] | None = None
     expected: Floats | None = None
+    unnamed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class Importer:
         ``ConfigurationError`` if a package is not installed.
     package : str
         The package that scores rows with the file; empty where none does.
+    instead : str
+        What to do where no package scores rows.
     """
 
     kind: str
@@ -79,6 +85,15 @@ class Importer:
     recognises: Callable[[bytes, str], bool]
     convert: Callable[[Path, bytes], Imported]
     package: str = ""
+    instead: str = ""
+
+
+def versioned(package: str) -> str:
+    """Return the name of a package with its version, if it is installed."""
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package
 
 
 def _converted_by(module: str) -> Callable[[Path, bytes], Imported]:
@@ -104,8 +119,20 @@ IMPORTERS: Mapping[str, Importer] = {
     each.kind: each
     for each in (
         Importer("onnx", "an ONNX graph", _begins(_ONNX, ".onnx"), _converted_by("onnx.reading"), "onnxruntime"),
-        Importer("pmml", "a PMML document", _begins(_PMML, ".pmml"), _converted_by("pmml.reading")),
-        Importer("vw", "a readable model of VW", _begins(_VW), _converted_by("vw")),
+        Importer(
+            "pmml",
+            "a PMML document",
+            _begins(_PMML, ".pmml"),
+            _converted_by("pmml.reading"),
+            instead="the rows that the document brings for its verification are always compared",
+        ),
+        Importer(
+            "vw",
+            "a readable model of VW",
+            _begins(_VW),
+            _converted_by("vw"),
+            instead="score them with the model, and compare with what vw --testonly --predictions writes",
+        ),
         Importer("skops", "a skops file", _begins(_SKOPS, ".skops"), _converted_by("skops"), "scikit-learn"),
     )
 }

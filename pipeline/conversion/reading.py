@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from pipeline import disk, formats
 from pipeline.canonical import sha256
 from pipeline.choices import KIND
 from pipeline.conversion.agreement import Gap, Rows, difference, in_memory
-from pipeline.conversion.importing import IMPORTERS, Imported, Importer
-from pipeline.errors import ConfigurationError, ModelError, ThresholdError, UsageError
+from pipeline.conversion.importing import IMPORTERS, Imported, Importer, versioned
+from pipeline.errors import ConfigurationError, ModelError, SchemaError, ThresholdError, UsageError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.store import system_errors
@@ -60,7 +59,7 @@ def import_model(path: str | os.PathLike[str], kind: str | None = None, rows: Ro
     record: dict[str, Any] = {"from": importer.kind, "file": Path(name).name, "sha256": sha256(data)}
     found = _compared(model, importer, imported, rows)
     if found is not None:
-        _refuse(found, imported, importer)
+        _refuse(found, imported, importer, "" if rows is None else ", or leave out the rows to check")
         record |= {"rows": found.rows, "largest_difference": found.absolute, "tool": _tool(importer, rows)}
     if imported.notes:
         record["notes"] = list(imported.notes)
@@ -103,9 +102,11 @@ def _importer(head: bytes, name: str, kind: str | None) -> Importer:
     found = formats.foreign_model(head, name)
     if found is not None and found.is_pickle:
         raise _refused(found, shown)
-    for importer in IMPORTERS.values():
-        if importer.recognises(head, name):
-            return importer
+    # What a file begins with counts more than its name.
+    for told in ("", name):
+        for importer in IMPORTERS.values():
+            if importer.recognises(head, told):
+                return importer
     if b'"logitstream-model"' in head:
         raise ModelError(f"{shown} is a model file of logitstream already", "give it to --model as it is")
     # Any text may be called .txt.
@@ -113,7 +114,7 @@ def _importer(head: bytes, name: str, kind: str | None) -> Importer:
     what = (
         f"is {found.name}, which cannot be imported" if found and is_named else "is in no format that can be imported"
     )
-    raise ModelError(f"{shown} {what}", _KINDS)
+    raise ModelError(f"{shown} {what}", formats.VW_BINARY.as_model if found is formats.VW_BINARY else _KINDS)
 
 
 def _refused(found: formats.FileFormat, shown: str) -> ModelError:
@@ -132,23 +133,32 @@ def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows
             )
         if imported.score is None:
             raise UsageError(
-                f"nothing scores rows with {importer.title} to compare with",
-                "leave out the rows to check, and compare with predictions of the tool that made it",
+                f"no package scores rows with {importer.title}, so that rows to check cannot be compared",
+                f"leave them out; {importer.instead}",
             )
-        return difference(model, rows, imported.score)
+        try:
+            return difference(model, rows, imported.score)
+        except SchemaError as error:
+            if not imported.unnamed:
+                raise
+            first, last = escape(imported.unnamed[0]), escape(imported.unnamed[-1])
+            names = first if first == last else f"{first} to {last}"
+            raise SchemaError(
+                error.message, f"the file has no names for its columns: give rows in which they are called {names}"
+            ) from error
     if imported.verification is None or imported.expected is None:
         return None
     expected = imported.expected
     return difference(model, in_memory(imported.verification), lambda _: expected)
 
 
-def _refuse(found: Gap, imported: Imported, importer: Importer) -> None:
+def _refuse(found: Gap, imported: Imported, importer: Importer, instead: str = "") -> None:
     if found.relative <= imported.tolerance:
         return
     raise ThresholdError(
         f"row {format_count(found.row + 1)} of the rows to check has probability {found.ours:.12g}, but "
         f"{found.theirs:.12g} by {importer.title}: they may differ by {imported.tolerance:.2g}",
-        "nothing was written; report this with the file, or score with the tool that made it",
+        f"nothing was written; report this with the file, or score with the tool that made it{instead}",
     )
 
 
@@ -156,10 +166,7 @@ def _tool(importer: Importer, rows: Rows | None) -> str:
     """Return the package that scored the rows, and its version."""
     if rows is None or not importer.package:
         return "the rows in the file"
-    try:
-        return f"{importer.package} {version(importer.package)}"
-    except PackageNotFoundError:
-        return importer.package
+    return versioned(importer.package)
 
 
 def facts_of(model: LogisticModel) -> Mapping[str, Any]:

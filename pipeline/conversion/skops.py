@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.conversion.agreement import squashed
 from pipeline.conversion.importing import Imported
 from pipeline.conversion.sklearn.reading import from_sklearn
 from pipeline.errors import ConfigurationError, ModelError
@@ -81,7 +82,7 @@ def convert(path: Path, data: bytes) -> Imported:
     ConfigurationError
         skops or scikit-learn is not installed.
     """
-    shown = escape(path.name)
+    shown = escape(str(path))
     names = _checked(_schema(data, shown), shown)
     for module in ("skops", "sklearn"):
         if find_spec(module) is None:
@@ -89,14 +90,16 @@ def convert(path: Path, data: bytes) -> Imported:
     estimator, notes = _estimator(data, names, shown)
     columns, named = _columns(estimator)
     if columns:
-        notes.append(f"The estimator has no names for its columns: they are x0 to x{len(columns) - 1}, in its order.")
-    model = from_sklearn(estimator, columns=columns or None)
+        notes.append(f"the estimator has no names for its columns: they are x0 to x{len(columns) - 1}, in its order")
+    try:
+        model = from_sklearn(estimator, columns=columns or None)
+    except ModelError as error:
+        raise ModelError(f"{shown}: {error.message}", error.remedy) from error
     document: dict[str, Any] = json.loads(model.to_json())
     parts = [part for feature in document["features"] for part in feature.get("terms", [feature])]
     types = {part["column"]: part["levels"] for part in parts if "levels" in part}
-    return Imported(
-        document, tuple(notes), TOLERANCE, _EstimatorScores(estimator, columns or named, types, bool(named))
-    )
+    score = _EstimatorScores(estimator, columns or named, types, bool(named))
+    return Imported(document, tuple(notes), TOLERANCE, score, unnamed=tuple(columns))
 
 
 def _schema(data: bytes, shown: str) -> Any:
@@ -236,8 +239,7 @@ class _EstimatorScores:
         if hasattr(self._estimator, "predict_proba"):
             found: Floats = np.asarray(self._estimator.predict_proba(piece), dtype=np.float64)
             return found[:, 1] if found.shape[1] == 2 else found
-        with np.errstate(over="ignore"):
-            return np.asarray(1 / (1 + np.exp(-self._estimator.decision_function(piece))), dtype=np.float64)
+        return squashed(np.asarray(self._estimator.decision_function(piece), dtype=np.float64))
 
 
 def _read(text: str, read: Callable[[str], Any]) -> Any:

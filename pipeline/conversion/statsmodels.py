@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.conversion import algebra
-from pipeline.conversion.agreement import difference
 from pipeline.conversion.algebra import Signal
+from pipeline.conversion.comparison import Reread, checked, named
 from pipeline.conversion.folding import document as folded
 from pipeline.conversion.formulas import Design, signals
 from pipeline.errors import DataError, ModelError, UsageError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
-from pipeline.models.rows import batches
-from pipeline.units import escape, format_count
+from pipeline.units import escape
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,7 +41,6 @@ class Wishes:
     target: str | None = None
     threshold: float | None = None
     offset: str | None = None
-    exposure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +53,24 @@ class _Matrix:
     booleans: frozenset[str]
 
 
-def from_statsmodels(result: Any, wishes: Wishes, check: Any = None) -> LogisticModel:
-    """Return a model with the scores of a fitted result of statsmodels; see :func:`pipeline.from_statsmodels`."""
+def from_statsmodels(result: Any, wishes: Wishes, check: Any = None, reread: Reread | None = None) -> LogisticModel:
+    """Return a model with the scores of a fitted result of statsmodels; see :func:`pipeline.from_statsmodels`.
+
+    ``reread`` writes a dataframe as CSV and yields what is read from it; without it, rows to check are compared in
+    memory alone.
+    """
     model = getattr(result, "model", None)
     if model is None or not hasattr(result, "params"):
         raise ModelError(f"{type(result).__name__} is not a fitted result of statsmodels", _SUPPORTED)
     link = _link(model)
-    _check_offsets(model, wishes)
+    _check_offset(model, wishes.offset)
     matrix = _matrix(model, wishes.columns)
     document = _document(result, matrix, wishes) | ({} if link == "logit" else {"link": link, "version": 2})
     made = LogisticModel(from_mapping(document, "the result"))
-    return made if check is None else _checked(made, document, _Predicting(result, matrix, wishes), check)
+    if check is None:
+        return made
+    rows = named(check, matrix.names)
+    return checked(made, _Predicting(result, matrix, wishes).on(rows), rows, reread, "statsmodels")
 
 
 def _link(model: Any) -> str:
@@ -85,18 +89,17 @@ def _link(model: Any) -> str:
     return _LINKS[link]
 
 
-def _check_offsets(model: Any, wishes: Wishes) -> None:
-    """Refuse an offset without a name, and a name without an offset."""
-    given = {"offset": wishes.offset, "exposure": wishes.exposure}
-    for name, column in given.items():
-        values = getattr(model, name, None)
-        used = values is not None and bool(np.any(values))
-        if used and column is None:
-            raise UsageError(f"the result has an {name}", f'name its column: {name}="COLUMN"')
-        if column is not None and not used:
-            raise UsageError(f"the result has no {name}, but {name} is {escape(column)}", f"leave {name} out")
-    if all(given.values()):
-        raise UsageError("the result has an offset and an exposure", "fit with their sum as the offset")
+def _check_offset(model: Any, column: str | None) -> None:
+    """Refuse an offset without a name, and a name without an offset.
+
+    An exposure, and the offset of a MNLogit, have no effect in statsmodels.
+    """
+    values = None if type(model).__name__ == "MNLogit" else getattr(model, "offset", None)
+    is_used = values is not None and bool(np.any(values))
+    if is_used and column is None:
+        raise UsageError("the result has an offset", 'name its column: offset="COLUMN"')
+    if column is not None and not is_used:
+        raise UsageError(f"the result has no offset, but offset is {escape(column)}", "leave offset out")
 
 
 def _matrix(model: Any, columns: Sequence[str] | None) -> _Matrix:
@@ -157,10 +160,11 @@ def _document(result: Any, matrix: _Matrix, wishes: Wishes) -> dict[str, Any]:
             f"the result has {weights.shape[1]} coefficients for {len(matrix.signals)} columns", _SUPPORTED
         )
     made = folded(matrix.signals, weights.tolist(), [0.0] * len(weights), booleans=matrix.booleans)
+    if not made["features"]:
+        raise ModelError("the result has no columns beside the constant", "fit with one column at least")
     made["features"] = [_without_errors(feature) for feature in made["features"]]
-    offset = wishes.offset or wishes.exposure
-    if offset is not None:
-        made |= {"version": 2, "offset": {"column": offset, "missing": "null"}}
+    if wishes.offset is not None:
+        made |= {"version": 2, "offset": {"column": wishes.offset, "missing": "null"}}
     if wishes.threshold is not None:
         made["output"] = {"threshold": wishes.threshold}
     return made | _target(model, wishes.target, is_multinomial=is_multinomial)
@@ -208,13 +212,14 @@ class _Predicting:
     def on(self, rows: Any) -> Floats:
         """Return the probabilities of rows, in the form of a dataframe or of named columns."""
         given: dict[str, Any] = {}
-        offset = self.wishes.offset or self.wishes.exposure
-        if offset is not None:
-            given["offset" if self.wishes.offset else "exposure"] = np.asarray(rows[offset], dtype=np.float64)
         try:
+            if self.wishes.offset is not None:
+                given["offset"] = np.asarray(rows[self.wishes.offset], dtype=np.float64)
             if self.matrix.by_formula:
                 return np.asarray(self.result.predict(rows, **given), dtype=np.float64)
             return np.asarray(self.result.predict(self._exog(rows), **given), dtype=np.float64)
+        except KeyError as error:
+            raise DataError(f"the rows to check have no column {escape(str(error.args[0]))}") from error
         except Exception as error:
             raise DataError(f"statsmodels refuses the rows: {escape(str(error), 300)}") from error
 
@@ -229,34 +234,3 @@ class _Predicting:
 
 def _length(rows: Any) -> int:
     return len(rows) if not isinstance(rows, Mapping) else len(next(iter(rows.values())))
-
-
-def _checked(model: LogisticModel, document: dict[str, Any], predicting: _Predicting, rows: Any) -> LogisticModel:
-    """Return the model with the largest difference in its ``training``, which is printed too."""
-    if isinstance(rows, np.ndarray):
-        rows = {name: rows[:, place] for place, name in enumerate(predicting.matrix.names)}
-    theirs = predicting.on(rows)
-    found = difference(model, lambda needs: batches(rows, needs), _in_turn(theirs))
-    # The caller asked for this line with `check`.
-    print(f"{format_count(found.rows)} rows scored both ways: largest difference {found.absolute:.2g}")  # noqa: T201
-    record = {"from": "statsmodels", "rows": found.rows, "largest_difference": found.absolute, "tool": _tool()}
-    return LogisticModel(from_mapping({**document, "training": {"imported": record}}, "the result"))
-
-
-def _in_turn(values: Floats) -> Callable[[Mapping[str, Any]], Floats]:
-    """Return what gives the values of the rows of one batch after another."""
-    first = 0
-
-    def following(columns: Mapping[str, Any]) -> Floats:
-        nonlocal first
-        begin, first = first, first + _length(columns)
-        return values[begin:first]
-
-    return following
-
-
-def _tool() -> str:
-    try:
-        return f"statsmodels {version('statsmodels')}"
-    except PackageNotFoundError:
-        return "statsmodels"

@@ -78,7 +78,7 @@ def convert(path: Path, data: bytes) -> Imported:
     ModelError
         The text has no names, another link, or what is no weighted sum of features; the message names it.
     """
-    shown = escape(path.name)
+    shown = escape(str(path))
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -287,12 +287,12 @@ def _absent(levels: Iterable[str | None]) -> str:
 
 
 def _notes(weights: _Dump, names: Mapping[tuple[str, str], str]) -> Iterator[str]:
-    yield "Weights have six digits in the text: probabilities are within 0.00001 of those of VW."
-    yield "A missing or unknown value adds 0, as a feature that is not in a line of VW does."
+    yield "weights have six digits in the text: probabilities are within 0.00001 of those of VW"
+    yield "a missing or unknown value adds 0, as a feature that is not in a line of VW does"
     if any(part.level is not None for part in weights.parts):
-        yield "NAME=WORD is the level WORD of the column NAME, spelled as VW has it."
+        yield "NAME=WORD is the level WORD of the column NAME, spelled as VW has it"
     spaces = sorted({space for space, _ in names if space})
     if spaces:
         shown = ", ".join(escape(space, 40) for space in spaces[:5])
         more = f" and {format_count(len(spaces) - 5)} more" if len(spaces) > 5 else ""
-        yield f"Columns are named without their namespace ({shown}{more}) where that is unique."
+        yield f"columns are named without their namespace ({shown}{more}) where that is unique"

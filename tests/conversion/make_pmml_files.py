@@ -49,6 +49,7 @@ def nyoka() -> None:
         "standard": [("scale", preprocessing.StandardScaler())],
         "minmax": [("scale", preprocessing.MinMaxScaler())],
         "imputed": [("impute", SimpleImputer()), ("scale", preprocessing.RobustScaler())],
+        "scaled_imputed": [("scale", preprocessing.StandardScaler()), ("impute", SimpleImputer())],
         "polynomial": [("scale", preprocessing.MaxAbsScaler()), ("powers", preprocessing.PolynomialFeatures(2))],
         "pca": [("pca", PCA(2))],
         "binarized": [("binarize", preprocessing.Binarizer(threshold=2.0))],
@@ -87,7 +88,13 @@ def sklearn2pmml() -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, PolynomialFeatures, StandardScaler
+    from sklearn.preprocessing import (
+        KBinsDiscretizer,
+        OneHotEncoder,
+        OrdinalEncoder,
+        PolynomialFeatures,
+        StandardScaler,
+    )
     from sklearn2pmml import sklearn2pmml as write
     from sklearn2pmml.pipeline import PMMLPipeline
 
@@ -100,11 +107,13 @@ def sklearn2pmml() -> None:
     binned = ColumnTransformer(
         [("numbers", KBinsDiscretizer(4, quantile_method="averaged_inverted_cdf"), numbers), coded]
     )
+    ordinal = ColumnTransformer([("numbers", StandardScaler(), numbers), ("levels", OrdinalEncoder(), ["carrier"])])
     powers = ColumnTransformer([("numbers", PolynomialFeatures(2), numbers)])
     models = {
         "standard": (scaled, binary, LogisticRegression()),
         "imputed": (imputed, classes, LogisticRegression()),
         "binned": (binned, binary, LogisticRegression()),
+        "ordinal": (ordinal, binary, LogisticRegression()),
         "one_vs_rest": (scaled, classes, OneVsRestClassifier(LogisticRegression())),
         "polynomial": (powers, binary, LogisticRegression(max_iter=10_000)),
     }

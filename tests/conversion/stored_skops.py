@@ -104,6 +104,7 @@ def every_type() -> dict[str, Any]:
         "gradient steps": SGDClassifier(loss="log_loss", random_state=np.random.RandomState(0)),
         "ridge": RidgeClassifier(),
         "support vectors": LinearSVC(),
+        "support vectors, three classes": LinearSVC(),
         "one against the rest": OneVsRestClassifier(regression),
         "calibrated": CalibratedClassifierCV(regression, ensemble=False),
         "calibrated afterwards": CalibratedClassifierCV(FrozenEstimator(clone(regression).fit(frame, target))),
@@ -112,7 +113,8 @@ def every_type() -> dict[str, Any]:
         "grid": GridSearchCV(regression, {"C": [1, 2]}),
         "random search": RandomizedSearchCV(regression, {"C": [1, 2]}, n_iter=2),
     }
-    other = {"one against the rest": (frame["hour"] % 3).astype(int)}
+    three = (frame["hour"] % 3).astype(int)
+    other = {"one against the rest": three, "support vectors, three classes": three}
     gaps = {"indicators": rows()[["age", "hour"]].astype(float)}
     return {name: clone(each).fit(gaps.get(name, frame), other.get(name, target)) for name, each in made.items()}
 

@@ -282,7 +282,6 @@ def rebuilt(stored: Mapping[str, Any]) -> Any:
         exog=np.array([[1.0 if is_one else 2.0 for is_one in stored["ones"]]]),
         family=Named(stored["family"], link=Named(stored["link"])),
         offset=np.ones(1) if stored["offset"] else None,
-        exposure=None,
         data=data,
         _ynames_map=dict(enumerate(stored["ynames"])),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -170,7 +171,11 @@ def test_frames_are_scored_both_ways_and_the_difference_is_printed(capsys: pytes
     model = from_sklearn(estimator, check=frame)
     assert capsys.readouterr().out.startswith("200 rows scored both ways: largest difference ")
     assert [feature.column for feature in model.features] == ["delay", "distance", "hour", "carrier", "flag"]
-    assert from_sklearn(estimator, columns=NAMES) == model
+    imported = (model.training or {})["imported"]
+    assert (imported["from"], imported["rows"]) == ("scikit-learn", 200)
+    assert imported["largest_difference"] <= 1e-14
+    assert imported["tool"] == f"scikit-learn {sklearn.__version__}"
+    assert from_sklearn(estimator, columns=NAMES).file == model.file.model_copy(update={"training": None})
     assert capsys.readouterr().out == ""
 
 

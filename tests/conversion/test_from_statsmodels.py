@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,6 +85,61 @@ def test_a_missing_value_gives_no_score_and_an_unseen_level_is_an_error() -> Non
         model.probability(rows | {"job": ["pilot", "other"]})
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [({"GPA": [1.0], "TUCE": [2.0]}, "the rows to check have no column PSI"), (np.empty((0, 3)), "no rows to check")],
+)
+def test_rows_to_check_need_every_column_and_a_row(rows: Any, told: str) -> None:
+    result = rebuilt(STORED["spector logit"]["result"])
+    result.predict = lambda exog: np.empty(0)
+    with pytest.raises(DataError, match=told):
+        logitstream.from_statsmodels(result, check=rows)
+
+
+def test_a_dataframe_is_also_compared_as_csv_and_the_difference_is_stored(capsys: pytest.CaptureFixture[str]) -> None:
+    pandas = pytest.importorskip("pandas")
+    stored = STORED["spector logit"]
+    result = rebuilt(stored["result"])
+    result.predict = lambda exog: np.array(stored["probabilities"])
+    model = logitstream.from_statsmodels(result, check=pandas.DataFrame(stored["rows"]))
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0] for line in said] == [
+        "25 rows scored both ways",
+        "the same rows from a CSV file, as to_csv writes it",
+    ]
+    imported = (model.training or {})["imported"]
+    assert (imported["from"], imported["rows"]) == ("statsmodels", 25)
+    assert imported["largest_difference"] <= 1e-15
+
+
+def test_a_row_that_both_refuse_is_no_difference() -> None:
+    """The logarithm of a negative number is NaN for statsmodels, and a bad cell here."""
+    stored = json.loads(json.dumps(STORED["spector formula"]["result"]))
+    stored["spec"]["factors"]["np.log(GPA)"] = stored["spec"]["factors"].pop("GPA") | {"eval_code": "np.log(GPA)"}
+    stored["spec"]["subterms"][1][0][0] = "np.log(GPA)"
+    stored["params"] = [0.5, 0.25, 0.0, 0.0]
+    result = rebuilt(stored)
+    result.predict = lambda rows: np.array([1 / (1 + math.exp(-0.5)), math.nan])
+    rows = {"GPA": [1.0, -1.0], "TUCE": [1.0, 1.0], "PSI": [0, 1]}
+    model = logitstream.from_statsmodels(result, check=rows)
+    assert (model.training or {})["imported"]["largest_difference"] <= 1e-16
+    result.predict = lambda rows: np.array([0.5, 0.5])
+    model = logitstream.from_statsmodels(result, check=rows)
+    assert (model.training or {})["imported"]["largest_difference"] is None
+
+
+def test_an_offset_that_differs_in_the_csv_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    pandas = pytest.importorskip("pandas")
+    stored = STORED["star98 with an offset"]
+    result = rebuilt(stored["result"])
+    (name,) = stored["names"].values()
+    frame = pandas.DataFrame(stored["rows"])
+    frame[name] = np.float32(0.1)
+    result.predict = lambda exog, offset: np.array(stored["probabilities"])
+    logitstream.from_statsmodels(result, **stored["names"], check=frame)
+    assert f'column "{name}" differs in {len(frame)} rows: in row 0, 0.1' in capsys.readouterr().out
+
+
 def test_columns_of_an_array_get_the_names_that_are_given() -> None:
     result = rebuilt(STORED["spector logit"]["result"])
     model = logitstream.from_statsmodels(result, columns=["a", "b", "c"])
@@ -105,11 +161,20 @@ def test_an_offset_needs_a_name_and_a_name_needs_an_offset() -> None:
     with pytest.raises(UsageError, match='name its column: offset="COLUMN"'):
         logitstream.from_statsmodels(result)
     assert logitstream.from_statsmodels(result, offset="e").file.offset.column == "e"  # type: ignore[union-attr]
-    with pytest.raises(UsageError, match="the result has no exposure, but exposure is e"):
-        logitstream.from_statsmodels(result, offset="level", exposure="e")
-    result.model.exposure = np.full(3, 2.0)
-    with pytest.raises(UsageError, match="the result has an offset and an exposure"):
-        logitstream.from_statsmodels(result, offset="level", exposure="e")
+    without = rebuilt(STORED["spector logit"]["result"])
+    with pytest.raises(UsageError, match="the result has no offset, but offset is e"):
+        logitstream.from_statsmodels(without, offset="e")
+
+
+def test_what_has_no_effect_in_statsmodels_has_none_here() -> None:
+    several = rebuilt(STORED["anes96 of seven numbers"]["result"])
+    several.model.offset = np.full(3, 2.0)
+    assert logitstream.from_statsmodels(several).file.offset is None
+    with pytest.raises(UsageError, match="the result has no offset"):
+        logitstream.from_statsmodels(several, offset="e")
+    binary = rebuilt(STORED["spector logit"]["result"])
+    binary.model.exposure = np.full(3, 2.0)
+    assert logitstream.from_statsmodels(binary).file.offset is None
 
 
 @pytest.mark.parametrize(
@@ -128,6 +193,13 @@ def test_what_is_no_binomial_model_is_refused_by_name(change: dict[str, Any], to
         logitstream.from_statsmodels(rebuilt(STORED["spector logit"]["result"] | change))
     assert told in caught.value.message
     assert caught.value.remedy
+
+
+def test_a_result_of_the_constant_alone_is_refused() -> None:
+    stored = json.loads(json.dumps(STORED["spector logit"]["result"]))
+    stored |= {"exog_names": ["const"], "params": stored["params"][:1]}
+    with pytest.raises(ModelError, match="the result has no columns beside the constant"):
+        logitstream.from_statsmodels(rebuilt(stored))
 
 
 def test_what_is_no_result_is_refused() -> None:

@@ -12,6 +12,7 @@ import pickle
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,14 @@ FAULTS: dict[str, tuple[str, bytes | Callable[[Path], object], int, str]] = {
     ),
     "dill": ("model.dill", pickle.dumps(Spring()), 65, "dill.load(open('model.dill', 'rb'))"),
     "torch": ("model.pt", pickle.dumps(Spring()), 65, "torch.onnx.export"),
+    "a pickle with a quote in its name": (
+        "my model's.pkl",
+        pickle.dumps(Spring()),
+        65,
+        'joblib.load("my model\'s.pkl")',
+    ),
+    "a binary model of VW": ("model.vw", b"\x07\0\0\x009.11.9\0\x01\0\0", 65, "is a binary model of VW"),
+    "PMML under the name of another kind": ("model.onnx", b"<PMML version='3.2'/>", 65, "is version 3.2"),
     "VW without names": ("model.txt", VW.replace("x:1:", "1:").encode(), 65, "has no name"),
     "VW that is no text": ("model.txt", VW.encode() + b"\xff:1:2\n", 65, "is not text in UTF-8"),
     "VW with a weight that overflows": (
@@ -206,12 +215,28 @@ def test_a_folder_that_does_not_exist_cannot_hold_the_model(capsys: pytest.Captu
     assert "no/model.json: no such file or folder" in capsys.readouterr().err
 
 
-def test_rows_to_check_need_a_tool_that_scores_them(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("model.txt").write_text(VW)
+@pytest.mark.parametrize(
+    ("kind", "title", "instead"),
+    [
+        ("vw", "a readable model of VW", "vw --testonly --predictions"),
+        ("pmml", "a PMML document", "the rows that the document brings for its verification are always compared"),
+    ],
+)
+def test_rows_to_check_need_a_tool_that_scores_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str, title: str, instead: str
+) -> None:
+    importer = replace(IMPORTERS[kind], convert=lambda path, data: Imported(MODEL))
+    monkeypatch.setitem(IMPORTERS, kind, importer)  # type: ignore[arg-type]
+    Path("model").write_text("text")
     Path("rows.csv").write_text("x\n1\n")
-    assert run(["model", "import", "model.txt", "-o", "model.json", "--check", "rows.csv"]) == 2
-    assert "nothing scores rows with a readable model of VW" in capsys.readouterr().err
+    words = ["model", "import", "model", "-o", "model.json", "--kind", kind]
+    assert run([*words, "--check", "rows.csv"]) == 2
+    said = capsys.readouterr().err
+    assert f"no package scores rows with {title}" in said
+    assert instead in said
     assert not Path("model.json").exists()
+    assert run(words) == 0
+    assert "\nnot compared: " in capsys.readouterr().out
 
 
 def test_the_table_of_importers_has_the_words_of_the_option() -> None:
@@ -303,7 +328,12 @@ def test_rows_to_check_must_have_the_columns(odds: Callable[..., str], capsys: p
     assert "rows.csv has no column 'x'" in capsys.readouterr().err
     pq.write_table(pa.table({"x": [[1.0]]}), "rows.parquet")
     assert run(["model", "import", name, "-o", "model.json", "--check", "rows.parquet"]) == 65
-    assert 'column "x"' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'column "x"' in said
+    assert "has no names" not in said
+    odds(MODEL, score=scored, unnamed=("x",))
+    assert run(["model", "import", name, "-o", "model.json", "--check", "rows.csv"]) == 65
+    assert "the file has no names for its columns: give rows in which they are called x" in capsys.readouterr().err
     Path("rows.csv").write_text("x\n")
     assert run(["model", "import", name, "-o", "model.json", "--check", "rows.csv"]) == 65
     assert "there are no rows to check" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from pipeline.conversion.importing import Imported
 from pipeline.conversion.pmml.reading import convert
+from pipeline.errors import ModelError
 from pipeline.models import ScoreBlock
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.rows import batches
@@ -60,7 +62,7 @@ def test_a_file_of_another_tool_gives_its_probabilities(name: str) -> None:
     document = imported(name).document
     rows, results = rows_of(name, document)
     ours, theirs = scores(from_mapping(document), rows), probabilities(document, results)
-    assert np.count_nonzero(~np.isnan(theirs)) > len(theirs) / 2
+    assert np.count_nonzero(~np.isnan(theirs)) > len(theirs) / 3
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
     raw = np.abs(scores(from_mapping(document), rows, "raw_prediction"))
     assert np.nanmax(np.abs(ours - theirs) / np.maximum(1, raw)) <= 1e-14
@@ -147,6 +149,34 @@ def test_rows_that_came_with_a_file_are_given_with_their_probabilities(name: str
     ours = scores(from_mapping(found.document), pa.table(dict(found.verification)))
     assert ours.shape == found.expected.reshape(len(found.expected), -1).shape == (5, ours.shape[1])
     assert np.abs(ours - found.expected.reshape(ours.shape)).max() <= 1e-13
+
+
+@pytest.mark.parametrize(("stated", "tolerance"), [('precision="0.001"', 1e-3), ("", 1e-6), ('precision="0"', 1e-12)])
+def test_the_rows_of_a_file_are_to_be_met_as_closely_as_it_says(stated: str, tolerance: float) -> None:
+    text = (FOLDER / "sklearn2pmml_standard.pmml").read_text().replace('precision="1.0E-13"', stated)
+    assert convert(Path("x.pmml"), text.encode()).tolerance == tolerance
+
+
+@pytest.mark.parametrize("column", ["distance", "probability_true"])
+def test_a_row_of_a_file_with_what_is_no_number_is_refused_with_its_line(column: str) -> None:
+    text = (FOLDER / "sklearn2pmml_standard.pmml").read_text()
+    with pytest.raises(ModelError, match=r"line \d+, row: a \w+ in it must be a finite number, not n/a"):
+        convert(Path("x.pmml"), re.sub(f"(<data:{column}>)[^<]*", r"\1n/a", text).encode())
+
+
+def test_a_file_whose_table_for_verification_is_empty_has_nothing_to_compare() -> None:
+    text = (FOLDER / "sklearn2pmml_standard.pmml").read_text()
+    before, _, after = text.rpartition("<InlineTable>")
+    found = convert(Path("x.pmml"), f"{before}<InlineTable>{after[after.index('</InlineTable>') :]}".encode())
+    assert (found.verification, found.expected) == (None, None)
+
+
+def test_a_column_that_the_rows_of_a_file_do_not_have_is_missing() -> None:
+    text = (FOLDER / "sklearn2pmml_standard.pmml").read_text()
+    found = convert(Path("x.pmml"), re.sub("<data:weekend>.*</data:weekend>", "", text).encode())
+    assert found.verification is not None
+    assert list(found.verification["weekend"]) == [None] * 5
+    assert scores(from_mapping(found.document), pa.table(dict(found.verification))).shape == (5, 1)
 
 
 def test_one_hot_levels_of_a_column_are_one_feature() -> None:

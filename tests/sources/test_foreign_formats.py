@@ -81,6 +81,7 @@ WRITTEN: list[Case] = [
     ("npy", numpy_file, "a pickled object", "frame.to_parquet"),
     ("npz", numpy_archive, "a pickled object", "frame.to_parquet"),
     ("onnx", lambda path: path.write_bytes(b"\x08\x09\x12\x07skl2onnx"), "an ONNX model", "as INPUT"),
+    ("vw", lambda path: path.write_bytes(b"\x07\0\0\x009.11.9\0\x01\0\0\0\0m"), "a binary model of VW", "as INPUT"),
     ("pmml", lambda path: path.write_text('<?xml version="1.0"?>\n<PMML version="4.4"/>'), "a PMML model", "as INPUT"),
     ("json", FRAME.to_json, "JSON", "COPY (FROM read_json('data.json'))"),
     (

@@ -90,6 +90,8 @@ class ReadGraph:
     is_raw : bool
         Whether these are raw predictions.
     tolerance : float
+    unnamed : tuple of str
+        The columns that the graph has no names for, as they are called here.
     """
 
     document: dict[str, Any]
@@ -98,6 +100,7 @@ class ReadGraph:
     output: str
     is_raw: bool
     tolerance: float
+    unnamed: tuple[str, ...] = ()
 
 
 def texts(values: Any) -> Constant:

@@ -83,19 +83,22 @@ def convert(path: Path, data: bytes) -> Imported:
         found = read(graph)
     except ModelError as error:
         raise ModelError(f"{escape(str(path))}: {error.message}", error.remedy) from error
-    return Imported(found.document, found.notes, found.tolerance, scorer(path, graph, found))
+    return Imported(found.document, found.notes, found.tolerance, scorer(path, graph, found), unnamed=found.unnamed)
 
 
 def read(graph: Graph) -> ReadGraph:
     """Return the model file that a graph says, as plain values; raises ``ModelError`` as :func:`convert` does."""
     _check(graph)
     columns, notes = _columns(graph)
+    unnamed = tuple(name for names in columns.values() if len(names) > 1 for name in names) if notes else ()
     output = _probabilities(graph)
     values = _Walk(graph, columns).values(output)
     raw = values.get("raw_prediction") if _has_raw(graph) else None
     meaning = meaning_of(_rows(values[output], output).columns)
     known = raw.columns if isinstance(raw, Rows) else ()
     sums = [linear(known[each.position] if isinstance(each, RawOutput) else each) for each in meaning.raw]
+    if not any(each.terms for each in sums):
+        raise ModelError("the graph uses none of its inputs: its result is the same for each row", REMEDY)
     document = _document(sums, meaning, _labels(graph, output, max(len(sums), 2)), _threshold(graph))
     used = {feature_column for feature in document["features"] for feature_column in _columns_of(feature)}
     if unused := [name for names in columns.values() for name in names if name not in used]:
@@ -105,7 +108,7 @@ def read(graph: Graph) -> ReadGraph:
     tolerance = FLOAT32_TOLERANCE if _is_float32(graph) else TOLERANCE
     if tolerance > TOLERANCE:
         notes.append("the graph computes in float32, the model in float64 with the same coefficients")
-    return ReadGraph(document, tuple(notes), columns, output, meaning.is_raw, tolerance)
+    return ReadGraph(document, tuple(notes), columns, output, meaning.is_raw, tolerance, unnamed)
 
 
 def listed_names(names: Sequence[str]) -> str:
@@ -163,7 +166,8 @@ def _columns(graph: Graph) -> tuple[dict[str, tuple[str, ...]], list[str]]:
 def _width(port: Port) -> int:
     if port.type not in _TYPES:
         raise ModelError(
-            f'the input "{escape(port.name)}" is no tensor of numbers, booleans or text', "give the graph such inputs"
+            f'the input "{escape(port.name)}" is no tensor of float, double, int32, int64, bool or string',
+            "give the graph such inputs",
         )
     width = port.shape[1] if len(port.shape) == 2 else 1
     if len(port.shape) > 2 or width is None or not 0 < width <= MOST_COLUMNS:
@@ -194,13 +198,21 @@ def _probabilities(graph: Graph) -> str:
     zipped = [makers[name].inputs[0] for name in outputs if name in makers and makers[name].operator == "ZipMap"]
     named = [name for name in outputs if name.startswith(("probabilit", "output_probabilit"))]
     of_numbers = [port.name for port in graph.outputs if port.type in {FLOAT, DOUBLE}]
-    for candidates in (zipped, named, of_numbers):
+    sliced = list(dict.fromkeys(_sliced(makers, name) for name in of_numbers))
+    for candidates in (zipped, named, of_numbers, sliced):
         if len(candidates) == 1:
             return candidates[0]
     raise ModelError(
         f"the graph has the outputs {', '.join(map(escape, outputs)) or '(none)'}: which has the probabilities?",
         'call that output "probabilities"',
     )
+
+
+def _sliced(makers: Mapping[str, Node], name: str) -> str:
+    """Return the tensor that an output is a column of, as ``zipmap="columns"`` of sklearn-onnx makes one a class."""
+    while name in makers and makers[name].operator in {"Reshape", "Slice"}:
+        name = makers[name].inputs[0]
+    return name
 
 
 def _has_raw(graph: Graph) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.conversion.agreement import squashed
 from pipeline.conversion.importing import Floats, Score
 from pipeline.conversion.onnx.graph import BOOL, DOUBLE, FLOAT, INT32, INT64, STRING, Graph, ReadGraph
 from pipeline.errors import ModelError
@@ -64,12 +66,12 @@ def runtime() -> Any:
 def _session(path: Path, output: str) -> Any:
     """Return a session with one tensor as its output; nodes that do not lead to it are left out.
 
-    onnxruntime refuses whole graphs for some of them, such as a ZipMap of float64.
+    onnxruntime refuses whole graphs for some of them, such as a ZipMap of float64. Any number of rows may be given,
+    also to a graph that was written for one.
     """
     import onnx  # noqa: PLC0415 - an extra
 
     onnxruntime = runtime()
-    states = onnxruntime.capi.onnxruntime_pybind11_state
     model = onnx.load(str(path))
     names, kept = {output}, []
     for node in reversed(model.graph.node):
@@ -79,11 +81,24 @@ def _session(path: Path, output: str) -> Any:
     del model.graph.node[:], model.graph.output[:]
     model.graph.node.extend(reversed(kept))
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(output))
+    del model.graph.value_info[:]
+    for port in model.graph.input:
+        if port.type.tensor_type.shape.dim:
+            port.type.tensor_type.shape.dim[0].dim_param = "rows"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    try:
+    with _refusals():
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except (states.Fail, states.InvalidGraph, states.NotImplemented, states.InvalidArgument) as error:
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise what onnxruntime refuses as an error of the model."""
+    states = runtime().capi.onnxruntime_pybind11_state
+    refused = (states.Fail, states.InvalidGraph, states.NotImplemented, states.InvalidArgument, states.RuntimeException)
+    try:
+        yield
+    except refused as error:
         raise ModelError(
             f"onnxruntime cannot run the graph: {escape(str(error), 200)}", "import it without --check"
         ) from error
@@ -97,13 +112,12 @@ def _scored(session: Any, graph: Graph, found: ReadGraph, rows: Mapping[str, Any
         lacking = none if not lacking.size else lacking | none
         values = np.column_stack([each for each, _ in columns])
         feeds[port.name] = values if len(port.shape) > 1 else values[:, 0]
-    (scores,) = session.run([found.output], feeds)
+    with _refusals():
+        (scores,) = session.run([found.output], feeds)
     result = np.asarray(scores, dtype=np.float64).reshape(len(lacking), -1)
     result[lacking] = np.nan
-    if found.is_raw:
-        with np.errstate(over="ignore"):
-            result = 1 / (1 + np.exp(-result))
-    return result[:, -1] if "classes" not in found.document else result
+    picked = result[:, -1] if "classes" not in found.document else result
+    return squashed(picked) if found.is_raw else picked
 
 
 def _column(cells: Sequence[Any], type_: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:

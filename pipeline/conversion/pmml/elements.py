@@ -93,7 +93,7 @@ def fault(element: Element, message: str) -> ModelError:
 
 def refused(element: Element, message: str, remedy: str = "") -> ModelError:
     """Return the error of an element that a model file cannot say."""
-    default = "leave it out where the model was made; see: logitstream guide models"
+    default = "leave it out where the model was made; see: logitstream guide other-tools"
     return ModelError(f"line {element.line}, {escape(element.name)}: {message}", remedy or default)
 
 

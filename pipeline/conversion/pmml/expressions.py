@@ -210,10 +210,10 @@ def _map_values(element: Element, scope: ExpressionScope) -> Value:
     type_ = element.get("dataType")
     pairs = element.all("FieldColumnPair")
     rows = _inline(element)
-    output = element.require("outputColumn")
+    output = _column(element.require("outputColumn"))
     default = scalar(element, element.get("defaultValue"), type_) if "defaultValue" in element.attributes else MISSING
     missing = scalar(element, element.get("mapMissingTo"), type_) if "mapMissingTo" in element.attributes else MISSING
-    keys = [pair.require("column") for pair in pairs]
+    keys = [_column(pair.require("column")) for pair in pairs]
     values = [scope.field(pair.require("field"), pair) for pair in pairs]
     table: dict[tuple[str, ...], Scalar] = {}
     for row in rows:
@@ -228,6 +228,7 @@ def _map_values(element: Element, scope: ExpressionScope) -> Value:
 
 
 def _column(name: str) -> str:
+    """Return a name without the prefix of its namespace, which the elements of a table may have."""
     return name.rpartition(":")[2]
 
 

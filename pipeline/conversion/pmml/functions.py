@@ -20,6 +20,7 @@ from pipeline.conversion.pmml.values import (
     ColumnTable,
     Polynomial,
     Scalar,
+    Step,
     Value,
     collect,
     constant,
@@ -440,13 +441,21 @@ def _filled(condition: ColumnTable, yes: Value, no: Value) -> Value | None:
     if (
         inner is None
         or inner.column != condition.column
-        or inner.steps
+        or not all(isinstance(step, Affine) for step in inner.steps)
         or isinstance(known, Absent | ColumnTable | str)
     ):
         return None
     if known is None:
         return None
-    return factor(replace(inner, missing=float(known))) if inner.missing is MISSING else rest
+    return factor(replace(inner, missing=_before(inner.steps, float(known)))) if inner.missing is MISSING else rest
+
+
+def _before(steps: Sequence[Step], value: float) -> float:
+    """Return the number that shifts and divisions turn into a value."""
+    for step in reversed(steps):
+        if isinstance(step, Affine):
+            value = value * step.scale + step.center
+    return value
 
 
 def _branch(element: Element, value: Value, condition: ColumnTable) -> Any:

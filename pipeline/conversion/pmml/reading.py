@@ -52,11 +52,11 @@ def convert(path: Path, data: bytes) -> Imported:
     single = model.get("x-mathContext") == "float" or any(
         each.get("dataType") == "float" for each in root.descendants("DataField", "DerivedField")
     )
-    verification, expected = (None, None) if rows is None else rows
+    verification, expected, precision = (None, None, 0.0) if rows is None else rows
     return Imported(
         document=document,
         notes=tuple(_notes(root, model, document, single=single)),
-        tolerance=_FLOAT if single else _EXACT,
+        tolerance=max(_FLOAT if single else _EXACT, precision),
         verification=verification,
         expected=expected,
     )

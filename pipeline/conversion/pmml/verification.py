@@ -9,34 +9,48 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.conversion.pmml.elements import Element
+from pipeline.conversion.pmml.elements import Element, number
 
 Floats = npt.NDArray[np.float64]
 _NUMBERS = frozenset({"integer", "float", "double"})
 
 
-def read_rows(root: Element, model: Element, document: Mapping[str, Any]) -> tuple[dict[str, list[Any]], Floats] | None:
-    """Return the rows as columns, and their probabilities; ``None`` where the file has none or no probabilities."""
+# How closely a result is to be met where a field does not say, by the standard.
+_PRECISION = 1e-6
+
+
+def read_rows(
+    root: Element, model: Element, document: Mapping[str, Any]
+) -> tuple[dict[str, list[Any]], Floats, float] | None:
+    """Return the rows as columns, their probabilities, and how closely the file wants these to be met.
+
+    ``None`` where the file has no rows or no probabilities.
+    """
     found = model.first("ModelVerification")
     table = None if found is None else found.first("InlineTable")
     if found is None or table is None or "points" in document.get("output", {}):
         return None
-    named = {
-        each.require("field"): each.get("column") or each.require("field")
-        for each in found.descendants("VerificationField")
-    }
+    fields = {each.require("field"): each for each in found.descendants("VerificationField")}
+    named = {name: each.get("column") or name for name, each in fields.items()}
     outputs = [probability_field(model, value) for value in _wanted(document)]
     if any(name not in named for name in outputs):
         return None
-    rows = [{child.name: child.text for child in row.children} for row in table.all("row")]
+    rows = table.all("row")
+    if not rows:
+        return None
     types = {each.require("name"): each.get("dataType") for each in root.one("DataDictionary").all("DataField")}
+    # A column that the rows do not have is missing in each of them.
     columns = {
-        field: [_cell(row.get(_local(column)), types[field]) for row in rows]
-        for field, column in named.items()
-        if field in types
+        field: [_cell(row, _text(row, named.get(field, field)), type_) for row in rows]
+        for field, type_ in types.items()
     }
-    expected = np.array([[_number(row.get(_local(named[name]))) for name in outputs] for row in rows], dtype=np.float64)
-    return columns, expected if "classes" in document else expected.reshape(-1)
+    expected = np.array([[_probability(row, _text(row, named[name])) for name in outputs] for row in rows])
+    precision = max(_precision(fields[name]) for name in outputs)
+    return columns, expected if "classes" in document else expected.reshape(-1), precision
+
+
+def _precision(field: Element) -> float:
+    return field.number("precision", _PRECISION)
 
 
 def _wanted(document: Mapping[str, Any]) -> Sequence[Any]:
@@ -69,17 +83,19 @@ def _same(text: str, value: Any) -> bool:
         return False
 
 
-def _local(column: str) -> str:
-    return column.rpartition(":")[2]
+def _text(row: Element, column: str) -> str:
+    """Return the text of a cell, without regard to the prefix of its namespace; empty where there is none."""
+    local = column.rpartition(":")[2]
+    return next((each.text for each in row.children if each.name == local), "")
 
 
-def _cell(text: str | None, type_: str) -> Any:
-    if text is None or text == "":
+def _cell(row: Element, text: str, type_: str) -> Any:
+    if not text:
         return None
     if type_ == "boolean":
         return text.strip().lower() in {"true", "1"}
-    return float(text) if type_ in _NUMBERS else text
+    return number(row, text, "a value in it") if type_ in _NUMBERS else text
 
 
-def _number(text: str | None) -> float:
-    return math.nan if not text else float(text)
+def _probability(row: Element, text: str) -> float:
+    return number(row, text, "a probability in it") if text else math.nan

@@ -41,10 +41,7 @@ def from_sklearn(
     rows = None if check is None else named(check, names)
     booleans = frozenset[str]() if rows is None else _booleans(found.signals, rows)
     model = LogisticModel(from_mapping(_document(found, target, threshold, booleans), "the estimator"))
-    if theirs is not None:
-        # The caller asked for these lines with `check`.
-        print(checked(model, theirs, rows, reread))  # noqa: T201
-    return model
+    return model if theirs is None else checked(model, theirs, rows, reread, "scikit-learn")
 
 
 def linear_of(estimator: Any, names: Sequence[str]) -> Linear:

@@ -1,6 +1,6 @@
 """Makes the graphs of ``graphs/`` with sklearn-onnx, and the probabilities that onnxruntime gives for some rows.
 
-    PYTHONPATH=. python tests/conversion/onnx/make_graphs.py
+    PYTHONPATH=. python tests/conversion/onnx/make_graphs.py [NAME ...]
 
 Needs scikit-learn, skl2onnx, onnx and onnxruntime. Each graph is stored as it is (``NAME.onnx``) and as plain values
 with rows and probabilities (``NAME.json``), so that the walk over graphs can be tested without the package onnx.
@@ -9,7 +9,8 @@ with rows and probabilities (``NAME.json``), so that the walk over graphs can be
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from pipeline.conversion.onnx.graph import Graph, Node, Port
 
 GRAPHS = Path(__file__).parent / "graphs"
 ROWS = 40
+# How sklearn-onnx is to write some of them.
+OPTIONS = {"columns": {"zipmap": "columns"}, "columns_classes": {"zipmap": "columns"}}
 
 
 def to_plain(graph: Graph) -> dict[str, Any]:
@@ -120,6 +123,9 @@ def _cases() -> dict[str, tuple[Callable[[], Any], str, str]]:
         ),
         "calibrated": (lambda: CalibratedClassifierCV(regression(), ensemble=False), "numbers", "two"),
         "raw": (LinearSVC, "numbers", "two"),
+        "raw_classes": (LinearSVC, "numbers", "three"),
+        "columns": (regression, "numbers", "two"),
+        "columns_classes": (regression, "numbers", "three"),
         "levels": (lambda: table(OneHotEncoder(handle_unknown="ignore"), SimpleImputer()), "table", "two"),
         "levels_classes": (lambda: table(OneHotEncoder(handle_unknown="ignore")), "table", "three"),
         "dropped": (lambda: table(OneHotEncoder(drop="first")), "table", "two"),
@@ -144,8 +150,8 @@ def _rows() -> tuple[dict[str, Any], dict[str, Any]]:
     return {"numbers": numbers, "gaps": gaps, "table": frame}, {"two": two, "three": three}
 
 
-def main() -> None:
-    """Write every graph."""
+def main(names: Sequence[str] = ()) -> None:
+    """Write every graph, or those whose names are given."""
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 
@@ -154,6 +160,8 @@ def main() -> None:
     GRAPHS.mkdir(exist_ok=True)
     rows, targets = _rows()
     for name, (make, data, target) in _cases().items():
+        if names and name not in names:
+            continue
         model, given = make().fit(rows[data], targets[target]), rows[data]
         for ending, numbers in (("float", FloatTensorType), ("double", DoubleTensorType)):
             types: list[tuple[str, Any]] = [("X", numbers([None, 2]))]
@@ -161,7 +169,8 @@ def main() -> None:
                 types = [(each, numbers([None, 1])) for each in ("a", "b")]
                 types += [("c", StringTensorType([None, 1])), ("d", Int64TensorType([None, 1]))]
             try:
-                made = to_onnx(model, initial_types=types, target_opset=18)
+                options = {id(model): OPTIONS[name]} if name in OPTIONS else None
+                made = to_onnx(model, initial_types=types, target_opset=18, options=options)
                 scores = _scores(made, given[:ROWS], data, np.float32 if ending == "float" else np.float64)
             except Exception as error:  # noqa: BLE001 - sklearn-onnx and onnxruntime refuse some in float64
                 print(f"{name}_{ending}: {type(error).__name__}")
@@ -208,4 +217,4 @@ def _scores(made: Any, given: Any, data: str, dtype: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

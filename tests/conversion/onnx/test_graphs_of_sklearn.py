@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.conversion.onnx.protobuf import decode
 from pipeline.conversion.onnx.reading import convert, read
+from pipeline.errors import ModelError
 from pipeline.models import LogisticModel
 from tests.conversion.onnx.make_graphs import GRAPHS, from_plain, to_plain
 
@@ -38,7 +39,9 @@ def difference(model: LogisticModel, said: dict[str, Any], tolerance: float) -> 
     """Return the largest difference of probabilities, having checked it."""
     theirs, ours = np.array(said["probabilities"]), probabilities(model, said["rows"])
     if model.output.columns == ("raw_prediction",):
-        theirs = 1 / (1 + np.exp(-theirs.reshape(len(ours), -1)))
+        theirs = theirs.reshape(len(ours), -1)
+        powers = np.exp(theirs)
+        theirs = powers / powers.sum(axis=1, keepdims=True) if model.file.classes else 1 / (1 + np.exp(-theirs))
     if not model.file.classes:
         theirs = theirs.reshape(len(ours), -1)[:, -1]
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
@@ -77,6 +80,39 @@ def test_onnxruntime_is_asked_for_the_same_columns(name: str) -> None:
     assert np.abs(np.asarray(theirs) - ours).max() <= made.tolerance
 
 
+@needs_onnx
+@needs_runtime
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [1, 7])
+def test_a_graph_that_was_written_for_a_number_of_rows_is_compared_on_any(rows: int, tmp_path: Path) -> None:
+    import onnx
+
+    graph, said = onnx.load(GRAPHS / "softmax_double.onnx"), stored("softmax_double")
+    graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value = rows
+    path = tmp_path / "model.onnx"
+    onnx.save(graph, path)
+    made = convert(path, path.read_bytes())
+    assert made.score is not None
+    assert np.abs(np.asarray(made.score(said["rows"])) - np.array(said["probabilities"])).max() <= 1e-15
+
+
+@needs_onnx
+@needs_runtime
+@pytest.mark.slow
+def test_a_graph_that_cannot_be_run_on_the_rows_is_refused(tmp_path: Path) -> None:
+    import onnx
+
+    graph, said = onnx.load(GRAPHS / "softmax_double.onnx"), stored("softmax_double")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(graph.SerializeToString())
+    made = convert(path, path.read_bytes())
+    graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 5
+    onnx.save(graph, path)
+    assert made.score is not None
+    with pytest.raises(ModelError, match="onnxruntime cannot run the graph"):
+        made.score(said["rows"])
+
+
 def test_float32_coefficients_are_kept_as_they_are() -> None:
     graph = from_plain(stored("raw_float")["graph"])
     (classifier,) = (node for node in graph.nodes if node.operator == "LinearClassifier")
@@ -97,6 +133,9 @@ def test_float32_coefficients_are_kept_as_they_are() -> None:
         ("bins_float", ["binned"] * 2, {"version": 2}),
         ("clipped_double", ["transformed"] * 2, {"version": 2}),
         ("raw_float", ["numeric"] * 2, {"output": {"columns": ["raw_prediction"]}}),
+        ("raw_classes_float", ["numeric"] * 2, {"classes": ["hi", "lo", "mid"]}),
+        ("columns_double", ["numeric"] * 2, {"version": 1, "target": {"negative": "late", "positive": "on time"}}),
+        ("columns_classes_float", ["numeric"] * 2, {"classes": ["hi", "lo", "mid"]}),
     ],
 )
 def test_a_person_finds_the_graph_again_in_the_model(name: str, kinds: list[str], head: dict[str, Any]) -> None:

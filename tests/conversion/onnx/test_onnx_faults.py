@@ -75,6 +75,10 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         after(one("Identity"), opsets={CORE: 13, ML: 17}),
         ("version 17 of the operators ai.onnx.ml", "1 to 5 are known"),
     ),
+    "inputs that it does not use": (
+        graph(one("ConstantOfShape"), SIGMOID),
+        ("the graph uses none of its inputs",),
+    ),
     "a branch": (after(one("If")), ("(If)", "a program with branches or loops")),
     "text that is counted": (
         graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, inputs=(Port("X", STRING, (None, 2)),)),
@@ -123,7 +127,7 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
     ),
     "an input that is no tensor": (
         after(one("Identity"), inputs=(Port("X", 0, ()),)),
-        ('the input "X" is no tensor of numbers, booleans or text',),
+        ('the input "X" is no tensor of float, double, int32, int64, bool or string',),
     ),
     "no input": (after(one("Identity"), inputs=()), ("the graph has no input",)),
     "an input that nothing makes": (after(one("Identity", "Y")), ('takes "Y", which nothing before it makes',)),

@@ -29,15 +29,31 @@ def test_text_goes_to_the_standard_output(cli: Any, model: Path) -> None:
     assert done.err == ""
 
 
-def test_a_file_that_exists_is_replaced(cli: Any, model: Path, tmp_path: Path) -> None:
+def test_another_file_stays_unless_it_is_to_be_replaced(cli: Any, model: Path, tmp_path: Path) -> None:
     target = tmp_path / "score.py"
     target.write_text("old")
-    done = cli("model", "export", model, "--to", "python", "-o", target)
+    words = ("model", "export", model, "--to", "python", "-o", target)
+    done = cli(*words)
+    assert done.code == 73
+    assert "score.py exists and is another file" in done.err
+    assert target.read_text() == "old"
+    done = cli(*words, "--if-exists", "replace")
     assert (done.code, done.out) == (0, "")
     assert "score.py: the model as python" in done.err
     names: dict[str, Any] = {}
     exec(target.read_text(), names)
     assert names["score"](x=0.4) == {"probability": 0.5}
+    written = target.stat()
+    # The same file again: nothing to do.
+    assert cli(*words).code == 0
+    assert target.stat().st_ino == written.st_ino
+
+
+def test_the_model_file_itself_is_never_the_output(cli: Any, model: Path) -> None:
+    done = cli("model", "export", model, "--to", "pmml", "-o", model, "--if-exists", "replace")
+    assert done.code == 2
+    assert "is both the model file and the output" in done.err
+    assert json.loads(model.read_text()) == MODEL
 
 
 @pytest.mark.parametrize(
