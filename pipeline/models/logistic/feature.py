@@ -223,6 +223,8 @@ class FeatureKind(Generic[F]):
         Yields what is multiplied with the coefficients, if that are several numbers or levels.
     follows : callable
         Returns what follows from a feature, for ``model show --json``.
+    load : callable
+        Makes the tables that scoring looks up, so that a plan finds them in the memory that is taken already.
     version : int
         The first version of the model file that has this kind.
     """
@@ -239,4 +241,5 @@ class FeatureKind(Generic[F]):
     faults: Callable[[Mapping[str, object]], Iterator[Problem]] = _no_faults
     terms: Callable[[F], Iterator[TermEntry]] = _no_terms
     follows: Callable[[F], Mapping[str, object]] = _nothing_follows
+    load: Callable[[F], object] = _nothing_follows
     version: int = 2

@@ -32,7 +32,7 @@ from pipeline.models.logistic.policies import (
     Policy,
     UnseenLevel,
 )
-from pipeline.models.logistic.sections import Name, Number, Section, fault, for_kernel, numbers_of, table_of
+from pipeline.models.logistic.sections import Name, Number, Section, fault, for_kernel, numbers_of
 from pipeline.models.logistic.transforms import Transform, check_imputed, shown_transform, steps_of
 from pipeline.models.tally import RowTally
 from pipeline.units import escape, format_count
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-# The table of all combinations of levels has no more entries.
+# The table of all combinations of levels has no more entries; with classes each combination has one for each of them.
 MOST_COMBINATIONS = 10_000_000
 
 
@@ -153,14 +153,15 @@ class ProductFeature(Feature):
         A combination is a number whose digits are the positions of the levels; each digit has one value more, which
         stands for no level and has the coefficient 0.
         """
-        sizes = [len(lookup.positions) + 1 for lookup in self.lookups]
-        leaves = list(_leaves(self.coefficients or {}, len(sizes)))
-        outputs = len(numbers_of(leaves[0][1]))
-        table = np.zeros((math.prod(sizes), outputs))
+        leaves = list(self.combinations())
+        combinations = math.prod(len(lookup.positions) + 1 for lookup in self.lookups)
+        table = np.zeros((len(numbers_of(leaves[0][1])), combinations))
         for levels, number in leaves:
-            digits = [lookup.positions[level] for lookup, level in zip(self.lookups, levels, strict=True)]
-            table[np.ravel_multi_index(digits, sizes)] = numbers_of(number)
-        return table_of(list(table)) if isinstance(leaves[0][1], Sequence) else table[:, 0].copy()
+            combination = 0
+            for lookup, level in zip(self.lookups, levels, strict=True):
+                combination = combination * (len(lookup.positions) + 1) + lookup.positions[level]
+            table[:, combination] = numbers_of(number)
+        return table if isinstance(leaves[0][1], Sequence) else table[0]
 
     def combinations(self) -> Iterator[tuple[tuple[str, ...], float | Sequence[float]]]:
         """Yield the levels of each combination that has a coefficient, and the coefficient."""
@@ -265,9 +266,11 @@ def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
     for (position, term), levels in zip(terms, known, strict=True):
         for _, message in unfit_levels(term, levels):
             yield Problem(("terms", position), message)
-    if math.prod(len(levels) + 1 for levels in known) > MOST_COMBINATIONS:
+    outputs = max((len(number) for _, number in _leaves(coefficients, len(terms)) if _is_list(number)), default=1)
+    if outputs * math.prod(len(levels) + 1 for levels in known) > MOST_COMBINATIONS:
         count = " x ".join(format_count(len(levels)) for levels in known)
-        yield Problem(("coefficients",), f"has {count} levels, more than {MOST_COMBINATIONS:,} combinations")
+        of_classes = f" of {format_count(outputs)} classes" if outputs > 1 else ""
+        yield Problem(("coefficients",), f"has {count} levels{of_classes}, more than {MOST_COMBINATIONS:,} combinations")
 
 
 def _unfit_depth(value: Mapping[str, Any], depth: int, path: Path) -> Iterator[Problem]:
@@ -288,6 +291,10 @@ def _are_numbers(value: object) -> bool:
     if isinstance(value, list | tuple):
         return bool(value) and all(map(_is_number, value))
     return _is_number(value)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def _is_number(value: object) -> bool:
@@ -372,6 +379,7 @@ PRODUCT = FeatureKind(
     expression=_expression,
     coefficients=_coefficients,
     terms=_terms,
+    load=lambda feature: feature.weights if feature.lookups else None,
     unknown_names=_unknown_names,
     faults=_faults,
 )

@@ -138,7 +138,12 @@ class ScoreBlock:
         return scratch_row_bytes(self.model) + self._maker.scratch_row_bytes
 
     def columns(self) -> tuple[Need, ...]:
-        """Return the columns of offset and features, each once, in the order of the model file."""
+        """Return the columns of offset and features, each once, in the order of the model file.
+
+        Large tables of the model are made now: a plan measures what is in memory after it knows the columns.
+        """
+        for feature in self.model.features:
+            kind_of(feature).load(feature)
         return tuple(Need(name, _role(uses)) for name, uses in self._uses.items())
 
     def features(self) -> tuple[FeatureFacts, ...]:
@@ -162,7 +167,9 @@ class ScoreBlock:
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
-        return unfit_columns([(need.name, need.role) for need in self.columns()], fields)
+        # Whether a column is missing can be told of every type.
+        roles = ((name, "kept" if all(use.any_role for use in uses) else _role(uses)) for name, uses in self._uses.items())
+        return unfit_columns(list(roles), fields)
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
         """Return the scores of a batch.
@@ -290,11 +297,12 @@ def _role(uses: Sequence[Use]) -> Role:
 
 
 def _facts(name: str, uses: Sequence[Use]) -> FeatureFacts:
-    levels = dict.fromkeys(level for use in uses for level in use.levels)
+    # Of several uses that know levels the first one counts what is unseen.
+    counting = next((use for use in uses if use.levels), uses[0])
     return FeatureFacts(
         name,
-        "categorical" if levels else _role(uses),
+        "categorical" if counting.levels else _role(uses),
         any(use.policies[:1] == ("error",) for use in uses),
-        tuple(levels),
-        any(use.level_type in {"integer", "number"} for use in uses),
+        tuple(counting.levels),
+        counting.level_type in {"integer", "number"},
     )
