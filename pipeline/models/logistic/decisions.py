@@ -147,7 +147,9 @@ class Decisions:
         made: dict[Column, list[Field]] = {}
         undecided = nullable or may_be_nan
         if "contributions" in self.columns:
-            made["contributions"] = [Field(f"contribution_{escape_name(name)}", number, nullable) for name in self.names]
+            made["contributions"] = [
+                Field(f"contribution_{escape_name(name)}", number, nullable) for name in self.names
+            ]
         if self._points is not None:
             may_be_lost = undecided or not self._most_points < _SAFE
             counted = Field("points", pa.int64(), may_be_lost)

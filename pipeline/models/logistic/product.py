@@ -270,7 +270,9 @@ def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
     if outputs * math.prod(len(levels) + 1 for levels in known) > MOST_COMBINATIONS:
         count = " x ".join(format_count(len(levels)) for levels in known)
         of_classes = f" of {format_count(outputs)} classes" if outputs > 1 else ""
-        yield Problem(("coefficients",), f"has {count} levels{of_classes}, more than {MOST_COMBINATIONS:,} combinations")
+        yield Problem(
+            ("coefficients",), f"has {count} levels{of_classes}, more than {MOST_COMBINATIONS:,} combinations"
+        )
 
 
 def _unfit_depth(value: Mapping[str, Any], depth: int, path: Path) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -32,6 +32,8 @@ from pipeline.types.inputs import Need
 DEFAULT_THRESHOLD = 0.5
 # Where the schema of an output has the base of the raw prediction.
 BASE_KEY = "logitstream.base"
+# The cells of all uses of columns that are copied at a time, where the policies are applied to floating NaN.
+_SETTLED_CELLS = 1 << 21
 
 Floats = npt.NDArray[np.float64]
 
@@ -168,7 +170,9 @@ class ScoreBlock:
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
         # Whether a column is missing can be told of every type.
-        roles = ((name, "kept" if all(use.any_role for use in uses) else _role(uses)) for name, uses in self._uses.items())
+        roles = (
+            (name, "kept" if all(use.any_role for use in uses) else _role(uses)) for name, uses in self._uses.items()
+        )
         return unfit_columns(list(roles), fields)
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
@@ -235,10 +239,9 @@ class ScoreBlock:
         bases = np.array(model.bases)
         raw_prediction([each.term for each in prepared], bases, out=raw, visit=_visit(gathered))
         is_finite = np.isfinite(raw[0]) if len(raw) == 1 else np.isfinite(raw).all(axis=0)
-        rows = np.flatnonzero(~is_finite)
-        if rows.size:
-            # Missing values make the sum NaN, infinite ones make it infinite or NaN, whatever else is added: only these
-            # rows can hold either.
+        # Missing values make the sum NaN, infinite ones make it infinite or NaN, whatever else is added: only these
+        # rows can hold either.
+        for rows in _pieces(np.flatnonzero(~is_finite), len(model.uses)):
             again = np.empty((model.outputs, rows.size))
             terms = [each.settle(rows, tally) for each in prepared]
             raw[:, rows] = raw_prediction(terms, bases, out=again, visit=_visit(gathered, rows))
@@ -284,6 +287,12 @@ def _visit(gathered: GatheredParts, rows: Rows | None = None) -> Visit | None:
             each.put(where, contributions)
 
     return visit if gatherers else None
+
+
+def _pieces(rows: Rows, uses: int) -> Iterator[Rows]:
+    """Yield rows in pieces: each use of a column copies the cells of a piece."""
+    size = max(1, _SETTLED_CELLS // uses)
+    return (rows[start : start + size] for start in range(0, rows.size, size))
 
 
 def _role(uses: Sequence[Use]) -> Role:

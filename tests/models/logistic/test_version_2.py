@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -275,3 +276,34 @@ def test_known_levels_are_those_of_the_feature_that_counts_what_is_unseen(order:
     found = block.block([cells[need.name] for need in block.columns()]).features["c"]
     facts = {each.column: each for each in block.features()}["c"]
     assert (found.unseen, facts.levels) == ((2, ("1",)) if order == 1 else (1, ("a", "b")))
+
+
+def test_a_wide_model_copies_few_cells_at_a_time_where_a_column_is_nan_throughout() -> None:
+    feature = {
+        "kind": "transformed",
+        "column": "x",
+        "transform": "square",
+        "coefficient": 0.5,
+        "missing": {"impute": 2},
+    }
+    features = [feature | {"name": f"x{place}"} for place in range(400)] + [
+        {"kind": "transformed", "column": "y", "transform": "log", "coefficient": 0.5, "missing": "quarantine"}
+    ]
+    block = ScoreBlock(from_mapping(FIRST | {"features": features}), ("raw_prediction",))
+    random = np.random.default_rng(0)
+    x = np.full(20_000, np.nan)
+    x[random.random(x.size) < 0.1] = np.inf
+    y = np.where(random.random(x.size) < 0.1, random.choice([0.0, np.nan], x.size), 1.5)
+    tracemalloc.start()
+    whole = block.block([pa.array(x, from_pandas=False), pa.array(y, from_pandas=False)])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40e6  # 400 columns of 20,000 float64 take 64e6
+    halves = [block.block([pa.array(each[part]) for each in (x, y)]) for part in np.split(np.arange(x.size), [9_999])]
+    assert whole.arrays[0].equals(pa.concat_arrays([half.arrays[0] for half in halves]))
+    assert dict(whole.events) == {name: sum(half.events.get(name, 0) for half in halves) for name in whole.events}
+    assert len(whole.rejected) == len(halves[0].rejected) + len(halves[1].rejected)
+    assert {(cell.column, cell.cause) for cell in whole.rejected} == {
+        ("y", "outside domain"),
+        ("y", "missing set aside"),
+    }

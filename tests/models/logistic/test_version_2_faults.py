@@ -140,8 +140,16 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
         "classes",
         "has 1,001 classes; a model has at lea",
     ),
-    (document(OF_THREE, **OF_CLASSES | {"classes": ["a", None, "c"]}), "classes[1]", "must be text, a boolean or a num"),
-    (document(OF_THREE, **OF_CLASSES | {"classes": ["a", ["b"], "c"]}), "classes[1]", "must be text, a boolean or a nu"),
+    (
+        document(OF_THREE, **OF_CLASSES | {"classes": ["a", None, "c"]}),
+        "classes[1]",
+        "must be text, a boolean or a num",
+    ),
+    (
+        document(OF_THREE, **OF_CLASSES | {"classes": ["a", ["b"], "c"]}),
+        "classes[1]",
+        "must be text, a boolean or a nu",
+    ),
     (document(OF_THREE, **OF_CLASSES | {"classes": ["a", 1, "c"]}), "classes[1]", "must be text as the first class is"),
     (document(OF_THREE, **OF_CLASSES | {"classes": ["a", "a", "c"]}), "classes[1]", '"a" is there twice'),
     (document(OF_THREE, output={"threshold": 0.5}, **OF_CLASSES), "output.threshold", "is not for models with classes"),
