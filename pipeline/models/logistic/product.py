@@ -223,10 +223,16 @@ def _leaves(coefficients: Mapping[str, Any], depth: int) -> Iterator[tuple[tuple
 
 
 def _levels_by_depth(coefficients: Mapping[str, Any], depth: int) -> list[dict[str, None]]:
+    """Return the levels of each term that lead to a coefficient, in the order in which they come."""
+    if depth == 1:
+        return [dict.fromkeys(coefficients)]
     known: list[dict[str, None]] = [{} for _ in range(depth)]
-    for levels, _ in _leaves(coefficients, depth):
-        for place, level in zip(known, levels, strict=True):
-            place[level] = None
+    for level, value in coefficients.items():
+        below = _levels_by_depth(value, depth - 1) if isinstance(value, Mapping) else []
+        if below and below[-1]:
+            known[0][level] = None
+            for place, levels in zip(known[1:], below, strict=True):
+                place.update(levels)
     return known
 
 
@@ -266,7 +272,8 @@ def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
     for (position, term), levels in zip(terms, known, strict=True):
         for _, message in unfit_levels(term, levels):
             yield Problem(("terms", position), message)
-    outputs = max((len(number) for _, number in _leaves(coefficients, len(terms)) if _is_list(number)), default=1)
+    _, number = next(_leaves(coefficients, len(terms)), ((), None))
+    outputs = len(number) if isinstance(number, list | tuple) else 1
     if outputs * math.prod(len(levels) + 1 for levels in known) > MOST_COMBINATIONS:
         count = " x ".join(format_count(len(levels)) for levels in known)
         of_classes = f" of {format_count(outputs)} classes" if outputs > 1 else ""
@@ -293,10 +300,6 @@ def _are_numbers(value: object) -> bool:
     if isinstance(value, list | tuple):
         return bool(value) and all(map(_is_number, value))
     return _is_number(value)
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list | tuple)
 
 
 def _is_number(value: object) -> bool:
