@@ -169,11 +169,14 @@ class ScoreBlock:
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
-        # Whether a column is missing can be told of every type.
-        roles = (
-            (name, "kept" if all(use.any_role for use in uses) else _role(uses)) for name, uses in self._uses.items()
+        return unfit_columns([(need.name, need.role) for need in self.accepted()], fields)
+
+    def accepted(self) -> tuple[Need, ...]:
+        """Return the columns with the role ``kept`` where any type fits: only whether they are missing is asked."""
+        return tuple(
+            replace(need, role="kept") if all(use.any_role for use in self._uses[need.name]) else need
+            for need in self.columns()
         )
-        return unfit_columns(list(roles), fields)
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
         """Return the scores of a batch.

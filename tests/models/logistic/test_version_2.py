@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.tally import RowTally
@@ -252,6 +253,8 @@ def test_an_indicator_looks_at_a_column_of_any_type(cells: pa.Array) -> None:
     model = FIRST | {"features": [{"kind": "indicator", "column": "x", "coefficient": 1.0}]}
     block = ScoreBlock(from_mapping(model), ("raw_prediction",))
     assert block.check([pa.field("x", cells.type)]) == []
+    found = LogisticModel(from_mapping(model)).raw_prediction(pa.table({"x": cells}))
+    assert found.tolist() == [0.25, 1.25, 0.25]
     values = block.block([cells])
     assert values.arrays[0].to_pylist() == [0.25, 1.25, 0.25]
     assert values.events == {"missing x": 1}
