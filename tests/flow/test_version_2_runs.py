@@ -46,7 +46,14 @@ DECIDING: dict[str, Any] = MODEL | {
         "columns": ["probability", "contributions", "points", "points_by_feature", "band", "reasons"],
         "points": {"pdo": 20, "base_points": 600, "base_odds": 50, "rounding": "features"},
         "bands": {"on": "points", "thresholds": [500, 510], "names": ["low", 'a "quoted", one', "high\n"]},
-        "reasons": {"count": 2, "features": {"x": {"code": "R01", "text": "x, of all"}, "y": {"text": "null"}}},
+        "reasons": {
+            "count": 2,
+            "features": {
+                "x": {"code": "R01", "text": "x, of all", "reference": {"value": 1.5}},
+                "y": {"text": "null", "mean": 0.5, "reference": {"contribution": -0.5}},
+                "hour": {"reference": {"level": "2"}},
+            },
+        },
     }
 }
 OF_CLASSES: dict[str, Any] = MODEL | {

@@ -132,6 +132,16 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     ),
     (document(CROSSED | {"coefficients": {"AA": [1]}}, **OF_CLASSES), "features[0].coefficients.AA", "has 1 number"),
     (document(OF_THREE, **OF_CLASSES | {"intercept": 1}), "intercept", "must be a list of 3 numbers"),
+    *(
+        (
+            document(
+                NUMERIC | {"coefficient": numbers}, output={"reasons": {"features": {"x": {"reference": {"value": 1}}}}}
+            ),
+            "features[0].coefficient",
+            "must be one number, because the model has no classes",
+        )
+        for numbers in ([], [1, 2])
+    ),
     (document(OF_THREE), "features[0].coefficient", "must be one number, because the model has no classes"),
     (document(OF_THREE, **OF_CLASSES | {"classes": ["a"]}), "classes", "has 1 class; a model has at least 2 and at mo"),
     (document(OF_THREE, **OF_CLASSES | {"classes": []}), "classes", "has 0 classes"),
