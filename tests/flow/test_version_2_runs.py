@@ -15,7 +15,7 @@ import pytest
 
 import pipeline
 from pipeline import flow
-from pipeline.errors import BadCellsError, DataError, TemporaryError, UsageError
+from pipeline.errors import BadCellsError, DataError, MemoryBudgetError, TemporaryError, UsageError
 from pipeline.interface import preview, score_job
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.types.report import Event, Progressed
@@ -250,3 +250,19 @@ def test_rows_of_a_csv_and_of_parquet_have_the_same_results_in_every_kind_of_col
     options = pc.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
     again = pc.read_csv(written, convert_options=options)
     assert again.to_pydict() == found[0].to_pydict()
+
+
+def test_the_table_of_a_product_of_levels_counts_towards_the_memory(made: Path, tmp_path: Path) -> None:
+    terms = [{"kind": "categorical", "column": "c"}, {"kind": "categorical", "column": "hour", "levels": "integer"}]
+    projected = []
+    for levels in (2, 3_000):
+        coefficients = {f"c{level}": {str(level): 0.5} for level in range(levels)}
+        feature = {"kind": "product", "terms": terms, "coefficients": coefficients}
+        (tmp_path / "model.json").write_text(json.dumps(MODEL | {"features": [feature]}))
+        plan = preview(
+            made / "rows.parquet", tmp_path / "model.json", tmp_path / "out", memory="1GiB", scheduler="sync"
+        )
+        projected.append(plan.resources.projected_bytes)
+    assert projected[1] - projected[0] > 8 * 2_999 * 2_999
+    with pytest.raises(MemoryBudgetError, match="the description of the job in each worker"):
+        preview(made / "rows.parquet", tmp_path / "model.json", tmp_path / "out", memory="200MiB", scheduler="sync")

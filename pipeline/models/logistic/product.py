@@ -154,14 +154,18 @@ class ProductFeature(Feature):
         stands for no level and has the coefficient 0.
         """
         leaves = list(self.combinations())
-        combinations = math.prod(len(lookup.positions) + 1 for lookup in self.lookups)
-        table = np.zeros((len(numbers_of(leaves[0][1])), combinations))
+        table = np.zeros((len(numbers_of(leaves[0][1])), self.combined))
         for levels, number in leaves:
             combination = 0
             for lookup, level in zip(self.lookups, levels, strict=True):
                 combination = combination * (len(lookup.positions) + 1) + lookup.positions[level]
             table[:, combination] = numbers_of(number)
         return table if isinstance(leaves[0][1], Sequence) else table[0]
+
+    @property
+    def combined(self) -> int:
+        """How many combinations there are, each term with no level besides those that it has."""
+        return math.prod(len(lookup.positions) + 1 for lookup in self.lookups)
 
     def combinations(self) -> Iterator[tuple[tuple[str, ...], float | Sequence[float]]]:
         """Yield the levels of each combination that has a coefficient, and the coefficient."""
@@ -329,6 +333,11 @@ def _use_of(lookup: LevelLookup) -> Use:
     return Use(lookup.column, "categorical", (lookup.missing, lookup.unseen), lookup.positions, lookup.type)
 
 
+def _table_bytes(feature: ProductFeature) -> int:
+    _, number = next(feature.combinations(), ((), ()))
+    return 8 * feature.combined * len(numbers_of(number)) if feature.lookups else 0
+
+
 def _describe(feature: ProductFeature) -> tuple[str, Iterator[Entry]]:
     return feature.kind, _entries(feature)
 
@@ -384,7 +393,7 @@ PRODUCT = FeatureKind(
     expression=_expression,
     coefficients=_coefficients,
     terms=_terms,
-    load=lambda feature: feature.weights if feature.lookups else None,
+    table_bytes=_table_bytes,
     unknown_names=_unknown_names,
     faults=_faults,
 )

@@ -139,13 +139,13 @@ class ScoreBlock:
         """The bytes of what is computed of a row, whether or not it is a result."""
         return scratch_row_bytes(self.model) + self._maker.scratch_row_bytes
 
-    def columns(self) -> tuple[Need, ...]:
-        """Return the columns of offset and features, each once, in the order of the model file.
+    @property
+    def table_bytes(self) -> int:
+        """The bytes of the tables of its features."""
+        return sum(kind_of(feature).table_bytes(feature) for feature in self.model.features)
 
-        Large tables of the model are made now: a plan measures what is in memory after it knows the columns.
-        """
-        for feature in self.model.features:
-            kind_of(feature).load(feature)
+    def columns(self) -> tuple[Need, ...]:
+        """Return the columns of offset and features, each once, in the order of the model file."""
         return tuple(Need(name, _role(uses)) for name, uses in self._uses.items())
 
     def features(self) -> tuple[FeatureFacts, ...]:
