@@ -150,7 +150,7 @@ def _problem(detail: ErrorDetails, value: object, vocabulary: Vocabulary) -> tup
         return path, unknown("key", str(location[-1]), vocabulary.keys_at(location[:-1]))
     if kind == "missing":
         return path, "is required but missing"
-    if path in vocabulary.plain:
+    if tuple("" if isinstance(step, int) else step for step in path) in vocabulary.plain:
         return path, f"must be text, a boolean or a number, not {show(detail['input'])}"
     if "at" in context:
         return (*path, *context["at"]), detail["msg"]

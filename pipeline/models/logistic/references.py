@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,31 +58,34 @@ def faults(reasons: object, features: Mapping[str, Document]) -> Iterator[Proble
             yield Problem(("features", name), unknown("feature", name, features))
         elif isinstance(reason, Mapping) and isinstance(reason.get("reference"), Mapping):
             yield from _of_reference(("features", name, "reference"), reason["reference"], features[name])
-    if reasons.get("reference") in {"mean", "best"}:
-        yield from _without_reference(str(reasons["reference"]), said, features)
+    if (word := reasons.get("reference")) in ("mean", "best"):
+        yield from _without_reference(str(word), said, features)
 
 
 def _without_reference(word: str, said: Mapping[str, object], features: Mapping[str, Document]) -> Iterator[Problem]:
     for name, feature in features.items():
         reason = said.get(name, {})
-        if not isinstance(reason, Mapping) or "reference" in reason:
+        if not isinstance(reason, Mapping) or reason.get("reference") is not None:
             continue
-        if word == "mean" and "mean" not in reason:
+        if word == "mean" and reason.get("mean") is None:
             yield Problem(("features", name, "mean"), 'is required but missing, because the reference is "mean"')
-        if word == "best" and not _is_bounded(feature):
-            message = f"is required but missing: a {feature.get('kind')} feature has no best contribution"
+        if word == "best" and not _is_bounded(feature) and isinstance(kind := feature.get("kind"), str):
+            message = f"is required but missing: a {escape(kind)} feature has no best contribution"
             yield Problem(("features", name, "reference"), message)
 
 
 def _of_reference(path: Path, reference: Document, feature: Document) -> Iterator[Problem]:
-    given = [key for key in Reference.model_fields if key in reference]
+    # A description of a model says null where the file says nothing.
+    given = [key for key in Reference.model_fields if reference.get(key) is not None]
     if len(given) != 1:
         found = f"not {len(given)} of them" if given else "but all are missing"
         yield Problem(path, f"must have one of {quoted_words(Reference.model_fields)}, {found}")
         return
     kind, level, levels = feature.get("kind"), reference.get("level"), feature.get("coefficients")
-    if ("value" in reference and kind not in _AT_VALUE) or ("level" in reference and kind not in _AT_LEVEL):
-        yield Problem((*path, given[0]), f'is not for a {kind} feature: write {{"contribution": number}}')
+    if not isinstance(kind, str):
+        return
+    if (given == ["value"] and kind not in _AT_VALUE) or (given == ["level"] and kind not in _AT_LEVEL):
+        yield Problem((*path, given[0]), f'is not for a {escape(kind)} feature: write {{"contribution": number}}')
     elif isinstance(level, str) and isinstance(levels, Mapping) and level not in levels:
         yield Problem((*path, "level"), unknown("level", level, levels))
 
@@ -127,6 +130,9 @@ def _best(feature: Feature, direction: Direction) -> float:
 
 def not_finite(reasons: ReasonRules, features: tuple[Feature, ...]) -> Iterator[Problem]:
     """Yield the references at which a contribution is not a finite number, with their path in the reasons."""
+    if any(isinstance(entry.coefficient, Sequence) for each in features for entry in kind_of(each).describe(each)[1]):
+        # Lists where there are no classes are faults of the document, which has more to say of them.
+        return
     for feature, reference in zip(features, references_of(reasons, features), strict=True):
         if not math.isfinite(reference):
             message = f"the contribution of {escape(feature.label)} there is not a finite number"

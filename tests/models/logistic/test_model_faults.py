@@ -244,6 +244,13 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
             {},
             ["reasons.features.x.reference.level: is not for a numeric feature"],
         ),
+        (told("x", reference={"value": None}), {}, ["reasons.features.x.reference: must have one of"]),
+        ({"reasons": {"reference": {"level": "a"}}}, {}, ['reasons.reference: must be "zero", "mean" or "best", not']),
+        (
+            {"reasons": {"reference": "mean", "features": {"x": {"mean": None}}}},
+            {"features": [NUMERIC]},
+            ["reasons.features.x.mean: is required but missing"],
+        ),
         (told("c", reference={"value": 1}), {}, ["reasons.features.c.reference.value: is not for a categorical feat"]),
         (told("c", reference={"level": "ZZ"}), {}, ['reasons.features.c.reference.level: unknown level "ZZ"']),
         (
