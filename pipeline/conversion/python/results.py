@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from pipeline.conversion.cut import cut_at
 from pipeline.errors import ModelError
 from pipeline.models.logistic.calibration import Beta, Isotonic, Platt, Temperature
 from pipeline.models.logistic.file import ModelFile
@@ -41,6 +43,11 @@ def columns_of(model: ModelFile) -> Iterator[tuple[str, str]]:
         yield from makers[wanted](model)
 
 
+def literal(value: float) -> str:
+    """Return a float as an expression."""
+    return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+
+
 def normalised(model: ModelFile) -> str:
     """Return the probabilities of the classes."""
     return f"{_NORMALISED[model.normalise]}(raw, {temperature_of(model)!r})"
@@ -69,7 +76,8 @@ def _decision(model: ModelFile) -> Iterator[tuple[str, str]]:
     is_named = target is not None and target.negative is not None
     values = (target.negative, target.positive) if target is not None and is_named else (False, True)
     negative, positive = map(repr, values)
-    yield "decision", f"decided({_probability(model)}, {ScoreBlock.of(model).threshold!r}, {negative}, {positive})"
+    cut, is_rising = cut_at(model, ScoreBlock.of(model).threshold)
+    yield "decision", f"decided(raw, {literal(cut)}, {is_rising}, {negative}, {positive})"
 
 
 def _contributions(model: ModelFile) -> Iterator[tuple[str, str]]:
@@ -114,8 +122,16 @@ def _points_by_feature(model: ModelFile) -> Iterator[tuple[str, str]]:
 def _band(model: ModelFile) -> Iterator[tuple[str, str]]:
     bands = model.output.bands
     assert bands is not None
-    value = _total(model) if bands.on == "points" else _probability(model)
-    yield "band", f"banded({value}, {bands.thresholds!r}, {bands.names!r})"
+    if bands.on == "points":
+        yield "band", f"banded({_total(model)}, {bands.thresholds!r}, {bands.names!r})"
+        return
+    cuts = [cut_at(model, threshold) for threshold in bands.thresholds]
+    is_rising = all(rises for _, rises in cuts)
+    yield "band", f"banded_at(raw, ({_listed(cut for cut, _ in cuts)}), {is_rising}, {bands.names!r})"
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return "".join(f"{literal(each)}, " for each in numbers).rstrip()
 
 
 Maker = Callable[[ModelFile], Iterator[tuple[str, str]]]

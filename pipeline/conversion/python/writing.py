@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pipeline.conversion.formula import Formula, formula
 from pipeline.conversion.python import runtime
-from pipeline.conversion.python.results import columns_of, normalised
+from pipeline.conversion.python.results import columns_of, literal, normalised
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
@@ -103,7 +102,7 @@ class _ModuleWriter:
     def number(self, value: Numbers) -> str:
         if isinstance(value, tuple):
             return f"{self.table(repr(value))}[k]"
-        return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+        return literal(value)
 
     def tree(self, node: Expression) -> str:
         return _NODES[type(node)](self, node)

@@ -117,6 +117,10 @@ def _class_probabilities(model: ModelFile, whole: Formula) -> Iterator[tuple[str
         yield f"probability_{name}", partial(write, place=place)
 
 
+# A thousand of its powers can be added without an overflow.
+_LARGEST_EXPONENT = 700.0
+
+
 def _softmax(writer: SqlWriter, model: ModelFile, z: Sequence[str], place: int) -> str:
     """Return 1 over the sum of exp(z_j - z_k), which overflows only where the share is 0.
 
@@ -128,7 +132,7 @@ def _softmax(writer: SqlWriter, model: ModelFile, z: Sequence[str], place: int) 
         difference = f"({other} - {z[place]})"
         if temperature != 1:
             difference = writer.let(difference, lambda d: by_constant(writer, "/", d, temperature))
-        return writer.let(difference, lambda d: exponential(writer, d))
+        return writer.let(difference, lambda d: exponential(writer, d, _LARGEST_EXPONENT))
 
     powers = [one if other == place else power(each) for other, each in enumerate(z)]
     largest = f"GREATEST({', '.join(z)})"

@@ -23,9 +23,11 @@ def write(model: ModelFile, dialect: SqlDialect) -> bytes:
     ModelError
         SQL, or this dialect, cannot express the model; the message names what it cannot.
     """
+    used = [use.column for use in model.uses]
+    dialect.check_apart(used)
     names, texts, size = [], [], 0
     for name, column in columns_of(model):
-        writer = SqlWriter(dialect, [use.column for use in model.uses])
+        writer = SqlWriter(dialect, used)
         text = f"{writer.with_cells(column(writer))} AS {dialect.name(name)}"
         size += len(text)
         if size > TEXT_LIMIT:
@@ -35,6 +37,7 @@ def write(model: ModelFile, dialect: SqlDialect) -> bytes:
             )
         names.append(name)
         texts.append(text)
+    dialect.check_apart(names)
     return (_head(model, dialect, names) + ",\n".join(texts) + "\n").encode()
 
 
