@@ -63,6 +63,11 @@ def decision(made: Construction, model: ModelFile, raw: str, chance: str, thresh
 
 
 def _value(made: Construction, values: list[Any], place: str, is_none: str) -> Decided:
+    if "" in values:
+        raise ModelError(
+            "a class is the empty text, which is the decision of a row without a score in a graph",
+            "give the class another name",
+        )
     if is_text := isinstance(values[0], str):
         chosen, none = made.chosen(texts(values), place), made.constant(texts([""]).reshape(1, 1))
         # GatherND over the only axis leaves one value a row.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.conversion.formula import formula
+from pipeline.conversion.formula import check_policies, formula
 from pipeline.conversion.onnx.construction import Construction
 from pipeline.conversion.onnx.graph import CORE, DOUBLE, ML, STRING, Graph, Port
 from pipeline.conversion.onnx.inputs import input_types
@@ -16,6 +16,7 @@ from pipeline.units import escape
 
 # Every operator used has float64 in onnxruntime 1.16 (2023) and later, which read these versions.
 OPSETS = {CORE: 13, ML: 2}
+_INSTEAD = {"error": 'a graph cannot stop: use "null", which makes the row NaN, impute or a level'}
 OUTPUTS = ("probability", "raw_prediction", "decision")
 
 
@@ -26,7 +27,8 @@ def write(model: ModelFile) -> bytes:
     int64 for integer levels, bool for booleans. A missing value is NaN, missing text the empty text; where a policy
     gives integer levels or booleans another value for it, these are float64 too. The outputs have shape (rows, 1),
     with classes (rows, classes), except for the decision. A row without a score is NaN, and its decision NaN or the
-    empty text: this is what the policies ``null``, ``error`` and ``quarantine`` do, since a graph cannot stop.
+    empty text: this is what the policies ``null`` and ``quarantine`` do, and what a value outside the domain of a
+    transform does. The policy ``error`` is refused, since a graph cannot stop.
 
     Raises
     ------
@@ -47,6 +49,7 @@ def graph(model: ModelFile) -> Graph:
             f"name the columns that it can make in output.columns: {', '.join(OUTPUTS)}",
         )
     whole = formula(model)
+    check_policies([tree for _, tree in whole.contributions], _INSTEAD, "a graph")
     types = input_types([tree for _, tree in whole.contributions])
     if taken := next((name for name in types if name in OUTPUTS), None):
         raise ModelError(
