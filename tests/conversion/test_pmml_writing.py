@@ -221,6 +221,14 @@ REFUSED = {
         changed("output", to={"points": {"pdo": 20.0, "base_points": 600.0, "base_odds": 50.0}}),
         "output.points",
     ),
+    "raw predictions": (
+        changed("output", to={"columns": ["probability", "raw_prediction"]}),
+        "PMML cannot make the column raw_prediction",
+    ),
+    "contributions": (
+        changed("output", to={"columns": ["contributions"]}),
+        "PMML cannot make the column contributions",
+    ),
     "characters": (changed("features", 0, "column", to="ho\x01ur"), "U+0001"),
     "a number and strict levels": (
         {

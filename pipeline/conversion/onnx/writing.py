@@ -9,6 +9,7 @@ from pipeline.conversion.onnx.inputs import input_types
 from pipeline.conversion.onnx.links import decision, probability
 from pipeline.conversion.onnx.protobuf import encode
 from pipeline.conversion.onnx.terms import TermWriter
+from pipeline.conversion.results import columns_made
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.score import ScoreBlock
@@ -42,12 +43,7 @@ def write(model: ModelFile) -> bytes:
 
 def graph(model: ModelFile) -> Graph:
     """Return the graph of a model, as :func:`write` writes it."""
-    block = ScoreBlock.of(model)
-    if others := [column for column in block.columns_made if column not in OUTPUTS]:
-        raise ModelError(
-            f"a graph cannot make the column {others[0]}",
-            f"name the columns that it can make in output.columns: {', '.join(OUTPUTS)}",
-        )
+    wanted = columns_made(model, OUTPUTS, "a graph")
     whole = formula(model)
     check_policies([tree for _, tree in whole.contributions], _INSTEAD, "a graph")
     types = input_types([tree for _, tree in whole.contributions])
@@ -63,8 +59,8 @@ def graph(model: ModelFile) -> Graph:
     raw = made.output("raw_prediction", raw)
     chance = made.output("probability", probability(made, model, raw))
     outputs = [Port("probability", DOUBLE, (None, made.width)), Port("raw_prediction", DOUBLE, (None, made.width))]
-    if "decision" in block.columns_made or model.classes is not None:
-        decided = decision(made, model, raw, chance, block.threshold)
+    if "decision" in wanted or model.classes is not None:
+        decided = decision(made, model, raw, chance, ScoreBlock.of(model).threshold)
         outputs.append(Port(made.output("decision", decided.name), STRING if decided.is_text else DOUBLE))
     inputs = tuple(Port(name, type_) for name, type_ in types.items())
     return Graph(inputs, tuple(outputs), tuple(made.nodes), made.constants, OPSETS)

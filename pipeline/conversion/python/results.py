@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.conversion.cut import cut_at
-from pipeline.errors import ModelError
+from pipeline.conversion.results import columns_made, points_of, shares_of
 from pipeline.models.logistic.calibration import Beta, Isotonic, Platt, Temperature
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.making import class_text, temperature_of
-from pipeline.models.logistic.points import Points
+from pipeline.models.logistic.making import class_text, labels_of, temperature_of
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape
 
@@ -34,12 +33,7 @@ def columns_of(model: ModelFile) -> Iterator[tuple[str, str]]:
         A column cannot be made in Python; the message names it.
     """
     makers = _BINARY if model.classes is None else _OF_CLASSES
-    for wanted in ScoreBlock.of(model).columns_made:
-        if wanted not in makers:
-            raise ModelError(
-                f"the Python module cannot make the column {wanted}",
-                "name the columns that it can make in output.columns: " + ", ".join(makers),
-            )
+    for wanted in columns_made(model, makers, "the Python module"):
         yield from makers[wanted](model)
 
 
@@ -72,10 +66,7 @@ _METHODS: Mapping[type, Callable[[Any], str]] = {
 
 
 def _decision(model: ModelFile) -> Iterator[tuple[str, str]]:
-    target = model.target
-    is_named = target is not None and target.negative is not None
-    values = (target.negative, target.positive) if target is not None and is_named else (False, True)
-    negative, positive = map(repr, values)
+    negative, positive = map(repr, labels_of(model))
     cut, is_rising = cut_at(model, ScoreBlock.of(model).threshold)
     yield "decision", f"decided(raw, {literal(cut)}, {is_rising}, {negative}, {positive})"
 
@@ -85,16 +76,9 @@ def _contributions(model: ModelFile) -> Iterator[tuple[str, str]]:
         yield f"contribution_{escape(name)}", f"terms[{place}]"
 
 
-def _points_of(model: ModelFile) -> Points:
-    points = model.output.points
-    if points is None:
-        raise ModelError("the model has no scale of points", "add output.points to the model file")
-    return points
-
-
 def _total(model: ModelFile) -> str:
     """Return the points of a row, rounded but not yet an integer."""
-    points = _points_of(model)
+    points = points_of(model)
     if points.rounding == "features":
         return f"added(0.0, map(rounded, {_of_terms(model)}))"
     total = f"raw * {points.slope!r} + {points.constant!r}"
@@ -102,18 +86,16 @@ def _total(model: ModelFile) -> str:
 
 
 def _of_terms(model: ModelFile) -> str:
-    points, features = _points_of(model), len(model.features)
-    shares = (0.0,) * (len(model.terms) - features) + (points.share(model.base, features),) * features
-    return f"points_of_terms(terms, {shares!r}, {points.slope!r})"
+    return f"points_of_terms(terms, {shares_of(model)!r}, {points_of(model).slope!r})"
 
 
 def _points(model: ModelFile) -> Iterator[tuple[str, str]]:
     total = _total(model)
-    yield "points", total if _points_of(model).rounding == "none" else f"integer({total})"
+    yield "points", total if points_of(model).rounding == "none" else f"integer({total})"
 
 
 def _points_by_feature(model: ModelFile) -> Iterator[tuple[str, str]]:
-    are_whole = _points_of(model).rounding == "features"
+    are_whole = points_of(model).rounding == "features"
     for place, name in enumerate(model.terms):
         part = f"{_of_terms(model)}[{place}]"
         yield f"points_{escape(name)}", f"integer(rounded({part}))" if are_whole else part

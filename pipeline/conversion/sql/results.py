@@ -8,14 +8,14 @@ from functools import partial
 
 from pipeline.conversion.cut import cut_at
 from pipeline.conversion.formula import Formula, formula
+from pipeline.conversion.results import columns_made
 from pipeline.conversion.sql.calibration import probability
 from pipeline.conversion.sql.links import exponential, sigmoid
 from pipeline.conversion.sql.nodes import by_constant, raw_prediction, term
 from pipeline.conversion.sql.points import band, points_by_feature, points_columns
 from pipeline.conversion.sql.writer import SMALLEST, Column, SqlWriter
-from pipeline.errors import ModelError
-from pipeline.models.logistic.file import ClassName, ModelFile
-from pipeline.models.logistic.making import class_text, temperature_of
+from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.making import class_text, labels_of, temperature_of
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape
 
@@ -30,12 +30,7 @@ def columns_of(model: ModelFile) -> Iterator[tuple[str, Column]]:
     """
     makers = _BINARY if model.classes is None else _OF_CLASSES
     whole = formula(model)
-    for wanted in ScoreBlock.of(model).columns_made:
-        if wanted not in makers:
-            raise ModelError(
-                f"SQL cannot make the column {wanted}",
-                "name the columns that it can make in output.columns: " + ", ".join(makers),
-            )
+    for wanted in columns_made(model, makers, "SQL"):
         yield from makers[wanted](model, whole)
 
 
@@ -49,13 +44,9 @@ def _probability(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column
 
 def _decision(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
     cut, is_rising = cut_at(model, ScoreBlock.of(model).threshold)
-    target = model.target
-    values: tuple[ClassName, ClassName] = (False, True)
-    if target is not None and target.negative is not None and target.positive is not None:
-        values = (target.negative, target.positive)
 
     def write(writer: SqlWriter) -> str:
-        negative, positive = (writer.label(value) for value in values)
+        negative, positive = map(writer.label, labels_of(model))
         above, below = (positive, negative) if is_rising else (negative, positive)
         infinity, least = writer.number(math.inf), f"{'>=' if is_rising else '>'} {writer.exactly(cut)}"
         return writer.let(
