@@ -44,6 +44,8 @@ def write(model: ModelFile) -> bytes:
     """
     _check_output(model)
     document = _PmmlDocument.of(model)
+    if any(not value for value, _ in document.categories):
+        raise ModelError("a class is the empty text, which is no category in PMML", "give the class another name")
     root = Element("PMML", {"xmlns": _NAMESPACE, "version": "4.4"})
     header = SubElement(root, "Header")
     SubElement(header, "Application", name="logitstream")
