@@ -12,7 +12,7 @@ from pipeline.conversion.sql.writer import SqlWriter
 from pipeline.registry import TAIL_SHIFT, TAIL_TERMS
 
 # exp is finite and positive between these, and a sigmoid is 0 or 1 beyond them.
-_LEAST, _MOST = -745.0, 709.0
+_LEAST, LARGEST_EXPONENT = -745.0, 709.0
 _FLAT = 700.0
 # Nearer to 0 a square or a quotient may underflow; the inverse of a symmetric link is 1/2 there.
 _NEAR = 1e-100
@@ -23,7 +23,7 @@ def inverse_link(writer: SqlWriter, link: str, z: str) -> str:
     return _LINKS[link](writer, z)
 
 
-def exponential(writer: SqlWriter, x: str, most: float = _MOST) -> str:
+def exponential(writer: SqlWriter, x: str, most: float = LARGEST_EXPONENT) -> str:
     """Return exp(x), infinite above ``most`` and 0 below -745 where the dialect has errors there."""
     if not writer.dialect.raises:
         return f"exp({x})"

@@ -10,7 +10,7 @@ from pipeline.conversion.cut import cut_at
 from pipeline.conversion.formula import Formula, formula
 from pipeline.conversion.results import columns_made
 from pipeline.conversion.sql.calibration import probability
-from pipeline.conversion.sql.links import exponential, sigmoid
+from pipeline.conversion.sql.links import LARGEST_EXPONENT, exponential, sigmoid
 from pipeline.conversion.sql.nodes import by_constant, raw_prediction, term
 from pipeline.conversion.sql.points import band, points_by_feature, points_columns
 from pipeline.conversion.sql.writer import SMALLEST, Column, SqlWriter
@@ -108,26 +108,28 @@ def _class_probabilities(model: ModelFile, whole: Formula) -> Iterator[tuple[str
         yield f"probability_{name}", partial(write, place=place)
 
 
-# A thousand of its powers can be added without an overflow.
-_LARGEST_EXPONENT = 700.0
-
-
 def _softmax(writer: SqlWriter, model: ModelFile, z: Sequence[str], place: int) -> str:
     """Return 1 over the sum of exp(z_j - z_k), which overflows only where the share is 0.
 
-    Nothing is known of the shares where the largest is infinite, or one is NaN, which is above every number.
+    Nothing is known of the shares where the largest is infinite, or one is NaN, which is above every number. A z_k of
+    minus infinity has the share 0; differences from it may be NaN.
     """
     temperature, one = temperature_of(model), writer.number(1.0)
+    # So many powers can be added without an overflow.
+    most = LARGEST_EXPONENT - math.log(len(z))
 
     def power(other: str) -> str:
         difference = f"({other} - {z[place]})"
         if temperature != 1:
             difference = writer.let(difference, lambda d: by_constant(writer, "/", d, temperature))
-        return writer.let(difference, lambda d: exponential(writer, d, _LARGEST_EXPONENT))
+        return writer.let(difference, lambda d: exponential(writer, d, most))
 
     powers = [one if other == place else power(each) for other, each in enumerate(z)]
-    largest = f"GREATEST({', '.join(z)})"
-    return f"({one} + {largest} * {writer.number(0.0)}) / ({' + '.join(powers)})"
+    rest = f"GREATEST({', '.join(z)}) * {writer.number(0.0)}"
+    return (
+        f"CASE WHEN {z[place]} = {writer.number(-math.inf)} THEN {writer.number(0.0)} + {rest} "
+        f"ELSE ({one} + {rest}) / ({' + '.join(powers)}) END"
+    )
 
 
 def _one_vs_rest(writer: SqlWriter, _: ModelFile, z: Sequence[str], place: int) -> str:
