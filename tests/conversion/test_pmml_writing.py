@@ -221,6 +221,27 @@ REFUSED = {
         changed("output", to={"points": {"pdo": 20.0, "base_points": 600.0, "base_odds": 50.0}}),
         "output.points",
     ),
+    "a target that is the empty text": (
+        changed("target", to={"negative": "", "positive": "yes"}),
+        "a class is the empty text",
+    ),
+    "a class that is the empty text": (
+        {
+            **{name: SIMPLE[name] for name in ("format", "version", "kind")},
+            "classes": ["a", ""],
+            "intercept": [0.0, 1.0],
+            "features": [{**SIMPLE["features"][0], "coefficient": [1.0, 2.0]}],
+        },
+        "a class is the empty text",
+    ),
+    "raw predictions": (
+        changed("output", to={"columns": ["probability", "raw_prediction"]}),
+        "PMML cannot make the column raw_prediction",
+    ),
+    "contributions": (
+        changed("output", to={"columns": ["contributions"]}),
+        "PMML cannot make the column contributions",
+    ),
     "characters": (changed("features", 0, "column", to="ho\x01ur"), "U+0001"),
     "a number and strict levels": (
         {

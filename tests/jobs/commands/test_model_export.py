@@ -39,6 +39,7 @@ def test_another_file_stays_unless_it_is_to_be_replaced(cli: Any, model: Path, t
     assert target.read_text() == "old"
     done = cli(*words, "--if-exists", "replace")
     assert (done.code, done.out) == (0, "")
+    assert cli(*words).code == 0
     assert "score.py: the model as python" in done.err
     names: dict[str, Any] = {}
     exec(target.read_text(), names)
@@ -54,6 +55,14 @@ def test_the_model_file_itself_is_never_the_output(cli: Any, model: Path) -> Non
     assert done.code == 2
     assert "is both the model file and the output" in done.err
     assert json.loads(model.read_text()) == MODEL
+
+
+def test_the_model_itself_is_never_overwritten(cli: Any, model: Path) -> None:
+    before = model.read_text()
+    done = cli("model", "export", model, "--to", "sql", "-o", model, "--if-exists", "replace")
+    assert done.code == 2
+    assert "is both the file to export and the output" in done.err
+    assert model.read_text() == before
 
 
 @pytest.mark.parametrize(
