@@ -3,7 +3,7 @@
 A :class:`Signal` is one column of the matrix that a linear model multiplies by its coefficients: a constant, and
 weights times atoms. An atom is what one feature can add for one row: the number in a column (:class:`Number`, perhaps
 transformed), 1 where a column has a level (:class:`Is`), 1 where a number is in a bin (:class:`InBin`), 1 where a
-column is missing (:class:`Missing`), or a product of these (:class:`Product`). Operations return new signals:
+column is missing (:class:`Missing`), or a product of these (:class:`ProductAtom`). Operations return new signals:
 
     column("x", 0)                                the number in a column
     constant(2.5)
@@ -129,7 +129,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Factor:
+class NumberFactor:
     """``(number - center) / scale`` in a product."""
 
     number: Number
@@ -143,10 +143,10 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class ProductAtom:
     """The product of factors, from left to right; at most one of them for each encoding."""
 
-    factors: tuple[Factor | Is, ...]
+    factors: tuple[NumberFactor | Is, ...]
 
     @property
     def position(self) -> int:
@@ -154,7 +154,7 @@ class Product:
         return min(factor.position for factor in self.factors)
 
 
-Atom = Number | Is | InBin | Missing | Product
+Atom = Number | Is | InBin | Missing | ProductAtom
 # Where a signal is missing: a column is, or a level is unseen or missing.
 Lack = Missing | Is
 # What must be refused all the same: the missing values of a number, an unseen or missing level.
@@ -203,11 +203,11 @@ class Signal:
         return list(dict.fromkeys(name for atom in self.terms for name in columns_of(atom)))
 
 
-def columns_of(atom: Atom | Factor) -> list[str]:
+def columns_of(atom: Atom | NumberFactor) -> list[str]:
     """Return the columns of an atom."""
-    if isinstance(atom, Product):
+    if isinstance(atom, ProductAtom):
         return [name for factor in atom.factors for name in columns_of(factor)]
-    if isinstance(atom, Factor):
+    if isinstance(atom, NumberFactor):
         return [atom.number.column]
     if isinstance(atom, Is):
         return [atom.encoding.column]
@@ -340,9 +340,9 @@ def is_partial(signal: Signal) -> bool:
     numbers += [
         each.number
         for atom in signal.terms
-        if isinstance(atom, Product)
+        if isinstance(atom, ProductAtom)
         for each in atom.factors
-        if isinstance(each, Factor)
+        if isinstance(each, NumberFactor)
     ]
     return any(step[0] in {"log", "log1p", "sqrt"} for number in numbers for step in number.steps)
 
@@ -587,13 +587,13 @@ def _factors(signal: Signal) -> dict[_Factors, Decimal]:
     """Return the summands of a signal, each as factors and a weight; the constant has no factor."""
     number = signal.number
     if number is not None and signal.scaled is not None:
-        return {(Factor(number, *signal.scaled),): _ONE}
+        return {(NumberFactor(number, *signal.scaled),): _ONE}
     found: dict[_Factors, Decimal] = {} if signal.terms and not signal.constant else {(): signal.constant}
     for atom, weight in signal.terms.items():
         if isinstance(atom, Number):
-            found[(Factor(atom, 0.0, 1.0),)] = weight
+            found[(NumberFactor(atom, 0.0, 1.0),)] = weight
         else:
-            found[atom.factors if isinstance(atom, Product) else (atom,)] = weight
+            found[atom.factors if isinstance(atom, ProductAtom) else (atom,)] = weight
     return found
 
 
@@ -601,7 +601,7 @@ def _product(one: _Factors, other: _Factors) -> Atom | None:
     """Return the product of factors as an atom: ``None`` is 1, ``_NOTHING`` is 0."""
     factors = list(one)
     for factor in other:
-        if isinstance(factor, Factor):
+        if isinstance(factor, NumberFactor):
             factors.append(factor)
             continue
         same = [each for each in factors if _same_states(each, factor)]
@@ -626,7 +626,7 @@ def _atom(factors: _Factors) -> Atom | None:
         return None
     if len(factors) == 1:
         (only,) = factors
-        if not isinstance(only, Factor):
+        if not isinstance(only, NumberFactor):
             return only  # type: ignore[no-any-return]
         if (only.center, only.scale) == (0.0, 1.0):
             return only.number
@@ -637,4 +637,4 @@ def _atom(factors: _Factors) -> Atom | None:
         raise UnfoldableError(
             f'it multiplies {what} of column "{escape(name)}" by something else', "leave that column out of products"
         )
-    return Product(tuple(sorted(factors, key=lambda factor: factor.position)))
+    return ProductAtom(tuple(sorted(factors, key=lambda factor: factor.position)))

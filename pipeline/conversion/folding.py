@@ -15,12 +15,12 @@ from pipeline.conversion.algebra import (
     UNSEEN,
     Atom,
     Encoding,
-    Factor,
     InBin,
     Is,
     Missing,
     Number,
-    Product,
+    NumberFactor,
+    ProductAtom,
     Signal,
     UnfoldableError,
     columns_of,
@@ -151,16 +151,16 @@ class _Folded:
         made: list[tuple[tuple[bool, int, int], Json]] = []
         for parts in groups.values():
             first, found = parts[0]
-            place = isinstance(first, Product), first.position, found.order
+            place = isinstance(first, ProductAtom), first.position, found.order
             made.append((place, self._made[type(first)](self, parts)))
         self._check_types([feature for _, feature in made])
         return [feature for _, feature in sorted(made, key=lambda each: each[0])]
 
     def _add_guards(self) -> None:
         zeros = [_ZERO] * self.classes
-        factors = [each for atom in self.sums if isinstance(atom, Product) for each in atom.factors]
+        factors = [each for atom in self.sums if isinstance(atom, ProductAtom) for each in atom.factors]
         known = {_same_levels(atom.encoding) for atom in (*self.sums, *factors) if isinstance(atom, Is)}
-        refusing = {factor.number for factor in factors if isinstance(factor, Factor)}
+        refusing = {factor.number for factor in factors if isinstance(factor, NumberFactor)}
         refusing |= {Number(atom.binning.column, atom.position) for atom in self._strict_bins()}
         for guard in sorted(self.guards, key=lambda each: each.position):
             if guard in refusing:
@@ -240,12 +240,12 @@ class _Folded:
             "missing": "error" if missing is None else {"coefficient": self._floats(binning.column, missing)},
         }
 
-    def _product(self, parts: Sequence[tuple[Product, _Sum]]) -> Json:
+    def _product(self, parts: Sequence[tuple[ProductAtom, _Sum]]) -> Json:
         factors = parts[0][0].factors
         levels = [factor.encoding for factor in factors if isinstance(factor, Is)]
         name = columns_of(factors[0])[0]
         if not levels:
-            terms = [_factor_term(factor, self.booleans) for factor in factors if isinstance(factor, Factor)]
+            terms = [_factor_term(factor, self.booleans) for factor in factors if isinstance(factor, NumberFactor)]
             return {"kind": "product", "terms": terms, "coefficient": self._floats(name, parts[0][1].sums)}
         used: list[set[int]] = [set() for _ in levels]
         for atom, _ in parts:
@@ -271,7 +271,7 @@ class _Folded:
         policies = iter(spelled)
         terms = [
             _factor_term(factor, self.booleans)
-            if isinstance(factor, Factor)
+            if isinstance(factor, NumberFactor)
             else _level_term(factor, next(policies)[1])
             for factor in factors
         ]
@@ -286,7 +286,7 @@ class _Folded:
         Missing: _indicator,
         Is: _categorical,
         InBin: _binned,
-        Product: _product,
+        ProductAtom: _product,
     }
 
     def _check_types(self, features: Sequence[Json]) -> None:
@@ -326,7 +326,7 @@ def _shown_steps(steps: Sequence[tuple[Any, ...]]) -> Any:
     return shown[0] if len(shown) == 1 else shown
 
 
-def _factor_term(factor: Factor, booleans: frozenset[str]) -> Json:
+def _factor_term(factor: NumberFactor, booleans: frozenset[str]) -> Json:
     number = factor.number
     made: Json = {"kind": "numeric", "column": number.column}
     if (factor.center, factor.scale) != (0.0, 1.0):
@@ -360,9 +360,9 @@ def _shared(atom: Atom) -> tuple[object, ...]:
         return Is, *_same_levels(atom.encoding)
     if isinstance(atom, InBin):
         return InBin, atom.binning.position, atom.binning.edges
-    if isinstance(atom, Product):
-        factors = (each if isinstance(each, Factor) else _same_levels(each.encoding) for each in atom.factors)
-        return Product, *factors
+    if isinstance(atom, ProductAtom):
+        factors = (each if isinstance(each, NumberFactor) else _same_levels(each.encoding) for each in atom.factors)
+        return ProductAtom, *factors
     return (atom,)
 
 

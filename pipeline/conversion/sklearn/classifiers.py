@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.conversion.algebra import Signal
-from pipeline.conversion.sklearn.places import Place, class_name, require
+from pipeline.conversion.sklearn.places import StepPlace, class_name, require
 from pipeline.conversion.sklearn.steps import is_passthrough, run
 from pipeline.errors import ModelError
 from pipeline.units import escape
@@ -62,7 +62,7 @@ class Linear:
         return self.normalise is not None
 
 
-def read(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+def read(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     """Return a fitted classifier.
 
     Raises
@@ -84,11 +84,11 @@ def read(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
         raise place.fault(estimator, why, "fit it again with scikit-learn 1.6 or newer") from error
 
 
-def _search(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+def _search(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     return read(best(estimator, place), place, signals)
 
 
-def best(estimator: Any, place: Place) -> Any:
+def best(estimator: Any, place: StepPlace) -> Any:
     """Return the estimator that a search has found."""
     if hasattr(estimator, "best_estimator_"):
         return estimator.best_estimator_
@@ -111,14 +111,14 @@ def inner_estimators(estimator: Any) -> Iterator[Any]:
             return
 
 
-def _pipeline(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+def _pipeline(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     *steps, (last_name, last) = estimator.steps
     for number, (name, step) in enumerate(steps):
         signals = run(step, place.step(number, name), signals)
     return read(last, place.step(len(steps), last_name), signals)
 
 
-def _linear(estimator: Any, place: Place, signals: list[Signal], normalise: Callable[[Any], str | None]) -> Linear:
+def _linear(estimator: Any, place: StepPlace, signals: list[Signal], normalise: Callable[[Any], str | None]) -> Linear:
     classes = plain_classes(require(estimator, "classes_", place), estimator, place)
     coefficients = estimator.coef_
     # After sparsify() it is a sparse matrix.
@@ -137,7 +137,7 @@ def _linear(estimator: Any, place: Place, signals: list[Signal], normalise: Call
     return Linear(signals, weights.tolist(), intercepts.tolist(), classes, found, output)
 
 
-def plain_classes(values: Any, estimator: Any, place: Place) -> list[Any]:
+def plain_classes(values: Any, estimator: Any, place: StepPlace) -> list[Any]:
     """Return classes as JSON has them; refuse several outputs, and a single class."""
     if isinstance(values, list) or np.ndim(values) != 1:
         raise place.fault(estimator, "predicts several outputs", "fit one estimator for each output")
@@ -180,11 +180,11 @@ _LINEAR: Mapping[str, Callable[[Any], str | None]] = {
 }
 
 
-def _frozen(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+def _frozen(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     return read(estimator.estimator, place.inner("estimator"), signals)
 
 
-def _fixed_threshold(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+def _fixed_threshold(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     inner = getattr(estimator, "estimator_", estimator.estimator)
     found = read(inner, place.inner("estimator"), signals)
     threshold = estimator.threshold
@@ -193,7 +193,7 @@ def _fixed_threshold(estimator: Any, place: Place, signals: list[Signal]) -> Lin
     return _with_threshold(estimator, place, found, float(threshold))
 
 
-def _tuned_threshold(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+def _tuned_threshold(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     threshold = require(estimator, "best_threshold_", place)
     found = read(estimator.estimator_, place.inner("estimator_"), signals)
     return _with_threshold(estimator, place, found, float(threshold))
@@ -204,7 +204,7 @@ def _uses_raw(estimator: Any, found: Linear) -> bool:
     return method == "decision_function" or (method == "auto" and not found.has_probabilities)
 
 
-def _with_threshold(estimator: Any, place: Place, found: Linear, threshold: float) -> Linear:
+def _with_threshold(estimator: Any, place: StepPlace, found: Linear, threshold: float) -> Linear:
     if not found.is_binary:
         raise place.fault(estimator, f"has {len(found.classes)} classes", "use it for two classes alone")
     label = getattr(estimator, "pos_label", None)
@@ -219,7 +219,7 @@ def _with_threshold(estimator: Any, place: Place, found: Linear, threshold: floa
     return replace(found, output={**found.output, "threshold": threshold})
 
 
-def _one_vs_rest(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+def _one_vs_rest(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     estimators = require(estimator, "estimators_", place)
     if estimator.multilabel_:
         raise place.fault(estimator, "predicts several labels at once", "fit one estimator for each label")
@@ -253,7 +253,7 @@ def _joined(found: Sequence[Linear], classes: list[Any]) -> Linear:
     return Linear(signals, weights, [one.intercepts[0] for one in found], classes, normalise, output)
 
 
-def _calibrated(estimator: Any, place: Place, signals: list[Signal]) -> Linear:
+def _calibrated(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     calibrated = require(estimator, "calibrated_classifiers_", place)
     if len(calibrated) != 1:
         why = f"holds {len(calibrated)} calibrated classifiers, whose probabilities it averages"
@@ -300,7 +300,7 @@ _CALIBRATIONS: Mapping[str, Callable[[Linear, Sequence[Any]], Linear]] = {
     "temperature": _temperature,
 }
 
-_WRAPPERS: Mapping[str, Callable[[Any, Place, list[Signal]], Linear]] = {
+_WRAPPERS: Mapping[str, Callable[[Any, StepPlace, list[Signal]], Linear]] = {
     "Pipeline": _pipeline,
     "FrozenEstimator": _frozen,
     "FixedThresholdClassifier": _fixed_threshold,

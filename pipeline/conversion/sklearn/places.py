@@ -10,19 +10,19 @@ from pipeline.units import escape
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StepPlace:
     """The way from the estimator to one of its steps: ``steps[1] "prep" > transformer "num" > step "scale"``."""
 
     parts: tuple[str, ...] = ()
 
-    def step(self, number: int, name: str) -> Place:
+    def step(self, number: int, name: str) -> StepPlace:
         """Return the place of a step of the Pipeline that is here."""
         what = "step" if self.parts else f"steps[{number}]"
-        return Place((*self.parts, f'{what} "{escape(name)}"'))
+        return StepPlace((*self.parts, f'{what} "{escape(name)}"'))
 
-    def inner(self, what: str, name: str = "") -> Place:
+    def inner(self, what: str, name: str = "") -> StepPlace:
         """Return the place of something in the step that is here."""
-        return Place((*self.parts, f'{what} "{escape(name)}"' if name else what))
+        return StepPlace((*self.parts, f'{what} "{escape(name)}"' if name else what))
 
     def __str__(self) -> str:
         return " > ".join(self.parts) or "the estimator"
@@ -38,7 +38,7 @@ def class_name(step: Any) -> str:
     return kind.__name__ if kind.__module__.partition(".")[0] == "sklearn" else f"{kind.__module__}.{kind.__name__}"
 
 
-def require(step: Any, attribute: str, place: Place) -> Any:
+def require(step: Any, attribute: str, place: StepPlace) -> Any:
     """Return an attribute that fitting sets."""
     if not hasattr(step, attribute):
         raise place.fault(step, "is not fitted", "call fit() first")

@@ -12,7 +12,7 @@ from pipeline.conversion.algebra import Signal, column
 from pipeline.conversion.comparison import Reread, checked, column_types, expected, named
 from pipeline.conversion.folding import document
 from pipeline.conversion.sklearn.classifiers import Linear, inner_estimators, read
-from pipeline.conversion.sklearn.places import Place, require
+from pipeline.conversion.sklearn.places import StepPlace, require
 from pipeline.errors import ConfigurationError, ModelError
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
@@ -49,7 +49,7 @@ def from_sklearn(
 
 def linear_of(estimator: Any, names: Sequence[str]) -> Linear:
     """Return a fitted classifier whose input columns have names: the columns of its matrix, and its coefficients."""
-    return read(estimator, Place(), [column(name, position) for position, name in enumerate(names)])
+    return read(estimator, StepPlace(), [column(name, position) for position, name in enumerate(names)])
 
 
 def _booleans(signals: Sequence[Signal], rows: Any) -> frozenset[str]:
@@ -64,8 +64,8 @@ def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
     first = next((each for each in inner if hasattr(each, "n_features_in_")), None)
     if first is None:
         # Says why it cannot be read.
-        read(estimator, Place(), [])
-    count = int(require(first, "n_features_in_", Place()))
+        read(estimator, StepPlace(), [])
+    count = int(require(first, "n_features_in_", StepPlace()))
     fitted: Any = next(
         (names for each in inner if (names := getattr(each, "feature_names_in_", None)) is not None), None
     )

@@ -34,7 +34,7 @@ from pipeline.conversion.algebra import (
 )
 from pipeline.conversion.sklearn.binning import binarize, discretize
 from pipeline.conversion.sklearn.categories import Table, encode, is_missing_value, plain
-from pipeline.conversion.sklearn.places import Place, class_name, require
+from pipeline.conversion.sklearn.places import StepPlace, class_name, require
 from pipeline.units import escape, format_count
 
 Signals = list[Signal]
@@ -44,7 +44,7 @@ _COLUMNS_LIMIT = 1_000
 _PRODUCTS_LIMIT = 20_000
 
 
-def run(step: Any, place: Place, signals: Signals) -> Signals:
+def run(step: Any, place: StepPlace, signals: Signals) -> Signals:
     """Return what a step makes of signals.
 
     Raises
@@ -77,17 +77,17 @@ def is_passthrough(step: Any) -> bool:
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
-def _pipeline(step: Any, place: Place, signals: Signals) -> Signals:
+def _pipeline(step: Any, place: StepPlace, signals: Signals) -> Signals:
     for number, (name, inner) in enumerate(step.steps):
         signals = run(inner, place.step(number, name), signals)
     return signals
 
 
-def _frozen(step: Any, place: Place, signals: Signals) -> Signals:
+def _frozen(step: Any, place: StepPlace, signals: Signals) -> Signals:
     return run(step.estimator, place.inner("estimator"), signals)
 
 
-def _column_transformer(step: Any, place: Place, signals: Signals) -> Signals:
+def _column_transformer(step: Any, place: StepPlace, signals: Signals) -> Signals:
     made: Signals = []
     weights = step.transformer_weights or {}
     # Behind another step its columns have the names that this one was fitted with, if any.
@@ -105,7 +105,7 @@ def _column_transformer(step: Any, place: Place, signals: Signals) -> Signals:
     return made
 
 
-def _feature_union(step: Any, place: Place, signals: Signals) -> Signals:
+def _feature_union(step: Any, place: StepPlace, signals: Signals) -> Signals:
     weights = step.transformer_weights or {}
     return [
         signal
@@ -140,14 +140,14 @@ def _elementwise(signal: Signal, made: Signal, *functions: Callable[[Floats], Fl
     return replace(made, start=signal.start or signal, path=(*signal.path, *functions))
 
 
-def _standard_scaler(step: Any, place: Place, signals: Signals) -> Signals:
+def _standard_scaler(step: Any, place: StepPlace, signals: Signals) -> Signals:
     require(step, "n_features_in_", place)
     centers = step.mean_ if step.with_mean else [None] * len(signals)
     scales = step.scale_ if step.with_std else [None] * len(signals)
     return [_scaled(*each) for each in zip(signals, centers, scales, strict=True)]
 
 
-def _robust_scaler(step: Any, place: Place, signals: Signals) -> Signals:
+def _robust_scaler(step: Any, place: StepPlace, signals: Signals) -> Signals:
     require(step, "n_features_in_", place)
     centers = step.center_ if step.with_centering else [None] * len(signals)
     scales = step.scale_ if step.with_scaling else [None] * len(signals)
@@ -164,7 +164,7 @@ def _scaled(signal: Signal, center: float | None, scale: float | None) -> Signal
     return _elementwise(signal, made, *functions)
 
 
-def _min_max_scaler(step: Any, place: Place, signals: Signals) -> Signals:
+def _min_max_scaler(step: Any, place: StepPlace, signals: Signals) -> Signals:
     made = []
     for signal, factor, added in zip(signals, require(step, "scale_", place), step.min_, strict=True):
         scaled = times(signal, float(factor), float(added))
@@ -176,7 +176,7 @@ def _moved(factor: float, added: float, values: Floats) -> Floats:
     return values * factor + added
 
 
-def _max_abs_scaler(step: Any, place: Place, signals: Signals) -> Signals:
+def _max_abs_scaler(step: Any, place: StepPlace, signals: Signals) -> Signals:
     scales = require(step, "scale_", place)
     made = [_scaled(signal, None, scale) for signal, scale in zip(signals, scales, strict=True)]
     return _clipped(made, (-1.0, 1.0)) if getattr(step, "clip", False) else made
@@ -190,7 +190,7 @@ def _clipped(signals: Signals, ends: Sequence[float]) -> Signals:
     ]
 
 
-def _simple_imputer(step: Any, place: Place, signals: Signals) -> Signals:
+def _simple_imputer(step: Any, place: StepPlace, signals: Signals) -> Signals:
     fills = [plain(fill) for fill in require(step, "statistics_", place)]
     if not is_missing_value(step.missing_values):
         why = f"imputes {escape(repr(step.missing_values), 40)}, not missing values"
@@ -212,7 +212,7 @@ def _imputed(signal: Signal, fill: Any) -> Signal:
     return _elementwise(signal, made, lambda values: np.where(np.isnan(values), fill, values))
 
 
-def _missing_indicator(step: Any, place: Place, signals: Signals) -> Signals:
+def _missing_indicator(step: Any, place: StepPlace, signals: Signals) -> Signals:
     features = [int(position) for position in require(step, "features_", place)]
     if not is_missing_value(step.missing_values):
         why = f"looks for {escape(repr(step.missing_values), 40)}, not for missing values"
@@ -224,7 +224,7 @@ def _missing_indicator(step: Any, place: Place, signals: Signals) -> Signals:
     return _with_first_guarded(step, place, made, others)
 
 
-def _with_first_guarded(step: Any, place: Place, made: Signals, others: Signals) -> Signals:
+def _with_first_guarded(step: Any, place: StepPlace, made: Signals, others: Signals) -> Signals:
     """Return signals of which the first refuses what is missing in others."""
     if not made and others:
         why = "keeps no column, but refuses missing values in those that it drops"
@@ -232,7 +232,7 @@ def _with_first_guarded(step: Any, place: Place, made: Signals, others: Signals)
     return [guarded(made[0], others), *made[1:]] if made else made
 
 
-def _selector(step: Any, place: Place, signals: Signals) -> Signals:
+def _selector(step: Any, place: StepPlace, signals: Signals) -> Signals:
     from sklearn.exceptions import NotFittedError  # noqa: PLC0415 - optional
     from sklearn.utils import get_tags  # noqa: PLC0415 - optional
 
@@ -247,7 +247,7 @@ def _selector(step: Any, place: Place, signals: Signals) -> Signals:
     return _with_first_guarded(step, place, [complete(signal) for signal in made], dropped)
 
 
-def _linear_map(step: Any, place: Place, signals: Signals) -> Signals:
+def _linear_map(step: Any, place: StepPlace, signals: Signals) -> Signals:
     components = np.asarray(require(step, "components_", place), dtype=np.float64)
     if len(signals) > _COLUMNS_LIMIT:
         why = f"takes {format_count(len(signals))} columns; at most {format_count(_COLUMNS_LIMIT)} are converted"
@@ -266,7 +266,7 @@ def _linear_map(step: Any, place: Place, signals: Signals) -> Signals:
 _FUNCTIONS: Mapping[str, Any] = {"log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, "square": np.square}
 
 
-def _function_transformer(step: Any, place: Place, signals: Signals) -> Signals:
+def _function_transformer(step: Any, place: StepPlace, signals: Signals) -> Signals:
     if step.func is None:
         return signals
     name = next((name for name, function in _FUNCTIONS.items() if function is step.func), None)
@@ -277,7 +277,7 @@ def _function_transformer(step: Any, place: Place, signals: Signals) -> Signals:
     return [_elementwise(signal, transform(signal, (name,)), step.func) for signal in signals]
 
 
-def _polynomial_features(step: Any, place: Place, signals: Signals) -> Signals:
+def _polynomial_features(step: Any, place: StepPlace, signals: Signals) -> Signals:
     require(step, "n_output_features_", place)
     least, most = (0, step.degree) if isinstance(step.degree, int | np.integer) else step.degree
     # Each summand of a column is multiplied by each of another.
@@ -298,7 +298,7 @@ def _polynomial_features(step: Any, place: Place, signals: Signals) -> Signals:
     return made
 
 
-def _one_hot_encoder(step: Any, place: Place, signals: Signals) -> Signals:
+def _one_hot_encoder(step: Any, place: StepPlace, signals: Signals) -> Signals:
     categories = require(step, "categories_", place)
     infrequent = getattr(step, "infrequent_categories_", None) or [None] * len(signals)
     drops = [None] * len(signals) if step.drop_idx_ is None else list(step.drop_idx_)
@@ -356,7 +356,7 @@ def _places_of(values: Any, some: Any) -> set[int]:
     }
 
 
-def _ordinal_encoder(step: Any, place: Place, signals: Signals) -> Signals:
+def _ordinal_encoder(step: Any, place: StepPlace, signals: Signals) -> Signals:
     categories = require(step, "categories_", place)
     infrequent = getattr(step, "infrequent_categories_", None) or [None] * len(signals)
     unseen: Any = "refused"
@@ -383,7 +383,7 @@ def _value_or_missing(value: Any) -> Any:
     return "missing" if is_missing_value(value) else float(value)
 
 
-def _target_encoder(step: Any, place: Place, signals: Signals) -> Signals:
+def _target_encoder(step: Any, place: StepPlace, signals: Signals) -> Signals:
     categories = require(step, "categories_", place)
     each = len(step.classes_) if step.target_type_ == "multiclass" else 1
     means = np.atleast_1d(np.asarray(step.target_mean_, dtype=np.float64)).tolist()
@@ -398,7 +398,7 @@ def _target_encoder(step: Any, place: Place, signals: Signals) -> Signals:
     return made
 
 
-def _k_bins_discretizer(step: Any, place: Place, signals: Signals) -> Signals:
+def _k_bins_discretizer(step: Any, place: StepPlace, signals: Signals) -> Signals:
     made: Signals = []
     for signal, edges in zip(signals, require(step, "bin_edges_", place), strict=True):
         inner = np.asarray(edges, dtype=np.float64)[1:-1]
@@ -409,11 +409,11 @@ def _k_bins_discretizer(step: Any, place: Place, signals: Signals) -> Signals:
     return made
 
 
-def _binarizer(step: Any, _: Place, signals: Signals) -> Signals:
+def _binarizer(step: Any, _: StepPlace, signals: Signals) -> Signals:
     return [binarize(signal, float(step.threshold)) for signal in signals]
 
 
-_STEPS: dict[str, Callable[[Any, Place, Signals], Signals]] = {
+_STEPS: dict[str, Callable[[Any, StepPlace, Signals], Signals]] = {
     "Pipeline": _pipeline,
     "ColumnTransformer": _column_transformer,
     "FeatureUnion": _feature_union,
