@@ -107,7 +107,7 @@ DURABILITY: Choice[Durability] = Choice("durability", get_args(Durability))
 ABSENT: Choice[Absent] = Choice("absent", get_args(Absent))
 FINGERPRINT: Choice[Fingerprint] = Choice("fingerprint", get_args(Fingerprint))
 COMPRESSION: Choice[Compression] = Choice("compression", get_args(Compression))
-TARGET: Choice[Target] = Choice("to", get_args(Target))
+TO: Choice[Target] = Choice("to", get_args(Target))
 DIALECT: Choice[Dialect] = Choice("dialect", get_args(Dialect))
 
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))

@@ -9,7 +9,7 @@ from jobs.options import values
 from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
-from pipeline.choices import DIALECT, KIND, TARGET, IfExists
+from pipeline.choices import DIALECT, KIND, TO, IfExists
 from pipeline.units import escape
 
 
@@ -137,7 +137,7 @@ def import_(file: str, output: str, kind: str | None, check: str | None, if_exis
 @option(
     "--to",
     section=WHAT,
-    type=click.Choice(TARGET.words),
+    type=click.Choice(TO.words),
     required=True,
     help="SQL expressions for a SELECT, an ONNX graph, PMML, or a Python module without dependencies.",
 )

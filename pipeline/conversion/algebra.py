@@ -3,7 +3,7 @@
 A :class:`Signal` is one column of the matrix that a linear model multiplies by its coefficients: a constant, and
 weights times atoms. An atom is what one feature can add for one row: the number in a column (:class:`Number`, perhaps
 transformed), 1 where a column has a level (:class:`Is`), 1 where a number is in a bin (:class:`InBin`), 1 where a
-column is missing (:class:`Missing`), or a product of these (:class:`ProductAtom`). Operations return new signals:
+column is missing (:class:`Missing`), or a product of these (:class:`Product`). Operations return new signals:
 
     column("x", 0)                                the number in a column
     constant(2.5)
@@ -129,7 +129,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberFactor:
+class FactorAtom:
     """``(number - center) / scale`` in a product."""
 
     number: Number
@@ -146,7 +146,7 @@ class NumberFactor:
 class ProductAtom:
     """The product of factors, from left to right; at most one of them for each encoding."""
 
-    factors: tuple[NumberFactor | Is, ...]
+    factors: tuple[FactorAtom | Is, ...]
 
     @property
     def position(self) -> int:
@@ -203,11 +203,11 @@ class Signal:
         return list(dict.fromkeys(name for atom in self.terms for name in columns_of(atom)))
 
 
-def columns_of(atom: Atom | NumberFactor) -> list[str]:
+def columns_of(atom: Atom | FactorAtom) -> list[str]:
     """Return the columns of an atom."""
     if isinstance(atom, ProductAtom):
         return [name for factor in atom.factors for name in columns_of(factor)]
-    if isinstance(atom, NumberFactor):
+    if isinstance(atom, FactorAtom):
         return [atom.number.column]
     if isinstance(atom, Is):
         return [atom.encoding.column]
@@ -342,7 +342,7 @@ def is_partial(signal: Signal) -> bool:
         for atom in signal.terms
         if isinstance(atom, ProductAtom)
         for each in atom.factors
-        if isinstance(each, NumberFactor)
+        if isinstance(each, FactorAtom)
     ]
     return any(step[0] in {"log", "log1p", "sqrt"} for number in numbers for step in number.steps)
 
@@ -587,11 +587,11 @@ def _factors(signal: Signal) -> dict[_Factors, Decimal]:
     """Return the summands of a signal, each as factors and a weight; the constant has no factor."""
     number = signal.number
     if number is not None and signal.scaled is not None:
-        return {(NumberFactor(number, *signal.scaled),): _ONE}
+        return {(FactorAtom(number, *signal.scaled),): _ONE}
     found: dict[_Factors, Decimal] = {} if signal.terms and not signal.constant else {(): signal.constant}
     for atom, weight in signal.terms.items():
         if isinstance(atom, Number):
-            found[(NumberFactor(atom, 0.0, 1.0),)] = weight
+            found[(FactorAtom(atom, 0.0, 1.0),)] = weight
         else:
             found[atom.factors if isinstance(atom, ProductAtom) else (atom,)] = weight
     return found
@@ -601,7 +601,7 @@ def _product(one: _Factors, other: _Factors) -> Atom | None:
     """Return the product of factors as an atom: ``None`` is 1, ``_NOTHING`` is 0."""
     factors = list(one)
     for factor in other:
-        if isinstance(factor, NumberFactor):
+        if isinstance(factor, FactorAtom):
             factors.append(factor)
             continue
         same = [each for each in factors if _same_states(each, factor)]
@@ -626,7 +626,7 @@ def _atom(factors: _Factors) -> Atom | None:
         return None
     if len(factors) == 1:
         (only,) = factors
-        if not isinstance(only, NumberFactor):
+        if not isinstance(only, FactorAtom):
             return only  # type: ignore[no-any-return]
         if (only.center, only.scale) == (0.0, 1.0):
             return only.number

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from pipeline.choices import DIALECT, TARGET
+from pipeline.choices import DIALECT, TO
 from pipeline.errors import UsageError
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.store import write_file
@@ -107,7 +107,7 @@ def export(
     InputMissingError, PermissionDeniedError, StorageError
         The file cannot be written.
     """
-    exporter = EXPORTERS[TARGET.check(kind)]
+    exporter = EXPORTERS[TO.check(kind)]
     write = exporter.write
     if dialect is not None:
         if not exporter.dialects:

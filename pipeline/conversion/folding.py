@@ -15,11 +15,11 @@ from pipeline.conversion.algebra import (
     UNSEEN,
     Atom,
     Encoding,
+    FactorAtom,
     InBin,
     Is,
     Missing,
     Number,
-    NumberFactor,
     ProductAtom,
     Signal,
     UnfoldableError,
@@ -160,7 +160,7 @@ class _Folded:
         zeros = [_ZERO] * self.classes
         factors = [each for atom in self.sums if isinstance(atom, ProductAtom) for each in atom.factors]
         known = {_same_levels(atom.encoding) for atom in (*self.sums, *factors) if isinstance(atom, Is)}
-        refusing = {factor.number for factor in factors if isinstance(factor, NumberFactor)}
+        refusing = {factor.number for factor in factors if isinstance(factor, FactorAtom)}
         refusing |= {Number(atom.binning.column, atom.position) for atom in self._strict_bins()}
         for guard in sorted(self.guards, key=lambda each: each.position):
             if guard in refusing:
@@ -245,7 +245,7 @@ class _Folded:
         levels = [factor.encoding for factor in factors if isinstance(factor, Is)]
         name = columns_of(factors[0])[0]
         if not levels:
-            terms = [_factor_term(factor, self.booleans) for factor in factors if isinstance(factor, NumberFactor)]
+            terms = [_factor_term(factor, self.booleans) for factor in factors if isinstance(factor, FactorAtom)]
             return {"kind": "product", "terms": terms, "coefficient": self._floats(name, parts[0][1].sums)}
         used: list[set[int]] = [set() for _ in levels]
         for atom, _ in parts:
@@ -271,7 +271,7 @@ class _Folded:
         policies = iter(spelled)
         terms = [
             _factor_term(factor, self.booleans)
-            if isinstance(factor, NumberFactor)
+            if isinstance(factor, FactorAtom)
             else _level_term(factor, next(policies)[1])
             for factor in factors
         ]
@@ -326,7 +326,7 @@ def _shown_steps(steps: Sequence[tuple[Any, ...]]) -> Any:
     return shown[0] if len(shown) == 1 else shown
 
 
-def _factor_term(factor: NumberFactor, booleans: frozenset[str]) -> Json:
+def _factor_term(factor: FactorAtom, booleans: frozenset[str]) -> Json:
     number = factor.number
     made: Json = {"kind": "numeric", "column": number.column}
     if (factor.center, factor.scale) != (0.0, 1.0):
@@ -361,7 +361,7 @@ def _shared(atom: Atom) -> tuple[object, ...]:
     if isinstance(atom, InBin):
         return InBin, atom.binning.position, atom.binning.edges
     if isinstance(atom, ProductAtom):
-        factors = (each if isinstance(each, NumberFactor) else _same_levels(each.encoding) for each in atom.factors)
+        factors = (each if isinstance(each, FactorAtom) else _same_levels(each.encoding) for each in atom.factors)
         return ProductAtom, *factors
     return (atom,)
 

@@ -65,7 +65,7 @@ def test_a_model_read_back_gives_the_same_bits() -> None:
 
 @pytest.mark.campaign
 def test_many_models_read_back_give_the_same_bits() -> None:
-    assert check_bits(range(1_000, 16_000), 60) > 800_000
+    assert check_bits(range(1_000, 7_000), 60) > 300_000
 
 
 def test_random_models_are_of_every_kind_link_and_form() -> None:
@@ -102,18 +102,25 @@ def agree(model: ModelFile, seed: int, count: int, results: list[Any]) -> int:
     return int(here[:, 0].sum())
 
 
-@pytest.mark.campaign
-def test_jpmml_gives_the_same_probabilities_of_many_models() -> None:
+@pytest.fixture(scope="module")
+def jpmml() -> Any:
+    """Return JPMML in this process. It keeps its files open, so it must have them before a test begins."""
     pytest.importorskip("jpmml_evaluator")
     backend = pytest.importorskip("jpmml_evaluator.jpype").JPypeBackend()
-    checked = 0
-    for seed in range(2_000, 3_500):
+    probabilities(write(from_mapping(SIMPLE)), [{"hour": 1.0, "carrier": "AA"}], backend)
+    return backend
+
+
+@pytest.mark.campaign
+def test_jpmml_gives_the_same_probabilities_of_many_models(jpmml: Any) -> None:
+    checked, seeds = 0, range(2_000, 2_600)
+    for seed in seeds:
         found = made(seed)
         if found is not None:
             model, data = found
-            checked += agree(model, seed, 12, probabilities(data, rows(seed, 12).to_pylist(), backend))
-    print(f"{checked} rows of {1_500} models agree with JPMML")
-    assert checked > 8_000
+            checked += agree(model, seed, 12, probabilities(data, rows(seed, 12).to_pylist(), jpmml))
+    print(f"{checked} rows of {len(seeds)} models agree with JPMML")
+    assert checked > 3_000
 
 
 def test_stored_models_are_those_that_the_command_makes() -> None:

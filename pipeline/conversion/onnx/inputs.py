@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.conversion.onnx.graph import BOOL, DOUBLE, INT64, STRING
 from pipeline.errors import ModelError
-from pipeline.models.logistic.expression import Bins, Column, Expression, IsMissing, Lookup, nodes
+from pipeline.models.logistic.expression import Bins, ColumnValue, Expression, IsMissing, Lookup, nodes
 from pipeline.models.logistic.policies import Level
 from pipeline.units import escape
 
@@ -42,7 +42,7 @@ def input_types(trees: Sequence[Expression]) -> dict[str, int]:
 
 
 def _used(node: Expression) -> Sequence[tuple[str, str, bool]]:
-    if isinstance(node, Column):
+    if isinstance(node, ColumnValue):
         return [(node.name, "boolean" if node.boolean else "number", not isinstance(node.missing, str))]
     if isinstance(node, Bins):
         return [(node.column, "number", not isinstance(node.missing, str))]

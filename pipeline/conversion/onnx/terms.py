@@ -15,11 +15,11 @@ from pipeline.errors import ModelError
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
-    Checked,
-    Clip,
-    Column,
+    Clipped,
+    ColumnValue,
     Expression,
-    Function,
+    FiniteOnly,
+    FunctionCall,
     IsMissing,
     Key,
     Lookup,
@@ -77,7 +77,7 @@ class TermWriter:
     def _value(self, tree: Expression) -> str:
         return _WRITERS[type(tree)](self, tree)
 
-    def _column(self, column: Column) -> str:
+    def _column(self, column: ColumnValue) -> str:
         value = self._number(column.name)
         if isinstance(column.missing, str):
             return value
@@ -92,7 +92,7 @@ class TermWriter:
     def _arithmetic(self, tree: Arithmetic) -> str:
         return self._made.add(_ARITHMETIC[tree.operator], self._value(tree.left), self._value(tree.right))
 
-    def _function(self, tree: Function) -> str:
+    def _function(self, tree: FunctionCall) -> str:
         value = self._value(tree.argument)
         if tree.name == "square":
             return self._made.add("Mul", value, value)
@@ -113,7 +113,7 @@ class TermWriter:
         small = made.add("Where", made.add("Equal", rest, made.row(0.0)), x, mended)
         return made.add("Where", made.add("Equal", rest, x), plain, small)
 
-    def _clip(self, tree: Clip) -> str:
+    def _clip(self, tree: Clipped) -> str:
         value = self._value(tree.argument)
         for operator, bound in (("Less", tree.low), ("Greater", tree.high)):
             if bound is not None:
@@ -121,7 +121,7 @@ class TermWriter:
                 value = self._made.add("Where", self._made.add(operator, value, end), end, value)
         return value
 
-    def _checked(self, tree: Checked) -> str:
+    def _checked(self, tree: FiniteOnly) -> str:
         made = self._made
         value = self._value(tree.result)
         given = made.add("Not", made.add("IsInf", self._column(tree.column)))
@@ -246,12 +246,12 @@ def _table(shape: tuple[int, ...], entries: Mapping[tuple[int, ...], Numbers]) -
 
 
 _WRITERS: Mapping[type[Any], Callable[[TermWriter, Any], str]] = {
-    Column: TermWriter._column,  # noqa: SLF001 - the table of the class above
+    ColumnValue: TermWriter._column,  # noqa: SLF001 - the table of the class above
     Number: TermWriter._constant,  # noqa: SLF001
     Arithmetic: TermWriter._arithmetic,  # noqa: SLF001
-    Function: TermWriter._function,  # noqa: SLF001
-    Clip: TermWriter._clip,  # noqa: SLF001
-    Checked: TermWriter._checked,  # noqa: SLF001
+    FunctionCall: TermWriter._function,  # noqa: SLF001
+    Clipped: TermWriter._clip,  # noqa: SLF001
+    FiniteOnly: TermWriter._checked,  # noqa: SLF001
     Bins: TermWriter._bins,  # noqa: SLF001
     IsMissing: TermWriter._is_missing,  # noqa: SLF001
     Lookup: TermWriter._lookup,  # noqa: SLF001

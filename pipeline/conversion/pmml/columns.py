@@ -11,7 +11,7 @@ from pipeline.models.levels import LevelType, level_value
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
-    Column,
+    ColumnValue,
     Constant,
     Expression,
     IsMissing,
@@ -22,7 +22,7 @@ from pipeline.models.logistic.expression import (
 from pipeline.models.logistic.policies import Level
 from pipeline.units import escape
 
-Node = Column | Bins | IsMissing | Key
+Node = ColumnValue | Bins | IsMissing | Key
 _TYPES: dict[LevelType, str] = {"text": "string", "boolean": "boolean", "integer": "integer", "number": "double"}
 _INSTEAD = {
     "null": 'PMML has no result for such a row in one place and 0 in another: use "error", impute or a level',
@@ -45,14 +45,14 @@ class DeclaredColumn:
     @property
     def is_number(self) -> bool:
         """Whether it is declared as a number."""
-        return any(isinstance(use, Bins) or (isinstance(use, Column) and not use.boolean) for use in self.uses)
+        return any(isinstance(use, Bins) or (isinstance(use, ColumnValue) and not use.boolean) for use in self.uses)
 
     @property
     def type(self) -> str:
         """Its data type."""
         if self.is_number:
             return "double"
-        if any(isinstance(use, Column) for use in self.uses):
+        if any(isinstance(use, ColumnValue) for use in self.uses):
             return "boolean"
         return _TYPES[self.keys[0].type] if self.keys else "string"
 
@@ -87,13 +87,13 @@ def fields(trees: Sequence[Expression]) -> list[DeclaredColumn]:
     """Return the columns that trees read, in the order in which they are first read; refuse what PMML cannot say."""
     found: dict[str, list[Node]] = {}
     for use in (use for tree in trees for use in _uses(tree)):
-        name = use.name if isinstance(use, Column) else use.column
+        name = use.name if isinstance(use, ColumnValue) else use.column
         _check(name, use)
         found.setdefault(name, []).append(use)
     made = [DeclaredColumn(name, tuple(uses)) for name, uses in found.items()]
     for field in made:
-        kinds = {field.is_number, *(not use.boolean for use in field.uses if isinstance(use, Column))}
-        if len(kinds) > 1 and any(isinstance(use, Column) and use.boolean for use in field.uses):
+        kinds = {field.is_number, *(not use.boolean for use in field.uses if isinstance(use, ColumnValue))}
+        if len(kinds) > 1 and any(isinstance(use, ColumnValue) and use.boolean for use in field.uses):
             raise ModelError(
                 f'the column "{escape(field.name)}" is a boolean in one feature and a number in another, '
                 "which PMML cannot say",
@@ -106,7 +106,7 @@ def _uses(tree: Expression) -> Iterator[Node]:
     for node in nodes(tree):
         if isinstance(node, Lookup):
             yield from node.keys
-        elif isinstance(node, Column | Bins | IsMissing):
+        elif isinstance(node, ColumnValue | Bins | IsMissing):
             yield node
 
 
@@ -125,12 +125,12 @@ def is_plain(trees: Sequence[tuple[str, Expression]]) -> bool:
 
 
 def _plain_column(tree: Expression) -> str:
-    if isinstance(tree, Arithmetic) and isinstance(tree.left, Column) and isinstance(tree.right, Constant):
+    if isinstance(tree, Arithmetic) and isinstance(tree.left, ColumnValue) and isinstance(tree.right, Constant):
         return "" if tree.left.boolean or tree.operator != "*" else tree.left.name
     if isinstance(tree, Lookup) and len(tree.keys) == 1:
         (key,) = tree.keys
         return key.column if all(_is_of_type(level, key) for level in key.levels) else ""
-    return tree.name if isinstance(tree, Column) and not tree.boolean else ""
+    return tree.name if isinstance(tree, ColumnValue) and not tree.boolean else ""
 
 
 def add_data_fields(parent: Element, columns: Sequence[DeclaredColumn], *, plain: bool) -> None:

@@ -13,12 +13,12 @@ from pipeline.models.levels import level_value
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
-    Checked,
-    Clip,
-    Column,
+    Clipped,
+    ColumnValue,
     Constant,
     Expression,
-    Function,
+    FiniteOnly,
+    FunctionCall,
     IsMissing,
     Key,
     Lookup,
@@ -92,7 +92,7 @@ class Derivations:
     continuous: frozenset[str]
     classes: int
     predictors: list[FieldPredictor] = field(default_factory=list)
-    imputed: dict[Column, str] = field(default_factory=dict)
+    imputed: dict[ColumnValue, str] = field(default_factory=dict)
 
     def add(self, name: str, tree: Expression) -> None:
         """Add a feature."""
@@ -108,9 +108,9 @@ class Derivations:
             self._number(name, tree, (1.0,) * self.classes if self.classes > 1 else 1.0)
 
     def _number(self, name: str, signal: Expression, coefficient: Numbers) -> None:
-        signal = self._imputed(signal) if not isinstance(signal, Column) else signal
+        signal = self._imputed(signal) if not isinstance(signal, ColumnValue) else signal
         derived = self._derived(name, "continuous", "double", shown=name)
-        if isinstance(signal, Checked) and _is_affine(signal.result):
+        if isinstance(signal, FiniteOnly) and _is_affine(signal.result):
             # A reader folds the last such step, as center and scale of the feature: this one is none.
             written(_apply(derived, "-"), signal.result)
             _constant(derived[-1], 0.0)
@@ -123,14 +123,14 @@ class Derivations:
 
         Evaluators take what ``mapMissingTo`` puts into the argument of a function for a text.
         """
-        if isinstance(tree, Column):
+        if isinstance(tree, ColumnValue):
             if isinstance(tree.missing, str):
                 return tree
             if tree not in self.imputed:
                 derived = self._derived(f"{tree.name}, or {tree.missing!r}", "continuous", "double")
                 written(derived, tree)
                 self.imputed[tree] = derived.get("name", "")
-            return Column(self.imputed[tree], "error")
+            return ColumnValue(self.imputed[tree], "error")
         inner = {each.name: getattr(tree, each.name) for each in fields(tree)}
         changed = {
             name: self._imputed(cast("Expression", child)) for name, child in inner.items() if is_dataclass(child)
@@ -264,7 +264,7 @@ def _constant(parent: Element, value: float) -> None:
     SubElement(parent, "Constant", dataType="double").text = repr(float(value))
 
 
-def _column(parent: Element, node: Column) -> None:
+def _column(parent: Element, node: ColumnValue) -> None:
     missing = {} if isinstance(node.missing, str) else {"mapMissingTo": repr(float(node.missing))}
     if node.boolean:
         SubElement(parent, "NormDiscrete", {"field": node.name, "value": "true", **missing})
@@ -278,14 +278,14 @@ def _arithmetic(parent: Element, node: Arithmetic) -> None:
     written(made, node.right)
 
 
-def _function(parent: Element, node: Function) -> None:
+def _function(parent: Element, node: FunctionCall) -> None:
     made = _apply(parent, _FUNCTIONS.get(node.name, "pow"))
     written(made, node.argument)
     if node.name == "square":
         _constant(made, 2.0)
 
 
-def _clip(parent: Element, node: Clip) -> None:
+def _clip(parent: Element, node: Clipped) -> None:
     inner = parent
     for function, end in (("min", node.high), ("max", node.low)):
         if end is not None:
@@ -306,11 +306,11 @@ def _is_missing(parent: Element, node: IsMissing) -> None:
 
 
 _NODES: Mapping[type, Callable[[Element, Any], None]] = {
-    Column: _column,
+    ColumnValue: _column,
     Constant: lambda parent, node: _constant(parent, node.value),
     Arithmetic: _arithmetic,
-    Function: _function,
-    Clip: _clip,
-    Checked: lambda parent, node: written(parent, node.result),
+    FunctionCall: _function,
+    Clipped: _clip,
+    FiniteOnly: lambda parent, node: written(parent, node.result),
     IsMissing: _is_missing,
 }

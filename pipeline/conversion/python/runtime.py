@@ -17,7 +17,7 @@ NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 Policy = tuple[str, str | None]
 
 
-class Cells:
+class RowCells:
     """The values of a row; ``is_null`` becomes true where one of them leaves the row without a score."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ class Cells:
             return self.without(missing, name, "missing") if isinstance(missing, str) else missing
         return values[bisect_right(edges, self.number(name, "null"))]
 
-    def level(self, name: str, known: Levels, missing: Policy, unseen: Policy) -> str | None:
+    def level(self, name: str, known: RowLevels, missing: Policy, unseen: Policy) -> str | None:
         """Return the level of a value, by its spelling or else by its type; None for none."""
         if self.lacks(name):
             return self.replaced(missing, name, "missing")
@@ -83,7 +83,7 @@ class Cells:
         return level
 
 
-class Levels:
+class RowLevels:
     """The levels of a column by spelling, and by value where they have another type than text."""
 
     def __init__(self, type_: str, by_spelling: tuple[str, ...], by_value: dict[Any, str]) -> None:

@@ -14,12 +14,12 @@ from pipeline.conversion.python.results import columns_of, normalised
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
-    Checked,
-    Clip,
-    Column,
+    Clipped,
+    ColumnValue,
     Constant,
     Expression,
-    Function,
+    FiniteOnly,
+    FunctionCall,
     IsMissing,
     Key,
     Lookup,
@@ -38,7 +38,7 @@ def write(model: ModelFile) -> bytes:
     ModelError
         A column cannot be made in Python; the message names it.
     """
-    writer = _Writer()
+    writer = _ModuleWriter()
     columns = dict(columns_of(model))
     whole = formula(model)
     terms = [f"{writer.tree(node)}," for _, node in whole.contributions]
@@ -50,7 +50,7 @@ def write(model: ModelFile) -> bytes:
         "    The row is a mapping from column names to values, or the columns are keyword arguments. None and NaN are",
         "    missing. Raises KeyError for a column that is not there, ValueError for a value that the model refuses.",
         '    """',
-        "    cells = Cells(columns if row is None else row)",
+        "    cells = RowCells(columns if row is None else row)",
         *body,
         "    if cells.is_null:",
         f"        return dict.fromkeys({tuple(columns)!r})",
@@ -69,12 +69,12 @@ def _listed(columns: Iterable[str]) -> str:
     return escape(", ".join(columns), 1000).replace("\\", "\\\\").replace('"', "'")
 
 
-def _binary(writer: _Writer, whole: Formula, terms: list[str]) -> list[str]:
+def _binary(writer: _ModuleWriter, whole: Formula, terms: list[str]) -> list[str]:
     base = f"    raw = added({writer.number(whole.base)}, terms)"
     return ["    terms = (", *(f"        {term}" for term in terms), "    )", base]
 
 
-def _of_classes(writer: _Writer, model: ModelFile, whole: Formula, terms: list[str]) -> list[str]:
+def _of_classes(writer: _ModuleWriter, model: ModelFile, whole: Formula, terms: list[str]) -> list[str]:
     return [
         "    raw = []",
         f"    for k in range({model.outputs}):",
@@ -91,7 +91,7 @@ def _runtime() -> str:
     return re.sub("  # noqa:.*", "", source)
 
 
-class _Writer:
+class _ModuleWriter:
     """Writes trees; tables of numbers get names, so that they are made once."""
 
     def __init__(self) -> None:
@@ -109,35 +109,35 @@ class _Writer:
         return _NODES[type(node)](self, node)
 
 
-def _column(_: _Writer, node: Column) -> str:
+def _column(_: _ModuleWriter, node: ColumnValue) -> str:
     boolean = ", boolean=True" if node.boolean else ""
     return f"cells.number({node.name!r}, {node.missing!r}{boolean})"
 
 
-def _arithmetic(writer: _Writer, node: Arithmetic) -> str:
+def _arithmetic(writer: _ModuleWriter, node: Arithmetic) -> str:
     return f"({writer.tree(node.left)} {node.operator} {writer.tree(node.right)})"
 
 
-def _function(writer: _Writer, node: Function) -> str:
+def _function(writer: _ModuleWriter, node: FunctionCall) -> str:
     return f"{node.name}({writer.tree(node.argument)})"
 
 
-def _clip(writer: _Writer, node: Clip) -> str:
+def _clip(writer: _ModuleWriter, node: Clipped) -> str:
     return f"clip({writer.tree(node.argument)}, {node.low!r}, {node.high!r})"
 
 
-def _checked(writer: _Writer, node: Checked) -> str:
+def _checked(writer: _ModuleWriter, node: FiniteOnly) -> str:
     column = node.column
     return f"cells.checked({column.name!r}, {writer.tree(column)}, {writer.tree(node.result)})"
 
 
-def _bins(writer: _Writer, node: Bins) -> str:
+def _bins(writer: _ModuleWriter, node: Bins) -> str:
     edges, values = writer.table(repr(node.edges)), _numbers(writer, node.values)
     missing = repr(node.missing) if isinstance(node.missing, str) else writer.number(node.missing)
     return f"cells.binned({node.column!r}, {edges}, {values}, {missing})"
 
 
-def _numbers(writer: _Writer, values: tuple[Numbers, ...]) -> str:
+def _numbers(writer: _ModuleWriter, values: tuple[Numbers, ...]) -> str:
     if not any(isinstance(value, tuple) for value in values):
         return writer.table(repr(values))
     return f"{writer.table(repr(tuple(zip(*map(_several, values), strict=True))))}[k]"
@@ -147,32 +147,32 @@ def _several(value: Numbers) -> tuple[float, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _is_missing(_: _Writer, node: IsMissing) -> str:
+def _is_missing(_: _ModuleWriter, node: IsMissing) -> str:
     return f"cells.missing({node.column!r})"
 
 
-def _lookup(writer: _Writer, node: Lookup) -> str:
+def _lookup(writer: _ModuleWriter, node: Lookup) -> str:
     keys = ", ".join(_key(writer, key) for key in node.keys)
     table = writer.table(repr(dict(node.values)))
     several = any(isinstance(value, tuple) for value in node.values.values())
     return f"chosen({table}, ({keys},){', k' if several else ''})"
 
 
-def _key(writer: _Writer, key: Key) -> str:
-    known = writer.table(f"Levels({key.type!r}, {key.levels!r}, {key.by_value if key.type != 'text' else {}!r})")
+def _key(writer: _ModuleWriter, key: Key) -> str:
+    known = writer.table(f"RowLevels({key.type!r}, {key.levels!r}, {key.by_value if key.type != 'text' else {}!r})")
     missing, unseen = (
         ("level", policy.level) if isinstance(policy, Level) else (policy, None) for policy in (key.missing, key.unseen)
     )
     return f"cells.level({key.column!r}, {known}, {missing!r}, {unseen!r})"
 
 
-_NODES: Mapping[type, Callable[[_Writer, Any], str]] = {
-    Column: _column,
+_NODES: Mapping[type, Callable[[_ModuleWriter, Any], str]] = {
+    ColumnValue: _column,
     Constant: lambda writer, node: writer.number(node.value),
     Arithmetic: _arithmetic,
-    Function: _function,
-    Clip: _clip,
-    Checked: _checked,
+    FunctionCall: _function,
+    Clipped: _clip,
+    FiniteOnly: _checked,
     Bins: _bins,
     IsMissing: _is_missing,
     Lookup: _lookup,

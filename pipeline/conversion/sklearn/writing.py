@@ -22,7 +22,7 @@ _REMEDY = "score with logitstream, or change the model file"
 
 
 @dataclass(frozen=True, slots=True)
-class _FeatureStep:
+class SklearnPart:
     """A feature as a step: its column with two values that fit it, and a row of coefficients for each class."""
 
     column: str
@@ -100,14 +100,14 @@ def _check(file: ModelFile) -> None:
         seen.add(column)
 
 
-def _numeric(feature: NumericFeature, where: str) -> _FeatureStep:
+def _numeric(feature: NumericFeature, where: str) -> SklearnPart:
     step: Any = "passthrough"
     if isinstance(feature.missing, Impute):
         step = _imputer(np.nan, feature.missing.impute)
     elif feature.missing != "error":
         raise _policy(where, feature.column, "missing", feature.missing)
     weights = [value / feature.scale for value in _each(feature.coefficient)]
-    return _FeatureStep(feature.column, step, [0.0, 1.0], np.array(weights).reshape(-1, 1))
+    return SklearnPart(feature.column, step, [0.0, 1.0], np.array(weights).reshape(-1, 1))
 
 
 def _imputer(missing: Any, value: Any) -> Any:
@@ -116,7 +116,7 @@ def _imputer(missing: Any, value: Any) -> Any:
     return SimpleImputer(missing_values=missing, strategy="constant", fill_value=value)
 
 
-def _categorical(feature: CategoricalFeature, where: str) -> _FeatureStep:
+def _categorical(feature: CategoricalFeature, where: str) -> SklearnPart:
     from sklearn.pipeline import make_pipeline  # noqa: PLC0415 - optional
     from sklearn.preprocessing import OneHotEncoder  # noqa: PLC0415 - optional
 
@@ -139,7 +139,7 @@ def _categorical(feature: CategoricalFeature, where: str) -> _FeatureStep:
         lacks = [np.nan, None] if isinstance(fill, str) else [np.nan]
         step = make_pipeline(*(_imputer(lack, fill) for lack in lacks), step)
     example = [categories[0]] * 2
-    return _FeatureStep(
+    return SklearnPart(
         feature.column, step, example, np.array([_each(feature.coefficients[level]) for level in order]).T
     )
 
@@ -181,4 +181,4 @@ def _policy(where: str, column: str, name: str, policy: object) -> ModelError:
     )
 
 
-_PARTS: Mapping[str, Callable[[Any, str], _FeatureStep]] = {"numeric": _numeric, "categorical": _categorical}
+_PARTS: Mapping[str, Callable[[Any, str], SklearnPart]] = {"numeric": _numeric, "categorical": _categorical}

@@ -40,7 +40,7 @@ def _by_array(name: str, values: Sequence[str]) -> tuple[list[str], Callable[[st
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class SqlDialect:
     """A dialect of SQL.
 
     Attributes
@@ -144,8 +144,8 @@ class Dialect:
         return self.fail.format(f"CONCAT({self.text(f'{message}: ')}, {cell})")
 
 
-DIALECTS: Mapping[str, Dialect] = {
-    "duckdb": Dialect(
+DIALECTS: Mapping[str, SqlDialect] = {
+    "duckdb": SqlDialect(
         title="DuckDB",
         double="DOUBLE PRECISION",
         characters="VARCHAR",
@@ -161,7 +161,7 @@ DIALECTS: Mapping[str, Dialect] = {
         bind=_by_list,
         remarks=("Needs DuckDB 1.3 or newer.",),
     ),
-    "postgresql": Dialect(
+    "postgresql": SqlDialect(
         title="PostgreSQL",
         double="DOUBLE PRECISION",
         characters="TEXT",
@@ -182,7 +182,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "Cast a boolean column of a numeric feature to integer first.",
         ),
     ),
-    "spark": Dialect(
+    "spark": SqlDialect(
         title="Spark",
         double="DOUBLE",
         characters="STRING",

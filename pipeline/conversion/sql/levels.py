@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pipeline.conversion.sql.dialects import can_occur
-from pipeline.conversion.sql.writer import Writer
+from pipeline.conversion.sql.writer import SqlWriter
 from pipeline.models.levels import level_value
 from pipeline.models.logistic.expression import Key
 from pipeline.models.logistic.policies import Level
@@ -16,14 +16,14 @@ _NUMBER = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)"
 _LONGEST_NUMBER = 300
 
 
-def lacks(writer: Writer, column: str) -> str:
+def lacks(writer: SqlWriter, column: str) -> str:
     """Return the test whether a column of any type is null or NaN."""
     dialect = writer.dialect
     is_nan = f"{dialect.is_float(column)} AND {dialect.spelled(column)} = {dialect.nan}"
     return f"({dialect.name(column)} IS NULL OR ({is_nan}))"
 
 
-def by_level(writer: Writer, key: Key, values: Mapping[str, str], zero: str) -> str:
+def by_level(writer: SqlWriter, key: Key, values: Mapping[str, str], zero: str) -> str:
     """Return the value of the level that a cell has."""
 
     def settled(policy: str | Level, lack: str) -> str:
@@ -40,25 +40,25 @@ def by_level(writer: Writer, key: Key, values: Mapping[str, str], zero: str) -> 
     )
 
 
-def _cases(writer: Writer, cell: str, values: Mapping[str, str], otherwise: str) -> str:
+def _cases(writer: SqlWriter, cell: str, values: Mapping[str, str], otherwise: str) -> str:
     cases = (f"WHEN {writer.dialect.text(level)} THEN {value}" for level, value in values.items() if can_occur(level))
     listed = " ".join(cases)
     # A CASE without WHEN is an error.
     return f"CASE {cell} {listed} ELSE {otherwise} END" if listed else otherwise
 
 
-def _as_text(writer: Writer, key: Key, values: Mapping[str, str], unseen: str) -> str:
+def _as_text(writer: SqlWriter, key: Key, values: Mapping[str, str], unseen: str) -> str:
     return _cases(writer, writer.dialect.spelled(key.column), values, unseen)
 
 
-def _as_boolean(writer: Writer, key: Key, values: Mapping[str, str], unseen: str) -> str:
+def _as_boolean(writer: SqlWriter, key: Key, values: Mapping[str, str], unseen: str) -> str:
     spellings = {True: ("true", "1"), False: ("false", "0")}
     cell = writer.dialect.spelled(key.column)
     read = {text: values[level] for value, level in key.by_value.items() for text in spellings[bool(value)]}
     return _cases(writer, cell, values, _cases(writer, f"lower({cell})", read, unseen))
 
 
-def _as_integer(writer: Writer, key: Key, values: Mapping[str, str], unseen: str) -> str:
+def _as_integer(writer: SqlWriter, key: Key, values: Mapping[str, str], unseen: str) -> str:
     cell = writer.dialect.spelled(key.column)
     read = {str(value): values[level] for value, level in key.by_value.items()}
     if "0" in read:
@@ -69,7 +69,7 @@ def _as_integer(writer: Writer, key: Key, values: Mapping[str, str], unseen: str
     return _cases(writer, cell, spelled, _cases(writer, canonical, read, unseen))
 
 
-def _as_number(writer: Writer, key: Key, values: Mapping[str, str], unseen: str) -> str:
+def _as_number(writer: SqlWriter, key: Key, values: Mapping[str, str], unseen: str) -> str:
     dialect = writer.dialect
     cell = dialect.spelled(key.column)
     number = (
@@ -80,7 +80,7 @@ def _as_number(writer: Writer, key: Key, values: Mapping[str, str], unseen: str)
     return _cases(writer, cell, values, f"CASE {number} {' '.join(read)} ELSE {unseen} END")
 
 
-_SPELLED: Mapping[str, Callable[[Writer, Key, Mapping[str, str], str], str]] = {
+_SPELLED: Mapping[str, Callable[[SqlWriter, Key, Mapping[str, str], str], str]] = {
     "text": _as_text,
     "boolean": _as_boolean,
     "integer": _as_integer,

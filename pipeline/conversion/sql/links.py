@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from pipeline.conversion.sql.writer import Writer
+from pipeline.conversion.sql.writer import SqlWriter
 from pipeline.registry import TAIL_SHIFT, TAIL_TERMS
 
 # exp is finite and positive between these, and a sigmoid is 0 or 1 beyond them.
@@ -16,12 +16,12 @@ _LEAST, _MOST = -745.0, 709.0
 _FLAT = 700.0
 
 
-def inverse_link(writer: Writer, link: str, z: str) -> str:
+def inverse_link(writer: SqlWriter, link: str, z: str) -> str:
     """Return the probability of a raw prediction, which is written several times."""
     return _LINKS[link](writer, z)
 
 
-def exponential(writer: Writer, x: str) -> str:
+def exponential(writer: SqlWriter, x: str) -> str:
     """Return exp(x), infinite above 709 and 0 below -745 where the dialect has errors there."""
     if not writer.dialect.raises:
         return f"exp({x})"
@@ -29,7 +29,7 @@ def exponential(writer: Writer, x: str) -> str:
     return f"CASE WHEN {x} > {most} THEN {x} * {infinity} WHEN {x} < {least} THEN {zero} ELSE exp({x}) END"
 
 
-def sigmoid(writer: Writer, z: str) -> str:
+def sigmoid(writer: SqlWriter, z: str) -> str:
     """Return 1 / (1 + exp(-z)), and exp(z) where that is the same and z is far below 0."""
     one, zero, flat, least = (writer.number(value) for value in (1.0, 0.0, _FLAT, _LEAST))
     return (
@@ -38,13 +38,13 @@ def sigmoid(writer: Writer, z: str) -> str:
     )
 
 
-def _above(writer: Writer, z: str) -> str:
+def _above(writer: SqlWriter, z: str) -> str:
     """Return the cases of the largest raw predictions and of NaN."""
     one, infinity, nan = (writer.number(value) for value in (1.0, math.inf, math.nan))
     return f"WHEN {z} <= {infinity} THEN {one} WHEN {z} > {infinity} THEN {nan}"
 
 
-def _probit(writer: Writer, z: str) -> str:
+def _probit(writer: SqlWriter, z: str) -> str:
     # The tail of the normal distribution as the kernels have it: w P(a w - 1) exp(-a a / 2), w = 2 / (a + 5).
     shift, two, one, zero = (writer.number(value) for value in (TAIL_SHIFT, 2.0, 1.0, 0.0))
     end, least = writer.number(37.5), writer.number(-37.5)
@@ -64,7 +64,7 @@ def _probit(writer: Writer, z: str) -> str:
     )
 
 
-def _cloglog(writer: Writer, z: str) -> str:
+def _cloglog(writer: SqlWriter, z: str) -> str:
     # exp(x) - 1 after W. Kahan: (u - 1) x / log(u), u = exp(x); two terms of its series where u is nearly 1.
     one, zero, least, most = (writer.number(value) for value in (1.0, 0.0, _LEAST, 4.0))
     series, half = writer.number(-30.0), writer.number(0.5)
@@ -75,12 +75,12 @@ def _cloglog(writer: Writer, z: str) -> str:
     )
 
 
-def _loglog(writer: Writer, z: str) -> str:
+def _loglog(writer: SqlWriter, z: str) -> str:
     zero, least, most = (writer.number(value) for value in (0.0, -6.6, 40.0))
     return f"CASE WHEN {z} < {least} THEN {zero} WHEN {z} < {most} THEN exp(-exp(-{z})) {_above(writer, z)} END"
 
 
-def _cauchit(writer: Writer, z: str) -> str:
+def _cauchit(writer: SqlWriter, z: str) -> str:
     pi, half, low, infinity = (writer.number(value) for value in (math.pi, 0.5, -1.0, math.inf))
     nan = writer.number(math.nan)
     return (
@@ -89,7 +89,7 @@ def _cauchit(writer: Writer, z: str) -> str:
     )
 
 
-_LINKS: Mapping[str, Callable[[Writer, str], str]] = {
+_LINKS: Mapping[str, Callable[[SqlWriter, str], str]] = {
     "logit": sigmoid,
     "probit": _probit,
     "cloglog": _cloglog,

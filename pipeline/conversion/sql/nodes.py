@@ -8,16 +8,16 @@ from typing import Any
 
 from pipeline.conversion.formula import Formula
 from pipeline.conversion.sql.levels import by_level, lacks
-from pipeline.conversion.sql.writer import LARGEST, LIMIT, SMALLEST, Writer
+from pipeline.conversion.sql.writer import LARGEST, LIMIT, SMALLEST, SqlWriter
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
-    Checked,
-    Clip,
-    Column,
+    Clipped,
+    ColumnValue,
     Constant,
     Expression,
-    Function,
+    FiniteOnly,
+    FunctionCall,
     IsMissing,
     Lookup,
 )
@@ -27,19 +27,19 @@ from pipeline.units import escape
 _DEEP = 200
 
 
-def raw_prediction(writer: Writer, whole: Formula) -> str:
+def raw_prediction(writer: SqlWriter, whole: Formula) -> str:
     """Return the sum of a formula whose numbers are floats."""
     return _sum(writer, writer.number(scalar(whole.base)), [term(writer, tree) for _, tree in whole.contributions])
 
 
-def _sum(writer: Writer, first: str, terms: Sequence[str]) -> str:
+def _sum(writer: SqlWriter, first: str, terms: Sequence[str]) -> str:
     """Return a sum from left to right; parsers have a limit to how deep an expression is."""
     some, others = terms[:_DEEP], terms[_DEEP:]
     total = "(" + "\n  + ".join([first, *some]) + ")"
     return writer.let(total, lambda sofar: _sum(writer, sofar, others)) if others else total
 
 
-def term(writer: Writer, node: Expression) -> str:
+def term(writer: SqlWriter, node: Expression) -> str:
     """Return what is added, of which no sum overflows."""
     if not writer.dialect.raises or isinstance(node, Lookup | Bins | Constant):
         return tree(writer, node)
@@ -50,7 +50,7 @@ def term(writer: Writer, node: Expression) -> str:
     return writer.let(tree(writer, node), lambda x: _bounded(writer, x))
 
 
-def tree(writer: Writer, node: Expression) -> str:
+def tree(writer: SqlWriter, node: Expression) -> str:
     """Return a tree as an expression."""
     return _NODES[type(node)](writer, node)
 
@@ -61,12 +61,12 @@ def scalar(number: object) -> float:
     return float(number)
 
 
-def _bounded(writer: Writer, x: str) -> str:
+def _bounded(writer: SqlWriter, x: str) -> str:
     infinity = writer.number(math.inf)
     return f"CASE WHEN abs({x}) > {writer.exactly(LIMIT)} THEN {x} * {infinity} ELSE {x} END"
 
 
-def _cell(writer: Writer, node: Column) -> str:
+def _cell(writer: SqlWriter, node: ColumnValue) -> str:
     name = writer.dialect.name(node.name)
     nan = writer.number(math.nan)
     number = _boolean(writer, node) if node.boolean else f"CAST({name} AS {writer.dialect.double})"
@@ -76,7 +76,7 @@ def _cell(writer: Writer, node: Column) -> str:
     return writer.cell(value)
 
 
-def _boolean(writer: Writer, node: Column) -> str:
+def _boolean(writer: SqlWriter, node: ColumnValue) -> str:
     name, spelled = writer.dialect.name(node.name), f"lower({writer.dialect.spelled(node.name)})"
     one, zero, nan = (writer.number(value) for value in (1.0, 0.0, math.nan))
     bad = writer.dialect.failure(f"column {escape(node.name)}: not a boolean", name)
@@ -86,11 +86,11 @@ def _boolean(writer: Writer, node: Column) -> str:
     )
 
 
-def _constant(writer: Writer, node: Constant) -> str:
+def _constant(writer: SqlWriter, node: Constant) -> str:
     return writer.number(scalar(node.value))
 
 
-def _arithmetic(writer: Writer, node: Arithmetic) -> str:
+def _arithmetic(writer: SqlWriter, node: Arithmetic) -> str:
     left, factor = tree(writer, node.left), _factor(node)
     if factor is not None:
         return writer.let(left, lambda x: by_constant(writer, node.operator, x, factor))
@@ -106,7 +106,7 @@ def _factor(node: Expression) -> float | None:
     return None
 
 
-def by_constant(writer: Writer, operator: str, x: str, constant: float, largest: float = LARGEST) -> str:
+def by_constant(writer: SqlWriter, operator: str, x: str, constant: float, largest: float = LARGEST) -> str:
     """Return a number and a constant joined; more than the largest result is infinite, an underflow 0."""
     joined = f"{x} {operator} {writer.number(constant)}"
     if not writer.dialect.raises:
@@ -128,7 +128,7 @@ _RANGES: Mapping[str, Callable[[float, float], tuple[float, float, bool]]] = {
 }
 
 
-def _product(writer: Writer, a: str, b: str) -> str:
+def _product(writer: SqlWriter, a: str, b: str) -> str:
     limit, tiny, one, zero = (writer.exactly(value) for value in (LARGEST, SMALLEST, 1.0, 0.0))
     return (
         f"CASE WHEN abs({b}) > {limit} / GREATEST(abs({a}), {one}) THEN ({a} * {writer.number(math.inf)}) * sign({b}) "
@@ -136,16 +136,16 @@ def _product(writer: Writer, a: str, b: str) -> str:
     )
 
 
-def _function(writer: Writer, node: Function) -> str:
+def _function(writer: SqlWriter, node: FunctionCall) -> str:
     return writer.let(tree(writer, node.argument), lambda x: _FUNCTIONS[node.name](writer, x))
 
 
-def _log(writer: Writer, x: str) -> str:
+def _log(writer: SqlWriter, x: str) -> str:
     zero, pole, nan = (writer.number(value) for value in (0.0, -math.inf, math.nan))
     return f"CASE WHEN {x} > {zero} THEN ln({x}) WHEN {x} = {zero} THEN {pole} WHEN {x} < {zero} THEN {nan} END"
 
 
-def log1p(writer: Writer, x: str) -> str:
+def log1p(writer: SqlWriter, x: str) -> str:
     """Return log(1 + x) of a number that is written several times, as accurate where it is near 0."""
     # W. Kahan: the error of 1 + x cancels in the quotient.
     one, low, pole, nan, infinity = (writer.number(value) for value in (1.0, -1.0, -math.inf, math.nan, math.inf))
@@ -155,12 +155,12 @@ def log1p(writer: Writer, x: str) -> str:
     )
 
 
-def _sqrt(writer: Writer, x: str) -> str:
+def _sqrt(writer: SqlWriter, x: str) -> str:
     zero, nan = writer.number(0.0), writer.number(math.nan)
     return f"CASE WHEN {x} >= {zero} THEN sqrt({x}) WHEN {x} < {zero} THEN {nan} END"
 
 
-def _square(writer: Writer, x: str) -> str:
+def _square(writer: SqlWriter, x: str) -> str:
     if not writer.dialect.raises:
         return f"({x} * {x})"
     high, low, zero, infinity = (writer.number(value) for value in (1.34e154, 1.6e-162, 0.0, math.inf))
@@ -169,7 +169,7 @@ def _square(writer: Writer, x: str) -> str:
     )
 
 
-_FUNCTIONS: Mapping[str, Callable[[Writer, str], str]] = {
+_FUNCTIONS: Mapping[str, Callable[[SqlWriter, str], str]] = {
     "log": _log,
     "log1p": log1p,
     "sqrt": _sqrt,
@@ -177,7 +177,7 @@ _FUNCTIONS: Mapping[str, Callable[[Writer, str], str]] = {
 }
 
 
-def _clip(writer: Writer, node: Clip) -> str:
+def _clip(writer: SqlWriter, node: Clipped) -> str:
     def body(x: str) -> str:
         cases = [] if node.low is None else [f"WHEN {x} < {writer.number(node.low)} THEN {writer.number(node.low)}"]
         if node.high is not None:
@@ -189,7 +189,7 @@ def _clip(writer: Writer, node: Clip) -> str:
     return writer.let(tree(writer, node.argument), body)
 
 
-def _checked(writer: Writer, node: Checked) -> str:
+def _checked(writer: SqlWriter, node: FiniteOnly) -> str:
     cell, infinity = tree(writer, node.column), writer.number(math.inf)
     name = node.column.name
     bad = writer.dialect.failure(f"column {escape(name)}: outside the domain", writer.dialect.name(name))
@@ -205,8 +205,8 @@ def _checked(writer: Writer, node: Checked) -> str:
     )
 
 
-def _bins(writer: Writer, node: Bins) -> str:
-    column = Column(node.column, "error" if node.missing == "error" else "null")
+def _bins(writer: SqlWriter, node: Bins) -> str:
+    column = ColumnValue(node.column, "error" if node.missing == "error" else "null")
     missing = "NULL" if isinstance(node.missing, str) else writer.number(scalar(node.missing))
 
     def body(x: str) -> str:
@@ -220,12 +220,12 @@ def _bins(writer: Writer, node: Bins) -> str:
     return writer.let(tree(writer, column), body)
 
 
-def _is_missing(writer: Writer, node: IsMissing) -> str:
+def _is_missing(writer: SqlWriter, node: IsMissing) -> str:
     one, zero = writer.number(1.0), writer.number(0.0)
     return writer.cell(f"CASE WHEN {lacks(writer, node.column)} THEN {one} ELSE {zero} END")
 
 
-def _lookup(writer: Writer, node: Lookup) -> str:
+def _lookup(writer: SqlWriter, node: Lookup) -> str:
     if len(node.keys) == 1:
         (key,) = node.keys
         values = {level: writer.number(scalar(node.values[level,])) for level in key.levels}
@@ -241,7 +241,7 @@ def _lookup(writer: Writer, node: Lookup) -> str:
     return writer.let(code, lambda found: _combined(writer, node, sizes, found))
 
 
-def _combined(writer: Writer, node: Lookup, sizes: list[int], found: str) -> str:
+def _combined(writer: SqlWriter, node: Lookup, sizes: list[int], found: str) -> str:
     places = [{level: place for place, level in enumerate(key.levels, 1)} for key in node.keys]
     cases = []
     for levels, value in node.values.items():
@@ -252,13 +252,13 @@ def _combined(writer: Writer, node: Lookup, sizes: list[int], found: str) -> str
     return f"CASE WHEN {found} IS NOT NULL THEN CASE {found} {' '.join(cases)} ELSE {writer.number(0.0)} END END"
 
 
-_NODES: Mapping[type, Callable[[Writer, Any], str]] = {
-    Column: _cell,
+_NODES: Mapping[type, Callable[[SqlWriter, Any], str]] = {
+    ColumnValue: _cell,
     Constant: _constant,
     Arithmetic: _arithmetic,
-    Function: _function,
-    Clip: _clip,
-    Checked: _checked,
+    FunctionCall: _function,
+    Clipped: _clip,
+    FiniteOnly: _checked,
     Bins: _bins,
     IsMissing: _is_missing,
     Lookup: _lookup,

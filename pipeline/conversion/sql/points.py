@@ -10,7 +10,7 @@ from pipeline.conversion.cut import cut_at
 from pipeline.conversion.formula import Formula
 from pipeline.conversion.sql.calibration import joined
 from pipeline.conversion.sql.nodes import raw_prediction, term
-from pipeline.conversion.sql.writer import Column, Writer
+from pipeline.conversion.sql.writer import Column, SqlWriter
 from pipeline.errors import ModelError
 from pipeline.models.logistic.bands import Bands
 from pipeline.models.logistic.file import ModelFile
@@ -25,7 +25,7 @@ def points_columns(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Colu
     """Yield the column of points."""
     points = _points_of(model)
 
-    def write(writer: Writer) -> str:
+    def write(writer: SqlWriter) -> str:
         total = _total(writer, model, whole)
         return total if points.rounding == "none" else writer.let(total, partial(_integer, writer))
 
@@ -36,7 +36,7 @@ def points_by_feature(model: ModelFile, whole: Formula) -> Iterator[tuple[str, C
     """Yield the columns of the points of each feature."""
     are_whole = _points_of(model).rounding == "features"
 
-    def write(writer: Writer, place: int) -> str:
+    def write(writer: SqlWriter, place: int) -> str:
         share = _of_term(writer, model, whole, place)
         text = writer.let(share, partial(_integer, writer)) if are_whole else share
         return f"CASE WHEN {raw_prediction(writer, whole)} IS NOT NULL THEN {text} END"
@@ -50,7 +50,7 @@ def band(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
     bands = model.output.bands
     assert bands is not None
 
-    def write(writer: Writer) -> str:
+    def write(writer: SqlWriter) -> str:
         if bands.on == "points":
             return writer.let(_total(writer, model, whole), partial(_by_points, writer, bands))
         return writer.let(raw_prediction(writer, whole), lambda z: _by_probability(writer, model, bands, z))
@@ -58,14 +58,14 @@ def band(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
     yield "band", write
 
 
-def _by_points(writer: Writer, bands: Bands, value: str) -> str:
+def _by_points(writer: SqlWriter, bands: Bands, value: str) -> str:
     pairs = zip(bands.thresholds, bands.names, strict=False)
     cases = [f"WHEN {value} < {writer.exactly(end)} THEN {writer.label(name)}" for end, name in pairs]
     infinity = writer.number(math.inf)
     return f"CASE {' '.join(cases)} WHEN {value} <= {infinity} THEN {writer.label(bands.names[-1])} END"
 
 
-def _by_probability(writer: Writer, model: ModelFile, bands: Bands, z: str) -> str:
+def _by_probability(writer: SqlWriter, model: ModelFile, bands: Bands, z: str) -> str:
     infinity = writer.number(math.inf)
     cases = []
     for threshold, name in zip(reversed(bands.thresholds), reversed(bands.names), strict=False):
@@ -82,7 +82,7 @@ def _points_of(model: ModelFile) -> Points:
     return points
 
 
-def _total(writer: Writer, model: ModelFile, whole: Formula) -> str:
+def _total(writer: SqlWriter, model: ModelFile, whole: Formula) -> str:
     """Return the points of a row, rounded but not yet an integer."""
     points = _points_of(model)
     if points.rounding == "features":
@@ -93,7 +93,7 @@ def _total(writer: Writer, model: ModelFile, whole: Formula) -> str:
     return writer.dialect.rounded(total) if points.rounding == "points" else total
 
 
-def _of_term(writer: Writer, model: ModelFile, whole: Formula, place: int) -> str:
+def _of_term(writer: SqlWriter, model: ModelFile, whole: Formula, place: int) -> str:
     points, features = _points_of(model), len(model.features)
     of_features = place >= len(whole.contributions) - features
     share = points.share(model.base, features) if of_features else 0.0
@@ -102,5 +102,5 @@ def _of_term(writer: Writer, model: ModelFile, whole: Formula, place: int) -> st
     return writer.dialect.rounded(found) if points.rounding == "features" else found
 
 
-def _integer(writer: Writer, value: str) -> str:
+def _integer(writer: SqlWriter, value: str) -> str:
     return f"CASE WHEN abs({value}) < {writer.number(_MOST)} THEN CAST({value} AS BIGINT) END"

@@ -12,7 +12,7 @@ from pipeline.conversion.sql.calibration import probability
 from pipeline.conversion.sql.links import exponential, sigmoid
 from pipeline.conversion.sql.nodes import by_constant, raw_prediction, term
 from pipeline.conversion.sql.points import band, points_by_feature, points_columns
-from pipeline.conversion.sql.writer import SMALLEST, Column, Writer
+from pipeline.conversion.sql.writer import SMALLEST, Column, SqlWriter
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ClassName, ModelFile
 from pipeline.models.logistic.making import class_text, temperature_of
@@ -54,7 +54,7 @@ def _decision(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
     if target is not None and target.negative is not None and target.positive is not None:
         values = (target.negative, target.positive)
 
-    def write(writer: Writer) -> str:
+    def write(writer: SqlWriter) -> str:
         negative, positive = (writer.label(value) for value in values)
         above, below = (positive, negative) if is_rising else (negative, positive)
         infinity, least = writer.number(math.inf), f"{'>=' if is_rising else '>'} {writer.exactly(cut)}"
@@ -70,7 +70,7 @@ def _decision(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
 
 
 def _contributions(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
-    def write(writer: Writer, place: int) -> str:
+    def write(writer: SqlWriter, place: int) -> str:
         node = whole.contributions[place][1]
         return f"CASE WHEN {raw_prediction(writer, whole)} IS NOT NULL THEN {term(writer, node)} END"
 
@@ -95,7 +95,7 @@ def _names(model: ModelFile) -> list[str]:
     return [class_text(value) for value in model.classes or ()]
 
 
-def _raw_predictions(writer: Writer, whole: Formula, classes: int) -> list[str]:
+def _raw_predictions(writer: SqlWriter, whole: Formula, classes: int) -> list[str]:
     return [raw_prediction(writer, whole.for_class(place)) for place in range(classes)]
 
 
@@ -109,7 +109,7 @@ def _class_probabilities(model: ModelFile, whole: Formula) -> Iterator[tuple[str
     names = _names(model)
     share = _NORMALISED[model.normalise]
 
-    def write(writer: Writer, place: int) -> str:
+    def write(writer: SqlWriter, place: int) -> str:
         raw = _raw_predictions(writer, whole, len(names))
         return writer.lets(raw, lambda z: share(writer, model, z, place))
 
@@ -117,7 +117,7 @@ def _class_probabilities(model: ModelFile, whole: Formula) -> Iterator[tuple[str
         yield f"probability_{name}", partial(write, place=place)
 
 
-def _softmax(writer: Writer, model: ModelFile, z: Sequence[str], place: int) -> str:
+def _softmax(writer: SqlWriter, model: ModelFile, z: Sequence[str], place: int) -> str:
     """Return 1 over the sum of exp(z_j - z_k), which overflows only where the share is 0.
 
     Nothing is known of the shares where the largest is infinite, or one is NaN, which is above every number.
@@ -135,7 +135,7 @@ def _softmax(writer: Writer, model: ModelFile, z: Sequence[str], place: int) -> 
     return f"({one} + {largest} * {writer.number(0.0)}) / ({' + '.join(powers)})"
 
 
-def _one_vs_rest(writer: Writer, _: ModelFile, z: Sequence[str], place: int) -> str:
+def _one_vs_rest(writer: SqlWriter, _: ModelFile, z: Sequence[str], place: int) -> str:
     shares = [sigmoid(writer, each) for each in z]
     zero, one, least, equal = (writer.number(value) for value in (0.0, 1.0, SMALLEST, 1.0 / len(z)))
 
@@ -149,7 +149,7 @@ def _one_vs_rest(writer: Writer, _: ModelFile, z: Sequence[str], place: int) -> 
     return writer.lets([f"({' + '.join(shares)})", shares[place]], share)
 
 
-_NORMALISED: Mapping[str, Callable[[Writer, ModelFile, Sequence[str], int], str]] = {
+_NORMALISED: Mapping[str, Callable[[SqlWriter, ModelFile, Sequence[str], int], str]] = {
     "softmax": _softmax,
     "one-vs-rest": _one_vs_rest,
 }
@@ -159,7 +159,7 @@ def _class_decision(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Col
     classes = model.classes or ()
     has_limit = "<" if model.normalise == "softmax" else "<="
 
-    def write(writer: Writer) -> str:
+    def write(writer: SqlWriter) -> str:
         infinity, limit = writer.number(math.inf), writer.number(-math.inf)
         known = f"> {limit}" if model.normalise == "softmax" else f">= {limit}"
         literals = [writer.label(value) for value in classes]

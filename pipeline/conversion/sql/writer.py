@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from itertools import count
 
-from pipeline.conversion.sql.dialects import Dialect, can_occur
+from pipeline.conversion.sql.dialects import SqlDialect, can_occur
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ClassName
 from pipeline.units import escape
@@ -22,19 +22,19 @@ SHORT = 100
 
 
 @dataclass
-class Writer:
+class SqlWriter:
     """Writes values in a dialect. A long value that is used several times gets a name, so that the text stays short.
 
     Attributes
     ----------
-    dialect : Dialect
+    dialect : SqlDialect
     columns : collection of str
         The columns of the model, whose names no other value gets.
     cells : dict of str to str
         The names of what is computed from the cells of a row.
     """
 
-    dialect: Dialect
+    dialect: SqlDialect
     columns: InitVar[Iterable[str]] = ()
     cells: dict[str, str] = field(default_factory=dict)
     names: Iterator[str] = field(init=False)
@@ -118,4 +118,4 @@ def _digits(value: float) -> str:
 
 
 # What writes a column.
-Column = Callable[[Writer], str]
+Column = Callable[[SqlWriter], str]

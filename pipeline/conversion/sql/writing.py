@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.conversion.sql.dialects import Dialect
+from pipeline.conversion.sql.dialects import SqlDialect
 from pipeline.conversion.sql.results import columns_of
-from pipeline.conversion.sql.writer import Writer
+from pipeline.conversion.sql.writer import SqlWriter
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
 from pipeline.units import escape
@@ -15,7 +15,7 @@ from pipeline.units import escape
 TEXT_LIMIT = 16 * 2**20
 
 
-def write(model: ModelFile, dialect: Dialect) -> bytes:
+def write(model: ModelFile, dialect: SqlDialect) -> bytes:
     """Return the columns that a model makes as expressions for the list of a SELECT, in UTF-8.
 
     Raises
@@ -25,7 +25,7 @@ def write(model: ModelFile, dialect: Dialect) -> bytes:
     """
     names, texts, size = [], [], 0
     for name, column in columns_of(model):
-        writer = Writer(dialect, [use.column for use in model.uses])
+        writer = SqlWriter(dialect, [use.column for use in model.uses])
         text = f"{writer.with_cells(column(writer))} AS {dialect.name(name)}"
         size += len(text)
         if size > TEXT_LIMIT:
@@ -38,7 +38,7 @@ def write(model: ModelFile, dialect: Dialect) -> bytes:
     return (_head(model, dialect, names) + ",\n".join(texts) + "\n").encode()
 
 
-def _head(model: ModelFile, dialect: Dialect, names: Sequence[str]) -> str:
+def _head(model: ModelFile, dialect: SqlDialect, names: Sequence[str]) -> str:
     lines = [
         f"logitstream model {model.digest()}, for {dialect.title}.",
         f"Makes {escape(', '.join(names), 1000)}.",

@@ -18,8 +18,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial, reduce
 from typing import Any, Literal, cast
 
-from pipeline.kernels import Affine, Step
-from pipeline.kernels import Clip as StepClip
+from pipeline.kernels import Affine, Clip, Step
 from pipeline.models.levels import LevelType, Value, level_value
 from pipeline.models.logistic.lookup import LevelLookup
 from pipeline.models.logistic.policies import Impute, Level, UnseenWord, Word
@@ -29,7 +28,7 @@ Numbers = float | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnValue:
     """The number in a column; booleans are 1 and 0.
 
     Attributes
@@ -63,10 +62,10 @@ class Arithmetic:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionCall:
     """A function of a number: natural logarithm, log(1 + x), square root, x * x.
 
-    Outside its domain the value is NaN, at a pole infinite, as IEEE 754 has it; see :class:`Checked`.
+    Outside its domain the value is NaN, at a pole infinite, as IEEE 754 has it; see :class:`FiniteOnly`.
     """
 
     name: Literal["log", "log1p", "sqrt", "square"]
@@ -74,7 +73,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class Clipped:
     """A number, or the nearer end of a range; ``None`` is an open end."""
 
     argument: Expression
@@ -83,10 +82,10 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class FiniteOnly:
     """The value of ``result``, a transform of ``column``; it is an error where only the column is finite."""
 
-    column: Column
+    column: ColumnValue
     result: Expression
 
 
@@ -179,12 +178,12 @@ class Lookup:
         return 0.0 if policy == "zero" else policy
 
 
-Expression = Column | Constant | Arithmetic | Function | Clip | Checked | Bins | IsMissing | Lookup
+Expression = ColumnValue | Constant | Arithmetic | FunctionCall | Clipped | FiniteOnly | Bins | IsMissing | Lookup
 
 
-def number(column: str, missing: Word | Impute, *, boolean: bool = False) -> Column:
+def number(column: str, missing: Word | Impute, *, boolean: bool = False) -> ColumnValue:
     """Return the number of a column whose policy is as the file has it."""
-    return Column(column, missing.impute if isinstance(missing, Impute) else missing, boolean)
+    return ColumnValue(column, missing.impute if isinstance(missing, Impute) else missing, boolean)
 
 
 def key_of(lookup: LevelLookup) -> Key:
@@ -193,18 +192,18 @@ def key_of(lookup: LevelLookup) -> Key:
     return Key(lookup.column, tuple(lookup.positions), lookup.type, missing, unseen)
 
 
-def stepped(column: Column, steps: Sequence[Step]) -> Expression:
+def stepped(column: ColumnValue, steps: Sequence[Step]) -> Expression:
     """Return what some steps make of a column; steps that change no bit are left out."""
     result: Expression = column
     for step in steps:
-        if isinstance(step, StepClip):
+        if isinstance(step, Clip):
             low, high = (end if math.isfinite(end) else None for end in (step.low, step.high))
-            result = Clip(result, low, high)
+            result = Clipped(result, low, high)
         elif isinstance(step, Affine):
             result = standardised(result, step.center, step.scale)
         else:
-            result = Function(step, result)
-    return column if result == column else Checked(column, result)
+            result = FunctionCall(step, result)
+    return column if result == column else FiniteOnly(column, result)
 
 
 def multiplied(factors: Sequence[Expression]) -> Expression:

@@ -63,9 +63,7 @@ def test_other_readers_find_text_in_parts(cli, tmp_path):
     assert types == ("VARCHAR", "VARCHAR")
 
 
-@pytest.mark.parametrize(
-    "options", [("--chunk-size", "700"), ("--workers", "1", "--memory", "400MiB"), ("--scheduler", "sync")]
-)
+@pytest.mark.parametrize("options", [("--chunk-size", "700"), ("--workers", "1"), ("--scheduler", "sync")])
 def test_decisions_do_not_depend_on_chunks_or_workers(cli, tmp_path, options):
     plain, other = (score(cli, tmp_path / name, *how) for name, how in (("plain", ()), ("other", options)))
     assert rows_of(other).combine_chunks().equals(rows_of(plain).combine_chunks())

@@ -14,7 +14,7 @@ from pipeline.conversion.formula import formula
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.expression import (
     Arithmetic,
-    Column,
+    ColumnValue,
     Constant,
     Expression,
     Lookup,
@@ -41,7 +41,7 @@ def _value(policy: object) -> float:
     return policy
 
 
-def _column(node: Column, row: Row) -> float:
+def _column(node: ColumnValue, row: Row) -> float:
     cell = row[node.name]
     return _value(node.missing) if cell is None or math.isnan(cell) else float(cell)
 
@@ -61,7 +61,7 @@ def _arithmetic(node: Arithmetic, row: Row) -> float:
 
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 NODES: Mapping[type, Callable[[Any, Row], Any]] = {
-    Column: _column,
+    ColumnValue: _column,
     Constant: lambda node, _: node.value,
     Lookup: _lookup,
     Arithmetic: _arithmetic,
@@ -121,7 +121,7 @@ def test_a_tree_gives_the_bits_of_the_scorer() -> None:
 
 def test_numbers_are_folded_so_that_centers_and_scales_are_gone() -> None:
     made = formula(from_mapping(DOCUMENT))
-    assert dict(made.contributions)["a"] == Arithmetic("*", Column("a"), Constant(0.1 / 0.7))
+    assert dict(made.contributions)["a"] == Arithmetic("*", ColumnValue("a"), Constant(0.1 / 0.7))
     assert made.base == math.fsum([-1.1, -0.1 * 3.3 / 0.7])
 
 
@@ -130,9 +130,9 @@ def test_every_kind_has_a_tree() -> None:
 
 
 def test_a_class_has_its_own_numbers() -> None:
-    tree = weighted((1.0, 2.0), Column("x", 0.5))
-    assert for_class(tree, 1) == weighted(2.0, Column("x", 0.5))
-    assert [type(node) for node in nodes(tree)] == [Arithmetic, Column, Constant]
+    tree = weighted((1.0, 2.0), ColumnValue("x", 0.5))
+    assert for_class(tree, 1) == weighted(2.0, ColumnValue("x", 0.5))
+    assert [type(node) for node in nodes(tree)] == [Arithmetic, ColumnValue, Constant]
 
 
 @pytest.mark.parametrize(("policy", "expected"), [("zero", 0.0), ("null", "null")])

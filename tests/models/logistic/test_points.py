@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,9 @@ def test_the_scorecard_has_the_points_of_optbinning(name: str) -> None:
 
 @pytest.mark.campaign
 def test_optbinning_still_says_what_is_stored(tmp_path: Path) -> None:
-    pytest.importorskip("optbinning")
+    # Found but not imported: it leaves threads behind.
+    if find_spec("optbinning") is None:
+        pytest.skip("optbinning is not installed, whose points are compared")
     script = tmp_path / "optbinning_points.py"
     script.write_text((HERE / "optbinning_points.py").read_text())
     subprocess.run([sys.executable, str(script)], check=True)
