@@ -68,6 +68,13 @@ class Number:
     steps: tuple[Step, ...] = ()
     fill: Any = None
 
+    def value(self, value: float) -> float:
+        """Return what the steps make of a value of the column."""
+        found = np.array([value], dtype=np.float64)
+        for step in self.steps:
+            found = evaluate(step, found)
+        return float(found[0])
+
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
@@ -296,7 +303,7 @@ def transform(signal: Signal, step: Step) -> Signal:
             f'column "{escape(number.column)}" is numeric, but its missing values are filled with text'
         )
     made = replace(number, steps=(*number.steps, *before, step))
-    if number.fill is not None and not math.isfinite(_value(made, number.fill)):
+    if number.fill is not None and not math.isfinite(made.value(number.fill)):
         raise UnfoldableError(
             f'{step[0]} of the value for missing values in column "{escape(number.column)}" is not finite'
         )
@@ -321,13 +328,6 @@ _FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
     "sqrt": np.sqrt,
     "square": np.square,
 }
-
-
-def _value(number: Number, value: float) -> float:
-    found = np.array([value], dtype=np.float64)
-    for step in number.steps:
-        found = evaluate(step, found)
-    return float(found[0])
 
 
 def _of_number(number: Number, absent: frozenset[Lack]) -> Signal:
@@ -386,7 +386,7 @@ def _imputed(signal: Signal, number: Number, value: Any) -> Signal:
         fill = _inverse(number, float(wanted))
         made = replace(number, fill=fill)
         terms: dict[Atom, Decimal] = {made: weight}
-        missed = wanted - Decimal(_value(made, fill))
+        missed = wanted - Decimal(made.value(fill))
         if abs(missed) <= Decimal(2.0**-50) * abs(wanted):
             return replace(signal, terms=terms, absent=frozenset(), path=(), start=None)
         (lack,) = signal.absent
@@ -401,7 +401,7 @@ def _inverse(number: Number, value: float) -> float:
             found = found * numbers[1] + numbers[0]
         elif name == "square":
             found = math.sqrt(max(found, 0.0))
-    return found if math.isfinite(found) and math.isfinite(_value(number, found)) else 0.0
+    return found if math.isfinite(found) and math.isfinite(number.value(found)) else 0.0
 
 
 def is_missing(signal: Signal) -> Signal:
@@ -572,6 +572,10 @@ def multiply(first: Signal, second: Signal) -> Signal:
         for one, weight in _factors(first).items():
             for other, own in _factors(second).items():
                 atom, by = _product(one, other), weight * own
+                if isinstance(atom, FactorAtom):
+                    by /= Decimal(atom.scale)
+                    added -= by * Decimal(atom.center)
+                    atom = atom.number
                 if atom is None:
                     added += by
                 elif atom is not _NOTHING:
@@ -597,8 +601,8 @@ def _factors(signal: Signal) -> dict[_Factors, Decimal]:
     return found
 
 
-def _product(one: _Factors, other: _Factors) -> Atom | None:
-    """Return the product of factors as an atom: ``None`` is 1, ``_NOTHING`` is 0."""
+def _product(one: _Factors, other: _Factors) -> Atom | FactorAtom | None:
+    """Return the product of factors as an atom, or as its only factor: ``None`` is 1, ``_NOTHING`` is 0."""
     factors = list(one)
     for factor in other:
         if isinstance(factor, FactorAtom):
@@ -621,15 +625,11 @@ def _same_states(one: Any, other: Any) -> bool:
     return isinstance(one, Missing) and one == other
 
 
-def _atom(factors: _Factors) -> Atom | None:
+def _atom(factors: _Factors) -> Atom | FactorAtom | None:
     if not factors:
         return None
     if len(factors) == 1:
-        (only,) = factors
-        if not isinstance(only, FactorAtom):
-            return only  # type: ignore[no-any-return]
-        if (only.center, only.scale) == (0.0, 1.0):
-            return only.number
+        return factors[0]  # type: ignore[no-any-return]
     odd = [each for each in factors if isinstance(each, InBin | Missing)]
     if odd:
         what = "a bin" if isinstance(odd[0], InBin) else "a missing indicator"

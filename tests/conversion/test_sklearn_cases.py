@@ -29,6 +29,8 @@ EVERYDAY = {
     "LinearSVC: raw prediction and decision",
     "CalibratedClassifierCV of LinearSVC",
     "FixedThresholdClassifier, of raw predictions",
+    "FixedThresholdClassifier, of raw predictions, pos_label the first class",
+    "TunedThresholdClassifierCV, a scorer of the first class",
     "OneVsRestClassifier of Pipelines",
     "ColumnTransformer, a column twice",
     "MinMaxScaler, clip=True",
@@ -44,6 +46,7 @@ EVERYDAY = {
     "TargetEncoder, 3 classes",
     "KBinsDiscretizer behind an imputer and scalers",
     "PolynomialFeatures of categories and numbers",
+    "PolynomialFeatures of scaled categories and numbers",
 }
 MARKED = [pytest.param(case, marks=() if case.title in EVERYDAY else pytest.mark.slow) for case in CASES]
 
