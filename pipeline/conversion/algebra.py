@@ -556,7 +556,10 @@ def map_states(signal: Signal, function: Callable[[float | None], Value]) -> Sig
     base = Decimal(values.pop(None, 0.0))
     with localcontext(EXACT):
         terms = {atom: Decimal(value) - base for atom, value in values.items() if atom is not None}
-    absent = frozenset(atom for atom, value in found.items() if value == "missing" and isinstance(atom, Is))
+    lacks = [atom for atom, value in found.items() if value == "missing"]
+    absent = frozenset(atom for atom in lacks if isinstance(atom, Is))
+    if len(absent) < len(lacks):
+        raise UnfoldableError(f'it makes a number of column "{name}" missing', "give what it does not know a number")
     guards = signal.guards | {atom for atom in refused if isinstance(atom, Is)}
     return Signal(base, terms, absent=absent, guards=guards)
 

@@ -146,6 +146,7 @@ class _Folded:
 
     def features(self) -> list[Json]:
         """Return the features; :func:`_named` makes their names differ."""
+        self._check_guards()
         self._add_guards()
         groups: dict[tuple[object, ...], list[tuple[Any, _Sum]]] = {}
         for atom, found in self.sums.items():
@@ -157,6 +158,16 @@ class _Folded:
             made.append((place, self._made[type(first)](self, parts)))
         self._check_types([feature for _, feature in made])
         return [feature for _, feature in sorted(made, key=lambda each: each[0])]
+
+    def _check_guards(self) -> None:
+        """Refuse a level that the other tool knows, but makes missing."""
+        for guard in self.guards:
+            if isinstance(guard, Is) and guard.state >= 0:
+                name, level = guard.encoding.column, guard.encoding.levels[guard.state]
+                raise UnfoldableError(
+                    f'the level "{escape(level)}" of column "{escape(name)}" becomes missing in a step',
+                    "fill missing values behind that step, or give what it does not know a number",
+                )
 
     def _add_guards(self) -> None:
         zeros = [_ZERO] * self.classes

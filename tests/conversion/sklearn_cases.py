@@ -432,6 +432,9 @@ def categories() -> list[Case]:
                 max_categories=3, encoded_missing_value=9.0, handle_unknown="use_encoded_value", unknown_value=-1
             ),
         ),
+        case(
+            "MissingIndicator, then OneHotEncoder", MissingIndicator(features="all"), OneHotEncoder(), columns=NUMBERS
+        ),
         case("OrdinalEncoder, then OneHotEncoder", OrdinalEncoder(encoded_missing_value=-1), OneHotEncoder()),
         case("TargetEncoder", TargetEncoder(random_state=0), scale),
         case("TargetEncoder, 3 classes", TargetEncoder(random_state=0), classes=3),

@@ -43,6 +43,7 @@ EVERYDAY = {
     "OneHotEncoder, min_frequency",
     "OneHotEncoder of floats",
     "OrdinalEncoder, max_categories",
+    "MissingIndicator, then OneHotEncoder",
     "TargetEncoder, 3 classes",
     "KBinsDiscretizer behind an imputer and scalers",
     "PolynomialFeatures of categories and numbers",

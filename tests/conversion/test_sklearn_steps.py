@@ -154,6 +154,16 @@ def thresholded(**options: Any) -> Any:
     return FixedThresholdClassifier(scaled, **options).fit(numbers(), LABELS.astype(int))
 
 
+def with_codes(first: Any, column: str) -> Any:
+    """Return a Pipeline whose encoder was fitted on some of what it gets, and makes the rest missing."""
+    codes = OrdinalEncoder(categories=[[0.0]], handle_unknown="use_encoded_value", unknown_value=np.nan)
+    rows = numbers().assign(d=np.where(LABELS, "x", "y"))[[column]]
+    first.fit(rows)
+    codes.fit([[0.0]])
+    last = LogisticRegression().fit(numbers()[["a"]].to_numpy(), LABELS)
+    return Pipeline([("first", first), ("codes", codes), ("last", last)])
+
+
 def polynomial(rows: int) -> Any:
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(20, rows)), columns=[f"c{i}" for i in range(rows)])
     return wide, make_pipeline(PolynomialFeatures(), SelectKBest(k=3), LogisticRegression())
@@ -166,6 +176,8 @@ REFUSED = {
     "has 2 rows of coefficients instead of 1": lambda: tampered(coef_1=np.ones((2, 3))),
     "decides at the raw prediction 30.0": lambda: thresholded(threshold=30.0, response_method="decision_function"),
     "has the threshold 0.0, which every": lambda: thresholded(threshold=0.0, pos_label=0),
+    'the level "y" of column "d" becomes missing': lambda: with_codes(OrdinalEncoder(), "d"),
+    r'steps\[1\] "codes" .* makes a number of column "a" missing': lambda: with_codes(Binarizer(threshold=50), "a"),
     "calibrates": calibrated_twice,
     r'steps\[0\] "standardscaler" \(StandardScaler\) has fitted attributes that do not fit': lambda: tampered(
         mean_0=[1.0]
