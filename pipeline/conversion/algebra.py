@@ -335,7 +335,10 @@ def _of_number(number: Number, absent: frozenset[Lack]) -> Signal:
 
 
 def is_partial(signal: Signal) -> bool:
-    """Return whether a signal has a logarithm or a root, which other tools take as missing where it does not exist."""
+    """Return whether a signal has a logarithm or a root, which other tools take as missing where it does not exist.
+
+    Behind a step that refuses missing values it has none.
+    """
     numbers = [atom for atom in signal.terms if isinstance(atom, Number)]
     numbers += [
         each.number
@@ -344,18 +347,19 @@ def is_partial(signal: Signal) -> bool:
         for each in atom.factors
         if isinstance(each, FactorAtom)
     ]
-    return any(step[0] in {"log", "log1p", "sqrt"} for number in numbers for step in number.steps)
+    open_ = [number for number in numbers if number not in signal.guards]
+    return any(step[0] in {"log", "log1p", "sqrt"} for number in open_ for step in number.steps)
 
 
 def impute(signal: Signal, value: Any) -> Signal:
     """Return a signal that has a value where it is missing; the same signal if it never is."""
-    if not signal.absent:
-        return signal
     if is_partial(signal):
         raise UnfoldableError(
             f'it fills missing values behind a logarithm or root of column "{escape(signal.columns[0])}"',
             "fill them before",
         )
+    if not signal.absent:
+        return signal
     number = signal.number
     if number is not None and number.fill is None:
         return _imputed(signal, number, value)
@@ -406,7 +410,7 @@ def _inverse(number: Number, value: float) -> float:
 
 def is_missing(signal: Signal) -> Signal:
     """Return 1 where a signal is missing, else 0."""
-    if is_partial(signal) and signal.absent:
+    if is_partial(signal):
         raise UnfoldableError("it looks for missing values behind a logarithm or root", "look for them before")
     if len({lack for lack in signal.absent if isinstance(lack, Missing)}) > 1:
         raise UnfoldableError("it looks for missing values of several columns at once", "look for them in each column")
@@ -425,7 +429,8 @@ def guarded(signal: Signal, others: Iterable[Signal]) -> Signal:
 
 def complete(signal: Signal) -> Signal:
     """Return a signal behind a step that refuses missing values: it is never missing any more."""
-    return replace(signal, absent=frozenset(), guards=guarded(signal, [signal]).guards) if signal.absent else signal
+    is_open = bool(signal.absent) or is_partial(signal)
+    return replace(signal, absent=frozenset(), guards=guarded(signal, [signal]).guards) if is_open else signal
 
 
 def lookup(encoding: Encoding, values: Mapping[str, float], missing: Value, unseen: Value) -> Signal:

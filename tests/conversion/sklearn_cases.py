@@ -364,7 +364,7 @@ def numbers() -> list[Case]:
         case("PCA", SimpleImputer(), scale, PCA(3)),
         case("PCA, whiten=True", SimpleImputer(), scale, PCA(2, whiten=True)),
         case("IncrementalPCA", SimpleImputer(), scale, IncrementalPCA(2)),
-        case("TruncatedSVD", SimpleImputer(), scale, TruncatedSVD(2)),
+        case("TruncatedSVD", SimpleImputer(), scale, TruncatedSVD(2, random_state=0)),
         case("FunctionTransformer(numpy.log)", FunctionTransformer(np.log), columns=FULL),
         case("FunctionTransformer(numpy.log1p), scaled", FunctionTransformer(np.log1p), scale, columns=FULL),
         case("FunctionTransformer(numpy.sqrt)", FunctionTransformer(np.sqrt), columns=FULL),
@@ -432,9 +432,7 @@ def categories() -> list[Case]:
                 max_categories=3, encoded_missing_value=9.0, handle_unknown="use_encoded_value", unknown_value=-1
             ),
         ),
-        case(
-            "MissingIndicator, then OneHotEncoder", MissingIndicator(features="all"), OneHotEncoder(), columns=NUMBERS
-        ),
+        case("MissingIndicator, then OneHotEncoder", MissingIndicator(), OneHotEncoder(), columns=[LATE, SIZE]),
         case("OrdinalEncoder, then OneHotEncoder", OrdinalEncoder(encoded_missing_value=-1), OneHotEncoder()),
         case("TargetEncoder", TargetEncoder(random_state=0), scale),
         case("TargetEncoder, 3 classes", TargetEncoder(random_state=0), classes=3),

@@ -178,6 +178,12 @@ REFUSED = {
     "has the threshold 0.0, which every": lambda: thresholded(threshold=0.0, pos_label=0),
     'the level "y" of column "d" becomes missing': lambda: with_codes(OrdinalEncoder(), "d"),
     r'steps\[1\] "codes" .* makes a number of column "a" missing': lambda: with_codes(Binarizer(threshold=50), "a"),
+    "fills missing values behind a logarithm": lambda: make_pipeline(
+        SimpleImputer(), FunctionTransformer(np.sqrt), SimpleImputer(), LogisticRegression()
+    ).fit(numbers(), LABELS),
+    "leave no column": lambda: make_pipeline(
+        SimpleImputer(), MissingIndicator(features="all"), LogisticRegression()
+    ).fit(numbers(), LABELS),
     "calibrates": calibrated_twice,
     r'steps\[0\] "standardscaler" \(StandardScaler\) has fitted attributes that do not fit': lambda: tampered(
         mean_0=[1.0]
@@ -243,6 +249,12 @@ def test_a_boolean_column_that_a_selector_drops_is_read_as_one_from_a_csv_file(
     pipeline.from_sklearn(estimator, check=rows)
     first, second = capsys.readouterr().out.splitlines()
     assert first.split("largest")[1] == second.split("largest")[1]
+
+
+def test_an_imputer_behind_a_step_that_refuses_missing_values_does_nothing() -> None:
+    steps = SimpleImputer(), FunctionTransformer(np.log1p), PCA(2), SimpleImputer()
+    estimator = make_pipeline(*steps, LogisticRegression()).fit(numbers(), LABELS)
+    assert difference(from_sklearn(estimator), estimator, numbers(5)).share <= 1
 
 
 def test_products_of_very_many_columns_are_refused() -> None:

@@ -88,6 +88,8 @@ def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
 
 def _document(found: Linear, target: str | None, threshold: float | None, booleans: frozenset[str]) -> dict[str, Any]:
     made = document(found.signals, found.weights, found.intercepts, booleans=booleans)
+    if not made["features"]:
+        raise ModelError("the steps before the classifier leave no column", "fit it on at least one column that varies")
     if found.is_binary:
         negative, positive = found.classes
         made["target"] = {"negative": negative, "positive": positive}
