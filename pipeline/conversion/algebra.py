@@ -68,6 +68,13 @@ class Number:
     steps: tuple[Step, ...] = ()
     fill: Any = None
 
+    def value(self, value: float) -> float:
+        """Return what the steps make of a value of the column."""
+        found = np.array([value], dtype=np.float64)
+        for step in self.steps:
+            found = evaluate(step, found)
+        return float(found[0])
+
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
@@ -296,7 +303,7 @@ def transform(signal: Signal, step: Step) -> Signal:
             f'column "{escape(number.column)}" is numeric, but its missing values are filled with text'
         )
     made = replace(number, steps=(*number.steps, *before, step))
-    if number.fill is not None and not math.isfinite(_value(made, number.fill)):
+    if number.fill is not None and not math.isfinite(made.value(number.fill)):
         raise UnfoldableError(
             f'{step[0]} of the value for missing values in column "{escape(number.column)}" is not finite'
         )
@@ -323,19 +330,15 @@ _FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
 }
 
 
-def _value(number: Number, value: float) -> float:
-    found = np.array([value], dtype=np.float64)
-    for step in number.steps:
-        found = evaluate(step, found)
-    return float(found[0])
-
-
 def _of_number(number: Number, absent: frozenset[Lack]) -> Signal:
     return Signal(_ZERO, {number: _ONE}, (0.0, 1.0), absent)
 
 
 def is_partial(signal: Signal) -> bool:
-    """Return whether a signal has a logarithm or a root, which other tools take as missing where it does not exist."""
+    """Return whether a signal has a logarithm or a root, which other tools take as missing where it does not exist.
+
+    Behind a step that refuses missing values it has none.
+    """
     numbers = [atom for atom in signal.terms if isinstance(atom, Number)]
     numbers += [
         each.number
@@ -344,18 +347,19 @@ def is_partial(signal: Signal) -> bool:
         for each in atom.factors
         if isinstance(each, FactorAtom)
     ]
-    return any(step[0] in {"log", "log1p", "sqrt"} for number in numbers for step in number.steps)
+    open_ = [number for number in numbers if number not in signal.guards]
+    return any(step[0] in {"log", "log1p", "sqrt"} for number in open_ for step in number.steps)
 
 
 def impute(signal: Signal, value: Any) -> Signal:
     """Return a signal that has a value where it is missing; the same signal if it never is."""
-    if not signal.absent:
-        return signal
     if is_partial(signal):
         raise UnfoldableError(
             f'it fills missing values behind a logarithm or root of column "{escape(signal.columns[0])}"',
             "fill them before",
         )
+    if not signal.absent:
+        return signal
     number = signal.number
     if number is not None and number.fill is None:
         return _imputed(signal, number, value)
@@ -386,7 +390,7 @@ def _imputed(signal: Signal, number: Number, value: Any) -> Signal:
         fill = _inverse(number, float(wanted))
         made = replace(number, fill=fill)
         terms: dict[Atom, Decimal] = {made: weight}
-        missed = wanted - Decimal(_value(made, fill))
+        missed = wanted - Decimal(made.value(fill))
         if abs(missed) <= Decimal(2.0**-50) * abs(wanted):
             return replace(signal, terms=terms, absent=frozenset(), path=(), start=None)
         (lack,) = signal.absent
@@ -401,12 +405,12 @@ def _inverse(number: Number, value: float) -> float:
             found = found * numbers[1] + numbers[0]
         elif name == "square":
             found = math.sqrt(max(found, 0.0))
-    return found if math.isfinite(found) and math.isfinite(_value(number, found)) else 0.0
+    return found if math.isfinite(found) and math.isfinite(number.value(found)) else 0.0
 
 
 def is_missing(signal: Signal) -> Signal:
     """Return 1 where a signal is missing, else 0."""
-    if is_partial(signal) and signal.absent:
+    if is_partial(signal):
         raise UnfoldableError("it looks for missing values behind a logarithm or root", "look for them before")
     if len({lack for lack in signal.absent if isinstance(lack, Missing)}) > 1:
         raise UnfoldableError("it looks for missing values of several columns at once", "look for them in each column")
@@ -425,7 +429,8 @@ def guarded(signal: Signal, others: Iterable[Signal]) -> Signal:
 
 def complete(signal: Signal) -> Signal:
     """Return a signal behind a step that refuses missing values: it is never missing any more."""
-    return replace(signal, absent=frozenset(), guards=guarded(signal, [signal]).guards) if signal.absent else signal
+    is_open = bool(signal.absent) or is_partial(signal)
+    return replace(signal, absent=frozenset(), guards=guarded(signal, [signal]).guards) if is_open else signal
 
 
 def lookup(encoding: Encoding, values: Mapping[str, float], missing: Value, unseen: Value) -> Signal:
@@ -556,7 +561,10 @@ def map_states(signal: Signal, function: Callable[[float | None], Value]) -> Sig
     base = Decimal(values.pop(None, 0.0))
     with localcontext(EXACT):
         terms = {atom: Decimal(value) - base for atom, value in values.items() if atom is not None}
-    absent = frozenset(atom for atom, value in found.items() if value == "missing" and isinstance(atom, Is))
+    lacks = [atom for atom, value in found.items() if value == "missing"]
+    absent = frozenset(atom for atom in lacks if isinstance(atom, Is))
+    if len(absent) < len(lacks):
+        raise UnfoldableError(f'it makes a number of column "{name}" missing', "give what it does not know a number")
     guards = signal.guards | {atom for atom in refused if isinstance(atom, Is)}
     return Signal(base, terms, absent=absent, guards=guards)
 
@@ -572,6 +580,10 @@ def multiply(first: Signal, second: Signal) -> Signal:
         for one, weight in _factors(first).items():
             for other, own in _factors(second).items():
                 atom, by = _product(one, other), weight * own
+                if isinstance(atom, FactorAtom):
+                    by /= Decimal(atom.scale)
+                    added -= by * Decimal(atom.center)
+                    atom = atom.number
                 if atom is None:
                     added += by
                 elif atom is not _NOTHING:
@@ -597,8 +609,8 @@ def _factors(signal: Signal) -> dict[_Factors, Decimal]:
     return found
 
 
-def _product(one: _Factors, other: _Factors) -> Atom | None:
-    """Return the product of factors as an atom: ``None`` is 1, ``_NOTHING`` is 0."""
+def _product(one: _Factors, other: _Factors) -> Atom | FactorAtom | None:
+    """Return the product of factors as an atom, or as its only factor: ``None`` is 1, ``_NOTHING`` is 0."""
     factors = list(one)
     for factor in other:
         if isinstance(factor, FactorAtom):
@@ -621,15 +633,11 @@ def _same_states(one: Any, other: Any) -> bool:
     return isinstance(one, Missing) and one == other
 
 
-def _atom(factors: _Factors) -> Atom | None:
+def _atom(factors: _Factors) -> Atom | FactorAtom | None:
     if not factors:
         return None
     if len(factors) == 1:
-        (only,) = factors
-        if not isinstance(only, FactorAtom):
-            return only  # type: ignore[no-any-return]
-        if (only.center, only.scale) == (0.0, 1.0):
-            return only.number
+        return factors[0]  # type: ignore[no-any-return]
     odd = [each for each in factors if isinstance(each, InBin | Missing)]
     if odd:
         what = "a bin" if isinstance(odd[0], InBin) else "a missing indicator"

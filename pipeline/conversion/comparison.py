@@ -68,7 +68,7 @@ def scores(model: LogisticModel, rows: Any) -> Floats:
         found: Floats = model.raw_prediction(rows)
     else:
         found = model.probability(rows) if model.file.classes is None else model.predict_proba(rows)
-    return found
+    return _of_positive(found)
 
 
 def expected(estimator: Any, rows: Any, *, is_raw: bool = False) -> Floats:
@@ -85,6 +85,11 @@ def expected(estimator: Any, rows: Any, *, is_raw: bool = False) -> Floats:
         )
     except (ValueError, TypeError) as error:
         raise DataError(f"scikit-learn refuses the rows: {escape(str(error), 300)}") from error
+    return _of_positive(found)
+
+
+def _of_positive(found: Floats) -> Floats:
+    """Return the second of two columns; other numbers of columns as they are."""
     return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
@@ -32,6 +33,7 @@ from pipeline.units import escape
 Json = dict[str, Any]
 Sums = tuple[Decimal, ...]
 _BOOLEANS: Mapping[Any, str] = {0.0: "false", 1.0: "true"}
+_MISSING = "(missing)"
 _ZERO = Decimal(0)
 
 
@@ -144,6 +146,7 @@ class _Folded:
 
     def features(self) -> list[Json]:
         """Return the features; :func:`_named` makes their names differ."""
+        self._check_guards()
         self._add_guards()
         groups: dict[tuple[object, ...], list[tuple[Any, _Sum]]] = {}
         for atom, found in self.sums.items():
@@ -155,6 +158,16 @@ class _Folded:
             made.append((place, self._made[type(first)](self, parts)))
         self._check_types([feature for _, feature in made])
         return [feature for _, feature in sorted(made, key=lambda each: each[0])]
+
+    def _check_guards(self) -> None:
+        """Refuse a level that the other tool knows, but makes missing."""
+        for guard in self.guards:
+            if isinstance(guard, Is) and guard.state >= 0:
+                name, level = guard.encoding.column, guard.encoding.levels[guard.state]
+                raise UnfoldableError(
+                    f'the level "{escape(level)}" of column "{escape(name)}" becomes missing in a step',
+                    "fill missing values behind that step, or give what it does not know a number",
+                )
 
     def _add_guards(self) -> None:
         zeros = [_ZERO] * self.classes
@@ -182,6 +195,10 @@ class _Folded:
 
     def _number(self, parts: Sequence[tuple[Number, _Sum]]) -> Json:
         ((atom, found),) = parts
+        if atom.column in self.booleans and atom.steps:
+            values = [atom.value(each) for each in (0.0, 1.0, 0.0 if atom.fill is None else atom.fill)]
+            if all(map(math.isfinite, values)):
+                return self._of_two(atom, found, values)
         made: Json = {"column": atom.column, "kind": "numeric"}
         if atom.steps:
             made |= {"kind": "transformed", "transform": _shown_steps(atom.steps)}
@@ -196,6 +213,26 @@ class _Folded:
             made["center"], made["scale"] = scaled
         is_boolean = atom.column in self.booleans and not atom.steps
         return made | ({"boolean": True} if is_boolean else {})
+
+    def _of_two(self, atom: Number, found: _Sum, values: Sequence[float]) -> Json:
+        """Return a boolean column as levels, with what its steps make of false, true and missing values."""
+        self._no_longer_alone(found)
+        with localcontext(EXACT):
+            false, true, missing = ([by * Decimal(value) for by in found.sums] for value in values)
+        return self._of_boolean(atom.column, false, true, None if atom.fill is None else missing)
+
+    def _of_boolean(
+        self, name: str, false: Sequence[Decimal], true: Sequence[Decimal], missing: Sequence[Decimal] | None
+    ) -> Json:
+        levels = {"false": false, "true": true} | ({} if missing is None else {_MISSING: missing})
+        return {
+            "column": name,
+            "kind": "categorical",
+            "coefficients": {level: self._floats(name, sums) for level, sums in levels.items()},
+            "levels": "boolean",
+            "missing": "error" if missing is None else {"level": _MISSING},
+            "unseen": "error",
+        }
 
     def _indicator(self, parts: Sequence[tuple[Missing, _Sum]]) -> Json:
         ((atom, found),) = parts
@@ -232,6 +269,9 @@ class _Folded:
         zeros = [_ZERO] * self.classes
         missing = states.pop(MISSING, None)
         bins = range(len(binning.edges) + 1)
+        if binning.column in self.booleans:
+            false, true = (states.get(bisect_right(binning.edges, value), zeros) for value in (0.0, 1.0))
+            return self._of_boolean(binning.column, false, true, missing)
         return {
             "column": binning.column,
             "kind": "binned",
@@ -381,7 +421,7 @@ def _levels(
     if encoding.fill is not None:
         missing = {"level": names[encoding.levels.index(encoding.fill)]}
     elif MISSING not in refused:
-        names[MISSING] = _free("(missing)", names.values())
+        names[MISSING] = _free(_MISSING, names.values())
         missing = {"level": names[MISSING]}
     unseen: Any = "error" if UNSEEN in refused else "zero"
     if UNSEEN in used and UNSEEN not in refused:

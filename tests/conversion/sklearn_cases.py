@@ -18,6 +18,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_classif
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, RidgeClassifier, SGDClassifier
+from sklearn.metrics import f1_score, make_scorer
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     Binarizer,
@@ -161,6 +162,7 @@ def estimators() -> list[Case]:
     scores = {"response_method": "decision_function"}
     inner = lr(max_iter=500)
     one_each = {"ensemble": False, "cv": 3}
+    softmax = lr(**({"multi_class": "multinomial"} if has(lr, "multi_class") else {}))
     has_temperature = offers(calibrated, "method", "temperature")
     return [
         case("LogisticRegression", mixed()),
@@ -181,7 +183,7 @@ def estimators() -> list[Case]:
         ),
         case(
             'LogisticRegression, binary, "multinomial" (until 1.7)',
-            mixed(lr(**({"multi_class": "multinomial"} if has(lr, "multi_class") else {}))),
+            mixed(softmax),
             is_available=has(lr, "multi_class"),
         ),
         case("LogisticRegression, l1", mixed(lr(**lasso, **saga))),
@@ -212,6 +214,11 @@ def estimators() -> list[Case]:
         case("CalibratedClassifierCV, 3 classes", lambda: calibrated(mixed(LinearSVC())(), **one_each), classes=3),
         case("CalibratedClassifierCV of a FrozenEstimator", _prefit),
         case(
+            'CalibratedClassifierCV of LogisticRegression, binary, "multinomial" (until 1.7)',
+            lambda: calibrated(mixed(softmax)(), **one_each),
+            is_available=has(lr, "multi_class"),
+        ),
+        case(
             "CalibratedClassifierCV, temperature (from 1.8)",
             lambda: calibrated(mixed()(), method="temperature", **one_each),
             is_available=has_temperature,
@@ -235,6 +242,20 @@ def estimators() -> list[Case]:
         case(
             "FixedThresholdClassifier, of raw predictions",
             lambda: model_selection.FixedThresholdClassifier(mixed(LinearSVC())(), threshold=0.2, **scores),
+        ),
+        case(
+            "FixedThresholdClassifier, pos_label the first class",
+            lambda: model_selection.FixedThresholdClassifier(mixed()(), threshold=0.3, pos_label=0),
+        ),
+        case(
+            "FixedThresholdClassifier, of raw predictions, pos_label the first class",
+            lambda: model_selection.FixedThresholdClassifier(mixed()(), threshold=-0.4, pos_label=0, **scores),
+        ),
+        case(
+            "TunedThresholdClassifierCV, a scorer of the first class",
+            lambda: model_selection.TunedThresholdClassifierCV(
+                mixed()(), cv=3, scoring=make_scorer(f1_score, pos_label=0)
+            ),
         ),
         case("TunedThresholdClassifierCV", lambda: model_selection.TunedThresholdClassifierCV(mixed()(), cv=3)),
         case("GridSearchCV", lambda: model_selection.GridSearchCV(mixed()(), {"fit__C": [0.1, 1.0]}, cv=3)),
@@ -343,7 +364,7 @@ def numbers() -> list[Case]:
         case("PCA", SimpleImputer(), scale, PCA(3)),
         case("PCA, whiten=True", SimpleImputer(), scale, PCA(2, whiten=True)),
         case("IncrementalPCA", SimpleImputer(), scale, IncrementalPCA(2)),
-        case("TruncatedSVD", SimpleImputer(), scale, TruncatedSVD(2)),
+        case("TruncatedSVD", SimpleImputer(), scale, TruncatedSVD(2, random_state=0)),
         case("FunctionTransformer(numpy.log)", FunctionTransformer(np.log), columns=FULL),
         case("FunctionTransformer(numpy.log1p), scaled", FunctionTransformer(np.log1p), scale, columns=FULL),
         case("FunctionTransformer(numpy.sqrt)", FunctionTransformer(np.sqrt), columns=FULL),
@@ -411,6 +432,7 @@ def categories() -> list[Case]:
                 max_categories=3, encoded_missing_value=9.0, handle_unknown="use_encoded_value", unknown_value=-1
             ),
         ),
+        case("MissingIndicator, then OneHotEncoder", MissingIndicator(), OneHotEncoder(), columns=[LATE, SIZE]),
         case("OrdinalEncoder, then OneHotEncoder", OrdinalEncoder(encoded_missing_value=-1), OneHotEncoder()),
         case("TargetEncoder", TargetEncoder(random_state=0), scale),
         case("TargetEncoder, 3 classes", TargetEncoder(random_state=0), classes=3),
@@ -450,6 +472,14 @@ def categories() -> list[Case]:
             "PolynomialFeatures of categories and numbers",
             ColumnTransformer(
                 [("c", OneHotEncoder(handle_unknown="ignore", sparse_output=False), [ORIGIN])], remainder=scale
+            ),
+            PolynomialFeatures(interaction_only=True),
+            columns=[ORIGIN, KM],
+        ),
+        case(
+            "PolynomialFeatures of scaled categories and numbers",
+            ColumnTransformer(
+                [("c", make_pipeline(OneHotEncoder(sparse_output=False), scale), [ORIGIN])], remainder=scale
             ),
             PolynomialFeatures(interaction_only=True),
             columns=[ORIGIN, KM],

@@ -29,6 +29,8 @@ EVERYDAY = {
     "LinearSVC: raw prediction and decision",
     "CalibratedClassifierCV of LinearSVC",
     "FixedThresholdClassifier, of raw predictions",
+    "FixedThresholdClassifier, of raw predictions, pos_label the first class",
+    "TunedThresholdClassifierCV, a scorer of the first class",
     "OneVsRestClassifier of Pipelines",
     "ColumnTransformer, a column twice",
     "MinMaxScaler, clip=True",
@@ -41,9 +43,11 @@ EVERYDAY = {
     "OneHotEncoder, min_frequency",
     "OneHotEncoder of floats",
     "OrdinalEncoder, max_categories",
+    "MissingIndicator, then OneHotEncoder",
     "TargetEncoder, 3 classes",
     "KBinsDiscretizer behind an imputer and scalers",
     "PolynomialFeatures of categories and numbers",
+    "PolynomialFeatures of scaled categories and numbers",
 }
 MARKED = [pytest.param(case, marks=() if case.title in EVERYDAY else pytest.mark.slow) for case in CASES]
 

@@ -14,7 +14,8 @@ from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.impute import MissingIndicator, SimpleImputer
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -32,6 +33,7 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+import pipeline
 from pipeline.conversion.sklearn import from_sklearn
 from pipeline.errors import ModelError
 from tests.conversion.scored import by_model, by_scikit_learn, difference
@@ -143,6 +145,25 @@ def tampered(**attributes: Any) -> Any:
     return estimator
 
 
+def several_labels_of_ridge(labels: int) -> Any:
+    return RidgeClassifier().fit(numbers(), np.column_stack([LABELS, ~LABELS, LABELS])[:, :labels].astype(int))
+
+
+def thresholded(**options: Any) -> Any:
+    scaled = make_pipeline(StandardScaler(), LogisticRegression())
+    return FixedThresholdClassifier(scaled, **options).fit(numbers(), LABELS.astype(int))
+
+
+def with_codes(first: Any, column: str) -> Any:
+    """Return a Pipeline whose encoder was fitted on some of what it gets, and makes the rest missing."""
+    codes = OrdinalEncoder(categories=[[0.0]], handle_unknown="use_encoded_value", unknown_value=np.nan)
+    rows = numbers().assign(d=np.where(LABELS, "x", "y"))[[column]]
+    first.fit(rows)
+    codes.fit([[0.0]])
+    last = LogisticRegression().fit(numbers()[["a"]].to_numpy(), LABELS)
+    return Pipeline([("first", first), ("codes", codes), ("last", last)])
+
+
 def polynomial(rows: int) -> Any:
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(20, rows)), columns=[f"c{i}" for i in range(rows)])
     return wide, make_pipeline(PolynomialFeatures(), SelectKBest(k=3), LogisticRegression())
@@ -150,6 +171,19 @@ def polynomial(rows: int) -> Any:
 
 REFUSED = {
     "predicts several labels at once": several_labels,
+    "predicts several labels": lambda: several_labels_of_ridge(3),
+    r"\(RidgeClassifier\) predicts several labels": lambda: several_labels_of_ridge(2),
+    "has 2 rows of coefficients instead of 1": lambda: tampered(coef_1=np.ones((2, 3))),
+    "decides at the raw prediction 30.0": lambda: thresholded(threshold=30.0, response_method="decision_function"),
+    "has the threshold 0.0, which every": lambda: thresholded(threshold=0.0, pos_label=0),
+    'the level "y" of column "d" becomes missing': lambda: with_codes(OrdinalEncoder(), "d"),
+    r'steps\[1\] "codes" .* makes a number of column "a" missing': lambda: with_codes(Binarizer(threshold=50), "a"),
+    "fills missing values behind a logarithm": lambda: make_pipeline(
+        SimpleImputer(), FunctionTransformer(np.sqrt), SimpleImputer(), LogisticRegression()
+    ).fit(numbers(), LABELS),
+    "leave no column": lambda: make_pipeline(
+        SimpleImputer(), MissingIndicator(features="all"), LogisticRegression()
+    ).fit(numbers(), LABELS),
     "calibrates": calibrated_twice,
     r'steps\[0\] "standardscaler" \(StandardScaler\) has fitted attributes that do not fit': lambda: tampered(
         mean_0=[1.0]
@@ -168,6 +202,59 @@ REFUSED = {
 def test_estimators_that_do_not_fit_together_are_refused(message: str) -> None:
     with pytest.raises(ModelError, match=message):
         from_sklearn(REFUSED[message]())
+
+
+def encoders() -> list[Any]:
+    known: dict[str, Any] = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
+    return [
+        OrdinalEncoder(encoded_missing_value=-2, **known),
+        OrdinalEncoder(min_frequency=0.3, encoded_missing_value=-2, **known),
+        OneHotEncoder(handle_unknown="ignore"),
+        TargetEncoder(),
+    ]
+
+
+@pytest.mark.parametrize("lack", [None, np.nan])
+@pytest.mark.parametrize("encoder", encoders(), ids=repr)
+def test_none_is_a_category_in_an_array_of_objects_and_nan_is_missing(encoder: Any, lack: Any) -> None:
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame({"a": pd.Series(rng.choice(["x", "x", "y", "z", lack], 300), dtype=object)})
+    estimator = make_pipeline(encoder, LogisticRegression()).fit(rows, LABELS)
+    assert difference(from_sklearn(estimator), estimator, rows).share <= 1
+
+
+@pytest.mark.parametrize(
+    "step",
+    [Binarizer(threshold=0.5), MinMaxScaler((1, 3), clip=True), FunctionTransformer(np.log1p)],
+    ids=repr,
+)
+def test_boolean_columns_behind_bins_and_functions_are_read_as_booleans_from_a_csv_file(
+    step: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pd.DataFrame({"f": np.arange(300) % 7 < 3, "a": numbers()["a"]})
+    prepare = make_column_transformer((step, ["f"]), remainder="passthrough")
+    estimator = make_pipeline(prepare, LogisticRegression()).fit(rows, LABELS)
+    model = pipeline.from_sklearn(estimator, check=rows)
+    assert model.features[0].model_dump()["levels"] == "boolean"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split("largest")[1] == second.split("largest")[1]
+    assert float(first.split()[-3]) < 1e-6
+
+
+def test_a_boolean_column_that_a_selector_drops_is_read_as_one_from_a_csv_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = pd.DataFrame({"f": np.arange(300) % 7 < 3, "a": numbers()["a"] + 9 * LABELS})
+    estimator = make_pipeline(SelectKBest(k=1), LogisticRegression()).fit(rows, LABELS)
+    pipeline.from_sklearn(estimator, check=rows)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split("largest")[1] == second.split("largest")[1]
+
+
+def test_an_imputer_behind_a_step_that_refuses_missing_values_does_nothing() -> None:
+    steps = SimpleImputer(), FunctionTransformer(np.log1p), PCA(2), SimpleImputer()
+    estimator = make_pipeline(*steps, LogisticRegression()).fit(numbers(), LABELS)
+    assert difference(from_sklearn(estimator), estimator, numbers(5)).share <= 1
 
 
 def test_products_of_very_many_columns_are_refused() -> None:

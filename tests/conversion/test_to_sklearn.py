@@ -83,6 +83,17 @@ def test_models_from_scikit_learn_go_back(title: str) -> None:
     assert again.classes == ours.classes
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
+def test_a_threshold_decides_the_same_rows_and_is_read_back(threshold: float) -> None:
+    feature = X | {"center": 1000.0, "scale": 1.9}
+    for target in ({}, {"target": {"negative": "no", "positive": "yes"}}):
+        ours = model(feature, output={"threshold": threshold}, **target)
+        theirs = ours.to_sklearn()
+        assert (theirs.predict(rows()) == ours.predict(rows())).all()
+        assert compare(ours, theirs, rows()).relative <= 1e-12
+        assert from_sklearn(theirs).file.output.threshold == threshold
+
+
 REFUSED: dict[str, LogisticModel] = {
     r'features\[0\]: column "x" has the policy "missing": null': model(X | {"missing": "null"}),
     r'column "x" has the policy "missing": quarantine': model(X | {"missing": "quarantine"}),
@@ -91,6 +102,17 @@ REFUSED: dict[str, LogisticModel] = {
     r'column "c" has the policy "unseen": null': model(C | {"unseen": "null"}),
     r'column "c" has the policy "unseen": a level': model(C | {"unseen": {"level": "a"}}),
     "parameters of the sigmoid": model(X, output={"temperature": 2.0}),
+    "contributions": model(X, version=2, output={"columns": ["contributions"]}),
+    "the model has points": model(
+        X, version=2, output={"points": {"pdo": 20, "base_points": 600, "base_odds": 50}, "columns": ["points"]}
+    ),
+    "the model has reasons": model(X, version=2, output={"reasons": {"count": 1}, "columns": ["reasons"]}),
+    "the model has bands": model(
+        X, version=2, output={"bands": {"on": "probability", "thresholds": [0.5], "names": ["low", "high"]}}
+    ),
+    'two classes in "classes", not in "target"': model(
+        X | {"coefficient": [1.0, 2.0]}, version=2, classes=["a", "b"], intercept=[0.0, 0.5]
+    ),
     'the link "probit"': model(X, version=2, link="probit"),
     "an offset": model(X, version=2, offset={"column": "e"}),
     r'features\[0\] \("missing_x"\) is indicator': model(

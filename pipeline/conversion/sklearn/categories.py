@@ -79,8 +79,9 @@ def _of_column(signal: Signal, number: Number, categories: Any, tables: Sequence
 def _of_states(signal: Signal, categories: Any, table: Table) -> Signal:
     values = [plain(value) for value in categories]
     lacks = [place for place, value in enumerate(values) if is_missing_value(value)]
-
-    places = {float(value): place for place, value in enumerate(values) if is_number(value) and place not in lacks}
+    # A MissingIndicator makes booleans.
+    known = [place for place, value in enumerate(values) if is_number(value) or _is_boolean(value)]
+    places = {float(values[place]): place for place in known if place not in lacks}
 
     def value_of(value: float | None) -> Value:
         if value is None:

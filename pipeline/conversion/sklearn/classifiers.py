@@ -22,6 +22,9 @@ SUPPORTED = (
     "threshold or a calibration; logitstream guide models lists all"
 )
 
+# Above it neighbouring probabilities are those of raw predictions that differ by more than 1e-6.
+_GREATEST_CUT = 23.0
+_SEVERAL_LABELS = "predicts several labels at once"
 # What an estimator without probabilities gives.
 _DECIDED: Mapping[str, Any] = {"columns": ["raw_prediction", "decision"]}
 
@@ -42,6 +45,8 @@ class Linear:
         How raw predictions of several classes become probabilities; ``None``: there are none.
     output : mapping
         The section ``output`` of the model file.
+    doubled : bool
+        Whether raw predictions are twice what ``decision_function`` gives: a softmax of ``-z`` and ``z``.
     """
 
     signals: Sequence[Signal]
@@ -50,6 +55,7 @@ class Linear:
     classes: Sequence[Any]
     normalise: str | None
     output: Mapping[str, Any] = field(default_factory=dict)
+    doubled: bool = False
 
     @property
     def is_binary(self) -> bool:
@@ -124,17 +130,27 @@ def _linear(estimator: Any, place: StepPlace, signals: list[Signal], normalise: 
     # After sparsify() it is a sparse matrix.
     weights = np.asarray(coefficients.toarray() if hasattr(coefficients, "toarray") else coefficients, dtype=np.float64)
     weights = np.atleast_2d(weights)
-    if weights.shape[1] != len(signals):
-        why = f"has {weights.shape[1]} coefficients for {len(signals)} columns"
-        raise place.fault(estimator, why, "fit the whole Pipeline again")
+    _check_shape(estimator, place, weights.shape, (1 if len(classes) == 2 else len(classes), len(signals)))
     intercepts = np.broadcast_to(np.ravel(np.asarray(estimator.intercept_, dtype=np.float64)), (len(weights),))
     found = normalise(estimator)
-    if len(classes) == 2:
-        # As a softmax of -z and z, in versions of scikit-learn that had multi_class.
-        by = 2.0 if getattr(estimator, "multi_class", None) == "multinomial" else 1.0
-        weights, intercepts = weights * by, intercepts * by
+    # In versions of scikit-learn that had multi_class.
+    is_doubled = len(classes) == 2 and getattr(estimator, "multi_class", None) == "multinomial"
+    if is_doubled:
+        weights, intercepts = weights * 2, intercepts * 2
     output = {} if found is not None else {**_DECIDED, **({"threshold": 0.5} if len(classes) == 2 else {})}
-    return Linear(signals, weights.tolist(), intercepts.tolist(), classes, found, output)
+    return Linear(signals, weights.tolist(), intercepts.tolist(), classes, found, output, is_doubled)
+
+
+def _check_shape(estimator: Any, place: StepPlace, found: tuple[int, ...], expected: tuple[int, int]) -> None:
+    rows, columns = expected
+    labels = getattr(estimator, "_label_binarizer", None)
+    if labels is not None and labels.y_type_.startswith("multilabel"):
+        raise place.fault(estimator, _SEVERAL_LABELS, "fit one estimator for each label")
+    if found[1] != columns:
+        why = f"has {found[1]} coefficients for {columns} columns"
+        raise place.fault(estimator, why, "fit the whole Pipeline again")
+    if found[0] != rows:
+        raise place.fault(estimator, f"has {found[0]} rows of coefficients instead of {rows}", "fit it again")
 
 
 def plain_classes(values: Any, estimator: Any, place: StepPlace) -> list[Any]:
@@ -190,13 +206,14 @@ def _fixed_threshold(estimator: Any, place: StepPlace, signals: list[Signal]) ->
     threshold = estimator.threshold
     if threshold == "auto":
         threshold = 0.0 if _uses_raw(estimator, found) else 0.5
-    return _with_threshold(estimator, place, found, float(threshold))
+    return _with_threshold(estimator, place, found, float(threshold), estimator.pos_label)
 
 
 def _tuned_threshold(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     threshold = require(estimator, "best_threshold_", place)
     found = read(estimator.estimator_, place.inner("estimator_"), signals)
-    return _with_threshold(estimator, place, found, float(threshold))
+    label = estimator._curve_scorer._get_pos_label()  # noqa: SLF001 - as predict() does
+    return _with_threshold(estimator, place, found, float(threshold), label)
 
 
 def _uses_raw(estimator: Any, found: Linear) -> bool:
@@ -204,25 +221,39 @@ def _uses_raw(estimator: Any, found: Linear) -> bool:
     return method == "decision_function" or (method == "auto" and not found.has_probabilities)
 
 
-def _with_threshold(estimator: Any, place: StepPlace, found: Linear, threshold: float) -> Linear:
+def _with_threshold(estimator: Any, place: StepPlace, found: Linear, threshold: float, label: Any) -> Linear:
+    """Return a classifier that decides at a threshold on what it gives for the class ``label``."""
     if not found.is_binary:
         raise place.fault(estimator, f"has {len(found.classes)} classes", "use it for two classes alone")
-    label = getattr(estimator, "pos_label", None)
-    if label is not None and label != found.classes[1]:
-        why = f"has pos_label={escape(repr(label), 40)}, the first of the classes"
-        raise place.fault(estimator, why, f"use pos_label={found.classes[1]!r}, and a threshold for that class")
+    if label is not None and label not in found.classes:
+        why = f"has pos_label={escape(repr(label), 40)}, which is none of its classes"
+        raise place.fault(estimator, why, f"use pos_label={found.classes[1]!r}")
+    is_first = label is not None and label == found.classes[0]
     if _uses_raw(estimator, found):
-        threshold = 1 / (1 + math.exp(-threshold)) if threshold > -700 else 0.0
-    if not 0 <= threshold <= 1:
-        why = f"has the threshold {threshold!r}, which no probability can reach"
-        raise place.fault(estimator, why, "use a threshold from 0 to 1")
-    return replace(found, output={**found.output, "threshold": threshold})
+        cut = _sigmoid_of(estimator, place, (-threshold if is_first else threshold) * (2 if found.doubled else 1))
+    else:
+        cut = 1 - threshold if is_first else threshold
+    if is_first:
+        # The first class is predicted up to the cut, with the cut itself.
+        cut = math.nextafter(cut, math.inf)
+    if not 0 <= cut <= 1:
+        why = f"has the threshold {threshold!r}, which every or no probability reaches"
+        raise place.fault(estimator, why, "use a threshold between 0 and 1")
+    return replace(found, output={**found.output, "threshold": cut})
+
+
+def _sigmoid_of(estimator: Any, place: StepPlace, raw: float) -> float:
+    """Return the probability at a raw prediction; refuse what is too close to 1 to be told from it."""
+    if raw > _GREATEST_CUT:
+        why = f"decides at the raw prediction {raw!r}, where probabilities are too close to 1 to be told apart"
+        raise place.fault(estimator, why, f"use a threshold below {_GREATEST_CUT:g}, or of probabilities")
+    return 1 / (1 + math.exp(-raw)) if raw > -700 else 0.0
 
 
 def _one_vs_rest(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     estimators = require(estimator, "estimators_", place)
     if estimator.multilabel_:
-        raise place.fault(estimator, "predicts several labels at once", "fit one estimator for each label")
+        raise place.fault(estimator, _SEVERAL_LABELS, "fit one estimator for each label")
     classes = plain_classes(estimator.classes_, estimator, place)
     found = []
     for number, inner in enumerate(estimators):
@@ -270,7 +301,15 @@ def _calibrated(estimator: Any, place: StepPlace, signals: list[Signal]) -> Line
     if not hasattr(only.estimator, "decision_function"):
         raise inner.fault(estimator, "calibrates probabilities", "calibrate an estimator with a decision_function")
     classes = plain_classes(only.classes, estimator, place)
-    return _CALIBRATIONS[only.method](replace(found, classes=classes, output={}), only.calibrators)
+    return _CALIBRATIONS[only.method](replace(_as_decided(found), classes=classes, output={}), only.calibrators)
+
+
+def _as_decided(found: Linear) -> Linear:
+    """Return a classifier whose raw predictions are those of ``decision_function``."""
+    if not found.doubled:
+        return found
+    halves = [[weight / 2 for weight in row] for row in found.weights]
+    return replace(found, weights=halves, intercepts=[value / 2 for value in found.intercepts], doubled=False)
 
 
 def _sigmoid(found: Linear, calibrators: Sequence[Any]) -> Linear:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.conversion.algebra import Signal, column
+from pipeline.conversion.algebra import Signal, column, columns_of
 from pipeline.conversion.comparison import Reread, checked, column_types, expected, named
 from pipeline.conversion.folding import document
 from pipeline.conversion.sklearn.classifiers import Linear, inner_estimators, read
@@ -51,7 +52,10 @@ def linear_of(estimator: Any, names: Sequence[str]) -> Linear:
 
 def _booleans(signals: Sequence[Signal], rows: Any) -> frozenset[str]:
     """Return the columns that are booleans in the rows, though an estimator may have them as numbers."""
-    types = column_types(rows, list(dict.fromkeys(name for signal in signals for name in signal.columns)))
+    # A column may be looked at for missing values alone.
+    guards = {guard for signal in signals for guard in signal.guards}
+    names = [*(name for signal in signals for name in signal.columns), *(columns_of(guard)[0] for guard in guards)]
+    types = column_types(rows, list(dict.fromkeys(names)))
     return frozenset(name for name, type_ in types.items() if pa.types.is_boolean(type_))
 
 
@@ -74,13 +78,15 @@ def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
         raise ModelError("columns differ from the names that the estimator was fitted with", "leave columns out")
     chosen: Sequence[Any] = fitted if columns is None else columns
     names = [str(name) for name in chosen]
-    if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
+    if twice := next((name for name, count in Counter(names).items() if count > 1), None):
         raise ModelError(f'two input columns are named "{escape(twice)}"', "give each column a name of its own")
     return names
 
 
 def _document(found: Linear, target: str | None, threshold: float | None, booleans: frozenset[str]) -> dict[str, Any]:
     made = document(found.signals, found.weights, found.intercepts, booleans=booleans)
+    if not made["features"]:
+        raise ModelError("the steps before the classifier leave no column", "fit it on at least one column that varies")
     if found.is_binary:
         negative, positive = found.classes
         made["target"] = {"negative": negative, "positive": positive}

@@ -96,7 +96,7 @@ def _column_transformer(step: Any, place: StepPlace, signals: Signals) -> Signal
     for name, inner, columns in require(step, "transformers_", place):
         try:
             chosen = [signals[position] for position in _positions(columns, names)]
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, KeyError):
             why = f'chooses columns for "{escape(name)}" that it does not get'
             raise place.fault(step, why, "fit the whole Pipeline again") from None
         # An encoder that was given no column is left unfitted.
@@ -132,7 +132,9 @@ def _positions(columns: Any, names: list[str]) -> list[int]:
     listed = [columns] if isinstance(columns, str | int | np.integer) else list(columns)
     if listed and all(isinstance(column, bool | np.bool_) for column in listed):
         return [position for position, is_chosen in enumerate(listed) if is_chosen]
-    return [names.index(column) if isinstance(column, str) else range(len(names))[int(column)] for column in listed]
+    # The first of several columns with a name.
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
+    return [places[column] if isinstance(column, str) else range(len(names))[int(column)] for column in listed]
 
 
 def _elementwise(signal: Signal, made: Signal, *functions: Callable[[Floats], Floats]) -> Signal:
@@ -366,15 +368,20 @@ def _ordinal_encoder(step: Any, place: StepPlace, signals: Signals) -> Signals:
     for signal, values, rare in zip(signals, categories, infrequent, strict=True):
         codes: dict[int, Any] = dict(_codes(values, _places_of(values, rare)))
         for position, value in enumerate(values):
-            if is_missing_value(value):
+            if _is_nan(value):
                 codes[position] = _value_or_missing(step.encoded_missing_value)
         made += encode(signal, values, [Table(codes, unseen)])
     return made
 
 
+def _is_nan(value: Any) -> bool:
+    """Return whether an OrdinalEncoder takes a category as missing: None has a code of its own."""
+    return isinstance(value, float | np.floating) and is_missing_value(value)
+
+
 def _codes(values: Any, infrequent: set[int]) -> Mapping[int, float]:
-    """Return the codes of categories that are not missing: of the frequent ones in order, then one for all others."""
-    frequent = [place for place, value in enumerate(values) if place not in infrequent and not is_missing_value(value)]
+    """Return the codes of categories that are not NaN: of the frequent ones in order, then one for all others."""
+    frequent = [place for place, value in enumerate(values) if place not in infrequent and not _is_nan(value)]
     codes = {place: float(code) for code, place in enumerate(frequent)}
     return codes | dict.fromkeys(infrequent, float(len(frequent)))
 

@@ -34,6 +34,7 @@ class SklearnPart:
 def to_sklearn(file: ModelFile) -> Any:
     """Return a fitted Pipeline of a ColumnTransformer and a LogisticRegression that gives the scores of a model.
 
+    A model with a threshold is this Pipeline in a FixedThresholdClassifier.
     It takes a pandas dataframe with the columns of the model. Centers and scales are folded into coefficients and
     intercept. Read back with :func:`pipeline.from_sklearn`, raw predictions have the same bits; its own differ in the
     last places, because scikit-learn adds in another order.
@@ -42,24 +43,41 @@ def to_sklearn(file: ModelFile) -> Any:
     ------
     ModelError
         scikit-learn has no step for a part of the model: a policy that makes a row null or sets it aside, a kind of
-        feature other than numeric and categorical, an offset, another link, or parameters of the sigmoid.
+        feature other than numeric and categorical, an offset, another link, parameters of the sigmoid, a calibration,
+        contributions, points, bands or reasons.
     ConfigurationError
         scikit-learn or pandas is not installed.
     """
     for name, package in (("scikit-learn", "sklearn"), ("pandas", "pandas")):
         if find_spec(package) is None:
             raise ConfigurationError(f"{name} is not installed", f"pip install {name}")
+    _check(file)
+    made = _pipeline(file)
+    return made if file.output.threshold is None else _with_threshold(made, file.output.threshold)
+
+
+def _pipeline(file: ModelFile) -> Any:
     import pandas as pd  # noqa: PLC0415 - optional
     from sklearn.compose import ColumnTransformer  # noqa: PLC0415 - optional
     from sklearn.pipeline import Pipeline  # noqa: PLC0415 - optional
 
-    _check(file)
     parts = [_PARTS[feature.kind](feature, f"features[{place}]") for place, feature in enumerate(file.features)]
     prepare = ColumnTransformer([(f"feature {place}", part.step, [part.column]) for place, part in enumerate(parts)])
     prepare.fit(pd.DataFrame({part.column: part.example for part in parts}))
     return Pipeline(
         [("columns", prepare), ("classifier", _classifier(file, np.hstack([p.coefficients for p in parts])))]
     )
+
+
+def _with_threshold(fitted: Any, threshold: float) -> Any:
+    """Return a fitted Pipeline that decides for the positive class from a probability on."""
+    from sklearn.frozen import FrozenEstimator  # noqa: PLC0415 - optional
+    from sklearn.model_selection import FixedThresholdClassifier  # noqa: PLC0415 - optional
+
+    frozen = FrozenEstimator(fitted)
+    made = FixedThresholdClassifier(frozen, threshold=threshold, response_method="predict_proba")
+    made.estimator_ = frozen
+    return made
 
 
 def _classifier(file: ModelFile, coefficients: Any) -> Any:
@@ -83,8 +101,11 @@ def _check(file: ModelFile) -> None:
         f'the link "{file.link}"': file.link != "logit",
         "an offset": file.offset is not None,
         "parameters of the sigmoid, output.temperature, alpha or beta": bool(file.output.changed),
-        "a calibration": getattr(file.output, "calibration", None) is not None,
+        "a calibration": file.output.calibration is not None,
+        **{name: getattr(file.output, name) is not None for name in ("points", "bands", "reasons")},
+        "contributions": "contributions" in (file.output.columns or ()),
         'normalise "one-vs-rest"': file.classes is not None and file.normalise != "softmax",
+        'two classes in "classes", not in "target",': len(file.classes or ()) == 2,
     }
     for what, is_so in odd.items():
         if is_so:
