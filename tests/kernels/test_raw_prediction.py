@@ -270,8 +270,8 @@ def test_visited_contributions_are_what_is_added(rows):
     terms = _terms_of_all_kinds(rows)
     parts = np.full((len(terms), rows), np.nan)
 
-    def keep(place, contributions):
-        parts[:, place] = contributions
+    def keep(place, term, added):
+        parts[term, place] = added
 
     out = raw_prediction(terms, -0.75, out=np.empty(rows), visit=keep)
     np.testing.assert_array_equal(bits(out), bits(raw_prediction(terms, -0.75, out=np.empty(rows))))
