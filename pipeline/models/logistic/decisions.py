@@ -85,10 +85,10 @@ class Labels:
     def array(self, positions: Codes, none: Mask) -> pa.Array:
         """Return the texts at some positions, encoded; null where a position is negative, and where ``none`` says."""
         places = positions if self._is_plain else self.place.take(positions, mode="clip")
-        null = none | (positions < 0)
-        if not self._is_plain:
-            null |= places < 0
-        return encoded_array(places, self.levels, null)
+        # The lowest one tells in a tenth of the time that there is nothing to look for.
+        if places.size and min(places.min(), positions.min()) < 0:
+            none = none | (positions < 0) | (places < 0)
+        return encoded_array(places, self.levels, none)
 
 
 @dataclass(frozen=True)
