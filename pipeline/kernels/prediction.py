@@ -19,8 +19,6 @@ Codes = npt.NDArray[np.intp]
 
 # With several outputs a tile of all of them stays in the cache.
 _LEAST_TILE_ROWS = 4_096
-# Who is visited has arrays of a tile, too.
-_VISITED_TILE_ROWS = 16_384
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +187,7 @@ def raw_prediction(
         raise ValueError("contributions can be visited where there is one output")
     steps = [_step(position, term, totals) for position, term in enumerate(terms)]
     rows = totals.shape[1]
-    tile_rows = max(_LEAST_TILE_ROWS, TILE_ROWS // len(totals)) if visit is None else _VISITED_TILE_ROWS
+    tile_rows = max(_LEAST_TILE_ROWS, TILE_ROWS // len(totals))
     scratch = _Scratch.of(min(tile_rows, rows))
     with np.errstate(all="ignore"):
         for start in range(0, rows, tile_rows):

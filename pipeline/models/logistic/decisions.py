@@ -264,7 +264,8 @@ class Decisions:
         kept = scored.gathered.points
         if kept is not None and kept.total is not None:
             return kept.total
-        total = total_points(self._points, scored.raw)
+        # Nobody else needs the raw predictions from here on, unless they are a column.
+        total = total_points(self._points, scored.raw, out=None if "raw_prediction" in self.columns else scored.raw)
         if scored.null is not None:
             total[scored.null] = 0.0
         return total
