@@ -134,12 +134,13 @@ class Decisions:
 
     @property
     def scratch_row_bytes(self) -> int:
-        """The bytes of a row of what is gathered, and of the contributions of a tile, which is at most a batch."""
+        """The bytes of a row of what is gathered; a tile, and the rows that are ranked at once, are at most a batch."""
         kept = len(self.names) * (("contributions" in self.columns) + self._wants_points_of_terms)
         points = 2 * self.needs_raw
-        reasons = self.reasons.count * 2 * self._code_type.itemsize if "reasons" in self.columns else 0
-        tile = len(self.names) * (12 if "reasons" in self.columns else 8) if self.gather(0).gatherers else 0
-        return 8 * (kept + points) + reasons + tile
+        if "reasons" not in self.columns:
+            return 8 * (kept + points)
+        count = self.reasons.count
+        return 8 * (kept + points + len(self.names)) + count * 2 * self._code_type.itemsize + 4 * (count + 8)
 
     def fields(self, *, nullable: bool, may_be_nan: bool) -> dict[Column, list[Field]]:
         """Return the fields of the columns that are wanted."""

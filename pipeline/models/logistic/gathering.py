@@ -85,8 +85,7 @@ class ReasonCodes:
 
     def __init__(self, reasons: ReasonRules, references: Floats, first: int, codes: Codes) -> None:
         self._reasons, self._references, self._first = reasons, references, first
-        self._ranking: Ranking | None = None
-        self._tile_rows = 0
+        self._ranking = Ranking(reasons.count, reasons.direction, references)
         self._unclear: list[Rows] = []
         self.codes = codes
 
@@ -95,10 +94,9 @@ class ReasonCodes:
         feature = term - self._first
         if feature < 0:
             return
-        ranking = self._ranking_of(contributions.size)
-        ranking.add(feature, contributions)
+        self._ranking.add(feature, contributions)
         if feature == self._references.size - 1:
-            self.codes[:, where], unclear = ranking.find()
+            self.codes[:, where], unclear = self._ranking.find()
             self._unclear.append(where.start + unclear if isinstance(where, slice) else where[unclear])
 
     def settle(self, exact: Exact) -> None:
@@ -109,12 +107,6 @@ class ReasonCodes:
             unclear = rows[start : start + _EXACT_ROWS]
             effects = exact(unclear)[self._first :]
             self.codes[:, unclear] = rank(effects, self._references, self._reasons.count, self._reasons.direction)
-
-    def _ranking_of(self, rows: int) -> Ranking:
-        if self._ranking is None or rows > self._tile_rows:
-            self._tile_rows = rows
-            self._ranking = Ranking(self._reasons.count, self._reasons.direction, self._references, rows)
-        return self._ranking
 
     def blank(self, where: Where) -> None:
         """Forget the reasons."""

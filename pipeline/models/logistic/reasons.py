@@ -7,6 +7,7 @@ the feature in the last bits, and minima and maxima keep the best. Rows in which
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -25,8 +26,8 @@ Keys = npt.NDArray[np.uint32]
 Effects = npt.NDArray[np.float32]
 Direction = Literal["lower", "raise"]
 
-_SIGN = 0x8000_0000
-_ALL = 0xFFFF_FFFF
+_SIGN = np.uint32(0x8000_0000)
+_ALL = np.uint32(0xFFFF_FFFF)
 # The keys that are sorted together, the exchanges that sort them, and those that sort merged ones.
 _GROUP = 4
 # Up to one row in so many is ranked by itself where it has fewer reasons than others.
@@ -85,10 +86,25 @@ class ReasonRules(Section):
 _NOTHING = FeatureReason()
 
 
-class Ranking:
-    """Finds the reasons of the rows of a tile, feature by feature. For one thread.
+class _Memory(threading.local):
+    """Keys of a thread, used again by its next tile: new memory would have to be cleared by the system first."""
 
-    Holds ``count + 10`` arrays of 4 bytes a row of a tile at most, however many features there are.
+    def __init__(self) -> None:
+        self._keys = np.empty(0, dtype=np.uint32)
+
+    def keys(self, arrays: int, rows: int) -> Keys:
+        if self._keys.size < arrays * rows:
+            self._keys = np.empty(arrays * rows, dtype=np.uint32)
+        return self._keys[: arrays * rows].reshape(arrays, rows)
+
+
+_memory = _Memory()
+
+
+class Ranking:
+    """Finds the reasons of the rows of a tile, feature by feature. One at a time in a thread.
+
+    Holds at most ``count + 8`` arrays of 4 bytes a row of a tile, however many features there are.
 
     Parameters
     ----------
@@ -97,24 +113,24 @@ class Ranking:
     direction : {"lower", "raise"}
     references : ndarray of float64, shape (features,)
         The contribution of each feature at its reference.
-    rows : int
-        The rows of a tile at most.
     """
 
-    def __init__(self, count: int, direction: Direction, references: Floats, rows: int) -> None:
+    def __init__(self, count: int, direction: Direction, references: Floats) -> None:
         features = references.size
         self._count, self._direction, self._references = count, direction, references.tolist()
         index = (1 << (features - 1).bit_length()) - 1
         self._index = np.uint32(index)
-        self._digits = np.uint32(_ALL ^ index)
+        self._digits = _ALL ^ self._index
         self._places = (index - np.arange(features)).astype(np.uint32)
-        self._memory = np.empty((max(_GROUP, count + 1) + _GROUP + 1, rows), dtype=np.uint32)
-        self._begin(rows)
+        self._free: list[Keys] = []
+        self._group: list[Keys] = []
+        self._best: list[Keys] = []
 
     def add(self, feature: int, contributions: Floats) -> None:
         """Take the contributions of a feature to the rows of a tile; the features of a tile follow each other."""
         if feature == 0:
-            self._begin(contributions.size)
+            self._free = list(_memory.keys(max(_GROUP, self._count + 1) + _GROUP + 1, contributions.size))
+            self._best = []
         key = self._free.pop()
         self._write_effects(contributions, self._references[feature], key.view(np.float32))
         # As unsigned integers negative floats are above all others, ``_SIGN`` and more, and grow with their magnitude.
@@ -134,11 +150,6 @@ class Ranking:
             self._merge()
         self._best += self._nothing(self._count + 1 - len(self._best))
         return self._read(self._best[: self._count + 1])
-
-    def _begin(self, rows: int) -> None:
-        self._free = list(self._memory[:, :rows])
-        self._group: list[Keys] = []
-        self._best: list[Keys] = []
 
     def _nothing(self, count: int) -> list[Keys]:
         """Return keys of no features."""
@@ -220,12 +231,13 @@ class Ranking:
             np.copyto(out, found, casting="unsafe")
         np.bitwise_and(np.invert(codes, out=codes), codes.dtype.type(self._index), out=codes)
         # How far digits are from all 0, and from those of the key that follows.
-        apart = last - _SIGN
+        apart, differing = self._free.pop(), self._free.pop()
+        np.subtract(last, _SIGN, out=apart)
         short = last < _SIGN
         # Rows with fewer reasons: if they are few, they are ranked with the unclear ones.
         is_full = np.count_nonzero(short) <= short.size // _SHORT
         for place, (found, following) in enumerate(pairwise(best)):
-            differing = found ^ following
+            np.bitwise_xor(found, following, out=differing)
             if not is_full:
                 is_none = found < _SIGN
                 differing[is_none] = _ALL
