@@ -10,7 +10,17 @@ from pipeline.kernels.arithmetic import arithmetic_tag
 from pipeline.kernels.bins import Guide
 from pipeline.kernels.links import LINKS, complement_link, inverse_link
 from pipeline.kernels.logistic import check_precision, log_sigmoid, logit, sigmoid, sigmoid_tile
-from pipeline.kernels.prediction import Binned, Categorical, Factor, Numeric, Product, Term, Visit, raw_prediction
+from pipeline.kernels.prediction import (
+    Binned,
+    Categorical,
+    Factor,
+    Numeric,
+    Product,
+    Term,
+    Visit,
+    contributions,
+    raw_prediction,
+)
 from pipeline.kernels.softmax import softmax, softmax_columns, softmax_gradient
 from pipeline.kernels.steps import STEP_FUNCTIONS, Affine, Clip, Step, StepFunction, tile_steps
 from pipeline.kernels.tiles import TILE_ROWS, is_masked
@@ -35,6 +45,7 @@ __all__ = [
     "arithmetic_tag",
     "check_precision",
     "complement_link",
+    "contributions",
     "evaluate",
     "gradient",
     "inverse_link",

@@ -120,9 +120,9 @@ class Product:
 
 Term = Numeric | Categorical | Binned | Product
 
-# Gets the rows of a tile and the contributions of all terms to them, shape (terms, rows), which are valid until it
-# returns.
-Visit = Callable[[slice, Floats], object]
+# Gets the rows of a tile, the number of a term and its contributions to them, which are valid until it returns. Terms
+# follow each other tile by tile.
+Visit = Callable[[slice, int, Floats], object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,8 +153,7 @@ def raw_prediction(
 
     Each product and each sum is rounded to float64 by itself, without a fused multiply-add: the bits of a row depend
     only on its values, not on batch, tile, memory layout or kind of CPU. Infinities follow IEEE arithmetic; if they end
-    in NaN, it is always the same quiet one. No matrix is built; memory beyond ``out`` is three tiles, and one for each
-    term if there is someone to ``visit`` them.
+    in NaN, it is always the same quiet one. No matrix is built; memory beyond ``out`` is three tiles.
 
     Parameters
     ----------
@@ -164,7 +163,7 @@ def raw_prediction(
     out : ndarray of float64, shape (rows,) or (outputs, rows)
         Contiguous, and not in the memory of any column.
     visit : callable, optional
-        Gets the contributions of each tile. Only for one output.
+        Gets the contributions of each term to a tile, while they are in the cache. Only for one output.
 
     Returns
     -------
@@ -188,27 +187,55 @@ def raw_prediction(
         raise ValueError("contributions can be visited where there is one output")
     steps = [_step(position, term, totals) for position, term in enumerate(terms)]
     rows = totals.shape[1]
-    tile_rows = max(_LEAST_TILE_ROWS, TILE_ROWS // len(totals)) if visit is None else _LEAST_TILE_ROWS * 2
+    tile_rows = max(_LEAST_TILE_ROWS, TILE_ROWS // len(totals))
     scratch = _Scratch.of(min(tile_rows, rows))
-    kept = np.empty((len(steps) if visit is not None else 0, scratch.values.size))
     with np.errstate(all="ignore"):
         for start in range(0, rows, tile_rows):
             place = slice(start, min(start + tile_rows, rows))
             work = scratch.first(place.stop - start)
             for total, constant in zip(totals[:, place], intercepts, strict=True):
                 total.fill(constant)
-            _add_terms(steps, place, totals[:, place], work, kept[:, : place.stop - start])
-            if visit is not None:
-                visit(place, kept[:, : place.stop - start])
+            _add_terms(steps, place, totals[:, place], work, visit)
     return out
 
 
-def _add_terms(steps: Sequence[_Step], place: slice, totals: Floats, work: _Scratch, kept: Floats) -> None:
+def contributions(terms: Sequence[Term], rows: npt.NDArray[np.intp]) -> Floats:
+    """Return what each term adds to some rows, shape (terms, rows): the bits that :func:`raw_prediction` adds.
+
+    Parameters
+    ----------
+    terms : sequence of terms
+        For one output.
+    rows : ndarray of intp
+    """
+    found = np.empty((len(terms), rows.size))
+
+    def keep(place: slice, term: int, added: Floats) -> None:
+        found[term, place] = added
+
+    raw_prediction([_of_rows(term, rows) for term in terms], 0.0, out=np.empty(rows.size), visit=keep)
+    return found
+
+
+def _of_rows(term: Any, rows: npt.NDArray[np.intp]) -> Any:
+    """Return a term, or a factor, for some rows only."""
+    if isinstance(term, Product):
+        factors = tuple(_of_rows(factor, rows) for factor in term.factors)
+        is_categorical = isinstance(term.coefficient, Categorical)
+        return Product(factors, _of_rows(term.coefficient, rows) if is_categorical else term.coefficient)
+    null = None if term.null is None else term.null[rows]
+    if isinstance(term, Categorical):
+        return replace(term, codes=term.codes[rows], null=null)
+    return replace(term, values=term.values[rows], null=null)
+
+
+def _add_terms(steps: Sequence[_Step], place: slice, totals: Floats, work: _Scratch, visit: Visit | None) -> None:
     for position, write in enumerate(steps):
-        product = kept[position] if len(kept) else work.others
         for output, total in enumerate(totals):
-            write(place, output, product, work)
-            np.add(total, product, out=total)
+            write(place, output, work.others, work)
+            np.add(total, work.others, out=total)
+        if visit is not None:
+            visit(place, position, work.others)
     for total in totals:
         settle_nan(total)
 

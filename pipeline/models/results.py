@@ -31,10 +31,11 @@ def integer_array(values: npt.NDArray[np.int64], null: Mask | None) -> pa.Array:
 def encoded_array(codes: npt.NDArray[Any], levels: pa.Array, null: Mask | None) -> pa.Array:
     """Return text as positions in ``levels``, whose type numpy knows; codes under a null may be anything."""
     codes = np.ascontiguousarray(codes)
-    if null is not None:
+    if null is not None and null.any():
         codes = np.where(null, codes.dtype.type(0), codes)
     indices = _array(pa.from_numpy_dtype(codes.dtype), codes, null)
-    return pa.DictionaryArray.from_arrays(indices, levels)
+    # Whoever made the codes has them in range; checking takes as long as making them.
+    return pa.DictionaryArray.from_arrays(indices, levels, safe=False)
 
 
 def boolean_array(values: Mask, null: Mask | None) -> pa.Array:
@@ -70,7 +71,9 @@ def choices_array(
 
 
 def _array(arrow_type: pa.DataType, values: npt.NDArray[Any], null: Mask | None) -> pa.Array:
-    return pa.Array.from_buffers(arrow_type, len(values), [_validity(null), pa.py_buffer(values)], _count(null))
+    nulls = _count(null)
+    validity = _packed(~null) if null is not None and nulls else None
+    return pa.Array.from_buffers(arrow_type, len(values), [validity, pa.py_buffer(values)], nulls)
 
 
 def _count(null: Mask | None) -> int:

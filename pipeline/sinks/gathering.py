@@ -112,7 +112,8 @@ class _Encoded:
 
     def take(self) -> pa.Array:
         """Return the rows, in memory that the next ``add`` overwrites."""
-        return pa.DictionaryArray.from_arrays(self._codes.take(), self._levels)
+        # The batches had valid numbers.
+        return pa.DictionaryArray.from_arrays(self._codes.take(), self._levels, safe=False)
 
 
 class _Pieces:

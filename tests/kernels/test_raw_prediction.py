@@ -23,6 +23,7 @@ from pipeline.kernels import (
     Guide,
     Numeric,
     Product,
+    contributions,
     raw_prediction,
     tile_steps,
 )
@@ -265,13 +266,13 @@ def test_each_of_several_outputs_has_the_bits_of_that_output_alone(rows):
         np.testing.assert_array_equal(bits(out[output]), bits(raw_prediction(alone, intercept, out=np.empty(rows))))
 
 
-@pytest.mark.parametrize("rows", [1, 8_192, 20_001])
+@pytest.mark.parametrize("rows", [1, 8_192, 40_001])
 def test_visited_contributions_are_what_is_added(rows):
     terms = _terms_of_all_kinds(rows)
     parts = np.full((len(terms), rows), np.nan)
 
-    def keep(place, contributions):
-        parts[:, place] = contributions
+    def keep(place, term, added):
+        parts[term, place] = added
 
     out = raw_prediction(terms, -0.75, out=np.empty(rows), visit=keep)
     np.testing.assert_array_equal(bits(out), bits(raw_prediction(terms, -0.75, out=np.empty(rows))))
@@ -279,6 +280,8 @@ def test_visited_contributions_are_what_is_added(rows):
     for part in parts:
         total = total + part
     np.testing.assert_array_equal(bits(out), bits(total))
+    chosen = np.flatnonzero(np.random.default_rng(rows).random(rows) < 0.3)
+    np.testing.assert_array_equal(bits(contributions(terms, chosen)), bits(parts[:, chosen]))
 
 
 def test_contributions_to_several_outputs_cannot_be_visited():

@@ -85,10 +85,10 @@ class Labels:
     def array(self, positions: Codes, none: Mask) -> pa.Array:
         """Return the texts at some positions, encoded; null where a position is negative, and where ``none`` says."""
         places = positions if self._is_plain else self.place.take(positions, mode="clip")
-        null = none | (positions < 0)
-        if not self._is_plain:
-            null |= places < 0
-        return encoded_array(places, self.levels, null)
+        # The lowest one tells in a tenth of the time that there is nothing to look for.
+        if places.size and min(places.min(), positions.min()) < 0:
+            none = none | (positions < 0) | (places < 0)
+        return encoded_array(places, self.levels, none)
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,13 @@ class Decisions:
 
     @property
     def scratch_row_bytes(self) -> int:
-        """The bytes of a row of what is gathered, and of the contributions of a tile, which is at most a batch."""
+        """The bytes of a row of what is gathered; a tile, and the rows that are ranked at once, are at most a batch."""
         kept = len(self.names) * (("contributions" in self.columns) + self._wants_points_of_terms)
         points = 2 * self.needs_raw
-        reasons = self.reasons.count * 2 * self._code_type.itemsize if "reasons" in self.columns else 0
-        tile = len(self.names) * (12 if "reasons" in self.columns else 8) if self.gather(0).gatherers else 0
-        return 8 * (kept + points) + reasons + tile
+        if "reasons" not in self.columns:
+            return 8 * (kept + points)
+        count = self.reasons.count
+        return 8 * (kept + points + len(self.names)) + count * 2 * self._code_type.itemsize + 4 * (count + 8)
 
     def fields(self, *, nullable: bool, may_be_nan: bool) -> dict[Column, list[Field]]:
         """Return the fields of the columns that are wanted."""
@@ -268,7 +269,8 @@ class Decisions:
         kept = scored.gathered.points
         if kept is not None and kept.total is not None:
             return kept.total
-        total = total_points(self._points, scored.raw)
+        # Nobody else needs the raw predictions from here on, unless they are a column.
+        total = total_points(self._points, scored.raw, out=None if "raw_prediction" in self.columns else scored.raw)
         if scored.null is not None:
             total[scored.null] = 0.0
         return total

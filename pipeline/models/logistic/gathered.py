@@ -1,7 +1,8 @@
-"""What is gathered of the contributions to a batch, tile by tile, while they are in the cache."""
+"""What is gathered of the contributions to a batch, term by term and tile by tile, while they are in the cache."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,13 +16,19 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Where = slice | Rows | Mask
+# Returns the contributions of all terms to some rows, shape (terms, rows).
+Exact = Callable[[Rows], Floats]
 
 
 class Gatherer(Protocol):
     """Gathers something of the contributions to the rows of a batch."""
 
-    def put(self, where: Where, contributions: Floats) -> None:
-        """Take the contributions to some rows, float64, shape (terms, rows); those of earlier calls are replaced."""
+    def put(self, where: slice | Rows, term: int, contributions: Floats) -> None:
+        """Take what a term adds to some rows; terms follow each other, the first one replaces what the rows had."""
+        ...
+
+    def settle(self, exact: Exact) -> None:
+        """Make up for what could not be told of a term alone."""
         ...
 
     def blank(self, where: Where) -> None:

@@ -1,4 +1,4 @@
-"""What is gathered of contributions, tile by tile, while they are in the cache."""
+"""What is gathered of contributions, term by term and tile by tile, while they are in the cache."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.models.logistic.gathered import Where
+from pipeline.models.columns import Rows
+from pipeline.models.logistic.gathered import Exact, Where
 from pipeline.models.logistic.points import Points, feature_points
-from pipeline.models.logistic.reasons import Codes, Ranking, ReasonRules
+from pipeline.models.logistic.reasons import Codes, Ranking, ReasonRules, rank
 
 Floats = npt.NDArray[np.float64]
+
+# Rows that are ranked exactly at once.
+_EXACT_ROWS = 4_096
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +25,12 @@ class KeptContributions:
 
     values: Floats
 
-    def put(self, where: Where, contributions: Floats) -> None:
+    def put(self, where: slice | Rows, term: int, contributions: Floats) -> None:
         """Keep them."""
-        self.values[:, where] = contributions
+        self.values[term, where] = contributions
+
+    def settle(self, exact: Exact) -> None:
+        """Do nothing."""
 
     def blank(self, where: Where) -> None:
         """Make them 0."""
@@ -50,17 +57,17 @@ class PointsOfTerms:
     values: Floats | None
     total: Floats | None
 
-    def put(self, where: Where, contributions: Floats) -> None:
+    def put(self, where: slice | Rows, term: int, contributions: Floats) -> None:
         """Keep the points and their sum."""
-        total = np.zeros(contributions.shape[1])
-        for term, share in enumerate(self.shares):
-            found = feature_points(self.points, contributions[term], share)
-            with np.errstate(all="ignore"):
-                np.add(total, found, out=total)
-            if self.values is not None:
-                self.values[term, where] = found
+        found = feature_points(self.points, contributions, self.shares[term])
+        if self.values is not None:
+            self.values[term, where] = found
         if self.total is not None:
-            self.total[where] = total
+            with np.errstate(all="ignore"):
+                self.total[where] = (self.total[where] if term else 0.0) + found
+
+    def settle(self, exact: Exact) -> None:
+        """Do nothing."""
 
     def blank(self, where: Where) -> None:
         """Make them 0."""
@@ -78,17 +85,28 @@ class ReasonCodes:
 
     def __init__(self, reasons: ReasonRules, references: Floats, first: int, codes: Codes) -> None:
         self._reasons, self._references, self._first = reasons, references, first
-        self._ranking: Ranking | None = None
-        self._tile_rows = 0
+        self._ranking = Ranking(reasons.count, reasons.direction, references)
+        self._unclear: list[Rows] = []
         self.codes = codes
 
-    def put(self, where: Where, contributions: Floats) -> None:
-        """Find the reasons."""
-        rows = contributions.shape[1]
-        if self._ranking is None or rows > self._tile_rows:
-            self._tile_rows = rows
-            self._ranking = Ranking(self._reasons.count, self._reasons.direction, self._references, rows)
-        self.codes[:, where] = self._ranking.find(contributions[self._first :])
+    def put(self, where: slice | Rows, term: int, contributions: Floats) -> None:
+        """Take the contributions of a feature; with those of the last one find the reasons."""
+        feature = term - self._first
+        if feature < 0:
+            return
+        self._ranking.add(feature, contributions)
+        if feature == self._references.size - 1:
+            self.codes[:, where], unclear = self._ranking.find()
+            self._unclear.append(where.start + unclear if isinstance(where, slice) else where[unclear])
+
+    def settle(self, exact: Exact) -> None:
+        """Rank the rows that were not clear."""
+        rows = np.concatenate([*self._unclear, np.empty(0, dtype=np.intp)])
+        self._unclear.clear()
+        for start in range(0, rows.size, _EXACT_ROWS):
+            unclear = rows[start : start + _EXACT_ROWS]
+            effects = exact(unclear)[self._first :]
+            self.codes[:, unclear] = rank(effects, self._references, self._reasons.count, self._reasons.direction)
 
     def blank(self, where: Where) -> None:
         """Forget the reasons."""

@@ -64,10 +64,13 @@ class Points(Section):
         return self.rounding != "none"
 
 
-def total_points(points: Points, raw: Floats) -> Floats:
-    """Return the points of raw predictions, whole where ``rounding`` is ``points``; NaN where the prediction is."""
+def total_points(points: Points, raw: Floats, *, out: Floats | None = None) -> Floats:
+    """Return the points of raw predictions, whole where ``rounding`` is ``points``; NaN where the prediction is.
+
+    ``out`` is where the result goes; it may be ``raw``.
+    """
     with np.errstate(all="ignore"):
-        found: Floats = np.multiply(raw, points.slope)
+        found: Floats = np.multiply(raw, points.slope, out=out)
         np.add(found, points.constant, out=found)
     return np.rint(found, out=found) if points.rounding == "points" else found
 

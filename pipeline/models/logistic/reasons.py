@@ -7,6 +7,7 @@ the feature in the last bits, and minima and maxima keep the best. Rows in which
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -22,11 +23,12 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
 Keys = npt.NDArray[np.uint32]
+Effects = npt.NDArray[np.float32]
 Direction = Literal["lower", "raise"]
 
-_SIGN = 0x8000_0000
-_ALL = 0xFFFF_FFFF
-# The keys that are sorted together, and the exchanges that sort them, and those that sort merged ones.
+_SIGN = np.uint32(0x8000_0000)
+_ALL = np.uint32(0xFFFF_FFFF)
+# The keys that are sorted together, the exchanges that sort them, and those that sort merged ones.
 _GROUP = 4
 # Up to one row in so many is ranked by itself where it has fewer reasons than others.
 _SHORT = 64
@@ -84,10 +86,25 @@ class ReasonRules(Section):
 _NOTHING = FeatureReason()
 
 
-class Ranking:
-    """Finds the reasons of rows, tile by tile. For one thread.
+class _Memory(threading.local):
+    """Keys of a thread, used again by its next tile: new memory would have to be cleared by the system first."""
 
-    Holds a quarter more than ``features + count`` arrays of 4 bytes a row of a tile.
+    def __init__(self) -> None:
+        self._keys = np.empty(0, dtype=np.uint32)
+
+    def keys(self, arrays: int, rows: int) -> Keys:
+        if self._keys.size < arrays * rows:
+            self._keys = np.empty(arrays * rows, dtype=np.uint32)
+        return self._keys[: arrays * rows].reshape(arrays, rows)
+
+
+_memory = _Memory()
+
+
+class Ranking:
+    """Finds the reasons of the rows of a tile, feature by feature. One at a time in a thread.
+
+    Holds at most ``count + 8`` arrays of 4 bytes a row of a tile, however many features there are.
 
     Parameters
     ----------
@@ -96,132 +113,139 @@ class Ranking:
     direction : {"lower", "raise"}
     references : ndarray of float64, shape (features,)
         The contribution of each feature at its reference.
-    rows : int
-        The rows of a tile at most.
     """
 
-    def __init__(self, count: int, direction: Direction, references: Floats, rows: int) -> None:
+    def __init__(self, count: int, direction: Direction, references: Floats) -> None:
         features = references.size
-        self._count, self._direction, self._references = count, direction, references
-        self._is_plain = not references.any()
+        self._count, self._direction, self._references = count, direction, references.tolist()
         index = (1 << (features - 1).bit_length()) - 1
         self._index = np.uint32(index)
-        self._digits = np.uint32(_ALL ^ index)
-        self._places = (index - np.arange(features)).astype(np.uint32)[:, None]
-        self._groups = -(-features // _GROUP)
-        self._effects = np.empty((_GROUP * self._groups, rows), dtype=np.float32)
-        self._spare = np.empty((self._groups, rows), dtype=np.uint32)
-        self._best = np.empty((max(_GROUP, count + 1), rows), dtype=np.uint32)
+        self._digits = _ALL ^ self._index
+        self._places = (index - np.arange(features)).astype(np.uint32)
+        self._free: list[Keys] = []
+        self._group: list[Keys] = []
+        self._best: list[Keys] = []
 
-    def find(self, contributions: Floats) -> Codes:
-        """Return the features of each row as :func:`rank` does.
+    def add(self, feature: int, contributions: Floats) -> None:
+        """Take the contributions of a feature to the rows of a tile; the features of a tile follow each other."""
+        if feature == 0:
+            self._free = list(_memory.keys(max(_GROUP, self._count + 1) + _GROUP + 1, contributions.size))
+            self._best = []
+        key = self._free.pop()
+        self._write_effects(contributions, self._references[feature], key.view(np.float32))
+        # As unsigned integers negative floats are above all others, ``_SIGN`` and more, and grow with their magnitude.
+        np.bitwise_and(key, self._digits, out=key)
+        np.bitwise_or(key, self._places[feature], out=key)
+        if self._count >= _GROUP:
+            self._insert(key)
+            return
+        self._group.append(key)
+        if len(self._group) == _GROUP:
+            self._merge()
 
-        Parameters
-        ----------
-        contributions : ndarray of float64, shape (features, rows of the tile)
-        """
+    def find(self) -> tuple[Codes, Rows]:
+        """Return the features of each row as :func:`rank` does, and the rows for which that is not clear."""
+        if self._group:
+            self._group += self._nothing(_GROUP - len(self._group))
+            self._merge()
+        self._best += self._nothing(self._count + 1 - len(self._best))
+        return self._read(self._best[: self._count + 1])
+
+    def _nothing(self, count: int) -> list[Keys]:
+        """Return keys of no features."""
+        keys = [self._free.pop() for _ in range(count)]
+        for key in keys:
+            key.fill(0)
+        return keys
+
+    def _write_effects(self, contributions: Floats, reference: float, effects: Effects) -> None:
+        if reference == 0 and self._converted(contributions, effects):
+            return
         with np.errstate(all="ignore"):
-            keys = self._keys(contributions)
-            codes, unclear = self._read(self._insert(keys) if self._count >= _GROUP else self._merge(keys))
-        if unclear.size:
-            codes[:, unclear] = rank(contributions[:, unclear], self._references, self._count, self._direction)
-        return codes
-
-    def _keys(self, contributions: Floats) -> Keys:
-        """Return unsigned integers that are the larger, the more a feature lowers, or raises: ``_SIGN`` and above."""
-        effects = self._effects[: self._references.size, : contributions.shape[1]]
-        if not (self._is_plain and self._converted(contributions, effects)):
-            references = self._references[:, None]
             # Where a contribution is its reference the effect is +0, never -0: it has no sign.
             if self._direction == "lower":
-                np.add(contributions, 0.0 - references, out=effects, casting="same_kind")
+                np.add(contributions, 0.0 - reference, out=effects, casting="same_kind")
             else:
-                np.subtract(references, contributions, out=effects, casting="same_kind")
-        # As unsigned integers negative floats are above all others, and grow with their magnitude.
-        keys = effects.view(np.uint32)
-        np.bitwise_and(keys, self._digits, out=keys)
-        return np.bitwise_or(keys, self._places, out=keys)
+                np.subtract(reference, contributions, out=effects, casting="same_kind")
 
-    def _converted(self, contributions: Floats, effects: npt.NDArray[np.float32]) -> bool:
+    def _converted(self, contributions: Floats, effects: Effects) -> bool:
         """Write effects against zero in half the time; return whether none of them became 0 on the way to 32 bits."""
         try:
-            with np.errstate(under="raise"):
+            with np.errstate(all="ignore", under="raise"):
                 np.copyto(effects, contributions, casting="same_kind")
         except FloatingPointError:
             return False
-        if self._direction == "raise":
-            np.negative(effects, out=effects)
-        # Makes +0 of -0.
-        np.add(effects, np.float32(0), out=effects)
+        # Both make +0 of a zero of either sign.
+        if self._direction == "lower":
+            np.add(effects, np.float32(0), out=effects)
+        else:
+            np.subtract(np.float32(0), effects, out=effects)
         return True
 
-    def _insert(self, keys: Keys) -> list[Keys]:
-        """Return the largest keys of each row in descending order, one more than there are reasons."""
-        rows = keys.shape[1]
-        best = list(self._best[: self._count + 1, :rows])
-        for held in best:
-            held.fill(0)
-        for feature, added in enumerate(keys):
-            key, other = added, self._spare[0, :rows]
-            for held in best[: min(self._count, feature + 1)]:
-                np.minimum(held, key, out=other)
-                np.maximum(held, key, out=held)
-                key, other = other, key
-            np.maximum(best[-1], key, out=best[-1])
-        return best
+    def _insert(self, key: Keys) -> None:
+        """Add a key to the largest ones of each row, in descending order: one more than there are reasons."""
+        for held in self._best[: self._count]:
+            smaller = self._free.pop()
+            np.minimum(held, key, out=smaller)
+            np.maximum(held, key, out=held)
+            self._free.append(key)
+            key = smaller
+        if len(self._best) <= self._count:
+            self._best.append(key)
+        else:
+            np.maximum(self._best[-1], key, out=self._best[-1])
+            self._free.append(key)
 
-    def _merge(self, keys: Keys) -> list[Keys]:
-        """Return the four largest keys of each row in descending order: fewer steps than :meth:`_insert` takes.
+    def _merge(self) -> None:
+        """Add a group to the four largest keys of each row, in descending order: fewer steps than inserting each.
 
-        Groups of four are sorted, all at once, and merged one by one. (Batcher, *Sorting networks and their
-        applications*, 1968, has both: of two sorted lists, the larger of the one from the front and the other from the
-        back are the largest, in an order that four more exchanges sort.)
+        Groups of four are sorted and merged one by one. (Batcher, *Sorting networks and their applications*, 1968, has
+        both: of two sorted lists, the larger of the one from the front and the other from the back are the largest, in
+        an order that four more exchanges sort.)
         """
-        rows, groups = keys.shape[1], self._groups
-        every = self._effects.view(np.uint32)[:, :rows]
-        every[keys.shape[0] :] = 0
-        lists, spare = list(every.reshape(_GROUP, groups, rows)), self._spare[:, :rows]
+        group, self._group = self._group, []
         for left, right in _SORT_FOUR:
-            spare = _exchange(lists, left, right, spare)
-        best, other = list(self._best[:_GROUP, :rows]), np.empty(rows, dtype=np.uint32)
-        for held, first in zip(best, lists, strict=True):
-            np.copyto(held, first[0])
-        for group in range(1, groups):
-            for place, held in enumerate(best):
-                np.maximum(held, lists[_GROUP - 1 - place][group], out=held)
+            self._exchange(group, left, right)
+        if self._best:
+            for held, key in zip(self._best, reversed(group), strict=True):
+                np.maximum(held, key, out=held)
+            self._free += group
             for left, right in _SORT_MERGED:
-                other = _exchange(best, left, right, other)
-        return best[: self._count + 1]
+                self._exchange(self._best, left, right)
+        else:
+            self._best = group
+
+    def _exchange(self, keys: list[Keys], left: int, right: int) -> None:
+        """Put the larger keys to the left and the smaller ones to the right."""
+        smaller = self._free.pop()
+        np.minimum(keys[left], keys[right], out=smaller)
+        np.maximum(keys[left], keys[right], out=keys[left])
+        self._free.append(keys[right])
+        keys[right] = smaller
 
     def _read(self, best: list[Keys]) -> tuple[Codes, Rows]:
         """Return the features of the keys, and the rows in which a key does not tell enough."""
         last = best[self._count - 1]
-        codes = np.empty((self._count, last.size), dtype=code_type(self._references.size))
+        codes = np.empty((self._count, last.size), dtype=code_type(len(self._references)))
         for found, out in zip(best, codes, strict=False):
-            np.copyto(out, np.bitwise_and(~found, self._index), casting="unsafe")
-        # Digits that are all 0, and rows with fewer reasons: if they are few, they are ranked with the unclear ones.
-        close = last - _SIGN <= self._index
+            np.copyto(out, found, casting="unsafe")
+        np.bitwise_and(np.invert(codes, out=codes), codes.dtype.type(self._index), out=codes)
+        # How far digits are from all 0, and from those of the key that follows.
+        apart, differing = self._free.pop(), self._free.pop()
+        np.subtract(last, _SIGN, out=apart)
         short = last < _SIGN
+        # Rows with fewer reasons: if they are few, they are ranked with the unclear ones.
         is_full = np.count_nonzero(short) <= short.size // _SHORT
-        if is_full:
-            close |= short
         for place, (found, following) in enumerate(pairwise(best)):
-            same = (found ^ following) <= self._index
+            np.bitwise_xor(found, following, out=differing)
             if not is_full:
                 is_none = found < _SIGN
-                same &= ~is_none
-                same |= found - _SIGN <= self._index
+                differing[is_none] = _ALL
+                np.minimum(apart, found - _SIGN, out=apart)
                 codes[place, is_none] = -1
-            close |= same
-        return codes, np.flatnonzero(close)
-
-
-def _exchange(lists: list[Keys], left: int, right: int, spare: Keys) -> Keys:
-    """Put the larger keys into one list and the smaller ones into the other; return the memory that is free then."""
-    np.minimum(lists[left], lists[right], out=spare)
-    np.maximum(lists[left], lists[right], out=lists[left])
-    lists[right], spare = spare, lists[right]
-    return spare
+            np.minimum(apart, differing, out=apart)
+        close = apart <= self._index
+        return codes, np.flatnonzero(close | short if is_full else close)
 
 
 def rank(contributions: Floats, references: Floats, count: int, direction: Direction) -> Codes:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.choices import Precision, Role
 from pipeline.errors import UsageError
-from pipeline.kernels import Visit, raw_prediction
+from pipeline.kernels import Term, contributions, raw_prediction
 from pipeline.models.columns import Rows, unfit_columns
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import PreparedFeature, Use
@@ -240,14 +240,14 @@ class ScoreBlock:
         model, prepared = self.model, self._prepared(columns, tally)
         raw, gathered = np.empty((model.outputs, tally.rows)), self._maker.gather(tally.rows)
         bases = np.array(model.bases)
-        raw_prediction([each.term for each in prepared], bases, out=raw, visit=_visit(gathered))
+        _predict([each.term for each in prepared], bases, raw, gathered)
         is_finite = np.isfinite(raw[0]) if len(raw) == 1 else np.isfinite(raw).all(axis=0)
         # Missing values make the sum NaN, infinite ones make it infinite or NaN, whatever else is added: only these
         # rows can hold either.
         for rows in _pieces(np.flatnonzero(~is_finite), len(model.uses)):
             again = np.empty((model.outputs, rows.size))
             terms = [each.settle(rows, tally) for each in prepared]
-            raw[:, rows] = raw_prediction(terms, bases, out=again, visit=_visit(gathered, rows))
+            raw[:, rows] = _predict(terms, bases, again, gathered, rows)
         return raw, gathered
 
     def _prepared(self, columns: Sequence[pa.Array], tally: RowTally) -> list[PreparedFeature]:
@@ -280,16 +280,25 @@ def restore_score(description: Mapping[str, object]) -> ScoreBlock:
     )
 
 
-def _visit(gathered: GatheredParts, rows: Rows | None = None) -> Visit | None:
-    """Return what gathers the contributions of a tile; ``rows`` are the places of its rows in the batch."""
+def _predict(
+    terms: Sequence[Term], bases: Floats, out: Floats, gathered: GatheredParts, rows: Rows | None = None
+) -> Floats:
+    """Write raw predictions and gather contributions; ``rows`` are the ascending places of the rows in the batch."""
     gatherers = gathered.gatherers
+    if not gatherers:
+        return raw_prediction(terms, bases, out=out)
 
-    def visit(place: slice, contributions: Floats) -> None:
-        where = place if rows is None else rows[place]
+    def visit(place: slice, term: int, added: Floats) -> None:
         for each in gatherers:
-            each.put(where, contributions)
+            each.put(place if rows is None else rows[place], term, added)
 
-    return visit if gatherers else None
+    def exact(places: Rows) -> Floats:
+        return contributions(terms, places if rows is None else np.searchsorted(rows, places))
+
+    raw_prediction(terms, bases, out=out, visit=visit)
+    for each in gatherers:
+        each.settle(exact)
+    return out
 
 
 def _pieces(rows: Rows, uses: int) -> Iterator[Rows]:

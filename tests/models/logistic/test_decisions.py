@@ -283,3 +283,20 @@ def test_the_description_of_a_block_without_decisions_is_what_it_was() -> None:
     described = block.describe()
     assert list(described) == ["function", "model", "columns", "threshold", "float32", "precision"]
     assert set(described["model"]["output"]) == {"columns", "threshold"}
+
+
+def test_reasons_with_equal_effects_are_in_the_order_of_the_file_beside_missing_and_infinite_values() -> None:
+    names = [f"x{number}" for number in range(6)]
+    features = [{"column": name, "kind": "numeric", "coefficient": -1.0, "missing": {"impute": 3.0}} for name in names]
+    content = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": 0.0, "features": features}
+    block = ScoreBlock.of(LogisticModel.from_json(json.dumps(content | {"output": {"reasons": {}}})).file)
+    rows = np.random.default_rng(5).integers(0, 3, (6, 5_000)).astype(float)
+    rows[2, ::7], missing = np.inf, np.random.default_rng(6).random(rows.shape) < 0.01
+    _, *made = block.block([pa.array(x, mask=mask) for x, mask in zip(rows, missing, strict=True)]).arrays
+    effects = np.where(missing, 3.0, rows)
+    expected = np.argsort(-effects, axis=0, kind="stable")
+    for place, reasons in enumerate(made):
+        lowers = np.take_along_axis(effects, expected, axis=0)[place] > 0
+        assert reasons.to_pylist() == [
+            f"x{feature}" if is_one else None for feature, is_one in zip(expected[place], lowers, strict=True)
+        ]
