@@ -28,6 +28,7 @@ Document = Mapping[str, object]
 # The kinds of features that have a contribution at a value, at a level, and a largest one.
 _AT_VALUE = ("numeric", "binned", "transformed")
 _AT_LEVEL = ("categorical",)
+_KINDS_AT = {"value": _AT_VALUE, "level": _AT_LEVEL}
 _BOUNDED = ("categorical", "binned", "indicator")
 
 
@@ -65,9 +66,9 @@ def faults(reasons: object, features: Mapping[str, Document]) -> Iterator[Proble
 def _without_reference(word: str, said: Mapping[str, object], features: Mapping[str, Document]) -> Iterator[Problem]:
     for name, feature in features.items():
         reason = said.get(name, {})
-        if not isinstance(reason, Mapping) or "reference" in reason:
+        if not isinstance(reason, Mapping) or reason.get("reference") is not None:
             continue
-        if word == "mean" and "mean" not in reason:
+        if word == "mean" and reason.get("mean") is None:
             yield Problem(("features", name, "mean"), 'is required but missing, because the reference is "mean"')
         if word == "best" and not _is_bounded(feature):
             message = f"is required but missing: a {feature.get('kind')} feature has no best contribution"
@@ -75,13 +76,13 @@ def _without_reference(word: str, said: Mapping[str, object], features: Mapping[
 
 
 def _of_reference(path: Path, reference: Document, feature: Document) -> Iterator[Problem]:
-    given = [key for key in Reference.model_fields if key in reference]
+    given = [key for key in Reference.model_fields if reference.get(key) is not None]
     if len(given) != 1:
         found = f"not {len(given)} of them" if given else "but all are missing"
         yield Problem(path, f"must have one of {quoted_words(Reference.model_fields)}, {found}")
         return
     kind, level, levels = feature.get("kind"), reference.get("level"), feature.get("coefficients")
-    if ("value" in reference and kind not in _AT_VALUE) or ("level" in reference and kind not in _AT_LEVEL):
+    if kind not in _KINDS_AT.get(given[0], (kind,)):
         yield Problem((*path, given[0]), f'is not for a {kind} feature: write {{"contribution": number}}')
     elif isinstance(level, str) and isinstance(levels, Mapping) and level not in levels:
         yield Problem((*path, "level"), unknown("level", level, levels))
