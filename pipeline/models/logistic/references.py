@@ -14,7 +14,7 @@ from pipeline.kernels import raw_prediction
 from pipeline.models.document import Path, Problem
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import Feature
-from pipeline.models.logistic.features import kind_of
+from pipeline.models.logistic.features import FEATURE_KINDS, kind_of
 from pipeline.models.logistic.output import MOST_REASONS
 from pipeline.models.logistic.reasons import Direction, FeatureReason, ReasonRules, Reference
 from pipeline.models.logistic.sections import numbers_of
@@ -66,13 +66,16 @@ def faults(reasons: object, features: Mapping[str, Document]) -> Iterator[Proble
 def _without_reference(word: str, said: Mapping[str, object], features: Mapping[str, Document]) -> Iterator[Problem]:
     for name, feature in features.items():
         reason = said.get(name, {})
-        if not isinstance(reason, Mapping) or reason.get("reference") is not None:
+        if str(feature.get("kind")) not in FEATURE_KINDS or not isinstance(reason, Mapping):
+            continue
+        if reason.get("reference") is not None:
             continue
         if word == "mean" and reason.get("mean") is None:
             yield Problem(("features", name, "mean"), 'is required but missing, because the reference is "mean"')
         if word == "best" and not _is_bounded(feature):
-            message = f"is required but missing: a {feature.get('kind')} feature has no best contribution"
-            yield Problem(("features", name, "reference"), message)
+            remedy = "value" if feature["kind"] in _AT_VALUE else "contribution"
+            message = f'is required but missing, because a {feature["kind"]} feature has no best contribution: write '
+            yield Problem(("features", name, "reference"), f'{message}{{"{remedy}": number}}')
 
 
 def _of_reference(path: Path, reference: Document, feature: Document) -> Iterator[Problem]:

@@ -34,7 +34,7 @@ def test_a_file_that_exists_is_replaced(cli: Any, model: Path, tmp_path: Path) -
     target.write_text("old")
     done = cli("model", "export", model, "--to", "python", "-o", target)
     assert (done.code, done.out) == (0, "")
-    assert "score.py: the model as python" in done.err
+    assert "score.py: the model as Python" in done.err
     names: dict[str, Any] = {}
     exec(target.read_text(), names)
     assert names["score"](x=0.4) == {"probability": 0.5}

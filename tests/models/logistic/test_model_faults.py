@@ -206,7 +206,7 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
             {},
             ["calibration.probabilities[1]: must not be less than the number before it, 0.5"],
         ),
-        (steps([1], [0.5]), {}, ["calibration.probabilities: must be one more than the thresholds, 2, not 1"]),
+        (steps([1], [0.5]), {}, ["calibration.probabilities: has 1 number, but 1 threshold makes 2 steps"]),
         (steps([1], [0.5, 2]), {}, ["calibration.probabilities[1]: must be between 0 and 1, not 2"]),
         (
             {"calibration": PLATT, "temperature": 2, "alpha": 1, "beta": 0},
@@ -225,7 +225,7 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
             [
                 "bands.thresholds[1]: must be more than the number before it, 0.5, not 0.5",
                 "bands.thresholds[2]: must be between 0 and 1, not 2",
-                "bands.names: must be one more than the thresholds, 4, not 3",
+                "bands.names: has 3 names, but 3 thresholds make 4 bands",
                 "bands.names[1]: must not be empty",
                 'bands.names[2]: "a" is already the name of another band',
             ],
@@ -256,7 +256,19 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
             {},
             ["reasons.features.c.mean: is required but missing, because", "reasons.features.y.mean: is required"],
         ),
-        ({"reasons": {"reference": "best"}}, {}, ["reasons.features.x.reference: is required but missing: a numeric"]),
+        (
+            {"reasons": {"reference": "best"}},
+            {},
+            [
+                "reasons.features.x.reference: is required but missing, because a numeric feature has no best "
+                'contribution: write {"value": number}'
+            ],
+        ),
+        (
+            {"reasons": {"reference": "mean", "features": {name: {"mean": None} for name in "xcy"}}},
+            {},
+            [f"reasons.features.{name}.mean: is required but missing" for name in "xcy"],
+        ),
         (
             {"points": SCALE, "bands": BANDS, "reasons": {}, "calibration": PLATT},
             {"version": 1, "features": [NUMERIC]},

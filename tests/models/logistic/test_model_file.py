@@ -84,7 +84,7 @@ def test_the_example_says_what_it_says() -> None:
         ('"hour", "kind": "numeric"', '"hour", "kind": "spline"', 'features[1].kind at line 7, column 23: must'),
         ('"hour", "kind": "numeric"', '"hour"', "features[1].kind at line 7, column 4: must be"),
         ('"impute": 872.0', '"impute": "872"', "features[0].missing.impute at line 6, column 17: must be a number"),
-        ('"impute": 872.0', '"level": "x"', 'features[0].missing.level at line 6, column 17: unknown key "level"'),
+        ('"impute": 872.0', '"level": "x"', 'features[0].missing at line 6, column 5: must be "null", "error", "qu'),
         ('"missing": "null"', '"missing": "zero"', '"null", "error", "quarantine" or {"level": text}, not "zero"'),
         ('"missing": "null"', '"missing": {"level": "BA"}', 'features[2].missing.level at line 9, column 17: unknown'),
         ('"missing": {"impute": 872.0}', '"missing": 0', '"null", "error", "quarantine" or {"impute": number}, not 0'),
