@@ -334,6 +334,7 @@ def test_json_tells_what_was_recorded(odds: Callable[..., str], capsys: pytest.C
     said = capsys.readouterr()
     facts = json.loads(said.out)
     assert said.err == ""
+    assert (facts["schema_version"], facts["kind"], facts["output"]) == (2, "model-import", "model.json")
     assert facts["imported"]["notes"] == ["Something was assumed."]
     assert facts["digest"] == logitstream.LogisticModel.load("model.json").digest()
 

@@ -59,7 +59,10 @@ def write(model: ModelFile) -> bytes:
 
 def _check_output(model: ModelFile) -> None:
     said = model.output.model_dump(exclude_defaults=True)
-    if found := [f"output.{name}" for name in _UNSAID if said.get(name) is not None]:
+    found = [f"output.{name}" for name in _UNSAID if said.get(name) is not None]
+    if "contributions" in model.output.wanted:
+        found.append('"contributions" in output.columns')
+    if found:
         message = f"{', '.join(found)}: a PMML document of a logistic model has no place for that"
         raise ModelError(message, "export a copy of the model without it")
 

@@ -52,7 +52,8 @@ def scorecard(model: ModelFile, name: str = "model") -> Scorecard:
     card = _Card(points, points.share(model.base, len(model.features)))
     attributes = [] if model.offset is None else [card.unit(model.offset.label, 1.0)]
     attributes += [each for feature in model.features for each in card.attributes(feature)]
-    return Scorecard(tuple(_facts(points, card.share, len(model.features))), tuple(attributes))
+    facts = tuple(_facts(points, card.share, len(model.features)))
+    return Scorecard(facts, points.model_dump(), card.share, tuple(attributes))
 
 
 @dataclass(frozen=True, slots=True)
