@@ -81,7 +81,7 @@ def _exported(call: str) -> str:
 def _unpickled(module: str) -> str:
     """Return the three lines that convert a pickled estimator in the environment of the user."""
     load = "joblib.load('FILE')" if module == "joblib" else f"{module}.load(open('FILE', 'rb'))"
-    return f"convert it where it was made, in Python:\nimport {module}, logitstream\nestimator = {load}\n{_SAVE}"
+    return f"convert it where it was made, in Python:\nimport {module}, pipeline as logitstream\nestimator = {load}\n{_SAVE}"
 
 
 def _copied(source: str) -> str:

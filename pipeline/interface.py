@@ -319,7 +319,7 @@ def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check
     Raises
     ------
     ModelError
-        The file cannot be converted; the message names what it has that a model file has not.
+        The file cannot be converted; the message names what a model file does not have.
     ThresholdError
         The scores differ by more than the other tool's precision explains.
     ConfigurationError

@@ -87,7 +87,7 @@ FAULTS: dict[str, tuple[str, bytes | Callable[[Path], object], int, str]] = {
     "a pickle in gzip": ("model.pkl.gz", gzip.compress(pickle.dumps(Spring())), 65, "joblib.load('model.pkl.gz')"),
     "a pickle in gzip under another name": ("model.bin", gzip.compress(pickle.dumps(Spring())), 65, CONVERT),
     "a pickle in zlib, as joblib writes": ("model.bin", zlib.compress(pickle.dumps(Spring())), 65, CONVERT),
-    "joblib": ("model.joblib", pickle.dumps(Spring()), 65, "import joblib, logitstream"),
+    "joblib": ("model.joblib", pickle.dumps(Spring()), 65, "import joblib, pipeline as logitstream"),
     "cloudpickle": (
         "model.cloudpickle",
         pickle.dumps(Spring()),
