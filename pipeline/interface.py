@@ -353,6 +353,11 @@ def imported_model(
     return model
 
 
+_ROWS_TO_CHECK = (
+    "rows to check have the columns of the model, in Parquet or in CSV with commas, decimal points and empty fields"
+)
+
+
 def _first_rows(paths: Sequence[str], needs: Sequence[Need]) -> Iterator[Sequence[Any]]:
     """Yield the needed columns of the first rows of files, batch by batch, without the records that are bad."""
     left = CHECKED_ROWS
@@ -361,7 +366,7 @@ def _first_rows(paths: Sequence[str], needs: Sequence[Need]) -> Iterator[Sequenc
         try:
             fields = [field_of(facts, need, CsvOptions()) for need in needs]
         except LookupError as error:
-            raise SchemaError(f"{escape(facts.file.path)} {error.args[0]}") from error
+            raise SchemaError(f"{escape(facts.file.path)} {error.args[0]}", _ROWS_TO_CHECK) from error
         if faults := unfit_columns([(need.name, need.role) for need in needs], fields):
             raise SchemaError("\n".join(f"{escape(facts.file.path)}: {fault}" for fault in faults))
         for each in batches(facts.file, facts.identity, whole(facts), needs, most_rows=left):

@@ -300,7 +300,9 @@ def test_rows_to_check_must_have_the_columns(odds: Callable[..., str], capsys: p
     name = odds(MODEL, score=scored)
     Path("rows.csv").write_text("X\n1\n")
     assert run(["model", "import", name, "-o", "model.json", "--check", "rows.csv"]) == 65
-    assert "rows.csv has no column 'x'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "rows.csv has no column 'x'" in told
+    assert "rows to check have the columns of the model, in Parquet or in CSV with commas" in told
     pq.write_table(pa.table({"x": [[1.0]]}), "rows.parquet")
     assert run(["model", "import", name, "-o", "model.json", "--check", "rows.parquet"]) == 65
     assert 'column "x"' in capsys.readouterr().err
