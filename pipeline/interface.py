@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar, Unpack, cast
 
@@ -626,6 +626,11 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
+    keep, threshold = options["keep"], options.get("threshold")
+    if not isinstance(keep, str | Iterable):
+        raise TypeError(f'keep is {_shown(keep)}, not names of columns; write keep=["id"]')
+    if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, Real)):
+        raise TypeError(f"threshold is {_shown(threshold)}; write a number, such as threshold=0.5")
     for name in ("limit", "workers", "skip_lines", "sample_rows", "reasons"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
