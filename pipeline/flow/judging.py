@@ -69,8 +69,10 @@ class Judge:
     ) -> FeatureWarning:
         """Return the warning about unseen values; ``of_run`` says that the spellings are not those of the file."""
         decimal = self._other_decimal(feature, count.spellings)
-        cause = "boolean or decimal" if decimal else cause_of(
-            count.spellings, feature.levels, reads_numbers=feature.levels_are_numbers
+        cause = (
+            "boolean or decimal"
+            if decimal
+            else cause_of(count.spellings, feature.levels, reads_numbers=feature.levels_are_numbers)
         )
         levels = tuple(_nearby(count.spellings, feature.levels))
         place = f"column {escape(feature.column)}" if file is None else f"{file}: column {escape(feature.column)}"

@@ -83,7 +83,10 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 _MISTAKES: Sequence[tuple[Callable[[Stop], bool], Callable[[Stop], str]]] = (
     (lambda stop: stop.wants("unterminated"), lambda _: "the text that begins here has no closing quote"),
-    (lambda stop: stop.wants("invalid control"), lambda _: r"a text ends in another line: close its quote, or write \n"),
+    (
+        lambda stop: stop.wants("invalid control"),
+        lambda _: r"a text ends in another line: close its quote, or write \n",
+    ),
     (lambda stop: stop.is_in_text, lambda _: r"a backslash in a text is written twice: \\"),
     (lambda stop: not stop.here and not stop.before, lambda _: "it is empty"),
     (lambda stop: not stop.here, lambda _: "it ends too early: a bracket is not closed"),
@@ -96,8 +99,14 @@ _MISTAKES: Sequence[tuple[Callable[[Stop], bool], Callable[[Stop], str]]] = (
         lambda stop: stop.wants("expecting property") and stop.before == "," and stop.here.isdigit(),
         lambda _: "a number has a decimal point, not a comma",
     ),
-    (lambda stop: stop.here in _CLOSING, lambda stop: f"a value is missing before {stop.here}, or a bracket is not closed"),
-    (lambda stop: stop.wants("expecting property"), lambda stop: f"a key in double quotes belongs here, not {stop.word}"),
+    (
+        lambda stop: stop.here in _CLOSING,
+        lambda stop: f"a value is missing before {stop.here}, or a bracket is not closed",
+    ),
+    (
+        lambda stop: stop.wants("expecting property"),
+        lambda stop: f"a key in double quotes belongs here, not {stop.word}",
+    ),
     (lambda stop: stop.wants("expecting ':'"), lambda stop: f"a colon belongs before {stop.word}"),
     (lambda stop: stop.wants("expecting ','"), lambda stop: f"a comma belongs before {stop.word}"),
     (

@@ -146,19 +146,25 @@ def _problem(detail: ErrorDetails, value: object, vocabulary: Vocabulary) -> tup
     path = tuple(_steps((*named, *location[len(steps) :]), value))
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return _unknown_kind(path, detail["input"], vocabulary)
-    if kind in {"extra_forbidden", "missing"} and location[-2:-1] in {("<rule>",), ("<own>",)}:
-        choices, rule = vocabulary.policy_at(location[:-1]), _at(path[:-1], value)
-        if not any(near_name(str(key), vocabulary.keys_at(location[:-1])) for key in rule):
-            return path[:-1], f"must be {choices}, not {show(rule)}"
-    if kind == "extra_forbidden":
-        return path, _unknown_key(str(location[-1]), location[:-1], vocabulary)
-    if kind == "missing":
-        return path, "is required but missing"
+    if kind in {"extra_forbidden", "missing"}:
+        return _wrong_key(path, detail, value, vocabulary)
     if path in vocabulary.plain:
         return path, f"must be text, a boolean or a number, not {show(detail['input'])}"
     if "at" in context:
         return (*path, *context["at"]), detail["msg"]
     return path, _message(kind, detail, context, vocabulary)
+
+
+def _wrong_key(path: Path, detail: ErrorDetails, value: object, vocabulary: Vocabulary) -> tuple[Path, str]:
+    """Return what is wrong with a key that is missing or unknown; of the rule of a policy, what the policy may be."""
+    location = detail["loc"][:-1]
+    if location[-1:] in {("<rule>",), ("<own>",)}:
+        rule = _at(path[:-1], value)
+        if not any(near_name(str(key), vocabulary.keys_at(location)) for key in rule):
+            return path[:-1], f"must be {vocabulary.policy_at(location)}, not {show(rule)}"
+    if detail["type"] == "missing":
+        return path, "is required but missing"
+    return path, _unknown_key(str(detail["loc"][-1]), location, vocabulary)
 
 
 def _unknown_key(key: str, location: Sequence[str | int], vocabulary: Vocabulary) -> str:

@@ -19,13 +19,13 @@ Each has ``schema_version`` and ``kind``; the rules for both are those of :mod:`
     was written.
 
 ``kind: "model-import"``
-    ``path``, the file of the other tool; ``output``, the model file; ``digest``; ``imported``: what ``training.imported``
-    of the model file says.
+    ``path``, the file of the other tool; ``output``, the model file; ``digest``; ``imported``: what
+    ``training.imported`` of the model file says.
 
 ``kind: "scorecard"``
     ``path``; ``points``: the keys of ``output.points``, each default written out; ``share``, the constant part that is
-    in the points of each feature; ``attributes``, each with ``feature``, ``attribute``, ``contribution`` and ``points``:
-    for each unit where the attribute begins with "each 1 more", null where a row has no score.
+    in the points of each feature; ``attributes``, each with ``feature``, ``attribute``, ``contribution`` and
+    ``points``: for each unit where the attribute begins with "each 1 more", null where a row has no score.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ MISTAKES = [
     ('{"a": 1, // one\n "b": 2}', 1, 10, "comments are not allowed: remove it"),
     ('{"a": 1 # one\n}', 1, 9, "comments are not allowed: remove it"),
     ("{'a': 1}", 1, 2, "text is in straight double quotes (\"), not '"),
-    ('{\u201ca\u201d: 1}', 1, 2, 'text is in straight double quotes ("), not \u201c'),
+    ("{\u201ca\u201d: 1}", 1, 2, 'text is in straight double quotes ("), not \u201c'),
     ('{"a": -1,8}', 1, 10, "a number has a decimal point, not a comma"),
     ('{"a": True}', 1, 7, "True is not a value: write a number, text in double quotes, true, false or null"),
     ('{"a": .5}', 1, 7, ".5 is not a value"),

@@ -72,7 +72,9 @@ def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
         (names for each in inner if (names := getattr(each, "feature_names_in_", None)) is not None), None
     )
     if columns is None and fitted is None:
-        raise ModelError("the estimator was fitted without column names", f"give columns=[...], a name for each of {count}")
+        raise ModelError(
+            "the estimator was fitted without column names", f"give columns=[...], a name for each of {count}"
+        )
     if columns is not None and len(columns) != count:
         raise ModelError(f"the estimator takes {count} columns, but columns has names for {len(columns)}")
     if columns is not None and fitted is not None and list(columns) != list(fitted):

@@ -74,7 +74,7 @@ def _without_reference(word: str, said: Mapping[str, object], features: Mapping[
             yield Problem(("features", name, "mean"), 'is required but missing, because the reference is "mean"')
         if word == "best" and not _is_bounded(feature):
             remedy = "value" if feature["kind"] in _AT_VALUE else "contribution"
-            message = f'is required but missing, because a {feature["kind"]} feature has no best contribution: write '
+            message = f"is required but missing, because a {feature['kind']} feature has no best contribution: write "
             yield Problem(("features", name, "reference"), f'{message}{{"{remedy}": number}}')
 
 

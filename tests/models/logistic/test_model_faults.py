@@ -259,10 +259,7 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
         (
             {"reasons": {"reference": "best"}},
             {},
-            [
-                "reasons.features.x.reference: is required but missing, because a numeric feature has no best "
-                'contribution: write {"value": number}'
-            ],
+            ["reasons.features.x.reference: is required but missing, because a numeric feature has no best"],
         ),
         (
             {"reasons": {"reference": "mean", "features": {name: {"mean": None} for name in "xcy"}}},

@@ -62,6 +62,11 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     (without(document(), "version"), "version", 'is required but missing: write "version": 2'),
     (without(document(), "kind"), "kind", 'is required but missing: write "kind": "logistic"'),
     (document(NUMERIC | {"kind": "number"}, output={"reasons": {"reference": "best"}}), "features[0].kind", "must be"),
+    (
+        document(NUMERIC, output={"reasons": {"reference": "best"}}),
+        "output.reasons.features.x.reference",
+        'a numeric feature has no best contribution: write {"value": number}',
+    ),
     (document(link="logistic", output={"temperature": 2}), "link", 'not "logistic"'),
     # Lists of a wrong length, in a wrong order, or of the wrong things.
     (document(BINNED | {"coefficients": [1, 2]}), "features[0].coefficients", "has 2 numbers, but 2 edges make 3 int"),
@@ -97,7 +102,11 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     (document(LOG | {"transform": {"clip": [1]}}), "features[0].transform.clip[1]", "is required but missing"),
     (document(LOG | {"transform": {"scale": 0}}), "features[0].transform.scale", "must not be 0"),
     (document(without(LOG, "transform")), "features[0].transform", "is required but missing"),
-    (document(LOG | {"missing": {"impute": 0}}), "features[0].missing.impute", "log of 0 is not a finite number: impute another one"),
+    (
+        document(LOG | {"missing": {"impute": 0}}),
+        "features[0].missing.impute",
+        "log of 0 is not a finite number: impute another one",
+    ),
     (
         document(PRODUCT | {"terms": [{"column": "x", "transform": "sqrt", "missing": {"impute": -1}}, TERMS[1]]}),
         "features[0].terms[0].missing.impute",
