@@ -57,6 +57,14 @@ def test_what_cannot_be_asked_for_is_a_usage_error(
     assert said in done.err
 
 
+def test_a_target_that_is_missing_is_asked_for_on_one_line(cli: Any, model: Path) -> None:
+    done = cli("model", "export", model)
+    assert (done.code, done.err.splitlines()[0]) == (
+        2,
+        "error: missing option '--to'. Choose from: sql, onnx, pmml, python",
+    )
+
+
 def test_what_sql_cannot_express_is_refused_and_nothing_is_written(cli: Any, model: Path, tmp_path: Path) -> None:
     feature = {"column": "a\0b", "kind": "numeric", "coefficient": 1.0}
     model.write_text(json.dumps(MODEL | {"features": [feature]}))
