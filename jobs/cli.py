@@ -204,7 +204,7 @@ def _complain(error: BaseException, kind: str, message: str, remedy: str, code: 
     return code
 
 
-def _on_one_line(error: click.UsageError) -> str:
+def _on_one_line(error: click.ClickException) -> str:
     """Return the message of an error; click lists the choices of a missing option below each other."""
     text = error.format_message()
     return " ".join(text.split()) if isinstance(error, click.MissingParameter) else text

@@ -173,7 +173,7 @@ def _unknown_key(key: str, location: Sequence[str | int], vocabulary: Vocabulary
     if near_name(key, known) or not (len(location) > 1 and location[-3:-2] == ("features",)):
         return message
     kinds = [kind for kind in vocabulary.kinds["features"][1] if key in vocabulary.keys_at((tag(kind),))]
-    return f"{message}; the kind {quoted_words(kinds)} has it" if kinds else message
+    return f'{message}; the kind "{kinds[0]}" has it' if len(kinds) == 1 else message
 
 
 def _at(path: Path, value: Any) -> Any:

@@ -128,7 +128,8 @@ def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(("edges", position + 1), f"must be more than the edge before it, {shortest(low)}")
     if isinstance(coefficients, list | tuple) and edges and len(coefficients) != len(edges) + 1:
         need = f"{len(edges)} edge{' makes' if len(edges) == 1 else 's make'} {len(edges) + 1} intervals"
-        yield Problem(("coefficients",), f"has {len(coefficients)} numbers, but {need}")
+        found = f"{len(coefficients)} number{'' if len(coefficients) == 1 else 's'}"
+        yield Problem(("coefficients",), f"has {found}, but {need}")
 
 
 def _is_number(value: object) -> bool:

@@ -157,7 +157,7 @@ def _class_counts(document: Document) -> Iterator[Problem]:
     for path, number in _all_coefficients(document):
         if count is None and isinstance(number, list):
             yield Problem(path, "must be one number, because the model has no classes")
-        elif count is not None and isinstance(number, int | float) and not isinstance(number, bool):
+        elif count is not None and not isinstance(number, list):
             yield Problem(path, f"must be a list of {count} numbers, one for each class")
         elif count is not None and isinstance(number, list) and len(number) != count:
             yield Problem(path, f"has {_many(len(number), 'number', 'numbers')}, but there are {count} classes")

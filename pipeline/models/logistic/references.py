@@ -19,7 +19,7 @@ from pipeline.models.logistic.output import MOST_REASONS
 from pipeline.models.logistic.reasons import Direction, FeatureReason, ReasonRules, Reference
 from pipeline.models.logistic.sections import numbers_of
 from pipeline.models.tally import BatchColumn, RowTally
-from pipeline.models.wording import quoted_words, unknown
+from pipeline.models.wording import quoted_words, show, unknown
 from pipeline.units import escape
 
 Floats = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ def faults(reasons: object, features: Mapping[str, Document]) -> Iterator[Proble
     for name, reason in said.items():
         if name not in features:
             yield Problem(("features", name), unknown("feature", name, features))
-        elif isinstance(reason, Mapping) and isinstance(reason.get("reference"), Mapping):
+        elif isinstance(reason, Mapping) and reason.get("reference") is not None:
             yield from _of_reference(("features", name, "reference"), reason["reference"], features[name])
     if reasons.get("reference") in {"mean", "best"}:
         yield from _without_reference(str(reasons["reference"]), said, features)
@@ -78,7 +78,17 @@ def _without_reference(word: str, said: Mapping[str, object], features: Mapping[
             yield Problem(("features", name, "reference"), f'{message}{{"{remedy}": number}}')
 
 
-def _of_reference(path: Path, reference: Document, feature: Document) -> Iterator[Problem]:
+def _form(kind: object) -> str:
+    """Return the reference that a feature of a kind may have."""
+    if kind in _AT_VALUE:
+        return '{"value": number}'
+    return '{"level": text}' if kind in _AT_LEVEL else '{"contribution": number}'
+
+
+def _of_reference(path: Path, reference: object, feature: Document) -> Iterator[Problem]:
+    if not isinstance(reference, Mapping):
+        yield Problem(path, f"must be an object, such as {_form(feature.get('kind'))}, not {show(reference)}")
+        return
     given = [key for key in Reference.model_fields if reference.get(key) is not None]
     if len(given) != 1:
         found = f"not {len(given)} of them" if given else "but all are missing"
@@ -86,7 +96,7 @@ def _of_reference(path: Path, reference: Document, feature: Document) -> Iterato
         return
     kind, level, levels = feature.get("kind"), reference.get("level"), feature.get("coefficients")
     if kind not in _KINDS_AT.get(given[0], (kind,)):
-        yield Problem((*path, given[0]), f'is not for a {kind} feature: write {{"contribution": number}}')
+        yield Problem((*path, given[0]), f"is not for features of the kind {kind}: write {_form(kind)}")
     elif isinstance(level, str) and isinstance(levels, Mapping) and level not in levels:
         yield Problem((*path, "level"), unknown("level", level, levels))
 

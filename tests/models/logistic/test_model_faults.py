@@ -242,9 +242,23 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
         (
             told("x", reference={"level": "AA"}),
             {},
-            ["reasons.features.x.reference.level: is not for a numeric feature"],
+            ["reasons.features.x.reference.level: is not for features of the kind numeric"],
         ),
-        (told("c", reference={"value": 1}), {}, ["reasons.features.c.reference.value: is not for a categorical feat"]),
+        (
+            told("c", reference={"value": 1}),
+            {},
+            ["reasons.features.c.reference.value: is not for features of the kind categorical"],
+        ),
+        (
+            told("c", reference={"value": 1}),
+            {},
+            ['reasons.features.c.reference.value: is not for features of the kind categorical: write {"l'],
+        ),
+        (
+            told("x", reference="mean"),
+            {},
+            ['reasons.features.x.reference: must be an object, such as {"value": number}'],
+        ),
         (told("c", reference={"level": "ZZ"}), {}, ['reasons.features.c.reference.level: unknown level "ZZ"']),
         (
             told("l", reference={"value": 0}),

@@ -70,6 +70,11 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     (document(link="logistic", output={"temperature": 2}), "link", 'not "logistic"'),
     # Lists of a wrong length, in a wrong order, or of the wrong things.
     (document(BINNED | {"coefficients": [1, 2]}), "features[0].coefficients", "has 2 numbers, but 2 edges make 3 int"),
+    (
+        document(BINNED | {"edges": [1], "coefficients": [1]}),
+        "features[0].coefficients",
+        "has 1 number, but 1 edge makes",
+    ),
     (document(BINNED | {"coefficients": {"a": 1}}), "features[0].coefficients", "must be a list"),
     (document(BINNED | {"edges": []}), "features[0].edges", "must not be empty"),
     (document(BINNED | {"edges": [10, 0]}), "features[0].edges[1]", "must be more than the edge before it, 10"),
@@ -120,6 +125,11 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     (document(NUMERIC | {"name": ""}), "features[0].name", "must not be empty"),
     # Classes.
     (document(NUMERIC, **OF_CLASSES), "features[0].coefficient", "must be a list of 3 numbers, one for each class"),
+    (
+        document(NUMERIC | {"coefficient": {"a": 1, "b": 2, "c": 3}}, **OF_CLASSES),
+        "features[0].coefficient",
+        "must be a list of 3 numbers, one for each class",
+    ),
     (document(NUMERIC | {"coefficient": [1, 2]}, **OF_CLASSES), "features[0].coefficient", "has 2 numbers, but there"),
     (
         document(NUMERIC | {"coefficient": [1]}, **OF_CLASSES),
