@@ -16,7 +16,7 @@ _OTHER_QUOTES = frozenset("'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb")
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class BrokenText:
     """Where parsing of a text ended.
 
     Attributes
@@ -69,7 +69,7 @@ def explained(text: str, offset: int, reason: str) -> tuple[int, str]:
     last = at - 1
     while last >= 0 and text[last].isspace():
         last -= 1
-    stop = Stop(text, at, text[last] if last >= 0 else "", reason)
+    stop = BrokenText(text, at, text[last] if last >= 0 else "", reason)
     message = next(message for applies, message in _MISTAKES if applies(stop))
     if stop.is_in_text:
         return offset, message(stop)
@@ -81,7 +81,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
     return found.end() if found else at
 
 
-_MISTAKES: Sequence[tuple[Callable[[Stop], bool], Callable[[Stop], str]]] = (
+_MISTAKES: Sequence[tuple[Callable[[BrokenText], bool], Callable[[BrokenText], str]]] = (
     (lambda stop: stop.wants("unterminated"), lambda _: "the text that begins here has no closing quote"),
     (
         lambda stop: stop.wants("invalid control"),
