@@ -196,6 +196,16 @@ def escape(text: str, limit: int = 120) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in shown)
 
 
+def escape_name(text: str) -> str:
+    """Return text as a part of the name of a column: control characters and backslashes escaped, nothing cut.
+
+    Different texts stay different.
+    """
+    return "".join(
+        c if c.isprintable() and c != "\\" else c.encode("unicode_escape", "backslashreplace").decode() for c in text
+    )
+
+
 def quoted(text: str, limit: int = 120) -> str:
     """Return escaped text between single quotes."""
     return f"'{escape(text, limit)}'"

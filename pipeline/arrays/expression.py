@@ -57,6 +57,11 @@ class ExpressionBlock:
         """A float64 of an intermediate result."""
         return 8
 
+    @property
+    def table_bytes(self) -> int:
+        """It has no tables."""
+        return 0
+
     @classmethod
     def of(
         cls,
@@ -185,6 +190,11 @@ class ChunkExpression:
     def scratch_row_bytes(self) -> int:
         """A float64 of an intermediate result."""
         return 8
+
+    @property
+    def table_bytes(self) -> int:
+        """It has no tables."""
+        return 0
 
     def columns(self) -> Sequence[Need]:
         """Return the columns of every source, one source after the other."""

@@ -319,6 +319,7 @@ def _costs(job: Job, fit: Fit, *, staged: bool) -> StepCosts:
         writes=True,
         whole_chunk=job.block.whole_chunk,
         travels=not staged,
+        table_bytes=job.block.table_bytes,
         shared_bytes=0 if staged else settings_bytes(job.block.describe() or {}),
     )
 

@@ -15,7 +15,7 @@ from pipeline.units import escape, nearest
 
 _ACCEPTED = (
     "give an Arrow table or record batch, a dataframe, a mapping of names to arrays, "
-    "or a two-dimensional array with the columns in the order of the features"
+    "or a two-dimensional array with the columns in the order of model.columns"
 )
 
 
@@ -23,7 +23,7 @@ def batches(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
     """Yield one array for each need, batch by batch, in the order of the rows.
 
     Accepted are Arrow tables and record batches, anything with ``__arrow_c_stream__`` (dataframes), mappings from names
-    to arrays, and NumPy arrays of shape (rows, features) in the order of the features.
+    to arrays, and NumPy arrays of shape (rows, columns) in the order of the needs.
 
     Raises
     ------

@@ -86,6 +86,11 @@ class TransformBlock:
         """The float64 cells of a column; results are made in separate arrays."""
         return 8
 
+    @property
+    def table_bytes(self) -> int:
+        """It has no tables."""
+        return 0
+
     def columns(self) -> tuple[Need, ...]:
         """Return the columns that the functions take, each once, in the order of their first use."""
         return tuple(Need(name, "numeric") for name in self._column_names())

@@ -148,7 +148,7 @@ def _problem(detail: ErrorDetails, value: object, vocabulary: Vocabulary) -> tup
         return _unknown_kind(path, detail["input"], vocabulary)
     if kind in {"extra_forbidden", "missing"}:
         return _wrong_key(path, detail, value, vocabulary)
-    if path in vocabulary.plain:
+    if tuple("" if isinstance(step, int) else step for step in path) in vocabulary.plain:
         return path, f"must be text, a boolean or a number, not {show(detail['input'])}"
     if "at" in context:
         return (*path, *context["at"]), detail["msg"]

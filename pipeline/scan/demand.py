@@ -62,6 +62,8 @@ class StepCosts:
         Whether the job file travels through the scheduler. If not, it is in staging.
     shared_bytes : int
         The settings of the step in a job file that travels, and the parameters of a pass.
+    table_bytes : int
+        What the step makes of its settings in each process, where that may be much more.
     """
 
     made_bytes: float = 0.0
@@ -72,6 +74,7 @@ class StepCosts:
     payload_bytes: int = 0
     travels: bool = False
     shared_bytes: int = 0
+    table_bytes: int = 0
 
 
 def demand_of(
@@ -101,7 +104,7 @@ def demand_of(
     kept = sum(_width(widths, name) for name in costs.kept)
     return Demand(
         reserved_bytes=max(_IMPORTED_BYTES, memory.current_bytes()),
-        shared_bytes=travelling,
+        shared_bytes=travelling + costs.table_bytes,
         payload_bytes=costs.payload_bytes * (ahead + levels),
         reader_bytes=max((_reader_bytes(facts, numbers) for facts in files), default=0),
         decoded_row_bytes=max((sum(of_list.values()) for of_list in widths), default=0.0),

@@ -73,6 +73,11 @@ class BlockFunction(Protocol):
         """Bytes of temporary values for each row, without its cells and its results."""
         ...
 
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of tables that it makes in each process, besides what describes it."""
+        ...
+
     def columns(self) -> Sequence[Need]:
         """Return the features that it reads, no ``kept`` columns."""
         ...

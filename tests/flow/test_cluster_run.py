@@ -25,6 +25,8 @@ from pipeline.errors import BadCellsError
 from pipeline.execute import cluster as cluster_module
 from pipeline.types.report import Event, Progressed
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
+from tests.flow.conftest import tree
+from tests.flow.test_version_2_runs import DECIDING, OF_CLASSES, rows_of
 
 pytestmark = pytest.mark.slow
 
@@ -252,6 +254,23 @@ def test_unseen_values_are_counted_on_a_cluster(cluster: Cluster, tmp_path: Path
     assert [(each.column, each.frequent[0][0], each.cause) for each in there.warnings] == [
         ("carrier", "ua", "case or blanks")
     ]
+
+
+@pytest.mark.parametrize("model", [DECIDING, OF_CLASSES], ids=["decisions", "classes"])
+def test_every_column_of_a_model_of_version_2_is_made_on_a_cluster_as_locally(
+    cluster: Cluster, tmp_path: Path, model: dict[str, object]
+) -> None:
+    pq.write_table(rows_of(), tmp_path / "rows.parquet", row_group_size=700)
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    options = {"chunk_size": 900, "keep": ["id"], "max_bad": "100%"}
+    totals, found = [], []
+    for name, scheduler in (("local", "sync"), ("out", cluster.address)):
+        out = tmp_path / name
+        report = pipeline.score(tmp_path / "rows.parquet", tmp_path / "model.json", out, scheduler=scheduler, **options)
+        totals.append((report.totals.written, report.totals.quarantined, report.totals.events))
+        found.append({name: content for name, content in tree(out).items() if name != "_manifest.json"})
+    assert totals[0] == totals[1]
+    assert found[0] == found[1]
 
 
 def test_a_bad_cell_is_told_as_a_local_run_tells_it(cluster: Cluster, tmp_path: Path) -> None:

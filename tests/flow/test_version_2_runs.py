@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from pipeline.errors import BadCellsError, DataError, UsageError
-from pipeline.interface import preview
+from pipeline import flow
+from pipeline.errors import BadCellsError, DataError, TemporaryError, UsageError
+from pipeline.interface import preview, score_job
 from pipeline.models.logistic.parsing import from_mapping
+from pipeline.types.report import Event, Progressed
 from pipeline.verification import verify
 from tests.models.logistic import oracle
 
@@ -39,6 +41,33 @@ MODEL: dict[str, Any] = {
     "offset": {"column": "w", "missing": {"impute": 0.0}},
     "features": FEATURES,
 }
+DECIDING: dict[str, Any] = MODEL | {
+    "output": {
+        "columns": ["probability", "contributions", "points", "points_by_feature", "band", "reasons"],
+        "points": {"pdo": 20, "base_points": 600, "base_odds": 50, "rounding": "features"},
+        "bands": {"on": "points", "thresholds": [500, 510], "names": ["low", 'a "quoted", one', "high\n"]},
+        "reasons": {
+            "count": 2,
+            "features": {
+                "x": {"code": "R01", "text": "x, of all", "reference": {"value": 1.5}},
+                "y": {"text": "null", "mean": 0.5, "reference": {"contribution": -0.5}},
+                "hour": {"reference": {"level": "2"}},
+            },
+        },
+    }
+}
+OF_CLASSES: dict[str, Any] = MODEL | {
+    "classes": ["low", "né", "none"],
+    "intercept": [0.0, 0.1, -0.1],
+    "features": [
+        {"kind": "numeric", "column": "x", "coefficient": [-0.5, 0.5, 0.0], "missing": "quarantine"},
+        {"kind": "transformed", "column": "y", "transform": "log", "coefficient": [0.1, 0.2, 0.3], "missing": "error"},
+        {"kind": "product", "terms": [{"kind": "categorical", "column": "c"}, {"column": "y"}]}
+        | {"coefficients": {"a": [0.1, 0.2, 0.3], "b": [0.2, 0.1, 0.0]}},
+    ],
+    "output": {"columns": ["probability", "raw_prediction", "decision"]},
+}
+SEVERAL = {"decisions": DECIDING, "classes": OF_CLASSES}
 ROWS = 5_000
 
 
@@ -168,3 +197,71 @@ def test_columns_of_classes_and_contributions_count_towards_the_memory(made: Pat
         plan = preview(made / "rows.parquet", tmp_path / "model.json", tmp_path / "out")
         projected.append(plan.resources.projected_bytes)
     assert projected[0] < projected[1] < projected[2]
+
+
+class StopAfterTwo:
+    """Asks the run to stop once two chunks are done."""
+
+    def __init__(self) -> None:
+        self.stop = flow.Stop()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progressed) and event.totals.chunks - event.totals.resumed >= 2:
+            self.stop.request(TemporaryError("enough"))
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv"])
+@pytest.mark.parametrize("model", SEVERAL.values(), ids=SEVERAL)
+def test_a_stopped_run_with_all_columns_is_resumed_with_the_same_parts_and_verified(
+    made: Path, tmp_path: Path, model: dict[str, Any], name: str
+) -> None:
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    options: dict[str, Any] = {"chunk_size": 900 if name.endswith("parquet") else "40kB", "max_bad": "100%"}
+    options |= {"keep": ["id", "c"], "rename": {"c": "points_c"}, "float32": True, "scheduler": "sync"}
+    whole = pipeline.score(made / name, tmp_path / "model.json", tmp_path / "whole", **options)
+    watch = StopAfterTwo()
+    job = score_job(made / name, tmp_path / "model.json", tmp_path / "out", **options)
+    with pytest.raises(TemporaryError, match="enough"):
+        flow.run(job, watch, watch.stop)
+    report = pipeline.score(made / name, tmp_path / "model.json", tmp_path / "out", **options)
+    assert report.totals.resumed >= 2
+    assert (report.totals.events, report.totals.quarantined) == (whole.totals.events, whole.totals.quarantined)
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+    assert not verify(tmp_path / "out", sample=3).differences
+    assert pq.read_table(tmp_path / "out").column_names[:2] == ["id", "points_c"]
+
+
+@pytest.mark.parametrize("model", SEVERAL.values(), ids=SEVERAL)
+def test_rows_of_a_csv_and_of_parquet_have_the_same_results_in_every_kind_of_column(
+    made: Path, tmp_path: Path, model: dict[str, Any]
+) -> None:
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    found = []
+    for number, name in enumerate(["rows.parquet", "rows.csv"]):
+        out = tmp_path / str(number)
+        scheduler = ("processes", "sync")[number]
+        pipeline.score(made / name, tmp_path / "model.json", out, max_bad="100%", scheduler=scheduler)
+        found.append(pq.read_table(out))
+    assert found[0].equals(found[1])
+    assert 0 < found[0].num_rows <= ROWS
+    written = tmp_path / "scores.csv"
+    pipeline.score(made / "rows.csv", tmp_path / "model.json", written, max_bad="100%")
+    types = dict(zip(found[0].column_names, found[0].schema.types, strict=True))
+    options = pc.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
+    again = pc.read_csv(written, convert_options=options)
+    assert again.to_pydict() == found[0].to_pydict()
+
+
+def test_the_table_of_a_product_of_levels_counts_towards_the_memory(made: Path, tmp_path: Path) -> None:
+    terms = [{"kind": "categorical", "column": "c"}, {"kind": "categorical", "column": "hour", "levels": "integer"}]
+    projected = []
+    for levels in (2, 3_000):
+        coefficients = {f"c{level}": {str(level): 0.5} for level in range(levels)}
+        feature = {"kind": "product", "terms": terms, "coefficients": coefficients}
+        (tmp_path / "model.json").write_text(json.dumps(MODEL | {"features": [feature]}))
+        plan = preview(
+            made / "rows.parquet", tmp_path / "model.json", tmp_path / "out", memory="1GiB", scheduler="sync"
+        )
+        projected.append(plan.resources.projected_bytes)
+    # The table has 72 MB; what else is in memory changes a little.
+    assert projected[1] - projected[0] > 60e6

@@ -11,7 +11,7 @@ from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.making import class_text, temperature_of
 from pipeline.models.logistic.points import Points
 from pipeline.models.logistic.score import ScoreBlock
-from pipeline.units import escape
+from pipeline.units import escape_name
 
 _LINKS: Mapping[str, str] = {
     "logit": "sigmoid",
@@ -74,7 +74,7 @@ def _decision(model: ModelFile) -> Iterator[tuple[str, str]]:
 
 def _contributions(model: ModelFile) -> Iterator[tuple[str, str]]:
     for place, name in enumerate(model.terms):
-        yield f"contribution_{escape(name)}", f"terms[{place}]"
+        yield f"contribution_{escape_name(name)}", f"terms[{place}]"
 
 
 def _points_of(model: ModelFile) -> Points:
@@ -108,7 +108,7 @@ def _points_by_feature(model: ModelFile) -> Iterator[tuple[str, str]]:
     are_whole = _points_of(model).rounding == "features"
     for place, name in enumerate(model.terms):
         part = f"{_of_terms(model)}[{place}]"
-        yield f"points_{escape(name)}", f"integer(rounded({part}))" if are_whole else part
+        yield f"points_{escape_name(name)}", f"integer(rounded({part}))" if are_whole else part
 
 
 def _band(model: ModelFile) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.models.logistic.bands import Bands
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.points import Points
-from pipeline.units import escape
+from pipeline.units import escape_name
 
 # Whole points beyond it have no value as a 64-bit integer.
 _MOST = 2.0**63
@@ -42,7 +42,7 @@ def points_by_feature(model: ModelFile, whole: Formula) -> Iterator[tuple[str, C
         return f"CASE WHEN {raw_prediction(writer, whole)} IS NOT NULL THEN {text} END"
 
     for place, name in enumerate(model.terms):
-        yield f"points_{escape(name)}", partial(write, place=place)
+        yield f"points_{escape_name(name)}", partial(write, place=place)
 
 
 def band(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:

@@ -17,7 +17,7 @@ from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ClassName, ModelFile
 from pipeline.models.logistic.making import class_text, temperature_of
 from pipeline.models.logistic.score import ScoreBlock
-from pipeline.units import escape
+from pipeline.units import escape_name
 
 
 def columns_of(model: ModelFile) -> Iterator[tuple[str, Column]]:
@@ -75,7 +75,7 @@ def _contributions(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Colu
         return f"CASE WHEN {raw_prediction(writer, whole)} IS NOT NULL THEN {term(writer, node)} END"
 
     for place, name in enumerate(model.terms):
-        yield f"contribution_{escape(name)}", partial(write, place=place)
+        yield f"contribution_{escape_name(name)}", partial(write, place=place)
 
 
 Maker = Callable[[ModelFile, Formula], Iterator[tuple[str, Column]]]

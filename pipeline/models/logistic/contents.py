@@ -69,5 +69,5 @@ def vocabulary() -> wording.Vocabulary:
         },
         tags=frozenset(tags),
         members={"features": "<reason>"},
-        plain=frozenset({("target", "negative"), ("target", "positive")}),
+        plain=frozenset({("target", "negative"), ("target", "positive"), ("classes", "")}),
     )

@@ -24,7 +24,7 @@ from pipeline.models.logistic.references import references_of
 from pipeline.models.logistic.sections import numbers_of
 from pipeline.models.results import encoded_array, float_array, integer_array
 from pipeline.types.blocks import Field
-from pipeline.units import escape
+from pipeline.units import escape_name
 
 if TYPE_CHECKING:
     from pipeline.models.logistic.making import Raw
@@ -147,14 +147,16 @@ class Decisions:
         made: dict[Column, list[Field]] = {}
         undecided = nullable or may_be_nan
         if "contributions" in self.columns:
-            made["contributions"] = [Field(f"contribution_{escape(name)}", number, nullable) for name in self.names]
+            made["contributions"] = [
+                Field(f"contribution_{escape_name(name)}", number, nullable) for name in self.names
+            ]
         if self._points is not None:
             may_be_lost = undecided or not self._most_points < _SAFE
             counted = Field("points", pa.int64(), may_be_lost)
             by_feature = self._points.rounding == "features"
             made["points"] = [counted if self._points.are_whole else Field("points", number, nullable)]
             made["points_by_feature"] = [
-                Field(f"points_{escape(name)}", *((pa.int64(), may_be_lost) if by_feature else (number, nullable)))
+                Field(f"points_{escape_name(name)}", *((pa.int64(), may_be_lost) if by_feature else (number, nullable)))
                 for name in self.names
             ]
         made["band"] = [Field("band", pa.string(), undecided)]

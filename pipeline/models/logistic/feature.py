@@ -223,6 +223,8 @@ class FeatureKind(Generic[F]):
         Yields what is multiplied with the coefficients, if that are several numbers or levels.
     follows : callable
         Returns what follows from a feature, for ``model show --json``.
+    table_bytes : callable
+        Returns the bytes of what scoring keeps of a feature besides the feature itself, where that may be much more.
     version : int
         The first version of the model file that has this kind.
     """
@@ -239,4 +241,5 @@ class FeatureKind(Generic[F]):
     faults: Callable[[Mapping[str, object]], Iterator[Problem]] = _no_faults
     terms: Callable[[F], Iterator[TermEntry]] = _no_terms
     follows: Callable[[F], Mapping[str, object]] = _nothing_follows
+    table_bytes: Callable[[F], int] = lambda _: 0
     version: int = 2

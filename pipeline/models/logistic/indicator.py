@@ -62,6 +62,9 @@ def _prepare(feature: IndicatorFeature, batch: BatchColumns) -> PreparedIndicato
 def _missing(column: BatchColumn) -> Mask | None:
     if unfit("numeric", column.array.type) is None:
         return with_nan(numbers(column.array))
+    if unfit("categorical", column.array.type) is not None:
+        is_null: Mask = column.array.is_null().to_numpy(zero_copy_only=False)
+        return is_null
     cells = levels(column.array)
     flags = np.array([name is None for name in [*cells.names, None]])
     if not flags[:-1].any():

@@ -19,7 +19,7 @@ from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.output import FIRST_COLUMNS, Column
 from pipeline.models.results import boolean_array, choice_array, choices_array, float_array
 from pipeline.types.blocks import Field
-from pipeline.units import escape
+from pipeline.units import escape_name
 
 if TYPE_CHECKING:
     from pipeline.models.logistic.decisions import Decisions
@@ -160,7 +160,7 @@ def arrow_type_of(values: Sequence[ClassName]) -> pa.DataType:
 
 def class_text(value: ClassName) -> str:
     """Return a class as it is written in the name of a column."""
-    return escape(str(value).lower() if isinstance(value, bool) else str(value))
+    return escape_name(str(value).lower() if isinstance(value, bool) else str(value))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from pipeline.units import escape, format_count
 
 Floats = npt.NDArray[np.float64]
 
+_FLOAT64 = np.dtype(np.float64)
 _CORRECT = "correct the value, or leave the row out (rows are counted from 0)"
 _ROUND = "make the column float64, which rounds it; for files, logitstream score has --type NAME=float64"
 
@@ -39,7 +41,7 @@ class LogisticModel(Tabular):
 
     Rows may be an Arrow table or record batch, a dataframe (anything with ``__arrow_c_stream__``), or a mapping from
     column names to arrays: columns are found by their names, and others are ignored. Rows may also be a NumPy array of
-    shape (rows, features) with the columns in the order of ``features`` (of objects if there are categorical features),
+    shape (rows, columns) with the columns in the order of ``columns`` (of objects if there are categorical features),
     or a Dask array of that shape, split by rows only, which gives a Dask array.
 
     Null and floating NaN are missing values, for which the policies of the model decide. A row that they send to the
@@ -166,7 +168,7 @@ class LogisticModel(Tabular):
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """The columns, in the order of the file, which is the order of summation and of array columns."""
+        """The features, in the order of the file, which is the order of summation."""
         return self.file.features
 
     @property
@@ -228,9 +230,7 @@ class LogisticModel(Tabular):
         if self.file.classes is not None:
             raise ValueError(f"the model has {len(self.file.classes)} classes: use predict_proba()")
         if _is_dask(data):
-            return _check_dask(data, len(self.columns)).map_blocks(
-                self.probability, drop_axis=1, dtype=np.float64, meta=np.empty(0)
-            )
+            return self._by_blocks(self.probability, data)
         return self._floats(data, "probability")[:, 0]
 
     def predict_proba(self, data: Any) -> Any:
@@ -244,9 +244,7 @@ class LogisticModel(Tabular):
         """
         count = len(self.classes)
         if _is_dask(data):
-            return _check_dask(data, len(self.columns)).map_blocks(
-                self.predict_proba, chunks=(data.chunks[0], (count,)), dtype=np.float64, meta=np.empty((0, count))
-            )
+            return self._by_blocks(self.predict_proba, data, count)
         if self.file.classes is not None:
             return self._floats(data, "probability")
         raw = self._floats(data, "raw_prediction")[:, 0]
@@ -262,10 +260,7 @@ class LogisticModel(Tabular):
         """
         classes = self.file.classes
         if _is_dask(data):
-            shape = {"drop_axis": 1} if classes is None else {"chunks": (data.chunks[0], (len(classes),))}
-            meta = np.empty(0) if classes is None else np.empty((0, len(classes)))
-            checked = _check_dask(data, len(self.columns))
-            return checked.map_blocks(self.raw_prediction, dtype=np.float64, meta=meta, **shape)
+            return self._by_blocks(self.raw_prediction, data, None if classes is None else len(classes))
         raw = self._floats(data, "raw_prediction")
         return raw[:, 0] if classes is None else raw
 
@@ -284,9 +279,7 @@ class LogisticModel(Tabular):
         ValueError
             The model has classes. Others as in :meth:`probability`.
         """
-        if self.file.classes is not None:
-            raise ValueError("contributions are those of a model with two classes")
-        return self._floats(data, "contributions")
+        return self._decided(data, self.contributions, "contributions", len(self.contribution_names))
 
     def points(self, data: Any) -> Any:
         """Return the points of each row, on the scale of ``output.points``.
@@ -301,7 +294,8 @@ class LogisticModel(Tabular):
         ValueError
             The model has no ``output.points``. Others as in :meth:`probability`.
         """
-        return self._decided(data, "points")[:, 0]
+        points = self._decided(data, self.points, "points")
+        return points if _is_dask(data) else points[:, 0]
 
     def points_by_feature(self, data: Any) -> Any:
         """Return the points of the offset and each feature, in the order of ``contribution_names``.
@@ -311,7 +305,7 @@ class LogisticModel(Tabular):
         ndarray of float64, shape (rows, terms)
             As in :meth:`points`.
         """
-        return self._decided(data, "points_by_feature")
+        return self._decided(data, self.points_by_feature, "points_by_feature", len(self.contribution_names))
 
     def band(self, data: Any) -> Any:
         """Return the name of the band of each row; ``None`` without a score.
@@ -325,6 +319,9 @@ class LogisticModel(Tabular):
         ValueError
             The model has no ``output.bands``. Others as in :meth:`probability`.
         """
+        if _is_dask(data):
+            self._check("band")
+            return self._by_blocks(self.band, data, dtype=np.dtype(object))
         return self._texts(data, "band")[:, 0]
 
     def reasons(self, data: Any, count: int | None = None) -> Any:
@@ -341,14 +338,17 @@ class LogisticModel(Tabular):
         ndarray of object, shape (rows, count)
             ``None`` where fewer features lower it, and in rows without a score. Errors as in :meth:`probability`.
         """
+        if _is_dask(data):
+            return self._reasons_by_blocks(self.reasons, data, count)
         texts = self._texts(data, "reasons", count)
-        with_texts = self.output.reasons is not None and self.output.reasons.has_texts
-        return texts[:, :: 2 if with_texts else 1]
+        return texts[:, :: self._columns_of_a_reason]
 
     def reason_texts(self, data: Any, count: int | None = None) -> Any:
         """Return the texts of the reasons, as :meth:`reasons` returns their codes; ``None`` for one without a text."""
+        if _is_dask(data):
+            return self._reasons_by_blocks(self.reason_texts, data, count)
         codes = self.reasons(data, count)
-        if self.output.reasons is None or not self.output.reasons.has_texts:
+        if self._columns_of_a_reason == 1:
             return np.full_like(codes, None)
         return self._texts(data, "reasons", count)[:, 1::2]
 
@@ -381,9 +381,7 @@ class LogisticModel(Tabular):
         """
         dtype = np.array(self.classes).dtype
         if _is_dask(data):
-            return _check_dask(data, len(self.columns)).map_blocks(
-                self.predict, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype=dtype)
-            )
+            return self._by_blocks(self.predict, data, dtype=dtype)
         scored = [(array, rejected) for (array,), rejected in self._scored(data, self._block("decision"))]
         if undecided := sum(array.null_count + len(rejected) for array, rejected in scored):
             raise DataError(
@@ -406,9 +404,28 @@ class LogisticModel(Tabular):
         threshold = self.output.threshold
         return ScoreBlock(self.file, (column,), DEFAULT_THRESHOLD if threshold is None else threshold)
 
-    def _decided(self, data: Any, column: Column) -> Floats:
+    def _by_blocks(
+        self, method: Callable[..., Any], data: Any, width: int | None = None, dtype: np.dtype[Any] = _FLOAT64
+    ) -> Any:
+        """Return what a method makes of each block of a Dask array, shape (rows,) or (rows, width)."""
+        checked = _check_dask(data, len(self.columns))
+        if width is None:
+            return checked.map_blocks(method, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype=dtype))
+        chunks, meta = (data.chunks[0], (width,)), np.empty((0, width), dtype=dtype)
+        return checked.map_blocks(method, chunks=chunks, dtype=dtype, meta=meta)
+
+    def _reasons_by_blocks(self, method: Callable[..., Any], data: Any, count: int | None) -> Any:
+        self._check("reasons")
+        made = len(replace(self._block("reasons"), reasons=count).fields())
+        return self._by_blocks(partial(method, count=count), data, made // self._columns_of_a_reason, np.dtype(object))
+
+    @property
+    def _columns_of_a_reason(self) -> int:
+        return 2 if self.output.reasons is not None and self.output.reasons.has_texts else 1
+
+    def _decided(self, data: Any, method: Callable[..., Any], column: Column, width: int | None = None) -> Any:
         self._check(column)
-        return self._floats(data, column)
+        return self._by_blocks(method, data, width) if _is_dask(data) else self._floats(data, column)
 
     def _texts(self, data: Any, column: Column, count: int | None = None) -> Any:
         """Return the columns of one word as objects, shape (rows, columns)."""
@@ -424,7 +441,7 @@ class LogisticModel(Tabular):
 
     def _check(self, column: Column) -> None:
         if self.file.classes is not None:
-            raise ValueError(f"{column} are those of a model with two classes")
+            raise ValueError(f'"{column}" is not for models with classes')
         if column != "reasons" and not self.output.has(column):
             raise ValueError(f"the model has no output.{SECTIONS[column]}")
 
@@ -441,7 +458,7 @@ class LogisticModel(Tabular):
     def _scored(self, data: Any, block: ScoreBlock) -> Iterator[tuple[tuple[pa.Array, ...], Rows]]:
         """Yield the scores of each batch, and which of its rows the model sends to the quarantine."""
         first = 0
-        for arrays in batches(data, block.columns()):
+        for arrays in batches(data, block.accepted()):
             tally = RowTally(len(arrays[0]))
             scores, _ = block.scores(arrays, tally)
             if tally.bad.size:

@@ -32,7 +32,7 @@ from pipeline.models.logistic.policies import (
     Policy,
     UnseenLevel,
 )
-from pipeline.models.logistic.sections import Name, Number, Section, fault, for_kernel, numbers_of, table_of
+from pipeline.models.logistic.sections import Name, Number, Section, fault, for_kernel, numbers_of
 from pipeline.models.logistic.transforms import Transform, check_imputed, shown_transform, steps_of
 from pipeline.models.tally import RowTally
 from pipeline.units import escape, format_count
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-# The table of all combinations of levels has no more entries.
+# The table of all combinations of levels has no more entries; with classes each combination has one for each of them.
 MOST_COMBINATIONS = 10_000_000
 
 
@@ -153,14 +153,19 @@ class ProductFeature(Feature):
         A combination is a number whose digits are the positions of the levels; each digit has one value more, which
         stands for no level and has the coefficient 0.
         """
-        sizes = [len(lookup.positions) + 1 for lookup in self.lookups]
-        leaves = list(_leaves(self.coefficients or {}, len(sizes)))
-        outputs = len(numbers_of(leaves[0][1]))
-        table = np.zeros((math.prod(sizes), outputs))
+        leaves = list(self.combinations())
+        table = np.zeros((len(numbers_of(leaves[0][1])), self.combined))
         for levels, number in leaves:
-            digits = [lookup.positions[level] for lookup, level in zip(self.lookups, levels, strict=True)]
-            table[np.ravel_multi_index(digits, sizes)] = numbers_of(number)
-        return table_of(list(table)) if isinstance(leaves[0][1], Sequence) else table[:, 0].copy()
+            combination = 0
+            for lookup, level in zip(self.lookups, levels, strict=True):
+                combination = combination * (len(lookup.positions) + 1) + lookup.positions[level]
+            table[:, combination] = numbers_of(number)
+        return table if isinstance(leaves[0][1], Sequence) else table[0]
+
+    @property
+    def combined(self) -> int:
+        """How many combinations there are, each term with no level besides those that it has."""
+        return math.prod(len(lookup.positions) + 1 for lookup in self.lookups)
 
     def combinations(self) -> Iterator[tuple[tuple[str, ...], float | Sequence[float]]]:
         """Yield the levels of each combination that has a coefficient, and the coefficient."""
@@ -222,10 +227,16 @@ def _leaves(coefficients: Mapping[str, Any], depth: int) -> Iterator[tuple[tuple
 
 
 def _levels_by_depth(coefficients: Mapping[str, Any], depth: int) -> list[dict[str, None]]:
+    """Return the levels of each term that lead to a coefficient, in the order in which they come."""
+    if depth == 1:
+        return [dict.fromkeys(coefficients)]
     known: list[dict[str, None]] = [{} for _ in range(depth)]
-    for levels, _ in _leaves(coefficients, depth):
-        for place, level in zip(known, levels, strict=True):
-            place[level] = None
+    for level, value in coefficients.items():
+        below = _levels_by_depth(value, depth - 1) if isinstance(value, Mapping) else []
+        if below and below[-1]:
+            known[0][level] = None
+            for place, levels in zip(known[1:], below, strict=True):
+                place.update(levels)
     return known
 
 
@@ -265,9 +276,14 @@ def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
     for (position, term), levels in zip(terms, known, strict=True):
         for _, message in unfit_levels(term, levels):
             yield Problem(("terms", position), message)
-    if math.prod(len(levels) + 1 for levels in known) > MOST_COMBINATIONS:
+    _, number = next(_leaves(coefficients, len(terms)), ((), None))
+    outputs = len(number) if isinstance(number, list | tuple) else 1
+    if outputs * math.prod(len(levels) + 1 for levels in known) > MOST_COMBINATIONS:
         count = " x ".join(format_count(len(levels)) for levels in known)
-        yield Problem(("coefficients",), f"has {count} levels, more than {MOST_COMBINATIONS:,} combinations")
+        of_classes = f" of {format_count(outputs)} classes" if outputs > 1 else ""
+        yield Problem(
+            ("coefficients",), f"has {count} levels{of_classes}, more than {MOST_COMBINATIONS:,} combinations"
+        )
 
 
 def _unfit_depth(value: Mapping[str, Any], depth: int, path: Path) -> Iterator[Problem]:
@@ -315,6 +331,11 @@ def _uses(feature: ProductFeature) -> tuple[Use, ...]:
 
 def _use_of(lookup: LevelLookup) -> Use:
     return Use(lookup.column, "categorical", (lookup.missing, lookup.unseen), lookup.positions, lookup.type)
+
+
+def _table_bytes(feature: ProductFeature) -> int:
+    _, number = next(feature.combinations(), ((), ()))
+    return 8 * feature.combined * len(numbers_of(number)) if feature.lookups else 0
 
 
 def _describe(feature: ProductFeature) -> tuple[str, Iterator[Entry]]:
@@ -372,6 +393,7 @@ PRODUCT = FeatureKind(
     expression=_expression,
     coefficients=_coefficients,
     terms=_terms,
+    table_bytes=_table_bytes,
     unknown_names=_unknown_names,
     faults=_faults,
 )

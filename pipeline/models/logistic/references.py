@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,8 +59,8 @@ def faults(reasons: object, features: Mapping[str, Document]) -> Iterator[Proble
             yield Problem(("features", name), unknown("feature", name, features))
         elif isinstance(reason, Mapping) and reason.get("reference") is not None:
             yield from _of_reference(("features", name, "reference"), reason["reference"], features[name])
-    if reasons.get("reference") in {"mean", "best"}:
-        yield from _without_reference(str(reasons["reference"]), said, features)
+    if (word := reasons.get("reference")) in ("mean", "best"):
+        yield from _without_reference(str(word), said, features)
 
 
 def _without_reference(word: str, said: Mapping[str, object], features: Mapping[str, Document]) -> Iterator[Problem]:
@@ -73,9 +73,9 @@ def _without_reference(word: str, said: Mapping[str, object], features: Mapping[
         if word == "mean" and reason.get("mean") is None:
             yield Problem(("features", name, "mean"), 'is required but missing, because the reference is "mean"')
         if word == "best" and not _is_bounded(feature):
-            remedy = "value" if feature["kind"] in _AT_VALUE else "contribution"
-            message = f"is required but missing, because a {feature['kind']} feature has no best contribution: write "
-            yield Problem(("features", name, "reference"), f'{message}{{"{remedy}": number}}')
+            kind = feature["kind"]
+            message = f"is required but missing, because a {kind} feature has no best contribution: write {_form(kind)}"
+            yield Problem(("features", name, "reference"), message)
 
 
 def _form(kind: object) -> str:
@@ -89,12 +89,15 @@ def _of_reference(path: Path, reference: object, feature: Document) -> Iterator[
     if not isinstance(reference, Mapping):
         yield Problem(path, f"must be an object, such as {_form(feature.get('kind'))}, not {show(reference)}")
         return
+    # A description of a model says null where the file says nothing.
     given = [key for key in Reference.model_fields if reference.get(key) is not None]
     if len(given) != 1:
         found = f"not {len(given)} of them" if given else "but all are missing"
         yield Problem(path, f"must have one of {quoted_words(Reference.model_fields)}, {found}")
         return
     kind, level, levels = feature.get("kind"), reference.get("level"), feature.get("coefficients")
+    if str(kind) not in FEATURE_KINDS:
+        return
     if kind not in _KINDS_AT.get(given[0], (kind,)):
         yield Problem((*path, given[0]), f"is not for features of the kind {kind}: write {_form(kind)}")
     elif isinstance(level, str) and isinstance(levels, Mapping) and level not in levels:
@@ -141,6 +144,9 @@ def _best(feature: Feature, direction: Direction) -> float:
 
 def not_finite(reasons: ReasonRules, features: tuple[Feature, ...]) -> Iterator[Problem]:
     """Yield the references at which a contribution is not a finite number, with their path in the reasons."""
+    if any(isinstance(entry.coefficient, Sequence) for each in features for entry in kind_of(each).describe(each)[1]):
+        # Lists where there are no classes are faults of the document, which has more to say of them.
+        return
     for feature, reference in zip(features, references_of(reasons, features), strict=True):
         if not math.isfinite(reference):
             message = f"the contribution of {escape(feature.label)} there is not a finite number"

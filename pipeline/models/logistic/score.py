@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -32,6 +32,8 @@ from pipeline.types.inputs import Need
 DEFAULT_THRESHOLD = 0.5
 # Where the schema of an output has the base of the raw prediction.
 BASE_KEY = "logitstream.base"
+# The cells of all uses of columns that are copied at a time, where the policies are applied to floating NaN.
+_SETTLED_CELLS = 1 << 21
 
 Floats = npt.NDArray[np.float64]
 
@@ -137,6 +139,11 @@ class ScoreBlock:
         """The bytes of what is computed of a row, whether or not it is a result."""
         return scratch_row_bytes(self.model) + self._maker.scratch_row_bytes
 
+    @property
+    def table_bytes(self) -> int:
+        """The bytes of the tables of its features."""
+        return sum(kind_of(feature).table_bytes(feature) for feature in self.model.features)
+
     def columns(self) -> tuple[Need, ...]:
         """Return the columns of offset and features, each once, in the order of the model file."""
         return tuple(Need(name, _role(uses)) for name, uses in self._uses.items())
@@ -162,7 +169,14 @@ class ScoreBlock:
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
-        return unfit_columns([(need.name, need.role) for need in self.columns()], fields)
+        return unfit_columns([(need.name, need.role) for need in self.accepted()], fields)
+
+    def accepted(self) -> tuple[Need, ...]:
+        """Return the columns with the role ``kept`` where any type fits: only whether they are missing is asked."""
+        return tuple(
+            replace(need, role="kept") if all(use.any_role for use in self._uses[need.name]) else need
+            for need in self.columns()
+        )
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
         """Return the scores of a batch.
@@ -228,10 +242,9 @@ class ScoreBlock:
         bases = np.array(model.bases)
         raw_prediction([each.term for each in prepared], bases, out=raw, visit=_visit(gathered))
         is_finite = np.isfinite(raw[0]) if len(raw) == 1 else np.isfinite(raw).all(axis=0)
-        rows = np.flatnonzero(~is_finite)
-        if rows.size:
-            # Missing values make the sum NaN, infinite ones make it infinite or NaN, whatever else is added: only these
-            # rows can hold either.
+        # Missing values make the sum NaN, infinite ones make it infinite or NaN, whatever else is added: only these
+        # rows can hold either.
+        for rows in _pieces(np.flatnonzero(~is_finite), len(model.uses)):
             again = np.empty((model.outputs, rows.size))
             terms = [each.settle(rows, tally) for each in prepared]
             raw[:, rows] = raw_prediction(terms, bases, out=again, visit=_visit(gathered, rows))
@@ -279,6 +292,12 @@ def _visit(gathered: GatheredParts, rows: Rows | None = None) -> Visit | None:
     return visit if gatherers else None
 
 
+def _pieces(rows: Rows, uses: int) -> Iterator[Rows]:
+    """Yield rows in pieces: each use of a column copies the cells of a piece."""
+    size = max(1, _SETTLED_CELLS // uses)
+    return (rows[start : start + size] for start in range(0, rows.size, size))
+
+
 def _role(uses: Sequence[Use]) -> Role:
     """Return what a column must be usable as so that all uses can have it.
 
@@ -290,11 +309,12 @@ def _role(uses: Sequence[Use]) -> Role:
 
 
 def _facts(name: str, uses: Sequence[Use]) -> FeatureFacts:
-    levels = dict.fromkeys(level for use in uses for level in use.levels)
+    # Of several uses that know levels the first one counts what is unseen.
+    counting = next((use for use in uses if use.levels), uses[0])
     return FeatureFacts(
         name,
-        "categorical" if levels else _role(uses),
+        "categorical" if counting.levels else _role(uses),
         any(use.policies[:1] == ("error",) for use in uses),
-        tuple(levels),
-        any(use.level_type in {"integer", "number"} for use in uses),
+        tuple(counting.levels),
+        counting.level_type in {"integer", "number"},
     )

@@ -213,7 +213,7 @@ def test_reasons_of_a_model_with_classes_are_refused() -> None:
     classes = LogisticModel.from_json(json.dumps(head | {"classes": ["a", "b", "c"], "features": [feature]}))
     with pytest.raises(UsageError, match="--reasons is for models with two classes; this one has 3"):
         ScoreBlock.of(classes.file, Request(reasons=2))
-    with pytest.raises(ValueError, match="reasons are those of a model with two classes"):
+    with pytest.raises(ValueError, match='"reasons" is not for models with classes'):
         classes.reasons({"x": [1.0]})
 
 

@@ -141,6 +141,30 @@ def test_dask_arrays_give_the_bits_of_numpy_arrays() -> None:
     assert same_bits(model.probability(unknown).compute(scheduler="sync"), model.probability(data[data[:, 0] > 0]))
 
 
+@pytest.mark.parametrize("texts", [{}, {"x": {"text": "x is low"}}], ids=["codes", "texts"])
+def test_models_of_version_2_take_rows_in_every_container_with_each_column_once(texts: Any) -> None:
+    number = {"kind": "numeric", "column": "x", "coefficient": 0.5, "missing": {"impute": 1.0}}
+    bins = {"kind": "binned", "column": "x", "name": "bins", "edges": [0.0], "coefficients": [-1.0, 2.0]}
+    product = {"kind": "product", "terms": [{"column": "y"}, {"column": "x"}], "coefficient": -0.1}
+    output = {"points": {"pdo": 20, "base_points": 600, "base_odds": 50}, "reasons": {"count": 2, "features": texts}}
+    output |= {"bands": {"on": "points", "thresholds": [500.0], "names": ["low", "high"]}}
+    first = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": 0.5, "output": output}
+    model = LogisticModel.from_json(
+        json.dumps(first | {"features": [number, bins, product], "offset": {"column": "w"}})
+    )
+    assert model.columns == ("w", "x", "y")
+    matrix = np.random.default_rng(0).normal(size=(50, 3))
+    matrix[::7, 1] = np.nan
+    named = dict(zip(model.columns, matrix.T, strict=True))
+    for method in ("probability", "contributions", "points", "points_by_feature", "band", "reasons", "reason_texts"):
+        expected = getattr(model, method)(matrix)
+        for data in (named, pa.table(named), pl.DataFrame(named), np.asfortranarray(matrix)):
+            np.testing.assert_array_equal(getattr(model, method)(data), expected, method)
+        lazy = getattr(model, method)(da.from_array(matrix, chunks=(20, 3)))
+        assert (lazy.shape, lazy.dtype) == (expected.shape, expected.dtype)
+        np.testing.assert_array_equal(lazy.compute(scheduler="sync"), expected, method)
+
+
 def test_dask_arrays_cut_across_the_columns_are_refused_with_the_remedy() -> None:
     with pytest.raises(ValueError, match=r"data\.rechunk\(\{1: -1\}\)"):
         numeric_model().probability(da.zeros((10, 2), chunks=(5, 1)))

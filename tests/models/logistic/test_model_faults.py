@@ -259,6 +259,13 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
             {},
             ['reasons.features.x.reference: must be an object, such as {"value": number}'],
         ),
+        (told("x", reference={"value": None}), {}, ["reasons.features.x.reference: must have one of"]),
+        ({"reasons": {"reference": {"level": "a"}}}, {}, ['reasons.reference: must be "zero", "mean" or "best", not']),
+        (
+            {"reasons": {"reference": "mean", "features": {"x": {"mean": None}}}},
+            {"features": [NUMERIC]},
+            ["reasons.features.x.mean: is required but missing"],
+        ),
         (told("c", reference={"level": "ZZ"}), {}, ['reasons.features.c.reference.level: unknown level "ZZ"']),
         (
             told("l", reference={"value": 0}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.tally import RowTally
@@ -218,3 +220,93 @@ def test_columns_and_decisions_have_the_names_and_values_of_the_classes(classes:
     decision = block.block([pa.array([3.0, -3.0, None, 0.0])]).arrays[-1]
     assert decision.to_pylist() == [classes[0], classes[1], None, classes[0]]
     assert decision.type == block.fields()[-1].type
+
+
+def test_names_of_columns_are_whole_and_differ_where_names_differ() -> None:
+    classes = ["a\n", "a\\n", "n" * 130 + "1", "n" * 130 + "2"]
+    several = FIRST | {"classes": classes, "intercept": [0.0] * 4}
+    several |= {"features": [{"kind": "numeric", "column": "x", "coefficient": [1.0] * 4}]}
+    names = [field.name for field in ScoreBlock(from_mapping(several)).fields()]
+    assert names == ["probability_a\\n", "probability_a\\\\n", *(f"probability_{name}" for name in classes[2:])]
+    features = [{"kind": "numeric", "column": "x", "name": name, "coefficient": 1.0} for name in classes]
+    scale = {"points": {"pdo": 20, "base_points": 600, "base_odds": 50}}
+    one = FIRST | {"features": features, "output": scale}
+    names = [field.name for field in ScoreBlock(from_mapping(one), ("contributions", "points_by_feature")).fields()]
+    assert len(set(names)) == 8
+    assert names[2:4] == [f"contribution_{name}" for name in classes[2:]]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array([1, None, 3], pa.date32()),
+        pa.array([1, None, 3], pa.timestamp("us")),
+        pa.array([1, None, 3], pa.decimal128(30, 2)),
+        pa.array([b"a", None, b""], pa.binary()),
+        pa.array([["a"], None, []]),
+        pa.array(["a", None, ""]),
+        pa.array([True, None, False]),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+def test_an_indicator_looks_at_a_column_of_any_type(cells: pa.Array) -> None:
+    model = FIRST | {"features": [{"kind": "indicator", "column": "x", "coefficient": 1.0}]}
+    block = ScoreBlock(from_mapping(model), ("raw_prediction",))
+    assert block.check([pa.field("x", cells.type)]) == []
+    found = LogisticModel(from_mapping(model)).raw_prediction(pa.table({"x": cells}))
+    assert found.tolist() == [0.25, 1.25, 0.25]
+    values = block.block([cells])
+    assert values.arrays[0].to_pylist() == [0.25, 1.25, 0.25]
+    assert values.events == {"missing x": 1}
+
+
+def test_a_column_of_an_indicator_and_a_number_must_be_numbers() -> None:
+    features = [{"kind": kind, "column": "x", "coefficient": 1.0} for kind in ("indicator", "numeric")]
+    block = ScoreBlock(from_mapping(FIRST | {"features": features}))
+    (message,) = block.check([pa.field("x", pa.date32())])
+    assert "a numeric feature" in message
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_known_levels_are_those_of_the_feature_that_counts_what_is_unseen(order: int) -> None:
+    term = {"kind": "categorical", "column": "c", "unseen": "zero"}
+    features = [
+        {"coefficients": {"1": 1.0}, "levels": "integer"} | term,
+        {"kind": "product", "terms": [term, {"column": "x"}], "coefficients": {"a": 1.0, "b": 2.0}},
+    ]
+    block = ScoreBlock(from_mapping(FIRST | {"features": features[::order]}))
+    cells = {"c": pa.array(["a", "b", "1"]), "x": pa.array([1.0, 1.0, 1.0])}
+    found = block.block([cells[need.name] for need in block.columns()]).features["c"]
+    facts = {each.column: each for each in block.features()}["c"]
+    assert (found.unseen, facts.levels) == ((2, ("1",)) if order == 1 else (1, ("a", "b")))
+
+
+def test_a_wide_model_copies_few_cells_at_a_time_where_a_column_is_nan_throughout() -> None:
+    feature = {
+        "kind": "transformed",
+        "column": "x",
+        "transform": "square",
+        "coefficient": 0.5,
+        "missing": {"impute": 2},
+    }
+    features = [feature | {"name": f"x{place}"} for place in range(400)] + [
+        {"kind": "transformed", "column": "y", "transform": "log", "coefficient": 0.5, "missing": "quarantine"}
+    ]
+    block = ScoreBlock(from_mapping(FIRST | {"features": features}), ("raw_prediction",))
+    random = np.random.default_rng(0)
+    x = np.full(20_000, np.nan)
+    x[random.random(x.size) < 0.1] = np.inf
+    y = np.where(random.random(x.size) < 0.1, random.choice([0.0, np.nan], x.size), 1.5)
+    tracemalloc.start()
+    whole = block.block([pa.array(x, from_pandas=False), pa.array(y, from_pandas=False)])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40e6  # 400 columns of 20,000 float64 take 64e6
+    halves = [block.block([pa.array(each[part]) for each in (x, y)]) for part in np.split(np.arange(x.size), [9_999])]
+    assert whole.arrays[0].equals(pa.concat_arrays([half.arrays[0] for half in halves]))
+    assert dict(whole.events) == {name: sum(half.events.get(name, 0) for half in halves) for name in whole.events}
+    assert len(whole.rejected) == len(halves[0].rejected) + len(halves[1].rejected)
+    assert {(cell.column, cell.cause) for cell in whole.rejected} == {
+        ("y", "outside domain"),
+        ("y", "missing set aside"),
+    }

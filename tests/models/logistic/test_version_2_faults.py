@@ -31,6 +31,10 @@ def without(feature: dict[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in feature.items() if name != key}
 
 
+def diagonal(levels: int, number: object) -> dict[str, Any]:
+    return {f"b{level}": {f"c{level}": number} for level in range(levels)}
+
+
 # The file, the place of its only fault, and words of the message.
 ROWS: list[tuple[dict[str, Any], str, str]] = [
     # Unknown keys.
@@ -98,6 +102,19 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
         "features[0].coefficients.AA",
         "must be an object with the levels of the next term",
     ),
+    (
+        document(CROSSED | {"terms": [LEVELS | {"column": "b"}, LEVELS], "coefficients": diagonal(3_200, 1)}),
+        "features[0].coefficients",
+        "has 3,200 x 3,200 levels, more than 10,000,000 combinations",
+    ),
+    (
+        document(
+            CROSSED | {"terms": [LEVELS | {"column": "b"}, LEVELS], "coefficients": diagonal(2_000, [1, 2, 3])},
+            **OF_CLASSES,
+        ),
+        "features[0].coefficients",
+        "has 2,000 x 2,000 levels of 3 classes, more than 10,000,000 combinations",
+    ),
     # Transforms.
     (document(LOG | {"transform": "exp"}), "features[0].transform", '"log", "log1p", "sqrt", "square", {"clip"'),
     (document(LOG | {"transform": ["log", "exp"]}), "features[0].transform[1]", 'not "exp"'),
@@ -153,6 +170,16 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     ),
     (document(CROSSED | {"coefficients": {"AA": [1]}}, **OF_CLASSES), "features[0].coefficients.AA", "has 1 number"),
     (document(OF_THREE, **OF_CLASSES | {"intercept": 1}), "intercept", "must be a list of 3 numbers"),
+    *(
+        (
+            document(
+                NUMERIC | {"coefficient": numbers}, output={"reasons": {"features": {"x": {"reference": {"value": 1}}}}}
+            ),
+            "features[0].coefficient",
+            "must be one number, because the model has no classes",
+        )
+        for numbers in ([], [1, 2])
+    ),
     (document(OF_THREE), "features[0].coefficient", "must be one number, because the model has no classes"),
     (document(OF_THREE, **OF_CLASSES | {"classes": ["a"]}), "classes", "has 1 class; a model has at least 2 and at mo"),
     (document(OF_THREE, **OF_CLASSES | {"classes": []}), "classes", "has 0 classes"),
@@ -160,6 +187,16 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
         document(OF_THREE, **OF_CLASSES | {"classes": [*range(1001)]}),
         "classes",
         "has 1,001 classes; a model has at lea",
+    ),
+    (
+        document(OF_THREE, **OF_CLASSES | {"classes": ["a", None, "c"]}),
+        "classes[1]",
+        "must be text, a boolean or a num",
+    ),
+    (
+        document(OF_THREE, **OF_CLASSES | {"classes": ["a", ["b"], "c"]}),
+        "classes[1]",
+        "must be text, a boolean or a nu",
     ),
     (document(OF_THREE, **OF_CLASSES | {"classes": ["a", 1, "c"]}), "classes[1]", "must be text as the first class is"),
     (document(OF_THREE, **OF_CLASSES | {"classes": ["a", "a", "c"]}), "classes[1]", '"a" is there twice'),
