@@ -1,6 +1,6 @@
 """Checks that imports follow the rooms, and that ``disk`` is the one room that touches files.
 
-Imports go down the levels, never sideways, and each third-party package has its room.
+Imports go down the levels, never sideways, and each third-party package has its room. The few that go up are listed.
 
 The larger the level, the higher the room; a room knows none of its own level.
 
@@ -106,7 +106,7 @@ ROOMS = {
         50,
         ("numpy", "pyarrow", "pydantic", "pydantic_core"),
         (*BELOW, "kernels", "grammar", "registry"),
-        late=("pipeline.models.logistic.expression", "pipeline.conversion"),
+        late=("pipeline.models.logistic.expression",),
         # What most models have none of is loaded when a model has it.
         lazy=True,
     ),
@@ -140,6 +140,14 @@ ROOMS = {
 # Rooms in a room, by their full names. Outside it nobody imports them: its own ``__init__`` is its face.
 INNER = tuple(name for name in ROOMS if "." in name and name != ENTRY)
 
+
+# The imports that go up: which modules a file may import in a function, and why.
+UPWARD = {
+    "pipeline/models/logistic/model.py": (
+        ("pipeline.conversion.exporting", "pipeline.conversion.sklearn.writing"),
+        "a method of the model that writes it for another tool, which nothing else of the room knows",
+    ),
+}
 
 # Files that touch the system by themselves, and why.
 DOORS = {
@@ -316,7 +324,9 @@ def check(root: Path) -> list[str]:
             continue
         package = ".".join(relative.parent.parts)
         tree = ast.parse(path.read_bytes(), str(path))
-        faults = ((each, fault(name, each)) for each in imports(tree, package, tuple(ROOMS)))
+        upward, _ = UPWARD.get(str(relative), ((), ""))
+        found = (each for each in imports(tree, package, tuple(ROOMS)) if not (each.lazy and each.module in upward))
+        faults = ((each, fault(name, each)) for each in found)
         lines += [f"{relative}:{each.line}: imports {each.module}: {why}" for each, why in faults if why]
         if not str(relative).startswith(tuple(DOORS)):
             lines += [f"{relative}:{line}: {call}: pipeline.disk alone touches files" for line, call in touched(tree)]

@@ -346,8 +346,7 @@ def imported_model(
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     """
-    if Path(path).resolve() == Path(output).resolve():
-        raise UsageError(f"{escape(path)} is both the file to import and the output", "give the output another name")
+    _check_apart(path, output, "import")
     model = import_model(path, kind=kind, check=check)
     write_new_file(output, model.to_json().encode(), if_exists)
     return model
@@ -446,10 +445,30 @@ def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> U
 
 
 def export_model(
-    path: str | os.PathLike[str], kind: str, output: str | os.PathLike[str] | None = None, *, dialect: str | None = None
+    path: str, kind: str, output: str | None = None, *, dialect: str | None = None, if_exists: IfExists = "fail"
 ) -> str | bytes:
-    """Return the model in a file as another tool takes it, and write it; see :meth:`LogisticModel.export`."""
-    return LogisticModel.load(path).export(kind, output, dialect=dialect)
+    """Return the model in a file as another tool takes it, and write it; raises what :meth:`LogisticModel.export` does.
+
+    A file that holds these bytes already stays.
+
+    Raises
+    ------
+    UsageError
+        ``output`` is the model itself.
+    OutputError
+        ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
+    """
+    if output is not None:
+        _check_apart(path, output, "export")
+    written = LogisticModel.load(path).export(kind, dialect=dialect)
+    if output is not None:
+        write_new_file(output, written.encode() if isinstance(written, str) else written, if_exists)
+    return written
+
+
+def _check_apart(path: str, output: str, verb: str) -> None:
+    if Path(path).resolve() == Path(output).resolve():
+        raise UsageError(f"{escape(path)} is both the file to {verb} and the output", "give the output another name")
 
 
 def scorecard_of(path: str | os.PathLike[str]) -> Scorecard:

@@ -123,6 +123,21 @@ def test_the_table_itself_goes_down() -> None:
         ("pipeline/sinks/x.py", "import re\nimport pipeline.publish.record", "import pipeline.publish, the face"),
         ("jobs/x.py", "import re\nimport pipeline.publish.local.lock", "import pipeline.publish, the face"),
         ("pipeline/conversion/sk.py", "import os\nimport sklearn", "import it in the function that needs it"),
+        (
+            "pipeline/models/logistic/model.py",
+            "import os\nfrom pipeline.conversion.exporting import export",
+            "models may use",
+        ),
+        (
+            "pipeline/models/logistic/score.py",
+            "def f():\n    from pipeline.conversion.exporting import export",
+            "models may use",
+        ),
+        (
+            "pipeline/models/logistic/model.py",
+            "def f():\n    from pipeline.conversion.reading import import_model",
+            "models may use",
+        ),
         ("pipeline/execute/x.py", "import os\nimport pipeline.execute.cluster", "import it in the function that needs"),
         ("pipeline/publish/x.py", "import os\nimport _typeshed", "publish may use the standard library alone"),
         ("pipeline/sources/csv.py", "def f():\n    import pyarrow", "imports stand at the top of the file"),
@@ -155,6 +170,13 @@ def test_a_planted_violation_is_named(tmp_path: Path, file: str, text: str, mess
     (line,) = _check(tmp_path, file, text)
     assert line.startswith(f"{file}:2: imports ")
     assert message in line
+
+
+def test_every_import_that_goes_up_is_made() -> None:
+    for file, (modules, why) in layers.UPWARD.items():
+        text = (ROOT / file).read_text()
+        assert all(f"from {module} import" in text for module in modules)
+        assert why
 
 
 def test_scan_alone_may_use_the_readers() -> None:
@@ -205,6 +227,7 @@ def test_a_file_outside_every_room_is_named(tmp_path: Path) -> None:
         ("pipeline/publish/x.py", "from pipeline.publish.local.lock import locked\nimport pipeline.publish.record"),
         ("pipeline/publish/local/x.py", "import os\nfrom pipeline.publish.layout import examine"),
         ("pipeline/flow/x.py", "from pipeline.publish import MANIFEST\nfrom pipeline import publish"),
+        ("pipeline/models/logistic/model.py", "def f():\n    from pipeline.conversion.exporting import export"),
         ("pipeline/conversion/sk.py", "def f():\n    from sklearn.pipeline import Pipeline"),
         ("pipeline/__init__.py", "if TYPE_CHECKING:\n    from pipeline.interface import score"),
         ("pipeline/__init__.py", "from importlib import import_module\ndef f(n):\n    return import_module(n)"),

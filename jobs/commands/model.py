@@ -157,9 +157,10 @@ _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
     type=values.PATH,
     metavar="FILE",
     is_path=True,
-    help="Where to write; an existing file is replaced.  [default: the standard output, for text]",
+    help="The file to write.  [default: the standard output, for text]",
 )
-def export(model: str, to: str, dialect: str | None, output: str | None) -> None:
+@options.if_exists
+def export(model: str, to: str, dialect: str | None, output: str | None, if_exists: IfExists) -> None:
     """Write MODEL for another tool.
 
     What the tool cannot express is refused by name (exit code 65), and nothing is written.
@@ -168,7 +169,7 @@ def export(model: str, to: str, dialect: str | None, output: str | None) -> None
 
     if to == "onnx" and output is None:
         raise click.UsageError("An ONNX graph is not text: name a file with --output.")
-    written = export_model(model, to, output, dialect=dialect)
+    written = export_model(model, to, output, dialect=dialect, if_exists=if_exists)
     if output is not None:
         console.tell(f"{escape(output)}: the model as {_TARGETS[to]}")
     elif isinstance(written, str):

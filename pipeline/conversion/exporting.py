@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 
 from pipeline.choices import DIALECT, TO
 from pipeline.errors import UsageError
@@ -54,13 +53,15 @@ def _python(model: ModelFile) -> bytes:
 
 
 def _onnx(model: ModelFile) -> bytes:
-    written: bytes = import_module("pipeline.conversion.onnx.writing").write(model)
-    return written
+    from pipeline.conversion.onnx.writing import write  # noqa: PLC0415 - only this target needs it
+
+    return write(model)
 
 
 def _pmml(model: ModelFile) -> bytes:
-    written: bytes = import_module("pipeline.conversion.pmml.writing").write(model)
-    return written
+    from pipeline.conversion.pmml.writing import write  # noqa: PLC0415 - only this target needs it
+
+    return write(model)
 
 
 _SQL: Mapping[str, Write] = {name: _in_dialect(name) for name in DIALECT.words}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pipeline.models.logistic.expression import Constant, Expression, Numbers, for_class, number
+from pipeline.errors import ModelError
+from pipeline.models.logistic.expression import Constant, Expression, Numbers, cells, for_class, number
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
+from pipeline.units import escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +41,28 @@ def formula(model: ModelFile) -> Formula:
     of_offset = [] if offset is None else [(offset.label, number(offset.column, offset.missing))]
     features = [(feature.label, kind_of(feature).expression(feature)) for feature in model.features]
     return Formula(model.bases if model.classes else model.base, (*of_offset, *features))
+
+
+def check_policies(trees: Iterable[Expression], instead: Mapping[str, str], target: str) -> None:
+    """Raise an error that names the first policy for missing or unseen values that a target cannot say.
+
+    Parameters
+    ----------
+    trees : iterable of Expression
+    instead : mapping of str to str
+        The words that it cannot say, and what to use instead.
+    target : str
+        What messages call it.
+
+    Raises
+    ------
+    ModelError
+    """
+    for cell in (cell for tree in trees for cell in cells(tree)):
+        for what in ("missing", "unseen"):
+            policy = getattr(cell, what, None)
+            if isinstance(policy, str) and policy in instead:
+                raise ModelError(
+                    f'the column "{escape(cell.column)}" has {what} "{policy}", which {target} cannot say',
+                    instead[policy],
+                )

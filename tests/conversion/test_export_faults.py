@@ -30,6 +30,15 @@ def document(*features: object, **other: object) -> dict[str, Any]:
     return head | {"features": list(features) or [NUMERIC]} | other
 
 
+def named(*columns: str) -> dict[str, Any]:
+    return document(*(NUMERIC | {"column": column} for column in columns))
+
+
+def of_classes(*names: str) -> dict[str, Any]:
+    return document(NUMERIC | {"coefficient": [1.0, 2.0]}, intercept=[0.0, 0.5], classes=list(names))
+
+
+LONG = "n" * 62
 REASONS = document(output={"columns": ["probability", "reasons"], "reasons": {"count": 1}})
 ROWS = (
     ("sql", "duckdb", REASONS, "SQL cannot make the column reasons"),
@@ -44,6 +53,10 @@ ROWS = (
         ),
         '"\\\\x00" cannot be text in SQL',
     ),
+    ("sql", "duckdb", named("Age", "b", "aGe"), 'DuckDB cannot tell the columns "Age" and "aGe" apart'),
+    ("sql", "spark", named("Ü", "ü"), 'Spark cannot tell the columns "Ü" and "ü" apart'),
+    ("sql", "postgresql", named(LONG + "é", LONG + "ü"), f'PostgreSQL cannot tell the columns "{LONG}é" and'),
+    ("sql", "duckdb", of_classes("a", "A"), '"probability_a" and "probability_A" apart'),
 )  # fmt: skip
 
 
@@ -63,6 +76,15 @@ def test_x01_what_a_target_cannot_express_is_refused_by_name(
         export(from_mapping(whole), kind, dialect=dialect)
     assert caught.value.exit_code == 65
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("dialect", "columns"),
+    [("postgresql", ["Age", "age"]), ("duckdb", ["Ü", "ü"]), ("spark", [LONG + "12", LONG + "13"])],
+)
+def test_columns_that_a_database_tells_apart_are_not_refused(dialect: str, columns: list[str]) -> None:
+    text = str(export(from_mapping(named(*columns)), "sql", dialect=dialect))
+    assert all(column in text for column in columns)
 
 
 def test_x02_a_refusal_leaves_the_file_that_was_there(tmp_path: Path) -> None:

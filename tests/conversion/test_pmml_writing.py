@@ -223,8 +223,29 @@ REFUSED = {
         "output.points",
     ),
     "all that the output has": (
-        changed("output", to={"temperature": 2.0, "beta": 1.0, "bands": BANDS, "columns": ["contributions", "band"]}),
-        'output.temperature, output.beta, output.bands, "contributions" in output.columns: a PMML document',
+        changed("output", to={"temperature": 2.0, "beta": 1.0, "bands": BANDS}),
+        "output.temperature, output.beta, output.bands: a PMML document",
+    ),
+    "a target that is the empty text": (
+        changed("target", to={"negative": "", "positive": "yes"}),
+        "a class is the empty text",
+    ),
+    "a class that is the empty text": (
+        {
+            **{name: SIMPLE[name] for name in ("format", "version", "kind")},
+            "classes": ["a", ""],
+            "intercept": [0.0, 1.0],
+            "features": [{**SIMPLE["features"][0], "coefficient": [1.0, 2.0]}],
+        },
+        "a class is the empty text",
+    ),
+    "raw predictions": (
+        changed("output", to={"columns": ["probability", "raw_prediction"]}),
+        "PMML cannot make the column raw_prediction",
+    ),
+    "contributions": (
+        changed("output", to={"columns": ["contributions"]}),
+        "PMML cannot make the column contributions",
     ),
     "characters": (changed("features", 0, "column", to="ho\x01ur"), "U+0001"),
     "a number and strict levels": (

@@ -72,6 +72,27 @@ def test_no_number_is_an_arithmetic_error_in_postgresql(server: postgresql.Serve
     assert compared > 1000
 
 
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "loglog", "cauchit"])
+def test_probabilities_of_any_raw_prediction_are_no_error_in_postgresql(server: postgresql.Server, link: str) -> None:
+    far = [0.0, 5e-324, 1e-300, 1e-162, 6.6, 37.5, 38.5, 700.1, 709.5, 745.1, 745.2, 1000.0, 1e155, 1e299, math.inf]
+    cells = [*far, *(-each for each in far), *np.linspace(-746, -690, 100).tolist(), *np.linspace(-45, 45, 100), None]
+    whole = with_feature(kind="numeric", coefficient=1.0) | {"link": link, "intercept": 0.0}
+    whole["output"] = {"columns": ["probability", "decision"], "threshold": 0.3}
+    expected = scored(whole, pa.table({"c": pa.array(cells, pa.float64())}))
+    assert differences(expected, run(server, expected)) <= 1e-12
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_a_sum_of_exponentials_does_not_overflow_in_postgresql(server: postgresql.Server, temperature: float) -> None:
+    whole = with_feature(kind="numeric", coefficient=[0.0, 1.0, 1.0, 1.0]) | {"intercept": [0.0] * 4}
+    whole |= {"classes": ["a", "b", "c", "d"], "output": {"columns": ["probability"], "temperature": temperature}}
+    cells = [temperature * each for each in (0.0, 1.0, 690.0, 699.0, 700.5, 708.9, 709.5, 745.0, -708.9, -745.0)]
+    expected = scored(whole, pa.table({"c": cells}))
+    made = run(server, expected)
+    for name, values in expected.columns.items():
+        np.testing.assert_allclose(made[name], values, rtol=1e-12, atol=math.exp(-700))
+
+
 def test_names_and_texts_of_any_kind_are_quoted_in_postgresql(server: postgresql.Server) -> None:
     expected = scored(*odd())
     assert differences(expected, run(server, expected)) <= 1e-12

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.conversion.exporting import export
+from pipeline.models.logistic.making import probability_of
+from pipeline.models.logistic.parsing import from_mapping
 from tests.conversion.randomly import Scored, differences, document, scored, table
 
 RUN = """
@@ -56,3 +61,37 @@ def test_a_fresh_interpreter_without_packages_gives_the_scores(tmp_path: Path) -
         largest = max(largest, differences(expected, columns))
     print(f"largest difference in a fresh interpreter: {largest:.1e}")
     assert largest <= 1e-14
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {},
+        {"alpha": -1.3, "beta": 0.2},
+        {"calibration": {"method": "platt", "slope": -1.3, "intercept": 0.7}},
+        {"calibration": {"method": "isotonic", "thresholds": [0.5], "probabilities": [0.1, 0.4]}},
+    ],
+)
+def test_decisions_and_bands_of_a_module_change_at_the_same_float(output: dict[str, Any]) -> None:
+    rng = np.random.default_rng(4)
+    for centre in rng.normal(size=12) * 3:
+        near = [centre, *(math.nextafter(centre, end) for end in (-math.inf, math.inf))]
+        whole = numeric(output=output)
+        threshold = float(probability_of(from_mapping(whole), np.array(near[:1]), "fast")[0])
+        whole["output"] = output | {
+            "columns": ["decision", "band"],
+            "threshold": threshold,
+            "bands": {
+                "on": "probability",
+                "thresholds": [threshold, max(0.99, (1 + threshold) / 2)],
+                "names": ["a", "b", "c"],
+            },
+        }
+        expected = scored(whole, pa.table({"x": [*near, 0.5, math.inf, -math.inf, None]}))
+        assert run_here(expected) == expected.columns
+
+
+def numeric(**other: Any) -> dict[str, Any]:
+    feature = {"column": "x", "kind": "numeric", "coefficient": 1.0}
+    head = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": 0.0}
+    return head | {"features": [feature]} | other

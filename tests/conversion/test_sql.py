@@ -71,6 +71,22 @@ def test_without_logarithms_the_raw_prediction_has_the_same_bits() -> None:
     assert run(expected)["raw_prediction"] == expected.columns["raw_prediction"]
 
 
+@pytest.mark.parametrize("normalise", ["softmax", "one-vs-rest"])
+def test_classes_with_infinite_raw_predictions_have_the_same_shares(normalise: str) -> None:
+    infinity = math.inf
+    signs = [[-infinity, -infinity, 1.0], [-infinity, 2.0, 1.0], [-infinity] * 3, [infinity, 1.0, -infinity]]
+    signs += [[1000.0, -1000.0, 1000.0], [-800.0, -801.0, -900.0], [math.nan, 1.0, -infinity], [1e308, -1e308, 0.0]]
+    features = [
+        {"column": f"x{place}", "kind": "numeric", "coefficient": [float(place == other) for other in range(3)]}
+        for place in range(3)
+    ]
+    whole = numeric(version=2, classes=["a", "b", "c"], normalise=normalise, intercept=[0.0] * 3, features=features)
+    whole["output"] = {"columns": ["probability", "decision"]}
+    finite = {f"x{place}": [row[place] for row in signs] for place in range(3)}
+    expected = scored(whole, pa.table(finite))
+    assert differences(expected, run(expected)) <= 1e-12
+
+
 def test_names_and_texts_of_any_kind_are_quoted() -> None:
     expected = scored(*odd())
     assert differences(expected, run(expected)) <= 1e-12

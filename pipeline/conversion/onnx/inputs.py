@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.conversion.onnx.graph import BOOL, DOUBLE, INT64, STRING
 from pipeline.errors import ModelError
-from pipeline.models.logistic.expression import Bins, ColumnValue, Expression, IsMissing, Lookup, nodes
-from pipeline.models.logistic.policies import Level
+from pipeline.models.logistic.expression import Cell, ColumnValue, Expression, IsMissing, Key, cells
 from pipeline.units import escape
 
 # Types that cannot be missing, by the only use that a column has.
@@ -33,24 +32,21 @@ def input_types(trees: Sequence[Expression]) -> dict[str, int]:
     """
     uses: dict[str, _ColumnUse] = {}
     for tree in trees:
-        for node in nodes(tree):
-            for column, way, missing in _used(node):
-                use = uses.setdefault(column, _ColumnUse())
-                use.ways |= {way} - {""}
-                use.missing |= missing
+        for cell in cells(tree):
+            use = uses.setdefault(cell.column, _ColumnUse())
+            use.ways |= _ways(cell)
+            # A word leaves the row without a score, whatever stands there.
+            use.missing |= isinstance(cell, IsMissing) or not isinstance(cell.missing, str)
     return {column: _type(column, use) for column, use in uses.items()}
 
 
-def _used(node: Expression) -> Sequence[tuple[str, str, bool]]:
-    if isinstance(node, ColumnValue):
-        return [(node.name, "boolean" if node.boolean else "number", not isinstance(node.missing, str))]
-    if isinstance(node, Bins):
-        return [(node.column, "number", not isinstance(node.missing, str))]
-    if isinstance(node, IsMissing):
-        return [(node.column, "", True)]
-    if isinstance(node, Lookup):
-        return [(key.column, key.type, isinstance(key.missing, Level)) for key in node.keys]
-    return []
+def _ways(cell: Cell) -> set[str]:
+    """Return how a cell is read; nothing where only whether it is missing counts."""
+    if isinstance(cell, IsMissing):
+        return set()
+    if isinstance(cell, Key):
+        return {cell.type}
+    return {"boolean" if isinstance(cell, ColumnValue) and cell.boolean else "number"}
 
 
 def _type(column: str, use: _ColumnUse) -> int:

@@ -18,7 +18,7 @@ from pipeline.conversion.onnx.numbers import (
     number,
     scaled,
 )
-from pipeline.conversion.onnx.places import TablePlace, labelled, spelling
+from pipeline.conversion.onnx.places import TablePlace, labelled, spelling, without_empty
 from pipeline.conversion.onnx.symbols import (
     EncodedLevels,
     Filled,
@@ -129,6 +129,7 @@ def _is_nan(amounts: Amounts) -> bool:
 
 def of_levels(place: TablePlace, amounts: Callable[[int], Amounts]) -> Feature:
     """Return levels whose coefficients stand in a table."""
+    place = without_empty(place, lambda position: not _is_nan(amounts(position)))
     levels, missing, unseen = _policies(place, amounts)
     return _categorical(place.cell, levels, missing, unseen, place.type)
 

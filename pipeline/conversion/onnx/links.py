@@ -12,6 +12,7 @@ from pipeline.conversion.onnx.construction import NAN, Construction
 from pipeline.conversion.onnx.graph import INT64, texts
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.making import labels_of
 
 _EXACT = 2**53
 _NO_OPERATOR = {"probit": "Erf", "cauchit": "Atan"}
@@ -56,13 +57,16 @@ def decision(made: Construction, model: ModelFile, raw: str, chance: str, thresh
     if model.classes is not None:
         place = made.add("ArgMax", raw, axis=1, keepdims=1)
         return _value(made, list(model.classes), place, made.add("IsNaN", made.total(chance)))
-    target = model.target
-    values = [False, True] if target is None or target.negative is None else [target.negative, target.positive]
     reached = made.add("GreaterOrEqual", chance, made.row(threshold))
-    return _value(made, values, made.cast(reached, INT64), made.add("IsNaN", chance))
+    return _value(made, list(labels_of(model)), made.cast(reached, INT64), made.add("IsNaN", chance))
 
 
 def _value(made: Construction, values: list[Any], place: str, is_none: str) -> Decided:
+    if "" in values:
+        raise ModelError(
+            "a class is the empty text, which is the decision of a row without a score in a graph",
+            "give the class another name",
+        )
     if is_text := isinstance(values[0], str):
         chosen, none = made.chosen(texts(values), place), made.constant(texts([""]).reshape(1, 1))
         # GatherND over the only axis leaves one value a row.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -34,6 +34,13 @@ class TablePlace:
     missing: int | None = None
     unseen: int | None = None
     edges: tuple[float, ...] = ()
+
+
+def without_empty(place: TablePlace, has_number: Callable[[int], bool]) -> TablePlace:
+    """Return a place without the empty text as a level where that only says that missing text has no number."""
+    if "" not in place.keys or has_number(place.keys[""]):
+        return place
+    return replace(place, keys={level: position for level, position in place.keys.items() if level})
 
 
 def place_of(symbol: Symbol) -> TablePlace:
@@ -73,8 +80,12 @@ def labelled(labels: EncodedLevels) -> TablePlace:
 
 def _levels(cell: InputCell, keys: Mapping[str | int | float, int], unseen: int) -> TablePlace:
     if cell.type == "text":
-        named = {str(key): position for key, position in keys.items() if key != ""}
-        return TablePlace(cell, "text", named, keys.get("", unseen), unseen)
+        named = {str(key): position for key, position in keys.items()}
+        missing = named.get("", unseen)
+        if [*named.values()].count(missing) > 1:
+            # Missing text counts as another level, and the empty text is none.
+            named.pop("", None)
+        return TablePlace(cell, "text", named, missing, unseen)
     spelled = spelling(list(keys))
     of_float = None if cell.type == "integer" else unseen
     whole = all(float(key).is_integer() for key in keys)

@@ -25,7 +25,7 @@ from pipeline.conversion.onnx.numbers import (
     standardised,
     steps_of,
 )
-from pipeline.conversion.onnx.places import TablePlace, place_of
+from pipeline.conversion.onnx.places import TablePlace, place_of, without_empty
 from pipeline.conversion.onnx.symbols import (
     EncodedLevels,
     LinearSum,
@@ -122,6 +122,7 @@ def _nested(by_class: Sequence[Sequence[Symbol]], weights: Sequence[Fraction]) -
 def _with_numbers(place: TablePlace, table: Any, axis: int) -> TablePlace:
     """Return a place without the levels that have no number; these are unseen, which has none either."""
     rows = np.moveaxis(table, axis, 0)
+    place = without_empty(place, lambda position: not np.isnan(rows[position]).all())
     known = {level: position for level, position in place.keys.items() if not np.isnan(rows[position]).all()}
     if len(known) == len(place.keys) or (place.unseen is not None and not np.isnan(rows[place.unseen]).all()):
         return place

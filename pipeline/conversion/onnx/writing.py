@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pipeline.conversion.formula import formula
+from pipeline.conversion.formula import check_policies, formula
 from pipeline.conversion.onnx.construction import Construction
 from pipeline.conversion.onnx.graph import CORE, DOUBLE, ML, STRING, Graph, Port
 from pipeline.conversion.onnx.inputs import input_types
 from pipeline.conversion.onnx.links import decision, probability
 from pipeline.conversion.onnx.protobuf import encode
 from pipeline.conversion.onnx.terms import TermWriter
+from pipeline.conversion.results import columns_made
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.score import ScoreBlock
@@ -16,6 +17,7 @@ from pipeline.units import escape
 
 # Every operator used has float64 in onnxruntime 1.16 (2023) and later, which read these versions.
 OPSETS = {CORE: 13, ML: 2}
+_INSTEAD = {"error": 'a graph cannot stop: use "null", which makes the row NaN, impute or a level'}
 OUTPUTS = ("probability", "raw_prediction", "decision")
 
 
@@ -26,7 +28,8 @@ def write(model: ModelFile) -> bytes:
     int64 for integer levels, bool for booleans. A missing value is NaN, missing text the empty text; where a policy
     gives integer levels or booleans another value for it, these are float64 too. The outputs have shape (rows, 1),
     with classes (rows, classes), except for the decision. A row without a score is NaN, and its decision NaN or the
-    empty text: this is what the policies ``null``, ``error`` and ``quarantine`` do, since a graph cannot stop.
+    empty text: this is what the policies ``null`` and ``quarantine`` do, and what a value outside the domain of a
+    transform does. The policy ``error`` is refused, since a graph cannot stop.
 
     Raises
     ------
@@ -40,13 +43,9 @@ def write(model: ModelFile) -> bytes:
 
 def graph(model: ModelFile) -> Graph:
     """Return the graph of a model, as :func:`write` writes it."""
-    block = ScoreBlock.of(model)
-    if others := [column for column in block.columns_made if column not in OUTPUTS]:
-        raise ModelError(
-            f"a graph cannot make the column {others[0]}",
-            f"name the columns that it can make in output.columns: {', '.join(OUTPUTS)}",
-        )
+    wanted = columns_made(model, OUTPUTS, "a graph")
     whole = formula(model)
+    check_policies([tree for _, tree in whole.contributions], _INSTEAD, "a graph")
     types = input_types([tree for _, tree in whole.contributions])
     if taken := next((name for name in types if name in OUTPUTS), None):
         raise ModelError(
@@ -60,8 +59,8 @@ def graph(model: ModelFile) -> Graph:
     raw = made.output("raw_prediction", raw)
     chance = made.output("probability", probability(made, model, raw))
     outputs = [Port("probability", DOUBLE, (None, made.width)), Port("raw_prediction", DOUBLE, (None, made.width))]
-    if "decision" in block.columns_made or model.classes is not None:
-        decided = decision(made, model, raw, chance, block.threshold)
+    if "decision" in wanted or model.classes is not None:
+        decided = decision(made, model, raw, chance, ScoreBlock.of(model).threshold)
         outputs.append(Port(made.output("decision", decided.name), STRING if decided.is_text else DOUBLE))
     inputs = tuple(Port(name, type_) for name, type_ in types.items())
     return Graph(inputs, tuple(outputs), tuple(made.nodes), made.constants, OPSETS)

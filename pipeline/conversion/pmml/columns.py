@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
 
+from pipeline.conversion.formula import check_policies
 from pipeline.errors import ModelError
 from pipeline.models.levels import LevelType, level_value
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
+    Cell,
     ColumnValue,
     Constant,
     Expression,
-    IsMissing,
     Key,
     Lookup,
-    nodes,
+    cells,
 )
 from pipeline.models.logistic.policies import Level
 from pipeline.units import escape
 
-Node = ColumnValue | Bins | IsMissing | Key
 _TYPES: dict[LevelType, str] = {"text": "string", "boolean": "boolean", "integer": "integer", "number": "double"}
 _INSTEAD = {
     "null": 'PMML has no result for such a row in one place and 0 in another: use "error", impute or a level',
@@ -35,7 +35,7 @@ class DeclaredColumn:
     """A column of the document: what reads it, and how it is declared."""
 
     name: str
-    uses: tuple[Node, ...]
+    uses: tuple[Cell, ...]
 
     @property
     def keys(self) -> list[Key]:
@@ -85,11 +85,10 @@ def _is_of_type(level: str, key: Key) -> bool:
 
 def fields(trees: Sequence[Expression]) -> list[DeclaredColumn]:
     """Return the columns that trees read, in the order in which they are first read; refuse what PMML cannot say."""
-    found: dict[str, list[Node]] = {}
-    for use in (use for tree in trees for use in _uses(tree)):
-        name = use.name if isinstance(use, ColumnValue) else use.column
-        _check(name, use)
-        found.setdefault(name, []).append(use)
+    check_policies(trees, _INSTEAD, "PMML")
+    found: dict[str, list[Cell]] = {}
+    for use in (use for tree in trees for use in cells(tree)):
+        found.setdefault(use.column, []).append(use)
     made = [DeclaredColumn(name, tuple(uses)) for name, uses in found.items()]
     for field in made:
         kinds = {field.is_number, *(not use.boolean for use in field.uses if isinstance(use, ColumnValue))}
@@ -100,22 +99,6 @@ def fields(trees: Sequence[Expression]) -> list[DeclaredColumn]:
                 "use it as a boolean, or as a number",
             )
     return made
-
-
-def _uses(tree: Expression) -> Iterator[Node]:
-    for node in nodes(tree):
-        if isinstance(node, Lookup):
-            yield from node.keys
-        elif isinstance(node, ColumnValue | Bins | IsMissing):
-            yield node
-
-
-def _check(name: str, use: Node) -> None:
-    policies = {"missing": getattr(use, "missing", ""), "unseen": getattr(use, "unseen", "")}
-    for what, policy in policies.items():
-        if isinstance(policy, str) and policy in _INSTEAD:
-            message = f'the column "{escape(name)}" has {what} "{policy}", which PMML cannot say'
-            raise ModelError(message, _INSTEAD[policy])
 
 
 def is_plain(trees: Sequence[tuple[str, Expression]]) -> bool:

@@ -25,6 +25,7 @@ from pipeline.models.logistic.expression import (
     Numbers,
 )
 from pipeline.models.logistic.policies import Level
+from pipeline.models.logistic.sections import number_of
 from pipeline.units import escape
 
 # A label that stands for levels without a coefficient, and one for missing numbers.
@@ -160,7 +161,7 @@ class Derivations:
         labels = [self._labels(f"{name}: {key.column}", key) for key in tree.keys]
         times = None if times is None else self._imputed(times)
         for class_ in range(self.classes):
-            value = {key: _of(numbers, class_) for key, numbers in tree.values.items()}
+            value = {key: number_of(numbers, class_) for key, numbers in tree.values.items()}
             only = class_ if self.classes > 1 else None
             derived = self._derived(name, "continuous", "double", shown=name)
             inner = derived if times is None else _apply(derived, "*")
@@ -184,10 +185,6 @@ class Derivations:
         return SubElement(
             self.parent, "DerivedField", {"name": self.names.free(name), **named, "optype": optype, "dataType": type_}
         )
-
-
-def _of(numbers: Numbers, class_: int) -> float:
-    return numbers[class_] if isinstance(numbers, tuple) else numbers
 
 
 def _is_affine(tree: Expression) -> bool:

@@ -16,9 +16,11 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from pipeline.conversion.formula import Formula, formula
 from pipeline.conversion.pmml.columns import DeclaredColumn, add_data_fields, add_mining_fields, fields, is_plain
 from pipeline.conversion.pmml.trees import Derivations, FieldPredictor, FreeNames
+from pipeline.conversion.results import columns_made
 from pipeline.errors import ModelError
 from pipeline.models.logistic.expression import Arithmetic, Constant, Lookup, Numbers
 from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.sections import number_of
 from pipeline.units import escape
 
 _NAMESPACE = "http://www.dmg.org/PMML-4_4"
@@ -28,6 +30,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _GENERAL_LINKS = frozenset({"logit", "probit", "cloglog", "loglog"})
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "double"}
 # Sections of ``output`` that change or explain the probability, and have no place in these models of PMML.
+OUTPUTS = ("probability", "decision")
 _UNSAID = ("temperature", "alpha", "beta", "calibration", "points", "bands", "reasons")
 
 
@@ -41,6 +44,8 @@ def write(model: ModelFile) -> bytes:
     """
     _check_output(model)
     document = _PmmlDocument.of(model)
+    if any(not value for value, _ in document.categories):
+        raise ModelError("a class is the empty text, which is no category in PMML", "give the class another name")
     root = Element("PMML", {"xmlns": _NAMESPACE, "version": "4.4"})
     header = SubElement(root, "Header")
     SubElement(header, "Application", name="logitstream")
@@ -59,12 +64,10 @@ def write(model: ModelFile) -> bytes:
 
 def _check_output(model: ModelFile) -> None:
     said = model.output.model_dump(exclude_defaults=True)
-    found = [f"output.{name}" for name in _UNSAID if said.get(name) is not None]
-    if "contributions" in model.output.wanted:
-        found.append('"contributions" in output.columns')
-    if found:
+    if found := [f"output.{name}" for name in _UNSAID if said.get(name) is not None]:
         message = f"{', '.join(found)}: a PMML document of a logistic model has no place for that"
         raise ModelError(message, "export a copy of the model without it")
+    columns_made(model, OUTPUTS, "PMML")
 
 
 def _check_text(text: str) -> None:
@@ -204,14 +207,14 @@ class _PmmlDocument:
 
     def _table(self, parent: Element, place: int, category: str) -> None:
         named = {"targetCategory": category} if category else {}
-        table = SubElement(parent, "RegressionTable", {"intercept": repr(_of(self.base, place)), **named})
+        table = SubElement(parent, "RegressionTable", {"intercept": repr(number_of(self.base, place)), **named})
         here = [each for each in self.predictors if each.only in {None, place}]
         for each in (each for each in here if each.levels is None):
-            coefficient = repr(_of(each.coefficient or 0.0, place))
+            coefficient = repr(number_of(each.coefficient or 0.0, place))
             SubElement(table, "NumericPredictor", name=each.field, coefficient=coefficient)
         for each in here:
             for level, numbers in (each.levels or {}).items():
-                coefficient = repr(_of(numbers, place))
+                coefficient = repr(number_of(numbers, place))
                 SubElement(table, "CategoricalPredictor", name=each.field, value=level, coefficient=coefficient)
 
     def _chain(self, root: Element) -> None:
@@ -257,7 +260,7 @@ class _PmmlDocument:
             SubElement(matrix, "PPCell", value=value, predictorName=field, parameterName=name)
         coefficients = SubElement(made, "ParamMatrix")
         category = {"targetCategory": self.categories[0][0]} if self.categories else {}
-        for name, beta in (("p0", _of(self.base, 0)), *((name, number) for name, *_, number in parameters)):
+        for name, beta in (("p0", number_of(self.base, 0)), *((name, number) for name, *_, number in parameters)):
             SubElement(coefficients, "PCell", {**category, "parameterName": name, "beta": repr(beta)})
 
 
@@ -277,7 +280,7 @@ def _parameters(predictors: Sequence[FieldPredictor]) -> Iterator[tuple[str, str
         levels = {"1": each.coefficient} if each.levels is None else each.levels
         for value, number in levels.items():
             count += 1
-            yield f"p{count}", each.field, value, _of(number or 0.0, 0)
+            yield f"p{count}", each.field, value, number_of(number or 0.0, 0)
 
 
 def _probability(output: Element, name: str, value: str) -> str:
@@ -297,10 +300,6 @@ def _segment(chain: Element, place: int, given: dict[str, str], used: Sequence[s
     if target:
         SubElement(schema, "MiningField", name=target, usageType="target")
     return made
-
-
-def _of(numbers: Numbers, place: int) -> float:
-    return float(numbers[place] if isinstance(numbers, tuple) else numbers)
 
 
 def _plain(whole: Formula) -> list[FieldPredictor]:

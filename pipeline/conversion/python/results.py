@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from pipeline.errors import ModelError
+from pipeline.conversion.cut import cut_at
+from pipeline.conversion.results import columns_made, points_of, shares_of
 from pipeline.models.logistic.calibration import Beta, Isotonic, Platt, Temperature
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.making import class_text, temperature_of
-from pipeline.models.logistic.points import Points
+from pipeline.models.logistic.making import class_text, labels_of, temperature_of
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape_name
 
@@ -32,13 +33,13 @@ def columns_of(model: ModelFile) -> Iterator[tuple[str, str]]:
         A column cannot be made in Python; the message names it.
     """
     makers = _BINARY if model.classes is None else _OF_CLASSES
-    for wanted in ScoreBlock.of(model).columns_made:
-        if wanted not in makers:
-            raise ModelError(
-                f"the Python module cannot make the column {wanted}",
-                "name the columns that it can make in output.columns: " + ", ".join(makers),
-            )
+    for wanted in columns_made(model, makers, "the Python module"):
         yield from makers[wanted](model)
+
+
+def literal(value: float) -> str:
+    """Return a float as an expression."""
+    return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
 
 
 def normalised(model: ModelFile) -> str:
@@ -65,11 +66,9 @@ _METHODS: Mapping[type, Callable[[Any], str]] = {
 
 
 def _decision(model: ModelFile) -> Iterator[tuple[str, str]]:
-    target = model.target
-    is_named = target is not None and target.negative is not None
-    values = (target.negative, target.positive) if target is not None and is_named else (False, True)
-    negative, positive = map(repr, values)
-    yield "decision", f"decided({_probability(model)}, {ScoreBlock.of(model).threshold!r}, {negative}, {positive})"
+    negative, positive = map(repr, labels_of(model))
+    cut, is_rising = cut_at(model, ScoreBlock.of(model).threshold)
+    yield "decision", f"decided(raw, {literal(cut)}, {is_rising}, {negative}, {positive})"
 
 
 def _contributions(model: ModelFile) -> Iterator[tuple[str, str]]:
@@ -77,16 +76,9 @@ def _contributions(model: ModelFile) -> Iterator[tuple[str, str]]:
         yield f"contribution_{escape_name(name)}", f"terms[{place}]"
 
 
-def _points_of(model: ModelFile) -> Points:
-    points = model.output.points
-    if points is None:
-        raise ModelError("the model has no scale of points", "add output.points to the model file")
-    return points
-
-
 def _total(model: ModelFile) -> str:
     """Return the points of a row, rounded but not yet an integer."""
-    points = _points_of(model)
+    points = points_of(model)
     if points.rounding == "features":
         return f"added(0.0, map(rounded, {_of_terms(model)}))"
     total = f"raw * {points.slope!r} + {points.constant!r}"
@@ -94,18 +86,16 @@ def _total(model: ModelFile) -> str:
 
 
 def _of_terms(model: ModelFile) -> str:
-    points, features = _points_of(model), len(model.features)
-    shares = (0.0,) * (len(model.terms) - features) + (points.share(model.base, features),) * features
-    return f"points_of_terms(terms, {shares!r}, {points.slope!r})"
+    return f"points_of_terms(terms, {shares_of(model)!r}, {points_of(model).slope!r})"
 
 
 def _points(model: ModelFile) -> Iterator[tuple[str, str]]:
     total = _total(model)
-    yield "points", total if _points_of(model).rounding == "none" else f"integer({total})"
+    yield "points", total if points_of(model).rounding == "none" else f"integer({total})"
 
 
 def _points_by_feature(model: ModelFile) -> Iterator[tuple[str, str]]:
-    are_whole = _points_of(model).rounding == "features"
+    are_whole = points_of(model).rounding == "features"
     for place, name in enumerate(model.terms):
         part = f"{_of_terms(model)}[{place}]"
         yield f"points_{escape_name(name)}", f"integer(rounded({part}))" if are_whole else part
@@ -114,8 +104,16 @@ def _points_by_feature(model: ModelFile) -> Iterator[tuple[str, str]]:
 def _band(model: ModelFile) -> Iterator[tuple[str, str]]:
     bands = model.output.bands
     assert bands is not None
-    value = _total(model) if bands.on == "points" else _probability(model)
-    yield "band", f"banded({value}, {bands.thresholds!r}, {bands.names!r})"
+    if bands.on == "points":
+        yield "band", f"banded({_total(model)}, {bands.thresholds!r}, {bands.names!r})"
+        return
+    cuts = [cut_at(model, threshold) for threshold in bands.thresholds]
+    is_rising = all(rises for _, rises in cuts)
+    yield "band", f"banded_at(raw, ({_listed(cut for cut, _ in cuts)}), {is_rising}, {bands.names!r})"
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return "".join(f"{literal(each)}, " for each in numbers).rstrip()
 
 
 Maker = Callable[[ModelFile], Iterator[tuple[str, str]]]

@@ -256,8 +256,18 @@ def points_of_terms(terms: Iterable[float], shares: Sequence[float], slope: floa
     return [term * slope + share for term, share in zip(terms, shares, strict=True)]
 
 
-def decided(probability: float, threshold: float, negative: Any, positive: Any) -> Any:
-    """Return the decision, None where the probability is NaN."""
-    if math.isnan(probability):
+def reached(raw: float, cut: float, is_rising: bool) -> bool:
+    """Return whether the probability is at least a threshold, which it is from a raw prediction on, or up to it."""
+    return raw >= cut if is_rising else raw <= cut
+
+
+def decided(raw: float, cut: float, is_rising: bool, negative: Any, positive: Any) -> Any:
+    """Return the decision, None for NaN."""
+    if math.isnan(raw):
         return None
-    return positive if probability >= threshold else negative
+    return positive if reached(raw, cut, is_rising) else negative
+
+
+def banded_at(raw: float, cuts: Sequence[float], is_rising: bool, names: Sequence[str]) -> str | None:
+    """Return the name of the interval that the probability is in, None for NaN."""
+    return None if math.isnan(raw) else names[sum(reached(raw, cut, is_rising) for cut in cuts)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pipeline.conversion.formula import Formula, formula
 from pipeline.conversion.python import runtime
-from pipeline.conversion.python.results import columns_of, normalised
+from pipeline.conversion.python.results import columns_of, literal, normalised
+from pipeline.conversion.results import check_names
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
@@ -39,7 +39,9 @@ def write(model: ModelFile) -> bytes:
         A column cannot be made in Python; the message names it.
     """
     writer = _ModuleWriter()
-    columns = dict(columns_of(model))
+    made = list(columns_of(model))
+    check_names([name for name, _ in made])
+    columns = dict(made)
     whole = formula(model)
     terms = [f"{writer.tree(node)}," for _, node in whole.contributions]
     body = _binary(writer, whole, terms) if model.classes is None else _of_classes(writer, model, whole, terms)
@@ -103,7 +105,7 @@ class _ModuleWriter:
     def number(self, value: Numbers) -> str:
         if isinstance(value, tuple):
             return f"{self.table(repr(value))}[k]"
-        return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+        return literal(value)
 
     def tree(self, node: Expression) -> str:
         return _NODES[type(node)](self, node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import ModelError
@@ -39,6 +39,14 @@ def _by_array(name: str, values: Sequence[str]) -> tuple[list[str], Callable[[st
     return names, lambda body: f"transform(array(array({', '.join(values)})), {name} -> {body})[0]"
 
 
+def _in_lower_ascii(name: str) -> str:
+    return "".join(each.lower() if each.isascii() else each for each in name)
+
+
+def _in_63_bytes(name: str) -> str:
+    return name.encode()[:63].decode(errors="ignore")
+
+
 @dataclass(frozen=True, slots=True)
 class SqlDialect:
     """A dialect of SQL.
@@ -65,6 +73,8 @@ class SqlDialect:
         A number that is never made because the query ends with a message, with places for the message and a column.
     round : str
         The nearest whole number, halves to even, with a place for the number.
+    known_as : callable
+        What the database makes of a name: it cannot tell columns apart for which that is the same.
     bind : callable
         Gives a name to values that are used several times; see ``Binding``.
     raises : bool
@@ -90,6 +100,7 @@ class SqlDialect:
     end: str
     fail: str
     round: str
+    known_as: Callable[[str], str]
     bind: Binding
     raises: bool = False
     cells_first: bool = False
@@ -110,6 +121,17 @@ class SqlDialect:
                 "give the column another name in the model and in the data",
             )
         return self.quote + column.replace(self.quote, 2 * self.quote) + self.quote
+
+    def check_apart(self, columns: Iterable[str]) -> None:
+        """Raise an error where the database cannot tell two columns apart: it would read one of them twice."""
+        found: dict[str, str] = {}
+        for column in columns:
+            other = found.setdefault(self.known_as(column), column)
+            if other != column:
+                raise ModelError(
+                    f'{self.title} cannot tell the columns "{escape(other)}" and "{escape(column)}" apart',
+                    "give one of them another name",
+                )
 
     def text(self, value: str) -> str:
         """Return a text as a literal."""
@@ -158,6 +180,7 @@ DIALECTS: Mapping[str, SqlDialect] = {
         end=r"\z",
         fail="error({})",
         round="round_even({}, 0)",
+        known_as=_in_lower_ascii,
         bind=_by_list,
         remarks=("Needs DuckDB 1.3 or newer.",),
     ),
@@ -174,6 +197,7 @@ DIALECTS: Mapping[str, SqlDialect] = {
         end=r"\Z",
         fail="CAST({} AS DOUBLE PRECISION)",
         round="round({})",
+        known_as=_in_63_bytes,
         bind=_by_subquery,
         raises=True,
         cells_first=True,
@@ -195,6 +219,7 @@ DIALECTS: Mapping[str, SqlDialect] = {
         end=r"\z",
         fail="CAST(raise_error({}) AS DOUBLE)",
         round="rint({})",
+        known_as=str.lower,
         bind=_by_array,
         backslashes=True,
     ),

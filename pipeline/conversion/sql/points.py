@@ -8,13 +8,12 @@ from functools import partial
 
 from pipeline.conversion.cut import cut_at
 from pipeline.conversion.formula import Formula
+from pipeline.conversion.results import points_of, shares_of
 from pipeline.conversion.sql.calibration import joined
 from pipeline.conversion.sql.nodes import raw_prediction, term
 from pipeline.conversion.sql.writer import Column, SqlWriter
-from pipeline.errors import ModelError
 from pipeline.models.logistic.bands import Bands
 from pipeline.models.logistic.file import ModelFile
-from pipeline.models.logistic.points import Points
 from pipeline.units import escape_name
 
 # Whole points beyond it have no value as a 64-bit integer.
@@ -23,7 +22,7 @@ _MOST = 2.0**63
 
 def points_columns(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
     """Yield the column of points."""
-    points = _points_of(model)
+    points = points_of(model)
 
     def write(writer: SqlWriter) -> str:
         total = _total(writer, model, whole)
@@ -34,7 +33,7 @@ def points_columns(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Colu
 
 def points_by_feature(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
     """Yield the columns of the points of each feature."""
-    are_whole = _points_of(model).rounding == "features"
+    are_whole = points_of(model).rounding == "features"
 
     def write(writer: SqlWriter, place: int) -> str:
         share = _of_term(writer, model, whole, place)
@@ -75,16 +74,9 @@ def _by_probability(writer: SqlWriter, model: ModelFile, bands: Bands, z: str) -
     return f"CASE WHEN {z} > {infinity} THEN NULL {' '.join(cases)} WHEN {z} <= {infinity} THEN {first} END"
 
 
-def _points_of(model: ModelFile) -> Points:
-    points = model.output.points
-    if points is None:
-        raise ModelError("the model has no scale of points", "add output.points to the model file")
-    return points
-
-
 def _total(writer: SqlWriter, model: ModelFile, whole: Formula) -> str:
     """Return the points of a row, rounded but not yet an integer."""
-    points = _points_of(model)
+    points = points_of(model)
     if points.rounding == "features":
         terms = [_of_term(writer, model, whole, place) for place in range(len(whole.contributions))]
         return "(" + " + ".join(terms) + ")"
@@ -94,9 +86,7 @@ def _total(writer: SqlWriter, model: ModelFile, whole: Formula) -> str:
 
 
 def _of_term(writer: SqlWriter, model: ModelFile, whole: Formula, place: int) -> str:
-    points, features = _points_of(model), len(model.features)
-    of_features = place >= len(whole.contributions) - features
-    share = points.share(model.base, features) if of_features else 0.0
+    points, share = points_of(model), shares_of(model)[place]
     scaled = joined(writer, term(writer, whole.contributions[place][1]), "*", points.slope)
     found = joined(writer, scaled, "+", share)
     return writer.dialect.rounded(found) if points.rounding == "features" else found

@@ -8,14 +8,14 @@ from functools import partial
 
 from pipeline.conversion.cut import cut_at
 from pipeline.conversion.formula import Formula, formula
+from pipeline.conversion.results import columns_made
 from pipeline.conversion.sql.calibration import probability
-from pipeline.conversion.sql.links import exponential, sigmoid
+from pipeline.conversion.sql.links import LARGEST_EXPONENT, exponential, sigmoid
 from pipeline.conversion.sql.nodes import by_constant, raw_prediction, term
 from pipeline.conversion.sql.points import band, points_by_feature, points_columns
 from pipeline.conversion.sql.writer import SMALLEST, Column, SqlWriter
-from pipeline.errors import ModelError
-from pipeline.models.logistic.file import ClassName, ModelFile
-from pipeline.models.logistic.making import class_text, temperature_of
+from pipeline.models.logistic.file import ModelFile
+from pipeline.models.logistic.making import class_text, labels_of, temperature_of
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape_name
 
@@ -30,12 +30,7 @@ def columns_of(model: ModelFile) -> Iterator[tuple[str, Column]]:
     """
     makers = _BINARY if model.classes is None else _OF_CLASSES
     whole = formula(model)
-    for wanted in ScoreBlock.of(model).columns_made:
-        if wanted not in makers:
-            raise ModelError(
-                f"SQL cannot make the column {wanted}",
-                "name the columns that it can make in output.columns: " + ", ".join(makers),
-            )
+    for wanted in columns_made(model, makers, "SQL"):
         yield from makers[wanted](model, whole)
 
 
@@ -49,13 +44,9 @@ def _probability(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column
 
 def _decision(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
     cut, is_rising = cut_at(model, ScoreBlock.of(model).threshold)
-    target = model.target
-    values: tuple[ClassName, ClassName] = (False, True)
-    if target is not None and target.negative is not None and target.positive is not None:
-        values = (target.negative, target.positive)
 
     def write(writer: SqlWriter) -> str:
-        negative, positive = (writer.label(value) for value in values)
+        negative, positive = map(writer.label, labels_of(model))
         above, below = (positive, negative) if is_rising else (negative, positive)
         infinity, least = writer.number(math.inf), f"{'>=' if is_rising else '>'} {writer.exactly(cut)}"
         return writer.let(
@@ -120,19 +111,25 @@ def _class_probabilities(model: ModelFile, whole: Formula) -> Iterator[tuple[str
 def _softmax(writer: SqlWriter, model: ModelFile, z: Sequence[str], place: int) -> str:
     """Return 1 over the sum of exp(z_j - z_k), which overflows only where the share is 0.
 
-    Nothing is known of the shares where the largest is infinite, or one is NaN, which is above every number.
+    Nothing is known of the shares where the largest is infinite, or one is NaN, which is above every number. A z_k of
+    minus infinity has the share 0; differences from it may be NaN.
     """
     temperature, one = temperature_of(model), writer.number(1.0)
+    # So many powers can be added without an overflow.
+    most = LARGEST_EXPONENT - math.log(len(z))
 
     def power(other: str) -> str:
         difference = f"({other} - {z[place]})"
         if temperature != 1:
             difference = writer.let(difference, lambda d: by_constant(writer, "/", d, temperature))
-        return writer.let(difference, lambda d: exponential(writer, d))
+        return writer.let(difference, lambda d: exponential(writer, d, most))
 
     powers = [one if other == place else power(each) for other, each in enumerate(z)]
-    largest = f"GREATEST({', '.join(z)})"
-    return f"({one} + {largest} * {writer.number(0.0)}) / ({' + '.join(powers)})"
+    rest = f"GREATEST({', '.join(z)}) * {writer.number(0.0)}"
+    return (
+        f"CASE WHEN {z[place]} = {writer.number(-math.inf)} THEN {writer.number(0.0)} + {rest} "
+        f"ELSE ({one} + {rest}) / ({' + '.join(powers)}) END"
+    )
 
 
 def _one_vs_rest(writer: SqlWriter, _: ModelFile, z: Sequence[str], place: int) -> str:

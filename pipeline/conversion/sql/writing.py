@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.conversion.results import check_names
 from pipeline.conversion.sql.dialects import SqlDialect
 from pipeline.conversion.sql.results import columns_of
 from pipeline.conversion.sql.writer import SqlWriter
@@ -23,9 +24,11 @@ def write(model: ModelFile, dialect: SqlDialect) -> bytes:
     ModelError
         SQL, or this dialect, cannot express the model; the message names what it cannot.
     """
+    used = [use.column for use in model.uses]
+    dialect.check_apart(used)
     names, texts, size = [], [], 0
     for name, column in columns_of(model):
-        writer = SqlWriter(dialect, [use.column for use in model.uses])
+        writer = SqlWriter(dialect, used)
         text = f"{writer.with_cells(column(writer))} AS {dialect.name(name)}"
         size += len(text)
         if size > TEXT_LIMIT:
@@ -35,6 +38,8 @@ def write(model: ModelFile, dialect: SqlDialect) -> bytes:
             )
         names.append(name)
         texts.append(text)
+    check_names(names)
+    dialect.check_apart(names)
     return (_head(model, dialect, names) + ",\n".join(texts) + "\n").encode()
 
 

@@ -191,7 +191,9 @@ class Decisions:
         if "band" in self.columns:
             value = scored.probability if self._bands.on == "probability" else total
             codes = band_codes(value, self._bands.thresholds) if value is not None else np.empty(0, np.int8)
-            made["band"] = [self._band_labels.array(codes, scored.undecided)]
+            # Points of terms may be infinite with both signs where the raw prediction is no NaN.
+            unknown = np.isnan(value) if value is not None else scored.undecided
+            made["band"] = [self._band_labels.array(codes, scored.undecided | unknown)]
         if gathered.reasons is not None:
             made["reasons"] = self._reason_arrays(gathered.reasons.codes, scored.undecided)
         return made

@@ -44,6 +44,11 @@ class ColumnValue:
     missing: Word | float = "null"
     boolean: bool = False
 
+    @property
+    def column(self) -> str:
+        """The name, as it is called by the others that read a cell."""
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:
@@ -180,6 +185,9 @@ class Lookup:
 
 Expression = ColumnValue | Constant | Arithmetic | FunctionCall | Clipped | FiniteOnly | Bins | IsMissing | Lookup
 
+# What reads a cell.
+Cell = ColumnValue | Bins | IsMissing | Key
+
 
 def number(column: str, missing: Word | Impute, *, boolean: bool = False) -> ColumnValue:
     """Return the number of a column whose policy is as the file has it."""
@@ -241,6 +249,15 @@ def nodes(expression: Expression) -> Iterator[Expression]:
     yield expression
     for _, child in _children(expression):
         yield from nodes(child)
+
+
+def cells(expression: Expression) -> Iterator[Cell]:
+    """Yield what reads the cells of a row in a tree, from the left."""
+    for node in nodes(expression):
+        if isinstance(node, Lookup):
+            yield from node.keys
+        elif isinstance(node, ColumnValue | Bins | IsMissing):
+            yield node
 
 
 def _of(position: int) -> Callable[[Numbers], float]:

@@ -163,6 +163,12 @@ def class_text(value: ClassName) -> str:
     return escape_name(str(value).lower() if isinstance(value, bool) else str(value))
 
 
+def labels_of(model: ModelFile) -> tuple[Any, Any]:
+    """Return the values of a decision of a binary model: negative, positive."""
+    target = model.target
+    return (False, True) if target is None or target.negative is None else (target.negative, target.positive)
+
+
 @dataclass(frozen=True)
 class BinaryMaker:
     """The columns of a binary model: ``probability``, ``raw_prediction``, ``decision``, and those of Decisions."""
@@ -192,8 +198,7 @@ class BinaryMaker:
     @cached_property
     def classes(self) -> tuple[Any, Any]:
         """The values of a decision: negative, positive."""
-        target = self.model.target
-        return (False, True) if target is None or target.negative is None else (target.negative, target.positive)
+        return labels_of(self.model)
 
     def fields(self, *, nullable: bool, may_be_nan: bool) -> list[Field]:
         """Return the columns; a decision is also null where the arithmetic ends in NaN."""

@@ -20,7 +20,7 @@ NUMBERS, TEXTS, WHOLES, BOOLEANS = ("x", "y", "z"), ("c", "e"), ("i", "k"), ("b"
 
 floats = st.floats(-5, 5).map(lambda value: round(value, 3)) | st.sampled_from([1.0, -2.5, 1e-9, 1 / 3])
 positive = st.floats(0.1, 5).map(lambda value: round(value, 3))
-words = st.sampled_from(["null", "error", "quarantine"])
+words = st.sampled_from(["null", "quarantine"])
 missing_numbers = words | floats.map(lambda value: {"impute": value})
 steps = st.one_of(
     st.sampled_from(["log", "log1p", "sqrt", "square"]),
@@ -38,6 +38,9 @@ def numbers(outputs: int) -> st.SearchStrategy[Any]:
 
 def policies(levels: Sequence[str]) -> st.SearchStrategy[dict[str, Any]]:
     known = st.sampled_from(levels).map(lambda level: {"level": level})
+    if "" in levels:
+        # A graph gets missing text as the empty text.
+        return st.fixed_dictionaries({"missing": st.just({"level": ""}), "unseen": words | st.just("zero") | known})
     return st.fixed_dictionaries({"missing": words | known, "unseen": words | st.just("zero") | known})
 
 
@@ -46,7 +49,7 @@ def levels_of(draw: st.DrawFn) -> tuple[str, str, list[str]]:
     """Return a column, the type of its levels, and some levels."""
     column = draw(st.sampled_from([*TEXTS, *WHOLES, *BOOLEANS]))
     if column in TEXTS:
-        type_, known = "text", ["A", "b b", "ä", "(missing)", "7"]
+        type_, known = "text", ["A", "b b", "ä", "(missing)", "7", ""]
     elif column in WHOLES:
         type_, known = "integer", ["0", "1", "-3", "12"]
     else:
@@ -211,7 +214,7 @@ def table(seed: int, rows: int = ROWS) -> pa.Table:
     ]
     columns = {name: of(spread, pa.float64()) for name in NUMBERS}
     columns["q"] = of([0.5, 1.25, -2.0, 3.0, 4.5], pa.float64())
-    columns |= {name: of(["A", "b b", "ä", "7", "other", "(missing)"], pa.string()) for name in TEXTS}
+    columns |= {name: of(["A", "b b", "ä", "7", "other", "(missing)", ""], pa.string()) for name in TEXTS}
     columns |= {name: of([0, 1, -3, 12, 99], pa.int64()) for name in WHOLES}
     columns["b"] = of([True, False], pa.bool_())
     return pa.table(columns)
@@ -238,6 +241,15 @@ def without_gaps(graph: Graph, rows: pa.Table) -> pa.Table:
         if port.type in {INT64, BOOL}:
             mask &= rows[port.name].is_valid().to_numpy()
     return rows.filter(pa.array(mask))
+
+
+def without_empty_text(rows: pa.Table) -> pa.Table:
+    """Return rows in which text that is empty is missing, which is the same to a graph."""
+    emptied = [[each or None for each in rows[name].to_pylist()] for name in TEXTS]
+    places = [rows.column_names.index(name) for name in TEXTS]
+    for place, values in zip(places, emptied, strict=True):
+        rows = rows.set_column(place, rows.field(place), pa.array(values, pa.string()))
+    return rows
 
 
 def columns_of(document: Mapping[str, Any]) -> list[str]:

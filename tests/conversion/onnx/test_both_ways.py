@@ -21,7 +21,7 @@ from pipeline.models.logistic.making import class_probabilities, probability_of
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.tally import RowTally
-from tests.conversion.onnx.random_models import documents, feeds, table, without_gaps
+from tests.conversion.onnx.random_models import documents, feeds, table, without_empty_text, without_gaps
 
 Floats = Any
 
@@ -107,7 +107,7 @@ def test_classes_are_read_from_the_graph_with_their_type() -> None:
 def test_onnxruntime_scores_a_graph_as_we_do(document: dict[str, Any], seed: int) -> None:
     model = model_of(document)
     written = graph_of(model.file)
-    rows = without_gaps(written, table(seed))
+    rows = without_empty_text(without_gaps(written, table(seed)))
     session = runtime().InferenceSession(write(model.file), providers=["CPUExecutionProvider"])
     probability, raw = session.run(["probability", "raw_prediction"], feeds(written, rows))
     if takes_logarithms(document):

@@ -267,6 +267,22 @@ INEXPRESSIBLE: dict[str, tuple[dict[str, Any], str]] = {
         },
         'column "c" has text levels in one feature and is read as a number in another',
     ),
+    "a missing number that is an error": (
+        {"features": [{**NUMERIC, "missing": "error"}]},
+        'the column "x" has missing "error", which a graph cannot say',
+    ),
+    "an unseen level that is an error": (
+        {"features": [{**TEXT, "coefficients": {"a": 1.0}, "unseen": "error"}]},
+        'the column "c" has unseen "error", which a graph cannot say',
+    ),
+    "a missing offset that is an error": (
+        {"features": [NUMERIC], "offset": {"column": "e", "missing": "error"}},
+        'the column "e" has missing "error", which a graph cannot say',
+    ),
+    "a class that is the empty text": (
+        {"features": [{**NUMERIC, "coefficient": [1.0, 2.0]}], "classes": ["", "a"], "intercept": [0.0, 0.0]},
+        "a class is the empty text, which is the decision of a row without a score",
+    ),
     "the name of an output": ({"features": [{**NUMERIC, "column": "decision"}]}, 'the column "decision" has the name'),
     "whole numbers beyond float64 that may be missing": (
         {

@@ -61,7 +61,7 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "intercept": 0.25,
             "features": [
                 {**X, "center": 0.3, "scale": 1.7, "missing": {"impute": 0.1}},
-                {**X, "column": "y", "missing": "error"},
+                {**X, "column": "y", "missing": "quarantine"},
                 _levels("c", "A", "ä b", "(none)", missing={"level": "(none)"}, unseen="zero"),
                 _levels("i", "1", "-3", levels="integer", missing={"level": "1"}, unseen={"level": "-3"}),
                 _levels("b", "true", "false", missing={"level": "false"}),

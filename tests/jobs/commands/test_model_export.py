@@ -29,15 +29,29 @@ def test_text_goes_to_the_standard_output(cli: Any, model: Path) -> None:
     assert done.err == ""
 
 
-def test_a_file_that_exists_is_replaced(cli: Any, model: Path, tmp_path: Path) -> None:
+def test_a_file_that_exists_stays_unless_it_may_be_replaced(cli: Any, model: Path, tmp_path: Path) -> None:
     target = tmp_path / "score.py"
     target.write_text("old")
-    done = cli("model", "export", model, "--to", "python", "-o", target)
+    words = ("model", "export", model, "--to", "python", "-o", target)
+    refused = cli(*words)
+    assert refused.code == 73
+    assert "use --if-exists replace" in refused.err
+    assert target.read_text() == "old"
+    done = cli(*words, "--if-exists", "replace")
     assert (done.code, done.out) == (0, "")
+    assert cli(*words).code == 0
     assert "score.py: the model as Python" in done.err
     names: dict[str, Any] = {}
     exec(target.read_text(), names)
     assert names["score"](x=0.4) == {"probability": 0.5}
+
+
+def test_the_model_itself_is_never_overwritten(cli: Any, model: Path) -> None:
+    before = model.read_text()
+    done = cli("model", "export", model, "--to", "sql", "-o", model, "--if-exists", "replace")
+    assert done.code == 2
+    assert "is both the file to export and the output" in done.err
+    assert model.read_text() == before
 
 
 @pytest.mark.parametrize(

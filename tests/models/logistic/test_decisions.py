@@ -246,6 +246,20 @@ def test_a_band_is_on_the_probability_before_it_is_rounded_to_float32() -> None:
     assert found["probability"][0] == found["probability"][1]
 
 
+def test_a_band_of_points_that_are_no_number_is_null() -> None:
+    document = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": 0.0}
+    features = [
+        {"kind": "numeric", "column": name, "coefficient": 1.0, "missing": {"impute": 0.0}} for name in ("x", "y")
+    ]
+    bands = {"on": "points", "thresholds": [500.0], "names": ["low", "high"]}
+    output = {"columns": ["raw_prediction", "points", "band"], "points": SCALE | {"rounding": "features"}}
+    made = LogisticModel.from_json(json.dumps(document | {"features": features, "output": output | {"bands": bands}}))
+    # In the first row the points of the terms are minus infinity and, as 1e308 times the slope, infinity.
+    found = columns(ScoreBlock.of(made.file), [pa.array([np.inf, np.inf, 1e3]), pa.array([-1e308, 1.0, 1.0])])
+    assert found["raw_prediction"] == [np.inf, np.inf, 1001.0]
+    assert (found["points"], found["band"]) == ([None, None, -28395], [None, "low", "low"])
+
+
 def test_features_may_share_a_code() -> None:
     ours = model(reasons={"count": 2, "features": {name: {"code": "SAME"} for name in NAMES}})
     rows = {"o": [0.0, 0.0], "x": [-1.0, 1.0], "c": ["b", "b"], "y": [1.0, 1.0], "z": [0.0, 0.0]}
