@@ -186,7 +186,7 @@ def _told(error: BaseException) -> int:
             return USAGE
         case click.ClickException():
             # The message repeats what was typed, line ends included.
-            message = escape(_sentence(error.format_message()), 1000)
+            message = escape(_sentence(_on_one_line(error)), 1000)
             return _complain(error, "UsageError", message, _see_help(error), USAGE)
         case LogitstreamError():
             kind = type(error).__name__
@@ -203,6 +203,12 @@ def _complain(error: BaseException, kind: str, message: str, remedy: str, code: 
     console.complain(message, remedy)
     document.write_error(error, kind, message, remedy, code)
     return code
+
+
+def _on_one_line(error: click.ClickException) -> str:
+    """Return the message of an error; click lists the choices of a missing option below each other."""
+    text = error.format_message()
+    return " ".join(text.split()) if isinstance(error, click.MissingParameter) else text
 
 
 def _sentence(message: str) -> str:

@@ -81,7 +81,8 @@ def _exported(call: str) -> str:
 def _unpickled(module: str) -> str:
     """Return the three lines that convert a pickled estimator in the environment of the user."""
     load = "joblib.load('FILE')" if module == "joblib" else f"{module}.load(open('FILE', 'rb'))"
-    return f"convert it where it was made, in Python:\nimport {module}, logitstream\nestimator = {load}\n{_SAVE}"
+    lines = (f"import {module}, pipeline as logitstream", f"estimator = {load}", _SAVE)
+    return "\n".join(("convert it where it was made, in Python:", *lines))
 
 
 def _copied(source: str) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar, Unpack, cast
 
@@ -319,7 +319,7 @@ def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check
     Raises
     ------
     ModelError
-        The file cannot be converted; the message names what it has that a model file has not.
+        The file cannot be converted; the message names what a model file does not have.
     ThresholdError
         The scores differ by more than the other tool's precision explains.
     ConfigurationError
@@ -358,6 +358,11 @@ def _check_other(path: str, output: str, what: str) -> None:
         raise UsageError(f"{escape(path)} is both {what} and the output", "give the output another name")
 
 
+_ROWS_TO_CHECK = (
+    "rows to check have the columns of the model, in Parquet or in CSV with commas, decimal points and empty fields"
+)
+
+
 def _first_rows(paths: Sequence[str], needs: Sequence[Need]) -> Iterator[Sequence[Any]]:
     """Yield the needed columns of the first rows of files, batch by batch, without the records that are bad."""
     left = CHECKED_ROWS
@@ -366,7 +371,7 @@ def _first_rows(paths: Sequence[str], needs: Sequence[Need]) -> Iterator[Sequenc
         try:
             fields = [field_of(facts, need, CsvOptions()) for need in needs]
         except LookupError as error:
-            raise SchemaError(f"{escape(facts.file.path)} {error.args[0]}") from error
+            raise SchemaError(f"{escape(facts.file.path)} {error.args[0]}", _ROWS_TO_CHECK) from error
         if faults := unfit_columns([(need.name, need.role) for need in needs], fields):
             raise SchemaError("\n".join(f"{escape(facts.file.path)}: {fault}" for fault in faults))
         for each in batches(facts.file, facts.identity, whole(facts), needs, most_rows=left):
@@ -641,6 +646,11 @@ def _check_types(options: JobOptions) -> None:
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
         raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
+    keep, threshold = options["keep"], options.get("threshold")
+    if not isinstance(keep, str | Iterable):
+        raise TypeError(f'keep is {_shown(keep)}, not names of columns; write keep=["id"]')
+    if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, Real)):
+        raise TypeError(f"threshold is {_shown(threshold)}; write a number, such as threshold=0.5")
     for name in ("limit", "workers", "skip_lines", "sample_rows", "reasons"):
         value = options.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):

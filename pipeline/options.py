@@ -153,7 +153,7 @@ OPTIONS: Mapping[str, Option] = {
     "reasons": Option(
         None,
         "Add the columns reason_1, reason_2 and so on, this many: the features that lower the raw prediction most, as "
-        "output.reasons of the model file names them.",
+        "output.reasons of the model file names them (or those that raise it, if it says so).",
     ),
     "float32": Option(False, "Write the results as float32 instead of float64."),
     "limit": Option(None, "Read at most this many rows, from the start, for a first try; the manifest records this."),

@@ -128,6 +128,9 @@ def test_an_option_of_pandas_that_a_function_does_not_have_is_not_suggested() ->
         ({"workers": "two"}, "workers is the str 'two'; write a whole number, such as workers=2"),
         ({"limit": 1.5}, "limit is the float 1.5; write a whole number"),
         ({"workers": True}, "workers is the bool True; write a whole number"),
+        ({"threshold": "0.5"}, "threshold is the str '0.5'; write a number, such as threshold=0.5"),
+        ({"threshold": True}, "threshold is the bool True; write a number"),
+        ({"keep": 3}, r"keep is the int 3, not names of columns; write keep=\[\"id\"\]"),
     ],
 )
 def test_an_option_of_another_type_says_what_to_write(options: dict[str, Any], message: str) -> None:

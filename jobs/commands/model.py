@@ -128,6 +128,9 @@ def import_(file: str, output: str, kind: str | None, check: str | None, if_exis
     show_import(file, output, kind=kind, check=check, if_exists=if_exists, as_json=json)
 
 
+_TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
+
+
 @command.command(
     "export",
     cls=JobCommand,
@@ -169,7 +172,7 @@ def export(model: str, to: str, dialect: str | None, output: str | None, if_exis
         raise click.UsageError("An ONNX graph is not text: name a file with --output.")
     written = export_model(model, to, output, dialect=dialect, if_exists=if_exists)
     if output is not None:
-        console.tell(f"{escape(output)}: the model as {to}")
+        console.tell(f"{escape(output)}: the model as {_TARGETS[to]}")
     elif isinstance(written, str):
         console.emit(written.removesuffix("\n"))
 

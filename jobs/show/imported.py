@@ -8,6 +8,7 @@ from typing import Any
 from jobs.show import console, document
 from pipeline.choices import IfExists
 from pipeline.interface import imported_model
+from pipeline.report.models import import_json
 from pipeline.units import escape, format_count
 
 # Why a model of a kind was not compared; of the others rows can be given.
@@ -30,7 +31,7 @@ def show_import(
     model = imported_model(path, output, kind=kind, check=check, if_exists=if_exists)
     facts = (model.training or {})["imported"]
     if as_json:
-        document.write({"model": output, "digest": model.digest(), "imported": facts})
+        document.write(import_json(path, output, model.digest(), facts))
         return
     for note in facts.get("notes", ()):
         console.tell(f"note: {escape(note, 1000)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.conversion.importing import versioned
-from pipeline.errors import DataError, LogitstreamError
+from pipeline.errors import DataError, LogitstreamError, UsageError
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.model import LogisticModel
@@ -78,7 +79,12 @@ def expected(estimator: Any, rows: Any, *, is_raw: bool = False) -> Floats:
     ------
     DataError
         It refuses the rows.
+    UsageError
+        The rows are the path of a file.
     """
+    if isinstance(rows, str | os.PathLike):
+        remedy = "read the file first, as the estimator takes it: check=pandas.read_csv(...)"
+        raise UsageError("check takes rows, not the path of a file", remedy)
     try:
         found: Floats = np.asarray(
             (estimator.decision_function if is_raw else estimator.predict_proba)(rows), np.float64

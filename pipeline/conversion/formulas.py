@@ -222,7 +222,7 @@ class _TermReader:
         if name in _SPLINES:
             raise _unknown(self.text, "is a spline or makes several columns")
         if len(node.args) != 1 or node.keywords or not name:
-            raise _unknown(self.text, f"calls {ast.unparse(node.func)}, which a model file has not")
+            raise _unknown(self.text, f"calls {ast.unparse(node.func)}, which a model file does not have")
         inner = self.signal(node.args[0])
         if name == "I":
             return inner
@@ -230,7 +230,7 @@ class _TermReader:
             return algebra.transform(inner, (name,))
         if name in _LOGARITHMS:
             return algebra.affine(algebra.transform(inner, ("log",)), 0.0, _LOGARITHMS[name])
-        raise _unknown(self.text, f"calls {ast.unparse(node.func)}, which a model file has not")
+        raise _unknown(self.text, f"calls {ast.unparse(node.func)}, which a model file does not have")
 
     def _patsy_centered(self, node: ast.Call, learnt: Any) -> Signal:
         kind = type(learnt).__name__

@@ -69,7 +69,11 @@ class Judge:
     ) -> FeatureWarning:
         """Return the warning about unseen values; ``of_run`` says that the spellings are not those of the file."""
         decimal = self._other_decimal(feature, count.spellings)
-        cause = "boolean or decimal" if decimal else cause_of(count.spellings, feature.levels)
+        cause = (
+            "boolean or decimal"
+            if decimal
+            else cause_of(count.spellings, feature.levels, reads_numbers=feature.levels_are_numbers)
+        )
         levels = tuple(_nearby(count.spellings, feature.levels))
         place = f"column {escape(feature.column)}" if file is None else f"{file}: column {escape(feature.column)}"
         clauses = [
@@ -155,8 +159,13 @@ class Judge:
         return sign if 2 * found > sum(spellings.values()) else None
 
 
-def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCause | None:
-    """Return the likely cause of unseen values: the one of most of those whose spelling is known."""
+def cause_of(
+    spellings: Mapping[str, int], levels: Collection[str], *, reads_numbers: bool = False
+) -> UnseenCause | None:
+    """Return the likely cause of unseen values: the one of most of those whose spelling is known.
+
+    ``reads_numbers`` says that cells are read as numbers: then 2.0 is 2, and how it is spelled is not the cause.
+    """
     if not spellings:
         return None
     folded = {_folded(level) for level in levels}
@@ -172,6 +181,8 @@ def cause_of(spellings: Mapping[str, int], levels: Collection[str]) -> UnseenCau
             votes["backslashes"] += count
         elif normalize("NFC", _folded(text)) in composed:
             votes["accents"] += count
+        elif reads_numbers and value_of(text, "integer") is not None:
+            votes["other codes"] += count
         elif not are_words and re.fullmatch(_BOOLEAN_OR_DECIMAL, text.strip()):
             votes["boolean or decimal"] += count
         else:

@@ -24,7 +24,8 @@ def output_names(kept: Sequence[str], made: Sequence[str], rename: Mapping[str, 
         if old not in kept and old not in made:
             near = nearest(old, [*kept, *made])
             message = f"--rename {_pair(old, new)}: the output has no column {escape(old)}{near}"
-            raise UsageError(message, "name a column that is kept or made")
+            several = "=" in old and "," in old
+            raise UsageError(message, "repeat --rename for each" if several else "name a column that is kept or made")
         if not new:
             raise UsageError(f"--rename {_pair(old, new)}: the new name is empty", "write OLD=NEW")
     names = [rename.get(name, name) for name in kept]

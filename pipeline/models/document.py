@@ -126,8 +126,7 @@ def read(data: bytes) -> Document:
     try:
         value = decoder.decode()
     except json.JSONDecodeError as error:
-        message = f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-        return _unreadable(text, Problem((), message, error.lineno, error.colno))
+        return _unreadable(text, _not_json(text, error))
     except RecursionError:
         return _unreadable(text, _too_deep())
     if _depth_exceeds(value, DEPTH_LIMIT):
@@ -288,6 +287,13 @@ def _unreadable(text: str, problem: Problem) -> Document:
 
 def _too_deep() -> Problem:
     return Problem((), f"nested more than {DEPTH_LIMIT} deep")
+
+
+def _not_json(text: str, error: json.JSONDecodeError) -> Problem:
+    from pipeline.models.syntax import explained  # noqa: PLC0415 - most texts are JSON
+
+    offset, message = explained(text, error.pos, error.msg)
+    return Problem((), f"not JSON: {message}", *_position(text, offset))
 
 
 def _not_text(data: bytes, error: UnicodeDecodeError) -> Problem:

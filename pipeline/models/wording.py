@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from pipeline.choices import listed
 from pipeline.errors import ModelError
 from pipeline.models.document import FOUND_LIMIT, PROBLEM_LIMIT, Path, Problem
-from pipeline.units import escape, nearest
+from pipeline.units import escape, near_name, nearest
 
 _TAGS = ("<word>", "<rule>")
 _EXPECTED = {
@@ -146,15 +146,40 @@ def _problem(detail: ErrorDetails, value: object, vocabulary: Vocabulary) -> tup
     path = tuple(_steps((*named, *location[len(steps) :]), value))
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return _unknown_kind(path, detail["input"], vocabulary)
-    if kind == "extra_forbidden":
-        return path, unknown("key", str(location[-1]), vocabulary.keys_at(location[:-1]))
-    if kind == "missing":
-        return path, "is required but missing"
+    if kind in {"extra_forbidden", "missing"}:
+        return _wrong_key(path, detail, value, vocabulary)
     if tuple("" if isinstance(step, int) else step for step in path) in vocabulary.plain:
         return path, f"must be text, a boolean or a number, not {show(detail['input'])}"
     if "at" in context:
         return (*path, *context["at"]), detail["msg"]
     return path, _message(kind, detail, context, vocabulary)
+
+
+def _wrong_key(path: Path, detail: ErrorDetails, value: object, vocabulary: Vocabulary) -> tuple[Path, str]:
+    """Return what is wrong with a key that is missing or unknown; of the rule of a policy, what the policy may be."""
+    location = detail["loc"][:-1]
+    if location[-1:] in {("<rule>",), ("<own>",)}:
+        rule = _at(path[:-1], value)
+        if not any(near_name(str(key), vocabulary.keys_at(location)) for key in rule):
+            return path[:-1], f"must be {vocabulary.policy_at(location)}, not {show(rule)}"
+    if detail["type"] == "missing":
+        return path, "is required but missing"
+    return path, _unknown_key(str(detail["loc"][-1]), location, vocabulary)
+
+
+def _unknown_key(key: str, location: Sequence[str | int], vocabulary: Vocabulary) -> str:
+    known = vocabulary.keys_at(location)
+    message = unknown("key", key, known)
+    if near_name(key, known) or not (len(location) > 1 and location[-3:-2] == ("features",)):
+        return message
+    kinds = [kind for kind in vocabulary.kinds["features"][1] if key in vocabulary.keys_at((tag(kind),))]
+    return f'{message}; the kind "{kinds[0]}" has it' if len(kinds) == 1 else message
+
+
+def _at(path: Path, value: Any) -> Any:
+    for step in path:
+        value = _member(step, value)
+    return value
 
 
 def _message(kind: str, detail: ErrorDetails, context: Mapping[str, Any], vocabulary: Vocabulary) -> str:

@@ -17,6 +17,15 @@ Each has ``schema_version`` and ``kind``; the rules for both are those of :mod:`
 ``kind: "model-upgrade"``
     ``path``, ``output``; ``version`` and ``digest``, each with ``before`` and ``after``; ``written``, whether a file
     was written.
+
+``kind: "model-import"``
+    ``path``, the file of the other tool; ``output``, the model file; ``digest``; ``imported``: what
+    ``training.imported`` of the model file says.
+
+``kind: "scorecard"``
+    ``path``; ``points``: the keys of ``output.points``, each default written out; ``share``, the constant part that is
+    in the points of each feature; ``attributes``, each with ``feature``, ``attribute``, ``contribution`` and
+    ``points``: for each unit where the attribute begins with "each 1 more", null where a row has no score.
 """
 
 from __future__ import annotations
@@ -25,7 +34,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from pipeline.report.json import SCHEMA_VERSION, Json
-from pipeline.types.report import CheckedModel, UpgradedModel
+from pipeline.types.report import CheckedModel, Scorecard, UpgradedModel
 
 
 def model_json(path: str, content: Mapping[str, object]) -> Json:
@@ -57,4 +66,28 @@ def upgrade_json(path: str, output: str, found: UpgradedModel) -> Json:
         "version": {"before": found.before, "after": found.after},
         "digest": {"before": found.digest_before, "after": found.digest_after},
         "written": found.written,
+    }
+
+
+def import_json(path: str, output: str, digest: str, imported: Mapping[str, object]) -> Json:
+    """Return what was imported under the keys that the module documents."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "model-import",
+        "path": path,
+        "output": output,
+        "digest": digest,
+        "imported": imported,
+    }
+
+
+def scorecard_json(path: str, card: Scorecard) -> Json:
+    """Return the points of a model under the keys that the module documents."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "scorecard",
+        "path": path,
+        "points": dict(card.scale),
+        "share": card.share,
+        "attributes": [asdict(each) for each in card.attributes],
     }

@@ -270,11 +270,17 @@ class Scorecard:
     Attributes
     ----------
     facts : tuple of (str, str or float)
-        Names and values of what holds for all attributes.
+        Names and values of what holds for all attributes, for people.
+    scale : mapping of str to (str or float)
+        The scale as ``output.points`` of the model file states it, with its defaults.
+    share : float
+        The constant part that is in the points of each feature.
     attributes : tuple of Attribute
     """
 
     facts: tuple[tuple[str, str | float], ...]
+    scale: Mapping[str, str | float]
+    share: float
     attributes: tuple[Attribute, ...]
 
 

@@ -56,8 +56,6 @@ ROWS = (
     ("sql", "duckdb", named("Age", "b", "aGe"), 'DuckDB cannot tell the columns "Age" and "aGe" apart'),
     ("sql", "spark", named("Ü", "ü"), 'Spark cannot tell the columns "Ü" and "ü" apart'),
     ("sql", "postgresql", named(LONG + "é", LONG + "ü"), f'PostgreSQL cannot tell the columns "{LONG}é" and'),
-    ("sql", "duckdb", of_classes("a\n", "a\\n"), "two columns are called"),
-    ("python", None, of_classes("n" * 120 + "1", "n" * 120 + "2"), "two columns are called"),
     ("sql", "duckdb", of_classes("a", "A"), '"probability_a" and "probability_A" apart'),
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import MinMaxScaler, Normalizer, OneHotEncoder, Stand
 from sklearn.tree import DecisionTreeClassifier
 
 from pipeline.conversion.sklearn import compare, from_sklearn
-from pipeline.errors import BadCellsError, DataError, ModelError
+from pipeline.errors import BadCellsError, DataError, ModelError, UsageError
 from pipeline.models import LogisticModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
@@ -273,10 +273,19 @@ def test_names_must_be_known_and_agree() -> None:
     estimator = LogisticRegression().fit(data, labels(matrix(missing=False)))
     with pytest.raises(ModelError, match="fitted without column names\ngive columns="):
         from_sklearn(estimator)
-    with pytest.raises(ModelError, match="columns has 1 names, but the estimator takes 2"):
+    with pytest.raises(ModelError, match="the estimator takes 2 columns, but columns has names for 1"):
         from_sklearn(estimator, columns=["a"])
     with pytest.raises(ModelError, match='two input columns are named "a"'):
         from_sklearn(estimator, columns=["a", "a"])
+
+
+def test_a_threshold_for_several_classes_and_a_path_as_rows_are_refused_in_words() -> None:
+    data = matrix(missing=False)[:, :2].astype(float)
+    three = LogisticRegression().fit(data, np.arange(len(data)) % 3)
+    with pytest.raises(UsageError, match="threshold is for two classes; the estimator has 3\nleave it out"):
+        from_sklearn(three, columns=["a", "b"], threshold=0.5)
+    with pytest.raises(UsageError, match="check takes rows, not the path of a file\nread the file first"):
+        from_sklearn(three, columns=["a", "b"], check="rows.csv")
 
 
 @pytest.mark.parametrize("step", ["passthrough", None])

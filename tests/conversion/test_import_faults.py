@@ -88,7 +88,7 @@ FAULTS: dict[str, tuple[str, bytes | Callable[[Path], object], int, str]] = {
     "a pickle in gzip": ("model.pkl.gz", gzip.compress(pickle.dumps(Spring())), 65, "joblib.load('model.pkl.gz')"),
     "a pickle in gzip under another name": ("model.bin", gzip.compress(pickle.dumps(Spring())), 65, CONVERT),
     "a pickle in zlib, as joblib writes": ("model.bin", zlib.compress(pickle.dumps(Spring())), 65, CONVERT),
-    "joblib": ("model.joblib", pickle.dumps(Spring()), 65, "import joblib, logitstream"),
+    "joblib": ("model.joblib", pickle.dumps(Spring()), 65, "import joblib, pipeline as logitstream"),
     "cloudpickle": (
         "model.cloudpickle",
         pickle.dumps(Spring()),
@@ -325,7 +325,9 @@ def test_rows_to_check_must_have_the_columns(odds: Callable[..., str], capsys: p
     name = odds(MODEL, score=scored)
     Path("rows.csv").write_text("X\n1\n")
     assert run(["model", "import", name, "-o", "model.json", "--check", "rows.csv"]) == 65
-    assert "rows.csv has no column 'x'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "rows.csv has no column 'x'" in told
+    assert "rows to check have the columns of the model, in Parquet or in CSV with commas" in told
     pq.write_table(pa.table({"x": [[1.0]]}), "rows.parquet")
     assert run(["model", "import", name, "-o", "model.json", "--check", "rows.parquet"]) == 65
     said = capsys.readouterr().err
@@ -364,6 +366,7 @@ def test_json_tells_what_was_recorded(odds: Callable[..., str], capsys: pytest.C
     said = capsys.readouterr()
     facts = json.loads(said.out)
     assert said.err == ""
+    assert (facts["schema_version"], facts["kind"], facts["output"]) == (2, "model-import", "model.json")
     assert facts["imported"]["notes"] == ["Something was assumed."]
     assert facts["digest"] == logitstream.LogisticModel.load("model.json").digest()
 

@@ -15,7 +15,7 @@ import pytest
 from pipeline.conversion.importing import Imported
 from pipeline.conversion.pmml.reading import convert
 from pipeline.errors import ModelError
-from pipeline.models import ScoreBlock
+from pipeline.models import ScoreBlock, ScoreRequest
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.rows import batches
 from pipeline.models.tally import RowTally
@@ -114,6 +114,16 @@ def test_a_scorecard_keeps_baselines_and_reason_codes() -> None:
     assert (reasons["count"], reasons["direction"]) == (2, "lower")
     assert reasons["features"]["age points"] == {"code": "RC2", "reference": {"contribution": 25.0}}
     assert reasons["features"]["income points"]["code"] == "RC3"
+
+
+def test_reason_codes_are_kept_where_the_output_does_not_ask_for_them() -> None:
+    asked = imported("scorecard.pmml").document["output"]
+    text = re.sub(r"<OutputField[^>]*reasonCode[^>]*/>", "", (FOLDER / "scorecard.pmml").read_text())
+    document = convert(Path("card.pmml"), text.encode()).document
+    assert document["output"]["columns"] == ["points"]
+    assert document["output"]["reasons"]["features"] == asked["reasons"]["features"]
+    block = ScoreBlock.of(from_mapping(document), ScoreRequest(reasons=1))
+    assert [field.name for field in block.fields()] == ["points", "reason_1"]
 
 
 @pytest.mark.parametrize(

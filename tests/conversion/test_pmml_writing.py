@@ -207,6 +207,7 @@ def test_names_of_features_come_back() -> None:
     ]
 
 
+BANDS = {"on": "probability", "thresholds": [0.5], "names": ["low", "high"]}
 REFUSED = {
     "missing null": (changed("features", 0, "missing", to="null"), 'the column "hour" has missing "null"'),
     "unseen null": (changed("features", 1, "unseen", to="null"), 'the column "carrier" has unseen "null"'),
@@ -220,6 +221,10 @@ REFUSED = {
     "points": (
         changed("output", to={"points": {"pdo": 20.0, "base_points": 600.0, "base_odds": 50.0}}),
         "output.points",
+    ),
+    "all that the output has": (
+        changed("output", to={"temperature": 2.0, "beta": 1.0, "bands": BANDS}),
+        "output.temperature, output.beta, output.bands: a PMML document",
     ),
     "a target that is the empty text": (
         changed("target", to={"negative": "", "positive": "yes"}),

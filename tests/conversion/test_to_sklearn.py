@@ -115,7 +115,7 @@ REFUSED: dict[str, LogisticModel] = {
     ),
     'the link "probit"': model(X, version=2, link="probit"),
     "an offset": model(X, version=2, offset={"column": "e"}),
-    r'features\[0\] \("missing_x"\) is indicator': model(
+    r'features\[0\] \("missing_x"\) is of the kind indicator': model(
         {"kind": "indicator", "column": "x", "coefficient": 1.0}, version=2
     ),
     "one-vs-rest": model(

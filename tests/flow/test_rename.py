@@ -112,6 +112,8 @@ def test_the_command_line_renames(bench: Bench, capsys: pytest.CaptureFixture[st
     assert "'x' is given twice" in capsys.readouterr().err
     assert run(words(bench, "--keep", "x", "--rename", "probability=a=b", "--rename", "x=n")) == 2
     assert "the output has no column probability=a" in capsys.readouterr().err
+    assert run(words(bench, "--rename", "probability=p,x=n")) == 2
+    assert "repeat --rename for each" in capsys.readouterr().err
     assert run(words(bench, "--keep", "probability,x", "--rename", "probability=before", "--rename", "x=n")) == 0
     assert bench.table().column_names == ["before", "n", "probability"]
 

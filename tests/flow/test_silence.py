@@ -471,6 +471,12 @@ def test_the_cause_of_most_values_is_named() -> None:
     assert cause_of({"zz": 2, "aa": 3, "NA": 2}, ["AA"]) == "case or blanks"
 
 
+def test_a_number_that_is_no_level_is_another_code_however_it_is_spelled() -> None:
+    assert cause_of({"59.0": 9}, ["20", "30"]) == "boolean or decimal"
+    assert cause_of({"59.0": 9}, ["20", "30"], reads_numbers=True) == "other codes"
+    assert cause_of({"59.5": 9}, ["20", "30"], reads_numbers=True) == "boolean or decimal"
+
+
 @pytest.mark.parametrize(
     ("level", "parquet", "words"),
     [

@@ -26,6 +26,8 @@ _PARTS = (
     *("Characteristics", "ModelVerification"),
 )
 _POINTS = {"pdo": math.log(2), "base_points": 0.0, "base_odds": 1.0, "higher": "positive"}
+# How many reasons a model has where the document asks for none.
+_REASONS = 3
 _DIRECTIONS = {"pointsBelow": "lower", "pointsAbove": "raise"}
 
 
@@ -78,14 +80,14 @@ def _points(characteristic: Element, scope: ExpressionScope) -> Value:
 
 
 def _reasons(model: Element, characteristics: list[Element], made: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reasons that an ``Output`` with reason codes asks for."""
+    """Return the reasons of a Scorecard with reason codes; columns of them if its ``Output`` asks for them."""
     asked = [each for each in model.descendants("OutputField") if each.get("feature") == "reasonCode"]
-    if model.get("useReasonCodes", "true") == "false" or not asked:
+    if model.get("useReasonCodes", "true") == "false" or not (asked or any(map(_code, characteristics))):
         return {}
     algorithm = model.get("reasonCodeAlgorithm", "pointsBelow")
     if algorithm not in _DIRECTIONS:
         raise fault(model, f'reasonCodeAlgorithm="{escape(algorithm)}" does not exist')
-    count = max(int(each.number("rank", 1.0)) for each in asked)
+    count = max((int(each.number("rank", 1.0)) for each in asked), default=_REASONS)
     features = {}
     for characteristic, feature in zip(characteristics, made["features"], strict=True):
         baseline = characteristic.number("baselineScore", model.number("baselineScore", 0.0))
@@ -93,7 +95,7 @@ def _reasons(model: Element, characteristics: list[Element], made: Mapping[str, 
         code = _code(characteristic)
         features[feature.get("name") or default_name(feature)] = reason | ({"code": code} if code else {})
     reasons = {"count": min(count, len(features)), "direction": _DIRECTIONS[algorithm], "features": features}
-    return {"columns": ["points", "reasons"], "reasons": reasons}
+    return {"reasons": reasons} | ({"columns": ["points", "reasons"]} if asked else {})
 
 
 def _code(characteristic: Element) -> str:

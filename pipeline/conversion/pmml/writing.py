@@ -64,10 +64,9 @@ def write(model: ModelFile) -> bytes:
 
 def _check_output(model: ModelFile) -> None:
     said = model.output.model_dump(exclude_defaults=True)
-    for name in _UNSAID:
-        if said.get(name) is not None:
-            message = f"output.{name} has no place in a PMML document of a logistic model"
-            raise ModelError(message, f"export a copy of the model without output.{name}")
+    if found := [f"output.{name}" for name in _UNSAID if said.get(name) is not None]:
+        message = f"{', '.join(found)}: a PMML document of a logistic model has no place for that"
+        raise ModelError(message, "export a copy of the model without it")
     columns_made(model, OUTPUTS, "PMML")
 
 

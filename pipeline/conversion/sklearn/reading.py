@@ -14,7 +14,7 @@ from pipeline.conversion.comparison import Reread, checked, column_types, expect
 from pipeline.conversion.folding import document
 from pipeline.conversion.sklearn.classifiers import Linear, inner_estimators, read
 from pipeline.conversion.sklearn.places import StepPlace, require
-from pipeline.errors import ConfigurationError, ModelError
+from pipeline.errors import ConfigurationError, ModelError, UsageError
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.units import escape
@@ -38,6 +38,8 @@ def from_sklearn(
         raise ConfigurationError("scikit-learn is not installed", "pip install 'logitstream[sklearn]'")
     names = _column_names(estimator, columns)
     found = linear_of(estimator, names)
+    if threshold is not None and not found.is_binary:
+        raise UsageError(f"threshold is for two classes; the estimator has {len(found.classes)}", "leave it out")
     theirs = None if check is None else expected(estimator, check, is_raw=not found.has_probabilities)
     rows = None if check is None else named(check, names)
     booleans = frozenset[str]() if rows is None else _booleans(found.signals, rows)
@@ -71,9 +73,11 @@ def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
         (names for each in inner if (names := getattr(each, "feature_names_in_", None)) is not None), None
     )
     if columns is None and fitted is None:
-        raise ModelError("the estimator was fitted without column names", f"give columns=[...], {count} names")
+        raise ModelError(
+            "the estimator was fitted without column names", f"give columns=[...], a name for each of {count}"
+        )
     if columns is not None and len(columns) != count:
-        raise ModelError(f"columns has {len(columns)} names, but the estimator takes {count}")
+        raise ModelError(f"the estimator takes {count} columns, but columns has names for {len(columns)}")
     if columns is not None and fitted is not None and list(columns) != list(fitted):
         raise ModelError("columns differ from the names that the estimator was fitted with", "leave columns out")
     chosen: Sequence[Any] = fitted if columns is None else columns

@@ -114,10 +114,10 @@ def _check(file: ModelFile) -> None:
     for place, feature in enumerate(file.features):
         where = f'features[{place}] ("{escape(feature.label)}")'
         if feature.kind not in _PARTS:
-            raise ModelError(f"{where} is {feature.kind}, which is not written for scikit-learn", _REMEDY)
+            raise ModelError(f"{where} is of the kind {feature.kind}, which to_sklearn does not write", _REMEDY)
         column = feature.column  # type: ignore[attr-defined]
         if column in seen:
-            raise ModelError(f"{where} has the column of another feature, which is not written", _REMEDY)
+            raise ModelError(f"{where} has the column of another feature, which to_sklearn does not write", _REMEDY)
         seen.add(column)
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field, Strict
 
 from pipeline.models.document import Problem
-from pipeline.models.logistic.sections import Name, Section, not_increasing
+from pipeline.models.logistic.sections import Name, Section, miscounted, not_increasing
 from pipeline.models.wording import show
 from pipeline.units import escape
 
@@ -78,7 +78,7 @@ def faults(bands: object, *, has_points: bool) -> Iterator[Problem]:
             if isinstance(threshold, int | float) and not 0 <= threshold <= 1:
                 yield Problem(("thresholds", position), f"must be between 0 and 1, not {show(threshold)}")
     if thresholds is not None and names is not None and len(names) != len(thresholds) + 1:
-        yield Problem(("names",), f"must be one more than the thresholds, {len(thresholds) + 1}, not {len(names)}")
+        yield Problem(("names",), miscounted("name", names, thresholds, "bands"))
     for position, name in enumerate(names or ()):
         if isinstance(name, str) and (names or []).index(name) < position:
             yield Problem(("names", position), f'"{escape(name)}" is already the name of another band')

@@ -45,7 +45,7 @@ MissingBin = Annotated[
     Annotated[Word, Tag("<word>")] | Annotated[Impute, Tag("<rule>")] | Annotated[Own, Tag("<own>")],
     Discriminator(_form),
 ]
-MISSING_BIN = Policy(get_args(Word), Impute, '{"impute": number} or {"coefficient": number}', Own)
+MISSING_BIN = Policy(get_args(Word), Impute, ('{"impute": number}', '{"coefficient": number}'), Own)
 
 
 class BinnedFeature(ColumnFeature):
@@ -127,8 +127,9 @@ def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
         if not low < high:
             yield Problem(("edges", position + 1), f"must be more than the edge before it, {shortest(low)}")
     if isinstance(coefficients, list | tuple) and edges and len(coefficients) != len(edges) + 1:
-        need = f"{len(edges)} edge{'' if len(edges) == 1 else 's'} make {len(edges) + 1} intervals"
-        yield Problem(("coefficients",), f"has {len(coefficients)} numbers, but {need}")
+        need = f"{len(edges)} edge{' makes' if len(edges) == 1 else 's make'} {len(edges) + 1} intervals"
+        found = f"{len(coefficients)} number{'' if len(coefficients) == 1 else 's'}"
+        yield Problem(("coefficients",), f"has {found}, but {need}")
 
 
 def _is_number(value: object) -> bool:

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.kernels import evaluate
 from pipeline.models.document import Problem
-from pipeline.models.logistic.sections import Section, not_increasing
+from pipeline.models.logistic.sections import Section, miscounted, not_increasing
 
 if TYPE_CHECKING:
     from pipeline.choices import Precision
@@ -128,8 +128,7 @@ def faults(calibration: object) -> Iterator[Problem]:
     yield from not_increasing(thresholds, ("thresholds",))
     yield from not_increasing(probabilities, ("probabilities",), may_repeat=True)
     if isinstance(thresholds, list) and isinstance(probabilities, list) and len(probabilities) != len(thresholds) + 1:
-        message = f"must be one more than the thresholds, {len(thresholds) + 1}, not {len(probabilities)}"
-        yield Problem(("probabilities",), message)
+        yield Problem(("probabilities",), miscounted("number", probabilities, thresholds, "steps"))
 
 
 def _parameters(calibration: Calibration) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any, cast, get_args
 
+from pipeline.choices import Link
 from pipeline.models import wording
 from pipeline.models.document import FOUND_LIMIT, Path, Problem, format_path
 from pipeline.models.logistic.feature import FeatureKind
@@ -111,7 +112,7 @@ def _repeated_columns(document: Document) -> Iterator[Problem]:
     for position, feature in enumerate(_features(document)):
         column = feature.get("column") if isinstance(feature, Mapping) else None
         if isinstance(column, str) and first.setdefault(column, position) != position:
-            message = f'"{escape(column)}" is already the column of features[{first[column]}]'
+            message = f'"{escape(column)}" is already the column of features[{first[column]}]; "version": 2 allows that'
             yield Problem(("features", position, "column"), message)
 
 
@@ -156,7 +157,7 @@ def _class_counts(document: Document) -> Iterator[Problem]:
     for path, number in _all_coefficients(document):
         if count is None and isinstance(number, list):
             yield Problem(path, "must be one number, because the model has no classes")
-        elif count is not None and isinstance(number, int | float) and not isinstance(number, bool):
+        elif count is not None and not isinstance(number, list):
             yield Problem(path, f"must be a list of {count} numbers, one for each class")
         elif count is not None and isinstance(number, list) and len(number) != count:
             yield Problem(path, f"has {_many(len(number), 'number', 'numbers')}, but there are {count} classes")
@@ -220,7 +221,7 @@ def _decisions(document: Document) -> Iterator[Problem]:
 
 def _link_words(document: Document) -> Iterator[Problem]:
     link, output = document.get("link", "logit"), _section(document, "output")
-    if link != "logit":
+    if link != "logit" and link in get_args(Link):
         yield from (
             Problem(("output", key), f'is for the link "logit", not {wording.show(link)}')
             for key in _LOGIT_KEYS

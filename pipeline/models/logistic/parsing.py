@@ -80,7 +80,7 @@ def _validate(value: object, kinds: Sequence[str]) -> ModelFile | list[Problem]:
         return foreign
     document = cast("Mapping[str, object]", value)
     # pydantic reports parts that do not fit together only if each part is valid, and only the first.
-    ours = list(_first_of_each_place([*foreign, *_other_kind(document, kinds), *faults(document)]))
+    ours = list(_first_of_each_place([*foreign, *_head(document, kinds), *faults(document)]))
     try:
         model = ModelFile.model_validate(value)
     except PydanticError as error:
@@ -119,6 +119,10 @@ def _first_of_each_place(found: Sequence[Problem]) -> Iterator[Problem]:
             yield problem
 
 
-def _other_kind(value: Mapping[str, object], kinds: Sequence[str]) -> Iterator[Problem]:
-    if "kind" in value and value["kind"] != KIND:
+def _head(value: Mapping[str, object], kinds: Sequence[str]) -> Iterator[Problem]:
+    if "version" not in value:
+        yield Problem(("version",), f'is required but missing: write "version": {VERSIONS[-1]}')
+    if "kind" not in value:
+        yield Problem(("kind",), f'is required but missing: write "kind": "{KIND}"')
+    elif value["kind"] != KIND:
         yield Problem(("kind",), f"must be {wording.quoted_words(kinds)}, not {wording.show(value['kind'])}")

@@ -55,11 +55,11 @@ UnseenLevel = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a policy of a feature may be: one of some words, or one of some rules, as in ``example``."""
+    """What a policy of a feature may be: one of some words, or one of some rules, as in ``examples``."""
 
     words: tuple[str, ...]
     rule: type[Section]
-    example: str
+    examples: tuple[str, ...]
     other: type[Section] | None = None
 
     @property
@@ -69,13 +69,13 @@ class Policy:
 
     @property
     def choices(self) -> str:
-        """The words and the rule, as a message lists them."""
-        return listed((*(f'"{word}"' for word in self.words), self.example))
+        """The words and the rules, as a message lists them."""
+        return listed((*(f'"{word}"' for word in self.words), *self.examples))
 
 
-MISSING_NUMBER = Policy(get_args(Word), Impute, '{"impute": number}')
-MISSING_LEVEL = Policy(get_args(Word), Level, '{"level": text}')
-UNSEEN_LEVEL = Policy(get_args(UnseenWord), Level, '{"level": text}')
+MISSING_NUMBER = Policy(get_args(Word), Impute, ('{"impute": number}',))
+MISSING_LEVEL = Policy(get_args(Word), Level, ('{"level": text}',))
+UNSEEN_LEVEL = Policy(get_args(UnseenWord), Level, ('{"level": text}',))
 
 
 def settle(lack: Lack, policy: str | Section, where: Mask, column: BatchColumn, tally: RowTally) -> None:

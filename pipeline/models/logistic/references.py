@@ -14,12 +14,12 @@ from pipeline.kernels import raw_prediction
 from pipeline.models.document import Path, Problem
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import Feature
-from pipeline.models.logistic.features import kind_of
+from pipeline.models.logistic.features import FEATURE_KINDS, kind_of
 from pipeline.models.logistic.output import MOST_REASONS
 from pipeline.models.logistic.reasons import Direction, FeatureReason, ReasonRules, Reference
 from pipeline.models.logistic.sections import numbers_of
 from pipeline.models.tally import BatchColumn, RowTally
-from pipeline.models.wording import quoted_words, unknown
+from pipeline.models.wording import quoted_words, show, unknown
 from pipeline.units import escape
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +28,7 @@ Document = Mapping[str, object]
 # The kinds of features that have a contribution at a value, at a level, and a largest one.
 _AT_VALUE = ("numeric", "binned", "transformed")
 _AT_LEVEL = ("categorical",)
+_KINDS_AT = {"value": _AT_VALUE, "level": _AT_LEVEL}
 _BOUNDED = ("categorical", "binned", "indicator")
 
 
@@ -56,7 +57,7 @@ def faults(reasons: object, features: Mapping[str, Document]) -> Iterator[Proble
     for name, reason in said.items():
         if name not in features:
             yield Problem(("features", name), unknown("feature", name, features))
-        elif isinstance(reason, Mapping) and isinstance(reason.get("reference"), Mapping):
+        elif isinstance(reason, Mapping) and reason.get("reference") is not None:
             yield from _of_reference(("features", name, "reference"), reason["reference"], features[name])
     if (word := reasons.get("reference")) in ("mean", "best"):
         yield from _without_reference(str(word), said, features)
@@ -65,16 +66,29 @@ def faults(reasons: object, features: Mapping[str, Document]) -> Iterator[Proble
 def _without_reference(word: str, said: Mapping[str, object], features: Mapping[str, Document]) -> Iterator[Problem]:
     for name, feature in features.items():
         reason = said.get(name, {})
-        if not isinstance(reason, Mapping) or reason.get("reference") is not None:
+        if str(feature.get("kind")) not in FEATURE_KINDS or not isinstance(reason, Mapping):
+            continue
+        if reason.get("reference") is not None:
             continue
         if word == "mean" and reason.get("mean") is None:
             yield Problem(("features", name, "mean"), 'is required but missing, because the reference is "mean"')
-        if word == "best" and not _is_bounded(feature) and isinstance(kind := feature.get("kind"), str):
-            message = f"is required but missing: a {escape(kind)} feature has no best contribution"
+        if word == "best" and not _is_bounded(feature):
+            kind = feature["kind"]
+            message = f"is required but missing, because a {kind} feature has no best contribution: write {_form(kind)}"
             yield Problem(("features", name, "reference"), message)
 
 
-def _of_reference(path: Path, reference: Document, feature: Document) -> Iterator[Problem]:
+def _form(kind: object) -> str:
+    """Return the reference that a feature of a kind may have."""
+    if kind in _AT_VALUE:
+        return '{"value": number}'
+    return '{"level": text}' if kind in _AT_LEVEL else '{"contribution": number}'
+
+
+def _of_reference(path: Path, reference: object, feature: Document) -> Iterator[Problem]:
+    if not isinstance(reference, Mapping):
+        yield Problem(path, f"must be an object, such as {_form(feature.get('kind'))}, not {show(reference)}")
+        return
     # A description of a model says null where the file says nothing.
     given = [key for key in Reference.model_fields if reference.get(key) is not None]
     if len(given) != 1:
@@ -82,10 +96,10 @@ def _of_reference(path: Path, reference: Document, feature: Document) -> Iterato
         yield Problem(path, f"must have one of {quoted_words(Reference.model_fields)}, {found}")
         return
     kind, level, levels = feature.get("kind"), reference.get("level"), feature.get("coefficients")
-    if not isinstance(kind, str):
+    if str(kind) not in FEATURE_KINDS:
         return
-    if (given == ["value"] and kind not in _AT_VALUE) or (given == ["level"] and kind not in _AT_LEVEL):
-        yield Problem((*path, given[0]), f'is not for a {escape(kind)} feature: write {{"contribution": number}}')
+    if kind not in _KINDS_AT.get(given[0], (kind,)):
+        yield Problem((*path, given[0]), f"is not for features of the kind {kind}: write {_form(kind)}")
     elif isinstance(level, str) and isinstance(levels, Mapping) and level not in levels:
         yield Problem((*path, "level"), unknown("level", level, levels))
 

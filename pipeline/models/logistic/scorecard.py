@@ -38,15 +38,22 @@ def scorecard(model: ModelFile, name: str = "model") -> Scorecard:
     Raises
     ------
     ModelError
-        The model has no ``output.points``.
+        The model has no ``output.points``, or it is one that cannot have them.
     """
+    if model.classes is not None:
+        message = f"{name} has {format_count(len(model.classes))} classes; a scorecard is for models without classes"
+        raise ModelError(message, "model show prints its coefficients")
+    if model.link != "logit":
+        message = f'{name} has the link "{model.link}"; a scorecard is for the link "logit"'
+        raise ModelError(message, "model show prints its coefficients")
     points = model.output.points
     if points is None:
         raise ModelError(f"{name} has no output.points, so it has no scale for a scorecard", _REMEDY)
     card = _Card(points, points.share(model.base, len(model.features)))
     attributes = [] if model.offset is None else [card.unit(model.offset.label, 1.0)]
     attributes += [each for feature in model.features for each in card.attributes(feature)]
-    return Scorecard(tuple(_facts(points, card.share, len(model.features))), tuple(attributes))
+    facts = tuple(_facts(points, card.share, len(model.features)))
+    return Scorecard(facts, points.model_dump(), card.share, tuple(attributes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +117,11 @@ def _missing(feature: Feature) -> Iterator[_Row]:
 
 
 def _products(feature: Any) -> Iterator[_Row]:
-    described, entries = kind_of(feature).describe(feature)
+    _, entries = kind_of(feature).describe(feature)
     has_number = any(isinstance(term, NumericTerm) for term in feature.terms)
-    what = described.partition(": ")[2]
+    what = "the product"
     if has_number:
-        yield "the product is 0", 0.0, False
+        yield f"{what} is 0", 0.0, False
     for entry in entries:
         level = f" where {entry.level}" if entry.level else ""
         yield f"each 1 more of {what}{level}" if has_number else entry.level, _weight(entry), has_number

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pipeline.models.document import Path, Problem
+from pipeline.units import format_count
 
 
 def _has_name(name: str) -> str:
@@ -100,6 +101,16 @@ def not_increasing(numbers: object, path: Path, *, may_repeat: bool = False) -> 
         if number < before or (number == before and not may_repeat):
             must = "must not be less than" if may_repeat else "must be more than"
             yield Problem((*path, position), f"{must} the number before it, {before!r}, not {number!r}")
+
+
+def miscounted(what: str, found: Sequence[object], thresholds: Sequence[object], made: str) -> str:
+    """Return that there are too many or too few names, or numbers, for what thresholds make."""
+    count, cuts = _many(len(found), what), _many(len(thresholds), "threshold")
+    return f"has {count}, but {cuts} make{'s' if len(thresholds) == 1 else ''} {len(thresholds) + 1} {made}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
 
 
 def _is_number(value: object) -> bool:

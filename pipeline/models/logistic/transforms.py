@@ -90,12 +90,18 @@ def check_imputed(missing: object, steps: Sequence[Step]) -> None:
         for act in tile_steps(steps, "fast"):
             act(value)
     if not np.isfinite(value[0]):
-        raise fault("imputed", f"{shortest(missing.impute)} cannot be transformed", ["missing", "impute"])
+        done = _in_words([step for step in steps if step != Affine(0.0, 1.0)])
+        message = f"{done} of {shortest(missing.impute)} is not a finite number: impute another one"
+        raise fault("imputed", message, ["missing", "impute"])
 
 
 def shown_transform(transform: object) -> str:
     """Return a transform in words: ``log1p``, or ``clip(0, 10) then log1p``."""
-    return " then ".join(map(_shown_step, steps_of(transform)))
+    return _in_words(steps_of(transform))
+
+
+def _in_words(steps: Sequence[Step]) -> str:
+    return " then ".join(map(_shown_step, steps))
 
 
 def _shown_step(step: Step) -> str:

@@ -127,6 +127,9 @@ def test_the_scorecard_shows_the_points_of_each_attribute(cli):
     assert "points at odds of 50 600.00" in lines
     assert "feature attribute contribution points" in lines
     card = json.loads(cli("model", "scorecard", str(CARD), "--json").out)
+    assert (card["schema_version"], card["kind"], card["path"]) == (2, "scorecard", str(CARD))
+    stated = json.loads(CARD.read_text())["output"]["points"]
+    assert card["points"] == stated | {"rounding": "none", "higher": "negative"}
     assert len(card["attributes"]) == 22
     for each in card["attributes"]:
         points = "no score" if each["points"] is None else f"{each['points']:.2f}"

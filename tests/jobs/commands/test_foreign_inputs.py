@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import joblib
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from tests.jobs.conftest import ROOT, Outcome
 
@@ -34,6 +39,20 @@ def test_a_pickled_model_is_told_of_from_sklearn(cli: Cli, command: str, name: s
     assert done.code == 65
     assert f"{name} is a pickled object, not a model file; it was not opened because a pickle runs code" in done.err
     assert "from_sklearn(estimator).save('model.json')" in done.err
+
+
+@pytest.mark.parametrize("command", [("model", "import"), ("model", "show")])
+def test_the_lines_that_convert_a_pickle_convert_it(cli: Cli, command: tuple[str, ...]) -> None:
+    rows = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
+    joblib.dump(LogisticRegression().fit(rows, [0, 0, 1, 1]), "late.joblib", compress=3)
+    done = cli(*command, "late.joblib", *(("-o", "model.json") if command[1] == "import" else ()))
+    lines = done.err.splitlines()[-3:]
+    assert (done.code, lines[0][:6]) == (65, "import"), done.err
+    run = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
+    )
+    assert run.returncode == 0
+    assert cli("model", "check", "model.json").code == 0
 
 
 @pytest.mark.parametrize("command", ["score", "plan", "inspect"])

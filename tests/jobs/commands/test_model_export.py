@@ -40,7 +40,7 @@ def test_another_file_stays_unless_it_is_to_be_replaced(cli: Any, model: Path, t
     done = cli(*words, "--if-exists", "replace")
     assert (done.code, done.out) == (0, "")
     assert cli(*words).code == 0
-    assert "score.py: the model as python" in done.err
+    assert "score.py: the model as Python" in done.err
     names: dict[str, Any] = {}
     exec(target.read_text(), names)
     assert names["score"](x=0.4) == {"probability": 0.5}
@@ -80,6 +80,14 @@ def test_what_cannot_be_asked_for_is_a_usage_error(
     done = cli("model", "export", model, *words)
     assert done.code == code
     assert said in done.err
+
+
+def test_a_target_that_is_missing_is_asked_for_on_one_line(cli: Any, model: Path) -> None:
+    done = cli("model", "export", model)
+    assert (done.code, done.err.splitlines()[0]) == (
+        2,
+        "error: missing option '--to'. Choose from: sql, onnx, pmml, python",
+    )
 
 
 def test_what_sql_cannot_express_is_refused_and_nothing_is_written(cli: Any, model: Path, tmp_path: Path) -> None:

@@ -183,6 +183,19 @@ def test_reasons_may_be_asked_of_any_model() -> None:
     assert again.fields() == block.fields()
 
 
+REASONS = [
+    {"features": {"x": {"reference": {"value": 4.0}}, "c": {"reference": {"level": "a"}, "code": "C"}}},
+    {"reference": "best", "features": {name: {"reference": {"contribution": 0.5}} for name in ("x", "z")}},
+    {"reference": "mean", "features": {name: {"mean": 0.25, "text": name} for name in NAMES}},
+]
+
+
+@pytest.mark.parametrize("reasons", REASONS)
+def test_a_block_with_any_references_travels_by_json(reasons: dict[str, Any]) -> None:
+    block = ScoreBlock.of(model(points=SCALE, bands=BANDS, reasons=reasons).file)
+    assert restore(json.loads(json.dumps(block.describe()))) == block
+
+
 def test_a_request_replaces_the_number_of_reasons_of_the_file() -> None:
     block = ScoreBlock.of(model(reasons={"count": 3, "features": {"x": {"text": "x it is"}}}).file, Request(reasons=1))
     assert [field.name for field in block.fields()] == ["probability", "reason_1", "reason_1_text"]

@@ -206,7 +206,7 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
             {},
             ["calibration.probabilities[1]: must not be less than the number before it, 0.5"],
         ),
-        (steps([1], [0.5]), {}, ["calibration.probabilities: must be one more than the thresholds, 2, not 1"]),
+        (steps([1], [0.5]), {}, ["calibration.probabilities: has 1 number, but 1 threshold makes 2 steps"]),
         (steps([1], [0.5, 2]), {}, ["calibration.probabilities[1]: must be between 0 and 1, not 2"]),
         (
             {"calibration": PLATT, "temperature": 2, "alpha": 1, "beta": 0},
@@ -225,7 +225,7 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
             [
                 "bands.thresholds[1]: must be more than the number before it, 0.5, not 0.5",
                 "bands.thresholds[2]: must be between 0 and 1, not 2",
-                "bands.names: must be one more than the thresholds, 4, not 3",
+                "bands.names: has 3 names, but 3 thresholds make 4 bands",
                 "bands.names[1]: must not be empty",
                 'bands.names[2]: "a" is already the name of another band',
             ],
@@ -242,7 +242,22 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
         (
             told("x", reference={"level": "AA"}),
             {},
-            ["reasons.features.x.reference.level: is not for a numeric feature"],
+            ["reasons.features.x.reference.level: is not for features of the kind numeric"],
+        ),
+        (
+            told("c", reference={"value": 1}),
+            {},
+            ["reasons.features.c.reference.value: is not for features of the kind categorical"],
+        ),
+        (
+            told("c", reference={"value": 1}),
+            {},
+            ['reasons.features.c.reference.value: is not for features of the kind categorical: write {"l'],
+        ),
+        (
+            told("x", reference="mean"),
+            {},
+            ['reasons.features.x.reference: must be an object, such as {"value": number}'],
         ),
         (told("x", reference={"value": None}), {}, ["reasons.features.x.reference: must have one of"]),
         ({"reasons": {"reference": {"level": "a"}}}, {}, ['reasons.reference: must be "zero", "mean" or "best", not']),
@@ -251,7 +266,6 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
             {"features": [NUMERIC]},
             ["reasons.features.x.mean: is required but missing"],
         ),
-        (told("c", reference={"value": 1}), {}, ["reasons.features.c.reference.value: is not for a categorical feat"]),
         (told("c", reference={"level": "ZZ"}), {}, ['reasons.features.c.reference.level: unknown level "ZZ"']),
         (
             told("l", reference={"value": 0}),
@@ -263,7 +277,16 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
             {},
             ["reasons.features.c.mean: is required but missing, because", "reasons.features.y.mean: is required"],
         ),
-        ({"reasons": {"reference": "best"}}, {}, ["reasons.features.x.reference: is required but missing: a numeric"]),
+        (
+            {"reasons": {"reference": "best"}},
+            {},
+            ["reasons.features.x.reference: is required but missing, because a numeric feature has no best"],
+        ),
+        (
+            {"reasons": {"reference": "mean", "features": {name: {"mean": None} for name in "xcy"}}},
+            {},
+            [f"reasons.features.{name}.mean: is required but missing" for name in "xcy"],
+        ),
         (
             {"points": SCALE, "bands": BANDS, "reasons": {}, "calibration": PLATT},
             {"version": 1, "features": [NUMERIC]},

@@ -156,7 +156,23 @@ def test_a_scorecard_has_the_points_that_rows_get() -> None:
     assert parts["f"].tolist() == [close(card["f", a]) for a in ("true", "false")]
     assert parts["y"][1] == close(card["y", "log1p of y is 0"] + card["y", "each 1 more of log1p of y"])
     assert parts["p"][0] == close(card["p", "the product is 0"])
+    assert parts["p"][0] + card["p", "each 1 more of the product"] == close(
+        ours.points_by_feature({"x": [1.0], "c": ["a"], "f": [True], "y": [1.0]})[0][-1]
+    )
     assert card["f", "missing: error"] is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"classes": ["a", "b"], "intercept": [0, 1], "features": [X | {"coefficient": [1, 2]}]}, "has 2 classes"),
+        ({"link": "probit"}, 'has the link "probit"'),
+    ],
+)
+def test_a_model_that_cannot_have_points_is_not_told_to_add_them(changed: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ModelError, match=expected) as caught:
+        scorecard_model(LogisticModel.from_json(json.dumps(document(X) | changed)))
+    assert "output.points" not in f"{caught.value}{caught.value.remedy}"
 
 
 def test_a_model_without_a_scale_says_which_lines_to_add() -> None:

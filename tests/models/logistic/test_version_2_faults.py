@@ -48,8 +48,37 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     (document(PRODUCT | {"terms": [{"column": "x", "centre": 1}, TERMS[1]]}), "features[0].terms[0].centre", "center"),
     (document(CROSSED | {"terms": [TERMS[0], LEVELS | {"center": 1}]}), "features[0].terms[1].center", "unknown key"),
     (document(offset={"column": "o", "scale": 1}), "offset.scale", 'unknown key "scale"'),
+    (document(NUMERIC | {"transform": "log"}), "features[0].transform", 'the kind "transformed" has it'),
+    (document(CATEGORICAL | {"edges": [1]}), "features[0].edges", 'unknown key "edges"; the kind "binned" has it'),
+    # Policies of another kind.
+    (
+        document(CATEGORICAL | {"missing": {"impute": 0}}),
+        "features[0].missing",
+        'must be "null", "error", "quarantine" or {"level": text}, not {"impute": 0}',
+    ),
+    (document(LOG | {"missing": {"level": "a"}}), "features[0].missing", 'or {"impute": number}, not {"level": "a"}'),
+    (
+        document(BINNED | {"missing": "zero"}),
+        "features[0].missing",
+        'must be "null", "error", "quarantine", {"impute": number} or {"coefficient": number}, not "zero"',
+    ),
+    # Without the head, or with a kind or link that does not exist: nothing is said of what follows from that.
+    (without(document(), "version"), "version", 'is required but missing: write "version": 2'),
+    (without(document(), "kind"), "kind", 'is required but missing: write "kind": "logistic"'),
+    (document(NUMERIC | {"kind": "number"}, output={"reasons": {"reference": "best"}}), "features[0].kind", "must be"),
+    (
+        document(NUMERIC, output={"reasons": {"reference": "best"}}),
+        "output.reasons.features.x.reference",
+        'a numeric feature has no best contribution: write {"value": number}',
+    ),
+    (document(link="logistic", output={"temperature": 2}), "link", 'not "logistic"'),
     # Lists of a wrong length, in a wrong order, or of the wrong things.
     (document(BINNED | {"coefficients": [1, 2]}), "features[0].coefficients", "has 2 numbers, but 2 edges make 3 int"),
+    (
+        document(BINNED | {"edges": [1], "coefficients": [1]}),
+        "features[0].coefficients",
+        "has 1 number, but 1 edge makes",
+    ),
     (document(BINNED | {"coefficients": {"a": 1}}), "features[0].coefficients", "must be a list"),
     (document(BINNED | {"edges": []}), "features[0].edges", "must not be empty"),
     (document(BINNED | {"edges": [10, 0]}), "features[0].edges[1]", "must be more than the edge before it, 10"),
@@ -95,11 +124,15 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     (document(LOG | {"transform": {"clip": [1]}}), "features[0].transform.clip[1]", "is required but missing"),
     (document(LOG | {"transform": {"scale": 0}}), "features[0].transform.scale", "must not be 0"),
     (document(without(LOG, "transform")), "features[0].transform", "is required but missing"),
-    (document(LOG | {"missing": {"impute": 0}}), "features[0].missing.impute", "0 cannot be transformed"),
+    (
+        document(LOG | {"missing": {"impute": 0}}),
+        "features[0].missing.impute",
+        "log of 0 is not a finite number: impute another one",
+    ),
     (
         document(PRODUCT | {"terms": [{"column": "x", "transform": "sqrt", "missing": {"impute": -1}}, TERMS[1]]}),
         "features[0].terms[0].missing.impute",
-        "-1 cannot be transformed",
+        "sqrt of -1 is not a finite",
     ),
     # Names.
     (document(NUMERIC, NUMERIC), "features[1].kind", 'features[0] is called "x", too: give this feature another "n'),
@@ -109,6 +142,11 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     (document(NUMERIC | {"name": ""}), "features[0].name", "must not be empty"),
     # Classes.
     (document(NUMERIC, **OF_CLASSES), "features[0].coefficient", "must be a list of 3 numbers, one for each class"),
+    (
+        document(NUMERIC | {"coefficient": {"a": 1, "b": 2, "c": 3}}, **OF_CLASSES),
+        "features[0].coefficient",
+        "must be a list of 3 numbers, one for each class",
+    ),
     (document(NUMERIC | {"coefficient": [1, 2]}, **OF_CLASSES), "features[0].coefficient", "has 2 numbers, but there"),
     (
         document(NUMERIC | {"coefficient": [1]}, **OF_CLASSES),
