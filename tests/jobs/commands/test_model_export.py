@@ -57,14 +57,6 @@ def test_the_model_file_itself_is_never_the_output(cli: Any, model: Path) -> Non
     assert json.loads(model.read_text()) == MODEL
 
 
-def test_the_model_itself_is_never_overwritten(cli: Any, model: Path) -> None:
-    before = model.read_text()
-    done = cli("model", "export", model, "--to", "sql", "-o", model, "--if-exists", "replace")
-    assert done.code == 2
-    assert "is both the file to export and the output" in done.err
-    assert model.read_text() == before
-
-
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
