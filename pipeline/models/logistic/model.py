@@ -138,14 +138,14 @@ class LogisticModel(Tabular):
 
         It takes a pandas dataframe with the columns of the model. Centers and scales are folded into the coefficients
         and the intercept: read back with :func:`pipeline.from_sklearn`, raw predictions have the same bits. Its own
-        differ in the last places, because scikit-learn adds in another order. It decides at 0.5, whatever the threshold
-        of the model.
+        differ in the last places, because scikit-learn adds in another order. A model with a threshold is the Pipeline
+        in a FixedThresholdClassifier.
 
         Raises
         ------
         ModelError
             scikit-learn has no step for a part of the model, such as a policy that makes a row null, an offset, another
-            link, or a feature that is neither numeric nor categorical; the message names it.
+            link, points, or a feature that is neither numeric nor categorical; the message names it.
         ConfigurationError
             scikit-learn or pandas is not installed.
         """
