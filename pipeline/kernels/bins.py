@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,24 @@ from pipeline.kernels.tiles import Floats
 
 Codes = npt.NDArray[np.intp]
 
-_CELLS = 2_048
-# With more edges in one cell, comparing with each of them takes longer than a search.
-_MOST_COMPARED = 4
+# A table of the first size stays in the cache beside the rows; the second is for edges that lie close together.
+_CELLS = (1_024, 4_096)
+
+
+class _Cells(NamedTuple):
+    """Cells of equal width with at most one edge each: that edge (NaN without one), and the edges before the cell."""
+
+    per_unit: float
+    edges: Floats
+    first: Codes
 
 
 @dataclass(frozen=True, eq=False)
 class Guide:
     """Intervals ``[a, b)`` between ascending edges; what is below the first edge is interval 0.
+
+    A value has a *slot*: several slots may stand for one interval. :meth:`by_slot` makes a table by slot of a table by
+    interval. Immutable; may be used from several threads at once.
 
     Attributes
     ----------
@@ -31,8 +42,8 @@ class Guide:
     -----
     The range of the edges is divided into cells of equal width. The cell of a value, as it is rounded, never falls as
     the value grows; so every edge in an earlier cell is below the value, and every edge in a later cell above it. Only
-    those in the same cell are compared. (Chen and Asau, *On generating random variates from an empirical distribution*,
-    1974, have the table.)
+    the one in the same cell is compared. (Chen and Asau, *On generating random variates from an empirical
+    distribution*, 1974, have the table.) Where no such cells can be had, the slot is the interval, found by a search.
     """
 
     edges: Floats
@@ -47,49 +58,73 @@ class Guide:
         """How many there are."""
         return self.edges.size + 1
 
-    def find(self, values: Floats, codes: Codes, scratch: Floats) -> None:
-        """Write the number of edges at or below each value to ``codes``; ``scratch`` is overwritten.
+    def by_slot(self, table: Floats) -> Floats:
+        """Return a table by slot.
 
-        The three are contiguous and of one length. Infinities are in the outer intervals; the code of a NaN is one of
-        the intervals, any one.
+        Parameters
+        ----------
+        table : ndarray of float64, shape (..., intervals + n)
+            By interval, with n entries more at the end, which stay there.
+
+        Returns
+        -------
+        ndarray of float64, shape (..., slots + n)
         """
-        if self._table is None:
-            codes[...] = np.searchsorted(self.edges, values, side="right")
-            np.minimum(codes, self.edges.size, out=codes)
+        if self._cells is None:
+            return table
+        below = table.take(self._cells.first, axis=-1)
+        # Above an edge; nothing is above a cell without one.
+        above = table.take(np.minimum(self._cells.first + 1, self.edges.size), axis=-1)
+        slots = np.stack([below, above], axis=-1).reshape(*table.shape[:-1], -1)
+        return np.concatenate([slots, table[..., self.intervals :]], axis=-1)
+
+    def find(self, values: Floats, slots: Codes, scratch: Floats) -> None:
+        """Write the slot of each value to ``slots``; ``scratch`` is overwritten.
+
+        The three are contiguous and of one length. Infinities are in the outer intervals; the slot of a NaN is any one.
+        The caller holds ``np.errstate(all="ignore")``.
+        """
+        if self._cells is None:
+            self._search(values, slots)
             return
-        first, per_cell = self._table
-        self._cells(values, scratch)
-        np.copyto(codes, scratch, casting="unsafe")
-        codes[...] = first.take(codes, mode="clip")
-        for _ in range(per_cell):
-            # An edge above the value ends the count: the next one is above it, too.
-            np.take(self._padded, codes, out=scratch, mode="clip")
-            np.add(codes, scratch <= values, out=codes)
+        _cell_numbers(values, self.edges[0], self._cells, scratch)
+        # A NaN becomes 0 or the smallest integer, which counts as the first cell, and twice which is 0.
+        np.copyto(slots, scratch, casting="unsafe")
+        np.take(self._cells.edges, slots, out=scratch, mode="clip")
+        np.add(slots, slots, out=slots)
+        np.add(slots, np.less_equal(scratch, values), out=slots)
+
+    def _search(self, values: Floats, slots: Codes) -> None:
+        if self.edges.size == 1:
+            np.copyto(slots, np.greater_equal(values, self.edges[0]))
+            return
+        slots[...] = np.searchsorted(self.edges, values, side="right")
 
     @cached_property
-    def _padded(self) -> Floats:
-        return np.append(self.edges, np.nan)
+    def _cells(self) -> _Cells | None:
+        found = (self._cells_of(count) for count in _CELLS)
+        return next((cells for cells in found if cells is not None), None)
 
-    @cached_property
-    def _table(self) -> tuple[Codes, int] | None:
-        """The number of edges before each cell, and the most in one cell; ``None`` where a search is better."""
-        if self.edges.size == 1 or not np.isfinite(self._per_unit) or self._per_unit == 0:
-            return None
-        cells = np.empty(self.edges.size)
-        self._cells(self.edges, cells)
-        counts = np.bincount(cells.astype(np.intp), minlength=_CELLS)
-        first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.intp)
-        most = int(counts.max())
-        return (first, most) if most <= _MOST_COMPARED else None
-
-    @cached_property
-    def _per_unit(self) -> float:
+    def _cells_of(self, count: int) -> _Cells | None:
         with np.errstate(all="ignore"):
-            return float(np.float64(_CELLS - 1) / (self.edges[-1] - self.edges[0]))
+            per_unit = float(np.float64(count - 1) / (self.edges[-1] - self.edges[0]))
+        if not np.isfinite(per_unit) or per_unit == 0:
+            return None
+        cells = _Cells(per_unit, np.full(count, np.nan), np.empty(0, dtype=np.intp))
+        numbers = np.empty(self.edges.size)
+        with np.errstate(all="ignore"):
+            _cell_numbers(self.edges, self.edges[0], cells, numbers)
+        held = numbers.astype(np.intp)
+        counts = np.bincount(held, minlength=count)
+        if counts.max() > 1:
+            return None
+        cells.edges[held] = self.edges
+        return cells._replace(first=(np.cumsum(counts) - counts).astype(np.intp))
 
-    def _cells(self, values: Floats, out: Floats) -> None:
-        np.subtract(values, self.edges[0], out=out)
-        np.multiply(out, self._per_unit, out=out)
-        # These return the other operand for NaN, so that a cell is always in the table.
-        np.fmax(out, 0.0, out=out)
-        np.fmin(out, float(_CELLS - 1), out=out)
+
+def _cell_numbers(values: Floats, first: float, cells: _Cells, out: Floats) -> None:
+    """Write the cell of each value, before it is cut to a whole number; NaN stays."""
+    np.subtract(values, first, out=out)
+    np.multiply(out, cells.per_unit, out=out)
+    np.maximum(out, 0.0, out=out)
+    np.minimum(out, float(cells.edges.size - 1), out=out)

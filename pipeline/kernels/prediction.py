@@ -70,7 +70,8 @@ class Binned:
         As in :class:`Numeric`; a NaN must be under a null.
     guide : Guide
         The intervals.
-    contributions : ndarray of float64, shape (intervals + 1,) or (outputs, intervals + 1)
+    contributions : ndarray of float64, shape (slots + 1,) or (outputs, slots + 1)
+        By the slots of the guide.
     null : ndarray of bool, shape (rows,), optional
         Where the contribution is the last one instead of that of the interval.
     """
@@ -272,8 +273,11 @@ def _write_level(term: Categorical, rows: slice, output: int, out: Floats, work:
 
 def _write_bin(term: Binned, rows: slice, output: int, out: Floats, work: _Scratch) -> None:
     if output == 0:
-        work.values[...] = term.values[rows]
-        term.guide.find(work.values, work.codes, work.others)
+        values = term.values[rows]
+        if not _is_direct(values):
+            work.values[...] = values
+            values = work.values
+        term.guide.find(values, work.codes, work.others)
     _take(_of_output(term.contributions, output, 2), work.codes, None if term.null is None else term.null[rows], out)
 
 

@@ -241,7 +241,7 @@ def _terms_of_all_kinds(rows, outputs=None, seed=3):
         Numeric(random.standard_normal(rows), number()),
         Numeric(random.integers(-9, 9, rows, dtype=np.int16), number(), null, 3.0),
         Categorical(codes, _table(random, *shape, LEVELS), null),
-        Binned(random.standard_normal(rows), guide, _table(random, *shape, 6), null),
+        Binned(random.standard_normal(rows), guide, guide.by_slot(_table(random, *shape, 6)), null),
         Product(factors, number()),
         Product(factors[:1], Categorical(codes, _table(random, *shape, LEVELS))),
     ]
@@ -296,6 +296,16 @@ def test_a_product_is_multiplied_from_left_to_right_and_its_coefficient_comes_la
     assert out.tolist() == [((x * x) * x) * 0.7 for x in values.tolist()]
 
 
+def intervals_of(guide, values):
+    """The interval of each value, by the slot that the guide gives it."""
+    slots = np.empty(values.size, dtype=np.intp)
+    with np.errstate(all="ignore"):
+        guide.find(values, slots, np.empty(values.size))
+    by_slot = guide.by_slot(np.arange(guide.intervals + 1.0))
+    assert by_slot[-1] == guide.intervals
+    return by_slot[:-1][slots].astype(int).tolist()
+
+
 EDGES = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=60, unique=True).map(sorted)
 
 
@@ -305,20 +315,14 @@ def test_a_value_is_in_the_interval_that_a_search_finds(edges, values, nearby):
     with np.errstate(over="ignore"):
         near = [np.nextafter(edge, np.inf if nearby % 2 else -np.inf) for edge in edges[: 10 * nearby]]
     cells = np.array([*values, *edges, *near])
-    codes = np.empty(cells.size, dtype=np.intp)
-    with np.errstate(all="ignore"):
-        guide.find(cells, codes, np.empty(cells.size))
-    assert codes.tolist() == np.searchsorted(edges, cells, side="right").tolist()
+    assert intervals_of(guide, cells) == np.searchsorted(edges, cells, side="right").tolist()
     assert guide.intervals == len(edges) + 1
 
 
 def test_a_nan_is_in_some_interval():
-    codes = np.empty(3, dtype=np.intp)
     for edges in ([0.0], [0.0, 1.0], [-1e308, 1e308]):
         guide = Guide.of(edges)
-        with np.errstate(all="ignore"):
-            guide.find(np.array([np.nan, -np.nan, 0.5]), codes, np.empty(3))
-        assert all(0 <= code < guide.intervals for code in codes)
+        assert set(intervals_of(guide, np.array([np.nan, -np.nan, 0.5]))) <= set(range(guide.intervals))
 
 
 STEPS = [("log", mpmath.log), ("log1p", mpmath.log1p), ("sqrt", mpmath.sqrt), ("square", lambda x: x * x)]
@@ -364,3 +368,20 @@ def test_clip_keeps_nan_and_affine_divides():
     for change in tile_steps([Clip(-1.0, 1.0), Affine(0.1, 0.7)], "fast"):
         change(tile)
     np.testing.assert_array_equal(tile, [(-1.0 - 0.1) / 0.7, (0.3 - 0.1) / 0.7, (1.0 - 0.1) / 0.7, np.nan])
+
+
+@pytest.mark.parametrize("close", [1e-3, 1e-5, 1e-9], ids=["first table", "second table", "search"])
+def test_edges_that_lie_close_together_are_told_apart(close):
+    edges = [0.0, close, 1.0]
+    guide = Guide.of(edges)
+    values = np.array([-1.0, 0.0, close / 2, np.nextafter(close, 0), close, 0.5, 1.0, 2.0])
+    assert intervals_of(guide, values) == np.searchsorted(edges, values, side="right").tolist()
+
+
+def test_a_table_by_slot_has_a_row_for_each_output():
+    guide = Guide.of([0.0, 1.0])
+    table = np.array([[1.0, 2.0, 3.0, -1.0], [4.0, 5.0, 6.0, -2.0]])
+    by_slot = guide.by_slot(table)
+    for output in (0, 1):
+        np.testing.assert_array_equal(by_slot[output], guide.by_slot(table[output]))
+    assert by_slot[:, -1].tolist() == [-1.0, -2.0]

@@ -72,13 +72,13 @@ class BinnedFeature(ColumnFeature):
 
     @cached_property
     def weights(self) -> Floats:
-        """The coefficients by interval, and last that of a missing value: 0 where its row has no score."""
+        """The coefficients by slot of the guide, and last that of a missing value: 0 where its row has no score."""
         nothing = (0.0,) * len(numbers_of(self.coefficients[0]))
         own = self.missing.coefficient if isinstance(self.missing, Own) else nothing
         if isinstance(self.missing, Impute):
             own = self.coefficients[self.interval(self.missing.impute)]
         is_list = isinstance(self.coefficients[0], tuple)
-        return table_of([*self.coefficients, own if is_list else numbers_of(own)[0]])
+        return self.guide.by_slot(table_of([*self.coefficients, own if is_list else numbers_of(own)[0]]))
 
     def interval(self, value: float) -> int:
         """Return the number of the interval that a value is in."""

@@ -14,6 +14,7 @@ from pipeline.conversion.formula import formula
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.expression import (
     Arithmetic,
+    Bins,
     ColumnValue,
     Constant,
     Expression,
@@ -141,3 +142,12 @@ def test_a_policy_of_a_lookup_is_a_word_or_a_value(policy: str, expected: object
     assert isinstance(tree, Lookup)
     assert tree.replacement(policy) == expected
     assert tree.replacement(tree.keys[0].unseen) == 0.3
+
+
+def test_a_missing_number_that_is_imputed_into_a_bin_has_the_coefficient_of_that_bin() -> None:
+    feature = {"kind": "binned", "column": "x", "edges": [0.0, 1.0], "coefficients": [1.0, 2.0, 4.0]}
+    for impute, coefficient in ((-1.0, 1.0), (0.0, 2.0), (0.5, 2.0), (1.0, 4.0)):
+        kind = FEATURE_KINDS["binned"]
+        tree = kind.expression(kind.schema.model_validate(feature | {"missing": {"impute": impute}}))
+        assert isinstance(tree, Bins)
+        assert tree.missing == coefficient
