@@ -18,7 +18,7 @@ Codes = npt.NDArray[np.intp]
 _CELLS = (1_024, 4_096)
 
 
-class _Cells(NamedTuple):
+class _GuideTable(NamedTuple):
     """Cells of equal width with at most one edge each: that edge (NaN without one), and the edges before the cell."""
 
     per_unit: float
@@ -101,16 +101,16 @@ class Guide:
         slots[...] = np.searchsorted(self.edges, values, side="right")
 
     @cached_property
-    def _cells(self) -> _Cells | None:
+    def _cells(self) -> _GuideTable | None:
         found = (self._cells_of(count) for count in _CELLS)
         return next((cells for cells in found if cells is not None), None)
 
-    def _cells_of(self, count: int) -> _Cells | None:
+    def _cells_of(self, count: int) -> _GuideTable | None:
         with np.errstate(all="ignore"):
             per_unit = float(np.float64(count - 1) / (self.edges[-1] - self.edges[0]))
         if not np.isfinite(per_unit) or per_unit == 0:
             return None
-        cells = _Cells(per_unit, np.full(count, np.nan), np.empty(0, dtype=np.intp))
+        cells = _GuideTable(per_unit, np.full(count, np.nan), np.empty(0, dtype=np.intp))
         numbers = np.empty(self.edges.size)
         with np.errstate(all="ignore"):
             _cell_numbers(self.edges, self.edges[0], cells, numbers)
@@ -122,7 +122,7 @@ class Guide:
         return cells._replace(first=(np.cumsum(counts) - counts).astype(np.intp))
 
 
-def _cell_numbers(values: Floats, first: float, cells: _Cells, out: Floats) -> None:
+def _cell_numbers(values: Floats, first: float, cells: _GuideTable, out: Floats) -> None:
     """Write the cell of each value, before it is cut to a whole number; NaN stays."""
     np.subtract(values, first, out=out)
     np.multiply(out, cells.per_unit, out=out)
