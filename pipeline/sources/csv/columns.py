@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.sources.column_types import DEFAULT_TYPES, arrow_type, is_rounded, unpacked
-from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, infinite, large, names_infinity
+from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, has_nan, infinite, large, names_infinity
 from pipeline.sources.csv.spelling import Rereader, reads_as_text, spelling_of
 from pipeline.sources.partitions import constant_of, partition_array, stated_scalar
 from pipeline.units import escape, nearest, quoted
@@ -202,12 +203,20 @@ class CsvColumns:
         return parsed
 
     def _without_nulls(self, piece: Piece, turn: dict[int, ReadAs], arrays: dict[int, pa.Array]) -> dict[int, pa.Array]:
-        """Return the arrays of a pass with null for quoted cells of features that are text and spell null."""
+        """Return the arrays of a pass with null for quoted cells that spell null: of text, and the NaN of numbers."""
         spelling = self.spelling
         if not piece.quoted or not spelling.quoted_nulls or spelling.quotes_do_not_matter:
             return arrays
         texts = [position for position, target in turn.items() if reads_as_text(target.type) and not target.exact]
-        return arrays | {position: spelling.without_nulls(arrays[position], typed=False) for position in texts}
+        made = {position: spelling.without_nulls(arrays[position], typed=False) for position in texts}
+        # In quotes the parser reads "nan" as a number, although it is a spelling of null.
+        numbers = [position for position in turn if has_nan(arrays[position])]
+        if numbers:
+            cells = self._read_again(piece, dict.fromkeys(numbers, pa.binary()), spelling.nulls)
+            for position in numbers:
+                null = pc.is_null(spelling.without_nulls(cells[position], typed=True))
+                made[position] = pc.if_else(null, pa.scalar(None, arrays[position].type), arrays[position])
+        return arrays | made
 
     def _misread(self, piece: Piece, turn: dict[int, ReadAs], arrays: dict[int, pa.Array]) -> bool:
         """Return whether the parser changed the number of a cell without an error.

@@ -276,6 +276,11 @@ def is_plain_utf8(text: Text) -> bool:
     return bool(view.min() > 0)
 
 
+def has_nan(array: pa.Array) -> bool:
+    """Return whether a floating array has a NaN that is not under a null."""
+    return pa.types.is_floating(array.type) and bool(pc.any(pc.is_nan(array)).as_py())
+
+
 def infinite(array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
     """Return where a floating array is infinite, or ``None`` where it is nowhere."""
     return _at_least(math.inf, array)

@@ -506,3 +506,14 @@ def test_records_are_numbered_and_placed_alike_in_any_batch_and_any_cut(
         assert [text.decode("utf-8", "backslashreplace").rstrip("\r\n") for text in texts] == [
             (place.line or "").rstrip("\r\n") for place in places
         ]
+
+
+@pytest.mark.parametrize("size", [1, 20, 10_000])
+def test_a_quoted_nan_that_pandas_takes_for_null_is_null_wherever_the_file_is_cut(size: int) -> None:
+    options = CsvOptions(nulls=("", "pandas"), columns=("x", "y", "z"), types=(("z", "int64"),))
+    needs = [Need("x", "numeric"), Need("z", "numeric")]
+    with tempfile.TemporaryDirectory() as folder:
+        file = in_file(b'1,1,"nan"\n"nan",1,1\n"NAN",1,1\nnan,1,1\n', folder)
+        source = CsvSource(options)
+        found = read_in_slices(source, source.facts(file), needs, size)
+    assert [row[0] for row in found.rows] == [1.0, None, "NaN", None]
