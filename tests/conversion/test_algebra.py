@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.conversion.algebra import (
     lookup,
     map_values,
     multiply,
+    states,
     times,
     transform,
 )
@@ -100,3 +102,11 @@ def test_functions_of_levels_and_indicators_are_computed_value_by_value() -> Non
 def test_what_no_feature_can_say_is_refused(make: Any, said: str) -> None:
     with pytest.raises(UnfoldableError, match=said):
         make()
+
+
+def test_values_of_levels_behind_other_steps_are_those_of_the_steps_and_missing_stays_missing() -> None:
+    start = lookup(LEVELS, {"a": 1.0, "b": 2.0, "c": 4.0}, missing="missing", unseen=0.5)
+    levels = states(start)
+    behind = replace(start, start=start, path=(lambda values: values * 3.0, lambda values: values - 1.0))
+    assert None in levels.values()
+    assert states(behind) == {atom: None if value is None else value * 3.0 - 1.0 for atom, value in levels.items()}

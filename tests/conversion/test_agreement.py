@@ -1,0 +1,23 @@
+"""What two ways of scoring the same rows are compared by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.conversion.agreement import squashed
+
+RAW = np.array([-2.0, 0.0, 3.5])
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_raw_predictions_of_one_class_become_sigmoids(shape: tuple[int, ...]) -> None:
+    found = squashed(RAW.reshape(shape))
+    assert found.shape == shape
+    np.testing.assert_allclose(found.ravel(), 1 / (1 + np.exp(-RAW)), rtol=1e-15)
+
+
+def test_raw_predictions_of_several_classes_become_shares() -> None:
+    raw = np.column_stack([RAW, 2 * RAW, 0 * RAW])
+    powers = np.exp(raw)
+    np.testing.assert_allclose(squashed(raw), powers / powers.sum(axis=1, keepdims=True), rtol=1e-15)
