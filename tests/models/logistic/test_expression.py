@@ -151,3 +151,12 @@ def test_a_missing_number_that_is_imputed_into_a_bin_has_the_coefficient_of_that
         tree = kind.expression(kind.schema.model_validate(feature | {"missing": {"impute": impute}}))
         assert isinstance(tree, Bins)
         assert tree.missing == coefficient
+
+
+@pytest.mark.parametrize(("missing", "of_class"), [("null", "null"), ({"coefficient": [7.0, 8.0]}, 8.0)])
+def test_bins_of_one_class_keep_the_policy_or_have_the_coefficient_of_the_class(missing: Any, of_class: object) -> None:
+    feature = {"kind": "binned", "column": "x", "edges": [0.0], "coefficients": [[1.0, 2.0], [3.0, 4.0]]}
+    kind = FEATURE_KINDS["binned"]
+    tree = for_class(kind.expression(kind.schema.model_validate(feature | {"missing": missing})), 1)
+    assert isinstance(tree, Bins)
+    assert (tree.values, tree.missing) == ((2.0, 4.0), of_class)
