@@ -109,7 +109,6 @@ FINGERPRINT: Choice[Fingerprint] = Choice("fingerprint", get_args(Fingerprint))
 COMPRESSION: Choice[Compression] = Choice("compression", get_args(Compression))
 TO: Choice[Target] = Choice("to", get_args(Target))
 DIALECT: Choice[Dialect] = Choice("dialect", get_args(Dialect))
-
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 

@@ -148,7 +148,7 @@ OPTIONS: Mapping[str, Option] = {
         "What to do if a file lacks a column that others have: ``error``, or ``null`` to take it as null in all rows "
         "of that file.",
     ),
-    "raw_prediction": Option(False, "Add the column raw_prediction, the score before the sigmoid."),
+    "raw_prediction": Option(False, "Add the column raw_prediction, the score before it becomes a probability."),
     "threshold": Option(None, "Add the column decision: positive if the probability is at least this value."),
     "reasons": Option(
         None,

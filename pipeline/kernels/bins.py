@@ -30,7 +30,7 @@ class _GuideTable(NamedTuple):
 class Guide:
     """Intervals ``[a, b)`` between ascending edges; what is below the first edge is interval 0.
 
-    A value has a *slot*: several slots may stand for one interval. :meth:`by_slot` makes a table by slot of a table by
+    A value has a *slot*: several slots may belong to one interval. :meth:`by_slot` makes a table by slot of a table by
     interval. Immutable; may be used from several threads at once.
 
     Attributes

@@ -231,13 +231,14 @@ def _of_rows(term: Any, rows: npt.NDArray[np.intp]) -> Any:
 
 
 def _add_terms(steps: Sequence[_Step], place: slice, totals: Floats, work: _Scratch, visit: Visit | None) -> None:
+    of_outputs = list(totals)
     for position, write in enumerate(steps):
-        for output, total in enumerate(totals):
+        for output, total in enumerate(of_outputs):
             write(place, output, work.others, work)
             np.add(total, work.others, out=total)
         if visit is not None:
             visit(place, position, work.others)
-    for total in totals:
+    for total in of_outputs:
         settle_nan(total)
 
 

@@ -14,7 +14,7 @@ class ScoreRequest:
     Attributes
     ----------
     raw_prediction : bool
-        Whether to add the value before the sigmoid.
+        Whether to add the value before the inverse of the link.
     threshold : float or None
         Adds a decision; replaces the threshold of the file.
     reasons : int or None

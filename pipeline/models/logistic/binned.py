@@ -19,7 +19,16 @@ from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import ColumnFeature, Entry, FeatureKind, Use
 from pipeline.models.logistic.numbers import with_nan
 from pipeline.models.logistic.policies import Impute, Policy, Word, settle
-from pipeline.models.logistic.sections import Number, Section, fault, numbers_of, table_of
+from pipeline.models.logistic.sections import (
+    Number,
+    Section,
+    fault,
+    is_number,
+    miscounted,
+    not_increasing,
+    numbers_of,
+    table_of,
+)
 from pipeline.models.tally import RowTally
 from pipeline.units import shortest
 
@@ -121,19 +130,11 @@ def _prepare(feature: BinnedFeature, batch: BatchColumns) -> PreparedBins:
 
 def _faults(feature: Mapping[str, Any]) -> Iterator[Problem]:
     edges, coefficients = feature.get("edges"), feature.get("coefficients")
-    if not isinstance(edges, list | tuple) or not all(_is_number(edge) for edge in edges):
+    if not isinstance(edges, list | tuple) or not all(map(is_number, edges)):
         return
-    for position, (low, high) in enumerate(pairwise(edges)):
-        if not low < high:
-            yield Problem(("edges", position + 1), f"must be more than the edge before it, {shortest(low)}")
+    yield from not_increasing(edges, ("edges",), what="edge")
     if isinstance(coefficients, list | tuple) and edges and len(coefficients) != len(edges) + 1:
-        need = f"{len(edges)} edge{' makes' if len(edges) == 1 else 's make'} {len(edges) + 1} intervals"
-        found = f"{len(coefficients)} number{'' if len(coefficients) == 1 else 's'}"
-        yield Problem(("coefficients",), f"has {found}, but {need}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        yield Problem(("coefficients",), miscounted("number", coefficients, edges, "intervals", "edge"))
 
 
 def _coefficients(feature: Mapping[str, object]) -> Iterator[tuple[Path, object]]:

@@ -17,6 +17,8 @@ from pipeline.models.wording import quoted_words
 from pipeline.units import escape, format_count
 
 Document = Mapping[str, object]
+Rule = Callable[[Document], Iterator[Problem]]
+
 _NEEDING = {
     "decision": "a decision needs a threshold",
     "points": "points need a scale",
@@ -24,9 +26,6 @@ _NEEDING = {
     "band": "a band needs thresholds and names",
     "reasons": "reasons need their section",
 }
-
-Rule = Callable[[Document], Iterator[Problem]]
-
 _COMPARED_LIMIT = 20_000
 _LATER_KEYS = ("link", "classes", "normalise", "offset")
 _LEAST_CLASSES = 2
@@ -236,7 +235,7 @@ def _calibration(document: Document) -> Iterator[Problem]:
         return
     for key in _SIGMOID_KEYS:
         if key in output:
-            yield Problem(("output", key), "cannot stand beside output.calibration, which replaces it")
+            yield Problem(("output", key), "cannot be used with output.calibration, which replaces it")
     if isinstance(document.get("classes"), list):
         if document.get("normalise") == "one-vs-rest":
             yield Problem(("output", "calibration"), 'is not for "normalise": "one-vs-rest"')

@@ -225,6 +225,8 @@ class FeatureKind(Generic[F]):
         Returns what follows from a feature, for ``model show --json``.
     table_bytes : callable
         Returns the bytes of what scoring keeps of a feature besides the feature itself, where that may be much more.
+    scratch_row_bytes : int
+        The bytes of a row of what is prepared of its columns besides their cells.
     version : int
         The first version of the model file that has this kind.
     """
@@ -242,4 +244,5 @@ class FeatureKind(Generic[F]):
     terms: Callable[[F], Iterator[TermEntry]] = _no_terms
     follows: Callable[[F], Mapping[str, object]] = _nothing_follows
     table_bytes: Callable[[F], int] = lambda _: 0
+    scratch_row_bytes: int = 0
     version: int = 2

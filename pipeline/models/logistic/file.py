@@ -130,11 +130,6 @@ class ModelFile(GrownSection):
             raise fault("base", message, ["intercept"])
         return self
 
-    @property
-    def outputs(self) -> int:
-        """How many raw predictions a row has: one for each class, one without classes."""
-        return 1 if self.classes is None else len(self.classes)
-
     @model_validator(mode="after")
     def _references_are_finite(self) -> ModelFile:
         reasons = self.output.reasons
@@ -145,6 +140,11 @@ class ModelFile(GrownSection):
         for found in not_finite(reasons, self.features):
             raise fault("reference", found.message, ["output", "reasons", *found.path])
         return self
+
+    @property
+    def outputs(self) -> int:
+        """How many raw predictions a row has: one for each class, one without classes."""
+        return 1 if self.classes is None else len(self.classes)
 
     @cached_property
     def bases(self) -> tuple[float, ...]:

@@ -94,4 +94,5 @@ INDICATOR = FeatureKind(
     describe=_describe,
     expression=_expression,
     coefficients=member_paths("coefficient"),
+    scratch_row_bytes=8,
 )

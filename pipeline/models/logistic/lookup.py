@@ -27,7 +27,7 @@ class LevelCells:
         Positions in the dictionary of the batch; arbitrary where a cell is null.
     positions : ndarray of intp, shape (dictionary + 1,)
         Of the levels of the dictionary among those of the model, and last that of missing values. One more than the
-        last level stands for no level: it adds nothing, or its row has no score.
+        last level means no level: it adds nothing, or its row has no score.
     null : ndarray of bool or None
         Where cells are null; ``None`` if there are no nulls.
     """

@@ -251,7 +251,7 @@ class LogisticModel(Tabular):
         return np.column_stack([complement_of(self.file, raw), probability_of(self.file, raw, "fast")])
 
     def raw_prediction(self, data: Any) -> Any:
-        """Return the value before the sigmoid, or before the inverse of another link.
+        """Return the value before the inverse of the link, which is the sigmoid unless the file names another.
 
         Returns
         -------

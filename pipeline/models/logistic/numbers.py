@@ -53,7 +53,7 @@ class NumberCells:
 
     @property
     def filler(self) -> float:
-        """What stands for a missing value; 0 if the row has no score."""
+        """The number that a missing value counts as; 0 if the row has no score."""
         return self.missing.impute if isinstance(self.missing, Impute) else 0.0
 
     @property

@@ -32,7 +32,16 @@ from pipeline.models.logistic.policies import (
     Policy,
     UnseenLevel,
 )
-from pipeline.models.logistic.sections import GrownSection, Name, Number, Section, fault, for_kernel, numbers_of
+from pipeline.models.logistic.sections import (
+    GrownSection,
+    Name,
+    Number,
+    Section,
+    fault,
+    for_kernel,
+    is_number,
+    numbers_of,
+)
 from pipeline.models.logistic.transforms import Transform, check_imputed, shown_transform, steps_of
 from pipeline.models.tally import RowTally
 from pipeline.units import escape, format_count
@@ -151,7 +160,7 @@ class ProductFeature(Feature):
         """The coefficients of all combinations, shape (combinations,) or (outputs, combinations).
 
         A combination is a number whose digits are the positions of the levels; each digit has one value more, which
-        stands for no level and has the coefficient 0.
+        means no level and has the coefficient 0.
         """
         leaves = list(self.combinations())
         table = np.zeros((len(numbers_of(leaves[0][1])), self.combined))
@@ -302,12 +311,12 @@ def _unfit_depth(value: Mapping[str, Any], depth: int, path: Path) -> Iterator[P
 
 def _are_numbers(value: object) -> bool:
     if isinstance(value, list | tuple):
-        return bool(value) and all(map(_is_number, value))
-    return _is_number(value)
+        return bool(value) and all(map(_is_finite, value))
+    return _is_finite(value)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_finite(value: object) -> bool:
+    return is_number(value) and math.isfinite(value)
 
 
 def _coefficients(feature: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:
@@ -394,6 +403,7 @@ PRODUCT = FeatureKind(
     coefficients=_coefficients,
     terms=_terms,
     table_bytes=_table_bytes,
+    scratch_row_bytes=8,
     unknown_names=_unknown_names,
     faults=_faults,
 )

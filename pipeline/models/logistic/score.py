@@ -122,8 +122,7 @@ class ScoreBlock:
         wanted.update(column for column, is_asked in asked.items() if is_asked)
         cut = next((value for value in (request.threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
         made = tuple(column for column in COLUMNS if column in wanted)
-        block = cls(model, made, cut, request.float32, request.precision, request.decimal)
-        return block if request.reasons is None else replace(block, reasons=request.reasons)
+        return cls(model, made, cut, request.float32, request.precision, request.decimal, reasons=request.reasons)
 
     def pointed(self, columns: frozenset[str]) -> ScoreBlock:
         """Return the block for a file in which the text of these columns has a decimal point."""
@@ -261,9 +260,9 @@ class ScoreBlock:
 
 
 def scratch_row_bytes(model: ModelFile) -> int:
-    """Return the bytes that scoring a row takes in addition to its cells and its results: the raw predictions."""
-    codes = sum(8 for feature in model.features if feature.kind in {"product", "indicator"})
-    return 8 * model.outputs * (1 if model.classes is None else 2) + codes
+    """Return the bytes that scoring a row takes in addition to its cells and its results."""
+    raw_predictions = 8 * model.outputs * (1 if model.classes is None else 2)
+    return raw_predictions + sum(kind_of(feature).scratch_row_bytes for feature in model.features)
 
 
 def restore_score(description: Mapping[str, object]) -> ScoreBlock:

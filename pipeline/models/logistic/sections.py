@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pipeline.models.document import Path, Problem
-from pipeline.units import format_count
+from pipeline.units import format_count, shortest
 
 
 def _has_name(name: str) -> str:
@@ -91,27 +91,28 @@ def fault(kind: str, message: str, at: Sequence[str | int]) -> PydanticCustomErr
     return PydanticCustomError("fault", "{message}", {"kind": kind, "message": message, "at": list(at)})
 
 
-def not_increasing(numbers: object, path: Path, *, may_repeat: bool = False) -> Iterator[Problem]:
+def not_increasing(numbers: object, path: Path, *, what: str = "number", may_repeat: bool = False) -> Iterator[Problem]:
     """Yield each place in a list of numbers, as JSON of any content, where they do not increase."""
-    if not isinstance(numbers, list):
+    if not isinstance(numbers, list | tuple):
         return
     for position, (before, number) in enumerate(pairwise(numbers), start=1):
-        if not (_is_number(before) and _is_number(number)):
+        if not (is_number(before) and is_number(number)):
             continue
         if number < before or (number == before and not may_repeat):
             must = "must not be less than" if may_repeat else "must be more than"
-            yield Problem((*path, position), f"{must} the number before it, {before!r}, not {number!r}")
+            yield Problem((*path, position), f"{must} the {what} before it, {shortest(before)}, not {shortest(number)}")
 
 
-def miscounted(what: str, found: Sequence[object], thresholds: Sequence[object], made: str) -> str:
-    """Return that there are too many or too few names, or numbers, for what thresholds make."""
-    count, cuts = _many(len(found), what), _many(len(thresholds), "threshold")
-    return f"has {count}, but {cuts} make{'s' if len(thresholds) == 1 else ''} {len(thresholds) + 1} {made}"
+def miscounted(what: str, found: Sequence[object], cuts: Sequence[object], made: str, cut: str = "threshold") -> str:
+    """Return that there are too many or too few names, or numbers, for what thresholds, or edges, make."""
+    count, made_by = _many(len(found), what), _many(len(cuts), cut)
+    return f"has {count}, but {made_by} make{'s' if len(cuts) == 1 else ''} {len(cuts) + 1} {made}"
 
 
 def _many(count: int, what: str) -> str:
     return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return whether a value of JSON is a number; a boolean is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -211,7 +211,7 @@ def told(feature: str, **reason: Any) -> dict[str, Any]:
         (
             {"calibration": PLATT, "temperature": 2, "alpha": 1, "beta": 0},
             {},
-            [f"{key}: cannot stand beside output.calibration" for key in ("temperature", "alpha", "beta")],
+            [f"{key}: cannot be used with output.calibration" for key in ("temperature", "alpha", "beta")],
         ),
         ({"points": SCALE | {"pdo": 0}}, {}, ["points.pdo: must be more than 0, not 0"]),
         ({"points": {"pdo": 20}}, {}, ["points.base_points: is required", "points.base_odds: is required"]),
