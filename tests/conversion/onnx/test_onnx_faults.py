@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.conversion.onnx.graph import CORE, DOUBLE, FLOAT, ML, STRING, Graph, Node, Port
+from pipeline.conversion.onnx.graph import CORE, DOUBLE, FLOAT, INT64, ML, STRING, Graph, Node, Port
 from pipeline.conversion.onnx.protobuf import SIZE_LIMIT, decode, encode
 from pipeline.conversion.onnx.reading import convert, read
 from pipeline.conversion.onnx.writing import graph as graph_of
@@ -83,6 +83,22 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
     "text that is counted": (
         graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, inputs=(Port("X", STRING, (None, 2)),)),
         ('the text of column "column_0"',),
+    ),
+    "a column that is compared with infinity": (
+        after(
+            Node("Greater", ("X", "end"), ("f",)),
+            Node("Cast", ("f",), ("t",), {"to": DOUBLE}),
+            constants={"w": WEIGHTS, "end": np.array([np.inf])},
+        ),
+        ('takes "greater" of what it makes of column "column_0"', "no feature can express"),
+    ),
+    "a column that is compared with NaN": (
+        after(
+            Node("LessOrEqual", ("X", "end"), ("f",)),
+            Node("Cast", ("f",), ("t",), {"to": DOUBLE}),
+            constants={"w": WEIGHTS, "end": np.array([np.nan])},
+        ),
+        ('takes "less_equal" of what it makes of column "column_0"', "no feature can express"),
     ),
     "rows that are mixed": (after(one("Softmax", axis=0)), ("(Softmax)", "another axis")),
     "a matrix of another height": (
@@ -237,6 +253,53 @@ def test_a_graph_that_is_no_logistic_model_is_refused_with_its_reason(fault: str
     assert all(part in message for part in said), message
     assert len(message.splitlines()) <= 3
     assert caught.value.remedy
+
+
+def of_steps(**changed: Node) -> Graph:
+    """Return a graph whose probability is a step function of the raw prediction, with other nodes for some outputs."""
+    nodes = (
+        Node("MatMul", ("X", "w"), ("raw_prediction",)),
+        Node("GreaterOrEqual", ("raw_prediction", "edges"), ("flags",)),
+        Node("Cast", ("flags",), ("whole",), {"to": INT64}),
+        Node("ReduceSum", ("whole", "axis"), ("count",), {"keepdims": 1}),
+        Node("IsNaN", ("raw_prediction",), ("is_none",)),
+        Node("Where", ("is_none", "three", "count"), ("place",)),
+        Node("Identity", ("place",), ("places",)),
+        Node("GatherND", ("table", "places"), ("probability",)),
+    )
+    constants = {
+        "w": WEIGHTS,
+        "one": np.array([[1.0]]),
+        "edges": np.array([[-1.0, 1.0]]),
+        "axis": np.array([1]),
+        "three": np.array([[3]]),
+        "table": np.array([0.1, 0.2, 0.3, np.nan])[:, None],
+        "worth": np.array([0.1, 0.2, 0.3, 0.4])[:, None],
+        "square": np.full((4, 4, 1), 0.5),
+    }
+    made = tuple(changed.get(node.outputs[0], node) for node in nodes)
+    return graph(*made, outputs=("probability", "raw_prediction"), constants=constants)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {
+            "places": Node("Concat", ("place", "place"), ("places",), {"axis": 1}),
+            "probability": Node("GatherND", ("square", "places"), ("probability",)),
+        },
+        {"is_none": Node("Less", ("raw_prediction", "one"), ("is_none",))},
+        {"flags": Node("Greater", ("raw_prediction", "edges"), ("flags",))},
+        {"whole": Node("Add", ("flags", "flags"), ("whole",))},
+        {"probability": Node("GatherND", ("worth", "places"), ("probability",))},
+    ],
+    ids=["two positions", "another condition", "open edges", "edges that count twice", "a number for NaN"],
+)
+def test_steps_that_no_calibration_has_are_refused(changed: dict[str, Node]) -> None:
+    steps = read(of_steps()).document["output"]["calibration"]
+    assert steps == {"method": "isotonic", "thresholds": [-1.0, 1.0], "probabilities": [0.1, 0.2, 0.3]}
+    with pytest.raises(ModelError, match="at positions that are not levels or bins of a column"):
+        read(of_steps(**changed))
 
 
 def test_more_than_a_thousand_classes_are_refused_by_the_model() -> None:
