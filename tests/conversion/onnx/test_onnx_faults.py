@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.conversion.onnx import protobuf
 from pipeline.conversion.onnx.graph import CORE, DOUBLE, FLOAT, INT64, ML, STRING, Graph, Node, Port
 from pipeline.conversion.onnx.protobuf import SIZE_LIMIT, decode, encode
 from pipeline.conversion.onnx.reading import convert, read
@@ -392,17 +393,24 @@ def whole() -> bytes:
     return (GRAPHS / "scaled_double.onnx").read_bytes()
 
 
-def outside(folder: Path, location: str) -> bytes:
-    """Return a graph whose constant is kept in another file."""
+def outside(wanted: Graph, **places: dict[str, str]) -> bytes:
+    """Return a graph whose constants by these names are kept in other files."""
     import onnx
 
-    model = onnx.load_from_string(encode(after(one("Identity"))))
-    (tensor,) = (each for each in model.graph.initializer if each.name == "w")
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", location
+    model = onnx.load_from_string(encode(wanted))
+    for tensor in model.graph.initializer:
+        if tensor.name in places:
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in places[tensor.name].items():
+                entry = tensor.external_data.add()
+                entry.key, entry.value = key, value
     return bytes(model.SerializeToString())
+
+
+def beside(location: str) -> bytes:
+    """Return a graph whose constant is kept in another file."""
+    return outside(after(one("Identity")), w={"location": location})
 
 
 @needs_onnx
@@ -412,13 +420,13 @@ def outside(folder: Path, location: str) -> bytes:
         (lambda _: b"", "has no node"),
         (lambda _: whole()[:-7], "the protobuf is damaged"),
         (lambda _: whole()[:100], "the protobuf is damaged"),
-        (lambda folder: outside(folder, "../secret.bin"), "outside the folder of the graph"),
-        (lambda folder: outside(folder, str(folder.parent / "secret.bin")), "outside the folder of the graph"),
-        (lambda folder: outside(folder, "link.bin"), "outside the folder of the graph"),
-        (lambda folder: outside(folder, ""), "outside the folder of the graph"),
-        (lambda folder: outside(folder, "none.bin"), "which is no file"),
-        (lambda folder: outside(folder, "."), "which is no file"),
-        (lambda folder: outside(folder, "short.bin"), 'the constant "w" has not what it says'),
+        (lambda _: beside("../secret.bin"), "outside the folder of the graph"),
+        (lambda folder: beside(str(folder.parent / "secret.bin")), "outside the folder of the graph"),
+        (lambda _: beside("link.bin"), "outside the folder of the graph"),
+        (lambda _: beside(""), "outside the folder of the graph"),
+        (lambda _: beside("none.bin"), "which is no file"),
+        (lambda _: beside("."), "which is no file"),
+        (lambda _: beside("short.bin"), 'the constant "w" has not what it says'),
     ],
 )
 def test_a_file_that_cannot_be_read_whole_is_refused(make: Callable[[Path], bytes], said: str, tmp_path: Path) -> None:
@@ -439,8 +447,34 @@ def test_a_file_that_cannot_be_read_whole_is_refused(make: Callable[[Path], byte
 @needs_onnx
 def test_constants_in_a_file_beside_the_graph_are_read(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(WEIGHTS.tobytes())
-    made = convert(tmp_path / "model.onnx", outside(tmp_path, "weights.bin"))
+    made = convert(tmp_path / "model.onnx", beside("weights.bin"))
     assert [each["coefficient"] for each in made.document["features"]] == [0.5, -1.0]
+
+
+def moved(first: dict[str, str], second: dict[str, str]) -> bytes:
+    """Return a graph that adds constants to its two columns, both of which are kept in other files."""
+    constants = {"w": WEIGHTS, "a": np.array([1.0, 2.0]), "b": np.array([3.0, 4.0])}
+    nodes = (Node("Add", ("X", "a"), ("s",)), Node("Add", ("s", "b"), ("t",)))
+    return outside(after(*nodes, constants=constants), a=first, b=second)
+
+
+@needs_onnx
+@pytest.mark.parametrize("files", [("all.bin", "all.bin"), ("all.bin", "same.bin")])
+def test_constants_in_other_files_count_once_a_file(
+    files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = np.array([1.0, 2.0, 3.0, 4.0]).tobytes() + bytes(10_000)
+    for name in files:
+        (tmp_path / name).write_bytes(content)
+    places = ({"location": files[0], "length": "16"}, {"location": files[1], "offset": "16", "length": "16"})
+    data = moved(*places)
+    enough = len(set(files)) * len(content)
+    monkeypatch.setattr(protobuf, "SIZE_LIMIT", enough)
+    # The weights times what is added: 0.5 times 4, less 6.
+    assert convert(tmp_path / "model.onnx", data).document["intercept"] == -4.0
+    monkeypatch.setattr(protobuf, "SIZE_LIMIT", enough - 1)
+    with pytest.raises(ModelError, match=f"is kept in '{files[-1]}': more than"):
+        convert(tmp_path / "model.onnx", data)
 
 
 class _Long(bytes):
@@ -466,12 +500,18 @@ def test_without_the_package_the_extra_is_named() -> None:
 def test_any_bytes_give_a_model_or_a_refusal(name: str) -> None:
     data = (GRAPHS / f"{name}.onnx").read_bytes()
     chance = random.Random(name)
+    models: list[LogisticModel] = []
+    refusals: list[ModelError] = []
     for _ in range(150):
         changed = bytearray(data)
         for _ in range(chance.randint(1, 4)):
             changed[chance.randrange(len(changed))] = chance.randrange(256)
         try:
             document = convert(GRAPHS / f"{name}.onnx", bytes(changed)).document
-            LogisticModel.from_json(json.dumps(document))
-        except ModelError:
-            continue
+            models.append(LogisticModel.from_json(json.dumps(document)))
+        except ModelError as error:
+            refusals.append(error)
+    assert models
+    assert all(LogisticModel.from_json(each.to_json()).digest == each.digest for each in models)
+    assert refusals
+    assert all(each.exit_code == 65 and each.remedy and len(str(each).splitlines()) <= 3 for each in refusals)
