@@ -512,6 +512,6 @@ def test_any_bytes_give_a_model_or_a_refusal(name: str) -> None:
         except ModelError as error:
             refusals.append(error)
     assert models
-    assert all(LogisticModel.from_json(each.to_json()).digest == each.digest for each in models)
+    assert all(LogisticModel.from_json(each.to_json()).digest() == each.digest() for each in models)
     assert refusals
     assert all(each.exit_code == 65 and each.remedy and len(str(each).splitlines()) <= 3 for each in refusals)
