@@ -27,9 +27,11 @@ from pipeline.conversion.onnx.steps import (
 )
 from pipeline.conversion.onnx.symbols import (
     ONE,
+    EncodedLevels,
     InputCell,
     LinearSum,
     Numeral,
+    OneHotLevel,
     Operation,
     Symbol,
     TableLookup,
@@ -112,8 +114,19 @@ def _flag(symbol: Symbol) -> Symbol:
 
 
 def _whole(symbol: Symbol) -> Symbol:
-    """Return a number as the whole number that it is taken for."""
-    return InputCell(symbol.name, "integer") if isinstance(symbol, InputCell) and symbol.type == "number" else symbol
+    """Return a number without its fraction."""
+    return symbol if _is_whole(symbol) else Operation("whole", (symbol,))
+
+
+def _is_whole(symbol: Symbol) -> bool:
+    if isinstance(symbol, LinearSum):
+        numbers = (*symbol.constants, *(weight for _, weight in symbol.terms))
+        return all(each.denominator == 1 for each in numbers) and all(_is_whole(atom) for atom, _ in symbol.terms)
+    if isinstance(symbol, EncodedLevels):
+        return all(each.is_integer() for each in (*symbol.values, symbol.default))
+    if isinstance(symbol, InputCell):
+        return symbol.type in {"integer", "boolean"}
+    return is_flag(symbol) or isinstance(symbol, OneHotLevel)
 
 
 def _concat(step: NodeStep) -> Value:
@@ -220,10 +233,20 @@ def _clip(step: NodeStep) -> Value:
     return Rows(columns, rows.axes)
 
 
-def _ones(step: NodeStep) -> Value:
-    """Return the constant column that sklearn-onnx makes from the shape of another one."""
+def _shape(step: NodeStep) -> Value:
+    """Return the columns whose number is asked for."""
+    if step.attribute("start", 0) or step.attribute("end") is not None:
+        raise step.refused("reads the length of one axis")
+    return step.rows(0)
+
+
+def _filled(step: NodeStep) -> Value:
+    """Return constant columns, as sklearn-onnx makes one from the shape of another."""
     value = step.attribute("value")
-    return Rows((Numeral(0.0 if value is None else float(np.ravel(value)[0])),))
+    if not isinstance(step.value(0), Rows):
+        raise step.refused("makes a tensor whose shape is not that of its columns")
+    number = Numeral(0.0 if value is None else float(np.ravel(value)[0]))
+    return Rows((number,) * len(step.rows(0).columns))
 
 
 def _lp_normalization(step: NodeStep) -> Value:
@@ -305,8 +328,8 @@ SINGLE: Mapping[str, Callable[[NodeStep], Value]] = {
     "GatherND": _gather_nd,
     "Slice": _slice,
     "Clip": _clip,
-    "Shape": identity,
-    "ConstantOfShape": _ones,
+    "Shape": _shape,
+    "ConstantOfShape": _filled,
     "LpNormalization": _lp_normalization,
 }
 # With several outputs.

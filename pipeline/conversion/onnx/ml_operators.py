@@ -116,6 +116,8 @@ def _one_hot_bins(number: LinearSum, keys: Sequence[Any]) -> list[Symbol]:
 
 def _cell(step: NodeStep, symbol: Symbol, keys: Sequence[Any]) -> InputCell:
     """Return the column whose levels are read, of the type of the keys."""
+    if isinstance(symbol, Operation) and symbol.operator == "whole":
+        (symbol,) = symbol.arguments
     if not isinstance(symbol, InputCell):
         raise step.refused("reads levels of a value that is computed", "encode the columns before other steps")
     if len(set(keys)) < len(keys) or not keys:

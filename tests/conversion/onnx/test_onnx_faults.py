@@ -101,6 +101,23 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         ),
         ('takes "less_equal" of what it makes of column "column_0"', "no feature can express"),
     ),
+    "a column whose fractions are cut off": (
+        after(one("Cast", to=INT64)),
+        ('takes "whole" of what it makes of column "column_0"', "no feature can express"),
+    ),
+    "a multiple whose fractions are cut off": (
+        after(
+            Node("Mul", ("X", "half"), ("s",)),
+            Node("Cast", ("s",), ("t",), {"to": INT64}),
+            constants={"w": WEIGHTS, "half": np.array([2.5])},
+        ),
+        ('takes "whole" of what it makes of column "column_0"', "no feature can express"),
+    ),
+    "the number of rows": (after(one("Shape", start=0, end=1)), ("(Shape) reads the length of one axis",)),
+    "a constant of a given shape": (
+        after(one("ConstantOfShape", "one")),
+        ("(ConstantOfShape) makes a tensor whose shape is not that of its columns",),
+    ),
     "rows that are mixed": (after(one("Softmax", axis=0)), ("(Softmax)", "another axis")),
     "a matrix of another height": (
         graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, constants={"w": np.zeros((3, 1))}),
@@ -309,6 +326,28 @@ def test_more_than_a_thousand_classes_are_refused_by_the_model() -> None:
     document = read(graph(Node("LinearClassifier", ("X",), ("label", "p"), said, ML))).document
     with pytest.raises(ModelError, match=r"1,?000"):
         LogisticModel.from_json(json.dumps(document))
+
+
+def test_columns_made_of_a_shape_are_as_many_as_those_of_the_shape() -> None:
+    nodes = (
+        Node("Shape", ("X",), ("s",)),
+        Node("ConstantOfShape", ("s",), ("k",), {"value": np.array([1.0])}),
+        Node("Add", ("X", "k"), ("t",)),
+        Node("MatMul", ("k", "w"), ("c",)),
+        Node("MatMul", ("t", "w"), ("m",)),
+        Node("Add", ("m", "c"), ("z",)),
+        Node("Sigmoid", ("z",), ("p",)),
+    )
+    # Of columns 0: 0.5 - 1 for each of the two products.
+    assert read(graph(*nodes)).document["intercept"] == -1.0
+
+
+@pytest.mark.parametrize("type_", [FLOAT, DOUBLE, INT64])
+def test_levels_of_a_column_that_is_cast_to_whole_numbers_are_read(type_: int) -> None:
+    nodes = (Node("Cast", ("i",), ("n",), {"to": INT64}), one("OneHotEncoder", "n", domain=ML, cats_int64s=[1, 2]))
+    (feature,) = read(after(*nodes, inputs=(Port("i", type_, (None, 1)),))).document["features"]
+    assert feature["levels"] == "integer"
+    assert feature["coefficients"] == {"1": 0.5, "2": -1.0}
 
 
 def test_a_deep_sum_is_read_as_it_is() -> None:
