@@ -8,8 +8,7 @@ from typing import Literal
 
 from pipeline.conversion.onnx.symbols import EncodedLevels, InputCell, LinearSum, Numeral, Operation, Symbol, linear
 from pipeline.errors import ModelError
-
-_EXACT = 2.0**53
+from pipeline.units import EXACT_INTEGER
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def _levels(cell: InputCell, keys: Mapping[str | int | float, int], unseen: int)
 
 def spelling(keys: list[str | int | float]) -> list[str]:
     """Return how a model file spells levels: whole numbers without a fraction if all are."""
-    if all(isinstance(key, int) or (float(key).is_integer() and abs(float(key)) <= _EXACT) for key in keys):
+    if all(isinstance(key, int) or (float(key).is_integer() and abs(float(key)) <= EXACT_INTEGER) for key in keys):
         return [str(int(key)) for key in keys]
     return [repr(float(key)) for key in keys]
 
