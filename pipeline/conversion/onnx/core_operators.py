@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -66,16 +66,9 @@ def _folded(function: Callable[[NodeStep], Value], computed: Callable[..., Any],
         return np.asarray(computed(*constants))
 
 
-def _chain(function: Callable[[Symbol, Symbol], Symbol], step: NodeStep) -> Value:
+def _chained(function: Callable[[Symbol, Symbol], Symbol]) -> Callable[..., Symbol]:
     """Return a function of two arguments, taken from left to right over any number."""
-
-    def fold(*symbols: Symbol) -> Symbol:
-        found = symbols[0]
-        for each in symbols[1:]:
-            found = function(found, each)
-        return found
-
-    return elementwise(fold, step)
+    return lambda *symbols: reduce(function, symbols)
 
 
 def _matmul(step: NodeStep) -> Value:
@@ -100,9 +93,9 @@ def _cast(step: NodeStep) -> Value:
     if not isinstance(value, Rows):
         return value
     if to == BOOL:
-        return Rows(tuple(map(_flag, value.columns)), value.axes)
+        return Rows(tuple(map(_flag, value.columns)))
     if to in {INT32, INT64}:
-        return Rows(tuple(map(_whole, value.columns)), value.axes)
+        return Rows(tuple(map(_whole, value.columns)))
     if to == STRING or any(isinstance(each, InputCell) and each.type == "text" for each in value.columns):
         raise step.refused("makes text of numbers, or numbers of text", "give the graph an input of the right type")
     return value
@@ -145,13 +138,7 @@ def _reshape(step: NodeStep) -> Value:
     width = math.prod(shape[1:])
     if not shape or shape[0] not in {-1, 0} or (width not in {len(value.columns), -1} or 0 in shape[1:]):
         raise step.refused(f"gives {len(value.columns)} columns the shape {shape}")
-    return Rows(value.columns, len(shape))
-
-
-def _same_rows(step: NodeStep) -> Value:
-    """Return a tensor whose axes of length 1 come or go."""
-    value = step.value(0)
-    return Rows(value.columns, 2) if isinstance(value, Rows) else value
+    return value
 
 
 def _axes(step: NodeStep) -> list[int]:
@@ -159,21 +146,11 @@ def _axes(step: NodeStep) -> list[int]:
     return step.whole(1) if given else [int(each) for each in step.attribute("axes", ())]
 
 
-def _reduced(name: str, step: NodeStep) -> Value:
+def _reduced(function: Callable[..., Symbol], step: NodeStep) -> Value:
     rows = step.rows(0)
     if _axes(step) not in ([1], [-1]):
         raise step.refused("reduces another axis than that of the columns")
-    return Rows((apply(name, *rows.columns),), 2 if step.attribute("keepdims", 1) else 1)
-
-
-def _product(step: NodeStep) -> Value:
-    rows = step.rows(0)
-    if _axes(step) not in ([1], [-1]):
-        raise step.refused("reduces another axis than that of the columns")
-    found = rows.columns[0]
-    for each in rows.columns[1:]:
-        found = multiply(found, each)
-    return Rows((found,))
+    return Rows((function(*rows.columns),))
 
 
 def _softmax(step: NodeStep) -> Value:
@@ -214,7 +191,7 @@ def _slice(step: NodeStep) -> Value:
     if axes not in ([1], [-1]):
         raise step.refused("cuts another axis than that of the columns")
     rows = step.rows(0)
-    return Rows(rows.columns[starts[0] : ends[0] : steps[0]], rows.axes)
+    return Rows(rows.columns[starts[0] : ends[0] : steps[0]])
 
 
 def _clip(step: NodeStep) -> Value:
@@ -230,7 +207,7 @@ def _clip(step: NodeStep) -> Value:
     for bound, name in zip(bounds, ("max", "min"), strict=True):
         if bound is not None:
             columns = tuple(apply(name, each, bound) for each in columns)
-    return Rows(columns, rows.axes)
+    return Rows(columns)
 
 
 def _shape(step: NodeStep) -> Value:
@@ -291,9 +268,9 @@ SINGLE: Mapping[str, Callable[[NodeStep], Value]] = {
     "Mul": partial(_folded, partial(elementwise, multiply), np.multiply),
     "Div": partial(_folded, partial(elementwise, divide), np.divide),
     "Neg": partial(elementwise, negative),
-    "Sum": partial(_chain, add),
-    "Min": partial(_chain, partial(apply, "min")),
-    "Max": partial(_chain, partial(apply, "max")),
+    "Sum": partial(elementwise, _chained(add)),
+    "Min": partial(elementwise, _chained(partial(apply, "min"))),
+    "Max": partial(elementwise, _chained(partial(apply, "max"))),
     "Reciprocal": partial(elementwise, partial(divide, ONE)),
     "Abs": _named("abs"),
     "Exp": _named("exp"),
@@ -316,12 +293,13 @@ SINGLE: Mapping[str, Callable[[NodeStep], Value]] = {
     "Gemm": _gemm,
     "Concat": _concat,
     "Reshape": _reshape,
-    "Flatten": _same_rows,
-    "Squeeze": _same_rows,
-    "Unsqueeze": _same_rows,
-    "ReduceSum": partial(_reduced, "sum"),
-    "ReduceMax": partial(_reduced, "largest"),
-    "ReduceProd": _product,
+    # Axes of length 1 come and go.
+    "Flatten": identity,
+    "Squeeze": identity,
+    "Unsqueeze": identity,
+    "ReduceSum": partial(_reduced, partial(apply, "sum")),
+    "ReduceMax": partial(_reduced, partial(apply, "largest")),
+    "ReduceProd": partial(_reduced, _chained(multiply)),
     "Softmax": _softmax,
     "ArgMax": _argmax,
     "Gather": _gather,

@@ -138,7 +138,7 @@ def _label_encoder(step: NodeStep) -> Value:
     if default is None:
         default = -1 if isinstance(values[0], int) else 0.0
     whole = float(np.ravel(default)[0])
-    return Rows((EncodedLevels(cell, tuple(keys), tuple(float(each) for each in values), whole),), step.rows(0).axes)
+    return Rows((EncodedLevels(cell, tuple(keys), tuple(float(each) for each in values), whole),))
 
 
 _DEFAULTS = ("default_tensor", "default_int64", "default_float")
@@ -181,7 +181,7 @@ def _linear_classifier(step: NodeStep) -> Sequence[Value]:
         scores = tuple(add(each, Numeral(value)) for each, value in zip(scores, intercepts, strict=True))
     if count not in {1, len(labels)} or (count == 1 and len(labels) != 2):
         raise step.refused(f"has {count} rows of coefficients for {len(labels)} classes")
-    return Rows((Numeral(math.nan),), 1), Rows(_transformed(step, scores))
+    return Rows((Numeral(math.nan),)), Rows(_transformed(step, scores))
 
 
 def _transformed(step: NodeStep, scores: tuple[Symbol, ...]) -> tuple[Symbol, ...]:

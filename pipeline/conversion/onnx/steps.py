@@ -39,10 +39,9 @@ MOST_WEIGHTS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A tensor whose first axis is the rows: its columns as symbols, and how many axes it has."""
+    """A tensor whose first axis is the rows: its columns as symbols."""
 
     columns: tuple[Symbol, ...]
-    axes: int = 2
 
 
 Value = Rows | Constant
@@ -113,7 +112,7 @@ def elementwise(function: Callable[..., Symbol], step: NodeStep) -> Value:
     if any(len(each.columns) not in {1, width} for each in parts):
         raise step.refused(f"joins tensors of {' and '.join(str(len(each.columns)) for each in parts)} columns")
     spread = [each.columns * (width // len(each.columns)) for each in parts]
-    return Rows(tuple(map(function, *spread)), max(each.axes for each in parts))
+    return Rows(tuple(map(function, *spread)))
 
 
 def identity(step: NodeStep) -> Value:
