@@ -27,6 +27,7 @@ from pipeline.conversion.onnx.graph import (
     Node,
     Port,
     ReadGraph,
+    needed,
 )
 from pipeline.conversion.onnx.meaning import Meaning, meaning_of
 from pipeline.conversion.onnx.numbers import number
@@ -268,16 +269,6 @@ def _constant(node: Node) -> Constant:
         if (value := node.attributes.get(name)) is not None:
             return np.asarray(value, dtype=object if "string" in name else None)
     raise _unknown(node, "has no value that is read")
-
-
-def needed(graph: Graph, wanted: str) -> list[Node]:
-    """Return the nodes that lead to a tensor, in the order of the graph."""
-    names, found = {wanted}, []
-    for node in reversed(graph.nodes):
-        if names & set(node.outputs):
-            found.append(node)
-            names.update(node.inputs)
-    return found[::-1]
 
 
 def _rows(value: Value, name: str) -> Rows:
