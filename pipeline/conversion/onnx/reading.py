@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.conversion.documents import named_apart, version_of
 from pipeline.conversion.importing import Imported
 from pipeline.conversion.onnx.features import features
 from pipeline.conversion.onnx.graph import (
@@ -281,7 +281,7 @@ def _document(
     sums: Sequence[LinearSum], meaning: Meaning, labels: Sequence[Any], threshold: float | None
 ) -> dict[str, Any]:
     """Return a model file, of version 1 if that can say it."""
-    made = _named(features(sums))
+    made = named_apart(features(sums))
     intercepts = [_total(each) for each in sums]
     document: dict[str, Any] = {"format": "logitstream-model", "version": 1, "kind": "logistic"}
     if meaning.link != "logit":
@@ -297,20 +297,7 @@ def _document(
     output = dict(meaning.output) | ({} if threshold is None or meaning.normalise else {"threshold": threshold})
     if output:
         document["output"] = output
-    return document | {"version": 1 if _fits_version_1(document) else 2}
-
-
-def _named(made: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return features with a name where the usual one is that of another feature."""
-    taken: set[str] = set()
-    named = []
-    for feature in made:
-        usual = ":".join(_columns_of(feature))
-        usual = f"missing_{usual}" if feature["kind"] == "indicator" else usual
-        name = next(each for each in chain([usual], (f"{usual}_{n}" for n in count(2))) if each not in taken)
-        taken.add(name)
-        named.append(feature if name == usual else {**feature, "name": name})
-    return named
+    return document | {"version": version_of(document)}
 
 
 def _total(sum_: LinearSum) -> Any:
@@ -318,13 +305,6 @@ def _total(sum_: LinearSum) -> Any:
         return math.fsum(float(each) for each in sum_.constants)
     except OverflowError as error:
         raise ModelError("the intercept of the graph is beyond float64", "scale the columns before fitting") from error
-
-
-def _fits_version_1(document: Mapping[str, Any]) -> bool:
-    columns = [feature.get("column") for feature in document["features"]]
-    kinds = {feature["kind"] for feature in document["features"]}
-    is_plain = kinds <= {"numeric", "categorical"} and len(set(columns)) == len(columns)
-    return is_plain and not {"classes", "link"} & document.keys() and "calibration" not in document.get("output", {})
 
 
 def _columns_of(feature: Mapping[str, Any]) -> Iterable[str]:
