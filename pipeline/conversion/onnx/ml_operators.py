@@ -137,8 +137,10 @@ def _label_encoder(step: NodeStep) -> Value:
     default = next((step.attribute(name) for name in _DEFAULTS if step.attribute(name) is not None), None)
     if default is None:
         default = -1 if isinstance(values[0], int) else 0.0
-    whole = float(np.ravel(default)[0])
-    return Rows((EncodedLevels(cell, tuple(keys), tuple(float(each) for each in values), whole),))
+    *numbers, other = (float(each) for each in (*values, np.ravel(default)[0]))
+    if any(map(math.isinf, (*numbers, other))):
+        raise step.refused("gives a level an infinite number", "correct the model in the tool that made it")
+    return Rows((EncodedLevels(cell, tuple(keys), tuple(numbers), other),))
 
 
 _DEFAULTS = ("default_tensor", "default_int64", "default_float")

@@ -60,7 +60,8 @@ class NodeStep:
 
     def refused(self, why: str, remedy: str = REMEDY) -> ModelError:
         """Return an error that names the node."""
-        shown = f'"{escape(self.node.name)}" ' if self.node.name else f'that makes "{escape(self.node.outputs[0])}" '
+        made = next(iter(self.node.outputs), "")
+        shown = f'"{escape(self.node.name)}" ' if self.node.name else f'that makes "{escape(made)}" '
         return ModelError(f"the node {shown}({escape(self.node.operator)}) {why}", remedy)
 
     def value(self, position: int) -> Value:

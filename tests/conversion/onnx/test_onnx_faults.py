@@ -118,6 +118,46 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         after(one("ConstantOfShape", "one")),
         ("(ConstantOfShape) makes a tensor whose shape is not that of its columns",),
     ),
+    "a node without an output": (
+        after(one("Identity"), Node("TreeEnsembleClassifier", ("X",), (), {}, ML)),
+        ('the node that makes "" (TreeEnsembleClassifier) is a tree ensemble',),
+    ),
+    "a number of a level that is infinite": (
+        after(
+            Node("LabelEncoder", ("c",), ("t",), {"keys_strings": ["a"], "values_floats": [np.inf]}, ML),
+            inputs=(Port("c", STRING, (None, 1)),),
+        ),
+        ("(LabelEncoder) gives a level an infinite number",),
+    ),
+    "a position that is NaN": (
+        graph(
+            Node("IsNaN", ("X",), ("n",)),
+            Node("GreaterOrEqual", ("X", "one"), ("f",)),
+            Node("Where", ("n", "none", "f"), ("i",)),
+            Node("GatherND", ("table", "i"), ("t",)),
+            SIGMOID,
+            inputs=(Port("X", DOUBLE, (None, 1)),),
+            constants={"one": np.array([1.0]), "none": np.array([np.nan]), "table": np.array([[0.5], [1.0]])},
+        ),
+        ('looks up column "X" beyond a table of 2 rows',),
+    ),
+    "a scale beyond float64": (
+        after(
+            Node("Mul", ("X", "small"), ("s",)),
+            Node("Mul", ("s", "small"), ("q",)),
+            Node("Log", ("q",), ("t",)),
+            constants={"w": WEIGHTS, "small": np.array([1e-300])},
+        ),
+        ("a number of the graph is beyond float64",),
+    ),
+    "outputs that are parts of each other": (
+        graph(Node("Reshape", ("p",), ("q",)), Node("Slice", ("q",), ("p",)), outputs=("p", "q")),
+        ('takes "p", which nothing before it makes',),
+    ),
+    "outputs that are parts of nothing": (
+        graph(Node("Reshape", (), ("p",)), Node("ZipMap", (), ("q",), {}, ML), outputs=("p", "q")),
+        ("the outputs p, q: which has the probabilities?",),
+    ),
     "rows that are mixed": (after(one("Softmax", axis=0)), ("(Softmax)", "another axis")),
     "a matrix of another height": (
         graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, constants={"w": np.zeros((3, 1))}),
@@ -326,6 +366,39 @@ def test_more_than_a_thousand_classes_are_refused_by_the_model() -> None:
     document = read(graph(Node("LinearClassifier", ("X",), ("label", "p"), said, ML))).document
     with pytest.raises(ModelError, match=r"1,?000"):
         LogisticModel.from_json(json.dumps(document))
+
+
+COMPARED = Node("GreaterOrEqual", ("probability", "half"), ("decision",))
+
+
+@pytest.mark.parametrize(
+    ("decides", "half", "threshold"),
+    [
+        (COMPARED, np.array([0.5]), 0.5),
+        (COMPARED, np.array(["a"], dtype=object), None),
+        (COMPARED, np.array([0.5, 0.5]), None),
+        (Node("GreaterOrEqual", ("probability",), ("decision",)), np.array([0.5]), None),
+        (Node("GreaterOrEqual", (), ("decision",)), np.array([0.5]), None),
+    ],
+)
+def test_only_a_number_that_the_probability_is_compared_with_is_a_threshold(
+    decides: Node, half: Any, threshold: float | None
+) -> None:
+    nodes = (Node("MatMul", ("X", "w"), ("z",)), Node("Sigmoid", ("z",), ("probability",)), decides)
+    said = graph(*nodes, outputs=("probability", "decision"), constants={"w": WEIGHTS, "half": half})
+    assert read(said).document.get("output", {}).get("threshold") == threshold
+
+
+@pytest.mark.parametrize("labels", [5, 0.5, "ab", np.zeros(2), ["a", "b"]])
+def test_only_a_list_of_labels_names_the_classes(labels: Any) -> None:
+    zipped = Node("ZipMap", ("p",), ("zipped",), {"classlabels_strings": labels}, ML)
+    target = read(graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, zipped)).document.get("target")
+    assert target == ({"negative": "a", "positive": "b"} if isinstance(labels, list) else None)
+
+
+def test_column_names_that_are_nested_too_deeply_are_not_read() -> None:
+    found = read(after(one("Identity"), metadata={"columns": "[" * 200_000}))
+    assert found.columns == {"X": ("column_0", "column_1")}
 
 
 def test_columns_made_of_a_shape_are_as_many_as_those_of_the_shape() -> None:
