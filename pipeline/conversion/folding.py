@@ -26,6 +26,7 @@ from pipeline.conversion.algebra import (
     UnfoldableError,
     columns_of,
 )
+from pipeline.conversion.documents import default_name, version_of
 from pipeline.errors import ModelError
 from pipeline.models.levels import level_value
 from pipeline.units import escape
@@ -69,19 +70,13 @@ def document(
     features = _named(folded.features())
     constants = [float(value) for value in folded.intercepts(intercepts)]
     _check_finite("the intercept", constants)
-    is_first = len(intercepts) == 1 and _fits_version_1(features)
     return {
         "format": "logitstream-model",
-        "version": 1 if is_first else 2,
+        "version": version_of({"features": features}) if len(intercepts) == 1 else 2,
         "kind": "logistic",
         "intercept": _one_or_list(constants),
         "features": features,
     }
-
-
-def _fits_version_1(features: Sequence[Json]) -> bool:
-    names = [feature.get("column") for feature in features]
-    return {feature["kind"] for feature in features} <= {"numeric", "categorical"} and len(set(names)) == len(names)
 
 
 def _one_or_list(values: Sequence[float]) -> float | list[float]:
@@ -452,16 +447,10 @@ def _named(features: list[Json]) -> list[Json]:
     taken = set[str]()
     made = []
     for feature in features:
-        default = _default_name(feature)
+        default = default_name(feature)
         base = f"{default} ({feature['kind']})"
         numbered = (f"{base} {number}" for number in itertools.count(2))
         name = next(each for each in itertools.chain([default, base], numbered) if each not in taken)
         taken.add(name)
         made.append(feature if name == default else {**feature, "name": name})
     return made
-
-
-def _default_name(feature: Json) -> str:
-    if feature["kind"] == "product":
-        return ":".join(term["column"] for term in feature["terms"])
-    return f"missing_{feature['column']}" if feature["kind"] == "indicator" else str(feature["column"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,11 @@ from pipeline.conversion.onnx.steps import (
 )
 from pipeline.conversion.onnx.symbols import (
     ONE,
+    EncodedLevels,
     InputCell,
     LinearSum,
     Numeral,
+    OneHotLevel,
     Operation,
     Symbol,
     TableLookup,
@@ -64,16 +66,9 @@ def _folded(function: Callable[[NodeStep], Value], computed: Callable[..., Any],
         return np.asarray(computed(*constants))
 
 
-def _chain(function: Callable[[Symbol, Symbol], Symbol], step: NodeStep) -> Value:
+def _chained(function: Callable[[Symbol, Symbol], Symbol]) -> Callable[..., Symbol]:
     """Return a function of two arguments, taken from left to right over any number."""
-
-    def fold(*symbols: Symbol) -> Symbol:
-        found = symbols[0]
-        for each in symbols[1:]:
-            found = function(found, each)
-        return found
-
-    return elementwise(fold, step)
+    return lambda *symbols: reduce(function, symbols)
 
 
 def _matmul(step: NodeStep) -> Value:
@@ -98,9 +93,9 @@ def _cast(step: NodeStep) -> Value:
     if not isinstance(value, Rows):
         return value
     if to == BOOL:
-        return Rows(tuple(map(_flag, value.columns)), value.axes)
+        return Rows(tuple(map(_flag, value.columns)))
     if to in {INT32, INT64}:
-        return Rows(tuple(map(_whole, value.columns)), value.axes)
+        return Rows(tuple(map(_whole, value.columns)))
     if to == STRING or any(isinstance(each, InputCell) and each.type == "text" for each in value.columns):
         raise step.refused("makes text of numbers, or numbers of text", "give the graph an input of the right type")
     return value
@@ -112,8 +107,19 @@ def _flag(symbol: Symbol) -> Symbol:
 
 
 def _whole(symbol: Symbol) -> Symbol:
-    """Return a number as the whole number that it is taken for."""
-    return InputCell(symbol.name, "integer") if isinstance(symbol, InputCell) and symbol.type == "number" else symbol
+    """Return a number without its fraction."""
+    return symbol if _is_whole(symbol) else Operation("whole", (symbol,))
+
+
+def _is_whole(symbol: Symbol) -> bool:
+    if isinstance(symbol, LinearSum):
+        numbers = (*symbol.constants, *(weight for _, weight in symbol.terms))
+        return all(each.denominator == 1 for each in numbers) and all(_is_whole(atom) for atom, _ in symbol.terms)
+    if isinstance(symbol, EncodedLevels):
+        return all(each.is_integer() for each in (*symbol.values, symbol.default))
+    if isinstance(symbol, InputCell):
+        return symbol.type in {"integer", "boolean"}
+    return is_flag(symbol) or isinstance(symbol, OneHotLevel)
 
 
 def _concat(step: NodeStep) -> Value:
@@ -132,13 +138,7 @@ def _reshape(step: NodeStep) -> Value:
     width = math.prod(shape[1:])
     if not shape or shape[0] not in {-1, 0} or (width not in {len(value.columns), -1} or 0 in shape[1:]):
         raise step.refused(f"gives {len(value.columns)} columns the shape {shape}")
-    return Rows(value.columns, len(shape))
-
-
-def _same_rows(step: NodeStep) -> Value:
-    """Return a tensor whose axes of length 1 come or go."""
-    value = step.value(0)
-    return Rows(value.columns, 2) if isinstance(value, Rows) else value
+    return value
 
 
 def _axes(step: NodeStep) -> list[int]:
@@ -146,21 +146,11 @@ def _axes(step: NodeStep) -> list[int]:
     return step.whole(1) if given else [int(each) for each in step.attribute("axes", ())]
 
 
-def _reduced(name: str, step: NodeStep) -> Value:
+def _reduced(function: Callable[..., Symbol], step: NodeStep) -> Value:
     rows = step.rows(0)
     if _axes(step) not in ([1], [-1]):
         raise step.refused("reduces another axis than that of the columns")
-    return Rows((apply(name, *rows.columns),), 2 if step.attribute("keepdims", 1) else 1)
-
-
-def _product(step: NodeStep) -> Value:
-    rows = step.rows(0)
-    if _axes(step) not in ([1], [-1]):
-        raise step.refused("reduces another axis than that of the columns")
-    found = rows.columns[0]
-    for each in rows.columns[1:]:
-        found = multiply(found, each)
-    return Rows((found,))
+    return Rows((function(*rows.columns),))
 
 
 def _softmax(step: NodeStep) -> Value:
@@ -201,7 +191,7 @@ def _slice(step: NodeStep) -> Value:
     if axes not in ([1], [-1]):
         raise step.refused("cuts another axis than that of the columns")
     rows = step.rows(0)
-    return Rows(rows.columns[starts[0] : ends[0] : steps[0]], rows.axes)
+    return Rows(rows.columns[starts[0] : ends[0] : steps[0]])
 
 
 def _clip(step: NodeStep) -> Value:
@@ -217,13 +207,23 @@ def _clip(step: NodeStep) -> Value:
     for bound, name in zip(bounds, ("max", "min"), strict=True):
         if bound is not None:
             columns = tuple(apply(name, each, bound) for each in columns)
-    return Rows(columns, rows.axes)
+    return Rows(columns)
 
 
-def _ones(step: NodeStep) -> Value:
-    """Return the constant column that sklearn-onnx makes from the shape of another one."""
+def _shape(step: NodeStep) -> Value:
+    """Return the columns whose number is asked for."""
+    if step.attribute("start", 0) or step.attribute("end") is not None:
+        raise step.refused("reads the length of one axis")
+    return step.rows(0)
+
+
+def _filled(step: NodeStep) -> Value:
+    """Return constant columns, as sklearn-onnx makes one from the shape of another."""
     value = step.attribute("value")
-    return Rows((Numeral(0.0 if value is None else float(np.ravel(value)[0])),))
+    if not isinstance(step.value(0), Rows):
+        raise step.refused("makes a tensor whose shape is not that of its columns")
+    number = Numeral(0.0 if value is None else float(np.ravel(value)[0]))
+    return Rows((number,) * len(step.rows(0).columns))
 
 
 def _lp_normalization(step: NodeStep) -> Value:
@@ -268,9 +268,9 @@ SINGLE: Mapping[str, Callable[[NodeStep], Value]] = {
     "Mul": partial(_folded, partial(elementwise, multiply), np.multiply),
     "Div": partial(_folded, partial(elementwise, divide), np.divide),
     "Neg": partial(elementwise, negative),
-    "Sum": partial(_chain, add),
-    "Min": partial(_chain, partial(apply, "min")),
-    "Max": partial(_chain, partial(apply, "max")),
+    "Sum": partial(elementwise, _chained(add)),
+    "Min": partial(elementwise, _chained(partial(apply, "min"))),
+    "Max": partial(elementwise, _chained(partial(apply, "max"))),
     "Reciprocal": partial(elementwise, partial(divide, ONE)),
     "Abs": _named("abs"),
     "Exp": _named("exp"),
@@ -293,20 +293,21 @@ SINGLE: Mapping[str, Callable[[NodeStep], Value]] = {
     "Gemm": _gemm,
     "Concat": _concat,
     "Reshape": _reshape,
-    "Flatten": _same_rows,
-    "Squeeze": _same_rows,
-    "Unsqueeze": _same_rows,
-    "ReduceSum": partial(_reduced, "sum"),
-    "ReduceMax": partial(_reduced, "largest"),
-    "ReduceProd": _product,
+    # Axes of length 1 come and go.
+    "Flatten": identity,
+    "Squeeze": identity,
+    "Unsqueeze": identity,
+    "ReduceSum": partial(_reduced, partial(apply, "sum")),
+    "ReduceMax": partial(_reduced, partial(apply, "largest")),
+    "ReduceProd": partial(_reduced, _chained(multiply)),
     "Softmax": _softmax,
     "ArgMax": _argmax,
     "Gather": _gather,
     "GatherND": _gather_nd,
     "Slice": _slice,
     "Clip": _clip,
-    "Shape": identity,
-    "ConstantOfShape": _ones,
+    "Shape": _shape,
+    "ConstantOfShape": _filled,
     "LpNormalization": _lp_normalization,
 }
 # With several outputs.

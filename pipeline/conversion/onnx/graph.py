@@ -103,6 +103,16 @@ class ReadGraph:
     unnamed: tuple[str, ...] = ()
 
 
+def needed(graph: Graph, wanted: str) -> list[Node]:
+    """Return the nodes that lead to a tensor, in the order of the graph."""
+    names, found = {wanted}, []
+    for node in reversed(graph.nodes):
+        if names & set(node.outputs):
+            found.append(node)
+            names.update(node.inputs)
+    return found[::-1]
+
+
 def texts(values: Any) -> Constant:
     """Return texts as a constant of a graph."""
     return np.array(list(values), dtype=object)

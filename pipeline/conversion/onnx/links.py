@@ -13,8 +13,8 @@ from pipeline.conversion.onnx.graph import INT64, texts
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.making import labels_of
+from pipeline.units import EXACT_INTEGER
 
-_EXACT = 2**53
 _NO_OPERATOR = {"probit": "Erf", "cauchit": "Atan"}
 
 
@@ -72,7 +72,7 @@ def _value(made: Construction, values: list[Any], place: str, is_none: str) -> D
         # GatherND over the only axis leaves one value a row.
         shaped = made.add("Reshape", chosen, made.constant(np.array([-1, 1], dtype=np.int64)))
     else:
-        if too_large := [v for v in values if type(v) is int and abs(v) > _EXACT]:
+        if too_large := [v for v in values if type(v) is int and abs(v) > EXACT_INTEGER]:
             raise ModelError(
                 f"the class {too_large[0]} is beyond 2**53, and decisions are float64 in a graph",
                 "use smaller numbers or text for the classes",

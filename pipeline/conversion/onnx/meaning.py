@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -21,6 +22,7 @@ from pipeline.conversion.onnx.symbols import (
     linear,
     multiply,
     negative,
+    plain,
     subtract,
     times,
 )
@@ -183,14 +185,20 @@ def _isotonic(symbol: Symbol) -> Meaning | None:
     if not isinstance(symbol, TableLookup) or len(symbol.places) != 1 or not isinstance(symbol.places[0], Operation):
         return None
     place = symbol.places[0]
-    counted = linear(place.arguments[-1])
-    flags = [atom for atom, _ in counted.terms if isinstance(atom, Operation) and atom.operator == "greater_equal"]
-    edges = [each.arguments[1].value for each in flags if isinstance(each.arguments[1], Numeral)]
+    flags = [atom for atom, _ in linear(place.arguments[-1]).terms if isinstance(atom, Operation)]
+    edges = [end.value for flag in flags if isinstance(end := flag.arguments[-1], Numeral)]
     raw = flags[0].arguments[0] if flags else None
-    if place.operator != "where" or not isinstance(raw, RawOutput) or len(edges) + 2 != len(symbol.table):
+    if not isinstance(raw, RawOutput) or place != _place_among(edges, raw) or len(edges) + 2 != len(symbol.table):
         return None
-    said = {"thresholds": edges, "probabilities": symbol.table[:-1].tolist()}
-    return Meaning((raw,), output={"calibration": {"method": "isotonic", **said}})
+    *probabilities, none = symbol.table.tolist()
+    said = {"thresholds": edges, "probabilities": probabilities}
+    return Meaning((raw,), output={"calibration": {"method": "isotonic", **said}}) if math.isnan(none) else None
+
+
+def _place_among(edges: Sequence[float], raw: RawOutput) -> Symbol:
+    """Return how many edges a raw prediction reaches; one more than all for NaN."""
+    flags = tuple((apply("greater_equal", raw, Numeral(edge)), Fraction(1)) for edge in edges)
+    return apply("where", apply("isnan", raw), Numeral(len(edges) + 1.0), plain(LinearSum((), flags)))
 
 
 def _argument(symbol: Symbol, operator: str) -> Symbol | None:

@@ -116,6 +116,8 @@ def _one_hot_bins(number: LinearSum, keys: Sequence[Any]) -> list[Symbol]:
 
 def _cell(step: NodeStep, symbol: Symbol, keys: Sequence[Any]) -> InputCell:
     """Return the column whose levels are read, of the type of the keys."""
+    if isinstance(symbol, Operation) and symbol.operator == "whole":
+        (symbol,) = symbol.arguments
     if not isinstance(symbol, InputCell):
         raise step.refused("reads levels of a value that is computed", "encode the columns before other steps")
     if len(set(keys)) < len(keys) or not keys:
@@ -135,8 +137,10 @@ def _label_encoder(step: NodeStep) -> Value:
     default = next((step.attribute(name) for name in _DEFAULTS if step.attribute(name) is not None), None)
     if default is None:
         default = -1 if isinstance(values[0], int) else 0.0
-    whole = float(np.ravel(default)[0])
-    return Rows((EncodedLevels(cell, tuple(keys), tuple(float(each) for each in values), whole),), step.rows(0).axes)
+    *numbers, other = (float(each) for each in (*values, np.ravel(default)[0]))
+    if any(map(math.isinf, (*numbers, other))):
+        raise step.refused("gives a level an infinite number", "correct the model in the tool that made it")
+    return Rows((EncodedLevels(cell, tuple(keys), tuple(numbers), other),))
 
 
 _DEFAULTS = ("default_tensor", "default_int64", "default_float")
@@ -179,7 +183,7 @@ def _linear_classifier(step: NodeStep) -> Sequence[Value]:
         scores = tuple(add(each, Numeral(value)) for each, value in zip(scores, intercepts, strict=True))
     if count not in {1, len(labels)} or (count == 1 and len(labels) != 2):
         raise step.refused(f"has {count} rows of coefficients for {len(labels)} classes")
-    return Rows((Numeral(math.nan),), 1), Rows(_transformed(step, scores))
+    return Rows((Numeral(math.nan),)), Rows(_transformed(step, scores))
 
 
 def _transformed(step: NodeStep, scores: tuple[Symbol, ...]) -> tuple[Symbol, ...]:

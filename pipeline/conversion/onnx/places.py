@@ -8,8 +8,7 @@ from typing import Literal
 
 from pipeline.conversion.onnx.symbols import EncodedLevels, InputCell, LinearSum, Numeral, Operation, Symbol, linear
 from pipeline.errors import ModelError
-
-_EXACT = 2.0**53
+from pipeline.units import EXACT_INTEGER
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,20 @@ def _place(symbol: Symbol) -> TablePlace | None:
         condition, yes, no = symbol.arguments
         if isinstance(condition, Operation) and condition.operator == "isnan" and isinstance(yes, Numeral):
             inner = _place(no)
-            return None if inner is None else replace(inner, missing=int(yes.value))
+            return None if inner is None else replace(inner, missing=_position(yes.value))
         return _boolean(condition, yes, no)
     return _of_flags(linear(symbol))
 
 
 def labelled(labels: EncodedLevels) -> TablePlace:
     """Return the levels of an encoder; the empty text is missing text."""
-    values = (int(value) if value.is_integer() else 0 for value in labels.values)
-    return _levels(labels.cell, dict(zip(labels.keys, values, strict=True)), int(labels.default))
+    values = map(_position, labels.values)
+    return _levels(labels.cell, dict(zip(labels.keys, values, strict=True)), _position(labels.default))
+
+
+def _position(number: float) -> int:
+    """Return a number as a position; one that no table has, if it is not whole."""
+    return int(number) if number.is_integer() else -1
 
 
 def _levels(cell: InputCell, keys: Mapping[str | int | float, int], unseen: int) -> TablePlace:
@@ -96,7 +100,7 @@ def _levels(cell: InputCell, keys: Mapping[str | int | float, int], unseen: int)
 
 def spelling(keys: list[str | int | float]) -> list[str]:
     """Return how a model file spells levels: whole numbers without a fraction if all are."""
-    if all(isinstance(key, int) or (float(key).is_integer() and abs(float(key)) <= _EXACT) for key in keys):
+    if all(isinstance(key, int) or (float(key).is_integer() and abs(float(key)) <= EXACT_INTEGER) for key in keys):
         return [str(int(key)) for key in keys]
     return [repr(float(key)) for key in keys]
 
@@ -105,7 +109,7 @@ def _boolean(condition: Symbol, yes: Symbol, no: Symbol) -> TablePlace | None:
     is_flag = isinstance(condition, Operation) and condition.operator == "flag"
     cell = condition.arguments[0] if is_flag and isinstance(condition, Operation) else condition
     if isinstance(cell, InputCell) and isinstance(yes, Numeral) and isinstance(no, Numeral):
-        return TablePlace(cell, "boolean", {"true": int(yes.value), "false": int(no.value)})
+        return TablePlace(cell, "boolean", {"true": _position(yes.value), "false": _position(no.value)})
     return None
 
 

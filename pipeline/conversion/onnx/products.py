@@ -124,7 +124,7 @@ def _with_numbers(place: TablePlace, table: Any, axis: int) -> TablePlace:
     rows = np.moveaxis(table, axis, 0)
     place = without_empty(place, lambda position: not np.isnan(rows[position]).all())
     known = {level: position for level, position in place.keys.items() if not np.isnan(rows[position]).all()}
-    if len(known) == len(place.keys) or (place.unseen is not None and not np.isnan(rows[place.unseen]).all()):
+    if place.unseen is not None and not np.isnan(rows[place.unseen]).all():
         return place
     return replace(place, keys=known)
 

@@ -95,7 +95,7 @@ class _GraphDecoder:
     def __init__(self, onnx: Any, path: Path) -> None:
         self._onnx = onnx
         self._path = path
-        self._outside = 0
+        self._outside: dict[Path, bytes] = {}
 
     def graph(self, model: Any) -> Graph:
         body = model.graph
@@ -170,18 +170,25 @@ class _GraphDecoder:
         offset, length = _whole(said, "offset"), _whole(said, "length")
         if offset is None or length is None:
             raise ModelError(f"{shown} at no valid place", _AGAIN)
-        try:
-            content = disk.read_file(other, SIZE_LIMIT + 1)
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"{shown}, which cannot be read: {escape(str(error))}", "put it beside the graph"
-            ) from error
-        self._outside += len(content)
-        if self._outside > SIZE_LIMIT:
-            raise ModelError(f"{shown}: more than {format_bytes(SIZE_LIMIT)}", "logitstream reads smaller graphs")
+        content = self._content(other, shown)
         tensor.raw_data = content[offset : offset + length if length else None]
         tensor.data_location = self._onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+    def _content(self, other: Path, shown: str) -> bytes:
+        """Return the content of another file, which may have many constants; all such files have a limit together."""
+        if other not in self._outside:
+            left = SIZE_LIMIT - sum(map(len, self._outside.values()))
+            try:
+                content = disk.read_file(other, left + 1)
+            except (OSError, ValueError) as error:
+                raise ModelError(
+                    f"{shown}, which cannot be read: {escape(str(error))}", "put it beside the graph"
+                ) from error
+            if len(content) > left:
+                raise ModelError(f"{shown}: more than {format_bytes(SIZE_LIMIT)}", "logitstream reads smaller graphs")
+            self._outside[other] = content
+        return self._outside[other]
 
 
 def _whole(said: Mapping[str, str], key: str) -> int | None:

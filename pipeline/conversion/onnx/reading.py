@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.conversion.documents import named_apart, version_of
 from pipeline.conversion.importing import Imported
 from pipeline.conversion.onnx.features import features
 from pipeline.conversion.onnx.graph import (
@@ -27,6 +27,7 @@ from pipeline.conversion.onnx.graph import (
     Node,
     Port,
     ReadGraph,
+    needed,
 )
 from pipeline.conversion.onnx.meaning import Meaning, meaning_of
 from pipeline.conversion.onnx.numbers import number
@@ -87,7 +88,14 @@ def convert(path: Path, data: bytes) -> Imported:
 
 
 def read(graph: Graph) -> ReadGraph:
-    """Return the model file that a graph says, as plain values; raises ``ModelError`` as :func:`convert` does."""
+    """Return the model file that a graph means, as plain values; raises ``ModelError`` as :func:`convert` does."""
+    try:
+        return _read(graph)
+    except OverflowError as error:
+        raise ModelError("a number of the graph is beyond float64", "scale the columns before fitting") from error
+
+
+def _read(graph: Graph) -> ReadGraph:
     _check(graph)
     columns, notes = _columns(graph)
     unnamed = tuple(name for names in columns.values() if len(names) > 1 for name in names) if notes else ()
@@ -184,7 +192,7 @@ def _stated_names(graph: Graph) -> list[str]:
         if (text := graph.metadata.get(key)) is not None:
             try:
                 found = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 found = [each.strip() for each in text.split(",")]
             if isinstance(found, list) and all(isinstance(each, str) and each for each in found):
                 return found if len(set(found)) == len(found) else []
@@ -195,10 +203,12 @@ def _probabilities(graph: Graph) -> str:
     """Return the tensor with the probabilities: what a ZipMap takes, an output by that name, or the only numbers."""
     outputs = [port.name for port in graph.outputs]
     makers = {name: node for node in graph.nodes for name in node.outputs}
-    zipped = [makers[name].inputs[0] for name in outputs if name in makers and makers[name].operator == "ZipMap"]
+    zipped = [
+        each for name in outputs if name in makers and makers[name].operator == "ZipMap" for each in makers[name].inputs
+    ]
     named = [name for name in outputs if name.startswith(("probabilit", "output_probabilit"))]
     of_numbers = [port.name for port in graph.outputs if port.type in {FLOAT, DOUBLE}]
-    sliced = list(dict.fromkeys(_sliced(makers, name) for name in of_numbers))
+    sliced = list(dict.fromkeys(_sliced(graph, name) for name in of_numbers))
     for candidates in (zipped, named, of_numbers, sliced):
         if len(candidates) == 1:
             return candidates[0]
@@ -208,10 +218,11 @@ def _probabilities(graph: Graph) -> str:
     )
 
 
-def _sliced(makers: Mapping[str, Node], name: str) -> str:
+def _sliced(graph: Graph, name: str) -> str:
     """Return the tensor that an output is a column of, as ``zipmap="columns"`` of sklearn-onnx makes one a class."""
-    while name in makers and makers[name].operator in {"Reshape", "Slice"}:
-        name = makers[name].inputs[0]
+    for node in reversed(graph.nodes):
+        if name in node.outputs and node.operator in {"Reshape", "Slice"}:
+            name = next(iter(node.inputs), "")
     return name
 
 
@@ -270,16 +281,6 @@ def _constant(node: Node) -> Constant:
     raise _unknown(node, "has no value that is read")
 
 
-def needed(graph: Graph, wanted: str) -> list[Node]:
-    """Return the nodes that lead to a tensor, in the order of the graph."""
-    names, found = {wanted}, []
-    for node in reversed(graph.nodes):
-        if names & set(node.outputs):
-            found.append(node)
-            names.update(node.inputs)
-    return found[::-1]
-
-
 def _rows(value: Value, name: str) -> Rows:
     if not isinstance(value, Rows):
         raise ModelError(f'the output "{escape(name)}" is a constant', REMEDY)
@@ -290,7 +291,7 @@ def _document(
     sums: Sequence[LinearSum], meaning: Meaning, labels: Sequence[Any], threshold: float | None
 ) -> dict[str, Any]:
     """Return a model file, of version 1 if that can say it."""
-    made = _named(features(sums))
+    made = named_apart(features(sums))
     intercepts = [_total(each) for each in sums]
     document: dict[str, Any] = {"format": "logitstream-model", "version": 1, "kind": "logistic"}
     if meaning.link != "logit":
@@ -306,20 +307,7 @@ def _document(
     output = dict(meaning.output) | ({} if threshold is None or meaning.normalise else {"threshold": threshold})
     if output:
         document["output"] = output
-    return document | {"version": 1 if _fits_version_1(document) else 2}
-
-
-def _named(made: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return features with a name where the usual one is that of another feature."""
-    taken: set[str] = set()
-    named = []
-    for feature in made:
-        usual = ":".join(_columns_of(feature))
-        usual = f"missing_{usual}" if feature["kind"] == "indicator" else usual
-        name = next(each for each in chain([usual], (f"{usual}_{n}" for n in count(2))) if each not in taken)
-        taken.add(name)
-        named.append(feature if name == usual else {**feature, "name": name})
-    return named
+    return document | {"version": version_of(document)}
 
 
 def _total(sum_: LinearSum) -> Any:
@@ -327,13 +315,6 @@ def _total(sum_: LinearSum) -> Any:
         return math.fsum(float(each) for each in sum_.constants)
     except OverflowError as error:
         raise ModelError("the intercept of the graph is beyond float64", "scale the columns before fitting") from error
-
-
-def _fits_version_1(document: Mapping[str, Any]) -> bool:
-    columns = [feature.get("column") for feature in document["features"]]
-    kinds = {feature["kind"] for feature in document["features"]}
-    is_plain = kinds <= {"numeric", "categorical"} and len(set(columns)) == len(columns)
-    return is_plain and not {"classes", "link"} & document.keys() and "calibration" not in document.get("output", {})
 
 
 def _columns_of(feature: Mapping[str, Any]) -> Iterable[str]:
@@ -350,7 +331,7 @@ def _labels(graph: Graph, output: str, count: int) -> list[Any]:
     said += classifiers if len(classifiers) == 1 else []
     for node in said:
         for name in ("classlabels_strings", "classlabels_int64s", "classlabels_ints"):
-            if len(found := node.attributes.get(name) or ()) == count:
+            if isinstance(found := node.attributes.get(name), list) and len(found) == count:
                 return list(found)
     others = (port.name for port in graph.outputs if port.name != output)
     for node in (node for name in others for node in reversed(needed(graph, name)) if id(node) not in scoring):
@@ -364,9 +345,9 @@ def _labels(graph: Graph, output: str, count: int) -> list[Any]:
 def _threshold(graph: Graph) -> float | None:
     """Return the threshold of an output called ``decision`` that compares the output ``probability`` with it."""
     for node in needed(graph, "decision") if any(port.name == "decision" for port in graph.outputs) else ():
-        if node.operator == "GreaterOrEqual" and node.inputs[0] == "probability":
-            value = graph.constants.get(node.inputs[1])
-            return None if value is None or value.size != 1 else float(value.ravel()[0])
+        if node.operator == "GreaterOrEqual" and node.inputs[:1] == ("probability",):
+            value = graph.constants.get(node.inputs[-1])
+            return None if value is None or value.size != 1 or value.dtype.kind != "f" else float(value.ravel()[0])
     return None
 
 

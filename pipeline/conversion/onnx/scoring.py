@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pipeline.conversion.agreement import squashed
 from pipeline.conversion.importing import Floats, Score
-from pipeline.conversion.onnx.graph import BOOL, DOUBLE, FLOAT, INT32, INT64, STRING, Graph, ReadGraph
+from pipeline.conversion.onnx.graph import BOOL, DOUBLE, FLOAT, INT32, INT64, STRING, Graph, ReadGraph, needed
 from pipeline.errors import ModelError
 from pipeline.units import escape
 
@@ -41,7 +41,7 @@ def scorer(path: Path, graph: Graph, found: ReadGraph) -> Score | None:
     if find_spec("onnxruntime") is None:
         return None
 
-    session = cache(partial(_session, path, found.output))
+    session = cache(partial(_session, path, graph, found.output))
 
     def score(rows: Mapping[str, Any]) -> Floats:
         return _scored(session(), graph, found, rows)
@@ -63,7 +63,7 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def _session(path: Path, output: str) -> Any:
+def _session(path: Path, graph: Graph, output: str) -> Any:
     """Return a session with one tensor as its output; nodes that do not lead to it are left out.
 
     onnxruntime refuses whole graphs for some of them, such as a ZipMap of float64. Any number of rows may be given,
@@ -73,13 +73,10 @@ def _session(path: Path, output: str) -> Any:
 
     onnxruntime = runtime()
     model = onnx.load(str(path))
-    names, kept = {output}, []
-    for node in reversed(model.graph.node):
-        if names & set(node.output):
-            kept.append(node)
-            names.update(node.input)
+    made = {name for node in needed(graph, output) for name in node.outputs}
+    kept = [node for node in model.graph.node if made.intersection(node.output)]
     del model.graph.node[:], model.graph.output[:]
-    model.graph.node.extend(reversed(kept))
+    model.graph.node.extend(kept)
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(output))
     del model.graph.value_info[:]
     for port in model.graph.input:

@@ -39,10 +39,9 @@ MOST_WEIGHTS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A tensor whose first axis is the rows: its columns as symbols, and how many axes it has."""
+    """A tensor whose first axis is the rows: its columns as symbols."""
 
     columns: tuple[Symbol, ...]
-    axes: int = 2
 
 
 Value = Rows | Constant
@@ -61,7 +60,8 @@ class NodeStep:
 
     def refused(self, why: str, remedy: str = REMEDY) -> ModelError:
         """Return an error that names the node."""
-        shown = f'"{escape(self.node.name)}" ' if self.node.name else f'that makes "{escape(self.node.outputs[0])}" '
+        made = next(iter(self.node.outputs), "")
+        shown = f'"{escape(self.node.name)}" ' if self.node.name else f'that makes "{escape(made)}" '
         return ModelError(f"the node {shown}({escape(self.node.operator)}) {why}", remedy)
 
     def value(self, position: int) -> Value:
@@ -113,7 +113,7 @@ def elementwise(function: Callable[..., Symbol], step: NodeStep) -> Value:
     if any(len(each.columns) not in {1, width} for each in parts):
         raise step.refused(f"joins tensors of {' and '.join(str(len(each.columns)) for each in parts)} columns")
     spread = [each.columns * (width // len(each.columns)) for each in parts]
-    return Rows(tuple(map(function, *spread)), max(each.axes for each in parts))
+    return Rows(tuple(map(function, *spread)))
 
 
 def identity(step: NodeStep) -> Value:

@@ -27,12 +27,11 @@ from pipeline.models.logistic.expression import (
 )
 from pipeline.models.logistic.expression import Constant as Number
 from pipeline.models.logistic.policies import Level
-from pipeline.units import escape, format_count
+from pipeline.units import EXACT_INTEGER, escape, format_count
 
 _ARITHMETIC = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div"}
 _TABLE_LIMIT = 10_000_000
 _INT64 = range(-(2**63), 2**63)
-_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +193,7 @@ class TermWriter:
         return self._made.label(key.column, {"keys_int64s": list(values)}, list(values.values()), positions.unseen)
 
     def _number_place(self, key: Key, values: Mapping[Any, int], positions: _Positions) -> str:
-        if key.type == "integer" and any(abs(int(value)) > _EXACT for value in values):
+        if key.type == "integer" and any(abs(int(value)) > EXACT_INTEGER for value in values):
             raise self._refused(
                 key, "has levels beyond 2**53 and is float64 in the graph", "let no policy give missing values a level"
             )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.conversion.documents import default_name, named_apart, version_of
 from pipeline.conversion.pmml.elements import Element, fault, refused
 from pipeline.conversion.pmml.features import TermSums, features
 from pipeline.conversion.pmml.values import rounded
@@ -58,45 +59,12 @@ def document(model: Element, terms: TermSums, *, classes: Sequence[Any] = (), **
         content["classes"] = list(classes)
     content |= more
     content["intercept"] = intercepts if classes else intercepts[0]
-    content["features"] = [_default_name(feature) for feature in made]
-    content["version"] = 1 if is_version_1(content) else 2
-    _name_apart(content)
+    content["features"] = named_apart([_default_name(feature) for feature in made])
+    content["version"] = version_of(content)
     return content
-
-
-def is_version_1(content: Mapping[str, Any]) -> bool:
-    """Return whether a model file says nothing that came with version 2."""
-    if content.keys() & {"classes", "offset", "normalise"} or content.get("link", "logit") != "logit":
-        return False
-    columns = [feature.get("column") for feature in content["features"]]
-    plain = all(
-        feature["kind"] in {"numeric", "categorical"} and "name" not in feature for feature in content["features"]
-    )
-    return plain and len(set(columns)) == len(columns) and not content.get("output", {}).keys() & {"points", "reasons"}
-
-
-def default_name(feature: Mapping[str, Any]) -> str:
-    """Return the name that a feature has where it gives none."""
-    if feature["kind"] == "product":
-        return ":".join(term["column"] for term in feature["terms"])
-    return f"missing_{feature['column']}" if feature["kind"] == "indicator" else str(feature["column"])
 
 
 def _default_name(feature: dict[str, Any]) -> dict[str, Any]:
     if feature.get("name") == default_name(feature):
         del feature["name"]
     return feature
-
-
-def _name_apart(content: dict[str, Any]) -> None:
-    """Give features names where those that they have by default would be one name twice."""
-    used: set[str] = set()
-    for feature in content["features"]:
-        name = base = str(feature.get("name") or default_name(feature))
-        count = 1
-        while name in used:
-            count += 1
-            name = f"{base}_{count}"
-        used.add(name)
-        if name != base:
-            feature["name"] = name

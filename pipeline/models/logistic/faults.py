@@ -42,6 +42,12 @@ def faults(document: Document) -> Iterator[Problem]:
         yield from islice(rule(document), FOUND_LIMIT)
 
 
+def fits_version_1(document: Document) -> bool:
+    """Return whether version 1 of the model file can say what a document says."""
+    first = {**document, "version": 1}
+    return not any((*_later_words(first), *_repeated_columns(first)))
+
+
 def _features(document: Document) -> Sequence[object]:
     features = document.get("features")
     return features if isinstance(features, list) else ()

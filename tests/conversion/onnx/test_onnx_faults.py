@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.conversion.onnx.graph import CORE, DOUBLE, FLOAT, ML, STRING, Graph, Node, Port
+from pipeline.conversion.onnx import protobuf
+from pipeline.conversion.onnx.graph import CORE, DOUBLE, FLOAT, INT64, ML, STRING, Graph, Node, Port
 from pipeline.conversion.onnx.protobuf import SIZE_LIMIT, decode, encode
 from pipeline.conversion.onnx.reading import convert, read
 from pipeline.conversion.onnx.writing import graph as graph_of
@@ -83,6 +84,79 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
     "text that is counted": (
         graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, inputs=(Port("X", STRING, (None, 2)),)),
         ('the text of column "column_0"',),
+    ),
+    "a column that is compared with infinity": (
+        after(
+            Node("Greater", ("X", "end"), ("f",)),
+            Node("Cast", ("f",), ("t",), {"to": DOUBLE}),
+            constants={"w": WEIGHTS, "end": np.array([np.inf])},
+        ),
+        ('takes "greater" of what it makes of column "column_0"', "no feature can express"),
+    ),
+    "a column that is compared with NaN": (
+        after(
+            Node("LessOrEqual", ("X", "end"), ("f",)),
+            Node("Cast", ("f",), ("t",), {"to": DOUBLE}),
+            constants={"w": WEIGHTS, "end": np.array([np.nan])},
+        ),
+        ('takes "less_equal" of what it makes of column "column_0"', "no feature can express"),
+    ),
+    "a column whose fractions are cut off": (
+        after(one("Cast", to=INT64)),
+        ('takes "whole" of what it makes of column "column_0"', "no feature can express"),
+    ),
+    "a multiple whose fractions are cut off": (
+        after(
+            Node("Mul", ("X", "half"), ("s",)),
+            Node("Cast", ("s",), ("t",), {"to": INT64}),
+            constants={"w": WEIGHTS, "half": np.array([2.5])},
+        ),
+        ('takes "whole" of what it makes of column "column_0"', "no feature can express"),
+    ),
+    "the number of rows": (after(one("Shape", start=0, end=1)), ("(Shape) reads the length of one axis",)),
+    "a constant of a given shape": (
+        after(one("ConstantOfShape", "one")),
+        ("(ConstantOfShape) makes a tensor whose shape is not that of its columns",),
+    ),
+    "a node without an output": (
+        after(one("Identity"), Node("TreeEnsembleClassifier", ("X",), (), {}, ML)),
+        ('the node that makes "" (TreeEnsembleClassifier) is a tree ensemble',),
+    ),
+    "a number of a level that is infinite": (
+        after(
+            Node("LabelEncoder", ("c",), ("t",), {"keys_strings": ["a"], "values_floats": [np.inf]}, ML),
+            inputs=(Port("c", STRING, (None, 1)),),
+        ),
+        ("(LabelEncoder) gives a level an infinite number",),
+    ),
+    "a position that is NaN": (
+        graph(
+            Node("IsNaN", ("X",), ("n",)),
+            Node("GreaterOrEqual", ("X", "one"), ("f",)),
+            Node("Where", ("n", "none", "f"), ("i",)),
+            Node("GatherND", ("table", "i"), ("t",)),
+            SIGMOID,
+            inputs=(Port("X", DOUBLE, (None, 1)),),
+            constants={"one": np.array([1.0]), "none": np.array([np.nan]), "table": np.array([[0.5], [1.0]])},
+        ),
+        ('looks up column "X" beyond a table of 2 rows',),
+    ),
+    "a scale beyond float64": (
+        after(
+            Node("Mul", ("X", "small"), ("s",)),
+            Node("Mul", ("s", "small"), ("q",)),
+            Node("Log", ("q",), ("t",)),
+            constants={"w": WEIGHTS, "small": np.array([1e-300])},
+        ),
+        ("a number of the graph is beyond float64",),
+    ),
+    "outputs that are parts of each other": (
+        graph(Node("Reshape", ("p",), ("q",)), Node("Slice", ("q",), ("p",)), outputs=("p", "q")),
+        ('takes "p", which nothing before it makes',),
+    ),
+    "outputs that are parts of nothing": (
+        graph(Node("Reshape", (), ("p",)), Node("ZipMap", (), ("q",), {}, ML), outputs=("p", "q")),
+        ("the outputs p, q: which has the probabilities?",),
     ),
     "rows that are mixed": (after(one("Softmax", axis=0)), ("(Softmax)", "another axis")),
     "a matrix of another height": (
@@ -239,12 +313,114 @@ def test_a_graph_that_is_no_logistic_model_is_refused_with_its_reason(fault: str
     assert caught.value.remedy
 
 
+def of_steps(**changed: Node) -> Graph:
+    """Return a graph whose probability is a step function of the raw prediction, with other nodes for some outputs."""
+    nodes = (
+        Node("MatMul", ("X", "w"), ("raw_prediction",)),
+        Node("GreaterOrEqual", ("raw_prediction", "edges"), ("flags",)),
+        Node("Cast", ("flags",), ("whole",), {"to": INT64}),
+        Node("ReduceSum", ("whole", "axis"), ("count",), {"keepdims": 1}),
+        Node("IsNaN", ("raw_prediction",), ("is_none",)),
+        Node("Where", ("is_none", "three", "count"), ("place",)),
+        Node("Identity", ("place",), ("places",)),
+        Node("GatherND", ("table", "places"), ("probability",)),
+    )
+    constants = {
+        "w": WEIGHTS,
+        "one": np.array([[1.0]]),
+        "edges": np.array([[-1.0, 1.0]]),
+        "axis": np.array([1]),
+        "three": np.array([[3]]),
+        "table": np.array([0.1, 0.2, 0.3, np.nan])[:, None],
+        "worth": np.array([0.1, 0.2, 0.3, 0.4])[:, None],
+        "square": np.full((4, 4, 1), 0.5),
+    }
+    made = tuple(changed.get(node.outputs[0], node) for node in nodes)
+    return graph(*made, outputs=("probability", "raw_prediction"), constants=constants)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {
+            "places": Node("Concat", ("place", "place"), ("places",), {"axis": 1}),
+            "probability": Node("GatherND", ("square", "places"), ("probability",)),
+        },
+        {"is_none": Node("Less", ("raw_prediction", "one"), ("is_none",))},
+        {"flags": Node("Greater", ("raw_prediction", "edges"), ("flags",))},
+        {"whole": Node("Add", ("flags", "flags"), ("whole",))},
+        {"probability": Node("GatherND", ("worth", "places"), ("probability",))},
+    ],
+    ids=["two positions", "another condition", "open edges", "edges that count twice", "a number for NaN"],
+)
+def test_steps_that_no_calibration_has_are_refused(changed: dict[str, Node]) -> None:
+    steps = read(of_steps()).document["output"]["calibration"]
+    assert steps == {"method": "isotonic", "thresholds": [-1.0, 1.0], "probabilities": [0.1, 0.2, 0.3]}
+    with pytest.raises(ModelError, match="at positions that are not levels or bins of a column"):
+        read(of_steps(**changed))
+
+
 def test_more_than_a_thousand_classes_are_refused_by_the_model() -> None:
     labels = [f"class {k}" for k in range(1001)]
     said = {"coefficients": [float(k) for k in range(2002)], "classlabels_strings": labels, "post_transform": "SOFTMAX"}
     document = read(graph(Node("LinearClassifier", ("X",), ("label", "p"), said, ML))).document
     with pytest.raises(ModelError, match=r"1,?000"):
         LogisticModel.from_json(json.dumps(document))
+
+
+COMPARED = Node("GreaterOrEqual", ("probability", "half"), ("decision",))
+
+
+@pytest.mark.parametrize(
+    ("decides", "half", "threshold"),
+    [
+        (COMPARED, np.array([0.5]), 0.5),
+        (COMPARED, np.array(["a"], dtype=object), None),
+        (COMPARED, np.array([0.5, 0.5]), None),
+        (Node("GreaterOrEqual", ("probability",), ("decision",)), np.array([0.5]), None),
+        (Node("GreaterOrEqual", (), ("decision",)), np.array([0.5]), None),
+    ],
+)
+def test_only_a_number_that_the_probability_is_compared_with_is_a_threshold(
+    decides: Node, half: Any, threshold: float | None
+) -> None:
+    nodes = (Node("MatMul", ("X", "w"), ("z",)), Node("Sigmoid", ("z",), ("probability",)), decides)
+    said = graph(*nodes, outputs=("probability", "decision"), constants={"w": WEIGHTS, "half": half})
+    assert read(said).document.get("output", {}).get("threshold") == threshold
+
+
+@pytest.mark.parametrize("labels", [5, 0.5, "ab", np.zeros(2), ["a", "b"]])
+def test_only_a_list_of_labels_names_the_classes(labels: Any) -> None:
+    zipped = Node("ZipMap", ("p",), ("zipped",), {"classlabels_strings": labels}, ML)
+    target = read(graph(Node("MatMul", ("X", "w"), ("t",)), SIGMOID, zipped)).document.get("target")
+    assert target == ({"negative": "a", "positive": "b"} if isinstance(labels, list) else None)
+
+
+def test_column_names_that_are_nested_too_deeply_are_not_read() -> None:
+    found = read(after(one("Identity"), metadata={"columns": "[" * 200_000}))
+    assert found.columns == {"X": ("column_0", "column_1")}
+
+
+def test_columns_made_of_a_shape_are_as_many_as_those_of_the_shape() -> None:
+    nodes = (
+        Node("Shape", ("X",), ("s",)),
+        Node("ConstantOfShape", ("s",), ("k",), {"value": np.array([1.0])}),
+        Node("Add", ("X", "k"), ("t",)),
+        Node("MatMul", ("k", "w"), ("c",)),
+        Node("MatMul", ("t", "w"), ("m",)),
+        Node("Add", ("m", "c"), ("z",)),
+        Node("Sigmoid", ("z",), ("p",)),
+    )
+    # Of columns 0: 0.5 - 1 for each of the two products.
+    assert read(graph(*nodes)).document["intercept"] == -1.0
+
+
+@pytest.mark.parametrize("type_", [FLOAT, DOUBLE, INT64])
+def test_levels_of_a_column_that_is_cast_to_whole_numbers_are_read(type_: int) -> None:
+    nodes = (Node("Cast", ("i",), ("n",), {"to": INT64}), one("OneHotEncoder", "n", domain=ML, cats_int64s=[1, 2]))
+    (feature,) = read(after(*nodes, inputs=(Port("i", type_, (None, 1)),))).document["features"]
+    assert feature["levels"] == "integer"
+    assert feature["coefficients"] == {"1": 0.5, "2": -1.0}
 
 
 def test_a_deep_sum_is_read_as_it_is() -> None:
@@ -329,17 +505,24 @@ def whole() -> bytes:
     return (GRAPHS / "scaled_double.onnx").read_bytes()
 
 
-def outside(folder: Path, location: str) -> bytes:
-    """Return a graph whose constant is kept in another file."""
+def outside(wanted: Graph, **places: dict[str, str]) -> bytes:
+    """Return a graph whose constants by these names are kept in other files."""
     import onnx
 
-    model = onnx.load_from_string(encode(after(one("Identity"))))
-    (tensor,) = (each for each in model.graph.initializer if each.name == "w")
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", location
+    model = onnx.load_from_string(encode(wanted))
+    for tensor in model.graph.initializer:
+        if tensor.name in places:
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in places[tensor.name].items():
+                entry = tensor.external_data.add()
+                entry.key, entry.value = key, value
     return bytes(model.SerializeToString())
+
+
+def beside(location: str) -> bytes:
+    """Return a graph whose constant is kept in another file."""
+    return outside(after(one("Identity")), w={"location": location})
 
 
 @needs_onnx
@@ -349,13 +532,13 @@ def outside(folder: Path, location: str) -> bytes:
         (lambda _: b"", "has no node"),
         (lambda _: whole()[:-7], "the protobuf is damaged"),
         (lambda _: whole()[:100], "the protobuf is damaged"),
-        (lambda folder: outside(folder, "../secret.bin"), "outside the folder of the graph"),
-        (lambda folder: outside(folder, str(folder.parent / "secret.bin")), "outside the folder of the graph"),
-        (lambda folder: outside(folder, "link.bin"), "outside the folder of the graph"),
-        (lambda folder: outside(folder, ""), "outside the folder of the graph"),
-        (lambda folder: outside(folder, "none.bin"), "which is no file"),
-        (lambda folder: outside(folder, "."), "which is no file"),
-        (lambda folder: outside(folder, "short.bin"), 'the constant "w" has not what it says'),
+        (lambda _: beside("../secret.bin"), "outside the folder of the graph"),
+        (lambda folder: beside(str(folder.parent / "secret.bin")), "outside the folder of the graph"),
+        (lambda _: beside("link.bin"), "outside the folder of the graph"),
+        (lambda _: beside(""), "outside the folder of the graph"),
+        (lambda _: beside("none.bin"), "which is no file"),
+        (lambda _: beside("."), "which is no file"),
+        (lambda _: beside("short.bin"), 'the constant "w" has not what it says'),
     ],
 )
 def test_a_file_that_cannot_be_read_whole_is_refused(make: Callable[[Path], bytes], said: str, tmp_path: Path) -> None:
@@ -376,8 +559,34 @@ def test_a_file_that_cannot_be_read_whole_is_refused(make: Callable[[Path], byte
 @needs_onnx
 def test_constants_in_a_file_beside_the_graph_are_read(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(WEIGHTS.tobytes())
-    made = convert(tmp_path / "model.onnx", outside(tmp_path, "weights.bin"))
+    made = convert(tmp_path / "model.onnx", beside("weights.bin"))
     assert [each["coefficient"] for each in made.document["features"]] == [0.5, -1.0]
+
+
+def moved(first: dict[str, str], second: dict[str, str]) -> bytes:
+    """Return a graph that adds constants to its two columns, both of which are kept in other files."""
+    constants = {"w": WEIGHTS, "a": np.array([1.0, 2.0]), "b": np.array([3.0, 4.0])}
+    nodes = (Node("Add", ("X", "a"), ("s",)), Node("Add", ("s", "b"), ("t",)))
+    return outside(after(*nodes, constants=constants), a=first, b=second)
+
+
+@needs_onnx
+@pytest.mark.parametrize("files", [("all.bin", "all.bin"), ("all.bin", "same.bin")])
+def test_constants_in_other_files_count_once_a_file(
+    files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = np.array([1.0, 2.0, 3.0, 4.0]).tobytes() + bytes(10_000)
+    for name in files:
+        (tmp_path / name).write_bytes(content)
+    places = ({"location": files[0], "length": "16"}, {"location": files[1], "offset": "16", "length": "16"})
+    data = moved(*places)
+    enough = len(set(files)) * len(content)
+    monkeypatch.setattr(protobuf, "SIZE_LIMIT", enough)
+    # The weights times what is added: 0.5 times 4, less 6.
+    assert convert(tmp_path / "model.onnx", data).document["intercept"] == -4.0
+    monkeypatch.setattr(protobuf, "SIZE_LIMIT", enough - 1)
+    with pytest.raises(ModelError, match=f"is kept in '{files[-1]}': more than"):
+        convert(tmp_path / "model.onnx", data)
 
 
 class _Long(bytes):
@@ -403,12 +612,18 @@ def test_without_the_package_the_extra_is_named() -> None:
 def test_any_bytes_give_a_model_or_a_refusal(name: str) -> None:
     data = (GRAPHS / f"{name}.onnx").read_bytes()
     chance = random.Random(name)
+    models: list[LogisticModel] = []
+    refusals: list[ModelError] = []
     for _ in range(150):
         changed = bytearray(data)
         for _ in range(chance.randint(1, 4)):
             changed[chance.randrange(len(changed))] = chance.randrange(256)
         try:
             document = convert(GRAPHS / f"{name}.onnx", bytes(changed)).document
-            LogisticModel.from_json(json.dumps(document))
-        except ModelError:
-            continue
+            models.append(LogisticModel.from_json(json.dumps(document)))
+        except ModelError as error:
+            refusals.append(error)
+    assert models
+    assert all(LogisticModel.from_json(each.to_json()).digest() == each.digest() for each in models)
+    assert refusals
+    assert all(each.exit_code == 65 and each.remedy and len(str(each).splitlines()) <= 3 for each in refusals)
