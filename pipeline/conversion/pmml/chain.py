@@ -25,6 +25,8 @@ def read_chain(root: Element, model: Element) -> dict[str, Any]:
     if segmentation.get("multipleModelMethod") != "modelChain":
         raise refused(segmentation, "combines models in a way that is not read", _WANTED)
     models = [_model(segment) for segment in segmentation.only("Segment")]
+    if not models:
+        raise fault(segmentation, "has no Segment")
     fields = read_fields(root, model)
     target = read_target(root, model)
     *parts, last = models
@@ -58,12 +60,15 @@ def _names(made: dict[str, tuple[Element, DocumentFields]]) -> dict[str, str]:
 
 
 def _model(segment: Element) -> Element:
-    predicate, *rest = (child for child in segment.children if child.name != "Extension")
+    children = [child for child in segment.children if child.name != "Extension"]
+    if len(children) != 2:
+        raise fault(segment, "must have a predicate and a model")
+    predicate, model = children
     if predicate.name != "True":
         raise refused(predicate, "a model for some rows only is not read", _WANTED)
-    if len(rest) != 1 or rest[0].name != "RegressionModel":
-        raise refused(segment, "is no RegressionModel", _WANTED)
-    return rest[0]
+    if model.name != "RegressionModel":
+        raise refused(model, "is not a RegressionModel", _WANTED)
+    return model
 
 
 def _part(root: Element, part: Element, above: DocumentFields) -> tuple[str, tuple[Element, DocumentFields]]:

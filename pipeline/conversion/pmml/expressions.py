@@ -9,8 +9,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 from pipeline.conversion.pmml import functions
-from pipeline.conversion.pmml.elements import Element, fault, number, refused
-from pipeline.conversion.pmml.intervals import compare, partition
+from pipeline.conversion.pmml.elements import Element, fault, is_number, number, refused
+from pipeline.conversion.pmml.intervals import COMPARISONS, compare, partition
 from pipeline.conversion.pmml.values import (
     INVALID,
     ITSELF,
@@ -68,10 +68,7 @@ def scalar(element: Element, text: str, type_: str = "") -> Scalar:
         return text.strip().lower() in {"true", "1"}
     if type_ == "string":
         return text
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return number(element, text) if is_number(text) else text
 
 
 def _field_ref(element: Element, scope: ExpressionScope) -> Value:
@@ -299,7 +296,9 @@ def _defined(element: Element, function: Element, arguments: Sequence[Value], sc
     if len(parameters) != len(arguments):
         raise fault(element, f"takes {len(parameters)} arguments, not {len(arguments)}")
     given = dict(zip(parameters, arguments, strict=True))
-    body = next(child for child in function.children if child.name not in {"ParameterField", "Extension"})
+    body = next((child for child in function.children if child.name not in {"ParameterField", "Extension"}), None)
+    if body is None:
+        raise fault(function, "has no expression")
     # A function may not name itself: the body sees the functions without it.
     others = {name: each for name, each in scope.functions.items() if each is not function}
 
@@ -335,22 +334,20 @@ def _simple(element: Element, scope: ExpressionScope) -> Value:
     operator = element.require("operator")
     if operator in {"isMissing", "isNotMissing"}:
         return functions.call(element, operator, [value], scope.spelled)
-    names = {"lessOrEqual": "lessOrEqual", "greaterOrEqual": "greaterOrEqual"}
+    if operator not in COMPARISONS:
+        raise refused(element, f'operator="{escape(operator)}" is not read', f"use {', '.join(COMPARISONS)}")
     text = element.require("value")
     given: Scalar = text if isinstance(value, ColumnTable) else number(element, text, 'the attribute "value"')
-    return functions.call(element, names.get(operator, operator), [value, _wrapped(given)], scope.spelled)
-
-
-def _wrapped(value: Scalar) -> Value:
-    return value
+    return functions.call(element, operator, [value, given], scope.spelled)
 
 
 def _set(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
     operator = element.require("booleanOperator")
-    members = [_wrapped(member) for member in array(element.one("Array"))]
-    numeric = isinstance(value, Polynomial)
-    given = [number(element, str(member)) if numeric else str(member) for member in members]
+    if operator not in {"isIn", "isNotIn"}:
+        raise refused(element, f'booleanOperator="{escape(operator)}" is not read', "use isIn, isNotIn")
+    members: list[Value] = [*array(element.one("Array"))]
+    given = [number(element, str(member)) for member in members] if isinstance(value, Polynomial) else members
     return functions.call(element, operator, [value, *given], scope.spelled)
 
 

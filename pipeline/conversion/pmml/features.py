@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import product
 from typing import Any
 
-from pipeline.conversion.pmml.elements import Element, refused
+from pipeline.conversion.pmml.elements import Element, in_range, refused
 from pipeline.conversion.pmml.functions import to_sum
 from pipeline.conversion.pmml.values import (
     INVALID,
@@ -112,8 +112,9 @@ class TermSums:
         total = to_sum(at, value)
         is_plain = len(total.terms) == 1 and total.terms[0][1] == 1 and bool(total.terms[0][0])
         place = _TermPlace(at, class_, source if is_plain else None, self.order.get(source, len(self.order)))
-        for factors, weight in total.terms:
-            self._term(place, factors, weight * Fraction(coefficient))
+        with in_range(at):
+            for factors, weight in total.terms:
+                self._term(place, factors, weight * Fraction(coefficient))
 
     def _term(self, place: _TermPlace, factors: tuple[Factor, ...], weight: Fraction) -> None:
         numbers = tuple(each for each in factors if isinstance(each, ColumnNumber))

@@ -10,7 +10,16 @@ from functools import partial
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, refused
-from pipeline.conversion.pmml.values import INVALID, MISSING, ColumnNumber, ColumnTable, Polynomial, Step, Value
+from pipeline.conversion.pmml.values import (
+    INVALID,
+    MISSING,
+    ColumnNumber,
+    ColumnTable,
+    Polynomial,
+    Step,
+    Value,
+    rounded,
+)
 from pipeline.kernels import Affine, Clip
 
 # A number for a value of its column: a float64, or an exact one.
@@ -22,7 +31,7 @@ def compare(element: Element, operator: str, value: Polynomial, with_: float) ->
     """Return whether a number of a column compares so with a constant."""
     known = value.constant
     if known is not None:
-        return COMPARISONS[operator](float(known), with_)
+        return COMPARISONS[operator](rounded(known), with_)
     return table(element, value, [with_], lambda number: COMPARISONS[operator](number, with_), MISSING)
 
 
