@@ -155,9 +155,9 @@ FAULTS: dict[str, tuple[bytes, str]] = {
         field('optype="continuous" dataType="double"', '<Interval closure="closedClosed" leftMargin="0"/>'),
         '5, Interval: "hour" is limited to some values',
     ),
-    "a number that stands for missing": (
+    "a number that means missing": (
         field('optype="continuous" dataType="double"', '<Value value="-999" property="missing"/>'),
-        '"-999" stands for missing',
+        '"-999" means missing',
     ),
     "outliers as missing": (
         regression('<MiningField name="hour"', '<MiningField name="hour" outliers="asMissingValues"'),

@@ -40,7 +40,7 @@ def read_chain(root: Element, model: Element) -> dict[str, Any]:
     for place, table in enumerate(tables):
         name = _source(table)
         if name not in made:
-            raise refused(table, f'"{escape(name)}" is no result of a model before it', _WANTED)
+            raise refused(table, f'"{escape(name)}" is not a result of a model before it', _WANTED)
         part, own = made[name]
         add_table(terms, place, part, own)
     classes = [target.value(table, table.require("targetCategory")) for table in tables]
@@ -75,7 +75,7 @@ def _part(root: Element, part: Element, above: DocumentFields) -> tuple[str, tup
     """Return the name of the probability that a model of the chain gives, its table and its fields."""
     tables = part.all("RegressionTable")
     if part.get("normalizationMethod") != "logit" or not tables:
-        raise refused(part, "is no model with logit", _WANTED)
+        raise refused(part, "is not a model with logit", _WANTED)
     feature = "predictedValue" if part.get("functionName") == "regression" else "probability"
     category = tables[0].get("targetCategory")
     for each in part.descendants("OutputField"):

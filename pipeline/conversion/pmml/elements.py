@@ -78,7 +78,7 @@ class Element:
 
 
 def is_number(text: str) -> bool:
-    """Return whether a text is spelled as a number; NaN and infinity are none."""
+    """Return whether a text is spelled as a number; NaN and infinity are not."""
     return _NUMBER.fullmatch(text.strip()) is not None
 
 

@@ -279,12 +279,12 @@ def _apply(element: Element, scope: ExpressionScope) -> Value:
         return _defined(element, scope.functions[name], arguments, scope)
     value = functions.call(element, name, arguments, scope.spelled)
     if "defaultValue" in element.attributes:
-        stand_in = scalar(element, element.get("defaultValue"))
+        default = scalar(element, element.get("defaultValue"))
         if isinstance(value, Polynomial) and value.constant is None:
             raise refused(
                 element, "defaultValue is not read", "give missingValueReplacement to the MiningField of the column"
             )
-        value = value.map(lambda old: stand_in if old is MISSING else old) if isinstance(value, ColumnTable) else value
+        value = value.map(lambda old: default if old is MISSING else old) if isinstance(value, ColumnTable) else value
     return map_missing(element, value, scope)
 
 

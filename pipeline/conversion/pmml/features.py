@@ -43,7 +43,7 @@ class FeatureDraft:
     at : Element
         For messages.
     order : int
-        Where its field stands in the document.
+        The place of its field in the document.
     name : str
         The name that the file gives it; empty for none.
     numbers : tuple of ColumnNumber
@@ -92,7 +92,7 @@ class TermSums:
     count : int
         How many classes have a sum of their own; 1 for a binary model.
     order : mapping of str to int
-        Where each field stands.
+        The place of each field.
     intercepts : list of Fraction
     entries : dict
         By what they have in common.
@@ -204,7 +204,7 @@ def _one_grid(at: Element, table: ColumnTable) -> LevelGrid:
 
 
 def _as_level(value: Any, values: dict[str, float], name: str) -> Any:
-    """Return a level that has a number, one of its own if there is none; what is absent as it stands."""
+    """Return a level that has a number, a new one if there is none; what is absent as it is."""
     if isinstance(value, Absent):
         return value
     known = next((level for level, number in values.items() if number == value), None)

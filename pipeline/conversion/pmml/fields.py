@@ -54,7 +54,7 @@ class DocumentFields:
     functions : mapping of str to Element
         ``DefineFunction`` by name.
     order : mapping of str to int
-        Where each field stands: the data dictionary first, then what is derived.
+        The place of each field: the data dictionary first, then what is derived.
     calls : iterator of int
         Counts the calls of functions.
     found : dict
@@ -62,7 +62,7 @@ class DocumentFields:
     under_way : list of str
         The fields of which the value is being found, each derived of the next.
     spellings : dict
-        The levels of each column by their value, as they are spelled where they stand first.
+        The levels of each column by their value, as they are spelled where they come first.
     """
 
     data: Mapping[str, Element]
@@ -98,7 +98,7 @@ class DocumentFields:
         raise fault(at, f'there is no field "{escape(name)}"')
 
     def spelled(self, column: str, text: str) -> str:
-        """Return a level of a column as it is spelled where it stands first."""
+        """Return a level of a column as it is spelled where it comes first."""
         known = self.data.get(column)
         type_ = "text" if known is None else _TYPES.get(known.get("dataType"), "text")
         value = text if type_ == "text" else level_value(text, type_)
@@ -119,7 +119,7 @@ class DocumentFields:
     def _number(self, name: str, data: Element, mining: Element) -> Polynomial:
         for unread in data.all("Value", "Interval"):
             if unread.name == "Value" and unread.get("property", "valid") != "valid":
-                raise refused(unread, f'"{escape(unread.get("value"))}" stands for {unread.get("property")}', _PREPARED)
+                raise refused(unread, f'"{escape(unread.get("value"))}" means {unread.get("property")}', _PREPARED)
             if mining.get("invalidValueTreatment", "returnInvalid") != "asIs":
                 where = f'"{escape(name)}" is limited to some values'
                 raise refused(unread, where, 'give its MiningField the attribute invalidValueTreatment="asIs"')
@@ -140,7 +140,7 @@ class DocumentFields:
         values = data.all("Value")
         for value in values:
             if value.get("property", "valid") == "missing":
-                raise refused(value, f'"{escape(value.get("value"))}" stands for missing', _PREPARED)
+                raise refused(value, f'"{escape(value.get("value"))}" means missing', _PREPARED)
         valid = [value.require("value") for value in values if value.get("property", "valid") == "valid"]
         levels = {level: level for level in (self.spelled(name, text) for text in valid)}
         text = _replacement(mining)

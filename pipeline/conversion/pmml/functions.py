@@ -47,7 +47,7 @@ def call(element: Element, name: str, arguments: Sequence[Value], spelled: Spell
 
 
 def as_number(value: Any) -> Any:
-    """Return a boolean as 1 or 0; a number and what is absent as they stand."""
+    """Return a boolean as 1 or 0; anything else as it is."""
     return float(value) if isinstance(value, bool) else value
 
 

@@ -148,7 +148,7 @@ def _offset(model: Element, fields: DocumentFields) -> dict[str, Any]:
 
 
 def _order(fields: DocumentFields, parameters: _Parameters) -> dict[str, int]:
-    """Return where the predictors of each parameter stand: the last field that they name."""
+    """Return the place of the predictors of each parameter: that of the last field that they name."""
     order = dict(fields.order)
     for cells in parameters.cells.values():
         named = [cell.require("predictorName") for cell in cells]

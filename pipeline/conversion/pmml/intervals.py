@@ -148,7 +148,7 @@ def _least(curve: Curve, is_column: bool, border: float, passes: bool) -> float:
 
 
 def _rank(value: float) -> int:
-    """Return where a float64 stands among all, so that the next larger one is one further."""
+    """Return the place of a float64 in the order of all, so that the next larger one is one further."""
     bits = int(struct.unpack("<q", struct.pack("<d", value + 0.0))[0])
     return bits if bits >= 0 else -(bits & 0x7FFFFFFFFFFFFFFF)
 

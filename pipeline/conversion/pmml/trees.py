@@ -28,7 +28,7 @@ from pipeline.models.logistic.policies import Level
 from pipeline.models.logistic.sections import number_of
 from pipeline.units import escape
 
-# A label that stands for levels without a coefficient, and one for missing numbers.
+# The label of levels without a coefficient, and that of missing numbers.
 UNSEEN, MISSING = "(unseen)", "(missing)"
 _FUNCTIONS = {"log": "ln", "log1p": "ln1p", "sqrt": "sqrt"}
 
@@ -112,7 +112,7 @@ class Derivations:
         signal = self._imputed(signal) if not isinstance(signal, ColumnValue) else signal
         derived = self._derived(name, "continuous", "double", shown=name)
         if isinstance(signal, FiniteOnly) and _is_affine(signal.result):
-            # A reader folds the last such step, as center and scale of the feature: this one is none.
+            # A reader folds the last such step, as center and scale of the feature: this one does not change the number.
             written(_apply(derived, "-"), signal.result)
             _constant(derived[-1], 0.0)
         else:
@@ -191,7 +191,7 @@ def _is_affine(tree: Expression) -> bool:
     return isinstance(tree, Arithmetic) and tree.operator in "-/"
 
 
-def _stand_ins(key: Key) -> dict[str, str]:
+def _instead(key: Key) -> dict[str, str]:
     """Return what unknown and missing levels become, as attributes."""
     found = {}
     if isinstance(key.unseen, Level):
@@ -211,7 +211,7 @@ def free(levels: tuple[str, ...], name: str) -> str:
 
 
 def _renamed(parent: Element, key: Key, known: list[str]) -> None:
-    rest = _stand_ins(key)
+    rest = _instead(key)
     made = SubElement(parent, "MapValues", {"outputColumn": "label", **rest, "dataType": "string"})
     SubElement(made, "FieldColumnPair", field=key.column, column="level")
     table = SubElement(made, "InlineTable")
@@ -228,7 +228,7 @@ def _points(parent: Element, key: Key, known: list[str]) -> None:
             f'the column "{escape(key.column)}" is a number and has levels with unseen "error", which PMML cannot say',
             'use unseen "zero" or a level',
         )
-    made = SubElement(parent, "Discretize", {"field": key.column, **_stand_ins(key), "dataType": "string"})
+    made = SubElement(parent, "Discretize", {"field": key.column, **_instead(key), "dataType": "string"})
     for level in known:
         value = repr(float(level_value(level, key.type) or 0.0))
         one = SubElement(made, "DiscretizeBin", binValue=level)

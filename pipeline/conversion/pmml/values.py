@@ -67,7 +67,7 @@ class ColumnTable:
     levels : mapping of str to value
         For a column of levels.
     other : value
-        For every other level; ITSELF: the level as it stands.
+        For every other level; ITSELF: the level itself.
     type : str or None
         The type of the levels; ``None`` for a number.
     single : bool

@@ -15,14 +15,14 @@ Floats = npt.NDArray[np.float64]
 _NUMBERS = frozenset({"integer", "float", "double"})
 
 
-# How closely a result is to be met where a field does not say, by the standard.
+# How close a result must be where a field does not say, by the standard.
 _PRECISION = 1e-6
 
 
 def read_rows(
     root: Element, model: Element, document: Mapping[str, Any]
 ) -> tuple[dict[str, list[Any]], Floats, float] | None:
-    """Return the rows as columns, their probabilities, and how closely the file wants these to be met.
+    """Return the rows as columns, their probabilities, and how close to these the file wants the results.
 
     ``None`` where the file has no rows or no probabilities.
     """
