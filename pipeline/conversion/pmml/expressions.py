@@ -15,6 +15,7 @@ from pipeline.conversion.pmml.values import (
     INVALID,
     ITSELF,
     MISSING,
+    NUMBER_TYPES,
     Absent,
     ColumnNumber,
     ColumnTable,
@@ -30,7 +31,6 @@ from pipeline.models.levels import level_value
 from pipeline.units import escape, format_count
 
 CALLS_LIMIT = 10_000
-_NUMBERS = frozenset({"integer", "float", "double"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _constant(element: Element, _: ExpressionScope) -> Value:
 
 def scalar(element: Element, text: str, type_: str = "") -> Scalar:
     """Return a text as a value of a type; without one, a number where it is one."""
-    if type_ in _NUMBERS:
+    if type_ in NUMBER_TYPES:
         return number(element, text)
     if type_ == "boolean":
         return text.strip().lower() in {"true", "1"}
@@ -179,8 +179,7 @@ def equal(element: Element, value: Value, text: str, spelled: Callable[[str, str
 def _discretize(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
     type_ = element.get("dataType")
-    default = scalar(element, element.get("defaultValue"), type_) if "defaultValue" in element.attributes else MISSING
-    missing = scalar(element, element.get("mapMissingTo"), type_) if "mapMissingTo" in element.attributes else MISSING
+    default, missing = (_given(element, name, type_) for name in ("defaultValue", "mapMissingTo"))
     bins = []
     for each in element.only("DiscretizeBin"):
         interval = each.one("Interval")
@@ -192,6 +191,11 @@ def _discretize(element: Element, scope: ExpressionScope) -> Value:
         )
         bins.append((low, high, *_CLOSURES[closure], scalar(each, each.require("binValue"), type_)))
     return partition(element, value, bins, default, missing)
+
+
+def _given(element: Element, name: str, type_: str) -> Scalar:
+    """Return an attribute as a value of a type, MISSING where it is not given."""
+    return scalar(element, element.get(name), type_) if name in element.attributes else MISSING
 
 
 # Whether the left and the right end belong to an interval.
@@ -208,8 +212,7 @@ def _map_values(element: Element, scope: ExpressionScope) -> Value:
     pairs = element.all("FieldColumnPair")
     rows = _inline(element)
     output = _column(element.require("outputColumn"))
-    default = scalar(element, element.get("defaultValue"), type_) if "defaultValue" in element.attributes else MISSING
-    missing = scalar(element, element.get("mapMissingTo"), type_) if "mapMissingTo" in element.attributes else MISSING
+    default, missing = (_given(element, name, type_) for name in ("defaultValue", "mapMissingTo"))
     keys = [_column(pair.require("column")) for pair in pairs]
     values = [scope.field(pair.require("field"), pair) for pair in pairs]
     table: dict[tuple[str, ...], Scalar] = {}

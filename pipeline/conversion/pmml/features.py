@@ -22,6 +22,7 @@ from pipeline.conversion.pmml.values import (
     LevelGrid,
     Step,
     Value,
+    free_level,
     rounded,
 )
 from pipeline.kernels import Affine, Clip
@@ -211,13 +212,6 @@ def _as_level(value: Any, values: dict[str, float], name: str) -> Any:
     level = free_level(values, name) if known is None else known
     values[level] = float(value)
     return level
-
-
-def free_level(levels: Mapping[str, Any], name: str = "(missing)") -> str:
-    """Return a level that is not among others."""
-    while name in levels:
-        name = f"({name})"
-    return name
 
 
 def features(terms: TermSums, *, classes: bool) -> list[dict[str, Any]]:

@@ -445,10 +445,8 @@ def _filled(condition: ColumnTable, yes: Value, no: Value) -> Value | None:
         inner is None
         or inner.column != condition.column
         or not all(isinstance(step, Affine) for step in inner.steps)
-        or isinstance(known, Absent | ColumnTable | str)
+        or isinstance(known, Absent | ColumnTable | str | None)
     ):
-        return None
-    if known is None:
         return None
     return factor(replace(inner, missing=_before(inner.steps, float(known)))) if inner.missing is MISSING else rest
 

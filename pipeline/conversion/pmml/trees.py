@@ -8,6 +8,8 @@ from itertools import pairwise
 from typing import Any, cast
 from xml.etree.ElementTree import Element, SubElement
 
+from pipeline.conversion.pmml.columns import is_of_type
+from pipeline.conversion.pmml.values import free_level
 from pipeline.errors import ModelError
 from pipeline.models.levels import level_value
 from pipeline.models.logistic.expression import (
@@ -112,7 +114,7 @@ class Derivations:
         signal = self._imputed(signal) if not isinstance(signal, ColumnValue) else signal
         derived = self._derived(name, "continuous", "double", shown=name)
         if isinstance(signal, FiniteOnly) and _is_affine(signal.result):
-            # A reader folds the last such step, as center and scale of the feature: this one does not change the number.
+            # A reader folds the last such step, as center and scale of the feature: this one changes nothing.
             written(_apply(derived, "-"), signal.result)
             _constant(derived[-1], 0.0)
         else:
@@ -173,7 +175,7 @@ class Derivations:
     def _labels(self, name: str, key: Key, *, shown: str = "") -> str:
         """Add a field with the level of a column, unknown and missing ones as policies say; return its name."""
         derived = self._derived(name, "categorical", "string", shown=shown)
-        known = [level for level in key.levels if key.type == "text" or level_value(level, key.type) is not None]
+        known = [level for level in key.levels if is_of_type(level, key)]
         if key.column in self.continuous:
             _points(derived, key, known)
         else:
@@ -197,17 +199,10 @@ def _instead(key: Key) -> dict[str, str]:
     if isinstance(key.unseen, Level):
         found["defaultValue"] = key.unseen.level
     elif key.unseen == "zero":
-        found["defaultValue"] = free(key.levels, UNSEEN)
+        found["defaultValue"] = free_level(key.levels, UNSEEN)
     if isinstance(key.missing, Level):
         found["mapMissingTo"] = key.missing.level
     return found
-
-
-def free(levels: tuple[str, ...], name: str) -> str:
-    """Return a label that is no level."""
-    while name in levels:
-        name = f"({name})"
-    return name
 
 
 def _renamed(parent: Element, key: Key, known: list[str]) -> None:

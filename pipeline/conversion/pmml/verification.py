@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.conversion.pmml.elements import Element, number
+from pipeline.conversion.pmml.values import NUMBER_TYPES
 
 Floats = npt.NDArray[np.float64]
-_NUMBERS = frozenset({"integer", "float", "double"})
-
-
 # How close a result must be where a field does not say, by the standard.
 _PRECISION = 1e-6
 
@@ -94,7 +92,7 @@ def _cell(row: Element, text: str, type_: str) -> Any:
         return None
     if type_ == "boolean":
         return text.strip().lower() in {"true", "1"}
-    return number(row, text, "a value in it") if type_ in _NUMBERS else text
+    return number(row, text, "a value in it") if type_ in NUMBER_TYPES else text
 
 
 def _probability(row: Element, text: str) -> float:
