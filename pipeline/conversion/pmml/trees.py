@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
 from pipeline.conversion.pmml.columns import is_of_type
@@ -25,6 +25,7 @@ from pipeline.models.logistic.expression import (
     Key,
     Lookup,
     Numbers,
+    with_children,
 )
 from pipeline.models.logistic.policies import Level
 from pipeline.models.logistic.sections import number_of
@@ -55,6 +56,11 @@ class FieldPredictor:
     coefficient: Numbers | None = None
     levels: Mapping[str, Numbers] | None = None
     only: int | None = None
+
+    @classmethod
+    def of_levels(cls, field: str, tree: Lookup) -> FieldPredictor:
+        """Return the predictor of a field with the levels of the only key of a tree."""
+        return cls(field, levels={level: value for (level,), value in tree.values.items()})
 
 
 @dataclass(slots=True)
@@ -108,7 +114,7 @@ class Derivations:
         elif isinstance(tree, Arithmetic) and isinstance(tree.right, Constant):
             self._number(name, tree.left, tree.right.value)
         else:
-            self._number(name, tree, (1.0,) * self.classes if self.classes > 1 else 1.0)
+            self._number(name, tree, 1.0)
 
     def _number(self, name: str, signal: Expression, coefficient: Numbers) -> None:
         signal = self._imputed(signal) if not isinstance(signal, ColumnValue) else signal
@@ -134,11 +140,7 @@ class Derivations:
                 written(derived, tree)
                 self.imputed[tree] = derived.get("name", "")
             return ColumnValue(self.imputed[tree], "error")
-        inner = {each.name: getattr(tree, each.name) for each in fields(tree)}
-        changed = {
-            name: self._imputed(cast("Expression", child)) for name, child in inner.items() if is_dataclass(child)
-        }
-        return cast("Expression", replace(cast("Any", tree), **changed)) if changed else tree
+        return with_children(tree, self._imputed)
 
     def _bins(self, name: str, tree: Bins) -> None:
         derived = self._derived(name, "categorical", "string", shown=name)
@@ -158,7 +160,7 @@ class Derivations:
     def _lookup(self, name: str, tree: Lookup, times: Expression | None) -> None:
         if times is None and len(tree.keys) == 1:
             made = self._labels(name, tree.keys[0], shown=name)
-            self.predictors.append(FieldPredictor(made, levels={key[0]: value for key, value in tree.values.items()}))
+            self.predictors.append(FieldPredictor.of_levels(made, tree))
             return
         labels = [self._labels(f"{name}: {key.column}", key) for key in tree.keys]
         times = None if times is None else self._imputed(times)

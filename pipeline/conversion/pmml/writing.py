@@ -243,8 +243,7 @@ class _PmmlDocument:
         more = {"modelType": "generalizedLinear", "distribution": "binomial", "linkFunction": self.model.link}
         if self.categories:
             more["targetReferenceCategory"] = self.categories[1][0]
-        if self.offset:
-            more["offsetVariable"] = self.offset
+        more["offsetVariable"] = self.offset
         made = self._begin(root, "GeneralRegressionModel", **more)
         parameters = list(_parameters(self.predictors))
         listed = SubElement(made, "ParameterList")
@@ -307,7 +306,7 @@ def _plain(whole: Formula) -> list[FieldPredictor]:
     found = []
     for name, tree in whole.contributions:
         if isinstance(tree, Lookup):
-            found.append(FieldPredictor(name, levels={key[0]: value for key, value in tree.values.items()}))
+            found.append(FieldPredictor.of_levels(name, tree))
         elif isinstance(tree, Arithmetic) and isinstance(tree.right, Constant):
             found.append(FieldPredictor(name, tree.right.value))
         else:
