@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, refused
-from pipeline.conversion.pmml.features import TermSums
 from pipeline.conversion.pmml.fields import DocumentFields, read_fields
 from pipeline.conversion.pmml.regression import add_table, check_parts, classes_target, names
 from pipeline.conversion.pmml.target import document, read_target
+from pipeline.conversion.pmml.terms import TermSums
 from pipeline.units import escape
 
 _PARTS = (

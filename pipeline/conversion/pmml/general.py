@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, number, refused
-from pipeline.conversion.pmml.features import TermSums, number_term
+from pipeline.conversion.pmml.features import number_term
 from pipeline.conversion.pmml.fields import DocumentFields, read_fields
 from pipeline.conversion.pmml.functions import call, power, to_sum
 from pipeline.conversion.pmml.regression import LINKS, check_parts, classes_target, levels_table, names, outcome
 from pipeline.conversion.pmml.target import TargetField, document, read_target
+from pipeline.conversion.pmml.terms import TermSums
 from pipeline.conversion.pmml.values import MISSING, Polynomial, Value, constant
 from pipeline.units import escape
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, refused
-from pipeline.conversion.pmml.features import TermSums, features
+from pipeline.conversion.pmml.features import features
+from pipeline.conversion.pmml.terms import TermSums
 from pipeline.conversion.pmml.values import LEVEL_TYPES, rounded
 from pipeline.models.levels import level_value
 from pipeline.units import escape
