@@ -103,6 +103,25 @@ def doubling(count: int) -> bytes:
     return text.replace(HOUR, f'<Apply function="{before}">{HOUR}</Apply>').encode()
 
 
+def combined(type_: str, value: str, expression: str) -> bytes:
+    """Return a model of an expression of two fields, each with a value for 1,100 levels of a column."""
+    rows = "".join(f"<row><key>{place}</key><value>{value}</value></row>" for place in range(1_100))
+    made = "".join(
+        f'<DerivedField name="{name}" optype="categorical" dataType="{type_}">'
+        f'<MapValues outputColumn="value" dataType="{type_}"><FieldColumnPair field="{column}" column="key"/>'
+        f"<InlineTable>{rows}</InlineTable></MapValues></DerivedField>"
+        for name, column in (("a", "carrier"), ("b", "port"))
+    )
+    text = derived(expression).decode().replace("</LocalTransf", f"{made}</LocalTransf")
+    port = '<DataField name="port" optype="categorical" dataType="string"/>'
+    return text.replace("</DataDictionary>", f"{port}</DataDictionary>").encode()
+
+
+GRID = (
+    '<MapValues outputColumn="value" defaultValue="0" dataType="double"><FieldColumnPair field="a" column="first"/>'
+    '<FieldColumnPair field="b" column="second"/><InlineTable><row><first>same</first><second>same</second>'
+    "<value>1.5</value></row></InlineTable></MapValues>"
+)
 HOUR = '<FieldRef field="hour"/>'
 CONSTANT, LARGE, SMALL = (f"<Constant>{text}</Constant>" for text in ("0.9", "1e300", "1e-300"))
 LEVEL = '<CategoricalPredictor name="carrier" value="AA" coefficient="1e308"/>'
@@ -244,6 +263,14 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "an unknown operator of a set": (
         scorecard('booleanOperator="isIn"', 'booleanOperator="sum"'),
         'SimpleSetPredicate: booleanOperator="sum" is not read',
+    ),
+    "tables that multiply to too many combinations": (
+        combined("double", "1.5", '<Apply function="*"><FieldRef field="a"/><FieldRef field="b"/></Apply>'),
+        "NumericPredictor: has more than 1,000,000 combinations of levels",
+    ),
+    "labels of too many combinations": (
+        combined("string", "same", GRID),
+        "NumericPredictor: has more than 1,000,000 combinations of levels",
     ),
     "a chain of fields": (
         repeated('<FieldRef field="{0}"/>', 3000),

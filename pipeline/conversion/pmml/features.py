@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 from pipeline.conversion.pmml.elements import refused
-from pipeline.conversion.pmml.terms import Class, FeatureDraft, TermSums
+from pipeline.conversion.pmml.terms import Class, FeatureDraft, TermSums, check_count
 from pipeline.conversion.pmml.values import (
     INVALID,
     MISSING,
@@ -169,10 +169,10 @@ class _DraftWriter:
         for place, column in enumerate(columns):
             if column.other is not INVALID:
                 continue
+            known = _at_depth(nested, place)
             for level in column.levels:
-                path = (*firsts[:place], level, *firsts[place + 1 :])
-                if level not in _at_depth(nested, place):
-                    _put(nested, path, self._numbers([0.0] * self.count))
+                if level not in known:
+                    _put(nested, (*firsts[:place], level, *firsts[place + 1 :]), self._numbers([0.0] * self.count))
 
 
 def _is_absent(value: Any) -> bool:
@@ -239,6 +239,7 @@ def _unlabel(entry: FeatureDraft) -> None:
     cells: dict[tuple[str, ...], dict[Class, float]] = {}
     for labels, cell in entry.cells.items():
         choices = [levels.get(label, [label]) for levels, label in zip(here, labels, strict=True)]
+        check_count(entry.at, len(cells) + math.prod(map(len, choices)))
         cells |= dict.fromkeys(product(*choices), cell)
     entry.cells = cells
 

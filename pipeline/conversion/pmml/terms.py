@@ -22,9 +22,10 @@ from pipeline.conversion.pmml.values import (
     free_level,
     rounded,
 )
-from pipeline.units import escape
+from pipeline.units import escape, format_count
 
 Class = int
+_COMBINATIONS_LIMIT = 1_000_000
 
 
 @dataclass(slots=True, eq=False)
@@ -181,10 +182,17 @@ def _as_grid(at: Element, tables: Sequence[ColumnTable], grids: Sequence[LevelGr
     values: dict[tuple[str, ...], float] = {(): 1.0}
     for part in [*grids, *(_one_grid(at, each) for each in tables)]:
         columns += part.columns
+        check_count(at, len(values) * len(part.values))
         values = {(*a, *b): x * y for a, x in values.items() for b, y in part.values.items()}
     if len({column.column for column in columns}) < len(columns):
         raise refused(at, "multiplies two tables of one column", "use one table")
     return LevelGrid(tuple(columns), values)
+
+
+def check_count(at: Element, count: int) -> None:
+    """Refuse more combinations of levels than a product may have."""
+    if count > _COMBINATIONS_LIMIT:
+        raise refused(at, f"has more than {format_count(_COMBINATIONS_LIMIT)} combinations of levels")
 
 
 def _one_grid(at: Element, table: ColumnTable) -> LevelGrid:
