@@ -227,6 +227,13 @@ FAULTS: dict[str, tuple[bytes, str]] = {
         apply("ln", f'<Apply function="*">{LARGE}{LARGE}</Apply>'),
         "11, Apply: a result of its constants is beyond the range of float64",
     ),
+    "a level of a constant beyond float64": (
+        derived(
+            '<NormDiscrete field="y" value="1"/></DerivedField><DerivedField name="y" optype="continuous">'
+            f'<Apply function="*">{LARGE}{LARGE}</Apply>'
+        ),
+        "11, NormDiscrete: a result of its constants is beyond the range of float64",
+    ),
     "coefficients of a level beyond float64": (
         regression('<NumericPredictor name="x" coefficient="0.25"/>', 2 * LEVEL),
         "14, CategoricalPredictor: a result of its constants is beyond the range of float64",

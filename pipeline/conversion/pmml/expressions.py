@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from pipeline.conversion.pmml import functions
-from pipeline.conversion.pmml.elements import Element, fault, is_number, number, refused
+from pipeline.conversion.pmml.elements import Element, fault, in_range, is_number, number, refused
 from pipeline.conversion.pmml.intervals import COMPARISONS, compare, partition
 from pipeline.conversion.pmml.values import (
     INVALID,
@@ -172,7 +172,8 @@ def equal(element: Element, value: Value, text: str, spelled: Callable[[str, str
     if isinstance(value, ColumnTable):
         return functions.table_equal(value, text, spelled)
     if isinstance(value, Polynomial):
-        return compare(element, "equal", value, number(element, text))
+        with in_range(element):
+            return compare(element, "equal", value, number(element, text))
     return value if isinstance(value, Absent) else str(value) == text
 
 

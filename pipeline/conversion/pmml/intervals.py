@@ -10,16 +10,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, refused
-from pipeline.conversion.pmml.values import (
-    INVALID,
-    MISSING,
-    ColumnNumber,
-    ColumnTable,
-    Polynomial,
-    Step,
-    Value,
-    rounded,
-)
+from pipeline.conversion.pmml.values import INVALID, MISSING, ColumnNumber, ColumnTable, Polynomial, Step, Value
 from pipeline.kernels import Affine, Clip
 
 # A number for a value of its column: a float64, or an exact one.
@@ -31,7 +22,7 @@ def compare(element: Element, operator: str, value: Polynomial, with_: float) ->
     """Return whether a number of a column compares so with a constant."""
     known = value.constant
     if known is not None:
-        return COMPARISONS[operator](rounded(known), with_)
+        return COMPARISONS[operator](float(known), with_)
     return table(element, value, [with_], lambda number: COMPARISONS[operator](number, with_), MISSING)
 
 
@@ -148,7 +139,7 @@ def _least(curve: Curve, is_column: bool, border: float, passes: bool) -> float:
 
 
 def _rank(value: float) -> int:
-    """Return the place of a float64 in the order of all, so that the next larger one is one further."""
+    """Return where a float64 stands among all, so that the next larger one is one further."""
     bits = int(struct.unpack("<q", struct.pack("<d", value + 0.0))[0])
     return bits if bits >= 0 else -(bits & 0x7FFFFFFFFFFFFFFF)
 
