@@ -68,13 +68,20 @@ def scorecard(old: str, new: str) -> bytes:
     return text.replace(old, new).encode()
 
 
-def repeated(expression: str, count: int) -> bytes:
-    """Return a model of the last of many fields, each derived of the one before."""
+def chain(segments: str) -> bytes:
+    method = 'multipleModelMethod="modelChain"'
+    model = f"<MiningModel><MiningSchema/><Segmentation {method}>{segments}</Segmentation></MiningModel>"
+    return f'<PMML version="4.4"><DataDictionary/>{model}</PMML>'.encode()
+
+
+def repeated(expression: str, count: int, first: str = "") -> bytes:
+    """Return a model of the last of many fields, each derived of the one before, the first of a column or given."""
     names = ["hour", *(f"x{place}" for place in range(count))]
     made = "".join(
         f'<DerivedField name="{name}" optype="continuous" dataType="double">{expression.format(before)}</DerivedField>'
         for before, name in itertools.pairwise(names)
     )
+    made = made.replace(HOUR, first) if first else made
     text = REGRESSION.replace("</LocalTransf", f"{made}</LocalTransf").replace(
         'name="x" coeff', f'name="{names[-1]}" coeff'
     )
@@ -96,7 +103,28 @@ def doubling(count: int) -> bytes:
     return text.replace(HOUR, f'<Apply function="{before}">{HOUR}</Apply>').encode()
 
 
+def combined(type_: str, value: str, expression: str) -> bytes:
+    """Return a model of an expression of two fields, each with a value for 1,100 levels of a column."""
+    rows = "".join(f"<row><key>{place}</key><value>{value}</value></row>" for place in range(1_100))
+    made = "".join(
+        f'<DerivedField name="{name}" optype="categorical" dataType="{type_}">'
+        f'<MapValues outputColumn="value" dataType="{type_}"><FieldColumnPair field="{column}" column="key"/>'
+        f"<InlineTable>{rows}</InlineTable></MapValues></DerivedField>"
+        for name, column in (("a", "carrier"), ("b", "port"))
+    )
+    text = derived(expression).decode().replace("</LocalTransf", f"{made}</LocalTransf")
+    port = '<DataField name="port" optype="categorical" dataType="string"/>'
+    return text.replace("</DataDictionary>", f"{port}</DataDictionary>").encode()
+
+
+GRID = (
+    '<MapValues outputColumn="value" defaultValue="0" dataType="double"><FieldColumnPair field="a" column="first"/>'
+    '<FieldColumnPair field="b" column="second"/><InlineTable><row><first>same</first><second>same</second>'
+    "<value>1.5</value></row></InlineTable></MapValues>"
+)
 HOUR = '<FieldRef field="hour"/>'
+CONSTANT, LARGE, SMALL = (f"<Constant>{text}</Constant>" for text in ("0.9", "1e300", "1e-300"))
+LEVEL = '<CategoricalPredictor name="carrier" value="AA" coefficient="1e308"/>'
 DOUBLING = doubling(40)
 BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]>'
 EXTERNAL = '<!DOCTYPE x [<!ENTITY secret SYSTEM "file:///etc/hostname">]>'
@@ -146,9 +174,9 @@ FAULTS: dict[str, tuple[bytes, str]] = {
         field('optype="continuous" dataType="double"', '<Interval closure="closedClosed" leftMargin="0"/>'),
         '5, Interval: "hour" is limited to some values',
     ),
-    "a number that stands for missing": (
+    "a number that means missing": (
         field('optype="continuous" dataType="double"', '<Value value="-999" property="missing"/>'),
-        '"-999" stands for missing',
+        '"-999" means missing',
     ),
     "outliers as missing": (
         regression('<MiningField name="hour"', '<MiningField name="hour" outliers="asMissingValues"'),
@@ -190,6 +218,66 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "numbers that are squared again and again": (
         repeated('<Apply function="*"><FieldRef field="{0}"/><FieldRef field="{0}"/></Apply>', 40),
         "multiplies more than 100 numbers",
+    ),
+    "constants that are squared again and again": (
+        repeated('<Apply function="*"><FieldRef field="{0}"/><FieldRef field="{0}"/></Apply>', 40, CONSTANT),
+        "multiplies too many constants",
+    ),
+    "constants beyond float64": (
+        apply("ln", f'<Apply function="*">{LARGE}{LARGE}</Apply>'),
+        "11, Apply: a result of its constants is beyond the range of float64",
+    ),
+    "a level of a constant beyond float64": (
+        derived(
+            '<NormDiscrete field="y" value="1"/></DerivedField><DerivedField name="y" optype="continuous">'
+            f'<Apply function="*">{LARGE}{LARGE}</Apply>'
+        ),
+        "11, NormDiscrete: a result of its constants is beyond the range of float64",
+    ),
+    "coefficients of a level beyond float64": (
+        regression('<NumericPredictor name="x" coefficient="0.25"/>', 2 * LEVEL),
+        "14, CategoricalPredictor: a result of its constants is beyond the range of float64",
+    ),
+    "divided by what rounds to 0": (
+        apply("/", HOUR + f'<Apply function="*">{SMALL}{SMALL}</Apply>'),
+        "11, Apply: divides by 0",
+    ),
+    "a constant that is NaN": (
+        apply("+", HOUR + "<Constant>NaN</Constant>"),
+        "11, Apply: a value that is not a number is used as one",
+    ),
+    "a function without an expression": (
+        apply("f").replace(
+            b"<RegressionModel ",
+            b'<TransformationDictionary><DefineFunction name="f"><ParameterField name="a"/></DefineFunction>'
+            b"</TransformationDictionary><RegressionModel ",
+        ),
+        "line 8, DefineFunction: has no expression",
+    ),
+    "a chain of no models": (chain(""), "line 1, Segmentation: has no Segment"),
+    "a part of a chain without a model": (
+        chain("<Segment><True/></Segment>"),
+        "line 1, Segment: must have a predicate and a model",
+    ),
+    "a tree in a chain": (
+        chain("<Segment><True/><TreeModel/></Segment>"),
+        "line 1, TreeModel: is not a RegressionModel",
+    ),
+    "an unknown comparison": (
+        scorecard('operator="lessOrEqual" value="39"', 'operator="sum" value="39"'),
+        'SimplePredicate: operator="sum" is not read',
+    ),
+    "an unknown operator of a set": (
+        scorecard('booleanOperator="isIn"', 'booleanOperator="sum"'),
+        'SimpleSetPredicate: booleanOperator="sum" is not read',
+    ),
+    "tables that multiply to too many combinations": (
+        combined("double", "1.5", '<Apply function="*"><FieldRef field="a"/><FieldRef field="b"/></Apply>'),
+        "NumericPredictor: has more than 1,000,000 combinations of levels",
+    ),
+    "labels of too many combinations": (
+        combined("string", "same", GRID),
+        "NumericPredictor: has more than 1,000,000 combinations of levels",
     ),
     "a chain of fields": (
         repeated('<FieldRef field="{0}"/>', 3000),

@@ -255,7 +255,7 @@ LISTED = '<Value value="AA"/><Value value="UA"/><Value value="DL"/>'
 ABSENT = {"level": "(missing)"}
 POLICIES = {
     # A predictor adds 0 for a level that it does not name, and for a missing value.
-    "nothing said": ("", "", ABSENT, "zero"),
+    "nothing given": ("", "", ABSENT, "zero"),
     "levels listed": ("", LISTED, {"level": "DL"}, "error"),
     "as they are": ('invalidValueTreatment="asIs"', LISTED, {"level": "DL"}, "zero"),
     "as missing": ('invalidValueTreatment="asMissing"', LISTED, {"level": "DL"}, "zero"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, refused
-from pipeline.conversion.pmml.features import TermSums
 from pipeline.conversion.pmml.fields import DocumentFields, read_fields
 from pipeline.conversion.pmml.regression import add_table, check_parts, classes_target, names
 from pipeline.conversion.pmml.target import document, read_target
+from pipeline.conversion.pmml.terms import TermSums
 from pipeline.units import escape
 
 _PARTS = (
@@ -25,6 +25,8 @@ def read_chain(root: Element, model: Element) -> dict[str, Any]:
     if segmentation.get("multipleModelMethod") != "modelChain":
         raise refused(segmentation, "combines models in a way that is not read", _WANTED)
     models = [_model(segment) for segment in segmentation.only("Segment")]
+    if not models:
+        raise fault(segmentation, "has no Segment")
     fields = read_fields(root, model)
     target = read_target(root, model)
     *parts, last = models
@@ -38,7 +40,7 @@ def read_chain(root: Element, model: Element) -> dict[str, Any]:
     for place, table in enumerate(tables):
         name = _source(table)
         if name not in made:
-            raise refused(table, f'"{escape(name)}" is no result of a model before it', _WANTED)
+            raise refused(table, f'"{escape(name)}" is not a result of a model before it', _WANTED)
         part, own = made[name]
         add_table(terms, place, part, own)
     classes = [target.value(table, table.require("targetCategory")) for table in tables]
@@ -58,19 +60,22 @@ def _names(made: dict[str, tuple[Element, DocumentFields]]) -> dict[str, str]:
 
 
 def _model(segment: Element) -> Element:
-    predicate, *rest = (child for child in segment.children if child.name != "Extension")
+    children = [child for child in segment.children if child.name != "Extension"]
+    if len(children) != 2:
+        raise fault(segment, "must have a predicate and a model")
+    predicate, model = children
     if predicate.name != "True":
         raise refused(predicate, "a model for some rows only is not read", _WANTED)
-    if len(rest) != 1 or rest[0].name != "RegressionModel":
-        raise refused(segment, "is no RegressionModel", _WANTED)
-    return rest[0]
+    if model.name != "RegressionModel":
+        raise refused(model, "is not a RegressionModel", _WANTED)
+    return model
 
 
 def _part(root: Element, part: Element, above: DocumentFields) -> tuple[str, tuple[Element, DocumentFields]]:
     """Return the name of the probability that a model of the chain gives, its table and its fields."""
     tables = part.all("RegressionTable")
     if part.get("normalizationMethod") != "logit" or not tables:
-        raise refused(part, "is no model with logit", _WANTED)
+        raise refused(part, "is not a model with logit", _WANTED)
     feature = "predictedValue" if part.get("functionName") == "regression" else "probability"
     category = tables[0].get("targetCategory")
     for each in part.descendants("OutputField"):

@@ -64,7 +64,7 @@ class DeclaredColumn:
             return None
         first, *others = strict
         known = [level for level in first.levels if all(level in key.levels for key in others)]
-        found = [level for level in known if _is_of_type(level, first)]
+        found = [level for level in known if is_of_type(level, first)]
         if not found:
             raise ModelError(
                 f'no level of the column "{escape(self.name)}" is known to every feature that refuses unknown ones, '
@@ -79,7 +79,8 @@ class DeclaredColumn:
         return any(getattr(use, "missing", None) == "error" for use in self.uses)
 
 
-def _is_of_type(level: str, key: Key) -> bool:
+def is_of_type(level: str, key: Key) -> bool:
+    """Return whether a level is one of the column; a policy may name one that is not of its type."""
     return key.type == "text" or level_value(level, key.type) is not None
 
 
@@ -112,7 +113,7 @@ def _plain_column(tree: Expression) -> str:
         return "" if tree.left.boolean or tree.operator != "*" else tree.left.name
     if isinstance(tree, Lookup) and len(tree.keys) == 1:
         (key,) = tree.keys
-        return key.column if all(_is_of_type(level, key) for level in key.levels) else ""
+        return key.column if all(is_of_type(level, key) for level in key.levels) else ""
     return tree.name if isinstance(tree, ColumnValue) and not tree.boolean else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -76,10 +77,14 @@ class Element:
             yield from child.descendants(*names)
 
 
+def is_number(text: str) -> bool:
+    """Return whether a text is spelled as a number; NaN and infinity are not."""
+    return _NUMBER.fullmatch(text.strip()) is not None
+
+
 def number(element: Element, text: str, what: str = "its text") -> float:
     """Return a text in an element as a finite float64."""
-    stripped = text.strip()
-    value = float(stripped) if _NUMBER.fullmatch(stripped) else math.nan
+    value = float(text) if is_number(text) else math.nan
     if not math.isfinite(value):
         raise fault(element, f"{what} must be a finite number, not {escape(text, 40)}")
     return value
@@ -95,6 +100,17 @@ def refused(element: Element, message: str, remedy: str = "") -> ModelError:
     """Return the error of an element that a model file cannot say."""
     default = "leave it out where the model was made; see: logitstream guide other-tools"
     return ModelError(f"line {element.line}, {escape(element.name)}: {message}", remedy or default)
+
+
+@contextmanager
+def in_range(element: Element) -> Iterator[None]:
+    """Refuse an element whose numbers have a result beyond the range of float64."""
+    try:
+        yield
+    except OverflowError as error:
+        raise refused(
+            element, "a result of its constants is beyond the range of float64", "use numbers of another unit"
+        ) from error
 
 
 def parse(data: bytes) -> Element:

@@ -9,12 +9,13 @@ from fractions import Fraction
 from itertools import pairwise
 
 from pipeline.conversion.pmml import functions
-from pipeline.conversion.pmml.elements import Element, fault, number, refused
-from pipeline.conversion.pmml.intervals import compare, partition
+from pipeline.conversion.pmml.elements import Element, fault, in_range, is_number, number, refused
+from pipeline.conversion.pmml.intervals import COMPARISONS, compare, partition
 from pipeline.conversion.pmml.values import (
     INVALID,
     ITSELF,
     MISSING,
+    NUMBER_TYPES,
     Absent,
     ColumnNumber,
     ColumnTable,
@@ -30,7 +31,6 @@ from pipeline.models.levels import level_value
 from pipeline.units import escape, format_count
 
 CALLS_LIMIT = 10_000
-_NUMBERS = frozenset({"integer", "float", "double"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,13 @@ def _constant(element: Element, _: ExpressionScope) -> Value:
 
 def scalar(element: Element, text: str, type_: str = "") -> Scalar:
     """Return a text as a value of a type; without one, a number where it is one."""
-    if type_ in _NUMBERS:
+    if type_ in NUMBER_TYPES:
         return number(element, text)
     if type_ == "boolean":
         return text.strip().lower() in {"true", "1"}
     if type_ == "string":
         return text
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return number(element, text) if is_number(text) else text
 
 
 def _field_ref(element: Element, scope: ExpressionScope) -> Value:
@@ -175,15 +172,15 @@ def equal(element: Element, value: Value, text: str, spelled: Callable[[str, str
     if isinstance(value, ColumnTable):
         return functions.table_equal(value, text, spelled)
     if isinstance(value, Polynomial):
-        return compare(element, "equal", value, number(element, text))
+        with in_range(element):
+            return compare(element, "equal", value, number(element, text))
     return value if isinstance(value, Absent) else str(value) == text
 
 
 def _discretize(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
     type_ = element.get("dataType")
-    default = scalar(element, element.get("defaultValue"), type_) if "defaultValue" in element.attributes else MISSING
-    missing = scalar(element, element.get("mapMissingTo"), type_) if "mapMissingTo" in element.attributes else MISSING
+    default, missing = (_given(element, name, type_) for name in ("defaultValue", "mapMissingTo"))
     bins = []
     for each in element.only("DiscretizeBin"):
         interval = each.one("Interval")
@@ -195,6 +192,11 @@ def _discretize(element: Element, scope: ExpressionScope) -> Value:
         )
         bins.append((low, high, *_CLOSURES[closure], scalar(each, each.require("binValue"), type_)))
     return partition(element, value, bins, default, missing)
+
+
+def _given(element: Element, name: str, type_: str) -> Scalar:
+    """Return an attribute as a value of a type, MISSING where it is not given."""
+    return scalar(element, element.get(name), type_) if name in element.attributes else MISSING
 
 
 # Whether the left and the right end belong to an interval.
@@ -211,8 +213,7 @@ def _map_values(element: Element, scope: ExpressionScope) -> Value:
     pairs = element.all("FieldColumnPair")
     rows = _inline(element)
     output = _column(element.require("outputColumn"))
-    default = scalar(element, element.get("defaultValue"), type_) if "defaultValue" in element.attributes else MISSING
-    missing = scalar(element, element.get("mapMissingTo"), type_) if "mapMissingTo" in element.attributes else MISSING
+    default, missing = (_given(element, name, type_) for name in ("defaultValue", "mapMissingTo"))
     keys = [_column(pair.require("column")) for pair in pairs]
     values = [scope.field(pair.require("field"), pair) for pair in pairs]
     table: dict[tuple[str, ...], Scalar] = {}
@@ -282,12 +283,12 @@ def _apply(element: Element, scope: ExpressionScope) -> Value:
         return _defined(element, scope.functions[name], arguments, scope)
     value = functions.call(element, name, arguments, scope.spelled)
     if "defaultValue" in element.attributes:
-        stand_in = scalar(element, element.get("defaultValue"))
+        default = scalar(element, element.get("defaultValue"))
         if isinstance(value, Polynomial) and value.constant is None:
             raise refused(
                 element, "defaultValue is not read", "give missingValueReplacement to the MiningField of the column"
             )
-        value = value.map(lambda old: stand_in if old is MISSING else old) if isinstance(value, ColumnTable) else value
+        value = value.map(lambda old: default if old is MISSING else old) if isinstance(value, ColumnTable) else value
     return map_missing(element, value, scope)
 
 
@@ -299,7 +300,9 @@ def _defined(element: Element, function: Element, arguments: Sequence[Value], sc
     if len(parameters) != len(arguments):
         raise fault(element, f"takes {len(parameters)} arguments, not {len(arguments)}")
     given = dict(zip(parameters, arguments, strict=True))
-    body = next(child for child in function.children if child.name not in {"ParameterField", "Extension"})
+    body = next((child for child in function.children if child.name not in {"ParameterField", "Extension"}), None)
+    if body is None:
+        raise fault(function, "has no expression")
     # A function may not name itself: the body sees the functions without it.
     others = {name: each for name, each in scope.functions.items() if each is not function}
 
@@ -335,22 +338,20 @@ def _simple(element: Element, scope: ExpressionScope) -> Value:
     operator = element.require("operator")
     if operator in {"isMissing", "isNotMissing"}:
         return functions.call(element, operator, [value], scope.spelled)
-    names = {"lessOrEqual": "lessOrEqual", "greaterOrEqual": "greaterOrEqual"}
+    if operator not in COMPARISONS:
+        raise refused(element, f'operator="{escape(operator)}" is not read', f"use {', '.join(COMPARISONS)}")
     text = element.require("value")
     given: Scalar = text if isinstance(value, ColumnTable) else number(element, text, 'the attribute "value"')
-    return functions.call(element, names.get(operator, operator), [value, _wrapped(given)], scope.spelled)
-
-
-def _wrapped(value: Scalar) -> Value:
-    return value
+    return functions.call(element, operator, [value, given], scope.spelled)
 
 
 def _set(element: Element, scope: ExpressionScope) -> Value:
     value = scope.field(element.require("field"), element)
     operator = element.require("booleanOperator")
-    members = [_wrapped(member) for member in array(element.one("Array"))]
-    numeric = isinstance(value, Polynomial)
-    given = [number(element, str(member)) if numeric else str(member) for member in members]
+    if operator not in {"isIn", "isNotIn"}:
+        raise refused(element, f'booleanOperator="{escape(operator)}" is not read', "use isIn, isNotIn")
+    members: list[Value] = [*array(element.one("Array"))]
+    given = [number(element, str(member)) for member in members] if isinstance(value, Polynomial) else members
     return functions.call(element, operator, [value, *given], scope.spelled)
 
 

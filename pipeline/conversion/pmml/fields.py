@@ -12,7 +12,9 @@ from pipeline.conversion.pmml.expressions import ExpressionScope, evaluate
 from pipeline.conversion.pmml.values import (
     INVALID,
     ITSELF,
+    LEVEL_TYPES,
     MISSING,
+    NUMBER_TYPES,
     Absent,
     ColumnNumber,
     ColumnTable,
@@ -21,17 +23,9 @@ from pipeline.conversion.pmml.values import (
     factor,
 )
 from pipeline.kernels import Clip
-from pipeline.models.levels import LevelType, level_value
+from pipeline.models.levels import level_value
 from pipeline.units import escape
 
-_TYPES: Mapping[str, LevelType] = {
-    "string": "text",
-    "boolean": "boolean",
-    "integer": "integer",
-    "float": "number",
-    "double": "number",
-}
-_NUMBERS = frozenset({"integer", "float", "double"})
 _EXPRESSIONS = (
     *("Constant", "FieldRef", "NormContinuous", "NormDiscrete", "Discretize", "MapValues", "Apply"),
     *("TextIndex", "Aggregate", "Lag"),
@@ -54,7 +48,7 @@ class DocumentFields:
     functions : mapping of str to Element
         ``DefineFunction`` by name.
     order : mapping of str to int
-        Where each field stands: the data dictionary first, then what is derived.
+        The place of each field: the data dictionary first, then what is derived.
     calls : iterator of int
         Counts the calls of functions.
     found : dict
@@ -62,7 +56,7 @@ class DocumentFields:
     under_way : list of str
         The fields of which the value is being found, each derived of the next.
     spellings : dict
-        The levels of each column by their value, as they are spelled where they stand first.
+        The levels of each column by their value, as they are spelled where they come first.
     """
 
     data: Mapping[str, Element]
@@ -98,28 +92,28 @@ class DocumentFields:
         raise fault(at, f'there is no field "{escape(name)}"')
 
     def spelled(self, column: str, text: str) -> str:
-        """Return a level of a column as it is spelled where it stands first."""
+        """Return a level of a column as it is spelled where it comes first."""
         known = self.data.get(column)
-        type_ = "text" if known is None else _TYPES.get(known.get("dataType"), "text")
+        type_ = "text" if known is None else LEVEL_TYPES.get(known.get("dataType"), "text")
         value = text if type_ == "text" else level_value(text, type_)
         return text if value is None else self.spellings.setdefault(column, {}).setdefault(value, text)
 
     def _column(self, data: Element) -> Value:
         name, type_ = data.require("name"), data.require("dataType")
-        if type_ not in _TYPES:
+        if type_ not in LEVEL_TYPES:
             raise refused(
                 data, f'a column of type "{escape(type_)}" is not read', "derive a number or a text before scoring"
             )
         mining = self.mining.get(name, Element("MiningField", {"name": name}, data.line))
         optype = mining.get("optype") or data.require("optype")
-        if type_ in _NUMBERS and optype == "continuous":
+        if type_ in NUMBER_TYPES and optype == "continuous":
             return self._number(name, data, mining)
         return self._levels(name, data, mining)
 
     def _number(self, name: str, data: Element, mining: Element) -> Polynomial:
         for unread in data.all("Value", "Interval"):
             if unread.name == "Value" and unread.get("property", "valid") != "valid":
-                raise refused(unread, f'"{escape(unread.get("value"))}" stands for {unread.get("property")}', _PREPARED)
+                raise refused(unread, f'"{escape(unread.get("value"))}" means {unread.get("property")}', _PREPARED)
             if mining.get("invalidValueTreatment", "returnInvalid") != "asIs":
                 where = f'"{escape(name)}" is limited to some values'
                 raise refused(unread, where, 'give its MiningField the attribute invalidValueTreatment="asIs"')
@@ -140,13 +134,13 @@ class DocumentFields:
         values = data.all("Value")
         for value in values:
             if value.get("property", "valid") == "missing":
-                raise refused(value, f'"{escape(value.get("value"))}" stands for missing', _PREPARED)
+                raise refused(value, f'"{escape(value.get("value"))}" means missing', _PREPARED)
         valid = [value.require("value") for value in values if value.get("property", "valid") == "valid"]
         levels = {level: level for level in (self.spelled(name, text) for text in valid)}
         text = _replacement(mining)
         missing = text if isinstance(text, Absent) else self.spelled(name, text)
         other = self._invalid(name, mining, missing) if levels else ITSELF
-        return ColumnTable(name, missing, levels=levels, other=other, type=_TYPES[data.require("dataType")])
+        return ColumnTable(name, missing, levels=levels, other=other, type=LEVEL_TYPES[data.require("dataType")])
 
     def _invalid(self, name: str, mining: Element, missing: str | Absent) -> str | Absent:
         treatment = mining.get("invalidValueTreatment", "returnInvalid")

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import partial, reduce
 from typing import Any
 
-from pipeline.conversion.pmml.elements import Element, refused
+from pipeline.conversion.pmml.elements import Element, in_range, is_number, refused
 from pipeline.conversion.pmml.intervals import COMPARISONS, compare, merged, table
 from pipeline.conversion.pmml.values import (
     INVALID,
@@ -32,7 +32,7 @@ from pipeline.units import escape, format_count, nearest
 Spelled = Callable[[str, str], str]
 Function = Callable[[Element, Sequence[Value], Spelled], Value]
 
-_TERMS_LIMIT, _DEGREE_LIMIT = 100_000, 100
+_TERMS_LIMIT, _DEGREE_LIMIT, _BITS_LIMIT = 100_000, 100, 100_000
 
 
 def call(element: Element, name: str, arguments: Sequence[Value], spelled: Spelled) -> Value:
@@ -42,11 +42,12 @@ def call(element: Element, name: str, arguments: Sequence[Value], spelled: Spell
     least, most, function = FUNCTIONS[name]
     if not least <= len(arguments) <= (most or len(arguments)):
         raise refused(element, f'"{name}" has {len(arguments)} arguments')
-    return function(element, arguments, spelled)
+    with in_range(element):
+        return function(element, arguments, spelled)
 
 
 def as_number(value: Any) -> Any:
-    """Return a boolean as 1 or 0; a number and what is absent as they stand."""
+    """Return a boolean as 1 or 0; anything else as it is."""
     return float(value) if isinstance(value, bool) else value
 
 
@@ -71,14 +72,14 @@ def to_sum(element: Element, value: Value) -> Polynomial:
             )
         return factor(made)
     if isinstance(value, str) or value is MISSING or value is INVALID:
-        raise refused(element, "a value is used as a number that is none")
+        raise refused(element, "a value that is not a number is used as one")
     return constant(float(value))  # type: ignore[arg-type]
 
 
 def table_equal(value: ColumnTable, text: str, spelled: Spelled) -> ColumnTable:
     """Return whether the value of a table is the one that a text means."""
     if value.type is None and not any(isinstance(each, str) for each in value.values):
-        wanted: Any = as_text(float(text)) if _is_float(text) else text
+        wanted = as_text(float(text)) if is_number(text) else text
         return merged_if(value.map(lambda old: old if isinstance(old, Absent) else as_text(old) == wanted))
     sought = spelled(value.column, text) if value.type is not None else text
 
@@ -93,14 +94,6 @@ def table_equal(value: ColumnTable, text: str, spelled: Spelled) -> ColumnTable:
 def merged_if(made: ColumnTable) -> ColumnTable:
     """Return a table without needless edges."""
     return merged(made) if made.type is None else made
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _plus(element: Element, arguments: Sequence[Value], _: Spelled) -> Value:
@@ -131,14 +124,17 @@ def _product(element: Element, left: Polynomial, right: Polynomial) -> Polynomia
         raise refused(element, f"multiplies out to more than {format_count(_TERMS_LIMIT)} terms")
     if left.degree + right.degree > _DEGREE_LIMIT:
         raise refused(element, f"multiplies more than {_DEGREE_LIMIT} numbers")
-    return left * right
+    made = left * right
+    # Exact constants double their digits each time that they are squared.
+    if any(max(map(int.bit_length, weight.as_integer_ratio())) > _BITS_LIMIT for _, weight in made.terms):
+        raise refused(element, "multiplies too many constants", "write their product as one constant")
+    return made
 
 
 _PLAIN: Mapping[str, Callable[[float, float], float]] = {
     "+": lambda left, right: left + right,
     "-": lambda left, right: left - right,
     "*": lambda left, right: left * right,
-    "/": lambda left, right: left / right,
 }
 
 
@@ -153,10 +149,16 @@ def _pointwise(arguments: Sequence[Value], function: Callable[[float, float], fl
 
     def both(left: Any, right: Any) -> Any:
         absent = next((each for each in (left, right) if isinstance(each, Absent)), None)
-        return function(as_number(left), as_number(right)) if absent is None else absent
+        return _finite(function(as_number(left), as_number(right))) if absent is None else absent
 
     found: ColumnTable = reduce(lambda left, right: _joined(left, right, both), plain)
     return found
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise OverflowError
+    return value
 
 
 def _are_alike(left: ColumnTable, right: ColumnTable) -> bool:
@@ -203,12 +205,13 @@ def _over(element: Element, arguments: Sequence[Value], _: Spelled) -> Value:
     if _is_any_missing(arguments):
         return MISSING
     first, by = to_sum(element, left), to_sum(element, right).constant
-    if not by:
-        message = "divides by 0" if by is not None else "divides by what is not a constant"
-        raise refused(element, message, "derive the column before scoring")
+    if by is None:
+        raise refused(element, "divides by what is not a constant", "derive the column before scoring")
+    if float(by) == 0:
+        raise refused(element, "divides by 0", "derive the column before scoring")
     inner = first.number
     if inner is None:
-        return first * constant(1 / by)
+        return _product(element, first, constant(1 / by))
     last = inner.steps[-1] if inner.steps else None
     if isinstance(last, Affine) and last.scale == 1.0:
         return factor(replace(inner, steps=(*inner.steps[:-1], Affine(last.center, float(by)))))
@@ -346,7 +349,7 @@ def _table_compared(element: Element, operator: str, left: ColumnTable, known: A
         same = table_equal(left, as_text(_scalar(known)), spelled)
         return same if operator == "equal" else same.map(_not)
     numbers = _plain(left)
-    if numbers is None or not (_is_float(str(known)) or isinstance(known, Fraction)):
+    if numbers is None or not (is_number(str(known)) or isinstance(known, Fraction)):
         raise refused(element, f'"{operator}" compares levels, which have no order', "use equal, or a continuous field")
     border = float(known)
     found: ColumnTable = numbers.map(
@@ -442,10 +445,8 @@ def _filled(condition: ColumnTable, yes: Value, no: Value) -> Value | None:
         inner is None
         or inner.column != condition.column
         or not all(isinstance(step, Affine) for step in inner.steps)
-        or isinstance(known, Absent | ColumnTable | str)
+        or isinstance(known, Absent | ColumnTable | str | None)
     ):
-        return None
-    if known is None:
         return None
     return factor(replace(inner, missing=_before(inner.steps, float(known)))) if inner.missing is MISSING else rest
 

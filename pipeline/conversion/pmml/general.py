@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, number, refused
-from pipeline.conversion.pmml.features import TermSums, number_term
+from pipeline.conversion.pmml.features import number_term
 from pipeline.conversion.pmml.fields import DocumentFields, read_fields
 from pipeline.conversion.pmml.functions import call, power, to_sum
 from pipeline.conversion.pmml.regression import LINKS, check_parts, classes_target, levels_table, names, outcome
 from pipeline.conversion.pmml.target import TargetField, document, read_target
+from pipeline.conversion.pmml.terms import TermSums
 from pipeline.conversion.pmml.values import MISSING, Polynomial, Value, constant
 from pipeline.units import escape
 
@@ -90,16 +91,13 @@ def _parameters(model: Element) -> _Parameters:
         cells[name].append(each)
     for matrix in model.descendants("Matrix"):
         raise refused(matrix, "contrasts of a factor are not read", "fit with one parameter a level")
-    factors, covariates = (
-        frozenset(each.require("name") for each in model.descendants("Predictor") if each in inside)
-        for inside in (_inside(model, "FactorList"), _inside(model, "CovariateList"))
-    )
-    return _Parameters(cells, factors, covariates)
+    return _Parameters(cells, _listed(model, "FactorList"), _listed(model, "CovariateList"))
 
 
-def _inside(model: Element, name: str) -> list[Element]:
+def _listed(model: Element, name: str) -> frozenset[str]:
+    """Return the names of the predictors in a list of a model."""
     found = model.first(name)
-    return [] if found is None else found.only("Predictor")
+    return frozenset() if found is None else frozenset(each.require("name") for each in found.only("Predictor"))
 
 
 def _generalized(
@@ -148,7 +146,7 @@ def _offset(model: Element, fields: DocumentFields) -> dict[str, Any]:
 
 
 def _order(fields: DocumentFields, parameters: _Parameters) -> dict[str, int]:
-    """Return where the predictors of each parameter stand: the last field that they name."""
+    """Return the place of the predictors of each parameter: that of the last field that they name."""
     order = dict(fields.order)
     for cells in parameters.cells.values():
         named = [cell.require("predictorName") for cell in cells]
@@ -177,7 +175,9 @@ def _add(
 def _multinomial(
     model: Element, fields: DocumentFields, target: TargetField, parameters: _Parameters, cells: list[Element]
 ) -> dict[str, Any]:
-    used = list(dict.fromkeys(cell.require("targetCategory") for cell in cells))
+    used: dict[str, list[Element]] = {}
+    for cell in cells:
+        used.setdefault(cell.require("targetCategory"), []).append(cell)
     reference = model.get("targetReferenceCategory")
     values = list(target.values) or [*used, *([reference] if reference else [])]
     rest = [value for value in values if value not in used]
@@ -186,10 +186,9 @@ def _multinomial(
     if len(used) == 1:
         terms = TermSums(1, _order(fields, parameters), names(fields))
         _add(terms, 0, cells, parameters, fields)
-        return document(model, terms, **outcome(model, target, used[0], rest))
+        return document(model, terms, **outcome(model, target, next(iter(used)), rest))
     terms = TermSums(len(values), _order(fields, parameters), names(fields))
-    for value in used:
-        here = [cell for cell in cells if cell.require("targetCategory") == value]
+    for value, here in used.items():
         _add(terms, values.index(value), here, parameters, fields)
     classes = [target.value(model, value) for value in values]
     return document(model, terms, classes=classes, **classes_target(target))

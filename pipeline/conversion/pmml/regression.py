@@ -8,10 +8,10 @@ from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, refused
 from pipeline.conversion.pmml.expressions import equal
-from pipeline.conversion.pmml.features import TermSums
 from pipeline.conversion.pmml.fields import DocumentFields, read_fields
 from pipeline.conversion.pmml.functions import as_text, call, merged_if, power, to_sum
 from pipeline.conversion.pmml.target import TargetField, document, read_target
+from pipeline.conversion.pmml.terms import TermSums
 from pipeline.conversion.pmml.values import ITSELF, MISSING, Absent, ColumnTable, Value, constant
 from pipeline.units import escape
 

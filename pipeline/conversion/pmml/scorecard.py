@@ -14,11 +14,11 @@ from typing import Any
 from pipeline.conversion.documents import default_name
 from pipeline.conversion.pmml.elements import Element, fault, refused
 from pipeline.conversion.pmml.expressions import ExpressionScope, is_true
-from pipeline.conversion.pmml.features import TermSums
 from pipeline.conversion.pmml.fields import read_fields
 from pipeline.conversion.pmml.functions import call
 from pipeline.conversion.pmml.regression import check_parts
 from pipeline.conversion.pmml.target import document
+from pipeline.conversion.pmml.terms import TermSums
 from pipeline.conversion.pmml.values import MISSING, ColumnTable, Value, constant
 from pipeline.units import escape
 

@@ -8,12 +8,11 @@ from typing import Any
 
 from pipeline.conversion.documents import default_name, named_apart, version_of
 from pipeline.conversion.pmml.elements import Element, fault, refused
-from pipeline.conversion.pmml.features import TermSums, features
-from pipeline.conversion.pmml.values import rounded
+from pipeline.conversion.pmml.features import features
+from pipeline.conversion.pmml.terms import TermSums
+from pipeline.conversion.pmml.values import LEVEL_TYPES, rounded
 from pipeline.models.levels import level_value
 from pipeline.units import escape
-
-_READ = {"integer": "integer", "float": "number", "double": "number", "boolean": "boolean"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +25,13 @@ class TargetField:
 
     def value(self, at: Element, text: str) -> bool | int | float | str:
         """Return a category as JSON."""
-        if self.type not in _READ:
+        type_ = LEVEL_TYPES.get(self.type, "text")
+        if type_ == "text":
             return text
-        read = level_value(text, _READ[self.type])  # type: ignore[arg-type]
+        read = level_value(text, type_)
         if read is None:
             raise fault(at, f'the category "{escape(text)}" is not of the type of the target')
-        return int(read) if self.type == "integer" else read
+        return int(read) if type_ == "integer" else read
 
 
 def read_target(root: Element, model: Element) -> TargetField:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
+from pipeline.conversion.pmml.columns import is_of_type
+from pipeline.conversion.pmml.values import free_level
 from pipeline.errors import ModelError
 from pipeline.models.levels import level_value
 from pipeline.models.logistic.expression import (
@@ -23,12 +25,13 @@ from pipeline.models.logistic.expression import (
     Key,
     Lookup,
     Numbers,
+    with_children,
 )
 from pipeline.models.logistic.policies import Level
 from pipeline.models.logistic.sections import number_of
 from pipeline.units import escape
 
-# A label that stands for levels without a coefficient, and one for missing numbers.
+# The label of levels without a coefficient, and that of missing numbers.
 UNSEEN, MISSING = "(unseen)", "(missing)"
 _FUNCTIONS = {"log": "ln", "log1p": "ln1p", "sqrt": "sqrt"}
 
@@ -53,6 +56,11 @@ class FieldPredictor:
     coefficient: Numbers | None = None
     levels: Mapping[str, Numbers] | None = None
     only: int | None = None
+
+    @classmethod
+    def of_levels(cls, field: str, tree: Lookup) -> FieldPredictor:
+        """Return the predictor of a field with the levels of the only key of a tree."""
+        return cls(field, levels={level: value for (level,), value in tree.values.items()})
 
 
 @dataclass(slots=True)
@@ -106,13 +114,13 @@ class Derivations:
         elif isinstance(tree, Arithmetic) and isinstance(tree.right, Constant):
             self._number(name, tree.left, tree.right.value)
         else:
-            self._number(name, tree, (1.0,) * self.classes if self.classes > 1 else 1.0)
+            self._number(name, tree, 1.0)
 
     def _number(self, name: str, signal: Expression, coefficient: Numbers) -> None:
         signal = self._imputed(signal) if not isinstance(signal, ColumnValue) else signal
         derived = self._derived(name, "continuous", "double", shown=name)
         if isinstance(signal, FiniteOnly) and _is_affine(signal.result):
-            # A reader folds the last such step, as center and scale of the feature: this one is none.
+            # A reader folds the last such step, as center and scale of the feature: this one changes nothing.
             written(_apply(derived, "-"), signal.result)
             _constant(derived[-1], 0.0)
         else:
@@ -132,11 +140,7 @@ class Derivations:
                 written(derived, tree)
                 self.imputed[tree] = derived.get("name", "")
             return ColumnValue(self.imputed[tree], "error")
-        inner = {each.name: getattr(tree, each.name) for each in fields(tree)}
-        changed = {
-            name: self._imputed(cast("Expression", child)) for name, child in inner.items() if is_dataclass(child)
-        }
-        return cast("Expression", replace(cast("Any", tree), **changed)) if changed else tree
+        return with_children(tree, self._imputed)
 
     def _bins(self, name: str, tree: Bins) -> None:
         derived = self._derived(name, "categorical", "string", shown=name)
@@ -156,7 +160,7 @@ class Derivations:
     def _lookup(self, name: str, tree: Lookup, times: Expression | None) -> None:
         if times is None and len(tree.keys) == 1:
             made = self._labels(name, tree.keys[0], shown=name)
-            self.predictors.append(FieldPredictor(made, levels={key[0]: value for key, value in tree.values.items()}))
+            self.predictors.append(FieldPredictor.of_levels(made, tree))
             return
         labels = [self._labels(f"{name}: {key.column}", key) for key in tree.keys]
         times = None if times is None else self._imputed(times)
@@ -173,7 +177,7 @@ class Derivations:
     def _labels(self, name: str, key: Key, *, shown: str = "") -> str:
         """Add a field with the level of a column, unknown and missing ones as policies say; return its name."""
         derived = self._derived(name, "categorical", "string", shown=shown)
-        known = [level for level in key.levels if key.type == "text" or level_value(level, key.type) is not None]
+        known = [level for level in key.levels if is_of_type(level, key)]
         if key.column in self.continuous:
             _points(derived, key, known)
         else:
@@ -191,27 +195,20 @@ def _is_affine(tree: Expression) -> bool:
     return isinstance(tree, Arithmetic) and tree.operator in "-/"
 
 
-def _stand_ins(key: Key) -> dict[str, str]:
+def _instead(key: Key) -> dict[str, str]:
     """Return what unknown and missing levels become, as attributes."""
     found = {}
     if isinstance(key.unseen, Level):
         found["defaultValue"] = key.unseen.level
     elif key.unseen == "zero":
-        found["defaultValue"] = free(key.levels, UNSEEN)
+        found["defaultValue"] = free_level(key.levels, UNSEEN)
     if isinstance(key.missing, Level):
         found["mapMissingTo"] = key.missing.level
     return found
 
 
-def free(levels: tuple[str, ...], name: str) -> str:
-    """Return a label that is no level."""
-    while name in levels:
-        name = f"({name})"
-    return name
-
-
 def _renamed(parent: Element, key: Key, known: list[str]) -> None:
-    rest = _stand_ins(key)
+    rest = _instead(key)
     made = SubElement(parent, "MapValues", {"outputColumn": "label", **rest, "dataType": "string"})
     SubElement(made, "FieldColumnPair", field=key.column, column="level")
     table = SubElement(made, "InlineTable")
@@ -228,7 +225,7 @@ def _points(parent: Element, key: Key, known: list[str]) -> None:
             f'the column "{escape(key.column)}" is a number and has levels with unseen "error", which PMML cannot say',
             'use unseen "zero" or a level',
         )
-    made = SubElement(parent, "Discretize", {"field": key.column, **_stand_ins(key), "dataType": "string"})
+    made = SubElement(parent, "Discretize", {"field": key.column, **_instead(key), "dataType": "string"})
     for level in known:
         value = repr(float(level_value(level, key.type) or 0.0))
         one = SubElement(made, "DiscretizeBin", binValue=level)

@@ -8,7 +8,7 @@ went through steps. A *polynomial* (:class:`Polynomial`) adds products of these,
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
@@ -29,6 +29,16 @@ class Absent(Enum):
 
 
 MISSING, INVALID, ITSELF = Absent.MISSING, Absent.INVALID, Absent.ITSELF
+
+# The types of a ``DataField`` that is read, as those of levels; and those of them that are numbers.
+LEVEL_TYPES: Mapping[str, LevelType] = {
+    "string": "text",
+    "boolean": "boolean",
+    "integer": "integer",
+    "float": "number",
+    "double": "number",
+}
+NUMBER_TYPES = frozenset({"integer", "float", "double"})
 
 Scalar = float | str | bool | Absent
 # A function by its name, a shift and a division, or two ends.
@@ -67,7 +77,7 @@ class ColumnTable:
     levels : mapping of str to value
         For a column of levels.
     other : value
-        For every other level; ITSELF: the level as it stands.
+        For every other level; ITSELF: the level itself.
     type : str or None
         The type of the levels; ``None`` for a number.
     single : bool
@@ -198,6 +208,13 @@ def constant(value: float | Fraction) -> Polynomial:
 def factor(value: Factor) -> Polynomial:
     """Return a factor as a sum."""
     return Polynomial((((value,), Fraction(1)),))
+
+
+def free_level(levels: Container[str], name: str) -> str:
+    """Return a name for a level that is not among others: with brackets around it, while it is."""
+    while name in levels:
+        name = f"({name})"
+    return name
 
 
 def rounded(value: Fraction) -> float:

@@ -10,19 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.conversion.pmml.elements import Element, number
+from pipeline.conversion.pmml.values import NUMBER_TYPES
 
 Floats = npt.NDArray[np.float64]
-_NUMBERS = frozenset({"integer", "float", "double"})
-
-
-# How closely a result is to be met where a field does not say, by the standard.
+# How close a result must be where a field does not say, by the standard.
 _PRECISION = 1e-6
 
 
 def read_rows(
     root: Element, model: Element, document: Mapping[str, Any]
 ) -> tuple[dict[str, list[Any]], Floats, float] | None:
-    """Return the rows as columns, their probabilities, and how closely the file wants these to be met.
+    """Return the rows as columns, their probabilities, and how close to these the file wants the results.
 
     ``None`` where the file has no rows or no probabilities.
     """
@@ -94,7 +92,7 @@ def _cell(row: Element, text: str, type_: str) -> Any:
         return None
     if type_ == "boolean":
         return text.strip().lower() in {"true", "1"}
-    return number(row, text, "a value in it") if type_ in _NUMBERS else text
+    return number(row, text, "a value in it") if type_ in NUMBER_TYPES else text
 
 
 def _probability(row: Element, text: str) -> float:

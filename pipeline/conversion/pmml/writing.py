@@ -1,7 +1,7 @@
 """From a model file to a PMML 4.4 document.
 
-The order of features stands in the order of the columns in ``DataDictionary`` where each feature is a column, else in
-that of ``DerivedField``. Numbers are written folded, so that they are those that the scorer uses, with as many digits
+The order of features is that of the columns in ``DataDictionary`` where each feature is a column, else that of
+``DerivedField``. Numbers are written folded, so that they are those that the scorer uses, with as many digits
 as give them back.
 """
 
@@ -31,7 +31,7 @@ _GENERAL_LINKS = frozenset({"logit", "probit", "cloglog", "loglog"})
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "double"}
 # Sections of ``output`` that change or explain the probability, and have no place in these models of PMML.
 OUTPUTS = ("probability", "decision")
-_UNSAID = ("temperature", "alpha", "beta", "calibration", "points", "bands", "reasons")
+_NO_PLACE = ("temperature", "alpha", "beta", "calibration", "points", "bands", "reasons")
 
 
 def write(model: ModelFile) -> bytes:
@@ -45,7 +45,7 @@ def write(model: ModelFile) -> bytes:
     _check_output(model)
     document = _PmmlDocument.of(model)
     if any(not value for value, _ in document.categories):
-        raise ModelError("a class is the empty text, which is no category in PMML", "give the class another name")
+        raise ModelError("a class is the empty text, which cannot be a category in PMML", "give the class another name")
     root = Element("PMML", {"xmlns": _NAMESPACE, "version": "4.4"})
     header = SubElement(root, "Header")
     SubElement(header, "Application", name="logitstream")
@@ -63,8 +63,8 @@ def write(model: ModelFile) -> bytes:
 
 
 def _check_output(model: ModelFile) -> None:
-    said = model.output.model_dump(exclude_defaults=True)
-    if found := [f"output.{name}" for name in _UNSAID if said.get(name) is not None]:
+    given = model.output.model_dump(exclude_defaults=True)
+    if found := [f"output.{name}" for name in _NO_PLACE if given.get(name) is not None]:
         message = f"{', '.join(found)}: a PMML document of a logistic model has no place for that"
         raise ModelError(message, "export a copy of the model without it")
     columns_made(model, OUTPUTS, "PMML")
@@ -243,8 +243,7 @@ class _PmmlDocument:
         more = {"modelType": "generalizedLinear", "distribution": "binomial", "linkFunction": self.model.link}
         if self.categories:
             more["targetReferenceCategory"] = self.categories[1][0]
-        if self.offset:
-            more["offsetVariable"] = self.offset
+        more["offsetVariable"] = self.offset
         made = self._begin(root, "GeneralRegressionModel", **more)
         parameters = list(_parameters(self.predictors))
         listed = SubElement(made, "ParameterList")
@@ -307,7 +306,7 @@ def _plain(whole: Formula) -> list[FieldPredictor]:
     found = []
     for name, tree in whole.contributions:
         if isinstance(tree, Lookup):
-            found.append(FieldPredictor(name, levels={key[0]: value for key, value in tree.values.items()}))
+            found.append(FieldPredictor.of_levels(name, tree))
         elif isinstance(tree, Arithmetic) and isinstance(tree.right, Constant):
             found.append(FieldPredictor(name, tree.right.value))
         else:

@@ -240,7 +240,12 @@ def for_class(expression: Expression, position: int) -> Expression:
         return replace(expression, values=tuple(map(pick, expression.values)), missing=missing)
     if isinstance(expression, Lookup):
         return replace(expression, values={key: pick(value) for key, value in expression.values.items()})
-    inner = {name: for_class(child, position) for name, child in _children(expression)}
+    return with_children(expression, partial(for_class, position=position))
+
+
+def with_children(expression: Expression, function: Callable[[Expression], Expression]) -> Expression:
+    """Return the node with what a function makes of each node that it is made of."""
+    inner = {name: function(child) for name, child in _children(expression)}
     return cast("Expression", replace(cast("Any", expression), **inner)) if inner else expression
 
 
