@@ -191,11 +191,10 @@ def _clip(writer: SqlWriter, node: Clipped) -> str:
 
 def _checked(writer: SqlWriter, node: FiniteOnly) -> str:
     cell, infinity = tree(writer, node.column), writer.number(math.inf)
-    name = node.column.name
-    bad = writer.dialect.failure(f"column {escape(name)}: outside the domain", writer.dialect.name(name))
-    if writer.dialect.cells_first:
-        # The column itself is out of reach here.
-        bad = writer.dialect.failure(f"column {escape(name)}: outside the domain", cell)
+    name, dialect = node.column.name, writer.dialect
+    # The column itself may be out of reach here.
+    shown = cell if dialect.cells_first else dialect.name(name)
+    bad = dialect.failure(f"column {escape(name)}: outside the domain", shown)
     return writer.let(
         tree(writer, node.result),
         lambda r: (
