@@ -19,7 +19,7 @@ from functools import partial, reduce
 from typing import Any, Literal, cast
 
 from pipeline.kernels import Affine, Clip, Step
-from pipeline.models.levels import LevelType, Value, level_value
+from pipeline.models.levels import LevelTable, LevelType, Value
 from pipeline.models.logistic.lookup import LevelLookup
 from pipeline.models.logistic.policies import Impute, Level, UnseenWord, Word
 
@@ -150,13 +150,9 @@ class Key:
     @property
     def by_value(self) -> dict[Value, str]:
         """The spelling of each level by its value; levels that only a policy names give way to others."""
-        named = {policy.level for policy in (self.missing, self.unseen) if isinstance(policy, Level)}
-        found: dict[Value, str] = {}
-        for level in sorted(self.levels, key=named.__contains__):
-            value = level_value(level, self.type)
-            if value is not None:
-                found.setdefault(value, level)
-        return found
+        named = [policy.level for policy in (self.missing, self.unseen) if isinstance(policy, Level)]
+        table = LevelTable({level: place for place, level in enumerate(self.levels)}, self.type, named)
+        return {value: self.levels[place] for value, place in table.by_value.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +168,6 @@ class Lookup:
 
     keys: tuple[Key, ...]
     values: Mapping[tuple[str, ...], Numbers]
-
-    def replacement(self, policy: str | Level) -> str | Numbers:
-        """Return what a policy of the only key leads to: a word, or the value to use.
-
-        ``zero`` and a level are values.
-        """
-        if isinstance(policy, Level):
-            return self.values[policy.level,]
-        return 0.0 if policy == "zero" else policy
 
 
 Expression = ColumnValue | Constant | Arithmetic | FunctionCall | Clipped | FiniteOnly | Bins | IsMissing | Lookup
