@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipeline.conversion.exporting import export
 from pipeline.models.logistic.making import probability_of
 from pipeline.models.logistic.parsing import from_mapping
-from tests.conversion.randomly import Scored, differences, document, scored, table
+from tests.conversion.randomly import LINKS, Scored, differences, document, far, scored, table
 
 RUN = """
 import importlib.util, json, math, sys
@@ -61,6 +61,14 @@ def test_a_fresh_interpreter_without_packages_gives_the_scores(tmp_path: Path) -
         largest = max(largest, differences(expected, columns))
     print(f"largest difference in a fresh interpreter: {largest:.1e}")
     assert largest <= 1e-14
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_far_from_the_middle_a_module_gives_the_raw_predictions_and_probabilities_of_the_scorer(link: str) -> None:
+    expected = scored(*far(link))
+    made = run_here(expected)
+    assert made["raw_prediction"] == expected.columns["raw_prediction"]
+    np.testing.assert_allclose(made["probability"], expected.columns["probability"], rtol=1e-12, atol=1e-316)
 
 
 @pytest.mark.parametrize(
