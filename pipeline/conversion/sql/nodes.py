@@ -108,7 +108,7 @@ def _factor(node: Expression) -> float | None:
 
 def by_constant(writer: SqlWriter, operator: str, x: str, constant: float, largest: float = LARGEST) -> str:
     """Return a number and a constant joined; more than the largest result is infinite, an underflow 0."""
-    joined = f"{x} {operator} {writer.number(constant)}"
+    joined = f"{x} {operator} {writer.exactly(constant)}"
     if not writer.dialect.raises:
         return f"({joined})"
     highest, lowest, sign = _RANGES[operator](abs(constant), largest)
