@@ -99,6 +99,27 @@ def test_decisions_and_bands_of_a_module_change_at_the_same_float(output: dict[s
         assert run_here(expected) == expected.columns
 
 
+@pytest.mark.parametrize(
+    ("feature", "cell", "said"),
+    [
+        ({"kind": "numeric", "coefficient": 1.0, "missing": "error"}, None, "column 'x': missing value: None"),
+        ({"kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "error"}, "b", "column 'x': unseen value: 'b'"),
+        ({"kind": "numeric", "coefficient": 1.0, "boolean": True}, 2.0, "column 'x': 2.0 is not a boolean"),
+        ({"kind": "numeric", "coefficient": 1.0}, 2**53 + 1, "is not a number that a float holds"),
+        ({"kind": "transformed", "transform": "log", "coefficient": 1.0}, -1.0, "-1.0 is outside the domain"),
+    ],
+)  # fmt: skip
+def test_a_value_that_the_model_refuses_is_an_error_with_the_column(
+    feature: dict[str, Any], cell: object, said: str
+) -> None:
+    names: dict[str, Any] = {}
+    exec(export(from_mapping(numeric(features=[{"column": "x", **feature}])), "python"), names)
+    with pytest.raises(ValueError, match=said):
+        names["score"](x=cell)
+    with pytest.raises(KeyError, match="x"):
+        names["score"](y=cell)
+
+
 def numeric(**other: Any) -> dict[str, Any]:
     feature = {"column": "x", "kind": "numeric", "coefficient": 1.0}
     head = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": 0.0}
