@@ -82,31 +82,7 @@ def export(
 ) -> str | bytes:
     """Return a model as another tool takes it, and write it to a file if one is named.
 
-    The file is written in one step, after everything that can be refused was; one that exists is replaced.
-
-    Parameters
-    ----------
-    model : ModelFile
-    kind : {"sql", "onnx", "pmml", "python"}
-    path : path, optional
-    dialect : {"duckdb", "postgresql", "spark"}, optional
-        Of SQL.
-
-    Returns
-    -------
-    str or bytes
-        Text, or bytes for ``onnx``.
-
-    Raises
-    ------
-    UsageError
-        There is no such target or dialect.
-    ModelError
-        The target cannot express the model; the message names what it cannot.
-    ConfigurationError
-        A package that the target needs is not installed.
-    InputMissingError, PermissionDeniedError, StorageError
-        The file cannot be written.
+    Parameters, result and errors are those of :meth:`pipeline.models.LogisticModel.export`.
     """
     exporter = EXPORTERS[TO.check(kind)]
     write = exporter.write

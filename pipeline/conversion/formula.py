@@ -44,13 +44,13 @@ def formula(model: ModelFile) -> Formula:
 
 
 def check_policies(trees: Iterable[Expression], instead: Mapping[str, str], target: str) -> None:
-    """Raise an error that names the first policy for missing or unseen values that a target cannot say.
+    """Raise an error that names the first policy for missing or unseen values that a target cannot express.
 
     Parameters
     ----------
     trees : iterable of Expression
     instead : mapping of str to str
-        The words that it cannot say, and what to use instead.
+        The words that it cannot express, and what to use instead.
     target : str
         What messages call it.
 

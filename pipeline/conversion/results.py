@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.points import Points
 from pipeline.models.logistic.score import ScoreBlock
-from pipeline.units import escape
 
 
 def columns_made(model: ModelFile, known: Iterable[str], target: str) -> tuple[str, ...]:
@@ -34,12 +33,6 @@ def columns_made(model: ModelFile, known: Iterable[str], target: str) -> tuple[s
             f"name the columns that it can make in output.columns: {', '.join(known)}",
         )
     return wanted
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Raise an error where two columns have the same name, which may be once they are escaped and cut."""
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ModelError(f'two columns are called "{escape(twice)}"', "give one of them another name in the model file")
 
 
 def points_of(model: ModelFile) -> Points:

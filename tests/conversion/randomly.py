@@ -19,6 +19,7 @@ Rng = np.random.Generator
 LEVELS = ("AA", "b'b", 'c"c', "", "ü%s", "x\\y", "line\nbreak")
 WHOLE = ("1", "-3", "20")
 DECIMALS = ("0.5", "2.0", "-1.25")
+LINKS = ("logit", "probit", "cloglog", "loglog", "cauchit")
 
 
 def number(rng: Rng, low: float = -2.0, high: float = 1.0) -> float:
@@ -140,7 +141,7 @@ def document(rng: Rng, classes: int = 0) -> dict[str, Any]:
         names = [f"class {place}'s" for place in range(classes)]
         return whole | {"classes": names, "normalise": ["softmax", "one-vs-rest"][rng.integers(2)]}
     whole["output"] |= {"threshold": round(float(rng.random()), 2), "columns": [*columns, "contributions"]}
-    whole["link"] = ["logit", "logit", "probit", "cloglog", "loglog", "cauchit"][rng.integers(6)]
+    whole["link"] = ["logit", *LINKS][rng.integers(6)]
     if whole["link"] == "logit":
         whole["output"] |= _scale(rng)
     return whole
@@ -221,6 +222,17 @@ def odd() -> tuple[dict[str, Any], pa.Table]:
     }  # fmt: skip
     columns = {name: [0.5 * place] * len(ODD) for place, name in enumerate(ODD)}
     return whole, pa.table(columns | {category: list(ODD)})
+
+
+def far(link: str) -> tuple[dict[str, Any], pa.Table]:
+    """Return a model with a link, and rows near and far from the middle of its probabilities."""
+    feature = {"column": "x", "kind": "numeric", "coefficient": 0.7, "center": 0.3, "scale": 0.7}
+    whole = {
+        "format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": 0.0, "link": link,
+        "features": [feature], "output": {"columns": ["probability", "raw_prediction"]},
+    }  # fmt: skip
+    ranges = [np.linspace(-800, 800, 801), np.linspace(-40, 40, 801), np.linspace(-7, -6, 101)]
+    return whole, pa.table({"x": np.concatenate([*ranges, [1e-300, -1e300, 1e300]])})
 
 
 @dataclass(frozen=True)

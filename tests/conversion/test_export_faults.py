@@ -87,6 +87,16 @@ def test_columns_that_a_database_tells_apart_are_not_refused(dialect: str, colum
     assert all(column in text for column in columns)
 
 
+@pytest.mark.parametrize("names", [("a\n", "a\\n"), ("n" * 120 + "1", "n" * 120 + "2")])
+def test_classes_that_differ_have_columns_that_differ(names: tuple[str, str]) -> None:
+    made: dict[str, Any] = {}
+    exec(export(from_mapping(of_classes(*names)), "python"), made)
+    columns = [column for column in made["score"](x=0.5) if column.startswith("probability_")]
+    assert len(set(columns)) == 2
+    text = str(export(from_mapping(of_classes(*names)), "sql"))
+    assert all(f'AS "{column}"' in text for column in columns)
+
+
 def test_x02_a_refusal_leaves_the_file_that_was_there(tmp_path: Path) -> None:
     target = tmp_path / "model.sql"
     target.write_text("old")

@@ -82,6 +82,16 @@ def test_probabilities_of_any_raw_prediction_are_no_error_in_postgresql(server: 
     assert differences(expected, run(server, expected)) <= 1e-12
 
 
+@pytest.mark.parametrize("coefficient", [1e308, -1e305])
+def test_a_coefficient_of_any_size_adds_0_where_a_number_is_0_in_postgresql(
+    server: postgresql.Server, coefficient: float
+) -> None:
+    whole = with_feature(kind="numeric", coefficient=coefficient)
+    whole["output"] = {"columns": ["probability", "raw_prediction", "contributions"]}
+    expected = scored(whole, pa.table({"c": [0.0, 5e-324, 1e-300, -1e-9, math.inf]}))
+    assert differences(expected, run(server, expected)) <= 1e-12
+
+
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_a_sum_of_exponentials_does_not_overflow_in_postgresql(server: postgresql.Server, temperature: float) -> None:
     whole = with_feature(kind="numeric", coefficient=[0.0, 1.0, 1.0, 1.0]) | {"intercept": [0.0] * 4}

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipeline.conversion.exporting import export
 from pipeline.models.logistic.making import probability_of
 from pipeline.models.logistic.parsing import from_mapping
-from tests.conversion.randomly import Scored, differences, document, scored, table
+from tests.conversion.randomly import LINKS, Scored, differences, document, far, scored, table
 
 RUN = """
 import importlib.util, json, math, sys
@@ -63,6 +63,14 @@ def test_a_fresh_interpreter_without_packages_gives_the_scores(tmp_path: Path) -
     assert largest <= 1e-14
 
 
+@pytest.mark.parametrize("link", LINKS)
+def test_far_from_the_middle_a_module_gives_the_raw_predictions_and_probabilities_of_the_scorer(link: str) -> None:
+    expected = scored(*far(link))
+    made = run_here(expected)
+    assert made["raw_prediction"] == expected.columns["raw_prediction"]
+    np.testing.assert_allclose(made["probability"], expected.columns["probability"], rtol=1e-12, atol=1e-316)
+
+
 @pytest.mark.parametrize(
     "output",
     [
@@ -89,6 +97,27 @@ def test_decisions_and_bands_of_a_module_change_at_the_same_float(output: dict[s
         }
         expected = scored(whole, pa.table({"x": [*near, 0.5, math.inf, -math.inf, None]}))
         assert run_here(expected) == expected.columns
+
+
+@pytest.mark.parametrize(
+    ("feature", "cell", "said"),
+    [
+        ({"kind": "numeric", "coefficient": 1.0, "missing": "error"}, None, "column 'x': missing value: None"),
+        ({"kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "error"}, "b", "column 'x': unseen value: 'b'"),
+        ({"kind": "numeric", "coefficient": 1.0, "boolean": True}, 2.0, "column 'x': 2.0 is not a boolean"),
+        ({"kind": "numeric", "coefficient": 1.0}, 2**53 + 1, "is not a number that a float holds"),
+        ({"kind": "transformed", "transform": "log", "coefficient": 1.0}, -1.0, "-1.0 is outside the domain"),
+    ],
+)  # fmt: skip
+def test_a_value_that_the_model_refuses_is_an_error_with_the_column(
+    feature: dict[str, Any], cell: object, said: str
+) -> None:
+    names: dict[str, Any] = {}
+    exec(export(from_mapping(numeric(features=[{"column": "x", **feature}])), "python"), names)
+    with pytest.raises(ValueError, match=said):
+        names["score"](x=cell)
+    with pytest.raises(KeyError, match="x"):
+        names["score"](y=cell)
 
 
 def numeric(**other: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.conversion.exporting import export
 from pipeline.models.logistic.parsing import from_mapping
-from tests.conversion.randomly import Scored, differences, document, odd, scored, table
+from tests.conversion.randomly import LINKS, Scored, differences, document, far, odd, scored, table
 
 duckdb = pytest.importorskip("duckdb", reason="DuckDB (the extra bench) is not installed")
 
@@ -69,6 +69,14 @@ def test_without_logarithms_the_raw_prediction_has_the_same_bits() -> None:
     rows = pa.table({"a": rng.normal(size=5000), "b": rng.normal(size=5000) * 1e5})
     expected = scored(whole, rows)
     assert run(expected)["raw_prediction"] == expected.columns["raw_prediction"]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_far_from_the_middle_duckdb_gives_the_raw_predictions_and_probabilities_of_the_scorer(link: str) -> None:
+    expected = scored(*far(link))
+    made = run(expected)
+    assert made["raw_prediction"] == expected.columns["raw_prediction"]
+    np.testing.assert_allclose(made["probability"], expected.columns["probability"], rtol=1e-12, atol=1e-316)
 
 
 @pytest.mark.parametrize("normalise", ["softmax", "one-vs-rest"])

@@ -14,13 +14,6 @@ from pipeline.models.logistic.making import class_text, labels_of, temperature_o
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.units import escape_name
 
-_LINKS: Mapping[str, str] = {
-    "logit": "sigmoid",
-    "probit": "probit",
-    "cloglog": "cloglog",
-    "loglog": "loglog",
-    "cauchit": "cauchit",
-}
 _NORMALISED: Mapping[str, str] = {"softmax": "softmax", "one-vs-rest": "one_vs_rest"}
 
 
@@ -52,7 +45,8 @@ def _probability(model: ModelFile) -> str:
     if calibration is not None:
         return _METHODS[type(calibration)](calibration)
     if model.link != "logit":
-        return f"{_LINKS[model.link]}(raw)"
+        # The runtime has a function of the name of each other link.
+        return f"{model.link}(raw)"
     alpha, beta, temperature = (model.output.parameters[name] for name in ("alpha", "beta", "temperature"))
     return f"sigmoid(({alpha!r} * raw + {beta!r}) / {temperature!r})" if model.output.changed else "sigmoid(raw)"
 

@@ -32,7 +32,7 @@ class RowCells:
     def without(self, policy: str, name: str, lack: str) -> float:
         """Do what a policy says where there is no number; return what cannot be wrong in later steps."""
         if policy == "error":
-            raise ValueError(f"column {name!r}: a {lack} value ({self.row[name]!r})")
+            raise ValueError(f"column {name!r}: {lack} value: {self.row[name]!r}")
         self.is_null = True
         return math.nan
 

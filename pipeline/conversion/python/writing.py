@@ -10,7 +10,6 @@ from typing import Any
 from pipeline.conversion.formula import Formula, formula
 from pipeline.conversion.python import runtime
 from pipeline.conversion.python.results import columns_of, literal, normalised
-from pipeline.conversion.results import check_names
 from pipeline.models.logistic.expression import (
     Arithmetic,
     Bins,
@@ -39,9 +38,7 @@ def write(model: ModelFile) -> bytes:
         A column cannot be made in Python; the message names it.
     """
     writer = _ModuleWriter()
-    made = list(columns_of(model))
-    check_names([name for name, _ in made])
-    columns = dict(made)
+    columns = dict(columns_of(model))
     whole = formula(model)
     terms = [f"{writer.tree(node)}," for _, node in whole.contributions]
     body = _binary(writer, whole, terms) if model.classes is None else _of_classes(writer, model, whole, terms)

@@ -60,7 +60,7 @@ class SqlDialect:
     quote : str
         The character around names.
     floats : tuple of str
-        What ``type_of`` says of columns that may hold NaN.
+        What ``type_of`` returns for columns that may hold NaN.
     type_of : str
         The type of an expression as text, with a place for it.
     nan : str
@@ -68,9 +68,9 @@ class SqlDialect:
     group : str
         The text for groups 2 and 3 in a replacement.
     match, end : str
-        The test whether a text matches a pattern, and the end of a text in a pattern.
+        The test whether a text matches a pattern, with places for both, and the end of a text in a pattern.
     fail : str
-        A number that is never made because the query ends with a message, with places for the message and a column.
+        What ends the query in place of a number, with a place for the message.
     round : str
         The nearest whole number, halves to even, with a place for the number.
     known_as : callable

@@ -108,7 +108,7 @@ def _factor(node: Expression) -> float | None:
 
 def by_constant(writer: SqlWriter, operator: str, x: str, constant: float, largest: float = LARGEST) -> str:
     """Return a number and a constant joined; more than the largest result is infinite, an underflow 0."""
-    joined = f"{x} {operator} {writer.number(constant)}"
+    joined = f"{x} {operator} {writer.exactly(constant)}"
     if not writer.dialect.raises:
         return f"({joined})"
     highest, lowest, sign = _RANGES[operator](abs(constant), largest)
@@ -191,11 +191,10 @@ def _clip(writer: SqlWriter, node: Clipped) -> str:
 
 def _checked(writer: SqlWriter, node: FiniteOnly) -> str:
     cell, infinity = tree(writer, node.column), writer.number(math.inf)
-    name = node.column.name
-    bad = writer.dialect.failure(f"column {escape(name)}: outside the domain", writer.dialect.name(name))
-    if writer.dialect.cells_first:
-        # The column itself is out of reach here.
-        bad = writer.dialect.failure(f"column {escape(name)}: outside the domain", cell)
+    name, dialect = node.column.name, writer.dialect
+    # The column itself may be out of reach here.
+    shown = cell if dialect.cells_first else dialect.name(name)
+    bad = dialect.failure(f"column {escape(name)}: outside the domain", shown)
     return writer.let(
         tree(writer, node.result),
         lambda r: (

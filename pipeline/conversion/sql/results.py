@@ -154,19 +154,17 @@ _NORMALISED: Mapping[str, Callable[[SqlWriter, ModelFile, Sequence[str], int], s
 
 def _class_decision(model: ModelFile, whole: Formula) -> Iterator[tuple[str, Column]]:
     classes = model.classes or ()
-    has_limit = "<" if model.normalise == "softmax" else "<="
+    # Where the largest raw prediction is infinite, a softmax has no shares.
+    or_equal = "" if model.normalise == "softmax" else "="
 
     def write(writer: SqlWriter) -> str:
-        infinity, limit = writer.number(math.inf), writer.number(-math.inf)
-        known = f"> {limit}" if model.normalise == "softmax" else f">= {limit}"
+        lowest, highest = (f"{or_equal} {writer.number(end)}" for end in (-math.inf, math.inf))
         literals = [writer.label(value) for value in classes]
 
         def body(values: Sequence[str]) -> str:
             largest, *z = values
             cases = (f"WHEN {each} = {largest} THEN {literal}" for each, literal in zip(z, literals, strict=True))
-            return (
-                f"CASE WHEN {largest} {has_limit} {infinity} AND {largest} {known} THEN CASE {' '.join(cases)} END END"
-            )
+            return f"CASE WHEN {largest} <{highest} AND {largest} >{lowest} THEN CASE {' '.join(cases)} END END"
 
         raw = _raw_predictions(writer, whole, len(classes))
         return writer.lets(raw, lambda z: writer.lets([f"GREATEST({', '.join(z)})", *z], body))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.conversion.results import check_names
 from pipeline.conversion.sql.dialects import SqlDialect
 from pipeline.conversion.sql.results import columns_of
 from pipeline.conversion.sql.writer import SqlWriter
@@ -38,7 +37,6 @@ def write(model: ModelFile, dialect: SqlDialect) -> bytes:
             )
         names.append(name)
         texts.append(text)
-    check_names(names)
     dialect.check_apart(names)
     return (_head(model, dialect, names) + ",\n".join(texts) + "\n").encode()
 

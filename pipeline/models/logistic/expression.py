@@ -6,8 +6,8 @@ are those that the scorer uses, after its own rounding, so a target that rounds 
 
 A number of the model is a float, or a tuple with one float for each class; :func:`for_class` leaves those of one class.
 
-What a cell without a value does is said where the cell is read. It is a word (``null``: the row has no score;
-``error``: the row is an error; ``quarantine``: the row is set aside and has no score), or what to use in its place.
+What reads a cell has the policy for a missing value: a word (``null``: the row has no score; ``error``: the row is an
+error; ``quarantine``: the row is set aside and has no score), or what to use in its place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import partial, reduce
 from typing import Any, Literal, cast
 
 from pipeline.kernels import Affine, Clip, Step
-from pipeline.models.levels import LevelType, Value, level_value
+from pipeline.models.levels import LevelTable, LevelType, Value
 from pipeline.models.logistic.lookup import LevelLookup
 from pipeline.models.logistic.policies import Impute, Level, UnseenWord, Word
 
@@ -35,7 +35,7 @@ class ColumnValue:
     ----------
     name : str
     missing : str or float
-        What null and NaN do: a word, or the number to use, in units of the column.
+        The policy for null and NaN: a word, or the number to use, in units of the column.
     boolean : bool
         Whether every other number than 1 and 0 is an error.
     """
@@ -46,7 +46,7 @@ class ColumnValue:
 
     @property
     def column(self) -> str:
-        """The name, as it is called by the others that read a cell."""
+        """The name, under which the other nodes that read a cell have it."""
         return self.name
 
 
@@ -59,7 +59,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """Two numbers joined by ``operator``, rounded once; of all but products the one on the right is a constant."""
+    """Two numbers joined by ``operator``, rounded once; except in products the one on the right is a constant."""
 
     operator: Literal["+", "-", "*", "/"]
     left: Expression
@@ -107,7 +107,7 @@ class Bins:
     values : tuple of float or of tuples
         One more than edges.
     missing : str, float or tuple of float
-        What null and NaN do: a word, or the value to use.
+        The policy for null and NaN: a word, or the value to use.
     """
 
     column: str
@@ -136,9 +136,9 @@ class Key:
         The levels that are known, spelled as in the file.
     type : {"text", "boolean", "integer", "number"}
     missing : str or Level
-        What null and NaN do: a word, or a level.
+        The policy for null and NaN: a word, or a level.
     unseen : str or Level
-        What a level does that is not known: a word, ``zero`` (the whole lookup is 0), or a level.
+        The policy for a level that is not known: a word, ``zero`` (the whole lookup is 0), or a level.
     """
 
     column: str
@@ -150,13 +150,9 @@ class Key:
     @property
     def by_value(self) -> dict[Value, str]:
         """The spelling of each level by its value; levels that only a policy names give way to others."""
-        named = {policy.level for policy in (self.missing, self.unseen) if isinstance(policy, Level)}
-        found: dict[Value, str] = {}
-        for level in sorted(self.levels, key=named.__contains__):
-            value = level_value(level, self.type)
-            if value is not None:
-                found.setdefault(value, level)
-        return found
+        named = [policy.level for policy in (self.missing, self.unseen) if isinstance(policy, Level)]
+        table = LevelTable({level: place for place, level in enumerate(self.levels)}, self.type, named)
+        return {value: self.levels[place] for value, place in table.by_value.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +169,6 @@ class Lookup:
     keys: tuple[Key, ...]
     values: Mapping[tuple[str, ...], Numbers]
 
-    def replacement(self, policy: str | Level) -> str | Numbers:
-        """Return what a policy of the only key does: a word, or the value to use.
-
-        ``zero`` and a level are values.
-        """
-        if isinstance(policy, Level):
-            return self.values[policy.level,]
-        return 0.0 if policy == "zero" else policy
-
 
 Expression = ColumnValue | Constant | Arithmetic | FunctionCall | Clipped | FiniteOnly | Bins | IsMissing | Lookup
 
@@ -190,7 +177,7 @@ Cell = ColumnValue | Bins | IsMissing | Key
 
 
 def number(column: str, missing: Word | Impute, *, boolean: bool = False) -> ColumnValue:
-    """Return the number of a column whose policy is as the file has it."""
+    """Return the number of a column, with the policy of the file."""
     return ColumnValue(column, missing.impute if isinstance(missing, Impute) else missing, boolean)
 
 

@@ -111,7 +111,7 @@ class LogisticModel(Tabular):
         path : path, optional
             The file is written in one step; one that exists is replaced.
         dialect : {"duckdb", "postgresql", "spark"}, optional
-            Of SQL.
+            The database that the SQL is for; DuckDB unless given.
 
         Returns
         -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
@@ -25,6 +25,7 @@ from pipeline.models.logistic.expression import (
 )
 from pipeline.models.logistic.features import FEATURE_KINDS
 from pipeline.models.logistic.parsing import from_mapping
+from pipeline.models.logistic.policies import Level
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.tally import RowTally
 
@@ -51,9 +52,15 @@ def _lookup(node: Lookup, row: Row) -> float:
     (key,) = node.keys
     cell = row[key.column]
     if cell is None:
-        return _value(node.replacement(key.missing))
+        return _value(_replacement(node, key.missing))
     level = cell if cell in key.levels else key.by_value.get(cell)
-    return _value(node.replacement(key.unseen) if level is None else node.values[level,])
+    return _value(_replacement(node, key.unseen) if level is None else node.values[level,])
+
+
+def _replacement(node: Lookup, policy: str | Level) -> object:
+    if isinstance(policy, Level):
+        return node.values[policy.level,]
+    return 0.0 if policy == "zero" else policy
 
 
 def _arithmetic(node: Arithmetic, row: Row) -> float:
@@ -136,12 +143,15 @@ def test_a_class_has_its_own_numbers() -> None:
     assert [type(node) for node in nodes(tree)] == [Arithmetic, ColumnValue, Constant]
 
 
-@pytest.mark.parametrize(("policy", "expected"), [("zero", 0.0), ("null", "null")])
-def test_a_policy_of_a_lookup_is_a_word_or_a_value(policy: str, expected: object) -> None:
-    (_, tree) = formula(from_mapping(DOCUMENT)).contributions[2]
-    assert isinstance(tree, Lookup)
-    assert tree.replacement(policy) == expected
-    assert tree.replacement(tree.keys[0].unseen) == 0.3
+@pytest.mark.parametrize(("policy", "expected"), [("zero", 0.0), ({"level": "other"}, 0.3), ("null", None)])
+def test_a_policy_of_a_lookup_is_a_word_or_a_value(policy: Any, expected: float | None) -> None:
+    feature = cast("Any", DOCUMENT["features"])[2] | {"unseen": policy}
+    ((_, tree),) = formula(from_mapping(DOCUMENT | {"features": [feature]})).contributions
+    try:
+        found = evaluate(tree, {"c": "new"})
+    except _NoScoreError:
+        found = None
+    assert found == expected
 
 
 def test_a_missing_number_that_is_imputed_into_a_bin_has_the_coefficient_of_that_bin() -> None:
