@@ -161,7 +161,7 @@ def _difference(ours: Floats, theirs: Floats) -> Comparison:
 class _Scored:
     """Rows that were scored: their scores, and for each column its cells and what they add.
 
-    NaN stands for no score. A row that could not be read has no cell, and ``cells`` is as long as ``rows``.
+    NaN means that there is no score. A row that could not be read has no cell, and ``cells`` is as long as ``rows``.
     """
 
     rows: npt.NDArray[np.intp]
