@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline.conversion.importing import Score
 from pipeline.errors import DataError
+from pipeline.kernels import sigmoid, softmax
 from pipeline.models import LogisticModel, ScoreBlock
 from pipeline.models.rows import batches
 from pipeline.models.tally import RowTally
@@ -71,7 +72,8 @@ def difference(model: LogisticModel, rows: Rows, score: Score) -> Gap:
     found = Gap(0)
     for arrays in rows(needs):
         columns = _Given({need.name: _values(array) for need, array in zip(needs, arrays, strict=True)})
-        found = found.then(_largest(*_scored(block, arrays), np.asarray(score(columns), dtype=np.float64)))
+        ours, raw = np.hsplit(score_values(block, arrays), 2)
+        found = found.then(_largest(ours, raw, np.asarray(score(columns), dtype=np.float64)))
     if not found.rows:
         raise DataError("there are no rows to check", "give rows that the model can score")
     return found
@@ -86,11 +88,7 @@ class _Given(dict[str, Any]):
 
 def squashed(raw: Floats) -> Floats:
     """Return the probabilities that a model gives for raw predictions, of one class or of several, shape (rows, K)."""
-    with np.errstate(over="ignore"):
-        if raw.ndim == 1 or raw.shape[1] == 1:
-            return np.asarray(1 / (1 + np.exp(-raw)), dtype=np.float64)
-        powers = np.exp(raw - raw.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)
+    return sigmoid(raw) if raw.ndim == 1 or raw.shape[1] == 1 else softmax(raw)
 
 
 def in_memory(columns: Mapping[str, Any]) -> Rows:
@@ -105,24 +103,29 @@ def _values(array: pa.Array) -> Any:
     return array.to_pylist()
 
 
-def _scored(block: ScoreBlock, arrays: Sequence[pa.Array]) -> tuple[Floats, Floats]:
-    """Return probabilities and raw predictions, shape (rows, classes or 1); NaN for a row without."""
+def score_values(block: ScoreBlock, arrays: Sequence[pa.Array]) -> Floats:
+    """Return the scores of a block, shape (rows, columns made); NaN in a row that it refuses or gives none."""
     tally = RowTally(len(arrays[0]))
     made, _ = block.scores(list(arrays), tally)
     values = np.column_stack([array.to_numpy(zero_copy_only=False).astype(np.float64) for array in made])
     values[tally.rejected] = np.nan
-    half = values.shape[1] // 2
-    return values[:, :half], values[:, half:]
+    return values
+
+
+def absolute_differences(ours: Floats, theirs: Floats) -> Floats:
+    """Return absolute differences: 0 where both ways give the same or none, infinite where one alone gives none."""
+    with np.errstate(invalid="ignore"):
+        found = np.abs(ours - theirs)
+    is_same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    return np.where(is_same, 0.0, np.nan_to_num(found, nan=np.inf, posinf=np.inf))
 
 
 def _largest(ours: Floats, raw: Floats, theirs: Floats) -> Gap:
     if not len(ours):
         return Gap(0)
     theirs = theirs.reshape(ours.shape)
-    with np.errstate(all="ignore"):
-        absolute = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
-        absolute = np.nan_to_num(absolute, nan=np.inf, posinf=np.inf)
-        relative = absolute / np.maximum(1.0, np.nan_to_num(np.abs(raw), nan=1.0, posinf=1.0))
+    absolute = absolute_differences(ours, theirs)
+    relative = absolute / np.maximum(1.0, np.nan_to_num(np.abs(raw), nan=1.0, posinf=1.0))
     place = np.unravel_index(int(np.argmax(relative)), relative.shape)
     return Gap(
         rows=len(ours),

@@ -3,13 +3,13 @@
 A :class:`Signal` is one column of the matrix that a linear model multiplies by its coefficients: a constant, and
 weights times atoms. An atom is what one feature can add for one row: the number in a column (:class:`Number`, perhaps
 transformed), 1 where a column has a level (:class:`Is`), 1 where a number is in a bin (:class:`InBin`), 1 where a
-column is missing (:class:`Missing`), or a product of these (:class:`Product`). Operations return new signals:
+column is missing (:class:`Missing`), or a product of these (:class:`ProductAtom`). Operations return new signals:
 
     column("x", 0)                                the number in a column
     constant(2.5)
     affine(signal, center, scale)                 (signal - center) / scale
     combine(signals, weights, offset)             offset + sum of weight * signal
-    transform(signal, ("log",))                   also log1p, sqrt, square, ("clip", low or None, high or None)
+    transform(signal, "log")                      also "log1p", "sqrt", "square" and Clip(low, high)
     multiply(first, second)
     impute(signal, value)                         a value where the signal is missing
     is_missing(signal)                            1 where it is missing, else 0
@@ -38,12 +38,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import ModelError
+from pipeline.kernels import Affine, Clip, Step, tile_steps
 from pipeline.models.levels import LevelType
 from pipeline.units import escape
 
 Floats = npt.NDArray[np.float64]
-# A name, then its numbers: ("log",), ("clip", low, high), ("affine", center, scale) for (x - center) / scale.
-Step = tuple[Any, ...]
 
 MISSING = -1
 UNSEEN = -2
@@ -70,10 +69,7 @@ class Number:
 
     def value(self, value: float) -> float:
         """Return what the steps make of a value of the column."""
-        found = np.array([value], dtype=np.float64)
-        for step in self.steps:
-            found = evaluate(step, found)
-        return float(found[0])
+        return _stepped(self.steps, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,50 +280,36 @@ def _guards(signals: Iterable[Signal]) -> frozenset[Guard]:
 
 
 def transform(signal: Signal, step: Step) -> Signal:
-    """Return a function of a signal: ``("log",)``, ``("log1p",)``, ``("sqrt",)``, ``("square",)``, ``("clip", a, b)``.
-
-    Of levels, bins and missing indicators it is computed value by value.
-    """
-    function = partial(evaluate, step)
+    """Return a function of a signal; of levels, bins and missing indicators it is computed value by value."""
     if signal.number is None:
-        return map_values(signal, lambda value: float(function(np.array([value]))[0]))
+        return map_values(signal, partial(_stepped, (step,)))
     number, (center, scale) = signal.number, signal.scaled or (0.0, 1.0)
-    if step[0] == "clip" and scale > 0 and (center, scale) != (0.0, 1.0):
+    if isinstance(step, Clip) and scale > 0 and (center, scale) != (0.0, 1.0):
         # Between the same values of the column: it keeps its center and scale.
-        ends = [None if end is None else end * scale + center for end in step[1:]]
-        clipped = transform(_of_number(number, signal.absent), ("clip", *ends))
+        ends = Clip(step.low * scale + center, step.high * scale + center)
+        clipped = transform(_of_number(number, signal.absent), ends)
         return replace(affine(clipped, center, scale), guards=signal.guards)
-    before = () if (center, scale) == (0.0, 1.0) else (("affine", center, scale),)
+    before = () if (center, scale) == (0.0, 1.0) else (Affine(center, scale),)
     if isinstance(number.fill, str):
         raise UnfoldableError(
             f'column "{escape(number.column)}" is numeric, but its missing values are filled with text'
         )
     made = replace(number, steps=(*number.steps, *before, step))
     if number.fill is not None and not math.isfinite(made.value(number.fill)):
+        name = step if isinstance(step, str) else "clip"
         raise UnfoldableError(
-            f'{step[0]} of the value for missing values in column "{escape(number.column)}" is not finite'
+            f'{name} of the value for missing values in column "{escape(number.column)}" is not finite'
         )
     return replace(_of_number(made, signal.absent), guards=signal.guards)
 
 
-def evaluate(step: Step, values: Floats) -> Floats:
-    """Return a step's function of float64 values."""
-    name, *numbers = step
+def _stepped(steps: Sequence[Step], value: float) -> float:
+    """Return what steps make of a value, as a model computes it."""
+    tile = np.array([value], dtype=np.float64)
     with np.errstate(all="ignore"):
-        if name == "affine":
-            return np.asarray((values - numbers[0]) / numbers[1], dtype=np.float64)
-        if name == "clip":
-            low, high = numbers
-            return np.clip(values, -np.inf if low is None else low, np.inf if high is None else high)
-        return np.asarray(_FUNCTIONS[name](values), dtype=np.float64)
-
-
-_FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
-    "log": np.log,
-    "log1p": np.log1p,
-    "sqrt": np.sqrt,
-    "square": np.square,
-}
+        for change in tile_steps(steps, "fast"):
+            change(tile)
+    return float(tile[0])
 
 
 def _of_number(number: Number, absent: frozenset[Lack]) -> Signal:
@@ -348,7 +330,7 @@ def is_partial(signal: Signal) -> bool:
         if isinstance(each, FactorAtom)
     ]
     open_ = [number for number in numbers if number not in signal.guards]
-    return any(step[0] in {"log", "log1p", "sqrt"} for number in open_ for step in number.steps)
+    return any(step in {"log", "log1p", "sqrt"} for number in open_ for step in number.steps)
 
 
 def impute(signal: Signal, value: Any) -> Signal:
@@ -400,10 +382,10 @@ def _imputed(signal: Signal, number: Number, value: Any) -> Signal:
 def _inverse(number: Number, value: float) -> float:
     """Return a number whose steps give about a value, or another one where they give something finite."""
     found = value
-    for name, *numbers in reversed(number.steps):
-        if name == "affine":
-            found = found * numbers[1] + numbers[0]
-        elif name == "square":
+    for step in reversed(number.steps):
+        if isinstance(step, Affine):
+            found = found * step.scale + step.center
+        elif step == "square":
             found = math.sqrt(max(found, 0.0))
     return found if math.isfinite(found) and math.isfinite(number.value(found)) else 0.0
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.conversion.agreement import absolute_differences, score_values
 from pipeline.conversion.importing import versioned
 from pipeline.errors import DataError, LogitstreamError, UsageError
 from pipeline.models.logistic.features import kind_of
@@ -19,7 +20,6 @@ from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.rows import batches
-from pipeline.models.tally import RowTally
 from pipeline.types.inputs import Need
 from pipeline.types.rows import BadCell
 from pipeline.units import escape, format_count
@@ -117,7 +117,7 @@ def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | No
     found = _difference(ours.scores, theirs)
     lines = [f"{format_count(len(theirs))} rows scored both ways: {found.text}"]
     if reread is not None and hasattr(rows, "to_csv"):
-        lines += _from_csv(model, theirs, rows, reread)
+        lines += _from_csv(model, theirs, ours, rows, reread)
     # The caller asked for these lines with `check`.
     print("\n".join(lines))  # noqa: T201
     record = _record(found, tool, is_raw=is_raw(model))
@@ -151,18 +151,17 @@ def column_types(rows: Any, names: Sequence[str]) -> dict[str, pa.DataType]:
 
 
 def _difference(ours: Floats, theirs: Floats) -> Comparison:
+    absolute = absolute_differences(ours, theirs)
     with np.errstate(all="ignore"):
-        absolute = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
-        relative = np.where(absolute == 0, 0.0, absolute / np.abs(theirs))
-    largest = [float(np.nan_to_num(values, nan=np.inf).max(initial=0.0)) for values in (absolute, relative)]
-    return Comparison(len(ours), *largest)
+        relative = np.where(np.isfinite(absolute) & (absolute != 0), absolute / np.abs(theirs), absolute)
+    return Comparison(len(ours), float(absolute.max(initial=0.0)), float(relative.max(initial=0.0)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scored:
     """Rows that were scored: their scores, and for each column its cells and what they add.
 
-    NaN stands for no score. A row that could not be read has no cell, and ``cells`` is as long as ``rows``.
+    NaN means that there is no score. A row that could not be read has no cell, and ``cells`` is as long as ``rows``.
     """
 
     rows: npt.NDArray[np.intp]
@@ -179,7 +178,7 @@ class _Scored:
         return "null" if value is None else escape(repr(value), 40)
 
 
-def _from_csv(model: LogisticModel, theirs: Floats, frame: Any, reread: Reread) -> Iterator[str]:
+def _from_csv(model: LogisticModel, theirs: Floats, before: _Scored, frame: Any, reread: Reread) -> Iterator[str]:
     needs = ScoreBlock.of(model.file).columns()
     what = "the same rows from a CSV file, as to_csv writes it"
     try:
@@ -188,7 +187,6 @@ def _from_csv(model: LogisticModel, theirs: Floats, frame: Any, reread: Reread) 
     except LogitstreamError as error:
         yield f"{what}: {error.message}"
         return
-    before = _scored(model, list(batches(frame, needs)), [])
     if len(again.scores) != len(theirs):
         yield f"{what}: {format_count(len(again.scores))} rows are read from it"
         return
@@ -214,7 +212,7 @@ def _scored(model: LogisticModel, parts: Sequence[list[pa.Array]], bad: Sequence
 
     def spread(block: ScoreBlock) -> Floats:
         own = [places[need.name] for need in block.columns()]
-        return _spread(rows, len(bad), [_values(block, [arrays[place] for place in own]) for arrays in parts])
+        return _spread(rows, len(bad), [score_values(block, [arrays[place] for place in own]) for arrays in parts])
 
     return _Scored(
         rows=rows,
@@ -242,15 +240,6 @@ def _alone(file: ModelFile, name: str) -> ScoreBlock:
         features=tuple(own or [feature for feature, columns in used if name in columns]),
     )
     return ScoreBlock(model, ("raw_prediction",))
-
-
-def _values(block: ScoreBlock, arrays: Sequence[pa.Array]) -> Floats:
-    """Return the scores of a block, shape (rows, columns made)."""
-    tally = RowTally(len(arrays[0]))
-    scores, _ = block.scores(arrays, tally)
-    values = np.column_stack([each.to_numpy(zero_copy_only=False) for each in scores]).astype(np.float64)
-    values[tally.rejected] = np.nan
-    return values
 
 
 def _spread(rows: npt.NDArray[np.intp], bad: int, parts: Sequence[Floats]) -> Floats:

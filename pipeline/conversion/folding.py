@@ -28,7 +28,9 @@ from pipeline.conversion.algebra import (
 )
 from pipeline.conversion.documents import default_name, version_of
 from pipeline.errors import ModelError
+from pipeline.kernels import Step
 from pipeline.models.levels import level_value
+from pipeline.models.logistic.transforms import step_document
 from pipeline.units import escape
 
 Json = dict[str, Any]
@@ -196,7 +198,7 @@ class _Folded:
                 return self._of_two(atom, found, values)
         made: Json = {"column": atom.column, "kind": "numeric"}
         if atom.steps:
-            made |= {"kind": "transformed", "transform": _shown_steps(atom.steps)}
+            made |= {"kind": "transformed", "transform": _transform(atom.steps)}
         scaled = None
         if found.only is None:
             made["coefficient"] = self._floats(atom.column, found.sums)
@@ -351,13 +353,8 @@ def _policy(number: Number) -> str | dict[str, float]:
     return {"impute": float(number.fill)}
 
 
-def _shown_steps(steps: Sequence[tuple[Any, ...]]) -> Any:
-    shown: list[Any] = []
-    for name, *numbers in steps:
-        if name == "affine":
-            shown.append({"center": numbers[0], "scale": numbers[1]})
-        else:
-            shown.append({name: numbers} if numbers else name)
+def _transform(steps: Sequence[Step]) -> Any:
+    shown = [step_document(step) for step in steps]
     return shown[0] if len(shown) == 1 else shown
 
 
@@ -367,7 +364,7 @@ def _factor_term(factor: FactorAtom, booleans: frozenset[str]) -> Json:
     if (factor.center, factor.scale) != (0.0, 1.0):
         made |= {"center": factor.center, "scale": factor.scale}
     if number.steps:
-        made["transform"] = _shown_steps(number.steps)
+        made["transform"] = _transform(number.steps)
     elif number.column in booleans:
         made["boolean"] = True
     return made | {"missing": _policy(number)}

@@ -19,12 +19,12 @@ import numpy as np
 from pipeline.conversion import algebra
 from pipeline.conversion.algebra import Encoding, Signal, UnfoldableError
 from pipeline.errors import ModelError
+from pipeline.kernels import STEP_FUNCTIONS
 from pipeline.models.levels import LevelType
 from pipeline.units import escape
 
 _IN_A_COLUMN = "put it into the data as a column before fitting, or use log, log1p, sqrt, I(x ** 2), center or scale"
 _SPLINES = frozenset({"BS", "CC", "CR", "TE", "bs", "cc", "cr", "cs", "te", "poly", "hashed", "lag"})
-_STEPS = frozenset({"log", "log1p", "sqrt", "square"})
 # By the logarithm of their base.
 _LOGARITHMS: Mapping[str, float] = {"log2": math.log(2), "log10": math.log(10)}
 _CENTERED = frozenset({"center", "scale", "standardize"})
@@ -226,10 +226,10 @@ class _TermReader:
         inner = self.signal(node.args[0])
         if name == "I":
             return inner
-        if name in _STEPS:
-            return algebra.transform(inner, (name,))
+        if name in STEP_FUNCTIONS:
+            return algebra.transform(inner, name)
         if name in _LOGARITHMS:
-            return algebra.affine(algebra.transform(inner, ("log",)), 0.0, _LOGARITHMS[name])
+            return algebra.affine(algebra.transform(inner, "log"), 0.0, _LOGARITHMS[name])
         raise _unknown(self.text, f"calls {ast.unparse(node.func)}, which a model file does not have")
 
     def _patsy_centered(self, node: ast.Call, learnt: Any) -> Signal:
@@ -269,7 +269,7 @@ def _power(base: Signal, exponent: Signal) -> Signal | None:
     if power is None or power != exponent.constant or not 1 <= power <= 10:
         return None
     if power == 2 and base.number is not None:
-        return algebra.transform(base, ("square",))
+        return algebra.transform(base, "square")
     made = base
     for _ in range(power - 1):
         made = algebra.multiply(made, base)

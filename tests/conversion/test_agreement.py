@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.conversion.agreement import squashed
+from pipeline.conversion.agreement import absolute_differences, squashed
 
 RAW = np.array([-2.0, 0.0, 3.5])
 
@@ -21,3 +21,9 @@ def test_raw_predictions_of_several_classes_become_shares() -> None:
     raw = np.column_stack([RAW, 2 * RAW, 0 * RAW])
     powers = np.exp(raw)
     np.testing.assert_allclose(squashed(raw), powers / powers.sum(axis=1, keepdims=True), rtol=1e-15)
+
+
+def test_a_score_that_one_way_alone_gives_is_infinitely_far_and_equal_infinities_are_not() -> None:
+    ours = np.array([1.0, np.nan, np.nan, np.inf, np.inf, np.inf])
+    theirs = np.array([1.5, np.nan, 1.0, np.inf, -np.inf, 2.0])
+    np.testing.assert_array_equal(absolute_differences(ours, theirs), [0.5, 0, np.inf, 0, np.inf, np.inf])

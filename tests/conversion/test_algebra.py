@@ -64,7 +64,7 @@ def test_one_affine_step_is_kept_bit_for_bit_and_of_version_1() -> None:
 def test_a_value_for_missing_ones_is_that_of_the_end_of_the_steps() -> None:
     signal = impute(affine(X, 10.0, 4.0), 0.5)
     assert folded(signal)["features"][0]["missing"] == {"impute": 12.0}
-    root = impute(transform(affine(X, 1.0, 2.0), ("square",)), -3.0)
+    root = impute(transform(affine(X, 1.0, 2.0), "square"), -3.0)
     made = folded(root)
     assert [feature["kind"] for feature in made["features"]] == ["transformed", "indicator"]
     assert scored(made, x=None) == -3.0
@@ -91,8 +91,8 @@ def test_functions_of_levels_and_indicators_are_computed_value_by_value() -> Non
     ("make", "said"),
     [
         (lambda: multiply(is_missing(X), Y), 'a missing indicator of column "x"'),
-        (lambda: impute(transform(X, ("log",)), 1.0), "behind a logarithm or root"),
-        (lambda: transform(impute(X, 0.0), ("log",)), "is not finite"),
+        (lambda: impute(transform(X, "log"), 1.0), "behind a logarithm or root"),
+        (lambda: transform(impute(X, 0.0), "log"), "is not finite"),
         (lambda: map_values(combine([X, Y], [1.0, 1.0]), abs), "is a function of what is made"),
         (lambda: impute(combine([X, Y], [1.0, 1.0]), 0.0), "fills missing values of what is made"),
         (lambda: is_missing(combine([X, Y], [1.0, 1.0])), "of several columns at once"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,12 +16,12 @@ from pipeline.conversion.pmml.values import (
     Absent,
     ColumnNumber,
     ColumnTable,
-    Step,
     free_level,
     rounded,
 )
-from pipeline.kernels import Affine, Clip
+from pipeline.kernels import Affine
 from pipeline.models.levels import LevelType, spelled_type
+from pipeline.models.logistic.transforms import step_document
 from pipeline.units import escape
 
 # A level of each type, where one is needed that changes nothing.
@@ -278,17 +277,9 @@ def number_term(number: ColumnNumber) -> dict[str, Any]:
         term |= {"center": last.center} if last.center else {}
         term |= {"scale": last.scale} if last.scale != 1 else {}
     if steps:
-        term["transform"] = [_step(step) for step in steps]
+        term["transform"] = [step_document(step) for step in steps]
     if number.boolean:
         term["boolean"] = True
     missing = number.missing
     term["missing"] = _WORDS[missing] if isinstance(missing, Absent) else {"impute": missing}
     return term
-
-
-def _step(step: Step) -> Any:
-    if isinstance(step, Affine):
-        return {"center": step.center, "scale": step.scale}
-    if isinstance(step, Clip):
-        return {"clip": [end if math.isfinite(end) else None for end in (step.low, step.high)]}
-    return step

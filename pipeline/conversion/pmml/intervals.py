@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.conversion.floats import least_floats
 from pipeline.conversion.pmml.elements import Element, refused
 from pipeline.conversion.pmml.values import INVALID, MISSING, ColumnNumber, ColumnTable, Polynomial, Step, Value
 from pipeline.kernels import Affine, Clip
@@ -125,28 +128,11 @@ def _least(curve: Curve, is_column: bool, border: float, passes: bool) -> float:
     if is_column:
         return math.nextafter(border, math.inf) if passes else border
 
-    def is_there(value: float) -> bool:
-        found = curve(value)
-        return bool(found > border or (not passes and found == border))
+    def is_there(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        found = [curve(value) for value in values.tolist()]
+        return np.array([each > border or (not passes and each == border) for each in found])
 
-    low, high = _rank(-math.inf), _rank(math.inf)
-    if is_there(-math.inf):
-        return -math.inf
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_there(_float(middle)) else (middle, high)
-    return _float(high)
-
-
-def _rank(value: float) -> int:
-    """Return where a float64 stands among all, so that the next larger one is one further."""
-    bits = int(struct.unpack("<q", struct.pack("<d", value + 0.0))[0])
-    return bits if bits >= 0 else -(bits & 0x7FFFFFFFFFFFFFFF)
-
-
-def _float(rank: int) -> float:
-    bits = rank if rank >= 0 else -rank | -0x8000000000000000
-    return float(struct.unpack("<d", struct.pack("<q", bits))[0])
+    return float(least_floats(is_there)[0])
 
 
 def apply(number: ColumnNumber, value: float) -> float:

@@ -1,4 +1,4 @@
-"""Bins that scikit-learn makes behind other steps, in units of the column: edges found bit by bit."""
+"""Bins that scikit-learn makes behind other steps, in units of the column: edges found by bisection."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from pipeline.conversion.algebra import (
     replay,
     states,
 )
+from pipeline.conversion.floats import least_floats
 from pipeline.units import escape
 
 Function = Callable[[Floats], Floats]
@@ -68,8 +69,8 @@ def _of_number(
     path = (*signal.path, *rounded)
     least = _least_values(path, edges, number)
     # Edges that every value reaches, or none, have no bin below or above them.
-    below = int(np.count_nonzero(least == -_GREATEST))
-    inner = np.unique(least[np.isfinite(least) & (least != -_GREATEST)])
+    below = int(np.count_nonzero(least <= -_GREATEST))
+    inner = np.unique(least[np.isfinite(least) & (least > -_GREATEST)])
     places = [below, *(int(np.count_nonzero(least <= edge)) for edge in inner)]
     missing = float(replay(path, [np.nan if number.fill is None else float(number.fill)])[0])
     place = None if np.isnan(missing) else int(np.searchsorted(edges, missing, side="right"))
@@ -80,14 +81,14 @@ def _of_number(
 
 
 def _least_values(path: Sequence[Function], edges: Floats, number: Number) -> Floats:
-    """Return the least float64 whose value at the end of a path is at or above each edge; infinite where none is.
+    """Return the least float64 whose value at the end of a path is at or above each edge; infinite if all or none are.
 
-    Bisection over the bit patterns of float64: a path does not decrease, but it rounds.
+    A path does not decrease, but it rounds.
     """
 
-    def reaches(places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def reaches(values: Floats) -> npt.NDArray[np.bool_]:
         # A logarithm does not exist below 0: such values count as low.
-        return np.asarray(np.nan_to_num(replay(path, _floats(places)), nan=-np.inf) >= edges)
+        return np.asarray(np.nan_to_num(replay(path, values), nan=-np.inf) >= edges)
 
     ends = np.array([-_GREATEST, -1.0, 0.0, 1.0, _GREATEST])
     sampled = replay(path, ends)
@@ -97,24 +98,4 @@ def _least_values(path: Sequence[Function], edges: Floats, number: Number) -> Fl
             f'it makes bins of numbers that do not increase with column "{escape(number.column)}"',
             "make bins of the column as it is",
         )
-    low = np.full(len(edges), _place(-_GREATEST), dtype=np.int64)
-    high = np.full(len(edges), _place(_GREATEST), dtype=np.int64)
-    always, never = reaches(low), ~reaches(high)
-    # Reached at high, not at low; their difference may be beyond int64.
-    while np.any((middle := (low >> 1) + (high >> 1) + (low & high & 1)) != low):
-        reached = reaches(middle)
-        high, low = np.where(reached, middle, high), np.where(reached, low, middle)
-    found = _floats(high)
-    found[always], found[never] = -_GREATEST, np.inf
-    return found
-
-
-def _place(value: float) -> int:
-    """Return the place of a float64 in the order of all of them; both zeros have the place 0."""
-    bits = int(np.float64(value).view(np.int64))
-    return bits if bits >= 0 else -(bits & 0x7FFF_FFFF_FFFF_FFFF)
-
-
-def _floats(places: npt.NDArray[np.int64]) -> Floats:
-    bits = np.where(places >= 0, places, np.int64(-(2**63)) | -np.minimum(places, 0))
-    return bits.astype(np.int64).view(np.float64)
+    return least_floats(reaches, len(edges))

@@ -35,6 +35,7 @@ from pipeline.conversion.algebra import (
 from pipeline.conversion.sklearn.binning import binarize, discretize
 from pipeline.conversion.sklearn.categories import Table, encode, is_missing_value, plain
 from pipeline.conversion.sklearn.places import StepPlace, class_name, require
+from pipeline.kernels import STEP_FUNCTIONS, Clip
 from pipeline.units import escape, format_count
 
 Signals = list[Signal]
@@ -187,7 +188,7 @@ def _max_abs_scaler(step: Any, place: StepPlace, signals: Signals) -> Signals:
 def _clipped(signals: Signals, ends: Sequence[float]) -> Signals:
     low, high = (float(end) for end in ends)
     return [
-        _elementwise(signal, transform(signal, ("clip", low, high)), lambda values: np.clip(values, low, high))
+        _elementwise(signal, transform(signal, Clip(low, high)), lambda values: np.clip(values, low, high))
         for signal in signals
     ]
 
@@ -265,18 +266,17 @@ def _linear_map(step: Any, place: StepPlace, signals: Signals) -> Signals:
     return [affine(signal, 0.0, float(scale)) for signal, scale in zip(made, deviations, strict=True)]
 
 
-_FUNCTIONS: Mapping[str, Any] = {"log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, "square": np.square}
-
-
 def _function_transformer(step: Any, place: StepPlace, signals: Signals) -> Signals:
     if step.func is None:
         return signals
-    name = next((name for name, function in _FUNCTIONS.items() if function is step.func), None)
+    name = next((name for name in STEP_FUNCTIONS if step.func is getattr(np, name)), None)
     if name is None or step.kw_args:
         shown = escape(getattr(step.func, "__name__", repr(step.func)), 40)
         why = f"computes {shown}" + (" with kw_args" if step.kw_args else "")
-        raise place.fault(step, why, f"use one of {', '.join(f'numpy.{each}' for each in _FUNCTIONS)}, without kw_args")
-    return [_elementwise(signal, transform(signal, (name,)), step.func) for signal in signals]
+        raise place.fault(
+            step, why, f"use one of {', '.join(f'numpy.{each}' for each in STEP_FUNCTIONS)}, without kw_args"
+        )
+    return [_elementwise(signal, transform(signal, name), step.func) for signal in signals]
 
 
 def _polynomial_features(step: Any, place: StepPlace, signals: Signals) -> Signals:

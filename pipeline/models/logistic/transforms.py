@@ -81,6 +81,13 @@ def steps_of(transform: object) -> tuple[Step, ...]:
     return tuple(step for part in parts for step in steps_of(part))
 
 
+def step_document(step: str | Clip | Affine) -> object:
+    """Return a step as ``transform`` in a model file has it, which :func:`steps_of` reads."""
+    if isinstance(step, Clip):
+        return {"clip": [end if np.isfinite(end) else None for end in (step.low, step.high)]}
+    return {"center": step.center, "scale": step.scale} if isinstance(step, Affine) else step
+
+
 def check_imputed(missing: object, steps: Sequence[Step]) -> None:
     """Raise the error of a validator if a policy imputes a number of which the steps make none that is finite."""
     if not isinstance(missing, Impute):
