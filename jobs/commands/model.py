@@ -166,7 +166,7 @@ def export(model: str, to: str, dialect: str | None, output: str | None, if_exis
 
     What the tool cannot express is refused by name (exit code 65), and nothing is written.
     """
-    from pipeline.interface import export_model  # noqa: PLC0415 - --help stays light
+    from pipeline.modelling import export_model  # noqa: PLC0415 - --help stays light
 
     if to == "onnx" and output is None:
         raise click.UsageError("An ONNX graph is not text: name a file with --output.")

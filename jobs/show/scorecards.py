@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.show import document
 from jobs.show.tables import emit_scorecard
-from pipeline.interface import scorecard_of
+from pipeline.modelling import scorecard_of
 from pipeline.report.models import scorecard_json
 
 
