@@ -8,7 +8,7 @@ from pipeline.modelling import scorecard_of
 from pipeline.report.models import scorecard_json
 
 
-def show_scorecard(model: str, *, as_json: bool, all_digits: bool) -> None:
+def show_scorecard(model: str, *, all_digits: bool, as_json: bool) -> None:
     """Show the points of each attribute of a model file."""
     card = scorecard_of(model)
     if as_json:
