@@ -74,9 +74,9 @@ class Labels:
     @classmethod
     def of(cls, texts: Sequence[str | None]) -> Labels:
         """Return the texts, each once."""
-        levels = list(dict.fromkeys(text for text in texts if text is not None))
-        place = [-1 if text is None else levels.index(text) for text in texts]
-        return cls(pa.array(levels, pa.string()), np.array(place, dtype=code_type(len(texts))))
+        places: dict[str, int] = {}
+        place = [-1 if text is None else places.setdefault(text, len(places)) for text in texts]
+        return cls(pa.array(list(places), pa.string()), np.array(place, dtype=code_type(len(texts))))
 
     @cached_property
     def _is_plain(self) -> bool:
