@@ -43,7 +43,7 @@ class Points(Section):
 
     @property
     def slope(self) -> float:
-        """Points for each unit of the raw prediction; negative if higher points stand for the negative class."""
+        """Points for each unit of the raw prediction; negative if higher points mean the negative class."""
         factor = self.pdo / math.log(2)
         return factor if self.higher == "positive" else -factor
 
