@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pipeline.arrays import Dataset, open_dataset
     from pipeline.errors import LogitstreamError
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
-    from pipeline.interface import from_sklearn, from_statsmodels, import_model, preview, score, transform
+    from pipeline.interface import preview, score, transform
+    from pipeline.modelling import from_sklearn, from_statsmodels, import_model
     from pipeline.models import LogisticModel
     from pipeline.stream import transform_stream
     from pipeline.types.report import PlanSummary, Report
@@ -70,9 +71,9 @@ _HOMES = {
     "Report": "types.report",
     "Rollback": "upkeep",
     "Verification": "verification",
-    "from_sklearn": "interface",
-    "from_statsmodels": "interface",
-    "import_model": "interface",
+    "from_sklearn": "modelling",
+    "from_statsmodels": "modelling",
+    "import_model": "modelling",
     "inspect": "inspection",
     "open_dataset": "arrays",
     "preview": "interface",

@@ -153,7 +153,10 @@ def fit(rows: pa.Table) -> dict[str, Any]:
         "carrier": {"unseen": "zero", "missing": "null"},
         "origin": {"unseen": "null", "missing": "null"},
     }
-    document["features"] = [feature | policies[feature["column"]] for feature in document["features"]]
+    for feature in document["features"]:
+        # The levels are spelled like text, so that the model needs no word for it and keeps its digest.
+        feature.pop("levels", None)
+        feature.update(policies[feature["column"]])
     document["training"] = {
         "rows": known.num_rows,
         "date": FITTED,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -113,3 +116,22 @@ def test_the_sample_model_separates_late_flights() -> None:
     area = roc_auc_score(known["late"].to_numpy(), model.probability(known))
     assert area == pytest.approx(model.training["auc"], abs=1e-9)
     assert model.training["rows"] == known.num_rows
+
+
+def _rounded(value: Any) -> Any:
+    """Return plain values with the digits that every library of linear algebra agrees on."""
+    if isinstance(value, dict):
+        return {key: _rounded(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_rounded(member) for member in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize(("function", "name"), [("fit", "delay_model.json"), ("scorecard", "delay_scorecard.json")])
+def test_the_script_of_the_sample_makes_its_models(function: str, name: str) -> None:
+    make = runpy.run_path(str(SAMPLE / "make.py"))
+    made, stored = make[function](pq.read_table(SAMPLE / "flights")), json.loads((SAMPLE / name).read_text())
+    for document in (made, stored):
+        # Has the version of scikit-learn.
+        document.pop("training", None)
+    assert _rounded(made) == _rounded(stored)

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import click
 
-from jobs.options import values
-from jobs.options.command import OUTPUT, JobCommand, option
+from jobs import options
+from jobs.options.command import JobCommand
 
 EXAMPLE = "logitstream demo --output logitstream-demo"
 
 
 @click.command("demo", cls=JobCommand, example=EXAMPLE, uses_demo=False, short_help="See it work on real flights.")
-@option(
-    "-o",
-    "--output",
-    section=OUTPUT,
-    default="logitstream-demo",
-    show_default=True,
-    metavar="DIR",
-    type=values.PATH,
-    is_path=True,
-    help="The folder for the sample and its scores.",
-)
+@options.output_to("DIR", "The folder for the sample and its scores.", default="logitstream-demo", show_default=True)
 def command(output: str) -> None:
     """Score a sample of real flights, show what the scores mean, and compare Parquet with CSV.
 

@@ -6,11 +6,13 @@ import click
 
 from jobs import options
 from jobs.options import values
-from jobs.options.command import OUTPUT, TALK, WHAT, JobArgument, JobCommand, option
+from jobs.options.command import WHAT, JobArgument, JobCommand, option
 from jobs.options.help import HelpfulGroup
 from jobs.show import console
 from pipeline.choices import DIALECT, KIND, TO, IfExists
 from pipeline.units import escape
+
+_MODEL = click.argument("model", type=values.PATH, cls=JobArgument)
 
 
 @click.group("model", cls=HelpfulGroup, example="logitstream model show logitstream-demo/delay_model.json")
@@ -24,8 +26,8 @@ def command() -> None:
     example="logitstream model show logitstream-demo/delay_model.json",
     short_help="Show the coefficients as a table.",
 )
-@click.argument("model", type=values.PATH, cls=JobArgument)
-@option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
+@_MODEL
+@options.all_digits
 @options.json_
 def show(model: str, verbose: bool, json: bool) -> None:
     """Show the coefficients of MODEL as a table, with its policies for missing and unseen values.
@@ -44,7 +46,7 @@ def show(model: str, verbose: bool, json: bool) -> None:
     example="logitstream model check logitstream-demo/delay_model.json",
     short_help="Check a model file and report every error in it.",
 )
-@click.argument("model", type=values.PATH, cls=JobArgument)
+@_MODEL
 @options.json_
 def check(model: str, json: bool) -> None:
     """Check MODEL and report every error in it with its place (exit code 65)."""
@@ -59,16 +61,8 @@ def check(model: str, json: bool) -> None:
     example="logitstream model upgrade logitstream-demo/delay_model.json --output model-2.json",
     short_help="Rewrite a model file in the newest version.",
 )
-@click.argument("model", type=values.PATH, cls=JobArgument)
-@option(
-    "-o",
-    "--output",
-    section=OUTPUT,
-    type=values.PATH,
-    metavar="FILE",
-    is_path=True,
-    help="Write this file instead.  [default: MODEL itself]",
-)
+@_MODEL
+@options.output_to("FILE", "Write this file instead.  [default: MODEL itself]")
 @options.if_file_exists
 @options.json_
 def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> None:
@@ -105,16 +99,7 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     type=click.Choice(KIND.words),
     help="What FILE is.  [default: as its first bytes tell]",
 )
-@option(
-    "-o",
-    "--output",
-    section=OUTPUT,
-    type=values.PATH,
-    required=True,
-    metavar="MODEL",
-    is_path=True,
-    help="The model file to write.",
-)
+@options.output_to("MODEL", "The model file to write.", required=True)
 @options.if_file_exists
 @options.json_
 def import_(file: str, output: str, kind: str | None, check: str | None, if_exists: IfExists, json: bool) -> None:
@@ -137,7 +122,7 @@ _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
     example="logitstream model export logitstream-demo/delay_model.json --to sql --dialect postgresql",
     short_help="Write a model as SQL, ONNX, PMML or Python.",
 )
-@click.argument("model", type=values.PATH, cls=JobArgument)
+@_MODEL
 @option(
     "--to",
     section=WHAT,
@@ -151,22 +136,14 @@ _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
     type=click.Choice(DIALECT.words),
     help="The database that the SQL is for.  [default: duckdb]",
 )
-@option(
-    "-o",
-    "--output",
-    section=OUTPUT,
-    type=values.PATH,
-    metavar="FILE",
-    is_path=True,
-    help="The file to write.  [default: the standard output, for text]",
-)
+@options.output_to("FILE", "The file to write.  [default: the standard output, for text]")
 @options.if_file_exists
 def export(model: str, to: str, dialect: str | None, output: str | None, if_exists: IfExists) -> None:
     """Write MODEL for another tool.
 
     What the tool cannot express is refused by name (exit code 65), and nothing is written.
     """
-    from pipeline.interface import export_model  # noqa: PLC0415 - --help stays light
+    from pipeline.modelling import export_model  # noqa: PLC0415 - --help stays light
 
     if to == "onnx" and output is None:
         raise click.UsageError("An ONNX graph is not text: name a file with --output.")
@@ -183,10 +160,10 @@ def export(model: str, to: str, dialect: str | None, output: str | None, if_exis
     example="logitstream model scorecard logitstream-demo/delay_scorecard.json",
     short_help="Show the points of each attribute.",
 )
-@click.argument("model", type=values.PATH, cls=JobArgument)
+@_MODEL
+@options.all_digits
 @options.json_
-@option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
-def scorecard(model: str, json: bool, verbose: bool) -> None:
+def scorecard(model: str, verbose: bool, json: bool) -> None:
     """Show MODEL as a scorecard: the points of each interval, level and missing value.
 
     The points of a row are the sum over its features. A number has points where it is 0, and for each 1 more.
@@ -194,7 +171,7 @@ def scorecard(model: str, json: bool, verbose: bool) -> None:
     """
     from jobs.show.scorecards import show_scorecard  # noqa: PLC0415 - --help stays light
 
-    show_scorecard(model, as_json=json, all_digits=verbose)
+    show_scorecard(model, all_digits=verbose, as_json=json)
 
 
 if __name__ == "__main__":

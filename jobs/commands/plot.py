@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from jobs import options
 from jobs.options import completion, values
-from jobs.options.command import OUTPUT, WHAT, JobCommand, option
+from jobs.options.command import WHAT, JobCommand, option
 from jobs.options.functions import Asked, as_asked, told_apart
 
 _NARROWEST = 1e-9
@@ -53,16 +54,7 @@ def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
     metavar="LOW HIGH",
     help="The range of x.  [default: -6 6]",
 )
-@option(
-    "-o",
-    "--output",
-    section=OUTPUT,
-    type=values.PATH,
-    required=True,
-    metavar="FILE",
-    is_path=True,
-    help="The picture; its name ends in .svg or .png. An existing file is replaced.",
-)
+@options.output_to("FILE", "The picture; its name ends in .svg or .png. An existing file is replaced.", required=True)
 def command(**params: Any) -> None:
     """Draw each FUNCTION and its derivative as a picture.
 

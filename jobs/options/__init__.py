@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobs.options import completion, values
-from jobs.options.command import CSV, HOW, OUTPUT, TALK, WHAT, JobArgument, load_config, option
+from jobs.options.command import CSV, HOW, OUTPUT, TALK, WHAT, Decorator, JobArgument, load_config, option
 from pipeline.choices import ABSENT, COMPRESSION, DURABILITY, FINGERPRINT, FORMAT, IF_EXISTS, PRECISION, listed
 from pipeline.errors import UsageError
 from pipeline.grammar import parse_application, refuse_repeated
@@ -21,6 +21,20 @@ def _kept(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ..
     if "*" in names and len(names) > 1:
         raise click.BadParameter("'*' means all columns; leave the other names out.", ctx, param)
     return names
+
+
+def output_to(metavar: str, help_: str, **attributes: Any) -> Decorator:
+    """Return ``--output`` of a command, with what it names."""
+    return option(
+        "-o",
+        "--output",
+        section=OUTPUT,
+        type=values.PATH,
+        is_path=True,
+        metavar=metavar,
+        help=help_,
+        **attributes,
+    )
 
 
 def refuse_taken(keep: Iterable[str], made: Iterable[str], rename: Iterable[tuple[str, str]]) -> None:
@@ -375,15 +389,10 @@ grace = option(
     help="How long started chunks may take to finish when the run is told to stop.",
 )
 
-output = option(
-    "-o",
-    "--output",
-    section=OUTPUT,
+output = output_to(
+    "OUT",
+    "The output: a folder, or one file if the name ends in .parquet or .csv. It is published in one step.",
     required=True,
-    type=values.PATH,
-    metavar="OUT",
-    is_path=True,
-    help="The output: a folder, or one file if the name ends in .parquet or .csv. It is published in one step.",
 )
 format_ = option(
     "--format",
@@ -446,6 +455,7 @@ config_file = option(
 dry_run = option("--dry-run", section=TALK, is_flag=True, help="Show the plan, and do nothing.")
 json_ = option("--json", section=TALK, is_flag=True, help="Write the outcome, or the error, to stdout as JSON.")
 verbose = option("-v", "--verbose", section=TALK, is_flag=True, help="Show the plan and the list of inputs, too.")
+all_digits = option("-v", "--verbose", section=TALK, is_flag=True, help="Show all digits of each number.")
 progress = option(
     "--progress",
     section=TALK,

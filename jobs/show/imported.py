@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.show import console, document
 from pipeline.choices import IfExists
-from pipeline.interface import imported_model
+from pipeline.modelling import imported_model
 from pipeline.report.models import import_json
 from pipeline.units import escape, format_count
 

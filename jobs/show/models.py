@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.show import console, document
 from jobs.show.tables import emit_model
-from pipeline import interface
+from pipeline import modelling
 from pipeline.choices import IfExists
 from pipeline.report.models import check_json, model_json, upgrade_json
 from pipeline.units import escape, format_count
@@ -13,9 +13,9 @@ from pipeline.units import escape, format_count
 def show_model(path: str, *, all_digits: bool, as_json: bool) -> None:
     """Show a model: its facts, and a table of its numbers."""
     if as_json:
-        document.write(model_json(path, interface.described_model(path)))
+        document.write(model_json(path, modelling.described_model(path)))
     else:
-        emit_model(interface.shown_model(path), all_digits=all_digits)
+        emit_model(modelling.shown_model(path), all_digits=all_digits)
 
 
 def show_check(path: str, *, as_json: bool) -> None:
@@ -26,7 +26,7 @@ def show_check(path: str, *, as_json: bool) -> None:
     ModelError
         It is not; as JSON, everything that is wrong has been written.
     """
-    found = interface.checked_model(path)
+    found = modelling.checked_model(path)
     if as_json:
         document.write(check_json(path, found))
     if found.error is not None:
@@ -38,7 +38,7 @@ def show_check(path: str, *, as_json: bool) -> None:
 
 def show_upgrade(path: str, output: str, *, if_exists: IfExists, as_json: bool) -> None:
     """Write a model file in the newest version and show what changed."""
-    found = interface.upgraded_model(path, output, if_exists=if_exists)
+    found = modelling.upgraded_model(path, output, if_exists=if_exists)
     if as_json:
         document.write(upgrade_json(path, output, found))
     elif found.before == found.after:

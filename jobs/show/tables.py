@@ -59,12 +59,18 @@ def emit_model(model: ShownModel, *, all_digits: bool) -> None:
 
 
 def emit_scorecard(card: Scorecard, *, all_digits: bool) -> None:
-    """Show a scorecard on stdout: its facts, and the points of each attribute; to two decimals, or with all digits."""
+    """Show a scorecard on stdout: its facts, and the points of each attribute.
+
+    Points have two decimals, or three digits where those are not enough, or all digits.
+    """
 
     def number(value: float | None) -> str:
         if value is None:
             return "no score"
-        return repr(value) if all_digits else f"{value:.2f}"
+        if all_digits:
+            return repr(value)
+        # One more of a large number, such as a distance, has few points.
+        return f"{value:.3g}" if 0 < abs(value) < 0.1 else f"{value:.2f}"
 
     facts = ((name, value if isinstance(value, str) else number(value)) for name, value in card.facts)
     console.emit("\n".join(aligned(facts)) + "\n")

@@ -170,7 +170,7 @@ def _wrong_key(path: Path, detail: ErrorDetails, value: object, vocabulary: Voca
 def _unknown_key(key: str, location: Sequence[str | int], vocabulary: Vocabulary) -> str:
     known = vocabulary.keys_at(location)
     message = unknown("key", key, known)
-    if near_name(key, known) or not (len(location) > 1 and location[-3:-2] == ("features",)):
+    if near_name(key, known) or location[-3:-2] != ("features",):
         return message
     kinds = [kind for kind in vocabulary.kinds["features"][1] if key in vocabulary.keys_at((tag(kind),))]
     return f'{message}; the kind "{kinds[0]}" has it' if len(kinds) == 1 else message

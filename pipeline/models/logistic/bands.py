@@ -79,6 +79,7 @@ def faults(bands: object, *, has_points: bool) -> Iterator[Problem]:
                 yield Problem(("thresholds", position), f"must be between 0 and 1, not {show(threshold)}")
     if thresholds is not None and names is not None and len(names) != len(thresholds) + 1:
         yield Problem(("names",), miscounted("name", names, thresholds, "bands"))
+    first: dict[str, int] = {}
     for position, name in enumerate(names or ()):
-        if isinstance(name, str) and (names or []).index(name) < position:
+        if isinstance(name, str) and first.setdefault(name, position) < position:
             yield Problem(("names", position), f'"{escape(name)}" is already the name of another band')

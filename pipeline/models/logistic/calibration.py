@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.kernels import evaluate
 from pipeline.models.document import Problem
-from pipeline.models.logistic.sections import Section, miscounted, not_increasing
+from pipeline.models.logistic.sections import Section, Slope, miscounted, not_increasing
 
 if TYPE_CHECKING:
     from pipeline.choices import Precision
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Numbers = Annotated[tuple[float, ...], Strict(strict=False), Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-def _not_zero(slope: float) -> float:
-    if slope == 0:
-        raise PydanticCustomError("zero_slope", "must not be 0: every row would have the same probability")
-    return slope
 
 
 def _not_negative(number: float) -> float:
@@ -46,7 +40,7 @@ class Platt(Section):
     """``sigmoid(slope * raw_prediction + intercept)``."""
 
     method: Literal["platt"]
-    slope: Annotated[float, AfterValidator(_not_zero)]
+    slope: Slope
     intercept: float
 
 

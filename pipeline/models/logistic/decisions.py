@@ -21,7 +21,7 @@ from pipeline.models.logistic.output import Column
 from pipeline.models.logistic.points import Points, total_points, whole
 from pipeline.models.logistic.reasons import Codes, ReasonRules
 from pipeline.models.logistic.references import references_of
-from pipeline.models.logistic.sections import numbers_of
+from pipeline.models.logistic.sections import number_of
 from pipeline.models.results import encoded_array, float_array, integer_array
 from pipeline.types.blocks import Field
 from pipeline.units import escape_name
@@ -74,9 +74,9 @@ class Labels:
     @classmethod
     def of(cls, texts: Sequence[str | None]) -> Labels:
         """Return the texts, each once."""
-        levels = list(dict.fromkeys(text for text in texts if text is not None))
-        place = [-1 if text is None else levels.index(text) for text in texts]
-        return cls(pa.array(levels, pa.string()), np.array(place, dtype=code_type(len(texts))))
+        places: dict[str, int] = {}
+        place = [-1 if text is None else places.setdefault(text, len(places)) for text in texts]
+        return cls(pa.array(list(places), pa.string()), np.array(place, dtype=code_type(len(texts))))
 
     @cached_property
     def _is_plain(self) -> bool:
@@ -243,11 +243,11 @@ class Decisions:
 
     @cached_property
     def _most_points(self) -> float:
-        """What the points of a row without infinities cannot exceed."""
+        """What the points of a row cannot exceed if each contribution is one of the coefficients."""
         model, most = self.model, abs(self.model.base)
         for feature in model.features:
             _, entries = kind_of(feature).describe(feature)
-            most += max(abs(numbers_of(entry.coefficient)[0]) for entry in entries)
+            most += max(abs(number_of(entry.coefficient, 0)) for entry in entries)
         return 0.0 if self._points is None else abs(self._points.constant) + abs(self._points.slope) * most
 
     def _points_of_terms(self, rows: int) -> PointsOfTerms | None:

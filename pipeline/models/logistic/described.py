@@ -18,9 +18,9 @@ def described(model: ModelFile) -> dict[str, Any]:
     Besides the keys of the file it has ``digest``, ``base``, and in each feature ``name``, ``constant`` and what its
     kind adds. Of a model with classes a number is a list with one for each class.
     """
-    said = _plain(model)
+    content = _plain(model)
     features = [_feature(model, feature) for feature in model.features]
-    return {**said, "features": features, "base": _by_output(model, model.bases), "digest": model.digest()}
+    return {**content, "features": features, "base": _by_output(model, model.bases), "digest": model.digest()}
 
 
 def _feature(model: ModelFile, feature: Feature) -> dict[str, Any]:

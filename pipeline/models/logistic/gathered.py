@@ -1,4 +1,4 @@
-"""What is gathered of the contributions to a batch, term by term and tile by tile, while they are in the cache."""
+"""What may be gathered of the contributions to a batch: the parts, and the protocol of a gatherer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Gatherer(Protocol):
         ...
 
     def settle(self, exact: Exact) -> None:
-        """Make up for what could not be told of a term alone."""
+        """Complete the rows that need the exact contributions of all terms."""
         ...
 
     def blank(self, where: Where) -> None:

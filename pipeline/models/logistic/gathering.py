@@ -1,4 +1,4 @@
-"""What is gathered of contributions, term by term and tile by tile, while they are in the cache."""
+"""The gatherers: contributions, points and reasons of a batch, made term by term while they are in the cache."""
 
 from __future__ import annotations
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, Field, Strict, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, Strict, model_validator
 
 from pipeline.models.logistic.late import LateSection
-from pipeline.models.logistic.sections import GrownSection, Section, fault
+from pipeline.models.logistic.sections import GrownSection, Section, Slope, fault
 from pipeline.registry import FUNCTIONS
 
 Column = Literal[
@@ -41,12 +40,6 @@ MOST_REASONS = 100
 _ADDED: tuple[Column, ...] = ("decision", "points", "band", "reasons")
 
 _SIGMOID_DEFAULTS = {name: FUNCTIONS["sigmoid"].defaults[name] for name in ("temperature", "alpha", "beta")}
-
-
-def _not_zero_alpha(alpha: float) -> float:
-    if alpha == 0:
-        raise PydanticCustomError("zero_alpha", "must not be 0: every row would have the same probability")
-    return alpha
 
 
 def _method(name: str) -> type[Section]:
@@ -98,7 +91,7 @@ class Output(GrownSection):
     columns: Annotated[tuple[Column, ...], Strict(strict=False), Field(min_length=1)] | None = None
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    alpha: Annotated[float, AfterValidator(_not_zero_alpha)] = 1.0
+    alpha: Slope = 1.0
     beta: float = 0.0
     calibration: AnyCalibration | None = None
     points: AnyPoints | None = None

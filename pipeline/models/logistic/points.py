@@ -13,9 +13,8 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from pipeline.models.logistic.sections import Section
+from pipeline.models.logistic.sections import Section, fault
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,8 +38,7 @@ class Points(Section):
     @model_validator(mode="after")
     def _scale_is_finite(self) -> Points:
         if not (math.isfinite(self.slope) and math.isfinite(self.constant)):
-            message = "base_points and pdo / ln(2) * ln(base_odds) are beyond float64"
-            raise PydanticCustomError("points", "{message}", {"message": message, "at": ["pdo"]})
+            raise fault("points", "base_points and pdo / ln(2) * ln(base_odds) are beyond float64", ["pdo"])
         return self
 
     @property

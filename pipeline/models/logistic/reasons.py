@@ -45,7 +45,7 @@ class Reference(Section):
 
 
 class FeatureReason(Section):
-    """What is said of a feature: its code and its text; its mean contribution, and its own reference."""
+    """How a feature is named as a reason, by code and text; its mean contribution, and its own reference."""
 
     code: Name | None = None
     text: Name | None = None

@@ -17,7 +17,7 @@ from pipeline.models.logistic.feature import Feature
 from pipeline.models.logistic.features import FEATURE_KINDS, kind_of
 from pipeline.models.logistic.output import MOST_REASONS
 from pipeline.models.logistic.reasons import Direction, FeatureReason, ReasonRules, Reference
-from pipeline.models.logistic.sections import numbers_of
+from pipeline.models.logistic.sections import number_of
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.models.wording import quoted_words, show, unknown
 from pipeline.units import escape
@@ -35,8 +35,7 @@ _BOUNDED = ("categorical", "binned", "indicator")
 def references_of(reasons: ReasonRules, features: tuple[Feature, ...]) -> Floats:
     """Return the contribution of each feature at its reference: float64, shape (features,).
 
-    It is not finite where a value is outside the domain of a transform, and 0 where the reference is none that
-    :func:`faults` allows.
+    Not finite where a value is outside the domain of a transform, 0 where :func:`faults` refuses the reference.
     """
     found = (_reference(feature, reasons.features.get(feature.label), reasons) for feature in features)
     return np.array(list(found), dtype=np.float64)
@@ -51,21 +50,21 @@ def faults(reasons: object, features: Mapping[str, Document]) -> Iterator[Proble
         return
     if type(count := reasons.get("count")) is int and count > MOST_REASONS:
         yield Problem(("count",), f"must be at most {MOST_REASONS}, not {count}")
-    said = reasons.get("features", {})
-    if not isinstance(said, Mapping):
+    stated = reasons.get("features", {})
+    if not isinstance(stated, Mapping):
         return
-    for name, reason in said.items():
+    for name, reason in stated.items():
         if name not in features:
             yield Problem(("features", name), unknown("feature", name, features))
         elif isinstance(reason, Mapping) and reason.get("reference") is not None:
             yield from _of_reference(("features", name, "reference"), reason["reference"], features[name])
     if (word := reasons.get("reference")) in ("mean", "best"):
-        yield from _without_reference(str(word), said, features)
+        yield from _without_reference(str(word), stated, features)
 
 
-def _without_reference(word: str, said: Mapping[str, object], features: Mapping[str, Document]) -> Iterator[Problem]:
+def _without_reference(word: str, stated: Mapping[str, object], features: Mapping[str, Document]) -> Iterator[Problem]:
     for name, feature in features.items():
-        reason = said.get(name, {})
+        reason = stated.get(name, {})
         if str(feature.get("kind")) not in FEATURE_KINDS or not isinstance(reason, Mapping):
             continue
         if reason.get("reference") is not None:
@@ -136,7 +135,7 @@ def contribution_at(feature: Any, value: Any) -> float:
 def _best(feature: Feature, direction: Direction) -> float:
     """Return the largest contribution that a feature can have, or the smallest if those that raise are named."""
     _, entries = kind_of(feature).describe(feature)
-    possible = [numbers_of(entry.coefficient)[0] for entry in entries]
+    possible = [number_of(entry.coefficient, 0) for entry in entries]
     if feature.kind not in {"categorical", "binned"} or getattr(feature, "unseen", "") == "zero":
         possible.append(0.0)
     return max(possible) if direction == "lower" else min(possible)

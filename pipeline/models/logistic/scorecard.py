@@ -17,7 +17,7 @@ from pipeline.models.logistic.points import Points, feature_points
 from pipeline.models.logistic.policies import Impute, Level, policy_text
 from pipeline.models.logistic.product import NumericTerm
 from pipeline.models.logistic.references import contribution_at
-from pipeline.models.logistic.sections import numbers_of
+from pipeline.models.logistic.sections import number_of
 from pipeline.types.report import Attribute, Scorecard
 from pipeline.units import format_count
 
@@ -138,7 +138,7 @@ _ROWS: Mapping[str, Callable[[Any], Iterator[_Row]]] = {
 
 
 def _weight(entry: Entry) -> float:
-    return numbers_of(entry.coefficient)[0] / entry.scale
+    return number_of(entry.coefficient, 0) / entry.scale
 
 
 def _policies(entry: Entry, adds: Callable[[Any], float]) -> Iterator[_Row]:

@@ -30,7 +30,15 @@ def _has_name(name: str) -> str:
     return name
 
 
+def _not_zero(slope: float) -> float:
+    if slope == 0:
+        raise PydanticCustomError("zero_slope", "must not be 0: every row would have the same probability")
+    return slope
+
+
 Name = Annotated[str, AfterValidator(_has_name)]
+# The factor of a raw prediction on its way to a probability.
+Slope = Annotated[float, AfterValidator(_not_zero)]
 
 
 class Section(BaseModel):

@@ -73,9 +73,9 @@ def _decisions(output: Output) -> Iterator[tuple[str, str | float]]:
 
 
 def _members(section: Section) -> str:
-    said = section.model_dump(exclude_none=True)
+    members = section.model_dump(exclude_none=True)
     return ", ".join(
-        f"{key} {escape(value) if isinstance(value, str) else _shown(value)}" for key, value in said.items()
+        f"{key} {escape(value) if isinstance(value, str) else _shown(value)}" for key, value in members.items()
     )
 
 

@@ -138,6 +138,16 @@ def test_the_scorecard_shows_the_points_of_each_attribute(cli):
     assert all(repr(each["points"]) in exact for each in card["attributes"] if each["points"] is not None)
 
 
+def test_few_points_for_each_unit_keep_three_digits(cli, tmp_path):
+    model = json.loads(CARD.read_text())
+    del model["output"]["reasons"]
+    model["features"].append({"kind": "numeric", "column": "air_time", "coefficient": 0.12, "scale": 500})
+    (tmp_path / "m.json").write_text(json.dumps(model))
+    lines = [" ".join(line.split()) for line in cli("model", "scorecard", str(tmp_path / "m.json")).out.splitlines()]
+    # Of a contribution of 0.12 / 500: times -20 / ln(2).
+    assert "each 1 more of air_time 0.00024 -0.00692" in lines
+
+
 def test_a_scorecard_needs_a_scale_of_points(cli):
     outcome = cli("model", "scorecard", str(SAMPLE / "delay_model.json"))
     assert outcome.code == 65
