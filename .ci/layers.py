@@ -72,7 +72,7 @@ ROOMS = {
         90,
         ("click", "rich"),
         (
-            *(PUBLIC, "interface", "inspection", "modelling", "verification", "upkeep", "bench", "drawing"),
+            *(PUBLIC, "interface", "inspection", "modelling", "verification", "upkeep", "bench", "drawing", "fitting"),
             *("flow", "report", "memory", "grammar", "registry", "options", "compact", *GROUND),
         ),
         lazy=True,
@@ -97,6 +97,7 @@ ROOMS = {
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
+    "fitting": Room(60, ("numpy", "pyarrow", "threadpoolctl"), ("scan", *MEANS)),
     "conversion": Room(
         56,
         ("numpy", "pyarrow"),

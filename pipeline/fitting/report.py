@@ -1,0 +1,185 @@
+"""What a fit reports: while it runs, before it starts, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.models import LogisticModel
+
+
+@dataclass(frozen=True, slots=True)
+class PassDone:
+    """An event: one pass over the rows has ended.
+
+    ``what`` is ``learn``, ``fit``, ``moments``, ``effects`` and so on; what the pass does not have is ``None``.
+    """
+
+    number: int
+    what: str
+    rows: int
+    seconds: float
+    models: int = 1
+    objective: float | None = None
+    decrement: float | None = None
+    gradient: float | None = None
+    bytes_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientRow:
+    """One coefficient, in units of its column.
+
+    Attributes
+    ----------
+    feature : str
+        The name of the feature; ``(intercept)`` for the intercept.
+    label : str or None
+        The level or interval.
+    output : str or None
+        The class, where there are more than two.
+    value : float
+    error, z, p, low, high : float or None
+        Standard error, z, two-sided p, and the 95 % confidence interval; ``None`` with a penalty.
+    variance_inflation : float or None
+    note : str
+        Such as ``reference``, ``constant, left out``.
+    """
+
+    feature: str
+    label: str | None
+    output: str | None
+    value: float
+    error: float | None = None
+    z: float | None = None
+    p: float | None = None
+    low: float | None = None
+    high: float | None = None
+    variance_inflation: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """The average marginal effect of a column, or of a level against the reference, on the probability of a class."""
+
+    feature: str
+    label: str | None
+    output: str | None
+    value: float
+    error: float | None
+    z: float | None
+    p: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FitMeasures:
+    """How well a model fits; ``None`` where a penalty takes the meaning away."""
+
+    log_loss: float
+    deviance: float
+    null_deviance: float | None = None
+    likelihood_ratio: float | None = None
+    likelihood_ratio_p: float | None = None
+    degrees_of_freedom: int | None = None
+    aic: float | None = None
+    bic: float | None = None
+    mcfadden: float | None = None
+    held_out_log_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PenaltyTried:
+    """One penalty of a path: its hold-out log loss with its standard error over the folds, and what it leaves."""
+
+    l1: float
+    l2: float
+    log_loss: float | None
+    error: float | None
+    nonzero: int
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """A finished fit.
+
+    Attributes
+    ----------
+    model : LogisticModel
+    output : str or None
+        The model file that was written.
+    rows : mapping of str to int
+        ``read`` = ``used`` + ``held_out`` + ``dropped`` + ``bad`` + ``without_target``.
+    coefficients : tuple of CoefficientRow
+    effects : tuple of EffectRow
+    measures : FitMeasures
+    certificate : mapping of str to object
+        As ``training`` in the model file has it.
+    path : tuple of PenaltyTried
+    bins : mapping of str to float
+        The information value of each binned feature that has one.
+    passes : int
+    seconds : float
+    peak_bytes : int
+    notes : tuple of str
+        In words for a person.
+    """
+
+    model: LogisticModel
+    output: str | None
+    rows: Mapping[str, int]
+    coefficients: tuple[CoefficientRow, ...]
+    measures: FitMeasures
+    certificate: Mapping[str, object]
+    effects: tuple[EffectRow, ...] = ()
+    path: tuple[PenaltyTried, ...] = ()
+    bins: Mapping[str, float] = field(default_factory=dict)
+    passes: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FitPlan:
+    """What a fit will do: ``--dry-run``.
+
+    Attributes
+    ----------
+    files, rows : int
+    rows_estimated : bool
+    columns : tuple of (str, str, int or None)
+        Name of the feature, its kind, and its coefficients; ``None`` where only the first pass tells.
+    width : int
+        The most coefficients of the model.
+    bytes_first, bytes_pass : int
+        Bytes that the first pass, and each later one, reads.
+    held : {"memory", "scratch", "read again"}
+        Where decoded features are between passes.
+    held_bytes : int
+    projected_bytes, allowed_bytes : int
+    workers : int
+    passes : int
+        About how many are expected.
+    solver : str
+    notes : tuple of str
+    """
+
+    files: int
+    rows: int
+    rows_estimated: bool
+    columns: tuple[tuple[str, str, int | None], ...]
+    width: int
+    bytes_first: int
+    bytes_pass: int
+    held: str
+    held_bytes: int
+    projected_bytes: int
+    allowed_bytes: int
+    workers: int
+    passes: int
+    solver: str
+    notes: tuple[str, ...] = ()
