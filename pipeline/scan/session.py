@@ -129,8 +129,9 @@ class Scan:
 
         def confirm(found: BlockOutcome[Payload]) -> None:
             tree.add(found.number, found.payload, level)
-            for outcome in found.outcomes if confirmed is not None else ():
-                confirmed(outcome)
+            if confirmed is not None:
+                for outcome in found.outcomes:
+                    confirmed(outcome)
 
         agenda = BlockAgenda(plan, begins, level, confirm)
         with self.scheduler.share(parameters) if parameters else nullcontext("") as digest:
