@@ -4,6 +4,7 @@ facts      input files -> their facts; the fields of their columns
 shapes     files with equal schemas
 stated     columns that the path of a file states, compared with it
 drift      where the columns of files differ, and what the needs of a job become in each of them
+survey     files checked against the columns that a job reads
 demand     how much memory a scan needs
 prepared   a scan that can start: files, needs, plan, workers and batches
 jobfile    what a worker reads once about its job
@@ -32,6 +33,7 @@ from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepar
 from pipeline.scan.session import Scan, forget, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
+from pipeline.scan.survey import Survey, Surveyed
 from pipeline.scan.task import worker
 from pipeline.scan.tree import ReduceTree
 from pipeline.sources import content_digest, discover
@@ -59,6 +61,8 @@ __all__ = [
     "Step",
     "StepCosts",
     "Stop",
+    "Survey",
+    "Surveyed",
     "arrow_type",
     "batches",
     "can_be_read_as",
