@@ -10,6 +10,7 @@ prepared   a scan that can start: files, needs, plan, workers and batches
 jobfile    what a worker reads once about its job
 context    what a step sees of its chunk: batches that fit, their origins, the accounts
 books      the accounts of a chunk
+bad_rows   how many bad rows there may be, and where the first one is
 task       a step on a chunk, retried while that may help
 agenda     which chunks are still to do, and which outcomes are confirmed
 tree       payloads combined in a fixed order
@@ -22,6 +23,7 @@ Only this room reads rows of input files: no other one imports the readers of ``
 """
 
 from pipeline.scan.agenda import Agenda
+from pipeline.scan.bad_rows import BadRows, allowed_text, exceeds
 from pipeline.scan.batches import FileBatch, batches, whole
 from pipeline.scan.books import missing_and_nan
 from pipeline.scan.context import Batch, ChunkContext, Step
@@ -43,6 +45,7 @@ from pipeline.sources.parquet.statistics import ColumnStatistics, column_statist
 __all__ = [
     "NAMED",
     "Agenda",
+    "BadRows",
     "Batch",
     "ChunkContext",
     "Clock",
@@ -63,6 +66,7 @@ __all__ = [
     "Stop",
     "Survey",
     "Surveyed",
+    "allowed_text",
     "arrow_type",
     "batches",
     "can_be_read_as",
@@ -71,6 +75,7 @@ __all__ = [
     "csv_options",
     "deadline_error",
     "discover",
+    "exceeds",
     "field_of",
     "file_summary",
     "forget",
