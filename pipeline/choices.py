@@ -49,6 +49,14 @@ Cause = Literal[
     "unseen refused",
     "unseen set aside",
     "outside domain",
+    "missing in fit",
+    "infinite",
+    "outside steps",
+    "target missing",
+    "weight missing",
+    "weight refused",
+    "offset missing",
+    "no comparison",
 ]
 Hint = Literal["repeats the header", "looks like a header"]
 Link = Literal["logit", "probit", "cloglog", "loglog", "cauchit"]
