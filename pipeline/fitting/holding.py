@@ -53,7 +53,7 @@ class Holding:
     places: bool = False
 
 
-_READ_AGAIN = Holding("read again")
+READ_AGAIN = Holding("read again")
 
 
 @dataclass(slots=True)
@@ -73,10 +73,16 @@ class HeldChunk:
 
 
 class MemoryChunks:
-    """Chunks in memory, for the threads of a process. The first ones that fit stay, until all are dropped."""
+    """Chunks in memory, for the threads of a process. The first ones that fit stay, until all are dropped.
+
+    Attributes
+    ----------
+    bound : int
+        The most bytes that are held.
+    """
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound
+        self.bound = bound
         self._held: dict[int, HeldChunk] = {}
         self._size = 0
         self._lock = threading.Lock()
@@ -97,7 +103,7 @@ class MemoryChunks:
     def reserve(self, size: int) -> bool:
         """Return whether so many bytes more may be held, and count them."""
         with self._lock:
-            if self._size + size > self._bound:
+            if self._size + size > self.bound:
                 return False
             self._size += size
             return True
@@ -107,6 +113,15 @@ class MemoryChunks:
         with self._lock:
             if self._held.setdefault(chunk, held) is not held:
                 self._size -= held.size
+
+    def lower(self, bound: int) -> None:
+        """Hold at most so many bytes from now on: the last chunks are dropped."""
+        with self._lock:
+            self.bound = min(self.bound, bound)
+            for chunk in sorted(self._held, reverse=True):
+                if self._size <= self.bound:
+                    break
+                self._size -= self._held.pop(chunk).size
 
     def give_back(self, size: int) -> None:
         """Take back bytes that are not needed."""
@@ -163,16 +178,17 @@ def held_in_memory(holding: Holding) -> Iterator[MemoryChunks]:
             del _in_memory[holding.name]
 
 
+def in_memory(holding: Holding) -> MemoryChunks | None:
+    """Return the chunks that this process holds in memory, ``None`` where it holds none."""
+    return _in_memory.get(holding.name) if holding.where == "memory" else None
+
+
 def store_of(settings: Mapping[str, Any]) -> HoldingStore:
     """Return where this process holds chunks, by the settings of a step."""
     stated = settings.get("holding")
-    holding = Holding(**{**stated, "levels": tuple(stated["levels"])}) if stated else _READ_AGAIN
-    store: Store | None = None
-    if holding.where == "scratch":
-        store = ScratchFiles(Path(holding.folder), holding.bound)
-    elif holding.where == "memory":
-        store = _in_memory.get(holding.name)
-    return HoldingStore(holding, store)
+    holding = Holding(**{**stated, "levels": tuple(stated["levels"])}) if stated else READ_AGAIN
+    files = ScratchFiles(Path(holding.folder), holding.bound) if holding.where == "scratch" else None
+    return HoldingStore(holding, files or in_memory(holding))
 
 
 @dataclass(frozen=True, slots=True)

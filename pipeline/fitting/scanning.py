@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from pipeline.fitting.blas import one_thread
-from pipeline.fitting.decoding import RowSources
-from pipeline.fitting.design import FitDesign
+from pipeline.errors import ConfigurationError, LogitstreamError, MemoryBudgetError
+from pipeline.fitting.blas import blas_tag, one_thread
+from pipeline.fitting.decoding import ClassSource, RowSources
+from pipeline.fitting.design import FitDesign, NumberSource
 from pipeline.fitting.encoding import Encoder
-from pipeline.fitting.holding import store_of
+from pipeline.fitting.holding import READ_AGAIN, Holding, held_in_memory, in_memory, store_of
 from pipeline.fitting.layout import FitLayout
+from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.packing import pack_points, unpack_points
 from pipeline.fitting.plain import from_plain, to_plain
 from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.resources import choose_holding, most_models, pass_costs
+from pipeline.fitting.rows import RowRules
+from pipeline.fitting.scratch import scratch_below
 from pipeline.fitting.summing import ChunkSums, combine
-from pipeline.scan import ChunkContext, PreparedScan, Scan, open_scan
+from pipeline.models.levels import LevelType
+from pipeline.scan import ChunkContext, PreparedScan, Scan, StepCosts, open_scan, with_costs, worker
 from pipeline.types.work import Outcome
 
 
@@ -25,14 +33,23 @@ def sum_points(context: ChunkContext) -> Outcome[list[PassSums]]:
     """Return the sums of the rows of a chunk at the points of the pass: the step."""
     encoder = context.once("encoder", _encoder)
     store = context.once("holding", store_of)
-    sums = ChunkSums(encoder.layout, unpack_points(context.parameters))
+    points = unpack_points(context.parameters)
+    sums = ChunkSums(encoder.layout, points)
+    files = context.job.files
+    grouped = any(point.scores for point in points)
     with one_thread(), store.walk(context) as walk:
-        for tile in encoder.tiles(walk.batches()):
+        for tile in encoder.tiles(walk.batches(), lambda number: files[number][0].path, groups=grouped):
             sums.add(tile)
         return walk.outcome(sums.done())
 
 
 def _encoder(settings: Mapping[str, Any]) -> Encoder:
+    """Return what makes tiles in this process, after it was checked that sums have the bits of the driver here."""
+    if (here := blas_tag()) != settings["blas"]:
+        raise ConfigurationError(
+            f"worker {worker()} sums with {here}, but the fit began with {settings['blas']}: the bits would differ",
+            "use workers with one kind of CPU and one numpy",
+        )
     design, rows = from_plain(FitDesign, settings["design"]), from_plain(RowSources, settings["rows"])
     return Encoder(design, rows, decimal=settings["decimal"])
 
@@ -45,12 +62,15 @@ class ScanPasses:
     ----------
     scan : Scan
     design : FitDesign
+    models : int
+        How many points share a pass; more of them take several.
     confirmed : callable or None
         Receives the outcome of each chunk of each pass.
     """
 
     scan: Scan
     design: FitDesign
+    models: int = 1
     confirmed: Callable[[Outcome[Any]], None] | None = None
 
     @property
@@ -59,9 +79,13 @@ class ScanPasses:
         return self.design.layout
 
     def sums(self, points: Sequence[Point]) -> list[PassSums]:
-        """Return the sums at some points, in one pass."""
-        found = self.scan.reduce_blocks(sum_points, combine, confirmed=self.confirmed, parameters=pack_points(points))
-        return ChunkSums(self.layout, points).done() if found is None else found
+        """Return the sums at some points, in one pass, or in several where they would not fit the memory."""
+        found: list[PassSums] = []
+        for first in range(0, len(points), self.models):
+            part = points[first : first + self.models]
+            sums = self.scan.reduce_blocks(sum_points, combine, confirmed=self.confirmed, parameters=pack_points(part))
+            found += ChunkSums(self.layout, part).done() if sums is None else sums
+        return found
 
 
 @contextmanager
@@ -70,6 +94,9 @@ def open_passes(
     design: FitDesign,
     rows: RowSources,
     *,
+    holding: Holding = READ_AGAIN,
+    models: int = 1,
+    squares: int = 1,
     confirmed: Callable[[Outcome[Any]], None] | None = None,
 ) -> Iterator[ScanPasses]:
     """Open passes over the rows of a prepared scan; the end of the block frees what they hold.
@@ -77,16 +104,131 @@ def open_passes(
     Parameters
     ----------
     prepared : PreparedScan
+        That of the first pass: what it has learnt about the files is used.
     design : FitDesign
     rows : RowSources
+    holding : Holding
+        Where decoded columns are held, see :func:`open_holding`.
+    models : int
+        How many points may share a pass; fewer do where they would not fit the budget.
+    squares : int
+        How many symmetric matrices a point has at most, see :func:`~pipeline.fitting.resources.sums_bytes`.
     confirmed : callable, optional
         Receives the outcome of each chunk of each pass.
 
     Raises
     ------
+    MemoryBudgetError
+        The sums of one model do not fit the budget.
     UsageError, ConfigurationError, UnavailableError
         As :func:`pipeline.execute.open_scheduler`.
     """
-    settings = {"design": to_plain(design), "rows": to_plain(rows), "decimal": prepared.csv.decimal}
-    with one_thread(), open_scan(prepared, settings) as scan:
-        yield ScanPasses(scan, design, confirmed)
+    settings = {
+        "design": to_plain(design),
+        "rows": to_plain(rows),
+        "decimal": prepared.csv.decimal,
+        "holding": asdict(holding),
+        "blas": blas_tag(),
+    }
+    shared = most_models(prepared, design.layout, models, squares)
+    later = _beside(prepared, pass_costs(design.layout, shared, squares, settings), holding)
+    with one_thread(), open_scan(later, settings) as scan:
+        yield ScanPasses(scan, design, shared, confirmed)
+
+
+def _beside(prepared: PreparedScan, costs: StepCosts, holding: Holding) -> PreparedScan:
+    """Return the scan of passes that fits beside what is held in memory; where it does not fit, less is held."""
+    alone = with_costs(prepared, costs)
+    chunks = in_memory(holding)
+    if chunks is None:
+        return alone
+    allowed = alone.resources.allowed_bytes
+    with suppress(MemoryBudgetError):
+        beside = with_costs(prepared, costs, allowed - chunks.bound)
+        if beside.resources.workers == alone.resources.workers:
+            return beside
+    chunks.lower(max(0, allowed - alone.resources.projected_bytes))
+    return alone
+
+
+@contextmanager
+def open_holding(
+    prepared: PreparedScan,
+    scratch: str,
+    *,
+    output: str | None = None,
+    passes: int = 4,
+    levels: Sequence[str] = (),
+    places: bool = False,
+) -> Iterator[Holding]:
+    """Hold decoded columns for the passes inside the block; its end removes them.
+
+    Parameters
+    ----------
+    prepared : PreparedScan
+        Of the first pass.
+    scratch : str
+        A folder, ``auto`` or ``none``.
+    output : str, optional
+        The model file.
+    passes : int
+        About how many passes follow the first.
+    levels : sequence of str
+        Columns that are read as levels, the target among them.
+    places : bool
+        Whether the places of rows in their files are needed: they decide folds or the hold-out.
+
+    Raises
+    ------
+    LogitstreamError
+        The folder that was named cannot be used.
+    """
+    choice = choose_holding(prepared, scratch, output=output, passes=passes, places=places)
+    if choice.where == "read again":
+        yield READ_AGAIN
+        return
+    sharing = prepared.demand.threads_share_process
+    processes = 1 if sharing else max(1, prepared.resources.workers)
+    holding = Holding(choice.where, secrets.token_hex(6), choice.bound // processes, "", tuple(levels), places)
+    if choice.where == "memory":
+        with held_in_memory(holding):
+            yield holding
+        return
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_below(Path(choice.parent)))
+        except LogitstreamError:
+            if scratch != "auto":
+                raise
+            yield READ_AGAIN
+        else:
+            yield replace(holding, folder=str(folder))
+
+
+def row_sources(rules: RowRules, learnt: Learnt, *, groups: str | None = None) -> RowSources:
+    """Return what the rows of tiles have besides the columns of the design, by what the first pass learnt.
+
+    Parameters
+    ----------
+    rules : RowRules
+        By which the first pass has judged rows.
+    learnt : Learnt
+    groups : str, optional
+        The column of the groups within which errors may depend on each other.
+    """
+    kinds = {type(value) for value in learnt.classes}
+    type_: LevelType = "boolean" if kinds == {bool} else "integer" if kinds == {int} else "text"
+    spelled = {_spelling(value): code for code, value in enumerate(learnt.classes)}
+    weights = learnt.class_weights if any(weight != 1 for weight in learnt.class_weights) else ()
+    return RowSources(
+        ClassSource(rules.target.name, type_, spelled),
+        weights,
+        None if rules.weight is None else NumberSource(rules.weight.name, "drop"),
+        None if rules.offset is None else NumberSource(rules.offset.name, "drop"),
+        rules.divider,
+        groups,
+    )
+
+
+def _spelling(value: bool | int | str) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
