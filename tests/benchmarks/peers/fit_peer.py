@@ -56,6 +56,7 @@ def sklearn(data: str) -> dict[str, object]:
 
 def polars_ds(data: str) -> dict[str, object]:
     """Fit with the GLM of polars-ds."""
+    import numpy as np
     import polars as pl
     from polars_ds.linear_models import GLM
 
@@ -66,7 +67,7 @@ def polars_ds(data: str) -> dict[str, object]:
     )
     return {
         "intercept": float(fitted.bias()),
-        "coefficients": dict(zip(names, map(float, fitted.coeffs()), strict=True)),
+        "coefficients": dict(zip(names, np.array(fitted.coeffs()).tolist(), strict=True)),
     }
 
 
