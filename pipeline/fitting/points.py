@@ -15,6 +15,23 @@ Order = Literal[0, 1, 2]
 SHARES = (0.5, 0.25, 0.125)
 
 
+@dataclass(frozen=True, slots=True)
+class PassRecord:
+    """One pass of a solver, for the line that is printed.
+
+    ``decrement`` is the squared Newton decrement, of the summed loss: the step squared, in standard errors; it and
+    ``largest_step`` (the largest step in standard errors, with a penalty relative to ``max(1, |b|)``) are ``None``
+    where the method does not have them. ``gradient`` is the largest absolute value of the gradient of the objective.
+    ``share`` is how much of the step before was taken.
+    """
+
+    objective: float
+    gradient: float
+    decrement: float | None = None
+    largest_step: float | None = None
+    share: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
     """Where a pass sums, and what.
@@ -34,6 +51,8 @@ class Point:
     scores : bool
         Whether the outer products of the gradients of the rows are summed too, for robust errors; within ``groups``
         first where the tiles have them.
+    record : PassRecord or None
+        What the solver made of the sums before; for who watches, not for who sums.
     """
 
     coefficients: Floats
@@ -42,6 +61,7 @@ class Point:
     step: Floats | None = None
     direction: Floats | None = None
     scores: bool = False
+    record: PassRecord | None = None
 
 
 @dataclass(slots=True, eq=False)
