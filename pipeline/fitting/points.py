@@ -48,6 +48,8 @@ class Point:
         raw prediction of the row's class minus that of each other class.
     direction : ndarray of float64, shape (outputs, width), or None
         The Hessian times it is summed.
+    diagonal : bool
+        Whether the diagonal of the Hessian is summed.
     scores : bool
         Whether the outer products of the gradients of the rows are summed too, for robust errors; within ``groups``
         first where the tiles have them.
@@ -60,6 +62,7 @@ class Point:
     fold: int | None = None
     step: Floats | None = None
     direction: Floats | None = None
+    diagonal: bool = False
     scores: bool = False
     record: PassRecord | None = None
 
@@ -72,7 +75,8 @@ class PassSums:
     ----------
     rows : int
     weight, loss : float
-    gradient, product : ndarray of float64, shape (outputs, width), or None
+    gradient, product, diagonal : ndarray of float64, shape (outputs, width), or None
+        ``product`` is the Hessian times the direction, ``diagonal`` that of the Hessian.
     hessian, outer : ndarray of float64, shape (size * (size + 1) / 2,), or None
         The lower triangle, row by row; coefficient ``(output, j)`` has the position ``output * width + j``.
     shorter : tuple of float
@@ -82,8 +86,8 @@ class PassSums:
     held_rows : int
     held_weight, held_loss : float
         Of the rows that are left out.
-    groups : dict of int to ndarray, or None
-        The summed gradients of the rows of each group.
+    groups : dict of int to ndarray of shape (outputs, width), or None
+        The summed gradients of the rows of each group; ``outer`` is ``None`` then.
     """
 
     rows: int
@@ -92,6 +96,7 @@ class PassSums:
     gradient: Floats | None = None
     hessian: Floats | None = None
     product: Floats | None = None
+    diagonal: Floats | None = None
     outer: Floats | None = None
     shorter: tuple[float, ...] = ()
     smallest: float = float("inf")
