@@ -58,7 +58,7 @@ class ScanPasses:
 
     def sums(self, points: Sequence[Point]) -> list[PassSums]:
         """Return the sums at some points, in one pass."""
-        found = self.scan.reduce(sum_points, combine, confirmed=self.confirmed, parameters=pack_points(points))
+        found = self.scan.reduce_blocks(sum_points, combine, confirmed=self.confirmed, parameters=pack_points(points))
         return ChunkSums(self.layout, points).done() if found is None else found
 
 
