@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.terms import Term
+from pipeline.fitting.terms import NumberTerm, Term
 from pipeline.models.levels import LevelType
 
 # What a row with a missing value becomes: an error, a row that is not fitted, or a number.
@@ -64,7 +64,8 @@ class DesignColumn:
     reference : str or None
         The level or interval without a coefficient, ``None`` for full coding.
     center, scale : float
-        How the dense column is scaled.
+        How the dense column is scaled; of a level column the number that its coefficients are multiplied by, which has
+        the center 0.
     deviation : float
         The standard deviation of the dense column in its own units.
     control : bool
@@ -96,9 +97,13 @@ class FitDesign:
         Each column of numbers once.
     levels : tuple of LevelSource
         Each column of levels once.
+    extra : tuple of NumberTerm
+        What is decoded besides the numbers of the columns: marginal effects need columns as they are before their
+        steps.
     """
 
     layout: FitLayout
     columns: tuple[DesignColumn, ...]
     numbers: tuple[NumberSource, ...]
     levels: tuple[LevelSource, ...]
+    extra: tuple[NumberTerm, ...] = ()

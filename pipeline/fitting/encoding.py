@@ -35,7 +35,7 @@ class Encoder:
     ) -> None:
         self.layout: FitLayout = design.layout
         self._decoder = RowDecoder(design, rows, decimal=decimal, dividing=dividing)
-        self._maker = _TileMaker(design)
+        self._maker = TileMaker(design)
 
     def tiles(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Tile]:
         """Yield the tiles of a chunk.
@@ -49,7 +49,7 @@ class Encoder:
             A value is missing where that is an error.
         """
         memory = np.empty(TILE_ROWS * self.layout.columns)
-        for runs in _filled(self._decoded(batches)):
+        for runs in filled(self._decoded(batches)):
             yield self._maker.tile(runs, memory)
 
     def _decoded(self, batches: Iterable[pa.RecordBatch]) -> Iterator[DecodedRows]:
@@ -60,7 +60,7 @@ class Encoder:
             first += batch.num_rows
 
 
-def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
+def filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
     """Yield the runs of each tile."""
     runs: list[Run] = []
     filled = 0
@@ -77,7 +77,7 @@ def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
         yield runs
 
 
-class _TileMaker:
+class TileMaker:
     """Makes a tile of decoded rows: dense columns, one after the other, and levels."""
 
     def __init__(self, design: FitDesign) -> None:
