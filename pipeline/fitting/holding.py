@@ -8,7 +8,7 @@ first pass, which does not know the design yet, can hold them for all others.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow as pa
 from pipeline.errors import BalanceError
 from pipeline.fitting.scratch import ScratchChunk, ScratchDraft, ScratchFiles
 from pipeline.scan import Batch, ChunkContext
+from pipeline.types.inputs import Integers
 from pipeline.types.rows import SliceAccount
 from pipeline.types.work import Outcome
 
@@ -40,6 +41,8 @@ class Holding:
         The scratch folder.
     levels : tuple of str
         Columns that are held as dictionaries.
+    places : bool
+        Whether the places of rows in their files are held too.
     """
 
     where: Where
@@ -47,6 +50,7 @@ class Holding:
     bound: int = 0
     folder: str = ""
     levels: tuple[str, ...] = ()
+    places: bool = False
 
 
 _READ_AGAIN = Holding("read again")
@@ -199,6 +203,13 @@ class HeldBatch:
     data: pa.RecordBatch
     position: int
     file: int
+    _places: Integers | None
+
+    def places(self) -> Integers:
+        """Return the place of each row in its file, where that was asked for."""
+        if self._places is None:
+            raise ValueError("the places of rows were not held")
+        return self._places
 
 
 class ChunkWalk:
@@ -243,7 +254,7 @@ class ChunkWalk:
     def _read(self) -> Iterator[Batch]:
         for batch in self._context.batches():
             if self._draft is not None:
-                self._draft.add(packed(batch, self._store.holding.levels))
+                self._draft.add(packed(batch, self._store.holding))
             yield batch
 
     def _again(self, found: HeldChunk | ScratchChunk) -> Iterator[HeldBatch]:
@@ -260,19 +271,22 @@ def _accounts(stated: Mapping[str, Any]) -> tuple[SliceAccount, ...]:
     return tuple(SliceAccount(**account) for account in stated["accounts"])
 
 
-_POSITION, _FILE = b"position", b"file"
+# In the metadata of a held batch; and the name of a column of it, which no column of a file has.
+_POSITION, _FILE, _PLACES = b"position", b"file", "\0places"
 
 
-def packed(batch: Batch, levels: Collection[str]) -> pa.Buffer:
-    """Return a batch in one piece of memory, as an Arrow stream; the columns ``levels`` as dictionaries."""
-    data = batch.data
-    columns = [
-        column.dictionary_encode() if field.name in levels and _pays(field.type) else column
-        for field, column in zip(data.schema, data.columns, strict=True)
-    ]
-    place = {_POSITION: str(batch.position), _FILE: str(batch.file)}
-    fields = [field.with_type(column.type) for field, column in zip(data.schema, columns, strict=True)]
-    data = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, metadata=place))
+def packed(batch: Batch, holding: Holding) -> pa.Buffer:
+    """Return a batch in one piece of memory, as an Arrow stream."""
+    names, columns = list(batch.data.schema.names), list(batch.data.columns)
+    for place, name in enumerate(names):
+        if name in holding.levels and _pays(columns[place].type):
+            columns[place] = columns[place].dictionary_encode()
+    if holding.places:
+        names.append(_PLACES)
+        columns.append(pa.array(batch.places()))
+    fields = [pa.field(name, column.type) for name, column in zip(names, columns, strict=True)]
+    stated = {_POSITION: str(batch.position), _FILE: str(batch.file)}
+    data = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, metadata=stated))
     counter = pa.MockOutputStream()
     _write(data, counter)
     memory = pa.allocate_buffer(counter.size())
@@ -294,7 +308,11 @@ def unpacked(memory: pa.Buffer) -> HeldBatch:
             place = reader.schema.metadata
     except (pa.ArrowInvalid, StopIteration) as error:
         raise BalanceError("a decoded batch in scratch is not what was written", "run again") from error
-    return HeldBatch(data, int(place[_POSITION]), int(place[_FILE]))
+    places = None
+    if data.schema.names[-1:] == [_PLACES]:
+        places = data.column(data.num_columns - 1).to_numpy()
+        data = data.select(range(data.num_columns - 1))
+    return HeldBatch(data, int(place[_POSITION]), int(place[_FILE]), places)
 
 
 def _write(data: pa.RecordBatch, sink: Any) -> None:

@@ -11,6 +11,7 @@ from pipeline.fitting.blas import one_thread
 from pipeline.fitting.decoding import RowSources
 from pipeline.fitting.design import FitDesign
 from pipeline.fitting.encoding import Encoder
+from pipeline.fitting.holding import store_of
 from pipeline.fitting.layout import FitLayout
 from pipeline.fitting.packing import pack_points, unpack_points
 from pipeline.fitting.plain import from_plain, to_plain
@@ -23,11 +24,12 @@ from pipeline.types.work import Outcome
 def sum_points(context: ChunkContext) -> Outcome[list[PassSums]]:
     """Return the sums of the rows of a chunk at the points of the pass: the step."""
     encoder = context.once("encoder", _encoder)
+    store = context.once("holding", store_of)
     sums = ChunkSums(encoder.layout, unpack_points(context.parameters))
-    with one_thread():
-        for tile in encoder.tiles(batch.data for batch in context.batches()):
+    with one_thread(), store.walk(context) as walk:
+        for tile in encoder.tiles(walk.batches()):
             sums.add(tile)
-    return context.outcome(sums.done())
+        return walk.outcome(sums.done())
 
 
 def _encoder(settings: Mapping[str, Any]) -> Encoder:
