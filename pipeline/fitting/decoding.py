@@ -132,8 +132,9 @@ class DecodedRows:
 
 
 def numbers_of(design: FitDesign) -> tuple[NumberTerm, ...]:
-    """Return the numbers that the columns of a design are made of, each once."""
-    return tuple(dict.fromkeys(number for column in design.columns for number in numbers_in(column.term)))
+    """Return the numbers that the columns of a design are made of, each once, and those that it names besides."""
+    of_columns = (number for column in design.columns for number in numbers_in(column.term))
+    return tuple(dict.fromkeys((*of_columns, *design.extra)))
 
 
 def numbers_in(term: Term) -> tuple[NumberTerm, ...]:

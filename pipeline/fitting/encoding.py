@@ -32,7 +32,7 @@ class Encoder:
     def __init__(self, design: FitDesign, rows: RowSources, *, decimal: str = ".") -> None:
         self.layout: FitLayout = design.layout
         self._decoder = RowDecoder(design, rows, decimal=decimal)
-        self._maker = _TileMaker(design)
+        self._maker = TileMaker(design)
 
     def tiles(self, batches: Iterable[RowBatch]) -> Iterator[Tile]:
         """Yield the tiles of a chunk.
@@ -41,8 +41,12 @@ class Encoder:
         its memory.
         """
         memory = np.empty(TILE_ROWS * self.layout.columns)
-        for runs in _filled(chain.from_iterable(map(self._decoder.blocks, batches))):
+        for runs in self.runs(batches):
             yield self._maker.tile(runs, memory)
+
+    def runs(self, batches: Iterable[RowBatch]) -> Iterator[Runs]:
+        """Yield the decoded rows of each tile of a chunk, for what needs more than its columns."""
+        return _filled(chain.from_iterable(map(self._decoder.blocks, batches)))
 
 
 def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
@@ -62,7 +66,7 @@ def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
         yield runs
 
 
-class _TileMaker:
+class TileMaker:
     """Makes a tile of decoded rows: dense columns, one after the other, and levels."""
 
     def __init__(self, design: FitDesign) -> None:
