@@ -1,109 +1,161 @@
-"""Standard errors, tests and measures of a fit without a penalty."""
+"""How certain coefficients are: their covariance, by the Hessian or robust, and what inflates it.
+
+Only without a penalty: a penalised coefficient is biased, and its error would say too little.
+
+Formulas: the covariance is the inverse of the summed Hessian of the loss (McCullagh and Nelder, Generalized Linear
+Models, 2.2.2). Robust: A^-1 B A^-1, where A is that Hessian and B the sum of the outer products of the gradients of the
+rows (White, 1980; Huber, 1967); there is no factor for small samples, as in HC0 of statsmodels. Robust within groups: B
+is the sum of the outer products of the summed gradients of each group, and the factor is G / (G - 1) * (n - 1) /
+(n - k) for G groups, n rows and k coefficients, as in ``cov_type="cluster"`` of statsmodels.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.fitting.design import FitDesign
+from pipeline.fitting.design import DesignColumn, FitDesign
+from pipeline.fitting.job import FitJob
 from pipeline.fitting.layout import FitLayout, Floats
-from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.objective import Solution
 from pipeline.fitting.own_units import OwnUnits, free_of, slice_of
-from pipeline.fitting.report import CoefficientRow, FitMeasures
-from pipeline.fitting.tails import NORMAL_975, chi_square_tail, two_sided_normal
-
-INTERCEPT = "(intercept)"
+from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.terms import NumberTerm
 
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """What follows from a solution about the certainty of its coefficients.
+    """The certainty of the coefficients of a solution. All covariances are 0 where a coefficient was not fitted.
 
     Parameters
     ----------
+    job : FitJob
     design : FitDesign
-    learnt : Learnt
     solution : Solution
-    penalised : bool
-        Then there are no errors and no tests.
+    scored : PassSums, optional
+        The sums at :func:`scores_point`; needed where errors are robust.
     """
 
+    job: FitJob
     design: FitDesign
-    learnt: Learnt
     solution: Solution
-    penalised: bool = False
+    scored: PassSums | None = None
 
     @cached_property
     def free(self) -> npt.NDArray[np.bool_]:
-        """Which of all coefficients were fitted, shape (size,)."""
-        return np.tile(free_of(self.solution, self.design.layout), self.design.layout.outputs)
+        """Which of all coefficients have an error, shape (size,).
+
+        Those that were dropped have none, and none that a ``--sign`` holds at 0.
+        """
+        layout = self.design.layout
+        free = np.tile(free_of(self.solution, layout), (layout.outputs, 1))
+        for column in self.design.columns:
+            if isinstance(column.term, NumberTerm) and column.term.column in self.job.model.signs:
+                place = slice_of(column, layout)
+                free[:, place] &= self.solution.coefficients[:, place] != 0.0
+        return free.ravel()
 
     @cached_property
     def covariance(self) -> Floats | None:
-        """The covariance of the coefficients of tiles, shape (size, size): 0 for those that were not fitted.
+        """The covariance of the coefficients of tiles, shape (size, size); robust where that is asked for.
 
-        ``None`` where there is none: with a penalty, or where the solver has no Hessian.
+        ``None`` where there is none: with a penalty, where the solver has no Hessian, or where rows are weighted by
+        their class and errors are not robust.
         """
-        triangle = self.solution.sums.hessian
-        if self.penalised or triangle is None:
+        inverse = self.inverse
+        if inverse is None or not is_robust(self.job):
+            return None if self.job.model.class_weights is not None else inverse
+        if self.scored is None:
             return None
-        inverse = inverse_of(square_of(triangle, self.design.layout)[np.ix_(self.free, self.free)])
-        covariance = np.zeros((self.design.layout.size, self.design.layout.size))
-        covariance[np.ix_(self.free, self.free)] = inverse
-        return covariance
+        robust: Floats = inverse @ self._spread(self.scored) @ inverse
+        return robust
 
     @cached_property
     def own_covariance(self) -> Floats | None:
-        """The covariance in units of the columns."""
+        """The covariance in units of the columns, shape (size, size)."""
         return None if self.covariance is None else OwnUnits.of(self.design).covariance(self.covariance)
 
+    @cached_property
+    def errors(self) -> Floats:
+        """The standard errors in units of the columns, shape (outputs, width); NaN where there is none."""
+        layout = self.design.layout
+        errors = np.full(layout.size, np.nan)
+        if self.own_covariance is not None:
+            errors[self.free] = np.sqrt(np.diag(self.own_covariance)[self.free])
+        return errors.reshape(layout.outputs, layout.width)
 
-def coefficient_rows(found: Inference) -> tuple[CoefficientRow, ...]:
-    """Return the table of coefficients, in units of their columns: class by class, the intercept first."""
-    layout = found.design.layout
-    own = OwnUnits.of(found.design).coefficients(found.solution.coefficients)
-    errors = np.full(layout.size, np.nan)
-    if found.own_covariance is not None:
-        errors[found.free] = np.sqrt(np.diag(found.own_covariance))[found.free]
-    names = list(_names(found.design))
-    return tuple(
-        _row(*name, None, float(value), float(error))
-        for values, per_output in zip(own, errors.reshape(own.shape), strict=True)
-        for name, value, error in zip(names, values, per_output, strict=True)
-    )
+    @cached_property
+    def inverse(self) -> Floats | None:
+        """The inverse of the Hessian, shape (size, size); ``None`` where there is none."""
+        if self._hessian is None:
+            return None
+        try:
+            return self._spread_out(inverse_of(self._hessian[np.ix_(self.free, self.free)]))
+        except np.linalg.LinAlgError:
+            return None
+
+    def variance_inflation(self, column: DesignColumn) -> float | None:
+        """Return by how much the dependence on other columns multiplies the variance of the coefficients of a term.
+
+        It is det(V) * det(P), where V is the covariance of the coefficients of the term and P the block of the Hessian
+        that belongs to them once the intercept is eliminated: the generalized variance inflation factor of Fox and
+        Monette (1992), as ``vif`` of the R package car has it for glm. Of a term with several coefficients the root is
+        taken that makes it comparable to one with a single coefficient: to the power 1 / coefficients. It does not
+        depend on which level is the reference. ``None`` with several classes, or where there is no covariance.
+        """
+        place = slice_of(column, self.design.layout)
+        members = np.arange(place.start, place.stop)[self.free[place]]
+        if self.inverse is None or self._hessian is None or self.design.layout.outputs > 1 or not members.size:
+            return None
+        block = np.ix_(members, members)
+        precision = self._hessian[block]
+        if self.design.layout.intercept:
+            with_first = self._hessian[members, 0]
+            precision = precision - np.outer(with_first, with_first) / self._hessian[0, 0]
+        (sign, logarithm), (other_sign, other) = map(np.linalg.slogdet, (self.inverse[block], precision))
+        return float(np.exp((logarithm + other) / members.size)) if sign > 0 and other_sign > 0 else None
+
+    @cached_property
+    def _hessian(self) -> Floats | None:
+        triangle = self.solution.sums.hessian
+        if is_penalised(self.job) or triangle is None:
+            return None
+        return square_of(triangle, self.design.layout)
+
+    def _spread(self, scored: PassSums) -> Floats:
+        if scored.groups is None:
+            assert scored.outer is not None
+            return square_of(scored.outer, self.design.layout)
+        scores = np.array([scored.groups[group].ravel() for group in sorted(scored.groups)])
+        groups, coefficients = len(scores), int(self.free.sum())
+        factor = groups / (groups - 1) * (scored.rows - 1) / (scored.rows - coefficients) if groups > 1 else np.nan
+        spread: Floats = factor * (scores.T @ scores)
+        return spread
+
+    def _spread_out(self, matrix: Floats) -> Floats:
+        whole = np.zeros((self.design.layout.size, self.design.layout.size))
+        whole[np.ix_(self.free, self.free)] = matrix
+        return whole
 
 
-def measures(found: Inference) -> FitMeasures:
-    """Return how well the model fits."""
-    sums, layout = found.solution.sums, found.design.layout
-    deviance = 2.0 * sums.loss
-    count = int(found.free.sum())
-    null = null_deviance(found.learnt.class_weights)
-    degrees = count - layout.intercept * layout.outputs
-    ratio = null - deviance
-    return FitMeasures(
-        log_loss=sums.loss / sums.weight,
-        deviance=deviance,
-        null_deviance=null,
-        likelihood_ratio=ratio,
-        likelihood_ratio_p=chi_square_tail(ratio, degrees),
-        degrees_of_freedom=degrees,
-        aic=deviance + 2.0 * count,
-        bic=deviance + math.log(sums.weight) * count,
-        mcfadden=1.0 - deviance / null,
-    )
+def is_penalised(job: FitJob) -> bool:
+    """Return whether a fit has a penalty."""
+    return job.solve.l1 > 0 or job.solve.l2 > 0
 
 
-def null_deviance(class_weights: tuple[float, ...]) -> float:
-    """Return the deviance of the model that has an intercept alone: the share of each class is its probability."""
-    total = math.fsum(class_weights)
-    return -2.0 * math.fsum(weight * math.log(weight / total) for weight in class_weights if weight > 0)
+def is_robust(job: FitJob) -> bool:
+    """Return whether errors are robust: then weights are those of a sample, not frequencies."""
+    return job.solve.robust or job.solve.robust_groups is not None
+
+
+def scores_point(job: FitJob, solution: Solution) -> Point | None:
+    """Return what one more pass sums for robust errors; ``None`` where none is needed."""
+    if is_penalised(job) or not is_robust(job):
+        return None
+    return Point(solution.coefficients, order=0, scores=True)
 
 
 def square_of(triangle: Floats, layout: FitLayout) -> Floats:
@@ -121,24 +173,10 @@ def inverse_of(matrix: Floats) -> Floats:
     numpy.linalg.LinAlgError
         It is not positive definite.
     """
-    scale = 1.0 / np.sqrt(np.diag(matrix))
+    diagonal = np.diag(matrix)
+    if not (diagonal > 0).all():
+        raise np.linalg.LinAlgError("the diagonal is not positive")
+    scale = 1.0 / np.sqrt(diagonal)
     half = np.linalg.inv(np.linalg.cholesky(matrix * np.outer(scale, scale)))
     inverse: Floats = (half.T @ half) * np.outer(scale, scale)
     return inverse
-
-
-def _names(design: FitDesign) -> Iterator[tuple[str, str | None]]:
-    """Yield feature and label of each coefficient of one raw prediction, in their order."""
-    found: dict[int, tuple[str, str | None]] = {0: (INTERCEPT, None)} if design.layout.intercept else {}
-    for column in design.columns:
-        place = slice_of(column, design.layout)
-        labels = column.labels or (None,)
-        found |= {place.start + number: (column.name, label) for number, label in enumerate(labels)}
-    return (found[position] for position in range(design.layout.width))
-
-
-def _row(feature: str, label: str | None, output: str | None, value: float, error: float) -> CoefficientRow:
-    if math.isnan(error):
-        return CoefficientRow(feature, label, output, value)
-    z, half = value / error, NORMAL_975 * error
-    return CoefficientRow(feature, label, output, value, error, z, two_sided_normal(z), value - half, value + half)
