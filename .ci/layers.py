@@ -72,7 +72,8 @@ ROOMS = {
         90,
         ("click", "rich"),
         (
-            *(PUBLIC, "interface", "inspection", "modelling", "verification", "upkeep", "bench", "drawing", "fitting"),
+            *(PUBLIC, "interface", "training", "inspection", "modelling", "verification", "upkeep", "bench", "drawing"),
+            "fitting",
             *("flow", "report", "memory", "grammar", "registry", "options", "compact", *GROUND),
         ),
         lazy=True,
@@ -81,8 +82,8 @@ ROOMS = {
         80,
         (),
         (
-            *("interface", "arrays", "stream", "inspection", "modelling", "verification", "upkeep"),
-            *("models", "registry", *GROUND),
+            *("interface", "training", "arrays", "stream", "inspection", "modelling", "verification", "upkeep"),
+            *("fitting", "models", "registry", *GROUND),
         ),
         lazy=True,
     ),
@@ -90,6 +91,7 @@ ROOMS = {
     "stream": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", "grammar", *MEANS)),
     "inspection": Room(75, ("numpy", "pyarrow"), ("options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
+    "training": Room(75, (), ("interface", "options", "fitting", *MEANS), lazy=True),
     "upkeep": Room(75, (), ("flow", *MEANS)),
     "modelling": Room(75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion",)),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),

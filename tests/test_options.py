@@ -22,7 +22,7 @@ from jobs.options.command import add
 from jobs.running import score_job, transform_job
 from pipeline import interface
 from pipeline.errors import UsageError
-from pipeline.options import OPTIONS, JobOptions, ScoreOptions, StreamOptions, WriteOptions, meaning
+from pipeline.options import OPTIONS, FitOptions, JobOptions, ScoreOptions, StreamOptions, WriteOptions, meaning
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from tests.jobs.conftest import parsed
 
@@ -35,7 +35,11 @@ FACES = [
     (logitstream.transform, JobOptions),
     (logitstream.transform_stream, StreamOptions),
     (logitstream.Dataset.write, WriteOptions),
+    (logitstream.fit, FitOptions),
+    (logitstream.preview_fit, FitOptions),
 ]
+# Arguments that are written with their names, although they are no options.
+NAMED = {"identity", "target", "features", "output"}
 OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace"}
 OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse"}
 
@@ -43,7 +47,7 @@ OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse"}
 @pytest.mark.parametrize(("function", "options"), FACES)
 def test_signature_and_help_show_each_option_once(function: Callable[..., Any], options: type) -> None:
     shown = inspect.signature(function).parameters
-    keywords = [name for name, each in shown.items() if each.kind is each.KEYWORD_ONLY and name != "identity"]
+    keywords = [name for name, each in shown.items() if each.kind is each.KEYWORD_ONLY and name not in NAMED]
     assert sorted(keywords) == sorted(get_type_hints(options))
     lines = (inspect.getdoc(function) or "").splitlines()
     for name in keywords:
