@@ -94,7 +94,8 @@ def _moments(block: RowBlock) -> tuple[Floats, Floats, bool, bool]:
     rows, has_nan, has_infinity = 0, False, False
     with np.errstate(all="ignore"):
         for start in range(0, block.rows, TILE_ROWS):
-            tile = matrix_of(rows_of(block.features, start, start + TILE_ROWS)).astype(np.float64, copy=False)
+            # Column by column, so that means have the same bits for rows that lie otherwise.
+            tile = np.asfortranarray(matrix_of(rows_of(block.features, start, start + TILE_ROWS)), dtype=np.float64)
             if not np.isfinite(tile).all():
                 has_nan |= bool(np.isnan(tile).any())
                 has_infinity |= bool(np.isinf(tile).any())
