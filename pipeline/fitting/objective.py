@@ -115,8 +115,8 @@ class Solution:
     certificate : Certificate
     records : tuple of PassRecord
     dropped : tuple of (int, tuple of (int, float))
-        Coefficients that stay 0 because their column is a combination of others, with that combination: the positions
-        of the others and their factors; none for a constant column.
+        Columns, by their position in the width, whose coefficients stay 0 because they are combinations of others, with
+        that combination: the positions of the others and their factors; none for a constant column.
     """
 
     coefficients: Floats
