@@ -132,11 +132,11 @@ class RowReader:
     def read(self, batch: Batch, path: str) -> JudgedRows:
         """Return the rows of a batch, after the bad ones were booked; ``path`` is the file."""
         with np.errstate(all="ignore"):
-            judge = _Judge(self, batch)
+            judge = _RowJudge(self, batch)
             return judge.judged(path)
 
 
-class _Judge:
+class _RowJudge:
     """One batch while it is judged."""
 
     def __init__(self, reader: RowReader, batch: Batch) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra sklearn)")
 
-from sklearn.exceptions import ConvergenceWarning  # noqa: E402 - where it is installed
+from sklearn.exceptions import ConvergenceWarning
 
-from pipeline.sklearn import LogisticRegression as Ours  # noqa: E402
+from pipeline.sklearn import LogisticRegression as Ours
 
 Floats = np.ndarray
 
