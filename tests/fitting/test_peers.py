@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.slow
 
 sm = pytest.importorskip("statsmodels.api")
 pd = pytest.importorskip("pandas")
+# It sets a variable of the environment when it is imported.
+pytest.importorskip("sklearn")
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,15 @@ def correlated() -> Case:
 
 
 def scaled() -> Case:
+    """Columns of all sizes, for which statsmodels sees them in units of their size."""
     random = np.random.default_rng(2)
-    scales = 10.0 ** np.array([-8, -4, 0, 4, 8])
-    columns = {f"x{number}": scale * random.standard_normal(20_000) for number, scale in enumerate(scales)}
-    return generated(columns, list(np.array([0.5, -1.0, 0.7, 0.2, -0.3]) / scales), 0.3, random)
+    sizes = 10.0 ** np.array([-8, -4, 0, 4, 8])
+    columns = {f"x{number}": random.standard_normal(20_000) for number in range(len(sizes))}
+    case = generated(columns, [0.5, -1.0, 0.7, 0.2, -0.3], 0.3, random)
+    frame = case.frame.assign(**{name: case.frame[name] * size for name, size in zip(columns, sizes, strict=True)})
+    units = np.append(sizes, 1.0)
+    there = SimpleNamespace(params=case.expected.params / units, bse=case.expected.bse / units, llf=case.expected.llf)
+    return Case(frame, "y", case.features, there, {})
 
 
 def rare() -> Case:
@@ -156,7 +164,7 @@ def test_several_classes_are_those_of_statsmodels_and_of_stata(tmp_path: Path) -
         ):
             assert rows[feature].value == pytest.approx(value, rel=1e-8, abs=1e-9 * error)
             assert rows[feature].error == pytest.approx(error, rel=1e-6)
-    stata = Anes.mnlogit_basezero()
+    stata = Anes.mnlogit_basezero
     assert report.measures.deviance == pytest.approx(-2 * stata.llf, abs=1e-6)
     assert report.measures.mcfadden == pytest.approx(stata.prsquared, abs=1e-9)
     assert report.measures.aic == pytest.approx(stata.aic, abs=1e-6)
@@ -176,13 +184,14 @@ def test_several_classes_are_those_of_statsmodels_and_of_stata(tmp_path: Path) -
 def test_figures_of_stata_for_spector(tmp_path: Path) -> None:
     from statsmodels.discrete.tests.results.results_discrete import Spector
 
-    stata = Spector.logit()
+    stata = Spector.logit
     case = spector()
     report = fitted(tmp_path, case.frame, case.target, case.features)
     rows = by_feature(report)
     order = (*case.features, "(intercept)")
-    np.testing.assert_allclose([rows[name].value for name in order], stata.params, rtol=1e-9)
-    np.testing.assert_allclose([rows[name].error for name in order], stata.bse, rtol=1e-7)
+    # Stata stops where a step changes little: its last digits are not those of the optimum, which statsmodels has.
+    np.testing.assert_allclose([rows[name].value for name in order], stata.params, rtol=2e-7)
+    np.testing.assert_allclose([rows[name].error for name in order], stata.bse, rtol=2e-7)
     assert report.measures.deviance == pytest.approx(-2 * stata.llf, rel=1e-9)
     assert report.measures.mcfadden == pytest.approx(stata.prsquared, abs=1e-7)
 
@@ -209,7 +218,8 @@ def test_figures_of_stata_for_low_birth_weight(tmp_path: Path) -> None:
     rows = by_feature(report)
     order = (*features, "(intercept)")
     np.testing.assert_allclose([rows[name].value for name in order], stata.params, atol=1e-8)
-    np.testing.assert_allclose([rows[name].error for name in order], stata.bse, atol=1e-8, rtol=1e-7)
+    # Stata's errors are those of its last but one step: statsmodels compares them to four decimals.
+    np.testing.assert_allclose([rows[name].error for name in order], stata.bse, rtol=2e-5)
     assert report.measures.deviance == pytest.approx(stata.deviance, rel=1e-10)
     assert report.measures.null_deviance == pytest.approx(stata.null_deviance, rel=1e-10)
     assert report.measures.aic == pytest.approx(stata.aic_R, rel=1e-9)
