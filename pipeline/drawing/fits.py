@@ -87,5 +87,6 @@ def draw_path(tried: Sequence[TriedPenalty]) -> Any:
             axes.set_xscale("log")
         axes.set_xlabel("penalty (l1 + l2)")
         axes.set_ylabel("log loss on rows left out")
-        axes.legend()
+        if any(each.chosen for each in tried):
+            axes.legend()
     return figure

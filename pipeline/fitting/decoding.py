@@ -144,8 +144,9 @@ class DecodedRows:
 
 
 def numbers_of(design: FitDesign) -> tuple[NumberTerm, ...]:
-    """Return the numbers that the columns of a design are made of, each once."""
-    return tuple(dict.fromkeys(number for column in design.columns for number in numbers_in(column.term)))
+    """Return the numbers that the columns of a design are made of, each once, and those that it names besides."""
+    of_columns = (number for column in design.columns for number in numbers_in(column.term))
+    return tuple(dict.fromkeys((*of_columns, *design.extra)))
 
 
 def finite_numbers(design: FitDesign) -> frozenset[NumberTerm]:
@@ -240,7 +241,7 @@ class RowDecoder:
         )
 
     def _block(self, rows: slice, whole: DecodedRows, raw: Mapping[str, Numbers], keep: Mask | None) -> DecodedRows:
-        block = _CellBlock(rows, None if keep is None else keep[rows])
+        block = _RowSpan(rows, None if keep is None else keep[rows])
         with np.errstate(all="ignore"):
             filled = {name: block.filled(raw[name], source) for name, source in self._sources.items()}
             for name in self._checked:
@@ -335,7 +336,7 @@ class _BatchCells:
         """Return a column of finite numbers; the other rows are left out."""
         cells = numbers(self.array(source.column, "numeric"))
         self.leave_out_at(cells.inexact)
-        block = _CellBlock(slice(0, self.rows), None)
+        block = _RowSpan(slice(0, self.rows), None)
         values, finite = block.filled(cells, source)
         values = block.stepped(values, (), finite=finite)
         if block.keep is not None:
@@ -365,7 +366,7 @@ class _BatchCells:
             self.leave_out(where)
 
 
-class _CellBlock:
+class _RowSpan:
     """Some rows of a batch, and which of them are kept."""
 
     def __init__(self, rows: slice, keep: Mask | None) -> None:

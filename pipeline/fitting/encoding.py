@@ -33,7 +33,7 @@ class Encoder:
     def __init__(self, design: FitDesign, rows: RowSources, *, decimal: str = ".") -> None:
         self.layout: FitLayout = design.layout
         self._decoder = RowDecoder(design, rows, decimal=decimal)
-        self._maker = _TileMaker(design)
+        self._maker = TileMaker(design)
 
     def tiles(
         self, batches: Iterable[RowBatch], paths: Callable[[int], str] | None = None, *, groups: bool = False
@@ -45,9 +45,15 @@ class Encoder:
         its memory.
         """
         memory = np.empty(TILE_ROWS * self.layout.columns)
-        decode = partial(self._decoder.blocks, paths=paths, groups=groups)
-        for runs in _filled(chain.from_iterable(map(decode, batches))):
+        for runs in self.runs(batches, paths, groups=groups):
             yield self._maker.tile(runs, memory)
+
+    def runs(
+        self, batches: Iterable[RowBatch], paths: Callable[[int], str] | None = None, *, groups: bool = False
+    ) -> Iterator[Runs]:
+        """Yield the decoded rows of each tile of a chunk, for what needs more than its columns."""
+        decode = partial(self._decoder.blocks, paths=paths, groups=groups)
+        return _filled(chain.from_iterable(map(decode, batches)))
 
 
 def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
@@ -67,7 +73,7 @@ def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
         yield runs
 
 
-class _TileMaker:
+class TileMaker:
     """Makes a tile of decoded rows: dense columns, one after the other, and levels."""
 
     def __init__(self, design: FitDesign) -> None:

@@ -162,6 +162,9 @@ def level_recipe(column: DesignColumn, sources: Sources) -> LevelRecipe:
     term = column.term
     if isinstance(term, BinsTerm):
         intervals = IntervalRecipe.of(term, sources)
+        if (intervals.count - 1,) not in column.cells:
+            # Missing values have no coefficient of their own: what they count as is in an interval.
+            intervals = replace(intervals, flag=None)
         return LevelRecipe(intervals.numbers, _places(column.cells, (intervals.count,), first=0))
     if isinstance(term, CategoryTerm):
         return _of_levels(column, (term,), sources)
@@ -218,7 +221,7 @@ class IntervalRecipe:
     """Numbers the interval of each value, from one edge up to the next as scoring has it; missing values are last."""
 
     place: int
-    flag: int
+    flag: int | None
     edges: Floats
 
     @classmethod
@@ -234,7 +237,8 @@ class IntervalRecipe:
     def numbers(self, rows: DecodedRows) -> Codes:
         """Return the number of each row's interval."""
         found: Codes = np.searchsorted(self.edges, rows.numbers[self.place], side="right")
-        found[rows.flags[self.flag]] = self.edges.size + 1
+        if self.flag is not None:
+            found[rows.flags[self.flag]] = self.edges.size + 1
         return found
 
 
