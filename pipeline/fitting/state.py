@@ -3,7 +3,7 @@
     logitstream-fit 1
     <8 bytes: length> <32 bytes: SHA-256> <content>     for each record: the job, what was learnt, each pass
 
-Records are appended and synced one by one, and read again up to the first that is not whole. Solvers are deterministic:
+StateRecords are appended and synced one by one, and read again up to the first that is not whole. Solvers are deterministic:
 run again, they ask for the same sums in the same order, and get those that are there without a pass over the rows. So
 the model file has the same bytes, whenever the fit was killed.
 """
@@ -67,7 +67,7 @@ def fit_digest(prepared: PreparedScan, job: FitJob) -> str:
     return job_id(prepared.inputs, prepared.plan, meaning)
 
 
-class Records:
+class StateRecords:
     """The records of a state file, each checked when the file is opened. For one thread.
 
     Parameters
@@ -150,13 +150,13 @@ class FitState:
 
     Parameters
     ----------
-    records : Records or None
+    records : StateRecords or None
         ``None`` keeps nothing.
     note : callable
         Receives what a person should know.
     """
 
-    def __init__(self, records: Records | None, note: Callable[[str], None]) -> None:
+    def __init__(self, records: StateRecords | None, note: Callable[[str], None]) -> None:
         self._records, self._note = records, note
         self._next = 2
 
@@ -303,9 +303,9 @@ def _locked(folder: Folder, name: str, output: str) -> int:
         disk.release(descriptor)
 
 
-def _records(descriptor: int, folder: Folder, name: str, digest: str, note: Callable[[str], None]) -> Records:
+def _records(descriptor: int, folder: Folder, name: str, digest: str, note: Callable[[str], None]) -> StateRecords:
     path = folder.path / name
-    records = Records(descriptor, path)
+    records = StateRecords(descriptor, path)
     size = disk.status(descriptor, path).st_size
     begin = disk.read_at(descriptor, len(_MAGIC), 0, path)
     if size and not _MAGIC.startswith(begin):
