@@ -28,7 +28,7 @@ from pipeline.units import escape, format_bytes, format_count, format_seconds
 Params = Mapping[str, Any]
 Number = Callable[[float | None], str]
 
-_NOT_OPTIONS = {"inputs", "dry_run", "json", "quiet", "verbose", "plot"}
+_NOT_OPTIONS = {"dry_run", "json", "quiet", "verbose", "plot"}
 _SAID_OTHERWISE = {"type", "no_intercept"}
 _MOST_ROWS = 1_000
 _NOTE = 1_000
@@ -52,9 +52,9 @@ def show_fit(params: Params) -> None:
 
         check_picture(params["plot"])
     if params["dry_run"]:
-        emit_fit_plan(training.preview_fit(params["inputs"], **fit_options(params)), as_json=params["json"])
+        emit_fit_plan(training.preview_fit(**fit_options(params)), as_json=params["json"])
         return
-    report = training.fit(params["inputs"], **fit_options(params), observe=watch_fit())
+    report = training.fit(**fit_options(params), observe=watch_fit())
     if params["plot"] is not None:
         draw_fit(report, params["plot"])
     emit_fit(report, all_digits=params["verbose"], as_json=params["json"])
