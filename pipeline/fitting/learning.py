@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.errors import DataError, LogitstreamError
 from pipeline.fitting.counting import SeenLevels
 from pipeline.fitting.learnt import FitAccounts, Learnt
+from pipeline.fitting.medians import medians_of
 from pipeline.fitting.reading import PreparedFit
 from pipeline.fitting.report import PassDone
 from pipeline.fitting.rows import REFUSED, JudgedRows, RowReader, RowRules
@@ -120,7 +121,8 @@ def learn(
     started = time.monotonic()
     books = _Books(prepared)
     tallies = books.read(scan)
-    learnt = learnt_of(prepared, tallies, books.accounts(tallies))
+    medians = medians_of(scan, prepared, tallies)
+    learnt = learnt_of(prepared, tallies, books.accounts(tallies), medians)
     sample = tallies.sample.rows()
     if observe is not None:
         observe(PassDone(1, "learn", learnt.rows.read, time.monotonic() - started, bytes_read=books.bytes_read))

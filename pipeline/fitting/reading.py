@@ -95,6 +95,17 @@ def categories_of(terms: Iterable[Term]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(factor.column for term in terms for factor in _factors(term, CategoryTerm)))
 
 
+def multiplied(terms: Iterable[Term]) -> tuple[tuple[NumberTerm, ...], ...]:
+    """Return the numbers of each product that has several, each once, in the order of their factors."""
+    products = (numbers_of_product(term) for term in terms if isinstance(term, ProductTerm))
+    return tuple(dict.fromkeys(numbers for numbers in products if len(numbers) > 1))
+
+
+def numbers_of_product(term: ProductTerm) -> tuple[NumberTerm, ...]:
+    """Return the numbers among the factors of a product; one may be there twice."""
+    return tuple(_factors(term, NumberTerm))
+
+
 def _factors(term: Term, kind: type[Kind]) -> Iterator[Kind]:
     factors = term.factors if isinstance(term, ProductTerm) else (term,)
     return (factor for factor in factors if isinstance(factor, kind))
@@ -116,9 +127,9 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     _check_names(job, terms)
     holdout = None if job.solve.holdout is None else parse_holdout(job.solve.holdout)
     compared = holdout.column if isinstance(holdout, ColumnComparison) else None
-    features, keep = _features(job, terms), _kept(job, terms, compared)
-    survey = Survey.of(files, features, keep, job.data.csv)
-    surveyed = survey.compared(partial(_unfit, [(need.name, need.role) for need in features]), job.data.absent)
+    features = _features(job, terms)
+    survey = Survey.of(files, features, _kept(job, compared), job.data.csv)
+    surveyed = survey.compared(partial(unfit_columns, _judged(job, features, terms)), job.data.absent)
     if isinstance(holdout, ColumnComparison):
         _check_comparison(holdout, surveyed.fields)
     columns = tuple((need.name, need.role) for need in (*surveyed.features, *surveyed.kept))
@@ -167,22 +178,29 @@ def _features(job: FitJob, terms: Sequence[Term]) -> tuple[Need, ...]:
     numeric = [term.column for term in numbers_of(terms)]
     numeric += [term.column for term in terms if isinstance(term, BinsTerm)]
     numeric += [name for name in (model.weight, model.offset) if name is not None]
-    levels = [*categories_of(terms), model.target]
+    levels = [*categories_of(terms), model.target, *flagged(terms)]
     needs = [Need(name, "numeric") for name in dict.fromkeys(numeric)]
     return (*needs, *(Need(name, "categorical") for name in dict.fromkeys(levels)))
 
 
-def _kept(job: FitJob, terms: Sequence[Term], compared: str | None) -> tuple[str, ...]:
+def flagged(terms: Sequence[Term]) -> tuple[str, ...]:
+    """Return the columns of which only is asked where they are missing."""
+    read = {*categories_of(terms), *(term.column for term in numbers_of(terms)), *_binned(terms)}
+    found = (term.column for term in terms if isinstance(term, MissingTerm) and term.column not in read)
+    return tuple(dict.fromkeys(found))
+
+
+def _kept(job: FitJob, compared: str | None) -> tuple[str, ...]:
     """Return the columns that are read as they are."""
-    read = {need.name for need in _features(job, terms)}
-    flagged = [term.column for term in terms if isinstance(term, MissingTerm) and term.column not in read]
     keyed = job.solve.key if job.solve.folds or job.solve.holdout else None
-    names = (*flagged, keyed, job.solve.robust_groups, compared)
+    names = (keyed, job.solve.robust_groups, compared)
     return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
-def _unfit(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field]) -> list[str]:
-    return unfit_columns(roles, fields)
+def _judged(job: FitJob, features: Sequence[Need], terms: Sequence[Term]) -> list[tuple[str, Role]]:
+    """Return columns with the roles that their types must suit; any type suits one that may only be missing."""
+    anything = set(flagged(terms)) - {job.model.target}
+    return [(need.name, "kept" if need.name in anything else need.role) for need in features]
 
 
 def _check_comparison(comparison: ColumnComparison, fields: Sequence[pa.Field]) -> None:
@@ -220,11 +238,21 @@ def _rules(
         numbers=tuple(source(name, "numeric") for name in names),
         terms=tuple(dict.fromkeys((*numbers, *imputed))),
         levels=tuple(source(name, "categorical") for name in categories_of(terms)),
+        flags=tuple(SourceColumn(*_first(columns, name)) for name in _indicated(terms)),
         weight=plain(model.weight, "numeric"),
         offset=plain(model.offset, "numeric"),
         drop_missing_target=model.missing_target == "drop",
         divider=divider,
     )
+
+
+def _indicated(terms: Iterable[Term]) -> tuple[str, ...]:
+    """Return the columns with an indicator of missing values."""
+    return tuple(dict.fromkeys(term.column for term in terms if isinstance(term, MissingTerm)))
+
+
+def _first(columns: Sequence[tuple[str, Role]], name: str) -> tuple[int, str]:
+    return next(place for place, (column, _) in enumerate(columns) if column == name), name
 
 
 def _binned(terms: Iterable[Term]) -> list[str]:
@@ -241,13 +269,16 @@ def _wanted(
 ) -> ToLearn:
     bins = [term for term in terms if isinstance(term, BinsTerm)]
     keyed = [name for name in _imputed(terms) if name in medians]
-    products = (categories_of([term]) for term in terms if isinstance(term, ProductTerm))
+    products = [term for term in terms if isinstance(term, ProductTerm)]
+    combined = map(categories_of, ([term] for term in products))
     return ToLearn(
         terms=len(rules.terms),
+        flags=len(rules.flags),
+        products=tuple(tuple(map(rules.terms.index, product)) for product in multiplied(terms)),
         keyed=tuple(dict.fromkeys([*keyed, *(term.column for term in bins if not term.edges)])),
         cut=tuple(dict.fromkeys((term.column, term.edges) for term in bins if term.edges)),
         levels=categories_of(terms),
-        combined=tuple(dict.fromkeys(names for names in products if len(names) > 1)),
+        combined=tuple(dict.fromkeys(names for names in combined if len(names) > 1)),
         sample=sample,
         most_levels=most_counted(job.model.max_levels),
     )
@@ -264,9 +295,9 @@ def _costs(wanted: ToLearn, chunk_rows: int) -> StepCosts:
     columns = len(wanted.sample.columns)
     sampled = min(wanted.sample.bytes, int(wanted.sample.share * chunk_rows * 16 * columns))
     return StepCosts(
-        made_bytes=8.0 * (wanted.terms + columns),
+        made_bytes=8.0 * (wanted.moments + columns),
         payload_bytes=(
-            _NUMBER_BYTES * wanted.terms
+            _NUMBER_BYTES * wanted.moments
             + _LEVEL_BYTES * (len(wanted.levels) + len(wanted.combined))
             + _KEYED_BYTES * len(wanted.keyed)
             + sampled
