@@ -39,7 +39,7 @@ from pipeline.interface import (
     paths_of,
     shown_type,
 )
-from pipeline.options import OPTIONS, FitOptions, check_names, completed, documented
+from pipeline.options import OF_A_FIT, OPTIONS, FitOptions, check_names, completed, documented
 from pipeline.types.job import BadLimit
 from pipeline.units import escape, names_of, nearest, parse_bad_limit, parse_chunk_size, quoted, shortest, split_texts
 
@@ -75,7 +75,7 @@ _COMPARISON = re.compile(r'\s*(?:"(?:[^"]|"")+"|[^<>=!"]+?)\s*(?:<=|>=|==|!=|<|>
 Pair = TypeVar("Pair")
 
 
-@documented(FitOptions, observe="A function that is called with each event of the fit.")
+@documented(FitOptions, **OF_A_FIT)
 def fit(
     inputs: Paths,
     *,
@@ -120,7 +120,7 @@ def fit(
     return report
 
 
-@documented(FitOptions, observe="Never called: no work is done.")
+@documented(FitOptions, **{**OF_A_FIT, "observe": "Never called: no work is done."})
 def preview_fit(
     inputs: Paths,
     *,

@@ -66,6 +66,12 @@ class DesignColumn:
     center, scale : float
         How the dense column is scaled; of a level column the number that its coefficients are multiplied by, which has
         the center 0.
+    cells : tuple of tuple of int
+        Of a level column, for each coefficient what its rows have: the code of the level, of each level of a product in
+        the order of its factors, or the number of the interval, where that of a missing value is the last. -1 is the
+        code of the reference level.
+    values : tuple of float
+        Of a dense column with weights of evidence: the number of each interval, and last that of a missing value.
     deviation : float
         The standard deviation of the dense column in its own units.
     control : bool
@@ -82,6 +88,8 @@ class DesignColumn:
     scale: float = 1.0
     deviation: float = 1.0
     control: bool = False
+    cells: tuple[tuple[int, ...], ...] = ()
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

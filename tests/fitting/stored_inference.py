@@ -133,7 +133,9 @@ class InferenceCase:
             for name, values in zip(self.names, self.matrix.T, strict=True)
         }
         totals = tuple(self.class_totals)
-        return Learnt(FitAccounts(used=len(self.classes)), sum(totals), tuple(range(len(totals))), totals, numbers)
+        accounts, ones = FitAccounts(used=len(self.classes)), (1.0,) * len(totals)
+        classes = tuple(range(len(totals)))
+        return Learnt(accounts, sum(totals), classes, ones, numbers, class_totals=totals)
 
     @property
     def table(self) -> pa.Table:
