@@ -103,7 +103,11 @@ class InferenceCase:
         count = int(self.classes.max()) + 1
         if not self.levels:
             return FitDesign(FitLayout(len(names), (), self.intercept, count, count - 1), (*columns,), sources, ())
-        columns.append(DesignColumn(CategoryTerm("c"), "C(c)", levels=0, labels=LEVELS[1:], reference=LEVELS[0]))
+        cells = ((0,), (1,), (2,))
+        category = DesignColumn(
+            CategoryTerm("c"), "C(c)", levels=0, labels=LEVELS[1:], reference=LEVELS[0], cells=cells
+        )
+        columns.append(category)
         codes = {level: code - 1 for code, level in enumerate(LEVELS)}
         layout = FitLayout(len(names), (len(LEVELS) - 1,), self.intercept, count, count - 1)
         return FitDesign(layout, (*columns,), sources, (LevelSource("c", "text", codes, "error"),))

@@ -88,7 +88,9 @@ def design_of(*texts: str, classes=2, outputs=1, extra=True) -> FitDesign:
     for text in texts:
         (term,) = parse_terms(text)
         if "C(" in text:
-            columns.append(DesignColumn(term, term_text(term), None, len(counts), ("UA", "DL"), "AA"))
+            columns.append(
+                DesignColumn(term, term_text(term), None, len(counts), ("UA", "DL"), "AA", cells=((0,), (1,)))
+            )
             counts.append(2)
         else:
             columns.append(DesignColumn(term, term_text(term), dense, center=0.5 * dense, scale=1.0 + dense))
@@ -215,11 +217,13 @@ def test_a_plan_says_what_has_effects_and_what_has_none() -> None:
 def test_more_than_a_hundred_levels_have_no_effects_and_a_note() -> None:
     labels = tuple(f"l{number}" for number in range(101))
     design = design_of("C(carrier)")
-    column = replace(design.columns[0], labels=labels)
+    column = replace(design.columns[0], labels=labels, cells=tuple((code,) for code in range(101)))
     plan = plan_effects(replace(design, columns=(column,)), LEARNT)
     assert plan.columns == ()
     assert plan.notes == ("carrier has no marginal effects: 101 levels are more than 100",)
-    hundred = plan_effects(replace(design, columns=(replace(column, labels=labels[1:]),)), LEARNT)
+    hundred = plan_effects(
+        replace(design, columns=(replace(column, labels=labels[1:], cells=column.cells[1:]),)), LEARNT
+    )
     assert len(hundred.columns[0].changes) == 100
 
 
