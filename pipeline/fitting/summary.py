@@ -46,6 +46,7 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
         numbers=_numbers(prepared, tallies, medians),
         levels=_levels(prepared, tallies, order),
         bins=_bins(prepared, tallies, order),
+        class_totals=tuple(weights.values()),
     )
 
 
