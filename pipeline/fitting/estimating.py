@@ -11,12 +11,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.fitting.arrays import ArrayDesign, ArrayPasses, BlockFacts
+from pipeline.fitting.blocks import unpack
 from pipeline.fitting.layout import FitLayout, Floats, Scaling
 from pipeline.fitting.objective import Objective, Penalty, Solution
-from pipeline.fitting.own_units import OwnUnits
+from pipeline.fitting.own_units import OwnUnits, free_of
 from pipeline.fitting.row_blocks import Blocks
 from pipeline.fitting.solving import Observer, drive, newton
 
@@ -68,7 +68,7 @@ class Estimate:
         1 output for two classes, else one for each class; without a penalty their sum over the classes is 0.
     intercepts : ndarray of float64, shape (outputs,)
     covariance : ndarray of float64, shape (size, size), or None
-        Of the rows of ``[intercept, coefficients]`` one after the other, without a penalty.
+        Of the rows of ``[intercept, coefficients]`` one after the other; without a penalty, at the optimum.
     solution : Solution
     """
 
@@ -157,11 +157,11 @@ def _symmetric(classes: int, outputs: int) -> Floats:
 
 
 def _covariance(solution: Solution, units: OwnUnits) -> Floats | None:
-    packed = solution.sums.hessian
-    if packed is None:
+    """Return the inverse of the Hessian; 0 for columns that were left out, as combinations of others."""
+    layout = units.layout
+    if solution.sums.hessian is None or not solution.certificate.converged:
         return None
-    size = units.layout.size
-    matrix: npt.NDArray[np.float64] = np.zeros((size, size))
-    matrix[np.tril_indices(size)] = packed
-    matrix += np.tril(matrix, -1).T
-    return units.covariance(np.linalg.inv(matrix).astype(np.float64))
+    free = np.flatnonzero(np.tile(free_of(solution, layout), layout.outputs))
+    covariance = np.zeros((layout.size, layout.size))
+    covariance[np.ix_(free, free)] = np.linalg.inv(unpack(solution.sums.hessian, layout.size)[np.ix_(free, free)])
+    return units.covariance(covariance)

@@ -89,8 +89,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         How it is known that this is the optimum: ``converged``, ``reason``, ``decrement``, ``gradient``, ``passes``
         and so on.
     covariance_ : ndarray of float64 or None
-        The covariance of ``[intercept_, coef_]``, class after class, the intercept first where there is one; ``None``
-        with a penalty. Square roots of its diagonal are standard errors.
+        The covariance of ``[intercept_, coef_]``, class after class, the intercept first where there is one. Square
+        roots of its diagonal are standard errors. ``None`` with a penalty, and where there is no optimum.
     """
 
     def __init__(
@@ -240,7 +240,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_classes(self, facts: BlockFacts) -> None:
         if self.solver == "liblinear" and len(facts.classes) > 2:
-            raise ValueError(f"liblinear takes two classes, and y has {len(facts.classes)}; use solver='auto'")
+            raise ValueError(
+                f"Only binary classification is supported with solver='liblinear', and y has {len(facts.classes)} "
+                "classes; use solver='auto'"
+            )
 
     def _problem(self, facts: BlockFacts) -> EstimatorProblem:
         share = l1_share_of(self)
