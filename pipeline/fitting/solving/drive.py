@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pipeline.errors import DataError
 from pipeline.fitting.objective import PassRecord, Solution, Solver
 from pipeline.fitting.points import Passes, PassSums, Point
 
@@ -13,7 +14,13 @@ Observer = Callable[[int, Sequence[Point], Sequence[PassSums], Sequence[PassReco
 
 
 def drive(passes: Passes, solvers: Sequence[Solver], observe: Observer | None = None) -> list[Solution]:
-    """Return what each solver finds; those that are not done share each pass."""
+    """Return what each solver finds; those that are not done share each pass.
+
+    Raises
+    ------
+    DataError
+        No row that is fitted has a weight.
+    """
     found: dict[int, Solution] = {}
     waiting = {number: next(solver) for number, solver in enumerate(solvers)}
     count = 0
@@ -23,6 +30,8 @@ def drive(passes: Passes, solvers: Sequence[Solver], observe: Observer | None = 
         count += 1
         records: list[PassRecord | None] = []
         for number, answer in zip(numbers, sums, strict=True):
+            if not answer.weight > 0:
+                raise DataError(f"No row with a positive weight is left to fit, of {answer.rows} rows.")
             try:
                 waiting[number] = solvers[number].send(answer)
                 records.append(waiting[number].record)

@@ -27,12 +27,19 @@ class Minimised:
         0 for what is not penalised.
     free : ndarray of bool, shape (size,)
         Which coefficients are fitted; :meth:`drop` takes columns away.
+
+    Parameters
+    ----------
+    objective : Objective
+    ridge : float
+        What is added to every second derivative of the summed loss, for a start alone.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, ridge: float = 0.0) -> None:
         layout, penalty = objective.layout, objective.penalty
         self.objective = objective
         self.layout = layout
+        self._ridge = ridge
         self.l1 = 0.0 if penalty is None else penalty.l1
         self.l2 = 0.0 if penalty is None else penalty.l2
         factors = np.zeros(layout.width) if penalty is None or not self.penalised else penalty.factors
@@ -52,34 +59,43 @@ class Minimised:
         for output in range(self.layout.outputs):
             self.free[[output * self.layout.width + column for column in columns]] = False
 
-    def penalty(self, values: Floats) -> float:
-        """Return the penalty for each unit of weight."""
-        scaled = self.factors * values
-        return float(self.l1 * np.abs(scaled).sum() + 0.5 * self.l2 * (scaled @ scaled))
-
     def value(self, loss: float, weight: float, values: Floats) -> float:
         """Return the objective: a loss for each unit of weight, and the penalty."""
-        return loss / weight + self.penalty(values)
+        kinks = self.l1 * np.abs(self.factors * values).sum()
+        return float((loss + 0.5 * (self.bend(weight) @ values**2)) / weight + kinks)
 
     def slope(self, sums: PassSums, values: Floats) -> Floats:
         """Return the derivative of the smooth part, 0 for what is not fitted."""
         assert sums.gradient is not None
-        slope = sums.gradient.ravel() + sums.weight * self.l2 * self.factors**2 * values
-        return np.where(self.free, slope, 0.0)
+        return np.where(self.free, sums.gradient.ravel() + self.bend(sums.weight) * values, 0.0)
+
+    def subgradient(self, sums: PassSums, values: Floats) -> Floats:
+        """Return the smallest subgradient of the objective, for each unit of weight."""
+        smallest = self.edges(sums.weight).subgradient(self.slope(sums, values), values)
+        return np.where(self.free, smallest, 0.0) / sums.weight
+
+    def fall(self, slope: Floats, weight: float, values: Floats, move: Floats) -> float:
+        """Return what the slope at some values promises that a step adds to the objective; not above 0."""
+        kinks = self.l1 * (np.abs(self.factors * (values + move)) - np.abs(self.factors * values)).sum()
+        return min(0.0, float(slope @ move) / weight + float(kinks))
 
     def bend(self, weight: float) -> Floats:
-        """Return the second derivative of the penalty, by each coefficient."""
-        return weight * self.l2 * self.factors**2
+        """Return the second derivative of the smooth penalty, by each coefficient."""
+        return weight * self.l2 * self.factors**2 + self._ridge
 
     def edges(self, weight: float) -> Edges:
         """Return the kinks and bounds."""
         return Edges(weight * self.l1 * self.factors, self._signs >= 0, self._signs <= 0)
 
+    def shaped(self, values: Floats) -> Floats:
+        """Return values in the shape (outputs, width)."""
+        return values.reshape(self.layout.outputs, self.layout.width)
+
     @property
     def undecided(self) -> npt.NDArray[np.intp]:
         """Columns whose coefficients may all be shifted alike and change nothing: all classes have one, unpenalised."""
         layout = self.layout
-        if layout.outputs < layout.classes or layout.classes == 2:
+        if layout.outputs < layout.classes or layout.classes == 2 or self._ridge:
             return np.empty(0, np.intp)
         free = self.free.reshape(layout.outputs, -1).all(axis=0)
         return np.flatnonzero(free & (self.factors[: layout.width] == 0.0))

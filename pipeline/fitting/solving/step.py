@@ -61,11 +61,11 @@ def newton_step(problem: Minimised, sums: PassSums, values: Floats) -> NewtonSte
         decrement = float(move[used] @ matrix @ move[used])
         moving = values[used] + move[used] != 0.0
     errors = _errors(unit, matrix, edges, moving)
-    largest = _largest(problem, values, move) if problem.penalised else _ratio(move[used][moving], errors)
+    largest = largest_relative(problem, values, move) if problem.penalised else _ratio(move[used][moving], errors)
     return NewtonStep(move, max(0.0, decrement), largest, unit.sure)
 
 
-def _largest(problem: Minimised, values: Floats, move: Floats) -> float:
+def largest_relative(problem: Minimised, values: Floats, move: Floats) -> float:
     """Return the largest step relative to ``max(1, |b|)``, on scaled features."""
     scales = np.where(problem.factors > 0, problem.factors, 1.0)
     return float((np.abs(scales * move) / np.maximum(1.0, np.abs(scales * values))).max(initial=0.0))
