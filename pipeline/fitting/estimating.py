@@ -8,6 +8,7 @@ penalty take the scales out of the tiles.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +16,17 @@ import numpy as np
 from pipeline.fitting.arrays import ArrayDesign, ArrayPasses, BlockFacts
 from pipeline.fitting.blocks import unpack
 from pipeline.fitting.layout import FitLayout, Floats, Scaling
-from pipeline.fitting.objective import Objective, Penalty, Solution
+from pipeline.fitting.objective import Objective, Penalty, Solution, Solver
 from pipeline.fitting.own_units import OwnUnits, free_of
 from pipeline.fitting.row_blocks import Blocks
-from pipeline.fitting.solving import Observer, drive, newton
+from pipeline.fitting.solving import Observer, choose, drive, newton, newton_cg, owlqn
+
+# Each with the passes of a step.
+_SOLVERS: Mapping[str, tuple[Callable[..., Solver], int]] = {
+    "newton": (newton, 1),
+    "newton-cg": (newton_cg, 10),
+    "owlqn": (owlqn, 30),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,9 +44,10 @@ class EstimatorProblem:
         What the intercept is multiplied by where it is penalised as a coefficient is; 0 for a free one.
     factors : ndarray of float64, shape (classes,), or None
         What the weights of the rows of each class are multiplied by.
-    method : {"auto", "newton", "newton-cg"}
+    is_exact : bool
+        Whether it is Newton's method also for many coefficients.
     iterations : int
-        The most steps.
+        The most steps; without a Hessian there may be 10 passes for each, with an L1 penalty 30.
     start : ndarray of float64, shape (outputs, features + 1), or None
         Coefficients to start at, in units of the columns, with the intercept first; 1 output for two classes.
     """
@@ -48,7 +57,7 @@ class EstimatorProblem:
     intercept: bool = True
     intercept_penalty: float = 0.0
     factors: Floats | None = None
-    method: str = "auto"
+    is_exact: bool = False
     iterations: int = 100
     start: Floats | None = None
 
@@ -87,7 +96,9 @@ def estimate(blocks: Blocks, facts: BlockFacts, problem: EstimatorProblem, obser
     units = OwnUnits(layout, *_of_width(scaling, layout))
     objective = Objective(layout, _penalty(problem, units, float(weights.sum())))
     start = np.zeros((layout.outputs, layout.width)) if problem.start is None else _scaled(problem.start, units)
-    solver = newton(objective, start, passes=problem.iterations + 1)
+    method = "newton" if problem.is_exact else choose("auto", layout, objective.penalty)
+    solve, passes = _SOLVERS[method]
+    solver = solve(objective, start, passes=problem.iterations * passes + 1)
     (solution,) = drive(ArrayPasses(blocks, design), [solver], observe)
     return _estimate(solution, units, problem)
 

@@ -23,7 +23,7 @@ from pipeline.fitting.points import PassSums, Point
 from pipeline.modelling import from_sklearn
 from pipeline.models import LogisticModel
 from pipeline.sklearn.lazy import is_dask
-from pipeline.sklearn.parameters import check_parameters, l1_share_of, method_of
+from pipeline.sklearn.parameters import check_parameters, is_exact, l1_share_of
 from pipeline.sklearn.rows import blocks_of, check_facts, rows_to_score
 from pipeline.sklearn.scoring import LinearScores
 
@@ -64,10 +64,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     random_state : object
         Has no effect: nothing is random.
     solver : {"auto", "newton-cholesky", "newton-cg", "lbfgs", "sag", "saga", "liblinear"}
-        ``auto`` chooses by the number of coefficients, and takes every penalty. ``newton-cg`` never builds the Hessian.
-        The others choose as ``auto`` does, and take the penalties that they take in scikit-learn.
+        ``auto`` is Newton's method with the exact Hessian up to 2,000 coefficients, classes counted. Above, it never
+        builds one. It takes every penalty. ``newton-cholesky`` builds the Hessian for any number. The others choose as
+        ``auto`` does, and take the penalties that they take in scikit-learn.
     max_iter : int
-        The most steps; each is one pass over the rows.
+        The most steps. Up to 2,000 coefficients a step is one pass over the rows. Above, there may be ten passes for
+        each, with an L1 penalty thirty.
     verbose : int
         1 or more prints a line for each pass.
     warm_start : bool
@@ -81,7 +83,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     intercept_ : ndarray of float64, shape (1,) or (classes,)
     classes_ : ndarray, shape (classes,)
     n_iter_ : ndarray of int32, shape (1,)
-        How many steps were taken.
+        How many passes followed the first.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Of dataframes and Arrow tables.
@@ -254,7 +256,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             intercept=bool(self.fit_intercept),
             intercept_penalty=0.0 if is_free else 1 / float(self.intercept_scaling),
             factors=self._factors(facts),
-            method=method_of(self),
+            is_exact=is_exact(self),
             iterations=int(self.max_iter),
             start=self._start(facts),
         )

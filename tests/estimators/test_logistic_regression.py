@@ -231,24 +231,6 @@ def test_no_task_of_dask_gets_more_than_one_block() -> None:
     assert sum(each == 1_000 for each in largest) <= 17 * (found.certificate_.passes + 1) + 1
 
 
-@pytest.mark.slow
-def test_a_cluster_gives_the_bits_of_the_other_schedulers() -> None:
-    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
-    rows, target, weights = collections()["arrays"]
-    expected = LogisticRegression(C=math.inf).fit(rows, target, weights)
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
-        ) as cluster,
-        distributed.Client(cluster),
-        dask.config.set(scheduler="distributed"),
-    ):
-        found = LogisticRegression(C=math.inf).fit(rows, target, weights)
-        np.testing.assert_array_equal(found.predict_proba(rows).compute(), expected.predict_proba(X))
-    assert found.coef_.tobytes() == expected.coef_.tobytes()
-    assert found.covariance_.tobytes() == expected.covariance_.tobytes()
-
-
 @pytest.mark.parametrize("has_intercept", [True, False])
 @pytest.mark.parametrize("strength", [math.inf, 1.0])
 def test_on_dask_coefficients_are_those_of_scikit_learn(has_intercept: bool, strength: float) -> None:
