@@ -63,7 +63,7 @@ def pass_costs(layout: FitLayout, models: int = 1, squares: int = 1, settings: A
 
 
 def most_models(prepared: PreparedScan, layout: FitLayout, wanted: int, squares: int = 1) -> int:
-    """Return how many of the models that are wanted can share a pass, with as many workers as one model has; at least 1.
+    """Return how many of the wanted models can share a pass, with as many workers as one model has; at least 1.
 
     Raises
     ------
