@@ -220,7 +220,7 @@ def plan_of_fit(
         projected_bytes=resources.projected_bytes + in_memory,
         allowed_bytes=resources.allowed_bytes,
         workers=resources.workers,
-        passes=passes,
+        passes=1 + passes,
         solver=solver,
         notes=(*notes, *resources.notes, *([lowered] if lowered else [])),
     )

@@ -28,6 +28,7 @@ from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.making import model_of
 from pipeline.fitting.measuring import measures_of, null_solver
 from pipeline.fitting.objective import PassRecord, Solution
+from pipeline.fitting.planning import plan
 from pipeline.fitting.points import PassSums, Point
 from pipeline.fitting.reading import PreparedFit, prepare_fit
 from pipeline.fitting.report import EffectRow, FitReport, PassDone, PenaltyTried
@@ -45,6 +46,8 @@ from pipeline.scan import open_scan
 from pipeline.types.inputs import Integers
 from pipeline.types.report import Noted
 from pipeline.units import escape
+
+__all__ = ["plan", "run"]
 
 Observe = Callable[[PassDone | Noted], None]
 
