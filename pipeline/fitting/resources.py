@@ -63,7 +63,7 @@ def pass_costs(layout: FitLayout, models: int = 1, squares: int = 1, settings: A
 
 
 def most_models(prepared: PreparedScan, layout: FitLayout, wanted: int, squares: int = 1) -> int:
-    """Return how many models can share a pass, with as many workers as one of them has: up to ``wanted``, at least 1.
+    """Return how many of the wanted models can share a pass, with as many workers as one model has; at least 1.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def plan_of_fit(
         projected_bytes=resources.projected_bytes + in_memory,
         allowed_bytes=resources.allowed_bytes,
         workers=resources.workers,
-        passes=passes,
+        passes=1 + passes,
         solver=solver,
         notes=(*notes, *resources.notes, *([lowered] if lowered else [])),
     )

@@ -31,7 +31,7 @@ from pipeline.types.work import Outcome
 
 def sum_points(context: ChunkContext) -> Outcome[list[PassSums]]:
     """Return the sums of the rows of a chunk at the points of the pass: the step."""
-    encoder = context.once("encoder", _encoder)
+    encoder = context.once("encoder", encoder_of)
     store = context.once("holding", store_of)
     points = unpack_points(context.parameters)
     sums = ChunkSums(encoder.layout, points)
@@ -43,7 +43,7 @@ def sum_points(context: ChunkContext) -> Outcome[list[PassSums]]:
         return walk.outcome(sums.done())
 
 
-def _encoder(settings: Mapping[str, Any]) -> Encoder:
+def encoder_of(settings: Mapping[str, Any]) -> Encoder:
     """Return what makes tiles in this process, after it was checked that sums have the bits of the driver here."""
     if (here := blas_tag()) != settings["blas"]:
         raise ConfigurationError(

@@ -3,7 +3,7 @@
     logitstream-fit 1
     <8 bytes: length> <32 bytes: SHA-256> <content>     for each record: the job, what was learnt, each pass
 
-StateRecords are appended and synced one by one, and read again up to the first that is not whole. Solvers are deterministic:
+Records are appended and synced one by one, and read again up to the first that is not whole. Solvers are deterministic:
 run again, they ask for the same sums in the same order, and get those that are there without a pass over the rows. So
 the model file has the same bytes, whenever the fit was killed.
 """

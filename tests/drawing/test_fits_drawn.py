@@ -34,6 +34,7 @@ def test_of_very_many_coefficients_the_largest_are_drawn_in_their_order() -> Non
 def test_small_coefficients_can_be_seen_beside_large_ones() -> None:
     (axes,) = draw_coefficients([Estimate("small", 1e-6), Estimate("large", 1e3), Estimate("none", 0.0)]).axes
     assert axes.get_xscale() == "symlog"
+    assert not [label for label in axes.get_xticklabels() if "$" in label.get_text()]
     assert axes.transData.transform((1e-6, 0))[0] - axes.transData.transform((0, 0))[0] > 10
 
 
@@ -48,5 +49,7 @@ def test_a_path_shows_each_penalty_and_the_one_chosen() -> None:
     losses, chosen = axes.lines[0], axes.lines[-1]
     assert (list(losses.get_xdata()), list(losses.get_ydata())) == ([1.0, 0.1, 0.01], [0.6, 0.5, 0.55])
     assert (list(chosen.get_xdata()), list(chosen.get_ydata())) == ([0.1], [0.5])
+    assert [text.get_text() for text in axes.texts] == ["chosen"]
     assert axes.get_xscale() == "log"
+    assert "0.01" in [label.get_text() for label in axes.get_xticklabels()]
     assert draw_path([TriedPenalty(0.0, 0.5)]).axes[0].get_xscale() == "linear"
