@@ -8,7 +8,7 @@ first pass, which does not know the design yet, can hold them for all others.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,9 +20,10 @@ from pipeline.errors import BalanceError
 from pipeline.fitting.scratch import ScratchChunk, ScratchDraft, ScratchFiles
 from pipeline.scan import Batch, ChunkContext
 from pipeline.types.inputs import Integers
-from pipeline.types.rows import SliceAccount
+from pipeline.types.rows import BadCell, Slice, SliceAccount
 from pipeline.types.work import Outcome
 
+SetAside = Callable[[Slice, BadCell], None]
 Where = Literal["memory", "scratch", "read again"]
 
 
@@ -256,7 +257,7 @@ class ChunkWalk:
 
     def batches(self) -> Iterator[Batch | HeldBatch]:
         """Yield the batches of the chunk."""
-        yield from self._read() if self._found is None else self._again(self._found)
+        yield from self.read() if self._found is None else self._again(self._found)
 
     def outcome(self, payload: Any) -> Outcome[Any]:
         """Return the outcome of the chunk after its last batch, with the accounts of when it was read."""
@@ -267,8 +268,9 @@ class ChunkWalk:
             self._draft.finish({"accounts": [asdict(account) for account in outcome.accounts]})
         return outcome
 
-    def _read(self) -> Iterator[Batch]:
-        for batch in self._context.batches():
+    def read(self, set_aside: SetAside | None = None) -> Iterator[Batch]:
+        """Yield the batches of the chunk from its files; the arguments are those of ``ChunkContext.batches``."""
+        for batch in self._context.batches(set_aside=set_aside):
             if self._draft is not None:
                 self._draft.add(packed(batch, self._store.holding))
             yield batch

@@ -11,20 +11,17 @@ from typing import Any
 
 from pipeline.errors import ConfigurationError, LogitstreamError, MemoryBudgetError
 from pipeline.fitting.blas import blas_tag, one_thread
-from pipeline.fitting.decoding import ClassSource, RowSources
-from pipeline.fitting.design import FitDesign, NumberSource
+from pipeline.fitting.decoding import RowSources
+from pipeline.fitting.design import FitDesign
 from pipeline.fitting.encoding import Encoder
 from pipeline.fitting.holding import READ_AGAIN, Holding, held_in_memory, in_memory, store_of
 from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.packing import pack_points, unpack_points
 from pipeline.fitting.plain import from_plain, to_plain
 from pipeline.fitting.points import PassSums, Point
 from pipeline.fitting.resources import choose_holding, most_models, pass_costs
-from pipeline.fitting.rows import RowRules
 from pipeline.fitting.scratch import scratch_below
 from pipeline.fitting.summing import ChunkSums, combine
-from pipeline.models.levels import LevelType
 from pipeline.scan import ChunkContext, PreparedScan, Scan, StepCosts, open_scan, with_costs, worker
 from pipeline.types.work import Outcome
 
@@ -35,12 +32,17 @@ def sum_points(context: ChunkContext) -> Outcome[list[PassSums]]:
     store = context.once("holding", store_of)
     points = unpack_points(context.parameters)
     sums = ChunkSums(encoder.layout, points)
-    files = context.job.files
     grouped = any(point.scores for point in points)
     with one_thread(), store.walk(context) as walk:
-        for tile in encoder.tiles(walk.batches(), lambda number: files[number][0].path, groups=grouped):
+        for tile in encoder.tiles(walk.batches(), paths_of(context), groups=grouped):
             sums.add(tile)
         return walk.outcome(sums.done())
+
+
+def paths_of(context: ChunkContext) -> Callable[[int], str]:
+    """Return what gives the path of a file by its number."""
+    files = context.job.files
+    return lambda number: files[number][0].path
 
 
 def encoder_of(settings: Mapping[str, Any]) -> Encoder:
@@ -203,32 +205,3 @@ def open_holding(
             yield READ_AGAIN
         else:
             yield replace(holding, folder=str(folder))
-
-
-def row_sources(rules: RowRules, learnt: Learnt, *, groups: str | None = None) -> RowSources:
-    """Return what the rows of tiles have besides the columns of the design, by what the first pass learnt.
-
-    Parameters
-    ----------
-    rules : RowRules
-        By which the first pass has judged rows.
-    learnt : Learnt
-    groups : str, optional
-        The column of the groups within which errors may depend on each other.
-    """
-    kinds = {type(value) for value in learnt.classes}
-    type_: LevelType = "boolean" if kinds == {bool} else "integer" if kinds == {int} else "text"
-    spelled = {_spelling(value): code for code, value in enumerate(learnt.classes)}
-    weights = learnt.class_weights if any(weight != 1 for weight in learnt.class_weights) else ()
-    return RowSources(
-        ClassSource(rules.target.name, type_, spelled),
-        weights,
-        None if rules.weight is None else NumberSource(rules.weight.name, "drop"),
-        None if rules.offset is None else NumberSource(rules.offset.name, "drop"),
-        rules.divider,
-        groups,
-    )
-
-
-def _spelling(value: bool | int | str) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
