@@ -24,6 +24,7 @@ from pipeline.choices import (
     parse_sign,
 )
 from pipeline.errors import UsageError
+from pipeline.fitting import running
 from pipeline.fitting.dividing import parse_holdout
 from pipeline.fitting.formula import parse_terms, term_columns
 from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
@@ -114,8 +115,7 @@ def fit(
     """
     observe = options.pop("observe", None)
     job = fit_job(inputs, target=target, features=features, output=output, **options)
-    report: FitReport = import_module("pipeline.fitting.running").run(job, observe)
-    return report
+    return running.run(job, observe)
 
 
 @documented(FitOptions, **{**OF_A_FIT, "observe": "Never called: no work is done."})

@@ -115,12 +115,10 @@ def _with_digits(*, all_digits: bool) -> Number:
 
 
 def emit_fit(report: FitReport, *, all_digits: bool, as_json: bool) -> None:
-    """Show a fit: notes and the time it took on stderr, the model on stdout.
+    """Show a fit: the model on stdout, the time it took on stderr. Notes were shown while it ran.
 
     A quiet command shows the model only if it was not written to a file.
     """
-    for note in report.notes:
-        console.tell(f"note: {escape(note, _NOTE)}")
     if as_json:
         document.write(fit_json(report))
     elif report.output is None or not console.is_quiet():

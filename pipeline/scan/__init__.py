@@ -14,6 +14,7 @@ bad_rows   how many bad rows there may be, and where the first one is
 task       a step on a chunk, retried while that may help
 agenda     which chunks are still to do, and which outcomes are confirmed
 tree       payloads combined in a fixed order
+blocks     neighbouring chunks whose payloads a worker combines
 session    a scan under way
 batches    the rows of one known file
 held       memory returned to the system
