@@ -158,7 +158,9 @@ def _facts(report: FitReport) -> Iterator[tuple[str, str]]:
 
 
 def _certified(certificate: Mapping[str, object]) -> str:
-    """Return whether a fit converged, and how that is known."""
+    """Return whether a fit converged: with the figures that show it, or with what was in the way."""
+    if not certificate.get("converged"):
+        return f"no: {escape(str(certificate.get('reason') or ''), _NOTE)}".removesuffix(": ")
     figures = [
         f"{words} {value:.2g}"
         for key, words in (
@@ -170,9 +172,7 @@ def _certified(certificate: Mapping[str, object]) -> str:
         )
         if isinstance(value := certificate.get(key), float)
     ]
-    reason = str(certificate.get("reason") or "")
-    parts = ["yes" if certificate.get("converged") else "no", *([escape(reason, _NOTE)] if reason else []), *figures]
-    return f"{parts[0]}: {', '.join(parts[1:])}" if len(parts) > 1 else parts[0]
+    return f"yes: {', '.join(figures)}".removesuffix(": ")
 
 
 def _measures(measures: FitMeasures) -> Iterator[tuple[str, str]]:
