@@ -42,7 +42,17 @@ from pipeline.interface import (
 )
 from pipeline.options import OF_A_FIT, OPTIONS, FitOptions, check_names, completed, documented
 from pipeline.types.job import BadLimit
-from pipeline.units import escape, names_of, nearest, parse_bad_limit, parse_chunk_size, shortest, split_texts
+from pipeline.units import (
+    escape,
+    is_text,
+    names_of,
+    nearest,
+    parse_bad_limit,
+    parse_chunk_size,
+    quoted,
+    shortest,
+    split_texts,
+)
 
 # By their keywords.
 _CHOICES: Mapping[str, Choice[Any]] = {
@@ -219,8 +229,7 @@ def _means_wishes(asked: FitOptions) -> MeansWishes:
 def _model_wishes(target: str, features: tuple[AnyTerm, ...], asked: FitOptions) -> ModelWishes:
     if not isinstance(target, str):
         raise TypeError(f'target is {shown_type(target)}, not the name of a column; write target="late"')
-    if not target:
-        raise UsageError("the target is empty", "name the column to predict")
+    _check_text("target", target)
     positive, (missing, missing_of) = asked["positive"], _missing(asked["missing"])
     return ModelWishes(
         target=target,
@@ -337,10 +346,18 @@ def _check_types(asked: FitOptions) -> None:
         if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
             raise TypeError(f"{name} is {shown_type(value)}; write a number, such as {name}=0.5")
     for name in _TEXTS:
-        if given[name] is not None and not isinstance(given[name], str):
-            raise TypeError(f"{name} is {shown_type(given[name])}; write a text")
+        value = given[name]
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} is {shown_type(value)}; write a text")
+        _check_text(name, value)
     if not isinstance(asked["control"], str | Iterable):
         raise TypeError(f'control is {shown_type(asked["control"])}, not names of columns; write control=["year"]')
+
+
+def _check_text(name: str, value: str | None) -> None:
+    """Refuse the name of a column that no file can have."""
+    if value is not None and not (value and is_text(value)):
+        raise UsageError(f"{name} is {quoted(value)}: it must be valid text", "name a column")
 
 
 def _check_values(asked: FitOptions) -> None:

@@ -106,6 +106,8 @@ def test_rows_can_be_held_out(holdout: str) -> None:
         ({"features": ""}, "expected a feature", "write names"),
         ({"features": []}, "there are no features", "write names"),
         ({"weight": "y"}, "y is both target and weight", "two columns"),
+        ({"weight": "\udcff"}, r"weight is '\\udcff': it must be valid text", "name a column"),
+        ({"key": "", "folds": 5}, "key is '': it must be valid text", "name a column"),
         ({"weight": "w", "offset": "w"}, "w is both weight and offset", "two columns"),
         ({"control": "year"}, "control names year, which is not among the features", ""),
         ({"control": "X"}, 'control names X, .*; did you mean "x"?', ""),
@@ -190,8 +192,9 @@ def test_an_option_of_another_type_says_what_to_write(options: dict[str, Any], m
 def test_a_target_is_the_name_of_a_column() -> None:
     with pytest.raises(TypeError, match=r"target is the list .*, not the name of a column"):
         fit_job("in.csv", target=["y"], features="x")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="the target is empty"):
-        fit_job("in.csv", target="", features="x")
+    for target, shown in (("", "''"), ("\udcff", r"'\\udcff'")):
+        with pytest.raises(UsageError, match=f"target is {shown}: it must be valid text"):
+            fit_job("in.csv", target=target, features="x")
 
 
 def test_a_table_is_answered_with_what_fits_it() -> None:

@@ -34,7 +34,7 @@ from pipeline.fitting.terms import (
     Term,
 )
 from pipeline.kernels import STEP_FUNCTIONS, Affine, Clip, Step
-from pipeline.units import escape, format_count, nearest, pointed, shortest
+from pipeline.units import escape, format_count, is_text, nearest, pointed, shortest
 
 MOST_CHARACTERS = 1_000_000
 MOST_STEPS = 16
@@ -288,6 +288,8 @@ class _FormulaReader:
             self.refuse(token, f"expected {what}")
         if not token.text:
             self.refuse(token, "a name must not be empty", "name a column")
+        if not is_text(token.text):
+            self.refuse(token, "a name must be valid text", "write it in UTF-8")
         return self.next()
 
     def _column_of(self, function: _FormulaToken) -> str:

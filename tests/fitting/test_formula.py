@@ -97,6 +97,7 @@ def test_several_texts_are_one_list() -> None:
         ("5", 1, "expected a feature", "write names"),
         ("(a)", 1, "expected a feature", "write names"),
         ('""', 1, "a name must not be empty", "name a column"),
+        ('"\udcff"', 1, "a name must be valid text", "write it in UTF-8"),
         ('a, "b', 4, "a quote is not closed", 'close it: "NAME"'),
         ("a, `b", 4, "a quote is not closed", "close it: `NAME`"),
         ("a + b", 3, '"+" has no meaning here', "separate features with commas"),
