@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.terms import NumberTerm, Term
+from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.models.levels import LevelType
 
 # What a row with a missing value becomes: an error, a row that is not fitted, or a number.
@@ -115,3 +115,8 @@ class FitDesign:
     numbers: tuple[NumberSource, ...]
     levels: tuple[LevelSource, ...]
     extra: tuple[NumberTerm, ...] = ()
+
+
+def factors_of(column: DesignColumn) -> tuple[NumberTerm | CategoryTerm | BinsTerm | MissingTerm, ...]:
+    """Return what is multiplied in a term: itself, or the factors of a product."""
+    return column.term.factors if isinstance(column.term, ProductTerm) else (column.term,)

@@ -17,8 +17,8 @@ import numpy as np
 
 from pipeline.fitting.blocks import TileProducts
 from pipeline.fitting.decoding import DecodedRows, flags_of, numbers_of
-from pipeline.fitting.design import DesignColumn, FitDesign
-from pipeline.fitting.effects import EffectColumn, EffectPlan, Setting, factors_of
+from pipeline.fitting.design import DesignColumn, FitDesign, factors_of
+from pipeline.fitting.effects import EffectColumn, EffectPlan, Setting
 from pipeline.fitting.encoding import TileMaker
 from pipeline.fitting.layout import TILE_ROWS, FitLayout, Floats, Tile
 from pipeline.fitting.own_units import slice_of

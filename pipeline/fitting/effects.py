@@ -17,12 +17,12 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.fitting.design import DesignColumn, FitDesign
+from pipeline.fitting.design import DesignColumn, FitDesign, factors_of
 from pipeline.fitting.formula import term_text
 from pipeline.fitting.layout import FitLayout
 from pipeline.fitting.learnt import Learnt, LearntNumber
-from pipeline.fitting.policies import MISSING
-from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm
+from pipeline.fitting.terms import BinsTerm, CategoryTerm, NumberTerm
+from pipeline.fitting.vocabulary import MISSING, reference_of
 from pipeline.models.logistic.binned import interval_names
 from pipeline.units import escape, format_count
 
@@ -117,11 +117,6 @@ def plan_effects(design: FitDesign, learnt: Learnt, dropped: Sequence[int] = ())
     return EffectPlan(tuple(found), tuple(notes))
 
 
-def factors_of(column: DesignColumn) -> Sequence[NumberTerm | CategoryTerm | BinsTerm | MissingTerm]:
-    """Return what is multiplied in a term: itself, or the factors of a product."""
-    return column.term.factors if isinstance(column.term, ProductTerm) else (column.term,)
-
-
 def _is_dropped(column: DesignColumn, layout: FitLayout, dropped: Sequence[int]) -> bool:
     return column.dense is not None and column.dense + layout.intercept in dropped
 
@@ -135,12 +130,12 @@ def _of_levels(name: str, design: FitDesign, learnt: Learnt) -> EffectColumn:
     source = next(source for source in design.levels if source.column == name)
     own = next((column for column in design.columns if column.term == CategoryTerm(name)), None)
     if own is not None:
-        codes = {label: code for code, label in enumerate(own.labels)}
+        codes = {label: code for label, (code,) in zip(own.labels, own.cells, strict=True)}
     else:
         codes = {level: code for level, code in source.codes.items() if level not in learnt.levels[name].pooled}
     reference = None if own is None else own.reference
     if reference is None:
-        reference = next((level for level, code in codes.items() if code < 0), next(iter(learnt.levels[name].counts)))
+        reference = next((level for level, code in codes.items() if code < 0), reference_of(learnt.levels[name].counts))
     start = codes.pop(reference, -1)
     changes = tuple((label, Setting(code=code)) for label, code in codes.items() if code >= 0)
     return EffectColumn(name, "change", Setting(code=start), changes)
@@ -186,5 +181,5 @@ def _settings_of(edges: Sequence[float], column: DesignColumn) -> Iterator[tuple
     below = float(np.nextafter(edges[0], -np.inf))
     values = zip(interval_names(edges), (below, *edges), strict=True)
     yield from ((name, Setting(number=value, missing=False)) for name, value in values)
-    if MISSING in (*column.labels, column.reference):
+    if (len(edges) + 1,) in column.cells or column.reference == MISSING:
         yield MISSING, Setting(number=below, missing=True)

@@ -6,19 +6,20 @@ the same for every row, and belongs to the intercept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from pipeline.fitting.design import DesignColumn, FitDesign
+from pipeline.fitting.design import DesignColumn, FitDesign, factors_of
 from pipeline.fitting.formula import term_text
 from pipeline.fitting.layout import Floats
 from pipeline.fitting.learnt import Learnt
-from pipeline.fitting.policies import MISSING, LevelPolicies, missing_number
+from pipeline.fitting.policies import LevelPolicies, missing_number
 from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm
+from pipeline.fitting.vocabulary import MISSING
 from pipeline.models.logistic.binned import interval_names
 from pipeline.models.logistic.documents import Feature, default_name
 from pipeline.models.logistic.transforms import step_document
@@ -70,7 +71,7 @@ class FeatureMaker:
             factors = term.factors if isinstance(term, ProductTerm) else (term,)
             made = self._of_factors(factors, self._table(factors, column, own))
         is_named = made is not None and made["kind"] in {"transformed", "binned", "product"}
-        if made is None or not is_named or self.controls & {factor.column for factor in _factors_of(column)}:
+        if made is None or not is_named or self.controls & {factor.column for factor in factors_of(column)}:
             return made
         return made if column.name == default_name(made) else made | {"name": column.name}
 
@@ -83,35 +84,37 @@ class FeatureMaker:
     def _of_bins(self, term: BinsTerm, column: DesignColumn, own: Floats) -> Feature | None:
         learnt = self.learnt.bins[term_text(term)]
         names = interval_names(learnt.edges)
-        if term.woe:
-            of_name = {name: own[:, 0] * woe for name, woe in zip((*names, MISSING), learnt.woe, strict=False)}
-        else:
-            of_name = {label: own[:, place] for place, label in enumerate(column.labels)}
-            if column.reference is not None:
-                of_name[column.reference] = np.zeros(self.classes)
+        # By the number of the interval; that of missing values comes last.
+        table = np.zeros((len(names) + 1, self.classes))
+        if column.values:
+            table = np.outer(column.values, own[:, 0])
+        for place, (number,) in enumerate(column.cells):
+            table[number] = own[:, place]
         if term.column in self.controls:
             most = int(np.argmax([sum(counts) for counts in learnt.counts[: len(names)]]))
             self.references[term_text(term)] = names[most]
-            self.constants.append(of_name[names[most]])
+            self.constants.append(table[most])
             return None
         policy = missing_number(self.design, term.column)
-        if MISSING in of_name:
-            policy = {"coefficient": self._number(of_name[MISSING])}
+        if isinstance(policy, dict) and _has_own_interval(column, len(names)):
+            policy = {"coefficient": self._number(table[-1])}
         return {
             "column": term.column,
             "kind": "binned",
             "edges": list(learnt.edges),
-            "coefficients": [self._number(of_name.get(name, np.zeros(self.classes))) for name in names],
+            "coefficients": [self._number(values) for values in table[:-1]],
             "missing": policy,
         }
 
     def _table(self, factors: Sequence[NumberTerm | CategoryTerm], column: DesignColumn, own: Floats) -> Table:
         """Return the coefficients of a term by the levels of its factors."""
-        if not column.labels:
+        if column.levels is None:
             return {(): own[:, 0]}
-        columns = [factor.column for factor in factors if isinstance(factor, CategoryTerm)]
-        keys = combinations_of(column.labels, [self._levels(each).levels for each in columns])
-        return {key: own[:, place] for place, key in enumerate(keys)}
+        levels = [self._levels(factor.column) for factor in factors if isinstance(factor, CategoryTerm)]
+        return {
+            tuple(each.called(code) for each, code in zip(levels, codes, strict=True)): own[:, place]
+            for place, codes in enumerate(column.cells)
+        }
 
     def _of_factors(self, factors: Sequence[NumberTerm | CategoryTerm], table: Table) -> Feature | None:
         """Return the feature of a product of numbers and levels, or of one of them."""
@@ -192,24 +195,9 @@ class FeatureMaker:
         return numbers[0] if self.classes == 1 else numbers
 
 
-def combinations_of(labels: Sequence[str], vocabularies: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
-    """Yield the levels that each label joins with colons, which may be in levels too."""
-    known = [frozenset(levels) for levels in vocabularies]
-    return (next(_splits(label, known)) for label in labels)
-
-
-def _splits(label: str, known: Sequence[frozenset[str]]) -> Iterator[tuple[str, ...]]:
-    if len(known) == 1:
-        if label in known[0]:
-            yield (label,)
-        return
-    for place, character in enumerate(label):
-        if character == ":" and label[:place] in known[0]:
-            yield from ((label[:place], *rest) for rest in _splits(label[place + 1 :], known[1:]))
-
-
-def _factors_of(column: DesignColumn) -> Sequence[NumberTerm | CategoryTerm | BinsTerm | MissingTerm]:
-    return column.term.factors if isinstance(column.term, ProductTerm) else (column.term,)
+def _has_own_interval(column: DesignColumn, intervals: int) -> bool:
+    """Return whether missing values are an interval of their own."""
+    return bool(column.values) or (intervals,) in column.cells or column.reference == MISSING
 
 
 def _transform(number: NumberTerm) -> Any:

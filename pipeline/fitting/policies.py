@@ -10,10 +10,7 @@ from typing import Any
 from pipeline.fitting.design import FitDesign
 from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.terms import CategoryTerm
-
-# What rare levels are called that are one level together, and what missing values are called that are a level.
-OTHER = "(other)"
-MISSING = "(missing)"
+from pipeline.fitting.vocabulary import MISSING, OTHER, reference_of
 
 _BY_RULE = {"error": "error", "drop": "null"}
 
@@ -51,7 +48,7 @@ class LevelPolicies:
     @property
     def most_frequent(self) -> str:
         """The level that most rows have."""
-        return next(iter(self._learnt.counts))
+        return reference_of(self._learnt.counts)
 
     @property
     def members(self) -> dict[str, Any]:
@@ -62,21 +59,21 @@ class LevelPolicies:
             policies["unseen"] = {"level": unseen}
         return {"levels": self._source.type, **policies}
 
-    def _stand_in(self, what: str) -> str | None:
-        """Return the level that missing or unseen values count as, ``None`` where they count as none."""
-        if what == "unseen":
-            pooled = self._learnt.pooled
-            return self._called(self._source.codes.get(pooled[0], -1)) if pooled else None
-        code = self._source.missing
-        return None if isinstance(code, str) else self._called(code)
-
-    def _called(self, code: int) -> str:
-        """Return what the level of a code is called."""
+    def called(self, code: int) -> str:
+        """Return what the level of a code is called, which may be that of rare or of missing ones."""
         if code < 0:
             return self._reference
         spelled = [level for level, each in self._source.codes.items() if each == code]
         kept = (level for level in spelled if level not in self._learnt.pooled)
         return next(kept, OTHER if spelled else MISSING)
+
+    def _stand_in(self, what: str) -> str | None:
+        """Return the level that missing or unseen values count as, ``None`` where they count as none."""
+        if what == "unseen":
+            pooled = self._learnt.pooled
+            return self.called(self._source.codes.get(pooled[0], -1)) if pooled else None
+        code = self._source.missing
+        return None if isinstance(code, str) else self.called(code)
 
     @property
     def _reference(self) -> str:

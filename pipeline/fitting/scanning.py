@@ -23,7 +23,7 @@ from pipeline.types.work import Outcome
 
 def sum_points(context: ChunkContext) -> Outcome[list[PassSums]]:
     """Return the sums of the rows of a chunk at the points of the pass: the step."""
-    encoder = context.once("encoder", _encoder)
+    encoder = context.once("encoder", encoder_of)
     store = context.once("holding", store_of)
     sums = ChunkSums(encoder.layout, unpack_points(context.parameters))
     with one_thread(), store.walk(context) as walk:
@@ -32,7 +32,8 @@ def sum_points(context: ChunkContext) -> Outcome[list[PassSums]]:
         return walk.outcome(sums.done())
 
 
-def _encoder(settings: Mapping[str, Any]) -> Encoder:
+def encoder_of(settings: Mapping[str, Any]) -> Encoder:
+    """Return what makes tiles in a worker, by the settings of a scan."""
     design, rows = from_plain(FitDesign, settings["design"]), from_plain(RowSources, settings["rows"])
     return Encoder(design, rows, decimal=settings["decimal"])
 

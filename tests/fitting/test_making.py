@@ -11,7 +11,6 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.fitting.design import DesignColumn, FitDesign, LevelSource, NumberSource
-from pipeline.fitting.featuring import combinations_of
 from pipeline.fitting.formula import parse_terms, term_text
 from pipeline.fitting.job import DataWishes, FitJob, ModelWishes
 from pipeline.fitting.layout import FitLayout
@@ -48,7 +47,7 @@ SOURCES = (
     LevelSource("carrier", "text", {"AA": -1, "UA": 0, "DL": 1, "B6": 2}, "error"),
     LevelSource("hour", "integer", {"7": -1, "8": 0, "9": 1}, "error"),
 )
-LEARNT = Learnt(FitAccounts(used=5), 5.0, (False, True), (2.0, 3.0), numbers=NUMBERS, levels=LEVELS)
+LEARNT = Learnt(FitAccounts(used=5), 5.0, (False, True), (1.0, 1.0), NUMBERS, LEVELS, class_totals=(2.0, 3.0))
 JOB = FitJob(DataWishes(()), ModelWishes("late"))
 
 
@@ -59,6 +58,8 @@ def solution_of(coefficients, dropped=()):
 
 def column_of(text: str, dense=None, levels=None, **more) -> DesignColumn:
     (term,) = parse_terms(text)
+    if levels is not None and "cells" not in more:
+        more["cells"] = tuple((code,) for code in range(len(more["labels"])))
     return DesignColumn(term, term_text(term), dense, levels, **more)
 
 
@@ -73,6 +74,8 @@ def made(design, coefficients, learnt=LEARNT, dropped=(), **wishes) -> LogisticM
     return model_of(job, design, learnt, solution_of(coefficients, dropped), {})
 
 
+# The code of the first level is -1.
+AND_FIRST = ((0,), (1,), (2,), (-1,))
 CARRIER = column_of("C(carrier)", levels=0, labels=("UA", "DL", "B6"), reference="AA")
 
 
@@ -165,27 +168,18 @@ def test_transforms_and_products_are_those_of_the_tiles(text, values) -> None:
 
 
 def test_a_number_has_a_slope_for_each_level() -> None:
-    column = column_of("C(carrier):x", levels=0, labels=("UA", "DL", "B6", "AA"), scale=2.0)
+    column = column_of("C(carrier):x", levels=0, labels=("UA", "DL", "B6", "AA"), scale=2.0, cells=AND_FIRST)
     model = made(design_of(column), [0.5, 1.0, -1.0, 3.0, 2.0])
     slopes = np.array([2.0, 1.0, -1.0, 2.0, 3.0])
     assert model.raw_prediction(ROWS) == pytest.approx(0.5 + slopes * X / 2.0, abs=1e-14)
 
 
 def test_combinations_of_levels_that_no_row_had_add_nothing() -> None:
-    labels = ("AA:7", "UA:8", "AA:9")
-    column = column_of("C(carrier):C(hour)", levels=0, labels=labels)
+    labels, cells = ("AA:7", "UA:8", "AA:9"), ((-1, -1), (0, 0), (-1, 1))
+    column = column_of("C(carrier):C(hour)", levels=0, labels=labels, cells=cells)
     model = made(design_of(column), [0.5, 1.0, 2.0, 4.0])
     assert model.raw_prediction(ROWS) == pytest.approx([1.5, 2.5, 0.5, 4.5, 0.5], abs=1e-14)
     assert model.features[0].label == "C(carrier):C(hour)"
-
-
-def test_labels_of_combinations_are_read_where_levels_have_colons() -> None:
-    labels = ("a:b:c", "a:b:c:d", "x:c")
-    assert list(combinations_of(labels, [("a:b", "x", "a"), ("c", "c:d")])) == [
-        ("a:b", "c"),
-        ("a:b", "c:d"),
-        ("x", "c"),
-    ]
 
 
 BINS = LearntBins((1.0, 4.0), ((1.0, 2.0), (3.0, 1.0), (2.0, 2.0), (1.0, 0.0)))
@@ -193,17 +187,19 @@ INTERVALS = ("(-inf, 1)", "[1, 4)", "[4, inf)")
 
 
 @pytest.mark.parametrize(
-    ("labels", "reference", "x", "expected"),
+    ("cells", "reference", "x", "expected"),
     [
-        (INTERVALS[1:], INTERVALS[0], 5.0, [1.0, 2.0, 2.0, 2.0, 0.0]),
-        ((*INTERVALS, "(missing)"), None, "error", [2.0, 4.0, 3.0, 4.0, 1.0]),
-        ((*INTERVALS[::2], "(missing)"), INTERVALS[1], "error", [0.0, 3.0, 2.0, 3.0, 1.0]),
-        (INTERVALS, "(missing)", "error", [2.0, 0.0, 3.0, 0.0, 1.0]),
-        (INTERVALS[1:], INTERVALS[0], "drop", [1.0, math.nan, 2.0, math.nan, 0.0]),
+        ((1, 2), INTERVALS[0], 5.0, [1.0, 2.0, 2.0, 2.0, 0.0]),
+        ((0, 1, 2, 3), None, 5.0, [2.0, 4.0, 3.0, 4.0, 1.0]),
+        ((0, 2, 3), INTERVALS[1], 5.0, [0.0, 3.0, 2.0, 3.0, 1.0]),
+        ((0, 1, 2), "(missing)", 5.0, [2.0, 0.0, 3.0, 0.0, 1.0]),
+        ((1, 2), INTERVALS[0], "drop", [1.0, math.nan, 2.0, math.nan, 0.0]),
     ],
 )
-def test_intervals_have_their_coefficients(labels, reference, x, expected) -> None:
-    column = column_of("B(x, bins=3)", levels=0, labels=labels, reference=reference)
+def test_intervals_have_their_coefficients(cells, reference, x, expected) -> None:
+    labels = tuple((*INTERVALS, "(missing)")[number] for number in cells)
+    pairs = tuple((number,) for number in cells)
+    column = column_of("B(x, bins=3)", levels=0, labels=labels, reference=reference, cells=pairs)
     learnt = replace(LEARNT, bins={column.name: BINS})
     model = made(design_of(column, x=x), [0.0, 1.0, 2.0, 3.0, 4.0][: 1 + len(labels)], learnt)
     assert model.raw_prediction(ROWS_WITH_GAPS) == pytest.approx(expected, abs=1e-14, nan_ok=True)
@@ -211,9 +207,9 @@ def test_intervals_have_their_coefficients(labels, reference, x, expected) -> No
 
 
 def test_weights_of_evidence_have_one_coefficient() -> None:
-    column = column_of("B(x, bins=3, woe=true)", 0, center=0.25, scale=0.5)
-    learnt = replace(LEARNT, bins={column.name: replace(BINS, woe=(-1.0, 0.5, 2.0, 0.125))})
-    model = made(design_of(column), [0.0, 3.0], learnt)
+    column = column_of("B(x, bins=3, woe=true)", 0, center=0.25, scale=0.5, values=(-1.0, 0.5, 2.0, 0.125))
+    learnt = replace(LEARNT, bins={column.name: BINS})
+    model = made(design_of(column, x=3.0), [0.0, 3.0], learnt)
     wanted = 3.0 * (np.array([0.5, 0.125, 2.0, 0.125, -1.0]) - 0.25) / 0.5
     assert model.raw_prediction(ROWS_WITH_GAPS) == pytest.approx(wanted, abs=1e-14)
 
@@ -242,7 +238,7 @@ def test_a_coefficient_beyond_float64_in_its_own_units_is_refused() -> None:
 
 
 def test_classes_have_a_coefficient_each_and_the_first_one_has_none_where_it_is_the_reference() -> None:
-    learnt = replace(LEARNT, classes=("a", "b", "c"), class_weights=(1.0, 2.0, 2.0))
+    learnt = replace(LEARNT, classes=("a", "b", "c"), class_weights=(1.0, 1.0, 1.0))
     columns = (column_of("x", 0, center=1.0, scale=2.0), CARRIER)
     design = design_of(*columns, classes=3, outputs=2)
     fitted = np.array([[0.5, 2.0, 1.0, 2.0, 3.0], [-0.5, 4.0, 0.0, -1.0, 0.0]])
@@ -261,17 +257,16 @@ def test_an_offset_is_added() -> None:
     assert model.raw_prediction(ROWS) == pytest.approx(0.5 + 2.0 * np.array(X) + Y, abs=1e-14)
 
 
-@pytest.mark.parametrize("weights", [None, "balanced", {"true": 4.0}])
-def test_a_prior_makes_the_odds_of_the_intercept_those_of_the_true_share(weights) -> None:
-    design = design_of(column_of("x", 0))
-    model = made(design, [0.5, 2.0], prior=0.1, class_weights=weights)
-    odds = {None: 3.0 / 2.0, "balanced": 1.0}.get(weights if isinstance(weights, str | None) else "", 12.0 / 2.0)
+@pytest.mark.parametrize(("weights", "odds"), [((1.0, 1.0), 1.5), ((1.25, 5 / 6), 1.0), ((1.0, 4.0), 6.0)])
+def test_a_prior_makes_the_odds_of_the_intercept_those_of_the_true_share(weights, odds) -> None:
+    design, learnt = design_of(column_of("x", 0)), replace(LEARNT, class_weights=weights)
+    model = made(design, [0.5, 2.0], learnt, prior=0.1)
     assert model.intercept == pytest.approx(0.5 + math.log(0.1 / 0.9) - math.log(odds), abs=1e-14)
-    assert made(design, [0.5, 2.0], class_weights=weights).intercept == 0.5
+    assert made(design, [0.5, 2.0], learnt).intercept == 0.5
 
 
 def test_controls_are_set_to_a_reference_and_recorded() -> None:
-    slopes = column_of("C(carrier):x", levels=0, labels=("UA", "DL", "B6", "AA"))
+    slopes = column_of("C(carrier):x", levels=0, labels=("UA", "DL", "B6", "AA"), cells=AND_FIRST)
     mixed = (column_of("x", 0, center=3.0, scale=7.0), column_of("log1p(x)", 1), column_of("x:y", 2), slopes)
     design = design_of(*mixed, column_of("C(hour)", levels=1, labels=("8", "9"), reference="7"))
     fitted = [0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
@@ -284,7 +279,7 @@ def test_controls_are_set_to_a_reference_and_recorded() -> None:
 
 
 def test_controls_that_are_levels_choose_the_coefficients_of_the_most_frequent_one() -> None:
-    slopes = column_of("C(carrier):x", levels=0, labels=("UA", "DL", "B6", "AA"))
+    slopes = column_of("C(carrier):x", levels=0, labels=("UA", "DL", "B6", "AA"), cells=AND_FIRST)
     model = made(design_of(slopes, replace(CARRIER, levels=1)), np.arange(8.0), controls=("carrier",))
     assert model.columns == ("x",)
     assert model.raw_prediction(ROWS) == pytest.approx(4.0 * np.array(X), abs=1e-14)
@@ -292,7 +287,7 @@ def test_controls_that_are_levels_choose_the_coefficients_of_the_most_frequent_o
 
 
 def test_controls_that_are_intervals_or_indicators_are_set_to_the_most_frequent() -> None:
-    bins = column_of("B(x, bins=3)", levels=0, labels=INTERVALS[1:], reference=INTERVALS[0])
+    bins = column_of("B(x, bins=3)", levels=0, labels=INTERVALS[1:], reference=INTERVALS[0], cells=((1,), (2,)))
     learnt = replace(LEARNT, bins={bins.name: BINS})
     design = design_of(column_of("y", 0), column_of("M(x)", 1), bins)
     model = made(design, [0.5, 1.0, 2.0, 3.0, 4.0], learnt, controls=("x",))

@@ -13,6 +13,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
+from pipeline.errors import DataError
 from pipeline.fitting.layout import Floats
 from pipeline.fitting.objective import Objective, PassRecord
 from pipeline.fitting.points import PassSums, Point
@@ -187,3 +188,8 @@ def test_the_duality_gap_is_there_where_all_coefficients_are_penalised() -> None
     assert gap is not None
     assert 0 <= gap < 1e-16
     assert fitted(PLAIN, l2=0.1).certificate.gap is None
+
+
+def test_no_row_with_a_weight_is_an_error() -> None:
+    with pytest.raises(DataError, match="No row with a positive weight is left to fit"):
+        fitted(replace(PLAIN, weights=np.zeros(len(PLAIN.y))))

@@ -109,7 +109,7 @@ def _worth(decrement: float, weight: float, enough: float) -> float:
     The next decrement is this share of it, and besides about its square over the root of the weight; less than is
     enough is not needed.
     """
-    target = 0.3 * np.sqrt(enough) / max(decrement, 1e-300)
+    target = 0.1 * np.sqrt(enough) / max(decrement, 1e-300)
     return float(min(_ROUGH, max(decrement / np.sqrt(weight), target, _FINE)))
 
 
