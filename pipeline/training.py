@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
 from numbers import Real
 from typing import Any, TypeVar, Unpack
 
@@ -160,8 +159,7 @@ def preview_fit(
     """
     options.pop("observe", None)
     job = fit_job(inputs, target=target, features=features, output=output, **options)
-    plan: FitPlan = import_module("pipeline.fitting.running").plan(job)
-    return plan
+    return running.plan(job)
 
 
 def fit_job(

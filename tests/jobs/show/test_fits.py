@@ -44,7 +44,7 @@ REPORT = FitReport(
         CoefficientRow("(intercept)", None, None, -1.5, 0.25, -6.0, 1.97e-9, -1.99, -1.01),
         CoefficientRow("distance", None, None, 0.1 + 0.2, 0.1, 3.0, 0.0027, 0.104, 0.496, 1.25),
         CoefficientRow("C(carrier)", "AA", None, 0.0, note="reference"),
-        CoefficientRow("C(carrier)", "U\x1bA", None, 0.5, 0.125, 4.0, 6.3e-5, 0.255, 0.745),
+        CoefficientRow("C(carrier)", "U\x1bA", None, 0.5, 0.125, 4.0, 6.3123e-5, 0.255, 0.745),
     ),
     measures=FitMeasures(0.5, 1_000.0, 1_100.0, 100.0, 2e-20, 2, 1_006.0, 1_020.7, 1 / 11, 0.51),
     certificate={
@@ -137,7 +137,7 @@ def test_coefficients_are_a_table_in_which_nothing_acts_on_the_terminal(capsys: 
         ["(intercept)", "-1.5", "0.25", "-6", "1.97e-09", "-1.99", "-1.01"],
         ["distance", "0.3", "0.1", "3", "0.0027", "0.104", "0.496", "1.25"],
         ["C(carrier)", "AA", "0", "reference"],
-        ["C(carrier)", r"U\x1bA", "0.5", "0.125", "4", "6.3e-05", "0.255", "0.745"],
+        ["C(carrier)", r"U\x1bA", "0.5", "0.125", "4", "6.312e-05", "0.255", "0.745"],
     ]
     exact = [line.split() for line in shown(capsys, REPORT, all_digits=True) if line.startswith("distance")]
     assert exact == [["distance", "0.30000000000000004", "0.1", "3.0", "0.0027", "0.104", "0.496", "1.25"]]
