@@ -82,7 +82,7 @@ def parse_terms(*texts: str) -> tuple[AnyTerm, ...]:
     Raises
     ------
     UsageError
-        A text does not follow the grammar, or a term is there twice. The message shows the text with a caret under the
+        A text does not follow the grammar, or a term is listed twice. The message shows the text with a caret under the
         place.
     """
     named: dict[object, AnyTerm] = {}
@@ -97,7 +97,7 @@ def parse_terms(*texts: str) -> tuple[AnyTerm, ...]:
         for place, term, is_named in reader.terms():
             key = _key(term)
             if is_named and key in named:
-                reader.refuse(place, f"{escape(term_text(term))} is there twice", "leave one of them out")
+                reader.refuse(place, f"{escape(term_text(term))} is listed twice", "leave one of them out")
             if is_named:
                 named[key] = term
             terms.setdefault(key, term)

@@ -135,7 +135,7 @@ def test_the_environment_states_options_too(monkeypatch: pytest.MonkeyPatch) -> 
         (["--target", "y", "--features", "x", "--class-weight", "a"], "'a' is neither balanced nor VALUE=WEIGHT"),
         (["--target", "y", "--features", "x", "--solver", "bfgs"], "invalid value for '--solver'"),
         (["--target", "y", "--features", "x, y"], "the target y is among the features"),
-        (["--target", "y", "--features", "x", "--path", "9"], "--path has no penalty to end with"),
+        (["--target", "y", "--features", "x", "--path", "9"], "--path needs a penalty to end with"),
         (["--target", "y", "--features", "x", "--plot", "x.pdf"], "'x.pdf' ends neither in .svg nor in .png"),
         (["--target", "y", "--features", "x", "--sep", ";"], "no such option '--sep'. Did you mean '--delimiter'?"),
         (["--target", "y", "--features", "x", "--sample-weight", "w"], "Did you mean '--weight'?"),
