@@ -155,12 +155,6 @@ class _Designing:
     def _add_evidence(self, term: BinsTerm) -> None:
         """Add a column in intervals as one number: the weight of evidence of the interval."""
         bins = self._bins_of(term)
-        if len(self.learnt.classes) != 2:
-            raise DataError(
-                f"{escape(term_text(term))}: weights of evidence need two classes, but the target has "
-                f"{format_count(len(self.learnt.classes))}",
-                "leave woe=true out, or name one class with --positive after making the others one value",
-            ).at(column=term.column)
         source = self._source(term.column)
         own = rule_of(self.job, term.column) == "indicator"
         missing = 0.0
