@@ -217,7 +217,8 @@ class _Designing:
             return
         empty = len(totals) - 1 - len(numbers)
         if empty:
-            self.notes.append(f"{escape(term_text(term))}: {format_count(empty)} intervals have no row")
+            what = "interval has" if empty == 1 else "intervals have"
+            self.notes.append(f"{escape(term_text(term))}: {format_count(empty)} {what} no row")
         reference = None
         if not self._is_full(term):
             reference = max(numbers, key=lambda number: (totals[number], -number))
