@@ -14,6 +14,9 @@ from pipeline.fitting.solving.quadratic import Edges, minimum
 
 # What is first added to a unit diagonal that rounding has made indefinite.
 _FIRST_RIDGE = 1e-13
+# An inverse takes as long as a pass where there are many coefficients: it is made for few, or near the optimum.
+_FEW = 300
+_NEAR = 1e-14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,15 +28,16 @@ class NewtonStep:
     move : ndarray of float64, shape (size,)
     decrement : float
         The squared Newton decrement.
-    largest : float
-        The largest step in standard errors; with a penalty relative to ``max(1, |b|)`` on scaled features.
+    largest : float or None
+        The largest step in standard errors; with a penalty relative to ``max(1, |b|)`` on scaled features. ``None``
+        where it would take an inverse of many coefficients far from the optimum.
     sure : bool
         Whether the Hessian was positive definite as it is.
     """
 
     move: Floats
     decrement: float
-    largest: float
+    largest: float | None
     sure: bool
 
 
@@ -60,8 +64,11 @@ def newton_step(problem: Minimised, sums: PassSums, values: Floats) -> NewtonSte
         move[used] = minimum(unit.matrix(matrix), linear, values[used], edges) - values[used]
         decrement = float(move[used] @ matrix @ move[used])
         moving = values[used] + move[used] != 0.0
-    errors = _errors(unit, matrix, edges, moving)
-    largest = largest_relative(problem, values, move) if problem.penalised else _ratio(move[used][moving], errors)
+    largest = None
+    if problem.penalised:
+        largest = largest_relative(problem, values, move)
+    elif len(used) <= _FEW or decrement <= _NEAR:
+        largest = _ratio(move[used][moving], _errors(unit, matrix, edges, moving))
     return NewtonStep(move, max(0.0, decrement), largest, unit.sure)
 
 
@@ -94,7 +101,6 @@ class _Unit:
             unit[np.diag_indices_from(unit)] += grown - self._ridge
             self._ridge = grown
         self._unit = unit
-        self._inverse: Floats = np.linalg.inv(unit).astype(np.float64)
 
     @property
     def sure(self) -> bool:
@@ -104,7 +110,8 @@ class _Unit:
     @property
     def errors(self) -> Floats:
         """Return the roots of the diagonal of the inverse."""
-        errors: Floats = np.sqrt(np.maximum(np.diag(self._inverse), 0.0)) / self._lengths
+        inverse = np.linalg.inv(self._unit)
+        errors: Floats = np.sqrt(np.maximum(np.diag(inverse), 0.0)) / self._lengths
         return errors
 
     def matrix(self, matrix: Floats) -> Floats:
@@ -112,11 +119,9 @@ class _Unit:
         return matrix + np.diag(self._ridge * self._lengths**2) if self._ridge else matrix
 
     def solved(self, right: Floats) -> Floats:
-        """Return the solution, refined once."""
-        scaled = right / self._lengths
-        solution = self._inverse @ scaled
-        solution += self._inverse @ (scaled - self._unit @ solution)
-        return solution / self._lengths
+        """Return the solution of a system."""
+        solution: Floats = np.linalg.solve(self._unit, right / self._lengths) / self._lengths
+        return solution
 
 
 def _is_definite(matrix: Floats) -> bool:
