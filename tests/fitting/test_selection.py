@@ -57,6 +57,13 @@ def test_each_solution_of_a_path_is_the_one_found_alone() -> None:
         np.testing.assert_allclose(coefficients, alone, rtol=1e-6, atol=1e-9)
 
 
+def test_a_path_without_an_intercept_begins_where_nothing_is_left() -> None:
+    rows = replace(PLAIN, intercept=False)
+    first, second = chosen(rows, 1e-3, 0.0, count=8).coefficients[:2]
+    assert not first.any()
+    assert second.any()
+
+
 def test_a_path_of_l2_begins_where_little_is_left() -> None:
     path = chosen(PLAIN, 0.0, 1e-3, count=8)
     assert np.abs(path.coefficients[0][0, 1:]).max() < 2e-3
