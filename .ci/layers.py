@@ -72,7 +72,8 @@ ROOMS = {
         90,
         ("click", "rich"),
         (
-            *(PUBLIC, "interface", "inspection", "modelling", "verification", "upkeep", "bench", "drawing", "fitting"),
+            *(PUBLIC, "interface", "training", "inspection", "modelling", "verification", "upkeep", "bench", "drawing"),
+            "fitting",
             *("flow", "report", "memory", "grammar", "registry", "options", "compact", *GROUND),
         ),
         lazy=True,
@@ -81,15 +82,18 @@ ROOMS = {
         80,
         (),
         (
-            *("interface", "arrays", "stream", "inspection", "modelling", "verification", "upkeep"),
-            *("models", "registry", *GROUND),
+            *("interface", "training", "arrays", "stream", "inspection", "modelling", "verification", "upkeep"),
+            *("fitting", "models", "registry", *GROUND),
         ),
         lazy=True,
     ),
-    "sklearn": Room(80, ("numpy", "sklearn"), ("arrays", *MEANS)),
+    "sklearn": Room(
+        80, ("numpy", "pyarrow", "sklearn"), ("arrays", "modelling", "fitting", *MEANS), late=("dask", "scipy")
+    ),
     "stream": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", "grammar", *MEANS)),
     "inspection": Room(75, ("numpy", "pyarrow"), ("options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
+    "training": Room(75, (), ("interface", "options", "fitting", *MEANS), lazy=True),
     "upkeep": Room(75, (), ("flow", *MEANS)),
     "modelling": Room(75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion",)),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
@@ -97,7 +101,7 @@ ROOMS = {
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
-    "fitting": Room(60, ("numpy", "pyarrow", "threadpoolctl"), ("scan", *MEANS)),
+    "fitting": Room(60, ("numpy", "pyarrow", "threadpoolctl"), ("scan", *MEANS), late=("dask",)),
     "conversion": Room(
         56,
         ("numpy", "pyarrow"),

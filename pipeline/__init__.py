@@ -1,9 +1,11 @@
-"""Score datasets larger than memory with logistic models, in streams, and publish the result in one step.
+"""Score and fit datasets larger than memory with logistic models, in streams, and publish the result in one step.
 
     score(inputs, model, output, **options)    score files; returns a Report
     preview(inputs, model, output, **options)  show what score would do, from footers alone
     transform(inputs, apply, output, ...)      apply functions to columns of files
     transform_stream(blocks, function, output) apply functions to the blocks that your generator yields
+    fit(inputs, target=..., features=...)      fit a model to files; returns a FitReport with the model
+    preview_fit(inputs, ...)                   show what fit would do, from footers alone
     LogisticModel                              a model: load, save, probability, predict
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
     from_statsmodels(result)                   make a model from a fitted result of statsmodels
@@ -26,11 +28,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.arrays import Dataset, open_dataset
     from pipeline.errors import LogitstreamError
+    from pipeline.fitting.report import FitPlan, FitReport
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
     from pipeline.modelling import from_sklearn, from_statsmodels, import_model
     from pipeline.models import LogisticModel
     from pipeline.stream import transform_stream
+    from pipeline.training import fit, preview_fit
     from pipeline.types.report import PlanSummary, Report
     from pipeline.upkeep import Rollback, rollback
     from pipeline.verification import Verification, verify
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DataInspection",
     "Dataset",
+    "FitPlan",
+    "FitReport",
     "LogisticModel",
     "LogitstreamError",
     "PlanSummary",
@@ -46,12 +52,14 @@ __all__ = [
     "Rollback",
     "Verification",
     "__version__",
+    "fit",
     "from_sklearn",
     "from_statsmodels",
     "import_model",
     "inspect",
     "open_dataset",
     "preview",
+    "preview_fit",
     "rollback",
     "score",
     "transform",
@@ -64,6 +72,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "DataInspection": "inspection",
     "Dataset": "arrays",
+    "FitPlan": "fitting.report",
+    "FitReport": "fitting.report",
     "LogisticModel": "models",
     "LogitstreamError": "errors",
     "PlanSummary": "types.report",
@@ -71,12 +81,14 @@ _HOMES = {
     "Report": "types.report",
     "Rollback": "upkeep",
     "Verification": "verification",
+    "fit": "training",
     "from_sklearn": "modelling",
     "from_statsmodels": "modelling",
     "import_model": "modelling",
     "inspect": "inspection",
     "open_dataset": "arrays",
     "preview": "interface",
+    "preview_fit": "training",
     "rollback": "upkeep",
     "score": "interface",
     "transform": "interface",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar, get_args
@@ -49,13 +50,28 @@ Cause = Literal[
     "unseen refused",
     "unseen set aside",
     "outside domain",
+    "missing in fit",
+    "infinite",
+    "outside steps",
+    "target missing",
+    "weight missing",
+    "weight refused",
+    "offset missing",
+    "no comparison",
 ]
 Hint = Literal["repeats the header", "looks like a header"]
+MissingRule = Literal["error", "impute-mean", "impute-median", "indicator", "drop"]
+MissingTarget = Literal["error", "drop"]
+SolverName = Literal["auto", "newton", "newton-cg", "owlqn", "gradient"]
 Link = Literal["logit", "probit", "cloglog", "loglog", "cauchit"]
 Target = Literal["sql", "onnx", "pmml", "python"]
 Dialect = Literal["duckdb", "postgresql", "spark"]
 Lack = Literal["missing", "unseen"]
 UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
+
+# Classes get weights that make each of them count alike.
+BALANCED = "balanced"
+_SIGNS = {"+": 1, "-": -1}
 
 Word = TypeVar("Word", bound=str)
 
@@ -109,6 +125,9 @@ FINGERPRINT: Choice[Fingerprint] = Choice("fingerprint", get_args(Fingerprint))
 COMPRESSION: Choice[Compression] = Choice("compression", get_args(Compression))
 TO: Choice[Target] = Choice("to", get_args(Target))
 DIALECT: Choice[Dialect] = Choice("dialect", get_args(Dialect))
+MISSING: Choice[MissingRule] = Choice("missing", get_args(MissingRule))
+MISSING_TARGET: Choice[MissingTarget] = Choice("missing_target", get_args(MissingTarget))
+SOLVER: Choice[SolverName] = Choice("solver", get_args(SolverName))
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 
@@ -127,3 +146,53 @@ def parse_if_running(text: str) -> tuple[IfRunning, float | None]:
     if choice is None or (equals and choice != "wait"):
         raise UsageError(f"{quoted(text)} is neither fail, skip nor wait", "write fail, skip, wait or wait=10m")
     return choice, parse_seconds(duration) if equals else None
+
+
+def parse_missing_rule(text: str) -> tuple[str | None, MissingRule]:
+    """Return ``(None, rule)`` for a rule, ``(column, rule)`` for one of a column: ``age=drop``.
+
+    Raises
+    ------
+    UsageError
+        There is no such rule.
+    """
+    column, equals, rule = text.rpartition("=")
+    if equals and not column:
+        raise UsageError(f"{quoted(text)} names no column", "write a rule (drop), or one of a column (age=drop)")
+    return column if equals else None, MISSING.check(rule.strip())
+
+
+def parse_sign(text: str) -> tuple[str, int]:
+    """Return ``(column, 1)`` for ``distance=+`` and ``(column, -1)`` for ``distance=-``.
+
+    Raises
+    ------
+    UsageError
+        The text is not a column, ``=`` and one of the two signs.
+    """
+    column, _, sign = text.rpartition("=")
+    if not column or sign.strip() not in _SIGNS:
+        raise UsageError(f"{quoted(text)} is not COLUMN=+ or COLUMN=-", "write distance=+ or distance=-")
+    return column, _SIGNS[sign.strip()]
+
+
+def parse_class_weight(text: str) -> tuple[str, float] | None:
+    """Return ``(value, weight)`` for ``late=3``, ``None`` for ``balanced``.
+
+    Raises
+    ------
+    UsageError
+        The text is neither, or the weight is not a positive number.
+    """
+    value, equals, weight = text.rpartition("=")
+    if not equals and text.strip() == BALANCED:
+        return None
+    try:
+        number = float(weight) if value else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise UsageError(
+            f"{quoted(text)} is neither balanced nor VALUE=WEIGHT", "write balanced, or a positive weight: late=3"
+        )
+    return value, number

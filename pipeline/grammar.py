@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UsageError
 from pipeline.registry import FUNCTIONS, Function, no_function
-from pipeline.units import escape
+from pipeline.units import escape, pointed
 
 _TOKEN = re.compile(
     r'\s*(?:(?P<name>[^\W\d][\w.]*)|(?P<quoted>"(?:[^"]|"")*")|(?P<sign>[=(),])'
@@ -219,11 +219,8 @@ class _Parser:
         return _Token(kind, found[1:-1].replace('""', '"') if kind == "quoted" else found, match.start(kind))
 
     def _error(self, token: _Token, message: str, question: str = "") -> UsageError:
-        start = max(0, token.offset - _SHOWN)
-        before = escape(self.text[start : token.offset], limit=_SHOWN + 1)
-        after = escape(self.text[token.offset : token.offset + _SHOWN], limit=_SHOWN + 1)
         return UsageError(
-            f"{message}, at column {token.offset + 1}{question}\n  {before}{after}\n  {' ' * len(before)}^",
+            f"{message}, at column {token.offset + 1}{question}\n{pointed(self.text, token.offset)}",
             "write NAME=FUNCTION(COLUMN, parameter=number), with other names in double quotes",
         )
 

@@ -32,7 +32,7 @@ from pipeline.models import (
     parse_application,
     score_block,
 )
-from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
+from pipeline.options import ConductOptions, JobOptions, ReadOptions, ScoreOptions, check_names, completed, documented
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
@@ -199,7 +199,6 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
     asked = completed(options)
     _check_types(asked)
     _check_values(asked)
-    memory = asked["memory"]
     return Job(
         inputs=paths_of(inputs),
         output=os.fspath(output),
@@ -207,27 +206,14 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         keep=names_of(asked["keep"]),
         absent=asked["absent"],
         rename=renaming_of(asked["rename"]),
-        csv=CsvOptions.given(
-            delimiter=asked["delimiter"],
-            quote=asked["quote"],
-            escape=asked["escape"],
-            null=asked["null"],
-            encoding=asked["encoding"],
-            columns=asked["columns"],
-            skip_lines=asked["skip_lines"],
-            comment=asked["comment"],
-            types=asked["types"],
-            quoted_null=asked["quoted_null"],
-            decimal=asked["decimal"],
-            thousands=asked["thousands"],
-        ),
+        csv=csv_of(asked),
         format=format_of(os.fspath(output), asked["format"]),
         compression=asked["compression"],
         if_exists=asked["if_exists"],
         allow_empty=asked["allow_empty"],
         chunk_size=str(asked["chunk_size"]),
         limit=asked["limit"],
-        memory=f"{memory}B" if isinstance(memory, int) else memory,
+        memory=memory_of(asked["memory"]),
         workers=asked["workers"],
         scheduler=asked["scheduler"],
         insecure=asked["insecure"],
@@ -236,6 +222,29 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         fingerprint=asked["fingerprint"],
         conduct=conduct_of(asked),
     )
+
+
+def csv_of(asked: ReadOptions) -> CsvOptions:
+    """Return how CSV inputs are written, from options that are complete."""
+    return CsvOptions.given(
+        delimiter=asked["delimiter"],
+        quote=asked["quote"],
+        escape=asked["escape"],
+        null=asked["null"],
+        encoding=asked["encoding"],
+        columns=asked["columns"],
+        skip_lines=asked["skip_lines"],
+        comment=asked["comment"],
+        types=asked["types"],
+        quoted_null=asked["quoted_null"],
+        decimal=asked["decimal"],
+        thousands=asked["thousands"],
+    )
+
+
+def memory_of(memory: int | str | None) -> str | None:
+    """Return how much memory a run may use as a text; a number counts bytes."""
+    return f"{memory}B" if isinstance(memory, int) else memory
 
 
 def renaming_of(rename: object) -> tuple[tuple[str, str], ...]:
@@ -247,7 +256,7 @@ def renaming_of(rename: object) -> tuple[tuple[str, str], ...]:
         It is not a mapping from text to text.
     """
     if not isinstance(rename, Mapping) or not all(isinstance(name, str) for pair in rename.items() for name in pair):
-        raise TypeError(f'rename is {_shown(rename)}, not a mapping of texts; write rename={{"OLD": "NEW"}}')
+        raise TypeError(f'rename is {shown_type(rename)}, not a mapping of texts; write rename={{"OLD": "NEW"}}')
     return tuple(rename.items())
 
 
@@ -287,9 +296,9 @@ def conduct_of(options: ConductOptions) -> Conduct:
         if_running=if_running,
         wait_seconds=wait_seconds,
         deadline_seconds=deadline,
-        retries=_at_least(0, "retries", asked["retries"]),
+        retries=at_least(0, "retries", asked["retries"]),
         durability=DURABILITY.check(asked["durability"]),
-        keep_versions=_at_least(0, "keep_versions", asked["keep_versions"]),
+        keep_versions=at_least(0, "keep_versions", asked["keep_versions"]),
     )
 
 
@@ -300,7 +309,7 @@ def _share_limits(name: str, value: object) -> ShareLimits:
     elif isinstance(value, str | Iterable):
         given = [parse_share_limit(str(text)) for text in ((value,) if isinstance(value, str) else value)]
     else:
-        raise TypeError(f'{name} is {_shown(value)}; write a percentage, such as {name}="20%"')
+        raise TypeError(f'{name} is {shown_type(value)}; write a percentage, such as {name}="20%"')
     columns = [column for column, _ in given]
     for column in columns:
         if columns.count(column) > 1:
@@ -330,34 +339,44 @@ def _applications(apply: Any) -> tuple[str, ...]:
     return (apply,) if isinstance(apply, str) else tuple(apply)
 
 
-def _check_types(options: JobOptions) -> None:
-    types: object = options["types"]
+def check_columns_types(types: object) -> None:
+    """Raise a TypeError if the Arrow types of columns are no mapping."""
     if types is not None and not isinstance(types, Mapping):
         shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
-        raise TypeError(f"types is {_shown(types)}, not a mapping; {shown}")
+        raise TypeError(f"types is {shown_type(types)}, not a mapping; {shown}")
+
+
+def _check_types(options: JobOptions) -> None:
+    check_columns_types(options["types"])
     keep, threshold = options["keep"], options.get("threshold")
     if not isinstance(keep, str | Iterable):
-        raise TypeError(f'keep is {_shown(keep)}, not names of columns; write keep=["id"]')
+        raise TypeError(f'keep is {shown_type(keep)}, not names of columns; write keep=["id"]')
     if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, Real)):
-        raise TypeError(f"threshold is {_shown(threshold)}; write a number, such as threshold=0.5")
+        raise TypeError(f"threshold is {shown_type(threshold)}; write a number, such as threshold=0.5")
     for name in ("limit", "workers", "skip_lines", "sample_rows", "reasons"):
-        value = options.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
-            raise TypeError(f"{name} is {_shown(value)}; write a whole number, such as {name}=2")
+        check_whole(name, options.get(name))
 
 
-def _shown(value: object) -> str:
+def check_whole(name: str, value: object) -> None:
+    """Raise a TypeError if the value of an option is neither a whole number nor ``None``."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+        raise TypeError(f"{name} is {shown_type(value)}; write a whole number, such as {name}=2")
+
+
+def shown_type(value: object) -> str:
+    """Return a value with its type, for a message."""
     return f"the {type(value).__name__} {escape(repr(value))}"
 
 
 def _check_values(options: JobOptions) -> None:
     for name in ("limit", "workers", "memory", "sample_rows"):
-        _at_least(1, name, options.get(name))
+        at_least(1, name, options.get(name))
     for name, choice in _CHOICES.items():
         choice.check(options.get(name))
 
 
-def _at_least(least: int, name: str, value: Value) -> Value:
+def at_least(least: int, name: str, value: Value) -> Value:
+    """Return the value of an option; a number below the least is a UsageError."""
     if isinstance(value, int) and value < least:
         raise UsageError(f"{name} is {value}: it must be at least {least}")
     return value

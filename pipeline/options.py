@@ -10,10 +10,10 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pipeline.choices import Absent, Durability, Fingerprint, Format, IfExists, Precision
+from pipeline.choices import Absent, Durability, Fingerprint, Format, IfExists, MissingTarget, Precision, SolverName
 from pipeline.units import nearest
 
 if TYPE_CHECKING:
@@ -91,6 +91,52 @@ class ScoreOptions(JobOptions, total=False):
     sample_rows: int | None
 
 
+class FitOptions(ReadOptions, total=False):
+    """Options of a fit, besides its target and its features."""
+
+    positive: bool | int | float | str | None
+    weight: str | None
+    offset: str | None
+    class_weight: str | Mapping[str, float] | Sequence[str] | None
+    prior: float | None
+    missing_target: MissingTarget
+    missing: str | Mapping[str, str] | Sequence[str]
+    exact_median: bool
+    min_count: int
+    max_levels: int
+    control: str | Sequence[str]
+    sign: str | Mapping[str, str] | Sequence[str]
+    intercept: bool
+    strict: bool
+    l1: float
+    l2: float
+    path: int | None
+    folds: int | None
+    holdout: str | None
+    key: str | None
+    one_standard_error: bool
+    solver: SolverName
+    learning_rate: float
+    iterations: int
+    robust: bool
+    robust_groups: str | None
+    effects: bool
+    allow_unconverged: bool
+    absent: Absent
+    limit: int | None
+    max_bad: int | str
+    fingerprint: Fingerprint
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scratch: str
+    scheduler: str
+    insecure: bool
+    retries: int
+    if_exists: IfExists
+    observe: Callable[[Any], None] | None
+
+
 class WriteOptions(ConductOptions, total=False):
     """Options of :meth:`pipeline.Dataset.write`: how the inputs are read and cut was decided when they were opened."""
 
@@ -136,6 +182,83 @@ class Option:
 
 # Their order is that of the help. A text in double backticks is to be written as it is.
 OPTIONS: Mapping[str, Option] = {
+    "positive": Option(
+        None,
+        "The value of the target that is the positive class. Without it that is true, or 1; a target of two other "
+        "values needs it, and one of more gives a model with classes.",
+    ),
+    "weight": Option(
+        None, "A column with the weight of each row: how often it counts. With ``robust`` these are sampling weights."
+    ),
+    "offset": Option(None, "A column that is added to the raw prediction as it is, without a coefficient."),
+    "class_weight": Option(
+        None, "``balanced`` to let all classes count alike, or weights by value of the target (``late=3``)."
+    ),
+    "prior": Option(
+        None,
+        "The true share of positives, if the share in the rows is another: the intercept is corrected for it.",
+    ),
+    "missing_target": Option(
+        "error", "What to do with a row without a target or a weight: ``error``, or ``drop`` to leave it out."
+    ),
+    "missing": Option(
+        "error",
+        "What to do with a missing value of a feature, for all features or for one (``age=drop``): ``error``; "
+        "``impute-mean``; ``impute-median``; ``indicator``, the mean with one more coefficient; ``drop`` to leave the "
+        "row out. The model file gets the same policies. Means, medians and levels are learnt from all rows that are "
+        "fitted, those of all folds included.",
+    ),
+    "exact_median": Option(
+        False, "Impute the exact median, which takes one more pass; without it the median is right within 0.4 %."
+    ),
+    "min_count": Option(1, "How often a level must occur to get a coefficient; rarer levels share one."),
+    "max_levels": Option(
+        1_000, "How many levels of a column get a coefficient: the most frequent ones. The others share one."
+    ),
+    "control": Option(
+        (),
+        "Columns to fit but not to score with, separated by commas: at scoring they have a fixed value, the same for "
+        "all rows.",
+    ),
+    "sign": Option({}, "The sign that the coefficient of a column must have: ``distance=+`` or ``distance=-``."),
+    "intercept": Option(True, "Fit an intercept."),
+    "strict": Option(False, "Refuse columns that are constant or depend on others, which are left out otherwise."),
+    "l1": Option(
+        0.0,
+        "The penalty on the absolute values of the coefficients, per unit of weight; coefficients count as on columns "
+        "that are scaled to a deviation of 1.",
+    ),
+    "l2": Option(0.0, "The penalty on half of the squares of the coefficients, scaled likewise."),
+    "path": Option(
+        None,
+        "Try this many penalties, from one that leaves no coefficient down to those given, and choose the one with the "
+        "lowest log loss on rows that were left out.",
+    ),
+    "folds": Option(None, "Choose the penalty by cross-validation with this many folds."),
+    "holdout": Option(
+        None, "Rows to leave out of the fit: a percentage (``20%``), or a comparison (``date >= 2013-11-01``)."
+    ),
+    "key": Option(
+        None,
+        "A column whose values decide which fold a row is in and whether it is held out, so that rows with the same "
+        "value stay together; without it the place of the row decides.",
+    ),
+    "one_standard_error": Option(
+        False, "Choose the largest penalty whose log loss is within one standard error of the lowest."
+    ),
+    "solver": Option(
+        "auto",
+        "``newton`` (up to 2,000 coefficients), ``newton-cg`` (more of them), ``owlqn`` (more, with an L1 penalty), or "
+        "``gradient``: plain gradient descent, for comparison; ``auto`` chooses one of the first three.",
+    ),
+    "learning_rate": Option(0.1, "The learning rate of ``gradient``."),
+    "iterations": Option(1_000, "How many steps ``gradient`` takes."),
+    "robust": Option(False, "Standard errors that do not need the model to be right (sandwich)."),
+    "robust_groups": Option(
+        None, "A column whose values form groups: standard errors that allow for dependence within a group."
+    ),
+    "effects": Option(False, "Also compute average marginal effects with standard errors, which takes one more pass."),
+    "allow_unconverged": Option(False, "Publish the model even if the fit did not converge."),
     "names": Option(None, "Names for the columns of arrays; ``x``, or ``x0``, ``x1`` ... unless given."),
     "keep": Option((), "Columns to copy to the output, separated by commas; ``'*'`` for all."),
     "rename": Option(
@@ -212,6 +335,11 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "workers": Option(None, "How many chunks are worked on at the same time; by default one per core."),
     "memory": Option(None, "How much memory the run may use (``4GiB``); by default half of what is free."),
+    "scratch": Option(
+        "auto",
+        "Where decoded rows are kept between passes if they do not fit in memory: a folder, ``auto`` for the folder of "
+        "temporary files, or ``none`` to read the inputs again.",
+    ),
     "scheduler": Option(
         "threads",
         "``threads``, ``processes``, ``sync`` (one chunk after the other) or the address of a Dask scheduler "
@@ -250,6 +378,17 @@ OPTIONS: Mapping[str, Option] = {
     "observe": Option(None, "A function that is called with each event of the run."),
 }
 
+# What some options mean for a fit.
+OF_A_FIT: Mapping[str, str] = {
+    "limit": "Read at most this many rows, from the start, for a first try; the model file records this.",
+    "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are not fitted. With more "
+    "than that, the fit fails.",
+    "chunk_size": "The size of a chunk: rows (``500000``) or bytes (``64MiB``). Another size changes the last digits.",
+    "memory": "How much memory the fit may use (``4GiB``); by default half of what is free.",
+    "if_exists": "What to do if the model file exists.",
+    "observe": "A function that is called with each event of the fit.",
+}
+
 # What users of pandas, polars and scikit-learn call an option, by the name that it has here.
 ELSEWHERE: Mapping[str, str] = {
     "sep": "delimiter",
@@ -279,12 +418,16 @@ ELSEWHERE: Mapping[str, str] = {
     "index_col": "keep",
     "nrows": "limit",
     "n_jobs": "workers",
+    "sample_weight": "weight",
+    "fit_intercept": "intercept",
+    "max_iter": "iterations",
+    "cv": "folds",
 }
 
 
-def meaning(name: str) -> str:
-    """Return what an option means, as the command line says it."""
-    return OPTIONS[name].meaning.replace("``", "")
+def meaning(name: str, instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return what an option means, as the command line says it; ``instead`` has what it means in one command."""
+    return instead.get(name, OPTIONS[name].meaning).replace("``", "")
 
 
 def check_names(given: Iterable[str], options: type) -> None:

@@ -40,6 +40,8 @@ _BAD_LIMIT = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*(%?)\s*")
 _SHARE_DIGITS, _SHARE_REMEDY = 30, "write a percentage (20%), or one of a column (carrier=20%)"
 # What a list separated by commas can hold only in quotes.
 _IN_QUOTES = re.compile(r'^ |[",\r\n]')
+# How much of a text is shown before and behind a mistake in it.
+_AROUND = 60
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -209,6 +211,22 @@ def escape_name(text: str) -> str:
 def quoted(text: str, limit: int = 120) -> str:
     """Return escaped text between single quotes."""
     return f"'{escape(text, limit)}'"
+
+
+def pointed(text: str, offset: int) -> str:
+    """Return two indented lines for a terminal: the text around a place, and a caret under it."""
+    before = escape(text[max(0, offset - _AROUND) : offset], limit=_AROUND + 1)
+    after = escape(text[offset : offset + _AROUND], limit=_AROUND + 1)
+    return f"  {before}{after}\n  {' ' * _cells(before)}^"
+
+
+def _cells(text: str) -> int:
+    """Return how many columns of a terminal a text takes: Chinese letters take two, accents behind a letter none."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width  # noqa: PLC0415 - few names are not ASCII
+
+    return sum(0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.choices import Absent, IfExists
+from pipeline.choices import Absent, Fingerprint, IfExists, MissingRule, MissingTarget, SolverName
 from pipeline.fitting.terms import AnyTerm
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit
 
 _PLAIN_CSV = CsvOptions()
 _NO_BAD_ROWS = BadLimit()
-
-MissingRule = Literal["error", "impute-mean", "impute-median", "indicator", "drop"]
-SolverName = Literal["auto", "newton", "newton-cg", "owlqn", "gradient"]
-Value = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,7 @@ class DataWishes:
     max_bad: BadLimit = _NO_BAD_ROWS
     limit: int | None = None
     chunk_size: str = "1048576"
-    fingerprint: Literal["ends", "full"] = "ends"
+    fingerprint: Fingerprint = "ends"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,7 @@ class ModelWishes:
     features: tuple[AnyTerm, ...] = ()
     missing: MissingRule = "error"
     missing_of: Mapping[str, MissingRule] = field(default_factory=dict)
-    missing_target: Literal["error", "drop"] = "error"
+    missing_target: MissingTarget = "error"
     controls: tuple[str, ...] = ()
     signs: Mapping[str, int] = field(default_factory=dict)
     weight: str | None = None
