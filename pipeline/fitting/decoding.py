@@ -202,7 +202,7 @@ class RowDecoder:
         )
 
     def _block(self, rows: slice, whole: DecodedRows, raw: Mapping[str, Numbers], keep: Mask | None) -> DecodedRows:
-        block = _Block(rows, None if keep is None else keep[rows])
+        block = _RowSpan(rows, None if keep is None else keep[rows])
         with np.errstate(all="ignore"):
             filled = {name: block.filled(raw[name], source) for name, source in self._sources.items()}
             found = tuple(
@@ -279,7 +279,7 @@ class _BatchCells:
         """Return a column of finite numbers; the other rows are left out."""
         cells = numbers(self.array(source.column, "numeric"))
         self.leave_out_at(cells.inexact)
-        block = _Block(slice(0, self.rows), None)
+        block = _RowSpan(slice(0, self.rows), None)
         values, finite = block.filled(cells, source)
         values = block.stepped(values, (), finite=finite)
         if block.keep is not None:
@@ -309,7 +309,7 @@ class _BatchCells:
             self.leave_out(where)
 
 
-class _Block:
+class _RowSpan:
     """Some rows of a batch, and which of them are kept."""
 
     def __init__(self, rows: slice, keep: Mask | None) -> None:

@@ -17,7 +17,7 @@ from pipeline.fitting.report import PassDone
 from pipeline.fitting.rows import REFUSED, JudgedRows, RowReader, RowRules
 from pipeline.fitting.sampling import ranks_of
 from pipeline.fitting.summary import crowd_error, learnt_of
-from pipeline.fitting.tallies import Tallies, TileTallier, ToLearn
+from pipeline.fitting.tallies import Tallies, TileTallier, WantedTallies
 from pipeline.scan import BadRows, Batch, ChunkContext, ReduceTree, Scan, exceeds
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.work import Outcome
@@ -31,7 +31,7 @@ class LearnStep:
     """Reads a chunk and returns what it has: the step of the first pass. Plain values."""
 
     rules: RowRules
-    wanted: ToLearn
+    wanted: WantedTallies
 
     def __call__(self, context: ChunkContext) -> Outcome[Tallies]:
         """Read the chunk."""

@@ -41,7 +41,7 @@ def pack_points(points: Sequence[Point]) -> bytes:
     """Return the points of a pass as bytes."""
     heads, arrays = [], []
     for point in points:
-        head, own = _parted(point)
+        head, own = _parted(replace(point, record=None))
         heads.append(head)
         arrays += own
     return pack({"points": heads}, arrays)

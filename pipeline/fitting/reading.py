@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from pipeline.choices import MissingRule, Role
 from pipeline.errors import UsageError
-from pipeline.fitting.dividing import ColumnComparison, Divider, parse_holdout, unfit_comparison
+from pipeline.fitting.dividing import Divider, HoldoutComparison, parse_holdout, unfit_comparison
 from pipeline.fitting.formula import term_columns, term_text
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.resolving import resolved
 from pipeline.fitting.rows import RowRules, SourceColumn, WithoutValue
 from pipeline.fitting.sampling import SampleRule
-from pipeline.fitting.tallies import ToLearn
+from pipeline.fitting.tallies import WantedTallies
 from pipeline.fitting.terms import AllTerm, BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.vocabulary import most_counted
 from pipeline.models.columns import unfit_columns
@@ -47,7 +47,7 @@ class PreparedFit:
     columns : tuple of (str, Role)
         The columns of a batch, in their order.
     rules : RowRules
-    wanted : ToLearn
+    wanted : WantedTallies
     medians : frozenset of str
         Columns whose median is learnt.
     lacking : tuple of Lacking
@@ -60,7 +60,7 @@ class PreparedFit:
     scan: PreparedScan
     columns: tuple[tuple[str, Role], ...]
     rules: RowRules
-    wanted: ToLearn
+    wanted: WantedTallies
     medians: frozenset[str]
     lacking: tuple[Lacking, ...]
     notes: tuple[str, ...]
@@ -115,11 +115,11 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     job = replace(job, model=replace(job.model, features=terms))
     _check_names(job, terms)
     holdout = None if job.solve.holdout is None else parse_holdout(job.solve.holdout)
-    compared = holdout.column if isinstance(holdout, ColumnComparison) else None
+    compared = holdout.column if isinstance(holdout, HoldoutComparison) else None
     features, keep = _features(job, terms), _kept(job, terms, compared)
     survey = Survey.of(files, features, keep, job.data.csv)
     surveyed = survey.compared(partial(_unfit, [(need.name, need.role) for need in features]), job.data.absent)
-    if isinstance(holdout, ColumnComparison):
+    if isinstance(holdout, HoldoutComparison):
         _check_comparison(holdout, surveyed.fields)
     columns = tuple((need.name, need.role) for need in (*surveyed.features, *surveyed.kept))
     rules = _rules(job, terms, columns, holdout)
@@ -185,14 +185,14 @@ def _unfit(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field]) -> lis
     return unfit_columns(roles, fields)
 
 
-def _check_comparison(comparison: ColumnComparison, fields: Sequence[pa.Field]) -> None:
+def _check_comparison(comparison: HoldoutComparison, fields: Sequence[pa.Field]) -> None:
     field = next(each for each in fields if each.name == comparison.column)
     if reason := unfit_comparison(comparison, field.type):
         raise UsageError(f"column {escape(comparison.column)} {reason}", "compare it with a constant of its own kind")
 
 
 def _rules(
-    job: FitJob, terms: Sequence[Term], columns: Sequence[tuple[str, Role]], holdout: float | ColumnComparison | None
+    job: FitJob, terms: Sequence[Term], columns: Sequence[tuple[str, Role]], holdout: float | HoldoutComparison | None
 ) -> RowRules:
     model, solve = job.model, job.solve
 
@@ -210,9 +210,9 @@ def _rules(
         divider = Divider(
             folds=solve.folds or 1,
             share=holdout if isinstance(holdout, float) else 0.0,
-            comparison=holdout if isinstance(holdout, ColumnComparison) else None,
+            comparison=holdout if isinstance(holdout, HoldoutComparison) else None,
             key=None if solve.key is None else columns.index((solve.key, "kept")),
-            compared=columns.index((holdout.column, "kept")) if isinstance(holdout, ColumnComparison) else None,
+            compared=columns.index((holdout.column, "kept")) if isinstance(holdout, HoldoutComparison) else None,
             nulls=job.data.csv.spellings,
         )
     return RowRules(
@@ -238,11 +238,11 @@ def _imputed(terms: Sequence[Term]) -> tuple[str, ...]:
 
 def _wanted(
     job: FitJob, terms: Sequence[Term], rules: RowRules, medians: frozenset[str], sample: SampleRule
-) -> ToLearn:
+) -> WantedTallies:
     bins = [term for term in terms if isinstance(term, BinsTerm)]
     keyed = [name for name in _imputed(terms) if name in medians]
     products = (categories_of([term]) for term in terms if isinstance(term, ProductTerm))
-    return ToLearn(
+    return WantedTallies(
         terms=len(rules.terms),
         keyed=tuple(dict.fromkeys([*keyed, *(term.column for term in bins if not term.edges)])),
         cut=tuple(dict.fromkeys((term.column, term.edges) for term in bins if term.edges)),
@@ -260,7 +260,7 @@ def _sample_rule(files: Sequence[FileFacts], job: FitJob, columns: Sequence[tupl
     return SampleRule.of(rows, 16.0 * len(columns), tuple((place, role) for place, (_, role) in enumerate(columns)))
 
 
-def _costs(wanted: ToLearn, chunk_rows: int) -> StepCosts:
+def _costs(wanted: WantedTallies, chunk_rows: int) -> StepCosts:
     columns = len(wanted.sample.columns)
     sampled = min(wanted.sample.bytes, int(wanted.sample.share * chunk_rows * 16 * columns))
     return StepCosts(

@@ -37,15 +37,15 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts) -> Lea
     weights = dict(zip(classes.spellings, counts.weights[order, 0].tolist(), strict=True))
     given = model.class_weights
     named = given if given is None or isinstance(given, str) else {_text(value): each for value, each in given.items()}
+    weights_of(classes, named, weights)
     return Learnt(
         rows=rows,
         weight=float(counts.weights[: len(counts.numbers), 0].sum()),
         classes=classes.values,
-        class_weights=weights_of(classes, named, weights),
+        class_weights=tuple(weights.values()),
         numbers=_numbers(prepared, tallies),
         levels=_levels(prepared, tallies, order),
         bins=_bins(prepared, tallies, order),
-        class_totals=tuple(weights.values()),
     )
 
 

@@ -23,7 +23,7 @@ MOST_CLASSES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class ToLearn:
+class WantedTallies:
     """What the first pass learns besides counts. Plain values, which travel to workers.
 
     Attributes
@@ -58,7 +58,7 @@ class Tallies:
 
     Attributes
     ----------
-    wanted : ToLearn
+    wanted : WantedTallies
     used, held_out, dropped, without_target : int
         Rows.
     classes : LevelCounts
@@ -82,7 +82,7 @@ class Tallies:
         A column with too many levels; the empty text for the target.
     """
 
-    wanted: ToLearn
+    wanted: WantedTallies
     sample: SampleRows
     moments: Moments
     used: int = 0
@@ -101,7 +101,7 @@ class Tallies:
     crowded: str | None = None
 
     @classmethod
-    def empty(cls, wanted: ToLearn) -> Tallies:
+    def empty(cls, wanted: WantedTallies) -> Tallies:
         """Return the tallies of no row."""
         return cls(
             wanted,
@@ -179,14 +179,14 @@ class TileTallier:
 
     Parameters
     ----------
-    wanted : ToLearn
+    wanted : WantedTallies
     tallies : Tallies
         What is added to.
     weighted : bool
         Whether rows have weights.
     """
 
-    def __init__(self, wanted: ToLearn, tallies: Tallies, *, weighted: bool) -> None:
+    def __init__(self, wanted: WantedTallies, tallies: Tallies, *, weighted: bool) -> None:
         self.wanted, self.tallies = wanted, tallies
         self._raw_names = tuple(dict.fromkeys((*wanted.keyed, *(name for name, _ in wanted.cut))))
         self._terms = np.empty((wanted.terms, TILE_ROWS))

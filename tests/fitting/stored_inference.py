@@ -137,9 +137,9 @@ class InferenceCase:
             for name, values in zip(self.names, self.matrix.T, strict=True)
         }
         totals = tuple(self.class_totals)
-        accounts, ones = FitAccounts(used=len(self.classes)), (1.0,) * len(totals)
+        accounts = FitAccounts(used=len(self.classes))
         classes = tuple(range(len(totals)))
-        return Learnt(accounts, sum(totals), classes, ones, numbers, class_totals=totals)
+        return Learnt(accounts, sum(totals), classes, totals, numbers)
 
     @property
     def table(self) -> pa.Table:
