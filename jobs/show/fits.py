@@ -8,6 +8,7 @@ from typing import Any
 from jobs.show import console, document
 from jobs.show.progress import Quiet
 from jobs.show.tables import emit_filled
+from jobs.stopping import stopped_with
 from pipeline import training
 from pipeline.fitting.describing import fit_json, fit_plan_json
 from pipeline.fitting.report import (
@@ -30,6 +31,7 @@ Number = Callable[[float | None], str]
 
 _NOT_OPTIONS = {"dry_run", "json", "quiet", "verbose", "plot"}
 _SAID_OTHERWISE = {"type", "no_intercept"}
+_AGAIN = "run the same command again: it goes on after the last finished pass"
 _MOST_ROWS = 1_000
 _NOTE = 1_000
 
@@ -54,7 +56,8 @@ def show_fit(params: Params) -> None:
     if params["dry_run"]:
         emit_fit_plan(training.preview_fit(**fit_options(params)), as_json=params["json"])
         return
-    report = training.fit(**fit_options(params), observe=watch_fit())
+    with stopped_with("" if params["output"] is None else _AGAIN):
+        report = training.fit(**fit_options(params), observe=watch_fit())
     if params["plot"] is not None:
         draw_fit(report, params["plot"])
     emit_fit(report, all_digits=params["verbose"], as_json=params["json"])
@@ -72,13 +75,13 @@ def fit_options(params: Params) -> dict[str, Any]:
 
 def watch_fit() -> Callable[[object], None]:
     """Return the observer of a fit: a line a pass, and each note once."""
-    if console.is_quiet():
-        return Quiet()  # type: ignore[return-value]
-    said: set[str] = set()
+    quiet, said = Quiet(), set[str]()
 
     def observe(event: object) -> None:
         if isinstance(event, PassDone):
             console.tell(pass_line(event))
+        elif isinstance(event, Noted) and console.is_quiet():
+            quiet(event)
         elif isinstance(event, Noted) and event.text not in said:
             said.add(event.text)
             console.tell(f"{'warning' if event.warning else 'note'}: {escape(event.text, _NOTE)}")

@@ -64,9 +64,16 @@ def block_facts(block: RowBlock) -> BlockFacts:
     Raises
     ------
     ValueError
-        The features, the targets and the weights of the block have different numbers of rows.
+        The features, the targets and the weights of the block have different numbers of rows, a target is missing, or
+        a weight is negative or not finite.
     """
     target, weights = _checked(block)
+    if _has_missing(target):
+        raise ValueError("Input y contains NaN, None or infinity; every row needs a class")
+    if weights is not None and not np.isfinite(weights).all():
+        raise ValueError("Input sample_weight contains NaN or infinity")
+    if weights is not None and (weights < 0).any():
+        raise ValueError("Negative values in sample_weight: weights are zero or positive")
     classes, codes = np.unique(target, return_inverse=True)
     return BlockFacts(
         block.rows,
@@ -85,6 +92,12 @@ def _checked(block: RowBlock) -> tuple[npt.NDArray[Any], Floats | None]:
         if values is not None and values.shape != (block.rows,):
             raise ValueError(f"a block of X has {block.rows} rows, but that of {name} has shape {values.shape}")
     return target, weights
+
+
+def _has_missing(target: npt.NDArray[Any]) -> bool:
+    if target.dtype.kind == "f":
+        return not bool(np.isfinite(target).all())
+    return target.dtype.kind == "O" and any(value is None or value != value for value in target)  # noqa: PLR0124
 
 
 def _moments(block: RowBlock) -> tuple[Floats, Floats, bool, bool]:

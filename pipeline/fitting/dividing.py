@@ -34,7 +34,7 @@ Sign = Literal["<", "<=", ">", ">=", "==", "!="]
 
 
 @dataclass(frozen=True, slots=True)
-class HoldoutComparison:
+class ColumnComparison:
     """A comparison of one column with a constant: ``date >= 2013-11-01``.
 
     Attributes
@@ -75,7 +75,7 @@ class Divider:
         1 where there are none.
     share : float
         The share of rows that is held out by their hash.
-    comparison : HoldoutComparison or None
+    comparison : ColumnComparison or None
         The rows of which it is true are held out.
     key, compared : int or None
         The positions of the columns in a batch.
@@ -85,7 +85,7 @@ class Divider:
 
     folds: int = 1
     share: float = 0.0
-    comparison: HoldoutComparison | None = None
+    comparison: ColumnComparison | None = None
     key: int | None = None
     compared: int | None = None
     nulls: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ _CONSTANT = re.compile(rf"(?:'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"|({_TIME}|[^\
 _REMEDY = "write a percentage (20%), or compare a column with a constant (date >= 2013-11-01)"
 
 
-def parse_holdout(text: str) -> float | HoldoutComparison:
+def parse_holdout(text: str) -> float | ColumnComparison:
     """Return the share of the rows, or the comparison, that ``--holdout`` describes.
 
     A name may be in double quotes or backticks, a text in single or double quotes; a quote inside is doubled.
@@ -159,7 +159,7 @@ def parse_holdout(text: str) -> float | HoldoutComparison:
         kind = "number"
     elif bare is not None and re.fullmatch(_TIME, bare):
         kind = "time" if _is_time(bare) else _refuse(text, sign.end(), "there is no such date")
-    return HoldoutComparison(column, cast("Sign", _SAME.get(sign[1], sign[1])), value, kind)
+    return ColumnComparison(column, cast("Sign", _SAME.get(sign[1], sign[1])), value, kind)
 
 
 def _is_time(text: str) -> bool:
@@ -174,7 +174,7 @@ def _refuse(text: str, place: int, message: str) -> NoReturn:
     raise UsageError(f"--holdout: {message}, at column {place + 1}\n{pointed(text, place)}", _REMEDY)
 
 
-def unfit_comparison(comparison: HoldoutComparison, type_: pa.DataType) -> str | None:
+def unfit_comparison(comparison: ColumnComparison, type_: pa.DataType) -> str | None:
     """Return why a column of a type cannot be compared with a constant, as a clause; ``None`` if it can."""
     type_ = type_.value_type if pa.types.is_dictionary(type_) else type_
     kinds: Mapping[Kind, Sequence[Callable[[pa.DataType], bool]]] = {
@@ -190,7 +190,7 @@ def unfit_comparison(comparison: HoldoutComparison, type_: pa.DataType) -> str |
     return None
 
 
-def compared(comparison: HoldoutComparison, array: pa.Array, nulls: Sequence[str] = ()) -> tuple[Mask, Mask]:
+def compared(comparison: ColumnComparison, array: pa.Array, nulls: Sequence[str] = ()) -> tuple[Mask, Mask]:
     """Return where a comparison is true, and where a text is no such value; of a missing value it is not true."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()

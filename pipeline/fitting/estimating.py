@@ -8,17 +8,25 @@ penalty take the scales out of the tiles.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.fitting.arrays import ArrayDesign, ArrayPasses, BlockFacts
+from pipeline.fitting.blocks import unpack
 from pipeline.fitting.layout import FitLayout, Floats, Scaling
-from pipeline.fitting.objective import Objective, Penalty, Solution
-from pipeline.fitting.own_units import OwnUnits
+from pipeline.fitting.objective import Objective, Penalty, Solution, Solver
+from pipeline.fitting.own_units import OwnUnits, free_of
 from pipeline.fitting.row_blocks import Blocks
-from pipeline.fitting.solving import Observer, drive, newton
+from pipeline.fitting.solving import Observer, choose, drive, newton, newton_cg, owlqn
+
+# Each with the passes of a step.
+_SOLVERS: Mapping[str, tuple[Callable[..., Solver], int]] = {
+    "newton": (newton, 1),
+    "newton-cg": (newton_cg, 10),
+    "owlqn": (owlqn, 30),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,9 +44,10 @@ class EstimatorProblem:
         What the intercept is multiplied by where it is penalised as a coefficient is; 0 for a free one.
     factors : ndarray of float64, shape (classes,), or None
         What the weights of the rows of each class are multiplied by.
-    method : {"auto", "newton", "newton-cg"}
+    is_exact : bool
+        Whether it is Newton's method also for many coefficients.
     iterations : int
-        The most steps.
+        The most steps; without a Hessian there may be 10 passes for each, with an L1 penalty 30.
     start : ndarray of float64, shape (outputs, features + 1), or None
         Coefficients to start at, in units of the columns, with the intercept first; 1 output for two classes.
     """
@@ -48,7 +57,7 @@ class EstimatorProblem:
     intercept: bool = True
     intercept_penalty: float = 0.0
     factors: Floats | None = None
-    method: str = "auto"
+    is_exact: bool = False
     iterations: int = 100
     start: Floats | None = None
 
@@ -68,7 +77,7 @@ class EstimatorFit:
         1 output for two classes, else one for each class; without a penalty their sum over the classes is 0.
     intercepts : ndarray of float64, shape (outputs,)
     covariance : ndarray of float64, shape (size, size), or None
-        Of the rows of ``[intercept, coefficients]`` one after the other, without a penalty.
+        Of the rows of ``[intercept, coefficients]`` one after the other; without a penalty, at the optimum.
     solution : Solution
     """
 
@@ -89,7 +98,9 @@ def estimate(
     units = OwnUnits(layout, *_of_width(scaling, layout))
     objective = Objective(layout, _penalty(problem, units, float(weights.sum())))
     start = np.zeros((layout.outputs, layout.width)) if problem.start is None else _scaled(problem.start, units)
-    solver = newton(objective, start, passes=problem.iterations + 1)
+    method = "newton" if problem.is_exact else choose("auto", layout, objective.penalty)
+    solve, passes = _SOLVERS[method]
+    solver = solve(objective, start, passes=problem.iterations * passes + 1)
     (solution,) = drive(ArrayPasses(blocks, design), [solver], observe)
     return _estimate(solution, units, problem)
 
@@ -159,11 +170,11 @@ def _symmetric(classes: int, outputs: int) -> Floats:
 
 
 def _covariance(solution: Solution, units: OwnUnits) -> Floats | None:
-    packed = solution.sums.hessian
-    if packed is None:
+    """Return the inverse of the Hessian; 0 for columns that were left out, as combinations of others."""
+    layout = units.layout
+    if solution.sums.hessian is None or not solution.certificate.converged:
         return None
-    size = units.layout.size
-    matrix: npt.NDArray[np.float64] = np.zeros((size, size))
-    matrix[np.tril_indices(size)] = packed
-    matrix += np.tril(matrix, -1).T
-    return units.covariance(np.linalg.inv(matrix).astype(np.float64))
+    free = np.flatnonzero(np.tile(free_of(solution, layout), layout.outputs))
+    covariance = np.zeros((layout.size, layout.size))
+    covariance[np.ix_(free, free)] = np.linalg.inv(unpack(solution.sums.hessian, layout.size)[np.ix_(free, free)])
+    return units.covariance(covariance)

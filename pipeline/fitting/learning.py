@@ -12,12 +12,13 @@ import pyarrow as pa
 from pipeline.errors import DataError, LogitstreamError
 from pipeline.fitting.counting import SeenLevels
 from pipeline.fitting.learnt import FitAccounts, Learnt
+from pipeline.fitting.medians import medians_of
 from pipeline.fitting.reading import PreparedFit
 from pipeline.fitting.report import PassDone
 from pipeline.fitting.rows import REFUSED, JudgedRows, RowReader, RowRules
 from pipeline.fitting.sampling import ranks_of
 from pipeline.fitting.summary import crowd_error, learnt_of
-from pipeline.fitting.tallies import Tallies, TileTallier, WantedTallies
+from pipeline.fitting.tallies import Tallies, TileTallier, ToLearn
 from pipeline.scan import BadRows, Batch, ChunkContext, ReduceTree, Scan, exceeds
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.work import Outcome
@@ -31,7 +32,7 @@ class LearnStep:
     """Reads a chunk and returns what it has: the step of the first pass. Plain values."""
 
     rules: RowRules
-    wanted: WantedTallies
+    wanted: ToLearn
 
     def __call__(self, context: ChunkContext) -> Outcome[Tallies]:
         """Read the chunk."""
@@ -120,7 +121,8 @@ def learn(
     started = time.monotonic()
     books = _Books(prepared)
     tallies = books.read(scan)
-    learnt = learnt_of(prepared, tallies, books.accounts(tallies))
+    medians = medians_of(scan, prepared, tallies)
+    learnt = learnt_of(prepared, tallies, books.accounts(tallies), medians)
     sample = tallies.sample.rows()
     if observe is not None:
         observe(PassDone(1, "learn", learnt.rows.read, time.monotonic() - started, bytes_read=books.bytes_read))

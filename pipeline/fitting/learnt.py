@@ -92,13 +92,14 @@ class Learnt:
     classes : tuple of bool, int or str
         The values of the target, the negative one first.
     class_weights : tuple of float
-        The summed weight of the rows of each class, before ``--class-weight``.
     numbers : dict of str to LearntNumber
         By the text of the number: ``log1p(x)``.
     levels : dict of str to LearntLevels
         By column.
     bins : dict of str to LearntBins
         By the text of the term.
+    class_totals : tuple of float
+        The summed weight of the rows of each class, before ``class_weights``.
     """
 
     rows: FitAccounts
@@ -108,3 +109,4 @@ class Learnt:
     numbers: Mapping[str, LearntNumber] = field(default_factory=dict)
     levels: Mapping[str, LearntLevels] = field(default_factory=dict)
     bins: Mapping[str, LearntBins] = field(default_factory=dict)
+    class_totals: tuple[float, ...] = ()

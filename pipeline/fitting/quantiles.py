@@ -22,20 +22,39 @@ _BITS = 64
 # Of a fraction of 52 bits 7 stay.
 MOST_SHIFT = 45
 _SIGN = np.uint64(1 << 63)
+# The keys of the infinities.
+_LOWEST, _HIGHEST = 0x0010 << 48, 0xFFF0 << 48
 # So many rows are sorted together.
 _PENDING = 131_072
 
 
 def keys_of(values: Floats) -> Keys:
-    """Return 64 bits for each number that is not NaN, in the order of the numbers."""
+    """Return 64 bits for each number that is not NaN, in the order of the numbers.
+
+    Numbers with few digits have keys that end in zeros, negative ones too: they are where the shorter keys begin.
+    """
     bits = (values + 0.0).view(np.uint64)  # minus zero is zero
-    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    return np.where(bits & _SIGN, ~bits + np.uint64(1), bits | _SIGN)
 
 
 def value_of(key: int) -> float:
-    """Return the number of a key of 64 bits."""
-    bits = np.array([key], dtype=np.uint64)
-    return float(np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float64)[0])
+    """Return the number of a key of 64 bits; minus or plus infinity for what is beyond all numbers."""
+    if key <= _LOWEST:
+        return -np.inf
+    if key >= _HIGHEST:
+        return np.inf
+    bits = np.uint64(key ^ int(_SIGN) if key & int(_SIGN) else (1 << _BITS) - key)
+    return float(np.array([bits]).view(np.float64)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class HalfWay:
+    """Where the median is: between two numbers; how much weight is below the first, and how much there is in all."""
+
+    low: float
+    high: float
+    below: float
+    total: float
 
 
 @dataclass(slots=True, eq=False)
@@ -98,21 +117,31 @@ class KeyCounts:
         """Return the weight of all rows."""
         return float(self.weights.sum())
 
-    def median(self) -> tuple[float, bool]:
-        """Return the middle of the key of the weighted median, and whether that is the median itself."""
+    def half_way(self, within: HalfWay | None = None) -> HalfWay:
+        """Return the ends of the keys that have the weighted median: of one, or of two where it is between them.
+
+        ``within`` is what an earlier histogram found, where this one has the numbers in that range alone.
+        """
         self.settle()
         keys, weights = self._by_key()
-        reached = np.cumsum(weights)
-        half = reached[-1] / 2
-        first = int(np.searchsorted(reached, half, side="left"))
-        last = int(np.searchsorted(reached, half, side="right"))
-        middles = [self._middle(int(keys[min(place, len(keys) - 1)])) for place in (first, last)]
-        return middles[0] / 2 + middles[1] / 2, self.shift == 0
+        before = 0.0 if within is None else within.below
+        reached = before + np.cumsum(weights)
+        total = float(reached[-1]) if within is None else within.total
+        first, last = (
+            min(int(np.searchsorted(reached, total / 2, side=side)), len(keys) - 1) for side in ("left", "right")
+        )
+        below = before if first == 0 else float(reached[first - 1])
+        return HalfWay(self._low(int(keys[first])), self._high(int(keys[last])), below, total)
 
-    def ends(self, value: float) -> tuple[float, float]:
-        """Return the smallest and the largest number that have the key of a number."""
-        key = int(keys_of(np.array([value]))[0]) >> self.shift
-        return self._low(key), self._high(key)
+    def median(self, within: HalfWay | None = None) -> float:
+        """Return the middle of the key of the weighted median; the median itself where no bits are left out.
+
+        Of an even number of rows it is the mean of the middle two.
+        """
+        found = self.half_way(within)
+        ends = (keys_of(np.array([end]))[0] >> np.uint64(self.shift) for end in (found.low, found.high))
+        first, last = (self._middle(int(key)) for key in ends)
+        return first / 2 + last / 2
 
     def edges(self, bins: int) -> tuple[float, ...]:
         """Return inner edges of intervals of about equal weight, at most one fewer than asked for.

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from pipeline.choices import MissingRule, Role
 from pipeline.errors import UsageError
-from pipeline.fitting.dividing import Divider, HoldoutComparison, parse_holdout, unfit_comparison
+from pipeline.fitting.dividing import ColumnComparison, Divider, parse_holdout, unfit_comparison
 from pipeline.fitting.formula import term_columns, term_text
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.resolving import resolved
 from pipeline.fitting.rows import RowRules, SourceColumn, WithoutValue
 from pipeline.fitting.sampling import SampleRule
-from pipeline.fitting.tallies import WantedTallies
+from pipeline.fitting.tallies import ToLearn
 from pipeline.fitting.terms import AllTerm, BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.vocabulary import most_counted
 from pipeline.models.columns import unfit_columns
@@ -47,7 +47,7 @@ class PreparedFit:
     columns : tuple of (str, Role)
         The columns of a batch, in their order.
     rules : RowRules
-    wanted : WantedTallies
+    wanted : ToLearn
     medians : frozenset of str
         Columns whose median is learnt.
     lacking : tuple of Lacking
@@ -60,7 +60,7 @@ class PreparedFit:
     scan: PreparedScan
     columns: tuple[tuple[str, Role], ...]
     rules: RowRules
-    wanted: WantedTallies
+    wanted: ToLearn
     medians: frozenset[str]
     lacking: tuple[Lacking, ...]
     notes: tuple[str, ...]
@@ -95,6 +95,17 @@ def categories_of(terms: Iterable[Term]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(factor.column for term in terms for factor in _factors(term, CategoryTerm)))
 
 
+def multiplied(terms: Iterable[Term]) -> tuple[tuple[NumberTerm, ...], ...]:
+    """Return the numbers of each product that has several, each once, in the order of their factors."""
+    products = (numbers_of_product(term) for term in terms if isinstance(term, ProductTerm))
+    return tuple(dict.fromkeys(numbers for numbers in products if len(numbers) > 1))
+
+
+def numbers_of_product(term: ProductTerm) -> tuple[NumberTerm, ...]:
+    """Return the numbers among the factors of a product; one may be there twice."""
+    return tuple(_factors(term, NumberTerm))
+
+
 def _factors(term: Term, kind: type[Kind]) -> Iterator[Kind]:
     factors = term.factors if isinstance(term, ProductTerm) else (term,)
     return (factor for factor in factors if isinstance(factor, kind))
@@ -115,11 +126,11 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     job = replace(job, model=replace(job.model, features=terms))
     _check_names(job, terms)
     holdout = None if job.solve.holdout is None else parse_holdout(job.solve.holdout)
-    compared = holdout.column if isinstance(holdout, HoldoutComparison) else None
-    features, keep = _features(job, terms), _kept(job, terms, compared)
-    survey = Survey.of(files, features, keep, job.data.csv)
-    surveyed = survey.compared(partial(_unfit, [(need.name, need.role) for need in features]), job.data.absent)
-    if isinstance(holdout, HoldoutComparison):
+    compared = holdout.column if isinstance(holdout, ColumnComparison) else None
+    features = _features(job, terms)
+    survey = Survey.of(files, features, _kept(job, compared), job.data.csv)
+    surveyed = survey.compared(partial(unfit_columns, _judged(job, features, terms)), job.data.absent)
+    if isinstance(holdout, ColumnComparison):
         _check_comparison(holdout, surveyed.fields)
     columns = tuple((need.name, need.role) for need in (*surveyed.features, *surveyed.kept))
     rules = _rules(job, terms, columns, holdout)
@@ -167,32 +178,39 @@ def _features(job: FitJob, terms: Sequence[Term]) -> tuple[Need, ...]:
     numeric = [term.column for term in numbers_of(terms)]
     numeric += [term.column for term in terms if isinstance(term, BinsTerm)]
     numeric += [name for name in (model.weight, model.offset) if name is not None]
-    levels = [*categories_of(terms), model.target]
+    levels = [*categories_of(terms), model.target, *flagged(terms)]
     needs = [Need(name, "numeric") for name in dict.fromkeys(numeric)]
     return (*needs, *(Need(name, "categorical") for name in dict.fromkeys(levels)))
 
 
-def _kept(job: FitJob, terms: Sequence[Term], compared: str | None) -> tuple[str, ...]:
+def flagged(terms: Sequence[Term]) -> tuple[str, ...]:
+    """Return the columns of which only is asked where they are missing."""
+    read = {*categories_of(terms), *(term.column for term in numbers_of(terms)), *_binned(terms)}
+    found = (term.column for term in terms if isinstance(term, MissingTerm) and term.column not in read)
+    return tuple(dict.fromkeys(found))
+
+
+def _kept(job: FitJob, compared: str | None) -> tuple[str, ...]:
     """Return the columns that are read as they are."""
-    read = {need.name for need in _features(job, terms)}
-    flagged = [term.column for term in terms if isinstance(term, MissingTerm) and term.column not in read]
     keyed = job.solve.key if job.solve.folds or job.solve.holdout else None
-    names = (*flagged, keyed, job.solve.robust_groups, compared)
+    names = (keyed, job.solve.robust_groups, compared)
     return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
-def _unfit(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field]) -> list[str]:
-    return unfit_columns(roles, fields)
+def _judged(job: FitJob, features: Sequence[Need], terms: Sequence[Term]) -> list[tuple[str, Role]]:
+    """Return columns with the roles that their types must suit; any type suits one that may only be missing."""
+    anything = set(flagged(terms)) - {job.model.target}
+    return [(need.name, "kept" if need.name in anything else need.role) for need in features]
 
 
-def _check_comparison(comparison: HoldoutComparison, fields: Sequence[pa.Field]) -> None:
+def _check_comparison(comparison: ColumnComparison, fields: Sequence[pa.Field]) -> None:
     field = next(each for each in fields if each.name == comparison.column)
     if reason := unfit_comparison(comparison, field.type):
         raise UsageError(f"column {escape(comparison.column)} {reason}", "compare it with a constant of its own kind")
 
 
 def _rules(
-    job: FitJob, terms: Sequence[Term], columns: Sequence[tuple[str, Role]], holdout: float | HoldoutComparison | None
+    job: FitJob, terms: Sequence[Term], columns: Sequence[tuple[str, Role]], holdout: float | ColumnComparison | None
 ) -> RowRules:
     model, solve = job.model, job.solve
 
@@ -210,9 +228,9 @@ def _rules(
         divider = Divider(
             folds=solve.folds or 1,
             share=holdout if isinstance(holdout, float) else 0.0,
-            comparison=holdout if isinstance(holdout, HoldoutComparison) else None,
+            comparison=holdout if isinstance(holdout, ColumnComparison) else None,
             key=None if solve.key is None else columns.index((solve.key, "kept")),
-            compared=columns.index((holdout.column, "kept")) if isinstance(holdout, HoldoutComparison) else None,
+            compared=columns.index((holdout.column, "kept")) if isinstance(holdout, ColumnComparison) else None,
             nulls=job.data.csv.spellings,
         )
     return RowRules(
@@ -220,11 +238,21 @@ def _rules(
         numbers=tuple(source(name, "numeric") for name in names),
         terms=tuple(dict.fromkeys((*numbers, *imputed))),
         levels=tuple(source(name, "categorical") for name in categories_of(terms)),
+        flags=tuple(SourceColumn(*_first(columns, name)) for name in _indicated(terms)),
         weight=plain(model.weight, "numeric"),
         offset=plain(model.offset, "numeric"),
         drop_missing_target=model.missing_target == "drop",
         divider=divider,
     )
+
+
+def _indicated(terms: Iterable[Term]) -> tuple[str, ...]:
+    """Return the columns with an indicator of missing values."""
+    return tuple(dict.fromkeys(term.column for term in terms if isinstance(term, MissingTerm)))
+
+
+def _first(columns: Sequence[tuple[str, Role]], name: str) -> tuple[int, str]:
+    return next(place for place, (column, _) in enumerate(columns) if column == name), name
 
 
 def _binned(terms: Iterable[Term]) -> list[str]:
@@ -238,16 +266,19 @@ def _imputed(terms: Sequence[Term]) -> tuple[str, ...]:
 
 def _wanted(
     job: FitJob, terms: Sequence[Term], rules: RowRules, medians: frozenset[str], sample: SampleRule
-) -> WantedTallies:
+) -> ToLearn:
     bins = [term for term in terms if isinstance(term, BinsTerm)]
     keyed = [name for name in _imputed(terms) if name in medians]
-    products = (categories_of([term]) for term in terms if isinstance(term, ProductTerm))
-    return WantedTallies(
+    products = [term for term in terms if isinstance(term, ProductTerm)]
+    combined = map(categories_of, ([term] for term in products))
+    return ToLearn(
         terms=len(rules.terms),
+        flags=len(rules.flags),
+        products=tuple(tuple(map(rules.terms.index, product)) for product in multiplied(terms)),
         keyed=tuple(dict.fromkeys([*keyed, *(term.column for term in bins if not term.edges)])),
         cut=tuple(dict.fromkeys((term.column, term.edges) for term in bins if term.edges)),
         levels=categories_of(terms),
-        combined=tuple(dict.fromkeys(names for names in products if len(names) > 1)),
+        combined=tuple(dict.fromkeys(names for names in combined if len(names) > 1)),
         sample=sample,
         most_levels=most_counted(job.model.max_levels),
     )
@@ -260,13 +291,13 @@ def _sample_rule(files: Sequence[FileFacts], job: FitJob, columns: Sequence[tupl
     return SampleRule.of(rows, 16.0 * len(columns), tuple((place, role) for place, (_, role) in enumerate(columns)))
 
 
-def _costs(wanted: WantedTallies, chunk_rows: int) -> StepCosts:
+def _costs(wanted: ToLearn, chunk_rows: int) -> StepCosts:
     columns = len(wanted.sample.columns)
     sampled = min(wanted.sample.bytes, int(wanted.sample.share * chunk_rows * 16 * columns))
     return StepCosts(
-        made_bytes=8.0 * (wanted.terms + columns),
+        made_bytes=8.0 * (wanted.moments + columns),
         payload_bytes=(
-            _NUMBER_BYTES * wanted.terms
+            _NUMBER_BYTES * wanted.moments
             + _LEVEL_BYTES * (len(wanted.levels) + len(wanted.combined))
             + _KEYED_BYTES * len(wanted.keyed)
             + sampled

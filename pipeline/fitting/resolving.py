@@ -8,7 +8,7 @@ from contextlib import closing
 import pyarrow as pa
 
 from pipeline.errors import UsageError
-from pipeline.fitting.dividing import HoldoutComparison, parse_holdout
+from pipeline.fitting.dividing import ColumnComparison, parse_holdout
 from pipeline.fitting.formula import term_columns
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.terms import AllTerm, MissingTerm, NumberTerm, ProductTerm, Term
@@ -79,7 +79,7 @@ def _every_number(
 def _roles(job: FitJob) -> Iterator[tuple[str, str]]:
     model, solve = job.model, job.solve
     holdout = None if solve.holdout is None else parse_holdout(solve.holdout)
-    compared = holdout.column if isinstance(holdout, HoldoutComparison) else None
+    compared = holdout.column if isinstance(holdout, ColumnComparison) else None
     yield model.target, "the target"
     for name, what in (
         (model.weight, "the weight"),

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline.choices import Cause
 from pipeline.fitting.counting import SeenLevels
@@ -20,7 +21,7 @@ from pipeline.fitting.layout import Codes, Floats
 from pipeline.fitting.terms import NumberTerm
 from pipeline.kernels import tile_steps
 from pipeline.kernels.steps import TileStep
-from pipeline.models.columns import Mask, Rows, levels, numbers
+from pipeline.models.columns import Mask, Rows, levels, numbers, unfit
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
@@ -51,10 +52,10 @@ class RowRules:
         Columns that are read as numbers.
     terms : tuple of NumberTerm
         What is made of them: each must be finite where the value is not missing.
-    binned : frozenset of str
-        Columns that are in intervals too, where infinities are values.
     levels : tuple of SourceColumn
         Columns that are read as levels.
+    flags : tuple of SourceColumn
+        Columns of which only is asked where they are missing.
     weight, offset : SourceColumn or None
     drop_missing_target : bool
         Whether rows without a target or a weight are left out.
@@ -66,6 +67,7 @@ class RowRules:
     numbers: tuple[SourceColumn, ...] = ()
     terms: tuple[NumberTerm, ...] = ()
     levels: tuple[SourceColumn, ...] = ()
+    flags: tuple[SourceColumn, ...] = ()
     weight: SourceColumn | None = None
     offset: SourceColumn | None = None
     drop_missing_target: bool = False
@@ -89,6 +91,8 @@ class JudgedRows:
         What is made of them, one for each term of the rules; NaN where a value is missing.
     levels : dict of str to ndarray of intp
         Numbers of levels, -1 where missing.
+    flags : tuple of ndarray of float64
+        1 where a column is missing, else 0; one for each of those of the rules.
     weights, offset : ndarray of float64 or None
     folds : ndarray of int8 or None
     """
@@ -101,6 +105,7 @@ class JudgedRows:
     numbers: Mapping[str, Floats]
     terms: tuple[Floats, ...]
     levels: Mapping[str, Codes]
+    flags: tuple[Floats, ...] = ()
     weights: Floats | None = None
     offset: Floats | None = None
     folds: npt.NDArray[np.int8] | None = None
@@ -174,6 +179,7 @@ class _RowJudge:
             numbers=raw,
             terms=terms,
             levels=found,
+            flags=tuple(self._flags(source, raw, found) for source in rules.flags),
             weights=weights,
             offset=offset,
             folds=folds,
@@ -272,11 +278,33 @@ class _RowJudge:
             self._missing(missing, source, column)
         return codes
 
+    def _flags(self, source: SourceColumn, raw: Mapping[str, Floats], found: Mapping[str, Codes]) -> Floats:
+        if source.name in raw:
+            missing: Mask = np.isnan(raw[source.name])
+        elif source.name in found:
+            missing = found[source.name] < 0
+        else:
+            missing = missing_in(self._column(source).array)
+        return missing.astype(np.float64)
+
     def _missing(self, where: Mask, source: SourceColumn, column: BatchColumn) -> None:
         if source.missing == "error":
             self._bad(where, column, "missing in fit")
         elif source.missing == "drop":
             self.dropped |= where
+
+
+def missing_in(array: pa.Array) -> Mask:
+    """Return where a column of any type is missing: null, or a NaN."""
+    if unfit("categorical", array.type) is None:
+        cells = levels(array)
+        found = np.array([name is None for name in [*cells.names, None]])
+        missing: Mask = found.take(cells.codes, mode="clip")
+        if cells.null is not None:
+            missing |= cells.null
+        return missing
+    is_null: Mask = array.is_null().to_numpy(zero_copy_only=False)
+    return is_null
 
 
 def _at(rows: Rows, of: int) -> Mask:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,15 +12,15 @@ from pipeline.fitting.classes import classes_of, weights_of
 from pipeline.fitting.formula import term_text
 from pipeline.fitting.layout import Floats
 from pipeline.fitting.learnt import FitAccounts, Learnt, LearntBins, LearntLevels, LearntNumber
-from pipeline.fitting.reading import PreparedFit
+from pipeline.fitting.reading import PreparedFit, multiplied
 from pipeline.fitting.tallies import MOST_CLASSES, Tallies
-from pipeline.fitting.terms import BinsTerm
+from pipeline.fitting.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm
 from pipeline.fitting.vocabulary import learnt_levels, most_counted
 from pipeline.units import escape, format_count
 
 
-def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts) -> Learnt:
-    """Return what the first pass learns.
+def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, medians: Mapping[str, float]) -> Learnt:
+    """Return what the first pass learns; ``medians`` are those of columns.
 
     Raises
     ------
@@ -42,23 +42,27 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts) -> Lea
         rows=rows,
         weight=float(counts.weights[: len(counts.numbers), 0].sum()),
         classes=classes.values,
-        class_weights=tuple(weights.values()),
-        numbers=_numbers(prepared, tallies),
+        class_weights=weights_of(classes, named, weights),
+        numbers=_numbers(prepared, tallies, medians),
         levels=_levels(prepared, tallies, order),
         bins=_bins(prepared, tallies, order),
+        class_totals=tuple(weights.values()),
     )
 
 
-def _numbers(prepared: PreparedFit, tallies: Tallies) -> dict[str, LearntNumber]:
+def _numbers(prepared: PreparedFit, tallies: Tallies, medians: Mapping[str, float]) -> dict[str, LearntNumber]:
     """Return what was learnt of each number, by its text."""
     moments, deviations = tallies.moments, tallies.moments.deviation
     total = float(tallies.classes.weights[: len(tallies.classes.numbers), 0].sum())
-    found = {}
-    for place, term in enumerate(prepared.rules.terms):
-        median = None
-        if not term.steps and term.column in prepared.medians and moments.weight[place]:
-            median, _ = tallies.keys[term.column].median()
-        found[term_text(term)] = LearntNumber(
+    rules, terms = prepared.rules, prepared.terms
+    names = [
+        *map(term_text, rules.terms),
+        *(term_text(MissingTerm(source.name)) for source in rules.flags),
+        *(term_text(ProductTerm(numbers)) for numbers in multiplied(terms)),
+    ]
+    of_column = {term_text(NumberTerm(name)): median for name, median in medians.items()}
+    return {
+        name: LearntNumber(
             values=int(moments.values[place]),
             missing=int(moments.missing[place]),
             mean=float(moments.mean[place]),
@@ -66,9 +70,10 @@ def _numbers(prepared: PreparedFit, tallies: Tallies) -> dict[str, LearntNumber]
             smallest=float(moments.smallest[place]),
             largest=float(moments.largest[place]),
             share=float(moments.weight[place]) / total if total else 1.0,
-            median=median,
+            median=of_column.get(name),
         )
-    return found
+        for place, name in enumerate(names)
+    }
 
 
 def _levels(prepared: PreparedFit, tallies: Tallies, order: Sequence[int]) -> dict[str, LearntLevels]:

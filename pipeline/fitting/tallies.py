@@ -23,13 +23,15 @@ MOST_CLASSES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class WantedTallies:
+class ToLearn:
     """What the first pass learns besides counts. Plain values, which travel to workers.
 
     Attributes
     ----------
-    terms : int
-        Numbers whose moments are learnt: those of the rules, in their order.
+    terms, flags : int
+        Numbers and indicators whose moments are learnt: those of the rules, in their order.
+    products : tuple of tuple of int
+        Products whose moments are learnt, by the positions of their factors among the terms.
     keyed : tuple of str
         Columns of numbers with a histogram: for a median, or for edges.
     cut : tuple of (str, tuple of float)
@@ -44,12 +46,19 @@ class WantedTallies:
     """
 
     terms: int
+    flags: int
+    products: tuple[tuple[int, ...], ...]
     keyed: tuple[str, ...]
     cut: tuple[tuple[str, tuple[float, ...]], ...]
     levels: tuple[str, ...]
     combined: tuple[tuple[str, ...], ...]
     sample: SampleRule
     most_levels: int
+
+    @property
+    def moments(self) -> int:
+        """How many columns have moments: terms, then indicators, then products."""
+        return self.terms + self.flags + len(self.products)
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +67,7 @@ class Tallies:
 
     Attributes
     ----------
-    wanted : WantedTallies
+    wanted : ToLearn
     used, held_out, dropped, without_target : int
         Rows.
     classes : LevelCounts
@@ -74,7 +83,7 @@ class Tallies:
     levels : dict of str to LevelCounts
     missing_levels : dict of str to int
     combined : list of LevelCounts
-        The levels of a combination are a JSON list.
+        The levels of a combination are a JSON list, with null for one that is missing.
     sample : SampleRows
     refused : tuple of (int, int, BadCell), or None
         The first row that ends the fit: chunk, position of the slice, cell.
@@ -82,7 +91,7 @@ class Tallies:
         A column with too many levels; the empty text for the target.
     """
 
-    wanted: WantedTallies
+    wanted: ToLearn
     sample: SampleRows
     moments: Moments
     used: int = 0
@@ -101,12 +110,12 @@ class Tallies:
     crowded: str | None = None
 
     @classmethod
-    def empty(cls, wanted: WantedTallies) -> Tallies:
+    def empty(cls, wanted: ToLearn) -> Tallies:
         """Return the tallies of no row."""
         return cls(
             wanted,
             SampleRows(wanted.sample),
-            Moments.empty(wanted.terms),
+            Moments.empty(wanted.moments),
             keys={name: KeyCounts() for name in wanted.keyed},
             levels={name: LevelCounts() for name in wanted.levels},
             missing_levels=dict.fromkeys(wanted.levels, 0),
@@ -179,17 +188,17 @@ class TileTallier:
 
     Parameters
     ----------
-    wanted : WantedTallies
+    wanted : ToLearn
     tallies : Tallies
         What is added to.
     weighted : bool
         Whether rows have weights.
     """
 
-    def __init__(self, wanted: WantedTallies, tallies: Tallies, *, weighted: bool) -> None:
+    def __init__(self, wanted: ToLearn, tallies: Tallies, *, weighted: bool) -> None:
         self.wanted, self.tallies = wanted, tallies
         self._raw_names = tuple(dict.fromkeys((*wanted.keyed, *(name for name, _ in wanted.cut))))
-        self._terms = np.empty((wanted.terms, TILE_ROWS))
+        self._numbers = np.empty((wanted.moments, TILE_ROWS))
         self._raw = np.empty((len(self._raw_names), TILE_ROWS))
         self._levels = np.empty((len(wanted.levels), TILE_ROWS), dtype=np.intp)
         self._classes = np.empty(TILE_ROWS, dtype=np.intp)
@@ -202,7 +211,7 @@ class TileTallier:
         count = int(np.count_nonzero(rows.used))
         used = None if count == len(rows.used) else rows.used
         columns = [
-            *zip(self._terms, rows.terms, strict=True),
+            *zip(self._numbers[: self.wanted.terms + self.wanted.flags], (*rows.terms, *rows.flags), strict=True),
             *zip(self._raw, (rows.numbers[name] for name in self._raw_names), strict=True),
             *zip(self._levels, (rows.levels[name] for name in self.wanted.levels), strict=True),
             (self._classes, rows.classes),
@@ -229,7 +238,10 @@ class TileTallier:
         known = len(tallies.classes.numbers)
         tallies.classes.add(classes, np.zeros(count, dtype=np.intp), weights, 1)
         with np.errstate(all="ignore"):
-            tallies.moments.join(Moments.of(self._terms[:, :count], weights))
+            numbers = self._numbers[:, :count]
+            for place, factors in enumerate(self.wanted.products, self.wanted.terms + self.wanted.flags):
+                np.multiply.reduce(numbers[list(factors)], axis=0, out=numbers[place])
+            tallies.moments.join(Moments.of(numbers, weights))
         for place, name in enumerate(self._raw_names):
             self._add_raw(name, self._raw[place, :count], classes, weights)
         for name, codes in zip(self.wanted.levels, self._levels[:, :count], strict=True):
@@ -252,18 +264,15 @@ class TileTallier:
                 _count(tallies.intervals, place, (len(edges) + 2,), slots, classes, weights)
 
     def _combinations(self, names: Sequence[str], numbers: dict[str, int], count: int) -> Codes:
-        """Return the number of the combination of levels of each row, -1 where a level is missing."""
+        """Return the number of the combination of levels of each row."""
         columns = [self._levels[self.wanted.levels.index(name), :count] for name in names]
         found, places = np.unique(np.stack(columns), axis=1, return_inverse=True)
         known = [_spelled(self.tallies.levels[name].numbers) for name in names]
-        codes = [
-            -1
-            if min(each) < 0
-            else numbers.setdefault(
-                json.dumps([of[code] for of, code in zip(known, each, strict=True)], ensure_ascii=False), len(numbers)
-            )
+        texts = (
+            json.dumps([None if code < 0 else of[code] for of, code in zip(known, each, strict=True)])
             for each in found.T.tolist()
-        ]
+        )
+        codes = [numbers.setdefault(text, len(numbers)) for text in texts]
         return np.array(codes, dtype=np.intp)[places.reshape(-1)]
 
 

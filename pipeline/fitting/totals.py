@@ -14,20 +14,9 @@ def class_names(classes: Sequence[bool | int | str]) -> tuple[str, ...]:
     return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in classes)
 
 
-def class_factors(job: FitJob, learnt: Learnt) -> tuple[float, ...]:
-    """Return by what the weights of the rows of each class are multiplied; ``balanced`` makes their sums equal."""
-    wanted = job.model.class_weights
-    if wanted is None:
-        return (1.0,) * len(learnt.classes)
-    if wanted == "balanced":
-        total = math.fsum(learnt.class_weights)
-        return tuple(total / (len(learnt.classes) * weight) if weight else 0.0 for weight in learnt.class_weights)
-    return tuple(wanted.get(name, 1.0) for name in class_names(learnt.classes))
-
-
-def class_totals(job: FitJob, learnt: Learnt) -> tuple[float, ...]:
+def class_totals(learnt: Learnt) -> tuple[float, ...]:
     """Return the weight of each class in the loss."""
-    pairs = zip(class_factors(job, learnt), learnt.class_weights, strict=True)
+    pairs = zip(learnt.class_weights, learnt.class_totals, strict=True)
     return tuple(factor * weight for factor, weight in pairs)
 
 
@@ -41,5 +30,5 @@ def intercept_shift(job: FitJob, learnt: Learnt) -> float:
     prior = job.model.prior
     if prior is None:
         return 0.0
-    negative, positive = class_totals(job, learnt)
+    negative, positive = class_totals(learnt)
     return math.log(prior / (1.0 - prior)) - math.log(positive / negative)

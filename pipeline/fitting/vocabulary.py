@@ -41,6 +41,9 @@ def learnt_levels(
     """
     frequent = sorted(counts.occurring.items(), key=lambda pair: (-pair[1], pair[0]))
     kept = {level: count for level, count in frequent[:max_levels] if count >= min_count}
+    if len(kept) < len(frequent):
+        # A level of the data with the name of the pool is in it.
+        kept.pop(OTHER, None)
     pooled = [level for level, _ in frequent if level not in kept]
     of_class = {level: counts.of_class(level, classes) for level in kept}
     if pooled:

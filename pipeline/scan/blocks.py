@@ -22,6 +22,8 @@ Combine = Callable[[Payload, Payload], Payload]
 
 # Blocks for each worker: with fewer, some workers would wait for the last block of another.
 _BLOCKS_PER_WORKER = 8
+# A worker keeps a payload for each level while it reads a block.
+MOST_LEVEL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +140,4 @@ def knows_begins(plan: Plan, begins: Integers) -> bool:
 
 def block_level(chunks: int, workers: int) -> int:
     """Return the level of the nodes that workers are handed: as large as leaves several to each worker."""
-    return max(0, (chunks // (_BLOCKS_PER_WORKER * max(1, workers))).bit_length() - 1)
+    return min(MOST_LEVEL, max(0, (chunks // (_BLOCKS_PER_WORKER * max(1, workers))).bit_length() - 1))

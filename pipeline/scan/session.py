@@ -124,7 +124,9 @@ class Scan:
         plan, begins = self.prepared.plan, self.prepared.begins
         if not knows_begins(plan, begins):
             return self.reduce(step, combine, confirmed=confirmed, parameters=parameters)
-        level = block_level(len(plan), self.scheduler.workers)
+        # Where nothing travels, blocks would only make workers keep more payloads.
+        travels = not self.prepared.demand.threads_share_process
+        level = block_level(len(plan), self.scheduler.workers) if travels else 0
         tree = ReduceTree(len(plan), combine)
 
         def confirm(found: BlockOutcome[Payload]) -> None:

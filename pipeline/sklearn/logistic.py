@@ -23,7 +23,7 @@ from pipeline.fitting.points import PassSums, Point
 from pipeline.modelling import from_sklearn
 from pipeline.models import LogisticModel
 from pipeline.sklearn.lazy import is_dask
-from pipeline.sklearn.parameters import check_parameters, l1_share_of, method_of
+from pipeline.sklearn.parameters import check_parameters, is_exact, l1_share_of
 from pipeline.sklearn.rows import blocks_of, check_facts, rows_to_score
 from pipeline.sklearn.scoring import LinearScores
 
@@ -64,10 +64,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     random_state : object
         Has no effect: nothing is random.
     solver : {"auto", "newton-cholesky", "newton-cg", "lbfgs", "sag", "saga", "liblinear"}
-        ``auto`` chooses by the number of coefficients, and takes every penalty. ``newton-cg`` never builds the Hessian.
-        The others choose as ``auto`` does, and take the penalties that they take in scikit-learn.
+        ``auto`` is Newton's method with the exact Hessian up to 2,000 coefficients, classes counted. Above, it never
+        builds one. It takes every penalty. ``newton-cholesky`` builds the Hessian for any number. The others choose as
+        ``auto`` does, and take the penalties that they take in scikit-learn.
     max_iter : int
-        The most steps; each is one pass over the rows.
+        The most steps. Up to 2,000 coefficients a step is one pass over the rows. Above, there may be ten passes for
+        each, with an L1 penalty thirty.
     verbose : int
         1 or more prints a line for each pass.
     warm_start : bool
@@ -81,7 +83,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     intercept_ : ndarray of float64, shape (1,) or (classes,)
     classes_ : ndarray, shape (classes,)
     n_iter_ : ndarray of int32, shape (1,)
-        How many steps were taken.
+        How many passes followed the first.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Of dataframes and Arrow tables.
@@ -89,8 +91,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         How it is known that this is the optimum: ``converged``, ``reason``, ``decrement``, ``gradient``, ``passes``
         and so on.
     covariance_ : ndarray of float64 or None
-        The covariance of ``[intercept_, coef_]``, class after class, the intercept first where there is one; ``None``
-        with a penalty. Square roots of its diagonal are standard errors.
+        The covariance of ``[intercept_, coef_]``, class after class, the intercept first where there is one. Square
+        roots of its diagonal are standard errors. ``None`` with a penalty, and where there is no optimum.
     """
 
     def __init__(
@@ -240,7 +242,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_classes(self, facts: BlockFacts) -> None:
         if self.solver == "liblinear" and len(facts.classes) > 2:
-            raise ValueError(f"liblinear takes two classes, and y has {len(facts.classes)}; use solver='auto'")
+            raise ValueError(
+                f"Only binary classification is supported with solver='liblinear', and y has {len(facts.classes)} "
+                "classes; use solver='auto'"
+            )
 
     def _problem(self, facts: BlockFacts) -> EstimatorProblem:
         share = l1_share_of(self)
@@ -251,7 +256,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             intercept=bool(self.fit_intercept),
             intercept_penalty=0.0 if is_free else 1 / float(self.intercept_scaling),
             factors=self._factors(facts),
-            method=method_of(self),
+            is_exact=is_exact(self),
             iterations=int(self.max_iter),
             start=self._start(facts),
         )

@@ -16,11 +16,11 @@ _PENALTIES = {"l1": 1.0, "l2": 0.0}
 class SolverMeaning:
     """What a name of a solver means.
 
-    ``method`` is ours. ``is_l1``, ``is_mixed`` and ``is_free`` say whether it takes an L1 penalty, L1 with L2, and no
-    penalty.
+    ``is_exact`` says whether it builds the Hessian for any number of coefficients; ``is_l1``, ``is_mixed`` and
+    ``is_free`` whether it takes an L1 penalty, L1 with L2, and no penalty.
     """
 
-    method: str = "auto"
+    is_exact: bool = False
     is_l1: bool = False
     is_mixed: bool = False
     is_free: bool = True
@@ -30,8 +30,8 @@ _SOLVERS = {
     "auto": SolverMeaning(is_l1=True, is_mixed=True),
     "lbfgs": SolverMeaning(),
     "liblinear": SolverMeaning(is_l1=True, is_free=False),
-    "newton-cg": SolverMeaning("newton-cg"),
-    "newton-cholesky": SolverMeaning("newton"),
+    "newton-cg": SolverMeaning(),
+    "newton-cholesky": SolverMeaning(is_exact=True),
     "sag": SolverMeaning(),
     "saga": SolverMeaning(is_l1=True, is_mixed=True),
 }
@@ -52,9 +52,9 @@ def l1_share_of(estimator: Any) -> float | None:
     return _PENALTIES.get(estimator.penalty, share)
 
 
-def method_of(estimator: Any) -> str:
-    """Return which of our methods a solver means."""
-    return _SOLVERS[estimator.solver].method
+def is_exact(estimator: Any) -> bool:
+    """Tell whether a solver builds the Hessian for any number of coefficients."""
+    return _SOLVERS[estimator.solver].is_exact
 
 
 def _check_words(estimator: Any) -> None:

@@ -29,19 +29,19 @@ class LogisticRegression:
     n_iterations: int = 1_000
     costs: list[float] = field(default_factory=list)
 
-    def fit(self, X: Floats, y: Floats) -> LogisticRegression:
-        rows, features = X.shape
+    def fit(self, x: Floats, y: Floats) -> LogisticRegression:
+        rows, features = x.shape
         self.weights, self.bias = np.zeros(features), 0.0
         for iteration in range(self.n_iterations):
-            error = self.predict_proba(X) - y
-            self.weights -= self.learning_rate * (X.T @ error) / rows
+            error = self.predict_proba(x) - y
+            self.weights -= self.learning_rate * (x.T @ error) / rows
             self.bias -= self.learning_rate * float(error.mean())
             if iteration % 100 == 0:
-                self.costs.append(cost(y, self.predict_proba(X)))
+                self.costs.append(cost(y, self.predict_proba(x)))
         return self
 
-    def predict_proba(self, X: Floats) -> Floats:
-        return 1 / (1 + np.exp(-np.clip(X @ self.weights + self.bias, -500, 500)))
+    def predict_proba(self, x: Floats) -> Floats:
+        return 1 / (1 + np.exp(-np.clip(x @ self.weights + self.bias, -500, 500)))
 
 
 def cost(y: Floats, probability: Floats) -> float:
@@ -53,42 +53,44 @@ def cost(y: Floats, probability: Floats) -> float:
 def rows(noise: float) -> tuple[Floats, Floats]:
     """Return a thousand rows of two features, and which side of a line each is on."""
     random = np.random.default_rng(42)
-    X = random.normal(size=(1_000, 2))
-    return X, (X[:, 0] + X[:, 1] + noise * random.normal(size=1_000) > 0).astype(int)
+    x = random.normal(size=(1_000, 2))
+    return x, (x[:, 0] + x[:, 1] + noise * random.normal(size=1_000) > 0).astype(int)
 
 
 def test_the_article_class_lowers_its_cost_and_ours_ends_lower_in_under_ten_passes() -> None:
-    X, y = rows(noise=0.5)
-    theirs = LogisticRegression().fit(X, y)
+    x, y = rows(noise=0.5)
+    theirs = LogisticRegression().fit(x, y)
     assert len(theirs.costs) == 10
     assert theirs.costs == sorted(theirs.costs, reverse=True)
-    ours = Ours(C=math.inf).fit(X, y)
+    ours = Ours(C=math.inf).fit(x, y)
     assert ours.certificate_.converged
     assert ours.certificate_.passes < 10
-    assert cost(y, ours.predict_proba(X)[:, 1]) < cost(y, theirs.predict_proba(X)) < theirs.costs[-1]
+    assert cost(y, ours.predict_proba(x)[:, 1]) < cost(y, theirs.predict_proba(x)) < theirs.costs[-1]
 
 
 def test_at_the_optimum_a_step_of_the_article_changes_nothing() -> None:
-    X, y = rows(noise=0.5)
-    ours = Ours(C=math.inf).fit(X, y)
-    error = ours.predict_proba(X)[:, 1] - y
-    assert np.abs(X.T @ error / len(y)).max() < 1e-12
+    x, y = rows(noise=0.5)
+    ours = Ours(C=math.inf).fit(x, y)
+    error = ours.predict_proba(x)[:, 1] - y
+    assert np.abs(x.T @ error / len(y)).max() < 1e-12
     assert abs(error.mean()) < 1e-12
 
 
 def test_rows_that_a_line_separates_have_no_optimum_and_ours_says_so() -> None:
-    X, y = rows(noise=0.0)
-    theirs = LogisticRegression().fit(X, y)
-    with pytest.warns(ConvergenceWarning, match="separat"):
-        ours = Ours(C=math.inf, max_iter=8).fit(X, y)
+    x, y = rows(noise=0.0)
+    theirs = LogisticRegression().fit(x, y)
+    with pytest.warns(ConvergenceWarning, match="complete separation"):
+        Ours(C=math.inf).fit(x, y)
+    with pytest.warns(ConvergenceWarning, match="after 8 iterations"):
+        ours = Ours(C=math.inf, max_iter=8).fit(x, y)
     assert ours.certificate_.passes < 10
-    assert cost(y, ours.predict_proba(X)[:, 1]) < cost(y, theirs.predict_proba(X))
+    assert cost(y, ours.predict_proba(x)[:, 1]) < cost(y, theirs.predict_proba(x))
 
 
 def test_a_penalty_gives_separated_rows_an_optimum() -> None:
-    X, y = rows(noise=0.0)
+    x, y = rows(noise=0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ours = Ours().fit(X, y)
+        ours = Ours().fit(x, y)
     assert ours.certificate_.converged
-    assert cost(y, ours.predict_proba(X)[:, 1]) < cost(y, LogisticRegression().fit(X, y).predict_proba(X))
+    assert cost(y, ours.predict_proba(x)[:, 1]) < cost(y, LogisticRegression().fit(x, y).predict_proba(x))

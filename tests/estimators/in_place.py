@@ -25,15 +25,15 @@ _lines: list[dict[str, Any]] = []
 _fit = LogisticRegression.fit
 
 
-def _recorded(self: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
+def _recorded(self: Any, *arguments: Any, **named: Any) -> Any:
     _reached[0] = True
-    return _fit(self, X, y, sample_weight)
+    return _fit(self, *arguments, **named)
 
 
 class ShareRegressor(_GeneralizedLinearRegressor):  # type: ignore[misc]
     """The mean of a binomial share by our estimator, where a test takes no other loss."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: N803 - as theirs
         if type(self).__name__ != "BinomialRegressor":
             return super().fit(X, y, sample_weight)
         shares = np.asarray(y, dtype=np.float64)

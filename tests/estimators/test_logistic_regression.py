@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import pickle
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dask
@@ -18,7 +14,7 @@ import dask.array as da
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pd = pytest.importorskip("pandas", reason="pandas is not installed (extra test)")
@@ -39,7 +35,6 @@ import pipeline  # noqa: E402
 from pipeline.errors import ModelError  # noqa: E402
 from pipeline.sklearn import LogisticRegression  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
 NAMES = ["a", "b", "c", "d"]
 # 17,000 rows are three tiles, the last one shorter.
 X, Y = make_classification(17_000, 4, n_informative=4, n_redundant=0, flip_y=0.2, random_state=3)
@@ -105,7 +100,9 @@ def test_coefficients_are_those_of_scikit_learn(case: str) -> None:
 
 
 def test_three_classes_without_a_penalty_are_those_of_scikit_learn() -> None:
-    features, target = make_classification(900, 5, n_informative=4, n_classes=3, flip_y=0.4, random_state=1)
+    features, target = make_classification(
+        900, 5, n_informative=4, n_redundant=0, n_classes=3, flip_y=0.4, random_state=1
+    )
     ours = LogisticRegression(C=math.inf).fit(features, target)
     assert_same(ours, theirs(C=math.inf).fit(features, target), rtol=1e-7)
     np.testing.assert_allclose(ours.coef_.sum(axis=0), 0, atol=1e-13)
@@ -161,7 +158,7 @@ def test_two_threads_give_the_bits_of_one() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.int8, np.bool_])
 def test_numbers_of_every_type_are_fitted_as_float64(dtype: Any) -> None:
-    rows = (X * 3).astype(dtype)
+    rows = (X > 0 if dtype is np.bool_ else X * 3).astype(dtype)
     found = LogisticRegression().fit(rows, Y)
     assert found.coef_.dtype == np.float64
     assert_same(found, theirs().fit(rows.astype(np.float64), Y))
@@ -194,13 +191,13 @@ def test_dask_is_fitted_block_by_block_and_scored_lazily(kind: str) -> None:
     expected = LogisticRegression(C=math.inf).fit(X, Y, WEIGHTS)
     fits = []
     for scheduler in ("sync", "threads"):
-        with dask.config.set(scheduler=scheduler):
+        with ThreadPoolExecutor(2) as pool, dask.config.set(scheduler=scheduler, pool=pool):
             fits.append(LogisticRegression(C=math.inf).fit(rows, target, weights))
     found = fits[0]
     assert_same(found, expected, rtol=1e-12)
     assert fits[1].coef_.tobytes() == found.coef_.tobytes()
     for method in ("predict_proba", "predict_log_proba", "decision_function", "predict"):
-        lazy, whole = getattr(found, method)(rows), getattr(found, method)(X)
+        lazy, whole = getattr(found, method)(rows), getattr(found, method)(FRAME if "frame" in kind else X)
         assert isinstance(lazy, da.Array)
         assert lazy.ndim == whole.ndim
         np.testing.assert_array_equal(lazy.compute(), whole)
@@ -234,29 +231,11 @@ def test_no_task_of_dask_gets_more_than_one_block() -> None:
     assert sum(each == 1_000 for each in largest) <= 17 * (found.certificate_.passes + 1) + 1
 
 
-@pytest.mark.slow
-def test_a_cluster_gives_the_bits_of_the_other_schedulers() -> None:
-    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
-    rows, target, weights = collections()["arrays"]
-    expected = LogisticRegression(C=math.inf).fit(rows, target, weights)
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
-        ) as cluster,
-        distributed.Client(cluster),
-        dask.config.set(scheduler="distributed"),
-    ):
-        found = LogisticRegression(C=math.inf).fit(rows, target, weights)
-        np.testing.assert_array_equal(found.predict_proba(rows).compute(), expected.predict_proba(X))
-    assert found.coef_.tobytes() == expected.coef_.tobytes()
-    assert found.covariance_.tobytes() == expected.covariance_.tobytes()
-
-
 @pytest.mark.parametrize("has_intercept", [True, False])
 @pytest.mark.parametrize("strength", [math.inf, 1.0])
 def test_on_dask_coefficients_are_those_of_scikit_learn(has_intercept: bool, strength: float) -> None:
     # What dask-ml's own test asks for, and skips, since its solvers end too far from the optimum.
-    features, target = make_classification(20_000, 10, n_informative=6, flip_y=0.2, random_state=11)
+    features, target = make_classification(20_000, 10, n_informative=6, n_redundant=0, flip_y=0.2, random_state=11)
     rows, classes = da.from_array(features, chunks=(3_000, 10)), da.from_array(target, chunks=3_000)
     found = LogisticRegression(fit_intercept=has_intercept, C=strength).fit(rows, classes)
     assert_same(found, theirs(fit_intercept=has_intercept, C=strength).fit(features, target))
@@ -291,7 +270,7 @@ def test_the_model_has_the_raw_predictions_of_the_estimator() -> None:
     with pytest.raises(ModelError, match="columns"):
         wine.to_model()
     several = wine.to_model(columns=[f"x{place}" for place in range(13)])
-    np.testing.assert_array_equal(several.probability(load_wine().data), wine.predict_proba(load_wine().data))
+    np.testing.assert_array_equal(several.predict_proba(load_wine().data), wine.predict_proba(load_wine().data))
 
 
 def test_probabilities_in_the_tails_keep_their_digits() -> None:
@@ -491,6 +470,7 @@ def test_it_is_an_estimator_like_any_other() -> None:
     np.testing.assert_array_equal(again.predict(X), search.predict(X))
 
 
+@settings(max_examples=10)
 @given(st.data())
 def test_the_order_of_columns_and_the_names_of_classes_change_nothing_else(data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(4)))
@@ -500,32 +480,3 @@ def test_the_order_of_columns_and_the_names_of_classes_change_nothing_else(data:
     found = LogisticRegression(C=0.3).fit(rows[:, order], np.array(names, dtype=object)[target])
     assert found.classes_.tolist() == names
     np.testing.assert_allclose(found.coef_, expected.coef_[:, order], rtol=1e-9)
-
-
-CHECKS = """
-import json, math, warnings
-from sklearn.utils.estimator_checks import check_estimator
-from pipeline.sklearn import LogisticRegression
-
-warnings.simplefilter("ignore")
-for parameters in ({}, {"C": math.inf}, {"l1_ratio": 0.5}, {"solver": "newton-cg"}, {"penalty": "l2", "warm_start": True}):
-    results = check_estimator(LogisticRegression(**parameters), on_fail=None)
-    print(json.dumps([str(parameters), [[each["check_name"], each["status"]] for each in results]]))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("environment", [None, "/tmp/sk16/bin/python"], ids=["installed", "1.6"])
-def test_check_estimator_of_scikit_learn_passes_in_full(environment: str | None) -> None:
-    # In a process of its own: some of its checks write pickles to disk and load them again.
-    # One of them is left out unless scipy is told beforehand that arrays of other libraries may come.
-    variables = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [environment or sys.executable, "-c", CHECKS], cwd=ROOT, env=variables, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(found) == 5
-    for estimator, results in found:
-        assert len(results) > 60
-        assert [name for name, state in results if state != "passed"] == [], estimator

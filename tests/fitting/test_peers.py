@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from packaging.version import parse as parse_version
 
 import pipeline
+from pipeline.fitting.formula import term_text
+from pipeline.fitting.terms import NumberTerm
 
 pytestmark = pytest.mark.slow
 
 sm = pytest.importorskip("statsmodels.api")
 pd = pytest.importorskip("pandas")
+# It sets a variable of the environment when it is imported.
+sklearn = pytest.importorskip("sklearn")
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,15 @@ def correlated() -> Case:
 
 
 def scaled() -> Case:
+    """Columns of all sizes, for which statsmodels sees them in units of their size."""
     random = np.random.default_rng(2)
-    scales = 10.0 ** np.array([-8, -4, 0, 4, 8])
-    columns = {f"x{number}": scale * random.standard_normal(20_000) for number, scale in enumerate(scales)}
-    return generated(columns, list(np.array([0.5, -1.0, 0.7, 0.2, -0.3]) / scales), 0.3, random)
+    sizes = 10.0 ** np.array([-8, -4, 0, 4, 8])
+    columns = {f"x{number}": random.standard_normal(20_000) for number in range(len(sizes))}
+    case = generated(columns, [0.5, -1.0, 0.7, 0.2, -0.3], 0.3, random)
+    frame = case.frame.assign(**{name: case.frame[name] * size for name, size in zip(columns, sizes, strict=True)})
+    units = np.append(sizes, 1.0)
+    there = SimpleNamespace(params=case.expected.params / units, bse=case.expected.bse / units, llf=case.expected.llf)
+    return Case(frame, "y", case.features, there, {})
 
 
 def rare() -> Case:
@@ -156,7 +167,7 @@ def test_several_classes_are_those_of_statsmodels_and_of_stata(tmp_path: Path) -
         ):
             assert rows[feature].value == pytest.approx(value, rel=1e-8, abs=1e-9 * error)
             assert rows[feature].error == pytest.approx(error, rel=1e-6)
-    stata = Anes.mnlogit_basezero()
+    stata = Anes.mnlogit_basezero
     assert report.measures.deviance == pytest.approx(-2 * stata.llf, abs=1e-6)
     assert report.measures.mcfadden == pytest.approx(stata.prsquared, abs=1e-9)
     assert report.measures.aic == pytest.approx(stata.aic, abs=1e-6)
@@ -176,14 +187,15 @@ def test_several_classes_are_those_of_statsmodels_and_of_stata(tmp_path: Path) -
 def test_figures_of_stata_for_spector(tmp_path: Path) -> None:
     from statsmodels.discrete.tests.results.results_discrete import Spector
 
-    stata = Spector.logit()
+    stata = Spector.logit
     case = spector()
     report = fitted(tmp_path, case.frame, case.target, case.features)
     rows = by_feature(report)
     order = (*case.features, "(intercept)")
-    np.testing.assert_allclose([rows[name].value for name in order], stata.params, rtol=1e-9)
-    np.testing.assert_allclose([rows[name].error for name in order], stata.bse, rtol=1e-7)
-    assert report.measures.deviance == pytest.approx(-2 * stata.llf, rel=1e-9)
+    # Stata stops where a step changes little: its last digits are not those of the optimum, which statsmodels has.
+    np.testing.assert_allclose([rows[name].value for name in order], stata.params, rtol=2e-7)
+    np.testing.assert_allclose([rows[name].error for name in order], stata.bse, rtol=2e-7)
+    assert report.measures.deviance == pytest.approx(-2 * stata.llf, rel=1e-7)
     assert report.measures.mcfadden == pytest.approx(stata.prsquared, abs=1e-7)
 
 
@@ -209,7 +221,8 @@ def test_figures_of_stata_for_low_birth_weight(tmp_path: Path) -> None:
     rows = by_feature(report)
     order = (*features, "(intercept)")
     np.testing.assert_allclose([rows[name].value for name in order], stata.params, atol=1e-8)
-    np.testing.assert_allclose([rows[name].error for name in order], stata.bse, atol=1e-8, rtol=1e-7)
+    # Stata's errors are those of its last but one step: statsmodels compares them to four decimals.
+    np.testing.assert_allclose([rows[name].error for name in order], stata.bse, rtol=2e-5)
     assert report.measures.deviance == pytest.approx(stata.deviance, rel=1e-10)
     assert report.measures.null_deviance == pytest.approx(stata.null_deviance, rel=1e-10)
     assert report.measures.aic == pytest.approx(stata.aic_R, rel=1e-9)
@@ -220,7 +233,8 @@ def test_elastic_net_is_as_good_as_that_of_glmnet(number: int, tmp_path: Path) -
     from statsmodels.genmod.tests.results import glmnet_r_results
 
     path = Path(glmnet_r_results.__file__).parent / "enet_binomial.csv"
-    data = np.loadtxt(path, delimiter=",")
+    # R took the first row for a header.
+    data = np.loadtxt(path, delimiter=",", skiprows=1)
     y, matrix = data[:, 0], data[:, 1:]
     matrix = (matrix - matrix.mean(axis=0)) / matrix.std(axis=0, ddof=1)
     alpha, strength, *theirs = getattr(glmnet_r_results, f"rslt_binomial_{number}")
@@ -240,7 +254,7 @@ def test_elastic_net_is_as_good_as_that_of_glmnet(number: int, tmp_path: Path) -
         return float(loss + strength * (alpha * sizes[0] + (1 - alpha) / 2 * sizes[1]))
 
     assert objective(ours) <= objective(theirs) + 1e-12
-    np.testing.assert_allclose(ours, theirs, atol=5e-3)
+    np.testing.assert_allclose(ours, theirs, atol=2e-4)
 
 
 def test_penalised_breast_cancer_is_that_of_scikit_learn(tmp_path: Path) -> None:
@@ -256,7 +270,7 @@ def test_penalised_breast_cancer_is_that_of_scikit_learn(tmp_path: Path) -> None
     fitted_there.fit(scaler.transform(matrix), y)
     report = fitted(tmp_path, matrix.assign(target=y), "target", tuple(matrix.columns), l2=strength)
     rows = by_feature(report)
-    ours = np.array([rows[name].value for name in matrix.columns])
+    ours = np.array([rows[term_text(NumberTerm(name))].value for name in matrix.columns])
     np.testing.assert_allclose(ours * scaler.scale_, fitted_there.coef_[0], rtol=1e-8, atol=1e-10)
 
 
@@ -270,12 +284,15 @@ def test_elastic_net_reaches_the_objective_of_saga(tmp_path: Path) -> None:
     scaled_ = StandardScaler().fit_transform(matrix)
     l1, l2 = 4e-3, 1e-3
     total = l1 + l2
+    named = {"penalty": "elasticnet"} if parse_version(sklearn.__version__) < parse_version("1.8") else {}
     there = LogisticRegression(
-        C=1 / (total * len(y)), l1_ratio=l1 / total, penalty="elasticnet", solver="saga", tol=1e-10, max_iter=200_000
+        C=1 / (total * len(y)), l1_ratio=l1 / total, solver="saga", tol=1e-10, max_iter=200_000, **named
     ).fit(scaled_, y)
     report = fitted(tmp_path, matrix.assign(target=y), "target", tuple(matrix.columns), l1=l1, l2=l2)
     rows = by_feature(report)
-    ours = np.array([rows[name].value for name in matrix.columns]) * matrix.std(ddof=0).to_numpy()
+    ours = (
+        np.array([rows[term_text(NumberTerm(name))].value for name in matrix.columns]) * matrix.std(ddof=0).to_numpy()
+    )
     intercept = rows["(intercept)"].value + ours @ (matrix.mean() / matrix.std(ddof=0)).to_numpy()
 
     def objective(coefficients: Any, constant: float) -> float:
@@ -308,7 +325,7 @@ def test_robust_errors_are_those_of_statsmodels(tmp_path: Path) -> None:
 
 def test_marginal_effects_are_those_of_statsmodels(tmp_path: Path) -> None:
     case = randhie()
-    there = case.expected.get_margeff()
+    there = case.expected.get_margeff(dummy=True)
     report = fitted(tmp_path, case.frame, case.target, case.features, effects=True)
     found = {row.feature: row for row in report.effects}
     np.testing.assert_allclose([found[name].value for name in case.features], there.margeff, rtol=1e-7, atol=1e-11)

@@ -28,7 +28,7 @@ _PATIENCE = 100
 def owlqn(objective: Objective, start: Floats, *, passes: int = PASSES) -> Solver:
     """Return the optimum; it has converged when the minimal subgradient is 1e-9 of that at the start."""
     way = Descent(Minimised(objective), start, passes)
-    memory = _StepMemory()
+    memory = _CurvatureMemory()
     watched, first, norms = False, 0.0, []
     while True:
         sums = yield way.point(1, watched=watched and way.line is not None, diagonal=way.line is None)
@@ -58,7 +58,7 @@ def _ended(way: Descent, norms: list[float], first: float) -> tuple[bool, str] |
     return (False, way.spent_reason) if way.spent else None
 
 
-class _StepMemory:
+class _CurvatureMemory:
     """What the last steps tell of the curvature."""
 
     def __init__(self) -> None:
