@@ -82,7 +82,7 @@ def training_of(
     files : sequence of FileFacts
     method : {"newton", "newton-cg", "owlqn", "gradient"}
     """
-    pairs = zip(learnt.classes, learnt.class_weights, strict=True)
+    pairs = zip(learnt.classes, learnt.class_totals, strict=True)
     return {
         "data": {"digest": data_digest(files), "files": len(files)},
         "rows": asdict(learnt.rows),

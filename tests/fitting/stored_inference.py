@@ -139,7 +139,8 @@ class InferenceCase:
         totals = tuple(self.class_totals)
         accounts = FitAccounts(used=len(self.classes))
         classes = tuple(range(len(totals)))
-        return Learnt(accounts, sum(totals), classes, totals, numbers)
+        ones = (1.0,) * len(totals)
+        return Learnt(accounts, sum(totals), classes, ones, numbers, class_totals=totals)
 
     @property
     def table(self) -> pa.Table:

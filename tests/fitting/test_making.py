@@ -47,7 +47,7 @@ SOURCES = (
     LevelSource("carrier", "text", {"AA": -1, "UA": 0, "DL": 1, "B6": 2}, "error"),
     LevelSource("hour", "integer", {"7": -1, "8": 0, "9": 1}, "error"),
 )
-LEARNT = Learnt(FitAccounts(used=5), 5.0, (False, True), (2.0, 3.0), NUMBERS, LEVELS)
+LEARNT = Learnt(FitAccounts(used=5), 5.0, (False, True), (1.0, 1.0), NUMBERS, LEVELS, class_totals=(2.0, 3.0))
 JOB = FitJob(DataWishes(()), ModelWishes("late"))
 
 
@@ -245,7 +245,7 @@ def test_a_coefficient_beyond_float64_in_its_own_units_is_refused() -> None:
 
 
 def test_classes_have_a_coefficient_each_and_the_first_one_has_none_where_it_is_the_reference() -> None:
-    learnt = replace(LEARNT, classes=("a", "b", "c"), class_weights=(1.0, 2.0, 2.0))
+    learnt = replace(LEARNT, classes=("a", "b", "c"), class_weights=(1.0, 1.0, 1.0))
     columns = (column_of("x", 0, center=1.0, scale=2.0), CARRIER)
     design = design_of(*columns, classes=3, outputs=2)
     fitted = np.array([[0.5, 2.0, 1.0, 2.0, 3.0], [-0.5, 4.0, 0.0, -1.0, 0.0]])
@@ -264,13 +264,12 @@ def test_an_offset_is_added() -> None:
     assert model.raw_prediction(ROWS) == pytest.approx(0.5 + 2.0 * np.array(X) + Y, abs=1e-14)
 
 
-@pytest.mark.parametrize("weights", [None, "balanced", {"true": 4.0}])
-def test_a_prior_makes_the_odds_of_the_intercept_those_of_the_true_share(weights) -> None:
-    design = design_of(column_of("x", 0))
-    model = made(design, [0.5, 2.0], prior=0.1, class_weights=weights)
-    odds = {None: 3.0 / 2.0, "balanced": 1.0}.get(weights if isinstance(weights, str | None) else "", 12.0 / 2.0)
+@pytest.mark.parametrize(("weights", "odds"), [((1.0, 1.0), 1.5), ((1.25, 5 / 6), 1.0), ((1.0, 4.0), 6.0)])
+def test_a_prior_makes_the_odds_of_the_intercept_those_of_the_true_share(weights, odds) -> None:
+    design, learnt = design_of(column_of("x", 0)), replace(LEARNT, class_weights=weights)
+    model = made(design, [0.5, 2.0], learnt, prior=0.1)
     assert model.intercept == pytest.approx(0.5 + math.log(0.1 / 0.9) - math.log(odds), abs=1e-14)
-    assert made(design, [0.5, 2.0], class_weights=weights).intercept == 0.5
+    assert made(design, [0.5, 2.0], learnt).intercept == 0.5
 
 
 def test_controls_are_set_to_a_reference_and_recorded() -> None:

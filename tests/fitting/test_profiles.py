@@ -48,9 +48,10 @@ LEARNT = Learnt(
     FitAccounts(read=500, used=400, dropped=100),
     400.0,
     (False, True),
-    (300.0, 100.0),
+    (1.0, 3.0),
     {"x": LearntNumber(398, 2, 3.0, 2.0, 0.01, 12.0), "square(y0)": LearntNumber(400, 0, 5.0, 2.0, 0.0, 40.0)},
     {"carrier": LearntLevels("text", {"AA": 200, "UA": 120, "DL": 80}, {}, (), 3)},
+    class_totals=(300.0, 100.0),
 )
 DESIGN = design_of("x", "square(y0)", "C(carrier)")
 JOB = FitJob(DataWishes(()), ModelWishes("y"))
@@ -127,7 +128,7 @@ def test_the_score_is_that_of_the_model_on_the_sample() -> None:
 
 def test_each_class_has_a_score() -> None:
     design = design_of("x", "square(y0)", "C(carrier)", classes=3, outputs=2)
-    learnt = replace(LEARNT, classes=("a", "b", "c"), class_weights=(100.0, 200.0, 100.0))
+    learnt = replace(LEARNT, classes=("a", "b", "c"), class_weights=(1.0,) * 3, class_totals=(100.0, 200.0, 100.0))
     training, model = said(SAMPLE.set_column(0, "x", TABLE["x"]), design=design, learnt=learnt)
     scores = training["profile"]["score"]
     assert [score["class"] for score in scores] == ["a", "b", "c"]
