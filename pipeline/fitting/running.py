@@ -38,7 +38,7 @@ from pipeline.fitting.selection import select
 from pipeline.fitting.solving import begin, choose, drive, warm_start
 from pipeline.fitting.tabulating import coefficient_rows
 from pipeline.fitting.tiles_in_memory import MemoryPasses
-from pipeline.fitting.totals import class_names, class_totals, intercept_shift
+from pipeline.fitting.totals import check_classes, class_names, class_totals, intercept_shift
 from pipeline.fitting.wishing import objective_of
 from pipeline.models import write_new_file
 from pipeline.models.levels import LevelType
@@ -101,6 +101,7 @@ class FitRun:
             self._note(*prepared.notes)
             with open_scan(prepared.scan) as scan:
                 learnt, sample = learn(scan, prepared, self._count)
+            check_classes(prepared.job, learnt)
             design, notes = design_of(prepared.job, learnt)
             self._note(*notes)
             if self.job.solve.effects:
