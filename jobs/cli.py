@@ -31,6 +31,7 @@ JOBS = (
     "score",
     "transform",
     "plan",
+    "fit",
     "inspect",
     "verify",
     "rollback",
@@ -97,7 +98,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="Show the version.",
 )
 def group() -> None:
-    """Score datasets larger than memory with logistic models.
+    """Score and fit datasets larger than memory with logistic models.
 
     Reads Parquet and CSV files chunk by chunk and publishes the result in one step. A run that fails leaves the
     published output unchanged.

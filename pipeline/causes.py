@@ -51,6 +51,11 @@ _PATH = "fix the value or the name of the folder, or leave the column out"
 _MISSING = 'fix the value, or choose another "missing" for this feature in the model file'
 _UNSEEN = 'fix the value, or choose another "unseen" for this feature in the model file'
 _DOMAIN = 'fix the value, or clip it before in the model file ("transform": [{{"clip": [LOW, null]}}, ...])'
+_RULES = (
+    "fix the value, or choose --missing impute-mean, impute-median, indicator or drop (--missing NAME=drop for one)"
+)
+_WITHOUT = "fix the value, or leave such rows out with --missing-target drop"
+_LIMITED = "fix the value, or limit it first under --features: clip(NAME, LOW, HIGH)"
 _REFUSED = "and the model treats that as an error"
 _SET_ASIDE = "and the model sends such rows to the quarantine"
 
@@ -85,6 +90,20 @@ CAUSES: Mapping[Cause, CauseText] = {
     "unseen refused": CauseText(f"is not a level of the model, {_REFUSED}", _UNSEEN),
     "unseen set aside": CauseText(f"is not a level of the model, {_SET_ASIDE}", _UNSEEN),
     "outside domain": CauseText("has no finite value under the transform of this feature", _DOMAIN),
+    "missing in fit": CauseText("is missing, and the fit has no rule for that", _RULES),
+    "infinite": CauseText("is infinite, and a fit takes finite numbers alone", _LIMITED),
+    "outside steps": CauseText("has no finite value under the steps of its feature", _LIMITED),
+    "target missing": CauseText("is missing, and it is the target", _WITHOUT),
+    "weight missing": CauseText("is missing, and it is the weight of the row", _WITHOUT),
+    "weight refused": CauseText(
+        "is not a weight: weights are finite and not negative", "fix the value, or name another column with --weight"
+    ),
+    "offset missing": CauseText(
+        "is missing, and it is the offset of the row", "fix the value, or leave the row out of the input"
+    ),
+    "no comparison": CauseText(
+        "cannot be compared with the constant of --holdout", "fix the value, or compare another column"
+    ),
 }
 
 HINTS: Mapping[Hint, CauseText] = {

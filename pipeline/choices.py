@@ -50,6 +50,14 @@ Cause = Literal[
     "unseen refused",
     "unseen set aside",
     "outside domain",
+    "missing in fit",
+    "infinite",
+    "outside steps",
+    "target missing",
+    "weight missing",
+    "weight refused",
+    "offset missing",
+    "no comparison",
 ]
 Hint = Literal["repeats the header", "looks like a header"]
 MissingRule = Literal["error", "impute-mean", "impute-median", "indicator", "drop"]

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.choices import Absent, Durability, Fingerprint, Format, IfExists, MissingTarget, Precision, SolverName
@@ -378,6 +378,17 @@ OPTIONS: Mapping[str, Option] = {
     "observe": Option(None, "A function that is called with each event of the run."),
 }
 
+# What some options mean for a fit.
+OF_A_FIT: Mapping[str, str] = {
+    "limit": "Read at most this many rows, from the start, for a first try; the model file records this.",
+    "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are not fitted. With more "
+    "than that, the fit fails.",
+    "chunk_size": "The size of a chunk: rows (``500000``) or bytes (``64MiB``). Another size changes the last digits.",
+    "memory": "How much memory the fit may use (``4GiB``); by default half of what is free.",
+    "if_exists": "What to do if the model file exists.",
+    "observe": "A function that is called with each event of the fit.",
+}
+
 # What users of pandas, polars and scikit-learn call an option, by the name that it has here.
 ELSEWHERE: Mapping[str, str] = {
     "sep": "delimiter",
@@ -414,9 +425,9 @@ ELSEWHERE: Mapping[str, str] = {
 }
 
 
-def meaning(name: str) -> str:
-    """Return what an option means, as the command line says it."""
-    return OPTIONS[name].meaning.replace("``", "")
+def meaning(name: str, instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return what an option means, as the command line says it; ``instead`` has what it means in one command."""
+    return instead.get(name, OPTIONS[name].meaning).replace("``", "")
 
 
 def check_names(given: Iterable[str], options: type) -> None:

@@ -48,6 +48,14 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("unseen refused", ()): "is not a level of the model, and the model treats that as an error",
     ("unseen set aside", ()): "is not a level of the model, and the model sends such rows to the quarantine",
     ("outside domain", ()): "has no finite value under the transform of this feature",
+    ("missing in fit", ()): "is missing, and the fit has no rule for that",
+    ("infinite", ()): "is infinite, and a fit takes finite numbers alone",
+    ("outside steps", ()): "has no finite value under the steps of its feature",
+    ("target missing", ()): "is missing, and it is the target",
+    ("weight missing", ()): "is missing, and it is the weight of the row",
+    ("weight refused", ()): "is not a weight: weights are finite and not negative",
+    ("offset missing", ()): "is missing, and it is the offset of the row",
+    ("no comparison", ()): "cannot be compared with the constant of --holdout",
 }
 
 
@@ -99,6 +107,12 @@ def test_a_value_is_never_read_as_a_template() -> None:
         ("out of range", "leave the column out"),
         ("inexact", "leave the column out"),
         ("missing refused", 'another "missing" for this feature in the model file'),
+        ("missing in fit", "--missing impute-mean"),
+        ("infinite", "clip(NAME, LOW, HIGH)"),
+        ("outside steps", "clip(NAME, LOW, HIGH)"),
+        ("target missing", "--missing-target drop"),
+        ("weight missing", "--missing-target drop"),
+        ("weight refused", "--weight"),
         ("unseen set aside", 'another "unseen" for this feature in the model file'),
     ],
 )

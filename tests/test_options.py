@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -19,10 +19,21 @@ import pipeline as logitstream
 from jobs.cli import run
 from jobs.options import SCORE, TRANSFORM
 from jobs.options.command import add
+from jobs.options.fitting import FIT
 from jobs.running import score_job, transform_job
-from pipeline import interface
+from jobs.show.fits import fit_options
+from pipeline import interface, training
 from pipeline.errors import UsageError
-from pipeline.options import OPTIONS, FitOptions, JobOptions, ScoreOptions, StreamOptions, WriteOptions, meaning
+from pipeline.options import (
+    OF_A_FIT,
+    OPTIONS,
+    FitOptions,
+    JobOptions,
+    ScoreOptions,
+    StreamOptions,
+    WriteOptions,
+    meaning,
+)
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from tests.jobs.conftest import parsed
 
@@ -40,8 +51,9 @@ FACES = [
 ]
 # Arguments that are written with their names, although they are no options.
 NAMED = {"identity", "target", "features", "output"}
-OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace"}
-OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse"}
+OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace", "plot"}
+ARGUMENTS = {"inputs", "model", "apply", "output", "target", "features"}
+OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse", "no_intercept": "intercept"}
 
 
 @pytest.mark.parametrize(("function", "options"), FACES)
@@ -71,10 +83,14 @@ def test_every_option_that_is_described_is_an_option() -> None:
 
 @pytest.mark.parametrize(
     ("command", "arguments", "options"),
-    [("score", ("--model", str(MODEL)), ScoreOptions), ("transform", ("--apply", "p=sigmoid(x)"), JobOptions)],
+    [
+        ("score", ("--model", str(MODEL)), ScoreOptions),
+        ("transform", ("--apply", "p=sigmoid(x)"), JobOptions),
+        ("fit", ("--target", "y", "--features", "x"), FitOptions),
+    ],
 )
 def test_the_command_line_has_the_same_options(command: str, arguments: tuple[str, ...], options: type) -> None:
-    found = parsed(command, "in.csv", *arguments, "--output", "o").keys() - {"inputs", "model", "apply", "output"}
+    found = parsed(command, "in.csv", *arguments, "--output", "o").keys() - ARGUMENTS
     named = {OTHER_NAMES.get(name, name) for name in found - OF_THE_COMMAND_LINE}
     assert named == get_type_hints(options).keys() - {"observe"}
 
@@ -84,16 +100,18 @@ def test_the_command_line_has_the_same_defaults() -> None:
     assert interface.score_job("in.csv", MODEL, "o") == score_job(parsed("score", *words, "--model", str(MODEL)))
     applied = transform_job(parsed("transform", *words, "--apply", "p=sigmoid(x)"))
     assert interface.transform_job("in.csv", "p=sigmoid(x)", "o") == applied
+    fitted = fit_options(parsed("fit", *words, "--target", "y", "--features", "x, C(c)"))
+    assert training.fit_job("in.csv", target="y", features="x, C(c)", output="o") == training.fit_job(**fitted)
     assert OPTIONS["chunk_size"].default == DEFAULT_CHUNK_ROWS
 
 
-@pytest.mark.parametrize("options", [SCORE, TRANSFORM])
-def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any]) -> None:
+@pytest.mark.parametrize(("options", "instead"), [(SCORE, {}), (TRANSFORM, {}), (FIT, OF_A_FIT)])
+def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any], instead: Mapping[str, str]) -> None:
     def unused(**_: object) -> None: ...
 
     for param in click.command()(add(options)(unused)).params:
         if isinstance(param, click.Option) and param.name in OPTIONS:
-            assert (param.help or "").startswith(meaning(param.name)), param.name
+            assert (param.help or "").startswith(meaning(param.name, instead)), param.name
 
 
 @pytest.mark.parametrize(

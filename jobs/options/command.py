@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import combinations
 from typing import Any, TypeVar
@@ -29,8 +29,8 @@ from pipeline.units import escape
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
-WHAT, CSV, HOW, OUTPUT, TALK = "What", "CSV", "How", "Output", "Talk"
-SECTIONS = (WHAT, CSV, HOW, OUTPUT, TALK)
+WHAT, FITTING, CSV, HOW, OUTPUT, TALK = "What", "Fitting", "CSV", "How", "Output", "Talk"
+SECTIONS = (WHAT, FITTING, CSV, HOW, OUTPUT, TALK)
 
 _CONFIG_FILE = "logitstream.config"
 _REWRITE = " Write the file with another --delimiter first."
@@ -56,10 +56,14 @@ _OF_OTHERS = re.compile(
 class JobOption(click.Option):
     """An option that knows its group in ``--help`` and where its value came from."""
 
-    def __init__(self, *args: Any, section: str, is_path: bool = False, **attributes: Any) -> None:
+    def __init__(
+        self, *args: Any, section: str, is_path: bool = False, words: Sequence[str] = (), **attributes: Any
+    ) -> None:
         super().__init__(*args, **({"shell_complete": completion.files} if is_path else {}) | attributes)
         self.section = section
         self.is_path = is_path
+        # What an option that names paths takes besides them.
+        self.words = words
 
     def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's
         """Return how messages call the option: by its long form."""

@@ -39,6 +39,11 @@ _LISTED = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",])*+,)*+')
 # NAME= before a function, and the arguments before the last one.
 _NAMED = re.compile(r'\s*(?:(?:"(?:[^"]|"")*+"\s*|[^="(]*+)=\s*)?')
 _ARGUMENTS = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",])*+,\s*)*+')
+# Features before the last name in a list of them.
+_BEFORE_NAME = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",:*(])*+[,:*(]\s*)*+')
+_CALLED = re.compile(r"(\w+)\(\s*\Z")
+_OF_COLUMNS = ("B", "C", "M")
+_OF_NUMBERS = ("clip", "log", "log1p", "sqrt", "square")
 _UNQUOTED = re.compile(r"[^\W\d][\w.]*")
 
 
@@ -67,6 +72,36 @@ def columns(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
     listed = next(csv.reader([head]), [])
     names = (name for name in _columns(ctx) if name not in listed)
     return _items((head + _in_list(name, last) for name in names), incomplete)
+
+
+def column(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
+    """Complete one column name."""
+    return _items(_columns(ctx), incomplete)
+
+
+def columns_with(*known: str, alone: tuple[str, ...] = ()) -> Completer:
+    """Return the completer of a column name, then ``=`` and a word; or of a word ``alone``."""
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
+        name, equals, _start = incomplete.rpartition("=")
+        if equals:
+            return _items((f"{name}={word}" for word in known), incomplete)
+        return _items((*alone, *(f"{column}=" for column in _columns(ctx))), incomplete)
+
+    return complete
+
+
+def features(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
+    """Complete the last name of a list of features: a column, in quotes where it needs them, or a function."""
+    head, last = _split(_BEFORE_NAME, incomplete)
+    inside = _CALLED.search(head)
+    function = inside[1] if inside else ""
+    end = ")" * (head.count("(") - head.count(")")) if function != "clip" else ","
+    columns = (
+        name if _UNQUOTED.fullmatch(name) and not last.startswith('"') else _quoted(name) for name in _columns(ctx)
+    )
+    calls = () if function in _OF_COLUMNS else _OF_NUMBERS if function else (*_OF_COLUMNS, *_OF_NUMBERS)
+    return _items((*(f"{head}{name}{end}" for name in columns), *(f"{head}{call}(" for call in calls)), incomplete)
 
 
 def typed_columns(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:

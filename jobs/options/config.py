@@ -23,14 +23,14 @@ from typing import Any
 
 import click
 
-from jobs.options.values import SHARE, Count, Names, Quantity
+from jobs.options.values import Count, Names, Quantity, Real, Share
 from pipeline import disk
 from pipeline.choices import listed
 from pipeline.errors import ConfigurationError, PermissionDeniedError
 from pipeline.options import ELSEWHERE
 from pipeline.units import escape
 
-TABLES = ("score", "transform")
+TABLES = ("score", "transform", "fit")
 _KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -104,7 +104,8 @@ def _value(place: str, value: object, param: click.Parameter, path: str) -> obje
         raise ConfigurationError(f"{place} is {_kind(value)}, not {expected}")
     items = value if isinstance(value, list) else [value]
     if getattr(param, "is_path", False):
-        items = [_below(str(Path(path).parent), str(item)) for item in items]
+        words = getattr(param, "words", ())
+        items = [item if item in words else _below(str(Path(path).parent), str(item)) for item in items]
     if not _is_many(param):
         return items[0]
     return [items] if isinstance(param.type, Names) and isinstance(value, list) else items
@@ -117,7 +118,7 @@ def _expectation(param: click.Parameter) -> tuple[str, Any]:
         return "a list of strings", _is_texts
     if isinstance(param.type, Count):
         return "a whole number", _is_whole
-    if param.type is SHARE:
+    if isinstance(param.type, Share | Real):
         return "a number", lambda value: _is_whole(value) or isinstance(value, float)
     if isinstance(param.type, Quantity):
         return "a string or a whole number", lambda value: _is_whole(value) or isinstance(value, str)

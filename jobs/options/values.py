@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.choices import parse_if_running
+from pipeline.choices import parse_class_weight, parse_if_running, parse_missing_rule, parse_sign
 from pipeline.errors import UsageError
 from pipeline.units import parse_bad_limit, parse_bytes, parse_chunk_size, parse_seconds, parse_share_limit
 
@@ -101,6 +101,37 @@ class Spellings(Names):
     ) -> tuple[str, ...]:
         """Return the texts, which may be empty and may end with blanks."""
         return tuple(value) if not isinstance(value, str) else self.split(value, param, ctx)
+
+
+class Pairs(Names):
+    """Texts separated by commas that ``parse`` accepts (``late=3,early=1``). They stay text."""
+
+    name = "texts"
+
+    def __init__(self, parse: Callable[[str], object]) -> None:
+        self._parse = parse
+
+    def convert(
+        self, value: str | Sequence[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the texts after checking them."""
+        texts = super().convert(value, param, ctx)
+        for text in texts:
+            try:
+                self._parse(text)
+            except UsageError as error:
+                self.fail(f"{error.message}: {error.remedy}.", param, ctx)
+        return texts
+
+
+class FeatureText(Text):
+    """Features, separated by commas. A list has features in each text."""
+
+    name = "features"
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Return the whole text; the grammar splits it."""
+        return [rv]
 
 
 class TypedName(Text):
@@ -257,6 +288,30 @@ class Share(ParamType):
         return number
 
 
+class Real(ParamType):
+    """A finite number from ``least`` on, or ``above`` it, and below ``below``."""
+
+    name = "number"
+
+    def __init__(self, *, least: float = -math.inf, above: float = -math.inf, below: float = math.inf) -> None:
+        self._least, self._above, self._below = least, above, below
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not (self._least <= number < self._below and number > self._above):
+            self.fail(f"{value!r} is not a number {self._wanted()}.", param, ctx)
+        return number
+
+    def _wanted(self) -> str:
+        ends = [f"of at least {self._least:g}"] if self._least > -math.inf else []
+        ends += [f"above {self._above:g}"] if self._above > -math.inf else []
+        return " and ".join([*ends, *([f"below {self._below:g}"] if self._below < math.inf else [])])
+
+
 class Where(ParamType):
     """Where chunks are computed: ``threads``, ``processes``, ``sync`` or the address of a Dask scheduler."""
 
@@ -288,5 +343,13 @@ MAX_BAD = Quantity(parse_bad_limit)
 IF_RUNNING = Behaviour(parse_if_running)
 COUNT = Count()
 COUNT_OR_NONE = Count(0)
+COUNT_OF_SEVERAL = Count(2)
 SHARE = Share()
+OPEN_SHARE = Real(above=0, below=1)
+POSITIVE = Real(above=0)
+NOT_NEGATIVE = Real(least=0)
+FEATURES = FeatureText()
+RULES = Pairs(parse_missing_rule)
+SIGNS = Pairs(parse_sign)
+CLASS_WEIGHTS = Pairs(parse_class_weight)
 WHERE = Where()

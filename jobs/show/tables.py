@@ -86,13 +86,22 @@ def emit_scorecard(card: Scorecard, *, all_digits: bool) -> None:
 def emit_columns(columns: Sequence[Column]) -> None:
     """Show the columns of data on stdout; a fact that no column has is left out of the table."""
     headers = ("column", "type", "nulls", "NaN", "infinite", "smallest", "largest")
-    rows = [_column(column) for column in columns]
+    # The smallest and the largest value may be long texts.
+    emit_filled(headers, [_column(column) for column in columns], range(2, 7), range(2, 5))
+
+
+def emit_filled(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int], whole: Sequence[int] | None = None
+) -> None:
+    """Show a table on stdout, without the columns that are empty in all rows; the first two are always there."""
     told = [number for number in range(len(headers)) if number < 2 or any(row[number] for row in rows)]
     shown = [[row[number] for number in told] for row in rows]
-    numbers = [position for position, number in enumerate(told) if number >= 2]
-    # The smallest and the largest value may be long texts.
-    whole = [position for position, number in enumerate(told) if 2 <= number < headers.index("smallest")]
-    console.emit(_drawn([headers[number] for number in told], shown, sys.stdout, numbers, whole))
+
+    def positions(chosen: Sequence[int]) -> list[int]:
+        return [position for position, number in enumerate(told) if number in chosen]
+
+    drawn = positions(numbers if whole is None else whole)
+    console.emit(_drawn([headers[number] for number in told], shown, sys.stdout, positions(numbers), drawn))
 
 
 def emit_reasons(reasons: Sequence[Reason]) -> None:

@@ -1,11 +1,13 @@
 """Fit logistic models to data larger than memory: to the optimum, with a certificate.
 
 job         what a caller asks for
+formula     the text of --features as terms, and back
 terms       what is asked for under --features
 learnt      what the first pass learns
 design      terms and what was learnt, as columns of tiles and features of a model file
 layout      the encoded rows, and how coefficients are laid out
 points      what one pass answers
 objective   what is minimised, and what a solver returns
+describing  the report and the plan as JSON
 report      what a fit tells while it runs, before it starts, and at its end
 """

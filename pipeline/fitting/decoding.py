@@ -6,27 +6,29 @@ is missing: the arrays are then those of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import DataError
 from pipeline.fitting.design import FitDesign, LevelSource, NumberSource
-from pipeline.fitting.layout import Codes, Floats
+from pipeline.fitting.layout import TILE_ROWS, Codes, Floats
 from pipeline.fitting.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.kernels import tile_steps
-from pipeline.models.columns import Levels, Mask, RecentLevels, levels, numbers, unfit
+from pipeline.kernels.steps import TileStep
+from pipeline.models.columns import Levels, Mask, Numbers, RecentLevels, levels, numbers, unfit
 from pipeline.models.levels import LevelTable, LevelType
-from pipeline.units import escape
+from pipeline.types.inputs import Integers
 
 # Numbers in their own width; float64 holds each of them exactly.
 Values = npt.NDArray[Any]
+Kind = TypeVar("Kind", bound=npt.NDArray[Any])
 
-_NO_LEVEL = -1
+# The code of a cell without a level, and of a missing one until its policy is applied.
+_NO_LEVEL, _IS_MISSING = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,11 @@ class ClassSource:
         What its spellings mean.
     codes : dict of str to int
         The class of each value, by its spelling.
-    missing : {"error", "drop"}
-        What becomes of a row whose class is missing, or none of these.
     """
 
     column: str
     type: LevelType
     codes: Mapping[str, int]
-    missing: Literal["error", "drop"] = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,21 @@ class RowSources:
     offset: NumberSource | None = None
 
 
-class Dividing(Protocol):
-    """Says of each row of a batch to which fold it belongs."""
+class RowBatch(Protocol):
+    """Rows of a file, as they come from a scan or from where they were held."""
 
-    def __call__(self, batch: pa.RecordBatch, first: int, /) -> npt.NDArray[np.int8]:
-        """Return the fold of each row, -1 where it is held out; ``first`` is the number of the first row."""
+    @property
+    def data(self) -> pa.RecordBatch:
+        """One column for each need of the file, in order."""
+        ...
+
+    @property
+    def file(self) -> int:
+        """The number of the file."""
+        ...
+
+    def places(self) -> Integers:
+        """Return the place of each row in its file."""
         ...
 
 
@@ -103,23 +112,29 @@ class DecodedRows:
     offset: Floats | None = None
     folds: npt.NDArray[np.int8] | None = None
 
-    def where(self, keep: Mask) -> DecodedRows:
-        """Return some of the rows."""
+    def part(self, rows: slice, numbers: tuple[Values, ...], keep: Mask | None) -> DecodedRows:
+        """Return some of the rows with their numbers: those of a slice that are kept."""
+
+        def of(array: Kind) -> Kind:
+            part = array[rows]
+            return part if keep is None else part[keep]  # type: ignore[return-value]
+
         return DecodedRows(
-            int(np.count_nonzero(keep)),
-            tuple(values[keep] for values in self.numbers),
-            tuple(flags[keep] for flags in self.flags),
-            tuple(codes[keep] for codes in self.levels),
-            self.classes[keep],
-            None if self.weights is None else self.weights[keep],
-            None if self.offset is None else self.offset[keep],
-            None if self.folds is None else self.folds[keep],
+            rows.stop - rows.start if keep is None else int(np.count_nonzero(keep)),
+            numbers if keep is None else tuple(values[keep] for values in numbers),
+            tuple(map(of, self.flags)),
+            tuple(map(of, self.levels)),
+            of(self.classes),
+            None if self.weights is None else of(self.weights),
+            None if self.offset is None else of(self.offset),
+            None if self.folds is None else of(self.folds),
         )
 
 
 def numbers_of(design: FitDesign) -> tuple[NumberTerm, ...]:
-    """Return the numbers that the columns of a design are made of, each once."""
-    return tuple(dict.fromkeys(number for column in design.columns for number in numbers_in(column.term)))
+    """Return the numbers that the columns of a design are made of, each once, and those that it names besides."""
+    of_columns = (number for column in design.columns for number in numbers_in(column.term))
+    return tuple(dict.fromkeys((*of_columns, *design.extra)))
 
 
 def numbers_in(term: Term) -> tuple[NumberTerm, ...]:
@@ -148,14 +163,10 @@ class RowDecoder:
     rows : RowSources
     decimal : str
         The decimal sign of levels that are text.
-    dividing : Dividing, optional
     """
 
-    def __init__(
-        self, design: FitDesign, rows: RowSources, *, decimal: str = ".", dividing: Dividing | None = None
-    ) -> None:
+    def __init__(self, design: FitDesign, rows: RowSources, *, decimal: str = ".") -> None:
         self._rows = rows
-        self._dividing = dividing
         self._numbers = tuple((term, tile_steps(term.steps, "fast")) for term in numbers_of(design))
         self._sources = {source.column: source for source in design.numbers}
         self._flags = flags_of(design)
@@ -163,42 +174,51 @@ class RowDecoder:
         target = rows.target
         self._classes = _LevelCodes(LevelTable(target.codes, target.type, decimal=decimal))
 
-    def decode(self, batch: pa.RecordBatch, first: int = 0) -> DecodedRows:
-        """Return the rows of a batch that are fitted; ``first`` is the number of its first row.
+    def blocks(self, batch: RowBatch) -> Iterator[DecodedRows]:
+        """Yield the rows of a batch that are fitted, in blocks that stay in the cache until a tile is made of them.
 
-        Raises
-        ------
-        DataError
-            A value is missing where that is an error.
+        The others were counted, or refused, by the first pass.
         """
+        cells = _BatchCells(batch.data)
         with np.errstate(all="ignore"):
-            return self._decode(_BatchCells(batch), first)
+            whole = self._whole(cells)
+        raw = {name: numbers(cells.array(name, "numeric")) for name in self._sources}
+        for each in raw.values():
+            cells.leave_out_at(each.inexact)
+        for first in range(0, cells.rows, TILE_ROWS):
+            yield self._block(slice(first, min(cells.rows, first + TILE_ROWS)), whole, raw, cells.keep)
 
-    def _decode(self, cells: _BatchCells, first: int) -> DecodedRows:
+    def _whole(self, cells: _BatchCells) -> DecodedRows:
+        """Return what a batch has besides numbers, with all rows."""
         classes = self._class_codes(cells)
-        raw = {name: cells.filled(source) for name, source in self._sources.items()}
-        found = DecodedRows(
+        return DecodedRows(
             cells.rows,
-            tuple(cells.stepped(raw[term.column], steps) for term, steps in self._numbers),
+            (),
             tuple(cells.missing_in(name) for name in self._flags),
             tuple(lookup.codes(cells, source) for source, lookup in self._levels),
             classes,
             self._weights(cells, classes),
-            None if self._rows.offset is None else _as_floats(cells.filled(self._rows.offset)),
-            None if self._dividing is None else self._dividing(cells.batch, first),
+            None if self._rows.offset is None else cells.floats(self._rows.offset),
         )
-        return found if cells.keep is None else found.where(cells.keep)
+
+    def _block(self, rows: slice, whole: DecodedRows, raw: Mapping[str, Numbers], keep: Mask | None) -> DecodedRows:
+        block = _RowSpan(rows, None if keep is None else keep[rows])
+        with np.errstate(all="ignore"):
+            filled = {name: block.filled(raw[name], source) for name, source in self._sources.items()}
+            found = tuple(
+                block.stepped(filled[term.column][0], steps, finite=filled[term.column][1])
+                for term, steps in self._numbers
+            )
+        return whole.part(rows, found, block.keep)
 
     def _class_codes(self, cells: _BatchCells) -> Codes:
         codes = self._classes.found(levels(cells.array(self._rows.target.column, "categorical")), _NO_LEVEL)
-        without = codes < 0
-        if without.any():
-            cells.leave_out(without, self._rows.target.column, self._rows.target.missing)
+        cells.leave_out(codes < 0)
         return codes
 
     def _weights(self, cells: _BatchCells, classes: Codes) -> Floats | None:
         rows = self._rows
-        weights = None if rows.weight is None else _as_floats(cells.filled(rows.weight))
+        weights = None if rows.weight is None else cells.floats(rows.weight)
         if not rows.class_weights:
             return weights
         of_class: Floats = np.array(rows.class_weights).take(classes, mode="clip")
@@ -230,10 +250,8 @@ class _LevelCodes:
         column = levels(cells.array(source.column, "categorical"))
         if isinstance(source.missing, int):
             return self.found(column, source.missing)
-        codes = self.found(column, -2)
-        missing = codes == -2
-        if missing.any():
-            cells.leave_out(missing, source.column, source.missing)
+        codes = self.found(column, _IS_MISSING)
+        cells.leave_out(codes == _IS_MISSING)
         return codes
 
 
@@ -244,81 +262,94 @@ class _BatchCells:
         self.batch = batch
         self.rows: int = batch.num_rows
         self.keep: Mask | None = None
+        self._places: dict[str, list[int]] = {}
+        for place, name in enumerate(batch.schema.names):
+            self._places.setdefault(name, []).append(place)
 
     def array(self, name: str, role: Literal["numeric", "categorical"]) -> pa.Array:
         """Return a column by its name; where two have the name, the one that suits its use."""
-        places = [place for place, field in enumerate(self.batch.schema) if field.name == name]
-        if not places:
-            raise KeyError(name)
-        if role == "categorical":
-            places.sort(key=lambda place: not _is_text(self.batch.schema.field(place).type))
-        suited = (place for place in places if unfit(role, self.batch.schema.field(place).type) is None)
-        return self.batch.column(next(suited, places[0]))
+        places = self._places[name]
+        if len(places) > 1:
+            types = self.batch.schema.types
+            suited = [place for place in places if unfit(role, types[place]) is None]
+            places = sorted(suited, key=lambda place: role == "categorical" and not _is_text(types[place]))
+        return self.batch.column(places[0])
 
-    def filled(self, source: NumberSource) -> Values:
-        """Return a column of numbers with its missing values filled; rows that cannot be fitted are left out."""
+    def floats(self, source: NumberSource) -> Floats:
+        """Return a column of finite numbers; the other rows are left out."""
         cells = numbers(self.array(source.column, "numeric"))
-        if cells.inexact.size:
-            self.leave_out(_at(cells.inexact, self.rows), source.column, "drop")
-        missing, infinite = _nowhere_finite(cells.values, cells.null)
-        if infinite is not None:
-            self.leave_out(infinite, source.column, "drop")
-        if missing is None:
-            return cells.values
-        if isinstance(source.missing, str):
-            self.leave_out(missing, source.column, source.missing)
-            return cells.values
-        return np.where(missing, source.missing, cells.values.astype(np.float64))
-
-    def stepped(self, values: Values, steps: Sequence[Any]) -> Values:
-        """Return what steps make of numbers; rows of which they make no finite number are left out."""
-        if not steps:
-            return values
-        changed = values.astype(np.float64)
-        for step in steps:
-            step(changed)
-        if not np.isfinite(changed.sum()):
-            self._leave(~np.isfinite(changed))
-        return changed
+        self.leave_out_at(cells.inexact)
+        block = _RowSpan(slice(0, self.rows), None)
+        values, finite = block.filled(cells, source)
+        values = block.stepped(values, (), finite=finite)
+        if block.keep is not None:
+            self.leave_out(~block.keep)
+        return values.astype(np.float64, copy=False)
 
     def missing_in(self, name: str) -> Mask:
         """Return where a column is missing: null or NaN."""
         array = self.array(name, "numeric")
         if unfit("numeric", array.type) is None:
             cells = numbers(array)
-            missing, _ = _nowhere_finite(cells.values, cells.null)
-            return np.zeros(self.rows, dtype=np.bool_) if missing is None else missing
-        column = levels(array)
-        found = _LevelCodes(LevelTable({})).found(column, -2)
-        is_missing: Mask = found == -2
+            return _missing(cells.values, cells.null)
+        found = _LevelCodes(LevelTable({})).found(levels(array), _IS_MISSING)
+        is_missing: Mask = found == _IS_MISSING
         return is_missing
 
-    def leave_out(self, rows: Mask, column: str, rule: Literal["error", "drop"]) -> None:
-        """Leave rows out, or refuse the first of them."""
-        if rule == "error":
-            row = int(np.flatnonzero(rows)[0])
-            raise DataError(
-                f'column "{escape(column)}" has a value that cannot be fitted: '
-                f"{escape(str(self.array(column, 'numeric')[row].as_py()))}",
-                "run the fit again: the file has changed since its first pass",
-            )
-        self._leave(rows)
+    def leave_out(self, rows: Mask) -> None:
+        """Leave rows out."""
+        if rows.any():
+            self.keep = ~rows if self.keep is None else self.keep & ~rows
 
-    def _leave(self, rows: Mask) -> None:
-        kept = ~rows
-        self.keep = kept if self.keep is None else self.keep & kept
+    def leave_out_at(self, rows: Codes) -> None:
+        """Leave rows out, by their numbers."""
+        if rows.size:
+            where = np.zeros(self.rows, dtype=np.bool_)
+            where[rows] = True
+            self.leave_out(where)
 
 
-def _nowhere_finite(values: Values, null: Mask | None) -> tuple[Mask | None, Mask | None]:
-    """Return where numbers are missing, and where they are infinite; ``None`` for nowhere."""
-    # A sum is finite only where every value is: it costs a tenth of looking at each.
-    if values.dtype.kind != "f" or np.isfinite(np.add.reduce(values)):
-        return null, None
+class _RowSpan:
+    """Some rows of a batch, and which of them are kept."""
+
+    def __init__(self, rows: slice, keep: Mask | None) -> None:
+        self.rows, self.keep = rows, keep
+
+    def filled(self, cells: Numbers, source: NumberSource) -> tuple[Values, bool]:
+        """Return numbers with the missing ones filled, or left out; and whether all are known to be finite."""
+        values = cells.values[self.rows]
+        null = None if cells.null is None else cells.null[self.rows]
+        # A sum is finite only where every value is: it costs a tenth of looking at each.
+        finite = values.dtype.kind != "f" or bool(np.isfinite(np.add.reduce(values)))
+        missing = null if finite else _missing(values, null)
+        if missing is None or not missing.any():
+            return values, finite
+        if not isinstance(source.missing, str):
+            return np.where(missing, np.float64(source.missing), values), finite
+        self._leave_out(missing)
+        return np.where(missing, 0.0, values), finite
+
+    def stepped(self, values: Values, steps: Sequence[TileStep], *, finite: bool) -> Values:
+        """Return what steps make of numbers; rows of which they make no finite number are left out."""
+        if steps:
+            values = values.astype(np.float64)
+            for step in steps:
+                step(values)
+        elif finite:
+            return values
+        if not np.isfinite(np.add.reduce(values)):
+            self._leave_out(~np.isfinite(values))
+        return values
+
+    def _leave_out(self, rows: Mask) -> None:
+        if rows.any():
+            self.keep = ~rows if self.keep is None else self.keep & ~rows
+
+
+def _missing(values: Values, null: Mask | None) -> Mask:
+    """Return where numbers are null or NaN."""
     missing: Mask = np.isnan(values)
-    if null is not None:
-        missing |= null
-    infinite = np.isinf(values) & ~missing
-    return (missing if missing.any() else None), (infinite if infinite.any() else None)
+    return missing if null is None else missing | null
 
 
 def _is_text(type_: pa.DataType) -> bool:
@@ -328,12 +359,6 @@ def _is_text(type_: pa.DataType) -> bool:
 
 def _as_floats(values: Values) -> Floats:
     return values.astype(np.float64, copy=False)
-
-
-def _at(rows: Codes, of: int) -> Mask:
-    where = np.zeros(of, dtype=np.bool_)
-    where[rows] = True
-    return where
 
 
 def columns_read(design: FitDesign, rows: RowSources) -> Iterable[str]:

@@ -7,12 +7,12 @@ cut in two would give other bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from pipeline.fitting.decoding import DecodedRows, Dividing, RowDecoder, RowSources, flags_of, numbers_of
+from pipeline.fitting.decoding import DecodedRows, RowBatch, RowDecoder, RowSources, flags_of, numbers_of
 from pipeline.fitting.design import FitDesign
 from pipeline.fitting.layout import TILE_ROWS, FitLayout, Floats, Tile
 from pipeline.fitting.recipes import Run, Runs, Sources, dense_recipe, joined, level_recipe
@@ -27,37 +27,26 @@ class Encoder:
     rows : RowSources
     decimal : str
         The decimal sign of levels that are text.
-    dividing : Dividing, optional
     """
 
-    def __init__(
-        self, design: FitDesign, rows: RowSources, *, decimal: str = ".", dividing: Dividing | None = None
-    ) -> None:
+    def __init__(self, design: FitDesign, rows: RowSources, *, decimal: str = ".") -> None:
         self.layout: FitLayout = design.layout
-        self._decoder = RowDecoder(design, rows, decimal=decimal, dividing=dividing)
-        self._maker = _TileMaker(design)
+        self._decoder = RowDecoder(design, rows, decimal=decimal)
+        self._maker = TileMaker(design)
 
-    def tiles(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Tile]:
+    def tiles(self, batches: Iterable[RowBatch]) -> Iterator[Tile]:
         """Yield the tiles of a chunk.
 
         A tile has :data:`TILE_ROWS` rows, the last one fewer. It is valid until the next one is asked for, which takes
         its memory.
-
-        Raises
-        ------
-        DataError
-            A value is missing where that is an error.
         """
         memory = np.empty(TILE_ROWS * self.layout.columns)
-        for runs in _filled(self._decoded(batches)):
+        for runs in self.runs(batches):
             yield self._maker.tile(runs, memory)
 
-    def _decoded(self, batches: Iterable[pa.RecordBatch]) -> Iterator[DecodedRows]:
-        first = 0
-        for batch in batches:
-            if batch.num_rows:
-                yield self._decoder.decode(batch, first)
-            first += batch.num_rows
+    def runs(self, batches: Iterable[RowBatch]) -> Iterator[Runs]:
+        """Yield the decoded rows of each tile of a chunk, for what needs more than its columns."""
+        return _filled(chain.from_iterable(map(self._decoder.blocks, batches)))
 
 
 def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
@@ -77,7 +66,7 @@ def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
         yield runs
 
 
-class _TileMaker:
+class TileMaker:
     """Makes a tile of decoded rows: dense columns, one after the other, and levels."""
 
     def __init__(self, design: FitDesign) -> None:

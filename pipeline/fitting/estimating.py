@@ -70,7 +70,7 @@ class EstimatorProblem:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Estimate:
+class EstimatorFit:
     """What was estimated, in units of the columns.
 
     Attributes
@@ -89,7 +89,9 @@ class Estimate:
     solution: Solution
 
 
-def estimate(blocks: Blocks, facts: BlockFacts, problem: EstimatorProblem, observe: Observer | None = None) -> Estimate:
+def estimate(
+    blocks: Blocks, facts: BlockFacts, problem: EstimatorProblem, observe: Observer | None = None
+) -> EstimatorFit:
     """Return the optimum over all blocks."""
     layout = _layout(facts, problem)
     scaling = _scaling(facts, problem)
@@ -151,7 +153,7 @@ def _scaled(start: Floats, units: OwnUnits) -> Floats:
     return scaled
 
 
-def _estimate(solution: Solution, units: OwnUnits, problem: EstimatorProblem) -> Estimate:
+def _estimate(solution: Solution, units: OwnUnits, problem: EstimatorProblem) -> EstimatorFit:
     layout = units.layout
     own = units.coefficients(solution.coefficients)
     covariance = None if problem.is_penalised else _covariance(solution, units)
@@ -162,7 +164,7 @@ def _estimate(solution: Solution, units: OwnUnits, problem: EstimatorProblem) ->
             whole = np.kron(spread, np.eye(layout.width))
             covariance = whole @ covariance @ whole.T
     intercepts = own[:, 0] if layout.intercept else np.zeros(len(own))
-    return Estimate(own[:, layout.intercept :].copy(), intercepts.copy(), covariance, solution)
+    return EstimatorFit(own[:, layout.intercept :].copy(), intercepts.copy(), covariance, solution)
 
 
 def _symmetric(classes: int, outputs: int) -> Floats:

@@ -44,18 +44,23 @@ class OwnUnits:
         return cls(layout, centers, scales)
 
     def coefficients(self, fitted: Floats) -> Floats:
-        """Return coefficients in their own units, shape (outputs, width); an intercept comes first if there is one."""
-        own = fitted / self.scales
+        """Return coefficients in their own units, shape (outputs, width); an intercept comes first if there is one.
+
+        What is beyond float64 is infinite or NaN.
+        """
+        with np.errstate(all="ignore"):
+            own = fitted / self.scales
         if self.layout.intercept:
             own[:, 0] = self.intercepts(fitted)
         return own
 
     def intercepts(self, fitted: Floats) -> Floats:
         """Return the raw predictions where every column is 0, shape (outputs,); added exactly and rounded once."""
-        taken = -fitted * self.centers / self.scales
-        start = int(self.layout.intercept)
-        free = fitted[:, 0] if start else np.zeros(len(fitted))
-        return np.array([math.fsum([first, *row[start:]]) for first, row in zip(free, taken, strict=True)])
+        with np.errstate(all="ignore"):
+            parts = -fitted * self.centers / self.scales
+        if self.layout.intercept:
+            parts[:, 0] = fitted[:, 0]
+        return np.array([math.fsum(row) if np.isfinite(row).all() else np.nan for row in parts])
 
     def covariance(self, fitted: Floats) -> Floats:
         """Return the covariance of coefficients in their own units, of that of the fitted ones: shape (size, size)."""

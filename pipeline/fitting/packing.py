@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.fitting.layout import Floats
 from pipeline.fitting.points import PassSums, Point
 
 _WORD = 8
-_POINT_ARRAYS = ("coefficients", "step", "direction")
-_POINT_VALUES = ("order", "fold", "scores")
-_SUM_ARRAYS = ("gradient", "hessian", "product", "outer")
-_SUM_VALUES = ("rows", "weight", "loss", "shorter", "smallest", "largest", "held_rows", "held_weight", "held_loss")
 
 
 def pack(head: Mapping[str, Any], arrays: Sequence[npt.NDArray[Any]]) -> bytes:
@@ -45,9 +41,9 @@ def pack_points(points: Sequence[Point]) -> bytes:
     """Return the points of a pass as bytes."""
     heads, arrays = [], []
     for point in points:
-        given = [name for name in _POINT_ARRAYS if getattr(point, name) is not None]
-        heads.append({"arrays": given, **{name: getattr(point, name) for name in _POINT_VALUES}})
-        arrays += [getattr(point, name) for name in given]
+        head, own = _parted(replace(point, record=None))
+        heads.append(head)
+        arrays += own
     return pack({"points": heads}, arrays)
 
 
@@ -55,37 +51,42 @@ def unpack_points(content: bytes) -> list[Point]:
     """Return the points that bytes hold."""
     head, arrays = unpack(content)
     left = iter(arrays)
-    found = []
-    for stated in head["points"]:
-        given: dict[str, Any] = {name: next(left) for name in stated.pop("arrays")}
-        found.append(Point(**given, **stated))
-    return found
+    return [Point(**_whole(stated, left)) for stated in head["points"]]
 
 
 def pack_sums(sums: Sequence[PassSums]) -> bytes:
     """Return the sums of a pass as bytes."""
     heads, arrays = [], []
     for each in sums:
-        given = [name for name in _SUM_ARRAYS if getattr(each, name) is not None]
-        groups = None if each.groups is None else list(each.groups)
-        heads.append({"arrays": given, "groups": groups, **{name: getattr(each, name) for name in _SUM_VALUES}})
-        arrays += [getattr(each, name) for name in given]
-        arrays += [] if each.groups is None else list(each.groups.values())
+        head, own = _parted(replace(each, groups=None))
+        groups = each.groups or {}
+        heads.append({**head, "groups": None if each.groups is None else list(groups)})
+        arrays += [*own, *groups.values()]
     return pack({"sums": heads}, arrays)
 
 
 def unpack_sums(content: bytes) -> list[PassSums]:
     """Return the sums that bytes hold; their arrays may be changed."""
     head, arrays = unpack(content)
-    left = iter(arrays)
+    left = (np.array(array) for array in arrays)
     found = []
     for stated in head["sums"]:
-        given: dict[str, Any] = {name: _own(next(left)) for name in stated.pop("arrays")}
-        groups, shorter = stated.pop("groups"), tuple(stated.pop("shorter"))
-        of_groups = None if groups is None else {group: _own(next(left)) for group in groups}
-        found.append(PassSums(**given, **stated, shorter=shorter, groups=of_groups))
+        groups = stated.pop("groups")
+        given = _whole(stated, left)
+        of_groups = None if groups is None else {group: next(left) for group in groups}
+        found.append(PassSums(**{**given, "shorter": tuple(given["shorter"]), "groups": of_groups}))
     return found
 
 
-def _own(array: npt.NDArray[Any]) -> Floats:
-    return np.array(array, dtype=np.float64)
+def _parted(value: Point | PassSums) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
+    """Return the fields that JSON can hold, with the names of the others, and the arrays of those."""
+    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    arrays = {name: each for name, each in found.items() if isinstance(each, np.ndarray)}
+    head = {name: each for name, each in found.items() if name not in arrays}
+    return {"arrays": list(arrays), **head}, list(arrays.values())
+
+
+def _whole(stated: dict[str, Any], arrays: Iterator[npt.NDArray[Any]]) -> dict[str, Any]:
+    """Return the fields of a value; as many arrays are taken as it has."""
+    named = {name: next(arrays) for name in stated.pop("arrays")}
+    return {**named, **stated}

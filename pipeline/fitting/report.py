@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.models import LogisticModel
+from pipeline.types.tabular import Summary, Tabular
+from pipeline.units import format_bytes, format_count, format_seconds
+
+# What the intercept is called among the features.
+INTERCEPT = "(intercept)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,8 @@ class PenaltyTried:
     chosen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FitReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class FitReport(Tabular):
     """A finished fit.
 
     Attributes
@@ -142,9 +147,25 @@ class FitReport:
     peak_bytes: int = 0
     notes: tuple[str, ...] = ()
 
+    def _summary(self) -> Summary:
+        facts = [
+            ("output", self.output or "none"),
+            ("rows", row_accounts(self.rows)),
+            ("converged", "yes" if self.certificate.get("converged") else "no"),
+            ("log loss", f"{self.measures.log_loss:.6g}"),
+            ("passes", f"{format_count(self.passes)} in {format_seconds(self.seconds)}"),
+            ("peak memory", format_bytes(self.peak_bytes)),
+            *(("note", note) for note in self.notes),
+        ]
+        rows = [
+            (" ".join(filter(None, (each.feature, each.label, each.output))), *_digits(each.value, each.error, each.p))
+            for each in self.coefficients
+        ]
+        return Summary(facts, ("coefficient of", "value", "error", "p"), rows)
 
-@dataclass(frozen=True, slots=True)
-class FitPlan:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FitPlan(Tabular):
     """What a fit will do: ``--dry-run``.
 
     Attributes
@@ -183,3 +204,29 @@ class FitPlan:
     passes: int
     solver: str
     notes: tuple[str, ...] = ()
+
+    def _summary(self) -> Summary:
+        about = "~" if self.rows_estimated else ""
+        facts = [
+            ("inputs", f"{format_count(self.files)} files, {about}{format_count(self.rows)} rows"),
+            ("coefficients", f"at most {format_count(self.width)}"),
+            ("passes", f"about {format_count(self.passes)}, by {self.solver}"),
+            ("between passes", f"{self.held}, {format_bytes(self.held_bytes)}"),
+            ("memory", f"{format_bytes(self.projected_bytes)} of the {format_bytes(self.allowed_bytes)} allowed"),
+            *(("note", note) for note in self.notes),
+        ]
+        rows = [(name, kind, "" if count is None else format_count(count)) for name, kind, count in self.columns]
+        return Summary(facts, ("feature", "kind", "coefficients"), rows)
+
+
+def row_accounts(rows: Mapping[str, int]) -> str:
+    """Return what became of the rows: ``100 read = 80 used + 20 held out + ...``."""
+    parts = (f"{format_count(rows.get(key, 0))} {key.replace('_', ' ')}" for key in _ACCOUNTS)
+    return f"{format_count(rows.get('read', 0))} read = {' + '.join(parts)}"
+
+
+def _digits(*numbers: float | None) -> tuple[str, ...]:
+    return tuple("" if number is None else f"{number:.6g}" for number in numbers)
+
+
+_ACCOUNTS = ("used", "held_out", "dropped", "bad", "without_target")

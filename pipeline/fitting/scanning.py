@@ -11,6 +11,7 @@ from pipeline.fitting.blas import one_thread
 from pipeline.fitting.decoding import RowSources
 from pipeline.fitting.design import FitDesign
 from pipeline.fitting.encoding import Encoder
+from pipeline.fitting.holding import store_of
 from pipeline.fitting.layout import FitLayout
 from pipeline.fitting.packing import pack_points, unpack_points
 from pipeline.fitting.plain import from_plain, to_plain
@@ -22,15 +23,17 @@ from pipeline.types.work import Outcome
 
 def sum_points(context: ChunkContext) -> Outcome[list[PassSums]]:
     """Return the sums of the rows of a chunk at the points of the pass: the step."""
-    encoder = context.once("encoder", _encoder)
+    encoder = context.once("encoder", encoder_of)
+    store = context.once("holding", store_of)
     sums = ChunkSums(encoder.layout, unpack_points(context.parameters))
-    with one_thread():
-        for tile in encoder.tiles(batch.data for batch in context.batches()):
+    with one_thread(), store.walk(context) as walk:
+        for tile in encoder.tiles(walk.batches()):
             sums.add(tile)
-    return context.outcome(sums.done())
+        return walk.outcome(sums.done())
 
 
-def _encoder(settings: Mapping[str, Any]) -> Encoder:
+def encoder_of(settings: Mapping[str, Any]) -> Encoder:
+    """Return what makes tiles in a worker, by the settings of a scan."""
     design, rows = from_plain(FitDesign, settings["design"]), from_plain(RowSources, settings["rows"])
     return Encoder(design, rows, decimal=settings["decimal"])
 
@@ -58,7 +61,7 @@ class ScanPasses:
 
     def sums(self, points: Sequence[Point]) -> list[PassSums]:
         """Return the sums at some points, in one pass."""
-        found = self.scan.reduce(sum_points, combine, confirmed=self.confirmed, parameters=pack_points(points))
+        found = self.scan.reduce_blocks(sum_points, combine, confirmed=self.confirmed, parameters=pack_points(points))
         return ChunkSums(self.layout, points).done() if found is None else found
 
 

@@ -8,21 +8,19 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.causes import remedy_of
 from pipeline.choices import Done
 from pipeline.errors import BadCellsError, BalanceError, InputChangedError
 from pipeline.flow.features import FeatureBooks, features_of, judge_of, told
 from pipeline.flow.preparation import Preparation, empty_error
 from pipeline.plan import Plan
-from pipeline.scan import shown_names
+from pipeline.scan import BadRows, allowed_text, exceeds, shown_names
 from pipeline.types.features import FeatureCounts, FeatureWarning
 from pipeline.types.inputs import FileFacts, Integers
 from pipeline.types.job import BadLimit
 from pipeline.types.outputs import Receipt
 from pipeline.types.report import Observer, Progressed, Totals
-from pipeline.types.rows import BadCell, SliceAccount
+from pipeline.types.rows import SliceAccount
 from pipeline.types.work import Reached
-from pipeline.units import escape, format_count
 
 
 class Ledger:
@@ -43,17 +41,17 @@ class Ledger:
         self._plan: Plan = preparation.plan
         self._allow_empty = preparation.job.allow_empty
         self._max_bad = preparation.job.max_bad
+        self._bad = BadRows(self._files, self._plan, self._max_bad)
         self._record = record
         self._observe = observe
-        self._first_bad: tuple[int, int, BadCell] | None = None
         self._input_bytes = 0.0
         self._unit_bytes = _unit_bytes(preparation)
         self._under_way: dict[int, Reached] = {}
         self._part_rows = 0
         self._without_part = False
         self._booked = np.full(len(self._plan), False)
-        # Rows read of each file; of each chunk of a CSV its rows, where its first slice begins and its last one ends.
-        self._rows, self._begins, self._ends = (np.zeros(len(self._plan), dtype=np.int64) for _ in range(3))
+        # Rows read of each file; of each chunk of a CSV where its first slice begins and its last one ends.
+        self._begins, self._ends = (np.zeros(len(self._plan), dtype=np.int64) for _ in range(2))
         self._file_rows = np.zeros(len(self._files), dtype=np.int64)
         self._judge = judge_of(preparation.job, self._files)
         self._features = FeatureBooks(features_of(preparation.job), shown_names(self._files))
@@ -62,7 +60,7 @@ class Ledger:
     @property
     def failed(self) -> bool:
         """Whether more bad rows were booked than the run may have at all."""
-        return self._max_bad.rows is not None and self.totals.bad > self._max_bad.rows
+        return self._bad.are_too_many(self.totals.bad)
 
     def has(self, chunk: int) -> bool:
         """Return whether a receipt was booked for a chunk."""
@@ -106,7 +104,6 @@ class Ledger:
         self._booked[chunk] = True
         # For Parquet they stay 0: pages that are never written to take no memory.
         if accounts[-1].end:
-            self._rows[chunk] = receipt.rows
             self._begins[chunk], self._ends[chunk] = accounts[0].begin, accounts[-1].end
         self._features.add(accounts, receipt.features)
         for account in accounts:
@@ -115,9 +112,7 @@ class Ledger:
             self._without_part = True
         else:
             self._part_rows += receipt.payload.part.rows
-        found = ((chunk, position, cell) for position, cell in receipt.bad)
-        known = () if self._first_bad is None else (self._first_bad,)
-        self._first_bad = min((*known, *found), key=lambda bad: (bad[0], bad[1], bad[2].record), default=None)
+        self._bad.add(chunk, accounts, receipt.bad)
 
     def close(self, complete: bool) -> None:
         """Check that the run may publish.
@@ -134,7 +129,7 @@ class Ledger:
             No row was read, and the job does not allow that.
         """
         totals, chunks = self.totals, int(self._booked.sum())
-        if exceeds(self._max_bad, totals) or self._without_part:
+        if exceeds(self._max_bad, totals.bad, totals.read) or self._without_part:
             raise self._too_many_bad()
         if not complete or chunks != len(self._plan):
             raise BalanceError(f"only {chunks:,} of {len(self._plan):,} chunks have a part")
@@ -197,57 +192,20 @@ class Ledger:
         return float(sizes[:-1].sum() + reached.share * sizes[-1])
 
     def _too_many_bad(self) -> BadCellsError:
-        if self._first_bad is None:
-            # All of them are in parts that were carried over; only their quarantines say more.
-            return BadCellsError(
-                f"{_allowed(self._max_bad, self.totals)}; they are in the quarantine of the published output",
-                "raise --max-bad, or fix the data; nothing was published",
-            )
-        chunk, position, cell = self._first_bad
-        piece = self._plan.chunk(chunk).slices[position]
-        place = self._place(chunk, position, cell)
-        column = f", column {escape(cell.column)}" if cell.column else ""
-        message = f"{shown_names(self._files)[piece.file]}: {place}{column}: '{escape(cell.text)}' {cell.reason}"
-        if others := self.totals.bad - 1:
-            message += (
-                f"\n{others:,} more bad row{' was' if others == 1 else 's were'} found in the chunks that were read"
-            )
-        if self._max_bad != BadLimit():
-            message += f"\n{_allowed(self._max_bad, self.totals)}"
-        error = BadCellsError(message, _remedy(cell, allowed=self._max_bad != BadLimit()))
-        row = self._row(chunk, position, cell)
-        return error.at(self._files[piece.file].file.path, column=cell.column or None, row=row, byte=cell.offset)
-
-    def _row(self, chunk: int, position: int, cell: BadCell) -> int | None:
-        """Return the number of a bad row in its file, from 1; ``None`` where not everything before it was read."""
-        piece = self._plan.chunk(chunk).slices[position]
-        facts = self._files[piece.file]
-        parquet = facts.file.format == "parquet"
-        before = int(facts.group_rows[: piece.start].sum()) if parquet else self._rows_before(chunk)
-        return None if before is None else before + cell.record + 1
-
-    def _place(self, chunk: int, position: int, cell: BadCell) -> str:
-        """Return where a bad row is in its file; its number where everything before it was read."""
-        row = self._row(chunk, position, cell)
-        if self._files[self._plan.chunk(chunk).slices[position].file].file.format == "parquet":
-            return f"row {row:,}"
-        at = f"byte {cell.offset:,}" if cell.offset is not None else ""
-        if row is None:
-            return f"the record at {at}"
-        return f"record {row:,}" + (f" ({at})" if at else "")
-
-    def _rows_before(self, chunk: int) -> int | None:
-        """Return how many records of a file come before a chunk, ``None`` if a chunk before it was not read.
-
-        A file that is cut shares no chunk, and one that shares a chunk is not cut.
-        """
-        rows = 0
-        while self._plan.continues(chunk):
-            chunk -= 1
-            if not self.has(chunk):
-                return None
-            rows += int(self._rows[chunk])
-        return rows
+        found = self._bad.error(
+            self.totals.bad,
+            self.totals.read,
+            allow="--max-bad N lets up to N bad rows go to a quarantine",
+            end="nothing was published",
+        )
+        if found is not None:
+            return found
+        # All of them are in parts that were carried over; only their quarantines say more.
+        return BadCellsError(
+            f"{allowed_text(self._max_bad, self.totals.bad, self.totals.read)}; they are in the quarantine of the "
+            "published output",
+            "raise --max-bad, or fix the data; nothing was published",
+        )
 
 
 def _unit_bytes(preparation: Preparation) -> npt.NDArray[np.float64]:
@@ -259,21 +217,9 @@ def _units(facts: FileFacts) -> int:
     return len(facts.group_rows) if facts.file.format == "parquet" else facts.identity.size - facts.data_start
 
 
-def exceeds(limit: BadLimit, totals: Totals) -> bool:
-    """Return whether a finished run has more bad rows than are allowed."""
-    if limit.rows is not None:
-        return totals.bad > limit.rows
-    return totals.bad > (limit.share or 0.0) * totals.read
-
-
 def excess_error(limit: BadLimit, totals: Totals) -> BadCellsError:
     """Return the error for an output that is published, but has more bad rows than are allowed now."""
-    return BadCellsError(_allowed(limit, totals), "raise --max-bad, or fix the data")
-
-
-def _allowed(limit: BadLimit, totals: Totals) -> str:
-    allowed = format_count(limit.rows) if limit.rows is not None else f"{100 * (limit.share or 0.0):g}%"
-    return f"{totals.bad:,} of {totals.read:,} rows read are bad, --max-bad allows {allowed}"
+    return BadCellsError(allowed_text(limit, totals.bad, totals.read), "raise --max-bad, or fix the data")
 
 
 def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
@@ -296,9 +242,3 @@ def _check(receipt: Receipt, plan: Plan, files: tuple[FileFacts, ...]) -> None:
     set_aside = receipt.payload.quarantine.rows if receipt.payload.quarantine else 0
     if set_aside != sum(account.quarantined for account in receipt.accounts):
         raise BalanceError(f"{name}: its quarantine does not have as many rows as were quarantined")
-
-
-def _remedy(cell: BadCell, *, allowed: bool) -> str:
-    """Return what to do about a bad cell."""
-    more = "" if allowed else "; --max-bad N lets up to N bad rows go to a quarantine"
-    return f"{remedy_of(cell.cause, cell.hint, cell.values)}{more}; nothing was published"

@@ -14,7 +14,7 @@ from pipeline.choices import Done
 from pipeline.errors import InputChangedError
 from pipeline.flow.ending import end_of, go_on
 from pipeline.flow.features import features_of, judge_of, told
-from pipeline.flow.ledger import Ledger, exceeds, excess_error
+from pipeline.flow.ledger import Ledger, excess_error
 from pipeline.flow.manifest import CODEC, format_version, observed, spelled_in, totals_in, warnings_of_files_in
 from pipeline.flow.preparation import Preparation, check_free_space, prepare
 from pipeline.flow.receipts import entry_of, part_of, resumed, reused
@@ -22,7 +22,7 @@ from pipeline.flow.sample import sampled
 from pipeline.flow.write import write
 from pipeline.plan import FORMAT_VERSION
 from pipeline.publish import LOCAL, Busy, Manifest, Part, Staging
-from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, open_scan
+from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, exceeds, open_scan
 from pipeline.types.blocks import PerChunk
 from pipeline.types.features import FeatureWarning
 from pipeline.types.job import Job
@@ -135,7 +135,7 @@ def _noting_the_end(staging: Staging) -> Iterator[None]:
 def _already(preparation: Preparation, manifest: Manifest, seconds: float, observe: Observer) -> Report:
     """Report on the output that is already published, with the accounts in its manifest."""
     totals, job = totals_in(manifest), preparation.job
-    if exceeds(job.max_bad, totals):
+    if exceeds(job.max_bad, totals.bad, totals.read):
         raise excess_error(job.max_bad, totals)
     warnings = _warnings_again(preparation, manifest, totals, observe)
     note = f"{escape(job.output)} already holds the result of this job: there was nothing to do"

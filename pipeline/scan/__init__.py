@@ -4,14 +4,17 @@ facts      input files -> their facts; the fields of their columns
 shapes     files with equal schemas
 stated     columns that the path of a file states, compared with it
 drift      where the columns of files differ, and what the needs of a job become in each of them
+survey     files checked against the columns that a job reads
 demand     how much memory a scan needs
 prepared   a scan that can start: files, needs, plan, workers and batches
 jobfile    what a worker reads once about its job
 context    what a step sees of its chunk: batches that fit, their origins, the accounts
 books      the accounts of a chunk
+bad_rows   how many bad rows there may be, and where the first one is
 task       a step on a chunk, retried while that may help
 agenda     which chunks are still to do, and which outcomes are confirmed
 tree       payloads combined in a fixed order
+blocks     neighbouring chunks whose payloads a worker combines
 session    a scan under way
 batches    the rows of one known file
 held       memory returned to the system
@@ -21,6 +24,7 @@ Only this room reads rows of input files: no other one imports the readers of ``
 """
 
 from pipeline.scan.agenda import Agenda
+from pipeline.scan.bad_rows import BadRows, allowed_text, exceeds
 from pipeline.scan.batches import FileBatch, batches, whole
 from pipeline.scan.books import missing_and_nan
 from pipeline.scan.context import Batch, ChunkContext, Step
@@ -28,10 +32,11 @@ from pipeline.scan.demand import StepCosts, row_group_share, width_of
 from pipeline.scan.drift import NAMED, FilesNamed, Fitting, lacking_texts, some, types_text
 from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
-from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan
+from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan, with_costs
 from pipeline.scan.session import Scan, forget, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
+from pipeline.scan.survey import Survey, Surveyed
 from pipeline.scan.task import worker
 from pipeline.scan.tree import ReduceTree
 from pipeline.sources import content_digest, discover
@@ -41,6 +46,7 @@ from pipeline.sources.parquet.statistics import ColumnStatistics, column_statist
 __all__ = [
     "NAMED",
     "Agenda",
+    "BadRows",
     "Batch",
     "ChunkContext",
     "Clock",
@@ -59,6 +65,9 @@ __all__ = [
     "Step",
     "StepCosts",
     "Stop",
+    "Survey",
+    "Surveyed",
+    "allowed_text",
     "arrow_type",
     "batches",
     "can_be_read_as",
@@ -67,6 +76,7 @@ __all__ = [
     "csv_options",
     "deadline_error",
     "discover",
+    "exceeds",
     "field_of",
     "file_summary",
     "forget",
@@ -88,5 +98,6 @@ __all__ = [
     "unified",
     "whole",
     "width_of",
+    "with_costs",
     "worker",
 ]

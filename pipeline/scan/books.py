@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pipeline.sources import row_text
 from pipeline.types.blocks import Values
 from pipeline.types.features import NO_COUNTS, FeatureCounts
-from pipeline.types.inputs import Need
+from pipeline.types.inputs import Integers, Need
 from pipeline.types.rows import BadCell, Slice, SliceAccount
 from pipeline.types.sources import SliceReader
 
@@ -131,6 +131,10 @@ class SliceBook:
         if self._limit is None or not batch.num_rows:
             return False
         return self._reader.record(batch.num_rows - 1) >= self._limit - 1
+
+    def places(self, rows: int) -> Integers:
+        """Return the places in the file of the first rows of the reader's last batch."""
+        return self._reader.places()[:rows]
 
     def rejects(self, batch: pa.RecordBatch, values: Values) -> pa.Array | None:
         """Book what became of a batch; return a mask of the rows to write, ``None`` where all are."""

@@ -16,7 +16,7 @@ from pipeline.scan.jobfile import JobFile
 from pipeline.scan.stated import with_stated_checked
 from pipeline.sources import source_for
 from pipeline.types.blocks import Values
-from pipeline.types.inputs import Need
+from pipeline.types.inputs import Integers, Need
 from pipeline.types.rows import Chunk, Slice
 from pipeline.types.sources import SliceReader
 from pipeline.types.work import Outcome, Payload_co, Reached, Work
@@ -75,6 +75,10 @@ class Batch:
         """
         self._settled = True
         return self._book.rejects(self.data, values)
+
+    def places(self) -> Integers:
+        """Return the place of each row in its file; see :class:`~pipeline.types.sources.SliceReader`."""
+        return self._book.places(self.data.num_rows)
 
     def close(self) -> None:
         """Book the rows, unless they are settled."""

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.sources import row_text
 from pipeline.sources.partitions import stated_scalar
-from pipeline.types.inputs import InputFile, Need
+from pipeline.types.inputs import InputFile, Integers, Need
 from pipeline.types.rows import BadCell, Origin
 from pipeline.types.sources import SliceReader
 
@@ -91,6 +91,11 @@ class _StatedChecked:
     def record(self, row: int) -> int:
         """Return the number within the slice of a row of the last batch."""
         return self._reader.record(self._row(row))
+
+    def places(self) -> Integers:
+        """Return the place of each row of the last batch in its file."""
+        places = self._reader.places()
+        return places if self._kept is None else places[self._kept]
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
         """Return the places of rows of the last batch in the file."""

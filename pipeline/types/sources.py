@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, Self
 
-from pipeline.types.inputs import FileFacts, Identity, InputFile, Need
+from pipeline.types.inputs import FileFacts, Identity, InputFile, Integers, Need
 from pipeline.types.rows import BadCell, Origin, Slice
 
 if TYPE_CHECKING:
@@ -45,6 +45,13 @@ class SliceReader(Protocol):
 
     def record(self, row: int) -> int:
         """Return the number within the slice, including bad records, of a row of the last batch."""
+        ...
+
+    def places(self) -> Integers:
+        """Return the place of each row of the last batch in its file, which no cut of the file changes.
+
+        It is the offset of the record in a CSV that may be cut, else the number of the record in the file, from 0.
+        """
         ...
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:

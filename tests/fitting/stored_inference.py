@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from pipeline.fitting.design import DesignColumn, FitDesign, LevelSource, NumberSource
 from pipeline.fitting.inference import Inference
 from pipeline.fitting.job import DataWishes, FitJob, ModelWishes, SolveWishes
 from pipeline.fitting.layout import FitLayout, LevelColumn, Tile
+from pipeline.fitting.learnt import FitAccounts, Learnt, LearntNumber
 from pipeline.fitting.terms import CategoryTerm, NumberTerm
 from tests.fitting.newton import joined, solved, summed
 
@@ -33,7 +35,8 @@ LEVELS = ("a", "b", "c", "d")
 class InferenceCase:
     """A fit of columns of numbers, and perhaps one of levels, to the tumours or to the wines.
 
-    ``weights`` are frequencies from 1 to 3. With ``robust`` errors are HC0, with ``grouped`` robust within groups.
+    ``weights`` are frequencies from 1 to 3; ``zero_one`` adds a column of 0 and 1. With ``robust`` errors are HC0, with
+    ``grouped`` robust within groups.
     """
 
     columns: tuple[int, ...]
@@ -42,6 +45,7 @@ class InferenceCase:
     offset: bool = False
     intercept: bool = True
     levels: bool = False
+    zero_one: bool = False
     robust: bool = False
     grouped: bool = False
 
@@ -55,7 +59,12 @@ class InferenceCase:
 
     @property
     def matrix(self) -> np.ndarray:
-        return self._data.data[:, list(self.columns)]
+        matrix = self._data.data[:, list(self.columns)]
+        return np.column_stack([matrix, self.codes > 1]) if self.zero_one else matrix
+
+    @property
+    def names(self) -> list[str]:
+        return [f"x{number}" for number in self.columns] + ["f"] * self.zero_one
 
     @property
     def row_weights(self) -> np.ndarray | None:
@@ -85,7 +94,7 @@ class InferenceCase:
     @property
     def design(self) -> FitDesign:
         centers, scales = self.matrix.mean(axis=0) * self.intercept, self.matrix.std(axis=0)
-        names = [f"x{number}" for number in self.columns]
+        names = self.names
         columns = [
             DesignColumn(NumberTerm(name), name, number, center=float(centers[number]), scale=float(scales[number]))
             for number, name in enumerate(names)
@@ -94,14 +103,18 @@ class InferenceCase:
         count = int(self.classes.max()) + 1
         if not self.levels:
             return FitDesign(FitLayout(len(names), (), self.intercept, count, count - 1), (*columns,), sources, ())
-        columns.append(DesignColumn(CategoryTerm("c"), "C(c)", levels=0, labels=LEVELS[1:], reference=LEVELS[0]))
+        cells = ((0,), (1,), (2,))
+        category = DesignColumn(
+            CategoryTerm("c"), "C(c)", levels=0, labels=LEVELS[1:], reference=LEVELS[0], cells=cells
+        )
+        columns.append(category)
         codes = {level: code - 1 for code, level in enumerate(LEVELS)}
         layout = FitLayout(len(names), (len(LEVELS) - 1,), self.intercept, count, count - 1)
         return FitDesign(layout, (*columns,), sources, (LevelSource("c", "text", codes, "error"),))
 
     @property
     def tile(self) -> Tile:
-        columns = self.design.columns[: len(self.columns)]
+        columns = self.design.columns[: len(self.names)]
         scaled = [(self.matrix[:, column.dense] - column.center) / column.scale for column in columns]
         ones = [np.ones(len(self.matrix))] if self.intercept else []
         levels = (LevelColumn(self.codes - 1),) if self.levels else ()
@@ -116,6 +129,24 @@ class InferenceCase:
         return Inference(self.job, self.design, solution, summed([self.tile], layout, solution.coefficients))
 
     @property
+    def learnt(self) -> Learnt:
+        numbers = {
+            name: LearntNumber(
+                len(values), 0, float(values.mean()), float(values.std()), float(values.min()), float(values.max())
+            )
+            for name, values in zip(self.names, self.matrix.T, strict=True)
+        }
+        totals = tuple(self.class_totals)
+        accounts, ones = FitAccounts(used=len(self.classes)), (1.0,) * len(totals)
+        classes = tuple(range(len(totals)))
+        return Learnt(accounts, sum(totals), classes, ones, numbers, class_totals=totals)
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows as they are in a file."""
+        return pa.table({**dict(zip(self.names, self.matrix.T, strict=True)), "y": self.classes})
+
+    @property
     def class_totals(self) -> list[float]:
         classes, weights, _ = joined([self.tile])
         return np.bincount(classes, weights).tolist()
@@ -127,6 +158,7 @@ CASES = {
     "offset": InferenceCase((1, 4), offset=True),
     "no intercept": InferenceCase((1, 4), intercept=False),
     "levels": InferenceCase((1, 8), levels=True),
+    "zero and one": InferenceCase((1, 8), zero_one=True),
     "robust": InferenceCase((1, 4), robust=True),
     "groups": InferenceCase((1, 4), grouped=True),
     "classes": InferenceCase((2, 3, 4), several=True),
@@ -150,9 +182,13 @@ def _expected(case: InferenceCase) -> dict[str, Any]:
         measures |= {"likelihood_ratio": result.llr, "likelihood_ratio_p": result.llr_pvalue}
         measures |= {"mcfadden": result.prsquared}
     table = {"value": result.params.T, "error": result.bse.T, "z": result.tvalues.T, "p": result.pvalues.T}
-    return {name: np.ravel(values).tolist() for name, values in (table | {"low": low, "high": high}).items()} | {
-        "measures": {name: float(value) for name, value in measures.items()}
-    }
+    made: dict[str, Any] = {name: np.ravel(values).tolist() for name, values in table.items()}
+    made |= {"low": np.ravel(low).tolist(), "high": np.ravel(high).tolist()}
+    made["measures"] = {name: float(value) for name, value in measures.items()}
+    if not (case.levels or case.weights or case.offset):
+        effects = result.get_margeff(dummy=True)
+        made["effects"] = {"value": np.ravel(effects.margeff).tolist(), "error": np.ravel(effects.margeff_se).tolist()}
+    return made
 
 
 def _fitted(case: InferenceCase) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.choices import SolverName
 from pipeline.errors import UsageError
-from pipeline.fitting.job import SolverName
 from pipeline.fitting.layout import FitLayout
 from pipeline.fitting.objective import Method, Penalty
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pipeline.choices import Hint
     from pipeline.disk import OpenFile
     from pipeline.sources.csv.dialect import Dialect
-    from pipeline.types.inputs import CsvOptions, Identity, InputFile, Need
+    from pipeline.types.inputs import CsvOptions, Identity, InputFile, Integers, Need
     from pipeline.types.rows import BadCell, Origin, Slice
 
 _MARKS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff")}
@@ -127,7 +127,8 @@ class CsvReader:
         self._batch_rows, self._given, self._settings = batch_rows, begin, settings
         self._pending = False
         self._bad: list[BadCell] = []
-        self._before = self._first = 0
+        self._before = self._first = self._part_rows = 0
+        self._is_whole = False
         self._piece: Records | None = None
         self._ahead: Ahead | None = None
 
@@ -155,7 +156,7 @@ class CsvReader:
                 # bad records alone are one batch without a row
                 for start in range(0, max(cut.batch.num_rows, bool(cut.faults)), self._batch_rows):
                     part = cut.batch.slice(start, self._batch_rows)
-                    self._first = start
+                    self._first, self._part_rows = start, part.num_rows
                     self.rows += part.num_rows
                     self.bytes_read = self._read_from(opened)
                     yield part
@@ -178,6 +179,11 @@ class CsvReader:
         assert self._piece is not None
         return self._piece.number(self._first + row)
 
+    def places(self) -> Integers:
+        """Return the offsets of the records of the last batch; their numbers where the file is read in one piece."""
+        assert self._piece is not None
+        return self._piece.places(self._first, self._part_rows, numbers=self._is_whole)
+
     def origins(self, rows: Sequence[int]) -> list[Origin]:
         """Return where rows of the last batch come from, until the next one is asked for."""
         assert self._piece is not None
@@ -197,6 +203,7 @@ class CsvReader:
 
     def _pieces(self, opened: OpenText) -> Iterator[Cut]:
         cuttable = opened.codec is None and self._settings.encoding.kind != "stream"
+        self._is_whole = not cuttable
         if not cuttable:
             yield from self._whole(opened)
             return

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ODD_QUOTING = "odd quoting"
 LINE_ENDS = "line ends inside quotes"
 
+_LINE_FEED, _RETURN = b"\n\r"
 SHOWN_TEXT = 200
 SHOWN_LINE = 64 * KIB
 
@@ -64,6 +65,12 @@ class Records:
     def number(self, row: int) -> int:
         """Return the number within the slice of a good record, given its row among the good ones."""
         return self._before + self._index(row)
+
+    def places(self, first: int, rows: int, *, numbers: bool) -> Integers:
+        """Return the offset in the file of each of some good records in a row, or its number within the slice."""
+        good = np.arange(first, first + rows)
+        indices = good + np.searchsorted(self._good_before, good, side="right")
+        return self._before + indices if numbers else self._begin + self._file_starts[indices]
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
         """Return where good records come from."""
@@ -110,6 +117,32 @@ class Records:
 
     def _index(self, row: int) -> int:
         return row + bisect_right(self._good_before, row)
+
+    @cached_property
+    def _file_starts(self) -> Integers:
+        """Where each record begins, in bytes of the file from the beginning of the piece."""
+        starts = self._line_starts
+        if starts is None:
+            starts = self._spans[:, 0]
+        if self._encoding.kind == "utf-8":
+            return starts
+        # Each character is a byte of the file, and begins with a byte that does not continue one.
+        begins = (np.frombuffer(self._cut.text, dtype=np.uint8) & 0xC0) != 0x80
+        return np.cumsum(begins)[starts] - 1
+
+    @property
+    def _line_starts(self) -> Integers | None:
+        """The beginning of each record of a piece without quotes and blank lines, each ended by LF or CR LF.
+
+        ``None`` for any other piece. Here a line is a record, and there is no need to go from record to record.
+        """
+        text = np.frombuffer(self._cut.text, dtype=np.uint8)
+        ends = np.flatnonzero(text == _LINE_FEED)
+        returns = np.flatnonzero(text[:-1] == _RETURN)
+        if self._cut.quoted or len(ends) < len(returns) or not np.all(text[returns + 1] == _LINE_FEED):
+            return None
+        starts = np.concatenate([[0], ends[ends < text.size - 1] + 1])
+        return starts if len(starts) == self._cut.records else None
 
     @cached_property
     def _spans(self) -> Integers:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -210,6 +211,11 @@ class ParquetReader:
     def record(self, row: int) -> int:
         """Return the number within the slice of a row of the last batch."""
         return self._before + (row if self._used is None else int(self._used[row]))
+
+    def places(self) -> Integers:
+        """Return the number of each row of the last batch in the file."""
+        first = int(self._footer.group_rows[: self._groups.start].sum()) + self._before
+        return first + (np.arange(self._read - self._before) if self._used is None else self._used)
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
         """Return the numbers of rows of the last batch; they have neither offset nor line."""

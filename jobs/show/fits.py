@@ -1,0 +1,272 @@
+"""What ``fit`` shows: a line for each pass, the model with its certificate, or the plan; as text or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from jobs.show import console, document
+from jobs.show.progress import Quiet
+from jobs.show.tables import emit_filled
+from jobs.stopping import stopped_with
+from pipeline import training
+from pipeline.fitting.describing import fit_json, fit_plan_json
+from pipeline.fitting.report import (
+    INTERCEPT,
+    CoefficientRow,
+    EffectRow,
+    FitMeasures,
+    FitPlan,
+    FitReport,
+    PassDone,
+    PenaltyTried,
+    row_accounts,
+)
+from pipeline.report.text import aligned
+from pipeline.types.report import Noted
+from pipeline.units import escape, format_bytes, format_count, format_seconds
+
+Params = Mapping[str, Any]
+Number = Callable[[float | None], str]
+
+_NOT_OPTIONS = {"dry_run", "json", "quiet", "verbose", "plot"}
+_SAID_OTHERWISE = {"type", "no_intercept"}
+_AGAIN = "run the same command again: it goes on after the last finished pass"
+_MOST_ROWS = 1_000
+_NOTE = 1_000
+
+_NAMED = ("feature", "level", "class")
+_COEFFICIENTS = (*_NAMED, "coefficient", "error", "z", "p", "low", "high", "VIF", "note")
+_EFFECTS = (*_NAMED, "effect", "error", "z", "p", "low", "high")
+_TRIED = ("l1", "l2", "log loss", "error", "nonzero", "")
+
+
+def show_fit(params: Params) -> None:
+    """Fit a model, or plan the fit, and show what was found.
+
+    Raises
+    ------
+    LogitstreamError
+        As :func:`pipeline.fit` raises it, or the picture cannot be made; no model was written.
+    """
+    if params["plot"] is not None:
+        from pipeline.drawing import check_picture  # noqa: PLC0415 - only for pictures
+
+        check_picture(params["plot"])
+    if params["dry_run"]:
+        emit_fit_plan(training.preview_fit(**fit_options(params)), as_json=params["json"])
+        return
+    with stopped_with("" if params["output"] is None else _AGAIN):
+        report = training.fit(**fit_options(params), observe=watch_fit())
+    if params["plot"] is not None:
+        draw_fit(report, params["plot"])
+    emit_fit(report, all_digits=params["verbose"], as_json=params["json"])
+
+
+def fit_options(params: Params) -> dict[str, Any]:
+    """Return the parameters of the command as arguments of :func:`pipeline.fit`."""
+    same = {name: value for name, value in params.items() if name not in _NOT_OPTIONS | _SAID_OTHERWISE}
+    return same | {
+        "class_weight": params["class_weight"] or None,
+        "types": dict(params["type"]),
+        "intercept": not params["no_intercept"],
+    }
+
+
+def watch_fit() -> Callable[[object], None]:
+    """Return the observer of a fit: a line a pass, and each note once."""
+    quiet, said = Quiet(), set[str]()
+
+    def observe(event: object) -> None:
+        if isinstance(event, PassDone):
+            console.tell(pass_line(event))
+        elif isinstance(event, Noted) and console.is_quiet():
+            quiet(event)
+        elif isinstance(event, Noted) and event.text not in said:
+            said.add(event.text)
+            console.tell(f"{'warning' if event.warning else 'note'}: {escape(event.text, _NOTE)}")
+
+    return observe
+
+
+def pass_line(done: PassDone) -> str:
+    """Return the line for a pass: what it found, how many rows it read, and how long that took."""
+    found = [
+        f"{name} {value:{form}}"
+        for name, value, form in (
+            ("objective", done.objective, ".10g"),
+            ("decrement", done.decrement, ".2g"),
+            ("gradient", done.gradient, ".2g"),
+        )
+        if value is not None
+    ]
+    models = [f"{format_count(done.models)} models"] if done.models > 1 else []
+    rate = f"{format_count(done.rows)} rows in {format_seconds(done.seconds)}"
+    return f"pass {done.number} ({done.what}): {', '.join((*found, *models, rate))}"
+
+
+def _with_digits(*, all_digits: bool) -> Number:
+    def number(value: float | None) -> str:
+        if value is None:
+            return ""
+        return repr(value) if all_digits else f"{value:.6g}"
+
+    return number
+
+
+def emit_fit(report: FitReport, *, all_digits: bool, as_json: bool) -> None:
+    """Show a fit: notes and the time it took on stderr, the model on stdout.
+
+    A quiet command shows the model only if it was not written to a file.
+    """
+    for note in report.notes:
+        console.tell(f"note: {escape(note, _NOTE)}")
+    if as_json:
+        document.write(fit_json(report))
+    elif report.output is None or not console.is_quiet():
+        _emit_report(report, _with_digits(all_digits=all_digits))
+    memory = format_bytes(report.peak_bytes)
+    console.tell(f"{_many(report.passes, 'pass', 'es')} in {format_seconds(report.seconds)}; peak memory {memory}")
+
+
+def _emit_report(report: FitReport, number: Number) -> None:
+    console.emit("\n".join(aligned(_facts(report))) + "\n")
+    emit_filled(_COEFFICIENTS, [_coefficient(each, number) for each in report.coefficients[:_MOST_ROWS]], range(3, 10))
+    _emit_left_out(len(report.coefficients))
+    if report.effects:
+        console.emit("\nAverage marginal effects on the probability:\n")
+        emit_filled(_EFFECTS, [_effect(each, number) for each in report.effects[:_MOST_ROWS]], range(3, 9))
+        _emit_left_out(len(report.effects))
+    if report.bins:
+        console.emit("\nInformation values:\n")
+        values = [(escape(name), number(value)) for name, value in report.bins.items()]
+        emit_filled(("feature", "information value"), values, (1,))
+    if report.path:
+        console.emit("\nPenalties tried, with their log loss on rows left out:\n")
+        emit_filled(_TRIED, [_tried(each, number) for each in report.path], range(5))
+
+
+def _emit_left_out(rows: int) -> None:
+    if rows > _MOST_ROWS:
+        console.emit(f"... {format_count(rows - _MOST_ROWS)} more; --json shows all")
+
+
+def _facts(report: FitReport) -> Iterator[tuple[str, str]]:
+    if report.output is not None:
+        yield "model", escape(report.output, _NOTE)
+    yield "rows", row_accounts(report.rows)
+    yield "converged", _certified(report.certificate)
+    yield from _measures(report.measures)
+
+
+def _certified(certificate: Mapping[str, object]) -> str:
+    """Return whether a fit converged, and how that is known."""
+    figures = [
+        f"{words} {value:.2g}"
+        for key, words in (
+            ("decrement", "squared decrement"),
+            ("largest_step", "largest step"),
+            ("gradient", "largest gradient"),
+            ("gap", "duality gap"),
+            ("subgradient", "subgradient"),
+        )
+        if isinstance(value := certificate.get(key), float)
+    ]
+    reason = str(certificate.get("reason") or "")
+    parts = ["yes" if certificate.get("converged") else "no", *([escape(reason, _NOTE)] if reason else []), *figures]
+    return f"{parts[0]}: {', '.join(parts[1:])}" if len(parts) > 1 else parts[0]
+
+
+def _measures(measures: FitMeasures) -> Iterator[tuple[str, str]]:
+    yield "log loss", _measure(measures.log_loss)
+    if measures.held_out_log_loss is not None:
+        yield "held-out log loss", _measure(measures.held_out_log_loss)
+    yield "deviance", _measure(measures.deviance)
+    if measures.null_deviance is not None:
+        yield "null deviance", _measure(measures.null_deviance)
+    if measures.likelihood_ratio is not None and measures.likelihood_ratio_p is not None:
+        degrees = f"{measures.degrees_of_freedom} degrees of freedom"
+        yield (
+            "likelihood ratio",
+            f"{_measure(measures.likelihood_ratio)}, {degrees}, p {measures.likelihood_ratio_p:.2g}",
+        )
+    for name, value in (("AIC", measures.aic), ("BIC", measures.bic), ("McFadden's R2", measures.mcfadden)):
+        if value is not None:
+            yield name, _measure(value)
+
+
+def _measure(value: float | None) -> str:
+    return "" if value is None else f"{value:.8g}"
+
+
+def _coefficient(row: CoefficientRow, number: Number) -> tuple[str, ...]:
+    numbers = (row.value, row.error, row.z, row.p, row.low, row.high, row.variance_inflation)
+    return (*_named(row), *map(number, numbers), escape(row.note))
+
+
+def _effect(row: EffectRow, number: Number) -> tuple[str, ...]:
+    return (*_named(row), *map(number, (row.value, row.error, row.z, row.p, row.low, row.high)))
+
+
+def _tried(row: PenaltyTried, number: Number) -> tuple[str, ...]:
+    numbers = map(number, (row.l1, row.l2, row.log_loss, row.error))
+    return (*numbers, format_count(row.nonzero), "chosen" if row.chosen else "")
+
+
+def _named(row: CoefficientRow | EffectRow) -> tuple[str, str, str]:
+    feature, label, output = map(escape, _names(row))
+    return feature, label, output
+
+
+def _names(row: CoefficientRow | EffectRow) -> tuple[str, str, str]:
+    return row.feature, row.label or "", row.output or ""
+
+
+def draw_fit(report: FitReport, path: str) -> None:
+    """Draw the penalties where there are several, else the coefficients besides the intercept."""
+    from pipeline import drawing  # noqa: PLC0415 - only for pictures
+
+    tried = [each for each in report.path if each.log_loss is not None]
+    if tried:
+        figure = drawing.draw_path(
+            [drawing.TriedPenalty(each.l1 + each.l2, each.log_loss or 0.0, each.error, each.chosen) for each in tried]
+        )
+    else:
+        figure = drawing.draw_coefficients(
+            [
+                drawing.Estimate(" ".join(filter(None, _names(each))), each.value, each.low, each.high)
+                for each in report.coefficients
+                if each.feature != INTERCEPT
+            ]
+        )
+    drawing.save(figure, path)
+
+
+def emit_fit_plan(plan: FitPlan, *, as_json: bool) -> None:
+    """Show what a fit would do."""
+    if as_json:
+        document.write(fit_plan_json(plan))
+        return
+    about = "~" if plan.rows_estimated else ""
+    read = f"{format_bytes(plan.bytes_first)} in the first pass, {format_bytes(plan.bytes_pass)} in each later one"
+    pairs = [
+        ("inputs", f"{_many(plan.files, 'file')}, {about}{format_count(plan.rows)} rows"),
+        ("to read", read),
+        ("coefficients", f"at most {format_count(plan.width)}"),
+        ("passes", f"about {format_count(plan.passes)}, by {escape(plan.solver)}"),
+        ("between passes", f"{escape(plan.held)}, {format_bytes(plan.held_bytes)}"),
+        ("workers", format_count(plan.workers)),
+        ("memory", f"{format_bytes(plan.projected_bytes)} of the {format_bytes(plan.allowed_bytes)} allowed"),
+        *(("note", escape(note, _NOTE)) for note in plan.notes),
+    ]
+    console.emit("\n".join(aligned(pairs)) + "\n")
+    rows = [
+        (escape(name), escape(kind), "known after the first pass" if count is None else format_count(count))
+        for name, kind, count in plan.columns[:_MOST_ROWS]
+    ]
+    emit_filled(("feature", "kind", "coefficients"), rows, (2,))
+    _emit_left_out(len(plan.columns))
+
+
+def _many(count: int, noun: str, ending: str = "s") -> str:
+    return f"{format_count(count)} {noun}{'' if count == 1 else ending}"
