@@ -26,37 +26,37 @@ STORED = HERE / "scikit_learn_tests.json"
 FILES = {"test_logistic.py": "tests", "test_glm.py": "_glm/tests"}
 
 _WORDS = "asks for a message in scikit-learn's words; ours has its own"
+_WARNING = "asks for a warning that something is deprecated, inconsistent or without effect; here it is not"
 _DUAL = "fits the dual problem of liblinear; ours has the same optimum without it, and refuses dual=True"
+_LOOSE = "compares with LogisticRegressionCV, whose solver ends at tol; ours goes on to the optimum"
+_NEAR_SAGA = "asks for 1e-7 of each coefficient beside saga; ours ends within 4e-9 of all of them together"
+_NORM = "asks for the one of smallest norm among many optima; ours leaves out columns that others explain"
+_LARGE = "asks that liblinear refuses 1e100, which freezes it; ours scales columns"
 # By the name of the test, and what its parameters contain.
 REASONS = {
     ("test_check_solver_option", ""): _WORDS,
     ("test_max_iter", ""): _WORDS,
     ("test_penalty_none", ""): _WORDS,
     ("test_l1_ratio_non_elasticnet", ""): _WORDS,
-    (
-        "test_lr_penalty_l1ratio_incompatible",
-        "",
-    ): "asks for a warning that penalty='l1' needs l1_ratio=1; ours needs not",
     ("test_liblinear_multiclass_raises", ""): _WORDS,
-    (
-        "test_liblinear_with_large_values",
-        "",
-    ): "asks that liblinear refuses 1e100, which freezes it; ours scales columns",
+    ("test_lr_penalty_l1ratio_incompatible", ""): _WARNING,
+    ("test_penalty_deprecated", ""): _WARNING,
+    ("test_l1_ratio_None_deprecated", ""): _WARNING,
+    ("test_logisticregression_warns_with_n_jobs", ""): _WARNING,
     ("test_liblinear_dual_random_state", ""): _DUAL,
     ("test_sample_and_class_weight_equivalence_liblinear", ""): _DUAL,
     ("test_logisticregression_liblinear_sample_weight", ""): _DUAL,
+    ("test_liblinear_with_large_values", ""): _LARGE,
     ("test_dtype_match", ""): "asks for float32 coefficients of float32 rows; ours are float64, as exact as the fit",
     ("test_large_sparse_matrix", ""): "asks that some solvers refuse 64-bit indices; ours takes them",
     ("test_logreg_predict_proba_multinomial", ""): "calls a private method of scikit-learn's class",
     ("test_newton_cholesky_fallback_to_lbfgs", ""): "asks for the steps of scikit-learn's fallback",
-    ("test_penalty_deprecated", ""): "asks for a warning that penalty is deprecated; it is not here",
-    ("test_l1_ratio_None_deprecated", ""): "asks for a warning that l1_ratio=None is deprecated; it is not here",
-    ("test_logisticregression_warns_with_n_jobs", ""): "asks for a warning that n_jobs has no effect; here it has one",
-    (
-        "test_glm_regression_unpenalized",
-        "wide",
-    ): "more columns than rows: asks for the optimum of smallest norm of many",
-    ("test_glm_regression_unpenalized_vstacked_X", "wide"): "as above",
+    ("test_logistic_cv", ""): _LOOSE,
+    ("test_logistic_cv_multinomial_score", ""): _LOOSE,
+    ("test_logistic_regression_cv_refit", "42-1"): _NEAR_SAGA,
+    ("test_glm_regression_unpenalized", "wide"): _NORM,
+    ("test_glm_regression_unpenalized_hstacked_X", ""): _NORM,
+    ("test_glm_regression_unpenalized_vstacked_X", "wide"): _NORM,
 }
 
 
