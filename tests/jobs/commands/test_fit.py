@@ -263,8 +263,7 @@ def test_a_fit_that_does_not_converge_ends_with_3_and_writes_nothing(cli: Call, 
     words = ["fit", data, "--target", "y", "--features", "same", "--missing-target", "drop", "-o", out]
     outcome = cli(*words)
     assert outcome.code == 3
-    assert "error: the fit did not converge: " in outcome.err
-    assert "separat" in outcome.err
+    assert "error: the fit has no optimum: complete separation by same; nothing was written" in outcome.err
     assert not out.exists()
     assert cli(*words, "--allow-unconverged").code == 0
     assert out.exists()
@@ -287,6 +286,18 @@ def test_what_the_data_lack_is_one_error(cli: Call, data: Path, words: tuple[str
     assert outcome.out == ""
     assert re.search(rf"^error: .*(?<!\w){message}(?!\w)", outcome.err, re.MULTILINE | re.DOTALL)
     assert not out.exists()
+
+
+def test_no_input_is_replaced_by_the_model(cli: Call, data: Path) -> None:
+    text = data.with_suffix(".txt")
+    text.write_bytes(data.read_bytes())
+    (data.parent / "link").symlink_to(text)
+    for output in (text, data.parent / "link"):
+        words = ["fit", text, *FITTED, "--missing", "drop", "--missing-target", "drop", "--if-exists", "replace"]
+        outcome = cli(*words, "-o", output)
+        assert outcome.code == 2
+        assert f"error: {text} is both an input and the output" in outcome.err
+    assert text.read_bytes() == data.read_bytes()
 
 
 def test_no_such_input_is_66(cli: Call, tmp_path: Path) -> None:
