@@ -80,7 +80,8 @@ def watch_fit() -> Callable[[object], None]:
 
     def observe(event: object) -> None:
         if isinstance(event, PassDone):
-            console.tell(pass_line(event))
+            if event.number % _every(event.number) == 0:
+                console.tell(pass_line(event))
         elif isinstance(event, Noted) and console.is_quiet():
             quiet(event)
         elif isinstance(event, Noted) and event.text not in said:
@@ -88,6 +89,11 @@ def watch_fit() -> Callable[[object], None]:
             console.tell(f"{'warning' if event.warning else 'note'}: {escape(event.text, _NOTE)}")
 
     return observe
+
+
+def _every(number: int) -> int:
+    """Return of how many passes one has a line: of all up to the 100th, then of 10, from the 1,000th on of 100 ..."""
+    return int(10 ** max(0, len(str(number)) - 2))
 
 
 def pass_line(done: PassDone) -> str:

@@ -263,7 +263,7 @@ def test_a_fit_that_does_not_converge_ends_with_3_and_writes_nothing(cli: Call, 
     words = ["fit", data, "--target", "y", "--features", "same", "--missing-target", "drop", "-o", out]
     outcome = cli(*words)
     assert outcome.code == 3
-    assert "error: the fit has no optimum: complete separation by same; nothing was written" in outcome.err
+    assert re.search(r"^error: the fit has no optimum: .*separation by same", outcome.err, re.MULTILINE)
     assert not out.exists()
     assert cli(*words, "--allow-unconverged").code == 0
     assert out.exists()

@@ -76,6 +76,14 @@ def test_a_pass_is_a_line_with_what_it_found(capsys: pytest.CaptureFixture[str])
     assert said.err.splitlines() == [pass_line(done), "note: levels are pooled"]
 
 
+def test_of_very_many_passes_some_have_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = watch_fit()
+    for number in range(1, 1_251):
+        watch(PassDone(number, "fit", 9, 0.1))
+    numbers = [int(line.split()[1]) for line in capsys.readouterr().err.splitlines()]
+    assert numbers == [*range(1, 100), *range(100, 1_000, 10), *range(1_000, 1_250, 100)]
+
+
 def test_quietly_only_warnings_that_no_silence_may_hide_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with console.quietly():
         watch = watch_fit()
