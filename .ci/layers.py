@@ -87,7 +87,9 @@ ROOMS = {
         ),
         lazy=True,
     ),
-    "sklearn": Room(80, ("numpy", "sklearn"), ("arrays", *MEANS)),
+    "sklearn": Room(
+        80, ("numpy", "pyarrow", "sklearn"), ("arrays", "modelling", "fitting", *MEANS), late=("dask", "scipy")
+    ),
     "stream": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", "grammar", *MEANS)),
     "inspection": Room(75, ("numpy", "pyarrow"), ("options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
@@ -99,7 +101,7 @@ ROOMS = {
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
-    "fitting": Room(60, ("numpy", "pyarrow", "threadpoolctl"), ("scan", *MEANS)),
+    "fitting": Room(60, ("numpy", "pyarrow", "threadpoolctl"), ("scan", *MEANS), late=("dask",)),
     "conversion": Room(
         56,
         ("numpy", "pyarrow"),

@@ -72,6 +72,16 @@ def handle(number: signal.Signals, handler: Handler) -> Any:
         return None
 
 
+@contextmanager
+def stopped_with(again: str) -> Iterator[None]:
+    """Let a signal that stops the ``with`` block say how to resume what was stopped; nothing where that is empty."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as error:
+        error.args = (again,) if again else ()
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """When a run must stop, in seconds from its start, and the error that reports it."""

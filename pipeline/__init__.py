@@ -5,6 +5,7 @@
     transform(inputs, apply, output, ...)      apply functions to columns of files
     transform_stream(blocks, function, output) apply functions to the blocks that your generator yields
     fit(inputs, target=..., features=...)      fit a model to files; returns a FitReport with the model
+    preview_fit(inputs, ...)                   show what fit would do, from footers alone
     LogisticModel                              a model: load, save, probability, predict
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
     from_statsmodels(result)                   make a model from a fitted result of statsmodels

@@ -83,6 +83,10 @@ class Demand:
         Whether the block function wants a chunk in one piece: the batch is then the chunk.
     widest : tuple of (str, float)
         The widest needed column and its decoded bytes a row.
+    driver_bytes : int
+        What the driver takes besides, whatever the workers: sums that wait for others.
+    step_bytes : int
+        What each worker takes besides, whatever the batch: sums that it adds up, and room for that.
     """
 
     reserved_bytes: int
@@ -99,6 +103,8 @@ class Demand:
     cuttable: bool
     whole_chunk: bool
     widest: tuple[str, float]
+    driver_bytes: int = 0
+    step_bytes: int = 0
 
     @property
     def process_bytes(self) -> int:
@@ -108,7 +114,8 @@ class Demand:
     def worker_room(self, allowed_bytes: int, workers: int) -> float:
         """Return the bytes that a budget leaves to each worker, before any row is read."""
         own = 0 if self.threads_share_process else self.process_bytes
-        return (allowed_bytes - self.process_bytes) / workers - own - self.payload_bytes
+        room = (allowed_bytes - self.process_bytes - self.driver_bytes) / workers
+        return room - own - self.payload_bytes - self.step_bytes
 
     def batch_bytes(self, rows: int) -> int:
         """Return the bytes of a batch and of everything that is made from it."""
@@ -132,10 +139,10 @@ class Demand:
     def projected_bytes(self, workers: int, batch_rows: int) -> int:
         """Return the expected peak of a run: base + workers x (readers + batch + row group + payloads)."""
         each = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows) + self.row_group_bytes
-        each += self.payload_bytes
+        each += self.payload_bytes + self.step_bytes
         if not self.threads_share_process:
             each += self.process_bytes
-        return self.process_bytes + workers * each
+        return self.process_bytes + self.driver_bytes + workers * each
 
 
 def choose_resources(demand: Demand, allowed_bytes: int, workers: int, chunks: int) -> Resources:
@@ -228,6 +235,7 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     writes = demand.output_row_bytes > 0
     fewer = "read fewer columns (--keep)" if writes else "leave out the file that has it"
     yield demand.shared_bytes, "the description of the job in each worker", "give a smaller model, or fewer files"
+    yield demand.driver_bytes + demand.step_bytes, "sums over the rows", "leave out features, or levels of features"
     yield demand.payload_bytes, "results that wait until all chunks before them are done", "read fewer columns"
     yield demand.reader_bytes, f"reading the columns of the input{column}", fewer
     smaller = ", or lower --chunk-size" if demand.cuttable else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from numbers import Real
@@ -25,6 +24,7 @@ from pipeline.choices import (
     parse_sign,
 )
 from pipeline.errors import UsageError
+from pipeline.fitting.dividing import parse_holdout
 from pipeline.fitting.formula import parse_terms, term_columns
 from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
 from pipeline.fitting.report import FitPlan, FitReport
@@ -41,7 +41,7 @@ from pipeline.interface import (
 )
 from pipeline.options import OF_A_FIT, OPTIONS, FitOptions, check_names, completed, documented
 from pipeline.types.job import BadLimit
-from pipeline.units import escape, names_of, nearest, parse_bad_limit, parse_chunk_size, quoted, shortest, split_texts
+from pipeline.units import escape, names_of, nearest, parse_bad_limit, parse_chunk_size, shortest, split_texts
 
 # By their keywords.
 _CHOICES: Mapping[str, Choice[Any]] = {
@@ -69,8 +69,6 @@ _REAL: Mapping[str, tuple[str, float, float]] = {
 }
 _NOT_NEGATIVE = ("l1", "l2")
 _TEXTS = ("weight", "offset", "holdout", "key", "robust_groups")
-_PERCENTAGE = re.compile(r"\s*(\d{1,3}(?:\.\d+)?)\s*%\s*")
-_COMPARISON = re.compile(r'\s*(?:"(?:[^"]|"")+"|[^<>=!"]+?)\s*(?:<=|>=|==|!=|<|>|=)\s*[^<>=!\s].*', re.DOTALL)
 
 Pair = TypeVar("Pair")
 
@@ -360,16 +358,8 @@ def _check_values(asked: FitOptions) -> None:
             raise UsageError(f"{name} is {given[name]}: it must be 0 or more")
     for name, choice in _CHOICES.items():
         choice.check(given[name])
-    _check_holdout(asked["holdout"])
-
-
-def _check_holdout(holdout: str | None) -> None:
-    if holdout is None:
-        return
-    share = _PERCENTAGE.fullmatch(holdout)
-    if (share and 0 < float(share[1]) < 100) or (not share and _COMPARISON.fullmatch(holdout)):
-        return
-    raise UsageError(f"{quoted(holdout)} is neither a percentage nor a comparison", 'write 20% or "date >= 2013-11-01"')
+    if asked["holdout"] is not None:
+        parse_holdout(asked["holdout"])
 
 
 def _check_columns(model: ModelWishes) -> None:

@@ -26,6 +26,7 @@ import pipeline
 from jobs.cli import group, run
 from jobs.commands.guide import TOPICS
 from jobs.options import SCORE
+from jobs.options.fitting import FIT
 from pipeline.errors import LogitstreamError
 from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
@@ -123,6 +124,28 @@ def test_the_page_about_models_runs(reader: Reader, capsys: pytest.CaptureFixtur
     written = pipeline.LogisticModel.load(reader.folder / "written.json")
     assert 0 < written.probability({"distance": [1000.0], "hour": [5], "carrier": ["AA"]})[0] < 1
     assert json.loads((reader.folder / "model.json").read_text())["kind"] == "logistic"
+
+
+def test_the_page_about_fits_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pipeline.fitting.running")
+    reader.follow(PAGES["fit"])
+    fitted = pipeline.LogisticModel.load("late.json")
+    assert pipeline.LogisticModel.load("from_python.json").features == fitted.features
+    assert pq.read_table(reader.folder / "late_scores").num_rows == 19_811
+    assert "Penalties tried" in capsys.readouterr().out
+
+
+def test_every_option_of_fit_is_explained_somewhere() -> None:
+    everything = "\n".join(map(text_of, EVERY))
+
+    @click.command()
+    def fit() -> None:
+        """Take every option of fit."""
+
+    for add in FIT:
+        add(fit)
+    options = [max(param.opts, key=len) for param in fit.params if isinstance(param, click.Option)]
+    assert [name for name in options if not re.search(rf"{name}\b", everything)] == []
 
 
 def test_the_page_about_model_files_runs_and_its_scores_can_be_computed_by_hand(

@@ -101,9 +101,7 @@ def test_the_command_line_has_the_same_defaults() -> None:
     applied = transform_job(parsed("transform", *words, "--apply", "p=sigmoid(x)"))
     assert interface.transform_job("in.csv", "p=sigmoid(x)", "o") == applied
     fitted = fit_options(parsed("fit", *words, "--target", "y", "--features", "x, C(c)"))
-    assert training.fit_job("in.csv", target="y", features="x, C(c)", output="o") == training.fit_job(
-        "in.csv", **fitted
-    )
+    assert training.fit_job("in.csv", target="y", features="x, C(c)", output="o") == training.fit_job(**fitted)
     assert OPTIONS["chunk_size"].default == DEFAULT_CHUNK_ROWS
 
 

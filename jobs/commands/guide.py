@@ -13,6 +13,7 @@ TOPICS = (
     "first-steps",
     "functions",
     "models",
+    "fit",
     "model-file",
     "other-tools",
     "csv",

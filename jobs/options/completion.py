@@ -41,7 +41,9 @@ _NAMED = re.compile(r'\s*(?:(?:"(?:[^"]|"")*+"\s*|[^="(]*+)=\s*)?')
 _ARGUMENTS = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",])*+,\s*)*+')
 # Features before the last name in a list of them.
 _BEFORE_NAME = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",:*(])*+[,:*(]\s*)*+')
-_OF_FEATURES = ("B", "C", "M", "clip", "log", "log1p", "sqrt", "square")
+_CALLED = re.compile(r"(\w+)\(\s*\Z")
+_OF_COLUMNS = ("B", "C", "M")
+_OF_NUMBERS = ("clip", "log", "log1p", "sqrt", "square")
 _UNQUOTED = re.compile(r"[^\W\d][\w.]*")
 
 
@@ -92,13 +94,14 @@ def columns_with(*known: str, alone: tuple[str, ...] = ()) -> Completer:
 def features(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
     """Complete the last name of a list of features: a column, in quotes where it needs them, or a function."""
     head, last = _split(_BEFORE_NAME, incomplete)
-    called = re.search(r"(\w+)\(\s*\Z", head)
-    end = ")" if called and called[1] in {"B", "C", "M"} else ""
-    shown = (
+    inside = _CALLED.search(head)
+    function = inside[1] if inside else ""
+    end = ")" * (head.count("(") - head.count(")")) if function != "clip" else ","
+    columns = (
         name if _UNQUOTED.fullmatch(name) and not last.startswith('"') else _quoted(name) for name in _columns(ctx)
     )
-    calls = [] if end else [f"{function}(" for function in _OF_FEATURES]
-    return _items((*(f"{head}{name}{end}" for name in shown), *(f"{head}{call}" for call in calls)), incomplete)
+    calls = () if function in _OF_COLUMNS else _OF_NUMBERS if function else (*_OF_COLUMNS, *_OF_NUMBERS)
+    return _items((*(f"{head}{name}{end}" for name in columns), *(f"{head}{call}(" for call in calls)), incomplete)
 
 
 def typed_columns(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:

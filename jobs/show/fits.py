@@ -8,6 +8,7 @@ from typing import Any
 from jobs.show import console, document
 from jobs.show.progress import Quiet
 from jobs.show.tables import emit_filled
+from jobs.stopping import stopped_with
 from pipeline import training
 from pipeline.fitting.describing import fit_json, fit_plan_json
 from pipeline.fitting.report import (
@@ -28,8 +29,9 @@ from pipeline.units import escape, format_bytes, format_count, format_seconds
 Params = Mapping[str, Any]
 Number = Callable[[float | None], str]
 
-_NOT_OPTIONS = {"inputs", "dry_run", "json", "quiet", "verbose", "plot"}
+_NOT_OPTIONS = {"dry_run", "json", "quiet", "verbose", "plot"}
 _SAID_OTHERWISE = {"type", "no_intercept"}
+_AGAIN = "run the same command again: it goes on after the last finished pass"
 _MOST_ROWS = 1_000
 _NOTE = 1_000
 
@@ -40,25 +42,25 @@ _TRIED = ("l1", "l2", "log loss", "error", "nonzero", "")
 
 
 def show_fit(params: Params) -> None:
-    """Fit a model, or plan the fit, and show what was found."""
+    """Fit a model, or plan the fit, and show what was found.
+
+    Raises
+    ------
+    LogitstreamError
+        As :func:`pipeline.fit` raises it, or the picture cannot be made; no model was written.
+    """
     if params["plot"] is not None:
         from pipeline.drawing import check_picture  # noqa: PLC0415 - only for pictures
 
         check_picture(params["plot"])
     if params["dry_run"]:
-        _show_plan(training.preview_fit(params["inputs"], **fit_options(params)), as_json=params["json"])
+        emit_fit_plan(training.preview_fit(**fit_options(params)), as_json=params["json"])
         return
-    report = training.fit(params["inputs"], **fit_options(params), observe=_watch())
+    with stopped_with("" if params["output"] is None else _AGAIN):
+        report = training.fit(**fit_options(params), observe=watch_fit())
     if params["plot"] is not None:
-        _draw(report, params["plot"])
-    for note in report.notes:
-        console.tell(f"note: {escape(note, _NOTE)}")
-    if params["json"]:
-        document.write(fit_json(report))
-    elif report.output is None or not console.is_quiet():
-        _emit_report(report, _with_digits(all_digits=params["verbose"]))
-    memory = format_bytes(report.peak_bytes)
-    console.tell(f"{format_count(report.passes)} passes in {format_seconds(report.seconds)}; peak memory {memory}")
+        draw_fit(report, params["plot"])
+    emit_fit(report, all_digits=params["verbose"], as_json=params["json"])
 
 
 def fit_options(params: Params) -> dict[str, Any]:
@@ -71,15 +73,15 @@ def fit_options(params: Params) -> dict[str, Any]:
     }
 
 
-def _watch() -> Callable[[object], None]:
+def watch_fit() -> Callable[[object], None]:
     """Return the observer of a fit: a line a pass, and each note once."""
-    if console.is_quiet():
-        return Quiet()  # type: ignore[return-value]
-    said: set[str] = set()
+    quiet, said = Quiet(), set[str]()
 
     def observe(event: object) -> None:
         if isinstance(event, PassDone):
             console.tell(pass_line(event))
+        elif isinstance(event, Noted) and console.is_quiet():
+            quiet(event)
         elif isinstance(event, Noted) and event.text not in said:
             said.add(event.text)
             console.tell(f"{'warning' if event.warning else 'note'}: {escape(event.text, _NOTE)}")
@@ -112,8 +114,23 @@ def _with_digits(*, all_digits: bool) -> Number:
     return number
 
 
+def emit_fit(report: FitReport, *, all_digits: bool, as_json: bool) -> None:
+    """Show a fit: notes and the time it took on stderr, the model on stdout.
+
+    A quiet command shows the model only if it was not written to a file.
+    """
+    for note in report.notes:
+        console.tell(f"note: {escape(note, _NOTE)}")
+    if as_json:
+        document.write(fit_json(report))
+    elif report.output is None or not console.is_quiet():
+        _emit_report(report, _with_digits(all_digits=all_digits))
+    memory = format_bytes(report.peak_bytes)
+    console.tell(f"{_many(report.passes, 'pass', 'es')} in {format_seconds(report.seconds)}; peak memory {memory}")
+
+
 def _emit_report(report: FitReport, number: Number) -> None:
-    console.emit("\n".join(aligned(_facts(report, number))) + "\n")
+    console.emit("\n".join(aligned(_facts(report))) + "\n")
     emit_filled(_COEFFICIENTS, [_coefficient(each, number) for each in report.coefficients[:_MOST_ROWS]], range(3, 10))
     _emit_left_out(len(report.coefficients))
     if report.effects:
@@ -134,12 +151,12 @@ def _emit_left_out(rows: int) -> None:
         console.emit(f"... {format_count(rows - _MOST_ROWS)} more; --json shows all")
 
 
-def _facts(report: FitReport, number: Number) -> Iterator[tuple[str, str]]:
+def _facts(report: FitReport) -> Iterator[tuple[str, str]]:
     if report.output is not None:
         yield "model", escape(report.output, _NOTE)
     yield "rows", row_accounts(report.rows)
     yield "converged", _certified(report.certificate)
-    yield from _measures(report.measures, number)
+    yield from _measures(report.measures)
 
 
 def _certified(certificate: Mapping[str, object]) -> str:
@@ -160,22 +177,26 @@ def _certified(certificate: Mapping[str, object]) -> str:
     return f"{parts[0]}: {', '.join(parts[1:])}" if len(parts) > 1 else parts[0]
 
 
-def _measures(measures: FitMeasures, number: Number) -> Iterator[tuple[str, str]]:
-    yield "log loss", number(measures.log_loss)
+def _measures(measures: FitMeasures) -> Iterator[tuple[str, str]]:
+    yield "log loss", _measure(measures.log_loss)
     if measures.held_out_log_loss is not None:
-        yield "held-out log loss", number(measures.held_out_log_loss)
-    yield "deviance", number(measures.deviance)
+        yield "held-out log loss", _measure(measures.held_out_log_loss)
+    yield "deviance", _measure(measures.deviance)
     if measures.null_deviance is not None:
-        yield "null deviance", number(measures.null_deviance)
-    if measures.likelihood_ratio is not None:
+        yield "null deviance", _measure(measures.null_deviance)
+    if measures.likelihood_ratio is not None and measures.likelihood_ratio_p is not None:
         degrees = f"{measures.degrees_of_freedom} degrees of freedom"
         yield (
             "likelihood ratio",
-            f"{number(measures.likelihood_ratio)}, {degrees}, p {number(measures.likelihood_ratio_p)}",
+            f"{_measure(measures.likelihood_ratio)}, {degrees}, p {measures.likelihood_ratio_p:.2g}",
         )
     for name, value in (("AIC", measures.aic), ("BIC", measures.bic), ("McFadden's R2", measures.mcfadden)):
         if value is not None:
-            yield name, number(value)
+            yield name, _measure(value)
+
+
+def _measure(value: float | None) -> str:
+    return "" if value is None else f"{value:.8g}"
 
 
 def _coefficient(row: CoefficientRow, number: Number) -> tuple[str, ...]:
@@ -201,7 +222,7 @@ def _names(row: CoefficientRow | EffectRow) -> tuple[str, str, str]:
     return row.feature, row.label or "", row.output or ""
 
 
-def _draw(report: FitReport, path: str) -> None:
+def draw_fit(report: FitReport, path: str) -> None:
     """Draw the penalties where there are several, else the coefficients besides the intercept."""
     from pipeline import drawing  # noqa: PLC0415 - only for pictures
 
@@ -221,15 +242,15 @@ def _draw(report: FitReport, path: str) -> None:
     drawing.save(figure, path)
 
 
-def _show_plan(plan: FitPlan, *, as_json: bool) -> None:
+def emit_fit_plan(plan: FitPlan, *, as_json: bool) -> None:
+    """Show what a fit would do."""
     if as_json:
         document.write(fit_plan_json(plan))
         return
     about = "~" if plan.rows_estimated else ""
-    files = f"{format_count(plan.files)} file{'' if plan.files == 1 else 's'}"
     read = f"{format_bytes(plan.bytes_first)} in the first pass, {format_bytes(plan.bytes_pass)} in each later one"
     pairs = [
-        ("inputs", f"{files}, {about}{format_count(plan.rows)} rows"),
+        ("inputs", f"{_many(plan.files, 'file')}, {about}{format_count(plan.rows)} rows"),
         ("to read", read),
         ("coefficients", f"at most {format_count(plan.width)}"),
         ("passes", f"about {format_count(plan.passes)}, by {escape(plan.solver)}"),
@@ -245,3 +266,7 @@ def _show_plan(plan: FitPlan, *, as_json: bool) -> None:
     ]
     emit_filled(("feature", "kind", "coefficients"), rows, (2,))
     _emit_left_out(len(plan.columns))
+
+
+def _many(count: int, noun: str, ending: str = "s") -> str:
+    return f"{format_count(count)} {noun}{'' if count == 1 else ending}"

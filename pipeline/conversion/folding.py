@@ -26,10 +26,10 @@ from pipeline.conversion.algebra import (
     UnfoldableError,
     columns_of,
 )
-from pipeline.conversion.documents import default_name, version_of
 from pipeline.errors import ModelError
 from pipeline.kernels import Step
 from pipeline.models.levels import level_value
+from pipeline.models.logistic.documents import default_name, version_of
 from pipeline.models.logistic.transforms import step_document
 from pipeline.units import escape
 

@@ -31,7 +31,16 @@ from pipeline.disk.system import (
     user,
     write_all,
 )
-from pipeline.disk.whole import facts, file_sha256, make_folders, names_in, read_file, scratch_folder, write_file
+from pipeline.disk.whole import (
+    facts,
+    file_sha256,
+    make_folders,
+    names_in,
+    read_file,
+    scratch_folder,
+    temporary_folder,
+    write_file,
+)
 
 __all__ = [
     "CREATE",
@@ -61,6 +70,7 @@ __all__ = [
     "set_mode",
     "show",
     "status",
+    "temporary_folder",
     "translated",
     "truncate",
     "try_lock",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import mmap
 import os
 import stat
 from contextlib import suppress
@@ -102,6 +103,18 @@ class OpenFile:
             return os.preadv(self.descriptor, [view], offset)
         except OSError as error:
             raise input_error(error, self.path) from error
+
+    def mapped(self, size: int, offset: int) -> memoryview:
+        """Return ``size`` bytes from an offset in the memory of the page cache, freed with the last reference to it.
+
+        The file must be one that nobody changes: bytes that are cut off while they are mapped end the process.
+        """
+        start = offset - offset % mmap.ALLOCATIONGRANULARITY
+        try:
+            pages = mmap.mmap(self.descriptor, offset + size - start, prot=mmap.PROT_READ, offset=start)
+        except (OSError, ValueError) as error:
+            raise input_error(error if isinstance(error, OSError) else OSError(str(error)), self.path) from error
+        return memoryview(pages)[offset - start :]
 
     def read_range(self, size: int, offset: int) -> bytes:
         """Return ``size`` bytes from an offset, fewer only at the end, in as many calls as needed."""

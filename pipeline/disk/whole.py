@@ -57,6 +57,11 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(name)
 
 
+def temporary_folder() -> Path:
+    """Return the folder of temporary files: ``TMPDIR``, or that of the system."""
+    return Path(tempfile.gettempdir())
+
+
 def _sync_folder(path: Path) -> None:
     """Sync the names in a folder, so that they survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

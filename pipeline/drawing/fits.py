@@ -14,6 +14,8 @@ _ROW_INCHES, _OTHER_INCHES, _WIDTH_INCHES = 0.2, 1.3, 8
 # Coefficients are in units of their columns: if some are so many times as large as others, a plain axis hides the rest.
 _WIDEST = 1_000.0
 _NAME = 48
+# Powers of ten are formulas otherwise, and formulas are shown as they are.
+_PLAIN = "{x:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def draw_coefficients(estimates: Sequence[Estimate]) -> Any:
     title = "Coefficients with 95 % intervals" if any(each.low is not None for each in drawn) else "Coefficients"
     if len(estimates) > _MOST:
         title += f"\nthe {_MOST} largest of {format_count(len(estimates))}"
+    unit = "per unit of the column"
     with style():
         figure = Figure(figsize=(_WIDTH_INCHES, _OTHER_INCHES + _ROW_INCHES * len(drawn)), layout="constrained")
         axes = figure.subplots()
@@ -64,7 +67,9 @@ def draw_coefficients(estimates: Sequence[Estimate]) -> Any:
         sizes = [abs(each.value) for each in drawn if each.value]
         if sizes and max(sizes) > _WIDEST * min(sizes):
             axes.set_xscale("symlog", linthresh=min(sizes))
-        axes.set_xlabel("per unit of the column")
+            axes.xaxis.set_major_formatter(_PLAIN)
+            unit += ", logarithmic on both sides of 0"
+        axes.set_xlabel(unit)
         axes.set_title(title, loc="left", fontsize=10)
     return figure
 
@@ -80,12 +85,12 @@ def draw_path(tried: Sequence[TriedPenalty]) -> Any:
         axes.errorbar(x, y, [each.error or 0.0 for each in tried], color=COLOURS[0], marker="o", markersize=4)
         for each in tried:
             if each.chosen:
-                axes.plot(
-                    [each.penalty], [each.log_loss], "o", color=COLOURS[1], markersize=8, label="chosen", zorder=5
-                )
+                place = (each.penalty, each.log_loss)
+                axes.plot(*place, "o", color=COLOURS[1], markersize=8, zorder=5)
+                axes.annotate("chosen", place, (8, -14), textcoords="offset points", color=COLOURS[1])
         if min(x, default=0) > 0:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(_PLAIN)
         axes.set_xlabel("penalty (l1 + l2)")
         axes.set_ylabel("log loss on rows left out")
-        axes.legend()
     return figure

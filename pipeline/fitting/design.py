@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.terms import Term
+from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.models.levels import LevelType
 
 # What a row with a missing value becomes: an error, a row that is not fitted, or a number.
@@ -64,7 +64,8 @@ class DesignColumn:
     reference : str or None
         The level or interval without a coefficient, ``None`` for full coding.
     center, scale : float
-        How the dense column is scaled.
+        How the dense column is scaled; of a level column the number that its coefficients are multiplied by, which has
+        the center 0.
     cells : tuple of tuple of int
         Of a level column, for each coefficient what its rows have: the code of the level, of each level of a product in
         the order of its factors, or the number of the interval, where that of a missing value is the last. -1 is the
@@ -104,9 +105,18 @@ class FitDesign:
         Each column of numbers once.
     levels : tuple of LevelSource
         Each column of levels once.
+    extra : tuple of NumberTerm
+        What is decoded besides the numbers of the columns: marginal effects need columns as they are before their
+        steps.
     """
 
     layout: FitLayout
     columns: tuple[DesignColumn, ...]
     numbers: tuple[NumberSource, ...]
     levels: tuple[LevelSource, ...]
+    extra: tuple[NumberTerm, ...] = ()
+
+
+def factors_of(column: DesignColumn) -> tuple[NumberTerm | CategoryTerm | BinsTerm | MissingTerm, ...]:
+    """Return what is multiplied in a term: itself, or the factors of a product."""
+    return column.term.factors if isinstance(column.term, ProductTerm) else (column.term,)

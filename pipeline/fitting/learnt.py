@@ -98,6 +98,8 @@ class Learnt:
         By column.
     bins : dict of str to LearntBins
         By the text of the term.
+    class_totals : tuple of float
+        The summed weight of the rows of each class, before ``class_weights``.
     """
 
     rows: FitAccounts
@@ -107,3 +109,4 @@ class Learnt:
     numbers: Mapping[str, LearntNumber] = field(default_factory=dict)
     levels: Mapping[str, LearntLevels] = field(default_factory=dict)
     bins: Mapping[str, LearntBins] = field(default_factory=dict)
+    class_totals: tuple[float, ...] = ()

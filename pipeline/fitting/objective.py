@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.fitting.layout import FitLayout, Floats
-from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.points import PassRecord, PassSums, Point
+
+__all__ = ["Certificate", "Method", "Objective", "PassRecord", "Penalty", "Solution", "Solver"]
 
 Method = Literal["newton", "newton-cg", "owlqn", "gradient"]
 
@@ -60,23 +62,6 @@ class Objective:
     signs: npt.NDArray[np.int8] | None = None
     fixed: npt.NDArray[np.bool_] | None = None
     fold: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PassRecord:
-    """One pass of a solver, for the line that is printed.
-
-    ``decrement`` is the squared Newton decrement, of the summed loss: the step squared, in standard errors; it and
-    ``largest_step`` (the largest step in standard errors, with a penalty relative to ``max(1, |b|)``) are ``None``
-    where the method does not have them. ``gradient`` is the largest absolute value of the gradient of the objective.
-    ``share`` is how much of the step before was taken.
-    """
-
-    objective: float
-    gradient: float
-    decrement: float | None = None
-    largest_step: float | None = None
-    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +115,8 @@ class Solution:
     certificate : Certificate
     records : tuple of PassRecord
     dropped : tuple of (int, tuple of (int, float))
-        Coefficients that stay 0 because their column is a combination of others, with that combination: the positions
-        of the others and their factors; none for a constant column.
+        Columns, by their position in the width, whose coefficients stay 0 because they are combinations of others, with
+        that combination: the positions of the others and their factors; none for a constant column.
     """
 
     coefficients: Floats

@@ -15,6 +15,23 @@ Order = Literal[0, 1, 2]
 SHARES = (0.5, 0.25, 0.125)
 
 
+@dataclass(frozen=True, slots=True)
+class PassRecord:
+    """One pass of a solver, for the line that is printed.
+
+    ``decrement`` is the squared Newton decrement, of the summed loss: the step squared, in standard errors; it and
+    ``largest_step`` (the largest step in standard errors, with a penalty relative to ``max(1, |b|)``) are ``None``
+    where the method does not have them. ``gradient`` is the largest absolute value of the gradient of the objective.
+    ``share`` is how much of the step before was taken.
+    """
+
+    objective: float
+    gradient: float
+    decrement: float | None = None
+    largest_step: float | None = None
+    share: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
     """Where a pass sums, and what.
@@ -31,9 +48,13 @@ class Point:
         raw prediction of the row's class minus that of each other class.
     direction : ndarray of float64, shape (outputs, width), or None
         The Hessian times it is summed.
+    diagonal : bool
+        Whether the diagonal of the Hessian is summed.
     scores : bool
         Whether the outer products of the gradients of the rows are summed too, for robust errors; within ``groups``
         first where the tiles have them.
+    record : PassRecord or None
+        What the solver made of the sums before; for who watches, not for who sums.
     """
 
     coefficients: Floats
@@ -41,7 +62,9 @@ class Point:
     fold: int | None = None
     step: Floats | None = None
     direction: Floats | None = None
+    diagonal: bool = False
     scores: bool = False
+    record: PassRecord | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +75,8 @@ class PassSums:
     ----------
     rows : int
     weight, loss : float
-    gradient, product : ndarray of float64, shape (outputs, width), or None
+    gradient, product, diagonal : ndarray of float64, shape (outputs, width), or None
+        ``product`` is the Hessian times the direction, ``diagonal`` that of the Hessian.
     hessian, outer : ndarray of float64, shape (size * (size + 1) / 2,), or None
         The lower triangle, row by row; coefficient ``(output, j)`` has the position ``output * width + j``.
     shorter : tuple of float
@@ -62,8 +86,8 @@ class PassSums:
     held_rows : int
     held_weight, held_loss : float
         Of the rows that are left out.
-    groups : dict of int to ndarray, or None
-        The summed gradients of the rows of each group.
+    groups : dict of int to ndarray of shape (outputs, width), or None
+        The summed gradients of the rows of each group; ``outer`` is ``None`` then.
     """
 
     rows: int
@@ -72,6 +96,7 @@ class PassSums:
     gradient: Floats | None = None
     hessian: Floats | None = None
     product: Floats | None = None
+    diagonal: Floats | None = None
     outer: Floats | None = None
     shorter: tuple[float, ...] = ()
     smallest: float = float("inf")

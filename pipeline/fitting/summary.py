@@ -37,6 +37,7 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     weights = dict(zip(classes.spellings, counts.weights[order, 0].tolist(), strict=True))
     given = model.class_weights
     named = given if given is None or isinstance(given, str) else {_text(value): each for value, each in given.items()}
+    weights_of(classes, named, weights)
     return Learnt(
         rows=rows,
         weight=float(counts.weights[: len(counts.numbers), 0].sum()),
@@ -45,6 +46,7 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
         numbers=_numbers(prepared, tallies, medians),
         levels=_levels(prepared, tallies, order),
         bins=_bins(prepared, tallies, order),
+        class_totals=tuple(weights.values()),
     )
 
 

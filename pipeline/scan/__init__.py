@@ -14,6 +14,7 @@ bad_rows   how many bad rows there may be, and where the first one is
 task       a step on a chunk, retried while that may help
 agenda     which chunks are still to do, and which outcomes are confirmed
 tree       payloads combined in a fixed order
+blocks     neighbouring chunks whose payloads a worker combines
 session    a scan under way
 batches    the rows of one known file
 held       memory returned to the system
@@ -31,7 +32,7 @@ from pipeline.scan.demand import StepCosts, row_group_share, width_of
 from pipeline.scan.drift import NAMED, FilesNamed, Fitting, lacking_texts, some, types_text
 from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
-from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan
+from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan, with_costs
 from pipeline.scan.session import Scan, forget, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
@@ -97,5 +98,6 @@ __all__ = [
     "unified",
     "whole",
     "width_of",
+    "with_costs",
     "worker",
 ]

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline import memory
 from pipeline.memory import COLUMN_READER_BYTES, Demand
 from pipeline.plan import Plan
+from pipeline.scan.blocks import MOST_LEVEL
 from pipeline.scan.facts import field_of
 from pipeline.scan.jobfile import Needs, job_file_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of
@@ -64,6 +65,11 @@ class StepCosts:
         The settings of the step in a job file that travels, and the parameters of a pass.
     table_bytes : int
         What the step makes of its settings in each process, where that may be much more.
+    sums_bytes : int
+        Bytes of sums that a worker adds up chunk by chunk, and that the driver combines in a tree: each worker has one,
+        or one for each level of its blocks, and the driver one for each level and one more.
+    step_bytes : int
+        What else the step takes in each worker, whatever the batch.
     """
 
     made_bytes: float = 0.0
@@ -75,6 +81,8 @@ class StepCosts:
     travels: bool = False
     shared_bytes: int = 0
     table_bytes: int = 0
+    sums_bytes: int = 0
+    step_bytes: int = 0
 
 
 def demand_of(
@@ -117,6 +125,8 @@ def demand_of(
         cuttable=largest > batch_rows or any(facts.cuttable for facts in files),
         whole_chunk=costs.whole_chunk,
         widest=(name, width),
+        driver_bytes=costs.sums_bytes * (levels + 1),
+        step_bytes=costs.step_bytes + costs.sums_bytes * (1 if threads_share_process else 1 + MOST_LEVEL),
     )
 
 

@@ -179,8 +179,34 @@ def prepare_scan(
     demand = demand_of(
         csv, files, needs, plan, costs, threads_share_process=how.scheduler in {"threads", "sync"}, ahead=AHEAD
     )
-    resources = _resources(how, files, demand, len(plan), cores)
+    allowed = parse_bytes(how.memory) if how.memory else memory.default_budget()
+    resources = _resources(how, files, demand, len(plan), cores, allowed)
     return PreparedScan(tuple(files), needs, plan, csv, how, demand, resources, unknown_begins(plan))
+
+
+def with_costs(prepared: PreparedScan, costs: StepCosts, allowed_bytes: int | None = None) -> PreparedScan:
+    """Return the same scan for a step with other costs: what passes have learnt about the files is shared.
+
+    Parameters
+    ----------
+    prepared : PreparedScan
+    costs : StepCosts
+    allowed_bytes : int, optional
+        The budget; that of the other scan unless given.
+
+    Raises
+    ------
+    MemoryBudgetError
+        As :func:`prepare_scan`.
+    """
+    how, files, plan = prepared.how, prepared.files, prepared.plan
+    sharing = prepared.demand.threads_share_process
+    demand = demand_of(prepared.csv, files, prepared.needs, plan, costs, threads_share_process=sharing, ahead=AHEAD)
+    # What the process holds by now for later passes is not part of what it takes before any row is read.
+    demand = replace(demand, reserved_bytes=prepared.demand.reserved_bytes)
+    allowed = prepared.resources.allowed_bytes if allowed_bytes is None else allowed_bytes
+    resources = _resources(how, files, demand, len(plan), how.workers or memory.usable_cores(), allowed)
+    return replace(prepared, demand=demand, resources=resources)
 
 
 def _variable(prepared: PreparedScan) -> tuple[bool, ...]:
@@ -200,9 +226,10 @@ def _variable(prepared: PreparedScan) -> tuple[bool, ...]:
     return tuple(variable)
 
 
-def _resources(how: HowToScan, files: Sequence[FileFacts], demand: Demand, chunks: int, most: int) -> Resources:
+def _resources(
+    how: HowToScan, files: Sequence[FileFacts], demand: Demand, chunks: int, most: int, allowed: int
+) -> Resources:
     """Return workers and rows of a batch; on a cluster, those of one thread of a worker."""
-    allowed = parse_bytes(how.memory) if how.memory else memory.default_budget()
     if how.scheduler in {"threads", "processes"}:
         found = memory.choose_resources(demand, allowed, most, chunks)
         # Arrow has one pool for the whole process. It is used unless it has more threads than were asked for.

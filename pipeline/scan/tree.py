@@ -29,9 +29,9 @@ class ReduceTree(Generic[Payload]):
         self._combine = combine
         self._waiting: dict[tuple[int, int], Payload | None] = {}
 
-    def add(self, chunk: int, payload: Payload | None) -> None:
-        """Add the payload of a chunk, ``None`` where it has none. Each chunk is added once."""
-        level, number, node = 0, chunk, payload
+    def add(self, number: int, payload: Payload | None, level: int = 0) -> None:
+        """Add the payload of a chunk, or of a node of a level; ``None`` where it has none. Each chunk is added once."""
+        node = payload
         while level < self._levels and (found := self._sibling(level, number)) is not None:
             other = found[0]
             left, right = (other, node) if number & 1 else (node, other)

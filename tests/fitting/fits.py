@@ -1,45 +1,29 @@
-"""Jobs that fit, and what their first pass learns."""
+"""Fits of rows in memory, for tests."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+import numpy as np
 
-import pyarrow as pa
-
-from pipeline.fitting.formula import parse_terms
-from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
-from pipeline.fitting.learning import learn
-from pipeline.fitting.learnt import Learnt
-from pipeline.fitting.reading import PreparedFit, prepare_fit
-from pipeline.scan import open_scan
+from pipeline.fitting.layout import Floats
+from pipeline.fitting.objective import Objective, Penalty, Solution
+from pipeline.fitting.solving import drive, newton
+from pipeline.fitting.tiles_in_memory import MemoryPasses
+from tests.fitting.rows import Rows
 
 
-def job_of(
-    inputs: object, features: str, *, data: Any = None, solve: Any = None, means: Any = None, **model: Any
-) -> FitJob:
-    """Return a job: options of the model by name, others as mappings."""
-    return FitJob(
-        DataWishes((str(inputs),), **{"chunk_size": "20000", **(data or {})}),
-        ModelWishes(**{"target": "late", "features": parse_terms(features), **model}),
-        SolveWishes(**(solve or {})),
-        MeansWishes(**{"scheduler": "sync", "memory": "800MiB", **(means or {})}),
-    )
+def zeros(rows: Rows) -> Floats:
+    return np.zeros((rows.outputs, rows.layout.width))
 
 
-def learnt_by(job: FitJob, batch_rows: int | None = None) -> tuple[PreparedFit, Learnt, pa.Table]:
-    """Return what the first pass of a job learns, and its sample."""
-    prepared = prepare_fit(job)
-    if batch_rows is not None:
-        resources = replace(prepared.scan.resources, batch_rows=batch_rows)
-        prepared = replace(prepared, scan=replace(prepared.scan, resources=resources))
-    with open_scan(prepared.scan) as scan:
-        return prepared, *learn(scan, prepared)
+def penalty(rows: Rows, l1: float, l2: float) -> Penalty:
+    """Every coefficient but the intercept is penalised as it is."""
+    factors = np.ones(rows.layout.width)
+    factors[: rows.intercept] = 0.0
+    return Penalty(l1, l2, factors)
 
 
-def ipc(table: pa.Table) -> bytes:
-    """Return the bytes of a table."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+def fitted(
+    rows: Rows, start: Floats | None = None, *, l1: float = 0.0, l2: float = 0.0, **objective: object
+) -> Solution:
+    of = Objective(rows.layout, penalty(rows, l1, l2) if l1 or l2 else None, **objective)  # type: ignore[arg-type]
+    return drive(MemoryPasses(rows.layout, rows.tiles()), [newton(of, zeros(rows) if start is None else start)])[0]

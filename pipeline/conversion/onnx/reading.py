@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.conversion.documents import named_apart, version_of
 from pipeline.conversion.importing import Imported
 from pipeline.conversion.onnx.features import features
 from pipeline.conversion.onnx.graph import (
@@ -37,6 +36,7 @@ from pipeline.conversion.onnx.scoring import scorer
 from pipeline.conversion.onnx.steps import MOST_COLUMNS, REMEDY, TORN, NodeStep, Rows, Value
 from pipeline.conversion.onnx.symbols import CellType, InputCell, LinearSum, RawOutput, linear
 from pipeline.errors import ModelError
+from pipeline.models.logistic.documents import named_apart, version_of
 from pipeline.units import escape
 
 # The versions of the two domains whose operators are known here.

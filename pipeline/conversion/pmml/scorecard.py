@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.conversion.documents import default_name
 from pipeline.conversion.pmml.elements import Element, fault, refused
 from pipeline.conversion.pmml.expressions import ExpressionScope, is_true
 from pipeline.conversion.pmml.fields import read_fields
@@ -20,6 +19,7 @@ from pipeline.conversion.pmml.regression import check_parts
 from pipeline.conversion.pmml.target import document
 from pipeline.conversion.pmml.terms import TermSums
 from pipeline.conversion.pmml.values import MISSING, ColumnTable, Value, constant
+from pipeline.models.logistic.documents import default_name
 from pipeline.units import escape
 
 _PARTS = (

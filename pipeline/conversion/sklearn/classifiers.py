@@ -187,6 +187,7 @@ def _none(_: Any) -> None:
 _LINEAR: Mapping[str, Callable[[Any], str | None]] = {
     "LogisticRegression": _logistic,
     "LogisticRegressionCV": _logistic,
+    "pipeline.sklearn.logistic.LogisticRegression": _softmax,
     "SGDClassifier": _stochastic,
     "LinearDiscriminantAnalysis": _softmax,
     "RidgeClassifier": _none,

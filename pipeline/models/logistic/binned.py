@@ -44,6 +44,12 @@ class Own(Section):
     coefficient: Number
 
 
+def interval_names(edges: Sequence[float]) -> list[str]:
+    """Return the intervals between edges, and before and behind them, as people write them: ``[0, 10)``."""
+    ends = ["-inf", *map(shortest, edges), "inf"]
+    return [f"{'(' if low == '-inf' else '['}{low}, {high})" for low, high in pairwise(ends)]
+
+
 def _form(value: object) -> str:
     if isinstance(value, Own) or (isinstance(value, Mapping) and "impute" not in value):
         return "<own>"
@@ -95,8 +101,7 @@ class BinnedFeature(ColumnFeature):
 
     def interval_names(self) -> list[str]:
         """Return the intervals as people write them: ``[0, 10)``."""
-        ends = ["-inf", *map(shortest, self.edges), "inf"]
-        return [f"{'(' if low == '-inf' else '['}{low}, {high})" for low, high in pairwise(ends)]
+        return interval_names(self.edges)
 
 
 @dataclass(frozen=True, eq=False)

@@ -318,3 +318,34 @@ def test_an_unknown_shell_is_refused(process):
 def test_the_command_answers_any_line_without_a_traceback(process, line):
     outcome = process(env={"_LOGITSTREAM_COMPLETE": "bash_complete", "COMP_WORDS": line})
     assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_columns_of_a_fit(complete):
+    line = "logitstream fit flights.csv "
+    for option in ("--target", "--weight", "--offset", "--key", "--robust-groups", "--holdout"):
+        assert complete(f"{line}{option} c") == plain("carrier"), option
+    assert complete(f"{line}--control id,c") == plain("id,carrier")
+    assert complete(f"{line}--sign c") == parts("carrier=")
+    assert complete(f"{line}--sign carrier=") == plain("+", "-")
+    assert complete(f"{line}--missing i") == [*plain("impute-mean", "impute-median", "indicator"), *parts("id=")]
+    assert complete(f"{line}--missing id=imp") == plain("impute-mean", "impute-median")
+    assert complete(f"{line}--class-weight b") == plain("balanced")
+    assert complete(f"{line}--solver newton-") == plain("newton-cg")
+    assert complete(f"{line}--scratch ") == ["file,"]
+    assert complete(f"{line}--output ") == ["file,"]
+
+
+def test_features_of_a_fit(complete):
+    line = "logitstream fit flights.csv --features "
+    assert complete(f"{line}c") == [*plain("carrier"), *parts("clip\\(")]
+    assert complete(f"{line}'id, c") == [*plain("id, carrier"), *parts("id, clip(")]
+    assert complete(f"{line}'id,C(c") == plain("id,C(carrier)")
+    assert complete(f"{line}'id:c") == [*plain("id:carrier"), *parts("id:clip(")]
+    assert complete(f"{line}'id*log(i") == plain("id*log(id)")
+    assert complete(f"{line}'log(sqrt(i") == plain("log(sqrt(id))")
+    assert complete(f"{line}'clip(i") == parts("clip(id,")
+    assert complete(f"{line}'C(\"d") == plain('C("dep delay")')
+    assert complete(f"{line}'C(\"dep delay\"):c") == [
+        *plain('C("dep delay"):carrier'), *parts('C("dep delay"):clip('),
+    ]  # fmt: skip
+    assert complete(f"{line}'id, lo") == parts("id, log(", "id, log1p(")

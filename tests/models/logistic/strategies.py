@@ -6,6 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.models.logistic import oracle
+
 NUMBERS, TEXTS = ("x", "y", "z"), ("c", "d")
 LEVELS = ("a", "b", "é")
 MOST_TEXT = ("a", "b", "é", "zz")
@@ -26,6 +28,16 @@ step = st.sampled_from(
 transform = step | st.lists(step, min_size=1, max_size=3)
 
 
+def without_unfit(part: dict[str, Any]) -> dict[str, Any]:
+    """The part, without an imputed number of which its steps make none that is finite: such a file is refused."""
+    policy = part.get("missing")
+    if not isinstance(policy, dict) or "transform" not in part:
+        return part
+    verdict = oracle.Verdict()
+    oracle.transformed(policy["impute"], part["transform"], verdict)
+    return {key: value for key, value in part.items() if key != "missing"} if verdict.bad else part
+
+
 def level_policies(levels: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     rule = st.fixed_dictionaries({"level": st.sampled_from(levels)})
     optional = {"missing": words | rule, "unseen": words | st.just("zero") | rule}
@@ -38,7 +50,7 @@ def linear(draw: Any, outputs: int, kind: str) -> dict[str, Any]:
     feature = draw(st.fixed_dictionaries({"coefficient": coefficient(outputs)}, optional=optional))
     if kind == "transformed":
         feature["transform"] = draw(transform)
-    return {"kind": kind, "column": draw(st.sampled_from(NUMBERS)), **feature}
+    return {"kind": kind, "column": draw(st.sampled_from(NUMBERS)), **without_unfit(feature)}
 
 
 @st.composite
@@ -68,7 +80,7 @@ def indicator(draw: Any, outputs: int) -> dict[str, Any]:
 def product(draw: Any, outputs: int) -> dict[str, Any]:
     optional = {"center": finite, "scale": scales, "missing": missing_number, "transform": transform}
     numbers = [
-        {"column": draw(st.sampled_from(NUMBERS)), **draw(st.fixed_dictionaries({}, optional=optional))}
+        {"column": draw(st.sampled_from(NUMBERS)), **without_unfit(draw(st.fixed_dictionaries({}, optional=optional)))}
         for _ in range(draw(st.integers(0, 2)))
     ]
     depth = draw(st.integers(max(0, 2 - len(numbers)), 2))

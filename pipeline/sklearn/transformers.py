@@ -1,8 +1,4 @@
-"""Transformers for scikit-learn: the functions, and the scores of a model file (extra ``sklearn``).
-
-    SigmoidTransformer      the sigmoid, with temperature, alpha, beta and the range of its results
-    ActivationTransformer   any function, chosen with its name
-    LogisticScorer          probabilities from a model file
+"""Transformers for scikit-learn: the functions, and the scores of a model file.
 
 They learn nothing from rows and also work without ``fit``; ``fit`` checks parameters and records the columns. They take
 NumPy arrays and dataframes (pandas, Polars), and Dask arrays and dataframes, which stay lazy. ``set_output`` has no
@@ -19,19 +15,13 @@ from textwrap import fill, indent
 from typing import Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import FLOAT_DTYPES, check_array, validate_data
 
 from pipeline.arrays import functions
-from pipeline.errors import ConfigurationError
 from pipeline.models import LogisticModel
 from pipeline.registry import FUNCTIONS, function_named
-
-try:
-    from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-    from sklearn.utils.validation import FLOAT_DTYPES, check_array, validate_data
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] != "sklearn":
-        raise
-    raise ConfigurationError("scikit-learn is not installed", "pip install 'logitstream[sklearn]'") from None
+from pipeline.sklearn.lazy import check_columns, empty, is_dask, is_dask_frame, note_columns
 
 __all__ = ["ActivationTransformer", "LogisticScorer", "SigmoidTransformer"]
 
@@ -42,11 +32,11 @@ def _lazily(cls: type[Any]) -> type[Any]:
 
     @wraps(contained)
     def transform(self: Any, X: Any) -> Any:  # noqa: N803 - the signature is scikit-learn's
-        return contained.__wrapped__(self, X) if _is_dask(X) else contained(self, X)
+        return contained.__wrapped__(self, X) if is_dask(X) else contained(self, X)
 
     @wraps(fit_contained)
     def fit_transform(self: Any, X: Any, y: object = None, **options: Any) -> Any:  # noqa: N803 - as above
-        return self.fit(X, y).transform(X) if _is_dask(X) else fit_contained(self, X, y, **options)
+        return self.fit(X, y).transform(X) if is_dask(X) else fit_contained(self, X, y, **options)
 
     cls.transform, cls.fit_transform = transform, fit_transform
     return cls
@@ -79,8 +69,8 @@ class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             Dask only the types of the columns are checked: they must be numbers or booleans.
         """
         self._applied()
-        if _is_dask(X):
-            _note_columns(self, X)
+        if is_dask(X):
+            note_columns(self, X)
         else:
             validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite=False)
         return self
@@ -96,16 +86,16 @@ class _FunctionTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             The columns are not those of ``fit``, or scikit-learn does not take the rows.
         """
         name, parameters = self._applied()
-        if not _is_dask(X):
+        if not is_dask(X):
             options = {"dtype": FLOAT_DTYPES, "ensure_all_finite": False}
             if hasattr(self, "n_features_in_"):
                 rows = validate_data(self, X, reset=False, **options)
             else:
                 rows = check_array(X, estimator=self, **options)
             return functions.apply(name, rows, **parameters)
-        _check_columns(self, X)
-        if _is_dask_frame(X):
-            return X.map_partitions(_frame_of, name, parameters, meta=_frame_of(_empty(X), name, parameters))
+        check_columns(self, X)
+        if is_dask_frame(X):
+            return X.map_partitions(_frame_of, name, parameters, meta=_frame_of(empty(X), name, parameters))
         return functions.apply(name, X, **parameters)
 
     def __sklearn_tags__(self) -> Any:
@@ -219,8 +209,8 @@ class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             Columns are missing or do not fit, or the model does not take a cell.
         """
         model = getattr(self, "model_", None) or self._load()
-        if _is_dask_frame(X):
-            meta = _empty(X).assign(probability=0.0)[["probability"]]
+        if is_dask_frame(X):
+            meta = empty(X).assign(probability=0.0)[["probability"]]
             return X.map_partitions(_scored_frame, model, meta=meta)
         return model.probability(X).reshape(-1, 1)
 
@@ -250,54 +240,6 @@ def _arguments(name: Any, given: Any) -> dict[str, float]:
         return function_named(name).arguments(given)
     except (LookupError, TypeError) as error:
         raise ValueError(error.args[0]) from None
-
-
-def _is_dask(rows: Any) -> bool:
-    return _is_dask_frame(rows) or (hasattr(rows, "map_blocks") and hasattr(rows, "numblocks"))
-
-
-def _is_dask_frame(rows: Any) -> bool:
-    return hasattr(rows, "map_partitions") and hasattr(rows, "npartitions")
-
-
-def _note_columns(estimator: Any, rows: Any) -> None:
-    """Record what ``validate_data`` records for rows in memory."""
-    _check_types(rows)
-    estimator.n_features_in_ = _width(rows)
-    if _is_dask_frame(rows):
-        estimator.feature_names_in_ = np.array(list(rows.columns), dtype=object)
-    elif hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_
-
-
-def _check_types(rows: Any) -> None:
-    """Raise if the types of Dask rows, which are known before they are computed, are not numbers."""
-    is_frame = _is_dask_frame(rows)
-    for name, dtype in rows.dtypes.items() if is_frame else [("", rows.dtype)]:
-        if dtype.kind not in "fiub":
-            column = f" in column {name!r}" if is_frame else ""
-            raise ValueError(f"expected numbers or booleans, got {dtype}{column}")
-
-
-def _check_columns(estimator: Any, rows: Any) -> None:
-    _check_types(rows)
-    width, fitted = _width(rows), getattr(estimator, "n_features_in_", None)
-    if fitted not in {None, width}:
-        raise ValueError(f"X has {width} features, but {type(estimator).__name__} is expecting {fitted} features")
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is not None and _is_dask_frame(rows) and list(rows.columns) != list(names):
-        raise ValueError(f"the columns of X are {list(rows.columns)}, but fit had {list(names)}")
-
-
-def _width(rows: Any) -> int:
-    if rows.ndim != 2:
-        raise ValueError(f"expected 2 dimensions, rows and columns, got {rows.ndim}")
-    return int(rows.shape[1])
-
-
-def _empty(frame: Any) -> Any:
-    """Return a partition of a Dask dataframe without its rows."""
-    return frame._meta  # noqa: SLF001 - Dask has no public name for it
 
 
 def _frame_of(partition: Any, name: str, parameters: Mapping[str, Any]) -> Any:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.conversion.documents import default_name, named_apart, version_of
 from pipeline.errors import ModelError
+from pipeline.models.logistic.documents import default_name, named_apart, version_of
 from pipeline.models.logistic.parsing import from_mapping
 
 X = {"column": "x", "kind": "numeric", "coefficient": 1.5}

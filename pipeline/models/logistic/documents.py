@@ -1,4 +1,4 @@
-"""Model files made by importers: their version, and names of features that differ."""
+"""Model files that are made: their version, and names of features that differ."""
 
 from __future__ import annotations
 

@@ -1,0 +1,64 @@
+"""One BLAS thread while a fit runs, and the name of the BLAS kernel that its bits depend on.
+
+With two threads a product of matrices is cut in other places and has other bits; and the workers of a scan keep all
+cores busy anyway.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+_lock = threading.Lock()
+_limits: list[Any] = []
+_holders = 0
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Give BLAS one thread in this process inside the block, for all threads; blocks may overlap."""
+    global _holders  # noqa: PLW0603 - the setting is one of the process
+    with _lock:
+        if not _holders:
+            _limits.append(_controller().limit(limits=1, user_api="blas"))
+        _holders += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _holders -= 1
+            if not _holders:
+                _limits.pop().restore_original_limits()
+
+
+@lru_cache(maxsize=1)
+def blas_tag() -> str:
+    """Return what the bits of sums depend on besides the rows: the versions of numpy and BLAS, and its kernel."""
+    found = [library for library in _controller().info() if library["user_api"] == "blas"]
+    folder = Path(np.__file__).parent.parent
+    # Other packages bring a BLAS of their own; what numpy calls is beside it, or the only one there is.
+    own = [library for library in found if Path(library["filepath"]).parent.parent == folder and _of_numpy(library)]
+    names = {_name(library) for library in own or found}
+    return " ".join((f"numpy-{np.__version__}", *sorted(names)))
+
+
+@lru_cache(maxsize=1)
+def _controller() -> ThreadpoolController:
+    """Return what sets the threads of the libraries that are loaded; looking for them takes a millisecond."""
+    return ThreadpoolController()
+
+
+def _of_numpy(library: dict[str, Any]) -> bool:
+    return Path(library["filepath"]).parent.name.startswith("numpy")
+
+
+def _name(library: dict[str, Any]) -> str:
+    parts = (library["internal_api"], library.get("version"), library.get("architecture"))
+    return "-".join(str(part) for part in parts if part)

@@ -1,0 +1,370 @@
+"""Rows of a batch as a fit reads them: the columns that tiles are made of, without the rows that are not fitted.
+
+Cells are numbers and levels as scoring reads them. Nothing is copied where all rows of a batch are fitted and nothing
+is missing: the arrays are then those of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.fitting.design import FitDesign, LevelSource, NumberSource
+from pipeline.fitting.layout import TILE_ROWS, Codes, Floats
+from pipeline.fitting.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm, Term
+from pipeline.kernels import tile_steps
+from pipeline.kernels.steps import TileStep
+from pipeline.models.columns import Levels, Mask, Numbers, RecentLevels, levels, numbers, unfit
+from pipeline.models.levels import LevelTable, LevelType
+from pipeline.types.inputs import Integers
+
+# Numbers in their own width; float64 holds each of them exactly.
+Values = npt.NDArray[Any]
+Kind = TypeVar("Kind", bound=npt.NDArray[Any])
+
+# The code of a cell without a level, and of a missing one until its policy is applied.
+_NO_LEVEL, _IS_MISSING = -1, -2
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSource:
+    """The column that is predicted.
+
+    Attributes
+    ----------
+    column : str
+    type : LevelType
+        What its spellings mean.
+    codes : dict of str to int
+        The class of each value, by its spelling.
+    """
+
+    column: str
+    type: LevelType
+    codes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RowSources:
+    """What the rows of tiles have besides the columns of the design.
+
+    Attributes
+    ----------
+    target : ClassSource
+    class_weights : tuple of float
+        By class; empty for 1.
+    weight, offset : NumberSource or None
+    """
+
+    target: ClassSource
+    class_weights: tuple[float, ...] = ()
+    weight: NumberSource | None = None
+    offset: NumberSource | None = None
+
+
+class RowBatch(Protocol):
+    """Rows of a file, as they come from a scan or from where they were held."""
+
+    @property
+    def data(self) -> pa.RecordBatch:
+        """One column for each need of the file, in order."""
+        ...
+
+    @property
+    def file(self) -> int:
+        """The number of the file."""
+        ...
+
+    def places(self) -> Integers:
+        """Return the place of each row in its file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedRows:
+    """Columns of rows that are fitted, all of one length.
+
+    Attributes
+    ----------
+    rows : int
+    numbers : tuple of ndarray
+        One for each number of the design, see :func:`numbers_of`.
+    flags : tuple of ndarray of bool
+        One for each column of which the design has a missing indicator or a bin of missing values.
+    levels : tuple of ndarray of intp
+        One for each level source of the design: codes.
+    classes : ndarray of intp
+    weights, offset : ndarray of float64 or None
+    folds : ndarray of int8 or None
+    """
+
+    rows: int
+    numbers: tuple[Values, ...]
+    flags: tuple[Mask, ...]
+    levels: tuple[Codes, ...]
+    classes: Codes
+    weights: Floats | None = None
+    offset: Floats | None = None
+    folds: npt.NDArray[np.int8] | None = None
+
+    def part(self, rows: slice, numbers: tuple[Values, ...], keep: Mask | None) -> DecodedRows:
+        """Return some of the rows with their numbers: those of a slice that are kept."""
+
+        def of(array: Kind) -> Kind:
+            part = array[rows]
+            return part if keep is None else part[keep]  # type: ignore[return-value]
+
+        return DecodedRows(
+            rows.stop - rows.start if keep is None else int(np.count_nonzero(keep)),
+            numbers if keep is None else tuple(values[keep] for values in numbers),
+            tuple(map(of, self.flags)),
+            tuple(map(of, self.levels)),
+            of(self.classes),
+            None if self.weights is None else of(self.weights),
+            None if self.offset is None else of(self.offset),
+            None if self.folds is None else of(self.folds),
+        )
+
+
+def numbers_of(design: FitDesign) -> tuple[NumberTerm, ...]:
+    """Return the numbers that the columns of a design are made of, each once, and those that it names besides."""
+    of_columns = (number for column in design.columns for number in numbers_in(column.term))
+    return tuple(dict.fromkeys((*of_columns, *design.extra)))
+
+
+def numbers_in(term: Term) -> tuple[NumberTerm, ...]:
+    """Return the numbers of a term."""
+    if isinstance(term, NumberTerm):
+        return (term,)
+    if isinstance(term, BinsTerm):
+        return (NumberTerm(term.column),)
+    if isinstance(term, ProductTerm):
+        return tuple(factor for factor in term.factors if isinstance(factor, NumberTerm))
+    return ()
+
+
+def flags_of(design: FitDesign) -> tuple[str, ...]:
+    """Return the columns of which a design asks where they are missing, each once."""
+    terms = (column.term for column in design.columns)
+    return tuple(dict.fromkeys(term.column for term in terms if isinstance(term, MissingTerm | BinsTerm)))
+
+
+class RowDecoder:
+    """Reads batches for a design. May be used from several threads at once.
+
+    Parameters
+    ----------
+    design : FitDesign
+    rows : RowSources
+    decimal : str
+        The decimal sign of levels that are text.
+    """
+
+    def __init__(self, design: FitDesign, rows: RowSources, *, decimal: str = ".") -> None:
+        self._rows = rows
+        self._numbers = tuple((term, tile_steps(term.steps, "fast")) for term in numbers_of(design))
+        self._sources = {source.column: source for source in design.numbers}
+        self._flags = flags_of(design)
+        self._levels = tuple((source, _LevelCodes.of(source, decimal)) for source in design.levels)
+        target = rows.target
+        self._classes = _LevelCodes(LevelTable(target.codes, target.type, decimal=decimal))
+
+    def blocks(self, batch: RowBatch) -> Iterator[DecodedRows]:
+        """Yield the rows of a batch that are fitted, in blocks that stay in the cache until a tile is made of them.
+
+        The others were counted, or refused, by the first pass.
+        """
+        cells = _BatchCells(batch.data)
+        with np.errstate(all="ignore"):
+            whole = self._whole(cells)
+        raw = {name: numbers(cells.array(name, "numeric")) for name in self._sources}
+        for each in raw.values():
+            cells.leave_out_at(each.inexact)
+        for first in range(0, cells.rows, TILE_ROWS):
+            yield self._block(slice(first, min(cells.rows, first + TILE_ROWS)), whole, raw, cells.keep)
+
+    def _whole(self, cells: _BatchCells) -> DecodedRows:
+        """Return what a batch has besides numbers, with all rows."""
+        classes = self._class_codes(cells)
+        return DecodedRows(
+            cells.rows,
+            (),
+            tuple(cells.missing_in(name) for name in self._flags),
+            tuple(lookup.codes(cells, source) for source, lookup in self._levels),
+            classes,
+            self._weights(cells, classes),
+            None if self._rows.offset is None else cells.floats(self._rows.offset),
+        )
+
+    def _block(self, rows: slice, whole: DecodedRows, raw: Mapping[str, Numbers], keep: Mask | None) -> DecodedRows:
+        block = _RowSpan(rows, None if keep is None else keep[rows])
+        with np.errstate(all="ignore"):
+            filled = {name: block.filled(raw[name], source) for name, source in self._sources.items()}
+            found = tuple(
+                block.stepped(filled[term.column][0], steps, finite=filled[term.column][1])
+                for term, steps in self._numbers
+            )
+        return whole.part(rows, found, block.keep)
+
+    def _class_codes(self, cells: _BatchCells) -> Codes:
+        codes = self._classes.found(levels(cells.array(self._rows.target.column, "categorical")), _NO_LEVEL)
+        cells.leave_out(codes < 0)
+        return codes
+
+    def _weights(self, cells: _BatchCells, classes: Codes) -> Floats | None:
+        rows = self._rows
+        weights = None if rows.weight is None else cells.floats(rows.weight)
+        if not rows.class_weights:
+            return weights
+        of_class: Floats = np.array(rows.class_weights).take(classes, mode="clip")
+        return of_class if weights is None else weights * of_class
+
+
+class _LevelCodes:
+    """The codes of the levels of a column."""
+
+    def __init__(self, table: LevelTable) -> None:
+        self._table = table
+        self._recent = RecentLevels()
+
+    @classmethod
+    def of(cls, source: LevelSource, decimal: str) -> _LevelCodes:
+        return cls(LevelTable(source.codes, source.type, decimal=decimal))
+
+    def found(self, cells: Levels, missing: int) -> Codes:
+        """Return the code of each row."""
+        known = self._recent.find(self._table, cells.dictionary)
+        positions = np.where(known.is_missing, missing, known.positions)
+        codes: Codes = positions.take(cells.codes, mode="clip")
+        if cells.null is not None:
+            codes[cells.null] = missing
+        return codes
+
+    def codes(self, cells: _BatchCells, source: LevelSource) -> Codes:
+        """Return the code of each row, after the policy for missing levels."""
+        column = levels(cells.array(source.column, "categorical"))
+        if isinstance(source.missing, int):
+            return self.found(column, source.missing)
+        codes = self.found(column, _IS_MISSING)
+        cells.leave_out(codes == _IS_MISSING)
+        return codes
+
+
+class _BatchCells:
+    """The columns of one batch, and which of its rows are kept."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self.batch = batch
+        self.rows: int = batch.num_rows
+        self.keep: Mask | None = None
+        self._places: dict[str, list[int]] = {}
+        for place, name in enumerate(batch.schema.names):
+            self._places.setdefault(name, []).append(place)
+
+    def array(self, name: str, role: Literal["numeric", "categorical"]) -> pa.Array:
+        """Return a column by its name; where two have the name, the one that suits its use."""
+        places = self._places[name]
+        if len(places) > 1:
+            types = self.batch.schema.types
+            suited = [place for place in places if unfit(role, types[place]) is None]
+            places = sorted(suited, key=lambda place: role == "categorical" and not _is_text(types[place]))
+        return self.batch.column(places[0])
+
+    def floats(self, source: NumberSource) -> Floats:
+        """Return a column of finite numbers; the other rows are left out."""
+        cells = numbers(self.array(source.column, "numeric"))
+        self.leave_out_at(cells.inexact)
+        block = _RowSpan(slice(0, self.rows), None)
+        values, finite = block.filled(cells, source)
+        values = block.stepped(values, (), finite=finite)
+        if block.keep is not None:
+            self.leave_out(~block.keep)
+        return values.astype(np.float64, copy=False)
+
+    def missing_in(self, name: str) -> Mask:
+        """Return where a column is missing: null or NaN."""
+        array = self.array(name, "numeric")
+        if unfit("numeric", array.type) is None:
+            cells = numbers(array)
+            return _missing(cells.values, cells.null)
+        found = _LevelCodes(LevelTable({})).found(levels(array), _IS_MISSING)
+        is_missing: Mask = found == _IS_MISSING
+        return is_missing
+
+    def leave_out(self, rows: Mask) -> None:
+        """Leave rows out."""
+        if rows.any():
+            self.keep = ~rows if self.keep is None else self.keep & ~rows
+
+    def leave_out_at(self, rows: Codes) -> None:
+        """Leave rows out, by their numbers."""
+        if rows.size:
+            where = np.zeros(self.rows, dtype=np.bool_)
+            where[rows] = True
+            self.leave_out(where)
+
+
+class _RowSpan:
+    """Some rows of a batch, and which of them are kept."""
+
+    def __init__(self, rows: slice, keep: Mask | None) -> None:
+        self.rows, self.keep = rows, keep
+
+    def filled(self, cells: Numbers, source: NumberSource) -> tuple[Values, bool]:
+        """Return numbers with the missing ones filled, or left out; and whether all are known to be finite."""
+        values = cells.values[self.rows]
+        null = None if cells.null is None else cells.null[self.rows]
+        # A sum is finite only where every value is: it costs a tenth of looking at each.
+        finite = values.dtype.kind != "f" or bool(np.isfinite(np.add.reduce(values)))
+        missing = null if finite else _missing(values, null)
+        if missing is None or not missing.any():
+            return values, finite
+        if not isinstance(source.missing, str):
+            return np.where(missing, np.float64(source.missing), values), finite
+        self._leave_out(missing)
+        return np.where(missing, 0.0, values), finite
+
+    def stepped(self, values: Values, steps: Sequence[TileStep], *, finite: bool) -> Values:
+        """Return what steps make of numbers; rows of which they make no finite number are left out."""
+        if steps:
+            values = values.astype(np.float64)
+            for step in steps:
+                step(values)
+        elif finite:
+            return values
+        if not np.isfinite(np.add.reduce(values)):
+            self._leave_out(~np.isfinite(values))
+        return values
+
+    def _leave_out(self, rows: Mask) -> None:
+        if rows.any():
+            self.keep = ~rows if self.keep is None else self.keep & ~rows
+
+
+def _missing(values: Values, null: Mask | None) -> Mask:
+    """Return where numbers are null or NaN."""
+    missing: Mask = np.isnan(values)
+    return missing if null is None else missing | null
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    value_type = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return not (pa.types.is_integer(value_type) or pa.types.is_floating(value_type) or pa.types.is_boolean(value_type))
+
+
+def _as_floats(values: Values) -> Floats:
+    return values.astype(np.float64, copy=False)
+
+
+def columns_read(design: FitDesign, rows: RowSources) -> Iterable[str]:
+    """Return the names of the columns that a decoder reads, each once."""
+    names = [number.column for number in design.numbers]
+    names += [level.column for level in design.levels]
+    names += [rows.target.column, *flags_of(design)]
+    names += [source.column for source in (rows.weight, rows.offset) if source is not None]
+    return dict.fromkeys(names)

@@ -1,0 +1,98 @@
+"""The model file of a fit: what was fitted in tiles, as features in units of their columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import DataError
+from pipeline.fitting.design import FitDesign
+from pipeline.fitting.featuring import FeatureMaker
+from pipeline.fitting.job import FitJob
+from pipeline.fitting.layout import FitLayout, Floats
+from pipeline.fitting.learnt import Learnt
+from pipeline.fitting.objective import Solution
+from pipeline.fitting.own_units import OwnUnits, free_of, slice_of
+from pipeline.fitting.tabulating import coefficient_names
+from pipeline.fitting.totals import intercept_shift
+from pipeline.models import LogisticModel
+from pipeline.models.logistic.documents import named_apart, version_of
+from pipeline.models.logistic.parsing import from_mapping
+from pipeline.units import escape
+
+
+def model_of(
+    job: FitJob, design: FitDesign, learnt: Learnt, solution: Solution, training: Mapping[str, Any]
+) -> LogisticModel:
+    """Return the model that was fitted: a file of version 1 where that can hold it, else of version 2.
+
+    Its raw predictions are those of the tiles but for rounding, plus what ``--prior`` adds; columns under ``--control``
+    are set to a reference, which is noted in ``training``.
+
+    Raises
+    ------
+    DataError
+        No feature is left: all columns were dropped, or set to a reference. Or a coefficient is beyond float64 in units
+        of its column.
+    """
+    layout = design.layout
+    units, fitted = OwnUnits.of(design), _of_classes(layout, solution.coefficients)
+    free, own = free_of(solution, layout), units.coefficients(fitted)
+    _check_finite(design, own)
+    maker = FeatureMaker(design, learnt, frozenset(job.model.controls), len(fitted))
+    features = []
+    for column in design.columns:
+        place = slice_of(column, layout)
+        if free[place].any() and (feature := maker.feature(column, own[:, place])) is not None:
+            features.append(feature)
+    if not features:
+        raise DataError(
+            "no feature is left for the model: every column is constant, a combination of others or a control",
+            "name other columns under --features",
+        )
+    constants = [units.intercepts(fitted), *maker.constants, np.full(len(fitted), intercept_shift(job, learnt))]
+    document = {
+        **_head(job, layout, learnt),
+        "intercept": _number([math.fsum(each) for each in zip(*constants, strict=True)]),
+        "features": named_apart(features),
+        "training": {**training, **({"controls": maker.references} if maker.references else {})},
+    }
+    return LogisticModel(from_mapping({**document, "version": version_of(document)}, "the fitted model"))
+
+
+def _check_finite(design: FitDesign, own: Floats) -> None:
+    """Refuse coefficients that no model file can hold."""
+    beyond = np.flatnonzero(~np.isfinite(own).all(axis=0))
+    if beyond.size:
+        name = coefficient_names(design)[beyond[-1]]
+        raise DataError(
+            f"the coefficient of {escape(name)} is beyond float64 in units of its column",
+            "rescale the column first under --features: scale(NAME, CENTER, SCALE)",
+        )
+
+
+def _head(job: FitJob, layout: FitLayout, learnt: Learnt) -> dict[str, Any]:
+    target: dict[str, Any] = {"column": job.model.target}
+    head: dict[str, Any] = {"format": "logitstream-model", "version": 1, "kind": "logistic"}
+    if layout.classes > 2:
+        head |= {"classes": list(learnt.classes), "target": target}
+    else:
+        negative, positive = learnt.classes
+        head |= {"target": target | {"negative": negative, "positive": positive}}
+    if job.model.offset is not None:
+        head["offset"] = {"column": job.model.offset, "missing": "error"}
+    return head
+
+
+def _of_classes(layout: FitLayout, coefficients: Floats) -> Floats:
+    """Return coefficients with a row for each class of several; those of a reference class are 0."""
+    if layout.classes in {2, layout.outputs}:
+        return coefficients
+    return np.vstack([np.zeros(layout.width), coefficients])
+
+
+def _number(values: list[float]) -> float | list[float]:
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,191 @@
+"""Rows that a caller has, in blocks: something is computed of each block, and combined in a fixed tree.
+
+Blocks are cut where the rows lie: a number of tiles of rows in memory, a block or partition of a Dask collection. A
+block is a task by itself, and rows of different blocks never meet, so that memory holds as many blocks as run at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.fitting.layout import TILE_ROWS
+from pipeline.scan import ReduceTree
+
+Payload = TypeVar("Payload")
+Matrix = npt.NDArray[Any]
+
+# Tiles of a block of rows in memory: enough that a task costs nothing, and few enough that two threads share
+# a million rows.
+BLOCK_TILES = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowBlock:
+    """Rows as a caller has them.
+
+    Attributes
+    ----------
+    features : ndarray, SciPy sparse matrix, dataframe or Arrow table of shape (rows, features)
+    target : array of shape (rows,), or None
+    weights : array of shape (rows,), or None
+        ``None`` for 1.
+    """
+
+    features: Any
+    target: Any = None
+    weights: Any = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return int(self.features.shape[0])
+
+
+class Blocks(Protocol):
+    """Rows in blocks."""
+
+    def fold(
+        self, compute: Callable[[RowBlock], Payload], combine: Callable[[Payload, Payload], Payload]
+    ) -> Payload | None:
+        """Return what is computed of each block, combined in a fixed tree; ``None`` without a block.
+
+        ``compute`` can be pickled. ``combine`` may change and return its first argument.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryBlocks:
+    """Rows in memory.
+
+    Attributes
+    ----------
+    block : RowBlock
+        All rows.
+    threads : int
+        How many blocks are worked on at once; never changes a bit.
+    """
+
+    block: RowBlock
+    threads: int = 1
+
+    def fold(
+        self, compute: Callable[[RowBlock], Payload], combine: Callable[[Payload, Payload], Payload]
+    ) -> Payload | None:
+        """Return what is computed of each block, combined in a fixed tree."""
+        rows = BLOCK_TILES * TILE_ROWS
+        starts = range(0, self.block.rows, rows)
+        tree: ReduceTree[Payload] = ReduceTree(len(starts), combine)
+        calls = [partial(self._computed, compute, start, start + rows) for start in starts]
+        if self.threads == 1 or len(calls) == 1:
+            for number, call in enumerate(calls):
+                tree.add(number, call())
+        else:
+            _add_by_threads(calls, tree, self.threads)
+        return tree.total()
+
+    def _computed(self, compute: Callable[[RowBlock], Payload], start: int, stop: int) -> Payload:
+        whole = self.block
+        target = None if whole.target is None else whole.target[start:stop]
+        weights = None if whole.weights is None else whole.weights[start:stop]
+        return compute(RowBlock(rows_of(whole.features, start, stop), target, weights))
+
+
+def _add_by_threads(calls: Sequence[Callable[[], Payload]], tree: ReduceTree[Payload], threads: int) -> None:
+    """Add what calls return, in their order; no more results wait than there are threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Payload]] = deque()
+        for number, call in enumerate(calls):
+            waiting.append(pool.submit(call))
+            if len(waiting) > threads:
+                tree.add(number - threads, waiting.popleft().result())
+        for number, future in enumerate(waiting, len(calls) - len(waiting)):
+            tree.add(number, future.result())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DaskBlocks:
+    """Rows of Dask collections: each block is a task, and its payload the only thing that leaves it.
+
+    Attributes
+    ----------
+    features : sequence of delayed
+        A block each, in the order of the rows.
+    target, weights : sequence of delayed, or None
+    """
+
+    features: Sequence[Any]
+    target: Sequence[Any] | None = None
+    weights: Sequence[Any] | None = None
+
+    def fold(
+        self, compute: Callable[[RowBlock], Payload], combine: Callable[[Payload, Payload], Payload]
+    ) -> Payload | None:
+        """Return what is computed of each block, combined in a fixed tree, on the scheduler that Dask has."""
+        from dask.delayed import delayed  # noqa: PLC0415 - Dask is here, since the rows are
+
+        call = delayed(compute, pure=False, traverse=False)
+        none = [None] * len(self.features)
+        task = delayed(_carried_out, pure=False)
+        found = [
+            task(call, features, target, weights)
+            for features, target, weights in zip(self.features, self.target or none, self.weights or none, strict=True)
+        ]
+        join = delayed(partial(_joined, combine), pure=False, traverse=False)
+        while len(found) > 1:
+            pairs = [found[start : start + 2] for start in range(0, len(found), 2)]
+            found = [join(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+        return found[0].compute() if found else None
+
+
+def _carried_out(compute: Callable[[RowBlock], Payload], features: Any, target: Any, weights: Any) -> Payload:
+    return compute(RowBlock(features, target, weights))
+
+
+def _joined(combine: Callable[[Payload, Payload], Payload], left: Payload, right: Payload) -> Payload:
+    # What a task gets may be needed again, where a worker dies.
+    return combine(deepcopy(left), right)
+
+
+def rows_of(features: Any, start: int, stop: int) -> Any:
+    """Return some rows of features, of the same kind; a view where there can be one."""
+    if isinstance(features, pa.Table | pa.RecordBatch):
+        return features.slice(start, stop - start)
+    # pandas takes a slice in brackets for one of its index.
+    return features.iloc[start:stop] if hasattr(features, "iloc") else features[start:stop]
+
+
+def matrix_of(features: Any) -> Matrix:
+    """Return features as a matrix of numbers, shape (rows, features); nulls are NaN.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A column cannot be read as numbers.
+    """
+    if isinstance(features, np.ndarray):
+        return features
+    if hasattr(features, "toarray"):
+        return np.asarray(features.toarray(order="F"))
+    if isinstance(features, pa.Table | pa.RecordBatch):
+        return _of_columns([column.to_numpy(zero_copy_only=False) for column in features.columns], features.num_rows)
+    if hasattr(features, "iloc"):
+        return np.asarray(features.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.asarray(features.to_numpy())
+
+
+def _of_columns(columns: Sequence[Matrix], rows: int) -> Matrix:
+    matrix = np.empty((rows, len(columns)), order="F")
+    for position, column in enumerate(columns):
+        matrix[:, position] = column
+    return matrix

@@ -1,0 +1,35 @@
+"""Effects over a scan: the same bits on every scheduler, and those of the rows in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.fitting.effect_pass import effects_over
+from pipeline.fitting.effects import plan_effects
+from pipeline.fitting.learnt import FitAccounts, Learnt
+from pipeline.fitting.scanning import open_passes
+from tests.fitting.scans import ROWS, needs_of, numbers_design, numbers_table, prepared, write
+from tests.fitting.test_effects import sums_over
+
+COLUMNS = 3
+TOTAL = 30_000
+
+
+def test_effects_have_the_same_bits_on_every_scheduler(tmp_path: Path) -> None:
+    table, design = numbers_table(TOTAL, COLUMNS), numbers_design(COLUMNS)
+    write(table, tmp_path / "data", files=2)
+    plan = plan_effects(design, Learnt(FitAccounts(), float(TOTAL), (0, 1), (1.0, 1.0)))
+    coefficients = np.random.default_rng(3).normal(size=(1, COLUMNS + 1))
+    found = set()
+    for scheduler, workers in (("sync", 1), ("threads", 2), ("processes", 2)):
+        scan = prepared(tmp_path / "data", needs_of(COLUMNS), chunk_size="10000", scheduler=scheduler, workers=workers)
+        with open_passes(scan, design, ROWS) as passes:
+            sums = effects_over(passes, plan, coefficients)
+        found.add((sums.weight, sums.slopes.tobytes(), sums.bent.tobytes(), sums.values.tobytes()))
+    assert len(found) == 1
+    whole = sums_over(design, table, plan, coefficients)
+    assert sums.slopes == pytest.approx(whole.slopes, rel=1e-11)
+    assert sums.bent == pytest.approx(whole.bent, rel=1e-9, abs=1e-9)
