@@ -31,6 +31,10 @@ Kind = TypeVar("Kind", NumberTerm, CategoryTerm)
 
 # A payload of the first pass: of a number, of a level column, of a column with a histogram.
 _NUMBER_BYTES, _LEVEL_BYTES, _KEYED_BYTES = 128, 1 << 20, 1 << 19
+# A value in a sample.
+_NUMBER_WIDTH, _TEXT_WIDTH = 8.0, 24.0
+# Payloads that wait for each worker, besides those of open nodes of the tree.
+_WAITING = 4
 _RULES: Mapping[MissingRule, WithoutValue] = {"error": "error", "drop": "drop"}
 
 
@@ -137,7 +141,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     medians = frozenset(name for name in _imputed(terms) if rule_of(job, name) == "impute-median")
     plan = make_plan(files, chunk_size=job.data.chunk_size, limit=job.data.limit)
     wanted = _wanted(job, terms, rules, medians, _sample_rule(files, job, columns))
-    scan = prepare_scan(files, surveyed.needs, plan, job.data.csv, _costs(wanted, plan.chunk_rows), _how(job))
+    scan = prepare_scan(files, surveyed.needs, plan, job.data.csv, _costs(wanted, len(plan)), _how(job))
     return PreparedFit(
         job=job,
         scan=scan,
@@ -288,19 +292,20 @@ def _sample_rule(files: Sequence[FileFacts], job: FitJob, columns: Sequence[tupl
     rows = sum(facts.estimated_rows for facts in files)
     if job.data.limit is not None:
         rows = min(rows, job.data.limit)
-    return SampleRule.of(rows, 16.0 * len(columns), tuple((place, role) for place, (_, role) in enumerate(columns)))
+    width = sum(_NUMBER_WIDTH if role == "numeric" else _TEXT_WIDTH for _, role in columns)
+    return SampleRule.of(rows, width, tuple((place, role) for place, (_, role) in enumerate(columns)))
 
 
-def _costs(wanted: ToLearn, chunk_rows: int) -> StepCosts:
-    columns = len(wanted.sample.columns)
-    sampled = min(wanted.sample.bytes, int(wanted.sample.share * chunk_rows * 16 * columns))
+def _costs(wanted: ToLearn, chunks: int) -> StepCosts:
+    """Return what the first pass takes. The payloads that wait have the rows of one sample between them."""
+    waiting = max(1, min(chunks, _WAITING + chunks.bit_length()))
     return StepCosts(
-        made_bytes=8.0 * (wanted.moments + columns),
+        made_bytes=_NUMBER_WIDTH * (wanted.moments + len(wanted.sample.columns)),
         payload_bytes=(
             _NUMBER_BYTES * wanted.moments
             + _LEVEL_BYTES * (len(wanted.levels) + len(wanted.combined))
             + _KEYED_BYTES * len(wanted.keyed)
-            + sampled
+            + wanted.sample.expected_bytes // waiting
         ),
         travels=True,
     )

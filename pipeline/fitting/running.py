@@ -41,7 +41,7 @@ from pipeline.fitting.solving import begin, choose, drive, warm_start
 from pipeline.fitting.state import FitState, fit_digest, open_state
 from pipeline.fitting.tabulating import coefficient_rows
 from pipeline.fitting.tiles_in_memory import MemoryPasses
-from pipeline.fitting.totals import class_names, class_totals, intercept_shift
+from pipeline.fitting.totals import check_classes, class_names, class_totals, intercept_shift
 from pipeline.fitting.wishing import objective_of
 from pipeline.models import write_new_file
 from pipeline.models.levels import LevelType
@@ -109,6 +109,7 @@ class FitRun:
                 if state.answered:
                     self._note(f"goes on after pass {state.answered + 1} of the fit that was interrupted")
                 learnt, sample = self._learnt(prepared, state, holding)
+                check_classes(prepared.job, learnt)
                 design, notes = design_of(prepared.job, learnt)
                 self._note(*notes)
                 if self.job.solve.effects:

@@ -35,12 +35,15 @@ class SampleRule:
         Of the rows that are fitted.
     columns : tuple of (int, Role)
         Positions in a batch, and how they are read.
+    expected_bytes : int
+        About how many a whole sample has.
     rows, bytes : int
         The most of a whole sample.
     """
 
     share: float
     columns: tuple[tuple[int, Role], ...]
+    expected_bytes: int = 0
     rows: int = MOST_ROWS
     bytes: int = MOST_BYTES
 
@@ -48,7 +51,8 @@ class SampleRule:
     def of(cls, rows: int, row_bytes: float, columns: tuple[tuple[int, Role], ...]) -> SampleRule:
         """Return the rule for about so many rows of about so many bytes."""
         most = min(MOST_ROWS, MOST_BYTES / max(1.0, row_bytes))
-        return cls(min(1.0, most / max(1, rows), max(_SHARE, _FEW_ROWS / max(1, rows))), columns)
+        share = min(1.0, most / max(1, rows), max(_SHARE, _FEW_ROWS / max(1, rows)))
+        return cls(share, columns, int(share * rows * row_bytes))
 
 
 @dataclass(slots=True, eq=False)
