@@ -155,12 +155,6 @@ class _Designing:
     def _add_evidence(self, term: BinsTerm) -> None:
         """Add a column in intervals as one number: the weight of evidence of the interval."""
         bins = self._bins_of(term)
-        if len(self.learnt.classes) != 2:
-            raise DataError(
-                f"{escape(term_text(term))}: weights of evidence need two classes, but the target has "
-                f"{format_count(len(self.learnt.classes))}",
-                "leave woe=true out, or name one class with --positive after making the others one value",
-            ).at(column=term.column)
         source = self._source(term.column)
         own = rule_of(self.job, term.column) == "indicator"
         missing = 0.0
@@ -223,7 +217,8 @@ class _Designing:
             return
         empty = len(totals) - 1 - len(numbers)
         if empty:
-            self.notes.append(f"{escape(term_text(term))}: {format_count(empty)} intervals have no row")
+            what = "interval has" if empty == 1 else "intervals have"
+            self.notes.append(f"{escape(term_text(term))}: {format_count(empty)} {what} no row")
         reference = None
         if not self._is_full(term):
             reference = max(numbers, key=lambda number: (totals[number], -number))
