@@ -8,7 +8,7 @@ first pass, which does not know the design yet, can hold them for all others.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,9 +20,10 @@ from pipeline.errors import BalanceError
 from pipeline.fitting.scratch import ScratchChunk, ScratchDraft, ScratchFiles
 from pipeline.scan import Batch, ChunkContext
 from pipeline.types.inputs import Integers
-from pipeline.types.rows import SliceAccount
+from pipeline.types.rows import BadCell, Slice, SliceAccount
 from pipeline.types.work import Outcome
 
+SetAside = Callable[[Slice, BadCell], None]
 Where = Literal["memory", "scratch", "read again"]
 
 
@@ -53,7 +54,7 @@ class Holding:
     places: bool = False
 
 
-_READ_AGAIN = Holding("read again")
+READ_AGAIN = Holding("read again")
 
 
 @dataclass(slots=True)
@@ -73,10 +74,16 @@ class HeldChunk:
 
 
 class MemoryChunks:
-    """Chunks in memory, for the threads of a process. The first ones that fit stay, until all are dropped."""
+    """Chunks in memory, for the threads of a process. The first ones that fit stay, until all are dropped.
+
+    Attributes
+    ----------
+    bound : int
+        The most bytes that are held.
+    """
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound
+        self.bound = bound
         self._held: dict[int, HeldChunk] = {}
         self._size = 0
         self._lock = threading.Lock()
@@ -97,7 +104,7 @@ class MemoryChunks:
     def reserve(self, size: int) -> bool:
         """Return whether so many bytes more may be held, and count them."""
         with self._lock:
-            if self._size + size > self._bound:
+            if self._size + size > self.bound:
                 return False
             self._size += size
             return True
@@ -107,6 +114,15 @@ class MemoryChunks:
         with self._lock:
             if self._held.setdefault(chunk, held) is not held:
                 self._size -= held.size
+
+    def lower(self, bound: int) -> None:
+        """Hold at most so many bytes from now on: the last chunks are dropped."""
+        with self._lock:
+            self.bound = min(self.bound, bound)
+            for chunk in sorted(self._held, reverse=True):
+                if self._size <= self.bound:
+                    break
+                self._size -= self._held.pop(chunk).size
 
     def give_back(self, size: int) -> None:
         """Take back bytes that are not needed."""
@@ -163,16 +179,17 @@ def held_in_memory(holding: Holding) -> Iterator[MemoryChunks]:
             del _in_memory[holding.name]
 
 
+def in_memory(holding: Holding) -> MemoryChunks | None:
+    """Return the chunks that this process holds in memory, ``None`` where it holds none."""
+    return _in_memory.get(holding.name) if holding.where == "memory" else None
+
+
 def store_of(settings: Mapping[str, Any]) -> HoldingStore:
     """Return where this process holds chunks, by the settings of a step."""
     stated = settings.get("holding")
-    holding = Holding(**{**stated, "levels": tuple(stated["levels"])}) if stated else _READ_AGAIN
-    store: Store | None = None
-    if holding.where == "scratch":
-        store = ScratchFiles(Path(holding.folder), holding.bound)
-    elif holding.where == "memory":
-        store = _in_memory.get(holding.name)
-    return HoldingStore(holding, store)
+    holding = Holding(**{**stated, "levels": tuple(stated["levels"])}) if stated else READ_AGAIN
+    files = ScratchFiles(Path(holding.folder), holding.bound) if holding.where == "scratch" else None
+    return HoldingStore(holding, files or in_memory(holding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +257,7 @@ class ChunkWalk:
 
     def batches(self) -> Iterator[Batch | HeldBatch]:
         """Yield the batches of the chunk."""
-        yield from self._read() if self._found is None else self._again(self._found)
+        yield from self.read() if self._found is None else self._again(self._found)
 
     def outcome(self, payload: Any) -> Outcome[Any]:
         """Return the outcome of the chunk after its last batch, with the accounts of when it was read."""
@@ -251,8 +268,9 @@ class ChunkWalk:
             self._draft.finish({"accounts": [asdict(account) for account in outcome.accounts]})
         return outcome
 
-    def _read(self) -> Iterator[Batch]:
-        for batch in self._context.batches():
+    def read(self, set_aside: SetAside | None = None) -> Iterator[Batch]:
+        """Yield the batches of the chunk from its files; the arguments are those of ``ChunkContext.batches``."""
+        for batch in self._context.batches(set_aside=set_aside):
             if self._draft is not None:
                 self._draft.add(packed(batch, self._store.holding))
             yield batch
