@@ -72,6 +72,13 @@ def count_of(plan: EffectPlan) -> int:
     return sum(max(1, len(column.changes)) for column in plan.columns if column.kind != "slope")
 
 
+def effect_bytes(plan: EffectPlan, layout: FitLayout) -> int:
+    """Return the bytes of the sums of one chunk, and of the scratch that makes them."""
+    classes = len(reported(layout))
+    gradients = (count_of(plan) + layout.outputs) * classes * layout.size
+    return 8 * (gradients + 3 * TILE_ROWS * layout.columns)
+
+
 class EffectSummer:
     """Sums the effects of the rows of one chunk. For one thread.
 
