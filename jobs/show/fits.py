@@ -38,6 +38,8 @@ _DIGITS, _ERROR_DIGITS = 6, 4
 
 _NAMED = ("feature", "level", "class")
 _COEFFICIENTS = (*_NAMED, "coefficient", "error", "z", "p", "low", "high", "VIF", "note")
+# What a narrow terminal does without: the inflation of variances, the z, then the interval.
+_SPARE = tuple(map(_COEFFICIENTS.index, ("VIF", "z", "low", "high")))
 _EFFECTS = (*_NAMED, "effect", "error", "z", "p", "low", "high")
 _TRIED = ("l1", "l2", "log loss", "error", "nonzero", "")
 
@@ -139,13 +141,13 @@ def emit_fit(report: FitReport, *, all_digits: bool, as_json: bool) -> None:
 def _emit_report(report: FitReport, *, all_digits: bool) -> None:
     number, error = (_with_digits(digits, all_digits=all_digits) for digits in (_DIGITS, _ERROR_DIGITS))
     console.emit("\n".join(aligned(_facts(report))) + "\n")
-    emit_filled(
-        _COEFFICIENTS, [_coefficient(each, number, error) for each in report.coefficients[:_MOST_ROWS]], range(3, 10)
-    )
+    rows = [_coefficient(each, number, error) for each in report.coefficients[:_MOST_ROWS]]
+    emit_filled(_COEFFICIENTS, rows, range(3, 10), spare=_SPARE)
     _emit_left_out(len(report.coefficients))
     if report.effects:
         console.emit("\nAverage marginal effects on the probability:\n")
-        emit_filled(_EFFECTS, [_effect(each, number, error) for each in report.effects[:_MOST_ROWS]], range(3, 9))
+        rows = [_effect(each, number, error) for each in report.effects[:_MOST_ROWS]]
+        emit_filled(_EFFECTS, rows, range(3, 9), spare=_SPARE[1:])
         _emit_left_out(len(report.effects))
     if report.bins:
         console.emit("\nInformation values:\n")

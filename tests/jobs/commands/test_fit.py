@@ -24,7 +24,7 @@ from pipeline.fitting.report import PassDone
 from pipeline.fitting.terms import CategoryTerm, NumberTerm, ProductTerm
 from pipeline.models import LogisticModel
 from pipeline.training import fit_job
-from tests.jobs.conftest import ROOT, Outcome, parsed
+from tests.jobs.conftest import ROOT, Outcome, on_a_terminal, parsed
 
 Call = Callable[..., Outcome]
 
@@ -248,6 +248,16 @@ def test_quietly_a_fit_says_nothing_and_no_file_is_replaced_unasked(cli: Call, d
     assert out.read_bytes() == before
     assert cli(*words, "--if-exists", "replace") == Outcome(0, "", "")
     assert json.loads(out.read_bytes())["features"] == json.loads(before)["features"]
+
+
+def test_a_narrow_terminal_gets_the_columns_for_which_it_has_room(data: Path) -> None:
+    words = ("fit", data, *FITTED, "--missing", "drop", "--missing-target", "drop")
+    wide, narrow = (on_a_terminal(columns, *words) for columns in (120, 60))
+    (header,) = (line for line in wide.splitlines() if line.startswith("feature"))
+    assert header.split() == ["feature", "coefficient", "error", "z", "p", "low", "high", "VIF"]
+    (header,) = (line for line in narrow.splitlines() if line.startswith("feature"))
+    assert header.split() == ["feature", "coefficient", "error", "p", "low", "high"]
+    assert "left out, as the terminal is narrow: VIF, z" in narrow.splitlines()
 
 
 def test_without_an_output_the_model_is_shown_even_quietly(cli: Call, data: Path) -> None:
