@@ -105,7 +105,8 @@ def fit(
     target : str
         The column to predict.
     features : str or sequence of str
-        What to predict it from: ``"distance, C(carrier), log1p(x), C(origin):hour"``.
+        What to predict it from: ``"distance, C(carrier), log1p(x), C(origin):hour"``, in the grammar of
+        :mod:`pipeline.fitting.formula`.
     output : path, optional
         The model file to write.
     **options : FitOptions

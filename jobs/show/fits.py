@@ -238,7 +238,7 @@ def draw_fit(report: FitReport, path: str) -> None:
     from pipeline import drawing  # noqa: PLC0415 - only for pictures
 
     tried = [each for each in report.path if each.log_loss is not None]
-    if tried:
+    if len(tried) > 1:
         figure = drawing.draw_path(
             [drawing.TriedPenalty(each.l1 + each.l2, each.log_loss or 0.0, each.error, each.chosen) for each in tried]
         )
