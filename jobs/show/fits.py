@@ -34,7 +34,8 @@ _SAID_OTHERWISE = {"type", "no_intercept"}
 _AGAIN = "run the same command again: it goes on after the last finished pass"
 _MOST_ROWS = 1_000
 _NOTE = 1_000
-_DIGITS, _ERROR_DIGITS = 6, 4
+# Of measures, of coefficients, and of what says how certain those are.
+_DIGITS = (8, 6, 4)
 
 _NAMED = ("feature", "level", "class")
 _COEFFICIENTS = (*_NAMED, "coefficient", "error", "z", "p", "low", "high", "VIF", "note")
@@ -139,8 +140,8 @@ def emit_fit(report: FitReport, *, all_digits: bool, as_json: bool) -> None:
 
 
 def _emit_report(report: FitReport, *, all_digits: bool) -> None:
-    number, error = (_with_digits(digits, all_digits=all_digits) for digits in (_DIGITS, _ERROR_DIGITS))
-    console.emit("\n".join(aligned(_facts(report))) + "\n")
+    measure, number, error = (_with_digits(digits, all_digits=all_digits) for digits in _DIGITS)
+    console.emit("\n".join(aligned(_facts(report, measure))) + "\n")
     rows = [_coefficient(each, number, error) for each in report.coefficients[:_MOST_ROWS]]
     emit_filled(_COEFFICIENTS, rows, range(3, 10), spare=_SPARE)
     _emit_left_out(len(report.coefficients))
@@ -163,12 +164,12 @@ def _emit_left_out(rows: int) -> None:
         console.emit(f"... {format_count(rows - _MOST_ROWS)} more; --json shows all")
 
 
-def _facts(report: FitReport) -> Iterator[tuple[str, str]]:
+def _facts(report: FitReport, measure: Number) -> Iterator[tuple[str, str]]:
     if report.output is not None:
         yield "model", escape(report.output, _NOTE)
     yield "rows", row_accounts(report.rows)
     yield "converged", _certified(report.certificate)
-    yield from _measures(report.measures)
+    yield from _measures(report.measures, measure)
 
 
 def _certified(certificate: Mapping[str, object]) -> str:
@@ -189,26 +190,22 @@ def _certified(certificate: Mapping[str, object]) -> str:
     return f"yes: {', '.join(figures)}".removesuffix(": ")
 
 
-def _measures(measures: FitMeasures) -> Iterator[tuple[str, str]]:
-    yield "log loss", _measure(measures.log_loss)
+def _measures(measures: FitMeasures, measure: Number) -> Iterator[tuple[str, str]]:
+    yield "log loss", measure(measures.log_loss)
     if measures.held_out_log_loss is not None:
-        yield "held-out log loss", _measure(measures.held_out_log_loss)
-    yield "deviance", _measure(measures.deviance)
+        yield "held-out log loss", measure(measures.held_out_log_loss)
+    yield "deviance", measure(measures.deviance)
     if measures.null_deviance is not None:
-        yield "null deviance", _measure(measures.null_deviance)
+        yield "null deviance", measure(measures.null_deviance)
     if measures.likelihood_ratio is not None and measures.likelihood_ratio_p is not None:
-        degrees = f"{measures.degrees_of_freedom} degrees of freedom"
+        degrees = f"{_many(measures.degrees_of_freedom or 0, 'degree')} of freedom"
         yield (
             "likelihood ratio",
-            f"{_measure(measures.likelihood_ratio)}, {degrees}, p {measures.likelihood_ratio_p:.2g}",
+            f"{measure(measures.likelihood_ratio)}, {degrees}, p {measures.likelihood_ratio_p:.2g}",
         )
     for name, value in (("AIC", measures.aic), ("BIC", measures.bic), ("McFadden's R2", measures.mcfadden)):
         if value is not None:
-            yield name, _measure(value)
-
-
-def _measure(value: float | None) -> str:
-    return "" if value is None else f"{value:.8g}"
+            yield name, measure(value)
 
 
 def _coefficient(row: CoefficientRow, number: Number, error: Number) -> tuple[str, ...]:

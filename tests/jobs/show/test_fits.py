@@ -147,7 +147,9 @@ def test_coefficients_are_a_table_in_which_nothing_acts_on_the_terminal(capsys: 
         ["C(carrier)", "AA", "0", "reference"],
         ["C(carrier)", r"U\x1bA", "0.5", "0.125", "4", "6.312e-05", "0.255", "0.745"],
     ]
-    exact = [line.split() for line in shown(capsys, REPORT, all_digits=True) if line.startswith("distance")]
+    lines = shown(capsys, REPORT, all_digits=True)
+    assert "McFadden's R2      0.09090909090909091" in lines
+    exact = [line.split() for line in lines if line.startswith("distance")]
     assert exact == [["distance", "0.30000000000000004", "0.1", "3.0", "0.0027", "0.104", "0.496", "1.25"]]
 
 
