@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from pipeline.fitting.layout import TILE_ROWS, Codes, FitLayout, Floats, Tile
+from pipeline.fitting.likelihood import RowLabels
 
 
 class TileProducts:
@@ -26,6 +27,11 @@ class TileProducts:
     def codes(self) -> tuple[Codes, ...]:
         """The levels of each level column, from 1; 0 where a row has none with a coefficient."""
         return tuple(column.codes + 1 for column in self.tile.levels)
+
+    @cached_property
+    def labels(self) -> RowLabels:
+        """The classes of the rows."""
+        return RowLabels.of(self.tile.classes)
 
     @cached_property
     def weights(self) -> Floats:
@@ -58,6 +64,16 @@ class TileProducts:
                 valued = self.valued(number, valued) if squared else valued
                 result[output, start : start + count] = self.by_level(number, valued)[1:]
         return result
+
+    def square(self, root: Floats, scratch: Floats) -> tuple[Floats, Floats]:
+        """Return the dense columns times the roots of weights, in ``scratch``, and the products of these with another.
+
+        Shapes (columns, rows) and (columns, columns).
+        """
+        scaled = scratch[:, : len(root)]
+        np.multiply(self.tile.dense.T, root, out=scaled)
+        # The same array twice, once transposed: half the work, as BLAS is asked for one triangle.
+        return scaled, scaled @ scaled.T
 
     def by_level(self, number: int, rows: Floats) -> Floats:
         """Return numbers of the rows, summed for each level from 0, which is none."""
@@ -93,10 +109,8 @@ class SymmetricBlocks:
     def add(self, products: TileProducts, weights: Floats, scratch: Floats) -> None:
         """Add a tile, with weights of its rows that are not negative. ``scratch`` is as large as the dense part."""
         root = np.sqrt(weights)
-        scaled = scratch[:, : len(root)]
-        np.multiply(products.tile.dense.T, root, out=scaled)
-        # The same array twice, once transposed: half the work, as BLAS is asked for one triangle.
-        self._dense += scaled @ scaled.T
+        scaled, square = products.square(root, scratch)
+        self._dense += square
         for number in range(len(self._mixed)):
             self._add_level(products, number, weights, scaled, root)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import memory
-from pipeline.errors import OutputError, ThresholdError
+from pipeline.errors import OutputError
 from pipeline.fitting.blas import one_thread
 from pipeline.fitting.decoding import ClassSource, RowSources
 from pipeline.fitting.design import FitDesign, NumberSource
@@ -43,6 +43,7 @@ from pipeline.fitting.state import FitState, fit_digest, open_state
 from pipeline.fitting.tabulating import coefficient_rows
 from pipeline.fitting.tiles_in_memory import MemoryPasses
 from pipeline.fitting.totals import check_classes, class_names, class_totals, intercept_shift
+from pipeline.fitting.verdicts import check_converged, dependent_notes
 from pipeline.fitting.wishing import objective_of
 from pipeline.models import write_new_file
 from pipeline.models.levels import LevelType
@@ -173,7 +174,8 @@ class FitRun:
         kept = state.passes(passes)
         is_chosen = solve.path or solve.folds
         fitted = self._chosen(kept, design, passes.models, start) if is_chosen else self._solved(kept, design, start)
-        self._check_converged(fitted.solution)
+        check_converged(self.job, design, fitted.solution)
+        self._note(*dependent_notes(self.job, design, fitted.solution))
         point = scores_point(self.job, fitted.solution)
         if point is not None:
             (scored,) = kept.sums([point])
@@ -241,13 +243,6 @@ class FitRun:
         if output is not None and self.job.if_exists == "fail" and os.path.lexists(output):
             raise OutputError(
                 f"{escape(output)} exists", "choose another name, or use --if-exists replace to put the new file there"
-            )
-
-    def _check_converged(self, solution: Solution) -> None:
-        if not solution.certificate.converged and not self.job.allow_unconverged:
-            raise ThresholdError(
-                f"the fit did not converge: {solution.certificate.reason}; nothing was written",
-                "see what the lines of the passes say; --allow-unconverged writes the model all the same",
             )
 
     def _made(

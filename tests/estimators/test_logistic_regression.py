@@ -172,6 +172,34 @@ def test_sparse_rows_give_what_dense_ones_give(container: Any) -> None:
     np.testing.assert_allclose(ours.predict_proba(container(rows)), ours.predict_proba(rows), rtol=1e-13)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.2])
+@pytest.mark.parametrize("penalty", [{"C": 0.5}, {"C": math.inf}, {"C": 0.5, "l1_ratio": 0.5}])
+def test_rows_that_are_mostly_zeros_are_summed_as_they_are(share: float, penalty: dict[str, Any]) -> None:
+    random = np.random.default_rng(8)
+    rows = sparse.random_array((3_000, 20), density=share, rng=random, format="csr") + sparse.csr_array(
+        sparse.eye_array(3_000, 20)
+    )
+    target = (rows.sum(axis=1) + random.normal(size=3_000) > 0.3).astype(int)
+    found = LogisticRegression(**penalty).fit(rows, target, WEIGHTS[:3_000])
+    dense = LogisticRegression(**penalty).fit(rows.toarray(), target, WEIGHTS[:3_000])
+    assert found.certificate_.converged
+    assert_same(found, dense, rtol=1e-8)
+    lazy = da.from_array(rows.toarray(), chunks=(1_000, 20)).map_blocks(sparse.csr_array)
+    assert_same(LogisticRegression(**penalty).fit(lazy, target, WEIGHTS[:3_000]), dense, rtol=1e-8)
+
+
+@pytest.mark.parametrize("is_sparse", [True, False])
+def test_more_columns_than_a_hessian_is_built_for(is_sparse: bool) -> None:
+    random = np.random.default_rng(8)
+    rows = sparse.random_array((300, 2_100), density=0.02, rng=random, format="csr")
+    target = (rows @ random.normal(size=2_100) > 0).astype(int)
+    found = LogisticRegression().fit(rows if is_sparse else rows.toarray(), target)
+    assert found.certificate_.converged
+    residual = 1 / (1 + np.exp(-(rows @ found.coef_[0] + found.intercept_[0]))) - target
+    np.testing.assert_allclose(rows.T @ residual + found.coef_[0], 0, atol=1e-9)
+    assert residual.sum() == pytest.approx(0, abs=1e-9)
+
+
 def collections() -> dict[str, tuple[Any, Any, Any]]:
     """Return Dask rows, targets and weights, each cut otherwise where it may be."""
     frame = dd.from_pandas(FRAME.assign(y=Y, w=WEIGHTS), npartitions=5)
@@ -312,6 +340,7 @@ def test_duplicate_and_constant_columns_have_a_coefficient_once() -> None:
     found = LogisticRegression(C=math.inf).fit(rows, Y)
     plain = LogisticRegression(C=math.inf).fit(X, Y)
     assert found.certificate_.converged
+    assert found.left_out_ == (4, 5)
     np.testing.assert_allclose(found.predict_proba(rows), plain.predict_proba(X), rtol=1e-9)
     assert np.isfinite(found.covariance_).all()
     assert np.count_nonzero(np.diag(found.covariance_)) == 5

@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import DataError
 from pipeline.fitting.design import DesignColumn, FitDesign
 from pipeline.fitting.designing import design_of
-from tests.fitting.first_pass import job_of, learnt_by
+from tests.fitting.jobs import job_of, learnt_by
 
 ROWS = 4_000
 

@@ -17,7 +17,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.fitting.dividing import ColumnComparison, compared, parse_holdout, unfit_comparison
 from pipeline.fitting.hashing import hashes_of, hashes_of_places, mixed
-from tests.fitting.first_pass import ipc, job_of, learnt_by
+from tests.fitting.jobs import ipc, job_of, learnt_by
 
 ROWS = 12_000
 CHANCE = np.random.default_rng(23)

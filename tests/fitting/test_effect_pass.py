@@ -18,13 +18,17 @@ COLUMNS = 3
 TOTAL = 30_000
 
 
-def test_effects_have_the_same_bits_on_every_scheduler(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "schedulers",
+    [(("sync", 1), ("threads", 2)), pytest.param((("threads", 3), ("processes", 2)), marks=pytest.mark.slow)],
+)
+def test_effects_have_the_same_bits_on_every_scheduler(tmp_path: Path, schedulers) -> None:
     table, design = numbers_table(TOTAL, COLUMNS), numbers_design(COLUMNS)
     write(table, tmp_path / "data", files=2)
     plan = plan_effects(design, Learnt(FitAccounts(), float(TOTAL), (0, 1), (1.0, 1.0)))
     coefficients = np.random.default_rng(3).normal(size=(1, COLUMNS + 1))
     found = set()
-    for scheduler, workers in (("sync", 1), ("threads", 2), ("processes", 2)):
+    for scheduler, workers in schedulers:
         scan = prepared(tmp_path / "data", needs_of(COLUMNS), chunk_size="10000", scheduler=scheduler, workers=workers)
         with open_passes(scan, design, ROWS) as passes:
             sums = effects_over(passes, plan, coefficients)

@@ -17,7 +17,7 @@ from pipeline.errors import LogitstreamError
 from pipeline.fitting.design import FitDesign
 from pipeline.fitting.designing import design_of
 from pipeline.types.job import BadLimit
-from tests.fitting.first_pass import job_of, learnt_by
+from tests.fitting.jobs import job_of, learnt_by
 
 ROWS = 400
 BASE: Mapping[str, Any] = {

@@ -18,7 +18,7 @@ from pipeline.fitting.report import PassDone
 from pipeline.fitting.sampling import SampleRows, SampleRule, ranks_of
 from pipeline.scan import open_scan
 from pipeline.types.job import BadLimit
-from tests.fitting.first_pass import ipc, job_of, learnt_by
+from tests.fitting.jobs import ipc, job_of, learnt_by
 
 ROWS = 60_000
 

@@ -193,3 +193,25 @@ def test_the_duality_gap_is_there_where_all_coefficients_are_penalised() -> None
 def test_no_row_with_a_weight_is_an_error() -> None:
     with pytest.raises(DataError, match="No row with a positive weight is left to fit"):
         fitted(replace(PLAIN, weights=np.zeros(len(PLAIN.y))))
+
+
+def test_progress_that_rounding_ends_is_not_called_an_optimum() -> None:
+    solver = newton(Objective(PLAIN.layout), zeros(PLAIN), enough=1e-60)
+    certificate = drive(MemoryPasses(PLAIN.layout, PLAIN.tiles()), [solver])[0].certificate
+    assert not certificate.converged
+    assert certificate.reason.startswith("rounding ends progress at a squared Newton decrement of ")
+    assert certificate.decrement is not None
+    assert 1e-60 < certificate.decrement < 1e-16
+
+
+def test_nothing_to_fit_is_fitted() -> None:
+    solution = fitted(PLAIN, fixed=np.ones(6, bool))
+    assert solution.certificate.converged
+    assert solution.objective == pytest.approx(np.log(2.0))
+    assert not solution.coefficients.any()
+
+
+def test_one_class_alone_is_separated() -> None:
+    certificate = fitted(replace(PLAIN, y=np.ones_like(PLAIN.y))).certificate
+    assert (certificate.converged, certificate.separation) == (False, "complete")
+    assert certificate.separating[0] == 0

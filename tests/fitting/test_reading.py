@@ -14,7 +14,7 @@ from pipeline.errors import DataError, InputMissingError, MemoryBudgetError, Usa
 from pipeline.fitting.formula import term_text
 from pipeline.fitting.reading import prepare_fit
 from pipeline.types.inputs import CsvOptions
-from tests.fitting.first_pass import job_of, learnt_by
+from tests.fitting.jobs import job_of, learnt_by
 
 ROWS = 300
 TABLE = pa.table(

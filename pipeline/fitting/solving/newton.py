@@ -151,7 +151,8 @@ class _Newton:
         by_l1, exact = self._problem.l1 > 0, self._enough <= ending.DECREMENT
         if by_l1 and relative <= ending.SUBGRADIENT:
             return True, f"the minimal subgradient is {relative:.1e} of that at the start"
-        if step.decrement <= self._enough and not (exact and (by_l1 or not step.sure or step.largest > ending.STEP)):
+        small = step.sure and step.largest is not None and step.largest <= ending.STEP and not by_l1
+        if step.decrement <= self._enough and (small or not exact):
             return True, f"the squared Newton decrement is {step.decrement:.1e}"
         if (reason := self._way.separated(sums)) is not None:
             return False, reason

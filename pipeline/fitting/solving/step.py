@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from pipeline.fitting.solving.quadratic import Edges, minimum
 
 # What is first added to a unit diagonal that rounding has made indefinite.
 _FIRST_RIDGE = 1e-13
+# An inverse takes as long as a pass where there are many coefficients: it is made for few, or near the optimum.
+_FEW = 300
+_NEAR = 1e-14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,15 +28,16 @@ class NewtonStep:
     move : ndarray of float64, shape (size,)
     decrement : float
         The squared Newton decrement.
-    largest : float
-        The largest step in standard errors; with a penalty relative to ``max(1, |b|)`` on scaled features.
+    largest : float or None
+        The largest step in standard errors; with a penalty relative to ``max(1, |b|)`` on scaled features. ``None``
+        where it would take an inverse of many coefficients far from the optimum.
     sure : bool
         Whether the Hessian was positive definite as it is.
     """
 
     move: Floats
     decrement: float
-    largest: float
+    largest: float | None
     sure: bool
 
 
@@ -43,43 +47,41 @@ def newton_step(problem: Minimised, sums: PassSums, values: Floats) -> NewtonSte
     hessian = unpack(sums.hessian, problem.layout.size)
     hessian[np.diag_indices_from(hessian)] += problem.bend(sums.weight)
     problem.hold_shifts(hessian)
-    move = np.where(problem.free, 0.0, -values)
-    used = np.flatnonzero(problem.free & (np.diag(hessian) > 0))
+    bent = np.diag(hessian) > 0
     # What no row has, a penalty alone decides.
-    alone = problem.free & (np.diag(hessian) <= 0) & (problem.factors > 0)
-    move[alone] = -values[alone]
+    move = np.where(problem.free & ~bent & (problem.factors == 0), 0.0, -values)
+    used = np.flatnonzero(problem.free & bent)
     matrix = hessian[np.ix_(used, used)]
     slope, edges = problem.slope(sums, values)[used], problem.edges(sums.weight).of(used)
+    step = _smooth(matrix, slope) if edges.smooth else _kinked(matrix, slope, values[used], edges)
+    move[used] = step.move
+    if problem.penalised:
+        return replace(step, move=move, largest=largest_relative(problem, values, move))
+    return replace(step, move=move)
+
+
+def _smooth(matrix: Floats, slope: Floats) -> NewtonStep:
     unit = _Unit(matrix)
-    if edges.smooth:
-        move[used] = unit.solved(-slope)
-        decrement = -float(slope @ move[used])
-        moving = np.ones(len(used), bool)
-    else:
-        linear = slope - unit.matrix(matrix) @ values[used]
-        move[used] = minimum(unit.matrix(matrix), linear, values[used], edges) - values[used]
-        decrement = float(move[used] @ matrix @ move[used])
-        moving = values[used] + move[used] != 0.0
-    errors = _errors(unit, matrix, edges, moving)
-    largest = largest_relative(problem, values, move) if problem.penalised else _ratio(move[used][moving], errors)
-    return NewtonStep(move, max(0.0, decrement), largest, unit.sure)
+    move = unit.solved(-slope)
+    decrement = max(0.0, -float(slope @ move))
+    return NewtonStep(move, decrement, unit.largest(move, decrement), unit.sure)
+
+
+def _kinked(matrix: Floats, slope: Floats, values: Floats, edges: Edges) -> NewtonStep:
+    there = minimum(matrix, slope - matrix @ values, values, edges)
+    move = there - values
+    decrement = max(0.0, float(move @ matrix @ move))
+    if edges.slopes.any():
+        return NewtonStep(move, decrement, None, sure=True)
+    inside = np.flatnonzero(there)
+    unit = _Unit(matrix[np.ix_(inside, inside)])
+    return NewtonStep(move, decrement, unit.largest(move[inside], decrement), unit.sure)
 
 
 def largest_relative(problem: Minimised, values: Floats, move: Floats) -> float:
     """Return the largest step relative to ``max(1, |b|)``, on scaled features."""
     scales = np.where(problem.factors > 0, problem.factors, 1.0)
     return float((np.abs(scales * move) / np.maximum(1.0, np.abs(scales * values))).max(initial=0.0))
-
-
-def _ratio(moves: Floats, errors: Floats) -> float:
-    return float((np.abs(moves) / errors).max(initial=0.0))
-
-
-def _errors(unit: _Unit, matrix: Floats, edges: Edges, moving: Floats) -> Floats:
-    """Return the standard errors of the coefficients that are not at a bound."""
-    if edges.smooth:
-        return unit.errors
-    return _Unit(matrix[np.ix_(moving, moving)]).errors
 
 
 class _Unit:
@@ -94,29 +96,23 @@ class _Unit:
             unit[np.diag_indices_from(unit)] += grown - self._ridge
             self._ridge = grown
         self._unit = unit
-        self._inverse: Floats = np.linalg.inv(unit).astype(np.float64)
 
     @property
     def sure(self) -> bool:
         """Whether nothing was added."""
         return self._ridge == 0.0
 
-    @property
-    def errors(self) -> Floats:
-        """Return the roots of the diagonal of the inverse."""
-        errors: Floats = np.sqrt(np.maximum(np.diag(self._inverse), 0.0)) / self._lengths
-        return errors
-
-    def matrix(self, matrix: Floats) -> Floats:
-        """Return the matrix with what was added."""
-        return matrix + np.diag(self._ridge * self._lengths**2) if self._ridge else matrix
+    def largest(self, move: Floats, decrement: float) -> float | None:
+        """Return the largest step in standard errors."""
+        if len(move) > _FEW and decrement > _NEAR:
+            return None
+        variances = np.maximum(np.diag(np.linalg.inv(self._unit)), np.finfo(float).tiny)
+        return float((np.abs(move) * self._lengths / np.sqrt(variances)).max(initial=0.0))
 
     def solved(self, right: Floats) -> Floats:
-        """Return the solution, refined once."""
-        scaled = right / self._lengths
-        solution = self._inverse @ scaled
-        solution += self._inverse @ (scaled - self._unit @ solution)
-        return solution / self._lengths
+        """Return the solution of a system."""
+        solution: Floats = np.linalg.solve(self._unit, right / self._lengths) / self._lengths
+        return solution
 
 
 def _is_definite(matrix: Floats) -> bool:

@@ -206,8 +206,6 @@ def test_every_example_runs(cli, tmp_path, monkeypatch):
         if words == ("plot",) and find_spec("matplotlib") is None:
             # Its own tests say aloud that they are skipped.
             continue
-        if words == ("fit",) and find_spec("pipeline.fitting.running") is None:
-            continue
         example = find(words).example.replace("\\\n", " ")
         for line in example.splitlines():
             outcome = cli(*shlex.split(line)[1:])
