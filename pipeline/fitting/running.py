@@ -32,7 +32,7 @@ from pipeline.fitting.measuring import measures_of, null_solver
 from pipeline.fitting.objective import Method, PassRecord, Solution
 from pipeline.fitting.planning import plan
 from pipeline.fitting.points import Passes, PassSums, Point
-from pipeline.fitting.profiles import certificate_document, trained, training_of
+from pipeline.fitting.profiles import RowsSeen, certificate_document, trained, training_of
 from pipeline.fitting.reading import PreparedFit, prepare_fit
 from pipeline.fitting.report import EffectRow, FitReport, PassDone, PenaltyTried
 from pipeline.fitting.resources import lowered_note, most_models
@@ -252,8 +252,8 @@ class FitRun:
         inference = Inference(job, design, solution, fitted.scored)
         model = model_of(job, design, learnt, solution, {})
         certificate = solution.certificate
-        files, method = prepared.scan.files, fitted.method
-        model = trained(model, training_of(job, design, learnt, certificate, model, sample, files, method))
+        seen = RowsSeen(prepared.scan.files, learnt, sample)
+        model = trained(model, training_of(job, design, seen, model, certificate, fitted.method))
         if self.job.output is not None:
             write_new_file(self.job.output, model.to_json().encode(), self.job.if_exists)
         return FitReport(
