@@ -22,7 +22,7 @@ from pipeline.fitting.effect_rows import effect_rows
 from pipeline.fitting.effects import effect_numbers, plan_effects
 from pipeline.fitting.encoding import Encoder
 from pipeline.fitting.holding import Holding
-from pipeline.fitting.inference import Inference, scores_point
+from pipeline.fitting.inference import Inference, scores_point, why_no_errors
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.layout import Floats, Tile
 from pipeline.fitting.learning import learn
@@ -184,12 +184,13 @@ class FitRun:
         if not solve.effects:
             return fitted
         coefficients = fitted.solution.coefficients
-        plan = plan_effects(design, learnt, [column for column, _ in fitted.solution.dropped])
-        sums = effects_over(passes, plan, coefficients)
+        planned = plan_effects(design, learnt, [column for column, _ in fitted.solution.dropped])
+        self._note(*planned.notes)
+        sums = effects_over(passes, planned, coefficients)
         self._tell(PassDone(0, "effects", fitted.solution.sums.rows, 0.0))
         covariance = Inference(prepared.job, design, fitted.solution, fitted.scored).covariance
         names = class_names(learnt.classes)
-        return replace(fitted, effects=effect_rows(plan, design, coefficients, sums, names, covariance))
+        return replace(fitted, effects=effect_rows(planned, design, coefficients, sums, names, covariance))
 
     def _solved(self, passes: Passes, design: FitDesign, start: Floats) -> Fitted:
         """Solve for one penalty or none, beside the null model where that needs passes."""
@@ -250,6 +251,8 @@ class FitRun:
     ) -> FitReport:
         job, solution = prepared.job, fitted.solution
         inference = Inference(job, design, solution, fitted.scored)
+        if why := why_no_errors(inference):
+            self._note(why)
         model = model_of(job, design, learnt, solution, {})
         certificate = solution.certificate
         seen = RowsSeen(prepared.scan.files, learnt, sample)
