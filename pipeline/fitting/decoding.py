@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipeline.fitting.design import FitDesign, LevelSource, NumberSource
 from pipeline.fitting.dividing import WRONG, Divider
 from pipeline.fitting.hashing import hashes_of
+from pipeline.fitting.holding import HeldBatch
 from pipeline.fitting.layout import TILE_ROWS, Codes, Floats
 from pipeline.fitting.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.kernels import tile_steps
@@ -224,8 +225,11 @@ class RowDecoder:
         raw = {name: numbers(cells.array(name, "numeric")) for name in self._sources}
         for each in raw.values():
             cells.leave_out_at(each.inexact)
+        known = batch.finite if isinstance(batch, HeldBatch) else frozenset()
         for first in range(0, cells.rows, TILE_ROWS):
-            yield self._block(slice(first, min(cells.rows, first + TILE_ROWS)), whole, raw, cells.keep)
+            rows = slice(first, min(cells.rows, first + TILE_ROWS))
+            span = _RowSpan(rows, None if cells.keep is None else cells.keep[rows])
+            yield self._block(span, whole, raw, known)
 
     def _whole(self, cells: _BatchCells) -> DecodedRows:
         """Return what a batch has besides numbers, with all rows."""
@@ -240,17 +244,21 @@ class RowDecoder:
             None if self._rows.offset is None else cells.floats(self._rows.offset),
         )
 
-    def _block(self, rows: slice, whole: DecodedRows, raw: Mapping[str, Numbers], keep: Mask | None) -> DecodedRows:
-        block = _RowSpan(rows, None if keep is None else keep[rows])
+    def _block(
+        self, block: _RowSpan, whole: DecodedRows, raw: Mapping[str, Numbers], known: frozenset[str]
+    ) -> DecodedRows:
         with np.errstate(all="ignore"):
-            filled = {name: block.filled(raw[name], source) for name, source in self._sources.items()}
+            filled = {
+                name: (raw[name].values[block.rows], True) if name in known else block.filled(raw[name], source)
+                for name, source in self._sources.items()
+            }
             for name in self._checked:
                 block.stepped(filled[name][0], (), finite=filled[name][1])
             found = tuple(
                 block.stepped(filled[term.column][0], steps, finite=filled[term.column][1] or not must)
                 for term, steps, must in self._numbers
             )
-        return whole.part(rows, found, block.keep)
+        return whole.part(block.rows, found, block.keep)
 
     def _folds(
         self, cells: _BatchCells, batch: RowBatch, paths: Callable[[int], str] | None

@@ -7,6 +7,7 @@ first pass, which does not know the design yet, can hold them for all others.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import BalanceError
 from pipeline.fitting.scratch import ScratchChunk, ScratchDraft, ScratchFiles
+from pipeline.models.columns import numbers
 from pipeline.scan import Batch, ChunkContext
 from pipeline.types.inputs import Integers
 from pipeline.types.rows import BadCell, Slice, SliceAccount
@@ -215,11 +218,14 @@ class HeldBatch:
         Position of the slice in the chunk.
     file : int
         Number of the file.
+    finite : frozenset of str
+        Columns of floats in which nothing is missing or infinite: that was seen when they were held.
     """
 
     data: pa.RecordBatch
     position: int
     file: int
+    finite: frozenset[str]
     _places: Integers | None
 
     def places(self) -> Integers:
@@ -290,7 +296,7 @@ def _accounts(stated: Mapping[str, Any]) -> tuple[SliceAccount, ...]:
 
 
 # In the metadata of a held batch; and the name of a column of it, which no column of a file has.
-_POSITION, _FILE, _PLACES = b"position", b"file", "\0places"
+_POSITION, _FILE, _FINITE, _PLACES = b"position", b"file", b"finite", "\0places"
 
 
 def packed(batch: Batch, holding: Holding) -> pa.Buffer:
@@ -303,7 +309,8 @@ def packed(batch: Batch, holding: Holding) -> pa.Buffer:
         names.append(_PLACES)
         columns.append(pa.array(batch.places()))
     fields = [pa.field(name, column.type) for name, column in zip(names, columns, strict=True)]
-    stated = {_POSITION: str(batch.position), _FILE: str(batch.file)}
+    finite = [name for name, column in zip(names, columns, strict=True) if _is_finite(column)]
+    stated = {_POSITION: str(batch.position), _FILE: str(batch.file), _FINITE: json.dumps(finite)}
     data = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, metadata=stated))
     counter = pa.MockOutputStream()
     _write(data, counter)
@@ -330,12 +337,20 @@ def unpacked(memory: pa.Buffer) -> HeldBatch:
     if data.schema.names[-1:] == [_PLACES]:
         places = data.column(data.num_columns - 1).to_numpy()
         data = data.select(range(data.num_columns - 1))
-    return HeldBatch(data, int(place[_POSITION]), int(place[_FILE]), places)
+    finite = frozenset(json.loads(place[_FINITE]))
+    return HeldBatch(data, int(place[_POSITION]), int(place[_FILE]), finite, places)
 
 
 def _write(data: pa.RecordBatch, sink: Any) -> None:
     with pa.ipc.new_stream(sink, data.schema) as writer:
         writer.write_batch(data)
+
+
+def _is_finite(column: pa.Array) -> bool:
+    if not pa.types.is_floating(column.type) or column.null_count:
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.add.reduce(numbers(column).values)))
 
 
 def _pays(type_: pa.DataType) -> bool:
