@@ -303,7 +303,10 @@ def _sample_rule(files: Sequence[FileFacts], job: FitJob, columns: Sequence[tupl
     if job.data.limit is not None:
         rows = min(rows, job.data.limit)
     width = sum(_NUMBER_WIDTH if role == "numeric" else _TEXT_WIDTH for _, role in columns)
-    return SampleRule.of(rows, width, tuple((place, role) for place, (_, role) in enumerate(columns)))
+    flags = set(flagged(terms_of(job))) - {job.model.target}
+    return SampleRule.of(
+        rows, width, tuple((place, "flag" if name in flags else role) for place, (name, role) in enumerate(columns))
+    )
 
 
 def _costs(wanted: ToLearn, chunks: int) -> StepCosts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,11 @@ import pyarrow.compute as pc
 
 from pipeline.choices import Role
 from pipeline.fitting.layout import TILE_ROWS, Floats
-from pipeline.models.columns import Mask, levels, numbers, unfit
+from pipeline.fitting.rows import missing_in
+from pipeline.models.columns import Mask, levels, numbers
 from pipeline.units import MIB
+
+SampledAs = Role | Literal["flag"]
 
 MOST_ROWS = 262_144
 MOST_BYTES = 48 * MIB
@@ -34,8 +37,8 @@ class SampleRule:
     ----------
     share : float
         Of the rows that are fitted.
-    columns : tuple of (int, Role)
-        Positions in a batch, and how they are read.
+    columns : tuple of (int, Role or "flag")
+        Positions in a batch, and how they are read; of a flag only is asked where it is missing.
     expected_bytes : int
         About how many a whole sample has.
     rows, bytes : int
@@ -43,13 +46,13 @@ class SampleRule:
     """
 
     share: float
-    columns: tuple[tuple[int, Role], ...]
+    columns: tuple[tuple[int, SampledAs], ...]
     expected_bytes: int = 0
     rows: int = MOST_ROWS
     bytes: int = MOST_BYTES
 
     @classmethod
-    def of(cls, rows: int, row_bytes: float, columns: tuple[tuple[int, Role], ...]) -> SampleRule:
+    def of(cls, rows: int, row_bytes: float, columns: tuple[tuple[int, SampledAs], ...]) -> SampleRule:
         """Return the rule for about so many rows of about so many bytes."""
         most = min(MOST_ROWS, MOST_BYTES / max(1.0, row_bytes))
         share = min(1.0, most / max(1, rows), max(_SHARE, _FEW_ROWS / max(1, rows)))
@@ -124,13 +127,16 @@ def as_arrow(values: npt.NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(contiguous)])
 
 
-def _plain(array: pa.Array, role: Role) -> pa.Array:
-    """Return a column in the one type that it has in every file: numbers, text, or as it is."""
+def _plain(array: pa.Array, role: SampledAs) -> pa.Array:
+    """Return a column in the one type that it has in every file: numbers, text, flags, or as it is."""
+    if role == "flag":
+        missing = missing_in(array)
+        return pa.array(~missing, mask=missing)
     if role in {"numeric", "boolean"}:
         cells = numbers(array)
         values = cells.values.astype(np.float64)
         return as_arrow(values) if cells.null is None else pa.array(values, mask=cells.null)
-    if role == "categorical" and unfit(role, array.type) is None:
+    if role == "categorical":
         return _spelled(array)
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 

@@ -121,3 +121,22 @@ def test_only_the_first_rows_are_read_under_a_limit(path: Path) -> None:
     _, learnt, _ = learnt_by(job_of(path, "distance", data={"limit": 100}))
     assert learnt.rows.read == learnt.rows.used == 100
     assert learnt.numbers["distance"].largest == 99
+
+
+def test_files_with_other_types_of_the_same_columns_are_read_together(path: Path) -> None:
+    other = {
+        "late": pa.array(["true", "false"] * 50).dictionary_encode(),
+        "distance": pa.array(range(100), pa.int16()),
+        "hour": pa.array([row % 24 for row in range(100)], pa.int64()).cast(pa.decimal128(21, 2)),
+        "carrier": pa.array(["AA", None] * 50, pa.large_string()),
+        "at": pa.array(["soon", None] * 50),
+    }
+    pq.write_table(pa.table(other), path / "b.parquet")
+    job = job_of(path, "distance, hour, C(carrier), M(at)", missing="indicator")
+    _, learnt, sample = learnt_by(job)
+    assert learnt.rows.used == ROWS + 100
+    assert learnt.classes == (False, True)
+    assert learnt.levels["carrier"].counts == {"AA": 150, "B6": 100, "UA": 100}
+    assert learnt.numbers["M(at)"].mean == pytest.approx(50 / 400)
+    assert [str(type_) for type_ in sample.schema.types] == ["double", "double", "string", "string", "bool", "int8"]
+    assert sample["at"].null_count == 50
