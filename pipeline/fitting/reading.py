@@ -13,6 +13,7 @@ from pipeline.choices import MissingRule, Role
 from pipeline.errors import UsageError
 from pipeline.fitting.dividing import ColumnComparison, Divider, parse_holdout, unfit_comparison
 from pipeline.fitting.formula import term_columns, term_text
+from pipeline.fitting.hashing import is_hashable
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.resolving import resolved
 from pipeline.fitting.rows import RowRules, SourceColumn, WithoutValue
@@ -134,8 +135,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     _check_names(job, terms)
     survey = Survey.of(files, features, kept, csv)
     surveyed = survey.compared(partial(unfit_columns, _judged(job, features, terms)), job.data.absent)
-    if isinstance(holdout, ColumnComparison):
-        _check_comparison(holdout, surveyed.fields)
+    _check_kept(job, holdout, {field.name: field.type for field in surveyed.fields})
     columns = tuple((need.name, need.role) for need in (*surveyed.features, *surveyed.kept))
     rules = _rules(job, terms, columns, holdout)
     medians = frozenset(name for name in _imputed(terms) if rule_of(job, name) == "impute-median")
@@ -217,10 +217,16 @@ def _judged(job: FitJob, features: Sequence[Need], terms: Sequence[Term]) -> lis
     return [(need.name, "kept" if need.name in anything else need.role) for need in features]
 
 
-def _check_comparison(comparison: ColumnComparison, fields: Sequence[pa.Field]) -> None:
-    field = next(each for each in fields if each.name == comparison.column)
-    if reason := unfit_comparison(comparison, field.type):
-        raise UsageError(f"column {escape(comparison.column)} {reason}", "compare it with a constant of its own kind")
+def _check_kept(job: FitJob, holdout: float | ColumnComparison | None, types: Mapping[str, pa.DataType]) -> None:
+    """Refuse a key or a group of a type that has no text, and a comparison with a constant of another kind."""
+    for option, name in (("--key", job.solve.key), ("--robust-groups", job.solve.robust_groups)):
+        if name is not None and name in types and not is_hashable(types[name]):
+            raise UsageError(
+                f"{option} {escape(name)}: the column is {escape(str(types[name]))}, whose values cannot be told apart",
+                "name a column of numbers, text or dates",
+            )
+    if isinstance(holdout, ColumnComparison) and (reason := unfit_comparison(holdout, types[holdout.column])):
+        raise UsageError(f"column {escape(holdout.column)} {reason}", "compare it with a constant of its own kind")
 
 
 def _rules(

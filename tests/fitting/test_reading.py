@@ -27,6 +27,7 @@ TABLE = pa.table(
         "flown": [row % 5 == 0 for row in range(ROWS)],
         "key": np.arange(ROWS),
         "at": pa.array(np.arange(ROWS), pa.timestamp("s")),
+        "list": [[row] for row in range(ROWS)],
     }
 )
 
@@ -58,7 +59,7 @@ def test_every_number_is_each_numeric_column_that_is_not_used_otherwise(path: Pa
     assert [term_text(term) for term in prepared.terms] == ["C(carrier)", "hour", "flown", "log1p(distance)"]
     assert (
         "* is 2 numeric columns: hour, flown; left out: late (the target), distance, carrier (used otherwise), "
-        "weight (the weight), key (the key), at (not numeric)"
+        "weight (the weight), key (the key), at, list (not numeric)"
     ) in prepared.notes
 
 
@@ -101,6 +102,7 @@ def test_a_name_that_is_nearly_right_is_suggested(path: Path) -> None:
         ({"means": {"memory": "60MiB"}}, MemoryBudgetError, "may use only 60 MiB"),
         ({"solve": {"holdout": "hour >"}}, UsageError, "--holdout: expected one number, date or text"),
         ({"controls": ("Hour",)}, UsageError, '--control Hour: no feature has that column; did you mean "hour"'),
+        ({"solve": {"folds": 3, "key": "list"}}, UsageError, "--key list: the column is list<"),
         ({"signs": {"carrier": 1}}, UsageError, "--sign carrier: no feature has that column"),
         ({"data": {"csv": CsvOptions(types=(("nope", "int64"),))}}, UsageError, "the job reads no column of that name"),
     ],
