@@ -244,7 +244,9 @@ class RowDecoder:
             None if self._rows.offset is None else cells.floats(self._rows.offset),
         )
 
-    def _block(self, block: _RowSpan, whole: DecodedRows, raw: Mapping[str, Numbers], known: frozenset[str]) -> DecodedRows:
+    def _block(
+        self, block: _RowSpan, whole: DecodedRows, raw: Mapping[str, Numbers], known: frozenset[str]
+    ) -> DecodedRows:
         with np.errstate(all="ignore"):
             filled = {
                 name: (raw[name].values[block.rows], True) if name in known else block.filled(raw[name], source)
