@@ -32,10 +32,11 @@ def command(data: Path, output: Path) -> list[str]:
 def run(data: Path, output: Path, kill_after: float | None = None) -> int:
     process = subprocess.Popen(command(data, output), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        process.communicate(timeout=kill_after)
+        _, said = process.communicate(timeout=kill_after)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        _, said = process.communicate()
+    assert process.returncode in {0, -signal.SIGKILL}, said.decode()
     return process.returncode
 
 
