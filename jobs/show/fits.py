@@ -112,7 +112,7 @@ def _with_digits(digits: int, *, all_digits: bool) -> Number:
     def number(value: float | None) -> str:
         if value is None:
             return ""
-        return repr(value) if all_digits else f"{value:.{digits}g}"
+        return repr(float(value)) if all_digits else f"{value:.{digits}g}"
 
     return number
 

@@ -6,7 +6,8 @@ cut in two would give other bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -107,6 +108,18 @@ class TileMaker:
             _optional(runs, lambda part: part.folds),
             _optional(runs, lambda part: part.groups),
         )
+
+    def remade(self, tile: Tile, runs: Runs, dense: Iterable[int], levels: Collection[int]) -> Tile:
+        """Return a tile in which some columns, by their positions, are made of other rows. Dense ones change in place.
+
+        ``runs`` are as many rows as those that the tile was made of.
+        """
+        with np.errstate(all="ignore"):
+            for place in dense:
+                self._dense[place].write(runs, tile.dense[:, place + self._layout.intercept])
+        made = enumerate(zip(self._levels, tile.levels, strict=True))
+        columns = tuple(recipe.make(runs) if place in levels else column for place, (recipe, column) in made)
+        return replace(tile, levels=columns)
 
 
 def _optional(runs: Runs, pick: Callable[[DecodedRows], Any]) -> Any:

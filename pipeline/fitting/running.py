@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import memory
-from pipeline.errors import OutputError, ThresholdError
+from pipeline.errors import OutputError
 from pipeline.fitting.blas import one_thread
 from pipeline.fitting.decoding import ClassSource, RowSources
 from pipeline.fitting.design import FitDesign, NumberSource
@@ -29,9 +29,10 @@ from pipeline.fitting.learning import learn
 from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.making import model_of
 from pipeline.fitting.measuring import measures_of, null_solver
-from pipeline.fitting.objective import PassRecord, Solution
+from pipeline.fitting.objective import Method, PassRecord, Solution
 from pipeline.fitting.planning import plan
 from pipeline.fitting.points import Passes, PassSums, Point
+from pipeline.fitting.profiles import certificate_document, trained, training_of
 from pipeline.fitting.reading import PreparedFit, prepare_fit
 from pipeline.fitting.report import EffectRow, FitReport, PassDone, PenaltyTried
 from pipeline.fitting.resources import lowered_note, most_models
@@ -42,6 +43,7 @@ from pipeline.fitting.state import FitState, fit_digest, open_state
 from pipeline.fitting.tabulating import coefficient_rows
 from pipeline.fitting.tiles_in_memory import MemoryPasses
 from pipeline.fitting.totals import check_classes, class_names, class_totals, intercept_shift
+from pipeline.fitting.verdicts import check_converged, dependent_notes
 from pipeline.fitting.wishing import objective_of
 from pipeline.models import write_new_file
 from pipeline.models.levels import LevelType
@@ -81,6 +83,7 @@ class Fitted:
     """All that the passes found."""
 
     solution: Solution
+    method: Method
     null: Solution | None = None
     scored: PassSums | None = None
     path: tuple[PenaltyTried, ...] = ()
@@ -118,7 +121,7 @@ class FitRun:
                 start = self._start(prepared, design, rows, sample)
                 with self._passes(prepared, design, rows, holding) as passes:
                     fitted = self._fitted(prepared, learnt, passes, state, start)
-                return self._made(prepared, learnt, design, fitted)
+                return self._made(prepared, learnt, design, fitted, sample)
 
     def _holding(self, prepared: PreparedFit) -> AbstractContextManager[Holding]:
         """Return what holds decoded columns between passes."""
@@ -171,7 +174,8 @@ class FitRun:
         kept = state.passes(passes)
         is_chosen = solve.path or solve.folds
         fitted = self._chosen(kept, design, passes.models, start) if is_chosen else self._solved(kept, design, start)
-        self._check_converged(fitted.solution)
+        check_converged(self.job, design, fitted.solution)
+        self._note(*dependent_notes(self.job, design, fitted.solution))
         point = scores_point(self.job, fitted.solution)
         if point is not None:
             (scored,) = kept.sums([point])
@@ -196,7 +200,7 @@ class FitRun:
         solver = begin(method, objective, start, learning_rate=solve.learning_rate, iterations=solve.iterations)
         null = null_solver(self.job, passes.layout)
         found = drive(passes, [solver] if null is None else [solver, null], self._watch)
-        return Fitted(found[0], None if null is None else found[1])
+        return Fitted(found[0], method, None if null is None else found[1])
 
     def _chosen(self, passes: Passes, design: FitDesign, together: int, start: Floats) -> Fitted:
         """Choose a penalty by rows that are left out."""
@@ -213,7 +217,7 @@ class FitRun:
             one_standard_error=solve.one_standard_error,
             observe=self._watch,
         )
-        return Fitted(found.solution, path=found.tried)
+        return Fitted(found.solution, method, path=found.tried)
 
     def _watch(
         self, _: int, points: Sequence[Point], sums: Sequence[PassSums], records: Sequence[PassRecord | None]
@@ -241,18 +245,15 @@ class FitRun:
                 f"{escape(output)} exists", "choose another name, or use --if-exists replace to put the new file there"
             )
 
-    def _check_converged(self, solution: Solution) -> None:
-        if not solution.certificate.converged and not self.job.allow_unconverged:
-            raise ThresholdError(
-                f"the fit did not converge: {solution.certificate.reason}; nothing was written",
-                "see what the lines of the passes say; --allow-unconverged writes the model all the same",
-            )
-
-    def _made(self, prepared: PreparedFit, learnt: Learnt, design: FitDesign, fitted: Fitted) -> FitReport:
+    def _made(
+        self, prepared: PreparedFit, learnt: Learnt, design: FitDesign, fitted: Fitted, sample: pa.Table
+    ) -> FitReport:
         job, solution = prepared.job, fitted.solution
         inference = Inference(job, design, solution, fitted.scored)
-        training = {"rows": asdict(learnt.rows), "certificate": asdict(solution.certificate)}
-        model = model_of(job, design, learnt, solution, training)
+        model = model_of(job, design, learnt, solution, {})
+        certificate = solution.certificate
+        files, method = prepared.scan.files, fitted.method
+        model = trained(model, training_of(job, design, learnt, certificate, model, sample, files, method))
         if self.job.output is not None:
             write_new_file(self.job.output, model.to_json().encode(), self.job.if_exists)
         return FitReport(
@@ -261,7 +262,7 @@ class FitRun:
             rows=asdict(learnt.rows),
             coefficients=coefficient_rows(inference, class_names(learnt.classes), intercept_shift(job, learnt)),
             measures=measures_of(inference, class_totals(learnt), fitted.null),
-            certificate=asdict(solution.certificate),
+            certificate=certificate_document(design, certificate),
             effects=fitted.effects,
             path=fitted.path,
             bins={name: bins.information_value for name, bins in learnt.bins.items() if bins.information_value},

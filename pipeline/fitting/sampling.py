@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.choices import Role
 from pipeline.fitting.layout import TILE_ROWS, Floats
-from pipeline.models.columns import Mask, levels, numbers
+from pipeline.models.columns import Mask, levels, numbers, unfit
 from pipeline.units import MIB
 
 MOST_ROWS = 262_144
@@ -122,7 +122,7 @@ def _plain(array: pa.Array, role: Role) -> pa.Array:
     if role in {"numeric", "boolean"}:
         cells = numbers(array)
         return pa.array(cells.values.astype(np.float64), mask=cells.null)
-    if role == "categorical":
+    if role == "categorical" and unfit(role, array.type) is None:
         found = levels(array)
         names = pa.array([*found.names, None], pa.string())
         codes = found.codes.astype(np.intp)

@@ -277,10 +277,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return None
         outputs = 1 if len(facts.classes) == 2 else len(facts.classes)
         coefficients = self._coefficients()
-        if coefficients.shape != (outputs, len(facts.means)):
+        if coefficients.shape != (outputs, facts.features):
             raise ValueError(
                 f"warm_start: coef_ has the shape {coefficients.shape}, and the rows need "
-                f"{(outputs, len(facts.means))}; set warm_start=False"
+                f"{(outputs, facts.features)}; set warm_start=False"
             )
         return np.column_stack([np.ravel(self.intercept_), coefficients])
 

@@ -234,6 +234,17 @@ def test_dask_is_fitted_block_by_block_and_scored_lazily(kind: str) -> None:
         assert found.score(rows, target, weights) == pytest.approx(expected.score(X, Y, WEIGHTS))
 
 
+def test_partitions_without_rows_add_nothing() -> None:
+    frame = FRAME.assign(y=np.where(Y == 1, "late", "on time"))
+    whole = dd.from_pandas(frame, npartitions=4)
+    # All rows of the second partition go.
+    some = whole.map_partitions(lambda part: part[(part.index < 4_250) | (part.index >= 8_500)])
+    found = LogisticRegression().fit(some[NAMES], some["y"])
+    kept = np.r_[0:4_250, 8_500:17_000]
+    assert_same(found, LogisticRegression().fit(X[kept], frame["y"][kept].to_numpy()), rtol=1e-12)
+    assert found.predict(some[NAMES]).compute().shape == (12_750,)
+
+
 def test_dask_rows_of_several_classes_are_scored_lazily() -> None:
     features, target = load_wine(return_X_y=True)
     names = load_wine().target_names[target].astype(object)
@@ -275,6 +286,15 @@ def test_columns_of_any_scale_need_not_be_scaled_beforehand() -> None:
     found = LogisticRegression(C=math.inf).fit(X * scales + 5 * scales, Y)
     assert found.certificate_.converged
     np.testing.assert_allclose(found.coef_ * scales, plain.coef_, rtol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1e-120, 1e120])
+def test_very_small_and_very_large_values_are_fitted(size: float) -> None:
+    plain = LogisticRegression(C=math.inf).fit(X, Y)
+    for rows in (X * [size, 1, 1, 1], sparse.csr_array(X * [size, 1, 1, 1])):
+        found = LogisticRegression(C=math.inf).fit(rows, Y)
+        assert found.certificate_.converged
+        np.testing.assert_allclose(found.coef_ * [size, 1, 1, 1], plain.coef_, rtol=1e-7)
 
 
 def test_the_covariance_is_the_inverse_of_the_hessian() -> None:

@@ -23,7 +23,7 @@ def job_of(
         DataWishes((str(inputs),), **{"chunk_size": "20000", **(data or {})}),
         ModelWishes(**{"target": "late", "features": parse_terms(features), **model}),
         SolveWishes(**(solve or {})),
-        MeansWishes(**{"scheduler": "sync", "memory": "800MiB", **(means or {})}),
+        MeansWishes(**{"scheduler": "sync", "memory": "4GiB", **(means or {})}),
     )
 
 

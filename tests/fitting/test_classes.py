@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from pipeline.errors import DataError, UsageError
-from pipeline.fitting.classes import Class, classes_of, weights_of
+from pipeline.fitting.classes import Class, classes_of, positive_note, weights_of
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,11 @@ def test_classes_have_the_type_that_their_spellings_mean(
     assert found.values == values
     assert [type(value) for value in found.values] == [type(value) for value in values]
     assert set(found.spellings) == set(rows)
-    assert bool(found.note) == noted
+    assert bool(positive is None and positive_note("late", found.values)) == noted
 
 
 def test_a_note_says_which_class_is_positive() -> None:
-    note = classes_of("late", {"yes": 5, "no": 9}, (), None).note
-    assert note == "yes is the positive class of late; --positive names another"
+    assert positive_note("late", ("no", "yes")) == "yes is the positive class of late; --positive names another"
 
 
 @pytest.mark.parametrize("rows", [{"1": 2, "1.0": 3, "0": 1}, {"0.5": 2, "1.5": 1}, {"inf": 1, "0.0": 2}])

@@ -100,7 +100,16 @@ def test_rare_levels_are_pooled(path: Path) -> None:
     assert set(design.columns[0].labels) == {"UA", "B6", "(missing)", "(other)"}
     codes = design.levels[0].codes
     assert codes["ZZ"] == codes["(other)"] >= 0
-    assert len(notes) == 1
+    assert notes[0] == "carrier: 1 rare level counts as '(other)', 3 rows"
+    assert len(notes) == 2
+
+
+def test_what_is_learnt_of_all_folds_is_said(path: Path) -> None:
+    _, notes = designed(path, "hour, delay, C(origin)", solve={"folds": 3})
+    assert notes == (
+        "imputed values and levels and intervals are learnt from all rows that are fitted, those of all folds",
+    )
+    assert designed(path, "hour", missing="drop", solve={"folds": 3})[1] == ()
 
 
 def test_products_leave_out_what_their_parts_have(path: Path) -> None:
@@ -122,6 +131,8 @@ def test_slopes_are_of_each_level_or_differences(path: Path) -> None:
     apart, _ = designed(path, "C(origin):hour")
     assert column(apart, "C(origin):hour").labels == ("JFK", "LGA")
     assert column(apart, "C(origin):hour").cells == ((0,), (1,))
+    hours = pq.read_table(path / "rows.parquet")["hour"].to_numpy()
+    assert column(apart, "C(origin):hour").scale == pytest.approx(hours.std(), rel=1e-12)
     beside, _ = designed(path, "hour, C(origin):hour")
     assert column(beside, "C(origin):hour").labels == ("LGA",)
     of_both, _ = designed(path, "hour, C(origin), C(origin):hour")

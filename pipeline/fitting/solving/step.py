@@ -14,9 +14,13 @@ from pipeline.fitting.solving.quadratic import Edges, minimum
 
 # What is first added to a unit diagonal that rounding has made indefinite.
 _FIRST_RIDGE = 1e-13
+# What must be left of the diagonal.
+_LEAST = 1e-14
 # An inverse takes as long as a pass where there are many coefficients: it is made for few, or near the optimum.
 _FEW = 300
 _NEAR = 1e-14
+# How large the correction of a step that has lost digits may be, relative to it.
+_CORRECTION = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,13 +52,16 @@ def newton_step(problem: Minimised, sums: PassSums, values: Floats) -> NewtonSte
     hessian[np.diag_indices_from(hessian)] += problem.bend(sums.weight)
     problem.hold_shifts(hessian)
     bent = np.diag(hessian) > 0
+    flat = problem.free & ~bent
     # What no row has, a penalty alone decides.
-    move = np.where(problem.free & ~bent & (problem.factors == 0), 0.0, -values)
+    move = np.where(flat & (problem.factors == 0), 0.0, -values)
     used = np.flatnonzero(problem.free & bent)
     matrix = hessian[np.ix_(used, used)]
     slope, edges = problem.slope(sums, values)[used], problem.edges(sums.weight).of(used)
     step = _smooth(matrix, slope) if edges.smooth else _kinked(matrix, slope, values[used], edges)
     move[used] = step.move
+    # A slope without a curvature: every row is so far out that rounding has lost it.
+    step = replace(step, sure=step.sure and not problem.subgradient(sums, values)[flat].any())
     if problem.penalised:
         return replace(step, move=move, largest=largest_relative(problem, values, move))
     return replace(step, move=move)
@@ -69,7 +76,7 @@ def _smooth(matrix: Floats, slope: Floats) -> NewtonStep:
 
 def _kinked(matrix: Floats, slope: Floats, values: Floats, edges: Edges) -> NewtonStep:
     there = minimum(matrix, slope - matrix @ values, values, edges)
-    move = there - values
+    move = _refined(matrix, slope, there, there - values, edges)
     decrement = max(0.0, float(move @ matrix @ move))
     if edges.slopes.any():
         return NewtonStep(move, decrement, None, sure=True)
@@ -82,6 +89,20 @@ def largest_relative(problem: Minimised, values: Floats, move: Floats) -> float:
     """Return the largest step relative to ``max(1, |b|)``, on scaled features."""
     scales = np.where(problem.factors > 0, problem.factors, 1.0)
     return float((np.abs(scales * move) / np.maximum(1.0, np.abs(scales * values))).max(initial=0.0))
+
+
+def _refined(matrix: Floats, slope: Floats, there: Floats, move: Floats, edges: Edges) -> Floats:
+    """Return a step with all digits of its own: a difference of coefficients has only those that they leave."""
+    inside = np.flatnonzero(there)
+    rest = slope[inside] + edges.slopes[inside] * np.sign(there[inside]) + matrix[inside] @ move
+    unit = _Unit(matrix[np.ix_(inside, inside)])
+    correction = -unit.solved(rest)
+    # Where nothing decides between coefficients, a correction is none.
+    if not unit.sure or unit.size(correction) > _CORRECTION * unit.size(move[inside]):
+        return move
+    move = move.copy()
+    move[inside] += correction
+    return move
 
 
 class _Unit:
@@ -109,6 +130,10 @@ class _Unit:
         variances = np.maximum(np.diag(np.linalg.inv(self._unit)), np.finfo(float).tiny)
         return float((np.abs(move) * self._lengths / np.sqrt(variances)).max(initial=0.0))
 
+    def size(self, move: Floats) -> float:
+        """Return the length of a step in units of the diagonal."""
+        return float(np.linalg.norm(move * self._lengths))
+
     def solved(self, right: Floats) -> Floats:
         """Return the solution of a system."""
         solution: Floats = np.linalg.solve(self._unit, right / self._lengths) / self._lengths
@@ -116,8 +141,8 @@ class _Unit:
 
 
 def _is_definite(matrix: Floats) -> bool:
+    """Whether a matrix with a unit diagonal is positive definite beyond rounding."""
     try:
-        np.linalg.cholesky(matrix)
+        return bool((np.diag(np.linalg.cholesky(matrix)) ** 2).min(initial=1.0) > _LEAST)
     except np.linalg.LinAlgError:
         return False
-    return True

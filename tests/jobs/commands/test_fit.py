@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import pipeline
@@ -19,7 +24,7 @@ from pipeline.fitting.report import PassDone
 from pipeline.fitting.terms import CategoryTerm, NumberTerm, ProductTerm
 from pipeline.models import LogisticModel
 from pipeline.training import fit_job
-from tests.jobs.conftest import Outcome, parsed
+from tests.jobs.conftest import ROOT, Outcome, parsed
 
 Call = Callable[..., Outcome]
 
@@ -312,3 +317,28 @@ def test_an_interrupt_says_how_to_go_on() -> None:
     with pytest.raises(KeyboardInterrupt) as caught, stopped_with("run it again"):
         raise KeyboardInterrupt
     assert caught.value.args == ("run it again",)
+
+
+@pytest.mark.slow
+def test_a_fit_that_is_interrupted_says_how_to_go_on_and_goes_on(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    columns = {f"x{number}": random.normal(size=400_000) for number in range(12)}
+    sign = 0.2 * sum(columns.values()) + random.logistic(size=400_000) > 0
+    pq.write_table(pa.table(columns | {"y": sign}), tmp_path / "data.parquet")
+    words = ["fit", "data.parquet", "--target", "y", "--features", "*", "--workers", "1", "-o", "m.json"]
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", *words]
+    environment = {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while "pass 2 (fit)" not in said:
+            said += process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.read()
+    assert process.returncode == 130
+    assert "run the same command again: it goes on after the last finished pass" in said
+    assert not (tmp_path / "m.json").exists()
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert "pass 1 (learn)" not in again.stderr
+    assert re.search(r"^note: goes on after pass \d", again.stderr, re.MULTILINE)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["data.parquet", "m.json"]

@@ -153,7 +153,7 @@ def test_extras_are_loaded_by_their_commands_alone(process, tmp_path, job):
     code = (
         "import sys\nfrom jobs.cli import main\n"
         "names = ('pipeline.bench', 'pipeline.drawing', 'matplotlib', 'pandas', 'scipy')\n"
-        "names += ('pipeline.conversion',)\n"
+        "names += ('pipeline.conversion', 'pipeline.fitting', 'pipeline.training', 'threadpoolctl')\n"
         "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules], file=sys.stderr)"
     )
     data, out = Path(__file__).resolve().parents[3] / "sample_data", tmp_path / "out"
