@@ -30,7 +30,7 @@ from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.making import model_of
 from pipeline.fitting.measuring import measures_of, null_solver
 from pipeline.fitting.objective import Method, PassRecord, Solution
-from pipeline.fitting.planning import plan
+from pipeline.fitting.planning import outlook_of, plan
 from pipeline.fitting.points import Passes, PassSums, Point
 from pipeline.fitting.profiles import RowsSeen, certificate_document, trained, training_of
 from pipeline.fitting.reading import PreparedFit, prepare_fit
@@ -58,8 +58,6 @@ Observe = Callable[[PassDone | Noted], None]
 
 # A path of penalties shares passes; more models than this gain little.
 _TOGETHER = 64
-# About how many passes follow the first: of Newton, and of a path or a method without the Hessian.
-_FEW, _MANY = 4, 40
 _TYPES: dict[type, LevelType] = {bool: "boolean", int: "integer", str: "text"}
 
 
@@ -126,12 +124,11 @@ class FitRun:
     def _holding(self, prepared: PreparedFit) -> AbstractContextManager[Holding]:
         """Return what holds decoded columns between passes."""
         job, divider = self.job, prepared.rules.divider
-        many = job.solve.path or job.solve.folds or job.solve.solver not in {"auto", "newton"}
         return open_holding(
             prepared.scan,
             job.means.scratch,
             output=job.output,
-            passes=_MANY if many else _FEW,
+            passes=outlook_of(prepared).passes,
             levels=[name for name, role in prepared.columns if role == "categorical"],
             places=divider is not None and divider.key is None and (divider.folds > 1 or divider.share > 0),
         )
