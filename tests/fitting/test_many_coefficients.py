@@ -52,6 +52,15 @@ def test_conjugate_gradients_without_a_penalty_and_with_classes() -> None:
     np.testing.assert_allclose(found.coefficients[:, 1:], expected[:, 1:], rtol=1e-6, atol=1e-9)
 
 
+def test_conjugate_gradients_find_an_optimum_among_columns_that_explain_each_other() -> None:
+    plain = binary(np.random.default_rng(1), 1_000, [0.5, -1.0, 0.3])
+    rows = replace(plain, x=np.column_stack([plain.x, plain.x[:, 0] - plain.x[:, 1]]))
+    levels = replace(rows, levels=[(np.arange(1_000) % 5, None)], counts=(5,))
+    found = solved(levels, newton_cg(Objective(levels.layout), zeros(levels)))
+    assert found.certificate.converged
+    assert found.objective == pytest.approx(fitted(levels).objective, rel=1e-13)
+
+
 def test_conjugate_gradients_see_separation() -> None:
     x = np.random.default_rng(4).normal(size=(300, 3))
     rows = Rows(x, (x[:, 1] > 0.3).astype(int))

@@ -24,6 +24,10 @@ PASSES = 1_000
 # The relative residual of the step whose decrement certifies, and of the first, roughest ones.
 _FINE = 1e-6
 _ROUGH = 0.1
+# Products after which the residual must have halved.
+_STALLED = 60
+# The curvature along a direction, relative to that of the diagonal, that is rounding.
+_FLAT = 1e-13
 
 
 def newton_cg(
@@ -44,6 +48,8 @@ def newton_cg(
         if way.went_too_far(sums):
             if (reason := way.given_up()) is not None:
                 return way.solution(sums, way.certificate(sums, converged=False, reason=reason))
+            continue
+        if way.begins_anew(sums):
             continue
         way.note(sums)
         step = yield from _step(way, sums, enough)
@@ -75,32 +81,70 @@ def _step(way: Descent, sums: PassSums, enough: float) -> Generator[Point, PassS
     problem = way.problem
     assert sums.diagonal is not None
     slope, bend = problem.slope(sums, way.here), problem.bend(sums.weight)
-    diagonal = np.where(problem.free, sums.diagonal.ravel() + bend, 0.0)
-    inverse = np.where(diagonal > 0, 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
-    move, rest = np.zeros_like(slope), -slope
-    toward = conditioned = inverse * rest
-    first = size = float(rest @ conditioned)
-    allowed = _worth(np.sqrt(first), sums.weight, enough)
-    while size > 0.0 and not way.spent:
-        product = (yield way.point(0, direction=toward)).product
+    inner = _Conjugate(problem, np.where(problem.free, sums.diagonal.ravel() + bend, 0.0), slope)
+    allowed = _worth(np.sqrt(inner.first), sums.weight, enough)
+    while inner.goes_on and not way.spent:
+        product = (yield way.point(0, direction=inner.toward)).product
         assert product is not None
-        bent = np.where(problem.free, product.ravel() + bend * toward, 0.0)
-        curvature = float(toward @ bent)
-        if curvature <= 0.0:
-            break
-        move = move + (size / curvature) * toward
-        rest = rest - (size / curvature) * bent
-        conditioned = inverse * rest
-        size, before = float(rest @ conditioned), size
-        toward = conditioned + (size / before) * toward
         way.records.append(PassRecord(way.records[-1].objective, way.records[-1].gradient))
-        relative = np.sqrt(size / first)
+        inner.take(np.where(problem.free, product.ravel() + bend * inner.toward, 0.0))
         # What looks converged is solved until it is known.
-        if relative <= (_FINE if -slope @ move <= enough else allowed):
+        if inner.residual <= (_FINE if -slope @ inner.move <= enough else allowed):
             break
-    residual = float(np.sqrt(size / first)) if first > 0 else 0.0
-    largest = largest_relative(problem, way.here, move) if problem.penalised else None
-    return _Inexact(move, max(0.0, -float(slope @ move)), largest, residual)
+    largest = largest_relative(problem, way.here, inner.move) if problem.penalised else None
+    return _Inexact(inner.move, max(0.0, -float(slope @ inner.move)), largest, inner.residual)
+
+
+class _Conjugate:
+    """Conjugate gradients under way: it tells the next direction, and takes the Hessian times it.
+
+    Attributes
+    ----------
+    move, toward : ndarray of float64, shape (size,)
+        The step so far, and the next direction.
+    first : float
+        The squared size of the slope, as the diagonal measures it: about the squared decrement.
+    """
+
+    def __init__(self, problem: Minimised, diagonal: Floats, slope: Floats) -> None:
+        self._problem = problem
+        self._diagonal = diagonal
+        self._inverse = np.where(diagonal > 0, 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
+        self.move: Floats = np.zeros_like(slope)
+        self._rest = -problem.decided(slope)
+        self.toward: Floats = self._inverse * self._rest
+        self._size = self.first = self._smallest = float(self._rest @ self.toward)
+        self._stalled = 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another product may help."""
+        return self._size > 0.0 and self._stalled < _STALLED
+
+    @property
+    def residual(self) -> float:
+        """What the step leaves of the slope."""
+        return float(np.sqrt(self._size / self.first)) if self.first > 0 else 0.0
+
+    def take(self, bent: Floats) -> None:
+        """Go as far as the direction is worth, and choose the next."""
+        curvature, length = float(self.toward @ bent), float(self._diagonal @ self.toward**2)
+        before = self._size
+        if curvature <= _FLAT * length:
+            # Columns are combinations of others: along them the loss is flat, and its slope is rounding.
+            flat = self._diagonal * self.toward
+            self._rest = self._rest - flat * float(self.toward @ self._rest) / length
+            before = np.inf
+        else:
+            self.move = self.move + (self._size / curvature) * self.toward
+            self._rest = self._problem.decided(self._rest - (self._size / curvature) * bent)
+        conditioned = self._inverse * self._rest
+        self._size = float(self._rest @ conditioned)
+        self.toward = conditioned + (self._size / before) * self.toward
+        if self._size < 0.25 * self._smallest:
+            self._smallest, self._stalled = self._size, 0
+        else:
+            self._stalled += 1
 
 
 def _worth(decrement: float, weight: float, enough: float) -> float:
@@ -118,6 +162,8 @@ def _ended(way: Descent, sums: PassSums, step: _Inexact, enough: float) -> tuple
     small = step.largest is None or step.largest <= ending.STEP or not exact
     if step.decrement <= enough and small and step.residual <= _FINE:
         return True, f"the squared Newton decrement is {step.decrement:.1e}, by conjugate gradients"
+    if step.decrement <= enough and small:
+        return False, f"the Hessian is singular within rounding: a step leaves {step.residual:.1e} of the gradient"
     reason = way.separated(sums) or (way.spent_reason if way.spent else None)
     return None if reason is None else (False, reason)
 

@@ -16,13 +16,15 @@ from pipeline.fitting.objective import Objective, Solver
 from pipeline.fitting.points import PassSums
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.descent import Descent
-from pipeline.fitting.solving.problem import Minimised
+from pipeline.fitting.solving.problem import Mask, Minimised
 
 PASSES = 3_000
 # Pairs of steps and changes of the gradient that are kept.
 _MEMORY = 20
 # Passes within which the subgradient must have fallen.
 _PATIENCE = 100
+# How much of the fall of a step whose parts all go down another one must promise.
+_WORTH = 0.1
 
 
 def owlqn(objective: Objective, start: Floats, *, passes: int = PASSES) -> Solver:
@@ -36,6 +38,8 @@ def owlqn(objective: Objective, start: Floats, *, passes: int = PASSES) -> Solve
             watched = True
             if (reason := way.given_up()) is not None:
                 return way.solution(sums, way.certificate(sums, converged=False, reason=reason))
+            continue
+        if way.begins_anew(sums):
             continue
         watched = way.line is None
         way.note(sums)
@@ -81,9 +85,15 @@ class _CurvatureMemory:
     def move(self, way: Descent, slope: Floats) -> Floats:
         """Return the step, which does not leave the orthant that the smallest subgradient points into."""
         edges = way.problem.edges(1.0)
-        down = -self._times(slope)
-        down = np.where((down * slope < 0) | (edges.slopes == 0), down, 0.0)
         kinked = (edges.slopes > 0) | ~edges.rising | ~edges.falling
+        down = -self._times(slope)
+        falls = down * slope < 0
+        move, sure = (self._inside(way, slope, np.where(kept, down, 0.0), kinked) for kept in (falls | ~kinked, falls))
+        # Where each part goes down the whole does; the first one is better, mostly.
+        return move if slope @ move <= _WORTH * (slope @ sure) else sure
+
+    @staticmethod
+    def _inside(way: Descent, slope: Floats, down: Floats, kinked: Mask) -> Floats:
         orthant = np.where(way.here != 0, np.sign(way.here), -np.sign(slope))
         there = way.here + down
         return np.where(kinked & (there * orthant <= 0), 0.0, there) - way.here
