@@ -81,7 +81,7 @@ def _step(way: Descent, sums: PassSums, enough: float) -> Generator[Point, PassS
     problem = way.problem
     assert sums.diagonal is not None
     slope, bend = problem.slope(sums, way.here), problem.bend(sums.weight)
-    inner = _Conjugate(problem, np.where(problem.free, sums.diagonal.ravel() + bend, 0.0), slope)
+    inner = Conjugate(problem, np.where(problem.free, sums.diagonal.ravel() + bend, 0.0), slope)
     allowed = _worth(np.sqrt(inner.first), sums.weight, enough)
     while inner.goes_on and not way.spent:
         product = (yield way.point(0, direction=inner.toward)).product
@@ -95,7 +95,7 @@ def _step(way: Descent, sums: PassSums, enough: float) -> Generator[Point, PassS
     return _Inexact(inner.move, max(0.0, -float(slope @ inner.move)), largest, inner.residual)
 
 
-class _Conjugate:
+class Conjugate:
     """Conjugate gradients under way: it tells the next direction, and takes the Hessian times it.
 
     Attributes
@@ -107,6 +107,7 @@ class _Conjugate:
     """
 
     def __init__(self, problem: Minimised, diagonal: Floats, slope: Floats) -> None:
+        # A coefficient whose diagonal is 0 stays where it is.
         self._problem = problem
         self._diagonal = diagonal
         self._inverse = np.where(diagonal > 0, 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
