@@ -1,8 +1,9 @@
 """Newton's method for many coefficients: the step is found by conjugate gradients, a pass for each product.
 
-Preconditioned with the Hessian's diagonal; how exact a step is grows with how near the optimum is (Nocedal and Wright,
-Numerical Optimization, sections 5.1 and 7.1). The decrement of a step is that of the quadratic where it ends, from
-below: solved to a relative residual of 1e-6 it is exact to 1e-12.
+Preconditioned with the Hessian's diagonal, and with the products of the steps before (Morales and Nocedal, Automatic
+preconditioning by limited memory quasi-Newton updating, 2000). How exact a step is grows with how near the optimum is
+(Nocedal and Wright, Numerical Optimization, sections 5.1 and 7.1). The decrement of a step is that of the quadratic
+where it ends, from below: solved to a relative residual of 1e-6 it is exact to 1e-12.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pipeline.fitting.layout import Floats
 from pipeline.fitting.objective import Objective, Solution, Solver
 from pipeline.fitting.points import PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
+from pipeline.fitting.solving.curvature import CurvaturePairs
 from pipeline.fitting.solving.descent import LARGE, Descent
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.solving.step import largest_relative
@@ -24,6 +26,9 @@ PASSES = 1_000
 # The relative residual of the step whose decrement certifies, and of the first, roughest ones.
 _FINE = 1e-6
 _ROUGH = 0.1
+# Products that condition the steps after them, and the bytes that they may have.
+_KEPT = 40
+_KEPT_BYTES = 64 << 20
 # Products after which the residual must have halved.
 _STALLED = 60
 # The curvature along a direction, relative to that of the diagonal, that is rounding.
@@ -43,6 +48,7 @@ def newton_cg(
     There must be neither an L1 penalty nor signs.
     """
     way = Descent(Minimised(objective, ridge), start, passes)
+    known = CurvaturePairs(min(_KEPT, _KEPT_BYTES // (16 * objective.layout.size)))
     while True:
         sums = yield way.point(1, watched=_is_watched(way), diagonal=True)
         if way.went_too_far(sums):
@@ -52,7 +58,7 @@ def newton_cg(
         if way.begins_anew(sums):
             continue
         way.note(sums)
-        step = yield from _step(way, sums, enough)
+        step = yield from _step(way, sums, enough, known)
         way.records[-1] = replace(way.records[-1], decrement=step.decrement, largest_step=step.largest)
         way.count_slow()
         if (ended := _ended(way, sums, step, enough)) is not None:
@@ -76,21 +82,27 @@ def _is_watched(way: Descent) -> bool:
     return way.line is not None and (way.suspicious or way.line.share < 1.0 or not known or known[-1] > LARGE)
 
 
-def _step(way: Descent, sums: PassSums, enough: float) -> Generator[Point, PassSums, _Inexact]:
+def _step(way: Descent, sums: PassSums, enough: float, known: CurvaturePairs) -> Generator[Point, PassSums, _Inexact]:
     """Solve for the step, as exactly as it is worth here."""
     problem = way.problem
     assert sums.diagonal is not None
     slope, bend = problem.slope(sums, way.here), problem.bend(sums.weight)
-    inner = Conjugate(problem, np.where(problem.free, sums.diagonal.ravel() + bend, 0.0), slope)
+    inner = Conjugate(problem, np.where(problem.free, sums.diagonal.ravel() + bend, 0.0), slope, known)
+    told: list[tuple[Floats, Floats]] = []
     allowed = _worth(np.sqrt(inner.first), sums.weight, enough)
     while inner.goes_on and not way.spent:
         product = (yield way.point(0, direction=inner.toward)).product
         assert product is not None
         way.records.append(PassRecord(way.records[-1].objective, way.records[-1].gradient))
-        inner.take(np.where(problem.free, product.ravel() + bend * inner.toward, 0.0))
+        bent = np.where(problem.free, product.ravel() + bend * inner.toward, 0.0)
+        told.append((inner.toward, bent))
+        inner.take(bent)
         # What looks converged is solved until it is known.
         if inner.residual <= (_FINE if -slope @ inner.move <= enough else allowed):
             break
+    # What conditions a solve stays as it is while it lasts.
+    for direction, bent in told:
+        known.add(direction, bent)
     largest = largest_relative(problem, way.here, inner.move) if problem.penalised else None
     return _Inexact(inner.move, max(0.0, -float(slope @ inner.move)), largest, inner.residual)
 
@@ -103,17 +115,18 @@ class Conjugate:
     move, toward : ndarray of float64, shape (size,)
         The step so far, and the next direction.
     first : float
-        The squared size of the slope, as the diagonal measures it: about the squared decrement.
+        The squared size of the slope, as what is known of the Hessian measures it: about the squared decrement.
     """
 
-    def __init__(self, problem: Minimised, diagonal: Floats, slope: Floats) -> None:
+    def __init__(self, problem: Minimised, diagonal: Floats, slope: Floats, known: CurvaturePairs) -> None:
         # A coefficient whose diagonal is 0 stays where it is.
         self._problem = problem
         self._diagonal = diagonal
         self._inverse = np.where(diagonal > 0, 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
         self.move: Floats = np.zeros_like(slope)
+        self._known = known
         self._rest = -problem.decided(slope)
-        self.toward: Floats = self._inverse * self._rest
+        self.toward: Floats = known.divided(self._rest, self._inverse)
         self._size = self.first = self._smallest = float(self._rest @ self.toward)
         self._stalled = 0
 
@@ -139,7 +152,7 @@ class Conjugate:
         else:
             self.move = self.move + (self._size / curvature) * self.toward
             self._rest = self._problem.decided(self._rest - (self._size / curvature) * bent)
-        conditioned = self._inverse * self._rest
+        conditioned = self._known.divided(self._rest, self._inverse)
         self._size = float(self._rest @ conditioned)
         self.toward = conditioned + (self._size / before) * self.toward
         if self._size < 0.25 * self._smallest:

@@ -6,7 +6,6 @@ diagonal at the start; where it makes no headway, steps are those of Newton's me
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from pipeline.fitting.objective import Objective, Solver
 from pipeline.fitting.points import PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.conjugate import Conjugate
+from pipeline.fitting.solving.curvature import CurvaturePairs
 from pipeline.fitting.solving.descent import Descent
 from pipeline.fitting.solving.problem import Minimised
 
@@ -68,7 +68,8 @@ def _newton_down(way: Descent, sums: PassSums, slope: Floats) -> Generator[Point
     assert sums.diagonal is not None
     bend = way.problem.bend(sums.weight)
     moving = way.problem.free & ((way.here != 0) | (slope != 0))
-    inner = Conjugate(way.problem, np.where(moving, sums.diagonal.ravel() + bend, 0.0), sums.weight * slope * moving)
+    diagonal = np.where(moving, sums.diagonal.ravel() + bend, 0.0)
+    inner = Conjugate(way.problem, diagonal, sums.weight * slope * moving, CurvaturePairs(0))
     while inner.goes_on and not way.spent and inner.residual > _EXACT:
         product = (yield way.point(0, direction=inner.toward)).product
         assert product is not None
@@ -109,7 +110,7 @@ class _CurvatureMemory:
     """What the last steps tell of the curvature."""
 
     def __init__(self) -> None:
-        self._pairs: deque[tuple[Floats, Floats]] = deque(maxlen=_MEMORY)
+        self._pairs = CurvaturePairs(_MEMORY)
         self._before: tuple[Floats, Floats] | None = None
         self._inverse: Floats = np.empty(0)
 
@@ -120,23 +121,9 @@ class _CurvatureMemory:
             diagonal = (sums.diagonal.ravel() + way.problem.bend(sums.weight)) / sums.weight
             self._inverse = np.where(diagonal > 0, 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
         if self._before is not None:
-            move, change = way.here - self._before[0], slope - self._before[1]
-            if move @ change > 1e-12 * float(np.linalg.norm(move) * np.linalg.norm(change)):
-                self._pairs.append((move, change))
+            self._pairs.add(way.here - self._before[0], slope - self._before[1])
         self._before = (way.here, slope)
 
     def down(self, slope: Floats) -> Floats:
-        """Return minus the inverse Hessian times a slope, by the two loops of L-BFGS."""
-        rest, shares = slope.copy(), []
-        for move, change in reversed(self._pairs):
-            share = float(move @ rest) / float(move @ change)
-            rest -= share * change
-            shares.append(share)
-        scale = 1.0
-        if self._pairs:
-            move, change = self._pairs[-1]
-            scale = float(move @ change) / float(change @ (self._inverse * change))
-        rest = scale * self._inverse * rest
-        for (move, change), share in zip(self._pairs, reversed(shares), strict=True):
-            rest += (share - float(change @ rest) / float(move @ change)) * move
-        return -rest
+        """Return about minus the inverse Hessian times a slope."""
+        return -self._pairs.divided(slope, self._pairs.scale(self._inverse) * self._inverse)
