@@ -101,17 +101,18 @@ def test_the_orthant_method_keeps_signs() -> None:
 
 
 @pytest.mark.parametrize("levels", [10, 800])
-def test_a_start_from_a_sample_saves_passes(levels: int) -> None:
+def test_a_start_from_a_sample_is_nearer_than_none(levels: int) -> None:
     rows = some_rows(20_000, levels, 3)
     objective = Objective(rows.layout, penalty(rows, 0.0, 1e-4))
     # One row in ten.
     sample = Rows(rows.x[::10], rows.y[::10], [(codes[::10], None) for codes, _ in rows.levels], rows.counts)
     start = warm_start(MemoryPasses(rows.layout, sample.tiles()), objective)
     solver = newton if levels == 10 else newton_cg
-    cold, warm = (solved(rows, solver(objective, at)).certificate for at in (zeros(rows), start))
-    assert cold.converged
-    assert warm.converged
-    assert warm.passes < cold.passes
+    cold, warm = (solved(rows, solver(objective, at)) for at in (zeros(rows), start))
+    assert cold.certificate.converged
+    assert warm.certificate.converged
+    assert warm.records[0].objective < cold.records[0].objective - 0.05
+    assert warm.certificate.passes <= cold.certificate.passes
 
 
 def test_a_start_from_a_sample_that_is_separated_or_empty_is_finite() -> None:
