@@ -118,16 +118,18 @@ def test_the_page_about_functions_runs(reader: Reader) -> None:
 def test_the_page_about_models_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     known = pq.read_table("logitstream-demo/flights", columns=["distance", "hour", "late"]).to_pandas().dropna()
     rows = known[["distance", "hour"]]
-    reader.variables |= {"flights": rows, "fitted": LogisticRegression().fit(rows, known["late"].astype(bool))}
+    late = known["late"].astype(bool)
+    reader.variables |= {"flights": rows, "late": late, "fitted": LogisticRegression().fit(rows, late)}
     reader.follow(PAGES["models"])
     assert "rows scored both ways: largest difference" in capsys.readouterr().out
     written = pipeline.LogisticModel.load(reader.folder / "written.json")
     assert 0 < written.probability({"distance": [1000.0], "hour": [5], "carrier": ["AA"]})[0] < 1
     assert json.loads((reader.folder / "model.json").read_text())["kind"] == "logistic"
+    learnt, theirs = (pipeline.LogisticModel.load(reader.folder / f"{name}.json") for name in ("fitted", "model"))
+    np.testing.assert_allclose(learnt.probability(rows), theirs.probability(rows), atol=1e-4)
 
 
 def test_the_page_about_fits_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("pipeline.fitting.running")
     reader.follow(PAGES["fit"])
     fitted = pipeline.LogisticModel.load("late.json")
     assert pipeline.LogisticModel.load("from_python.json").features == fitted.features

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.fitting.blas import one_thread
-from pipeline.fitting.layout import TILE_ROWS, FitLayout, Floats, Scaling, Tile
+from pipeline.fitting.layout import TILE_ROWS, Codes, FitLayout, Floats, Scaling, Tile
+from pipeline.fitting.moments import Moments
 from pipeline.fitting.points import PassSums, Point
-from pipeline.fitting.row_blocks import Blocks, Matrix, RowBlock, matrix_of, rows_of
+from pipeline.fitting.row_blocks import Blocks, Matrix, RowBlock, is_sparse, matrix_of, rows_of
+from pipeline.fitting.sparse import SparseProducts
 from pipeline.fitting.summing import ChunkSums, combine
 
 
@@ -26,31 +28,38 @@ class BlockFacts:
 
     Attributes
     ----------
-    rows : int
     classes : ndarray, shape (classes,)
         The values of the target, sorted.
-    counts : ndarray of intp, shape (classes,)
     class_weights : ndarray of float64, shape (classes,)
         The weight of the rows of each class.
-    means, squares : ndarray of float64, shape (features,)
-        Of each feature the mean, and the sum of the squared differences from it.
-    has_nan, has_infinity : bool
-        Whether a feature has such a value.
+    columns : Moments
+        Of the features, each row counted once.
+    filled : int
+        Values that are stored: of a sparse matrix those that are not zero.
     """
 
-    rows: int
     classes: npt.NDArray[Any]
-    counts: npt.NDArray[np.intp]
     class_weights: Floats
-    means: Floats
-    squares: Floats
-    has_nan: bool
-    has_infinity: bool
+    columns: Moments
+    filled: int
 
     @property
-    def deviations(self) -> Floats:
-        """The standard deviation of each feature."""
-        return np.sqrt(self.squares / max(1, self.rows))
+    def rows(self) -> int:
+        """How many rows."""
+        return int(self.columns.values[0] + self.columns.missing[0])
+
+    @property
+    def features(self) -> int:
+        """How many features."""
+        return len(self.columns.mean)
+
+    @property
+    def problem(self) -> str | None:
+        """What the features have that cannot be fitted."""
+        if self.columns.missing.any():
+            return "NaN"
+        is_finite = np.isfinite(self.columns.smallest) & np.isfinite(self.columns.largest)
+        return None if is_finite.all() else "infinity"
 
 
 def learn(blocks: Blocks) -> BlockFacts | None:
@@ -75,13 +84,38 @@ def block_facts(block: RowBlock) -> BlockFacts:
     if weights is not None and (weights < 0).any():
         raise ValueError("Negative values in sample_weight: weights are zero or positive")
     classes, codes = np.unique(target, return_inverse=True)
-    return BlockFacts(
-        block.rows,
-        classes,
-        np.bincount(codes, minlength=len(classes)),
-        np.bincount(codes, weights, len(classes)).astype(np.float64),
-        *_moments(block),
-    )
+    class_weights = np.bincount(codes, weights, len(classes)).astype(np.float64)
+    with np.errstate(all="ignore"):
+        return BlockFacts(classes, class_weights, *_moments(block.features))
+
+
+def _moments(features: Any) -> tuple[Moments, int]:
+    """Return the moments of features, the same bits for dense ones of every kind, and how many values are stored."""
+    if is_sparse(features):
+        return _sparse_moments(features.tocsr())
+    rows, width = features.shape
+    moments = Moments.empty(width)
+    for start in range(0, rows, TILE_ROWS):
+        tile = matrix_of(rows_of(features, start, start + TILE_ROWS))
+        moments.join(Moments.of(np.ascontiguousarray(tile.T, dtype=np.float64), None))
+    return moments, rows * width
+
+
+def _sparse_moments(features: Any) -> tuple[Moments, int]:
+    rows, width = features.shape
+    columns, values = features.indices, features.data.astype(np.float64, copy=False)
+    found = Moments.empty(width)
+    found.missing += np.bincount(columns, np.isnan(values), width).astype(np.int64)
+    found.values += rows - found.missing
+    found.weight += rows
+    found.mean += np.bincount(columns, values, width) / max(1, rows)
+    zeros = rows - np.bincount(columns, minlength=width)
+    found.squares += np.bincount(columns, (values - found.mean[columns]) ** 2, width) + found.mean**2 * zeros
+    np.minimum.at(found.smallest, columns, values)
+    np.maximum.at(found.largest, columns, values)
+    np.minimum(found.smallest, 0.0, out=found.smallest, where=zeros > 0)
+    np.maximum(found.largest, 0.0, out=found.largest, where=zeros > 0)
+    return found, int(features.nnz)
 
 
 def _checked(block: RowBlock) -> tuple[npt.NDArray[Any], Floats | None]:
@@ -100,66 +134,13 @@ def _has_missing(target: npt.NDArray[Any]) -> bool:
     return target.dtype.kind == "O" and any(value is None or value != value for value in target)  # noqa: PLR0124
 
 
-def _moments(block: RowBlock) -> tuple[Floats, Floats, bool, bool]:
-    """Return means, sums of squared differences, and whether there are NaN and infinities."""
-    means: Floats | None = None
-    squares: Floats | None = None
-    rows, has_nan, has_infinity = 0, False, False
-    with np.errstate(all="ignore"):
-        for start in range(0, block.rows, TILE_ROWS):
-            # Column by column, so that means have the same bits for rows that lie otherwise.
-            tile = np.asfortranarray(matrix_of(rows_of(block.features, start, start + TILE_ROWS)), dtype=np.float64)
-            if not np.isfinite(tile).all():
-                has_nan |= bool(np.isnan(tile).any())
-                has_infinity |= bool(np.isinf(tile).any())
-            mean = tile.mean(axis=0)
-            square = ((tile - mean) ** 2).sum(axis=0)
-            if means is None or squares is None:
-                rows, means, squares = len(tile), mean, square
-            else:
-                means, squares = _joined_moments((rows, means, squares), (len(tile), mean, square))
-                rows += len(tile)
-    width = block.features.shape[1]
-    return (
-        np.zeros(width) if means is None else means,
-        np.zeros(width) if squares is None else squares,
-        has_nan,
-        has_infinity,
-    )
-
-
-def _joined_moments(left: tuple[int, Floats, Floats], right: tuple[int, Floats, Floats]) -> tuple[Floats, Floats]:
-    """Return means and sums of squares of rows of both.
-
-    Source: Chan, Golub and LeVeque, Algorithms for computing the sample variance, 1983.
-    """
-    rows = max(1, left[0] + right[0])
-    apart = right[1] - left[1]
-    means = left[1] + apart * (right[0] / rows)
-    return means, left[2] + right[2] + apart**2 * (left[0] * (right[0] / rows))
-
-
 def join_facts(left: BlockFacts, right: BlockFacts) -> BlockFacts:
-    """Return the facts of the rows of both."""
+    """Return the facts of the rows of both. Changes the left ones."""
     classes, codes = np.unique(np.concatenate([left.classes, right.classes]), return_inverse=True)
+    weights = np.bincount(codes, np.concatenate([left.class_weights, right.class_weights]), len(classes))
     with np.errstate(all="ignore"):
-        means, squares = _joined_moments(
-            (left.rows, left.means, left.squares), (right.rows, right.means, right.squares)
-        )
-    counts, weights = np.zeros(len(classes), dtype=np.intp), np.zeros(len(classes))
-    for side, mine in ((left, codes[: len(left.classes)]), (right, codes[len(left.classes) :])):
-        counts[mine] += side.counts
-        weights[mine] += side.class_weights
-    return BlockFacts(
-        left.rows + right.rows,
-        classes,
-        counts,
-        weights,
-        means,
-        squares,
-        left.has_nan or right.has_nan,
-        left.has_infinity or right.has_infinity,
-    )
+        left.columns.join(right.columns)
+    return BlockFacts(classes, weights.astype(np.float64), left.columns, left.filled + right.filled)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,24 +156,33 @@ class ArrayDesign:
         Sorted.
     factors : ndarray of float64, shape (classes,), or None
         What the weights of the rows of each class are multiplied by.
+    is_sparse : bool
+        Whether sparse rows are summed as they are, instead of tile by tile as dense ones.
     """
 
     layout: FitLayout
     scaling: Scaling
     classes: npt.NDArray[Any]
     factors: Floats | None = None
+    is_sparse: bool = False
 
 
 def tiles(block: RowBlock, design: ArrayDesign) -> Iterator[Tile]:
     """Yield the tiles of a block, in order."""
-    target, weights = _checked(block)
-    codes = np.searchsorted(design.classes, target)
-    if design.factors is not None:
-        weights = design.factors[codes] if weights is None else weights * design.factors[codes]
+    codes, weights = _coded(block, design)
     for start in range(0, block.rows, TILE_ROWS):
         place = slice(start, start + TILE_ROWS)
         features = matrix_of(rows_of(block.features, start, start + TILE_ROWS))
         yield Tile(_dense(features, design), (), codes[place], None if weights is None else weights[place])
+
+
+def _coded(block: RowBlock, design: ArrayDesign) -> tuple[Codes, Floats | None]:
+    """Return the classes of the rows, and their weights with those of the classes."""
+    target, weights = _checked(block)
+    codes = np.searchsorted(design.classes, target)
+    if design.factors is not None:
+        weights = design.factors[codes] if weights is None else weights * design.factors[codes]
+    return codes, weights
 
 
 def _dense(features: Matrix, design: ArrayDesign) -> Floats:
@@ -201,8 +191,10 @@ def _dense(features: Matrix, design: ArrayDesign) -> Floats:
     if layout.intercept:
         dense[:, 0] = 1.0
     columns = dense[:, layout.intercept :]
-    np.subtract(features, scaling.centers, out=columns)
-    np.divide(columns, scaling.scales, out=columns)
+    # Copied first: to subtract across the two orders of memory takes twice as long.
+    columns[...] = features
+    columns -= scaling.centers
+    columns /= scaling.scales
     return dense
 
 
@@ -210,8 +202,12 @@ def block_sums(design: ArrayDesign, points: Sequence[Point], block: RowBlock) ->
     """Return the sums of a block at some points."""
     sums = ChunkSums(design.layout, points)
     with one_thread():
-        for tile in tiles(block, design):
-            sums.add(tile)
+        if design.is_sparse:
+            tile = Tile(np.empty((block.rows, 0)), (), *_coded(block, design))
+            sums.add_products(SparseProducts(design.layout, tile, block.features.tocsr(), design.scaling))
+        else:
+            for tile in tiles(block, design):
+                sums.add(tile)
         return sums.done()
 
 

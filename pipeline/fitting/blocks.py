@@ -65,6 +65,16 @@ class TileProducts:
                 result[output, start : start + count] = self.by_level(number, valued)[1:]
         return result
 
+    def square(self, root: Floats, scratch: Floats) -> tuple[Floats, Floats]:
+        """Return the dense columns times the roots of weights, in ``scratch``, and the products of these with another.
+
+        Shapes (columns, rows) and (columns, columns).
+        """
+        scaled = scratch[:, : len(root)]
+        np.multiply(self.tile.dense.T, root, out=scaled)
+        # The same array twice, once transposed: half the work, as BLAS is asked for one triangle.
+        return scaled, scaled @ scaled.T
+
     def by_level(self, number: int, rows: Floats) -> Floats:
         """Return numbers of the rows, summed for each level from 0, which is none."""
         return level_sums(self.codes[number], rows, self.layout.levels[number] + 1)
@@ -99,10 +109,8 @@ class SymmetricBlocks:
     def add(self, products: TileProducts, weights: Floats, scratch: Floats) -> None:
         """Add a tile, with weights of its rows that are not negative. ``scratch`` is as large as the dense part."""
         root = np.sqrt(weights)
-        scaled = scratch[:, : len(root)]
-        np.multiply(products.tile.dense.T, root, out=scaled)
-        # The same array twice, once transposed: half the work, as BLAS is asked for one triangle.
-        self._dense += scaled @ scaled.T
+        scaled, square = products.square(root, scratch)
+        self._dense += square
         for number in range(len(self._mixed)):
             self._add_level(products, number, weights, scaled, root)
 

@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.fitting.arrays import ArrayDesign, ArrayPasses, BlockFacts
 from pipeline.fitting.blocks import unpack
 from pipeline.fitting.layout import FitLayout, Floats, Scaling
+from pipeline.fitting.moments import Moments
 from pipeline.fitting.objective import Objective, Penalty, Solution, Solver
 from pipeline.fitting.own_units import OwnUnits, free_of
 from pipeline.fitting.row_blocks import Blocks
@@ -27,6 +28,8 @@ _SOLVERS: Mapping[str, tuple[Callable[..., Solver], int]] = {
     "newton-cg": (newton_cg, 10),
     "owlqn": (owlqn, 30),
 }
+# The share of values that are not zero from which rows are summed faster as dense ones: with a Hessian, and without.
+_DENSE = {True: 0.05, False: 0.5}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,13 +95,14 @@ def estimate(
 ) -> EstimatorFit:
     """Return the optimum over all blocks."""
     layout = _layout(facts, problem)
-    scaling = _scaling(facts, problem)
-    design = ArrayDesign(layout, scaling, facts.classes, problem.factors)
+    scaling = _scaling(facts.columns, problem)
     weights = facts.class_weights if problem.factors is None else facts.class_weights * problem.factors
     units = OwnUnits(layout, *_of_width(scaling, layout))
     objective = Objective(layout, _penalty(problem, units, float(weights.sum())))
     start = np.zeros((layout.outputs, layout.width)) if problem.start is None else _scaled(problem.start, units)
     method = "newton" if problem.is_exact else choose("auto", layout, objective.penalty)
+    is_sparse = facts.filled < _DENSE[method == "newton"] * facts.rows * facts.features
+    design = ArrayDesign(layout, scaling, facts.classes, problem.factors, is_sparse)
     solve, passes = _SOLVERS[method]
     solver = solve(objective, start, passes=problem.iterations * passes + 1)
     (solution,) = drive(ArrayPasses(blocks, design), [solver], observe)
@@ -109,20 +113,19 @@ def _layout(facts: BlockFacts, problem: EstimatorProblem) -> FitLayout:
     classes = len(facts.classes)
     # Without a penalty the raw prediction of the first class is 0, or there would be no unique optimum.
     outputs = 1 if classes == 2 else classes if problem.is_penalised else classes - 1
-    return FitLayout(len(facts.means), intercept=problem.intercept, classes=classes, outputs=outputs)
+    return FitLayout(facts.features, intercept=problem.intercept, classes=classes, outputs=outputs)
 
 
-def _scaling(facts: BlockFacts, problem: EstimatorProblem) -> Scaling:
+def _scaling(columns: Moments, problem: EstimatorProblem) -> Scaling:
     """Return centers, where a free intercept can take them up, and scales."""
     is_centred = problem.intercept and not problem.intercept_penalty
-    centers = facts.means if is_centred else np.zeros_like(facts.means)
+    centers = columns.mean if is_centred else np.zeros_like(columns.mean)
+    largest = np.maximum(-columns.smallest, columns.largest)
     with np.errstate(all="ignore"):
-        scales = facts.deviations if is_centred else np.hypot(facts.deviations, facts.means)
-    # A constant column has no scale.
-    is_usable = (
-        np.isfinite(scales) & (scales > 1e-14 * np.abs(facts.means)) & np.isfinite(1 / np.maximum(scales, 1e-300))
-    )
-    return Scaling(np.where(np.isfinite(centers), centers, 0.0), np.where(is_usable, scales, 1.0))
+        scales = columns.deviation if is_centred else np.hypot(columns.deviation, columns.mean)
+    # The squares of very large and very small values are no floats.
+    scales = np.where(np.isfinite(scales) & (scales > 0), scales, largest)
+    return Scaling(np.where(np.isfinite(centers), centers, 0.0), np.where(scales > 0, scales, 1.0))
 
 
 def _of_width(scaling: Scaling, layout: FitLayout) -> tuple[Floats, Floats]:

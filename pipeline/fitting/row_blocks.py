@@ -165,6 +165,11 @@ def rows_of(features: Any, start: int, stop: int) -> Any:
     return features.iloc[start:stop] if hasattr(features, "iloc") else features[start:stop]
 
 
+def is_sparse(features: Any) -> bool:
+    """Tell whether features are a SciPy sparse matrix."""
+    return hasattr(features, "toarray") and hasattr(features, "tocsr")
+
+
 def matrix_of(features: Any) -> Matrix:
     """Return features as a matrix of numbers, shape (rows, features); nulls are NaN.
 
@@ -175,7 +180,7 @@ def matrix_of(features: Any) -> Matrix:
     """
     if isinstance(features, np.ndarray):
         return features
-    if hasattr(features, "toarray"):
+    if is_sparse(features):
         return np.asarray(features.toarray(order="F"))
     if isinstance(features, pa.Table | pa.RecordBatch):
         return _of_columns([column.to_numpy(zero_copy_only=False) for column in features.columns], features.num_rows)

@@ -33,7 +33,10 @@ class ChunkSums:
 
     def add(self, tile: Tile) -> None:
         """Add the rows of a tile."""
-        products = TileProducts(self._layout, tile)
+        self.add_products(TileProducts(self._layout, tile))
+
+    def add_products(self, products: TileProducts) -> None:
+        """Add the rows of a tile whose products are made otherwise."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for point in self._points:
                 point.add(products)

@@ -84,6 +84,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : ndarray, shape (classes,)
     n_iter_ : ndarray of int32, shape (1,)
         How many passes followed the first.
+    left_out_ : tuple of int
+        Without a penalty, columns with the coefficient 0 because they are constant, or combinations of others.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Of dataframes and Arrow tables.
@@ -158,6 +160,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.coef_, self.intercept_ = found.coefficients, found.intercepts
         self.covariance_ = found.covariance
         self.certificate_ = found.solution.certificate
+        self.left_out_ = tuple(sorted(place - bool(self.fit_intercept) for place, _ in found.solution.dropped))
         self.n_iter_ = np.array([self.certificate_.passes - 1], dtype=np.int32)
         self._warn(self.certificate_)
         return self
@@ -274,10 +277,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return None
         outputs = 1 if len(facts.classes) == 2 else len(facts.classes)
         coefficients = self._coefficients()
-        if coefficients.shape != (outputs, len(facts.means)):
+        if coefficients.shape != (outputs, facts.features):
             raise ValueError(
                 f"warm_start: coef_ has the shape {coefficients.shape}, and the rows need "
-                f"{(outputs, len(facts.means))}; set warm_start=False"
+                f"{(outputs, facts.features)}; set warm_start=False"
             )
         return np.column_stack([np.ravel(self.intercept_), coefficients])
 

@@ -61,9 +61,10 @@ def check_facts(estimator: Any, facts: BlockFacts | None) -> BlockFacts:
     name = type(estimator).__name__
     if facts is None or not facts.rows:
         raise ValueError(f"{name} needs rows to fit, and X has 0 samples")
-    if facts.has_nan or facts.has_infinity:
-        what = "NaN" if facts.has_nan else "infinity"
-        raise ValueError(f"Input X contains {what}; {name} takes finite numbers: impute or drop the rows first")
+    if facts.problem is not None:
+        raise ValueError(
+            f"Input X contains {facts.problem}; {name} takes finite numbers: impute or drop the rows first"
+        )
     check_classification_targets(facts.classes)
     if len(facts.classes) < 2:
         raise ValueError(f"{name} needs two classes or more, and y has one class: {facts.classes.tolist()[0]!r}")

@@ -172,6 +172,34 @@ def test_sparse_rows_give_what_dense_ones_give(container: Any) -> None:
     np.testing.assert_allclose(ours.predict_proba(container(rows)), ours.predict_proba(rows), rtol=1e-13)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.2])
+@pytest.mark.parametrize("penalty", [{"C": 0.5}, {"C": math.inf}, {"C": 0.5, "l1_ratio": 0.5}])
+def test_rows_that_are_mostly_zeros_are_summed_as_they_are(share: float, penalty: dict[str, Any]) -> None:
+    random = np.random.default_rng(8)
+    rows = sparse.random_array((3_000, 20), density=share, rng=random, format="csr") + sparse.csr_array(
+        sparse.eye_array(3_000, 20)
+    )
+    target = (rows.sum(axis=1) + random.normal(size=3_000) > 0.3).astype(int)
+    found = LogisticRegression(**penalty).fit(rows, target, WEIGHTS[:3_000])
+    dense = LogisticRegression(**penalty).fit(rows.toarray(), target, WEIGHTS[:3_000])
+    assert found.certificate_.converged
+    assert_same(found, dense, rtol=1e-8)
+    lazy = da.from_array(rows.toarray(), chunks=(1_000, 20)).map_blocks(sparse.csr_array)
+    assert_same(LogisticRegression(**penalty).fit(lazy, target, WEIGHTS[:3_000]), dense, rtol=1e-8)
+
+
+@pytest.mark.parametrize("is_sparse", [True, False])
+def test_more_columns_than_a_hessian_is_built_for(is_sparse: bool) -> None:
+    random = np.random.default_rng(8)
+    rows = sparse.random_array((300, 2_100), density=0.02, rng=random, format="csr")
+    target = (rows @ random.normal(size=2_100) > 0).astype(int)
+    found = LogisticRegression().fit(rows if is_sparse else rows.toarray(), target)
+    assert found.certificate_.converged
+    residual = 1 / (1 + np.exp(-(rows @ found.coef_[0] + found.intercept_[0]))) - target
+    np.testing.assert_allclose(rows.T @ residual + found.coef_[0], 0, atol=1e-9)
+    assert residual.sum() == pytest.approx(0, abs=1e-9)
+
+
 def collections() -> dict[str, tuple[Any, Any, Any]]:
     """Return Dask rows, targets and weights, each cut otherwise where it may be."""
     frame = dd.from_pandas(FRAME.assign(y=Y, w=WEIGHTS), npartitions=5)
@@ -204,6 +232,17 @@ def test_dask_is_fitted_block_by_block_and_scored_lazily(kind: str) -> None:
     if isinstance(target, da.Array) or hasattr(target, "npartitions"):
         assert found.score(rows, target) == expected.score(X, Y)
         assert found.score(rows, target, weights) == pytest.approx(expected.score(X, Y, WEIGHTS))
+
+
+def test_partitions_without_rows_add_nothing() -> None:
+    frame = FRAME.assign(y=np.where(Y == 1, "late", "on time"))
+    whole = dd.from_pandas(frame, npartitions=4)
+    # All rows of the second partition go.
+    some = whole.map_partitions(lambda part: part[(part.index < 4_250) | (part.index >= 8_500)])
+    found = LogisticRegression().fit(some[NAMES], some["y"])
+    kept = np.r_[0:4_250, 8_500:17_000]
+    assert_same(found, LogisticRegression().fit(X[kept], frame["y"][kept].to_numpy()), rtol=1e-12)
+    assert found.predict(some[NAMES]).compute().shape == (12_750,)
 
 
 def test_dask_rows_of_several_classes_are_scored_lazily() -> None:
@@ -247,6 +286,15 @@ def test_columns_of_any_scale_need_not_be_scaled_beforehand() -> None:
     found = LogisticRegression(C=math.inf).fit(X * scales + 5 * scales, Y)
     assert found.certificate_.converged
     np.testing.assert_allclose(found.coef_ * scales, plain.coef_, rtol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1e-120, 1e120])
+def test_very_small_and_very_large_values_are_fitted(size: float) -> None:
+    plain = LogisticRegression(C=math.inf).fit(X, Y)
+    for rows in (X * [size, 1, 1, 1], sparse.csr_array(X * [size, 1, 1, 1])):
+        found = LogisticRegression(C=math.inf).fit(rows, Y)
+        assert found.certificate_.converged
+        np.testing.assert_allclose(found.coef_ * [size, 1, 1, 1], plain.coef_, rtol=1e-7)
 
 
 def test_the_covariance_is_the_inverse_of_the_hessian() -> None:
@@ -312,6 +360,7 @@ def test_duplicate_and_constant_columns_have_a_coefficient_once() -> None:
     found = LogisticRegression(C=math.inf).fit(rows, Y)
     plain = LogisticRegression(C=math.inf).fit(X, Y)
     assert found.certificate_.converged
+    assert found.left_out_ == (4, 5)
     np.testing.assert_allclose(found.predict_proba(rows), plain.predict_proba(X), rtol=1e-9)
     assert np.isfinite(found.covariance_).all()
     assert np.count_nonzero(np.diag(found.covariance_)) == 5
