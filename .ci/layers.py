@@ -93,7 +93,7 @@ ROOMS = {
     "stream": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", "grammar", *MEANS)),
     "inspection": Room(75, ("numpy", "pyarrow"), ("options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
-    "training": Room(75, (), ("interface", "options", "fitting", *MEANS), lazy=True),
+    "training": Room(75, (), ("interface", "options", "fitting", *MEANS)),
     "upkeep": Room(75, (), ("flow", *MEANS)),
     "modelling": Room(75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion",)),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),

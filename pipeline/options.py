@@ -184,8 +184,8 @@ class Option:
 OPTIONS: Mapping[str, Option] = {
     "positive": Option(
         None,
-        "The value of the target that is the positive class. Without it that is true, or 1; a target of two other "
-        "values needs it, and one of more gives a model with classes.",
+        "The value of the target that is the positive class. By default that is true, 1, or the larger of two other "
+        "values; more than two values give a model with classes.",
     ),
     "weight": Option(
         None, "A column with the weight of each row: how often it counts. With ``robust`` these are sampling weights."

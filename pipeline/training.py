@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeVar, Unpack
 
@@ -24,6 +23,7 @@ from pipeline.choices import (
     parse_sign,
 )
 from pipeline.errors import UsageError
+from pipeline.fitting import running
 from pipeline.fitting.dividing import parse_holdout
 from pipeline.fitting.formula import parse_terms, term_columns
 from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
@@ -41,7 +41,17 @@ from pipeline.interface import (
 )
 from pipeline.options import OF_A_FIT, OPTIONS, FitOptions, check_names, completed, documented
 from pipeline.types.job import BadLimit
-from pipeline.units import escape, names_of, nearest, parse_bad_limit, parse_chunk_size, shortest, split_texts
+from pipeline.units import (
+    escape,
+    is_text,
+    names_of,
+    nearest,
+    parse_bad_limit,
+    parse_chunk_size,
+    quoted,
+    shortest,
+    split_texts,
+)
 
 # By their keywords.
 _CHOICES: Mapping[str, Choice[Any]] = {
@@ -114,8 +124,7 @@ def fit(
     """
     observe = options.pop("observe", None)
     job = fit_job(inputs, target=target, features=features, output=output, **options)
-    report: FitReport = import_module("pipeline.fitting.running").run(job, observe)
-    return report
+    return running.run(job, observe)
 
 
 @documented(FitOptions, **{**OF_A_FIT, "observe": "Never called: no work is done."})
@@ -150,8 +159,7 @@ def preview_fit(
     """
     options.pop("observe", None)
     job = fit_job(inputs, target=target, features=features, output=output, **options)
-    plan: FitPlan = import_module("pipeline.fitting.running").plan(job)
-    return plan
+    return running.plan(job)
 
 
 def fit_job(
@@ -219,8 +227,7 @@ def _means_wishes(asked: FitOptions) -> MeansWishes:
 def _model_wishes(target: str, features: tuple[AnyTerm, ...], asked: FitOptions) -> ModelWishes:
     if not isinstance(target, str):
         raise TypeError(f'target is {shown_type(target)}, not the name of a column; write target="late"')
-    if not target:
-        raise UsageError("the target is empty", "name the column to predict")
+    _check_text("target", target)
     positive, (missing, missing_of) = asked["positive"], _missing(asked["missing"])
     return ModelWishes(
         target=target,
@@ -337,10 +344,18 @@ def _check_types(asked: FitOptions) -> None:
         if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
             raise TypeError(f"{name} is {shown_type(value)}; write a number, such as {name}=0.5")
     for name in _TEXTS:
-        if given[name] is not None and not isinstance(given[name], str):
-            raise TypeError(f"{name} is {shown_type(given[name])}; write a text")
+        value = given[name]
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} is {shown_type(value)}; write a text")
+        _check_text(name, value)
     if not isinstance(asked["control"], str | Iterable):
         raise TypeError(f'control is {shown_type(asked["control"])}, not names of columns; write control=["year"]')
+
+
+def _check_text(name: str, value: str | None) -> None:
+    """Refuse the name of a column that no file can have."""
+    if value is not None and not (value and is_text(value)):
+        raise UsageError(f"{name} is {quoted(value)}: it must be valid text", "name a column")
 
 
 def _check_values(asked: FitOptions) -> None:
@@ -396,30 +411,38 @@ def _check_known(option: str, named: Iterable[str], known: Mapping[str, None]) -
 
 def _check_together(model: ModelWishes, solve: SolveWishes) -> None:
     """Refuse options that contradict each other, or that have no effect without another one."""
-    penalised = solve.l1 > 0 or solve.l2 > 0
-    divided = solve.folds is not None or solve.holdout is not None
-    rules = {model.missing, *model.missing_of.values()}
-    by_rate = (solve.learning_rate, solve.iterations) == (
-        OPTIONS["learning_rate"].default,
-        OPTIONS["iterations"].default,
-    )
-    hashed = solve.folds is not None or (solve.holdout or "").rstrip().endswith("%")
-    for wrong, message, remedy in (
-        (solve.path and not penalised, "--path has no penalty to end with", "add --l2 or --l1"),
-        (solve.path and not divided, "--path has no rows to choose a penalty by", "add --folds 5 or --holdout 20%"),
-        (solve.one_standard_error and not (solve.path and solve.folds), "--one-standard-error needs folds and a path",
-         "add --path 20 --folds 5"),
-        (solve.key and not hashed, "--key divides no rows", "add --folds 5 or --holdout 20%"),
-        (penalised and (solve.robust or solve.robust_groups), "with a penalty there are no standard errors",
-         "leave out --l1 and --l2, or the robust errors"),
-        (solve.l1 and solve.solver in {"newton-cg", "gradient"}, f"--solver {solve.solver} cannot fit with --l1",
-         "leave out one of the two"),
-        (solve.solver != "gradient" and not by_rate, "--learning-rate and --iterations are for the solver gradient",
-         "leave them out, or add --solver gradient"),
-        (model.prior and not model.intercept, "--prior corrects the intercept, and there is none",
-         "leave out --no-intercept or --prior"),
-        (model.exact_median and "impute-median" not in rules, "--exact-median has no median to compute",
-         "add --missing impute-median"),
-    ):  # fmt: skip
+    for wrong, message, remedy in (*_of_penalties(solve), *_of_methods(model, solve)):
         if wrong:
             raise UsageError(message, remedy)
+
+
+def _of_penalties(solve: SolveWishes) -> Iterator[tuple[object, str, str]]:
+    """Yield what would be wrong with the choice of a penalty: whether it is, the message, and what to do."""
+    penalised = solve.l1 > 0 or solve.l2 > 0
+    divided = solve.folds is not None or solve.holdout is not None
+    hashed = solve.folds is not None or (solve.holdout or "").rstrip().endswith("%")
+    chosen_by_folds = solve.path is not None and solve.folds is not None
+    divide = "add --folds 5 or --holdout 20%"
+    robust = solve.robust or solve.robust_groups is not None
+    yield solve.path and not penalised, "--path needs a penalty to end with", "add --l2 or --l1"
+    yield solve.path and not divided, "--path needs rows that are left out, to choose a penalty by", divide
+    no_choice = "--one-standard-error needs folds and a path"
+    yield solve.one_standard_error and not chosen_by_folds, no_choice, "add --path 20 --folds 5"
+    yield solve.key and not hashed, "--key needs folds, or a percentage of rows that are held out", divide
+    no_errors = "with a penalty there are no standard errors"
+    yield penalised and robust, no_errors, "leave out --l1 and --l2, or the robust errors"
+
+
+def _of_methods(model: ModelWishes, solve: SolveWishes) -> Iterator[tuple[object, str, str]]:
+    """Yield the same of the solver, the intercept and the median."""
+    smooth = solve.solver in {"newton-cg", "gradient"}
+    defaults = (OPTIONS["learning_rate"].default, OPTIONS["iterations"].default)
+    by_rate = (solve.learning_rate, solve.iterations) != defaults
+    imputes_median = "impute-median" in {model.missing, *model.missing_of.values()}
+    yield solve.l1 and smooth, f"--solver {solve.solver} cannot fit with --l1", "leave out one of the two"
+    no_rate = "--learning-rate and --iterations are for the solver gradient"
+    yield by_rate and solve.solver != "gradient", no_rate, "leave them out, or add --solver gradient"
+    no_intercept = "--prior corrects the intercept, and there is none"
+    yield model.prior and not model.intercept, no_intercept, "leave out --no-intercept or --prior"
+    no_median = "--exact-median needs a median to impute"
+    yield model.exact_median and not imputes_median, no_median, "add --missing impute-median"

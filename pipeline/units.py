@@ -213,6 +213,15 @@ def quoted(text: str, limit: int = 120) -> str:
     return f"'{escape(text, limit)}'"
 
 
+def is_text(text: str) -> bool:
+    """Return whether a text can be written in UTF-8; what a shell passes on as bytes of another encoding cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def pointed(text: str, offset: int) -> str:
     """Return two indented lines for a terminal: the text around a place, and a caret under it."""
     before = escape(text[max(0, offset - _AROUND) : offset], limit=_AROUND + 1)

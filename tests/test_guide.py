@@ -130,7 +130,6 @@ def test_the_page_about_models_runs(reader: Reader, capsys: pytest.CaptureFixtur
 
 
 def test_the_page_about_fits_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("pipeline.fitting.running")
     reader.follow(PAGES["fit"])
     fitted = pipeline.LogisticModel.load("late.json")
     assert pipeline.LogisticModel.load("from_python.json").features == fitted.features

@@ -25,7 +25,6 @@ def test_two_commands_install_and_each_is_one_line() -> None:
 
 
 def test_everything_runs_in_the_order_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pipeline.fitting.running")
     monkeypatch.chdir(tmp_path)
     reader = reader_in(tmp_path)
     reader.follow(README, reader.run)

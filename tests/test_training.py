@@ -106,6 +106,8 @@ def test_rows_can_be_held_out(holdout: str) -> None:
         ({"features": ""}, "expected a feature", "write names"),
         ({"features": []}, "there are no features", "write names"),
         ({"weight": "y"}, "y is both target and weight", "two columns"),
+        ({"weight": "\udcff"}, r"weight is '\\udcff': it must be valid text", "name a column"),
+        ({"key": "", "folds": 5}, "key is '': it must be valid text", "name a column"),
         ({"weight": "w", "offset": "w"}, "w is both weight and offset", "two columns"),
         ({"control": "year"}, "control names year, which is not among the features", ""),
         ({"control": "X"}, 'control names X, .*; did you mean "x"?', ""),
@@ -139,18 +141,18 @@ def test_rows_can_be_held_out(holdout: str) -> None:
         ({"holdout": "most"}, "--holdout: expected <, <=, .*, at column 5\n", "date >= 2013-11-01"),
         ({"holdout": "100%"}, "--holdout 100%: the share is not between 0% and 100%", "20%"),
         ({"holdout": "date >="}, "--holdout: expected one number, date or text", "20%"),
-        ({"path": 5, "folds": 5}, "--path has no penalty to end with", "--l2"),
-        ({"path": 5, "l2": 1}, "--path has no rows to choose a penalty by", "--folds 5"),
+        ({"path": 5, "folds": 5}, "--path needs a penalty to end with", "--l2"),
+        ({"path": 5, "l2": 1}, "--path needs rows that are left out, to choose a penalty by", "--folds 5"),
         ({"one_standard_error": True, "folds": 5}, "--one-standard-error needs folds and a path", "--path 20"),
-        ({"key": "id"}, "--key divides no rows", "--folds 5"),
-        ({"key": "id", "holdout": "date > 3"}, "--key divides no rows", "--folds 5"),
+        ({"key": "id"}, "--key needs folds, or a percentage of rows", "--folds 5"),
+        ({"key": "id", "holdout": "date > 3"}, "--key needs folds, or a percentage of rows", "--folds 5"),
         ({"robust": True, "l2": 1}, "with a penalty there are no standard errors", "leave out"),
         ({"robust_groups": "g", "l1": 1}, "with a penalty there are no standard errors", "leave out"),
         ({"solver": "newton-cg", "l1": 1}, "--solver newton-cg cannot fit with --l1", "leave out one"),
         ({"solver": "gradient", "l1": 1}, "--solver gradient cannot fit with --l1", "leave out one"),
         ({"iterations": 5}, "--learning-rate and --iterations are for the solver gradient", "--solver gradient"),
         ({"prior": 0.1, "intercept": False}, "--prior corrects the intercept, and there is none", "--no-intercept"),
-        ({"exact_median": True}, "--exact-median has no median to compute", "--missing impute-median"),
+        ({"exact_median": True}, "--exact-median needs a median to impute", "--missing impute-median"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_are_one_error(options: dict[str, Any], message: str, remedy: str) -> None:
@@ -190,8 +192,9 @@ def test_an_option_of_another_type_says_what_to_write(options: dict[str, Any], m
 def test_a_target_is_the_name_of_a_column() -> None:
     with pytest.raises(TypeError, match=r"target is the list .*, not the name of a column"):
         fit_job("in.csv", target=["y"], features="x")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="the target is empty"):
-        fit_job("in.csv", target="", features="x")
+    for target, shown in (("", "''"), ("\udcff", r"'\\udcff'")):
+        with pytest.raises(UsageError, match=f"target is {shown}: it must be valid text"):
+            fit_job("in.csv", target=target, features="x")
 
 
 def test_a_table_is_answered_with_what_fits_it() -> None:

@@ -13,7 +13,7 @@ from jobs.options.fitting import FIT
 EXAMPLE = """\
 logitstream fit logitstream-demo/flights --target late --missing-target drop \\
     --features "dep_delay, distance, C(carrier)" --missing drop \\
-    --output fitted.json --if-exists replace"""
+    --min-count 50 --output fitted.json --if-exists replace"""
 
 
 @click.command(

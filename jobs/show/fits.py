@@ -34,6 +34,7 @@ _SAID_OTHERWISE = {"type", "no_intercept"}
 _AGAIN = "run the same command again: it goes on after the last finished pass"
 _MOST_ROWS = 1_000
 _NOTE = 1_000
+_DIGITS, _ERROR_DIGITS = 6, 4
 
 _NAMED = ("feature", "level", "class")
 _COEFFICIENTS = (*_NAMED, "coefficient", "error", "z", "p", "low", "high", "VIF", "note")
@@ -105,37 +106,40 @@ def pass_line(done: PassDone) -> str:
     return f"pass {done.number} ({done.what}): {', '.join((*found, *models, rate))}"
 
 
-def _with_digits(*, all_digits: bool) -> Number:
+def _with_digits(digits: int, *, all_digits: bool) -> Number:
+    """Return what shows a number with so many digits, or with all that it has."""
+
     def number(value: float | None) -> str:
         if value is None:
             return ""
-        return repr(value) if all_digits else f"{value:.6g}"
+        return repr(float(value)) if all_digits else f"{value:.{digits}g}"
 
     return number
 
 
 def emit_fit(report: FitReport, *, all_digits: bool, as_json: bool) -> None:
-    """Show a fit: notes and the time it took on stderr, the model on stdout.
+    """Show a fit: the model on stdout, the time it took on stderr. Notes were shown while it ran.
 
     A quiet command shows the model only if it was not written to a file.
     """
-    for note in report.notes:
-        console.tell(f"note: {escape(note, _NOTE)}")
     if as_json:
         document.write(fit_json(report))
     elif report.output is None or not console.is_quiet():
-        _emit_report(report, _with_digits(all_digits=all_digits))
+        _emit_report(report, all_digits=all_digits)
     memory = format_bytes(report.peak_bytes)
     console.tell(f"{_many(report.passes, 'pass', 'es')} in {format_seconds(report.seconds)}; peak memory {memory}")
 
 
-def _emit_report(report: FitReport, number: Number) -> None:
+def _emit_report(report: FitReport, *, all_digits: bool) -> None:
+    number, error = (_with_digits(digits, all_digits=all_digits) for digits in (_DIGITS, _ERROR_DIGITS))
     console.emit("\n".join(aligned(_facts(report))) + "\n")
-    emit_filled(_COEFFICIENTS, [_coefficient(each, number) for each in report.coefficients[:_MOST_ROWS]], range(3, 10))
+    emit_filled(
+        _COEFFICIENTS, [_coefficient(each, number, error) for each in report.coefficients[:_MOST_ROWS]], range(3, 10)
+    )
     _emit_left_out(len(report.coefficients))
     if report.effects:
         console.emit("\nAverage marginal effects on the probability:\n")
-        emit_filled(_EFFECTS, [_effect(each, number) for each in report.effects[:_MOST_ROWS]], range(3, 9))
+        emit_filled(_EFFECTS, [_effect(each, number, error) for each in report.effects[:_MOST_ROWS]], range(3, 9))
         _emit_left_out(len(report.effects))
     if report.bins:
         console.emit("\nInformation values:\n")
@@ -160,7 +164,9 @@ def _facts(report: FitReport) -> Iterator[tuple[str, str]]:
 
 
 def _certified(certificate: Mapping[str, object]) -> str:
-    """Return whether a fit converged, and how that is known."""
+    """Return whether a fit converged: with the figures that show it, or with what was in the way."""
+    if not certificate.get("converged"):
+        return f"no: {escape(str(certificate.get('reason') or ''), _NOTE)}".removesuffix(": ")
     figures = [
         f"{words} {value:.2g}"
         for key, words in (
@@ -172,9 +178,7 @@ def _certified(certificate: Mapping[str, object]) -> str:
         )
         if isinstance(value := certificate.get(key), float)
     ]
-    reason = str(certificate.get("reason") or "")
-    parts = ["yes" if certificate.get("converged") else "no", *([escape(reason, _NOTE)] if reason else []), *figures]
-    return f"{parts[0]}: {', '.join(parts[1:])}" if len(parts) > 1 else parts[0]
+    return f"yes: {', '.join(figures)}".removesuffix(": ")
 
 
 def _measures(measures: FitMeasures) -> Iterator[tuple[str, str]]:
@@ -199,13 +203,12 @@ def _measure(value: float | None) -> str:
     return "" if value is None else f"{value:.8g}"
 
 
-def _coefficient(row: CoefficientRow, number: Number) -> tuple[str, ...]:
-    numbers = (row.value, row.error, row.z, row.p, row.low, row.high, row.variance_inflation)
-    return (*_named(row), *map(number, numbers), escape(row.note))
+def _coefficient(row: CoefficientRow, number: Number, error: Number) -> tuple[str, ...]:
+    return (*_effect(row, number, error), error(row.variance_inflation), escape(row.note))
 
 
-def _effect(row: EffectRow, number: Number) -> tuple[str, ...]:
-    return (*_named(row), *map(number, (row.value, row.error, row.z, row.p, row.low, row.high)))
+def _effect(row: CoefficientRow | EffectRow, number: Number, error: Number) -> tuple[str, ...]:
+    return (*_named(row), number(row.value), *map(error, (row.error, row.z, row.p, row.low, row.high)))
 
 
 def _tried(row: PenaltyTried, number: Number) -> tuple[str, ...]:

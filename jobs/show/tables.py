@@ -93,8 +93,8 @@ def emit_columns(columns: Sequence[Column]) -> None:
 def emit_filled(
     headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int], whole: Sequence[int] | None = None
 ) -> None:
-    """Show a table on stdout, without the columns that are empty in all rows; the first two are always there."""
-    told = [number for number in range(len(headers)) if number < 2 or any(row[number] for row in rows)]
+    """Show a table on stdout, without the columns that are empty in all rows; the first one is always there."""
+    told = [number for number in range(len(headers)) if number == 0 or any(row[number] for row in rows)]
     shown = [[row[number] for number in told] for row in rows]
 
     def positions(chosen: Sequence[int]) -> list[int]:

@@ -25,11 +25,13 @@ from pipeline.disk.system import (
     release,
     set_mode,
     status,
+    sync,
     truncate,
     try_lock,
     umask,
     user,
     write_all,
+    write_at,
 )
 from pipeline.disk.whole import (
     facts,
@@ -70,6 +72,7 @@ __all__ = [
     "set_mode",
     "show",
     "status",
+    "sync",
     "temporary_folder",
     "translated",
     "truncate",
@@ -77,6 +80,7 @@ __all__ = [
     "umask",
     "user",
     "write_all",
+    "write_at",
     "write_file",
     "write_new",
 ]

@@ -279,6 +279,14 @@ def write_all(descriptor: int, data: memoryview, path: Path) -> None:
             data = data[os.write(descriptor, data) :]
 
 
+def write_at(descriptor: int, data: memoryview, offset: int, path: Path) -> None:
+    """Write all bytes from an offset, in as many calls as needed."""
+    with door("write", path):
+        while data:
+            count = os.pwrite(descriptor, data, offset)
+            data, offset = data[count:], offset + count
+
+
 def sync(descriptor: int, path: Path) -> None:
     """Sync what was written. A failure is final: the system may have dropped the pages."""
     with door("sync", path):

@@ -43,6 +43,8 @@ CONNECT_SECONDS = 10.0
 WORKERS_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 MOMENT_SECONDS = 0.3
+# How often bytes are sent to workers of which some die meanwhile.
+_SENDINGS = 10
 WATCH_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -116,15 +118,28 @@ class ClusterScheduler:
         """
         shared = SharedContent.of(content)
         try:
-            try:
-                _ask(self.loop, _registered(self.client, shared))
-            except _LOST as error:
-                raise _scheduler_lost(self.name) from error
+            self._send(shared)
             yield shared.digest
         finally:
             # A worker that is gone has released it already.
             with suppress(*_LOST):
                 _ask(self.loop, _unregistered(self.client, shared.name))
+
+    def _send(self, shared: SharedContent) -> None:
+        """Send a plugin to every worker.
+
+        A worker that dies meanwhile ends this as the loss of the scheduler does. So it is tried again as long as the
+        scheduler answers, which soon forgets the worker.
+        """
+        for left in reversed(range(_SENDINGS)):
+            try:
+                _ask(self.loop, _registered(self.client, shared))
+            except _LOST as error:
+                if not left or not self.workers:
+                    raise _scheduler_lost(self.name) from error
+                time.sleep(MOMENT_SECONDS)
+            else:
+                return
 
     def run(
         self,

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.errors import DataError
 from pipeline.fitting.layout import Floats
 from pipeline.fitting.learnt import LearntBins
 from pipeline.fitting.terms import BinsTerm
+from pipeline.units import escape, format_count
 
 # Added to both counts of an interval with one class alone, whose weight of evidence would be infinite.
 _ADDED = 0.5
@@ -25,7 +27,18 @@ def learnt_bins(term: BinsTerm, edges: Sequence[float], counts: Floats) -> Learn
         The inner edges of the fine intervals.
     counts : ndarray of float64, shape (intervals + 1, classes)
         Weights, the negative class first where there are two; those of missing values last.
+
+    Raises
+    ------
+    DataError
+        Weights of evidence are wanted of more than two classes.
     """
+    if term.woe and counts.shape[1] != 2:
+        raise DataError(
+            f"B({escape(term.column)}, woe=true): weights of evidence need two classes, but the target has "
+            f"{format_count(counts.shape[1])}",
+            "leave woe=true out, or make the target one of two values",
+        ).at(column=term.column)
     if term.woe and term.monotone is not None:
         edges, counts = merged(edges, counts, falling=term.monotone == "down")
     rows = tuple(map(tuple, counts.tolist()))

@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from pipeline.fitting.layout import TILE_ROWS, Codes, FitLayout, Floats, Tile
+from pipeline.fitting.likelihood import RowLabels
 
 
 class TileProducts:
@@ -26,6 +27,11 @@ class TileProducts:
     def codes(self) -> tuple[Codes, ...]:
         """The levels of each level column, from 1; 0 where a row has none with a coefficient."""
         return tuple(column.codes + 1 for column in self.tile.levels)
+
+    @cached_property
+    def labels(self) -> RowLabels:
+        """The classes of the rows."""
+        return RowLabels.of(self.tile.classes)
 
     @cached_property
     def weights(self) -> Floats:

@@ -25,13 +25,10 @@ class Classes:
         The negative one first where there are two; else in their order.
     spellings : tuple of str
         How the data spells each of them.
-    note : str
-        What a person should know of the choice; empty where there is nothing.
     """
 
     values: tuple[Class, ...]
     spellings: tuple[str, ...]
-    note: str = ""
 
 
 def classes_of(target: str, rows: Mapping[str, int], held: Collection[str], positive: str | None) -> Classes:
@@ -74,11 +71,14 @@ def classes_of(target: str, rows: Mapping[str, int], held: Collection[str], posi
         )
     if positive is not None:
         return _with_positive(name, ordered, typed, positive)
-    values = tuple(typed[spelling] for spelling in ordered)
-    note = ""
-    if len(values) == 2 and values not in {(False, True), (0, 1)}:
-        note = f"{escape(str(values[1]))} is the positive class of {name}; --positive names another"
-    return Classes(values, tuple(ordered), note)
+    return Classes(tuple(typed[spelling] for spelling in ordered), tuple(ordered))
+
+
+def positive_note(target: str, values: tuple[Class, ...]) -> str:
+    """Return which class is positive where that was not named and does not go without saying; empty otherwise."""
+    if len(values) != 2 or values in {(False, True), (0, 1)}:
+        return ""
+    return f"{escape(str(values[1]))} is the positive class of {escape(target)}; --positive names another"
 
 
 def _with_positive(name: str, ordered: Sequence[str], typed: Mapping[str, Class], positive: str) -> Classes:

@@ -63,7 +63,7 @@ class LevelCounts:
 
     def join(self, other: LevelCounts, classes: Codes) -> None:
         """Add counts of rows that come after these; ``classes`` are the numbers here of the classes there."""
-        numbers = numbers_in(self.numbers, other.numbers)
+        numbers = numbers_in(self.numbers, other.numbers)[: len(other.rows)]
         self._grow(int(classes.max(initial=-1)) + 1)
         known = len(numbers)
         self.rows[numbers] += other.rows[:known]

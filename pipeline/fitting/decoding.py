@@ -6,21 +6,25 @@ is missing: the arrays are then those of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.fitting.design import FitDesign, LevelSource, NumberSource
+from pipeline.fitting.dividing import WRONG, Divider
+from pipeline.fitting.hashing import hashes_of
+from pipeline.fitting.holding import HeldBatch
 from pipeline.fitting.layout import TILE_ROWS, Codes, Floats
 from pipeline.fitting.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.kernels import tile_steps
 from pipeline.kernels.steps import TileStep
 from pipeline.models.columns import Levels, Mask, Numbers, RecentLevels, levels, numbers, unfit
 from pipeline.models.levels import LevelTable, LevelType
+from pipeline.scan import Batch
 from pipeline.types.inputs import Integers
 
 # Numbers in their own width; float64 holds each of them exactly.
@@ -59,12 +63,18 @@ class RowSources:
     class_weights : tuple of float
         By class; empty for 1.
     weight, offset : NumberSource or None
+    divider : Divider or None
+        Which rows are held out, and in which folds the others are.
+    groups : str or None
+        The column of the groups within which errors may depend on each other.
     """
 
     target: ClassSource
     class_weights: tuple[float, ...] = ()
     weight: NumberSource | None = None
     offset: NumberSource | None = None
+    divider: Divider | None = None
+    groups: str | None = None
 
 
 class RowBatch(Protocol):
@@ -101,6 +111,7 @@ class DecodedRows:
     classes : ndarray of intp
     weights, offset : ndarray of float64 or None
     folds : ndarray of int8 or None
+    groups : ndarray of intp or None
     """
 
     rows: int
@@ -111,6 +122,7 @@ class DecodedRows:
     weights: Floats | None = None
     offset: Floats | None = None
     folds: npt.NDArray[np.int8] | None = None
+    groups: Codes | None = None
 
     def part(self, rows: slice, numbers: tuple[Values, ...], keep: Mask | None) -> DecodedRows:
         """Return some of the rows with their numbers: those of a slice that are kept."""
@@ -128,6 +140,7 @@ class DecodedRows:
             None if self.weights is None else of(self.weights),
             None if self.offset is None else of(self.offset),
             None if self.folds is None else of(self.folds),
+            None if self.groups is None else of(self.groups),
         )
 
 
@@ -135,6 +148,22 @@ def numbers_of(design: FitDesign) -> tuple[NumberTerm, ...]:
     """Return the numbers that the columns of a design are made of, each once, and those that it names besides."""
     of_columns = (number for column in design.columns for number in numbers_in(column.term))
     return tuple(dict.fromkeys((*of_columns, *design.extra)))
+
+
+def finite_numbers(design: FitDesign) -> frozenset[NumberTerm]:
+    """Return the numbers that must be finite: all but those that are only in intervals, where infinities are values.
+
+    A column whose missing values count as a number is one of them, as in the first pass.
+    """
+    factors = (column.term for column in design.columns if not isinstance(column.term, BinsTerm))
+    filled = (NumberTerm(source.column) for source in design.numbers if not isinstance(source.missing, str))
+    return frozenset((*(number for term in factors for number in numbers_in(term)), *filled))
+
+
+def codes_of(source: LevelSource) -> int:
+    """Return how many codes a column of levels has, besides -1."""
+    missing = source.missing if isinstance(source.missing, int) else -1
+    return 1 + max((missing, *source.codes.values()))
 
 
 def numbers_in(term: Term) -> tuple[NumberTerm, ...]:
@@ -167,26 +196,40 @@ class RowDecoder:
 
     def __init__(self, design: FitDesign, rows: RowSources, *, decimal: str = ".") -> None:
         self._rows = rows
-        self._numbers = tuple((term, tile_steps(term.steps, "fast")) for term in numbers_of(design))
+        finite, used = finite_numbers(design), numbers_of(design)
+        self._numbers = tuple((term, tile_steps(term.steps, "fast"), term in finite) for term in used)
+        self._checked = tuple(term.column for term in finite if term not in used)
         self._sources = {source.column: source for source in design.numbers}
         self._flags = flags_of(design)
         self._levels = tuple((source, _LevelCodes.of(source, decimal)) for source in design.levels)
         target = rows.target
         self._classes = _LevelCodes(LevelTable(target.codes, target.type, decimal=decimal))
 
-    def blocks(self, batch: RowBatch) -> Iterator[DecodedRows]:
+    def blocks(
+        self, batch: RowBatch, *, paths: Callable[[int], str] | None = None, groups: bool = False
+    ) -> Iterator[DecodedRows]:
         """Yield the rows of a batch that are fitted, in blocks that stay in the cache until a tile is made of them.
 
-        The others were counted, or refused, by the first pass.
+        The others were counted, or refused, by the first pass. ``paths`` returns the path of a file by its number.
         """
+        if not batch.data.num_rows:
+            return
         cells = _BatchCells(batch.data)
         with np.errstate(all="ignore"):
             whole = self._whole(cells)
+        whole = replace(
+            whole,
+            folds=self._folds(cells, batch, paths),
+            groups=_groups(cells, self._rows.groups) if groups and self._rows.groups is not None else None,
+        )
         raw = {name: numbers(cells.array(name, "numeric")) for name in self._sources}
         for each in raw.values():
             cells.leave_out_at(each.inexact)
+        known = batch.finite if isinstance(batch, HeldBatch) else frozenset()
         for first in range(0, cells.rows, TILE_ROWS):
-            yield self._block(slice(first, min(cells.rows, first + TILE_ROWS)), whole, raw, cells.keep)
+            rows = slice(first, min(cells.rows, first + TILE_ROWS))
+            span = _RowSpan(rows, None if cells.keep is None else cells.keep[rows])
+            yield self._block(span, whole, raw, known)
 
     def _whole(self, cells: _BatchCells) -> DecodedRows:
         """Return what a batch has besides numbers, with all rows."""
@@ -201,15 +244,31 @@ class RowDecoder:
             None if self._rows.offset is None else cells.floats(self._rows.offset),
         )
 
-    def _block(self, rows: slice, whole: DecodedRows, raw: Mapping[str, Numbers], keep: Mask | None) -> DecodedRows:
-        block = _RowSpan(rows, None if keep is None else keep[rows])
+    def _block(
+        self, block: _RowSpan, whole: DecodedRows, raw: Mapping[str, Numbers], known: frozenset[str]
+    ) -> DecodedRows:
         with np.errstate(all="ignore"):
-            filled = {name: block.filled(raw[name], source) for name, source in self._sources.items()}
+            filled = {
+                name: (raw[name].values[block.rows], True) if name in known else block.filled(raw[name], source)
+                for name, source in self._sources.items()
+            }
+            for name in self._checked:
+                block.stepped(filled[name][0], (), finite=filled[name][1])
             found = tuple(
-                block.stepped(filled[term.column][0], steps, finite=filled[term.column][1])
-                for term, steps in self._numbers
+                block.stepped(filled[term.column][0], steps, finite=filled[term.column][1] or not must)
+                for term, steps, must in self._numbers
             )
-        return whole.part(rows, found, block.keep)
+        return whole.part(block.rows, found, block.keep)
+
+    def _folds(
+        self, cells: _BatchCells, batch: RowBatch, paths: Callable[[int], str] | None
+    ) -> npt.NDArray[np.int8] | None:
+        if self._rows.divider is None:
+            return None
+        path = "" if paths is None else paths(batch.file)
+        folds = self._rows.divider.of_batch(cast("Batch", batch), path)
+        cells.leave_out(folds == WRONG)
+        return folds
 
     def _class_codes(self, cells: _BatchCells) -> Codes:
         codes = self._classes.found(levels(cells.array(self._rows.target.column, "categorical")), _NO_LEVEL)
@@ -223,6 +282,12 @@ class RowDecoder:
             return weights
         of_class: Floats = np.array(rows.class_weights).take(classes, mode="clip")
         return of_class if weights is None else weights * of_class
+
+
+def _groups(cells: _BatchCells, column: str) -> Codes:
+    """Return the group of each row: the hash of its value."""
+    found: Codes = hashes_of(cells.array(column, "categorical")).view(np.int64).astype(np.intp, copy=False)
+    return found
 
 
 class _LevelCodes:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.choices import MissingRule
 from pipeline.errors import DataError
+from pipeline.fitting.classes import positive_note
 from pipeline.fitting.coding import CodedLevels, cells_of, coded, is_reduced
 from pipeline.fitting.design import DesignColumn, FitDesign, Missing, NumberSource
 from pipeline.fitting.formula import term_columns, term_text
@@ -22,6 +23,7 @@ from pipeline.fitting.layout import FitLayout
 from pipeline.fitting.learnt import Learnt, LearntBins, LearntNumber
 from pipeline.fitting.reading import numbers_of_product, rule_of, terms_of
 from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
+from pipeline.fitting.vocabulary import OTHER
 from pipeline.kernels import tile_steps
 from pipeline.units import escape, format_count, shortest
 
@@ -56,9 +58,13 @@ def design_of(job: FitJob, learnt: Learnt) -> tuple[FitDesign, tuple[str, ...]]:
         left.
     """
     making = _Designing(job, learnt)
+    if job.model.positive is None and (note := positive_note(job.model.target, learnt.classes)):
+        making.notes.append(note)
     for term in terms_of(job):
         making.add(term)
-    return making.design(), tuple(making.notes)
+    design = making.design()
+    making.note_folds()
+    return design, tuple(making.notes)
 
 
 @dataclass(eq=False)
@@ -155,12 +161,6 @@ class _Designing:
     def _add_evidence(self, term: BinsTerm) -> None:
         """Add a column in intervals as one number: the weight of evidence of the interval."""
         bins = self._bins_of(term)
-        if len(self.learnt.classes) != 2:
-            raise DataError(
-                f"{escape(term_text(term))}: weights of evidence need two classes, but the target has "
-                f"{format_count(len(self.learnt.classes))}",
-                "leave woe=true out, or name one class with --positive after making the others one value",
-            ).at(column=term.column)
         source = self._source(term.column)
         own = rule_of(self.job, term.column) == "indicator"
         missing = 0.0
@@ -209,6 +209,7 @@ class _Designing:
             tuple(levels.labels[code] for code in codes),
             levels.labels.get(-1),
         )
+        self._note_pool(term.column)
         self._note_separation(term.column)
 
     def _add_bins(self, term: BinsTerm) -> None:
@@ -223,7 +224,8 @@ class _Designing:
             return
         empty = len(totals) - 1 - len(numbers)
         if empty:
-            self.notes.append(f"{escape(term_text(term))}: {format_count(empty)} intervals have no row")
+            what = "interval has" if empty == 1 else "intervals have"
+            self.notes.append(f"{escape(term_text(term))}: {format_count(empty)} {what} no row")
         reference = None
         if not self._is_full(term):
             reference = max(numbers, key=lambda number: (totals[number], -number))
@@ -248,10 +250,21 @@ class _Designing:
             else:
                 self._add_dense(term, found.mean, found.deviation)
             return
-        self._add_cells(term, categories, with_numbers=bool(numbers))
+        self._add_cells(term, categories, self._slope_scale(numbers) if numbers else None)
 
-    def _add_cells(self, term: ProductTerm, categories: Sequence[CategoryTerm], *, with_numbers: bool) -> None:
-        """Add a product with levels: a coefficient for each combination of them that occurs."""
+    def _slope_scale(self, numbers: Sequence[NumberTerm]) -> float:
+        """Return the deviation of a number, or of a product of numbers, that levels are multiplied by."""
+        if len(numbers) > 1:
+            return self.learnt.numbers[term_text(ProductTerm(tuple(numbers)))].deviation or 1.0
+        (number,) = numbers
+        missing = self._source(number.column).missing
+        return _filled(number, self.learnt.numbers[term_text(number)], missing)[1] or 1.0
+
+    def _add_cells(self, term: ProductTerm, categories: Sequence[CategoryTerm], scale: float | None) -> None:
+        """Add a product with levels: a coefficient for each combination of them that occurs.
+
+        ``scale`` is that of the numbers that are multiplied, ``None`` where there are none.
+        """
         columns = [self._levels_of(category.column) for category in categories]
         terms = terms_of(self.job)
         reduced = {
@@ -259,7 +272,7 @@ class _Designing:
             for place, category in enumerate(categories)
             if not self.is_penalised and is_reduced(term, category, terms)
         }
-        all_but_one = not (with_numbers or reduced or self.is_penalised) and self._has_constant
+        all_but_one = not (scale is not None or reduced or self.is_penalised) and self._has_constant
         cells, reference = cells_of(columns, self._combined(categories), reduced, all_but_one=all_but_one)
         if not cells:
             self._leave_out(term, "has no combination of levels besides those of the reference levels")
@@ -269,7 +282,12 @@ class _Designing:
             return ":".join(column.labels[code] for column, code in zip(columns, cell, strict=True))
 
         self._add_levels(
-            term, term_text(term), cells, tuple(map(label, cells)), None if reference is None else label(reference)
+            term,
+            term_text(term),
+            cells,
+            tuple(map(label, cells)),
+            None if reference is None else label(reference),
+            1.0 if scale is None else scale,
         )
 
     def _combined(self, categories: Sequence[CategoryTerm]) -> Mapping[str, int]:
@@ -282,7 +300,13 @@ class _Designing:
         return counts | ({json.dumps([None]): found.missing} if found.missing else {})
 
     def _add_levels(
-        self, term: Term, name: str, cells: tuple[tuple[int, ...], ...], labels: tuple[str, ...], reference: str | None
+        self,
+        term: Term,
+        name: str,
+        cells: tuple[tuple[int, ...], ...],
+        labels: tuple[str, ...],
+        reference: str | None,
+        scale: float = 1.0,
     ) -> None:
         self.columns.append(
             DesignColumn(
@@ -291,11 +315,20 @@ class _Designing:
                 levels=len(self.widths),
                 labels=labels,
                 reference=reference,
+                scale=scale,
+                deviation=scale,
                 control=self._is_control(term),
                 cells=cells,
             )
         )
         self.widths.append(len(cells))
+
+    def note_folds(self) -> None:
+        """Note that what is learnt of columns is learnt from the rows of all folds."""
+        imputed = any(not isinstance(source.missing, str) for source in self.sources.values())
+        what = [*(["imputed values"] if imputed else []), *(["levels and intervals"] if self.widths else [])]
+        if self.job.solve.folds and what:
+            self.notes.append(f"{' and '.join(what)} are learnt from all rows that are fitted, those of all folds")
 
     def _is_control(self, term: Term) -> bool:
         return not set(self.job.model.controls).isdisjoint(term_columns(term))
@@ -318,6 +351,12 @@ class _Designing:
             full = term not in terms_of(self.job) or self._is_full(term)
             self.levels[column] = coded(column, learnt, rule, full=full)
         return self.levels[column]
+
+    def _note_pool(self, column: str) -> None:
+        learnt = self.learnt.levels[column]
+        if count := len(learnt.pooled):
+            text = f"{format_count(count)} rare level{' counts' if count == 1 else 's count'} as '{OTHER}'"
+            self.notes.append(f"{escape(column)}: {text}, {format_count(learnt.counts[OTHER])} rows")
 
     def _note_separation(self, column: str) -> None:
         """Note levels whose rows lack a class: without a penalty their coefficients have no optimum."""

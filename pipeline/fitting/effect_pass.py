@@ -13,7 +13,7 @@ from pipeline.fitting.holding import store_of
 from pipeline.fitting.layout import Floats
 from pipeline.fitting.packing import pack, unpack
 from pipeline.fitting.plain import from_plain, to_plain
-from pipeline.fitting.scanning import ScanPasses, encoder_of
+from pipeline.fitting.scanning import ScanPasses, encoder_of, paths_of
 from pipeline.scan import ChunkContext
 from pipeline.types.work import Outcome
 
@@ -24,7 +24,7 @@ def sum_effects(context: ChunkContext) -> Outcome[EffectSums]:
     summer = EffectSummer(context.once("design", _design), from_plain(EffectPlan, head["plan"]), coefficients)
     store = context.once("holding", store_of)
     with one_thread(), store.walk(context) as walk:
-        for runs in context.once("encoder", encoder_of).runs(walk.batches()):
+        for runs in context.once("encoder", encoder_of).runs(walk.batches(), paths_of(context)):
             summer.add(runs)
         return walk.outcome(summer.done())
 

@@ -72,6 +72,13 @@ def count_of(plan: EffectPlan) -> int:
     return sum(max(1, len(column.changes)) for column in plan.columns if column.kind != "slope")
 
 
+def effect_bytes(plan: EffectPlan, layout: FitLayout) -> int:
+    """Return the bytes of the sums of one chunk, and of the scratch that makes them."""
+    classes = len(reported(layout))
+    gradients = (count_of(plan) + layout.outputs) * classes * layout.size
+    return 8 * (gradients + TILE_ROWS * layout.columns)
+
+
 class EffectSummer:
     """Sums the effects of the rows of one chunk. For one thread.
 
@@ -89,11 +96,12 @@ class EffectSummer:
         self._plan = [column for column in plan.columns if column.kind != "slope"]
         self._has_slopes = len(self._plan) < len(plan.columns)
         self._maker = TileMaker(design)
-        self._memory = [np.empty(TILE_ROWS * layout.columns) for _ in range(3)]
+        self._memory = np.empty(TILE_ROWS * layout.columns)
         self._numbers = {number: place for place, number in enumerate(numbers_of(design))}
         self._flags = {name: place for place, name in enumerate(flags_of(design))}
         self._levels = {source.column: place for place, source in enumerate(design.levels)}
         self._derived = {column.column: _derivatives(column.column, design) for column in self._plan}
+        self._touched = {column.column: _touched(column.column, design) for column in self._plan}
         shape = (len(reported(layout)), layout.outputs)
         self._sums = EffectSums(
             0.0,
@@ -106,14 +114,15 @@ class EffectSummer:
     def add(self, runs: Runs) -> None:
         """Add the rows of a tile."""
         rows = whole(runs)
-        place = self._at(rows, 0)
+        tile = self._maker.tile([Run(rows, 0, 0, rows.rows)], self._memory)
+        place = _Probabilities(self._layout, tile, self._coefficients)
         self._sums.weight += float(place.weights.sum())
         if self._has_slopes:
             self._add_slopes(place)
         first = 0
         for column in self._plan:
             if column.kind == "change":
-                self._add_changes(rows, column, first)
+                self._add_changes(rows, tile, column, first)
             else:
                 self._add_derivative(rows, place, column.column, first)
             first += max(1, len(column.changes))
@@ -121,10 +130,6 @@ class EffectSummer:
     def done(self) -> EffectSums:
         """Return the sums."""
         return self._sums
-
-    def _at(self, rows: DecodedRows, memory: int) -> _Probabilities:
-        tile = self._maker.tile([Run(rows, 0, 0, rows.rows)], self._memory[memory])
-        return _Probabilities(self._layout, tile, self._coefficients)
 
     def _add_slopes(self, place: _Probabilities) -> None:
         for number, output in enumerate(reported(self._layout)):
@@ -134,15 +139,22 @@ class EffectSummer:
                 unit[changed] = 1.0
                 self._sums.bent[number, :, changed] += place.products.summed(place.bends(output, unit))
 
-    def _add_changes(self, rows: DecodedRows, column: EffectColumn, first: int) -> None:
-        start = self._at(self._set(rows, column.column, column.start), 1)
+    def _add_changes(self, rows: DecodedRows, tile: Tile, column: EffectColumn, first: int) -> None:
+        start = self._changed(rows, tile, column.column, column.start)
         before = [start.products.summed(start.gains(output)) for output in reported(self._layout)]
         for effect, (_, setting) in enumerate(column.changes, first):
-            place = self._at(self._set(rows, column.column, setting), 2)
+            place = self._changed(rows, tile, column.column, setting)
             for number, output in enumerate(reported(self._layout)):
                 change = place.shares[output] - start.shares[output]
                 self._sums.values[effect, number] += float(change @ place.weights)
                 self._sums.gradients[effect, number] += place.products.summed(place.gains(output)) - before[number]
+        self._changed(rows, tile, column.column, Setting())
+
+    def _changed(self, rows: DecodedRows, tile: Tile, column: str, setting: Setting) -> _Probabilities:
+        """Return the probabilities where all cells of a column are the same; its dense columns change in the tile."""
+        set_ = self._set(rows, column, setting)
+        made = self._maker.remade(tile, [Run(set_, 0, 0, rows.rows)], *self._touched[column])
+        return _Probabilities(self._layout, made, self._coefficients)
 
     def _add_derivative(self, rows: DecodedRows, place: _Probabilities, name: str, effect: int) -> None:
         parts = [(part, part.values(rows, self._numbers)) for part in self._derived[name]]
@@ -180,11 +192,7 @@ class _Probabilities:
         if tile.offset is not None:
             raw += tile.offset
         self._first = layout.classes - layout.outputs
-        whole = np.concatenate([np.zeros((self._first, raw.shape[1])), raw])
-        whole -= whole.max(axis=0)
-        np.exp(whole, out=whole)
-        whole /= whole.sum(axis=0)
-        self.shares: Floats = whole
+        self.shares = _shares(raw, self._first)
         self.weights: Floats = self.products.weights
         if tile.folds is not None:
             self.weights = self.weights * (tile.folds >= 0)
@@ -205,6 +213,19 @@ class _Probabilities:
         bends: Floats = self.gains(output) * of_class
         bends -= own * (moves - mean) * (self.shares[output] * self.weights)
         return bends
+
+
+def _shares(raw: Floats, first: int) -> Floats:
+    """Return the probabilities of raw predictions; ``first`` is how many classes have none, which counts as 0."""
+    if first and len(raw) == 1:
+        with np.errstate(over="ignore"):
+            positive = 1.0 / (1.0 + np.exp(-raw[0]))
+        return np.stack([1.0 - positive, positive])
+    shares = np.concatenate([np.zeros((first, raw.shape[1])), raw])
+    shares -= shares.max(axis=0)
+    np.exp(shares, out=shares)
+    shares /= shares.sum(axis=0)
+    return shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,6 +263,13 @@ class _Derivative:
             return
         for own, values in zip(gradient, rows, strict=True):
             own[place] += products.by_level(self.column.levels, values)[1:]
+
+
+def _touched(name: str, design: FitDesign) -> tuple[tuple[int, ...], frozenset[int]]:
+    """Return the positions of the dense columns and of the level columns that are made of a column."""
+    touched = [column for column in design.columns if any(factor.column == name for factor in factors_of(column))]
+    dense = tuple(column.dense for column in touched if column.dense is not None)
+    return dense, frozenset(column.levels for column in touched if column.levels is not None)
 
 
 def _derivatives(name: str, design: FitDesign) -> tuple[_Derivative, ...]:

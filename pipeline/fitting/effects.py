@@ -145,7 +145,7 @@ def _of_number(name: str, kept: Sequence[DesignColumn], uses: Sequence[object], 
     terms = [use for use in uses if isinstance(use, NumberTerm)]
     if not terms:
         bins = next((use for use in uses if isinstance(use, BinsTerm)), None)
-        return None if bins is None else _of_intervals(bins, kept, learnt)
+        return None if bins is None or not bins.edges else _of_intervals(bins, kept)
     plain = learnt.numbers.get(term_text(NumberTerm(name)))
     if plain is not None and is_zero_one(plain):
         return EffectColumn(name, "change", Setting(number=0.0), (("0 to 1", Setting(number=1.0)),))
@@ -162,11 +162,10 @@ def is_zero_one(learnt: LearntNumber) -> bool:
     return abs(learnt.deviation**2 - wanted) <= _ZERO_ONE * wanted
 
 
-def _of_intervals(term: BinsTerm, kept: Sequence[DesignColumn], learnt: Learnt) -> EffectColumn:
+def _of_intervals(term: BinsTerm, kept: Sequence[DesignColumn]) -> EffectColumn:
     """Return the changes from the reference interval, or from the first one where there is none."""
     column = next(column for column in kept if column.term == term)
-    edges = learnt.bins[term_text(term)].edges
-    settings = dict(_settings_of(edges, column))
+    settings = dict(_settings_of(term.edges, column))
     start = column.reference if column.reference is not None else next(iter(settings))
     return EffectColumn(
         term.column,

@@ -6,13 +6,15 @@ cut in two would give other bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from pipeline.fitting.decoding import DecodedRows, RowBatch, RowDecoder, RowSources, flags_of, numbers_of
+from pipeline.fitting.decoding import DecodedRows, RowBatch, RowDecoder, RowSources, codes_of, flags_of, numbers_of
 from pipeline.fitting.design import FitDesign
 from pipeline.fitting.layout import TILE_ROWS, FitLayout, Floats, Tile
 from pipeline.fitting.recipes import Run, Runs, Sources, dense_recipe, joined, level_recipe
@@ -34,19 +36,25 @@ class Encoder:
         self._decoder = RowDecoder(design, rows, decimal=decimal)
         self._maker = TileMaker(design)
 
-    def tiles(self, batches: Iterable[RowBatch]) -> Iterator[Tile]:
+    def tiles(
+        self, batches: Iterable[RowBatch], paths: Callable[[int], str] | None = None, *, groups: bool = False
+    ) -> Iterator[Tile]:
         """Yield the tiles of a chunk.
 
+        ``paths`` returns the path of a file by its number, which decides folds; ``groups`` asks for the groups of rows.
         A tile has :data:`TILE_ROWS` rows, the last one fewer. It is valid until the next one is asked for, which takes
         its memory.
         """
         memory = np.empty(TILE_ROWS * self.layout.columns)
-        for runs in self.runs(batches):
+        for runs in self.runs(batches, paths, groups=groups):
             yield self._maker.tile(runs, memory)
 
-    def runs(self, batches: Iterable[RowBatch]) -> Iterator[Runs]:
+    def runs(
+        self, batches: Iterable[RowBatch], paths: Callable[[int], str] | None = None, *, groups: bool = False
+    ) -> Iterator[Runs]:
         """Yield the decoded rows of each tile of a chunk, for what needs more than its columns."""
-        return _filled(chain.from_iterable(map(self._decoder.blocks, batches)))
+        decode = partial(self._decoder.blocks, paths=paths, groups=groups)
+        return _filled(chain.from_iterable(map(decode, batches)))
 
 
 def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
@@ -75,6 +83,7 @@ class TileMaker:
             {number: place for place, number in enumerate(numbers_of(design))},
             {name: place for place, name in enumerate(flags_of(design))},
             {source.column: place for place, source in enumerate(design.levels)},
+            {source.column: codes_of(source) for source in design.levels},
         )
         dense = sorted((column.dense, column) for column in design.columns if column.dense is not None)
         self._dense = [dense_recipe(column, sources) for _, column in dense]
@@ -92,12 +101,25 @@ class TileMaker:
                 recipe.write(runs, dense[:, place])
         return Tile(
             dense,
-            tuple(make(runs) for make in self._levels),
+            tuple(recipe.make(runs) for recipe in self._levels),
             joined(runs, lambda part: part.classes),
             _optional(runs, lambda part: part.weights),
             _optional(runs, lambda part: part.offset),
             _optional(runs, lambda part: part.folds),
+            _optional(runs, lambda part: part.groups),
         )
+
+    def remade(self, tile: Tile, runs: Runs, dense: Iterable[int], levels: Collection[int]) -> Tile:
+        """Return a tile in which some columns, by their positions, are made of other rows. Dense ones change in place.
+
+        ``runs`` are as many rows as those that the tile was made of.
+        """
+        with np.errstate(all="ignore"):
+            for place in dense:
+                self._dense[place].write(runs, tile.dense[:, place + self._layout.intercept])
+        made = enumerate(zip(self._levels, tile.levels, strict=True))
+        columns = tuple(recipe.make(runs) if place in levels else column for place, (recipe, column) in made)
+        return replace(tile, levels=columns)
 
 
 def _optional(runs: Runs, pick: Callable[[DecodedRows], Any]) -> Any:

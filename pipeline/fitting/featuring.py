@@ -79,11 +79,13 @@ class FeatureMaker:
         if term.column in self.controls:
             self.references[term_text(term)] = 0.0
             return None
-        return {"column": term.column, "kind": "indicator", "coefficient": self._number(own[:, 0])}
+        return self._indicator(term.column, own[:, 0])
+
+    def _indicator(self, column: str, values: Floats) -> Feature:
+        return {"column": column, "kind": "indicator", "coefficient": self._number(values)}
 
     def _of_bins(self, term: BinsTerm, column: DesignColumn, own: Floats) -> Feature | None:
-        learnt = self.learnt.bins[term_text(term)]
-        names = interval_names(learnt.edges)
+        names = interval_names(term.edges)
         # By the number of the interval; that of missing values comes last.
         table = np.zeros((len(names) + 1, self.classes))
         if column.values:
@@ -91,17 +93,22 @@ class FeatureMaker:
         for place, (number,) in enumerate(column.cells):
             table[number] = own[:, place]
         if term.column in self.controls:
-            most = int(np.argmax([sum(counts) for counts in learnt.counts[: len(names)]]))
-            self.references[term_text(term)] = names[most]
+            counts = self.learnt.bins[column.name].counts[: len(names)]
+            most = int(np.argmax([sum(row) for row in counts]))
+            self.references[column.name] = names[most]
             self.constants.append(table[most])
             return None
+        if not term.edges:
+            # All values are in one interval: what tells rows apart is whether they are missing.
+            self.constants.append(table[0])
+            return self._indicator(term.column, table[-1] - table[0])
         policy = missing_number(self.design, term.column)
         if isinstance(policy, dict) and _has_own_interval(column, len(names)):
             policy = {"coefficient": self._number(table[-1])}
         return {
             "column": term.column,
             "kind": "binned",
-            "edges": list(learnt.edges),
+            "edges": list(term.edges),
             "coefficients": [self._number(values) for values in table[:-1]],
             "missing": policy,
         }

@@ -34,7 +34,7 @@ from pipeline.fitting.terms import (
     Term,
 )
 from pipeline.kernels import STEP_FUNCTIONS, Affine, Clip, Step
-from pipeline.units import escape, format_count, nearest, pointed, shortest
+from pipeline.units import escape, format_count, is_text, nearest, pointed, shortest
 
 MOST_CHARACTERS = 1_000_000
 MOST_STEPS = 16
@@ -82,7 +82,7 @@ def parse_terms(*texts: str) -> tuple[AnyTerm, ...]:
     Raises
     ------
     UsageError
-        A text does not follow the grammar, or a term is there twice. The message shows the text with a caret under the
+        A text does not follow the grammar, or a term is listed twice. The message shows the text with a caret under the
         place.
     """
     named: dict[object, AnyTerm] = {}
@@ -97,7 +97,7 @@ def parse_terms(*texts: str) -> tuple[AnyTerm, ...]:
         for place, term, is_named in reader.terms():
             key = _key(term)
             if is_named and key in named:
-                reader.refuse(place, f"{escape(term_text(term))} is there twice", "leave one of them out")
+                reader.refuse(place, f"{escape(term_text(term))} is listed twice", "leave one of them out")
             if is_named:
                 named[key] = term
             terms.setdefault(key, term)
@@ -288,6 +288,8 @@ class _FormulaReader:
             self.refuse(token, f"expected {what}")
         if not token.text:
             self.refuse(token, "a name must not be empty", "name a column")
+        if not is_text(token.text):
+            self.refuse(token, "a name must be valid text", "write it in UTF-8")
         return self.next()
 
     def _column_of(self, function: _FormulaToken) -> str:

@@ -7,22 +7,26 @@ first pass, which does not know the design yet, can hold them for all others.
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import BalanceError
 from pipeline.fitting.scratch import ScratchChunk, ScratchDraft, ScratchFiles
+from pipeline.models.columns import numbers
 from pipeline.scan import Batch, ChunkContext
 from pipeline.types.inputs import Integers
-from pipeline.types.rows import SliceAccount
+from pipeline.types.rows import BadCell, Slice, SliceAccount
 from pipeline.types.work import Outcome
 
+SetAside = Callable[[Slice, BadCell], None]
 Where = Literal["memory", "scratch", "read again"]
 
 
@@ -53,7 +57,7 @@ class Holding:
     places: bool = False
 
 
-_READ_AGAIN = Holding("read again")
+READ_AGAIN = Holding("read again")
 
 
 @dataclass(slots=True)
@@ -73,10 +77,16 @@ class HeldChunk:
 
 
 class MemoryChunks:
-    """Chunks in memory, for the threads of a process. The first ones that fit stay, until all are dropped."""
+    """Chunks in memory, for the threads of a process. The first ones that fit stay, until all are dropped.
+
+    Attributes
+    ----------
+    bound : int
+        The most bytes that are held.
+    """
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound
+        self.bound = bound
         self._held: dict[int, HeldChunk] = {}
         self._size = 0
         self._lock = threading.Lock()
@@ -97,7 +107,7 @@ class MemoryChunks:
     def reserve(self, size: int) -> bool:
         """Return whether so many bytes more may be held, and count them."""
         with self._lock:
-            if self._size + size > self._bound:
+            if self._size + size > self.bound:
                 return False
             self._size += size
             return True
@@ -107,6 +117,15 @@ class MemoryChunks:
         with self._lock:
             if self._held.setdefault(chunk, held) is not held:
                 self._size -= held.size
+
+    def lower(self, bound: int) -> None:
+        """Hold at most so many bytes from now on: the last chunks are dropped."""
+        with self._lock:
+            self.bound = min(self.bound, bound)
+            for chunk in sorted(self._held, reverse=True):
+                if self._size <= self.bound:
+                    break
+                self._size -= self._held.pop(chunk).size
 
     def give_back(self, size: int) -> None:
         """Take back bytes that are not needed."""
@@ -163,16 +182,17 @@ def held_in_memory(holding: Holding) -> Iterator[MemoryChunks]:
             del _in_memory[holding.name]
 
 
+def in_memory(holding: Holding) -> MemoryChunks | None:
+    """Return the chunks that this process holds in memory, ``None`` where it holds none."""
+    return _in_memory.get(holding.name) if holding.where == "memory" else None
+
+
 def store_of(settings: Mapping[str, Any]) -> HoldingStore:
     """Return where this process holds chunks, by the settings of a step."""
     stated = settings.get("holding")
-    holding = Holding(**{**stated, "levels": tuple(stated["levels"])}) if stated else _READ_AGAIN
-    store: Store | None = None
-    if holding.where == "scratch":
-        store = ScratchFiles(Path(holding.folder), holding.bound)
-    elif holding.where == "memory":
-        store = _in_memory.get(holding.name)
-    return HoldingStore(holding, store)
+    holding = Holding(**{**stated, "levels": tuple(stated["levels"])}) if stated else READ_AGAIN
+    files = ScratchFiles(Path(holding.folder), holding.bound) if holding.where == "scratch" else None
+    return HoldingStore(holding, files or in_memory(holding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +218,14 @@ class HeldBatch:
         Position of the slice in the chunk.
     file : int
         Number of the file.
+    finite : frozenset of str
+        Columns of floats in which nothing is missing or infinite: that was seen when they were held.
     """
 
     data: pa.RecordBatch
     position: int
     file: int
+    finite: frozenset[str]
     _places: Integers | None
 
     def places(self) -> Integers:
@@ -240,7 +263,7 @@ class ChunkWalk:
 
     def batches(self) -> Iterator[Batch | HeldBatch]:
         """Yield the batches of the chunk."""
-        yield from self._read() if self._found is None else self._again(self._found)
+        yield from self.read() if self._found is None else self._again(self._found)
 
     def outcome(self, payload: Any) -> Outcome[Any]:
         """Return the outcome of the chunk after its last batch, with the accounts of when it was read."""
@@ -251,8 +274,9 @@ class ChunkWalk:
             self._draft.finish({"accounts": [asdict(account) for account in outcome.accounts]})
         return outcome
 
-    def _read(self) -> Iterator[Batch]:
-        for batch in self._context.batches():
+    def read(self, set_aside: SetAside | None = None) -> Iterator[Batch]:
+        """Yield the batches of the chunk from its files; the arguments are those of ``ChunkContext.batches``."""
+        for batch in self._context.batches(set_aside=set_aside):
             if self._draft is not None:
                 self._draft.add(packed(batch, self._store.holding))
             yield batch
@@ -272,7 +296,7 @@ def _accounts(stated: Mapping[str, Any]) -> tuple[SliceAccount, ...]:
 
 
 # In the metadata of a held batch; and the name of a column of it, which no column of a file has.
-_POSITION, _FILE, _PLACES = b"position", b"file", "\0places"
+_POSITION, _FILE, _FINITE, _PLACES = b"position", b"file", b"finite", "\0places"
 
 
 def packed(batch: Batch, holding: Holding) -> pa.Buffer:
@@ -285,7 +309,8 @@ def packed(batch: Batch, holding: Holding) -> pa.Buffer:
         names.append(_PLACES)
         columns.append(pa.array(batch.places()))
     fields = [pa.field(name, column.type) for name, column in zip(names, columns, strict=True)]
-    stated = {_POSITION: str(batch.position), _FILE: str(batch.file)}
+    finite = [name for name, column in zip(names, columns, strict=True) if _is_finite(column)]
+    stated = {_POSITION: str(batch.position), _FILE: str(batch.file), _FINITE: json.dumps(finite)}
     data = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, metadata=stated))
     counter = pa.MockOutputStream()
     _write(data, counter)
@@ -312,12 +337,20 @@ def unpacked(memory: pa.Buffer) -> HeldBatch:
     if data.schema.names[-1:] == [_PLACES]:
         places = data.column(data.num_columns - 1).to_numpy()
         data = data.select(range(data.num_columns - 1))
-    return HeldBatch(data, int(place[_POSITION]), int(place[_FILE]), places)
+    finite = frozenset(json.loads(place[_FINITE]))
+    return HeldBatch(data, int(place[_POSITION]), int(place[_FILE]), finite, places)
 
 
 def _write(data: pa.RecordBatch, sink: Any) -> None:
     with pa.ipc.new_stream(sink, data.schema) as writer:
         writer.write_batch(data)
+
+
+def _is_finite(column: pa.Array) -> bool:
+    if not pa.types.is_floating(column.type) or column.null_count:
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.add.reduce(numbers(column).values)))
 
 
 def _pays(type_: pa.DataType) -> bool:

@@ -82,9 +82,10 @@ class Inference:
     def errors(self) -> Floats:
         """The standard errors in units of the columns, shape (outputs, width); NaN where there is none."""
         layout = self.design.layout
-        errors = np.full(layout.size, np.nan)
-        if self.own_covariance is not None:
-            errors[self.free] = np.sqrt(np.diag(self.own_covariance)[self.free])
+        variances = np.zeros(layout.size) if self.own_covariance is None else np.diag(self.own_covariance)
+        # Rounding can leave nothing of a variance that is far smaller than those it is made of.
+        known = self.free & (variances > 0)
+        errors = np.sqrt(variances, out=np.full(layout.size, np.nan), where=known)
         return errors.reshape(layout.outputs, layout.width)
 
     @cached_property

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.errors import DataError, LogitstreamError
 from pipeline.fitting.counting import SeenLevels
+from pipeline.fitting.holding import store_of
 from pipeline.fitting.learnt import FitAccounts, Learnt
 from pipeline.fitting.medians import medians_of
 from pipeline.fitting.reading import PreparedFit
@@ -37,9 +38,10 @@ class LearnStep:
     def __call__(self, context: ChunkContext) -> Outcome[Tallies]:
         """Read the chunk."""
         chunk = _ChunkLearning(self, context)
-        for batch in context.batches(set_aside=chunk.set_aside):
-            chunk.add(batch)
-        return context.outcome(chunk.ended())
+        with context.once("holding", store_of).walk(context, fresh=True) as walk:
+            for batch in walk.read(chunk.set_aside):
+                chunk.add(batch)
+            return walk.outcome(chunk.ended())
 
 
 class _ChunkLearning:

@@ -9,6 +9,8 @@ its second derivatives by z_k and z_l are p_k ([k = l] - p_l) (Böhning, Multino
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -37,13 +39,19 @@ class RowLosses(Protocol):
 
 
 class _BinaryLosses:
-    def __init__(self, raw: Floats, classes: Codes) -> None:
-        self._sign: Floats = _signs(classes)
-        self._against: Floats = raw[0] * self._sign
+    """Two classes; ``sign`` is -1 for positives and 1 for others."""
+
+    def __init__(self, raw: Floats, sign: Floats) -> None:
+        self._sign = sign
+        self._against: Floats = raw[0] * sign
         self._above: Floats = np.maximum(self._against, 0.0)
         # exp(-|s|), as exp(s - 2 max(s, 0)): no branch, and no overflow.
         self._tail: Floats = np.exp(self._against - 2.0 * self._above)
-        self._share: Floats = 1.0 / (1.0 + self._tail)
+
+    @cached_property
+    def _share(self) -> Floats:
+        share: Floats = 1.0 / (1.0 + self._tail)
+        return share
 
     def loss(self) -> Floats:
         loss: Floats = self._above + np.log1p(self._tail)
@@ -110,34 +118,48 @@ class _SoftmaxLosses:
         return bent
 
 
-def row_losses(layout: FitLayout, raw: Floats, classes: Codes) -> RowLosses:
+@dataclass(frozen=True, slots=True, eq=False)
+class RowLabels:
+    """The classes of rows, and what losses of a binary model need of them.
+
+    Attributes
+    ----------
+    classes : ndarray of intp
+    signs : ndarray of float64
+        -1 for positives and 1 for others.
+    """
+
+    classes: Codes
+    signs: Floats
+
+    @classmethod
+    def of(cls, classes: Codes) -> RowLabels:
+        """Return the labels of rows."""
+        return cls(classes, 1.0 - 2.0 * (classes == 1))
+
+
+def row_losses(layout: FitLayout, raw: Floats, labels: RowLabels) -> RowLosses:
     """Return the losses of rows at raw predictions of shape (outputs, rows), which are left as they are."""
     if layout.classes == 2 and layout.outputs == 1:
-        return _BinaryLosses(raw, classes)
-    return _SoftmaxLosses(raw, classes, layout.outputs < layout.classes)
+        return _BinaryLosses(raw, labels.signs)
+    return _SoftmaxLosses(raw, labels.classes, layout.outputs < layout.classes)
 
 
-def margins(layout: FitLayout, moves: Floats, classes: Codes) -> tuple[Floats, Floats]:
+def margins(layout: FitLayout, moves: Floats, labels: RowLabels) -> tuple[Floats, Floats]:
     """Return the smallest and the largest margin of each row for changes of the raw predictions.
 
     A margin is by how much the raw prediction of the row's class gains on that of another class.
     """
     if layout.classes == 2 and layout.outputs == 1:
-        margin = -_signs(classes) * moves[0]
+        margin = -labels.signs * moves[0]
         return margin, margin
     whole = _whole(moves, layout.outputs < layout.classes)
-    rows = np.arange(len(classes))
+    classes, rows = labels.classes, np.arange(len(labels.classes))
     own = whole[classes, rows]
     whole[classes, rows] = -np.inf
     smallest = own - whole.max(axis=0)
     whole[classes, rows] = np.inf
     return smallest, own - whole.min(axis=0)
-
-
-def _signs(classes: Codes) -> Floats:
-    """Return -1 for positives and 1 for others."""
-    signs: Floats = 1.0 - 2.0 * (classes == 1)
-    return signs
 
 
 def _whole(raw: Floats, reference: bool) -> Floats:

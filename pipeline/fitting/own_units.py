@@ -64,14 +64,16 @@ class OwnUnits:
 
     def covariance(self, fitted: Floats) -> Floats:
         """Return the covariance of coefficients in their own units, of that of the fitted ones: shape (size, size)."""
-        size, width = self.layout.size, self.layout.width
-        jacobian = np.diag(1.0 / self.scales)
-        if self.layout.intercept:
-            jacobian[0] = -self.centers / self.scales
-            jacobian[0, 0] = 1.0
-        blocks = fitted.reshape(self.layout.outputs, width, self.layout.outputs, width)
-        changed = np.einsum("ij,ajbk,lk->aibl", jacobian, blocks, jacobian, optimize=True)
-        return np.ascontiguousarray(changed).reshape(size, size)
+        layout = self.layout
+        scaled = fitted.reshape(layout.outputs, layout.width, layout.outputs, layout.width).copy()
+        scaled /= self.scales[:, None, None]
+        scaled /= self.scales
+        if layout.intercept:
+            taken = -self.centers
+            taken[0] = 1.0
+            scaled[:, 0] = np.einsum("i,aibj->abj", taken, scaled)
+            scaled[..., 0] = np.einsum("aibj,j->aib", scaled, taken)
+        return scaled.reshape(layout.size, layout.size)
 
 
 def slice_of(column: DesignColumn, layout: FitLayout) -> slice:

@@ -47,8 +47,9 @@ class LevelPolicies:
 
     @property
     def most_frequent(self) -> str:
-        """The level that most rows have."""
-        return reference_of(self._learnt.counts)
+        """The level that most rows have; rare ones together are not a level that rows have."""
+        counts = {level: count for level, count in self._learnt.counts.items() if level != OTHER}
+        return reference_of(counts or self._learnt.counts)
 
     @property
     def members(self) -> dict[str, Any]:

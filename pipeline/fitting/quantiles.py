@@ -24,8 +24,9 @@ MOST_SHIFT = 45
 _SIGN = np.uint64(1 << 63)
 # The keys of the infinities.
 _LOWEST, _HIGHEST = 0x0010 << 48, 0xFFF0 << 48
-# So many rows are sorted together.
-_PENDING = 131_072
+# Rows that are counted together, in a table of at most so many cells.
+FEW_TOGETHER, MANY_TOGETHER = 16_384, 131_072
+_MOST_CELLS = 1 << 18
 
 
 def keys_of(values: Floats) -> Keys:
@@ -67,6 +68,8 @@ class KeyCounts:
         How many bits are left out.
     most : int
         How many keys there are at most, unless more bits would be left out than may be.
+    together : int
+        How many rows are counted together.
     keys : ndarray of uint64, shape (pairs,)
         Ascending; a key is there once for each class.
     classes : ndarray of intp, shape (pairs,)
@@ -76,32 +79,42 @@ class KeyCounts:
 
     shift: int = 0
     most: int = MOST_KEYS
+    together: int = MANY_TOGETHER
     keys: Keys = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     classes: Codes = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     weights: Floats = field(default_factory=lambda: np.empty(0))
-    _pending: list[tuple[Floats, Codes, Floats]] = field(default_factory=list)
+    _pending: list[tuple[Floats, Codes, Floats | None]] = field(default_factory=list)
     _waiting: int = 0
 
     def add(self, values: Floats, classes: Codes, weights: Floats | None) -> None:
-        """Add rows; those with NaN have no value and are left out."""
-        is_value = ~np.isnan(values)
-        all_of_them = bool(is_value.all())
-        taken = values.copy() if all_of_them else values[is_value]
-        of_class = classes.copy() if all_of_them else classes[is_value]
-        weighing = np.ones(len(taken)) if weights is None else weights[is_value]
-        self._pending.append((taken, of_class, weighing))
-        self._waiting += len(taken)
-        if self._waiting >= _PENDING:
+        """Add rows; those with NaN have no value and are left out. The arrays must not change."""
+        missing = np.isnan(values)
+        if missing.any():
+            here = ~missing
+            values, classes = values[here], classes[here]
+            weights = None if weights is None else weights[here]
+        self._pending.append((values, classes, weights))
+        self._waiting += len(values)
+        if self._waiting >= self.together:
             self.settle()
 
     def settle(self) -> None:
         """Count the rows that wait."""
         if not self._waiting:
+            self._pending = []
             return
-        values, classes, weights = (np.concatenate(each) for each in zip(*self._pending, strict=True))
+        values = np.concatenate([each[0] for each in self._pending])
+        classes = np.concatenate([each[1] for each in self._pending])
+        given = [each[2] for each in self._pending if each[2] is not None]
+        weights = np.concatenate(given) if given else None
         self._pending, self._waiting = [], 0
-        self._take_in(keys_of(values) >> np.uint64(self.shift), classes, np.ones(len(values), dtype=np.int64), weights)
+        keys = keys_of(values) >> np.uint64(self.shift)
+        counted = _counted(keys, classes, weights, self.shift)
+        if counted is None:
+            rows = np.ones(len(keys), dtype=np.int64)
+            counted = keys, classes, rows, rows.astype(np.float64) if weights is None else weights
+        self._take_in(*counted)
 
     def join(self, other: KeyCounts, classes: Codes) -> None:
         """Add counts of rows that come after these; ``classes`` are the numbers here of the classes there."""
@@ -183,7 +196,12 @@ class KeyCounts:
             self._group(self.keys >> np.uint64(more), self.classes, self.rows, self.weights)
 
     def _group(self, keys: Keys, classes: Codes, rows: npt.NDArray[np.int64], weights: Floats) -> None:
-        order = np.lexsort((classes, keys))
+        bits = int(classes.max(initial=0)).bit_length()
+        if self.shift >= bits:
+            # One sort of two parts that are in order is linear.
+            order = np.argsort((keys << np.uint64(bits)) | classes.astype(np.uint64), kind="stable")
+        else:
+            order = np.lexsort((classes, keys))
         keys, classes = keys[order], classes[order]
         is_new = np.ones(len(keys), dtype=np.bool_)
         is_new[1:] = (keys[1:] != keys[:-1]) | (classes[1:] != classes[:-1])
@@ -222,3 +240,33 @@ class KeyCounts:
         if not self.shift:
             return self._low(key)
         return self._low(key) / 2 + self._high(key) / 2
+
+
+def _counted(
+    keys: Keys, classes: Codes, weights: Floats | None, shift: int
+) -> tuple[Keys, Codes, npt.NDArray[np.int64], Floats] | None:
+    """Return each pair of key and class once, with its rows and weight; ``None`` where a table would be too large.
+
+    The table has the keys of negative numbers, that of zero, and those of positive numbers. What is between them, the
+    keys of numbers smaller than any that occurs, is left out: it would be most of the table.
+    """
+    zero = np.uint64(int(_SIGN) >> shift)
+    is_positive, is_negative = keys > zero, keys < zero
+    first = np.min(keys, where=is_positive, initial=np.iinfo(np.uint64).max)
+    last = np.max(keys, where=is_negative, initial=0)
+    lowest, highest = keys.min(), keys.max()
+    negatives = int(last - lowest) + 1 if lowest < zero else 0
+    positives = int(highest - first) + 1 if highest > zero else 0
+    wide = int(classes.max(initial=0)) + 1
+    cells = (negatives + 1 + positives) * wide
+    if cells > _MOST_CELLS:
+        return None
+    above = np.uint64(negatives + 1)
+    numbers = np.where(is_positive, keys - first + above, np.where(is_negative, keys - lowest, np.uint64(negatives)))
+    places = numbers.astype(np.intp) * wide + classes
+    rows = np.bincount(places, minlength=cells)
+    found = np.flatnonzero(rows)
+    weight = rows if weights is None else np.bincount(places, weights, cells)
+    number = (found // wide).astype(np.uint64)
+    back = np.where(number > negatives, number - above + first, np.where(number < negatives, number + lowest, zero))
+    return back, found % wide, rows[found], weight[found].astype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -23,7 +23,7 @@ from pipeline.fitting.vocabulary import most_counted
 from pipeline.models.columns import unfit_columns
 from pipeline.plan import make_plan
 from pipeline.scan import HowToScan, PreparedScan, StepCosts, Survey, discover, gather_facts, prepare_scan
-from pipeline.types.inputs import FileFacts, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, Need
 from pipeline.types.report import Lacking
 from pipeline.units import escape, nearest
 
@@ -31,6 +31,10 @@ Kind = TypeVar("Kind", NumberTerm, CategoryTerm)
 
 # A payload of the first pass: of a number, of a level column, of a column with a histogram.
 _NUMBER_BYTES, _LEVEL_BYTES, _KEYED_BYTES = 128, 1 << 20, 1 << 19
+# A value in a sample.
+_NUMBER_WIDTH, _TEXT_WIDTH = 8.0, 24.0
+# Payloads that wait for each worker, besides those of open nodes of the tree.
+_WAITING = 4
 _RULES: Mapping[MissingRule, WithoutValue] = {"error": "error", "drop": "drop"}
 
 
@@ -123,12 +127,12 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     found = discover(job.data.inputs)
     files = gather_facts(found.files, job.data.csv, full=job.data.fingerprint == "full")
     terms, said = resolved(job, files)
+    holdout = None if job.solve.holdout is None else parse_holdout(job.solve.holdout)
+    features, kept = _features(job, terms), _kept(job, holdout)
+    csv = _csv_of(job, {*kept, *(need.name for need in features)}, files)
     job = replace(job, model=replace(job.model, features=terms))
     _check_names(job, terms)
-    holdout = None if job.solve.holdout is None else parse_holdout(job.solve.holdout)
-    compared = holdout.column if isinstance(holdout, ColumnComparison) else None
-    features = _features(job, terms)
-    survey = Survey.of(files, features, _kept(job, compared), job.data.csv)
+    survey = Survey.of(files, features, kept, csv)
     surveyed = survey.compared(partial(unfit_columns, _judged(job, features, terms)), job.data.absent)
     if isinstance(holdout, ColumnComparison):
         _check_comparison(holdout, surveyed.fields)
@@ -137,7 +141,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     medians = frozenset(name for name in _imputed(terms) if rule_of(job, name) == "impute-median")
     plan = make_plan(files, chunk_size=job.data.chunk_size, limit=job.data.limit)
     wanted = _wanted(job, terms, rules, medians, _sample_rule(files, job, columns))
-    scan = prepare_scan(files, surveyed.needs, plan, job.data.csv, _costs(wanted, plan.chunk_rows), _how(job))
+    scan = prepare_scan(files, surveyed.needs, plan, csv, _costs(wanted, len(plan)), _how(job))
     return PreparedFit(
         job=job,
         scan=scan,
@@ -190,11 +194,21 @@ def flagged(terms: Sequence[Term]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _kept(job: FitJob, compared: str | None) -> tuple[str, ...]:
+def _kept(job: FitJob, holdout: float | ColumnComparison | None) -> tuple[str, ...]:
     """Return the columns that are read as they are."""
     keyed = job.solve.key if job.solve.folds or job.solve.holdout else None
+    compared = holdout.column if isinstance(holdout, ColumnComparison) else None
     names = (keyed, job.solve.robust_groups, compared)
     return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+def _csv_of(job: FitJob, read: Collection[str], files: Sequence[FileFacts]) -> CsvOptions:
+    """Return the options for CSV; where there is ``*``, without types of columns that it left out."""
+    csv = job.data.csv
+    if not csv.types or AllTerm() not in job.model.features:
+        return csv
+    there = {column.field.name for facts in files for column in facts.columns}
+    return replace(csv, types=tuple(pair for pair in csv.types if pair[0] in read or pair[0] not in there))
 
 
 def _judged(job: FitJob, features: Sequence[Need], terms: Sequence[Term]) -> list[tuple[str, Role]]:
@@ -288,19 +302,20 @@ def _sample_rule(files: Sequence[FileFacts], job: FitJob, columns: Sequence[tupl
     rows = sum(facts.estimated_rows for facts in files)
     if job.data.limit is not None:
         rows = min(rows, job.data.limit)
-    return SampleRule.of(rows, 16.0 * len(columns), tuple((place, role) for place, (_, role) in enumerate(columns)))
+    width = sum(_NUMBER_WIDTH if role == "numeric" else _TEXT_WIDTH for _, role in columns)
+    return SampleRule.of(rows, width, tuple((place, role) for place, (_, role) in enumerate(columns)))
 
 
-def _costs(wanted: ToLearn, chunk_rows: int) -> StepCosts:
-    columns = len(wanted.sample.columns)
-    sampled = min(wanted.sample.bytes, int(wanted.sample.share * chunk_rows * 16 * columns))
+def _costs(wanted: ToLearn, chunks: int) -> StepCosts:
+    """Return what the first pass takes. The payloads that wait have the rows of one sample between them."""
+    waiting = max(1, min(chunks, _WAITING + chunks.bit_length()))
     return StepCosts(
-        made_bytes=8.0 * (wanted.moments + columns),
+        made_bytes=_NUMBER_WIDTH * (wanted.moments + len(wanted.sample.columns)),
         payload_bytes=(
             _NUMBER_BYTES * wanted.moments
             + _LEVEL_BYTES * (len(wanted.levels) + len(wanted.combined))
             + _KEYED_BYTES * len(wanted.keyed)
-            + sampled
+            + wanted.sample.expected_bytes // waiting
         ),
         travels=True,
     )

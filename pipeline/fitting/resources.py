@@ -141,7 +141,8 @@ def choose_holding(
     held = math.ceil(prepared.expected_rows * row_bytes * _PACKING)
     room = prepared.resources.allowed_bytes - prepared.resources.projected_bytes
     if prepared.demand.threads_share_process and held <= room:
-        return HoldingChoice("memory", held, room)
+        # With room for what is wrong in an estimate, as far as there is any.
+        return HoldingChoice("memory", held, min(room, held + held // 2))
     if scratch == "none" or (scratch == "auto" and not _pays(prepared, passes)):
         return HoldingChoice("read again", held)
     folder = Path(scratch) if scratch != "auto" else _folder_of(output)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline import memory
-from pipeline.errors import OutputError, ThresholdError
+from pipeline.errors import OutputError
 from pipeline.fitting.blas import one_thread
 from pipeline.fitting.decoding import ClassSource, RowSources
 from pipeline.fitting.design import FitDesign, NumberSource
@@ -20,6 +21,7 @@ from pipeline.fitting.effect_pass import effects_over
 from pipeline.fitting.effect_rows import effect_rows
 from pipeline.fitting.effects import effect_numbers, plan_effects
 from pipeline.fitting.encoding import Encoder
+from pipeline.fitting.holding import Holding
 from pipeline.fitting.inference import Inference, scores_point
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.layout import Floats, Tile
@@ -27,18 +29,21 @@ from pipeline.fitting.learning import learn
 from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.making import model_of
 from pipeline.fitting.measuring import measures_of, null_solver
-from pipeline.fitting.objective import PassRecord, Solution
+from pipeline.fitting.objective import Method, PassRecord, Solution
 from pipeline.fitting.planning import plan
-from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.points import Passes, PassSums, Point
+from pipeline.fitting.profiles import certificate_document, trained, training_of
 from pipeline.fitting.reading import PreparedFit, prepare_fit
 from pipeline.fitting.report import EffectRow, FitReport, PassDone, PenaltyTried
 from pipeline.fitting.resources import lowered_note, most_models
-from pipeline.fitting.scanning import ScanPasses, open_passes
+from pipeline.fitting.scanning import ScanPasses, open_holding, open_passes
 from pipeline.fitting.selection import select
 from pipeline.fitting.solving import begin, choose, drive, warm_start
+from pipeline.fitting.state import FitState, fit_digest, open_state
 from pipeline.fitting.tabulating import coefficient_rows
 from pipeline.fitting.tiles_in_memory import MemoryPasses
-from pipeline.fitting.totals import class_names, class_totals, intercept_shift
+from pipeline.fitting.totals import check_classes, class_names, class_totals, intercept_shift
+from pipeline.fitting.verdicts import check_converged, dependent_notes
 from pipeline.fitting.wishing import objective_of
 from pipeline.models import write_new_file
 from pipeline.models.levels import LevelType
@@ -53,6 +58,8 @@ Observe = Callable[[PassDone | Noted], None]
 
 # A path of penalties shares passes; more models than this gain little.
 _TOGETHER = 64
+# About how many passes follow the first: of Newton, and of a path or a method without the Hessian.
+_FEW, _MANY = 4, 40
 _TYPES: dict[type, LevelType] = {bool: "boolean", int: "integer", str: "text"}
 
 
@@ -76,6 +83,7 @@ class Fitted:
     """All that the passes found."""
 
     solution: Solution
+    method: Method
     null: Solution | None = None
     scored: PassSums | None = None
     path: tuple[PenaltyTried, ...] = ()
@@ -99,32 +107,78 @@ class FitRun:
         with one_thread():
             prepared = prepare_fit(self.job)
             self._note(*prepared.notes)
-            with open_scan(prepared.scan) as scan:
-                learnt, sample = learn(scan, prepared, self._count)
-            design, notes = design_of(prepared.job, learnt)
-            self._note(*notes)
-            if self.job.solve.effects:
-                design = replace(design, extra=effect_numbers(design))
-            rows = sources_of(prepared, learnt)
-            start = self._start(prepared, design, rows, sample)
-            with open_passes(prepared.scan, design, rows) as passes:
-                fitted = self._fitted(prepared, learnt, passes, start)
-        return self._made(prepared, learnt, design, fitted)
+            digest = fit_digest(prepared.scan, prepared.job)
+            with open_state(self.job.output, digest, self._note) as state, self._holding(prepared) as holding:
+                if state.answered:
+                    self._note(f"goes on after pass {state.answered + 1} of the fit that was interrupted")
+                learnt, sample = self._learnt(prepared, state, holding)
+                check_classes(prepared.job, learnt)
+                design, notes = design_of(prepared.job, learnt)
+                self._note(*notes)
+                if self.job.solve.effects:
+                    design = replace(design, extra=effect_numbers(design))
+                rows = sources_of(prepared, learnt)
+                start = self._start(prepared, design, rows, sample)
+                with self._passes(prepared, design, rows, holding) as passes:
+                    fitted = self._fitted(prepared, learnt, passes, state, start)
+                return self._made(prepared, learnt, design, fitted, sample)
+
+    def _holding(self, prepared: PreparedFit) -> AbstractContextManager[Holding]:
+        """Return what holds decoded columns between passes."""
+        job, divider = self.job, prepared.rules.divider
+        many = job.solve.path or job.solve.folds or job.solve.solver not in {"auto", "newton"}
+        return open_holding(
+            prepared.scan,
+            job.means.scratch,
+            output=job.output,
+            passes=_MANY if many else _FEW,
+            levels=[name for name, role in prepared.columns if role == "categorical"],
+            places=divider is not None and divider.key is None and (divider.folds > 1 or divider.share > 0),
+        )
+
+    def _learnt(self, prepared: PreparedFit, state: FitState, holding: Holding) -> tuple[Learnt, pa.Table]:
+        """Return what the first pass learns, of an earlier try if there was one."""
+        begins = prepared.scan.begins
+        found = state.learnt(begins)
+        if found is None:
+            with open_scan(prepared.scan, {"holding": asdict(holding)}) as scan:
+                found = learn(scan, prepared, self._count)
+            state.keep_learnt(*found, begins)
+        return found
+
+    def _passes(
+        self, prepared: PreparedFit, design: FitDesign, rows: RowSources, holding: Holding
+    ) -> AbstractContextManager[ScanPasses]:
+        """Return passes that as many models share as fit the memory."""
+        solve, objective = self.job.solve, objective_of(self.job, design)
+        method = choose(solve.solver, design.layout, objective.penalty, objective.signs)
+        squares = int(method == "newton" or solve.robust or solve.robust_groups is not None)
+        wanted = _wanted(self.job)
+        shared = most_models(prepared.scan, design.layout, wanted, squares)
+        if note := lowered_note(wanted, shared, prepared.scan.resources.allowed_bytes):
+            self._note(note)
+        return open_passes(prepared.scan, design, rows, holding=holding, models=shared, squares=squares)
 
     def _start(self, prepared: PreparedFit, design: FitDesign, rows: RowSources, sample: pa.Table) -> Floats:
         """Return coefficients near the optimum of the sample."""
-        encoder = Encoder(design, rows, decimal=prepared.scan.csv.decimal)
+        # All rows of the sample are fitted.
+        encoder = Encoder(design, replace(rows, divider=None), decimal=prepared.scan.csv.decimal)
         tiles = [_kept(tile) for tile in encoder.tiles([SampleBatch.of(sample)])]
         return warm_start(MemoryPasses(design.layout, tiles), objective_of(prepared.job, design))
 
-    def _fitted(self, prepared: PreparedFit, learnt: Learnt, passes: ScanPasses, start: Floats) -> Fitted:
+    def _fitted(
+        self, prepared: PreparedFit, learnt: Learnt, passes: ScanPasses, state: FitState, start: Floats
+    ) -> Fitted:
         self.ended = time.monotonic()
         solve, design = self.job.solve, passes.design
-        fitted = self._chosen(prepared, passes, start) if solve.path or solve.folds else self._solved(passes, start)
-        self._check_converged(fitted.solution)
+        kept = state.passes(passes)
+        is_chosen = solve.path or solve.folds
+        fitted = self._chosen(kept, design, passes.models, start) if is_chosen else self._solved(kept, design, start)
+        check_converged(self.job, design, fitted.solution)
+        self._note(*dependent_notes(self.job, design, fitted.solution))
         point = scores_point(self.job, fitted.solution)
         if point is not None:
-            (scored,) = passes.sums([point])
+            (scored,) = kept.sums([point])
             fitted = replace(fitted, scored=scored)
             self._tell(PassDone(0, "errors", scored.rows, 0.0))
         if not solve.effects:
@@ -137,25 +191,21 @@ class FitRun:
         names = class_names(learnt.classes)
         return replace(fitted, effects=effect_rows(plan, design, coefficients, sums, names, covariance))
 
-    def _solved(self, passes: ScanPasses, start: Floats) -> Fitted:
+    def _solved(self, passes: Passes, design: FitDesign, start: Floats) -> Fitted:
         """Solve for one penalty or none, beside the null model where that needs passes."""
-        solve, objective = self.job.solve, objective_of(self.job, passes.design)
+        solve, objective = self.job.solve, objective_of(self.job, design)
         method = choose(solve.solver, passes.layout, objective.penalty, objective.signs)
         if method == "gradient":
             start = np.zeros_like(start)
         solver = begin(method, objective, start, learning_rate=solve.learning_rate, iterations=solve.iterations)
         null = null_solver(self.job, passes.layout)
         found = drive(passes, [solver] if null is None else [solver, null], self._watch)
-        return Fitted(found[0], None if null is None else found[1])
+        return Fitted(found[0], method, None if null is None else found[1])
 
-    def _chosen(self, prepared: PreparedFit, passes: ScanPasses, start: Floats) -> Fitted:
+    def _chosen(self, passes: Passes, design: FitDesign, together: int, start: Floats) -> Fitted:
         """Choose a penalty by rows that are left out."""
-        solve, objective = self.job.solve, objective_of(self.job, passes.design)
+        solve, objective = self.job.solve, objective_of(self.job, design)
         method = choose(solve.solver, passes.layout, objective.penalty, objective.signs)
-        wanted = min(_TOGETHER, (solve.path or 1) * ((solve.folds or 0) + 1))
-        together = most_models(prepared.scan, passes.layout, wanted)
-        if note := lowered_note(wanted, together, prepared.scan.resources.allowed_bytes):
-            self._note(note)
         found = select(
             passes,
             objective,
@@ -167,7 +217,7 @@ class FitRun:
             one_standard_error=solve.one_standard_error,
             observe=self._watch,
         )
-        return Fitted(found.solution, path=found.tried)
+        return Fitted(found.solution, method, path=found.tried)
 
     def _watch(
         self, _: int, points: Sequence[Point], sums: Sequence[PassSums], records: Sequence[PassRecord | None]
@@ -195,18 +245,15 @@ class FitRun:
                 f"{escape(output)} exists", "choose another name, or use --if-exists replace to put the new file there"
             )
 
-    def _check_converged(self, solution: Solution) -> None:
-        if not solution.certificate.converged and not self.job.allow_unconverged:
-            raise ThresholdError(
-                f"the fit did not converge: {solution.certificate.reason}; nothing was written",
-                "see what the lines of the passes say; --allow-unconverged writes the model all the same",
-            )
-
-    def _made(self, prepared: PreparedFit, learnt: Learnt, design: FitDesign, fitted: Fitted) -> FitReport:
+    def _made(
+        self, prepared: PreparedFit, learnt: Learnt, design: FitDesign, fitted: Fitted, sample: pa.Table
+    ) -> FitReport:
         job, solution = prepared.job, fitted.solution
         inference = Inference(job, design, solution, fitted.scored)
-        training = {"rows": asdict(learnt.rows), "certificate": asdict(solution.certificate)}
-        model = model_of(job, design, learnt, solution, training)
+        model = model_of(job, design, learnt, solution, {})
+        certificate = solution.certificate
+        files, method = prepared.scan.files, fitted.method
+        model = trained(model, training_of(job, design, learnt, certificate, model, sample, files, method))
         if self.job.output is not None:
             write_new_file(self.job.output, model.to_json().encode(), self.job.if_exists)
         return FitReport(
@@ -215,7 +262,7 @@ class FitRun:
             rows=asdict(learnt.rows),
             coefficients=coefficient_rows(inference, class_names(learnt.classes), intercept_shift(job, learnt)),
             measures=measures_of(inference, class_totals(learnt), fitted.null),
-            certificate=asdict(solution.certificate),
+            certificate=certificate_document(design, certificate),
             effects=fitted.effects,
             path=fitted.path,
             bins={name: bins.information_value for name, bins in learnt.bins.items() if bins.information_value},
@@ -263,4 +310,12 @@ def sources_of(prepared: PreparedFit, learnt: Learnt) -> RowSources:
         learnt.class_weights if model.class_weights is not None else (),
         None if model.weight is None else NumberSource(model.weight, "error"),
         None if model.offset is None else NumberSource(model.offset, "error"),
+        prepared.rules.divider,
+        prepared.job.solve.robust_groups,
     )
+
+
+def _wanted(job: FitJob) -> int:
+    """Return how many models may share a pass: those of a path, or the one that is asked for and the null model."""
+    solve = job.solve
+    return min(_TOGETHER, (solve.path or 1) * ((solve.folds or 0) + 1)) if solve.path or solve.folds else 2

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.choices import Role
 from pipeline.fitting.layout import TILE_ROWS, Floats
-from pipeline.models.columns import Mask, levels, numbers
+from pipeline.models.columns import Mask, levels, numbers, unfit
 from pipeline.units import MIB
 
 MOST_ROWS = 262_144
@@ -35,12 +35,15 @@ class SampleRule:
         Of the rows that are fitted.
     columns : tuple of (int, Role)
         Positions in a batch, and how they are read.
+    expected_bytes : int
+        About how many a whole sample has.
     rows, bytes : int
         The most of a whole sample.
     """
 
     share: float
     columns: tuple[tuple[int, Role], ...]
+    expected_bytes: int = 0
     rows: int = MOST_ROWS
     bytes: int = MOST_BYTES
 
@@ -48,7 +51,8 @@ class SampleRule:
     def of(cls, rows: int, row_bytes: float, columns: tuple[tuple[int, Role], ...]) -> SampleRule:
         """Return the rule for about so many rows of about so many bytes."""
         most = min(MOST_ROWS, MOST_BYTES / max(1.0, row_bytes))
-        return cls(min(1.0, most / max(1, rows), max(_SHARE, _FEW_ROWS / max(1, rows))), columns)
+        share = min(1.0, most / max(1, rows), max(_SHARE, _FEW_ROWS / max(1, rows)))
+        return cls(share, columns, int(share * rows * row_bytes))
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +122,7 @@ def _plain(array: pa.Array, role: Role) -> pa.Array:
     if role in {"numeric", "boolean"}:
         cells = numbers(array)
         return pa.array(cells.values.astype(np.float64), mask=cells.null)
-    if role == "categorical":
+    if role == "categorical" and unfit(role, array.type) is None:
         found = levels(array)
         names = pa.array([*found.names, None], pa.string())
         codes = found.codes.astype(np.intp)

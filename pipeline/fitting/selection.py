@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.fitting.layout import FitLayout, Floats
-from pipeline.fitting.objective import Method, Objective, PassRecord, Penalty, Solution
+from pipeline.fitting.objective import Method, Objective, PassRecord, Penalty, Solution, Solver
 from pipeline.fitting.points import Passes, PassSums, Point
 from pipeline.fitting.report import PenaltyTried
 from pipeline.fitting.solving import Observer, begin, drive, newton
@@ -45,6 +45,8 @@ class PathChoice:
         Of each penalty, on all rows that are fitted.
     passes : int
         Passes of the whole path.
+    unconverged : int
+        How many fits of the path, those without a fold counted, did not converge.
     """
 
     tried: tuple[PenaltyTried, ...]
@@ -52,6 +54,7 @@ class PathChoice:
     solution: Solution
     coefficients: tuple[Floats, ...]
     passes: int
+    unconverged: int
 
 
 def select(
@@ -91,37 +94,42 @@ def select(
     layout = objective.layout
     start = np.zeros((layout.outputs, layout.width)) if start is None else start
     counter = _Counter(passes)
-    path = penalties(counter, objective, count)
-    fits = [None, *range(folds)]
+    null = drive(counter, [_null(objective)], observe)[0] if count > 1 and _size(objective.penalty) > 0 else None
+    path = penalties(objective, null, count)
     stretches = [path[first : first + STRETCH] for first in range(0, len(path), STRETCH)]
     solvers = [
-        _stretch(method, replace(objective, fold=fold), stretch, start) for fold in fits for stretch in stretches
+        _stretch(method, replace(objective, fold=fold), stretch, start if null is None or number else null.coefficients)
+        for fold in (None, *range(folds))
+        for number, stretch in enumerate(stretches)
     ]
     found = drive(counter, solvers, observe, together=together)
-    by_fit = [
+    fits = [
         [one for stretch in found[number : number + len(stretches)] for one in stretch.solutions]
         for number in range(0, len(found), len(stretches))
     ]
-    losses = [_judged([fit[place] for fit in by_fit]) for place in range(len(path))]
+    losses = [_judged([fit[place] for fit in fits]) for place in range(len(path))]
     best = _chosen(losses, one_standard_error)
-    tried = [
-        PenaltyTried(*_sizes(penalty), *loss, _nonzero(one.coefficients, penalty), place == best)
-        for place, (penalty, loss, one) in enumerate(zip(path, losses, by_fit[0], strict=True))
-    ]
-    coefficients = tuple(one.coefficients for one in by_fit[0])
-    return PathChoice(tuple(tried), path[best], by_fit[0][best], coefficients, counter.count)
+    return PathChoice(
+        _tried(path, losses, fits[0], best),
+        path[best],
+        fits[0][best],
+        tuple(one.coefficients for one in fits[0]),
+        counter.count,
+        sum(not one.certificate.converged for fit in fits for one in fit),
+    )
 
 
-def penalties(passes: Passes, objective: Objective, count: int) -> list[Penalty | None]:
+def penalties(objective: Objective, null: Solution | None, count: int) -> list[Penalty | None]:
     """Return the penalties of a path, the largest first and the one of the objective last.
 
     The first leaves nothing: of L1 it is the smallest that does, and L2 is in proportion; of L2 alone it leaves about a
-    thousandth of the slope that there is without any coefficient.
+    thousandth of the slope that there is without any coefficient. ``null`` is the fit of what is not penalised;
+    without it the path is the penalty alone.
     """
     asked = objective.penalty
-    if asked is None or count < 2 or not (asked.l1 > 0 or asked.l2 > 0):
+    if asked is None or null is None:
         return [asked]
-    top = _steepest(passes, replace(objective, penalty=None), asked)
+    top = _steepest(objective, null, asked)
     ratio = top * _ABOVE / asked.l1 if asked.l1 > 0 else top * _RIDGE_TOP / asked.l2
     if ratio <= 1.0:
         return [asked]
@@ -129,19 +137,23 @@ def penalties(passes: Passes, objective: Objective, count: int) -> list[Penalty 
     return [Penalty(asked.l1 * scale, asked.l2 * scale, asked.factors) for scale in scales]
 
 
-def _steepest(passes: Passes, objective: Objective, penalty: Penalty) -> float:
-    """Return the largest slope by a scaled coefficient where only what is not penalised is fitted."""
-    layout = objective.layout
+def _null(objective: Objective) -> Solver:
+    """Fit what is not penalised, from intercepts that give each class its share."""
+    layout, penalty = objective.layout, objective.penalty
+    assert penalty is not None
     penalised = penalty.factors > 0
     fixed = penalised if objective.fixed is None else penalised | objective.fixed
-    free = replace(objective, fixed=fixed)
     start = np.zeros((layout.outputs, layout.width))
     if layout.intercept:
-        start[:, 0] = _shares(layout, passes.sums([Point(start, 1)])[0])
-    null = drive(passes, [newton(free, start)])[0]
+        start[:, 0] = _shares(layout, (yield Point(start.copy(), 1)))
+    return (yield from newton(replace(objective, penalty=None, fixed=fixed), start))
+
+
+def _steepest(objective: Objective, null: Solution, penalty: Penalty) -> float:
+    """Return the largest slope by a scaled coefficient where only what is not penalised is fitted."""
     problem = Minimised(replace(objective, penalty=Penalty(0.0, 0.0, penalty.factors)))
     slope = np.abs(problem.subgradient(null.sums, null.coefficients.ravel()))
-    factors = np.tile(penalty.factors, layout.outputs)
+    factors = np.tile(penalty.factors, objective.layout.outputs)
     return float((slope[factors > 0] / factors[factors > 0]).max(initial=0.0))
 
 
@@ -238,8 +250,26 @@ def _chosen(losses: Sequence[tuple[float | None, float | None]], one_standard_er
     return min(place for loss, place in known if loss <= smallest + error)
 
 
-def _sizes(penalty: Penalty | None) -> tuple[float, float]:
-    return (0.0, 0.0) if penalty is None else (penalty.l1, penalty.l2)
+def _size(penalty: Penalty | None) -> float:
+    return 0.0 if penalty is None else max(penalty.l1, penalty.l2)
+
+
+def _tried(
+    path: Sequence[Penalty | None],
+    losses: Sequence[tuple[float | None, float | None]],
+    fits: Sequence[Solution],
+    best: int,
+) -> tuple[PenaltyTried, ...]:
+    return tuple(
+        PenaltyTried(
+            0.0 if penalty is None else penalty.l1,
+            0.0 if penalty is None else penalty.l2,
+            *losses[place],
+            nonzero=_nonzero(fits[place].coefficients, penalty),
+            chosen=place == best,
+        )
+        for place, penalty in enumerate(path)
+    )
 
 
 def _nonzero(coefficients: Floats, penalty: Penalty | None) -> int:

@@ -37,7 +37,6 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     weights = dict(zip(classes.spellings, counts.weights[order, 0].tolist(), strict=True))
     given = model.class_weights
     named = given if given is None or isinstance(given, str) else {_text(value): each for value, each in given.items()}
-    weights_of(classes, named, weights)
     return Learnt(
         rows=rows,
         weight=float(counts.weights[: len(counts.numbers), 0].sum()),

@@ -115,7 +115,7 @@ class _PointSums:
         point, sums = self._point, self._sums
         weights, fitted = self._weights(products)
         raw = self._raw(products)
-        rows = row_losses(self._layout, raw, products.tile.classes)
+        rows = row_losses(self._layout, raw, products.labels)
         losses = rows.loss()
         self._count(products, losses, weights, fitted)
         if point.step is not None:
@@ -174,14 +174,15 @@ class _PointSums:
 
     def _add_step(self, products: TileProducts, raw: Floats, weights: Floats) -> None:
         assert self._point.step is not None
-        sums, classes = self._sums, products.tile.classes
+        sums, labels = self._sums, products.labels
         moves = products.raw(self._point.step)
-        shorter = [row_losses(self._layout, raw - (1.0 - share) * moves, classes).loss() for share in SHARES]
+        shorter = [row_losses(self._layout, raw - (1.0 - share) * moves, labels).loss() for share in SHARES]
         sums.shorter = tuple(a + _total(b, weights) for a, b in zip(sums.shorter, shorter, strict=True))
-        smallest, largest = margins(self._layout, moves, classes)
-        counted = weights > 0
-        sums.smallest = min(sums.smallest, float(smallest.min(where=counted, initial=np.inf)))
-        sums.largest = max(sums.largest, float(largest.max(where=counted, initial=-np.inf)))
+        smallest, largest = margins(self._layout, moves, labels)
+        if not weights.all():
+            smallest, largest = smallest[weights > 0], largest[weights > 0]
+        sums.smallest = min(sums.smallest, float(smallest.min(initial=np.inf)))
+        sums.largest = max(sums.largest, float(largest.max(initial=-np.inf)))
 
     def _add_second(self, products: TileProducts, rows: RowLosses, weights: Floats) -> None:
         point, sums = self._point, self._sums

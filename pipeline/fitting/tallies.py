@@ -12,12 +12,13 @@ import numpy as np
 from pipeline.fitting.counting import LevelCounts, numbers_in
 from pipeline.fitting.layout import TILE_ROWS, Codes, Floats
 from pipeline.fitting.moments import Moments
-from pipeline.fitting.quantiles import KeyCounts
+from pipeline.fitting.quantiles import FEW_TOGETHER, MANY_TOGETHER, KeyCounts
 from pipeline.fitting.rows import JudgedRows
 from pipeline.fitting.sampling import SampleRows, SampleRule
 from pipeline.models.columns import Mask
 from pipeline.types.rows import BadCell
 
+_WAITING_VALUES = 3 << 20
 # More values of a target are not classes.
 MOST_CLASSES = 1_000
 
@@ -116,7 +117,7 @@ class Tallies:
             wanted,
             SampleRows(wanted.sample),
             Moments.empty(wanted.moments),
-            keys={name: KeyCounts() for name in wanted.keyed},
+            keys={name: KeyCounts(together=together(len(wanted.keyed))) for name in wanted.keyed},
             levels={name: LevelCounts() for name in wanted.levels},
             missing_levels=dict.fromkeys(wanted.levels, 0),
             combined=[LevelCounts() for _ in wanted.combined],
@@ -164,6 +165,11 @@ class Tallies:
             if len(counts.numbers) > self.wanted.most_levels:
                 self.crowded = name
                 return
+
+
+def together(columns: int) -> int:
+    """Return how many rows of so many columns wait for their histograms, in about 24 MiB."""
+    return max(FEW_TOGETHER, min(MANY_TOGETHER, _WAITING_VALUES // max(1, columns)))
 
 
 _ONE_CLASS: Codes = np.zeros(1, dtype=np.intp)
@@ -242,26 +248,29 @@ class TileTallier:
             for place, factors in enumerate(self.wanted.products, self.wanted.terms + self.wanted.flags):
                 np.multiply.reduce(numbers[list(factors)], axis=0, out=numbers[place])
             tallies.moments.join(Moments.of(numbers, weights))
-        for place, name in enumerate(self._raw_names):
-            self._add_raw(name, self._raw[place, :count], classes, weights)
+        if self._raw_names:
+            # Histograms keep them until there are enough to count.
+            kept = None if weights is None else weights.copy()
+            self._add_raw(self._raw[:, :count].copy(), classes.copy(), kept)
         for name, codes in zip(self.wanted.levels, self._levels[:, :count], strict=True):
             tallies.levels[name].add(codes, classes, weights, known)
             tallies.missing_levels[name] += int(np.count_nonzero(codes < 0))
         for names, counts in zip(self.wanted.combined, tallies.combined, strict=True):
             counts.add(self._combinations(names, counts.numbers, count), classes, weights, known)
 
-    def _add_raw(self, name: str, values: Floats, classes: Codes, weights: Floats | None) -> None:
+    def _add_raw(self, columns: Floats, classes: Codes, weights: Floats | None) -> None:
         tallies = self.tallies
-        if name in tallies.keys:
-            tallies.keys[name].add(values, classes, weights)
-        missing = np.isnan(values)
-        if missing.any():
-            _count(tallies.missing, name, (), _zeros(missing), classes[missing], _of(weights, missing))
-        for place, (column, edges) in enumerate(self.wanted.cut):
-            if column == name:
-                slots = np.searchsorted(self._edges[place], values, side="right")
-                slots[missing] = len(edges) + 1
-                _count(tallies.intervals, place, (len(edges) + 2,), slots, classes, weights)
+        for name, values in zip(self._raw_names, columns, strict=True):
+            if name in tallies.keys:
+                tallies.keys[name].add(values, classes, weights)
+            missing = np.isnan(values)
+            if missing.any():
+                _count(tallies.missing, name, (), _zeros(missing), classes[missing], _of(weights, missing))
+        for place, (name, edges) in enumerate(self.wanted.cut):
+            values = columns[self._raw_names.index(name)]
+            slots = np.searchsorted(self._edges[place], values, side="right")
+            slots[np.isnan(values)] = len(edges) + 1
+            _count(tallies.intervals, place, (len(edges) + 2,), slots, classes, weights)
 
     def _combinations(self, names: Sequence[str], numbers: dict[str, int], count: int) -> Codes:
         """Return the number of the combination of levels of each row."""

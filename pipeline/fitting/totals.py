@@ -5,13 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from pipeline.errors import UsageError
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.learnt import Learnt
+from pipeline.units import escape, format_count
 
 
 def class_names(classes: Sequence[bool | int | str]) -> tuple[str, ...]:
     """Return the classes as a person writes them: ``true`` for a boolean."""
     return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in classes)
+
+
+def check_classes(job: FitJob, learnt: Learnt) -> None:
+    """Refuse what only a target of two classes can have, once the classes are known.
+
+    An offset would be added to the raw predictions of all classes, which changes no probability.
+
+    Raises
+    ------
+    UsageError
+        There are more classes, and an offset or the true share of positives.
+    """
+    given = {"--offset": job.model.offset, "--prior": job.model.prior}
+    wanted = [option for option, value in given.items() if value is not None]
+    if len(learnt.classes) > 2 and wanted:
+        raise UsageError(
+            f"{wanted[0]} is for two classes, but the target {escape(job.model.target)} has "
+            f"{format_count(len(learnt.classes))}",
+            f"leave {wanted[0]} out, or make the target one of two values",
+        )
 
 
 def class_totals(learnt: Learnt) -> tuple[float, ...]:

@@ -137,8 +137,9 @@ class InferenceCase:
             for name, values in zip(self.names, self.matrix.T, strict=True)
         }
         totals = tuple(self.class_totals)
-        accounts, ones = FitAccounts(used=len(self.classes)), (1.0,) * len(totals)
+        accounts = FitAccounts(used=len(self.classes))
         classes = tuple(range(len(totals)))
+        ones = (1.0,) * len(totals)
         return Learnt(accounts, sum(totals), classes, ones, numbers, class_totals=totals)
 
     @property
@@ -167,7 +168,7 @@ CASES = {
 }
 
 
-def _expected(case: InferenceCase) -> dict[str, Any]:
+def expected_of(case: InferenceCase) -> dict[str, Any]:
     result = _fitted(case)
     low, high = np.moveaxis(np.array(result.conf_int()).reshape(*result.params.T.shape, 2), -1, 0)
     measures = {"log_loss": -result.llf / np.sum(case.class_totals), "deviance": -2 * result.llf}
@@ -218,4 +219,4 @@ def _null_deviance(case: InferenceCase, result: Any) -> float:
 
 if __name__ == "__main__":
     STORED.parent.mkdir(exist_ok=True)
-    STORED.write_text(json.dumps({name: _expected(case) for name, case in CASES.items()}, indent=1) + "\n")
+    STORED.write_text(json.dumps({name: expected_of(case) for name, case in CASES.items()}, indent=1) + "\n")

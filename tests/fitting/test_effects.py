@@ -13,7 +13,7 @@ import pytest
 from pipeline.fitting.decoding import ClassSource, RowSources
 from pipeline.fitting.design import DesignColumn, FitDesign, LevelSource, NumberSource
 from pipeline.fitting.effect_rows import effect_rows
-from pipeline.fitting.effect_sums import EffectSummer, join_effects, slope_of, stepped
+from pipeline.fitting.effect_sums import EffectSummer, effect_bytes, join_effects, slope_of, stepped
 from pipeline.fitting.effects import effect_numbers, plan_effects
 from pipeline.fitting.encoding import Encoder
 from pipeline.fitting.formula import parse_terms, term_text
@@ -193,6 +193,14 @@ def test_sums_of_two_parts_are_those_of_the_whole() -> None:
     assert joined.weight == total.weight == COUNT
     for name in ("slopes", "bent", "values", "gradients"):
         np.testing.assert_allclose(getattr(joined, name), getattr(total, name), rtol=1e-10, atol=1e-12)
+
+
+def test_the_memory_of_the_sums_is_known_before() -> None:
+    design = design_of("x", "log1p(x)", "C(carrier)", "y0", classes=3, outputs=2)
+    plan = plan_effects(design, LEARNT)
+    sums = EffectSummer(design, plan, np.zeros((2, design.layout.width))).done()
+    arrays = sums.bent.nbytes + sums.gradients.nbytes
+    assert arrays < effect_bytes(plan, design.layout) < arrays + 8 * 8_192 * design.layout.columns + 1
 
 
 def test_a_plan_says_what_has_effects_and_what_has_none() -> None:

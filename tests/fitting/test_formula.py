@@ -97,6 +97,7 @@ def test_several_texts_are_one_list() -> None:
         ("5", 1, "expected a feature", "write names"),
         ("(a)", 1, "expected a feature", "write names"),
         ('""', 1, "a name must not be empty", "name a column"),
+        ('"\udcff"', 1, "a name must be valid text", "write it in UTF-8"),
         ('a, "b', 4, "a quote is not closed", 'close it: "NAME"'),
         ("a, `b", 4, "a quote is not closed", "close it: `NAME`"),
         ("a + b", 3, '"+" has no meaning here', "separate features with commas"),
@@ -148,10 +149,10 @@ def test_several_texts_are_one_list() -> None:
         ("a:b*d", 4, "a:b and a*b cannot be mixed in one feature", "one by one"),
         ("a:a", 3, "a is twice in one product", "write square(a)"),
         ("C(c):C(c)", 6, "C(c) is twice in one product", "leave one"),
-        ("a, b, a", 7, "a is there twice", "leave one"),
-        ("*, *", 4, "* is there twice", "leave one"),
-        ("a:b, b:a", 6, "b:a is there twice", "leave one"),
-        ("a*b, a*b", 6, "a:b is there twice", "leave one"),
+        ("a, b, a", 7, "a is listed twice", "leave one"),
+        ("*, *", 4, "* is listed twice", "leave one"),
+        ("a:b, b:a", 6, "b:a is listed twice", "leave one"),
+        ("a*b, a*b", 6, "a:b is listed twice", "leave one"),
     ],
 )
 def test_a_mistake_is_shown_with_a_caret_under_its_place(text: str, place: int, message: str, remedy: str) -> None:
@@ -176,7 +177,7 @@ def test_the_caret_is_under_its_place_behind_wide_letters_and_accents() -> None:
 
 
 def test_a_mistake_in_the_second_text_is_shown_there() -> None:
-    with pytest.raises(UsageError, match="a is there twice, at column 4\n  b, a\n     \\^"):
+    with pytest.raises(UsageError, match="a is listed twice, at column 4\n  b, a\n     \\^"):
         parse_terms("a", "b, a")
 
 

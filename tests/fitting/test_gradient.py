@@ -50,10 +50,10 @@ def test_a_learning_rate_that_is_too_large_is_named() -> None:
 
 
 def test_with_penalties_and_signs_it_nears_the_same_optimum() -> None:
-    found = descended(ROWS, 2_000, rate=1.0, penalty=penalty(ROWS, 0.01, 0.1))
+    found = descended(ROWS, 300, rate=2.0, penalty=penalty(ROWS, 0.01, 0.1))
     np.testing.assert_allclose(found.coefficients, fitted(ROWS, l1=0.01, l2=0.1).coefficients, atol=1e-9)
     signs = np.array([0, -1, 0], np.int8)
-    found = descended(ROWS, 2_000, rate=1.0, signs=signs)
+    found = descended(ROWS, 300, rate=1.0, signs=signs)
     np.testing.assert_allclose(found.coefficients, fitted(ROWS, signs=signs).coefficients, atol=1e-9)
 
 

@@ -15,7 +15,7 @@ from pipeline.fitting.solving import drive
 from pipeline.fitting.tabulating import coefficient_rows
 from pipeline.fitting.tiles_in_memory import MemoryPasses
 from tests.fitting.newton import expanded, solved
-from tests.fitting.stored_inference import CASES, STORED
+from tests.fitting.stored_inference import CASES, STORED, expected_of
 
 EXPECTED = json.loads(STORED.read_text())
 
@@ -142,3 +142,16 @@ def test_the_inverse_keeps_its_digits_whatever_the_scales() -> None:
     scales = 10.0 ** np.array([-8, 8, 0, 4, -4])
     inverse = inverse_of(hessian * np.outer(scales, scales)) * np.outer(scales, scales)
     assert inverse == pytest.approx(inverse_of(hessian), rel=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_stored_is_what_statsmodels_says(name) -> None:
+    pytest.importorskip("statsmodels")
+    found, stored = expected_of(CASES[name]), EXPECTED[name]
+    assert found.keys() == stored.keys()
+    for part, values in found.items():
+        if isinstance(values, dict):
+            assert {key: pytest.approx(value, rel=1e-8) for key, value in stored[part].items()} == values
+        else:
+            assert values == pytest.approx(stored[part], rel=1e-7, abs=1e-12)

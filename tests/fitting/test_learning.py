@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.fitting.designing import design_of
-from pipeline.fitting.formula import parse_terms
-from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
 from pipeline.fitting.learning import learn
-from pipeline.fitting.learnt import Learnt
-from pipeline.fitting.reading import PreparedFit, prepare_fit
+from pipeline.fitting.reading import prepare_fit
+from pipeline.fitting.report import PassDone
+from pipeline.fitting.sampling import SampleRows, SampleRule, ranks_of
 from pipeline.scan import open_scan
+from pipeline.types.job import BadLimit
+from tests.fitting.jobs import ipc, job_of, learnt_by
 
 ROWS = 60_000
-
-
-def job_of(
-    inputs: object, features: str, *, data: Any = None, solve: Any = None, means: Any = None, **model: Any
-) -> FitJob:
-    """Return a job: options of the model by name, others as mappings."""
-    return FitJob(
-        DataWishes((str(inputs),), **{"chunk_size": "20000", **(data or {})}),
-        ModelWishes(**{"target": "late", "features": parse_terms(features), **model}),
-        SolveWishes(**(solve or {})),
-        MeansWishes(**{"scheduler": "sync", "memory": "800MiB", **(means or {})}),
-    )
-
-
-def learnt_by(job: FitJob, batch_rows: int | None = None) -> tuple[PreparedFit, Learnt, pa.Table]:
-    """Return what the first pass of a job learns, and its sample."""
-    prepared = prepare_fit(job)
-    if batch_rows is not None:
-        resources = replace(prepared.scan.resources, batch_rows=batch_rows)
-        prepared = replace(prepared, scan=replace(prepared.scan, resources=resources))
-    with open_scan(prepared.scan) as scan:
-        return prepared, *learn(scan, prepared)
-
-
-def ipc(table: pa.Table) -> bytes:
-    """Return the bytes of a table."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +37,9 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "distance": distance,
             "delay": pa.array(delay, from_pandas=True),
             "hour": chance.integers(0, 24, ROWS),
+            "rare": pa.array([None if each > 60 else int(each) for each in chance.geometric(0.05, ROWS)], pa.int16()),
+            "gappy": pa.array([None if each < 0.01 else 1.0 for each in chance.random(ROWS)]),
+            "times": chance.integers(0, 4, ROWS),
             "carrier": pa.array(chance.choice(["AA", "UA", "B6", "WN"], ROWS, p=[0.4, 0.3, 0.2, 0.1])),
             "weight": chance.random(ROWS),
             "id": np.arange(ROWS),
@@ -102,20 +76,188 @@ def test_the_design_centres_and_scales_numbers(flights: Path) -> None:
     assert [source.missing for source in design.numbers] == ["error", "error"]
 
 
+EVERYTHING = (
+    "distance, log1p(distance), C(carrier)*hour, C(rare), C(carrier):C(rare), B(distance, bins=7), "
+    "B(delay, bins=12, woe=true, monotone=up), B(hour, edges=[6, 12]), delay:hour, M(id)"
+)
+OPTIONS: dict[str, Any] = {
+    "weight": "weight",
+    "missing": "indicator",
+    "missing_of": {"delay": "impute-median"},
+    "min_count": 50,
+    "solve": {"folds": 3, "holdout": "10%"},
+}
+
+
 @pytest.mark.parametrize("means", [{"scheduler": "threads", "workers": 3}, {"scheduler": "processes", "workers": 2}])
 def test_every_scheduler_learns_the_same_bits(flights: Path, means: dict[str, object]) -> None:
-    features = "distance, log1p(distance), hour"
-    options: dict[str, Any] = {"weight": "weight", "solve": {"folds": 3, "holdout": "10%"}}
-    _, learnt, sample = learnt_by(job_of(flights, features, **options))
-    _, others, other_sample = learnt_by(job_of(flights, features, means=means, **options))
+    _, learnt, sample = learnt_by(job_of(flights, EVERYTHING, **OPTIONS))
+    _, others, other_sample = learnt_by(job_of(flights, EVERYTHING, means=means, **OPTIONS))
     assert learnt == others
     assert ipc(sample) == ipc(other_sample)
 
 
 @pytest.mark.parametrize("batch_rows", [777, 5_000])
 def test_batches_change_no_bit(flights: Path, batch_rows: int) -> None:
-    options: dict[str, Any] = {"weight": "weight", "solve": {"folds": 3, "holdout": "10%"}}
-    _, learnt, sample = learnt_by(job_of(flights, "distance, hour", **options))
-    _, others, other_sample = learnt_by(job_of(flights, "distance, hour", **options), batch_rows)
+    _, learnt, sample = learnt_by(job_of(flights, EVERYTHING, **OPTIONS))
+    _, others, other_sample = learnt_by(job_of(flights, EVERYTHING, **OPTIONS), batch_rows)
     assert learnt == others
     assert ipc(sample) == ipc(other_sample)
+
+
+def test_another_chunk_size_changes_only_rounding(flights: Path) -> None:
+    _, learnt, _ = learnt_by(job_of(flights, EVERYTHING, **OPTIONS))
+    _, others, _ = learnt_by(job_of(flights, EVERYTHING, data={"chunk_size": "9000"}, **OPTIONS))
+    assert learnt.rows == others.rows
+    assert learnt.weight == pytest.approx(others.weight, rel=1e-12)
+    for name, number in learnt.numbers.items():
+        other = others.numbers[name]
+        assert (number.values, number.missing, number.median) == (other.values, other.missing, other.median)
+        assert number.mean == pytest.approx(other.mean, rel=1e-12)
+        assert number.deviation == pytest.approx(other.deviation, rel=1e-12)
+    for name, levels in learnt.levels.items():
+        assert levels.counts == others.levels[name].counts
+        for level, weights in levels.of_class.items():
+            assert weights == pytest.approx(others.levels[name].of_class[level], rel=1e-12)
+    for name, bins in learnt.bins.items():
+        assert bins.edges == pytest.approx(others.bins[name].edges)
+        assert np.array(bins.counts) == pytest.approx(np.array(others.bins[name].counts), rel=1e-12)
+
+
+def test_levels_are_counted_by_class(flights: Path) -> None:
+    _, learnt, _ = learnt_by(job_of(flights, "C(carrier), C(rare)", missing="indicator", min_count=50, max_levels=9))
+    table = whole(flights)
+    late = table["late"].to_numpy()
+    carriers = np.array(table["carrier"].to_pylist())
+    found = learnt.levels["carrier"]
+    assert list(found.counts) == ["AA", "UA", "B6", "WN"]
+    for level, count in found.counts.items():
+        rows = carriers == level
+        assert count == rows.sum()
+        assert found.of_class[level] == ((rows & ~late).sum(), (rows & late).sum())
+    rare = table["rare"].to_numpy(zero_copy_only=False)
+    values, counts = np.unique(rare[~np.isnan(rare)].astype(int), return_counts=True)
+    frequent = sorted(zip(-counts, map(str, values), strict=True))[:9]
+    expected = {level: -count for count, level in frequent if -count >= 50}
+    assert learnt.levels["rare"].type == "integer"
+    assert learnt.levels["rare"].missing == np.isnan(rare).sum() > 0
+    assert learnt.levels["rare"].counts == expected | {"(other)": counts.sum() - sum(expected.values())}
+    assert set(learnt.levels["rare"].pooled) == set(map(str, values)) - set(expected)
+
+
+def test_weights_count_in_means_and_classes_and_rows_in_counts(flights: Path) -> None:
+    _, learnt, _ = learnt_by(job_of(flights, "distance, C(carrier)", weight="weight", class_weights="balanced"))
+    table = whole(flights)
+    weight, distance, late = (table[name].to_numpy() for name in ("weight", "distance", "late"))
+    assert learnt.weight == pytest.approx(weight.sum(), rel=1e-13)
+    assert learnt.numbers["distance"].mean == pytest.approx(np.average(distance, weights=weight), rel=1e-13)
+    carriers = np.array(table["carrier"].to_pylist())
+    assert learnt.levels["carrier"].counts["AA"] == (carriers == "AA").sum()
+    assert learnt.levels["carrier"].of_class["AA"][1] == pytest.approx(
+        weight[late & (carriers == "AA")].sum(), rel=1e-12
+    )
+    expected = [weight.sum() / (2 * weight[late == value].sum()) for value in (False, True)]
+    assert learnt.class_weights == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_accounts_of_rows_balance(flights: Path) -> None:
+    rules = {"delay": "drop", "rare": "drop"}
+    job = job_of(
+        flights,
+        "delay, C(rare), log(id)",
+        missing_of=rules,
+        missing_target="drop",
+        weight="gappy",
+        data={"max_bad": BadLimit(5)},
+        solve={"holdout": "25%"},
+    )
+    _, learnt, sample = learnt_by(job)
+    table, rows = whole(flights), learnt.rows
+    without = table["gappy"].is_null().to_numpy()
+    dropped = (table["delay"].is_null().to_numpy() | table["rare"].is_null().to_numpy()) & ~without
+    assert rows.read == ROWS == rows.used + rows.held_out + rows.dropped + rows.bad + rows.without_target
+    assert (rows.without_target, rows.bad) == (without.sum(), int(not without[0]))
+    assert rows.dropped == dropped.sum() - int(dropped[0])
+    assert rows.held_out / (rows.held_out + rows.used) == pytest.approx(0.25, abs=0.01)
+    assert sample["delay"].null_count == sample["gappy"].null_count == 0
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_medians_are_within_four_thousandths_or_exact(flights: Path, exact: bool, weighted: bool) -> None:
+    options: dict[str, Any] = {"weight": "times"} if weighted else {}
+    _, learnt, _ = learnt_by(
+        job_of(flights, "distance, delay, hour", missing="impute-median", exact_median=exact, **options)
+    )
+    table = whole(flights)
+    times = table["times"].to_numpy() if weighted else np.ones(ROWS, dtype=int)
+    for name in ("distance", "delay", "hour"):
+        values = np.repeat(table[name].to_numpy(), times)
+        expected = np.nanmedian(values)
+        assert learnt.numbers[name].median == pytest.approx(expected, rel=0 if exact or name == "hour" else 0.004)
+
+
+def test_imputed_values_count_in_the_scale_of_a_column(flights: Path) -> None:
+    prepared, learnt, _ = learnt_by(job_of(flights, "log1p(clip(delay, low=0)), delay", missing="impute-mean"))
+    design, _ = design_of(prepared.job, learnt)
+    delay = whole(flights)["delay"].to_numpy()
+    filled = np.where(np.isnan(delay), np.nanmean(delay), delay)
+    for column, values in zip(design.columns, (np.log1p(np.maximum(filled, 0)), filled), strict=True):
+        assert column.center == pytest.approx(values.mean(), rel=1e-12)
+        assert column.scale == pytest.approx(values.std(), rel=1e-12)
+
+
+def test_the_sample_has_rows_of_the_data_with_their_values(flights: Path) -> None:
+    _, learnt, sample = learnt_by(job_of(flights, "id, distance, C(carrier), C(rare)", missing="indicator"))
+    table = whole(flights)
+    assert sample.column_names == ["id", "distance", "carrier", "rare", "late", "(fold)"]
+    assert 14_000 < sample.num_rows < 18_000 < learnt.rows.used
+    rows = sample["id"].to_numpy().astype(int)
+    assert len(set(rows)) == len(rows)
+    assert sample["distance"].to_numpy().tolist() == table["distance"].to_numpy()[rows].tolist()
+    assert sample["carrier"].to_pylist() == table["carrier"].take(pa.array(rows)).to_pylist()
+
+
+def test_a_sample_has_no_more_rows_and_bytes_than_may_be() -> None:
+    rule = SampleRule(1.0, ((0, "numeric"),), rows=1_000)
+    ranks = ranks_of(3, 0, 20_000)
+    data = pa.record_batch({"x": np.arange(20_000.0)})
+    whole_rows, parts = SampleRows(rule), SampleRows(rule)
+    whole_rows.add(data, np.ones(20_000, dtype=bool), ranks, None)
+    for begin in range(0, 20_000, 3_000):
+        part = SampleRows(rule)
+        piece = data.slice(begin, 3_000)
+        part.add(piece, np.ones(piece.num_rows, dtype=bool), ranks_of(3, begin, piece.num_rows), None)
+        parts.join(part)
+    one, other = whole_rows.rows(), parts.rows()
+    assert one is not None
+    assert other is not None
+    assert one.equals(other)
+    assert one.num_rows == 1_000
+    assert sorted(one["x"].to_pylist()) == sorted(np.argsort(ranks)[:1_000].astype(float).tolist())
+    small = SampleRows(SampleRule(1.0, ((0, "numeric"),), bytes=17_000))
+    small.add(data, np.ones(20_000, dtype=bool), ranks, None)
+    assert small.rows().num_rows == 1_000  # type: ignore[union-attr]
+
+
+def test_a_csv_and_a_parquet_file_teach_the_same(flights: Path, tmp_path: Path) -> None:
+    columns = ["late", "distance", "hour", "carrier", "rare"]
+    pc.write_csv(whole(flights).select(columns), tmp_path / "rows.csv")
+    features = "distance, hour, C(carrier), C(rare), B(distance, bins=9)"
+    _, learnt, _ = learnt_by(job_of(flights, features, missing="indicator", data={"chunk_size": "100000"}))
+    _, others, _ = learnt_by(job_of(tmp_path, features, missing="indicator", data={"chunk_size": "100000"}))
+    assert learnt.rows == others.rows
+    assert learnt.classes == others.classes
+    assert learnt.levels == others.levels
+    assert learnt.bins == others.bins
+    assert learnt.numbers["distance"].mean == pytest.approx(others.numbers["distance"].mean, rel=1e-13)
+
+
+def test_the_pass_is_told_of(flights: Path) -> None:
+    prepared = prepare_fit(job_of(flights, "distance"))
+    told: list[PassDone] = []
+    with open_scan(prepared.scan) as scan:
+        learn(scan, prepared, told.append)
+    (event,) = told
+    assert (event.number, event.what, event.rows) == (1, "learn", ROWS)
+    assert event.bytes_read > 100_000

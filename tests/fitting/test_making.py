@@ -56,11 +56,13 @@ def solution_of(coefficients, dropped=()):
     return Solution(np.atleast_2d(coefficients), PassSums(1, 1.0, 0.5), 0.5, certificate, (), dropped)
 
 
-def column_of(text: str, dense=None, levels=None, **more) -> DesignColumn:
+def column_of(text: str, dense=None, levels=None, edges=(), **more) -> DesignColumn:
     (term,) = parse_terms(text)
+    name = term_text(term)
+    term = replace(term, edges=edges) if edges else term
     if levels is not None and "cells" not in more:
         more["cells"] = tuple((code,) for code in range(len(more["labels"])))
-    return DesignColumn(term, term_text(term), dense, levels, **more)
+    return DesignColumn(term, name, dense, levels, **more)
 
 
 def design_of(*columns: DesignColumn, x="error", y="error", levels=SOURCES, **layout) -> FitDesign:
@@ -199,19 +201,24 @@ INTERVALS = ("(-inf, 1)", "[1, 4)", "[4, inf)")
 def test_intervals_have_their_coefficients(cells, reference, x, expected) -> None:
     labels = tuple((*INTERVALS, "(missing)")[number] for number in cells)
     pairs = tuple((number,) for number in cells)
-    column = column_of("B(x, bins=3)", levels=0, labels=labels, reference=reference, cells=pairs)
-    learnt = replace(LEARNT, bins={column.name: BINS})
-    model = made(design_of(column, x=x), [0.0, 1.0, 2.0, 3.0, 4.0][: 1 + len(labels)], learnt)
+    more = {"levels": 0, "labels": labels, "reference": reference, "cells": pairs}
+    column = column_of("B(x, bins=3)", edges=(1.0, 4.0), **more)
+    model = made(design_of(column, x=x), [0.0, 1.0, 2.0, 3.0, 4.0][: 1 + len(labels)])
     assert model.raw_prediction(ROWS_WITH_GAPS) == pytest.approx(expected, abs=1e-14, nan_ok=True)
     assert model.features[0].label == "B(x, bins=3)"
 
 
 def test_weights_of_evidence_have_one_coefficient() -> None:
-    column = column_of("B(x, bins=3, woe=true)", 0, center=0.25, scale=0.5, values=(-1.0, 0.5, 2.0, 0.125))
-    learnt = replace(LEARNT, bins={column.name: BINS})
-    model = made(design_of(column, x=3.0), [0.0, 3.0], learnt)
+    more = {"edges": (1.0, 4.0), "center": 0.25, "scale": 0.5, "values": (-1.0, 0.5, 2.0, 0.125)}
+    model = made(design_of(column_of("B(x, bins=3, woe=true)", 0, **more), x=3.0), [0.0, 3.0])
     wanted = 3.0 * (np.array([0.5, 0.125, 2.0, 0.125, -1.0]) - 0.25) / 0.5
     assert model.raw_prediction(ROWS_WITH_GAPS) == pytest.approx(wanted, abs=1e-14)
+
+
+def test_one_interval_and_missing_values_are_an_indicator() -> None:
+    column = column_of("B(x)", levels=0, labels=("(-inf, inf)", "(missing)"), cells=((0,), (1,)))
+    model = made(design_of(column, x=3.0), [0.5, 1.0, 3.0])
+    assert model.raw_prediction(ROWS_WITH_GAPS) == pytest.approx([1.5, 3.5, 1.5, 3.5, 1.5], abs=1e-14)
 
 
 def test_a_column_in_several_terms_is_told_apart_by_name() -> None:
@@ -287,7 +294,8 @@ def test_controls_that_are_levels_choose_the_coefficients_of_the_most_frequent_o
 
 
 def test_controls_that_are_intervals_or_indicators_are_set_to_the_most_frequent() -> None:
-    bins = column_of("B(x, bins=3)", levels=0, labels=INTERVALS[1:], reference=INTERVALS[0], cells=((1,), (2,)))
+    more = {"labels": INTERVALS[1:], "reference": INTERVALS[0], "cells": ((1,), (2,)), "edges": (1.0, 4.0)}
+    bins = column_of("B(x, bins=3)", levels=0, **more)
     learnt = replace(LEARNT, bins={bins.name: BINS})
     design = design_of(column_of("y", 0), column_of("M(x)", 1), bins)
     model = made(design, [0.5, 1.0, 2.0, 3.0, 4.0], learnt, controls=("x",))

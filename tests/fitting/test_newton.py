@@ -125,11 +125,19 @@ def test_any_start_leads_to_the_same_optimum(size: float, seed: int) -> None:
 
 
 def test_a_step_that_goes_too_far_is_shortened_by_losses_of_the_same_pass() -> None:
-    solution = fitted(PLAIN, np.array([[3.0, 8.0, -9.0, 4.0, 7.0, -8.0]]))
-    shares = [record.share for record in solution.records]
-    assert min(shares) < 1.0
+    solution = fitted(PLAIN, 3.0 * fitted(PLAIN).coefficients)
+    # The second pass finds that a quarter of the step is best, and the third is there.
+    assert [record.share for record in solution.records[:3]] == [1.0, 1.0, 0.25]
+    objectives = [record.objective for record in solution.records]
+    assert objectives[1] > objectives[0] > objectives[2]
     assert solution.certificate.converged
-    assert len(shares) <= 16
+    assert len(objectives) <= 8
+
+
+def test_a_start_that_is_worse_than_nothing_is_left() -> None:
+    solution = fitted(PLAIN, np.array([[300.0, 800.0, -900.0, 400.0, 700.0, -800.0]]))
+    assert solution.records[1].objective == pytest.approx(np.log(2.0))
+    assert len(solution.records) <= 8
 
 
 SIGNS = {"none may be negative": [0, 1, 1, 1, 1, 1], "some of each": [0, -1, 1, 0, -1, -1]}
@@ -193,3 +201,25 @@ def test_the_duality_gap_is_there_where_all_coefficients_are_penalised() -> None
 def test_no_row_with_a_weight_is_an_error() -> None:
     with pytest.raises(DataError, match="No row with a positive weight is left to fit"):
         fitted(replace(PLAIN, weights=np.zeros(len(PLAIN.y))))
+
+
+def test_progress_that_rounding_ends_is_not_called_an_optimum() -> None:
+    solver = newton(Objective(PLAIN.layout), zeros(PLAIN), enough=1e-60)
+    certificate = drive(MemoryPasses(PLAIN.layout, PLAIN.tiles()), [solver])[0].certificate
+    assert not certificate.converged
+    assert certificate.reason.startswith("rounding ends progress at a squared Newton decrement of ")
+    assert certificate.decrement is not None
+    assert 1e-60 < certificate.decrement < 1e-16
+
+
+def test_nothing_to_fit_is_fitted() -> None:
+    solution = fitted(PLAIN, fixed=np.ones(6, bool))
+    assert solution.certificate.converged
+    assert solution.objective == pytest.approx(np.log(2.0))
+    assert not solution.coefficients.any()
+
+
+def test_one_class_alone_is_separated() -> None:
+    certificate = fitted(replace(PLAIN, y=np.ones_like(PLAIN.y))).certificate
+    assert (certificate.converged, certificate.separation) == (False, "complete")
+    assert certificate.separating[0] == 0

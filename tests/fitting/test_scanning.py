@@ -40,11 +40,17 @@ def bits_of(scan: PreparedScan) -> bytes:
     return first
 
 
+LOCAL = (("sync", 1), ("threads", 2), ("threads", 3))
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_sums_have_the_same_bits_on_every_scheduler_with_any_workers_and_batches(folder: Path, kind: str) -> None:
+@pytest.mark.parametrize("schedulers", [LOCAL, pytest.param((*LOCAL, ("processes", 2)), marks=pytest.mark.slow)])
+def test_sums_have_the_same_bits_on_every_scheduler_with_any_workers_and_batches(
+    folder: Path, kind: str, schedulers: tuple[tuple[str, int], ...]
+) -> None:
     size = "20000" if kind == "parquet" else "300KiB"
     found = set()
-    for scheduler, workers in (("sync", 1), ("threads", 2), ("threads", 3), ("processes", 2)):
+    for scheduler, workers in schedulers:
         scan = prepared(folder / kind, needs_of(COLUMNS), chunk_size=size, scheduler=scheduler, workers=workers)
         assert len(scan.plan) >= 4
         found.add(bits_of(scan))

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipeline.fitting.objective import Objective
 from pipeline.fitting.points import PassSums, Point
-from pipeline.fitting.selection import PathChoice, penalties, select
+from pipeline.fitting.selection import PathChoice, select
 from pipeline.fitting.tiles_in_memory import MemoryPasses
 from tests.fitting.fits import fitted, penalty
 from tests.fitting.rows import Rows, binary
@@ -55,6 +55,13 @@ def test_each_solution_of_a_path_is_the_one_found_alone() -> None:
     for tried, coefficients in zip(path.tried, path.coefficients, strict=True):
         alone = fitted(PLAIN, l1=tried.l1, l2=tried.l2).coefficients
         np.testing.assert_allclose(coefficients, alone, rtol=1e-6, atol=1e-9)
+
+
+def test_a_path_without_an_intercept_begins_where_nothing_is_left() -> None:
+    rows = replace(PLAIN, intercept=False)
+    first, second = chosen(rows, 1e-3, 0.0, count=8).coefficients[:2]
+    assert not first.any()
+    assert second.any()
 
 
 def test_a_path_of_l2_begins_where_little_is_left() -> None:
@@ -132,6 +139,7 @@ def test_more_models_at_once_save_passes_and_change_no_bit() -> None:
     assert one.tried == many.tried
     assert one.solution.coefficients.tobytes() == many.solution.coefficients.tobytes()
     assert many.passes == len(shared.shared)
+    assert many.unconverged == 0
 
 
 def test_a_penalty_that_leaves_nothing_is_a_path_of_one() -> None:
@@ -144,10 +152,10 @@ def test_a_path_of_several_classes_begins_where_nothing_is_left(classes: int, ou
     y = np.where(PLAIN.y == 1, 2, RNG.integers(0, 2, 600))
     rows = replace(PLAIN, y=y, classes=classes, outputs=outputs)
     passes = CountedPasses(rows)
-    first = penalties(passes, Objective(rows.layout, penalty(rows, 1e-3, 0.0)), 5)[0]
-    assert first is not None
-    # One pass for the shares of the classes, one that finds them to be the optimum.
-    assert len(passes.shared) == 2
+    path = select(passes, Objective(rows.layout, penalty(rows, 1e-3, 0.0)), count=5)
+    # One pass for the shares of the classes, one that finds them to be the optimum; then stretches.
+    assert path.passes == len(passes.shared) <= 2 + 5 * 5
+    first = path.tried[0]
     assert not fitted(rows, l1=first.l1).coefficients[:, 1:].any()
     assert fitted(rows, l1=0.99 * first.l1).coefficients[:, 1:].any()
 

@@ -60,7 +60,7 @@ def log_likelihoods(rows: Rows, b: Floats) -> Floats:
     return z[np.arange(len(z)), rows.y] - np.log(np.exp(z).sum(axis=1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(sorted(KINDS)))
 def test_the_loss_and_its_derivatives_are_those_of_one_matrix(seed: int, kind: str) -> None:
     rows = some_rows(seed, kind)
@@ -93,7 +93,7 @@ def test_the_loss_and_its_derivatives_are_those_of_one_matrix(seed: int, kind: s
     np.testing.assert_allclose(sums.diagonal.ravel(), np.diag(hessian), rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(sorted(KINDS)), st.integers(1, 40), st.integers(1, 5))
 def test_another_cut_gives_the_same_sums_within_rounding(seed: int, kind: str, tile_rows: int, block: int) -> None:
     rows = some_rows(seed, kind, folds=True)

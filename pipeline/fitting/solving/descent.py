@@ -87,11 +87,18 @@ class Descent:
         """Whether so many steps did not shrink that the classes may be separated."""
         return self.slow >= ending.SLOW_STEPS
 
-    def separated(self, sums: PassSums) -> str | None:
-        """Return that the classes are separated, as a reason to end; ``None`` where they are not known to be."""
+    def separation(self, sums: PassSums) -> ending.Separation | None:
+        """Return whether the last step separates the classes, if so many did not shrink; what is penalised cannot."""
         if not self.suspicious or self.line is None or (found := ending.separation(sums)) is None:
             return None
-        return f"{found} separation: the loss falls for ever along the last steps"
+        shared = list(ending.separating(self.line.taken))
+        held = self.problem.bend(1.0) + self.problem.edges(1.0).slopes
+        return None if held[shared].any() else found
+
+    def separated(self, sums: PassSums) -> str | None:
+        """Return that the classes are separated, as a reason to end; ``None`` where they are not known to be."""
+        found = self.separation(sums)
+        return None if found is None else f"{found} separation: the loss falls for ever along the last steps"
 
     def go(self, move: Floats, value: float, fall: float) -> None:
         """Take a step from here, where the objective has a value, of which a fall is promised."""
@@ -120,7 +127,7 @@ class Descent:
 
     def certificate(self, sums: PassSums, converged: bool, reason: str) -> Certificate:
         """Return how it ends, with the separation that was found."""
-        found = None if converged or not self.suspicious or self.line is None else ending.separation(sums)
+        found = None if converged else self.separation(sums)
         slope = np.abs(self.problem.subgradient(sums, self.here)).max(initial=0.0)
         return Certificate(
             converged,

@@ -104,17 +104,25 @@ class _Newton:
     def _begin(self, sums: PassSums) -> bool:
         """Find columns that others explain, in the first pass; return whether its sums can be used."""
         way = self._way
-        far = way.here.any() and not max(abs(sums.smallest), abs(sums.largest)) <= FAR
-        found = self._explained(sums) if np.isfinite(sums.loss) else {}
+        started = bool(way.here.any())
+        # Nearer to the optimum than 0 is a start whose loss is smaller.
+        if started and not sums.loss < sums.weight * np.log(self._problem.layout.classes):
+            return self._begin_at(np.zeros_like(way.here), sums)
+        found = self._explained(sums)
         # Where the weights of rows are tiny, columns may seem to explain each other.
-        if far and (any(found.values()) or not np.isfinite(sums.loss)):
-            way.note(sums)
-            way.here = np.zeros_like(way.here)
-            return False
+        if started and any(found.values()) and not max(abs(sums.smallest), abs(sums.largest)) <= FAR:
+            return self._begin_at(np.zeros_like(way.here), sums)
         self._dropped = found
         self._hand_over(found)
         self._problem.drop(list(found))
-        return True
+        inside = self._problem.edges(1.0).inside(way.here)
+        return True if np.array_equal(inside, way.here) else self._begin_at(inside, sums)
+
+    def _begin_at(self, values: Floats, sums: PassSums) -> bool:
+        """Begin anew elsewhere."""
+        self._way.note(sums)
+        self._way.here = values
+        return False
 
     def _hand_over(self, found: dict[int, Combination]) -> None:
         """Give the coefficients of columns that are dropped to those that explain them: no raw prediction changes."""
@@ -151,7 +159,8 @@ class _Newton:
         by_l1, exact = self._problem.l1 > 0, self._enough <= ending.DECREMENT
         if by_l1 and relative <= ending.SUBGRADIENT:
             return True, f"the minimal subgradient is {relative:.1e} of that at the start"
-        if step.decrement <= self._enough and not (exact and (by_l1 or not step.sure or step.largest > ending.STEP)):
+        small = step.sure and step.largest is not None and step.largest <= ending.STEP and not by_l1
+        if step.decrement <= self._enough and (small or not exact):
             return True, f"the squared Newton decrement is {step.decrement:.1e}"
         if (reason := self._way.separated(sums)) is not None:
             return False, reason

@@ -18,6 +18,8 @@ from pipeline.fitting.layout import Floats
 _EXACT = 1e-14
 _ROUNDS = 200
 _SWEEPS = 10
+# What is added to a unit diagonal.
+_RAISED = 1e-11
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,15 +106,18 @@ def _descended(unit: Floats, linear: Floats, values: Floats, edges: Edges) -> Fl
 
 
 def _polished(unit: Floats, linear: Floats, values: Floats, edges: Edges) -> Floats:
-    """Return the exact minimum over the values that are not 0, those that would cross 0 left there."""
+    """Return nearly the minimum over the values that are not 0, those that would cross 0 left there.
+
+    The diagonal is raised a little: where the matrix is singular, a step goes down along what only the penalty decides.
+    Each call comes nearer by the same factor.
+    """
     values = values.copy()
     for _ in range(len(values)):
         used = np.flatnonzero((values != 0) | ((edges.slopes == 0) & edges.rising & edges.falling))
         signs = np.sign(values[used])
-        try:
-            best = np.linalg.solve(unit[np.ix_(used, used)], -linear[used] - edges.slopes[used] * signs)
-        except np.linalg.LinAlgError:
-            return values
+        slope = unit[used] @ values + linear[used] + edges.slopes[used] * signs
+        matrix = unit[np.ix_(used, used)] + _RAISED * np.eye(len(used))
+        best = values[used] - np.linalg.solve(matrix, slope)
         kinked = (edges.slopes[used] > 0) | ~edges.rising[used] | ~edges.falling[used]
         crossing = kinked & (best * signs < 0)
         if not crossing.any():

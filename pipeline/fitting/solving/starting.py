@@ -40,12 +40,14 @@ def warm_start(sample: Passes, objective: Objective) -> Floats:
     layout = objective.layout
     zeros = np.zeros((layout.outputs, layout.width))
     kinked = (objective.penalty is not None and objective.penalty.l1 > 0) or objective.signs is not None
-    if layout.size > NEWTON_SIZE and kinked:
-        return zeros
     seen = sample.sums([Point(zeros, 0, objective.fold)])[0]
     if seen.weight <= 0:
         return zeros
     ridge = _RIDGE * seen.weight / seen.rows
-    solver = newton if layout.size <= NEWTON_SIZE else newton_cg
-    solution = drive(sample, [solver(objective, zeros, passes=_PASSES, enough=_NEAR, ridge=ridge)])[0]
+    if layout.size > NEWTON_SIZE and kinked:
+        solver = owlqn(objective, zeros, passes=_PASSES)
+    else:
+        solve = newton if layout.size <= NEWTON_SIZE else newton_cg
+        solver = solve(objective, zeros, passes=_PASSES, enough=_NEAR, ridge=ridge)
+    solution = drive(sample, [solver])[0]
     return solution.coefficients if np.isfinite(solution.objective) else zeros

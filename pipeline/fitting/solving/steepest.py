@@ -38,7 +38,8 @@ def gradient(objective: Objective, start: Floats, *, learning_rate: float, itera
     step = newton_step(way.problem, sums, way.here)
     slope = float(np.abs(way.problem.subgradient(sums, way.here)).max(initial=0.0))
     way.note(sums, PassRecord(way.value(sums), slope, step.decrement, step.largest))
-    converged = step.sure and step.decrement <= ending.DECREMENT and step.largest <= ending.STEP
+    small = step.largest is not None and step.largest <= ending.STEP
+    converged = step.sure and small and step.decrement <= ending.DECREMENT
     reason = f"{iterations} steps of gradient descent end at a squared Newton decrement of {step.decrement:.1e}"
     certificate = way.certificate(sums, converged=converged, reason=reason)
     return way.solution(sums, replace(certificate, decrement=step.decrement, largest_step=step.largest))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,13 @@ from pipeline.fitting.solving.quadratic import Edges, minimum
 
 # What is first added to a unit diagonal that rounding has made indefinite.
 _FIRST_RIDGE = 1e-13
+# What must be left of the diagonal.
+_LEAST = 1e-14
+# An inverse takes as long as a pass where there are many coefficients: it is made for few, or near the optimum.
+_FEW = 300
+_NEAR = 1e-14
+# How large the correction of a step that has lost digits may be, relative to it.
+_CORRECTION = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,15 +32,16 @@ class NewtonStep:
     move : ndarray of float64, shape (size,)
     decrement : float
         The squared Newton decrement.
-    largest : float
-        The largest step in standard errors; with a penalty relative to ``max(1, |b|)`` on scaled features.
+    largest : float or None
+        The largest step in standard errors; with a penalty relative to ``max(1, |b|)`` on scaled features. ``None``
+        where it would take an inverse of many coefficients far from the optimum.
     sure : bool
         Whether the Hessian was positive definite as it is.
     """
 
     move: Floats
     decrement: float
-    largest: float
+    largest: float | None
     sure: bool
 
 
@@ -43,26 +51,38 @@ def newton_step(problem: Minimised, sums: PassSums, values: Floats) -> NewtonSte
     hessian = unpack(sums.hessian, problem.layout.size)
     hessian[np.diag_indices_from(hessian)] += problem.bend(sums.weight)
     problem.hold_shifts(hessian)
-    move = np.where(problem.free, 0.0, -values)
-    used = np.flatnonzero(problem.free & (np.diag(hessian) > 0))
+    bent = np.diag(hessian) > 0
+    flat = problem.free & ~bent
     # What no row has, a penalty alone decides.
-    alone = problem.free & (np.diag(hessian) <= 0) & (problem.factors > 0)
-    move[alone] = -values[alone]
+    move = np.where(flat & (problem.factors == 0), 0.0, -values)
+    used = np.flatnonzero(problem.free & bent)
     matrix = hessian[np.ix_(used, used)]
     slope, edges = problem.slope(sums, values)[used], problem.edges(sums.weight).of(used)
+    step = _smooth(matrix, slope) if edges.smooth else _kinked(matrix, slope, values[used], edges)
+    move[used] = step.move
+    # A slope without a curvature: every row is so far out that rounding has lost it.
+    step = replace(step, sure=step.sure and not problem.subgradient(sums, values)[flat].any())
+    if problem.penalised:
+        return replace(step, move=move, largest=largest_relative(problem, values, move))
+    return replace(step, move=move)
+
+
+def _smooth(matrix: Floats, slope: Floats) -> NewtonStep:
     unit = _Unit(matrix)
-    if edges.smooth:
-        move[used] = unit.solved(-slope)
-        decrement = -float(slope @ move[used])
-        moving = np.ones(len(used), bool)
-    else:
-        linear = slope - unit.matrix(matrix) @ values[used]
-        move[used] = minimum(unit.matrix(matrix), linear, values[used], edges) - values[used]
-        decrement = float(move[used] @ matrix @ move[used])
-        moving = values[used] + move[used] != 0.0
-    errors = _errors(unit, matrix, edges, moving)
-    largest = largest_relative(problem, values, move) if problem.penalised else _ratio(move[used][moving], errors)
-    return NewtonStep(move, max(0.0, decrement), largest, unit.sure)
+    move = unit.solved(-slope)
+    decrement = max(0.0, -float(slope @ move))
+    return NewtonStep(move, decrement, unit.largest(move, decrement), unit.sure)
+
+
+def _kinked(matrix: Floats, slope: Floats, values: Floats, edges: Edges) -> NewtonStep:
+    there = minimum(matrix, slope - matrix @ values, values, edges)
+    move = _refined(matrix, slope, there, there - values, edges)
+    decrement = max(0.0, float(move @ matrix @ move))
+    if edges.slopes.any():
+        return NewtonStep(move, decrement, None, sure=True)
+    inside = np.flatnonzero(there)
+    unit = _Unit(matrix[np.ix_(inside, inside)])
+    return NewtonStep(move, decrement, unit.largest(move[inside], decrement), unit.sure)
 
 
 def largest_relative(problem: Minimised, values: Floats, move: Floats) -> float:
@@ -71,15 +91,18 @@ def largest_relative(problem: Minimised, values: Floats, move: Floats) -> float:
     return float((np.abs(scales * move) / np.maximum(1.0, np.abs(scales * values))).max(initial=0.0))
 
 
-def _ratio(moves: Floats, errors: Floats) -> float:
-    return float((np.abs(moves) / errors).max(initial=0.0))
-
-
-def _errors(unit: _Unit, matrix: Floats, edges: Edges, moving: Floats) -> Floats:
-    """Return the standard errors of the coefficients that are not at a bound."""
-    if edges.smooth:
-        return unit.errors
-    return _Unit(matrix[np.ix_(moving, moving)]).errors
+def _refined(matrix: Floats, slope: Floats, there: Floats, move: Floats, edges: Edges) -> Floats:
+    """Return a step with all digits of its own: a difference of coefficients has only those that they leave."""
+    inside = np.flatnonzero(there)
+    rest = slope[inside] + edges.slopes[inside] * np.sign(there[inside]) + matrix[inside] @ move
+    unit = _Unit(matrix[np.ix_(inside, inside)])
+    correction = -unit.solved(rest)
+    # Where nothing decides between coefficients, a correction is none.
+    if not unit.sure or unit.size(correction) > _CORRECTION * unit.size(move[inside]):
+        return move
+    move = move.copy()
+    move[inside] += correction
+    return move
 
 
 class _Unit:
@@ -94,34 +117,32 @@ class _Unit:
             unit[np.diag_indices_from(unit)] += grown - self._ridge
             self._ridge = grown
         self._unit = unit
-        self._inverse: Floats = np.linalg.inv(unit).astype(np.float64)
 
     @property
     def sure(self) -> bool:
         """Whether nothing was added."""
         return self._ridge == 0.0
 
-    @property
-    def errors(self) -> Floats:
-        """Return the roots of the diagonal of the inverse."""
-        errors: Floats = np.sqrt(np.maximum(np.diag(self._inverse), 0.0)) / self._lengths
-        return errors
+    def largest(self, move: Floats, decrement: float) -> float | None:
+        """Return the largest step in standard errors."""
+        if len(move) > _FEW and decrement > _NEAR:
+            return None
+        variances = np.maximum(np.diag(np.linalg.inv(self._unit)), np.finfo(float).tiny)
+        return float((np.abs(move) * self._lengths / np.sqrt(variances)).max(initial=0.0))
 
-    def matrix(self, matrix: Floats) -> Floats:
-        """Return the matrix with what was added."""
-        return matrix + np.diag(self._ridge * self._lengths**2) if self._ridge else matrix
+    def size(self, move: Floats) -> float:
+        """Return the length of a step in units of the diagonal."""
+        return float(np.linalg.norm(move * self._lengths))
 
     def solved(self, right: Floats) -> Floats:
-        """Return the solution, refined once."""
-        scaled = right / self._lengths
-        solution = self._inverse @ scaled
-        solution += self._inverse @ (scaled - self._unit @ solution)
-        return solution / self._lengths
+        """Return the solution of a system."""
+        solution: Floats = np.linalg.solve(self._unit, right / self._lengths) / self._lengths
+        return solution
 
 
 def _is_definite(matrix: Floats) -> bool:
+    """Whether a matrix with a unit diagonal is positive definite beyond rounding."""
     try:
-        np.linalg.cholesky(matrix)
+        return bool((np.diag(np.linalg.cholesky(matrix)) ** 2).min(initial=1.0) > _LEAST)
     except np.linalg.LinAlgError:
         return False
-    return True

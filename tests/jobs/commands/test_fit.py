@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import pipeline
 from jobs.show.fits import fit_options
+from jobs.stopping import stopped_with
+from pipeline.fitting.report import PassDone
 from pipeline.fitting.terms import CategoryTerm, NumberTerm, ProductTerm
+from pipeline.models import LogisticModel
 from pipeline.training import fit_job
-from tests.jobs.conftest import Outcome, parsed
+from tests.jobs.conftest import ROOT, Outcome, parsed
 
 Call = Callable[..., Outcome]
 
@@ -128,7 +140,7 @@ def test_the_environment_states_options_too(monkeypatch: pytest.MonkeyPatch) -> 
         (["--target", "y", "--features", "x", "--class-weight", "a"], "'a' is neither balanced nor VALUE=WEIGHT"),
         (["--target", "y", "--features", "x", "--solver", "bfgs"], "invalid value for '--solver'"),
         (["--target", "y", "--features", "x, y"], "the target y is among the features"),
-        (["--target", "y", "--features", "x", "--path", "9"], "--path has no penalty to end with"),
+        (["--target", "y", "--features", "x", "--path", "9"], "--path needs a penalty to end with"),
         (["--target", "y", "--features", "x", "--plot", "x.pdf"], "'x.pdf' ends neither in .svg nor in .png"),
         (["--target", "y", "--features", "x", "--sep", ";"], "no such option '--sep'. Did you mean '--delimiter'?"),
         (["--target", "y", "--features", "x", "--sample-weight", "w"], "Did you mean '--weight'?"),
@@ -172,3 +184,161 @@ def test_a_mistake_in_a_file_is_named_with_its_place(cli: Call, tmp_path: Path, 
     outcome = cli(*words)
     assert outcome.code == 78
     assert any(f"{file}: {each}" in outcome.err for each in place.split("|")), outcome.err
+
+
+ROWS = 2_000
+FITTED = ("--target", "y", "--features", "a, log1p(b)")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A CSV with a target, two numbers of which one is missing now and then, and a column that separates."""
+    random = np.random.default_rng(7)
+    normal, exponential = random.normal(size=ROWS), random.exponential(size=ROWS)
+    y = random.random(ROWS) < 1 / (1 + np.exp(0.5 - normal + exponential))
+    a, b = normal.tolist(), exponential.tolist()
+    lines = [f"{int(y[i])},{a[i]!r},{b[i] if i % 100 else ''},{int(y[i]) + 5}" for i in range(ROWS)]
+    (tmp_path / "data.csv").write_text("\n".join(["y,a,b,same", *lines, ",1,1,1", ""]))
+    return tmp_path / "data.csv"
+
+
+def test_a_fit_writes_a_model_that_scores_and_its_accounts_add_up(cli: Call, data: Path) -> None:
+    out = data.parent / "m.json"
+    outcome = cli("fit", data, *FITTED, "--missing", "drop", "--missing-target", "drop", "-o", out)
+    assert outcome.code == 0, outcome.err
+    rows = f"{ROWS + 1:,} read = 1,980 used + 0 held out + 20 dropped + 0 bad + 1 without target"
+    assert f"rows              {rows}" in outcome.out.splitlines()
+    assert re.search(
+        r"^converged +yes: squared decrement \S+, largest step \S+, largest gradient \S+$", outcome.out, re.MULTILINE
+    )
+    assert [line.split()[0] for line in outcome.out.splitlines()[-3:]] == ["(intercept)", "a", "log1p(b)"]
+    lines = outcome.err.splitlines()
+    assert re.fullmatch(r"pass 1 \(learn\): 2,001 rows in .* s", lines[0])
+    pattern = r"pass 2 \(fit\): objective 0\.\d+, decrement \S+, gradient \S+, 1,980 rows in .* s"
+    assert re.fullmatch(pattern, lines[1])
+    assert re.fullmatch(r"\d passes in .* s; peak memory .* MiB", lines[-1])
+    model = LogisticModel.load(out)
+    assert [feature.column for feature in model.features] == ["a", "b"]
+    assert np.isnan(model.raw_prediction({"a": [0.0, 0.0], "b": [None, 1.0]})).tolist() == [True, False]
+
+
+def test_as_json_a_fit_has_all_digits_of_the_model_that_it_wrote(cli: Call, data: Path) -> None:
+    out = data.parent / "m.json"
+    words = ["fit", data, *FITTED, "--missing", "impute-mean", "--missing-target", "drop", "-o", out, "--json"]
+    outcome = cli(*words)
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    model = LogisticModel.load(out)
+    assert found["digest"] == model.digest()
+    assert found["model"] == json.loads(out.read_text())
+    rows = found["rows"]
+    assert rows["read"] == sum(rows[name] for name in ("used", "held_out", "dropped", "bad", "without_target"))
+    assert found["certificate"]["converged"] is True
+    assert all(each["error"] > 0 and 0 <= each["p"] <= 1 for each in found["coefficients"])
+
+
+def test_quietly_a_fit_says_nothing_and_no_file_is_replaced_unasked(cli: Call, data: Path) -> None:
+    out = data.parent / "m.json"
+    words = ["fit", data, *FITTED, "--missing", "drop", "--missing-target", "drop", "-o", out, "-q"]
+    assert cli(*words) == Outcome(0, "", "")
+    before = out.read_bytes()
+    refused = cli(*words)
+    assert refused.code == 73
+    assert f"error: {out} exists" in refused.err
+    assert out.read_bytes() == before
+    assert cli(*words, "--if-exists", "replace") == Outcome(0, "", "")
+    assert json.loads(out.read_bytes())["features"] == json.loads(before)["features"]
+
+
+def test_without_an_output_the_model_is_shown_even_quietly(cli: Call, data: Path) -> None:
+    before = sorted(data.parent.iterdir())
+    outcome = cli("fit", data, *FITTED, "--missing", "drop", "--missing-target", "drop", "-q")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("rows ")
+    assert sorted(data.parent.iterdir()) == before
+
+
+def test_a_fit_that_does_not_converge_ends_with_3_and_writes_nothing(cli: Call, data: Path) -> None:
+    out = data.parent / "m.json"
+    words = ["fit", data, "--target", "y", "--features", "same", "--missing-target", "drop", "-o", out]
+    outcome = cli(*words)
+    assert outcome.code == 3
+    assert "error: the fit did not converge: " in outcome.err
+    assert "separat" in outcome.err
+    assert not out.exists()
+    assert cli(*words, "--allow-unconverged").code == 0
+    assert out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((*FITTED, "--missing", "drop"), "y"),
+        ((*FITTED, "--missing-target", "drop"), "b"),
+        (("--target", "late", "--features", "a"), "'late'"),
+        (("--target", "y", "--features", "a, z", "--missing-target", "drop"), "'z'"),
+        (("--target", "y", "--features", "a", "--weight", "w"), "'w'"),
+    ],
+)
+def test_what_the_data_lack_is_one_error(cli: Call, data: Path, words: tuple[str, ...], message: str) -> None:
+    out = data.parent / "m.json"
+    outcome = cli("fit", data, *words, "-o", out)
+    assert outcome.code == 65, outcome.err
+    assert outcome.out == ""
+    assert re.search(rf"^error: .*(?<!\w){message}(?!\w)", outcome.err, re.MULTILINE | re.DOTALL)
+    assert not out.exists()
+
+
+def test_no_such_input_is_66(cli: Call, tmp_path: Path) -> None:
+    assert cli("fit", tmp_path / "none.csv", *FITTED).code == 66
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed (extra plot)")
+def test_a_fit_is_drawn(cli: Call, data: Path) -> None:
+    picture = data.parent / "m.png"
+    outcome = cli("fit", data, *FITTED, "--missing", "drop", "--missing-target", "drop", "--plot", picture, "-q")
+    assert outcome.code == 0, outcome.err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_function_gives_what_the_command_writes(cli: Call, data: Path) -> None:
+    out = data.parent / "m.json"
+    assert cli("fit", data, *FITTED, "--missing", "drop", "--missing-target", "drop", "-o", out, "-q").code == 0
+    seen: list[object] = []
+    report = pipeline.fit(
+        data, target="y", features=["a", "log1p(b)"], missing="drop", missing_target="drop", observe=seen.append
+    )
+    assert report.output is None
+    assert json.loads(report.model.to_json())["features"] == json.loads(out.read_text())["features"]
+    assert [each.number for each in seen if isinstance(each, PassDone)] == list(range(1, report.passes + 1))
+
+
+def test_an_interrupt_says_how_to_go_on() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, stopped_with("run it again"):
+        raise KeyboardInterrupt
+    assert caught.value.args == ("run it again",)
+
+
+@pytest.mark.slow
+def test_a_fit_that_is_interrupted_says_how_to_go_on_and_goes_on(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    columns = {f"x{number}": random.normal(size=400_000) for number in range(12)}
+    sign = 0.2 * sum(columns.values()) + random.logistic(size=400_000) > 0
+    pq.write_table(pa.table(columns | {"y": sign}), tmp_path / "data.parquet")
+    words = ["fit", "data.parquet", "--target", "y", "--features", "*", "--workers", "1", "-o", "m.json"]
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", *words]
+    environment = {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while "pass 2 (fit)" not in said:
+            said += process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.read()
+    assert process.returncode == 130
+    assert "run the same command again: it goes on after the last finished pass" in said
+    assert not (tmp_path / "m.json").exists()
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert "pass 1 (learn)" not in again.stderr
+    assert re.search(r"^note: goes on after pass \d", again.stderr, re.MULTILINE)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["data.parquet", "m.json"]

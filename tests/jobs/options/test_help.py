@@ -153,7 +153,7 @@ def test_extras_are_loaded_by_their_commands_alone(process, tmp_path, job):
     code = (
         "import sys\nfrom jobs.cli import main\n"
         "names = ('pipeline.bench', 'pipeline.drawing', 'matplotlib', 'pandas', 'scipy')\n"
-        "names += ('pipeline.conversion',)\n"
+        "names += ('pipeline.conversion', 'pipeline.fitting', 'pipeline.training', 'threadpoolctl')\n"
         "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules], file=sys.stderr)"
     )
     data, out = Path(__file__).resolve().parents[3] / "sample_data", tmp_path / "out"
@@ -205,8 +205,6 @@ def test_every_example_runs(cli, tmp_path, monkeypatch):
     for words in (("model",), ("runs",), *COMMANDS):
         if words == ("plot",) and find_spec("matplotlib") is None:
             # Its own tests say aloud that they are skipped.
-            continue
-        if words == ("fit",) and find_spec("pipeline.fitting.running") is None:
             continue
         example = find(words).example.replace("\\\n", " ")
         for line in example.splitlines():

@@ -44,7 +44,7 @@ REPORT = FitReport(
         CoefficientRow("(intercept)", None, None, -1.5, 0.25, -6.0, 1.97e-9, -1.99, -1.01),
         CoefficientRow("distance", None, None, 0.1 + 0.2, 0.1, 3.0, 0.0027, 0.104, 0.496, 1.25),
         CoefficientRow("C(carrier)", "AA", None, 0.0, note="reference"),
-        CoefficientRow("C(carrier)", "U\x1bA", None, 0.5, 0.125, 4.0, 6.3e-5, 0.255, 0.745),
+        CoefficientRow("C(carrier)", "U\x1bA", None, 0.5, 0.125, 4.0, 6.3123e-5, 0.255, 0.745),
     ),
     measures=FitMeasures(0.5, 1_000.0, 1_100.0, 100.0, 2e-20, 2, 1_006.0, 1_020.7, 1 / 11, 0.51),
     certificate={
@@ -116,8 +116,7 @@ def test_a_fit_shows_its_accounts_its_certificate_and_how_well_it_fits(capsys: p
     assert {name: text.strip() for name, text in facts.items()} == {
         "model": "fitted.json",
         "rows": "1,250 read = 1,000 used + 200 held out + 30 dropped + 15 bad + 5 without target",
-        "converged": "yes: the step is below its limits, squared decrement 1.5e-19, largest step 2e-10, "
-        "largest gradient 3e-12",
+        "converged": "yes: squared decrement 1.5e-19, largest step 2e-10, largest gradient 3e-12",
         "log loss": "0.5",
         "held-out log loss": "0.51",
         "deviance": "1000",
@@ -127,10 +126,7 @@ def test_a_fit_shows_its_accounts_its_certificate_and_how_well_it_fits(capsys: p
         "BIC": "1020.7",
         "McFadden's R2": "0.090909091",
     }
-    assert said.err.splitlines() == [
-        "note: speed is left out: it is 2 * distance",
-        "6 passes in 1.25 s; peak memory 200 MiB",
-    ]
+    assert said.err == "6 passes in 1.25 s; peak memory 200 MiB\n"
 
 
 def test_coefficients_are_a_table_in_which_nothing_acts_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +137,7 @@ def test_coefficients_are_a_table_in_which_nothing_acts_on_the_terminal(capsys: 
         ["(intercept)", "-1.5", "0.25", "-6", "1.97e-09", "-1.99", "-1.01"],
         ["distance", "0.3", "0.1", "3", "0.0027", "0.104", "0.496", "1.25"],
         ["C(carrier)", "AA", "0", "reference"],
-        ["C(carrier)", r"U\x1bA", "0.5", "0.125", "4", "6.3e-05", "0.255", "0.745"],
+        ["C(carrier)", r"U\x1bA", "0.5", "0.125", "4", "6.312e-05", "0.255", "0.745"],
     ]
     exact = [line.split() for line in shown(capsys, REPORT, all_digits=True) if line.startswith("distance")]
     assert exact == [["distance", "0.30000000000000004", "0.1", "3.0", "0.0027", "0.104", "0.496", "1.25"]]
@@ -152,7 +148,7 @@ def test_a_fit_with_a_penalty_has_no_columns_of_errors(capsys: pytest.CaptureFix
     report = replace(REPORT, coefficients=rows, measures=FitMeasures(0.5, 1_000.0), certificate={"converged": True})
     lines = shown(capsys, report)
     assert [line.split() for line in lines[-4:] if line[:1] != "─"] == [
-        ["feature", "level", "class", "coefficient"], ["x", "late", "0.5"], ["x", "early", "0.25"],
+        ["feature", "class", "coefficient"], ["x", "late", "0.5"], ["x", "early", "0.25"],
     ]  # fmt: skip
     assert "converged  yes" in lines
     assert not [line for line in lines if line.startswith(("AIC", "likelihood", "null"))]

@@ -1,0 +1,123 @@
+"""What a fit reads of its files: roles of columns, what ``*`` is, files that differ, memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import DataError, InputMissingError, MemoryBudgetError, UsageError
+from pipeline.fitting.formula import term_text
+from pipeline.fitting.reading import prepare_fit
+from pipeline.types.inputs import CsvOptions
+from tests.fitting.jobs import job_of, learnt_by
+
+ROWS = 300
+TABLE = pa.table(
+    {
+        "late": [row % 2 == 0 for row in range(ROWS)],
+        "distance": np.arange(ROWS, dtype=np.float32),
+        "hour": np.arange(ROWS) % 24,
+        "carrier": ["AA", "UA", "B6"] * (ROWS // 3),
+        "weight": np.ones(ROWS),
+        "flown": [row % 5 == 0 for row in range(ROWS)],
+        "key": np.arange(ROWS),
+        "at": pa.array(np.arange(ROWS), pa.timestamp("s")),
+    }
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    pq.write_table(TABLE, tmp_path / "a.parquet")
+    return tmp_path
+
+
+def test_a_column_as_number_and_as_levels_is_read_twice(path: Path) -> None:
+    prepared = prepare_fit(job_of(path, "hour, C(hour), C(carrier):distance, B(distance, bins=3), M(at)"))
+    assert prepared.columns == (
+        ("hour", "numeric"),
+        ("distance", "numeric"),
+        ("hour", "categorical"),
+        ("carrier", "categorical"),
+        ("late", "categorical"),
+        ("at", "categorical"),
+    )
+    assert prepared.place("hour", "categorical") == 2
+    _, learnt, _ = learnt_by(job_of(path, "hour, C(hour), M(at)"))
+    assert learnt.levels["hour"].type == "integer"
+    assert learnt.numbers["M(at)"].mean == 0
+
+
+def test_every_number_is_each_numeric_column_that_is_not_used_otherwise(path: Path) -> None:
+    prepared = prepare_fit(job_of(path, "C(carrier), *, log1p(distance)", weight="weight", solve={"key": "key"}))
+    assert [term_text(term) for term in prepared.terms] == ["C(carrier)", "hour", "flown", "log1p(distance)"]
+    assert (
+        "* is 2 numeric columns: hour, flown; left out: late (the target), distance, carrier (used otherwise), "
+        "weight (the weight), key (the key), at (not numeric)"
+    ) in prepared.notes
+
+
+def test_every_number_of_a_csv_is_what_its_first_rows_have(tmp_path: Path) -> None:
+    lines = ["late,x,code,text,day"] + [f"{row % 2},{row}.5,00{row % 7},t{row},2020-01-01" for row in range(50)]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    prepared = prepare_fit(job_of(tmp_path, "*", data={"csv": CsvOptions(types=(("code", "string"),))}))
+    assert [term_text(term) for term in prepared.terms] == ["x"]
+    assert "left out: late (the target), code, text, day (not numeric)" in prepared.notes[0]
+
+
+def test_every_number_of_nothing_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"late": [True, False], "c": ["a", "b"]}), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match="the files have no numeric column besides the target"):
+        prepare_fit(job_of(tmp_path, "*"))
+
+
+def test_a_column_missing_in_one_file_is_an_error_unless_absent_is_null(path: Path) -> None:
+    pq.write_table(TABLE.drop_columns(["hour"]), path / "b.parquet")
+    with pytest.raises(DataError) as caught:
+        prepare_fit(job_of(path, "hour, distance"))
+    assert "b.parquet: has no column 'hour'" in caught.value.message
+    assert "--absent null takes what a file lacks (hour) as null" in caught.value.remedy
+    job = job_of(path, "hour, distance", missing="drop", data={"absent": "null"})
+    prepared, learnt, _ = learnt_by(job)
+    assert [lacking.column for lacking in prepared.lacking] == ["hour"]
+    assert (learnt.rows.used, learnt.rows.dropped) == (ROWS, ROWS)
+
+
+def test_a_name_that_is_nearly_right_is_suggested(path: Path) -> None:
+    with pytest.raises(DataError, match='did you mean "distance"'):
+        prepare_fit(job_of(path, "distanse"))
+    with pytest.raises(DataError, match="has no column 'lat'"):
+        prepare_fit(job_of(path, "hour", target="lat"))
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ({"means": {"memory": "60MiB"}}, MemoryBudgetError, "may use only 60 MiB"),
+        ({"solve": {"holdout": "hour >"}}, UsageError, "--holdout: expected one number, date or text"),
+        ({"controls": ("Hour",)}, UsageError, '--control Hour: no feature has that column; did you mean "hour"'),
+        ({"signs": {"carrier": 1}}, UsageError, "--sign carrier: no feature has that column"),
+        ({"data": {"csv": CsvOptions(types=(("nope", "int64"),))}}, UsageError, "the job reads no column of that name"),
+    ],
+)
+def test_what_cannot_start_is_refused_before_a_row_is_read(
+    path: Path, options: dict[str, Any], code: type[Exception], message: str
+) -> None:
+    with pytest.raises(code, match=message.replace("?", r"\?")):
+        prepare_fit(job_of(path, "hour, distance", **options))
+
+
+def test_no_such_input(tmp_path: Path) -> None:
+    with pytest.raises(InputMissingError):
+        prepare_fit(job_of(tmp_path / "nowhere", "x"))
+
+
+def test_only_the_first_rows_are_read_under_a_limit(path: Path) -> None:
+    _, learnt, _ = learnt_by(job_of(path, "distance", data={"limit": 100}))
+    assert learnt.rows.read == learnt.rows.used == 100
+    assert learnt.numbers["distance"].largest == 99

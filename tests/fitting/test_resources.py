@@ -1,0 +1,135 @@
+"""Memory of passes: what a plan counts, how many models share a pass, and refusals before any row is read."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import MemoryBudgetError
+from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes
+from pipeline.fitting.layout import FitLayout
+from pipeline.fitting.points import Point
+from pipeline.fitting.report import FitPlan
+from pipeline.fitting.resources import lowered_note, most_models, pass_costs, plan_of_fit, sums_bytes
+from pipeline.fitting.scanning import open_passes
+from pipeline.fitting.summing import ChunkSums
+from pipeline.scan import PreparedScan, StepCosts, with_costs
+from pipeline.units import GIB, MIB
+from tests.fitting.scans import ROWS, needs_of, numbers_design, numbers_table, prepared, write
+
+COLUMNS = 3
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> PreparedScan:
+    folder = write(numbers_table(40_000, COLUMNS), tmp_path_factory.mktemp("numbers"))
+    return prepared(folder, needs_of(COLUMNS), chunk_size="3000", scheduler="threads", workers=2, memory="4GiB")
+
+
+def within(scan: PreparedScan, allowed_bytes: int) -> PreparedScan:
+    return with_costs(scan, StepCosts(travels=True), allowed_bytes)
+
+
+@pytest.mark.parametrize("layout", [FitLayout(3), FitLayout(2, (4, 5)), FitLayout(2, (3,), classes=3, outputs=2)])
+def test_the_bytes_of_sums_are_counted(layout: FitLayout) -> None:
+    shape = (layout.outputs, layout.width)
+    points = [Point(np.zeros(shape), step=np.zeros(shape), direction=np.zeros(shape), scores=True)] * 3
+    arrays = [
+        array for sums in ChunkSums(layout, points).done() for array in vars_of(sums) if isinstance(array, np.ndarray)
+    ]
+    assert sum(array.nbytes for array in arrays) <= sums_bytes(layout, 3, squares=2)
+    assert sums_bytes(layout, 3, squares=2) <= 1.5 * sum(array.nbytes for array in arrays) + 3 * 32 * layout.size
+
+
+def vars_of(sums: object) -> list[object]:
+    return [getattr(sums, name) for name in type(sums).__slots__]  # type: ignore[attr-defined]
+
+
+def test_a_plan_counts_the_sums_of_each_worker_and_of_each_level_of_the_tree(scan: PreparedScan) -> None:
+    layout = FitLayout(1_000)
+    one, three = (with_costs(scan, pass_costs(layout, models)).demand for models in (1, 3))
+    levels = len(scan.plan).bit_length()
+    each = sums_bytes(layout)
+    assert three.driver_bytes - one.driver_bytes == 2 * each * (levels + 1)
+    assert three.step_bytes - one.step_bytes >= 2 * each
+    # Workers + log2(chunks) + 1 of them, besides what a worker needs to add them up.
+    assert one.projected_bytes(2, 1) - one.projected_bytes(1, 1) >= each
+    assert with_costs(scan, pass_costs(layout)).begins is scan.begins
+
+
+@given(width=st.integers(1, 400), wanted=st.integers(1, 200), memory=st.integers(300, 3_000))
+def test_as_many_models_share_a_pass_as_fit(scan: PreparedScan, width: int, wanted: int, memory: int) -> None:
+    layout, tight = FitLayout(width), within(scan, memory * MIB)
+    try:
+        alone = with_costs(tight, pass_costs(layout))
+    except MemoryBudgetError:
+        with pytest.raises(MemoryBudgetError):
+            most_models(tight, layout, wanted)
+        return
+    found = most_models(tight, layout, wanted)
+    assert 1 <= found <= wanted
+    chosen = with_costs(tight, pass_costs(layout, found))
+    assert chosen.resources.projected_bytes <= memory * MIB
+    assert chosen.resources.workers == alone.resources.workers
+    assert found == wanted or not fits(tight, layout, found + 1, alone.resources.workers)
+
+
+def fits(scan: PreparedScan, layout: FitLayout, models: int, workers: int) -> bool:
+    try:
+        return with_costs(scan, pass_costs(layout, models)).resources.workers == workers
+    except MemoryBudgetError:
+        return False
+
+
+def test_points_that_do_not_fit_one_pass_take_several_with_the_same_bits(scan: PreparedScan) -> None:
+    design = numbers_design(COLUMNS)
+    chance = np.random.default_rng(0)
+    points = [Point(chance.normal(size=(1, COLUMNS + 1))) for _ in range(5)]
+    found, chunks = [], []
+    for models in (5, 2, 1):
+        seen: list[int] = []
+        confirmed = functools.partial(lambda numbers, outcome: numbers.append(outcome.chunk), seen)
+        with open_passes(scan, design, ROWS, models=models, confirmed=confirmed) as passes:
+            assert passes.models == models
+            found.append([(sums.loss, sums.rows) for sums in passes.sums(points)])
+        chunks.append(len(seen))
+    assert found[0] == found[1] == found[2]
+    assert chunks == [count * len(scan.plan) for count in (1, 3, 5)]
+
+
+def test_the_note_says_how_many_models_share_a_pass() -> None:
+    assert lowered_note(5, 5, GIB) == ""
+    assert lowered_note(100, 30, GIB) == ("30 of 100 models share a pass, lowered to fit 1 GiB: a round takes 4 passes")
+
+
+def plan_within(scan: PreparedScan, memory: int, layout: FitLayout, scratch: str = "auto") -> FitPlan:
+    job = FitJob(DataWishes(()), ModelWishes("y"), means=MeansWishes(scratch=scratch))
+    return plan_of_fit(within(scan, memory), job, layout, columns=[("x", "number", 1)], solver="newton", passes=4)
+
+
+def test_a_plan_says_where_columns_are_held_with_bytes(scan: PreparedScan, tmp_path: Path) -> None:
+    layout = FitLayout(COLUMNS)
+    roomy = plan_within(scan, 4 * GIB, layout)
+    assert (roomy.held, roomy.bytes_pass, roomy.rows, roomy.width) == ("memory", 0, 40_000, COLUMNS + 1)
+    assert 40_000 * (8 * COLUMNS + 1) <= roomy.held_bytes <= 1.2 * 40_000 * (8 * COLUMNS + 1)
+    assert roomy.projected_bytes > roomy.held_bytes
+    least = with_costs(scan, pass_costs(layout)).demand.projected_bytes(1, 4_096)
+    again = plan_within(scan, least, layout)
+    assert (again.held, again.held_bytes) == ("read again", 0)
+    assert again.bytes_pass == again.bytes_first == scan.bytes_to_read
+    files = plan_within(scan, least, layout, str(tmp_path))
+    assert (files.held, files.bytes_pass) == ("scratch", roomy.held_bytes)
+    for plan in (roomy, again, files):
+        assert plan.projected_bytes <= plan.allowed_bytes
+
+
+def test_a_width_that_does_not_fit_is_refused_before_any_row_is_read(scan: PreparedScan) -> None:
+    with pytest.raises(MemoryBudgetError, match="sums over the rows") as error:
+        plan_within(scan, GIB, FitLayout(10_000))
+    assert error.value.exit_code == 71
+    assert "leave out features" in error.value.remedy

@@ -1,0 +1,212 @@
+"""The state of a fit: killed at any moment and run again, it ends with the same bits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import DataError, OutputError, StorageError, TemporaryError
+from pipeline.fitting import state as state_module
+from pipeline.fitting.layout import FitLayout, Tile
+from pipeline.fitting.learnt import FitAccounts, Learnt, LearntBins, LearntLevels, LearntNumber
+from pipeline.fitting.objective import Objective
+from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.solving import drive, newton
+from pipeline.fitting.state import FitState, open_state, state_name
+from pipeline.fitting.tiles_in_memory import MemoryPasses
+
+COLUMNS = 3
+LEARNT = Learnt(
+    FitAccounts(read=10, used=7, held_out=1, dropped=1, bad=1),
+    7.1,
+    (False, True),
+    (1.0, 0.1 + 0.2),
+    {"x": LearntNumber(7, 0, 1 / 3, 1e-300, -0.0, float("inf"), median=2.5)},
+    {"c": LearntLevels("text", {"a": 3, "ü\n": 1}, {"a": (1.0, 2.0)}, ("rare",), 2)},
+    {"B(x)": LearntBins((0.1, 0.7), ((1.0, 2.0), (3.0, 4.0)), (0.5, -0.5), None)},
+)
+SAMPLE = pa.table({"x": [0.1, float("nan")], "c": ["a", None]})
+
+
+def tiles() -> list[Tile]:
+    chance = np.random.default_rng(1)
+    dense = np.asfortranarray(np.column_stack([np.ones(500), chance.normal(size=(500, COLUMNS))]))
+    classes = (chance.random(500) < 1 / (1 + np.exp(-dense @ [0.3, 1, -2, 0.5]))).astype(np.intp)
+    return [Tile(dense, (), classes)]
+
+
+@dataclass
+class Counted:
+    """Passes that count themselves, and may be killed."""
+
+    killed_at: int = 1_000
+    asked: int = 0
+    inner: MemoryPasses = field(default_factory=lambda: MemoryPasses(FitLayout(COLUMNS), tiles()))
+
+    @property
+    def layout(self) -> FitLayout:
+        return self.inner.layout
+
+    def sums(self, points: Sequence[Point]) -> list[PassSums]:
+        self.asked += 1
+        if self.asked > self.killed_at:
+            raise KeyboardInterrupt
+        return self.inner.sums(points)
+
+
+def fit(output: Path, passes: Counted, digest: str = "a" * 64, note: Callable[[str], Any] = print) -> bytes:
+    with open_state(str(output), digest, note) as state:
+        begins = np.zeros(3, dtype=np.int64)
+        if (kept := state.learnt(begins)) is None:
+            state.keep_learnt(LEARNT, SAMPLE, np.array([0, 7, 9]))
+        else:
+            assert kept[0] == LEARNT
+            assert str(kept[0]) == str(LEARNT)
+            assert kept[1].equals(SAMPLE) or str(kept[1]) == str(SAMPLE)
+            assert begins.tolist() == [0, 7, 9]
+        start = np.zeros((1, COLUMNS + 1))
+        (found,) = drive(state.passes(passes), [newton(Objective(passes.layout), start)])
+        return found.coefficients.tobytes()
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> tuple[bytes, int]:
+    passes = Counted()
+    (found,) = drive(passes, [newton(Objective(passes.layout), np.zeros((1, COLUMNS + 1)))])
+    return found.coefficients.tobytes(), passes.asked
+
+
+def test_a_fit_goes_on_after_the_last_finished_pass(tmp_path: Path, undisturbed: tuple[bytes, int]) -> None:
+    expected, count = undisturbed
+    output = tmp_path / "model.json"
+    for done in range(count):
+        with pytest.raises(KeyboardInterrupt):
+            fit(output, Counted(killed_at=done))
+        path = tmp_path / state_name(str(output))
+        assert path.stat().st_mode & 0o777 == 0o600
+        again = Counted()
+        assert fit(output, again) == expected
+        assert again.asked == count - done
+        assert list(tmp_path.iterdir()) == []
+
+
+@given(cut=st.floats(0, 1), damage=st.none() | st.floats(0, 1))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_a_state_that_was_cut_or_damaged_anywhere_gives_the_same_bits(
+    tmp_path: Path, undisturbed: tuple[bytes, int], cut: float, damage: float | None
+) -> None:
+    expected, count = undisturbed
+    output = tmp_path / "model.json"
+    with pytest.raises(KeyboardInterrupt):
+        fit(output, Counted(killed_at=count - 1))
+    path = tmp_path / state_name(str(output))
+    content = bytearray(path.read_bytes())
+    del content[int(cut * len(content)) :]
+    begin = len(b"logitstream-fit 1\n")
+    if damage is not None and len(content) > begin:
+        content[begin + int(damage * (len(content) - begin - 1))] ^= 0x40
+    path.write_bytes(content)
+    again = Counted()
+    assert fit(output, again) == expected
+    assert 1 <= again.asked <= count
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_state_of_another_job_is_replaced_with_a_note(tmp_path: Path, undisturbed: tuple[bytes, int]) -> None:
+    output = tmp_path / "model.json"
+    with pytest.raises(KeyboardInterrupt):
+        fit(output, Counted(killed_at=2))
+    notes: list[str] = []
+    again = Counted()
+    assert fit(output, again, "b" * 64, notes.append) == undisturbed[0]
+    assert again.asked == undisturbed[1]
+    assert notes == ["inputs, features or options changed since the unfinished fit: starting over"]
+
+
+def test_two_fits_do_not_share_a_state_and_another_file_is_not_touched(tmp_path: Path) -> None:
+    output = tmp_path / "model.json"
+    with (
+        open_state(str(output), "a" * 64, print),
+        pytest.raises(TemporaryError, match="another fit"),
+        open_state(str(output), "a" * 64, print),
+    ):
+        pass
+    path = tmp_path / state_name(str(output))
+    path.write_text("my notes")
+    with pytest.raises(OutputError, match="another file"), open_state(str(output), "a" * 64, print):
+        pass
+    assert path.read_text() == "my notes"
+
+
+def test_a_fit_that_would_fail_again_leaves_no_state(tmp_path: Path) -> None:
+    def failing(error: Exception) -> None:
+        with open_state(str(tmp_path / "model.json"), "a" * 64, print):
+            raise error
+
+    with pytest.raises(DataError):
+        failing(DataError("one class", "look at it"))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StorageError):
+        failing(StorageError("disk full", "free space"))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_state_that_grows_too_large_is_given_up_and_the_fit_goes_on(
+    tmp_path: Path, undisturbed: tuple[bytes, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_module, "MOST_BYTES", 4_000)
+    notes: list[str] = []
+    output = tmp_path / "model.json"
+    with pytest.raises(KeyboardInterrupt):
+        fit(output, Counted(killed_at=undisturbed[1] - 1), note=notes.append)
+    assert (tmp_path / state_name(str(output))).stat().st_size <= 4_000
+    assert len(notes) == 1
+    assert "are not kept" in notes[0]
+    again = Counted()
+    assert fit(output, again) == undisturbed[0]
+    assert again.asked > 1
+
+
+def test_without_an_output_nothing_is_kept() -> None:
+    with open_state(None, "", print) as state:
+        assert isinstance(state, FitState)
+        assert state.learnt(np.zeros(0, dtype=np.int64)) is None
+        state.keep_learnt(LEARNT, SAMPLE, np.zeros(0, dtype=np.int64))
+        assert state.answered == 0
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.fitting import test_state
+class Killed(test_state.Counted):
+    def sums(self, points):
+        found = super().sums(points)
+        if self.asked == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+test_state.fit(Path(sys.argv[1]), Killed())
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_within_a_pass_loses_that_pass_alone(tmp_path: Path, undisturbed: tuple[bytes, int]) -> None:
+    for number in (1, 3):
+        command = [sys.executable, "-c", _KILLED, str(tmp_path / "model.json"), str(number)]
+        done = subprocess.run(command, check=False, cwd=Path(__file__).parents[2], env={**os.environ})
+        assert done.returncode == -signal.SIGKILL
+        again = Counted()
+        assert fit(tmp_path / "model.json", again) == undisturbed[0]
+        assert again.asked == undisturbed[1] - (number - 1)

@@ -1,0 +1,40 @@
+"""The model file of a whole fit says how it came about, and two fits of the same rows have the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import threadpoolctl  # noqa: F401 - sets a variable of the environment, which a test must not
+
+import pipeline
+
+
+def test_two_fits_of_the_same_rows_write_the_same_bytes(tmp_path: Path) -> None:
+    chance = np.random.default_rng(8)
+    x, level = chance.normal(size=900), chance.choice(["a", "b"], 900)
+    y = chance.random(900) < 1 / (1 + np.exp(-x - (level == "b")))
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        pq.write_table(pa.table({"x": x, "level": level, "y": y}), tmp_path / folder / "rows.parquet")
+    reports = [
+        pipeline.fit(
+            tmp_path / folder / "rows.parquet",
+            target="y",
+            features="x, C(level)",
+            output=tmp_path / f"{folder}.json",
+            **how,
+        )
+        for folder, how in (("one", {"workers": 1}), ("other", {"workers": 2, "scheduler": "threads"}))
+    ]
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "other.json").read_bytes()
+    training = reports[0].model.training
+    assert training["rows"]["used"] == 900
+    assert training["certificate"] == reports[0].certificate
+    assert training["certificate"]["converged"] is True
+    assert training["profile"]["columns"]["level"]["counts"] == {
+        each: int((level == each).sum()) for each in sorted(("a", "b"), key=lambda each: -(level == each).sum())
+    }
+    assert str(tmp_path) not in (tmp_path / "one.json").read_text()
