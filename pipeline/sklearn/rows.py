@@ -149,8 +149,22 @@ def _count(rows: Any) -> int:
 
 def _cut(rows: Any, values: npt.NDArray[Any], name: str) -> Sequence[npt.NDArray[Any]]:
     """Return values in memory, cut as the blocks of Dask rows are."""
-    is_frame = is_dask_frame(rows)
-    sizes = rows.map_partitions(len).compute().to_numpy() if is_frame else np.asarray(rows.chunks[0])
-    if values.ndim != 1 or np.isnan(sizes).any() or len(values) != sizes.sum():
+    sizes = _sizes(rows)
+    if values.ndim != 1 or len(values) != sizes.sum():
         raise ValueError(f"{name} has the shape {values.shape}, and X has {sizes.sum()} rows")
     return np.split(values, np.cumsum(sizes)[:-1])
+
+
+def _sizes(rows: Any) -> npt.NDArray[np.intp]:
+    """Return how many rows each block has; computed where Dask does not know it."""
+    if is_dask_frame(rows):
+        return np.asarray(rows.map_partitions(len).compute(), dtype=np.intp)
+    sizes = np.asarray(rows.chunks[0], dtype=np.float64)
+    if np.isnan(sizes).any():
+        counted = rows.map_blocks(_size, drop_axis=1, chunks=((1,) * len(sizes),), dtype=np.intp)
+        sizes = counted.compute()
+    return sizes.astype(np.intp)
+
+
+def _size(block: Any) -> npt.NDArray[np.intp]:
+    return np.array([block.shape[0]], dtype=np.intp)
