@@ -235,9 +235,8 @@ def test_dask_is_fitted_block_by_block_and_scored_lazily(kind: str) -> None:
         assert isinstance(lazy, da.Array)
         assert lazy.ndim == whole.ndim
         np.testing.assert_array_equal(lazy.compute(), whole)
-    if isinstance(target, da.Array) or hasattr(target, "npartitions"):
-        assert found.score(rows, target) == expected.score(X, Y)
-        assert found.score(rows, target, weights) == pytest.approx(expected.score(X, Y, WEIGHTS))
+    assert found.score(rows, target) == expected.score(X, Y)
+    assert found.score(rows, target, weights) == pytest.approx(expected.score(X, Y, WEIGHTS))
 
 
 def test_partitions_without_rows_add_nothing() -> None:
