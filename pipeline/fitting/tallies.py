@@ -15,6 +15,7 @@ from pipeline.fitting.moments import Moments
 from pipeline.fitting.quantiles import FEW_TOGETHER, MANY_TOGETHER, KeyCounts
 from pipeline.fitting.rows import JudgedRows
 from pipeline.fitting.sampling import SampleRows, SampleRule
+from pipeline.fitting.vocabulary import combined_name
 from pipeline.models.columns import Mask
 from pipeline.types.rows import BadCell
 
@@ -160,7 +161,7 @@ class Tallies:
         if len(self.classes.numbers) > MOST_CLASSES:
             self.crowded = ""
             return
-        combined = zip(map(_joined, self.wanted.combined), self.combined, strict=True)
+        combined = zip(map(combined_name, self.wanted.combined), self.combined, strict=True)
         for name, counts in (*self.levels.items(), *combined):
             if len(counts.numbers) > self.wanted.most_levels:
                 self.crowded = name
@@ -173,10 +174,6 @@ def together(columns: int) -> int:
 
 
 _ONE_CLASS: Codes = np.zeros(1, dtype=np.intp)
-
-
-def _joined(names: Sequence[str]) -> str:
-    return ":".join(names)
 
 
 def _added(table: Floats, other: Floats, classes: Codes) -> Floats:
