@@ -35,6 +35,12 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     classes = classes_of(model.target, counts.occurring, tallies.held.occurring, model.positive)
     order = [counts.numbers[spelling] for spelling in classes.spellings]
     weights = dict(zip(classes.spellings, counts.weights[order, 0].tolist(), strict=True))
+    for spelling, weight in weights.items():
+        if weight == 0:
+            raise DataError(
+                f"column {escape(model.target)}: all rows with the class '{escape(spelling)}' have the weight 0",
+                "leave these rows out of the input, or give them a weight",
+            ).at(column=model.weight)
     given = model.class_weights
     named = given if given is None or isinstance(given, str) else {_text(value): each for value, each in given.items()}
     return Learnt(
