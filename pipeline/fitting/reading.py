@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from pipeline.fitting.vocabulary import LEVEL_BYTES, most_counted
 from pipeline.models.columns import unfit_columns
 from pipeline.plan import make_plan
 from pipeline.scan import HowToScan, PreparedScan, StepCosts, Survey, discover, gather_facts, prepare_scan
-from pipeline.types.inputs import CsvOptions, FileFacts, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.types.report import Lacking
 from pipeline.units import escape, nearest, parse_bytes
 
@@ -129,6 +130,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
         not fit (65), a contradiction in the request (2), no room in memory (71).
     """
     found = discover(job.data.inputs)
+    _check_apart(job.output, found.files)
     files = gather_facts(found.files, job.data.csv, full=job.data.fingerprint == "full")
     terms, said = resolved(job, files)
     holdout = None if job.solve.holdout is None else parse_holdout(job.solve.holdout)
@@ -156,6 +158,16 @@ def prepare_fit(job: FitJob) -> PreparedFit:
         lacking=surveyed.lacking,
         notes=(*found.notes, *said, *surveyed.notes),
     )
+
+
+def _check_apart(output: str | None, files: Iterable[InputFile]) -> None:
+    """Refuse a model file that would replace an input."""
+    place = None if output is None else Path(output).resolve()
+    for file in files:
+        if place is not None and Path(file.location).resolve() == place:
+            raise UsageError(
+                f"{escape(file.location)} is both an input and the output", "give the model file another name"
+            )
 
 
 def _check_names(job: FitJob, terms: Sequence[Term]) -> None:
