@@ -33,7 +33,7 @@ from pipeline.units import escape, nearest, parse_bytes
 Kind = TypeVar("Kind", NumberTerm, CategoryTerm)
 
 # A payload of the first pass: of a number, of a column with a histogram.
-_NUMBER_BYTES, _KEYED_BYTES = 128, 1 << 19
+_NUMBER_BYTES, _KEYED_BYTES = 128, 1 << 20
 # How much of the budget levels that are counted may take.
 _LEVEL_SHARE = 1 / 8
 # A value in a sample.
@@ -121,7 +121,7 @@ def _factors(term: Term, kind: type[Kind]) -> Iterator[Kind]:
 
 
 def prepare_fit(job: FitJob) -> PreparedFit:
-    """Return a fit that can start; no row is read.
+    """Return a fit that can start; no row is read, except the first ones of each CSV where there is ``*``.
 
     Raises
     ------

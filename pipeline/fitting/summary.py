@@ -15,7 +15,7 @@ from pipeline.fitting.learnt import FitAccounts, Learnt, LearntBins, LearntLevel
 from pipeline.fitting.reading import PreparedFit, multiplied
 from pipeline.fitting.tallies import MOST_CLASSES, Tallies
 from pipeline.fitting.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm
-from pipeline.fitting.vocabulary import learnt_levels
+from pipeline.fitting.vocabulary import combined_name, learnt_levels
 from pipeline.units import escape, format_count
 
 
@@ -35,6 +35,12 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     classes = classes_of(model.target, counts.occurring, tallies.held.occurring, model.positive)
     order = [counts.numbers[spelling] for spelling in classes.spellings]
     weights = dict(zip(classes.spellings, counts.weights[order, 0].tolist(), strict=True))
+    for spelling, weight in weights.items():
+        if weight == 0:
+            raise DataError(
+                f"column {escape(model.target)}: all rows with the class '{escape(spelling)}' have the weight 0",
+                "leave these rows out of the input, or give them a weight",
+            ).at(column=model.weight)
     given = model.class_weights
     named = given if given is None or isinstance(given, str) else {_text(value): each for value, each in given.items()}
     return Learnt(
@@ -86,7 +92,7 @@ def _levels(prepared: PreparedFit, tallies: Tallies, order: Sequence[int]) -> di
     }
     for names, counts in zip(tallies.wanted.combined, tallies.combined, strict=True):
         every = len(counts.numbers)
-        found[":".join(names)] = learnt_levels(counts, 0, order, min_count=1, max_levels=max(1, every))
+        found[combined_name(names)] = learnt_levels(counts, 0, order, min_count=1, max_levels=max(1, every))
     return found
 
 
