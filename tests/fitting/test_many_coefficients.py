@@ -91,6 +91,18 @@ def test_the_orthant_method_finds_the_optimum_of_newton(l1: float, l2: float) ->
     assert found.certificate.passes <= 200
 
 
+@pytest.mark.parametrize(("l1", "l2"), [(3e-3, 0.0), (1e-3, 1e-3)])
+@pytest.mark.parametrize("classes", [3, 4])
+def test_the_orthant_method_settles_what_all_classes_share(classes: int, l1: float, l2: float) -> None:
+    rng = np.random.default_rng(classes)
+    x = rng.normal(size=(1_500, 6))
+    y = (x @ rng.normal(size=(6, classes)) + rng.gumbel(size=(1_500, classes))).argmax(axis=1)
+    rows = Rows(x, y, classes=classes, outputs=classes)
+    found = solved(rows, owlqn(Objective(rows.layout, penalty(rows, l1, l2)), zeros(rows)))
+    assert found.certificate.converged
+    assert found.objective == pytest.approx(fitted(rows, l1=l1, l2=l2).objective, rel=1e-12)
+
+
 def test_the_orthant_method_keeps_signs() -> None:
     rows = binary(np.random.default_rng(1), 4_000, [0.5, -1.0, 0.3])
     signs = np.array([0, 1, 1, -1], np.int8)
