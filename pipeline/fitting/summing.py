@@ -142,7 +142,8 @@ class _PointSums:
 
     def _raw(self, products: TileProducts) -> Floats:
         raw = products.raw(self._point.coefficients)
-        if products.tile.offset is not None:
+        # What is added to the raw prediction of every class changes nothing.
+        if products.tile.offset is not None and self._layout.classes == 2:
             raw += products.tile.offset
         return raw
 
