@@ -77,7 +77,8 @@ class EstimatorFit:
     Attributes
     ----------
     coefficients : ndarray of float64, shape (outputs, features)
-        1 output for two classes, else one for each class; without a penalty their sum over the classes is 0.
+        1 output for two classes, else one for each class; without a penalty, and with an L2 penalty alone, their sum
+        over the classes is 0, as that of the intercepts always is.
     intercepts : ndarray of float64, shape (outputs,)
     covariance : ndarray of float64, shape (size, size), or None
         Of the rows of ``[intercept, coefficients]`` one after the other; without a penalty, at the optimum.
@@ -157,7 +158,10 @@ def _estimate(solution: Solution, units: OwnUnits, problem: EstimatorProblem) ->
     layout = units.layout
     own = units.coefficients(solution.coefficients)
     covariance = None if problem.is_penalised else _covariance(solution, units)
-    if layout.outputs > 1:
+    if layout.outputs > 1 and problem.is_penalised and problem.l1_share:
+        # An L1 penalty decides all but the intercepts.
+        own[:, : layout.intercept] -= own[:, : layout.intercept].mean(axis=0)
+    elif layout.outputs > 1:
         spread = _symmetric(layout.classes, layout.outputs)
         own = spread @ own
         if covariance is not None:

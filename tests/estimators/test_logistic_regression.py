@@ -141,6 +141,18 @@ def test_the_elastic_net_objective_is_that_of_saga(ratio: float, strength: float
     np.testing.assert_array_equal(ours.coef_ == 0, np.abs(saga.coef_) < 1e-7)
 
 
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+def test_the_elastic_net_of_three_classes_is_that_of_saga(ratio: float) -> None:
+    features, target = scale(load_wine().data), load_wine().target
+    older = {"penalty": "elasticnet"} if "multi_class" in Theirs().get_params() else {}
+    found = LogisticRegression(C=0.1, l1_ratio=ratio).fit(features, target)
+    saga = Theirs(solver="saga", tol=1e-10, max_iter=100_000, random_state=0, C=0.1, l1_ratio=ratio, **older)
+    saga.fit(features, target)
+    np.testing.assert_allclose(found.coef_, saga.coef_, atol=1e-8)
+    np.testing.assert_allclose(found.intercept_, saga.intercept_, atol=1e-8)
+    assert 0 < np.count_nonzero(found.coef_ == 0) < found.coef_.size
+
+
 @pytest.mark.parametrize("kind", IN_MEMORY)
 def test_rows_of_every_kind_give_the_same_bits(kind: str) -> None:
     rows = IN_MEMORY[kind]
