@@ -7,6 +7,7 @@ learnt      what the first pass learns
 design      terms and what was learnt, as columns of tiles and features of a model file
 layout      the encoded rows, and how coefficients are laid out
 points      what one pass answers
+arrays      passes over rows that a caller has, in memory or with Dask
 objective   what is minimised, and what a solver returns
 describing  the report and the plan as JSON
 report      what a fit tells while it runs, before it starts, and at its end

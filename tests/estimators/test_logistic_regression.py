@@ -173,6 +173,23 @@ def test_two_threads_give_the_bits_of_one() -> None:
     assert len({each.coef_.tobytes() + each.intercept_.tobytes() for each in fits}) == 1
 
 
+def test_many_rows_take_few_passes_as_a_sample_is_fitted_first() -> None:
+    features, target = np.tile(X, (16, 1)), np.tile(Y, 16)
+    expected = LogisticRegression(C=math.inf).fit(features, target)
+    assert expected.certificate_.passes <= 4 < LogisticRegression(C=math.inf).fit(X, Y).certificate_.passes
+    frame = pd.DataFrame(features, columns=NAMES)
+    kinds = [frame, pl.from_pandas(frame), pa.table(dict(zip(NAMES, features.T, strict=True)))]
+    for rows in kinds:
+        found = LogisticRegression(C=math.inf).fit(rows, target)
+        np.testing.assert_array_equal(found.coef_, expected.coef_)
+    found = LogisticRegression(C=math.inf).fit(sparse.csr_array(features), target)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
+    rows, classes = da.from_array(features, chunks=(8_000, 4)), da.from_array(target, chunks=8_000)
+    found = LogisticRegression(C=math.inf).fit(rows, classes)
+    assert found.certificate_.passes <= 4
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.int8, np.bool_])
 def test_numbers_of_every_type_are_fitted_as_float64(dtype: Any) -> None:
     rows = (X > 0 if dtype is np.bool_ else X * 3).astype(dtype)
