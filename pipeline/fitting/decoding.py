@@ -6,6 +6,7 @@ is missing: the arrays are then those of the batch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -13,6 +14,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.fitting.design import FitDesign, LevelSource, NumberSource
 from pipeline.fitting.dividing import WRONG, Divider
@@ -22,7 +24,7 @@ from pipeline.fitting.layout import TILE_ROWS, Codes, Floats
 from pipeline.fitting.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.kernels import tile_steps
 from pipeline.kernels.steps import TileStep
-from pipeline.models.columns import Levels, Mask, Numbers, RecentLevels, levels, numbers, unfit
+from pipeline.models.columns import Levels, Mask, Numbers, RecentLevels, levels, null_mask, numbers, unfit
 from pipeline.models.levels import LevelTable, LevelType
 from pipeline.scan import Batch
 from pipeline.types.inputs import Integers
@@ -33,6 +35,8 @@ Kind = TypeVar("Kind", bound=npt.NDArray[Any])
 
 # The code of a cell without a level, and of a missing one until its policy is applied.
 _NO_LEVEL, _IS_MISSING = -1, -2
+# The canonical spelling of an integer that has 64 bits at most.
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,11 +295,18 @@ def _groups(cells: _BatchCells, column: str) -> Codes:
 
 
 class _LevelCodes:
-    """The codes of the levels of a column."""
+    """The codes of the levels of a column.
+
+    Text and integers are looked up by Arrow where they are spelled as levels are: the dictionaries of a CSV differ from
+    batch to batch, and to look 5,000 levels up one by one would take longer than to sum the rows.
+    """
 
     def __init__(self, table: LevelTable) -> None:
         self._table = table
         self._recent = RecentLevels()
+        self._texts = list(table.positions)
+        self._integers = [text for text in self._texts if _INTEGER.fullmatch(text)]
+        self._spelled: dict[pa.DataType, tuple[pa.Array, Codes]] = {}
 
     @classmethod
     def of(cls, source: LevelSource, decimal: str) -> _LevelCodes:
@@ -303,12 +314,40 @@ class _LevelCodes:
 
     def found(self, cells: Levels, missing: int) -> Codes:
         """Return the code of each row."""
-        known = self._recent.find(self._table, cells.dictionary)
-        positions = np.where(known.is_missing, missing, known.positions)
+        positions = self._by_spelling(cells.dictionary, missing)
+        if positions is None:
+            known = self._recent.find(self._table, cells.dictionary)
+            positions = np.where(known.is_missing, missing, known.positions)
         codes: Codes = positions.take(cells.codes, mode="clip")
         if cells.null is not None:
             codes[cells.null] = missing
         return codes
+
+    def _by_spelling(self, dictionary: pa.Array, missing: int) -> Codes | None:
+        """Return the code of each level of a dictionary, ``None`` where spelling alone does not tell it."""
+        if pa.types.is_integer(dictionary.type) and not pa.types.is_uint64(dictionary.type):
+            dictionary = dictionary.cast(pa.int64())
+        elif not (pa.types.is_string(dictionary.type) or pa.types.is_large_string(dictionary.type)):
+            return None
+        names, numbers = self._of_type(dictionary.type)
+        found = pc.index_in(dictionary, value_set=names)
+        unknown = found.null_count - dictionary.null_count
+        if unknown and self._table.type != "text":
+            return None
+        codes: Codes = numbers.take(found.fill_null(len(names)).to_numpy())
+        if dictionary.null_count:
+            codes[null_mask(dictionary)] = missing
+        return np.append(codes, missing)
+
+    def _of_type(self, type_: pa.DataType) -> tuple[pa.Array, Codes]:
+        """Return the levels as values of a type, and their codes, with that of what is none of them last."""
+        if type_ not in self._spelled:
+            whole = pa.types.is_integer(type_)
+            texts = self._integers if whole else self._texts
+            names = pa.array([int(text) for text in texts] if whole else texts, type_)
+            codes = [*(self._table.positions[text] for text in texts), _NO_LEVEL]
+            self._spelled[type_] = names, np.array(codes, dtype=np.intp)
+        return self._spelled[type_]
 
     def codes(self, cells: _BatchCells, source: LevelSource) -> Codes:
         """Return the code of each row, after the policy for missing levels."""

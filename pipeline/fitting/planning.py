@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from pipeline.fitting.formula import term_text
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.layout import FitLayout
 from pipeline.fitting.objective import Penalty
-from pipeline.fitting.reading import prepare_fit
+from pipeline.fitting.reading import PreparedFit, prepare_fit
 from pipeline.fitting.report import FitPlan
 from pipeline.fitting.resources import plan_of_fit
 from pipeline.fitting.solving import choose
@@ -18,6 +19,8 @@ from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTe
 
 # Passes that each method usually takes after the first.
 _USUAL = {"newton": 4, "newton-cg": 40, "owlqn": 100}
+# Of penalties that are tried one after the other, each from the one before it.
+_OF_A_PATH = 40
 _KINDS = {
     NumberTerm: "number",
     CategoryTerm: "levels",
@@ -25,6 +28,43 @@ _KINDS = {
     MissingTerm: "missing indicator",
     ProductTerm: "product",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class FitOutlook:
+    """What is expected of a fit before any row is read.
+
+    Attributes
+    ----------
+    layout : FitLayout
+        The widest that the model may be.
+    method : str
+    passes : int
+        About how many follow the first.
+    models : int
+        How many may share a pass.
+    """
+
+    layout: FitLayout
+    method: str
+    passes: int
+    models: int
+
+
+def outlook_of(prepared: PreparedFit) -> FitOutlook:
+    """Return what is expected of a fit."""
+    job, terms, solve = prepared.job, prepared.terms, prepared.job.solve
+    layout = FitLayout(
+        dense=sum(_has_one(term) for term in terms),
+        levels=tuple(_most(job, term) for term in terms if not _has_one(term)),
+        intercept=job.model.intercept,
+    )
+    penalty = Penalty(solve.l1, solve.l2, np.ones(layout.width)) if solve.l1 > 0 or solve.l2 > 0 else None
+    method = choose(solve.solver, layout, penalty)
+    passes = _USUAL.get(method, solve.iterations)
+    if solve.path or solve.folds:
+        passes = max(passes, _OF_A_PATH)
+    return FitOutlook(layout, method, passes + sum(_extra(job)), (solve.path or 1) * ((solve.folds or 0) + 1))
 
 
 def plan(job: FitJob) -> FitPlan:
@@ -36,27 +76,16 @@ def plan(job: FitJob) -> FitPlan:
         Every reason for which the fit cannot start; with exit code 71 where its coefficients do not fit the memory.
     """
     prepared = prepare_fit(job)
-    job = prepared.job
-    terms = prepared.terms
-    layout = FitLayout(
-        dense=sum(_has_one(term) for term in terms),
-        levels=tuple(_most(job, term) for term in terms if not _has_one(term)),
-        intercept=job.model.intercept,
-    )
-    penalty = None
-    if job.solve.l1 > 0 or job.solve.l2 > 0:
-        penalty = Penalty(job.solve.l1, job.solve.l2, np.ones(layout.width))
-    method = choose(job.solve.solver, layout, penalty)
-    models = (job.solve.path or 1) * ((job.solve.folds or 0) + 1)
+    job, outlook = prepared.job, outlook_of(prepared)
     return plan_of_fit(
         prepared.scan,
         job,
-        layout,
-        columns=[(term_text(term), _KINDS[type(term)], _known(job, term)) for term in terms],
-        solver=method,
-        passes=_USUAL.get(method, job.solve.iterations) + sum(_extra(job)),
-        squares=method == "newton",
-        models=models,
+        outlook.layout,
+        columns=[(term_text(term), _KINDS[type(term)], _known(job, term)) for term in prepared.terms],
+        solver=outlook.method,
+        passes=outlook.passes,
+        squares=outlook.method == "newton",
+        models=outlook.models,
         notes=prepared.notes,
     )
 

@@ -22,7 +22,7 @@ from pipeline.fitting.effect_rows import effect_rows
 from pipeline.fitting.effects import effect_numbers, plan_effects
 from pipeline.fitting.encoding import Encoder
 from pipeline.fitting.holding import Holding
-from pipeline.fitting.inference import Inference, scores_point
+from pipeline.fitting.inference import Inference, scores_point, why_no_errors
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.layout import Floats, Tile
 from pipeline.fitting.learning import learn
@@ -30,9 +30,9 @@ from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.making import model_of
 from pipeline.fitting.measuring import measures_of, null_solver
 from pipeline.fitting.objective import Method, PassRecord, Solution
-from pipeline.fitting.planning import plan
+from pipeline.fitting.planning import outlook_of, plan
 from pipeline.fitting.points import Passes, PassSums, Point
-from pipeline.fitting.profiles import certificate_document, trained, training_of
+from pipeline.fitting.profiles import RowsSeen, certificate_document, trained, training_of
 from pipeline.fitting.reading import PreparedFit, prepare_fit
 from pipeline.fitting.report import EffectRow, FitReport, PassDone, PenaltyTried
 from pipeline.fitting.resources import lowered_note, most_models
@@ -58,8 +58,6 @@ Observe = Callable[[PassDone | Noted], None]
 
 # A path of penalties shares passes; more models than this gain little.
 _TOGETHER = 64
-# About how many passes follow the first: of Newton, and of a path or a method without the Hessian.
-_FEW, _MANY = 4, 40
 _TYPES: dict[type, LevelType] = {bool: "boolean", int: "integer", str: "text"}
 
 
@@ -126,12 +124,11 @@ class FitRun:
     def _holding(self, prepared: PreparedFit) -> AbstractContextManager[Holding]:
         """Return what holds decoded columns between passes."""
         job, divider = self.job, prepared.rules.divider
-        many = job.solve.path or job.solve.folds or job.solve.solver not in {"auto", "newton"}
         return open_holding(
             prepared.scan,
             job.means.scratch,
             output=job.output,
-            passes=_MANY if many else _FEW,
+            passes=outlook_of(prepared).passes,
             levels=[name for name, role in prepared.columns if role == "categorical"],
             places=divider is not None and divider.key is None and (divider.folds > 1 or divider.share > 0),
         )
@@ -184,12 +181,13 @@ class FitRun:
         if not solve.effects:
             return fitted
         coefficients = fitted.solution.coefficients
-        plan = plan_effects(design, learnt, [column for column, _ in fitted.solution.dropped])
-        sums = effects_over(passes, plan, coefficients)
+        planned = plan_effects(design, learnt, [column for column, _ in fitted.solution.dropped])
+        self._note(*planned.notes)
+        sums = effects_over(passes, planned, coefficients)
         self._tell(PassDone(0, "effects", fitted.solution.sums.rows, 0.0))
         covariance = Inference(prepared.job, design, fitted.solution, fitted.scored).covariance
         names = class_names(learnt.classes)
-        return replace(fitted, effects=effect_rows(plan, design, coefficients, sums, names, covariance))
+        return replace(fitted, effects=effect_rows(planned, design, coefficients, sums, names, covariance))
 
     def _solved(self, passes: Passes, design: FitDesign, start: Floats) -> Fitted:
         """Solve for one penalty or none, beside the null model where that needs passes."""
@@ -250,10 +248,12 @@ class FitRun:
     ) -> FitReport:
         job, solution = prepared.job, fitted.solution
         inference = Inference(job, design, solution, fitted.scored)
+        if why := why_no_errors(inference):
+            self._note(why)
         model = model_of(job, design, learnt, solution, {})
         certificate = solution.certificate
-        files, method = prepared.scan.files, fitted.method
-        model = trained(model, training_of(job, design, learnt, certificate, model, sample, files, method))
+        seen = RowsSeen(prepared.scan.files, learnt, sample)
+        model = trained(model, training_of(job, design, seen, model, certificate, fitted.method))
         if self.job.output is not None:
             write_new_file(self.job.output, model.to_json().encode(), self.job.if_exists)
         return FitReport(

@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.fitting.decoding import ClassSource, RowSources
+from pipeline.fitting.decoding import ClassSource, RowSources, _LevelCodes
 from pipeline.fitting.design import DesignColumn, FitDesign, LevelSource, NumberSource
 from pipeline.fitting.dividing import Divider
 from pipeline.fitting.encoding import Encoder
 from pipeline.fitting.layout import TILE_ROWS, FitLayout, Tile
 from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm
 from pipeline.kernels import Clip
+from pipeline.models.columns import RecentLevels, levels
+from pipeline.models.levels import LevelTable
 from pipeline.types.inputs import Integers
 
 A, B = CategoryTerm("a"), CategoryTerm("b")
@@ -252,3 +254,28 @@ def test_groups_are_the_same_number_for_the_same_value_in_any_batch() -> None:
     assert len(set(groups)) == 3
     (tile,) = Encoder(made, rows).tiles([Rows(data)])
     assert tile.groups is None
+
+
+@pytest.mark.parametrize("type_", ["text", "boolean", "integer", "number"])
+@given(
+    known=st.lists(st.sampled_from(["1", "-3", "01", "7.0", "true", "x", "0"]), unique=True, min_size=1),
+    cells=st.lists(st.none() | st.sampled_from(["1", "-3", "01", "1.0", "+7", "TRUE", "x", "y", "0"]), min_size=1),
+    missing=st.integers(-2, 3),
+)
+@settings(max_examples=30)
+def test_levels_are_those_that_scoring_looks_up(
+    type_: Any, known: list[str], cells: list[str | None], missing: int
+) -> None:
+    table_of = LevelTable({name: code for code, name in enumerate(known)}, type_)
+    arrays = [pa.array(cells, pa.string()), pa.array(cells, pa.large_string()).dictionary_encode()]
+    whole = [None if cell is None or not cell.lstrip("-").isdigit() else int(cell) for cell in cells]
+    arrays += [pa.array(whole, kind) for kind in (pa.int8(), pa.int64())]
+    arrays.append(pa.array([None if value is None else abs(value) for value in whole], pa.uint64()))
+    arrays.append(pa.DictionaryArray.from_arrays(pa.array([0, 1, None]), pa.array([cells[0], None])))
+    for array in arrays:
+        read = levels(array)
+        one = RecentLevels().find(table_of, read.dictionary)
+        expected_codes = np.where(one.is_missing, missing, one.positions).take(read.codes, mode="clip")
+        if read.null is not None:
+            expected_codes[read.null] = missing
+        assert _LevelCodes(table_of).found(read, missing).tolist() == expected_codes.tolist()
