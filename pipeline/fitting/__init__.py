@@ -7,6 +7,7 @@ learnt      what the first pass learns
 design      terms and what was learnt, as columns of tiles and features of a model file
 layout      the encoded rows, and how coefficients are laid out
 points      what one pass answers
+arrays      passes over rows that a caller has, in memory or with Dask
 objective   what is minimised, and what a solver returns
 likelihood  the loss of rows, and its derivatives by their raw predictions
 blocks      products with the matrix of a tile, which is never built

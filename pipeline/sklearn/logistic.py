@@ -40,8 +40,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Rows may be NumPy arrays, SciPy sparse matrices, dataframes (pandas, Polars), Arrow tables, or Dask arrays and
     dataframes. Those of Dask are summed block by block, pass after pass, and are never gathered: ``persist`` them first
-    if they fit the memory. Memory beyond the rows: for each thread 8,192 rows as float64, and the square of the number
-    of coefficients.
+    if they fit the memory. Of many rows, or blocks of Dask, a sixteenth is fitted first, which saves passes over all.
+    Memory beyond the rows: for each thread 8,192 rows as float64, and the square of the number of coefficients.
+    Sparse matrices with few values are summed as they are.
 
     Parameters
     ----------

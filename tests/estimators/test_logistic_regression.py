@@ -141,6 +141,18 @@ def test_the_elastic_net_objective_is_that_of_saga(ratio: float, strength: float
     np.testing.assert_array_equal(ours.coef_ == 0, np.abs(saga.coef_) < 1e-7)
 
 
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+def test_the_elastic_net_of_three_classes_is_that_of_saga(ratio: float) -> None:
+    features, target = scale(load_wine().data), load_wine().target
+    older = {"penalty": "elasticnet"} if "multi_class" in Theirs().get_params() else {}
+    found = LogisticRegression(C=0.1, l1_ratio=ratio).fit(features, target)
+    saga = Theirs(solver="saga", tol=1e-10, max_iter=100_000, random_state=0, C=0.1, l1_ratio=ratio, **older)
+    saga.fit(features, target)
+    np.testing.assert_allclose(found.coef_, saga.coef_, atol=1e-8)
+    np.testing.assert_allclose(found.intercept_, saga.intercept_, atol=1e-8)
+    assert 0 < np.count_nonzero(found.coef_ == 0) < found.coef_.size
+
+
 @pytest.mark.parametrize("kind", IN_MEMORY)
 def test_rows_of_every_kind_give_the_same_bits(kind: str) -> None:
     rows = IN_MEMORY[kind]
@@ -159,6 +171,23 @@ def test_two_threads_give_the_bits_of_one() -> None:
     features, target = np.tile(X, (16, 1)), np.tile(Y, 16)
     fits = [LogisticRegression(n_jobs=jobs).fit(features, target) for jobs in (1, 2, -1)]
     assert len({each.coef_.tobytes() + each.intercept_.tobytes() for each in fits}) == 1
+
+
+def test_many_rows_take_few_passes_as_a_sample_is_fitted_first() -> None:
+    features, target = np.tile(X, (16, 1)), np.tile(Y, 16)
+    expected = LogisticRegression(C=math.inf).fit(features, target)
+    assert expected.certificate_.passes <= 4 < LogisticRegression(C=math.inf).fit(X, Y).certificate_.passes
+    frame = pd.DataFrame(features, columns=NAMES)
+    kinds = [frame, pl.from_pandas(frame), pa.table(dict(zip(NAMES, features.T, strict=True)))]
+    for rows in kinds:
+        found = LogisticRegression(C=math.inf).fit(rows, target)
+        np.testing.assert_array_equal(found.coef_, expected.coef_)
+    found = LogisticRegression(C=math.inf).fit(sparse.csr_array(features), target)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
+    rows, classes = da.from_array(features, chunks=(8_000, 4)), da.from_array(target, chunks=8_000)
+    found = LogisticRegression(C=math.inf).fit(rows, classes)
+    assert found.certificate_.passes <= 4
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.int8, np.bool_])
