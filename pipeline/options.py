@@ -234,7 +234,9 @@ OPTIONS: Mapping[str, Option] = {
         "Try this many penalties, from one that leaves no coefficient down to those given, and choose the one with the "
         "lowest log loss on rows that were left out.",
     ),
-    "folds": Option(None, "Choose the penalty by cross-validation with this many folds."),
+    "folds": Option(
+        None, "Cross-validate with this many folds: the log loss of each penalty on the rows that are left out in turn."
+    ),
     "holdout": Option(
         None, "Rows to leave out of the fit: a percentage (``20%``), or a comparison (``date >= 2013-11-01``)."
     ),

@@ -12,6 +12,7 @@ from pipeline.choices import (
     ABSENT,
     BALANCED,
     FINGERPRINT,
+    FORMAT,
     IF_EXISTS,
     MISSING,
     MISSING_TARGET,
@@ -104,7 +105,8 @@ def fit(
     target : str
         The column to predict.
     features : str or sequence of str
-        What to predict it from: ``"distance, C(carrier), log1p(x), C(origin):hour"``.
+        What to predict it from: ``"distance, C(carrier), log1p(x), C(origin):hour"``, in the grammar of
+        :mod:`pipeline.fitting.formula`.
     output : path, optional
         The model file to write.
     **options : FitOptions
@@ -193,10 +195,18 @@ def fit_job(
         model=model,
         solve=solve,
         means=_means_wishes(asked),
-        output=None if output is None else os.fspath(output),
+        output=_output(output),
         if_exists=asked["if_exists"],
         allow_unconverged=asked["allow_unconverged"],
     )
+
+
+def _output(output: str | os.PathLike[str] | None) -> str | None:
+    """Return the path of the model file; refuse the name of a file of rows."""
+    path = None if output is None else os.fspath(output)
+    if path is not None and (not path or path.endswith(tuple(f".{kind}" for kind in FORMAT.words))):
+        raise UsageError(f"{quoted(path)} cannot be the output: a model file is JSON", "give it a name such as m.json")
+    return path
 
 
 def _data_wishes(paths: tuple[str, ...], asked: FitOptions) -> DataWishes:

@@ -105,6 +105,8 @@ def test_rows_can_be_held_out(holdout: str) -> None:
         ({"features": "*, M(y)"}, "the target y is among the features", "leave it out"),
         ({"features": ""}, "expected a feature", "write names"),
         ({"features": []}, "there are no features", "write names"),
+        ({"output": "m.csv"}, "'m.csv' cannot be the output: a model file is JSON", "m.json"),
+        ({"output": ""}, "'' cannot be the output", "m.json"),
         ({"weight": "y"}, "y is both target and weight", "two columns"),
         ({"weight": "\udcff"}, r"weight is '\\udcff': it must be valid text", "name a column"),
         ({"key": "", "folds": 5}, "key is '': it must be valid text", "name a column"),

@@ -34,10 +34,13 @@ _SAID_OTHERWISE = {"type", "no_intercept"}
 _AGAIN = "run the same command again: it goes on after the last finished pass"
 _MOST_ROWS = 1_000
 _NOTE = 1_000
-_DIGITS, _ERROR_DIGITS = 6, 4
+# Of measures, of coefficients, and of what says how certain those are.
+_DIGITS = (8, 6, 4)
 
 _NAMED = ("feature", "level", "class")
 _COEFFICIENTS = (*_NAMED, "coefficient", "error", "z", "p", "low", "high", "VIF", "note")
+# What a narrow terminal does without: the inflation of variances, the z, then the interval.
+_SPARE = tuple(map(_COEFFICIENTS.index, ("VIF", "z", "low", "high")))
 _EFFECTS = (*_NAMED, "effect", "error", "z", "p", "low", "high")
 _TRIED = ("l1", "l2", "log loss", "error", "nonzero", "")
 
@@ -80,7 +83,8 @@ def watch_fit() -> Callable[[object], None]:
 
     def observe(event: object) -> None:
         if isinstance(event, PassDone):
-            console.tell(pass_line(event))
+            if event.number % _every(event.number) == 0:
+                console.tell(pass_line(event))
         elif isinstance(event, Noted) and console.is_quiet():
             quiet(event)
         elif isinstance(event, Noted) and event.text not in said:
@@ -88,6 +92,11 @@ def watch_fit() -> Callable[[object], None]:
             console.tell(f"{'warning' if event.warning else 'note'}: {escape(event.text, _NOTE)}")
 
     return observe
+
+
+def _every(number: int) -> int:
+    """Return of how many passes one has a line: of all up to the 100th, then of 10, from the 1,000th on of 100 ..."""
+    return int(10 ** max(0, len(str(number)) - 2))
 
 
 def pass_line(done: PassDone) -> str:
@@ -131,15 +140,15 @@ def emit_fit(report: FitReport, *, all_digits: bool, as_json: bool) -> None:
 
 
 def _emit_report(report: FitReport, *, all_digits: bool) -> None:
-    number, error = (_with_digits(digits, all_digits=all_digits) for digits in (_DIGITS, _ERROR_DIGITS))
-    console.emit("\n".join(aligned(_facts(report))) + "\n")
-    emit_filled(
-        _COEFFICIENTS, [_coefficient(each, number, error) for each in report.coefficients[:_MOST_ROWS]], range(3, 10)
-    )
+    measure, number, error = (_with_digits(digits, all_digits=all_digits) for digits in _DIGITS)
+    console.emit("\n".join(aligned(_facts(report, measure))) + "\n")
+    rows = [_coefficient(each, number, error) for each in report.coefficients[:_MOST_ROWS]]
+    emit_filled(_COEFFICIENTS, rows, range(3, 10), spare=_SPARE)
     _emit_left_out(len(report.coefficients))
     if report.effects:
         console.emit("\nAverage marginal effects on the probability:\n")
-        emit_filled(_EFFECTS, [_effect(each, number, error) for each in report.effects[:_MOST_ROWS]], range(3, 9))
+        rows = [_effect(each, number, error) for each in report.effects[:_MOST_ROWS]]
+        emit_filled(_EFFECTS, rows, range(3, 9), spare=_SPARE[1:])
         _emit_left_out(len(report.effects))
     if report.bins:
         console.emit("\nInformation values:\n")
@@ -155,12 +164,12 @@ def _emit_left_out(rows: int) -> None:
         console.emit(f"... {format_count(rows - _MOST_ROWS)} more; --json shows all")
 
 
-def _facts(report: FitReport) -> Iterator[tuple[str, str]]:
+def _facts(report: FitReport, measure: Number) -> Iterator[tuple[str, str]]:
     if report.output is not None:
         yield "model", escape(report.output, _NOTE)
     yield "rows", row_accounts(report.rows)
     yield "converged", _certified(report.certificate)
-    yield from _measures(report.measures)
+    yield from _measures(report.measures, measure)
 
 
 def _certified(certificate: Mapping[str, object]) -> str:
@@ -181,26 +190,22 @@ def _certified(certificate: Mapping[str, object]) -> str:
     return f"yes: {', '.join(figures)}".removesuffix(": ")
 
 
-def _measures(measures: FitMeasures) -> Iterator[tuple[str, str]]:
-    yield "log loss", _measure(measures.log_loss)
+def _measures(measures: FitMeasures, measure: Number) -> Iterator[tuple[str, str]]:
+    yield "log loss", measure(measures.log_loss)
     if measures.held_out_log_loss is not None:
-        yield "held-out log loss", _measure(measures.held_out_log_loss)
-    yield "deviance", _measure(measures.deviance)
+        yield "held-out log loss", measure(measures.held_out_log_loss)
+    yield "deviance", measure(measures.deviance)
     if measures.null_deviance is not None:
-        yield "null deviance", _measure(measures.null_deviance)
+        yield "null deviance", measure(measures.null_deviance)
     if measures.likelihood_ratio is not None and measures.likelihood_ratio_p is not None:
-        degrees = f"{measures.degrees_of_freedom} degrees of freedom"
+        degrees = f"{_many(measures.degrees_of_freedom or 0, 'degree')} of freedom"
         yield (
             "likelihood ratio",
-            f"{_measure(measures.likelihood_ratio)}, {degrees}, p {measures.likelihood_ratio_p:.2g}",
+            f"{measure(measures.likelihood_ratio)}, {degrees}, p {measures.likelihood_ratio_p:.2g}",
         )
     for name, value in (("AIC", measures.aic), ("BIC", measures.bic), ("McFadden's R2", measures.mcfadden)):
         if value is not None:
-            yield name, _measure(value)
-
-
-def _measure(value: float | None) -> str:
-    return "" if value is None else f"{value:.8g}"
+            yield name, measure(value)
 
 
 def _coefficient(row: CoefficientRow, number: Number, error: Number) -> tuple[str, ...]:
@@ -230,7 +235,7 @@ def draw_fit(report: FitReport, path: str) -> None:
     from pipeline import drawing  # noqa: PLC0415 - only for pictures
 
     tried = [each for each in report.path if each.log_loss is not None]
-    if tried:
+    if len(tried) > 1:
         figure = drawing.draw_path(
             [drawing.TriedPenalty(each.l1 + each.l2, each.log_loss or 0.0, each.error, each.chosen) for each in tried]
         )

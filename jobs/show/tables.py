@@ -91,17 +91,33 @@ def emit_columns(columns: Sequence[Column]) -> None:
 
 
 def emit_filled(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int], whole: Sequence[int] | None = None
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Sequence[int],
+    whole: Sequence[int] | None = None,
+    spare: Sequence[int] = (),
 ) -> None:
-    """Show a table on stdout, without the columns that are empty in all rows; the first one is always there."""
+    """Show a table on stdout, without the columns that are empty in all rows; the first one is always there.
+
+    A terminal that is too narrow is shown fewer columns: those that are ``spare`` go first, in their order.
+    """
+    whole = numbers if whole is None else whole
     told = [number for number in range(len(headers)) if number == 0 or any(row[number] for row in rows)]
+    narrow = []
+    for number in spare if sys.stdout.isatty() else ():
+        shown = [[row[each] for each in told] for row in (headers, *rows)]
+        if number in told and _least_width(shown, _positions(told, whole)) > Console(file=io.StringIO()).width:
+            told.remove(number)
+            narrow.append(headers[number])
     shown = [[row[number] for number in told] for row in rows]
+    chosen = [headers[number] for number in told]
+    console.emit(_drawn(chosen, shown, sys.stdout, _positions(told, numbers), _positions(told, whole)))
+    if narrow:
+        console.tell(f"left out, as the terminal is narrow: {', '.join(narrow)}")
 
-    def positions(chosen: Sequence[int]) -> list[int]:
-        return [position for position, number in enumerate(told) if number in chosen]
 
-    drawn = positions(numbers if whole is None else whole)
-    console.emit(_drawn([headers[number] for number in told], shown, sys.stdout, positions(numbers), drawn))
+def _positions(told: Sequence[int], chosen: Sequence[int]) -> list[int]:
+    return [position for position, number in enumerate(told) if number in chosen]
 
 
 def emit_reasons(reasons: Sequence[Reason]) -> None:

@@ -22,7 +22,6 @@ from pipeline.fitting.hashing import Hashes, hashes_of, hashes_of_places, mixed
 from pipeline.scan import Batch
 from pipeline.units import escape, pointed
 
-MOST_FOLDS = 100
 # The hash that decides about the hold-out is another one than that of the folds.
 _HELD = np.uint64(0x5DEECE66D)
 # In place of a fold: the row is held out; its value cannot be compared.

@@ -52,6 +52,7 @@ class FeatureMaker:
     classes: int
     constants: list[Floats] = field(default_factory=list)
     references: dict[str, float | str] = field(default_factory=dict)
+    _policies: dict[str, LevelPolicies] = field(default_factory=dict)
 
     def feature(self, column: DesignColumn, own: Floats) -> Feature | None:
         """Return the feature of a term, ``None`` where it became a constant.
@@ -195,7 +196,9 @@ class FeatureMaker:
         return level
 
     def _levels(self, column: str) -> LevelPolicies:
-        return LevelPolicies(self.design, self.learnt, column)
+        if column not in self._policies:
+            self._policies[column] = LevelPolicies(self.design, self.learnt, column)
+        return self._policies[column]
 
     def _number(self, values: Floats) -> float | list[float]:
         numbers: list[float] = values.tolist()

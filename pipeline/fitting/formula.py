@@ -45,6 +45,8 @@ _TOKEN = re.compile(
     r'\s*+(?:(?P<name>[^\W\d][\w.]*+)|(?P<quoted>"(?:[^"]++|"")*+"|`(?:[^`]++|``)*+`)|(?P<sign>[=(),:*\[\]])'
     r"|(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))|(?P<end>\Z))"
 )
+# A hyphen without blanks is part of a name more often than it is a minus.
+_HYPHENATED = re.compile(r"\w-\w")
 _BARE = re.compile(r"[^\W\d][\w.]*")
 _REMEDY = "write names, log1p(x), C(x), B(x, bins=20), M(x), a:b, a*b or *, separated by commas"
 # What users of other formulas write, and what it is called here.
@@ -221,7 +223,8 @@ class _FormulaReader:
     def _refuse_character(self, place: _FormulaToken) -> NoReturn:
         if place.text in {'"', "`"}:
             self.refuse(place, "a quote is not closed", f"close it: {place.text}NAME{place.text}")
-        if place.text in _ELSEWHERE:
+        around = self.text[max(0, place.offset - 1) : place.offset + 2]
+        if place.text in _ELSEWHERE and not _HYPHENATED.fullmatch(around):
             self.refuse(place, f'"{place.text}" has no meaning here', _ELSEWHERE[place.text])
         message = f'"{escape(place.text)}" cannot be part of a name that has no quotes'
         self.refuse(place, message, 'put the whole name in double quotes: "dep. delay"')
@@ -248,6 +251,8 @@ class _FormulaReader:
         sign = joined
         while sign:
             start = self.peek()
+            if sign == "*" and start.text == "*" and start.kind == "sign":
+                self.refuse(start, '"**" has no meaning here', "write square(x) for a square")
             factors.append(self._factor(start, self._term(), factors))
             place = self.peek()
             sign = self.accept(":", "*")

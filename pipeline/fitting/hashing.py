@@ -60,6 +60,15 @@ def hashes_of(array: pa.Array) -> Hashes:
     return _of_bytes(pc.cast(array, pa.large_binary()))
 
 
+def is_hashable(type_: pa.DataType) -> bool:
+    """Return whether values of a type can be written as text."""
+    try:
+        hashes_of(pa.nulls(0, type_))
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
+
+
 def _of_bytes(array: pa.Array) -> Hashes:
     """Return the hashes of texts, eight bytes at a time over all rows."""
     rows = len(array)

@@ -142,6 +142,23 @@ class Inference:
         return whole
 
 
+def why_no_errors(found: Inference) -> str:
+    """Return why there are no standard errors, in words for a person; empty where there are."""
+    if found.own_covariance is not None and not np.isnan(found.errors).all():
+        return ""
+    if is_penalised(found.job):
+        why = "a penalty draws coefficients towards 0"
+    elif found.solution.sums.hessian is None:
+        why = "the method does not sum the matrix that they need"
+    elif found.inverse is None:
+        why = "the matrix of second derivatives has no inverse"
+    elif not is_robust(found.job):
+        why = "rows are weighted by their class; --robust takes that into account"
+    else:
+        why = "errors within groups need at least two groups"
+    return f"there are no standard errors: {why}"
+
+
 def is_penalised(job: FitJob) -> bool:
     """Return whether a fit has a penalty."""
     return job.solve.l1 > 0 or job.solve.l2 > 0

@@ -120,16 +120,20 @@ def learn(
     DataError
         A target or a weight is missing or unfit; there are no rows, or too few or too many classes or levels.
     """
+    tell = observe or _nobody
     started = time.monotonic()
     books = _Books(prepared)
     tallies = books.read(scan)
-    medians = medians_of(scan, prepared, tallies)
-    learnt = learnt_of(prepared, tallies, books.accounts(tallies), medians)
+    rows = books.accounts(tallies)
+    tell(PassDone(1, "learn", rows.read, time.monotonic() - started, bytes_read=books.bytes_read))
+    medians = medians_of(scan, prepared, tallies, tell)
+    learnt = learnt_of(prepared, tallies, rows, medians)
     sample = tallies.sample.rows()
-    if observe is not None:
-        observe(PassDone(1, "learn", learnt.rows.read, time.monotonic() - started, bytes_read=books.bytes_read))
-    assert sample is not None or not learnt.rows.used
     return learnt, sample if sample is not None else pa.table({})
+
+
+def _nobody(_: PassDone) -> None:
+    """Tell nobody."""
 
 
 class _Books:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.fitting.design import FitDesign
@@ -19,7 +20,7 @@ from pipeline.fitting.own_units import OwnUnits, free_of, slice_of
 from pipeline.fitting.tabulating import coefficient_names
 from pipeline.fitting.totals import intercept_shift
 from pipeline.models import LogisticModel
-from pipeline.models.logistic.documents import named_apart, version_of
+from pipeline.models.logistic.documents import Feature, default_name, named_apart, version_of
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.units import escape
 
@@ -43,11 +44,7 @@ def model_of(
     free, own = free_of(solution, layout), units.coefficients(fitted)
     _check_finite(design, own)
     maker = FeatureMaker(design, learnt, frozenset(job.model.controls), len(fitted))
-    features = []
-    for column in design.columns:
-        place = slice_of(column, layout)
-        if free[place].any() and (feature := maker.feature(column, own[:, place])) is not None:
-            features.append(feature)
+    features = _features(maker, free, own)
     if not features:
         raise DataError(
             "no feature is left for the model: every column is constant, a combination of others or a control",
@@ -57,7 +54,7 @@ def model_of(
     document = {
         **_head(job, layout, learnt),
         "intercept": _number([math.fsum(each) for each in zip(*constants, strict=True)]),
-        "features": named_apart(features),
+        "features": features,
         "training": {**training, **({"controls": maker.references} if maker.references else {})},
     }
     return LogisticModel(from_mapping({**document, "version": version_of(document)}, "the fitted model"))
@@ -72,6 +69,21 @@ def _check_finite(design: FitDesign, own: Floats) -> None:
             f"the coefficient of {escape(name)} is beyond float64 in units of its column",
             "rescale the column first under --features: scale(NAME, CENTER, SCALE)",
         )
+
+
+def _features(maker: FeatureMaker, free: npt.NDArray[np.bool_], own: Floats) -> list[Feature]:
+    """Return the features of the terms that were fitted, with the name of the term where their usual one is taken."""
+    names: set[str] = set()
+    made = []
+    for column in maker.design.columns:
+        place = slice_of(column, maker.design.layout)
+        feature = maker.feature(column, own[:, place]) if free[place].any() else None
+        if feature is None:
+            continue
+        name = str(feature.get("name") or default_name(feature))
+        made.append(feature if name not in names else {**feature, "name": column.name})
+        names |= {name, column.name}
+    return named_apart(made)
 
 
 def _head(job: FitJob, layout: FitLayout, learnt: Learnt) -> dict[str, Any]:

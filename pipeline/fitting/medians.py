@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,7 @@ from pipeline.fitting.counting import SeenLevels
 from pipeline.fitting.layout import Codes
 from pipeline.fitting.quantiles import HalfWay, KeyCounts
 from pipeline.fitting.reading import PreparedFit
+from pipeline.fitting.report import PassDone
 from pipeline.fitting.rows import RowReader, RowRules
 from pipeline.fitting.tallies import Tallies
 from pipeline.scan import ChunkContext, Scan
@@ -21,7 +24,9 @@ _ONE_CLASS: Codes = np.zeros(1, dtype=np.intp)
 Near = dict[str, KeyCounts]
 
 
-def medians_of(scan: Scan, prepared: PreparedFit, tallies: Tallies) -> dict[str, float]:
+def medians_of(
+    scan: Scan, prepared: PreparedFit, tallies: Tallies, observe: Callable[[PassDone], None]
+) -> dict[str, float]:
     """Return the median of each column that needs one and has a value.
 
     It is within 0.4 %. With ``--exact-median`` columns with more different numbers than a histogram has keys are read
@@ -31,10 +36,15 @@ def medians_of(scan: Scan, prepared: PreparedFit, tallies: Tallies) -> dict[str,
     found = {name: keys.median() for name, keys in known.items()}
     ranges = {name: keys.half_way() for name, keys in known.items() if keys.shift}
     while ranges and prepared.job.model.exact_median:
-        near = scan.reduce(NearStep(prepared.rules, tuple(ranges.items())), join_near) or {}
+        started, near = time.monotonic(), _near(scan, prepared, ranges)
+        observe(PassDone(0, "medians", scan.prepared.expected_rows, time.monotonic() - started))
         found |= {name: keys.median(ranges[name]) for name, keys in near.items()}
         ranges = {name: keys.half_way(ranges[name]) for name, keys in near.items() if keys.shift}
     return found
+
+
+def _near(scan: Scan, prepared: PreparedFit, ranges: Mapping[str, HalfWay]) -> Near:
+    return scan.reduce(NearStep(prepared.rules, tuple(ranges.items())), join_near) or {}
 
 
 @dataclass(frozen=True, slots=True)

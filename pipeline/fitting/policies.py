@@ -5,6 +5,7 @@ They treat a row that is scored as the fit treated its rows.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from pipeline.fitting.design import FitDesign
@@ -36,11 +37,12 @@ class LevelPolicies:
         self._learnt = learnt.levels[column]
         terms = (each for each in design.columns if each.term == CategoryTerm(column))
         self._own = next(terms, None)
+        self._pooled = frozenset(self._learnt.pooled)
 
     @property
     def levels(self) -> tuple[str, ...]:
         """The levels that are listed, the most frequent first; then what stands for rare and for missing ones."""
-        kept = (level for level in self._learnt.counts if level not in self._learnt.pooled)
+        kept = (level for level in self._learnt.counts if level not in self._pooled)
         of_term = () if self._own is None else (self._own.reference, *self._own.labels)
         stand_ins = (self._stand_in("missing"), self._stand_in("unseen"))
         return tuple(level for level in dict.fromkeys((*kept, *of_term, *stand_ins)) if level is not None)
@@ -62,11 +64,14 @@ class LevelPolicies:
 
     def called(self, code: int) -> str:
         """Return what the level of a code is called, which may be that of rare or of missing ones."""
-        if code < 0:
-            return self._reference
-        spelled = [level for level, each in self._source.codes.items() if each == code]
-        kept = (level for level in spelled if level not in self._learnt.pooled)
-        return next(kept, OTHER if spelled else MISSING)
+        return self._reference if code < 0 else self._names.get(code, MISSING)
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        """The name of each code."""
+        pooled = {code: OTHER for level, code in self._source.codes.items() if level in self._pooled}
+        kept = {code: level for level, code in self._source.codes.items() if level not in self._pooled}
+        return pooled | kept
 
     def _stand_in(self, what: str) -> str | None:
         """Return the level that missing or unseen values count as, ``None`` where they count as none."""
@@ -76,7 +81,7 @@ class LevelPolicies:
         code = self._source.missing
         return None if isinstance(code, str) else self.called(code)
 
-    @property
+    @cached_property
     def _reference(self) -> str:
         if self._own is not None and self._own.reference is not None:
             return self._own.reference

@@ -20,7 +20,7 @@ Weights do not count in a profile.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -57,15 +57,25 @@ def trained(model: LogisticModel, training: Mapping[str, Any]) -> LogisticModel:
     return LogisticModel(model.file.model_copy(update={"training": said}))
 
 
+@dataclass(frozen=True, eq=False)
+class RowsSeen:
+    """What a model was fitted to.
+
+    Attributes
+    ----------
+    files : sequence of FileFacts
+    learnt : Learnt
+    sample : pyarrow.Table
+        Rows that were fitted, as :func:`pipeline.fitting.learning.learn` returns them.
+    """
+
+    files: Sequence[FileFacts]
+    learnt: Learnt
+    sample: pa.Table
+
+
 def training_of(
-    job: FitJob,
-    design: FitDesign,
-    learnt: Learnt,
-    certificate: Certificate,
-    model: LogisticModel,
-    sample: pa.Table,
-    files: Sequence[FileFacts],
-    method: Method,
+    job: FitJob, design: FitDesign, seen: RowsSeen, model: LogisticModel, certificate: Certificate, method: Method
 ) -> Document:
     """Return what is said of the training of a model.
 
@@ -73,18 +83,16 @@ def training_of(
     ----------
     job : FitJob
     design : FitDesign
-    learnt : Learnt
-    certificate : Certificate
+    seen : RowsSeen
     model : LogisticModel
         The model that was fitted, which scores the sample.
-    sample : pyarrow.Table
-        Rows that were fitted, as :func:`pipeline.fitting.learning.learn` returns them.
-    files : sequence of FileFacts
+    certificate : Certificate
     method : {"newton", "newton-cg", "owlqn", "gradient"}
     """
+    learnt, sample = seen.learnt, seen.sample
     pairs = zip(learnt.classes, learnt.class_totals, strict=True)
     return {
-        "data": {"digest": data_digest(files), "files": len(files)},
+        "data": {"digest": data_digest(seen.files), "files": len(seen.files)},
         "rows": asdict(learnt.rows),
         "classes": [{"value": value, "weight": weight} for value, weight in pairs],
         "algorithm": algorithm_of(job, method),

@@ -5,32 +5,37 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
 
+from pipeline import memory
 from pipeline.choices import MissingRule, Role
 from pipeline.errors import UsageError
 from pipeline.fitting.dividing import ColumnComparison, Divider, parse_holdout, unfit_comparison
 from pipeline.fitting.formula import term_columns, term_text
+from pipeline.fitting.hashing import is_hashable
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.resolving import resolved
 from pipeline.fitting.rows import RowRules, SourceColumn, WithoutValue
 from pipeline.fitting.sampling import SampleRule
 from pipeline.fitting.tallies import ToLearn
 from pipeline.fitting.terms import AllTerm, BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
-from pipeline.fitting.vocabulary import most_counted
+from pipeline.fitting.vocabulary import LEVEL_BYTES, most_counted
 from pipeline.models.columns import unfit_columns
 from pipeline.plan import make_plan
 from pipeline.scan import HowToScan, PreparedScan, StepCosts, Survey, discover, gather_facts, prepare_scan
-from pipeline.types.inputs import CsvOptions, FileFacts, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.types.report import Lacking
-from pipeline.units import escape, nearest
+from pipeline.units import escape, nearest, parse_bytes
 
 Kind = TypeVar("Kind", NumberTerm, CategoryTerm)
 
-# A payload of the first pass: of a number, of a level column, of a column with a histogram.
-_NUMBER_BYTES, _LEVEL_BYTES, _KEYED_BYTES = 128, 1 << 20, 1 << 19
+# A payload of the first pass: of a number, of a column with a histogram.
+_NUMBER_BYTES, _KEYED_BYTES = 128, 1 << 19
+# How much of the budget levels that are counted may take.
+_LEVEL_SHARE = 1 / 8
 # A value in a sample.
 _NUMBER_WIDTH, _TEXT_WIDTH = 8.0, 24.0
 # Payloads that wait for each worker, besides those of open nodes of the tree.
@@ -125,6 +130,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
         not fit (65), a contradiction in the request (2), no room in memory (71).
     """
     found = discover(job.data.inputs)
+    _check_apart(job.output, found.files)
     files = gather_facts(found.files, job.data.csv, full=job.data.fingerprint == "full")
     terms, said = resolved(job, files)
     holdout = None if job.solve.holdout is None else parse_holdout(job.solve.holdout)
@@ -134,14 +140,14 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     _check_names(job, terms)
     survey = Survey.of(files, features, kept, csv)
     surveyed = survey.compared(partial(unfit_columns, _judged(job, features, terms)), job.data.absent)
-    if isinstance(holdout, ColumnComparison):
-        _check_comparison(holdout, surveyed.fields)
+    _check_kept(job, holdout, {field.name: field.type for field in surveyed.fields})
     columns = tuple((need.name, need.role) for need in (*surveyed.features, *surveyed.kept))
     rules = _rules(job, terms, columns, holdout)
     medians = frozenset(name for name in _imputed(terms) if rule_of(job, name) == "impute-median")
     plan = make_plan(files, chunk_size=job.data.chunk_size, limit=job.data.limit)
-    wanted = _wanted(job, terms, rules, medians, _sample_rule(files, job, columns))
-    scan = prepare_scan(files, surveyed.needs, plan, csv, _costs(wanted, len(plan)), _how(job))
+    waiting = max(1, min(len(plan), _WAITING + len(plan).bit_length()))
+    wanted = _wanted(job, rules, medians, _sample_rule(files, job, columns), waiting)
+    scan = prepare_scan(files, surveyed.needs, plan, csv, _costs(wanted, waiting), _how(job))
     return PreparedFit(
         job=job,
         scan=scan,
@@ -152,6 +158,16 @@ def prepare_fit(job: FitJob) -> PreparedFit:
         lacking=surveyed.lacking,
         notes=(*found.notes, *said, *surveyed.notes),
     )
+
+
+def _check_apart(output: str | None, files: Iterable[InputFile]) -> None:
+    """Refuse a model file that would replace an input."""
+    place = None if output is None else Path(output).resolve()
+    for file in files:
+        if place is not None and Path(file.location).resolve() == place:
+            raise UsageError(
+                f"{escape(file.location)} is both an input and the output", "give the model file another name"
+            )
 
 
 def _check_names(job: FitJob, terms: Sequence[Term]) -> None:
@@ -217,10 +233,16 @@ def _judged(job: FitJob, features: Sequence[Need], terms: Sequence[Term]) -> lis
     return [(need.name, "kept" if need.name in anything else need.role) for need in features]
 
 
-def _check_comparison(comparison: ColumnComparison, fields: Sequence[pa.Field]) -> None:
-    field = next(each for each in fields if each.name == comparison.column)
-    if reason := unfit_comparison(comparison, field.type):
-        raise UsageError(f"column {escape(comparison.column)} {reason}", "compare it with a constant of its own kind")
+def _check_kept(job: FitJob, holdout: float | ColumnComparison | None, types: Mapping[str, pa.DataType]) -> None:
+    """Refuse a key or a group of a type that has no text, and a comparison with a constant of another kind."""
+    for option, name in (("--key", job.solve.key), ("--robust-groups", job.solve.robust_groups)):
+        if name is not None and name in types and not is_hashable(types[name]):
+            raise UsageError(
+                f"{option} {escape(name)}: the column is {escape(str(types[name]))}, whose values cannot be told apart",
+                "name a column of numbers, text or dates",
+            )
+    if isinstance(holdout, ColumnComparison) and (reason := unfit_comparison(holdout, types[holdout.column])):
+        raise UsageError(f"column {escape(holdout.column)} {reason}", "compare it with a constant of its own kind")
 
 
 def _rules(
@@ -278,23 +300,26 @@ def _imputed(terms: Sequence[Term]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(term.column for term in numbers_of(terms)), *_binned(terms)]))
 
 
-def _wanted(
-    job: FitJob, terms: Sequence[Term], rules: RowRules, medians: frozenset[str], sample: SampleRule
-) -> ToLearn:
+def _wanted(job: FitJob, rules: RowRules, medians: frozenset[str], sample: SampleRule, waiting: int) -> ToLearn:
+    """Return what the first pass learns; so many payloads of it wait at once."""
+    terms = terms_of(job)
     bins = [term for term in terms if isinstance(term, BinsTerm)]
     keyed = [name for name in _imputed(terms) if name in medians]
     products = [term for term in terms if isinstance(term, ProductTerm)]
-    combined = map(categories_of, ([term] for term in products))
+    found = map(categories_of, ([term] for term in products))
+    levels, combined = categories_of(terms), tuple(dict.fromkeys(names for names in found if len(names) > 1))
+    allowed = parse_bytes(job.means.memory) if job.means.memory else memory.default_budget()
+    room = _LEVEL_SHARE * allowed / waiting / max(1, len(levels) + len(combined))
     return ToLearn(
         terms=len(rules.terms),
         flags=len(rules.flags),
         products=tuple(tuple(map(rules.terms.index, product)) for product in multiplied(terms)),
         keyed=tuple(dict.fromkeys([*keyed, *(term.column for term in bins if not term.edges)])),
         cut=tuple(dict.fromkeys((term.column, term.edges) for term in bins if term.edges)),
-        levels=categories_of(terms),
-        combined=tuple(dict.fromkeys(names for names in combined if len(names) > 1)),
+        levels=levels,
+        combined=combined,
         sample=sample,
-        most_levels=most_counted(job.model.max_levels),
+        most_levels=most_counted(job.model.max_levels, room),
     )
 
 
@@ -303,17 +328,19 @@ def _sample_rule(files: Sequence[FileFacts], job: FitJob, columns: Sequence[tupl
     if job.data.limit is not None:
         rows = min(rows, job.data.limit)
     width = sum(_NUMBER_WIDTH if role == "numeric" else _TEXT_WIDTH for _, role in columns)
-    return SampleRule.of(rows, width, tuple((place, role) for place, (_, role) in enumerate(columns)))
+    flags = set(flagged(terms_of(job))) - {job.model.target}
+    return SampleRule.of(
+        rows, width, tuple((place, "flag" if name in flags else role) for place, (name, role) in enumerate(columns))
+    )
 
 
-def _costs(wanted: ToLearn, chunks: int) -> StepCosts:
+def _costs(wanted: ToLearn, waiting: int) -> StepCosts:
     """Return what the first pass takes. The payloads that wait have the rows of one sample between them."""
-    waiting = max(1, min(chunks, _WAITING + chunks.bit_length()))
     return StepCosts(
         made_bytes=_NUMBER_WIDTH * (wanted.moments + len(wanted.sample.columns)),
         payload_bytes=(
             _NUMBER_BYTES * wanted.moments
-            + _LEVEL_BYTES * (len(wanted.levels) + len(wanted.combined))
+            + LEVEL_BYTES * wanted.most_levels * (len(wanted.levels) + len(wanted.combined))
             + _KEYED_BYTES * len(wanted.keyed)
             + wanted.sample.expected_bytes // waiting
         ),

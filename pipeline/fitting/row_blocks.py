@@ -7,12 +7,13 @@ block is a task by itself, and rows of different blocks never meet, so that memo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -117,39 +118,81 @@ def _add_by_threads(calls: Sequence[Callable[[], Payload]], tree: ReduceTree[Pay
 class DaskBlocks:
     """Rows of Dask collections: each block is a task, and its payload the only thing that leaves it.
 
+    A pass is a graph of its own. It is made of plain tasks, as Dask's own ways to join collections take a time that
+    grows with the square of the blocks.
+
     Attributes
     ----------
-    features : sequence of delayed
+    graph : mapping
+        What the blocks are made by.
+    features, target : sequence of keys
         A block each, in the order of the rows.
-    target, weights : sequence of delayed, or None
+    weights : sequence of keys, or None
     """
 
+    graph: Mapping[Any, Any]
     features: Sequence[Any]
-    target: Sequence[Any] | None = None
+    target: Sequence[Any]
     weights: Sequence[Any] | None = None
+
+    @classmethod
+    def of(cls, features: Any, target: Any, weights: Any = None) -> DaskBlocks:
+        """Return the blocks of collections; target and weights may also be arrays in memory, one for each block."""
+        graph: dict[Any, Any] = {}
+        keys_of_weights = None if weights is None else _into(graph, weights)
+        return cls(graph, _into(graph, features), _into(graph, target), keys_of_weights)
 
     def fold(
         self, compute: Callable[[RowBlock], Payload], combine: Callable[[Payload, Payload], Payload]
     ) -> Payload | None:
         """Return what is computed of each block, combined in a fixed tree, on the scheduler that Dask has."""
-        from dask.delayed import delayed  # noqa: PLC0415 - Dask is here, since the rows are
+        from dask.delayed import Delayed  # noqa: PLC0415 - Dask is here, since the rows are
 
-        call = delayed(compute, pure=False, traverse=False)
-        none = [None] * len(self.features)
-        task = delayed(_carried_out, pure=False)
-        found = [
-            task(call, features, target, weights)
-            for features, target, weights in zip(self.features, self.target or none, self.weights or none, strict=True)
-        ]
-        join = delayed(partial(_joined, combine), pure=False, traverse=False)
+        if not self.features:
+            return None
+        name = f"logitstream-pass-{uuid4().hex}"
+        graph = {**self.graph, (name, "compute"): compute, (name, "combine"): partial(_joined, combine)}
+        weights = [None] * len(self.features) if self.weights is None else self.weights
+        found = []
+        for number, keys in enumerate(zip(self.features, self.target, weights, strict=True)):
+            graph[name, 0, number] = (_carried_out, (name, "compute"), *keys)
+            found.append((name, 0, number))
+        level = 0
         while len(found) > 1:
+            level += 1
             pairs = [found[start : start + 2] for start in range(0, len(found), 2)]
-            found = [join(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
-        return found[0].compute() if found else None
+            found = [(name, level, number) if len(pair) == 2 else pair[0] for number, pair in enumerate(pairs)]
+            graph |= {
+                key: (_called, (name, "combine"), *pair)
+                for key, pair in zip(found, pairs, strict=True)
+                if len(pair) == 2
+            }
+        total: Payload = Delayed(found[0], graph).compute()
+        return total
+
+
+def _into(graph: dict[Any, Any], blocks: Any) -> Sequence[Any]:
+    """Add what makes blocks to a graph, and return their keys."""
+    from dask.base import optimize  # noqa: PLC0415 - Dask is here, since the rows are
+    from dask.core import flatten  # noqa: PLC0415 - as above
+
+    if hasattr(blocks, "__dask_graph__"):
+        # Of a dataframe the general function (Dask 2026.8) returns other columns.
+        kept = blocks.optimize() if hasattr(blocks, "optimize") else optimize(blocks)[0]
+        graph.update(kept.__dask_graph__())
+        return list(flatten(kept.__dask_keys__()))
+    name = f"logitstream-rows-{uuid4().hex}"
+    keys = [(name, place) for place in range(len(blocks))]
+    graph.update(zip(keys, blocks, strict=True))
+    return keys
 
 
 def _carried_out(compute: Callable[[RowBlock], Payload], features: Any, target: Any, weights: Any) -> Payload:
     return compute(RowBlock(features, target, weights))
+
+
+def _called(function: Callable[..., Payload], *arguments: Any) -> Payload:
+    return function(*arguments)
 
 
 def _joined(combine: Callable[[Payload, Payload], Payload], left: Payload, right: Payload) -> Payload:

@@ -22,6 +22,7 @@ from pipeline.fitting.terms import NumberTerm
 from pipeline.kernels import tile_steps
 from pipeline.kernels.steps import TileStep
 from pipeline.models.columns import Mask, Rows, levels, numbers, unfit
+from pipeline.models.logistic.numbers import with_nan
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
@@ -296,10 +297,13 @@ class _RowJudge:
 
 def missing_in(array: pa.Array) -> Mask:
     """Return where a column of any type is missing: null, or a NaN."""
+    if unfit("numeric", array.type) is None:
+        found = with_nan(numbers(array))
+        return np.zeros(len(array), dtype=np.bool_) if found is None else found
     if unfit("categorical", array.type) is None:
         cells = levels(array)
-        found = np.array([name is None for name in [*cells.names, None]])
-        missing: Mask = found.take(cells.codes, mode="clip")
+        flags = np.array([name is None for name in [*cells.names, None]])
+        missing: Mask = flags.take(cells.codes, mode="clip")
         if cells.null is not None:
             missing |= cells.null
         return missing

@@ -22,7 +22,7 @@ from pipeline.fitting.effect_rows import effect_rows
 from pipeline.fitting.effects import effect_numbers, plan_effects
 from pipeline.fitting.encoding import Encoder
 from pipeline.fitting.holding import Holding
-from pipeline.fitting.inference import Inference, scores_point
+from pipeline.fitting.inference import Inference, scores_point, why_no_errors
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.layout import Floats, Tile
 from pipeline.fitting.learning import learn
@@ -32,7 +32,7 @@ from pipeline.fitting.measuring import measures_of, null_solver
 from pipeline.fitting.objective import Method, PassRecord, Solution
 from pipeline.fitting.planning import check_width, outlook_of, plan
 from pipeline.fitting.points import Passes, PassSums, Point
-from pipeline.fitting.profiles import certificate_document, trained, training_of
+from pipeline.fitting.profiles import RowsSeen, certificate_document, trained, training_of
 from pipeline.fitting.reading import PreparedFit, prepare_fit
 from pipeline.fitting.report import EffectRow, FitReport, PassDone, PenaltyTried
 from pipeline.fitting.resources import lowered_note, most_models
@@ -182,12 +182,13 @@ class FitRun:
         if not solve.effects:
             return fitted
         coefficients = fitted.solution.coefficients
-        plan = plan_effects(design, learnt, [column for column, _ in fitted.solution.dropped])
-        sums = effects_over(passes, plan, coefficients)
+        planned = plan_effects(design, learnt, [column for column, _ in fitted.solution.dropped])
+        self._note(*planned.notes)
+        sums = effects_over(passes, planned, coefficients)
         self._tell(PassDone(0, "effects", fitted.solution.sums.rows, 0.0))
         covariance = Inference(prepared.job, design, fitted.solution, fitted.scored).covariance
         names = class_names(learnt.classes)
-        return replace(fitted, effects=effect_rows(plan, design, coefficients, sums, names, covariance))
+        return replace(fitted, effects=effect_rows(planned, design, coefficients, sums, names, covariance))
 
     def _solved(self, passes: Passes, design: FitDesign, start: Floats) -> Fitted:
         """Solve for one penalty or none, beside the null model where that needs passes."""
@@ -248,10 +249,12 @@ class FitRun:
     ) -> FitReport:
         job, solution = prepared.job, fitted.solution
         inference = Inference(job, design, solution, fitted.scored)
+        if why := why_no_errors(inference):
+            self._note(why)
         model = model_of(job, design, learnt, solution, {})
         certificate = solution.certificate
-        files, method = prepared.scan.files, fitted.method
-        model = trained(model, training_of(job, design, learnt, certificate, model, sample, files, method))
+        seen = RowsSeen(prepared.scan.files, learnt, sample)
+        model = trained(model, training_of(job, design, seen, model, certificate, fitted.method))
         if self.job.output is not None:
             write_new_file(self.job.output, model.to_json().encode(), self.job.if_exists)
         return FitReport(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,11 @@ import pyarrow.compute as pc
 
 from pipeline.choices import Role
 from pipeline.fitting.layout import TILE_ROWS, Floats
-from pipeline.models.columns import Mask, levels, numbers, unfit
+from pipeline.fitting.rows import missing_in
+from pipeline.models.columns import Mask, levels, numbers
 from pipeline.units import MIB
+
+SampledAs = Role | Literal["flag"]
 
 MOST_ROWS = 262_144
 MOST_BYTES = 48 * MIB
@@ -33,8 +37,8 @@ class SampleRule:
     ----------
     share : float
         Of the rows that are fitted.
-    columns : tuple of (int, Role)
-        Positions in a batch, and how they are read.
+    columns : tuple of (int, Role or "flag")
+        Positions in a batch, and how they are read; of a flag only is asked where it is missing.
     expected_bytes : int
         About how many a whole sample has.
     rows, bytes : int
@@ -42,13 +46,13 @@ class SampleRule:
     """
 
     share: float
-    columns: tuple[tuple[int, Role], ...]
+    columns: tuple[tuple[int, SampledAs], ...]
     expected_bytes: int = 0
     rows: int = MOST_ROWS
     bytes: int = MOST_BYTES
 
     @classmethod
-    def of(cls, rows: int, row_bytes: float, columns: tuple[tuple[int, Role], ...]) -> SampleRule:
+    def of(cls, rows: int, row_bytes: float, columns: tuple[tuple[int, SampledAs], ...]) -> SampleRule:
         """Return the rule for about so many rows of about so many bytes."""
         most = min(MOST_ROWS, MOST_BYTES / max(1.0, row_bytes))
         share = min(1.0, most / max(1, rows), max(_SHARE, _FEW_ROWS / max(1, rows)))
@@ -69,11 +73,11 @@ class SampleRows:
         if not len(chosen):
             return
         places = np.flatnonzero(used)[chosen]
-        taken = data.take(pa.array(places))
+        taken = data.take(as_arrow(places))
         columns = [_plain(taken.column(place), role) for place, role in self.rule.columns]
         names = [data.schema.field(place).name for place, _ in self.rule.columns]
         fold = np.zeros(len(places), dtype=np.int8) if folds is None else folds[places]
-        arrays = [*columns, pa.array(fold), pa.array(ranks[chosen])]
+        arrays = [*columns, as_arrow(fold), as_arrow(ranks[chosen])]
         self.pieces.append(pa.Table.from_arrays(arrays, [*names, FOLD, _RANK]))
 
     def settle(self) -> None:
@@ -100,9 +104,9 @@ class SampleRows:
         most = min(self.rule.rows, int(self.rule.bytes * table.num_rows / size))
         if table.num_rows <= most:
             return table
-        ranks = table.column(_RANK).to_numpy()
+        ranks = numbers(table.column(_RANK).chunk(0)).values
         kept = np.sort(np.argsort(ranks, kind="stable")[:most])
-        return table.take(pa.array(kept))
+        return table.take(as_arrow(kept))
 
 
 def ranks_of(chunk: int, first: int, rows: int) -> Floats:
@@ -117,19 +121,38 @@ def ranks_of(chunk: int, first: int, rows: int) -> Floats:
     return ranks[begin : begin + rows]
 
 
-def _plain(array: pa.Array, role: Role) -> pa.Array:
-    """Return a column in the one type that it has in every file: numbers, text, or as it is."""
+def as_arrow(values: npt.NDArray[Any]) -> pa.Array:
+    """Return values as an Arrow array, without a copy; ``pa.array`` would import pandas where it is installed."""
+    contiguous = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(contiguous)])
+
+
+def _plain(array: pa.Array, role: SampledAs) -> pa.Array:
+    """Return a column in the one type that it has in every file: numbers, text, flags, or as it is."""
+    if role == "flag":
+        missing = missing_in(array)
+        return pa.array(~missing, mask=missing)
     if role in {"numeric", "boolean"}:
         cells = numbers(array)
-        return pa.array(cells.values.astype(np.float64), mask=cells.null)
-    if role == "categorical" and unfit(role, array.type) is None:
-        found = levels(array)
-        names = pa.array([*found.names, None], pa.string())
-        codes = found.codes.astype(np.intp)
-        if found.null is not None:
-            codes[found.null] = len(names) - 1
-        return names.take(pa.array(codes))
+        values = cells.values.astype(np.float64)
+        return as_arrow(values) if cells.null is None else pa.array(values, mask=cells.null)
+    if role == "categorical":
+        return _spelled(array)
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def _spelled(array: pa.Array) -> pa.Array:
+    """Return levels as text, spelled as a model file spells them."""
+    type_ = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if not pa.types.is_floating(type_):
+        plain = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+        return pc.cast(plain, pa.string())
+    found = levels(array)
+    names = pa.array([*found.names, None], pa.string())
+    codes = found.codes.astype(np.intp)
+    if found.null is not None:
+        codes[found.null] = len(names) - 1
+    return names.take(as_arrow(codes))
 
 
 def _concatenated(tables: Sequence[pa.Table]) -> pa.Table:

@@ -15,7 +15,7 @@ from pipeline.fitting.learnt import FitAccounts, Learnt, LearntBins, LearntLevel
 from pipeline.fitting.reading import PreparedFit, multiplied
 from pipeline.fitting.tallies import MOST_CLASSES, Tallies
 from pipeline.fitting.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm
-from pipeline.fitting.vocabulary import learnt_levels, most_counted
+from pipeline.fitting.vocabulary import learnt_levels
 from pipeline.units import escape, format_count
 
 
@@ -129,9 +129,9 @@ def crowd_error(prepared: PreparedFit, column: str) -> DataError:
             f"column {escape(target)}: the target has more than {format_count(MOST_CLASSES)} different values",
             "a target has a few classes; make classes of numbers first, or name another column with --target",
         ).at(column=target)
-    most = most_counted(prepared.job.model.max_levels)
+    most = prepared.wanted.most_levels
     return DataError(
         f"column {escape(column)}: it has more than {format_count(most)} different values, too many for levels",
         "leave it out or give it coarser values; if it is a number, write B(NAME) or its name alone; --max-levels "
-        "raises the bound, which is twice as many",
+        "raises the bound, to twice as many, and so does more --memory",
     ).at(column=column)

@@ -15,11 +15,16 @@ OTHER = "(other)"
 MISSING = "(missing)"
 # More different values of a column are not counted, unless more levels are asked for.
 MOST_COUNTED = 65_536
+# One of them with its counts, in a dictionary of Python.
+LEVEL_BYTES = 224
 
 
-def most_counted(max_levels: int) -> int:
-    """Return how many different values of a column the first pass counts."""
-    return max(MOST_COUNTED, 2 * max_levels)
+def most_counted(max_levels: int, room: float) -> int:
+    """Return how many different values of a column the first pass counts, given the bytes that they may take.
+
+    Always twice as many as are kept.
+    """
+    return max(2 * max_levels, min(MOST_COUNTED, int(room / LEVEL_BYTES)))
 
 
 def learnt_levels(

@@ -21,6 +21,9 @@ from pipeline.units import EXACT_INTEGER, MIB, escape
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
+# Made of bits: pa.array() would import pandas where it is installed.
+_FALSE_AND_TRUE = pa.Array.from_buffers(pa.bool_(), 2, [None, pa.py_buffer(b"\x02")])
+
 TEXT_LIMIT = 200
 _KEPT_BYTES = 4 * MIB
 
@@ -170,7 +173,7 @@ def levels(array: pa.Array) -> Levels:
     """Return the cells of an array whose type suits a categorical feature."""
     if pa.types.is_boolean(array.type):
         codes = _bits(array.buffers()[1], array.offset, len(array))
-        return Levels(codes, pa.array([False, True]), null_mask(array))
+        return Levels(codes, _FALSE_AND_TRUE, null_mask(array))
     if pa.types.is_float16(array.type):
         array = array.cast(pa.float32())  # Arrow makes no dictionary of half floats
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()

@@ -17,6 +17,11 @@ def is_dask_frame(rows: Any) -> bool:
     return hasattr(rows, "map_partitions") and hasattr(rows, "npartitions")
 
 
+def values_of(column: Any) -> Any:
+    """Return a Dask array for a Dask array or series."""
+    return column.values if is_dask_frame(column) else column
+
+
 def note_columns(estimator: Any, rows: Any) -> None:
     """Record what ``validate_data`` records for rows in memory."""
     check_types(rows)

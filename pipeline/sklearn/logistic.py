@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
@@ -22,7 +23,7 @@ from pipeline.fitting.objective import Certificate, PassRecord
 from pipeline.fitting.points import PassSums, Point
 from pipeline.modelling import from_sklearn
 from pipeline.models import LogisticModel
-from pipeline.sklearn.lazy import is_dask
+from pipeline.sklearn.lazy import is_dask, values_of
 from pipeline.sklearn.parameters import check_parameters, is_exact, l1_share_of
 from pipeline.sklearn.rows import blocks_of, check_facts, rows_to_score
 from pipeline.sklearn.scoring import LinearScores
@@ -185,10 +186,14 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the share of the rows, or of their weight, whose class is predicted."""
         if not is_dask(X):
             return float(super().score(X, y, sample_weight))
-        is_right = self.predict(X) == (y.values if hasattr(y, "map_partitions") else y)
+        predicted = self.predict(X)
+        if not (is_dask(y) and (sample_weight is None or is_dask(sample_weight))):
+            known, weights = (each.compute() if is_dask(each) else each for each in (y, sample_weight))
+            return float(accuracy_score(known, predicted.compute(), sample_weight=weights))
+        is_right = predicted == values_of(y)
         if sample_weight is None:
             return float(is_right.mean().compute())
-        weights = sample_weight.values if hasattr(sample_weight, "map_partitions") else sample_weight
+        weights = values_of(sample_weight)
         return float(((is_right * weights).sum() / weights.sum()).compute())
 
     def sparsify(self) -> Self:

@@ -122,16 +122,12 @@ def _dask_blocks(estimator: Any, rows: Any, target: Any, weights: Any) -> DaskBl
     note_columns(estimator, rows)
     if not is_dask_frame(rows) and rows.numblocks[1] > 1:
         rows = rows.rechunk({1: -1})
-    features = list(np.ravel(rows.to_delayed()))
-    return DaskBlocks(
-        features,
-        _blocks_beside(rows, target, "y"),
-        None if weights is None else _blocks_beside(rows, weights, "sample_weight"),
-    )
+    beside = None if weights is None else _blocks_beside(rows, weights, "sample_weight")
+    return DaskBlocks.of(rows, _blocks_beside(rows, target, "y"), beside)
 
 
-def _blocks_beside(rows: Any, values: Any, name: str) -> Sequence[Any]:
-    """Return the targets or weights of each block of Dask rows."""
+def _blocks_beside(rows: Any, values: Any, name: str) -> Any:
+    """Return targets or weights with the blocks of Dask rows: a collection, or an array for each block."""
     if not is_dask(values):
         return _cut(rows, np.asarray(values), name)
     if values.ndim != 1:
@@ -139,20 +135,36 @@ def _blocks_beside(rows: Any, values: Any, name: str) -> Sequence[Any]:
     if not is_dask_frame(rows) and not is_dask_frame(values) and not np.isnan(rows.shape[0] + values.shape[0]):
         if rows.shape[0] != values.shape[0]:
             raise ValueError(f"X has {rows.shape[0]} rows, but {name} has {values.shape[0]}")
-        values = values.rechunk((rows.chunks[0],))
-    found = list(np.ravel(values.to_delayed()))
-    blocks = rows.npartitions if is_dask_frame(rows) else rows.numblocks[0]
-    if len(found) != blocks:
-        raise ValueError(f"X has {blocks} blocks, but {name} has {len(found)}; give both the same blocks of rows")
-    return found
+        return values.rechunk((rows.chunks[0],))
+    if _count(values) != _count(rows):
+        raise ValueError(
+            f"X has {_count(rows)} blocks, but {name} has {_count(values)}; give both the same blocks of rows"
+        )
+    return values
 
 
-def _cut(rows: Any, values: npt.NDArray[Any], name: str) -> Sequence[Any]:
+def _count(rows: Any) -> int:
+    return int(rows.npartitions if is_dask_frame(rows) else rows.numblocks[0])
+
+
+def _cut(rows: Any, values: npt.NDArray[Any], name: str) -> Sequence[npt.NDArray[Any]]:
     """Return values in memory, cut as the blocks of Dask rows are."""
-    from dask.delayed import delayed  # noqa: PLC0415 - Dask is here, since the rows are
-
-    is_frame = is_dask_frame(rows)
-    sizes = rows.map_partitions(len).compute().to_numpy() if is_frame else np.asarray(rows.chunks[0])
-    if values.ndim != 1 or np.isnan(sizes).any() or len(values) != sizes.sum():
+    sizes = _sizes(rows)
+    if values.ndim != 1 or len(values) != sizes.sum():
         raise ValueError(f"{name} has the shape {values.shape}, and X has {sizes.sum()} rows")
-    return [delayed(part, traverse=False) for part in np.split(values, np.cumsum(sizes)[:-1])]
+    return np.split(values, np.cumsum(sizes)[:-1])
+
+
+def _sizes(rows: Any) -> npt.NDArray[np.intp]:
+    """Return how many rows each block has; computed where Dask does not know it."""
+    if is_dask_frame(rows):
+        return np.asarray(rows.map_partitions(len).compute(), dtype=np.intp)
+    sizes = np.asarray(rows.chunks[0], dtype=np.float64)
+    if np.isnan(sizes).any():
+        counted = rows.map_blocks(_size, drop_axis=1, chunks=((1,) * len(sizes),), dtype=np.intp)
+        sizes = counted.compute()
+    return sizes.astype(np.intp)
+
+
+def _size(block: Any) -> npt.NDArray[np.intp]:
+    return np.array([block.shape[0]], dtype=np.intp)

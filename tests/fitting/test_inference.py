@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.fitting.inference import Inference, inverse_of, scores_point, square_of
+from pipeline.fitting.inference import Inference, inverse_of, scores_point, square_of, why_no_errors
 from pipeline.fitting.job import SolveWishes
 from pipeline.fitting.measuring import measures_of, null_solver
 from pipeline.fitting.solving import drive
@@ -134,6 +134,22 @@ def test_a_hessian_that_has_no_inverse_leaves_no_errors() -> None:
     sums = replace(case.inference.solution.sums, hessian=0.0 * case.inference.solution.sums.hessian)
     found = Inference(case.job, case.design, replace(case.inference.solution, sums=sums))
     assert all(row.error is None for row in coefficient_rows(found, ("0", "1")))
+    assert why_no_errors(found) == "there are no standard errors: the matrix of second derivatives has no inverse"
+
+
+def test_a_person_is_told_why_there_are_no_errors() -> None:
+    case = CASES["numbers"]
+    plain = case.inference
+    assert why_no_errors(plain) == ""
+    penalised = replace(case.job, solve=SolveWishes(l2=0.1))
+    assert "a penalty" in why_no_errors(Inference(penalised, case.design, plain.solution))
+    without = replace(plain.solution, sums=replace(plain.solution.sums, hessian=None))
+    assert "does not sum" in why_no_errors(Inference(case.job, case.design, without))
+    weighted = replace(case.job, model=replace(case.job.model, class_weights="balanced"))
+    assert "--robust" in why_no_errors(Inference(weighted, case.design, plain.solution))
+    groups = CASES["groups"].inference
+    one = replace(groups.scored, groups={0: sum(groups.scored.groups.values())})
+    assert "at least two groups" in why_no_errors(Inference(groups.job, groups.design, groups.solution, one))
 
 
 def test_the_inverse_keeps_its_digits_whatever_the_scales() -> None:

@@ -261,3 +261,7 @@ def test_the_pass_is_told_of(flights: Path) -> None:
     (event,) = told
     assert (event.number, event.what, event.rows) == (1, "learn", ROWS)
     assert event.bytes_read > 100_000
+    prepared = prepare_fit(job_of(flights, "distance, hour", missing="impute-median", exact_median=True))
+    with open_scan(prepared.scan) as scan:
+        learn(scan, prepared, told.append)
+    assert [event.what for event in told] == ["learn", "learn", "medians"]

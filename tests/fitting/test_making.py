@@ -227,6 +227,15 @@ def test_a_column_in_several_terms_is_told_apart_by_name() -> None:
     assert [feature.label for feature in model.features] == ["x", "log1p(x)", "missing_x", "carrier"]
 
 
+def test_a_column_that_is_a_number_and_levels_has_two_names() -> None:
+    hour = column_of("C(hour)", levels=0, labels=("8", "9"), reference="7")
+    design = design_of(column_of("hour", 0), hour)
+    design = replace(design, numbers=(NumberSource("hour", "error"),))
+    model = made(design, [0.0, 1.0, 2.0, 3.0])
+    assert [feature.label for feature in model.features] == ["hour", "C(hour)"]
+    assert model.raw_prediction(ROWS) == pytest.approx([7.0, 10.0, 7.0, 12.0, 10.0], abs=1e-14)
+
+
 def test_dropped_columns_are_left_out_and_dropped_levels_are_like_the_reference() -> None:
     design = design_of(column_of("x", 0), column_of("y", 1), CARRIER)
     model = made(design, [0.5, 2.0, 0.0, 1.0, 0.0, -1.0], dropped=((2, ()), (4, ((3, -1.0),))))

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.fitting.first_pass import job_of, learnt_by
 
 from pipeline.fitting.decoding import ClassSource, RowSources
 from pipeline.fitting.designing import design_of
@@ -22,6 +21,7 @@ from pipeline.fitting.effects import effect_numbers, plan_effects
 from pipeline.fitting.encoding import Encoder
 from pipeline.fitting.making import model_of
 from pipeline.fitting.vocabulary import reference_of
+from tests.fitting.jobs import job_of, learnt_by
 from tests.fitting.newton import expanded
 from tests.fitting.test_effects import Rows
 from tests.fitting.test_making import solution_of

@@ -16,6 +16,7 @@ from pipeline.fitting.making import model_of
 from pipeline.fitting.objective import Certificate
 from pipeline.fitting.profiles import (
     MOST_LEVELS,
+    RowsSeen,
     algorithm_of,
     certificate_document,
     data_digest,
@@ -60,7 +61,7 @@ JOB = FitJob(DataWishes(()), ModelWishes("y"))
 def said(sample=SAMPLE, files=FILES, design=DESIGN, learnt=LEARNT) -> tuple[dict, LogisticModel]:
     coefficients = np.random.default_rng(4).normal(size=(design.layout.outputs, design.layout.width))
     model = model_of(JOB, design, learnt, solution_of(coefficients), {})
-    return training_of(JOB, design, learnt, CERTIFICATE, model, sample, files, "newton"), model
+    return training_of(JOB, design, RowsSeen(files, learnt, sample), model, CERTIFICATE, "newton"), model
 
 
 def test_training_says_what_a_model_was_fitted_to_and_how() -> None:

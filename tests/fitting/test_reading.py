@@ -27,6 +27,7 @@ TABLE = pa.table(
         "flown": [row % 5 == 0 for row in range(ROWS)],
         "key": np.arange(ROWS),
         "at": pa.array(np.arange(ROWS), pa.timestamp("s")),
+        "list": [[row] for row in range(ROWS)],
     }
 )
 
@@ -58,7 +59,7 @@ def test_every_number_is_each_numeric_column_that_is_not_used_otherwise(path: Pa
     assert [term_text(term) for term in prepared.terms] == ["C(carrier)", "hour", "flown", "log1p(distance)"]
     assert (
         "* is 2 numeric columns: hour, flown; left out: late (the target), distance, carrier (used otherwise), "
-        "weight (the weight), key (the key), at (not numeric)"
+        "weight (the weight), key (the key), at, list (not numeric)"
     ) in prepared.notes
 
 
@@ -101,6 +102,7 @@ def test_a_name_that_is_nearly_right_is_suggested(path: Path) -> None:
         ({"means": {"memory": "60MiB"}}, MemoryBudgetError, "may use only 60 MiB"),
         ({"solve": {"holdout": "hour >"}}, UsageError, "--holdout: expected one number, date or text"),
         ({"controls": ("Hour",)}, UsageError, '--control Hour: no feature has that column; did you mean "hour"'),
+        ({"solve": {"folds": 3, "key": "list"}}, UsageError, "--key list: the column is list<"),
         ({"signs": {"carrier": 1}}, UsageError, "--sign carrier: no feature has that column"),
         ({"data": {"csv": CsvOptions(types=(("nope", "int64"),))}}, UsageError, "the job reads no column of that name"),
     ],
@@ -121,3 +123,22 @@ def test_only_the_first_rows_are_read_under_a_limit(path: Path) -> None:
     _, learnt, _ = learnt_by(job_of(path, "distance", data={"limit": 100}))
     assert learnt.rows.read == learnt.rows.used == 100
     assert learnt.numbers["distance"].largest == 99
+
+
+def test_files_with_other_types_of_the_same_columns_are_read_together(path: Path) -> None:
+    other = {
+        "late": pa.array(["true", "false"] * 50).dictionary_encode(),
+        "distance": pa.array(range(100), pa.int16()),
+        "hour": pa.array([row % 24 for row in range(100)], pa.int64()).cast(pa.decimal128(21, 2)),
+        "carrier": pa.array(["AA", None] * 50, pa.large_string()),
+        "at": pa.array(["soon", None] * 50),
+    }
+    pq.write_table(pa.table(other), path / "b.parquet")
+    job = job_of(path, "distance, hour, C(carrier), M(at)", missing="indicator")
+    _, learnt, sample = learnt_by(job)
+    assert learnt.rows.used == ROWS + 100
+    assert learnt.classes == (False, True)
+    assert learnt.levels["carrier"].counts == {"AA": 150, "B6": 100, "UA": 100}
+    assert learnt.numbers["M(at)"].mean == pytest.approx(50 / 400)
+    assert [str(type_) for type_ in sample.schema.types] == ["double", "double", "string", "string", "bool", "int8"]
+    assert sample["at"].null_count == 50

@@ -77,7 +77,7 @@ def expected(rows: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def given(means: dict[str, Any], folder: Path) -> dict[str, Any]:
     # What this process has taken so far counts, too.
-    little = f"{(max(memory.current_bytes(), 160 * MIB) + 128 * MIB) // MIB}MiB"
+    little = f"{(max(memory.current_bytes(), 160 * MIB) + 256 * MIB) // MIB}MiB"
     words = {"{scratch}": str(folder), "{memory}": little}
     return {name: words.get(value, value) for name, value in means.items()}
 

@@ -9,6 +9,7 @@ steepest    gradient descent, for comparison
 drive       any number of solvers over shared passes
 problem     penalties, bounds and what nothing decides, beside sums
 step        one Newton step
+curvature   what steps have told of the Hessian
 quadratic   a quadratic with kinks and bounds, minimised
 line        how far to go along a step
 descent     what all solvers keep

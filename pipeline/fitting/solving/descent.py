@@ -105,6 +105,19 @@ class Descent:
         self.line = Line(self.here, move, value, fall)
         self.here = self.line.here
 
+    def begins_anew(self, sums: PassSums) -> bool:
+        """Go to 0 if the start is worse than that is without an offset; return whether it did."""
+        worst = sums.weight * np.log(self.problem.layout.classes)
+        if self.line is not None or not self.here.any() or sums.loss < worst:
+            return False
+        self.begin_at(np.zeros_like(self.here), sums)
+        return True
+
+    def begin_at(self, values: Floats, sums: PassSums) -> None:
+        """Begin elsewhere, after a pass."""
+        self.note(sums)
+        self.here = values
+
     def went_too_far(self, sums: PassSums) -> bool:
         """Go back along the step where its loss has not fallen; return whether it had to."""
         if self.line is None or (share := self.line.shorter(self.problem, sums)) is None:

@@ -104,25 +104,21 @@ class _Newton:
     def _begin(self, sums: PassSums) -> bool:
         """Find columns that others explain, in the first pass; return whether its sums can be used."""
         way = self._way
-        started = bool(way.here.any())
-        # Nearer to the optimum than 0 is a start whose loss is smaller.
-        if started and not sums.loss < sums.weight * np.log(self._problem.layout.classes):
-            return self._begin_at(np.zeros_like(way.here), sums)
+        if way.begins_anew(sums):
+            return False
         found = self._explained(sums)
         # Where the weights of rows are tiny, columns may seem to explain each other.
-        if started and any(found.values()) and not max(abs(sums.smallest), abs(sums.largest)) <= FAR:
-            return self._begin_at(np.zeros_like(way.here), sums)
+        if way.here.any() and any(found.values()) and not max(abs(sums.smallest), abs(sums.largest)) <= FAR:
+            way.begin_at(np.zeros_like(way.here), sums)
+            return False
         self._dropped = found
         self._hand_over(found)
         self._problem.drop(list(found))
         inside = self._problem.edges(1.0).inside(way.here)
-        return True if np.array_equal(inside, way.here) else self._begin_at(inside, sums)
-
-    def _begin_at(self, values: Floats, sums: PassSums) -> bool:
-        """Begin anew elsewhere."""
-        self._way.note(sums)
-        self._way.here = values
-        return False
+        if not np.array_equal(inside, way.here):
+            way.begin_at(inside, sums)
+            return False
+        return True
 
     def _hand_over(self, found: dict[int, Combination]) -> None:
         """Give the coefficients of columns that are dropped to those that explain them: no raw prediction changes."""

@@ -100,6 +100,15 @@ class Minimised:
         free = self.free.reshape(layout.outputs, -1).all(axis=0)
         return np.flatnonzero(free & (self.factors[: layout.width] == 0.0))
 
+    def decided(self, slope: Floats) -> Floats:
+        """Return a slope without what rounding leaves along the shifts that nothing decides."""
+        columns = self.undecided
+        if not len(columns):
+            return slope
+        shaped = self.shaped(slope.copy())
+        shaped[:, columns] -= shaped[:, columns].mean(axis=0)
+        return shaped.ravel()
+
     def hold_shifts(self, hessian: Floats) -> None:
         """Bend the Hessian, in place, along the shifts that nothing decides; no step goes there then."""
         layout = self.layout

@@ -76,6 +76,14 @@ def test_a_pass_is_a_line_with_what_it_found(capsys: pytest.CaptureFixture[str])
     assert said.err.splitlines() == [pass_line(done), "note: levels are pooled"]
 
 
+def test_of_very_many_passes_some_have_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = watch_fit()
+    for number in range(1, 1_251):
+        watch(PassDone(number, "fit", 9, 0.1))
+    numbers = [int(line.split()[1]) for line in capsys.readouterr().err.splitlines()]
+    assert numbers == [*range(1, 100), *range(100, 1_000, 10), *range(1_000, 1_250, 100)]
+
+
 def test_quietly_only_warnings_that_no_silence_may_hide_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with console.quietly():
         watch = watch_fit()
@@ -139,7 +147,9 @@ def test_coefficients_are_a_table_in_which_nothing_acts_on_the_terminal(capsys: 
         ["C(carrier)", "AA", "0", "reference"],
         ["C(carrier)", r"U\x1bA", "0.5", "0.125", "4", "6.312e-05", "0.255", "0.745"],
     ]
-    exact = [line.split() for line in shown(capsys, REPORT, all_digits=True) if line.startswith("distance")]
+    lines = shown(capsys, REPORT, all_digits=True)
+    assert "McFadden's R2      0.09090909090909091" in lines
+    exact = [line.split() for line in lines if line.startswith("distance")]
     assert exact == [["distance", "0.30000000000000004", "0.1", "3.0", "0.0027", "0.104", "0.496", "1.25"]]
 
 

@@ -1,0 +1,15 @@
+"""Fits of tests run as fits do: with one BLAS thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.fitting.blas import one_thread
+
+
+@pytest.fixture(autouse=True)
+def one_blas_thread() -> Iterator[None]:
+    with one_thread():
+        yield

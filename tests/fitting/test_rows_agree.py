@@ -1,0 +1,73 @@
+"""Every pass reads the rows that the first pass counted, whatever is wrong with the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.fitting.running import run
+from pipeline.types.job import BadLimit
+from tests.fitting.jobs import job_of, learnt_by
+
+ROWS = 3_000
+CHANCE = np.random.default_rng(41)
+
+
+def sparse(values: list[Any], share: float, instead: Any = None) -> list[Any]:
+    """Return values, some of which are another or missing."""
+    return [instead if lost else value for value, lost in zip(values, CHANCE.random(ROWS) < share, strict=True)]
+
+
+X = CHANCE.normal(size=ROWS)
+TABLE = pa.table(
+    {
+        "late": sparse((CHANCE.random(ROWS) < 1 / (1 + np.exp(-X))).tolist(), 0.03),
+        "x": sparse(sparse(X.tolist(), 0.05), 0.01, float("inf")),
+        "y": sparse(CHANCE.gamma(2.0, 2.0, ROWS).tolist(), 0.02, -1.0),
+        "big": sparse([int(each) for each in CHANCE.integers(0, 50, ROWS)], 0.01, 2**53 + 1),
+        "c": sparse(CHANCE.choice(["AA", "UA", "B6"], ROWS).tolist(), 0.04),
+        "w": sparse(CHANCE.random(ROWS).tolist(), 0.02),
+        "day": sparse([f"2013-{month:02}-01" for month in CHANCE.integers(1, 13, ROWS)], 0.02, "never"),
+        "key": CHANCE.integers(0, 99, ROWS),
+    }
+)
+FEATURES = "x, log1p(y), big, C(c), C(c):x, B(y, bins=4), M(x)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("parquet", {"missing": "drop"}),
+        ("csv", {"missing": "indicator", "missing_of": {"c": "drop"}}),
+        ("parquet", {"missing": "impute-median", "weight": "w"}),
+        ("parquet", {"missing": "error"}),
+        ("csv", {"missing": "impute-mean", "weight": "w", "solve": {"holdout": "day >= 2013-10-01"}}),
+        ("parquet", {"missing": "drop", "solve": {"holdout": "30%"}}),
+        ("parquet", {"missing": "drop", "solve": {"holdout": "30%", "key": "key"}}),
+    ],
+    ids=str,
+)
+def test_as_many_rows_are_fitted_as_the_first_pass_counted(kind: str, options: dict[str, Any], tmp_path: Path) -> None:
+    if kind == "csv":
+        pc.write_csv(TABLE, tmp_path / "rows.csv")
+    else:
+        pq.write_table(TABLE, tmp_path / "rows.parquet", row_group_size=400)
+    shared: dict[str, Any] = {
+        "missing_target": "drop",
+        "data": {"max_bad": BadLimit(None, 1.0), "chunk_size": "900"},
+    }
+    job = job_of(tmp_path, FEATURES, **shared, **options)
+    _, learnt, _ = learnt_by(job)
+    rows = learnt.rows
+    assert rows.read == ROWS == rows.used + rows.held_out + rows.dropped + rows.bad + rows.without_target
+    assert min(rows.used, rows.bad, rows.without_target) > 0
+    report = run(job)
+    assert report.rows == {name: getattr(rows, name) for name in report.rows}
+    assert report.certificate["rows"] == rows.used
+    assert report.certificate["converged"]
