@@ -70,9 +70,11 @@ def test_a_plan_counts_the_sums_of_each_worker_and_of_each_level_of_the_tree(sca
     assert with_costs(scan, pass_costs(layout)).begins is scan.begins
 
 
-@given(width=st.integers(1, 400), wanted=st.integers(1, 200), memory=st.integers(300, 3_000))
+@given(width=st.integers(1, 400), wanted=st.integers(1, 200), memory=st.integers(120, 3_000))
 def test_as_many_models_share_a_pass_as_fit(scan: PreparedScan, width: int, wanted: int, memory: int) -> None:
-    layout, tight = FitLayout(width), within(scan, memory * MIB)
+    # What this process has taken so far counts, too.
+    allowed = scan.demand.reserved_bytes + memory * MIB
+    layout, tight = FitLayout(width), within(scan, allowed)
     try:
         alone = with_costs(tight, pass_costs(layout))
     except MemoryBudgetError:
@@ -82,7 +84,7 @@ def test_as_many_models_share_a_pass_as_fit(scan: PreparedScan, width: int, want
     found = most_models(tight, layout, wanted)
     assert 1 <= found <= wanted
     chosen = with_costs(tight, pass_costs(layout, found))
-    assert chosen.resources.projected_bytes <= memory * MIB
+    assert chosen.resources.projected_bytes <= allowed
     assert chosen.resources.workers == alone.resources.workers
     assert found == wanted or not fits(tight, layout, found + 1, alone.resources.workers)
 
