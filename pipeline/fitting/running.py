@@ -30,7 +30,7 @@ from pipeline.fitting.learnt import Learnt
 from pipeline.fitting.making import model_of
 from pipeline.fitting.measuring import measures_of, null_solver
 from pipeline.fitting.objective import Method, PassRecord, Solution
-from pipeline.fitting.planning import outlook_of, plan
+from pipeline.fitting.planning import check_width, outlook_of, plan
 from pipeline.fitting.points import Passes, PassSums, Point
 from pipeline.fitting.profiles import RowsSeen, certificate_document, trained, training_of
 from pipeline.fitting.reading import PreparedFit, prepare_fit
@@ -104,6 +104,7 @@ class FitRun:
         self._check_output()
         with one_thread():
             prepared = prepare_fit(self.job)
+            check_width(prepared)
             self._note(*prepared.notes)
             digest = fit_digest(prepared.scan, prepared.job)
             with open_state(self.job.output, digest, self._note) as state, self._holding(prepared) as holding:

@@ -14,7 +14,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -275,7 +275,7 @@ def open_state(output: str | None, digest: str, note: Callable[[str], None]) -> 
         name = state_name(output)
         descriptor = _locked(folder, name, output)
         try:
-            records = _records(descriptor, folder, name, digest, note)
+            records = _records(descriptor, folder, output, digest, note)
             try:
                 yield FitState(records, note)
             except _FINAL:
@@ -303,8 +303,8 @@ def _locked(folder: Folder, name: str, output: str) -> int:
         disk.release(descriptor)
 
 
-def _records(descriptor: int, folder: Folder, name: str, digest: str, note: Callable[[str], None]) -> StateRecords:
-    path = folder.path / name
+def _records(descriptor: int, folder: Folder, output: str, digest: str, note: Callable[[str], None]) -> StateRecords:
+    path = folder.path / state_name(output)
     records = StateRecords(descriptor, path)
     size = disk.status(descriptor, path).st_size
     begin = disk.read_at(descriptor, len(_MAGIC), 0, path)
@@ -313,6 +313,10 @@ def _records(descriptor: int, folder: Folder, name: str, digest: str, note: Call
             f"{disk.show(str(path))} is another file, but the state of the fit has that name",
             "move it away, or name another output",
         )
+    if len(records):
+        # The fit before this one was killed, perhaps while it wrote the model.
+        with suppress(OSError):
+            disk.remove_drafts(Path(output).absolute())
     if len(records) and records[0].decode(errors="replace") == digest:
         return records
     if len(records):

@@ -135,6 +135,18 @@ def test_the_state_of_another_job_is_replaced_with_a_note(tmp_path: Path, undist
     assert notes == ["inputs, features or options changed since the unfinished fit: starting over"]
 
 
+def test_what_a_kill_left_of_the_model_file_is_removed(tmp_path: Path) -> None:
+    output = tmp_path / "model.json"
+    with pytest.raises(KeyboardInterrupt):
+        fit(output, Counted(killed_at=2))
+    (tmp_path / ".model.json.0123456789ab").write_text("{")
+    others = {".model.json.notes", ".model.json.0123456789abc", "other.json.0123456789ab"}
+    for name in others:
+        (tmp_path / name).write_text("")
+    fit(output, Counted())
+    assert {path.name for path in tmp_path.iterdir()} == others
+
+
 def test_two_fits_do_not_share_a_state_and_another_file_is_not_touched(tmp_path: Path) -> None:
     output = tmp_path / "model.json"
     with (
