@@ -403,8 +403,11 @@ def test_liblinear_penalises_the_intercept_as_it_does_there() -> None:
 
 def test_rows_that_a_line_separates_are_named() -> None:
     features = np.linspace(-1, 1, 200).reshape(-1, 1)
-    with pytest.warns(ConvergenceWarning, match="complete separation"):
+    with pytest.warns(ConvergenceWarning, match=r"complete separation.* Use a penalty .* apart: x0$"):
         found = LogisticRegression(C=math.inf).fit(features, features[:, 0] > 0)
+    frame = pd.DataFrame({"noise": np.random.default_rng(1).normal(size=200), "age": features[:, 0]})
+    with pytest.warns(ConvergenceWarning, match="apart: age"):
+        LogisticRegression(C=math.inf).fit(frame, np.digitize(features[:, 0], [-0.5, 0.5]))
     assert found.certificate_.separation == "complete"
     assert found.covariance_ is None
     assert LogisticRegression().fit(features, features[:, 0] > 0).certificate_.converged
