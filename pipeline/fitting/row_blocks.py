@@ -256,10 +256,13 @@ def matrix_of(features: Any) -> Matrix:
     if is_sparse(features):
         return np.asarray(features.toarray(order="F"))
     if isinstance(features, pa.Table | pa.RecordBatch):
-        return _of_columns([column.to_numpy(zero_copy_only=False) for column in features.columns], features.num_rows)
+        # Booleans and decimals with nulls would be objects.
+        columns = [column.cast(pa.float64(), safe=False) for column in features.columns]
+        return _of_columns([column.to_numpy(zero_copy_only=False) for column in columns], features.num_rows)
     if hasattr(features, "iloc"):
         return np.asarray(features.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.asarray(features.to_numpy())
+    # As above.
+    return np.asarray(features.cast(float).to_numpy())
 
 
 def _of_columns(columns: Sequence[Matrix], rows: int) -> Matrix:

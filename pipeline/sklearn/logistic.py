@@ -294,7 +294,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not certificate.converged:
             warnings.warn(
                 f"{self.solver} failed to converge after {int(self.n_iter_[0])} iterations: {certificate.reason}. "
-                "Increase the number of iterations (max_iter), or use a stronger penalty (a smaller C)",
+                f"{self._remedy(certificate)}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -304,6 +304,16 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+    def _remedy(self, certificate: Certificate) -> str:
+        if certificate.separation is None:
+            return "Increase the number of iterations (max_iter), or use a stronger penalty (a smaller C)"
+        start = int(self.fit_intercept)
+        width = start + self.n_features_in_
+        places = dict.fromkeys(place % width - start for place in certificate.separating)
+        names = getattr(self, "feature_names_in_", None)
+        found = [f"x{place}" if names is None else str(names[place]) for place in places if place >= 0]
+        return f"Use a penalty (a finite C), or leave out or merge what tells the classes apart: {', '.join(found)}"
 
 
 def _threads(jobs: int | None) -> int:

@@ -7,6 +7,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import dask
@@ -198,6 +199,26 @@ def test_numbers_of_every_type_are_fitted_as_float64(dtype: Any) -> None:
     assert_same(found, theirs().fit(rows.astype(np.float64), Y))
 
 
+def test_columns_of_mixed_types_are_numbers_in_every_dataframe() -> None:
+    columns = {
+        "flag": X[:, 0] > 0,
+        "count": np.round(X[:, 1] * 3).astype(np.int16),
+        "small": X[:, 2].astype(np.float32),
+        "price": [Decimal(f"{value:.2f}") for value in X[:, 3]],
+    }
+    table = pa.table(columns)
+    rows = np.column_stack([np.asarray(column, dtype=np.float64) for column in columns.values()])
+    expected = LogisticRegression().fit(rows, Y)
+    for frame in (table, table.combine_chunks().to_batches()[0], pl.from_arrow(table), table.to_pandas()):
+        found = LogisticRegression().fit(frame, Y)
+        np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-10)
+        np.testing.assert_allclose(found.decision_function(frame), expected.decision_function(rows), rtol=1e-9)
+    missing = table.set_column(0, "flag", pa.array([None, *columns["flag"][1:].tolist()]))
+    for frame in (missing, pl.from_arrow(missing)):
+        with pytest.raises(ValueError, match="contains NaN"):
+            LogisticRegression().fit(frame, Y)
+
+
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array, sparse.csc_array, sparse.coo_array])
 def test_sparse_rows_give_what_dense_ones_give(container: Any) -> None:
     rows = np.where(np.abs(X) < 1.2, 0, X)
@@ -382,8 +403,11 @@ def test_liblinear_penalises_the_intercept_as_it_does_there() -> None:
 
 def test_rows_that_a_line_separates_are_named() -> None:
     features = np.linspace(-1, 1, 200).reshape(-1, 1)
-    with pytest.warns(ConvergenceWarning, match="complete separation"):
+    with pytest.warns(ConvergenceWarning, match=r"complete separation.* Use a penalty .* apart: x0$"):
         found = LogisticRegression(C=math.inf).fit(features, features[:, 0] > 0)
+    frame = pd.DataFrame({"noise": np.random.default_rng(1).normal(size=200), "age": features[:, 0]})
+    with pytest.warns(ConvergenceWarning, match="apart: age"):
+        LogisticRegression(C=math.inf).fit(frame, np.digitize(features[:, 0], [-0.5, 0.5]))
     assert found.certificate_.separation == "complete"
     assert found.covariance_ is None
     assert LogisticRegression().fit(features, features[:, 0] > 0).certificate_.converged
