@@ -39,7 +39,7 @@ from pipeline.fitting.resources import lowered_note, most_models
 from pipeline.fitting.scanning import ScanPasses, open_holding, open_passes
 from pipeline.fitting.selection import select
 from pipeline.fitting.solving import begin, choose, drive, warm_start
-from pipeline.fitting.state import FitState, fit_digest, open_state
+from pipeline.fitting.state import FitState, fit_digest, has_state, open_state
 from pipeline.fitting.tabulating import coefficient_rows
 from pipeline.fitting.tiles_in_memory import MemoryPasses
 from pipeline.fitting.totals import check_classes, class_names, class_totals, intercept_shift
@@ -101,13 +101,16 @@ class FitRun:
 
     def report(self) -> FitReport:
         """Carry it out."""
-        self._check_output()
+        if self.job.output is None or not has_state(self.job.output):
+            self._check_output()
         with one_thread():
             prepared = prepare_fit(self.job)
             check_width(prepared)
             self._note(*prepared.notes)
             digest = fit_digest(prepared.scan, prepared.job)
             with open_state(self.job.output, digest, self._note) as state, self._holding(prepared) as holding:
+                if not state.resumed:
+                    self._check_output()
                 if state.answered:
                     self._note(f"goes on after pass {state.answered + 1} of the fit that was interrupted")
                 learnt, sample = self._learnt(prepared, state, holding)

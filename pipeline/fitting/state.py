@@ -47,12 +47,17 @@ _VERSION = 1
 MOST_BYTES = 2 * GIB
 _OPEN = os.O_RDWR | os.O_CREAT
 # The same fit would end so again.
-_FINAL = (DataError, ThresholdError, UsageError)
+_FINAL = (DataError, OutputError, ThresholdError, UsageError)
 
 
 def state_name(output: str) -> str:
     """Return the name of the state of a fit, in the folder of its output."""
     return f".{Path(output).name}.logitstream-fit"
+
+
+def has_state(output: str) -> bool:
+    """Return whether a fit with this output was killed, perhaps after it wrote the model."""
+    return disk.facts(Path(output).absolute().with_name(state_name(output)), follow_links=False) is not None
 
 
 def fit_digest(prepared: PreparedScan, job: FitJob) -> str:
@@ -164,6 +169,11 @@ class FitState:
     def answered(self) -> int:
         """How many passes after the first were answered by an earlier try."""
         return 0 if self._records is None else max(0, len(self._records) - 2)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier try has carried out the first pass at least."""
+        return self._records is not None and len(self._records) > 1
 
     def learnt(self, begins: Integers) -> tuple[Learnt, pa.Table] | None:
         """Return what the first pass has learnt, and its sample of rows; ``None`` where it must be carried out.
