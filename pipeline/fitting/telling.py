@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.fitting.objective import PassRecord
-from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.report import PassDone
+from pipeline.fitting.solving.objective import PassRecord
 from pipeline.types.report import Noted
 
 Observe = Callable[[PassDone | Noted], None]

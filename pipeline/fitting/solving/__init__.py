@@ -1,5 +1,8 @@
 """Solvers: generators that yield points, receive sums and return a solution.
 
+objective   what is minimised, and what a solver returns
+selection   a path of penalties, and the one that rows left out choose
+dependence  columns that are combinations of others
 choice      which method a fit is solved with
 starting    solvers by their names, and a start from a sample
 newton      the exact step from the Hessian; with an L1 penalty or signs too

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Solution, Solver
-from pipeline.fitting.points import PassRecord, PassSums, Point
+from pipeline.fitting.passes.points import PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.curvature import CurvaturePairs
 from pipeline.fitting.solving.descent import LARGE, Descent
+from pipeline.fitting.solving.objective import Objective, Solution, Solver
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.solving.step import largest_relative
+from pipeline.fitting.tiles.layout import Floats
 
 PASSES = 1_000
 # The relative residual of the step whose decrement certifies, and of the first, roughest ones.

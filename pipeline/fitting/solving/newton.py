@@ -11,15 +11,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.fitting.blocks import unpack
-from pipeline.fitting.dependence import Combination, dependent
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Solution, Solver
-from pipeline.fitting.points import PassRecord, PassSums, Point
+from pipeline.fitting.passes.blocks import unpack
+from pipeline.fitting.passes.points import PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
+from pipeline.fitting.solving.dependence import Combination, dependent
 from pipeline.fitting.solving.descent import FAR, LARGE, Descent
+from pipeline.fitting.solving.objective import Objective, Solution, Solver
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.solving.step import NewtonStep, newton_step
+from pipeline.fitting.tiles.layout import Floats
 
 PASSES = 100
 # Below this a measure that has not halved for some passes is stopped by rounding.

@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Solution, Solver
-from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.conjugate import Conjugate
 from pipeline.fitting.solving.curvature import CurvaturePairs
 from pipeline.fitting.solving.descent import Descent
+from pipeline.fitting.solving.objective import Objective, Solution, Solver
 from pipeline.fitting.solving.problem import Minimised
+from pipeline.fitting.tiles.layout import Floats
 
 PASSES = 3_000
 # Pairs of steps and changes of the gradient that are kept.

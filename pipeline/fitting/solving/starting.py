@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Method, Objective, Solver
-from pipeline.fitting.points import Passes, Point
+from pipeline.fitting.passes.points import Passes, Point
 from pipeline.fitting.solving.choice import NEWTON_SIZE
 from pipeline.fitting.solving.conjugate import newton_cg
 from pipeline.fitting.solving.drive import drive
 from pipeline.fitting.solving.newton import newton
+from pipeline.fitting.solving.objective import Method, Objective, Solver
 from pipeline.fitting.solving.orthant import owlqn
 from pipeline.fitting.solving.steepest import gradient
+from pipeline.fitting.tiles.layout import Floats
 
 _SOLVERS = {"newton": newton, "newton-cg": newton_cg, "owlqn": owlqn}
 # A start need not be nearer to the optimum of the sample than that is to the optimum of all rows.

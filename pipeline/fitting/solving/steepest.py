@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Solver
-from pipeline.fitting.points import PassRecord, PassSums
+from pipeline.fitting.passes.points import PassRecord, PassSums
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.choice import NEWTON_SIZE
 from pipeline.fitting.solving.descent import Descent
+from pipeline.fitting.solving.objective import Objective, Solver
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.solving.step import newton_step
+from pipeline.fitting.tiles.layout import Floats
 
 
 def gradient(objective: Objective, start: Floats, *, learning_rate: float, iterations: int) -> Solver:

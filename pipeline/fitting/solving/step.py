@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.fitting.blocks import unpack
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.points import PassSums
+from pipeline.fitting.passes.blocks import unpack
+from pipeline.fitting.passes.points import PassSums
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.solving.quadratic import Edges, minimum
+from pipeline.fitting.tiles.layout import Floats
 
 # What is first added to a unit diagonal that rounding has made indefinite.
 _FIRST_RIDGE = 1e-13
