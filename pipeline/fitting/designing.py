@@ -324,11 +324,13 @@ class _Designing:
         self.widths.append(len(cells))
 
     def note_folds(self) -> None:
-        """Note that what is learnt of columns is learnt from the rows of all folds."""
+        """Note that what is learnt of columns is learnt from the rows of all folds, and that no row is held out."""
         imputed = any(not isinstance(source.missing, str) for source in self.sources.values())
         what = [*(["imputed values"] if imputed else []), *(["levels and intervals"] if self.widths else [])]
         if self.job.solve.folds and what:
             self.notes.append(f"{' and '.join(what)} are learnt from all rows that are fitted, those of all folds")
+        if self.job.solve.holdout is not None and not self.learnt.rows.held_out:
+            self.notes.append(f"--holdout {escape(self.job.solve.holdout)} holds out no row")
 
     def _is_control(self, term: Term) -> bool:
         return not set(self.job.model.controls).isdisjoint(term_columns(term))
@@ -367,10 +369,12 @@ class _Designing:
         if lacking:
             shown = ", ".join(f"'{escape(name)}'" for name in lacking[:_NAMES_SHOWN])
             more = f" and {format_count(len(lacking) - _NAMES_SHOWN)} more" if len(lacking) > _NAMES_SHOWN else ""
-            what = "has rows of one class alone" if len(self.learnt.classes) == 2 else "lacks a class"
+            one, two = len(lacking) == 1, len(self.learnt.classes) == 2
+            what = f"{'has' if one else 'have'} rows of one class alone" if two else f"lack{'s' if one else ''} a class"
+            so = "its coefficient has" if one else "their coefficients have"
             self.notes.append(
-                f"{escape(column)}: level {shown}{more} {what}, so that its coefficient has no optimum: merge it with "
-                "another (--min-count), or add --l2"
+                f"{escape(column)}: level{'' if one else 's'} {shown}{more} {what}, so that {so} no optimum: merge "
+                f"{'it' if one else 'them'} with others (--min-count), or add --l2"
             )
 
     def _bins_of(self, term: BinsTerm) -> LearntBins:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -141,6 +142,8 @@ class FitRun:
             with open_scan(prepared.scan, {"holding": asdict(holding)}) as scan:
                 found = learn(scan, prepared, self._count)
             state.keep_learnt(*found, begins)
+        else:
+            self.passes += 1
         return found
 
     def _passes(
@@ -238,6 +241,9 @@ class FitRun:
 
     def _check_output(self) -> None:
         output = self.job.output
+        if output is not None and not Path(output).absolute().parent.is_dir():
+            folder = escape(str(Path(output).parent))
+            raise OutputError(f"there is no folder {folder}", f"make it: mkdir -p {folder!r}")
         if output is not None and self.job.if_exists == "fail" and os.path.lexists(output):
             raise OutputError(
                 f"{escape(output)} exists", "choose another name, or use --if-exists replace to put the new file there"
