@@ -267,6 +267,9 @@ class _Designing:
         """
         columns = [self._levels_of(category.column) for category in categories]
         terms = terms_of(self.job)
+        for category in categories:
+            if category not in terms:
+                self._note_pool(category.column)
         reduced = {
             place
             for place, category in enumerate(categories)
@@ -358,7 +361,9 @@ class _Designing:
         learnt = self.learnt.levels[column]
         if count := len(learnt.pooled):
             text = f"{format_count(count)} rare level{' counts' if count == 1 else 's count'} as '{OTHER}'"
-            self.notes.append(f"{escape(column)}: {text}, {format_count(learnt.counts[OTHER])} rows")
+            note = f"{escape(column)}: {text}, {format_count(learnt.counts[OTHER])} rows"
+            # Several products may have the column.
+            self.notes += [note] if note not in self.notes else []
 
     def _note_separation(self, column: str) -> None:
         """Note levels whose rows lack a class: without a penalty their coefficients have no optimum."""

@@ -8,7 +8,8 @@ from pipeline.errors import DataError, ThresholdError
 from pipeline.fitting.design import FitDesign
 from pipeline.fitting.job import FitJob
 from pipeline.fitting.objective import Certificate, Solution
-from pipeline.fitting.tabulating import INTERCEPT, coefficient_names, left_out
+from pipeline.fitting.report import INTERCEPT
+from pipeline.fitting.tabulating import coefficient_names, left_out
 from pipeline.units import escape
 
 _NAMES_SHOWN = 5

@@ -116,6 +116,11 @@ def test_rare_levels_are_pooled(path: Path) -> None:
     assert len(notes) == 2
 
 
+def test_levels_that_only_products_have_are_pooled_with_one_note(path: Path) -> None:
+    _, notes = designed(path, "C(carrier):hour, C(carrier):C(origin)", min_count=10)
+    assert [note for note in notes if "rare" in note] == ["carrier: 1 rare level counts as '(other)', 3 rows"]
+
+
 def test_what_is_learnt_of_all_folds_is_said(path: Path) -> None:
     _, notes = designed(path, "hour, delay, C(origin)", solve={"folds": 3})
     assert notes == (
