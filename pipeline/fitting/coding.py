@@ -76,7 +76,7 @@ def coded(
         missing = "drop" if rule == "drop" else "error"
     spelled = codes | dict.fromkeys(learnt.pooled, codes.get(OTHER, codes[reference]))
     return CodedLevels(
-        LevelSource(column, learnt.type, spelled, missing),
+        LevelSource(column, learnt.type, spelled, missing, spelled[learnt.pooled[0]] if learnt.pooled else -1),
         {code: name for name, code in codes.items()},
         codes[reference],
         {codes[name]: count for name, count in rows.items()},
