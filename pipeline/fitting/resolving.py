@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import UsageError
 from pipeline.fitting.dividing import ColumnComparison, parse_holdout
@@ -14,7 +16,7 @@ from pipeline.fitting.job import FitJob
 from pipeline.fitting.terms import AllTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.models.columns import unfit
 from pipeline.scan import arrow_type, batches, shape_of, whole
-from pipeline.types.inputs import FileFacts, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, Need
 from pipeline.units import escape, format_count
 
 _NAMES_SHOWN = 10
@@ -117,15 +119,33 @@ def _csv_kinds(job: FitJob, facts: FileFacts) -> Iterator[tuple[str, bool]]:
     needs = [Need(name, "categorical") for name in untyped]
     with closing(batches(facts.file, facts.identity, whole(facts), needs, csv=job.data.csv)) as rows:
         first = next((batch.data for batch in rows if batch.data.num_rows), None)
-    numeric = {name for place, name in enumerate(untyped) if first is not None and _are_numbers(first.column(place))}
+    numeric = {
+        name
+        for place, name in enumerate(untyped)
+        if first is not None and _are_numbers(first.column(place), job.data.csv)
+    }
     for name in names:
         yield name, (unfit("numeric", arrow_type(types[name])) is None if name in types else name in numeric)
 
 
-def _are_numbers(array: pa.Array) -> bool:
+def _are_numbers(array: pa.Array, csv: CsvOptions) -> bool:
+    """Return whether texts are numbers as a CSV writes them."""
     values = array.slice(0, _LOOKED_AT).drop_null()
     if not len(values):
         return False
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if csv.thousands:
+        sign = re.escape(csv.thousands)
+        grouped = f"^[+-]?[0-9]{{1,3}}(?:{sign}[0-9]{{3}})+(?:[^0-9{sign}].*)?$"
+        wrong = pc.and_not(pc.match_substring(values, csv.thousands), pc.match_substring_regex(values, grouped))
+        if pc.any(wrong).as_py():
+            return False
+        values = pc.replace_substring(values, csv.thousands, "")
+    if csv.decimal != ".":
+        if pc.any(pc.match_substring(values, ".")).as_py():
+            return False
+        values = pc.replace_substring(values, csv.decimal, ".")
     try:
         values.cast(pa.float64())
     except pa.ArrowInvalid:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline import memory
-from pipeline.errors import OutputError
 from pipeline.fitting.blas import one_thread
 from pipeline.fitting.decoding import ClassSource, RowSources
 from pipeline.fitting.design import FitDesign, NumberSource
@@ -51,7 +48,6 @@ from pipeline.models.levels import LevelType
 from pipeline.scan import open_scan
 from pipeline.types.inputs import Integers
 from pipeline.types.report import Noted
-from pipeline.units import escape
 
 __all__ = ["plan", "run"]
 
@@ -102,7 +98,6 @@ class FitRun:
 
     def report(self) -> FitReport:
         """Carry it out."""
-        self._check_output()
         with one_thread():
             prepared = prepare_fit(self.job)
             self._note(*prepared.notes)
@@ -238,16 +233,6 @@ class FitRun:
         now = time.monotonic()
         self._count(replace(done, seconds=now - self.ended))
         self.ended = now
-
-    def _check_output(self) -> None:
-        output = self.job.output
-        if output is not None and not Path(output).absolute().parent.is_dir():
-            folder = escape(str(Path(output).parent))
-            raise OutputError(f"there is no folder {folder}", f"make it: mkdir -p {folder!r}")
-        if output is not None and self.job.if_exists == "fail" and os.path.lexists(output):
-            raise OutputError(
-                f"{escape(output)} exists", "choose another name, or use --if-exists replace to put the new file there"
-            )
 
     def _made(
         self, prepared: PreparedFit, learnt: Learnt, design: FitDesign, fitted: Fitted, sample: pa.Table

@@ -252,9 +252,10 @@ def test_quietly_a_fit_says_nothing_and_no_file_is_replaced_unasked(cli: Call, d
 
 def test_an_output_in_no_folder_is_refused_before_rows_are_read(cli: Call, data: Path) -> None:
     folder = data.parent / "none"
-    outcome = cli("fit", data, *FITTED, "-o", folder / "m.json")
-    assert outcome.code == 73
-    assert outcome.err.startswith(f"error: there is no folder {folder}\nmake it: mkdir -p")
+    for words in ((), ("--dry-run",)):
+        outcome = cli("fit", data, *FITTED, "-o", folder / "m.json", *words)
+        assert outcome.code == 73
+        assert outcome.err.startswith(f"error: there is no folder {folder}\nmake it: mkdir -p")
 
 
 def test_a_narrow_terminal_gets_the_columns_for_which_it_has_room(data: Path) -> None:
