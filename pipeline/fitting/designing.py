@@ -359,6 +359,10 @@ class _Designing:
 
     def _note_pool(self, column: str) -> None:
         learnt = self.learnt.levels[column]
+        if learnt.aliases:
+            alias, level = next(iter(learnt.aliases.items()))
+            note = f"{escape(column)}: a value that is spelled in several ways is one level ({level} and {alias})"
+            self.notes += [note] if note not in self.notes else []
         if count := len(learnt.pooled):
             text = f"{format_count(count)} rare level{' counts' if count == 1 else 's count'} as '{OTHER}'"
             note = f"{escape(column)}: {text}, {format_count(learnt.counts[OTHER])} rows"
