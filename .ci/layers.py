@@ -87,9 +87,7 @@ ROOMS = {
         ),
         lazy=True,
     ),
-    "sklearn": Room(
-        80, ("numpy", "pyarrow", "sklearn"), ("arrays", "modelling", "fitting", *MEANS), late=("dask", "scipy")
-    ),
+    "sklearn": Room(80, ("numpy", "pyarrow", "sklearn"), ("arrays", "modelling", "fitting", *MEANS), late=("scipy",)),
     "stream": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", "grammar", *MEANS)),
     "inspection": Room(75, ("numpy", "pyarrow"), ("options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UsageError
 from pipeline.registry import FUNCTIONS, Function, no_function
-from pipeline.units import escape, pointed
+from pipeline.units import escape, is_text, pointed
 
 _TOKEN = re.compile(
     r'\s*(?:(?P<name>[^\W\d][\w.]*)|(?P<quoted>"(?:[^"]|"")*")|(?P<sign>[=(),])'
@@ -216,7 +216,10 @@ class _Parser:
         self.offset = match.end()
         kind = str(match.lastgroup)
         found = match.group(kind)
-        return _Token(kind, found[1:-1].replace('""', '"') if kind == "quoted" else found, match.start(kind))
+        token = _Token(kind, found[1:-1].replace('""', '"') if kind == "quoted" else found, match.start(kind))
+        if not is_text(token.text):
+            raise self._error(token, "a name must be valid text")
+        return token
 
     def _error(self, token: _Token, message: str, question: str = "") -> UsageError:
         return UsageError(

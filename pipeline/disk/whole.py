@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_DRAFT_END = re.compile("[0-9a-f]{12}")
 
 
 def read_file(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
@@ -34,7 +37,7 @@ def write_file(path: Path, content: bytes) -> None:
     followed. The file and its name are synced.
     """
     # A name has at most 255 bytes, and a character may take four of them.
-    draft = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}")
+    draft = path.with_name(f"{_draft_begin(path)}{secrets.token_hex(6)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
@@ -48,6 +51,18 @@ def write_file(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what killed processes have left of writing a file; no other process may be writing it."""
+    begin = _draft_begin(path)
+    for name in names_in(path.parent):
+        if name.startswith(begin) and _DRAFT_END.fullmatch(name, len(begin)):
+            path.with_name(name).unlink(missing_ok=True)
+
+
+def _draft_begin(path: Path) -> str:
+    return f".{path.name[:50]}."
 
 
 @contextmanager

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -23,8 +22,9 @@ from pipeline.fitting.layout import FitLayout
 from pipeline.fitting.learnt import Learnt, LearntBins, LearntNumber
 from pipeline.fitting.reading import numbers_of_product, rule_of, terms_of
 from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
-from pipeline.fitting.vocabulary import OTHER
+from pipeline.fitting.vocabulary import OTHER, combined_name
 from pipeline.kernels import tile_steps
+from pipeline.models.logistic.binned import interval_names
 from pipeline.units import escape, format_count, shortest
 
 _NAMES_SHOWN = 5
@@ -408,17 +408,6 @@ class _Designing:
         if rule == "impute-median" and found.median is not None:
             return found.median
         return found.mean
-
-
-def combined_name(names: Sequence[str]) -> str:
-    """Return the name under which combinations of some columns are learnt."""
-    return ":".join(names)
-
-
-def interval_names(edges: Sequence[float]) -> Iterator[str]:
-    """Yield intervals as people write them: ``[0, 10)``."""
-    ends = ["-inf", *map(shortest, edges), "inf"]
-    return (f"{'(' if low == '-inf' else '['}{low}, {high})" for low, high in pairwise(ends))
 
 
 def _empty_error(column: str) -> DataError:

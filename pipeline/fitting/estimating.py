@@ -20,7 +20,7 @@ from pipeline.fitting.moments import Moments
 from pipeline.fitting.objective import Objective, Penalty, Solution, Solver
 from pipeline.fitting.own_units import OwnUnits, free_of
 from pipeline.fitting.row_blocks import Blocks
-from pipeline.fitting.solving import Observer, choose, drive, newton, newton_cg, owlqn
+from pipeline.fitting.solving import Observer, choose, drive, newton, newton_cg, owlqn, warm_start
 
 # Each with the passes of a step.
 _SOLVERS: Mapping[str, tuple[Callable[..., Solver], int]] = {
@@ -77,7 +77,8 @@ class EstimatorFit:
     Attributes
     ----------
     coefficients : ndarray of float64, shape (outputs, features)
-        1 output for two classes, else one for each class; without a penalty their sum over the classes is 0.
+        1 output for two classes, else one for each class; without a penalty, and with an L2 penalty alone, their sum
+        over the classes is 0, as that of the intercepts always is.
     intercepts : ndarray of float64, shape (outputs,)
     covariance : ndarray of float64, shape (size, size), or None
         Of the rows of ``[intercept, coefficients]`` one after the other; without a penalty, at the optimum.
@@ -99,14 +100,22 @@ def estimate(
     weights = facts.class_weights if problem.factors is None else facts.class_weights * problem.factors
     units = OwnUnits(layout, *_of_width(scaling, layout))
     objective = Objective(layout, _penalty(problem, units, float(weights.sum())))
-    start = np.zeros((layout.outputs, layout.width)) if problem.start is None else _scaled(problem.start, units)
     method = "newton" if problem.is_exact else choose("auto", layout, objective.penalty)
     is_sparse = facts.filled < _DENSE[method == "newton"] * facts.rows * facts.features
     design = ArrayDesign(layout, scaling, facts.classes, problem.factors, is_sparse)
     solve, passes = _SOLVERS[method]
+    start = _start(blocks, design, objective) if problem.start is None else _scaled(problem.start, units)
     solver = solve(objective, start, passes=problem.iterations * passes + 1)
     (solution,) = drive(ArrayPasses(blocks, design), [solver], observe)
     return _estimate(solution, units, problem)
+
+
+def _start(blocks: Blocks, design: ArrayDesign, objective: Objective) -> Floats:
+    """Return where to start: near the optimum of a sample, if there are enough rows that this saves passes."""
+    sample = blocks.sample()
+    if sample is None:
+        return np.zeros((design.layout.outputs, design.layout.width))
+    return warm_start(ArrayPasses(sample, design), objective)
 
 
 def _layout(facts: BlockFacts, problem: EstimatorProblem) -> FitLayout:
@@ -157,7 +166,10 @@ def _estimate(solution: Solution, units: OwnUnits, problem: EstimatorProblem) ->
     layout = units.layout
     own = units.coefficients(solution.coefficients)
     covariance = None if problem.is_penalised else _covariance(solution, units)
-    if layout.outputs > 1:
+    if layout.outputs > 1 and problem.is_penalised and problem.l1_share:
+        # An L1 penalty decides all but the intercepts.
+        own[:, : layout.intercept] -= own[:, : layout.intercept].mean(axis=0)
+    elif layout.outputs > 1:
         spread = _symmetric(layout.classes, layout.outputs)
         # With an L1 penalty other coefficients with the same probabilities are no optimum; only the intercept is free.
         if not problem.is_penalised or not problem.l1_share:

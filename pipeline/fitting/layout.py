@@ -95,6 +95,7 @@ class Tile:
     weights : ndarray of float64, shape (rows,), or None
         ``None`` for 1. 0 is allowed.
     offset : ndarray of float64, shape (rows,), or None
+        Added to the raw prediction of a binary model; added to all of several classes it would change nothing.
     folds : ndarray of int8, shape (rows,), or None
         The fold of each row from 0, -1 for a row that is held out; ``None`` if there are neither.
     groups : ndarray of intp, shape (rows,), or None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import DataError, LogitstreamError
+from pipeline.errors import LogitstreamError
 from pipeline.fitting.counting import SeenLevels
 from pipeline.fitting.holding import store_of
 from pipeline.fitting.learnt import FitAccounts, Learnt
@@ -202,7 +202,9 @@ class _Books:
         if self.crowded is not None and not exceeds(self.limit, self.bad, self.read_rows):
             return crowd_error(self.prepared, self.crowded[1])
         found = self.bad_rows.error(self.bad, self.read_rows, allow=_ALLOW, end=_END)
-        return found if found is not None else DataError("there are too many bad rows", _ALLOW)
+        # Nothing is carried over from an earlier run, so that the first bad row is known.
+        assert found is not None
+        return found
 
     def accounts(self, tallies: Tallies) -> FitAccounts:
         """Return what became of the rows."""

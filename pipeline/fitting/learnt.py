@@ -98,7 +98,7 @@ class Learnt:
     numbers : dict of str to LearntNumber
         By the text of the number: ``log1p(x)``.
     levels : dict of str to LearntLevels
-        By column.
+        By column, and combinations of several by the text of their product; their levels are JSON lists.
     bins : dict of str to LearntBins
         By the text of the term.
     class_totals : tuple of float

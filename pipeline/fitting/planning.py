@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from pipeline.fitting.layout import FitLayout
 from pipeline.fitting.objective import Penalty
 from pipeline.fitting.reading import PreparedFit, prepare_fit
 from pipeline.fitting.report import FitPlan
-from pipeline.fitting.resources import plan_of_fit
+from pipeline.fitting.resources import pass_costs, plan_of_fit
 from pipeline.fitting.solving import choose
 from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
+from pipeline.scan import with_costs
 
 # Passes that each method usually takes after the first.
 _USUAL = {"newton": 4, "newton-cg": 40, "owlqn": 100}
@@ -30,7 +31,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FitOutlook:
     """What is expected of a fit before any row is read.
 
@@ -43,12 +44,14 @@ class FitOutlook:
         About how many follow the first.
     models : int
         How many may share a pass.
+    penalty : Penalty or None
     """
 
     layout: FitLayout
     method: str
     passes: int
     models: int
+    penalty: Penalty | None
 
 
 def outlook_of(prepared: PreparedFit) -> FitOutlook:
@@ -64,7 +67,22 @@ def outlook_of(prepared: PreparedFit) -> FitOutlook:
     passes = _USUAL.get(method, solve.iterations)
     if solve.path or solve.folds:
         passes = max(passes, _OF_A_PATH)
-    return FitOutlook(layout, method, passes + sum(_extra(job)), (solve.path or 1) * ((solve.folds or 0) + 1))
+    models = (solve.path or 1) * ((solve.folds or 0) + 1)
+    return FitOutlook(layout, method, passes + sum(_extra(job)), models, penalty)
+
+
+def check_width(prepared: PreparedFit) -> None:
+    """Refuse a fit whose numbers alone have more coefficients than fit the memory; the levels are not known yet.
+
+    Raises
+    ------
+    MemoryBudgetError
+        The message has both numbers.
+    """
+    outlook = outlook_of(prepared)
+    least = replace(outlook.layout, levels=(1,) * len(outlook.layout.levels))
+    method = choose(prepared.job.solve.solver, least, outlook.penalty)
+    with_costs(prepared.scan, pass_costs(least, squares=int(method == "newton")))
 
 
 def plan(job: FitJob) -> FitPlan:

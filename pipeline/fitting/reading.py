@@ -21,6 +21,7 @@ from pipeline.fitting.job import FitJob
 from pipeline.fitting.resolving import resolved
 from pipeline.fitting.rows import RowRules, SourceColumn, WithoutValue
 from pipeline.fitting.sampling import SampleRule
+from pipeline.fitting.state import has_state
 from pipeline.fitting.tallies import ToLearn
 from pipeline.fitting.terms import AllTerm, BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.vocabulary import LEVEL_BYTES, most_counted
@@ -34,7 +35,7 @@ from pipeline.units import escape, nearest, parse_bytes
 Kind = TypeVar("Kind", NumberTerm, CategoryTerm)
 
 # A payload of the first pass: of a number, of a column with a histogram.
-_NUMBER_BYTES, _KEYED_BYTES = 128, 1 << 19
+_NUMBER_BYTES, _KEYED_BYTES = 128, 1 << 20
 # How much of the budget levels that are counted may take.
 _LEVEL_SHARE = 1 / 8
 # A value in a sample.
@@ -122,7 +123,7 @@ def _factors(term: Term, kind: type[Kind]) -> Iterator[Kind]:
 
 
 def prepare_fit(job: FitJob) -> PreparedFit:
-    """Return a fit that can start; no row is read.
+    """Return a fit that can start; no row is read, except the first ones of each CSV where there is ``*``.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
         not fit (65), a contradiction in the request (2), no room in memory (71), a model file that exists or
         that has no folder (73).
     """
-    _check_output(job)
+    check_output(job, unfinished=job.output is not None and has_state(job.output))
     found = discover(job.data.inputs)
     _check_apart(job.output, found.files)
     files = gather_facts(found.files, job.data.csv, full=job.data.fingerprint == "full")
@@ -163,11 +164,23 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     )
 
 
-def _check_output(job: FitJob) -> None:
-    """Refuse a model file that exists, unless it may be replaced, and one that has no folder."""
+def check_output(job: FitJob, *, unfinished: bool = False) -> None:
+    """Refuse a model file that exists, unless it may be replaced, and one that has no folder.
+
+    Parameters
+    ----------
+    job : FitJob
+    unfinished : bool
+        Whether the file may be what an unfinished fit has written just before it was ended.
+
+    Raises
+    ------
+    OutputError
+        Naming the file or the folder.
+    """
     if job.output is None:
         return
-    if job.if_exists == "fail" and os.path.lexists(job.output):
+    if job.if_exists == "fail" and os.path.lexists(job.output) and not unfinished:
         raise OutputError(
             f"{escape(job.output)} exists", "choose another name, or use --if-exists replace to put the new file there"
         )

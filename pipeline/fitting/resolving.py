@@ -63,18 +63,16 @@ def _every_number(
 ) -> tuple[list[str], dict[str, list[str]]]:
     """Return the columns that ``*`` stands for, and the others by the reason why not."""
     taken = {name: "used otherwise" for term in named for name in term_columns(term)} | dict(_roles(job))
-    kinds: dict[str, bool] = {}
-    for name, is_number in _kinds(job, files):
-        kinds[name] = kinds.get(name, True) and is_number
+    reasons: dict[str, str] = {}
+    for name, reason in _kinds(job, files):
+        reasons[name] = reasons.get(name) or reason
     numeric: list[str] = []
     left_out: dict[str, list[str]] = {}
-    for name, is_number in kinds.items():
-        if name in taken:
-            left_out.setdefault(taken[name], []).append(name)
-        elif is_number:
-            numeric.append(name)
+    for name, reason in reasons.items():
+        if why := taken.get(name, reason):
+            left_out.setdefault(why, []).append(name)
         else:
-            left_out.setdefault("not numeric", []).append(name)
+            numeric.append(name)
     return numeric, left_out
 
 
@@ -94,11 +92,13 @@ def _roles(job: FitJob) -> Iterator[tuple[str, str]]:
             yield name, what
 
 
-def _kinds(job: FitJob, files: Sequence[FileFacts]) -> Iterator[tuple[str, bool]]:
-    """Yield the columns of the files, and whether they have numbers there; files with equal schemas once."""
+def _kinds(job: FitJob, files: Sequence[FileFacts]) -> Iterator[tuple[str, str]]:
+    """Yield the columns of the files, each with why it is no number, or nothing; files with equal schemas once."""
     seen: set[object] = set()
     types = dict(job.data.csv.types)
     for facts in files:
+        for name, _ in facts.file.partitions:
+            yield name, "of the path"
         shape = shape_of(facts)
         if shape is not None and shape in seen:
             continue
@@ -108,24 +108,26 @@ def _kinds(job: FitJob, files: Sequence[FileFacts]) -> Iterator[tuple[str, bool]
             continue
         for column in facts.columns:
             type_ = arrow_type(types[column.field.name]) if column.field.name in types else column.field.type
-            yield column.field.name, unfit("numeric", type_) is None
+            yield column.field.name, _reason(unfit("numeric", type_) is None)
 
 
-def _csv_kinds(job: FitJob, facts: FileFacts) -> Iterator[tuple[str, bool]]:
+def _csv_kinds(job: FitJob, facts: FileFacts) -> Iterator[tuple[str, str]]:
     """Yield the columns of a CSV; one is numeric if a type says so, or the first rows have numbers alone in it."""
-    types = dict(job.data.csv.types)
+    csv, types = job.data.csv, dict(job.data.csv.types)
     names = [column.field.name for column in facts.columns if column.field.name]
     untyped = [name for name in names if name not in types and names.count(name) == 1]
     needs = [Need(name, "categorical") for name in untyped]
-    with closing(batches(facts.file, facts.identity, whole(facts), needs, csv=job.data.csv)) as rows:
+    with closing(batches(facts.file, facts.identity, whole(facts), needs, csv=csv)) as rows:
         first = next((batch.data for batch in rows if batch.data.num_rows), None)
-    numeric = {
-        name
-        for place, name in enumerate(untyped)
-        if first is not None and _are_numbers(first.column(place), job.data.csv)
-    }
+    columns = () if first is None else first.columns
+    numeric = {name for name, column in zip(untyped, columns, strict=False) if _are_numbers(column, csv)}
     for name in names:
-        yield name, (unfit("numeric", arrow_type(types[name])) is None if name in types else name in numeric)
+        is_number = unfit("numeric", arrow_type(types[name])) is None if name in types else name in numeric
+        yield name, _reason(is_number)
+
+
+def _reason(is_number: bool) -> str:
+    return "" if is_number else "not numeric"
 
 
 def _are_numbers(array: pa.Array, csv: CsvOptions) -> bool:
@@ -150,7 +152,7 @@ def _are_numbers(array: pa.Array, csv: CsvOptions) -> bool:
         values.cast(pa.float64())
     except pa.ArrowInvalid:
         return False
-    return True
+    return bool(len(values))
 
 
 def _note(numeric: Sequence[str], left_out: dict[str, list[str]]) -> str:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -28,6 +28,8 @@ Matrix = npt.NDArray[Any]
 # Tiles of a block of rows in memory: enough that a task costs nothing, and few enough that two threads share
 # a million rows.
 BLOCK_TILES = 16
+# Of so many rows one is in a sample.
+_SAMPLED = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +66,10 @@ class Blocks(Protocol):
         """
         ...
 
+    def sample(self) -> Self | None:
+        """Return a sixteenth of the rows, where there are enough of them that it pays to look at these first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryBlocks:
@@ -94,6 +100,15 @@ class MemoryBlocks:
         else:
             _add_by_threads(calls, tree, self.threads)
         return tree.total()
+
+    def sample(self) -> Self | None:
+        """Return every sixteenth row; ``None`` where that makes less than two tiles."""
+        whole = self.block
+        if whole.rows < 2 * TILE_ROWS * _SAMPLED:
+            return None
+        target = None if whole.target is None else whole.target[::_SAMPLED]
+        weights = None if whole.weights is None else whole.weights[::_SAMPLED]
+        return type(self)(RowBlock(_every(whole.features, _SAMPLED), target, weights), self.threads)
 
     def _computed(self, compute: Callable[[RowBlock], Payload], start: int, stop: int) -> Payload:
         whole = self.block
@@ -141,6 +156,14 @@ class DaskBlocks:
         graph: dict[Any, Any] = {}
         keys_of_weights = None if weights is None else _into(graph, weights)
         return cls(graph, _into(graph, features), _into(graph, target), keys_of_weights)
+
+    def sample(self) -> Self | None:
+        """Return every sixteenth block; ``None`` where that makes less than two."""
+        if len(self.features) < 2 * _SAMPLED:
+            return None
+        place = slice(_SAMPLED // 2, None, _SAMPLED)
+        weights = None if self.weights is None else self.weights[place]
+        return type(self)(self.graph, self.features[place], self.target[place], weights)
 
     def fold(
         self, compute: Callable[[RowBlock], Payload], combine: Callable[[Payload, Payload], Payload]
@@ -208,6 +231,13 @@ def rows_of(features: Any, start: int, stop: int) -> Any:
     return features.iloc[start:stop] if hasattr(features, "iloc") else features[start:stop]
 
 
+def _every(features: Any, step: int) -> Any:
+    """Return every so many rows of features."""
+    if isinstance(features, pa.Table | pa.RecordBatch):
+        return features.take(np.arange(0, features.num_rows, step))
+    return features.iloc[::step] if hasattr(features, "iloc") else features[::step]
+
+
 def is_sparse(features: Any) -> bool:
     """Tell whether features are a SciPy sparse matrix."""
     return hasattr(features, "toarray") and hasattr(features, "tocsr")
@@ -226,10 +256,13 @@ def matrix_of(features: Any) -> Matrix:
     if is_sparse(features):
         return np.asarray(features.toarray(order="F"))
     if isinstance(features, pa.Table | pa.RecordBatch):
-        return _of_columns([column.to_numpy(zero_copy_only=False) for column in features.columns], features.num_rows)
+        # Booleans and decimals with nulls would be objects.
+        columns = [column.cast(pa.float64(), safe=False) for column in features.columns]
+        return _of_columns([column.to_numpy(zero_copy_only=False) for column in columns], features.num_rows)
     if hasattr(features, "iloc"):
         return np.asarray(features.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.asarray(features.to_numpy())
+    # As above.
+    return np.asarray(features.cast(float).to_numpy())
 
 
 def _of_columns(columns: Sequence[Matrix], rows: int) -> Matrix:

@@ -94,7 +94,7 @@ class JudgedRows:
         Numbers of levels, -1 where missing.
     flags : tuple of ndarray of float64
         1 where a column is missing, else 0; one for each of those of the rules.
-    weights, offset : ndarray of float64 or None
+    weights : ndarray of float64 or None
     folds : ndarray of int8 or None
     """
 
@@ -108,7 +108,6 @@ class JudgedRows:
     levels: Mapping[str, Codes]
     flags: tuple[Floats, ...] = ()
     weights: Floats | None = None
-    offset: Floats | None = None
     folds: npt.NDArray[np.int8] | None = None
 
 
@@ -162,7 +161,8 @@ class _RowJudge:
             for term, steps in zip(rules.terms, self.reader.steps, strict=True)
         )
         found = {source.name: self._level(source) for source in rules.levels}
-        offset = None if rules.offset is None else self._offset(rules.offset)
+        if rules.offset is not None:
+            self._judge_offset(rules.offset)
         folds = None if rules.divider is None else self._folds(rules.divider, path)
         rejected = self.tally.rejected
         self.batch.settle(Values((), rejected=self.tally.cells(rejected)))
@@ -182,7 +182,6 @@ class _RowJudge:
             levels=found,
             flags=tuple(self._flags(source, raw, found) for source in rules.flags),
             weights=weights,
-            offset=offset,
             folds=folds,
         )
 
@@ -227,13 +226,12 @@ class _RowJudge:
         self._refuse((values < 0) | np.isinf(values), column, "weight refused")
         return values
 
-    def _offset(self, source: SourceColumn) -> Floats:
+    def _judge_offset(self, source: SourceColumn) -> None:
         column = self._column(source)
         values, missing = self._floats(column)
         if missing is not None:
             self._bad(missing, column, "offset missing")
         self._bad(np.isinf(values), column, "infinite")
-        return values
 
     def _number(self, source: SourceColumn) -> Floats:
         column = self._column(source)

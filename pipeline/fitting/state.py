@@ -14,7 +14,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,12 +47,17 @@ _VERSION = 1
 MOST_BYTES = 2 * GIB
 _OPEN = os.O_RDWR | os.O_CREAT
 # The same fit would end so again.
-_FINAL = (DataError, ThresholdError, UsageError)
+_FINAL = (DataError, OutputError, ThresholdError, UsageError)
 
 
 def state_name(output: str) -> str:
     """Return the name of the state of a fit, in the folder of its output."""
     return f".{Path(output).name}.logitstream-fit"
+
+
+def has_state(output: str) -> bool:
+    """Return whether a fit with this output was killed, perhaps after it wrote the model."""
+    return disk.facts(Path(output).absolute().with_name(state_name(output)), follow_links=False) is not None
 
 
 def fit_digest(prepared: PreparedScan, job: FitJob) -> str:
@@ -165,6 +170,11 @@ class FitState:
         """How many passes after the first were answered by an earlier try."""
         return 0 if self._records is None else max(0, len(self._records) - 2)
 
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier try has carried out the first pass at least."""
+        return self._records is not None and len(self._records) > 1
+
     def learnt(self, begins: Integers) -> tuple[Learnt, pa.Table] | None:
         """Return what the first pass has learnt, and its sample of rows; ``None`` where it must be carried out.
 
@@ -275,7 +285,7 @@ def open_state(output: str | None, digest: str, note: Callable[[str], None]) -> 
         name = state_name(output)
         descriptor = _locked(folder, name, output)
         try:
-            records = _records(descriptor, folder, name, digest, note)
+            records = _records(descriptor, folder, output, digest, note)
             try:
                 yield FitState(records, note)
             except _FINAL:
@@ -303,8 +313,8 @@ def _locked(folder: Folder, name: str, output: str) -> int:
         disk.release(descriptor)
 
 
-def _records(descriptor: int, folder: Folder, name: str, digest: str, note: Callable[[str], None]) -> StateRecords:
-    path = folder.path / name
+def _records(descriptor: int, folder: Folder, output: str, digest: str, note: Callable[[str], None]) -> StateRecords:
+    path = folder.path / state_name(output)
     records = StateRecords(descriptor, path)
     size = disk.status(descriptor, path).st_size
     begin = disk.read_at(descriptor, len(_MAGIC), 0, path)
@@ -313,6 +323,10 @@ def _records(descriptor: int, folder: Folder, name: str, digest: str, note: Call
             f"{disk.show(str(path))} is another file, but the state of the fit has that name",
             "move it away, or name another output",
         )
+    if len(records):
+        # The fit before this one was killed, perhaps while it wrote the model.
+        with suppress(OSError):
+            disk.remove_drafts(Path(output).absolute())
     if len(records) and records[0].decode(errors="replace") == digest:
         return records
     if len(records):

@@ -15,7 +15,7 @@ from pipeline.fitting.learnt import FitAccounts, Learnt, LearntBins, LearntLevel
 from pipeline.fitting.reading import PreparedFit, multiplied
 from pipeline.fitting.tallies import MOST_CLASSES, Tallies
 from pipeline.fitting.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm
-from pipeline.fitting.vocabulary import learnt_levels
+from pipeline.fitting.vocabulary import combined_name, learnt_levels
 from pipeline.units import escape, format_count
 
 
@@ -98,7 +98,7 @@ def _levels(prepared: PreparedFit, tallies: Tallies, order: Sequence[int]) -> di
     }
     for names, counts in zip(tallies.wanted.combined, tallies.combined, strict=True):
         every = len(counts.numbers)
-        found[":".join(names)] = learnt_levels(counts, 0, order, min_count=1, max_levels=max(1, every))
+        found[combined_name(names)] = learnt_levels(counts, 0, order, min_count=1, max_levels=max(1, every))
     return found
 
 

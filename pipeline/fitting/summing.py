@@ -126,7 +126,7 @@ class _PointSums:
             if sums.gradient is not None:
                 sums.gradient += products.summed(residual)
             if point.scores:
-                self._add_scores(products, residual)
+                self._add_scores(products, residual, weights)
         self._add_second(products, rows, weights)
 
     def done(self) -> PassSums:
@@ -142,7 +142,8 @@ class _PointSums:
 
     def _raw(self, products: TileProducts) -> Floats:
         raw = products.raw(self._point.coefficients)
-        if products.tile.offset is not None:
+        # What is added to the raw prediction of every class changes nothing.
+        if products.tile.offset is not None and self._layout.classes == 2:
             raw += products.tile.offset
         return raw
 
@@ -199,10 +200,10 @@ class _PointSums:
             curvature *= weights
             blocks.add(products, curvature, self._scratch)
 
-    def _add_scores(self, products: TileProducts, residual: Floats) -> None:
+    def _add_scores(self, products: TileProducts, residual: Floats, weights: Floats) -> None:
         if products.tile.groups is not None:
             self._sums.groups = {} if self._sums.groups is None else self._sums.groups
-            _add_groups(self._sums.groups, _by_group(products, products.tile.groups, residual))
+            _add_groups(self._sums.groups, _by_group(products, products.tile.groups, residual, weights))
             return
         for (one, other), blocks in self._outer.items():
             if one == other:
@@ -220,8 +221,8 @@ def _total(losses: Floats, weights: Floats) -> float:
     return float(losses @ weights)
 
 
-def _by_group(products: TileProducts, groups: Codes, residual: Floats) -> dict[int, Floats]:
-    """Return the summed gradients of the rows of each group, of shape (outputs, width)."""
+def _by_group(products: TileProducts, groups: Codes, residual: Floats, weights: Floats) -> dict[int, Floats]:
+    """Return the summed gradients of the rows of each group that has a row with a weight, of shape (outputs, width)."""
     layout = products.layout
     names, places = np.unique(groups, return_inverse=True)
     result = np.zeros((len(names), layout.outputs, layout.width))
@@ -233,4 +234,5 @@ def _by_group(products: TileProducts, groups: Codes, residual: Floats) -> dict[i
             pairs = places * (count + 1) + products.codes[number]
             table = level_sums(pairs, products.valued(number, own), len(names) * (count + 1))
             result[:, output, start : start + count] = table.reshape(len(names), -1)[:, 1:]
-    return dict(zip(names.tolist(), result, strict=True))
+    counted = level_sums(places, weights, len(names)) > 0
+    return dict(zip(names[counted].tolist(), result[counted], strict=True))

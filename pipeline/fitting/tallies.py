@@ -15,6 +15,7 @@ from pipeline.fitting.moments import Moments
 from pipeline.fitting.quantiles import FEW_TOGETHER, MANY_TOGETHER, KeyCounts
 from pipeline.fitting.rows import JudgedRows
 from pipeline.fitting.sampling import SampleRows, SampleRule
+from pipeline.fitting.vocabulary import combined_name
 from pipeline.models.columns import Mask
 from pipeline.types.rows import BadCell
 
@@ -160,7 +161,7 @@ class Tallies:
         if len(self.classes.numbers) > MOST_CLASSES:
             self.crowded = ""
             return
-        combined = zip(map(_joined, self.wanted.combined), self.combined, strict=True)
+        combined = zip(map(combined_name, self.wanted.combined), self.combined, strict=True)
         for name, counts in (*self.levels.items(), *combined):
             if len(counts.numbers) > self.wanted.most_levels:
                 self.crowded = name
@@ -173,10 +174,6 @@ def together(columns: int) -> int:
 
 
 _ONE_CLASS: Codes = np.zeros(1, dtype=np.intp)
-
-
-def _joined(names: Sequence[str]) -> str:
-    return ":".join(names)
 
 
 def _added(table: Floats, other: Floats, classes: Codes) -> Floats:
@@ -275,14 +272,20 @@ class TileTallier:
     def _combinations(self, names: Sequence[str], numbers: dict[str, int], count: int) -> Codes:
         """Return the number of the combination of levels of each row."""
         columns = [self._levels[self.wanted.levels.index(name), :count] for name in names]
-        found, places = np.unique(np.stack(columns), axis=1, return_inverse=True)
+        places: Codes = np.zeros(count, dtype=np.intp)
+        for column in columns:
+            # The combinations so far have small numbers again, so that many columns do not overflow.
+            _, first, places = np.unique(
+                places * (int(column.max()) + 2) + column + 1, return_index=True, return_inverse=True
+            )
         known = [_spelled(self.tallies.levels[name].numbers) for name in names]
+        found = np.stack([column[first] for column in columns], axis=1)
         texts = (
             json.dumps([None if code < 0 else of[code] for of, code in zip(known, each, strict=True)])
-            for each in found.T.tolist()
+            for each in found.tolist()
         )
         codes = [numbers.setdefault(text, len(numbers)) for text in texts]
-        return np.array(codes, dtype=np.intp)[places.reshape(-1)]
+        return np.array(codes, dtype=np.intp)[places]
 
 
 def _spelled(numbers: Mapping[str, int]) -> list[str]:

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from pipeline.fitting.counting import LevelCounts
+from pipeline.fitting.formula import term_text
 from pipeline.fitting.learnt import LearntLevels
+from pipeline.fitting.terms import CategoryTerm, ProductTerm
 from pipeline.models.levels import LevelType, level_value, spelled_type
 
 # The names of what is not a level of the data.
@@ -97,3 +99,8 @@ def _common_type(levels: Collection[str]) -> LevelType | None:
 def reference_of(counts: Mapping[str, int]) -> str:
     """Return the most frequent level, of equal ones the first by spelling."""
     return min(counts, key=lambda level: (-counts[level], level))
+
+
+def combined_name(columns: Sequence[str]) -> str:
+    """Return the name under which combinations of the levels of some columns are learnt."""
+    return term_text(ProductTerm(tuple(map(CategoryTerm, columns))))

@@ -40,8 +40,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Rows may be NumPy arrays, SciPy sparse matrices, dataframes (pandas, Polars), Arrow tables, or Dask arrays and
     dataframes. Those of Dask are summed block by block, pass after pass, and are never gathered: ``persist`` them first
-    if they fit the memory. Memory beyond the rows: for each thread 8,192 rows as float64, and the square of the number
-    of coefficients.
+    if they fit the memory. Of many rows, or blocks of Dask, a sixteenth is fitted first, which saves passes over all.
+    Memory beyond the rows: for each thread 8,192 rows as float64, and the square of the number of coefficients.
+    Sparse matrices with few values are summed as they are.
 
     Parameters
     ----------
@@ -293,7 +294,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not certificate.converged:
             warnings.warn(
                 f"{self.solver} failed to converge after {int(self.n_iter_[0])} iterations: {certificate.reason}. "
-                "Increase the number of iterations (max_iter), or use a stronger penalty (a smaller C)",
+                f"{self._remedy(certificate)}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -303,6 +304,16 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+    def _remedy(self, certificate: Certificate) -> str:
+        if certificate.separation is None:
+            return "Increase the number of iterations (max_iter), or use a stronger penalty (a smaller C)"
+        start = int(self.fit_intercept)
+        width = start + self.n_features_in_
+        places = dict.fromkeys(place % width - start for place in certificate.separating)
+        names = getattr(self, "feature_names_in_", None)
+        found = [f"x{place}" if names is None else str(names[place]) for place in places if place >= 0]
+        return f"Use a penalty (a finite C), or leave out or merge what tells the classes apart: {', '.join(found)}"
 
 
 def _threads(jobs: int | None) -> int:

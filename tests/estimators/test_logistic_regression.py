@@ -7,6 +7,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import dask
@@ -157,6 +158,18 @@ def test_an_l1_penalty_leaves_the_same_coefficients_of_three_classes_as_saga() -
     assert ours.intercept_.sum() == pytest.approx(0, abs=1e-13)
 
 
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+def test_the_elastic_net_of_three_classes_is_that_of_saga(ratio: float) -> None:
+    features, target = scale(load_wine().data), load_wine().target
+    older = {"penalty": "elasticnet"} if "multi_class" in Theirs().get_params() else {}
+    found = LogisticRegression(C=0.1, l1_ratio=ratio).fit(features, target)
+    saga = Theirs(solver="saga", tol=1e-10, max_iter=100_000, random_state=0, C=0.1, l1_ratio=ratio, **older)
+    saga.fit(features, target)
+    np.testing.assert_allclose(found.coef_, saga.coef_, atol=1e-8)
+    np.testing.assert_allclose(found.intercept_, saga.intercept_, atol=1e-8)
+    assert 0 < np.count_nonzero(found.coef_ == 0) < found.coef_.size
+
+
 @pytest.mark.parametrize("kind", IN_MEMORY)
 def test_rows_of_every_kind_give_the_same_bits(kind: str) -> None:
     rows = IN_MEMORY[kind]
@@ -177,12 +190,49 @@ def test_two_threads_give_the_bits_of_one() -> None:
     assert len({each.coef_.tobytes() + each.intercept_.tobytes() for each in fits}) == 1
 
 
+def test_many_rows_take_few_passes_as_a_sample_is_fitted_first() -> None:
+    features, target = np.tile(X, (16, 1)), np.tile(Y, 16)
+    expected = LogisticRegression(C=math.inf).fit(features, target)
+    assert expected.certificate_.passes <= 4 < LogisticRegression(C=math.inf).fit(X, Y).certificate_.passes
+    frame = pd.DataFrame(features, columns=NAMES)
+    kinds = [frame, pl.from_pandas(frame), pa.table(dict(zip(NAMES, features.T, strict=True)))]
+    for rows in kinds:
+        found = LogisticRegression(C=math.inf).fit(rows, target)
+        np.testing.assert_array_equal(found.coef_, expected.coef_)
+    found = LogisticRegression(C=math.inf).fit(sparse.csr_array(features), target)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
+    rows, classes = da.from_array(features, chunks=(8_000, 4)), da.from_array(target, chunks=8_000)
+    found = LogisticRegression(C=math.inf).fit(rows, classes)
+    assert found.certificate_.passes <= 4
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.int8, np.bool_])
 def test_numbers_of_every_type_are_fitted_as_float64(dtype: Any) -> None:
     rows = (X > 0 if dtype is np.bool_ else X * 3).astype(dtype)
     found = LogisticRegression().fit(rows, Y)
     assert found.coef_.dtype == np.float64
     assert_same(found, theirs().fit(rows.astype(np.float64), Y))
+
+
+def test_columns_of_mixed_types_are_numbers_in_every_dataframe() -> None:
+    columns = {
+        "flag": X[:, 0] > 0,
+        "count": np.round(X[:, 1] * 3).astype(np.int16),
+        "small": X[:, 2].astype(np.float32),
+        "price": [Decimal(f"{value:.2f}") for value in X[:, 3]],
+    }
+    table = pa.table(columns)
+    rows = np.column_stack([np.asarray(column, dtype=np.float64) for column in columns.values()])
+    expected = LogisticRegression().fit(rows, Y)
+    for frame in (table, table.combine_chunks().to_batches()[0], pl.from_arrow(table), table.to_pandas()):
+        found = LogisticRegression().fit(frame, Y)
+        np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-10)
+        np.testing.assert_allclose(found.decision_function(frame), expected.decision_function(rows), rtol=1e-9)
+    missing = table.set_column(0, "flag", pa.array([None, *columns["flag"][1:].tolist()]))
+    for frame in (missing, pl.from_arrow(missing)):
+        with pytest.raises(ValueError, match="contains NaN"):
+            LogisticRegression().fit(frame, Y)
 
 
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array, sparse.csc_array, sparse.coo_array])
@@ -369,8 +419,11 @@ def test_liblinear_penalises_the_intercept_as_it_does_there() -> None:
 
 def test_rows_that_a_line_separates_are_named() -> None:
     features = np.linspace(-1, 1, 200).reshape(-1, 1)
-    with pytest.warns(ConvergenceWarning, match="complete separation"):
+    with pytest.warns(ConvergenceWarning, match=r"complete separation.* Use a penalty .* apart: x0$"):
         found = LogisticRegression(C=math.inf).fit(features, features[:, 0] > 0)
+    frame = pd.DataFrame({"noise": np.random.default_rng(1).normal(size=200), "age": features[:, 0]})
+    with pytest.warns(ConvergenceWarning, match="apart: age"):
+        LogisticRegression(C=math.inf).fit(frame, np.digitize(features[:, 0], [-0.5, 0.5]))
     assert found.certificate_.separation == "complete"
     assert found.covariance_ is None
     assert LogisticRegression().fit(features, features[:, 0] > 0).certificate_.converged

@@ -23,6 +23,19 @@ def test_weights_of_evidence_are_logarithms_of_shares() -> None:
     assert value == pytest.approx(sum((bad - good) * np.log(bad / good) for bad, good in shares))
 
 
+def test_weights_of_evidence_are_those_of_optbinning() -> None:
+    # By OptimalBinning(user_splits=EDGES, user_splits_fixed=[True] * 4).fit(x, y).binning_table.build() of optbinning
+    # 1.0.0, whose weights have the other sign.
+    theirs = (1.4525860981437915, 0.5795833625543794, -0.08654310838921848, -0.8067500496247764, -1.7214834520037308)
+    chance = np.random.default_rng(0)
+    x = chance.normal(size=20_000)
+    y = chance.random(20_000) < 1 / (1 + np.exp(-x))
+    slots = np.searchsorted([-1.0, -0.25, 0.5, 1.25], x, side="right")
+    woe, value = weights_of_evidence(np.stack([np.bincount(slots[y == each], minlength=5) for each in (0, 1)], axis=1))
+    assert woe == pytest.approx([-each for each in theirs], rel=1e-13)
+    assert value == pytest.approx(0.7436603502817045, rel=1e-13)
+
+
 def test_an_interval_with_one_class_alone_has_a_finite_weight() -> None:
     woe, value = weights_of_evidence(np.array([[10.0, 0.0], [5.0, 5.0], [0.0, 0.0]]))
     assert woe[0] == pytest.approx(np.log((0.5 / 5.5) / (10.5 / 15.5)))

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
 from pipeline.fitting.dividing import ColumnComparison, compared, parse_holdout, unfit_comparison
@@ -158,6 +160,14 @@ def test_equal_values_have_equal_hashes_in_every_type() -> None:
     assert hashes_of(pa.array(texts, pa.large_string())[1:]).tolist() == plain[1:].tolist()
     assert hashes_of(pa.array([7], pa.int8()))[0] == plain[0]
     assert hashes_of_places("a.parquet", np.arange(3)).tolist() != hashes_of_places("b.parquet", np.arange(3)).tolist()
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=40)), min_size=1, max_size=20), st.integers(0, 5))
+def test_the_hash_of_a_value_does_not_depend_on_the_others(texts: list[str | None], skipped: int) -> None:
+    alone = [hashes_of(pa.array([text], pa.string()))[0] for text in texts]
+    together = hashes_of(pa.array([*([""] * skipped), *texts], pa.string()).slice(skipped))
+    assert together.tolist() == [int(each) for each in alone]
+    assert len({int(each) for each in alone}) == len(set(texts))
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,14 @@ FAULTS = [
         model={"weight": "w"},
     ),
     Fault(
+        "a class without weight",
+        65,
+        ["column late: all rows with the class 'true' have the weight 0"],
+        "give them a weight",
+        {"w": [0.0 if late else 1.0 for late in BASE["late"]]},
+        model={"weight": "w"},
+    ),
+    Fault(
         "an offset that is missing",
         65,
         ["{row} 2", "column o: 'null' is missing, and it is the offset"],

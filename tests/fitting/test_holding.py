@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+import pipeline
 from pipeline.errors import LogitstreamError
 from pipeline.fitting.holding import READ_AGAIN, Holding, held_in_memory
 from pipeline.fitting.packing import pack_sums
 from pipeline.fitting.scanning import open_holding, open_passes
 from pipeline.fitting.scratch import scratch_below
+from pipeline.memory import current_bytes
 from pipeline.scan import PreparedScan
 from pipeline.types.work import Outcome
+from pipeline.units import MIB
 from tests.fitting.scans import ROWS, needs_of, numbers_design, numbers_table, prepared, write
 from tests.fitting.test_scanning import COLUMNS, points
 
@@ -154,3 +157,17 @@ def test_a_folder_that_was_named_and_cannot_be_used_is_an_error_but_the_default_
         pass
     with open_holding(tight, "auto", output=f"{named}/model.json") as holding:
         assert holding.where == "read again"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_rows_are_divided_by_their_places_wherever_they_are_held(folder: Path, tmp_path: Path, kind: str) -> None:
+    little = f"{max(current_bytes(), 160 * MIB) // MIB + 120}MiB"
+    size = "9000" if kind == "parquet" else "400KiB"
+    found = set()
+    for means in ({}, {"scratch": "none", "memory": little}, {"scratch": str(tmp_path), "memory": little}):
+        options = {"features": "*", "target": "y", "holdout": "20%", "path": 2, "l2": 1e-3, "chunk_size": size}
+        report = pipeline.fit(str(folder / kind), **options, **means)
+        assert report.rows["held_out"] == pytest.approx(TOTAL / 5, rel=0.05)
+        found.add(report.model.to_json())
+    assert len(found) == 1
+    assert list(tmp_path.iterdir()) == []

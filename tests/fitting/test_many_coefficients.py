@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.fitting.objective import Objective, Solution, Solver
 from pipeline.fitting.solving import drive, newton, newton_cg, owlqn, warm_start
@@ -89,6 +91,35 @@ def test_the_orthant_method_finds_the_optimum_of_newton(l1: float, l2: float) ->
     assert found.objective == pytest.approx(exact.objective, rel=1e-12)
     np.testing.assert_array_equal(found.coefficients == 0.0, exact.coefficients == 0.0)
     assert found.certificate.passes <= 200
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.floats(-4.0, -1.0), st.booleans())
+def test_both_ways_to_any_optimum_end_at_the_same_objective(seed: int, size: float, sparse: bool) -> None:
+    rng = np.random.default_rng(seed)
+    count, classes = int(rng.integers(50, 800)), int(rng.integers(2, 4))
+    outputs = 1 if classes == 2 else int(rng.integers(classes - 1, classes + 1))
+    x, codes = rng.normal(size=(count, 4)), rng.integers(-1, 6, count)
+    raw = x @ rng.normal(size=(4, classes)) + rng.gumbel(size=(count, classes))
+    rows = Rows(x, raw.argmax(axis=1), [(codes, None)], (6,), classes=classes, outputs=outputs)
+    rows.weights = rng.integers(0, 3, count).astype(float)
+    l1, l2 = (10.0**size, 10.0**size) if sparse else (0.0, 10.0**size)
+    objective = Objective(rows.layout, penalty(rows, l1, l2))
+    ways = [solved(rows, solver(objective, zeros(rows))) for solver in (newton, owlqn if sparse else newton_cg)]
+    assert all(way.certificate.converged for way in ways)
+    assert ways[0].objective == pytest.approx(ways[1].objective, rel=1e-12)
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(3e-3, 0.0), (1e-3, 1e-3)])
+@pytest.mark.parametrize("classes", [3, 4])
+def test_the_orthant_method_settles_what_all_classes_share(classes: int, l1: float, l2: float) -> None:
+    rng = np.random.default_rng(classes)
+    x = rng.normal(size=(1_500, 6))
+    y = (x @ rng.normal(size=(6, classes)) + rng.gumbel(size=(1_500, classes))).argmax(axis=1)
+    rows = Rows(x, y, classes=classes, outputs=classes)
+    found = solved(rows, owlqn(Objective(rows.layout, penalty(rows, l1, l2)), zeros(rows)))
+    assert found.certificate.converged
+    assert found.objective == pytest.approx(fitted(rows, l1=l1, l2=l2).objective, rel=1e-12)
 
 
 def test_the_orthant_method_keeps_signs() -> None:

@@ -114,6 +114,13 @@ def test_an_offset_is_a_column_whose_coefficient_is_one() -> None:
     np.testing.assert_allclose(fitted(offset).coefficients[0], np.delete(fitted(PLAIN).coefficients[0], 1), rtol=1e-9)
 
 
+def test_an_offset_of_several_classes_changes_nothing() -> None:
+    rng = np.random.default_rng(9)
+    several = replace(PLAIN, y=rng.integers(0, 3, 4_000), classes=3, outputs=2)
+    shifted = replace(several, offset=rng.normal(size=4_000))
+    np.testing.assert_array_equal(fitted(shifted).coefficients, fitted(several).coefficients)
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.floats(-30.0, 30.0), st.integers(0, 1_000))
 def test_any_start_leads_to_the_same_optimum(size: float, seed: int) -> None:

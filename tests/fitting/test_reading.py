@@ -81,6 +81,18 @@ def test_every_number_of_a_csv_is_written_as_its_options_say(tmp_path: Path) -> 
     assert [term_text(term) for term in prepare_fit(job_of(tmp_path, "*", data={"csv": csv})).terms] == ["x"]
 
 
+def test_every_number_has_the_decimal_sign_of_the_csv(tmp_path: Path) -> None:
+    folder = tmp_path / "year=2013"
+    folder.mkdir()
+    lines = ["late;x", *(f"{row % 2};1.{row:03},5" for row in range(50))]
+    (folder / "a.csv").write_text("\n".join(lines) + "\n")
+    csv = CsvOptions(delimiter=";", decimal=",", thousands=".")
+    prepared, learnt, _ = learnt_by(job_of(tmp_path, "*", data={"csv": csv}))
+    assert [term_text(term) for term in prepared.terms] == ["x"]
+    assert learnt.numbers["x"].largest == 1049.5
+    assert "left out: year (of the path), late (the target)" in prepared.notes[0]
+
+
 def test_every_number_of_nothing_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"late": [True, False], "c": ["a", "b"]}), tmp_path / "a.parquet")
     with pytest.raises(UsageError, match="the files have no numeric column besides the target"):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
+import subprocess
+import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,11 +19,14 @@ from pipeline.errors import MemoryBudgetError
 from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes
 from pipeline.fitting.layout import FitLayout
 from pipeline.fitting.points import Point
+from pipeline.fitting.reading import prepare_fit
 from pipeline.fitting.report import FitPlan
 from pipeline.fitting.resources import lowered_note, most_models, pass_costs, plan_of_fit, sums_bytes
+from pipeline.fitting.running import run
 from pipeline.fitting.scanning import open_passes
 from pipeline.fitting.summing import ChunkSums
 from pipeline.scan import PreparedScan, StepCosts, with_costs
+from pipeline.training import fit_job
 from pipeline.units import GIB, MIB
 from tests.fitting.scans import ROWS, needs_of, numbers_design, numbers_table, prepared, write
 
@@ -62,9 +70,11 @@ def test_a_plan_counts_the_sums_of_each_worker_and_of_each_level_of_the_tree(sca
     assert with_costs(scan, pass_costs(layout)).begins is scan.begins
 
 
-@given(width=st.integers(1, 400), wanted=st.integers(1, 200), memory=st.integers(300, 3_000))
+@given(width=st.integers(1, 400), wanted=st.integers(1, 200), memory=st.integers(120, 3_000))
 def test_as_many_models_share_a_pass_as_fit(scan: PreparedScan, width: int, wanted: int, memory: int) -> None:
-    layout, tight = FitLayout(width), within(scan, memory * MIB)
+    # What this process has taken so far counts, too.
+    allowed = scan.demand.reserved_bytes + memory * MIB
+    layout, tight = FitLayout(width), within(scan, allowed)
     try:
         alone = with_costs(tight, pass_costs(layout))
     except MemoryBudgetError:
@@ -74,7 +84,7 @@ def test_as_many_models_share_a_pass_as_fit(scan: PreparedScan, width: int, want
     found = most_models(tight, layout, wanted)
     assert 1 <= found <= wanted
     chosen = with_costs(tight, pass_costs(layout, found))
-    assert chosen.resources.projected_bytes <= memory * MIB
+    assert chosen.resources.projected_bytes <= allowed
     assert chosen.resources.workers == alone.resources.workers
     assert found == wanted or not fits(tight, layout, found + 1, alone.resources.workers)
 
@@ -133,3 +143,50 @@ def test_a_width_that_does_not_fit_is_refused_before_any_row_is_read(scan: Prepa
         plan_within(scan, GIB, FitLayout(10_000))
     assert error.value.exit_code == 71
     assert "leave out features" in error.value.remedy
+
+
+def test_a_fit_too_wide_for_the_memory_ends_before_its_first_pass(tmp_path: Path) -> None:
+    names = [f"x{place}" for place in range(45)]
+    write(pa.table({**{name: np.arange(40.0) for name in names}, "y": [0, 1] * 20}), tmp_path / "wide")
+    pairs = ", ".join(f"{one}:{other}" for one, other in combinations(names, 2))
+    options = {"target": "y", "features": pairs, "workers": 1}
+    first = prepare_fit(fit_job(str(tmp_path / "wide"), memory="4GiB", **options)).scan.demand
+    little = f"{first.projected_bytes(1, 4_096) // MIB + 1}MiB"
+    events: list[object] = []
+    with pytest.raises(MemoryBudgetError, match="sums over the rows"):
+        run(fit_job(str(tmp_path / "wide"), memory=little, **options), events.append)
+    assert events == []
+
+
+_PEAK = """
+import json, sys
+import pipeline
+from pipeline.training import preview_fit
+options = json.loads(sys.argv[2])
+plan = preview_fit(sys.argv[1], target="y", features="*", **options)
+report = pipeline.fit(sys.argv[1], target="y", features="*", **options)
+print(json.dumps([report.peak_bytes, plan.projected_bytes, plan.allowed_bytes, plan.held]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rows", "columns", "options", "held"),
+    [
+        (600_000, 20, {"memory": "400MiB", "workers": 2}, "read again"),
+        (600_000, 20, {"memory": "1GiB", "workers": 2}, "memory"),
+        (600_000, 20, {"memory": "400MiB", "workers": 2, "scratch": "."}, "scratch"),
+        (60_000, 300, {"memory": "3GiB", "workers": 2}, "memory"),
+        (60_000, 300, {"memory": "1GiB", "workers": 1, "scheduler": "sync"}, "read again"),
+    ],
+)
+def test_the_peak_of_a_fit_is_under_its_projection(
+    tmp_path: Path, rows: int, columns: int, options: dict[str, object], held: str
+) -> None:
+    write(numbers_table(rows, columns), tmp_path / "data", groups=100_000)
+    options = {name: str(tmp_path) if value == "." else value for name, value in options.items()}
+    command = [sys.executable, "-c", _PEAK, str(tmp_path / "data"), json.dumps(options)]
+    done = subprocess.run(command, check=True, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+    peak, projected, allowed, where = json.loads(done.stdout)
+    assert where == held
+    assert peak <= projected <= allowed

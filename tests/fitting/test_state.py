@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -17,15 +18,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import pipeline
 from pipeline.errors import DataError, OutputError, StorageError, TemporaryError
 from pipeline.fitting import state as state_module
 from pipeline.fitting.layout import FitLayout, Tile
 from pipeline.fitting.learnt import FitAccounts, Learnt, LearntBins, LearntLevels, LearntNumber
 from pipeline.fitting.objective import Objective
 from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.running import run
 from pipeline.fitting.solving import drive, newton
 from pipeline.fitting.state import FitState, open_state, state_name
 from pipeline.fitting.tiles_in_memory import MemoryPasses
+from pipeline.training import fit_job
+from tests.fitting.scans import numbers_table, write
 
 COLUMNS = 3
 LEARNT = Learnt(
@@ -133,6 +138,44 @@ def test_the_state_of_another_job_is_replaced_with_a_note(tmp_path: Path, undist
     assert fit(output, again, "b" * 64, notes.append) == undisturbed[0]
     assert again.asked == undisturbed[1]
     assert notes == ["inputs, features or options changed since the unfinished fit: starting over"]
+
+
+def test_what_a_kill_left_of_the_model_file_is_removed(tmp_path: Path) -> None:
+    output = tmp_path / "model.json"
+    with pytest.raises(KeyboardInterrupt):
+        fit(output, Counted(killed_at=2))
+    (tmp_path / ".model.json.0123456789ab").write_text("{")
+    others = {".model.json.notes", ".model.json.0123456789abc", "other.json.0123456789ab"}
+    for name in others:
+        (tmp_path / name).write_text("")
+    fit(output, Counted())
+    assert {path.name for path in tmp_path.iterdir()} == others
+
+
+def test_a_fit_killed_after_it_wrote_the_model_ends_well_when_run_again(tmp_path: Path) -> None:
+    data, output = write(numbers_table(2_000, 2), tmp_path / "data"), tmp_path / "model.json"
+    state = tmp_path / state_name(str(output))
+    fits = functools.partial(pipeline.fit, str(data), target="y", features="*", output=output)
+
+    def kept(event: object) -> None:
+        # What a kill would leave: the state is there until the end.
+        if state.exists():
+            content.append(state.read_bytes())
+
+    content: list[bytes] = []
+    run(fit_job(str(data), target="y", features="*", output=output), kept)
+    model = output.read_bytes()
+    state.write_bytes(content[-1])
+    fits()
+    assert output.read_bytes() == model
+    assert not state.exists()
+    with pytest.raises(OutputError, match="exists"):
+        fits()
+    state.write_bytes(content[-1])
+    with pytest.raises(OutputError, match="exists"):
+        fits(l2=1.0)
+    assert output.read_bytes() == model
+    assert not state.exists()
 
 
 def test_two_fits_do_not_share_a_state_and_another_file_is_not_touched(tmp_path: Path) -> None:

@@ -157,7 +157,17 @@ def test_gradients_are_summed_within_groups_across_tiles(kind: str) -> None:
     assert sums.groups is not None
     for group, found in sums.groups.items():
         np.testing.assert_allclose(found, gradients[rows.groups == group].sum(axis=0), rtol=1e-10, atol=1e-10)
-    assert sorted(sums.groups) == sorted(set(rows.groups.tolist()))
+    weighted = rows.groups if rows.weights is None else rows.groups[rows.weights > 0]
+    assert sorted(sums.groups) == sorted(set(weighted.tolist()))
+
+
+def test_a_group_without_a_row_that_is_fitted_is_none() -> None:
+    rows = some_rows(11, "binary")
+    rows.groups = np.arange(len(rows.y)) % 4
+    rows.folds = np.where(rows.groups == 2, -1, 0).astype(np.int8)
+    sums = sums_of(rows, some_point(11, rows, scores=True), 9)
+    assert sums.groups is not None
+    assert sorted(sums.groups) == [0, 1, 3]
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -119,6 +119,11 @@ def test_a_mistake_is_shown_at_its_place(text: str, column: int, message: str) -
     assert caret == " " * (2 + column - 1) + "^"
 
 
+def test_a_name_in_bytes_of_another_encoding_is_refused() -> None:
+    with pytest.raises(UsageError, match="a name must be valid text, at column 9"):
+        parse_application('sigmoid("\udcff")')
+
+
 @pytest.mark.parametrize("text", ["sigmoid(x alpha=2)", "sigmoid(x, alpha=2 3)", 'sigmoid("x" y)', "sigmoid(x (y))"])
 def test_no_quotes_are_offered_where_something_else_is_missing(text: str) -> None:
     with pytest.raises(UsageError, match=r'^expected "\)", at column'):

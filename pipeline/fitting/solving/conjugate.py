@@ -32,7 +32,7 @@ _KEPT_BYTES = 64 << 20
 # Products after which the residual must have halved.
 _STALLED = 60
 # The curvature along a direction, relative to that of the diagonal, that is rounding.
-_FLAT = 1e-13
+FLAT = 1e-13
 
 
 def newton_cg(
@@ -118,13 +118,16 @@ class Conjugate:
         The squared size of the slope, as what is known of the Hessian measures it: about the squared decrement.
     """
 
-    def __init__(self, problem: Minimised, diagonal: Floats, slope: Floats, known: CurvaturePairs) -> None:
+    def __init__(
+        self, problem: Minimised, diagonal: Floats, slope: Floats, known: CurvaturePairs, *, flat: float = FLAT
+    ) -> None:
         # A coefficient whose diagonal is 0 stays where it is.
         self._problem = problem
         self._diagonal = diagonal
         self._inverse = np.where(diagonal > 0, 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
         self.move: Floats = np.zeros_like(slope)
         self._known = known
+        self._flat = flat
         self._rest = -problem.decided(slope)
         self.toward: Floats = known.divided(self._rest, self._inverse)
         self._size = self.first = self._smallest = float(self._rest @ self.toward)
@@ -144,7 +147,7 @@ class Conjugate:
         """Go as far as the direction is worth, and choose the next."""
         curvature, length = float(self.toward @ bent), float(self._diagonal @ self.toward**2)
         before = self._size
-        if curvature <= _FLAT * length:
+        if curvature <= self._flat * length:
             # Columns are combinations of others: along them the loss is flat, and its slope is rounding.
             flat = self._diagonal * self.toward
             self._rest = self._rest - flat * float(self.toward @ self._rest) / length

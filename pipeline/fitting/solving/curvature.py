@@ -21,6 +21,11 @@ class CurvaturePairs:
     def __init__(self, most: int) -> None:
         self._pairs: deque[tuple[Floats, Floats]] = deque(maxlen=most)
 
+    @property
+    def known(self) -> bool:
+        """Whether there are any."""
+        return bool(self._pairs)
+
     def add(self, direction: Floats, bent: Floats) -> None:
         """Keep a direction, if the loss curves upwards along it beyond rounding."""
         if direction @ bent > 1e-12 * float(np.linalg.norm(direction) * np.linalg.norm(bent)):

@@ -12,6 +12,8 @@ from pipeline.fitting.solving.problem import Minimised
 _PROMISED = 1e-4
 # What rounding may add to an objective, relative to it.
 _ROUNDING = 1e-13
+# A fall that is promised to be smaller than this, relative to the objective, is not judged: sums are not that exact.
+_SMALL = 1e-11
 # A share below this is none.
 SMALLEST_SHARE = 1e-9
 
@@ -48,7 +50,7 @@ class Line:
 
     def shorter(self, problem: Minimised, sums: PassSums) -> float | None:
         """Return the share to try next, ``None`` where the objective has fallen enough."""
-        if self._falls(problem, sums, self.share, sums.loss):
+        if -self.fall <= _SMALL * abs(self.value) or self._falls(problem, sums, self.share, sums.loss):
             return None
         for part, loss in zip(SHARES, sums.shorter, strict=False):
             if self._falls(problem, sums, self.share * part, loss):

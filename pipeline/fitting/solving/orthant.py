@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Solver
+from pipeline.fitting.objective import Objective, Solution, Solver
 from pipeline.fitting.points import PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.conjugate import Conjugate
@@ -25,8 +25,12 @@ PASSES = 3_000
 _MEMORY = 20
 # Steps within which the subgradient must have halved.
 _PATIENCE = 30
+# Below this share of a step it is better to forget what made it.
+_SHORT = 1e-3
 # The relative residual of a Newton step.
 _EXACT = 1e-3
+# Along less curvature than this, relative to the diagonal, a Newton step would be too long.
+_FLAT = 1e-7
 # How much of the fall of a step whose parts all go down another one must promise.
 _WORTH = 0.1
 
@@ -41,20 +45,22 @@ def owlqn(objective: Objective, start: Floats, *, passes: int = PASSES) -> Solve
         sums = yield way.point(1, watched=watched and way.line is not None, diagonal=slow or way.line is None)
         if way.went_too_far(sums):
             watched = True
-            if (reason := way.given_up()) is not None:
-                return way.solution(sums, way.certificate(sums, converged=False, reason=reason))
+            if way.line is not None and way.line.share < _SHORT and memory.forget():
+                way.here, way.line = way.line.base, None
+            elif (reason := way.given_up()) is not None:
+                return _solution(way, sums, norms, first, (False, reason))
             continue
         if way.begins_anew(sums):
             continue
         watched = slow or way.line is None
+        way.here = way.problem.settled(way.here)
         way.note(sums)
         slope = way.problem.subgradient(sums, way.here)
         norms.append(float(np.linalg.norm(slope)))
         first = first or max(norms[0], way.problem.l1)
         memory.learn(way, sums)
         if (ended := _ended(way, norms, first)) is not None:
-            certificate = replace(way.certificate(sums, *ended), subgradient=norms[-1] / first if first else 0.0)
-            return way.solution(sums, certificate)
+            return _solution(way, sums, norms, first, ended)
         down = (yield from _newton_down(way, sums, slope)) if slow else memory.down(slope)
         move = _inside(way, slope, down)
         way.go(move, way.value(sums), min(0.0, float(slope @ move)))
@@ -69,7 +75,7 @@ def _newton_down(way: Descent, sums: PassSums, slope: Floats) -> Generator[Point
     bend = way.problem.bend(sums.weight)
     moving = way.problem.free & ((way.here != 0) | (slope != 0))
     diagonal = np.where(moving, sums.diagonal.ravel() + bend, 0.0)
-    inner = Conjugate(way.problem, diagonal, sums.weight * slope * moving, CurvaturePairs(0))
+    inner = Conjugate(way.problem, diagonal, sums.weight * slope * moving, CurvaturePairs(0), flat=_FLAT)
     while inner.goes_on and not way.spent and inner.residual > _EXACT:
         product = (yield way.point(0, direction=inner.toward)).product
         assert product is not None
@@ -84,6 +90,11 @@ def _ended(way: Descent, norms: list[float], first: float) -> tuple[bool, str] |
     if _is_slow(norms, 2 * _PATIENCE):
         return False, f"progress ended at a minimal subgradient of {norms[-1] / first:.1e} of that at the start"
     return (False, way.spent_reason) if way.spent else None
+
+
+def _solution(way: Descent, sums: PassSums, norms: list[float], first: float, ended: tuple[bool, str]) -> Solution:
+    relative = norms[-1] / first if first else 0.0
+    return way.solution(sums, replace(way.certificate(sums, *ended), subgradient=relative))
 
 
 def _is_slow(norms: list[float], patience: int) -> bool:
@@ -123,6 +134,12 @@ class _CurvatureMemory:
         if self._before is not None:
             self._pairs.add(way.here - self._before[0], slope - self._before[1])
         self._before = (way.here, slope)
+
+    def forget(self) -> bool:
+        """Forget all steps; return whether there were any."""
+        knew = self._pairs.known
+        self._pairs, self._before = CurvaturePairs(_MEMORY), None
+        return knew
 
     def down(self, slope: Floats) -> Floats:
         """Return about minus the inverse Hessian times a slope."""

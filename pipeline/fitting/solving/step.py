@@ -56,7 +56,7 @@ def newton_step(problem: Minimised, sums: PassSums, values: Floats) -> NewtonSte
     # What no row has, a penalty alone decides.
     move = np.where(flat & (problem.factors == 0), 0.0, -values)
     used = np.flatnonzero(problem.free & bent)
-    matrix = hessian[np.ix_(used, used)]
+    matrix = hessian if len(used) == len(hessian) else hessian[np.ix_(used, used)]
     slope, edges = problem.slope(sums, values)[used], problem.edges(sums.weight).of(used)
     step = _smooth(matrix, slope) if edges.smooth else _kinked(matrix, slope, values[used], edges)
     move[used] = step.move
@@ -106,11 +106,13 @@ def _refined(matrix: Floats, slope: Floats, there: Floats, move: Floats, edges: 
 
 
 class _Unit:
-    """A symmetric matrix brought to a unit diagonal, made positive definite where rounding has spoilt that."""
+    """A symmetric matrix brought to a unit diagonal in place, and made positive definite where rounding spoilt that."""
 
     def __init__(self, matrix: Floats) -> None:
         self._lengths = np.sqrt(np.diag(matrix))
-        unit = matrix / np.outer(self._lengths, self._lengths)
+        unit = matrix
+        unit /= self._lengths
+        unit /= self._lengths[:, np.newaxis]
         self._ridge = 0.0
         while not _is_definite(unit):
             grown = max(_FIRST_RIDGE, 10.0 * self._ridge)

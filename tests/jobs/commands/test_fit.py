@@ -216,7 +216,7 @@ def test_a_fit_writes_a_model_that_scores_and_its_accounts_add_up(cli: Call, dat
     assert re.fullmatch(r"pass 1 \(learn\): 2,001 rows in .* s", lines[0])
     pattern = r"pass 2 \(fit\): objective 0\.\d+, decrement \S+, gradient \S+, 1,980 rows in .* s"
     assert re.fullmatch(pattern, lines[1])
-    assert re.fullmatch(r"\d passes in .* s; peak memory .* MiB", lines[-1])
+    assert re.fullmatch(r"\d passes in .* s; peak memory .* [MG]iB", lines[-1])
     model = LogisticModel.load(out)
     assert [feature.column for feature in model.features] == ["a", "b"]
     assert np.isnan(model.raw_prediction({"a": [0.0, 0.0], "b": [None, 1.0]})).tolist() == [True, False]

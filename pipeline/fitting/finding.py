@@ -1,0 +1,162 @@
+"""The passes behind the first: the optimum or the choice of a penalty, errors, and marginal effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipeline.fitting.design import FitDesign
+from pipeline.fitting.effect_pass import effects_over
+from pipeline.fitting.effect_rows import effect_rows
+from pipeline.fitting.effects import plan_effects
+from pipeline.fitting.inference import Inference, scores_point
+from pipeline.fitting.job import FitJob
+from pipeline.fitting.layout import FitLayout, Floats
+from pipeline.fitting.learnt import Learnt
+from pipeline.fitting.measuring import null_solver
+from pipeline.fitting.objective import Method, Solution
+from pipeline.fitting.points import Passes, PassSums
+from pipeline.fitting.report import EffectRow, PassDone, PenaltyTried
+from pipeline.fitting.scanning import ScanPasses
+from pipeline.fitting.selection import PathChoice, select
+from pipeline.fitting.solving import begin, choose, drive
+from pipeline.fitting.state import FitState
+from pipeline.fitting.telling import FitTeller
+from pipeline.fitting.totals import class_names
+from pipeline.fitting.verdicts import check_converged, dependent_notes
+from pipeline.fitting.wishing import objective_of
+
+# A path of penalties shares passes; more models than this gain little.
+_TOGETHER = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """All that the passes found."""
+
+    solution: Solution
+    method: Method
+    null: Solution | None = None
+    scored: PassSums | None = None
+    path: tuple[PenaltyTried, ...] = ()
+    effects: tuple[EffectRow, ...] = ()
+
+
+def method_of(job: FitJob, design: FitDesign) -> Method:
+    """Return the method that a job is solved with."""
+    objective = objective_of(job, design)
+    return choose(job.solve.solver, design.layout, objective.penalty, objective.signs)
+
+
+def squares_of(job: FitJob, design: FitDesign) -> int:
+    """Return how many symmetric matrices the sums of a model have."""
+    return int(method_of(job, design) == "newton" or job.solve.robust or job.solve.robust_groups is not None)
+
+
+def models_of(job: FitJob) -> int:
+    """Return how many models may share a pass: those of a path, or the one that is asked for and the null model."""
+    solve = job.solve
+    if not (solve.path or solve.folds):
+        return 2
+    return min(_TOGETHER, (solve.path or 1) * ((solve.folds or 0) + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Finder:
+    """The passes of a fit behind the first.
+
+    Attributes
+    ----------
+    job : FitJob
+        With the features that were found.
+    learnt : Learnt
+    passes : ScanPasses
+    state : FitState
+        Answers passes of an earlier try.
+    teller : FitTeller
+    """
+
+    job: FitJob
+    learnt: Learnt
+    passes: ScanPasses
+    state: FitState
+    teller: FitTeller
+
+    def found(self, start: Floats) -> Fitted:
+        """Return what the passes find, from where solvers start.
+
+        Raises
+        ------
+        ThresholdError
+            The fit did not converge, and that is not allowed.
+        DataError
+            With ``--strict``, a column is a combination of others.
+        """
+        self.teller.begin()
+        kept = self.state.passes(self.passes)
+        is_chosen = self.job.solve.path or self.job.solve.folds
+        fitted = self._chosen(kept, start) if is_chosen else self._solved(kept, start)
+        check_converged(self.job, self._design, fitted.solution)
+        self.teller.note(*dependent_notes(self.job, self._design, fitted.solution))
+        point = scores_point(self.job, fitted.solution)
+        if point is not None:
+            (scored,) = kept.sums([point])
+            fitted = replace(fitted, scored=scored)
+            self.teller.tell(PassDone(0, "errors", scored.rows, 0.0))
+        return self._with_effects(fitted) if self.job.solve.effects else fitted
+
+    @property
+    def _design(self) -> FitDesign:
+        return self.passes.design
+
+    @property
+    def _layout(self) -> FitLayout:
+        return self.passes.layout
+
+    def _solved(self, passes: Passes, start: Floats) -> Fitted:
+        """Solve for one penalty or none, beside the null model where that needs passes."""
+        solve, method = self.job.solve, method_of(self.job, self._design)
+        if method == "gradient":
+            start = np.zeros_like(start)
+        objective = objective_of(self.job, self._design)
+        solver = begin(method, objective, start, learning_rate=solve.learning_rate, iterations=solve.iterations)
+        null = null_solver(self.job, self._layout)
+        found = drive(passes, [solver] if null is None else [solver, null], self.teller.watch)
+        return Fitted(found[0], method, None if null is None else found[1])
+
+    def _chosen(self, passes: Passes, start: Floats) -> Fitted:
+        """Choose a penalty by rows that are left out."""
+        solve, method = self.job.solve, method_of(self.job, self._design)
+        found = select(
+            passes,
+            objective_of(self.job, self._design),
+            method=method,
+            count=solve.path or 1,
+            folds=solve.folds or 0,
+            start=start,
+            together=self.passes.models,
+            one_standard_error=solve.one_standard_error,
+            observe=self.teller.watch,
+        )
+        self.teller.note(*_path_notes(found))
+        return Fitted(found.solution, method, path=found.tried)
+
+    def _with_effects(self, fitted: Fitted) -> Fitted:
+        design, coefficients = self._design, fitted.solution.coefficients
+        planned = plan_effects(design, self.learnt, [column for column, _ in fitted.solution.dropped])
+        self.teller.note(*planned.notes)
+        sums = effects_over(self.passes, planned, coefficients)
+        self.teller.tell(PassDone(0, "effects", fitted.solution.sums.rows, 0.0))
+        covariance = Inference(self.job, design, fitted.solution, fitted.scored).covariance
+        names = class_names(self.learnt.classes)
+        return replace(fitted, effects=effect_rows(planned, design, coefficients, sums, names, covariance))
+
+
+def _path_notes(found: PathChoice) -> Iterator[str]:
+    if found.unconverged:
+        yield (
+            f"{found.unconverged} of the fits with other penalties or without a fold did not converge: their losses "
+            "are those of where they ended"
+        )

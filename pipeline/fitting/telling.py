@@ -1,0 +1,63 @@
+"""What a fit tells while it runs: its passes, and notes for a person."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipeline.fitting.objective import PassRecord
+from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.report import PassDone
+from pipeline.types.report import Noted
+
+Observe = Callable[[PassDone | Noted], None]
+
+
+@dataclass(eq=False)
+class FitTeller:
+    """Numbers and times the passes, and keeps the notes.
+
+    Attributes
+    ----------
+    observe : callable
+        Receives each pass and each note.
+    passes : int
+    notes : list of str
+    """
+
+    observe: Observe
+    passes: int = 0
+    notes: list[str] = field(default_factory=list)
+    _ended: float = field(default_factory=time.monotonic)
+
+    def note(self, *texts: str) -> None:
+        """Tell notes."""
+        for text in texts:
+            self.notes.append(text)
+            self.observe(Noted(text, warning=False))
+
+    def begin(self) -> None:
+        """Begin the time of the next pass now."""
+        self._ended = time.monotonic()
+
+    def count(self, done: PassDone) -> None:
+        """Tell of a pass that knows how long it took."""
+        self.passes += 1
+        self.observe(replace(done, number=self.passes))
+
+    def tell(self, done: PassDone) -> None:
+        """Tell of a pass, which began when the one before it ended."""
+        now = time.monotonic()
+        self.count(replace(done, seconds=now - self._ended))
+        self._ended = now
+
+    def watch(
+        self, _: int, points: Sequence[Point], sums: Sequence[PassSums], records: Sequence[PassRecord | None]
+    ) -> None:
+        """Tell of a pass that solvers shared, by the record of the first of them."""
+        record = records[0]
+        done = PassDone(0, "fit", sums[0].rows + sums[0].held_rows, 0.0, models=len(points))
+        if record is not None:
+            done = replace(done, objective=record.objective, decrement=record.decrement, gradient=record.gradient)
+        self.tell(done)
