@@ -25,11 +25,11 @@ from pipeline.choices import (
 )
 from pipeline.errors import UsageError
 from pipeline.fitting import running
-from pipeline.fitting.dividing import parse_holdout
-from pipeline.fitting.formula import parse_terms, term_columns
-from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
+from pipeline.fitting.first_pass.dividing import parse_holdout
+from pipeline.fitting.asking.formula import parse_terms, term_columns
+from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
 from pipeline.fitting.report import FitPlan, FitReport
-from pipeline.fitting.terms import AllTerm, AnyTerm, NumberTerm, Term
+from pipeline.fitting.asking.terms import AllTerm, AnyTerm, NumberTerm, Term
 from pipeline.interface import (
     Paths,
     at_least,
@@ -106,7 +106,7 @@ def fit(
         The column to predict.
     features : str or sequence of str
         What to predict it from: ``"distance, C(carrier), log1p(x), C(origin):hour"``, in the grammar of
-        :mod:`pipeline.fitting.formula`.
+        :mod:`pipeline.fitting.asking.formula`.
     output : path, optional
         The model file to write.
     **options : FitOptions

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
-from pipeline.fitting.terms import AllTerm, CategoryTerm, NumberTerm, ProductTerm
+from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
+from pipeline.fitting.asking.terms import AllTerm, CategoryTerm, NumberTerm, ProductTerm
 from pipeline.training import fit_job
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit

@@ -14,7 +14,7 @@ from pipeline.options import OF_A_FIT, meaning
 def _parsed(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """Return features after parsing them, so that a mistake is shown with the place that it came from."""
     if value and not ctx.resilient_parsing:
-        from pipeline.fitting.formula import parse_terms  # noqa: PLC0415 - --help stays light
+        from pipeline.fitting.asking.formula import parse_terms  # noqa: PLC0415 - --help stays light
 
         parse_terms(*value)
     return value

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from pipeline.fitting.decoding import ClassSource, RowSources
-from pipeline.fitting.design import FitDesign, NumberSource
-from pipeline.fitting.encoding import Encoder
-from pipeline.fitting.layout import Floats, Tile
-from pipeline.fitting.learnt import Learnt
-from pipeline.fitting.reading import PreparedFit
+from pipeline.fitting.tiles.decoding import ClassSource, RowSources
+from pipeline.fitting.designs.design import FitDesign, NumberSource
+from pipeline.fitting.tiles.encoding import Encoder
+from pipeline.fitting.tiles.layout import Floats, Tile
+from pipeline.fitting.first_pass.learnt import Learnt
+from pipeline.fitting.asking.reading import PreparedFit
 from pipeline.fitting.solving import warm_start
-from pipeline.fitting.tiles_in_memory import MemoryPasses
-from pipeline.fitting.totals import class_names
-from pipeline.fitting.wishing import objective_of
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
+from pipeline.fitting.outcome.totals import class_names
+from pipeline.fitting.asking.wishing import objective_of
 from pipeline.models.levels import LevelType
 from pipeline.types.inputs import Integers
 

@@ -7,26 +7,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.fitting.design import FitDesign
-from pipeline.fitting.effect_pass import effects_over
-from pipeline.fitting.effect_rows import effect_rows
-from pipeline.fitting.effects import plan_effects
-from pipeline.fitting.inference import Inference, scores_point
-from pipeline.fitting.job import FitJob
-from pipeline.fitting.layout import FitLayout, Floats
-from pipeline.fitting.learnt import Learnt
-from pipeline.fitting.measuring import null_solver
-from pipeline.fitting.objective import Method, Solution
-from pipeline.fitting.points import Passes, PassSums
+from pipeline.fitting.designs.design import FitDesign
+from pipeline.fitting.outcome.effect_pass import effects_over
+from pipeline.fitting.outcome.effect_rows import effect_rows
+from pipeline.fitting.outcome.effects import plan_effects
+from pipeline.fitting.outcome.inference import Inference, scores_point
+from pipeline.fitting.asking.job import FitJob
+from pipeline.fitting.tiles.layout import FitLayout, Floats
+from pipeline.fitting.first_pass.learnt import Learnt
+from pipeline.fitting.outcome.measuring import null_solver
+from pipeline.fitting.solving.objective import Method, Solution
+from pipeline.fitting.passes.points import Passes, PassSums
 from pipeline.fitting.report import EffectRow, PassDone, PenaltyTried
-from pipeline.fitting.scanning import ScanPasses
-from pipeline.fitting.selection import PathChoice, select
+from pipeline.fitting.passes.scanning import ScanPasses
+from pipeline.fitting.solving.selection import PathChoice, select
 from pipeline.fitting.solving import begin, choose, drive
-from pipeline.fitting.state import FitState
+from pipeline.fitting.passes.state import FitState
 from pipeline.fitting.telling import FitTeller
-from pipeline.fitting.totals import class_names
-from pipeline.fitting.verdicts import check_converged, dependent_notes
-from pipeline.fitting.wishing import objective_of
+from pipeline.fitting.outcome.totals import class_names
+from pipeline.fitting.outcome.verdicts import check_converged, dependent_notes
+from pipeline.fitting.asking.wishing import objective_of
 
 # A path of penalties shares passes; more models than this gain little.
 _TOGETHER = 64

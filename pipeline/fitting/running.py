@@ -10,29 +10,29 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.fitting.beginning import sources_of, start_of
-from pipeline.fitting.blas import one_thread
-from pipeline.fitting.decoding import RowSources
-from pipeline.fitting.design import FitDesign
-from pipeline.fitting.designing import design_of
-from pipeline.fitting.effects import effect_numbers
+from pipeline.fitting.passes.blas import one_thread
+from pipeline.fitting.tiles.decoding import RowSources
+from pipeline.fitting.designs.design import FitDesign
+from pipeline.fitting.designs.designing import design_of
+from pipeline.fitting.outcome.effects import effect_numbers
 from pipeline.fitting.finding import Finder, Fitted, models_of, squares_of
-from pipeline.fitting.holding import Holding
-from pipeline.fitting.inference import Inference, why_no_errors
-from pipeline.fitting.job import FitJob
-from pipeline.fitting.learning import learn
-from pipeline.fitting.learnt import Learnt
-from pipeline.fitting.making import model_of
-from pipeline.fitting.measuring import measures_of
-from pipeline.fitting.planning import check_width, outlook_of, plan
-from pipeline.fitting.profiles import RowsSeen, certificate_document, trained, training_of
-from pipeline.fitting.reading import PreparedFit, check_output, prepare_fit
+from pipeline.fitting.passes.holding import Holding
+from pipeline.fitting.outcome.inference import Inference, why_no_errors
+from pipeline.fitting.asking.job import FitJob
+from pipeline.fitting.first_pass.learning import learn
+from pipeline.fitting.first_pass.learnt import Learnt
+from pipeline.fitting.outcome.making import model_of
+from pipeline.fitting.outcome.measuring import measures_of
+from pipeline.fitting.asking.planning import check_width, outlook_of, plan
+from pipeline.fitting.outcome.profiles import RowsSeen, certificate_document, trained, training_of
+from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit
 from pipeline.fitting.report import FitReport, PassDone
-from pipeline.fitting.resources import lowered_note, most_models
-from pipeline.fitting.scanning import ScanPasses, open_holding, open_passes
-from pipeline.fitting.state import FitState, fit_digest, open_state
-from pipeline.fitting.tabulating import coefficient_rows
+from pipeline.fitting.passes.resources import lowered_note, most_models
+from pipeline.fitting.passes.scanning import ScanPasses, open_holding, open_passes
+from pipeline.fitting.passes.state import FitState, fit_digest, open_state
+from pipeline.fitting.outcome.tabulating import coefficient_rows
 from pipeline.fitting.telling import FitTeller, Observe
-from pipeline.fitting.totals import check_classes, class_names, class_totals, intercept_shift
+from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift
 from pipeline.models import write_new_file
 from pipeline.scan import open_scan
 from pipeline.types.report import Noted

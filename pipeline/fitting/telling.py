@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.fitting.objective import PassRecord
-from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.solving.objective import PassRecord
+from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.report import PassDone
 from pipeline.types.report import Noted
 

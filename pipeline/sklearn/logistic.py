@@ -16,11 +16,11 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
-from pipeline.fitting.arrays import BlockFacts, learn
-from pipeline.fitting.estimating import EstimatorProblem, estimate
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Certificate, PassRecord
-from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.estimator.arrays import BlockFacts, learn
+from pipeline.fitting.estimator.estimating import EstimatorProblem, estimate
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Certificate, PassRecord
+from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.modelling import from_sklearn
 from pipeline.models import LogisticModel
 from pipeline.sklearn.lazy import is_dask, values_of

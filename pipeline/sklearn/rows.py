@@ -11,8 +11,8 @@ import pyarrow as pa
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, validate_data
 
-from pipeline.fitting.arrays import BlockFacts
-from pipeline.fitting.row_blocks import Blocks, DaskBlocks, MemoryBlocks, RowBlock
+from pipeline.fitting.estimator.arrays import BlockFacts
+from pipeline.fitting.estimator.row_blocks import Blocks, DaskBlocks, MemoryBlocks, RowBlock
 from pipeline.sklearn.lazy import check_columns, is_dask, is_dask_frame, note_columns
 
 _FLOATS = [np.float64, np.float32]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import kernels
-from pipeline.fitting.layout import TILE_ROWS, Floats
-from pipeline.fitting.row_blocks import matrix_of, rows_of
+from pipeline.fitting.tiles.layout import TILE_ROWS, Floats
+from pipeline.fitting.estimator.row_blocks import matrix_of, rows_of
 from pipeline.kernels import Numeric, raw_prediction
 from pipeline.sklearn.lazy import is_dask, is_dask_frame
 

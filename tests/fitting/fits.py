@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Penalty, Solution
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Objective, Penalty, Solution
 from pipeline.fitting.solving import drive, newton
-from pipeline.fitting.tiles_in_memory import MemoryPasses
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from tests.fitting.rows import Rows
 
 

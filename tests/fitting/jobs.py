@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.fitting.formula import parse_terms
-from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
-from pipeline.fitting.learning import learn
-from pipeline.fitting.learnt import Learnt
-from pipeline.fitting.reading import PreparedFit, prepare_fit
+from pipeline.fitting.asking.formula import parse_terms
+from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
+from pipeline.fitting.first_pass.learning import learn
+from pipeline.fitting.first_pass.learnt import Learnt
+from pipeline.fitting.asking.reading import PreparedFit, prepare_fit
 from pipeline.scan import open_scan
 
 

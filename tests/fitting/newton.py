@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.fitting.layout import FitLayout, Floats, Tile
-from pipeline.fitting.objective import Certificate, Solution
-from pipeline.fitting.points import PassSums
+from pipeline.fitting.tiles.layout import FitLayout, Floats, Tile
+from pipeline.fitting.solving.objective import Certificate, Solution
+from pipeline.fitting.passes.points import PassSums
 
 
 def expanded(tile: Tile, layout: FitLayout) -> Floats:

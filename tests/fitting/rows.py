@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.fitting.layout import TILE_ROWS, Codes, FitLayout, Floats, LevelColumn, Tile
+from pipeline.fitting.tiles.layout import TILE_ROWS, Codes, FitLayout, Floats, LevelColumn, Tile
 
 
 @dataclass

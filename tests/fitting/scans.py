@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
-from pipeline.fitting.decoding import ClassSource, RowSources
-from pipeline.fitting.design import DesignColumn, FitDesign, NumberSource
-from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.terms import NumberTerm
+from pipeline.fitting.tiles.decoding import ClassSource, RowSources
+from pipeline.fitting.designs.design import DesignColumn, FitDesign, NumberSource
+from pipeline.fitting.tiles.layout import FitLayout
+from pipeline.fitting.asking.terms import NumberTerm
 from pipeline.plan import make_plan
 from pipeline.scan import HowToScan, Needs, PreparedScan, StepCosts, discover, gather_facts, prepare_scan
 from pipeline.types.inputs import CsvOptions, Need

@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 from sklearn.datasets import load_breast_cancer, load_wine
 
-from pipeline.fitting.design import DesignColumn, FitDesign, LevelSource, NumberSource
-from pipeline.fitting.inference import Inference
-from pipeline.fitting.job import DataWishes, FitJob, ModelWishes, SolveWishes
-from pipeline.fitting.layout import FitLayout, LevelColumn, Tile
-from pipeline.fitting.learnt import FitAccounts, Learnt, LearntNumber
-from pipeline.fitting.terms import CategoryTerm, NumberTerm
+from pipeline.fitting.designs.design import DesignColumn, FitDesign, LevelSource, NumberSource
+from pipeline.fitting.outcome.inference import Inference
+from pipeline.fitting.asking.job import DataWishes, FitJob, ModelWishes, SolveWishes
+from pipeline.fitting.tiles.layout import FitLayout, LevelColumn, Tile
+from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt, LearntNumber
+from pipeline.fitting.asking.terms import CategoryTerm, NumberTerm
 from tests.fitting.newton import joined, solved, summed
 
 STORED = Path(__file__).parent / "data" / "inference.json"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.isotonic import IsotonicRegression
 
-from pipeline.fitting.binning import learnt_bins, merged, weights_of_evidence
-from pipeline.fitting.terms import BinsTerm
+from pipeline.fitting.first_pass.binning import learnt_bins, merged, weights_of_evidence
+from pipeline.fitting.asking.terms import BinsTerm
 
 COUNTS = hnp.arrays(np.float64, st.tuples(st.integers(2, 12), st.just(2)), elements=st.integers(1, 50).map(float))
 

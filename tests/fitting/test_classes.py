@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from pipeline.errors import DataError, UsageError
-from pipeline.fitting.classes import Class, classes_of, positive_note, weights_of
+from pipeline.fitting.first_pass.classes import Class, classes_of, positive_note, weights_of
 
 
 @pytest.mark.parametrize(

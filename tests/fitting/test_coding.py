@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.fitting.designing import design_of
+from pipeline.fitting.designs.designing import design_of
 from pipeline.fitting.running import run
 from tests.fitting.jobs import job_of, learnt_by
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fitting.counting import LevelCounts, SeenLevels, numbers_in
+from pipeline.fitting.first_pass.counting import LevelCounts, SeenLevels, numbers_in
 from pipeline.models.columns import levels
 from pipeline.models.levels import spelled_type
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.fitting.dependence import dependent
+from pipeline.fitting.solving.dependence import dependent
 from tests.fitting.fits import fitted
 from tests.fitting.rows import Rows, binary
 

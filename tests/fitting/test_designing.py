@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.fitting.design import DesignColumn, FitDesign
-from pipeline.fitting.designing import design_of
+from pipeline.fitting.designs.design import DesignColumn, FitDesign
+from pipeline.fitting.designs.designing import design_of
 from tests.fitting.jobs import job_of, learnt_by
 
 ROWS = 4_000

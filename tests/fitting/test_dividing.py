@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.fitting.dividing import ColumnComparison, compared, parse_holdout, unfit_comparison
-from pipeline.fitting.hashing import hashes_of, hashes_of_places, mixed
+from pipeline.fitting.first_pass.dividing import ColumnComparison, compared, parse_holdout, unfit_comparison
+from pipeline.fitting.first_pass.hashing import hashes_of, hashes_of_places, mixed
 from tests.fitting.jobs import ipc, job_of, learnt_by
 
 ROWS = 12_000

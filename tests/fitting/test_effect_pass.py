@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 import pytest
 
 import pipeline
-from pipeline.fitting.effect_pass import effects_over
-from pipeline.fitting.effects import plan_effects
-from pipeline.fitting.learnt import FitAccounts, Learnt
-from pipeline.fitting.scanning import open_passes
+from pipeline.fitting.outcome.effect_pass import effects_over
+from pipeline.fitting.outcome.effects import plan_effects
+from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt
+from pipeline.fitting.passes.scanning import open_passes
 from tests.fitting.scans import ROWS, needs_of, numbers_design, numbers_table, prepared, write
 from tests.fitting.test_effects import sums_over
 

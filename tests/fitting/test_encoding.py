@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.fitting.decoding import ClassSource, RowSources, _LevelCodes
-from pipeline.fitting.design import DesignColumn, FitDesign, LevelSource, NumberSource
-from pipeline.fitting.dividing import Divider
-from pipeline.fitting.encoding import Encoder
-from pipeline.fitting.layout import TILE_ROWS, FitLayout, Tile
-from pipeline.fitting.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm
+from pipeline.fitting.tiles.decoding import ClassSource, RowSources, _LevelCodes
+from pipeline.fitting.designs.design import DesignColumn, FitDesign, LevelSource, NumberSource
+from pipeline.fitting.first_pass.dividing import Divider
+from pipeline.fitting.tiles.encoding import Encoder
+from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout, Tile
+from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm
 from pipeline.kernels import Clip
 from pipeline.models.columns import RecentLevels, levels
 from pipeline.models.levels import LevelTable
@@ -235,7 +235,7 @@ def test_a_chunk_without_rows_that_are_fitted_has_no_tile() -> None:
 
 
 def test_combinations_of_many_levels_are_searched_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.fitting.recipes._MOST_CELLS", 1)
+    monkeypatch.setattr("pipeline.fitting.tiles.recipes._MOST_CELLS", 1)
     found = copied(Encoder(design(), ROWS).tiles([Rows(WHOLE)], lambda _: "f"))
     assert found == TILES
 

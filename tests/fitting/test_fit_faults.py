@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import LogitstreamError
-from pipeline.fitting.design import FitDesign
-from pipeline.fitting.designing import design_of
+from pipeline.fitting.designs.design import FitDesign
+from pipeline.fitting.designs.designing import design_of
 from pipeline.types.job import BadLimit
 from tests.fitting.jobs import job_of, learnt_by
 

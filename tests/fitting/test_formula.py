@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.fitting.formula import MOST_CHARACTERS, MOST_FACTORS, MOST_STEPS, parse_terms, term_columns, term_text
-from pipeline.fitting.terms import (
+from pipeline.fitting.asking.formula import MOST_CHARACTERS, MOST_FACTORS, MOST_STEPS, parse_terms, term_columns, term_text
+from pipeline.fitting.asking.terms import (
     AllTerm,
     AnyTerm,
     BinsTerm,

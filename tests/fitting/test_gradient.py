@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.objective import Objective, Penalty, Solution
+from pipeline.fitting.tiles.layout import FitLayout
+from pipeline.fitting.solving.objective import Objective, Penalty, Solution
 from pipeline.fitting.solving import begin, choose, drive
-from pipeline.fitting.tiles_in_memory import MemoryPasses
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from tests.fitting.fits import fitted, penalty, zeros
 from tests.fitting.rows import Rows, binary
 

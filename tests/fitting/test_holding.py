@@ -12,10 +12,10 @@ import pytest
 
 import pipeline
 from pipeline.errors import LogitstreamError
-from pipeline.fitting.holding import READ_AGAIN, Holding, held_in_memory
-from pipeline.fitting.packing import pack_sums
-from pipeline.fitting.scanning import open_holding, open_passes
-from pipeline.fitting.scratch import scratch_below
+from pipeline.fitting.passes.holding import READ_AGAIN, Holding, held_in_memory
+from pipeline.fitting.passes.packing import pack_sums
+from pipeline.fitting.passes.scanning import open_holding, open_passes
+from pipeline.fitting.passes.scratch import scratch_below
 from pipeline.memory import current_bytes
 from pipeline.scan import PreparedScan
 from pipeline.types.work import Outcome

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.fitting.blocks import unpack
-from pipeline.fitting.inference import Inference, inverse_of, scores_point, why_no_errors
-from pipeline.fitting.job import SolveWishes
-from pipeline.fitting.measuring import measures_of, null_solver
+from pipeline.fitting.passes.blocks import unpack
+from pipeline.fitting.outcome.inference import Inference, inverse_of, scores_point, why_no_errors
+from pipeline.fitting.asking.job import SolveWishes
+from pipeline.fitting.outcome.measuring import measures_of, null_solver
 from pipeline.fitting.solving import drive
-from pipeline.fitting.tabulating import coefficient_rows
-from pipeline.fitting.tiles_in_memory import MemoryPasses
+from pipeline.fitting.outcome.tabulating import coefficient_rows
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from tests.fitting.newton import expanded, solved
 from tests.fitting.stored_inference import CASES, STORED, expected_of
 

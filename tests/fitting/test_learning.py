@@ -11,11 +11,11 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.fitting.designing import design_of
-from pipeline.fitting.learning import learn
-from pipeline.fitting.reading import prepare_fit
+from pipeline.fitting.designs.designing import design_of
+from pipeline.fitting.first_pass.learning import learn
+from pipeline.fitting.asking.reading import prepare_fit
 from pipeline.fitting.report import PassDone
-from pipeline.fitting.sampling import SampleRows, SampleRule, ranks_of
+from pipeline.fitting.first_pass.sampling import SampleRows, SampleRule, ranks_of
 from pipeline.scan import open_scan
 from pipeline.types.job import BadLimit
 from tests.fitting.jobs import ipc, job_of, learnt_by

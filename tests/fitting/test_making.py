@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.fitting.design import DesignColumn, FitDesign, LevelSource, NumberSource
-from pipeline.fitting.formula import parse_terms, term_text
-from pipeline.fitting.job import DataWishes, FitJob, ModelWishes
-from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.learnt import FitAccounts, Learnt, LearntBins, LearntLevels, LearntNumber
-from pipeline.fitting.making import model_of
-from pipeline.fitting.objective import Certificate, Solution
-from pipeline.fitting.points import PassSums
+from pipeline.fitting.designs.design import DesignColumn, FitDesign, LevelSource, NumberSource
+from pipeline.fitting.asking.formula import parse_terms, term_text
+from pipeline.fitting.asking.job import DataWishes, FitJob, ModelWishes
+from pipeline.fitting.tiles.layout import FitLayout
+from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt, LearntBins, LearntLevels, LearntNumber
+from pipeline.fitting.outcome.making import model_of
+from pipeline.fitting.solving.objective import Certificate, Solution
+from pipeline.fitting.passes.points import PassSums
 from pipeline.models import LogisticModel
 
 X = [1.0, 2.5, 9.0, 4.0, 0.5]

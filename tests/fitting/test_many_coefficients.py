@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.fitting.objective import Objective, Solution, Solver
+from pipeline.fitting.solving.objective import Objective, Solution, Solver
 from pipeline.fitting.solving import drive, newton, newton_cg, owlqn, warm_start
-from pipeline.fitting.tiles_in_memory import MemoryPasses
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from tests.fitting.fits import fitted, penalty, zeros
 from tests.fitting.rows import Rows, binary
 

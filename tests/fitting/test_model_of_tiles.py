@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.fitting.decoding import ClassSource, RowSources
-from pipeline.fitting.designing import design_of
-from pipeline.fitting.effect_rows import effect_rows
-from pipeline.fitting.effect_sums import EffectSummer
-from pipeline.fitting.effects import effect_numbers, plan_effects
-from pipeline.fitting.encoding import Encoder
-from pipeline.fitting.making import model_of
-from pipeline.fitting.vocabulary import reference_of
+from pipeline.fitting.tiles.decoding import ClassSource, RowSources
+from pipeline.fitting.designs.designing import design_of
+from pipeline.fitting.outcome.effect_rows import effect_rows
+from pipeline.fitting.outcome.effect_sums import EffectSummer
+from pipeline.fitting.outcome.effects import effect_numbers, plan_effects
+from pipeline.fitting.tiles.encoding import Encoder
+from pipeline.fitting.outcome.making import model_of
+from pipeline.fitting.first_pass.vocabulary import reference_of
 from tests.fitting.jobs import job_of, learnt_by
 from tests.fitting.newton import expanded
 from tests.fitting.test_effects import Rows

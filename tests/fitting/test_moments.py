@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.fitting.moments import Moments
+from pipeline.fitting.first_pass.moments import Moments
 
 CHANCE = np.random.default_rng(17)
 ROWS = 200_000

@@ -14,11 +14,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
 from pipeline.errors import DataError
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, PassRecord
-from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Objective, PassRecord
+from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.solving import drive, newton
-from pipeline.fitting.tiles_in_memory import MemoryPasses
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from tests.fitting.fits import fitted, zeros
 from tests.fitting.rows import Rows, binary
 

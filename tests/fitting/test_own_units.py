@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fitting.design import DesignColumn, FitDesign
-from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.own_units import OwnUnits, slice_of
-from pipeline.fitting.terms import CategoryTerm, NumberTerm
+from pipeline.fitting.designs.design import DesignColumn, FitDesign
+from pipeline.fitting.tiles.layout import FitLayout
+from pipeline.fitting.outcome.own_units import OwnUnits, slice_of
+from pipeline.fitting.asking.terms import CategoryTerm, NumberTerm
 
 NUMBER = st.floats(-1e6, 1e6, allow_nan=False)
 SCALE = st.floats(1e-6, 1e6)

@@ -15,8 +15,8 @@ import pytest
 from packaging.version import parse as parse_version
 
 import pipeline
-from pipeline.fitting.formula import term_text
-from pipeline.fitting.terms import NumberTerm
+from pipeline.fitting.asking.formula import term_text
+from pipeline.fitting.asking.terms import NumberTerm
 
 pytestmark = pytest.mark.slow
 

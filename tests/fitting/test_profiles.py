@@ -10,11 +10,11 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fitting.job import DataWishes, FitJob, ModelWishes, SolveWishes
-from pipeline.fitting.learnt import FitAccounts, Learnt, LearntLevels, LearntNumber
-from pipeline.fitting.making import model_of
-from pipeline.fitting.objective import Certificate
-from pipeline.fitting.profiles import (
+from pipeline.fitting.asking.job import DataWishes, FitJob, ModelWishes, SolveWishes
+from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt, LearntLevels, LearntNumber
+from pipeline.fitting.outcome.making import model_of
+from pipeline.fitting.solving.objective import Certificate
+from pipeline.fitting.outcome.profiles import (
     MOST_LEVELS,
     RowsSeen,
     algorithm_of,

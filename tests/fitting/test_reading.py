@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import DataError, InputMissingError, MemoryBudgetError, UsageError
-from pipeline.fitting.formula import term_text
-from pipeline.fitting.reading import prepare_fit
+from pipeline.fitting.asking.formula import term_text
+from pipeline.fitting.asking.reading import prepare_fit
 from pipeline.types.inputs import CsvOptions
 from tests.fitting.jobs import job_of, learnt_by
 

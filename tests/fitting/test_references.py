@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.fitting.blocks import unpack
-from pipeline.fitting.layout import Floats
+from pipeline.fitting.passes.blocks import unpack
+from pipeline.fitting.tiles.layout import Floats
 from tests.fitting.fits import fitted
 from tests.fitting.rows import Rows, binary
 

@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import MemoryBudgetError
-from pipeline.fitting.job import DataWishes, FitJob, MeansWishes, ModelWishes
-from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.points import Point
-from pipeline.fitting.reading import prepare_fit
+from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes
+from pipeline.fitting.tiles.layout import FitLayout
+from pipeline.fitting.passes.points import Point
+from pipeline.fitting.asking.reading import prepare_fit
 from pipeline.fitting.report import FitPlan
-from pipeline.fitting.resources import lowered_note, most_models, pass_costs, plan_of_fit, sums_bytes
+from pipeline.fitting.passes.resources import lowered_note, most_models, pass_costs, plan_of_fit, sums_bytes
 from pipeline.fitting.running import run
-from pipeline.fitting.scanning import open_passes
-from pipeline.fitting.summing import ChunkSums
+from pipeline.fitting.passes.scanning import open_passes
+from pipeline.fitting.passes.summing import ChunkSums
 from pipeline.scan import PreparedScan, StepCosts, with_costs
 from pipeline.training import fit_job
 from pipeline.units import GIB, MIB

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.fitting.packing import pack_sums
-from pipeline.fitting.points import Point
-from pipeline.fitting.scanning import open_passes
+from pipeline.fitting.passes.packing import pack_sums
+from pipeline.fitting.passes.points import Point
+from pipeline.fitting.passes.scanning import open_passes
 from pipeline.scan import PreparedScan
 from tests.fitting.scans import ROWS, needs_of, numbers_design, numbers_table, prepared, write
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.fitting.objective import Objective
-from pipeline.fitting.points import PassSums, Point
-from pipeline.fitting.selection import PathChoice, select
-from pipeline.fitting.tiles_in_memory import MemoryPasses
+from pipeline.fitting.solving.objective import Objective
+from pipeline.fitting.passes.points import PassSums, Point
+from pipeline.fitting.solving.selection import PathChoice, select
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from tests.fitting.fits import fitted, penalty
 from tests.fitting.rows import Rows, binary
 

@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 import pipeline
 from pipeline.errors import DataError, OutputError, StorageError, TemporaryError
 from pipeline.fitting import state as state_module
-from pipeline.fitting.layout import FitLayout, Tile
-from pipeline.fitting.learnt import FitAccounts, Learnt, LearntBins, LearntLevels, LearntNumber
-from pipeline.fitting.objective import Objective
-from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.tiles.layout import FitLayout, Tile
+from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt, LearntBins, LearntLevels, LearntNumber
+from pipeline.fitting.solving.objective import Objective
+from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.running import run
 from pipeline.fitting.solving import drive, newton
-from pipeline.fitting.state import FitState, open_state, state_name
-from pipeline.fitting.tiles_in_memory import MemoryPasses
+from pipeline.fitting.passes.state import FitState, open_state, state_name
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from pipeline.training import fit_job
 from tests.fitting.scans import numbers_table, write
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.fitting.blocks import unpack
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.points import SHARES, PassSums, Point
-from pipeline.fitting.summing import ChunkSums, combine, tile_sums
-from pipeline.fitting.tiles_in_memory import MemoryPasses
+from pipeline.fitting.passes.blocks import unpack
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.passes.points import SHARES, PassSums, Point
+from pipeline.fitting.passes.summing import ChunkSums, combine, tile_sums
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from tests.fitting.rows import Rows
 
 KINDS = {"binary": (2, 1), "a class is the reference": (4, 3), "all classes": (3, 3)}

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.fitting.job import DataWishes, FitJob, ModelWishes
-from pipeline.fitting.learnt import FitAccounts, Learnt
-from pipeline.fitting.totals import check_classes, class_names, class_totals, intercept_shift
+from pipeline.fitting.asking.job import DataWishes, FitJob, ModelWishes
+from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt
+from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift
 
 TWO = Learnt(FitAccounts(), 40.0, (False, True), (1.0, 3.0), class_totals=(30.0, 10.0))
 THREE = Learnt(FitAccounts(), 40.0, ("a", "b", "c"), (1.0,) * 3, class_totals=(30.0, 5.0, 5.0))

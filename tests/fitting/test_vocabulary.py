@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.fitting.running import run
-from pipeline.fitting.vocabulary import spellings_of
+from pipeline.fitting.first_pass.vocabulary import spellings_of
 from tests.fitting.jobs import job_of
 
 ROWS = 2_000

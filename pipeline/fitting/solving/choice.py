@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from pipeline.choices import SolverName
 from pipeline.errors import UsageError
-from pipeline.fitting.layout import FitLayout
-from pipeline.fitting.objective import Method, Penalty
+from pipeline.fitting.tiles.layout import FitLayout
+from pipeline.fitting.solving.objective import Method, Penalty
 
 # Coefficients up to which a Hessian is built; classes are counted.
 NEWTON_SIZE = 2_000

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Solution, Solver
-from pipeline.fitting.points import PassRecord, PassSums, Point
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Objective, Solution, Solver
+from pipeline.fitting.passes.points import PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.curvature import CurvaturePairs
 from pipeline.fitting.solving.descent import LARGE, Descent

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
+from pipeline.fitting.tiles.layout import Floats
 
 
 class CurvaturePairs:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Certificate, Solution
-from pipeline.fitting.points import Order, PassRecord, PassSums, Point
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Certificate, Solution
+from pipeline.fitting.passes.points import Order, PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.line import SMALLEST_SHARE, Line
 from pipeline.fitting.solving.problem import Minimised

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeVar
 
 from pipeline.errors import DataError
-from pipeline.fitting.objective import PassRecord
-from pipeline.fitting.points import Passes, PassSums, Point
+from pipeline.fitting.solving.objective import PassRecord
+from pipeline.fitting.passes.points import Passes, PassSums, Point
 
 # Called after each pass with its number from 1, the points and sums of the models that shared it, and what each solver
 # made of them.

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.points import PassSums
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.passes.points import PassSums
 from pipeline.fitting.solving.problem import Minimised
 
 # The squared Newton decrement, and the largest step in standard errors, or relative with a penalty, of an optimum.

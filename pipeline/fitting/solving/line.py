@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.points import SHARES, PassSums
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.passes.points import SHARES, PassSums
 from pipeline.fitting.solving.problem import Minimised
 
 # How much of the fall that the slope promises must come true: Nocedal and Wright, Numerical Optimization, section 3.1.

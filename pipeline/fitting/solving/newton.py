@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.fitting.blocks import unpack
-from pipeline.fitting.dependence import Combination, dependent
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Solution, Solver
-from pipeline.fitting.points import PassRecord, PassSums, Point
+from pipeline.fitting.passes.blocks import unpack
+from pipeline.fitting.solving.dependence import Combination, dependent
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Objective, Solution, Solver
+from pipeline.fitting.passes.points import PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.descent import FAR, LARGE, Descent
 from pipeline.fitting.solving.problem import Minimised

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Solution, Solver
-from pipeline.fitting.points import PassSums, Point
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Objective, Solution, Solver
+from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.conjugate import Conjugate
 from pipeline.fitting.solving.curvature import CurvaturePairs

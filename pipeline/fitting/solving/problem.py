@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective
-from pipeline.fitting.points import PassSums
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Objective
+from pipeline.fitting.passes.points import PassSums
 from pipeline.fitting.solving.quadratic import Edges
 
 Mask = npt.NDArray[np.bool_]

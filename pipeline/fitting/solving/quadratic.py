@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.fitting.layout import Floats
+from pipeline.fitting.tiles.layout import Floats
 
 # What is left of the subgradient, relative to its terms, when the minimum is found within rounding.
 _EXACT = 1e-14

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Method, Objective, Solver
-from pipeline.fitting.points import Passes, Point
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Method, Objective, Solver
+from pipeline.fitting.passes.points import Passes, Point
 from pipeline.fitting.solving.choice import NEWTON_SIZE
 from pipeline.fitting.solving.conjugate import newton_cg
 from pipeline.fitting.solving.drive import drive

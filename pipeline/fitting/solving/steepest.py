@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.objective import Objective, Solver
-from pipeline.fitting.points import PassRecord, PassSums
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.solving.objective import Objective, Solver
+from pipeline.fitting.passes.points import PassRecord, PassSums
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.choice import NEWTON_SIZE
 from pipeline.fitting.solving.descent import Descent

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.fitting.blocks import unpack
-from pipeline.fitting.layout import Floats
-from pipeline.fitting.points import PassSums
+from pipeline.fitting.passes.blocks import unpack
+from pipeline.fitting.tiles.layout import Floats
+from pipeline.fitting.passes.points import PassSums
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.solving.quadratic import Edges, minimum
 

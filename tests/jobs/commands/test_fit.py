@@ -21,7 +21,7 @@ import pipeline
 from jobs.show.fits import fit_options
 from jobs.stopping import stopped_with
 from pipeline.fitting.report import PassDone
-from pipeline.fitting.terms import CategoryTerm, NumberTerm, ProductTerm
+from pipeline.fitting.asking.terms import CategoryTerm, NumberTerm, ProductTerm
 from pipeline.models import LogisticModel
 from pipeline.training import fit_job
 from tests.jobs.conftest import ROOT, Outcome, on_a_terminal, parsed

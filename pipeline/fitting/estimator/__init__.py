@@ -1,0 +1,1 @@
+"""Fits of rows that a caller has: in memory, or in Dask collections."""

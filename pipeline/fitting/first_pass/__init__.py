@@ -1,0 +1,1 @@
+"""What the first pass learns: classes, vocabularies, moments, histograms, accounts, and a sample of the rows."""

@@ -1,0 +1,218 @@
+"""The first pass: classes, vocabularies, moments, histograms, accounts, and a sample of the rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import LogitstreamError
+from pipeline.fitting.first_pass.counting import SeenLevels
+from pipeline.fitting.passes.holding import store_of
+from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt
+from pipeline.fitting.first_pass.medians import medians_of
+from pipeline.fitting.asking.reading import PreparedFit
+from pipeline.fitting.report import PassDone
+from pipeline.fitting.first_pass.rows import REFUSED, JudgedRows, RowReader, RowRules
+from pipeline.fitting.first_pass.sampling import ranks_of
+from pipeline.fitting.first_pass.summary import crowd_error, learnt_of
+from pipeline.fitting.first_pass.tallies import Tallies, TileTallier, ToLearn
+from pipeline.scan import BadRows, Batch, ChunkContext, ReduceTree, Scan, exceeds
+from pipeline.types.rows import BadCell, Slice
+from pipeline.types.work import Outcome
+
+_ALLOW = "--max-bad N leaves out up to N bad rows"
+_END = "nothing was written"
+
+
+@dataclass(frozen=True, slots=True)
+class LearnStep:
+    """Reads a chunk and returns what it has: the step of the first pass. Plain values."""
+
+    rules: RowRules
+    wanted: ToLearn
+
+    def __call__(self, context: ChunkContext) -> Outcome[Tallies]:
+        """Read the chunk."""
+        chunk = _ChunkLearning(self, context)
+        with context.once("holding", store_of).walk(context, fresh=True) as walk:
+            for batch in walk.read(chunk.set_aside):
+                chunk.add(batch)
+            return walk.outcome(chunk.ended())
+
+
+class _ChunkLearning:
+    """A chunk while it is read."""
+
+    def __init__(self, step: LearnStep, context: ChunkContext) -> None:
+        self._context = context
+        self._tallies = tallies = Tallies.empty(step.wanted)
+        self._reader = RowReader(
+            step.rules,
+            SeenLevels(tallies.classes.numbers),
+            {name: SeenLevels(counts.numbers) for name, counts in tallies.levels.items()},
+        )
+        self._tiles = TileTallier(step.wanted, tallies, weighted=step.rules.weight is not None)
+        self._weighted = step.rules.weight is not None
+        self._used = 0
+
+    def add(self, batch: Batch) -> None:
+        """Add up the rows of a batch. After what ends the fit nothing is added."""
+        tallies = self._tallies
+        if not batch.data.num_rows or tallies.refused is not None or tallies.crowded is not None:
+            return
+        rows = self._reader.read(batch, self._context.job.files[batch.file][0].path)
+        used = int(np.count_nonzero(rows.used))
+        tallies.used += used
+        tallies.held_out += int(np.count_nonzero(rows.held))
+        tallies.dropped += rows.dropped
+        tallies.without_target += rows.without_target
+        tallies.note_crowds()
+        if tallies.crowded is None:
+            self._add_held(rows)
+            self._tiles.add(rows)
+            ranks = ranks_of(self._context.chunk.index, self._used, used)
+            tallies.sample.add(batch.data, rows.used, ranks, rows.folds)
+        self._used += used
+
+    def set_aside(self, piece: Slice, cell: BadCell) -> None:
+        """Note the first row that ends the fit."""
+        if cell.cause in REFUSED and self._tallies.refused is None:
+            position = self._context.chunk.slices.index(piece)
+            self._tallies.refused = (self._context.chunk.index, position, cell)
+
+    def ended(self) -> Tallies:
+        """Return what the chunk has, after its last batch."""
+        self._tiles.close()
+        self._tallies.sample.settle()
+        for keys in self._tallies.keys.values():
+            keys.settle()
+        return self._tallies
+
+    def _add_held(self, rows: JudgedRows) -> None:
+        if rows.held.any():
+            self._tallies.held.numbers = dict(self._tallies.classes.numbers)
+            classes = rows.classes[rows.held]
+            self._tallies.held.add(classes, np.zeros(len(classes), dtype=np.intp), None, 1)
+
+
+def combine(left: Tallies, right: Tallies) -> Tallies:
+    """Return what two neighbouring parts of the rows have."""
+    left.join(right)
+    return left
+
+
+def learn(
+    scan: Scan, prepared: PreparedFit, observe: Callable[[PassDone], None] | None = None
+) -> tuple[Learnt, pa.Table]:
+    """Return what the first pass learns, and a sample of the rows that are fitted.
+
+    The sample has the columns of a batch, the numbers as float64 and the levels as text, and last the fold. Both have
+    the same bits on every scheduler, with any number of workers and any batches.
+
+    Raises
+    ------
+    BadCellsError
+        There are more bad rows than may be.
+    DataError
+        A target or a weight is missing or unfit; there are no rows, or too few or too many classes or levels.
+    """
+    tell = observe or _nobody
+    started = time.monotonic()
+    books = _Books(prepared)
+    tallies = books.read(scan)
+    rows = books.accounts(tallies)
+    tell(PassDone(1, "learn", rows.read, time.monotonic() - started, bytes_read=books.bytes_read))
+    medians = medians_of(scan, prepared, tallies, tell)
+    learnt = learnt_of(prepared, tallies, rows, medians)
+    sample = tallies.sample.rows()
+    return learnt, sample if sample is not None else pa.table({})
+
+
+def _nobody(_: PassDone) -> None:
+    """Tell nobody."""
+
+
+class _Books:
+    """The accounts of a pass, and the first reason for which it ends early. For one thread."""
+
+    def __init__(self, prepared: PreparedFit) -> None:
+        self.prepared = prepared
+        scan, limit = prepared.scan, prepared.job.data.max_bad
+        self.limit = limit
+        self.bad_rows = BadRows(scan.files, scan.plan, limit)
+        self.read_rows = self.bad = self.bytes_read = 0
+        self.given_up = False
+        self.crowded: tuple[int, str] | None = None
+        self.refused: tuple[int, int, BadCell] | None = None
+
+    def read(self, scan: Scan) -> Tallies:
+        """Carry out the pass and return what all chunks have.
+
+        Chunks are handed out in their order, and those before the one that ends the pass are still read. So the error
+        names the first place whatever chunk comes first.
+        """
+        prepared = self.prepared
+        tree: ReduceTree[Tallies] = ReduceTree(len(prepared.scan.plan), combine)
+
+        def confirm(outcome: Outcome[Tallies]) -> None:
+            tree.add(outcome.chunk, outcome.payload)
+            self.book(outcome)
+            if self.has_failed:
+                agenda.stop()
+
+        agenda = scan.agenda(confirm, bounded=True)
+        scan.run(LearnStep(prepared.rules, prepared.wanted), agenda)
+        if self.has_failed or exceeds(self.limit, self.bad, self.read_rows):
+            raise self.error()
+        agenda.require_complete()
+        return tree.total() or Tallies.empty(prepared.wanted)
+
+    def book(self, outcome: Outcome[Tallies]) -> None:
+        """Add a chunk to the accounts."""
+        self.bad_rows.add(outcome.chunk, outcome.accounts, outcome.bad)
+        self.read_rows += outcome.rows
+        self.bad += outcome.bad_rows
+        self.bytes_read += outcome.bytes_read
+        self.given_up |= outcome.payload is None
+        if outcome.payload is not None:
+            self._note(outcome.chunk, outcome.payload)
+
+    def _note(self, chunk: int, tallies: Tallies) -> None:
+        """Note what ends the fit, if no chunk before this one has it."""
+        refused = tallies.refused
+        if refused is not None and (self.refused is None or refused[:2] < self.refused[:2]):
+            self.refused = refused
+        if tallies.crowded is not None and (self.crowded is None or chunk < self.crowded[0]):
+            self.crowded = chunk, tallies.crowded
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether what was read so far ends the fit."""
+        ended = (self.refused, self.crowded)
+        return any(ended) or self.given_up or self.bad_rows.are_too_many(self.bad)
+
+    def error(self) -> LogitstreamError:
+        """Return why the pass ended."""
+        if self.refused is not None:
+            return self.bad_rows.refusal(*self.refused, _END)
+        if self.crowded is not None and not exceeds(self.limit, self.bad, self.read_rows):
+            return crowd_error(self.prepared, self.crowded[1])
+        found = self.bad_rows.error(self.bad, self.read_rows, allow=_ALLOW, end=_END)
+        # Nothing is carried over from an earlier run, so that the first bad row is known.
+        assert found is not None
+        return found
+
+    def accounts(self, tallies: Tallies) -> FitAccounts:
+        """Return what became of the rows."""
+        return FitAccounts(
+            read=self.read_rows,
+            used=tallies.used,
+            held_out=tallies.held_out,
+            dropped=tallies.dropped,
+            bad=self.bad,
+            without_target=tallies.without_target,
+        )

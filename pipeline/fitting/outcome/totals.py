@@ -1,0 +1,56 @@
+"""What the classes of a fit weigh, and what that says of the intercept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pipeline.errors import UsageError
+from pipeline.fitting.asking.job import FitJob
+from pipeline.fitting.first_pass.learnt import Learnt
+from pipeline.units import escape, format_count
+
+
+def class_names(classes: Sequence[bool | int | str]) -> tuple[str, ...]:
+    """Return the classes as a person writes them: ``true`` for a boolean."""
+    return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in classes)
+
+
+def check_classes(job: FitJob, learnt: Learnt) -> None:
+    """Refuse what only a target of two classes can have, once the classes are known.
+
+    An offset would be added to the raw predictions of all classes, which changes no probability.
+
+    Raises
+    ------
+    UsageError
+        There are more classes, and an offset or the true share of positives.
+    """
+    given = {"--offset": job.model.offset, "--prior": job.model.prior}
+    wanted = [option for option, value in given.items() if value is not None]
+    if len(learnt.classes) > 2 and wanted:
+        raise UsageError(
+            f"{wanted[0]} is for two classes, but the target {escape(job.model.target)} has "
+            f"{format_count(len(learnt.classes))}",
+            f"leave {wanted[0]} out, or make the target one of two values",
+        )
+
+
+def class_totals(learnt: Learnt) -> tuple[float, ...]:
+    """Return the weight of each class in the loss."""
+    pairs = zip(learnt.class_weights, learnt.class_totals, strict=True)
+    return tuple(factor * weight for factor, weight in pairs)
+
+
+def intercept_shift(job: FitJob, learnt: Learnt) -> float:
+    """Return what is added to the intercept of a sample in which the share of positives is not the true one.
+
+    The logarithm of the true odds minus that of the odds in the loss: a logistic model of rows that were chosen by
+    their class differs from the true one by that alone (Prentice and Pyke, *Logistic disease incidence models and
+    case-control studies*, 1979). 0 unless a true share is given.
+    """
+    prior = job.model.prior
+    if prior is None:
+        return 0.0
+    negative, positive = class_totals(learnt)
+    return math.log(prior / (1.0 - prior)) - math.log(positive / negative)

@@ -1,0 +1,227 @@
+"""What passes of a fit take: memory of sums and tiles, models that share a pass, and where decoded columns are held."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import disk
+from pipeline.errors import LogitstreamError, MemoryBudgetError
+from pipeline.fitting.passes.holding import Where
+from pipeline.fitting.asking.job import FitJob
+from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout
+from pipeline.fitting.report import FitPlan
+from pipeline.fitting.passes.scratch import SPARE_BYTES
+from pipeline.scan import PreparedScan, StepCosts, settings_bytes, with_costs
+from pipeline.units import format_bytes, format_count
+
+_FLOAT = 8
+# Arrays of the rows of a tile for each raw prediction: the prediction, losses, residuals, curvatures, a step.
+_ROW_ARRAYS = 12
+# Arrays of the size of the coefficients in the sums of one model: gradient, product, diagonal, and one to spare.
+_VECTORS = 4
+# Padding and schema of a held batch, for each byte of its columns.
+_PACKING = 1.02
+# A pass over a Parquet file of doubles takes 200 ns a row at 20 columns. To write its decoded columns takes 450, to
+# read them 10: it pays where many passes follow. A CSV takes 10 times as long to read, and always pays.
+_MANY_PASSES = 6
+
+
+def sums_bytes(layout: FitLayout, models: int = 1, squares: int = 1) -> int:
+    """Return the bytes of the sums of a pass.
+
+    Parameters
+    ----------
+    layout : FitLayout
+    models : int
+        How many points share the pass.
+    squares : int
+        How many symmetric matrices each of them has: the Hessian, the outer products of the scores.
+    """
+    triangle = layout.size * (layout.size + 1) // 2
+    return models * _FLOAT * (squares * triangle + _VECTORS * layout.size)
+
+
+def pass_costs(layout: FitLayout, models: int = 1, squares: int = 1, settings: Any = None) -> StepCosts:
+    """Return what the step of a pass takes besides the batches; ``settings`` are those that travel with it."""
+    pairs = layout.outputs * (layout.outputs + 1) // 2
+    # Each square is added up in blocks, and put together once more before it is packed.
+    adding = models * squares * _FLOAT * 2 * pairs * layout.width**2
+    # The tile, its product with the square roots of the curvatures, and columns of its rows.
+    tile = TILE_ROWS * _FLOAT * (2 * layout.columns + 2 * len(layout.levels) + _ROW_ARRAYS * layout.outputs)
+    points = models * 3 * _FLOAT * layout.size
+    return StepCosts(
+        sums_bytes=sums_bytes(layout, models, squares),
+        step_bytes=adding + tile,
+        shared_bytes=settings_bytes(settings) if settings is not None else 0,
+        table_bytes=2 * points,
+        travels=True,
+    )
+
+
+def most_models(prepared: PreparedScan, layout: FitLayout, wanted: int, squares: int = 1) -> int:
+    """Return how many of the wanted models can share a pass, with as many workers as one model has; at least 1.
+
+    Raises
+    ------
+    MemoryBudgetError
+        Not even one fits.
+    """
+    alone = with_costs(prepared, pass_costs(layout, 1, squares))
+    low, high = 1, max(1, wanted)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _fits(prepared, pass_costs(layout, middle, squares), alone.resources.workers):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def lowered_note(wanted: int, shared: int, allowed_bytes: int) -> str:
+    """Return what a person is told where fewer models share a pass than could; empty where all do."""
+    if shared >= wanted:
+        return ""
+    return (
+        f"{format_count(shared)} of {format_count(wanted)} models share a pass, lowered to fit"
+        f" {format_bytes(allowed_bytes)}: a round takes {format_count(math.ceil(wanted / shared))} passes"
+    )
+
+
+def _fits(prepared: PreparedScan, costs: StepCosts, workers: int) -> bool:
+    try:
+        return with_costs(prepared, costs).resources.workers >= workers
+    except MemoryBudgetError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingChoice:
+    """Where decoded columns will be held, before any row is read.
+
+    Attributes
+    ----------
+    where : {"memory", "scratch", "read again"}
+    held_bytes : int
+        About how many bytes all decoded columns have; for a CSV an estimate.
+    bound : int
+        The most bytes that are held.
+    parent : str
+        The folder in which the scratch folder is made.
+    """
+
+    where: Where
+    held_bytes: int
+    bound: int = 0
+    parent: str = ""
+
+
+def choose_holding(
+    prepared: PreparedScan, scratch: str, *, output: str | None = None, passes: int = 4, places: bool = False
+) -> HoldingChoice:
+    """Return where decoded columns will be held between passes.
+
+    Parameters
+    ----------
+    prepared : PreparedScan
+        Of the pass that takes most memory, as far as is known.
+    scratch : str
+        A folder, ``auto`` or ``none``.
+    output : str, optional
+        The model file; with ``auto`` scratch files are made in its folder.
+    passes : int
+        About how many passes follow the first.
+    places : bool
+        Whether the places of rows are held too.
+    """
+    row_bytes = prepared.demand.decoded_row_bytes + (_FLOAT if places else 0)
+    held = math.ceil(prepared.expected_rows * row_bytes * _PACKING)
+    room = prepared.resources.allowed_bytes - prepared.resources.projected_bytes
+    if prepared.demand.threads_share_process and held <= room:
+        # With room for what is wrong in an estimate, as far as there is any.
+        return HoldingChoice("memory", held, min(room, held + held // 2))
+    if scratch == "none" or (scratch == "auto" and not _pays(prepared, passes)):
+        return HoldingChoice("read again", held)
+    folder = Path(scratch) if scratch != "auto" else _folder_of(output)
+    try:
+        free = disk.free_bytes(folder) - SPARE_BYTES
+    except LogitstreamError:
+        if scratch == "auto":
+            return HoldingChoice("read again", held)
+        raise
+    # With half of the room for what is wrong in an estimate; what does not fit is read again.
+    bound = min(free, held + held // 2)
+    return HoldingChoice("scratch", held, bound, str(folder)) if bound > 0 else HoldingChoice("read again", held)
+
+
+def _pays(prepared: PreparedScan, passes: int) -> bool:
+    return passes > _MANY_PASSES or any(facts.file.format == "csv" for facts in prepared.files)
+
+
+def _folder_of(output: str | None) -> Path:
+    return Path(output).absolute().parent if output is not None else disk.temporary_folder()
+
+
+def plan_of_fit(
+    prepared: PreparedScan,
+    job: FitJob,
+    layout: FitLayout,
+    *,
+    columns: Sequence[tuple[str, str, int | None]],
+    solver: str,
+    passes: int,
+    squares: int = 1,
+    models: int = 1,
+    notes: Sequence[str] = (),
+) -> FitPlan:
+    """Return what a fit will do, before any row is read.
+
+    Parameters
+    ----------
+    prepared : PreparedScan
+        Of the first pass.
+    job : FitJob
+    layout : FitLayout
+        The widest that the model may be.
+    columns : sequence of (str, str, int or None)
+        As the plan shows them.
+    solver : str
+    passes : int
+        About how many passes follow the first.
+    squares, models : int
+        As in :func:`sums_bytes`.
+    notes : sequence of str
+
+    Raises
+    ------
+    MemoryBudgetError
+        One worker with batches of one row does not fit.
+    """
+    shared = most_models(prepared, layout, models, squares)
+    later = with_costs(prepared, pass_costs(layout, shared, squares))
+    widest = max((prepared, later), key=lambda scan: scan.resources.projected_bytes)
+    held = choose_holding(widest, job.means.scratch, output=job.output, passes=passes)
+    resources = widest.resources
+    lowered = lowered_note(models, shared, resources.allowed_bytes)
+    of_pass = {"memory": 0, "scratch": held.held_bytes, "read again": prepared.bytes_to_read}
+    in_memory = held.held_bytes if held.where == "memory" else 0
+    return FitPlan(
+        files=len(prepared.files),
+        rows=prepared.expected_rows,
+        rows_estimated=any(facts.rows is None for facts in prepared.files),
+        columns=tuple(columns),
+        width=layout.size,
+        bytes_first=prepared.bytes_to_read,
+        bytes_pass=of_pass[held.where],
+        held=held.where,
+        held_bytes=0 if held.where == "read again" else held.held_bytes,
+        projected_bytes=resources.projected_bytes + in_memory,
+        allowed_bytes=resources.allowed_bytes,
+        workers=resources.workers,
+        passes=1 + passes,
+        solver=solver,
+        notes=(*notes, *resources.notes, *([lowered] if lowered else [])),
+    )

@@ -1,0 +1,337 @@
+"""The state of a fit beside its output: what was learnt and what each pass answered, so that a killed fit goes on.
+
+    logitstream-fit 1
+    <8 bytes: length> <32 bytes: SHA-256> <content>     for each record: the job, what was learnt, each pass
+
+Records are appended and synced one by one, and read again up to the first that is not whole. Solvers are deterministic:
+run again, they ask for the same sums in the same order, and get those that are there without a pass over the rows. So
+the model file has the same bytes, whenever the fit was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import disk
+from pipeline.canonical import sha256
+from pipeline.disk import Folder
+from pipeline.errors import DataError, LogitstreamError, OutputError, TemporaryError, ThresholdError, UsageError
+from pipeline.fitting.passes.blas import blas_tag
+from pipeline.fitting.asking.job import FitJob
+from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout
+from pipeline.fitting.first_pass.learnt import Learnt
+from pipeline.fitting.passes.packing import pack, pack_points, pack_sums, unpack, unpack_sums
+from pipeline.fitting.passes.plain import from_plain, to_plain
+from pipeline.fitting.passes.points import Passes, PassSums, Point
+from pipeline.plan import job_id
+from pipeline.scan import PreparedScan
+from pipeline.types.inputs import Integers
+from pipeline.units import GIB, escape, format_bytes
+
+_MAGIC = b"logitstream-fit 1\n"
+_LENGTH = struct.Struct("<q")
+_DIGEST_BYTES = 32
+_FRAME_BYTES = _LENGTH.size + _DIGEST_BYTES
+# What a change of would change the sums, or the steps of solvers, while everything else stays.
+_VERSION = 1
+# A Hessian of 2,000 coefficients has 16 MB. Passes beyond this are carried out again after a kill.
+MOST_BYTES = 2 * GIB
+_OPEN = os.O_RDWR | os.O_CREAT
+# The same fit would end so again.
+_FINAL = (DataError, OutputError, ThresholdError, UsageError)
+
+
+def state_name(output: str) -> str:
+    """Return the name of the state of a fit, in the folder of its output."""
+    return f".{Path(output).name}.logitstream-fit"
+
+
+def has_state(output: str) -> bool:
+    """Return whether a fit with this output was killed, perhaps after it wrote the model."""
+    return disk.facts(Path(output).absolute().with_name(state_name(output)), follow_links=False) is not None
+
+
+def fit_digest(prepared: PreparedScan, job: FitJob) -> str:
+    """Return the digest of everything that decides the result of a fit."""
+    meaning = {
+        "version": [_VERSION, TILE_ROWS],
+        "blas": blas_tag(),
+        "data": to_plain(replace(job.data, inputs=())),
+        "model": to_plain(job.model),
+        "solve": to_plain(job.solve),
+    }
+    return job_id(prepared.inputs, prepared.plan, meaning)
+
+
+class StateRecords:
+    """The records of a state file, each checked when the file is opened. For one thread.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the file, open and locked.
+    path : Path
+    """
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor, self._path = descriptor, path
+        self._places: list[tuple[int, int]] = []
+        self._size = 0
+        size = disk.status(descriptor, path).st_size
+        if self._read(len(_MAGIC), 0) == _MAGIC:
+            self._size = len(_MAGIC)
+            while (length := self._whole_at(self._size, size)) is not None:
+                self._places.append((self._size + _FRAME_BYTES, length))
+                self._size += _FRAME_BYTES + length
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, number: int) -> bytes:
+        offset, length = self._places[number]
+        return self._read(length, offset)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the records that are whole."""
+        return self._size
+
+    def keep(self, count: int) -> None:
+        """Drop all records but the first ones."""
+        del self._places[count:]
+        self._size = sum(self._places[-1]) if self._places else 0
+
+    def append(self, content: bytes) -> None:
+        """Append a record, synced, in the place of what is behind the last one.
+
+        Raises
+        ------
+        LogitstreamError
+            It cannot be written; the records before it stay.
+        """
+        if not self._size:
+            disk.truncate(self._descriptor, 0, self._path)
+            disk.write_at(self._descriptor, memoryview(_MAGIC), 0, self._path)
+            self._size = len(_MAGIC)
+        frame = _LENGTH.pack(len(content)) + hashlib.sha256(content).digest()
+        disk.truncate(self._descriptor, self._size, self._path)
+        disk.write_at(self._descriptor, memoryview(frame), self._size, self._path)
+        disk.write_at(self._descriptor, memoryview(content), self._size + len(frame), self._path)
+        disk.sync(self._descriptor, self._path)
+        self._places.append((self._size + len(frame), len(content)))
+        self._size += len(frame) + len(content)
+
+    def _whole_at(self, offset: int, size: int) -> int | None:
+        """Return the length of the record at an offset, ``None`` where there is none, or not a whole one."""
+        frame = self._read(_FRAME_BYTES, offset)
+        if len(frame) < _FRAME_BYTES:
+            return None
+        (length,) = _LENGTH.unpack(frame[: _LENGTH.size])
+        if not 0 <= length <= size - offset - _FRAME_BYTES:
+            return None
+        content = self._read(length, offset + _FRAME_BYTES)
+        is_whole = hashlib.sha256(content).digest() == frame[_LENGTH.size :]
+        return int(length) if is_whole else None
+
+    def _read(self, size: int, offset: int) -> bytes:
+        parts = []
+        while size > 0 and (part := disk.read_at(self._descriptor, size, offset, self._path)):
+            parts.append(part)
+            size, offset = size - len(part), offset + len(part)
+        return b"".join(parts)
+
+
+class FitState:
+    """What a fit has done so far. Where it cannot be written any more, the fit goes on without it. For one thread.
+
+    Parameters
+    ----------
+    records : StateRecords or None
+        ``None`` keeps nothing.
+    note : callable
+        Receives what a person should know.
+    """
+
+    def __init__(self, records: StateRecords | None, note: Callable[[str], None]) -> None:
+        self._records, self._note = records, note
+        self._next = 2
+
+    @property
+    def answered(self) -> int:
+        """How many passes after the first were answered by an earlier try."""
+        return 0 if self._records is None else max(0, len(self._records) - 2)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier try has carried out the first pass at least."""
+        return self._records is not None and len(self._records) > 1
+
+    def learnt(self, begins: Integers) -> tuple[Learnt, pa.Table] | None:
+        """Return what the first pass has learnt, and its sample of rows; ``None`` where it must be carried out.
+
+        ``begins`` receives where the chunks of a CSV begin.
+        """
+        if self._records is None or len(self._records) < 2:
+            return None
+        head, (sample, found) = unpack(self._records[1])
+        begins[:] = found
+        with pa.ipc.open_stream(pa.py_buffer(sample)) as reader:
+            return from_plain(Learnt, head), reader.read_all()
+
+    def keep_learnt(self, learnt: Learnt, sample: pa.Table, begins: Integers) -> None:
+        """Keep what the first pass has learnt, unless it was kept before."""
+        if self._records is None or len(self._records) > 1:
+            return
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, sample.schema) as writer:
+            writer.write_table(sample)
+        self._append(pack(to_plain(learnt), [np.frombuffer(sink.getvalue(), np.uint8), begins]))
+
+    def passes(self, passes: Passes) -> ReplayedPasses:
+        """Return passes that are answered from here as far as they can be, and kept here."""
+        return ReplayedPasses(passes, self)
+
+    def answer(self, asked: str) -> list[PassSums] | None:
+        """Return the sums of the next pass, if they are those of the points with a digest; else drop what follows."""
+        records, number = self._records, self._next
+        self._next += 1
+        if records is None or number >= len(records):
+            return None
+        content = records[number]
+        found, sums = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        if found.hex() == asked:
+            return unpack_sums(sums)
+        records.keep(number)
+        return None
+
+    def keep(self, asked: str, sums: Sequence[PassSums]) -> None:
+        """Keep the sums of a pass."""
+        if self._records is None or self._next != len(self._records) + 1:
+            return
+        content = bytes.fromhex(asked) + pack_sums(sums)
+        if self._records.size + len(content) > MOST_BYTES:
+            self._give_up(f"the state of the fit has {format_bytes(self._records.size)}")
+        else:
+            self._append(content)
+
+    def _append(self, content: bytes) -> None:
+        if self._records is None:
+            return
+        try:
+            self._records.append(content)
+        except LogitstreamError as error:
+            self._give_up(error.message)
+
+    def _give_up(self, why: str) -> None:
+        self._note(f"{why}: the passes that follow are not kept, and would be carried out again after a kill")
+        self._records = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedPasses:
+    """Passes that are answered from the state of a fit as far as it goes, and are kept there from then on."""
+
+    passes: Passes
+    state: FitState
+
+    @property
+    def layout(self) -> FitLayout:
+        """What the coefficients are."""
+        return self.passes.layout
+
+    def sums(self, points: Sequence[Point]) -> list[PassSums]:
+        """Return the sums at some points."""
+        asked = sha256(pack_points(points))
+        found = self.state.answer(asked)
+        if found is None:
+            found = self.passes.sums(points)
+            self.state.keep(asked, found)
+        return found
+
+
+@contextmanager
+def open_state(output: str | None, digest: str, note: Callable[[str], None]) -> Iterator[FitState]:
+    """Open the state of a fit, locked. The end of the block removes it, unless the same fit may go on from it later.
+
+    Parameters
+    ----------
+    output : str or None
+        The model file; ``None`` keeps no state.
+    digest : str
+        That of :func:`fit_digest`: the state of another job is replaced, with a note.
+    note : callable
+        Receives what a person should know.
+
+    Raises
+    ------
+    TemporaryError
+        Another fit with this output is running.
+    OutputError
+        Another file has the name of the state.
+    """
+    if output is None:
+        yield FitState(None, note)
+        return
+    with Folder.open(Path(output).absolute().parent) as folder:
+        name = state_name(output)
+        descriptor = _locked(folder, name, output)
+        try:
+            records = _records(descriptor, folder, output, digest, note)
+            try:
+                yield FitState(records, note)
+            except _FINAL:
+                folder.unlink(name)
+                raise
+            # While it is locked: whoever opens it now finds that its name is gone.
+            folder.unlink(name)
+        finally:
+            disk.release(descriptor)
+
+
+def _locked(folder: Folder, name: str, output: str) -> int:
+    """Return the open file of a state, after it was locked under its name."""
+    while True:
+        descriptor = folder.open_file(name, _OPEN)
+        try:
+            if not disk.try_lock(descriptor, folder.path / name):
+                raise TemporaryError(f"another fit writes {escape(output)}", "wait for it, or name another output")
+            here = folder.look(name)
+            if here is not None and here.st_ino == disk.status(descriptor, folder.path / name).st_ino:
+                return descriptor
+        except BaseException:
+            disk.release(descriptor)
+            raise
+        disk.release(descriptor)
+
+
+def _records(descriptor: int, folder: Folder, output: str, digest: str, note: Callable[[str], None]) -> StateRecords:
+    path = folder.path / state_name(output)
+    records = StateRecords(descriptor, path)
+    size = disk.status(descriptor, path).st_size
+    begin = disk.read_at(descriptor, len(_MAGIC), 0, path)
+    if size and not _MAGIC.startswith(begin):
+        raise OutputError(
+            f"{disk.show(str(path))} is another file, but the state of the fit has that name",
+            "move it away, or name another output",
+        )
+    if len(records):
+        # The fit before this one was killed, perhaps while it wrote the model.
+        with suppress(OSError):
+            disk.remove_drafts(Path(output).absolute())
+    if len(records) and records[0].decode(errors="replace") == digest:
+        return records
+    if len(records):
+        note("inputs, features or options changed since the unfinished fit: starting over")
+    records.keep(0)
+    records.append(digest.encode())
+    folder.sync()
+    return records
