@@ -450,6 +450,8 @@ def _of_methods(model: ModelWishes, solve: SolveWishes) -> Iterator[tuple[object
     by_rate = (solve.learning_rate, solve.iterations) != defaults
     imputes_median = "impute-median" in {model.missing, *model.missing_of.values()}
     yield solve.l1 and smooth, f"--solver {solve.solver} cannot fit with --l1", "leave out one of the two"
+    no_sign = "--solver newton-cg cannot fit with --sign"
+    yield model.signs and solve.solver == "newton-cg", no_sign, "leave out one of the two"
     no_rate = "--learning-rate and --iterations are for the solver gradient"
     yield by_rate and solve.solver != "gradient", no_rate, "leave them out, or add --solver gradient"
     no_intercept = "--prior corrects the intercept, and there is none"

@@ -152,6 +152,7 @@ def test_rows_can_be_held_out(holdout: str) -> None:
         ({"robust_groups": "g", "l1": 1}, "with a penalty there are no standard errors", "leave out"),
         ({"solver": "newton-cg", "l1": 1}, "--solver newton-cg cannot fit with --l1", "leave out one"),
         ({"solver": "gradient", "l1": 1}, "--solver gradient cannot fit with --l1", "leave out one"),
+        ({"solver": "newton-cg", "sign": "x=+"}, "--solver newton-cg cannot fit with --sign", "leave out one"),
         ({"iterations": 5}, "--learning-rate and --iterations are for the solver gradient", "--solver gradient"),
         ({"prior": 0.1, "intercept": False}, "--prior corrects the intercept, and there is none", "--no-intercept"),
         ({"exact_median": True}, "--exact-median needs a median to impute", "--missing impute-median"),

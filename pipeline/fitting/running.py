@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -10,10 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 import pyarrow as pa
 
 from pipeline import memory
-from pipeline.errors import OutputError
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.planning import check_width, outlook_of, plan
-from pipeline.fitting.asking.reading import PreparedFit, prepare_fit
+from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit
 from pipeline.fitting.beginning import sources_of, start_of
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.designs.designing import design_of
@@ -31,14 +29,13 @@ from pipeline.fitting.passes.blas import one_thread
 from pipeline.fitting.passes.holding import Holding
 from pipeline.fitting.passes.resources import lowered_note, most_models
 from pipeline.fitting.passes.scanning import ScanPasses, open_holding, open_passes
-from pipeline.fitting.passes.state import FitState, fit_digest, has_state, open_state
+from pipeline.fitting.passes.state import FitState, fit_digest, open_state
 from pipeline.fitting.report import FitReport, PassDone
 from pipeline.fitting.telling import FitTeller, Observe
 from pipeline.fitting.tiles.decoding import RowSources
 from pipeline.models import write_new_file
 from pipeline.scan import open_scan
 from pipeline.types.report import Noted
-from pipeline.units import escape
 
 __all__ = ["plan", "run"]
 
@@ -68,8 +65,6 @@ class FitRun:
 
     def report(self) -> FitReport:
         """Carry it out."""
-        if self.job.output is None or not has_state(self.job.output):
-            self._check_output()
         with one_thread():
             prepared = prepare_fit(self.job)
             check_width(prepared)
@@ -77,7 +72,7 @@ class FitRun:
             digest = fit_digest(prepared.scan, prepared.job)
             with open_state(self.job.output, digest, self.teller.note) as state, self._holding(prepared) as holding:
                 if not state.resumed:
-                    self._check_output()
+                    check_output(self.job)
                 if state.answered:
                     self.teller.note(f"goes on after pass {state.answered + 1} of the fit that was interrupted")
                 learnt, sample = self._learnt(prepared, state, holding)
@@ -112,6 +107,8 @@ class FitRun:
             with open_scan(prepared.scan, {"holding": asdict(holding)}) as scan:
                 found = learn(scan, prepared, self.teller.count)
             state.keep_learnt(*found, begins)
+        else:
+            self.teller.passes += 1
         return found
 
     def _passes(
@@ -123,13 +120,6 @@ class FitRun:
         if note := lowered_note(wanted, shared, prepared.scan.resources.allowed_bytes):
             self.teller.note(note)
         return open_passes(prepared.scan, design, rows, holding=holding, models=shared, squares=squares)
-
-    def _check_output(self) -> None:
-        output = self.job.output
-        if output is not None and self.job.if_exists == "fail" and os.path.lexists(output):
-            raise OutputError(
-                f"{escape(output)} exists", "choose another name, or use --if-exists replace to put the new file there"
-            )
 
     def _made(
         self, prepared: PreparedFit, learnt: Learnt, design: FitDesign, fitted: Fitted, sample: pa.Table

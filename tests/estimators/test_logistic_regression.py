@@ -142,6 +142,22 @@ def test_the_elastic_net_objective_is_that_of_saga(ratio: float, strength: float
     np.testing.assert_array_equal(ours.coef_ == 0, np.abs(saga.coef_) < 1e-7)
 
 
+def test_an_l1_penalty_leaves_the_same_coefficients_of_three_classes_as_saga() -> None:
+    features, target = make_classification(
+        400, 6, n_informative=4, n_redundant=0, n_classes=3, flip_y=0.3, random_state=2
+    )
+    features = scale(features)
+    parameters = {"l1_ratio": 0.5, "C": 0.05}
+    ours = LogisticRegression(**parameters).fit(features, target)
+    older = {"penalty": "elasticnet"} if "multi_class" in Theirs().get_params() else {}
+    saga = Theirs(solver="saga", tol=1e-10, max_iter=100_000, random_state=0, **parameters, **older)
+    saga.fit(features, target)
+    np.testing.assert_allclose(ours.coef_, saga.coef_, atol=1e-7)
+    np.testing.assert_allclose(ours.predict_proba(features), saga.predict_proba(features), atol=1e-7)
+    assert (ours.coef_ == 0).any()
+    assert ours.intercept_.sum() == pytest.approx(0, abs=1e-13)
+
+
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
 def test_the_elastic_net_of_three_classes_is_that_of_saga(ratio: float) -> None:
     features, target = scale(load_wine().data), load_wine().target

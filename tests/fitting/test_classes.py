@@ -61,3 +61,11 @@ def test_weights_of_classes_are_given_or_balanced() -> None:
     assert weights_of(classes, {"1": 5.0}, {"true": 1, "false": 3}) == (1, 5)
     numbers = classes_of("late", {"1.0": 1, "0.0": 3}, (), None)
     assert weights_of(numbers, {"0": 2.0}, {"1.0": 1, "0.0": 3}) == (2, 1)
+
+
+def test_a_truth_value_in_several_spellings_is_refused() -> None:
+    rows = dict.fromkeys(["False", "True", "false", "true"], 5)
+    with pytest.raises(DataError, match="spells one value in several ways, 'False', 'True', 'false', 'true'") as caught:
+        classes_of("late", rows, (), None)
+    assert "--type late=bool" in caught.value.remedy
+    assert classes_of("late", {"False": 5, "True": 5}, (), None).values == ("False", "True")

@@ -92,7 +92,19 @@ def test_a_level_of_one_class_alone_is_named(path: Path) -> None:
     _, notes = designed(path, "C(carrier)")
     (note,) = notes
     assert note.startswith("carrier: level 'ZZ' has rows of one class alone, so that its coefficient has no optimum:")
-    assert note.endswith("merge it with another (--min-count), or add --l2")
+    assert note.endswith("merge it with others (--min-count), or add --l2")
+
+
+def test_several_levels_of_one_class_alone_share_a_note(tmp_path: Path) -> None:
+    rows = {"c": ["a", "b", "c", "c"] * 25, "late": [True, False, True, False] * 25}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    (note,) = designed(tmp_path, "C(c)")[1]
+    assert note.startswith("c: levels 'a', 'b' have rows of one class alone, so that their coefficients have no")
+
+
+def test_a_holdout_without_any_row_is_noted(path: Path) -> None:
+    _, notes = designed(path, "hour", solve={"holdout": "hour > 99"})
+    assert notes == ("--holdout hour > 99 holds out no row",)
 
 
 def test_rare_levels_are_pooled(path: Path) -> None:
@@ -102,6 +114,11 @@ def test_rare_levels_are_pooled(path: Path) -> None:
     assert codes["ZZ"] == codes["(other)"] >= 0
     assert notes[0] == "carrier: 1 rare level counts as '(other)', 3 rows"
     assert len(notes) == 2
+
+
+def test_levels_that_only_products_have_are_pooled_with_one_note(path: Path) -> None:
+    _, notes = designed(path, "C(carrier):hour, C(carrier):C(origin)", min_count=10)
+    assert [note for note in notes if "rare" in note] == ["carrier: 1 rare level counts as '(other)', 3 rows"]
 
 
 def test_what_is_learnt_of_all_folds_is_said(path: Path) -> None:

@@ -248,6 +248,22 @@ FAULTS = [
         model={"weight": "late"},
     ),
     Fault(
+        "a class whose rows all have the weight 0",
+        65,
+        ["column w: all rows of the class 'true' have the weight 0"],
+        "name another column with --weight",
+        {"w": [float(not late) for late in BASE["late"]]},
+        model={"weight": "w"},
+    ),
+    Fault(
+        "weights that are all 0",
+        65,
+        ["column w: all rows have the weight 0"],
+        "name another column with --weight",
+        {"w": [0.0] * ROWS},
+        model={"weight": "w"},
+    ),
+    Fault(
         "a class weight for no class",
         2,
         ["--class-weight maybe: the target has no such class, but 'false', 'true'"],

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from pipeline.fitting.asking.job import SolveWishes
-from pipeline.fitting.outcome.inference import Inference, inverse_of, scores_point, square_of, why_no_errors
+from pipeline.fitting.outcome.inference import Inference, inverse_of, scores_point, why_no_errors
 from pipeline.fitting.outcome.measuring import measures_of, null_solver
 from pipeline.fitting.outcome.tabulating import coefficient_rows
+from pipeline.fitting.passes.blocks import unpack
 from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from pipeline.fitting.solving import drive
 from tests.fitting.newton import expanded, solved
@@ -94,6 +95,7 @@ def test_a_coefficient_that_a_sign_holds_at_zero_has_no_error() -> None:
     solution = solved([case.tile], case.design.layout, dropped=(1,))
     rows = coefficient_rows(Inference(job, case.design, replace(solution, dropped=())), ("0", "1"))
     assert [row.error is None for row in rows] == [False, True, False, False, False]
+    assert [row.note for row in rows[:3]] == ["", "kept at 0 by --sign", ""]
 
 
 @pytest.mark.parametrize("penalty", [{"l2": 0.1}, {"l1": 0.1}])
@@ -154,7 +156,7 @@ def test_a_person_is_told_why_there_are_no_errors() -> None:
 
 def test_the_inverse_keeps_its_digits_whatever_the_scales() -> None:
     case = CASES["numbers"]
-    hessian = square_of(case.inference.solution.sums.hessian, case.design.layout)
+    hessian = unpack(case.inference.solution.sums.hessian, case.design.layout.size)
     scales = 10.0 ** np.array([-8, 8, 0, 4, -4])
     inverse = inverse_of(hessian * np.outer(scales, scales)) * np.outer(scales, scales)
     assert inverse == pytest.approx(inverse_of(hessian), rel=1e-9)

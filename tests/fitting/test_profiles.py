@@ -58,10 +58,10 @@ DESIGN = design_of("x", "square(y0)", "C(carrier)")
 JOB = FitJob(DataWishes(()), ModelWishes("y"))
 
 
-def said(sample=SAMPLE, files=FILES, design=DESIGN, learnt=LEARNT) -> tuple[dict, LogisticModel]:
+def said(sample=SAMPLE, files=FILES, design=DESIGN, learnt=LEARNT, job=JOB) -> tuple[dict, LogisticModel]:
     coefficients = np.random.default_rng(4).normal(size=(design.layout.outputs, design.layout.width))
     model = model_of(JOB, design, learnt, solution_of(coefficients), {})
-    return training_of(JOB, design, RowsSeen(files, learnt, sample), model, CERTIFICATE, "newton"), model
+    return training_of(job, design, RowsSeen(files, learnt, sample), model, CERTIFICATE, "newton"), model
 
 
 def test_training_says_what_a_model_was_fitted_to_and_how() -> None:
@@ -141,6 +141,12 @@ def test_a_column_that_is_numbers_and_levels_has_both_profiles() -> None:
     sample = SAMPLE.append_column("x", levels)
     training, _ = said(sample)
     assert training["profile"]["columns"]["x"] == said()[0]["profile"]["columns"]["x"]
+
+
+def test_a_limit_of_rows_is_recorded() -> None:
+    job = replace(JOB, data=replace(JOB.data, limit=50))
+    assert said(job=job)[0]["data"]["limit"] == 50
+    assert "limit" not in said()[0]["data"]
 
 
 def test_neither_places_nor_times_of_files_count() -> None:

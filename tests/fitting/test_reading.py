@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ def test_every_number_of_a_csv_is_what_its_first_rows_have(tmp_path: Path) -> No
     prepared = prepare_fit(job_of(tmp_path, "*", data={"csv": CsvOptions(types=(("code", "string"),))}))
     assert [term_text(term) for term in prepared.terms] == ["x"]
     assert "left out: late (the target), code, text, day (not numeric)" in prepared.notes[0]
+
+
+def test_every_number_of_a_csv_is_written_as_its_options_say(tmp_path: Path) -> None:
+    lines = ["late;x;big;point"] + [f"{row % 2};{row},5;1.{row + 100},5;{row}.25" for row in range(50)]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    csv = CsvOptions(delimiter=";", decimal=",", thousands=".")
+    assert [term_text(term) for term in prepare_fit(job_of(tmp_path, "*", data={"csv": csv})).terms] == ["x", "big"]
+    csv = replace(csv, thousands="")
+    assert [term_text(term) for term in prepare_fit(job_of(tmp_path, "*", data={"csv": csv})).terms] == ["x"]
 
 
 def test_every_number_has_the_decimal_sign_of_the_csv(tmp_path: Path) -> None:

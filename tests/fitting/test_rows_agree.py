@@ -71,3 +71,23 @@ def test_as_many_rows_are_fitted_as_the_first_pass_counted(kind: str, options: d
     assert report.rows == {name: getattr(rows, name) for name in report.rows}
     assert report.certificate["rows"] == rows.used
     assert report.certificate["converged"]
+
+
+@pytest.mark.parametrize("type_", ["text", "integer"])
+def test_held_out_rows_with_a_level_that_no_fitted_row_has_count_as_rare_ones_as_at_scoring(
+    type_: str, tmp_path: Path
+) -> None:
+    names = {"text": ["a", "b", "r", "n"], "integer": [1, 2, 3, 4]}[type_]
+    kinds = np.repeat([0, 1, 2, 3], [1_400, 1_400, 100, 100])
+    late = np.random.default_rng(3).random(3_000) < np.array([0.3, 0.6, 0.9, 0.9])[kinds]
+    rows = {
+        "late": late,
+        "c": pa.array([names[kind] for kind in kinds]),
+        "new": np.where(kinds == 3, 9, np.arange(3_000) % 9),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    report = run(job_of(tmp_path, "C(c)", min_count=200, solve={"holdout": "new >= 8"}))
+    held = pa.table(rows).filter(rows["new"] >= 8)
+    chance = report.model.predict_proba(held.select(["c"]))[:, 1]
+    losses = -np.log(np.where(held["late"].to_numpy(), chance, 1 - chance))
+    assert report.measures.held_out_log_loss == pytest.approx(losses.mean(), rel=1e-12)

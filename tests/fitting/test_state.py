@@ -39,7 +39,7 @@ LEARNT = Learnt(
     (False, True),
     (1.0, 0.1 + 0.2),
     {"x": LearntNumber(7, 0, 1 / 3, 1e-300, -0.0, float("inf"), median=2.5)},
-    {"c": LearntLevels("text", {"a": 3, "ü\n": 1}, {"a": (1.0, 2.0)}, ("rare",), 2)},
+    {"c": LearntLevels("text", {"a": 3, "ü\n": 1}, {"a": (1.0, 2.0)}, ("rare",), 2, {"3.0": "3"})},
     {"B(x)": LearntBins((0.1, 0.7), ((1.0, 2.0), (3.0, 4.0)), (0.5, -0.5), None)},
 )
 SAMPLE = pa.table({"x": [0.1, float("nan")], "c": ["a", None]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.choices import MissingRule, Role
-from pipeline.errors import UsageError
+from pipeline.errors import OutputError, UsageError
 from pipeline.fitting.asking.formula import term_columns, term_text
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.resolving import resolved
@@ -23,6 +24,7 @@ from pipeline.fitting.first_pass.rows import RowRules, SourceColumn, WithoutValu
 from pipeline.fitting.first_pass.sampling import SampleRule
 from pipeline.fitting.first_pass.tallies import ToLearn
 from pipeline.fitting.first_pass.vocabulary import LEVEL_BYTES, most_counted
+from pipeline.fitting.passes.state import has_state
 from pipeline.models.columns import unfit_columns
 from pipeline.plan import make_plan
 from pipeline.scan import HowToScan, PreparedScan, StepCosts, Survey, discover, gather_facts, prepare_scan
@@ -127,8 +129,10 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     ------
     LogitstreamError
         Every reason for which it cannot start, with its exit code: no input (66), a damaged file or columns that do
-        not fit (65), a contradiction in the request (2), no room in memory (71).
+        not fit (65), a contradiction in the request (2), no room in memory (71), a model file that exists or
+        that has no folder (73).
     """
+    check_output(job, unfinished=job.output is not None and has_state(job.output))
     found = discover(job.data.inputs)
     _check_apart(job.output, found.files)
     files = gather_facts(found.files, job.data.csv, full=job.data.fingerprint == "full")
@@ -158,6 +162,31 @@ def prepare_fit(job: FitJob) -> PreparedFit:
         lacking=surveyed.lacking,
         notes=(*found.notes, *said, *surveyed.notes),
     )
+
+
+def check_output(job: FitJob, *, unfinished: bool = False) -> None:
+    """Refuse a model file that exists, unless it may be replaced, and one that has no folder.
+
+    Parameters
+    ----------
+    job : FitJob
+    unfinished : bool
+        Whether the file may be what an unfinished fit has written just before it was ended.
+
+    Raises
+    ------
+    OutputError
+        Naming the file or the folder.
+    """
+    if job.output is None:
+        return
+    if job.if_exists == "fail" and os.path.lexists(job.output) and not unfinished:
+        raise OutputError(
+            f"{escape(job.output)} exists", "choose another name, or use --if-exists replace to put the new file there"
+        )
+    if not Path(job.output).absolute().parent.is_dir():
+        folder = escape(str(Path(job.output).parent))
+        raise OutputError(f"there is no folder {folder}", f"make it: mkdir -p {folder!r}")
 
 
 def _check_apart(output: str | None, files: Iterable[InputFile]) -> None:

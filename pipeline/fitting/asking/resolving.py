@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
@@ -130,12 +131,22 @@ def _reason(is_number: bool) -> str:
 
 
 def _are_numbers(array: pa.Array, csv: CsvOptions) -> bool:
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    """Return whether texts are numbers as a CSV writes them."""
     values = array.slice(0, _LOOKED_AT).drop_null()
+    if not len(values):
+        return False
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
     if csv.thousands:
+        sign = re.escape(csv.thousands)
+        grouped = f"^[+-]?[0-9]{{1,3}}(?:{sign}[0-9]{{3}})+(?:[^0-9{sign}].*)?$"
+        wrong = pc.and_not(pc.match_substring(values, csv.thousands), pc.match_substring_regex(values, grouped))
+        if pc.any(wrong).as_py():
+            return False
         values = pc.replace_substring(values, csv.thousands, "")
     if csv.decimal != ".":
+        if pc.any(pc.match_substring(values, ".")).as_py():
+            return False
         values = pc.replace_substring(values, csv.decimal, ".")
     try:
         values.cast(pa.float64())

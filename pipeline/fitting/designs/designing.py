@@ -267,6 +267,9 @@ class _Designing:
         """
         columns = [self._levels_of(category.column) for category in categories]
         terms = terms_of(self.job)
+        for category in categories:
+            if category not in terms:
+                self._note_pool(category.column)
         reduced = {
             place
             for place, category in enumerate(categories)
@@ -324,11 +327,13 @@ class _Designing:
         self.widths.append(len(cells))
 
     def note_folds(self) -> None:
-        """Note that what is learnt of columns is learnt from the rows of all folds."""
+        """Note that what is learnt of columns is learnt from the rows of all folds, and that no row is held out."""
         imputed = any(not isinstance(source.missing, str) for source in self.sources.values())
         what = [*(["imputed values"] if imputed else []), *(["levels and intervals"] if self.widths else [])]
         if self.job.solve.folds and what:
             self.notes.append(f"{' and '.join(what)} are learnt from all rows that are fitted, those of all folds")
+        if self.job.solve.holdout is not None and not self.learnt.rows.held_out:
+            self.notes.append(f"--holdout {escape(self.job.solve.holdout)} holds out no row")
 
     def _is_control(self, term: Term) -> bool:
         return not set(self.job.model.controls).isdisjoint(term_columns(term))
@@ -354,9 +359,15 @@ class _Designing:
 
     def _note_pool(self, column: str) -> None:
         learnt = self.learnt.levels[column]
+        if learnt.aliases:
+            alias, level = next(iter(learnt.aliases.items()))
+            note = f"{escape(column)}: a value that is spelled in several ways is one level ({level} and {alias})"
+            self.notes += [note] if note not in self.notes else []
         if count := len(learnt.pooled):
             text = f"{format_count(count)} rare level{' counts' if count == 1 else 's count'} as '{OTHER}'"
-            self.notes.append(f"{escape(column)}: {text}, {format_count(learnt.counts[OTHER])} rows")
+            note = f"{escape(column)}: {text}, {format_count(learnt.counts[OTHER])} rows"
+            # Several products may have the column.
+            self.notes += [note] if note not in self.notes else []
 
     def _note_separation(self, column: str) -> None:
         """Note levels whose rows lack a class: without a penalty their coefficients have no optimum."""
@@ -367,10 +378,12 @@ class _Designing:
         if lacking:
             shown = ", ".join(f"'{escape(name)}'" for name in lacking[:_NAMES_SHOWN])
             more = f" and {format_count(len(lacking) - _NAMES_SHOWN)} more" if len(lacking) > _NAMES_SHOWN else ""
-            what = "has rows of one class alone" if len(self.learnt.classes) == 2 else "lacks a class"
+            one, two = len(lacking) == 1, len(self.learnt.classes) == 2
+            what = f"{'has' if one else 'have'} rows of one class alone" if two else f"lack{'s' if one else ''} a class"
+            so = "its coefficient has" if one else "their coefficients have"
             self.notes.append(
-                f"{escape(column)}: level {shown}{more} {what}, so that its coefficient has no optimum: merge it with "
-                "another (--min-count), or add --l2"
+                f"{escape(column)}: level{'' if one else 's'} {shown}{more} {what}, so that {so} no optimum: merge "
+                f"{'it' if one else 'them'} with others (--min-count), or add --l2"
             )
 
     def _bins_of(self, term: BinsTerm) -> LearntBins:

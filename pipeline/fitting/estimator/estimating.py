@@ -171,7 +171,11 @@ def _estimate(solution: Solution, units: OwnUnits, problem: EstimatorProblem) ->
         own[:, : layout.intercept] -= own[:, : layout.intercept].mean(axis=0)
     elif layout.outputs > 1:
         spread = _symmetric(layout.classes, layout.outputs)
-        own = spread @ own
+        # With an L1 penalty other coefficients with the same probabilities are no optimum; only the intercept is free.
+        if not problem.is_penalised or not problem.l1_share:
+            own = spread @ own
+        elif layout.intercept and not problem.intercept_penalty:
+            own[:, 0] = spread @ own[:, 0]
         if covariance is not None:
             whole = np.kron(spread, np.eye(layout.width))
             covariance = whole @ covariance @ whole.T

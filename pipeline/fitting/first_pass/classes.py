@@ -116,6 +116,9 @@ def _typed(target: str, spellings: Sequence[str]) -> dict[str, Class]:
     if type_ == "integer":
         return {text: int(text) for text in spellings}
     if type_ == "text" and not all(map(_is_float, spellings)):
+        words = {text.lower() for text in spellings}
+        if words <= {"true", "false"} and len(words) < len(spellings):
+            raise _several_ways(target, spellings, f"; --type {escape(target)}=bool reads a CSV so")
         return dict(_texts(spellings))
     for text in spellings:
         if not (math.isfinite(float(text)) and float(text).is_integer()):
@@ -125,11 +128,15 @@ def _typed(target: str, spellings: Sequence[str]) -> dict[str, Class]:
             ).at(column=target)
     values: dict[str, Class] = {text: int(float(text)) for text in spellings}
     if len(set(values.values())) < len(values):
-        raise DataError(
-            f"column {escape(target)}: the target spells one value in several ways, {_shown(spellings)}",
-            "write each value in one way in all files",
-        ).at(column=target)
+        raise _several_ways(target, spellings)
     return values
+
+
+def _several_ways(target: str, spellings: Sequence[str], remedy: str = "") -> DataError:
+    return DataError(
+        f"column {escape(target)}: the target spells one value in several ways, {_shown(spellings)}",
+        f"write each value in one way in all files{remedy}",
+    ).at(column=target)
 
 
 def _texts(spellings: Sequence[str]) -> Mapping[str, Class]:

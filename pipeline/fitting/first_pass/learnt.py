@@ -45,6 +45,8 @@ class LearntLevels:
     pooled : tuple of str
         Levels that are too rare, or beyond the most that are kept: one level together, named ``(other)``.
     missing : int
+    aliases : dict of str to str
+        Other spellings of a level, kept or pooled: 3.0 of 3.
     """
 
     type: LevelType
@@ -52,6 +54,7 @@ class LearntLevels:
     of_class: Mapping[str, tuple[float, ...]]
     pooled: tuple[str, ...] = ()
     missing: int = 0
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

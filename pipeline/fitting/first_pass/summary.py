@@ -35,12 +35,7 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     classes = classes_of(model.target, counts.occurring, tallies.held.occurring, model.positive)
     order = [counts.numbers[spelling] for spelling in classes.spellings]
     weights = dict(zip(classes.spellings, counts.weights[order, 0].tolist(), strict=True))
-    for spelling, weight in weights.items():
-        if weight == 0:
-            raise DataError(
-                f"column {escape(model.target)}: all rows with the class '{escape(spelling)}' have the weight 0",
-                "leave these rows out of the input, or give them a weight",
-            ).at(column=model.weight)
+    _check_weights(model.weight, weights)
     given = model.class_weights
     named = given if given is None or isinstance(given, str) else {_text(value): each for value, each in given.items()}
     return Learnt(
@@ -53,6 +48,17 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
         bins=_bins(prepared, tallies, order),
         class_totals=tuple(weights.values()),
     )
+
+
+def _check_weights(column: str | None, weights: Mapping[str, float]) -> None:
+    """Refuse a class whose rows all have the weight 0."""
+    without = [spelling for spelling, weight in weights.items() if not weight]
+    if column is None or not without:
+        return
+    which = "all rows" if len(without) == len(weights) else f"all rows of the class '{escape(without[0])}'"
+    raise DataError(
+        f"column {escape(column)}: {which} have the weight 0", "name another column with --weight, or leave it out"
+    ).at(column=column)
 
 
 def _numbers(prepared: PreparedFit, tallies: Tallies, medians: Mapping[str, float]) -> dict[str, LearntNumber]:

@@ -132,7 +132,8 @@ def _of_levels(name: str, design: FitDesign, learnt: Learnt) -> EffectColumn:
     if own is not None:
         codes = {label: code for label, (code,) in zip(own.labels, own.cells, strict=True)}
     else:
-        codes = {level: code for level, code in source.codes.items() if level not in learnt.levels[name].pooled}
+        others = {*learnt.levels[name].pooled, *learnt.levels[name].aliases}
+        codes = {level: code for level, code in source.codes.items() if level not in others}
     reference = None if own is None else own.reference
     if reference is None:
         reference = next((level for level, code in codes.items() if code < 0), reference_of(learnt.levels[name].counts))

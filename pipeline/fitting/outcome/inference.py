@@ -21,9 +21,10 @@ from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.terms import NumberTerm
 from pipeline.fitting.designs.design import DesignColumn, FitDesign
 from pipeline.fitting.outcome.own_units import OwnUnits, free_of, slice_of
+from pipeline.fitting.passes.blocks import unpack
 from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.solving.objective import Solution
-from pipeline.fitting.tiles.layout import FitLayout, Floats
+from pipeline.fitting.tiles.layout import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +125,12 @@ class Inference:
         triangle = self.solution.sums.hessian
         if is_penalised(self.job) or triangle is None:
             return None
-        return square_of(triangle, self.design.layout)
+        return unpack(triangle, self.design.layout.size)
 
     def _spread(self, scored: PassSums) -> Floats:
         if scored.groups is None:
             assert scored.outer is not None
-            return square_of(scored.outer, self.design.layout)
+            return unpack(scored.outer, self.design.layout.size)
         scores = np.array([scored.groups[group].ravel() for group in sorted(scored.groups)])
         groups, coefficients = len(scores), int(self.free.sum())
         factor = groups / (groups - 1) * (scored.rows - 1) / (scored.rows - coefficients) if groups > 1 else np.nan
@@ -174,13 +175,6 @@ def scores_point(job: FitJob, solution: Solution) -> Point | None:
     if is_penalised(job) or not is_robust(job):
         return None
     return Point(solution.coefficients, order=0, scores=True)
-
-
-def square_of(triangle: Floats, layout: FitLayout) -> Floats:
-    """Return the symmetric matrix of a lower triangle."""
-    square = np.zeros((layout.size, layout.size))
-    square[np.tril_indices(layout.size)] = triangle
-    return square + np.tril(square, -1).T
 
 
 def inverse_of(matrix: Floats) -> Floats:

@@ -69,8 +69,9 @@ class LevelPolicies:
     @cached_property
     def _names(self) -> dict[int, str]:
         """The name of each code."""
-        pooled = {code: OTHER for level, code in self._source.codes.items() if level in self._pooled}
-        kept = {code: level for level, code in self._source.codes.items() if level not in self._pooled}
+        codes = {level: code for level, code in self._source.codes.items() if level not in self._learnt.aliases}
+        pooled = {code: OTHER for level, code in codes.items() if level in self._pooled}
+        kept = {code: level for level, code in codes.items() if level not in self._pooled}
         return pooled | kept
 
     def _stand_in(self, what: str) -> str | None:

@@ -3,7 +3,7 @@
 Plain JSON. Nothing in it depends on clocks, machines, schedulers or paths: two fits with the same result have the same
 bytes.
 
-data          ``digest`` of the files' relative paths, sizes and identities, and how many ``files``
+data          ``digest`` of the files' relative paths, sizes and identities, how many ``files``, and a ``limit`` of rows
 rows          what became of them
 classes       ``value`` and summed ``weight`` of each class
 algorithm     the method, and the options that change the result
@@ -90,9 +90,10 @@ def training_of(
     method : {"newton", "newton-cg", "owlqn", "gradient"}
     """
     learnt, sample = seen.learnt, seen.sample
+    limit = {} if job.data.limit is None else {"limit": job.data.limit}
     pairs = zip(learnt.classes, learnt.class_totals, strict=True)
     return {
-        "data": {"digest": data_digest(seen.files), "files": len(seen.files)},
+        "data": {"digest": data_digest(seen.files), "files": len(seen.files), **limit},
         "rows": asdict(learnt.rows),
         "classes": [{"value": value, "weight": weight} for value, weight in pairs],
         "algorithm": algorithm_of(job, method),

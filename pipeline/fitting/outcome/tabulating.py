@@ -6,16 +6,17 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pipeline.fitting.asking.wishing import objective_of
 from pipeline.fitting.designs.design import DesignColumn, FitDesign
-from pipeline.fitting.outcome.inference import Inference
+from pipeline.fitting.outcome.inference import Inference, is_penalised
 from pipeline.fitting.outcome.own_units import OwnUnits, slice_of
 from pipeline.fitting.outcome.tails import NORMAL_975, two_sided_normal
-from pipeline.fitting.report import CoefficientRow
+from pipeline.fitting.report import INTERCEPT, CoefficientRow
 from pipeline.fitting.solving.objective import Solution
 
-INTERCEPT = "(intercept)"
 REFERENCE = "reference"
 CONTROL = "control"
+AT_ITS_SIGN = "kept at 0 by --sign"
 
 
 def coefficient_rows(found: Inference, classes: Sequence[str], shift: float = 0.0) -> tuple[CoefficientRow, ...]:
@@ -35,6 +36,7 @@ def coefficient_rows(found: Inference, classes: Sequence[str], shift: float = 0.
     outputs = classes[-layout.outputs :] if layout.classes > 2 else (None,)
     own = OwnUnits.of(found.design).coefficients(found.solution.coefficients)
     notes = _notes(found)
+    signs = objective_of(found.job, found.design).signs
     made = []
     for output, values, errors in zip(outputs, own, found.errors, strict=True):
         if layout.intercept:
@@ -47,6 +49,9 @@ def coefficient_rows(found: Inference, classes: Sequence[str], shift: float = 0.
             for position, label in _labelled(column, found.design):
                 row = CoefficientRow(column.name, label, output, float(values[position]))
                 note = notes.get(position, CONTROL if column.control else "")
+                # Without a penalty nothing else makes it 0.
+                if not note and signs is not None and signs[position] and not row.value and not is_penalised(found.job):
+                    note = AT_ITS_SIGN
                 made.append(replace(_row(row, float(errors[position]), inflation), note=note))
     return tuple(made)
 

@@ -8,6 +8,7 @@ from pipeline.errors import DataError, ThresholdError
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.outcome.tabulating import coefficient_names, left_out
+from pipeline.fitting.report import INTERCEPT
 from pipeline.fitting.solving.objective import Certificate, Solution
 from pipeline.units import escape
 
@@ -26,6 +27,8 @@ def check_converged(job: FitJob, design: FitDesign, solution: Solution) -> None:
     if certificate.converged or job.allow_unconverged:
         return
     names = list(_separating(certificate, design))
+    # The intercept grows along with the features that separate.
+    names = [name for name in names if name != INTERCEPT] or names
     if not names:
         raise ThresholdError(
             f"the fit did not converge: {certificate.reason}; nothing was written",

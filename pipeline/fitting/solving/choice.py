@@ -27,8 +27,8 @@ def choose(
     kinked = (penalty is not None and penalty.l1 > 0) or (signs is not None and bool(signs.any()))
     if solver == "newton-cg" and kinked:
         raise UsageError(
-            "--solver newton-cg cannot fit with --l1 or --sign.",
-            "Use --solver owlqn, or newton up to 2,000 coefficients.",
+            "--solver newton-cg cannot fit with --l1 or --sign",
+            "use --solver owlqn, or newton up to 2,000 coefficients",
         )
     if solver != "auto":
         return solver

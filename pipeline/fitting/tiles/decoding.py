@@ -301,8 +301,10 @@ class _LevelCodes:
     batch to batch, and to look 5,000 levels up one by one would take longer than to sum the rows.
     """
 
-    def __init__(self, table: LevelTable) -> None:
-        self._table = table
+    def __init__(self, table: LevelTable, unseen: int = _NO_LEVEL) -> None:
+        self._table, self._unseen = table, unseen
+        # There a level that is not known has -1, as the reference level may have here.
+        self._shifted = replace(table, positions={text: code + 1 for text, code in table.positions.items()})
         self._recent = RecentLevels()
         self._texts = list(table.positions)
         self._integers = [text for text in self._texts if _INTEGER.fullmatch(text)]
@@ -310,14 +312,15 @@ class _LevelCodes:
 
     @classmethod
     def of(cls, source: LevelSource, decimal: str) -> _LevelCodes:
-        return cls(LevelTable(source.codes, source.type, decimal=decimal))
+        return cls(LevelTable(source.codes, source.type, decimal=decimal), source.unseen)
 
     def found(self, cells: Levels, missing: int) -> Codes:
         """Return the code of each row."""
         positions = self._by_spelling(cells.dictionary, missing)
         if positions is None:
-            known = self._recent.find(self._table, cells.dictionary)
-            positions = np.where(known.is_missing, missing, known.positions)
+            known = self._recent.find(self._shifted, cells.dictionary)
+            spelled = np.where(known.positions < 0, self._unseen, known.positions - 1)
+            positions = np.where(known.is_missing, missing, spelled)
         codes: Codes = positions.take(cells.codes, mode="clip")
         if cells.null is not None:
             codes[cells.null] = missing
@@ -345,7 +348,7 @@ class _LevelCodes:
             whole = pa.types.is_integer(type_)
             texts = self._integers if whole else self._texts
             names = pa.array([int(text) for text in texts] if whole else texts, type_)
-            codes = [*(self._table.positions[text] for text in texts), _NO_LEVEL]
+            codes = [*(self._table.positions[text] for text in texts), self._unseen]
             self._spelled[type_] = names, np.array(codes, dtype=np.intp)
         return self._spelled[type_]
 

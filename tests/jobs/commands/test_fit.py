@@ -250,6 +250,14 @@ def test_quietly_a_fit_says_nothing_and_no_file_is_replaced_unasked(cli: Call, d
     assert json.loads(out.read_bytes())["features"] == json.loads(before)["features"]
 
 
+def test_an_output_in_no_folder_is_refused_before_rows_are_read(cli: Call, data: Path) -> None:
+    folder = data.parent / "none"
+    for words in ((), ("--dry-run",)):
+        outcome = cli("fit", data, *FITTED, "-o", folder / "m.json", *words)
+        assert outcome.code == 73
+        assert outcome.err.startswith(f"error: there is no folder {folder}\nmake it: mkdir -p")
+
+
 def test_a_narrow_terminal_gets_the_columns_for_which_it_has_room(data: Path) -> None:
     words = ("fit", data, *FITTED, "--missing", "drop", "--missing-target", "drop")
     wide, narrow = (on_a_terminal(columns, *words) for columns in (120, 60))
@@ -360,6 +368,7 @@ def test_a_fit_that_is_interrupted_says_how_to_go_on_and_goes_on(tmp_path: Path)
     assert "run the same command again: it goes on after the last finished pass" in said
     assert not (tmp_path / "m.json").exists()
     again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    assert "pass 1 (learn)" not in again.stderr
+    assert "pass 1 " not in again.stderr
+    assert "pass 2 (fit)" in again.stderr
     assert re.search(r"^note: goes on after pass \d", again.stderr, re.MULTILINE)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["data.parquet", "m.json"]
