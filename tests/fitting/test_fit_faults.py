@@ -135,8 +135,8 @@ FAULTS = [
     Fault(
         "a class without weight",
         65,
-        ["column late: all rows with the class 'true' have the weight 0"],
-        "give them a weight",
+        ["column w: all rows of the class 'true' have the weight 0"],
+        "name another column with --weight",
         {"w": [0.0 if late else 1.0 for late in BASE["late"]]},
         model={"weight": "w"},
     ),
