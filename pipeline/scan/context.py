@@ -125,6 +125,11 @@ class ChunkContext:
         self._walk: Generator[Batch, None, None] | None = None
 
     @property
+    def begin(self) -> int | None:
+        """The offset of the first record where the chunk begins inside a CSV and that is known, else ``None``."""
+        return self._begin
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         """The settings of the step in the job file."""
         return self.job.settings

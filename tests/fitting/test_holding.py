@@ -55,6 +55,21 @@ def passes_of(scan: PreparedScan, holding: Holding) -> tuple[set[bytes], list[in
     return found, read
 
 
+def test_a_chunk_that_was_held_from_a_wrong_guess_is_read_again(folder: Path) -> None:
+    bits, _ = passes_of(scan_of(folder, "csv", scheduler="sync"), READ_AGAIN)
+    scan, holding = scan_of(folder, "csv", scheduler="sync"), Holding("memory", "wrong guess", 1 << 30)
+    with (
+        held_in_memory(holding) as chunks,
+        open_passes(scan, numbers_design(COLUMNS), ROWS, holding=holding, models=2) as passes,
+    ):
+        passes.sums(points())
+        held = chunks.open(1)
+        assert held is not None
+        first, *others = held.accounts["accounts"]
+        held.accounts = {"accounts": [{**first, "begin": first["begin"] - 1}, *others]}
+        assert {pack_sums(passes.sums(points()))} == bits
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_sums_have_the_same_bits_whether_columns_are_held_in_memory_in_files_or_read_again(
     folder: Path, tmp_path: Path, kind: str

@@ -250,7 +250,7 @@ class ChunkWalk:
             self._found = store.store.open(chunk)
             if self._found is None:
                 self._draft = store.store.create(chunk)
-            elif fresh:
+            elif fresh or not self._begins_right(self._found):
                 self._close_found()
 
     def __enter__(self) -> Self:
@@ -284,6 +284,11 @@ class ChunkWalk:
     def _again(self, found: HeldChunk | ScratchChunk) -> Iterator[HeldBatch]:
         for buffer in found.batches():
             yield unpacked(buffer)
+
+    def _begins_right(self, found: HeldChunk | ScratchChunk) -> bool:
+        """Return whether a held chunk begins where it is known to: it may have been read from a wrong guess."""
+        begin = self._context.begin
+        return begin is None or _accounts(found.accounts)[0].begin == begin
 
     def _close_found(self) -> None:
         if self._found is not None:
