@@ -27,8 +27,8 @@ from pipeline.fitting.outcome.tabulating import coefficient_rows
 from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift
 from pipeline.fitting.passes.blas import one_thread
 from pipeline.fitting.passes.holding import Holding
-from pipeline.fitting.passes.resources import lowered_note, most_models
-from pipeline.fitting.passes.scanning import ScanPasses, open_holding, open_passes
+from pipeline.fitting.passes.resources import lowered_note, most_models, with_room
+from pipeline.fitting.passes.scanning import ScanPasses, beside, open_holding, open_passes
 from pipeline.fitting.passes.state import FitState, fit_digest, open_state
 from pipeline.fitting.report import FitReport, PassDone
 from pipeline.fitting.telling import FitTeller, Observe
@@ -68,6 +68,7 @@ class FitRun:
         with one_thread():
             prepared = prepare_fit(self.job)
             check_width(prepared)
+            prepared = replace(prepared, scan=with_room(prepared.scan, places=_needs_places(prepared)))
             self.teller.note(*prepared.notes)
             digest = fit_digest(prepared.scan, prepared.job)
             with open_state(self.job.output, digest, self.teller.note) as state, self._holding(prepared) as holding:
@@ -89,14 +90,13 @@ class FitRun:
 
     def _holding(self, prepared: PreparedFit) -> AbstractContextManager[Holding]:
         """Return what holds decoded columns between passes."""
-        job, divider = self.job, prepared.rules.divider
         return open_holding(
             prepared.scan,
-            job.means.scratch,
-            output=job.output,
+            self.job.means.scratch,
+            output=self.job.output,
             passes=outlook_of(prepared).passes,
             levels=[name for name, role in prepared.columns if role == "categorical"],
-            places=divider is not None and divider.key is None and (divider.folds > 1 or divider.share > 0),
+            places=_needs_places(prepared),
         )
 
     def _learnt(self, prepared: PreparedFit, state: FitState, holding: Holding) -> tuple[Learnt, pa.Table]:
@@ -104,7 +104,7 @@ class FitRun:
         begins = prepared.scan.begins
         found = state.learnt(begins)
         if found is None:
-            with open_scan(prepared.scan, {"holding": asdict(holding)}) as scan:
+            with open_scan(beside(prepared.scan, holding), {"holding": asdict(holding)}) as scan:
                 found = learn(scan, prepared, self.teller.count)
             state.keep_learnt(*found, begins)
         else:
@@ -149,3 +149,9 @@ class FitRun:
             peak_bytes=memory.peak_bytes(),
             notes=tuple(self.teller.notes),
         )
+
+
+def _needs_places(prepared: PreparedFit) -> bool:
+    """Return whether the places of rows in their files decide folds or the hold-out."""
+    divider = prepared.rules.divider
+    return divider is not None and divider.key is None and (divider.folds > 1 or divider.share > 0)

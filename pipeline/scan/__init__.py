@@ -32,7 +32,7 @@ from pipeline.scan.demand import StepCosts, row_group_share, width_of
 from pipeline.scan.drift import NAMED, FilesNamed, Fitting, lacking_texts, some, types_text
 from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
-from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan, with_costs
+from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan, with_costs, within
 from pipeline.scan.session import Scan, forget, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
@@ -99,5 +99,6 @@ __all__ = [
     "whole",
     "width_of",
     "with_costs",
+    "within",
     "worker",
 ]

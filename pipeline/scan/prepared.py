@@ -209,6 +209,20 @@ def with_costs(prepared: PreparedScan, costs: StepCosts, allowed_bytes: int | No
     return replace(prepared, demand=demand, resources=resources)
 
 
+def within(prepared: PreparedScan, allowed_bytes: int) -> PreparedScan:
+    """Return the same scan with another budget.
+
+    Raises
+    ------
+    MemoryBudgetError
+        As :func:`prepare_scan`.
+    """
+    how, files = prepared.how, prepared.files
+    cores = how.workers or memory.usable_cores()
+    resources = _resources(how, files, prepared.demand, len(prepared.plan), cores, allowed_bytes)
+    return replace(prepared, resources=resources)
+
+
 def _variable(prepared: PreparedScan) -> tuple[bool, ...]:
     """Return for each list of needs whether a kept column of a Parquet file has values of varying width."""
     variable = [False] * len(prepared.needs.lists)

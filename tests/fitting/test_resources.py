@@ -19,13 +19,21 @@ from pipeline.errors import MemoryBudgetError
 from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes
 from pipeline.fitting.asking.reading import prepare_fit
 from pipeline.fitting.passes.points import Point
-from pipeline.fitting.passes.resources import lowered_note, most_models, pass_costs, plan_of_fit, sums_bytes
+from pipeline.fitting.passes.resources import (
+    choose_holding,
+    lowered_note,
+    most_models,
+    pass_costs,
+    plan_of_fit,
+    sums_bytes,
+    with_room,
+)
 from pipeline.fitting.passes.scanning import open_passes
 from pipeline.fitting.passes.summing import ChunkSums
 from pipeline.fitting.report import FitPlan
 from pipeline.fitting.running import run
 from pipeline.fitting.tiles.layout import FitLayout
-from pipeline.scan import PreparedScan, StepCosts, with_costs
+from pipeline.scan import PreparedScan, StepCosts, with_costs, within
 from pipeline.training import fit_job
 from pipeline.units import GIB, MIB
 from tests.fitting.scans import ROWS, needs_of, numbers_design, numbers_table, prepared, write
@@ -39,7 +47,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> PreparedScan:
     return prepared(folder, needs_of(COLUMNS), chunk_size="3000", scheduler="threads", workers=2, memory="4GiB")
 
 
-def within(scan: PreparedScan, allowed_bytes: int) -> PreparedScan:
+def budgeted(scan: PreparedScan, allowed_bytes: int) -> PreparedScan:
     return with_costs(scan, StepCosts(travels=True), allowed_bytes)
 
 
@@ -74,7 +82,7 @@ def test_a_plan_counts_the_sums_of_each_worker_and_of_each_level_of_the_tree(sca
 def test_as_many_models_share_a_pass_as_fit(scan: PreparedScan, width: int, wanted: int, memory: int) -> None:
     # What this process has taken so far counts, too.
     allowed = scan.demand.reserved_bytes + memory * MIB
-    layout, tight = FitLayout(width), within(scan, allowed)
+    layout, tight = FitLayout(width), budgeted(scan, allowed)
     try:
         alone = with_costs(tight, pass_costs(layout))
     except MemoryBudgetError:
@@ -119,7 +127,7 @@ def test_the_note_says_how_many_models_share_a_pass() -> None:
 
 def plan_within(scan: PreparedScan, memory: int, layout: FitLayout, scratch: str = "auto") -> FitPlan:
     job = FitJob(DataWishes(()), ModelWishes("y"), means=MeansWishes(scratch=scratch))
-    return plan_of_fit(within(scan, memory), job, layout, columns=[("x", "number", 1)], solver="newton", passes=4)
+    return plan_of_fit(budgeted(scan, memory), job, layout, columns=[("x", "number", 1)], solver="newton", passes=4)
 
 
 def test_a_plan_says_where_columns_are_held_with_bytes(scan: PreparedScan, tmp_path: Path) -> None:
@@ -190,3 +198,18 @@ def test_the_peak_of_a_fit_is_under_its_projection(
     peak, projected, allowed, where = json.loads(done.stdout)
     assert where == held
     assert peak <= projected <= allowed
+
+
+def test_batches_are_lowered_where_all_columns_then_fit_the_memory(scan: PreparedScan) -> None:
+    held = with_room(scan).resources.projected_bytes
+    assert with_room(scan) is scan
+    tight = within(scan, scan.resources.projected_bytes + MIB)
+    leaner = with_room(tight)
+    assert leaner.resources.batch_rows <= tight.resources.batch_rows
+    assert leaner.resources.workers == tight.resources.workers
+    assert leaner.resources.allowed_bytes == tight.resources.allowed_bytes
+    assert leaner.resources.projected_bytes <= held
+    choice = choose_holding(leaner, "none")
+    if leaner is not tight:
+        assert choice.where == "memory"
+        assert choice.held_bytes + leaner.resources.projected_bytes <= leaner.resources.allowed_bytes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pipeline.fitting.passes.holding import Where
 from pipeline.fitting.passes.scratch import SPARE_BYTES
 from pipeline.fitting.report import FitPlan
 from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout
-from pipeline.scan import PreparedScan, StepCosts, settings_bytes, with_costs
+from pipeline.scan import PreparedScan, StepCosts, settings_bytes, with_costs, within
 from pipeline.units import format_bytes, format_count
 
 _FLOAT = 8
@@ -28,6 +29,8 @@ _PACKING = 1.02
 # A pass over a Parquet file of doubles takes 200 ns a row at 20 columns. To write its decoded columns takes 450, to
 # read them 10: it pays where many passes follow. A CSV takes 10 times as long to read, and always pays.
 _MANY_PASSES = 6
+# Smaller batches cost more than reading again does.
+_LEAST_BATCH = 8_192
 
 
 def sums_bytes(layout: FitLayout, models: int = 1, squares: int = 1) -> int:
@@ -119,6 +122,35 @@ class HoldingChoice:
     parent: str = ""
 
 
+def with_room(prepared: PreparedScan, *, places: bool = False) -> PreparedScan:
+    """Return a scan with smaller batches, if all decoded columns can then be held in memory; else the scan as it is.
+
+    Parameters
+    ----------
+    prepared : PreparedScan
+    places : bool
+        Whether the places of rows are held too.
+    """
+    resources = prepared.resources
+    held = _held_bytes(prepared, places)
+    if not prepared.demand.threads_share_process or held <= resources.allowed_bytes - resources.projected_bytes:
+        return prepared
+    with suppress(MemoryBudgetError):
+        leaner = within(prepared, resources.allowed_bytes - held)
+        if leaner.resources.workers == resources.workers and leaner.resources.batch_rows >= _LEAST_BATCH:
+            return replace(
+                leaner,
+                resources=replace(leaner.resources, allowed_bytes=resources.allowed_bytes, notes=resources.notes),
+            )
+    return prepared
+
+
+def _held_bytes(prepared: PreparedScan, places: bool) -> int:
+    """Return about how many bytes all decoded columns have."""
+    row_bytes = prepared.demand.decoded_row_bytes + (_FLOAT if places else 0)
+    return math.ceil(prepared.expected_rows * row_bytes * _PACKING)
+
+
 def choose_holding(
     prepared: PreparedScan, scratch: str, *, output: str | None = None, passes: int = 4, places: bool = False
 ) -> HoldingChoice:
@@ -137,8 +169,7 @@ def choose_holding(
     places : bool
         Whether the places of rows are held too.
     """
-    row_bytes = prepared.demand.decoded_row_bytes + (_FLOAT if places else 0)
-    held = math.ceil(prepared.expected_rows * row_bytes * _PACKING)
+    held = _held_bytes(prepared, places)
     room = prepared.resources.allowed_bytes - prepared.resources.projected_bytes
     if prepared.demand.threads_share_process and held <= room:
         # With room for what is wrong in an estimate, as far as there is any.
@@ -201,6 +232,7 @@ def plan_of_fit(
         One worker with batches of one row does not fit.
     """
     shared = most_models(prepared, layout, models, squares)
+    prepared = with_room(prepared)
     later = with_costs(prepared, pass_costs(layout, shared, squares))
     widest = max((prepared, later), key=lambda scan: scan.resources.projected_bytes)
     held = choose_holding(widest, job.means.scratch, output=job.output, passes=passes)

@@ -138,6 +138,14 @@ def open_passes(
         yield ScanPasses(scan, design, shared, confirmed)
 
 
+def beside(prepared: PreparedScan, holding: Holding) -> PreparedScan:
+    """Return the scan of the first pass, whose batches may take what memory is left beside what is held."""
+    if holding.where != "memory":
+        return prepared
+    resources = prepared.resources
+    return replace(prepared, resources=replace(resources, allowed_bytes=resources.allowed_bytes - holding.bound))
+
+
 def _beside(prepared: PreparedScan, costs: StepCosts, holding: Holding) -> PreparedScan:
     """Return the scan of passes that fits beside what is held in memory; where it does not fit, less is held."""
     alone = with_costs(prepared, costs)
