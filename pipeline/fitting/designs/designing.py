@@ -28,6 +28,8 @@ from pipeline.models.logistic.binned import interval_names
 from pipeline.units import escape, format_count, shortest
 
 _NAMES_SHOWN = 5
+# Squares of smaller numbers have lost digits: the smallest normal float64 is 2.2e-308.
+_LEAST_DEVIATION = 1e-146
 # The label of missing values among intervals.
 MISSING_BIN = "missing"
 _LEVEL_RULES: Mapping[MissingRule, Literal["error", "drop", "frequent", "own"]] = {
@@ -140,11 +142,7 @@ class _Designing:
     def _add_number(self, term: NumberTerm) -> None:
         found = self.learnt.numbers[term_text(term)]
         mean, deviation = _filled(term, found, self._source(term.column).missing)
-        if not (math.isfinite(deviation) and math.isfinite(mean)):
-            raise DataError(
-                f"{escape(term_text(term))}: its values are too large to be scaled, up to {shortest(found.largest)}",
-                "write log1p(NAME), or limit it with clip(NAME, LOW, HIGH)",
-            ).at(column=term.column)
+        _check_scaled(term, found, mean, deviation)
         if deviation == 0:
             self._leave_out(term, f"is {shortest(mean)} in every row")
         else:
@@ -245,6 +243,7 @@ class _Designing:
             self._source(number.column)
         if not categories:
             found = self.learnt.numbers[term_text(term)]
+            _check_scaled(term, found, found.mean, found.deviation)
             if found.deviation == 0:
                 self._leave_out(term, f"is {shortest(found.mean)} in every row")
             else:
@@ -415,6 +414,20 @@ def _empty_error(column: str) -> DataError:
         f"column {escape(column)}: every value is missing, so that there is nothing to impute",
         "leave the column out of --features",
     ).at(column=column)
+
+
+def _check_scaled(term: Term, found: LearntNumber, mean: float, deviation: float) -> None:
+    """Raise :class:`DataError` for numbers whose squares are beyond the range of a float64, or below it."""
+    wrong = ""
+    if not (math.isfinite(deviation) and math.isfinite(mean)):
+        wrong, remedy = "large", "write log1p(NAME), or limit it with clip(NAME, LOW, HIGH)"
+    elif max(deviation, abs(mean)) < _LEAST_DEVIATION and found.smallest < found.largest:
+        wrong, remedy = "small", "use a smaller unit: write scale(NAME, 0, 1e-300), or change the numbers in the files"
+    if wrong:
+        raise DataError(
+            f"{escape(term_text(term))}: its values are too {wrong} to be scaled, up to {shortest(found.largest)}",
+            remedy,
+        ).at(column=term_columns(term)[0])
 
 
 def _filled(term: NumberTerm, found: LearntNumber, missing: Missing) -> tuple[float, float]:

@@ -73,7 +73,9 @@ class Moments:
         # A side without weight has the mean 0, which must not count.
         known = (self.weight > 0) & (other.weight > 0)
         difference = np.where(known, (other.mean - self.mean) + (other.rest - self.rest), 0.0)
-        self.squares += other.squares + difference**2 * (self.weight * share)
+        # Squares of numbers beyond 1e154 are infinite; the design refuses them by name.
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.squares += other.squares + difference**2 * (self.weight * share)
         first = np.where(self.weight > 0, self.mean, other.mean)
         rest = np.where(self.weight > 0, self.rest, other.rest)
         self.mean, self.rest = _sum_of_two(first, rest + difference * share)
