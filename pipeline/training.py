@@ -80,6 +80,17 @@ _REAL: Mapping[str, tuple[str, float, float]] = {
 }
 _NOT_NEGATIVE = ("l1", "l2")
 _TEXTS = ("weight", "offset", "holdout", "key", "robust_groups")
+_YES_OR_NO = (
+    *("exact_median", "intercept", "strict", "one_standard_error", "robust", "effects"),
+    *("allow_unconverged", "quoted_null", "insecure"),
+)
+# What an option of another kind takes, and how to write it.
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "memory": ((str, int), 'write memory="4GiB"'),
+    "scratch": ((str, os.PathLike), 'write the path of a folder, "auto" or "none"'),
+    "scheduler": ((str,), 'write scheduler="threads"'),
+    "encoding": ((str,), 'write encoding="cp1252"'),
+}
 
 Pair = TypeVar("Pair")
 
@@ -203,6 +214,8 @@ def fit_job(
 
 def _output(output: str | os.PathLike[str] | None) -> str | None:
     """Return the path of the model file; refuse the name of a file of rows."""
+    if not isinstance(output, str | os.PathLike | None):
+        raise TypeError(f'output is {shown_type(output)}; write the path of a model file, such as output="m.json"')
     path = None if output is None else os.fspath(output)
     if path is not None and (not path or path.endswith(tuple(f".{kind}" for kind in FORMAT.words))):
         raise UsageError(f"{quoted(path)} cannot be the output: a model file is JSON", "give it a name such as m.json")
@@ -358,8 +371,21 @@ def _check_types(asked: FitOptions) -> None:
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} is {shown_type(value)}; write a text")
         _check_text(name, value)
-    if not isinstance(asked["control"], str | Iterable):
-        raise TypeError(f'control is {shown_type(asked["control"])}, not names of columns; write control=["year"]')
+    for name in _YES_OR_NO:
+        if not isinstance(given[name], bool):
+            raise TypeError(f"{name} is {shown_type(given[name])}; write True or False")
+    for name, (kinds, example) in _KINDS.items():
+        value = given[name]
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+            raise TypeError(f"{name} is {shown_type(value)}; {example}")
+    _check_names_of_columns("control", asked["control"])
+
+
+def _check_names_of_columns(name: str, value: object) -> None:
+    """Raise a TypeError for an option that is neither a text nor a list of texts."""
+    texts = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f'{name} is {shown_type(value)}, not names of columns; write {name}=["year"]')
 
 
 def _check_text(name: str, value: str | None) -> None:
@@ -416,7 +442,10 @@ def _check_known(option: str, named: Iterable[str], known: Mapping[str, None]) -
     for column in named:
         if column not in known:
             what = "a feature that is a number" if option == "sign" else "among the features"
-            raise UsageError(f"{option} names {escape(column)}, which is not {what}{nearest(column, known)}")
+            raise UsageError(
+                f"{option} names {escape(column)}, which is not {what}{nearest(column, known)}",
+                "name a column of the features, or add it to them",
+            )
 
 
 def _check_together(model: ModelWishes, solve: SolveWishes) -> None:
