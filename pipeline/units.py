@@ -213,6 +213,11 @@ def quoted(text: str, limit: int = 120) -> str:
     return f"'{escape(text, limit)}'"
 
 
+def visible(text: str, limit: int = 120) -> str:
+    """Return escaped text, in double quotes where it is empty or begins or ends with a blank."""
+    return escape(text, limit) if text and text == text.strip() else f'"{escape(text, limit)}"'
+
+
 def is_text(text: str) -> bool:
     """Return whether a text can be written in UTF-8; what a shell passes on as bytes of another encoding cannot."""
     try:

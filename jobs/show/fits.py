@@ -24,7 +24,7 @@ from pipeline.fitting.report import (
 )
 from pipeline.report.text import aligned
 from pipeline.types.report import Noted
-from pipeline.units import escape, format_bytes, format_count, format_seconds
+from pipeline.units import escape, format_bytes, format_count, format_seconds, visible
 
 Params = Mapping[str, Any]
 Number = Callable[[float | None], str]
@@ -222,12 +222,12 @@ def _tried(row: PenaltyTried, number: Number) -> tuple[str, ...]:
 
 
 def _named(row: CoefficientRow | EffectRow) -> tuple[str, str, str]:
-    feature, label, output = map(escape, _names(row))
-    return feature, label, output
+    feature, label, output = _names(row)
+    return escape(feature), label, escape(output)
 
 
 def _names(row: CoefficientRow | EffectRow) -> tuple[str, str, str]:
-    return row.feature, row.label or "", row.output or ""
+    return row.feature, "" if row.label is None else visible(row.label), row.output or ""
 
 
 def draw_fit(report: FitReport, path: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.models import LogisticModel
 from pipeline.types.tabular import Summary, Tabular
-from pipeline.units import format_bytes, format_count, format_seconds
+from pipeline.units import format_bytes, format_count, format_seconds, visible
 
 # What the intercept is called among the features.
 INTERCEPT = "(intercept)"
@@ -157,10 +157,7 @@ class FitReport(Tabular):
             ("peak memory", format_bytes(self.peak_bytes)),
             *(("note", note) for note in self.notes),
         ]
-        rows = [
-            (" ".join(filter(None, (each.feature, each.label, each.output))), *_digits(each.value, each.error, each.p))
-            for each in self.coefficients
-        ]
+        rows = [(_name(each), *_digits(each.value, each.error, each.p)) for each in self.coefficients]
         return Summary(facts, ("coefficient of", "value", "error", "p"), rows)
 
 
@@ -223,6 +220,11 @@ def row_accounts(rows: Mapping[str, int]) -> str:
     """Return what became of the rows: ``100 read = 80 used + 20 held out + ...``."""
     parts = (f"{format_count(rows.get(key, 0))} {key.replace('_', ' ')}" for key in _ACCOUNTS)
     return f"{format_count(rows.get('read', 0))} read = {' + '.join(parts)}"
+
+
+def _name(row: CoefficientRow) -> str:
+    label = None if row.label is None else visible(row.label)
+    return " ".join(filter(None, (row.feature, label, row.output)))
 
 
 def _digits(*numbers: float | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.models.logistic.feature import Coefficient, Entry, Feature
+from pipeline.models.logistic.feature import Coefficient, Feature
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.making import class_text
@@ -14,7 +14,7 @@ from pipeline.models.logistic.output import Output
 from pipeline.models.logistic.policies import policy_text, shown_policy
 from pipeline.models.logistic.sections import Section, number_of
 from pipeline.types.report import Shown, ShownModel
-from pipeline.units import escape, format_count
+from pipeline.units import escape, format_count, visible
 
 # What ``model show`` prints of a feature, a row for each of its coefficients; cells that would repeat are empty.
 _HEADERS = ("column", "kind", "level", "coefficient", "center", "scale", "missing", "unseen")
@@ -99,8 +99,8 @@ def coefficients(model: ModelFile) -> Iterator[Coefficient]:
 
 
 def _rows(model: ModelFile, feature: Feature) -> Iterator[tuple[Shown, ...]]:
-    kind, entries = kind_of(feature).describe(feature)
-    terms = tuple(kind_of(feature).terms(feature))
+    kind, described = kind_of(feature).describe(feature)
+    entries, terms = tuple(described), tuple(kind_of(feature).terms(feature))
     name = "" if feature.label == feature.usual_name else f" ({escape(feature.label)})"
     head: tuple[str, str] = (escape(_columns(feature)) + name, kind)
     for term in terms:
@@ -112,16 +112,18 @@ def _rows(model: ModelFile, feature: Feature) -> Iterator[tuple[Shown, ...]]:
         policies = (shown_policy(entry.missing), shown_policy(entry.unseen))
         tail = ("", "") if policies == before else policies
         before = policies
-        center_and_scale: tuple[Shown, Shown] = ("", "") if entry.level or terms else (entry.center, entry.scale)
+        is_level = bool(entry.level) or feature.kind == "categorical" or (bool(terms) and len(entries) > 1)
+        center_and_scale: tuple[Shown, Shown] = ("", "") if is_level or terms else (entry.center, entry.scale)
+        level = visible(entry.level) if is_level else ""
         for output in range(model.outputs):
-            yield *head, _level(model, entry, output), number_of(entry.coefficient, output), *center_and_scale, *tail
+            yield *head, _level(model, level, output), number_of(entry.coefficient, output), *center_and_scale, *tail
             head = tail = ("", "")
 
 
-def _level(model: ModelFile, entry: Entry, output: int) -> str:
+def _level(model: ModelFile, level: str, output: int) -> str:
     if model.classes is None:
-        return escape(entry.level)
-    return ": ".join(filter(None, (class_text(model.classes[output]), escape(entry.level))))
+        return level
+    return ": ".join(filter(None, (class_text(model.classes[output]), level)))
 
 
 def _columns(feature: Feature) -> str:

@@ -153,6 +153,15 @@ def test_coefficients_are_a_table_in_which_nothing_acts_on_the_terminal(capsys: 
     assert exact == [["distance", "0.30000000000000004", "0.1", "3.0", "0.0027", "0.104", "0.496", "1.25"]]
 
 
+def test_levels_that_are_blank_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tuple(CoefficientRow("C(c)", level, None, 0.5) for level in ("", " ", "\u3000", "AA ", 'A "B"'))
+    lines = shown(capsys, replace(REPORT, coefficients=rows))
+    assert [line.removeprefix("C(c)").removesuffix("0.5").strip() for line in lines[-5:]] == [
+        '""', '" "', r'"\u3000"', '"AA "', 'A "B"',
+    ]  # fmt: skip
+    assert 'C(c) "" ' in repr(replace(REPORT, coefficients=rows))
+
+
 def test_a_fit_with_a_penalty_has_no_columns_of_errors(capsys: pytest.CaptureFixture[str]) -> None:
     rows = (CoefficientRow("x", None, "late", 0.5), CoefficientRow("x", None, "early", 0.25))
     report = replace(REPORT, coefficients=rows, measures=FitMeasures(0.5, 1_000.0), certificate={"converged": True})

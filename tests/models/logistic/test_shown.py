@@ -205,3 +205,15 @@ def test_an_editor_accepts_what_is_valid_and_marks_wrong_keys_and_types() -> Non
         {"features": [{"column": "x", "kind": "spline"}]},
     ):
         assert list(validator.iter_errors(DOCUMENT | wrong)) != [], wrong
+
+
+def test_a_level_of_empty_text_is_shown_as_a_level() -> None:
+    levels: dict[str, float] = {"": 0.5, " ": 0.25, "AA": 0.125}
+    by_carrier = {
+        "name": "by_carrier", "kind": "product", "coefficients": levels,
+        "terms": [{"column": "distance"}, {"column": "carrier", "kind": "categorical"}],
+    }  # fmt: skip
+    alone = {"column": "carrier", "kind": "categorical", "coefficients": levels}
+    model = LogisticModel.from_json(json.dumps(DOCUMENT | {"features": [alone, by_carrier]}))
+    shown = [row[2:6] for row in show_model(model).rows if isinstance(row[3], float)]
+    assert shown == [(level, value, "", "") for level, value in (('""', 0.5), ('" "', 0.25), ("AA", 0.125))] * 2
