@@ -101,6 +101,9 @@ CAUSES: Mapping[Cause, CauseText] = {
     "offset missing": CauseText(
         "is missing, and it is the offset of the row", "fix the value, or leave the row out of the input"
     ),
+    "offset infinite": CauseText(
+        "is infinite, and the offset of a row is a finite number", "fix the value, or leave the row out of the input"
+    ),
     "no comparison": CauseText(
         "cannot be compared with the constant of --holdout", "fix the value, or compare another column"
     ),

@@ -55,6 +55,7 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("weight missing", ()): "is missing, and it is the weight of the row",
     ("weight refused", ()): "is not a weight: weights are finite and not negative",
     ("offset missing", ()): "is missing, and it is the offset of the row",
+    ("offset infinite", ()): "is infinite, and the offset of a row is a finite number",
     ("no comparison", ()): "cannot be compared with the constant of --holdout",
 }
 

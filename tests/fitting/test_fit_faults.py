@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +351,29 @@ OF_PARQUET = [
         "--weight",
         {"w": with_cell("w", 3, np.inf)},
         model={"weight": "w"},
+    ),
+    Fault(
+        "a target of times",
+        65,
+        ['column "late" is timestamp[us], but a target is text, a boolean, an integer or a float'],
+        "--type NAME=TYPE",
+        {"late": [datetime(2013, 11, 1 + row % 3) for row in range(ROWS)]},
+    ),
+    Fault(
+        "a weight of text",
+        65,
+        ['column "w" is string, but a weight is an integer, a float,'],
+        "--type NAME=TYPE",
+        {"w": ["1"] * ROWS},
+        model={"weight": "w"},
+    ),
+    Fault(
+        "an infinite offset",
+        65,
+        ["row 4, column o: 'inf' is infinite, and the offset of a row is a finite number"],
+        "leave the row out of the input",
+        {"o": with_cell("o", 3, np.inf)},
+        model={"offset": "o"},
     ),
     Fault(
         "an inexact number",

@@ -143,7 +143,8 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     job = replace(job, model=replace(job.model, features=terms))
     _check_names(job, terms)
     survey = Survey.of(files, features, kept, csv)
-    surveyed = survey.compared(partial(unfit_columns, _judged(job, features, terms)), job.data.absent)
+    unfit = partial(unfit_columns, _judged(job, features, terms), called=_called(job))
+    surveyed = survey.compared(unfit, job.data.absent)
     _check_kept(job, holdout, {field.name: field.type for field in surveyed.fields})
     columns = tuple((need.name, need.role) for need in (*surveyed.features, *surveyed.kept))
     rules = _rules(job, terms, columns, holdout)
@@ -254,6 +255,13 @@ def _csv_of(job: FitJob, read: Collection[str], files: Sequence[FileFacts]) -> C
         return csv
     there = {column.field.name for facts in files for column in facts.columns}
     return replace(csv, types=tuple(pair for pair in csv.types if pair[0] in read or pair[0] not in there))
+
+
+def _called(job: FitJob) -> dict[str, str]:
+    """Return what the columns are that are not features, by name."""
+    model = job.model
+    roles = ((model.target, "a target"), (model.weight, "a weight"), (model.offset, "an offset"))
+    return {name: what for name, what in roles if name is not None}
 
 
 def _judged(job: FitJob, features: Sequence[Need], terms: Sequence[Term]) -> list[tuple[str, Role]]:

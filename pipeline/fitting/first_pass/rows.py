@@ -231,7 +231,7 @@ class _RowJudge:
         values, missing = self._floats(column)
         if missing is not None:
             self._bad(missing, column, "offset missing")
-        self._bad(np.isinf(values), column, "infinite")
+        self._bad(np.isinf(values), column, "offset infinite")
 
     def _number(self, source: SourceColumn) -> Floats:
         column = self._column(source)
