@@ -197,7 +197,7 @@ FAULTS = [
     Fault(
         "rows dropped to none",
         65,
-        ["no row is left to fit a model to"],
+        ["no row is left to fit a model to: 400 read = 0 used + 0 held out + 400 dropped"],
         "--missing",
         {"x": [None] * ROWS},
         model={"missing": "drop"},
@@ -412,7 +412,7 @@ def type_of(name: str, values: Sequence[Any]) -> pa.DataType | None:
 
 def raised(fault: Fault, path: Path, kind: str) -> LogitstreamError:
     """Return the error of a fault in a file of a kind."""
-    rows = max(ROWS, *(len(values) for values in fault.columns.values())) if fault.columns else ROWS
+    rows = max(map(len, fault.columns.values()), default=ROWS)
     columns = {name: list(values) * (rows // ROWS) for name, values in BASE.items()} | dict(fault.columns)
     table = pa.table({name: pa.array(values, type_of(name, values)) for name, values in columns.items()})
     if kind == "csv":
@@ -446,6 +446,14 @@ def test_one_clear_error(fault: Fault, kind: str, tmp_path: Path) -> None:
     if kind == "csv" and fault.name in {"text as a number", "a comparison with another kind"}:
         pytest.skip("in a CSV every column is text until it is read")
     check(fault, tmp_path, kind)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_inputs_without_rows_are_named_as_such(kind: str, tmp_path: Path) -> None:
+    columns = {name: [] for name in BASE}
+    error = raised(Fault("no rows", 65, [], "", columns), tmp_path, kind)
+    assert error.message == "the inputs have no rows"
+    assert error.exit_code == 65
 
 
 @pytest.mark.parametrize("fault", OF_PARQUET, ids=lambda fault: fault.name)

@@ -39,7 +39,7 @@ def classes_of(target: str, rows: Mapping[str, int], held: Collection[str], posi
     target : str
         The column.
     rows : mapping of str to int
-        How many rows that are fitted have each value, by its spelling.
+        How many rows that are fitted have each value, by its spelling; at least one.
     held : collection of str
         The values of rows that are held out.
     positive : str or None
@@ -48,15 +48,11 @@ def classes_of(target: str, rows: Mapping[str, int], held: Collection[str], posi
     Raises
     ------
     DataError
-        There are no rows or one class, a value is a fraction, or a value is there only in rows that are held out.
+        There is one class, a value is a fraction or has several spellings, or is only in rows that are held out.
     UsageError
         The positive class is not a value, or there are more than two.
     """
     name = escape(target)
-    if not rows:
-        raise DataError(
-            "no row is left to fit a model to", "see what left the rows out: --missing, --missing-target, --holdout"
-        )
     typed = _typed(target, sorted({*rows, *held}))
     ordered = sorted(rows, key=lambda spelling: _order(typed[spelling]))
     if len(rows) == 1:

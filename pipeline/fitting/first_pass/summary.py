@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from pipeline.fitting.first_pass.classes import classes_of, weights_of
 from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt, LearntBins, LearntLevels, LearntNumber
 from pipeline.fitting.first_pass.tallies import MOST_CLASSES, Tallies
 from pipeline.fitting.first_pass.vocabulary import combined_name, learnt_levels
+from pipeline.fitting.report import row_accounts
 from pipeline.fitting.tiles.layout import Floats
 from pipeline.units import escape, format_count
 
@@ -32,6 +34,8 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     if tallies.crowded is not None:
         raise crowd_error(prepared, tallies.crowded)
     model, counts = prepared.job.model, tallies.classes
+    if not counts.occurring:
+        raise _empty_error(rows)
     classes = classes_of(model.target, counts.occurring, tallies.held.occurring, model.positive)
     order = [counts.numbers[spelling] for spelling in classes.spellings]
     weights = dict(zip(classes.spellings, counts.weights[order, 0].tolist(), strict=True))
@@ -127,6 +131,16 @@ def _by_class(table: Floats, order: Sequence[int]) -> Floats:
     wide = np.zeros((len(table), max([table.shape[1], *(number + 1 for number in order)])))
     wide[:, : table.shape[1]] = table
     return wide[:, list(order)]
+
+
+def _empty_error(rows: FitAccounts) -> DataError:
+    """Return the error for a fit without rows."""
+    if not rows.read:
+        return DataError("the inputs have no rows", "check the paths, and the step that writes the files")
+    return DataError(
+        f"no row is left to fit a model to: {row_accounts(asdict(rows))}",
+        "see what left the rows out: --missing, --missing-target, --holdout",
+    )
 
 
 def _text(value: object) -> str:
