@@ -81,6 +81,13 @@ def test_every_number_of_a_csv_is_written_as_its_options_say(tmp_path: Path) -> 
     assert [term_text(term) for term in prepare_fit(job_of(tmp_path, "*", data={"csv": csv})).terms] == ["x"]
 
 
+def test_every_number_says_of_columns_without_a_name_and_of_equal_names(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",x,y,y,late\n" + "".join(f"{row},{row},1,2,{row % 2}\n" for row in range(9)))
+    prepared = prepare_fit(job_of(tmp_path, "*"))
+    (note,) = prepared.notes
+    assert note == ("* is 1 numeric column: x; left out: y (there twice), late (the target), 1 column (without a name)")
+
+
 def test_every_number_has_the_decimal_sign_of_the_csv(tmp_path: Path) -> None:
     folder = tmp_path / "year=2013"
     folder.mkdir()
@@ -95,7 +102,7 @@ def test_every_number_has_the_decimal_sign_of_the_csv(tmp_path: Path) -> None:
 
 def test_every_number_of_nothing_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"late": [True, False], "c": ["a", "b"]}), tmp_path / "a.parquet")
-    with pytest.raises(UsageError, match="the files have no numeric column besides the target"):
+    with pytest.raises(UsageError, match=r"no numeric column to fit; there are late \(the target\), c \(not numeric\)"):
         prepare_fit(job_of(tmp_path, "*"))
 
 

@@ -37,7 +37,10 @@ def resolved(job: FitJob, files: Sequence[FileFacts]) -> tuple[tuple[Term, ...],
         return with_indicators(job, tuple(named)), ()
     numeric, left_out = _every_number(job, named, files)
     if not numeric and not named:
-        raise UsageError("--features *: the files have no numeric column besides the target", "name the features")
+        raise UsageError(
+            f"--features *: the files have no numeric column to fit; there are {_why_not(left_out)}",
+            "name the features: C(NAME) for levels",
+        )
     terms: list[Term] = []
     for term in job.model.features:
         terms += map(NumberTerm, numeric) if isinstance(term, AllTerm) else [term]
@@ -123,7 +126,9 @@ def _csv_kinds(job: FitJob, facts: FileFacts) -> Iterator[tuple[str, str]]:
     numeric = {name for name, column in zip(untyped, columns, strict=False) if _are_numbers(column, csv)}
     for name in names:
         is_number = unfit("numeric", arrow_type(types[name])) is None if name in types else name in numeric
-        yield name, _reason(is_number)
+        yield name, _reason(is_number) if names.count(name) == 1 else "there twice"
+    if nameless := sum(not column.field.name for column in facts.columns):
+        yield f"{format_count(nameless)} column{'' if nameless == 1 else 's'}", "without a name"
 
 
 def _reason(is_number: bool) -> str:
@@ -156,9 +161,12 @@ def _are_numbers(array: pa.Array, csv: CsvOptions) -> bool:
 
 
 def _note(numeric: Sequence[str], left_out: dict[str, list[str]]) -> str:
-    parts = [f"{_listed(names)} ({why})" for why, names in left_out.items()]
     text = f"* is {format_count(len(numeric))} numeric column{'' if len(numeric) == 1 else 's'}: {_listed(numeric)}"
-    return f"{text}; left out: {', '.join(parts)}" if parts else text
+    return f"{text}; left out: {_why_not(left_out)}" if left_out else text
+
+
+def _why_not(left_out: dict[str, list[str]]) -> str:
+    return ", ".join(f"{_listed(names)} ({why})" for why, names in left_out.items())
 
 
 def _listed(names: Sequence[str]) -> str:
