@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from pipeline.publish.facts import Busy, Cleaned, PublishedOutput, Rolled, RunFacts, VersionFacts
 from pipeline.publish.layout.proof import checked
+from pipeline.publish.layout.target import resolve
 from pipeline.publish.local.attempts import STORE_NAME
 from pipeline.publish.local.store import LocalStore
 from pipeline.publish.record.manifest import Manifest, check_sections, observed_holds
@@ -66,5 +67,6 @@ __all__ = [
     "check_sections",
     "checked",
     "observed_holds",
+    "resolve",
     "restored_attempts",
 ]

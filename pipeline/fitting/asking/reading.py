@@ -27,6 +27,7 @@ from pipeline.fitting.first_pass.vocabulary import LEVEL_BYTES, most_counted
 from pipeline.fitting.passes.state import has_state
 from pipeline.models.columns import unfit_columns
 from pipeline.plan import make_plan
+from pipeline.publish import resolve
 from pipeline.scan import HowToScan, PreparedScan, StepCosts, Survey, discover, gather_facts, prepare_scan
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.types.report import Lacking
@@ -166,7 +167,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
 
 
 def check_output(job: FitJob, *, unfinished: bool = False) -> None:
-    """Refuse a model file that exists, unless it may be replaced, and one that has no folder.
+    """Refuse a model file that cannot be written, before rows are read.
 
     Parameters
     ----------
@@ -177,17 +178,19 @@ def check_output(job: FitJob, *, unfinished: bool = False) -> None:
     Raises
     ------
     OutputError
-        Naming the file or the folder.
+        It exists and may not be replaced, it is a folder, or its folder does not exist or is the output of a run.
     """
     if job.output is None:
         return
-    if job.if_exists == "fail" and os.path.lexists(job.output) and not unfinished:
+    target, shown = resolve(Path(job.output)).path, escape(job.output)
+    if target.is_symlink():
+        resolve(Path(os.path.realpath(target)))
+    if target.is_dir():
+        raise OutputError(f"{shown} is a folder", "give the model file a name, such as m.json")
+    if job.if_exists == "fail" and os.path.lexists(target) and not unfinished:
         raise OutputError(
-            f"{escape(job.output)} exists", "choose another name, or use --if-exists replace to put the new file there"
+            f"{shown} exists", "choose another name, or use --if-exists replace to put the new file there"
         )
-    if not Path(job.output).absolute().parent.is_dir():
-        folder = escape(str(Path(job.output).parent))
-        raise OutputError(f"there is no folder {folder}", f"make it: mkdir -p {folder!r}")
 
 
 def _check_apart(output: str | None, files: Iterable[InputFile]) -> None:

@@ -318,6 +318,36 @@ def test_no_input_is_replaced_by_the_model(cli: Call, data: Path) -> None:
     assert text.read_bytes() == data.read_bytes()
 
 
+@pytest.mark.parametrize("planned", [[], ["--dry-run"]], ids=["fit", "plan"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none/m.json", "there is no folder {}/none\nmake it: mkdir -p"),
+        ("folder", "{}/folder is a folder\ngive the model file a name"),
+        ("scores/m.json", "{}/scores/m.json lies inside the output {}/scores"),
+        ("link.json", "there is no folder {}/none"),
+        ("there.json", "{}/there.json exists"),
+        ("s3://bucket/m.json", "s3://bucket/m.json cannot be an output"),
+    ],
+)
+def test_where_no_model_can_be_written_the_fit_does_not_begin(
+    cli: Call, data: Path, planned: list[str], name: str, message: str
+) -> None:
+    home = data.parent
+    for folder in ("folder", "scores"):
+        (home / folder).mkdir()
+    (home / "scores/_manifest.json").write_text("{}")
+    (home / "link.json").symlink_to("none/m.json")
+    (home / "there.json").write_text("{}")
+    before = sorted(home.rglob("*"))
+    replaced = ["--if-exists", "fail" if name == "there.json" else "replace"]
+    out = name if ":" in name else home / name
+    outcome = cli("fit", data, "--target", "y", "--features", "a", "-o", out, *replaced, *planned)
+    assert outcome.code == 73, outcome.err
+    assert outcome.err.startswith(f"error: {message.replace('{}', str(home))}")
+    assert sorted(home.rglob("*")) == before
+
+
 def test_no_such_input_is_66(cli: Call, tmp_path: Path) -> None:
     assert cli("fit", tmp_path / "none.csv", *FITTED).code == 66
 
