@@ -603,3 +603,13 @@ def test_the_order_of_columns_and_the_names_of_classes_change_nothing_else(data:
     found = LogisticRegression(C=0.3).fit(rows[:, order], np.array(names, dtype=object)[target])
     assert found.classes_.tolist() == names
     np.testing.assert_allclose(found.coef_, expected.coef_[:, order], rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale_", [1e-300, 1e-200, 1e-120])
+def test_a_penalty_leaves_nothing_of_a_column_of_tiny_values(scale_: float) -> None:
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(500, 1))
+    target = (draw.random(500) < 1 / (1 + np.exp(-features[:, 0]))).astype(int)
+    found = LogisticRegression().fit(features * scale_, target)
+    share = target.mean()
+    assert found.predict_proba(features * scale_)[:, 1] == pytest.approx(share, rel=1e-9)

@@ -118,6 +118,10 @@ def _start(blocks: Blocks, design: ArrayDesign, objective: Objective) -> Floats:
     return warm_start(ArrayPasses(sample, design), objective)
 
 
+# A scale below which a penalty leaves nothing of a coefficient.
+_SMALLEST = 1e-100
+
+
 def _layout(facts: BlockFacts, problem: EstimatorProblem) -> FitLayout:
     classes = len(facts.classes)
     # Without a penalty the raw prediction of the first class is 0, or there would be no unique optimum.
@@ -146,7 +150,8 @@ def _penalty(problem: EstimatorProblem, units: OwnUnits, weight: float) -> Penal
     if not problem.is_penalised:
         return None
     strength = 1 / (problem.inverse * weight)
-    factors = 1 / units.scales
+    # Where a column is so small, its coefficient is as good as 0, and the square of a larger factor is no float.
+    factors = 1 / np.maximum(units.scales, _SMALLEST)
     if problem.intercept:
         factors[0] = problem.intercept_penalty
     return Penalty(problem.l1_share * strength, (1 - problem.l1_share) * strength, factors)
@@ -166,10 +171,7 @@ def _estimate(solution: Solution, units: OwnUnits, problem: EstimatorProblem) ->
     layout = units.layout
     own = units.coefficients(solution.coefficients)
     covariance = None if problem.is_penalised else _covariance(solution, units)
-    if layout.outputs > 1 and problem.is_penalised and problem.l1_share:
-        # An L1 penalty decides all but the intercepts.
-        own[:, : layout.intercept] -= own[:, : layout.intercept].mean(axis=0)
-    elif layout.outputs > 1:
+    if layout.outputs > 1:
         spread = _symmetric(layout.classes, layout.outputs)
         # With an L1 penalty other coefficients with the same probabilities are no optimum; only the intercept is free.
         if not problem.is_penalised or not problem.l1_share:
