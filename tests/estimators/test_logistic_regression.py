@@ -612,4 +612,5 @@ def test_a_penalty_leaves_nothing_of_a_column_of_tiny_values(scale_: float) -> N
     target = (draw.random(500) < 1 / (1 + np.exp(-features[:, 0]))).astype(int)
     found = LogisticRegression().fit(features * scale_, target)
     share = target.mean()
+    assert found.coef_ == 0
     assert found.predict_proba(features * scale_)[:, 1] == pytest.approx(share, rel=1e-9)

@@ -99,7 +99,9 @@ def estimate(
     scaling = _scaling(facts.columns, problem)
     weights = facts.class_weights if problem.factors is None else facts.class_weights * problem.factors
     units = OwnUnits(layout, *_of_width(scaling, layout))
-    objective = Objective(layout, _penalty(problem, units, float(weights.sum())))
+    # A penalty leaves nothing of the coefficient of a column of tiny values, and its factor squared is no float.
+    fixed = units.scales < _SMALLEST if problem.is_penalised else None
+    objective = Objective(layout, _penalty(problem, units, float(weights.sum())), fixed=fixed)
     method = "newton" if problem.is_exact else choose("auto", layout, objective.penalty)
     is_sparse = facts.filled < _DENSE[method == "newton"] * facts.rows * facts.features
     design = ArrayDesign(layout, scaling, facts.classes, problem.factors, is_sparse)
@@ -150,7 +152,6 @@ def _penalty(problem: EstimatorProblem, units: OwnUnits, weight: float) -> Penal
     if not problem.is_penalised:
         return None
     strength = 1 / (problem.inverse * weight)
-    # Where a column is so small, its coefficient is as good as 0, and the square of a larger factor is no float.
     factors = 1 / np.maximum(units.scales, _SMALLEST)
     if problem.intercept:
         factors[0] = problem.intercept_penalty
