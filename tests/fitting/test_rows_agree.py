@@ -91,3 +91,23 @@ def test_held_out_rows_with_a_level_that_no_fitted_row_has_count_as_rare_ones_as
     chance = report.model.predict_proba(held.select(["c"]))[:, 1]
     losses = -np.log(np.where(held["late"].to_numpy(), chance, 1 - chance))
     assert report.measures.held_out_log_loss == pytest.approx(losses.mean(), rel=1e-12)
+
+
+def test_held_out_rows_that_the_model_has_no_score_for_are_left_out_of_the_held_out_loss(tmp_path: Path) -> None:
+    chance = np.random.default_rng(5)
+    day = np.repeat(np.arange(10), 300)
+    kinds = np.where((day >= 8) & (chance.random(3_000) < 0.2), "new", chance.choice(["a", "b"], 3_000))
+    late = chance.random(3_000) < np.where(kinds == "a", 0.3, 0.6)
+    rows = pa.table({"late": late, "c": kinds, "x": chance.normal(size=3_000), "day": day})
+    pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=700)
+    report = run(job_of(tmp_path, "x, C(c)", solve={"holdout": "day >= 8"}))
+    probabilities = report.model.predict_proba(rows.filter(day >= 8).select(["x", "c"]))[:, 1]
+    has_score = ~np.isnan(probabilities)
+    of_class = np.where(late[day >= 8], probabilities, 1 - probabilities)[has_score]
+    assert report.measures.held_out_log_loss == pytest.approx(-np.log(of_class).mean(), rel=1e-12)
+    unscored = int((~has_score).sum())
+    assert unscored == (kinds == "new").sum() > 0
+    assert report.rows["held_out"] == 600
+    assert any(
+        note.startswith(f"{unscored} held-out rows have a level that no fitted row has") for note in report.notes
+    )

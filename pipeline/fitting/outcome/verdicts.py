@@ -10,7 +10,7 @@ from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.outcome.tabulating import coefficient_names, left_out
 from pipeline.fitting.report import INTERCEPT
 from pipeline.fitting.solving.objective import Certificate, Solution
-from pipeline.units import escape
+from pipeline.units import escape, format_count
 
 _NAMES_SHOWN = 5
 
@@ -64,3 +64,13 @@ def dependent_notes(job: FitJob, design: FitDesign, solution: Solution) -> Itera
                 f"{text}: it has no coefficient of its own", "leave one of them out, or fit without --strict"
             )
         yield f"{text}: left out"
+
+
+def unscored_notes(rows: int) -> Iterator[str]:
+    """Yield a note if some of the rows that are held out have a level that no fitted row has."""
+    if rows:
+        what = "row has a level" if rows == 1 else "rows have a level"
+        yield (
+            f"{format_count(rows)} held-out {what} that no fitted row has, for which the model has no score: left out "
+            "of the held-out log loss"
+        )

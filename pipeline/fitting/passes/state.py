@@ -42,7 +42,7 @@ _LENGTH = struct.Struct("<q")
 _DIGEST_BYTES = 32
 _FRAME_BYTES = _LENGTH.size + _DIGEST_BYTES
 # What a change of would change the sums, or the steps of solvers, while everything else stays.
-_VERSION = 1
+_VERSION = 2
 # A Hessian of 2,000 coefficients has 16 MB. Passes beyond this are carried out again after a kill.
 MOST_BYTES = 2 * GIB
 _OPEN = os.O_RDWR | os.O_CREAT
