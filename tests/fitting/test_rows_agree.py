@@ -111,3 +111,24 @@ def test_held_out_rows_that_the_model_has_no_score_for_are_left_out_of_the_held_
     assert any(
         note.startswith(f"{unscored} held-out rows have a level that no fitted row has") for note in report.notes
     )
+
+
+@pytest.mark.parametrize("left_out", ["twice", "always", "C(one)"])
+def test_a_row_that_is_dropped_for_a_feature_that_is_left_out_has_no_score(left_out: str, tmp_path: Path) -> None:
+    chance = np.random.default_rng(6)
+    x = chance.normal(size=600)
+    lost = chance.random(600) < 0.1
+    rows = pa.table(
+        {
+            "late": chance.random(600) < 0.4,
+            "x": x,
+            "twice": pa.array(2 * x, mask=lost),
+            "always": pa.array(np.ones(600), mask=lost),
+            "one": pa.array(["a"] * 600, mask=lost),
+        }
+    )
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    report = run(job_of(tmp_path, f"x, {left_out}", missing="drop"))
+    assert any(f"{left_out} is" in note or f"{left_out} has" in note for note in report.notes)
+    probabilities = report.model.predict_proba(rows.drop_columns(["late"]))[:, 1]
+    assert report.rows["used"] == 600 - lost.sum() == np.count_nonzero(~np.isnan(probabilities))
