@@ -17,7 +17,7 @@ from pipeline.fitting.outcome.effects import plan_effects
 from pipeline.fitting.outcome.inference import Inference, scores_point
 from pipeline.fitting.outcome.measuring import null_solver
 from pipeline.fitting.outcome.totals import class_names
-from pipeline.fitting.outcome.verdicts import check_converged, dependent_notes, unscored_notes
+from pipeline.fitting.outcome.verdicts import check_converged, dependent_notes, unconverged_notes, unscored_notes
 from pipeline.fitting.passes.points import Passes, PassSums
 from pipeline.fitting.passes.scanning import ScanPasses
 from pipeline.fitting.passes.state import FitState
@@ -99,6 +99,7 @@ class Finder:
         is_chosen = self.job.solve.path or self.job.solve.folds
         fitted = self._chosen(kept, start) if is_chosen else self._solved(kept, start)
         check_converged(self.job, self._design, fitted.solution)
+        self.teller.note(*unconverged_notes(self._design, fitted.solution))
         self.teller.note(*dependent_notes(self.job, self._design, fitted.solution))
         self.teller.note(*unscored_notes(self.learnt.rows.held_out - fitted.solution.sums.held_rows))
         point = scores_point(self.job, fitted.solution)

@@ -23,23 +23,34 @@ def check_converged(job: FitJob, design: FitDesign, solution: Solution) -> None:
     ThresholdError
         With the features that separate the classes, where they do.
     """
-    certificate = solution.certificate
-    if certificate.converged or job.allow_unconverged:
+    if solution.certificate.converged or job.allow_unconverged:
         return
+    why = f"{_without_optimum(design, solution)}; nothing was written"
+    if solution.certificate.separating:
+        remedy = "add a penalty (--l2 1e-6), merge the level with others (--min-count), or leave the feature out"
+        raise ThresholdError(why, remedy)
+    raise ThresholdError(
+        why, "see what the lines of the passes tell; --allow-unconverged writes the model all the same"
+    )
+
+
+def unconverged_notes(design: FitDesign, solution: Solution) -> Iterator[str]:
+    """Yield a note if the coefficients are not the optimum, with the features that separate the classes."""
+    if not solution.certificate.converged:
+        yield f"{_without_optimum(design, solution)}: the coefficients are those of the last pass"
+
+
+def _without_optimum(design: FitDesign, solution: Solution) -> str:
+    """Return that there is no optimum, or that it was not reached, and why."""
+    certificate = solution.certificate
     names = list(_separating(certificate, design))
     # The intercept grows along with the features that separate.
     names = [name for name in names if name != INTERCEPT] or names
     if not names:
-        raise ThresholdError(
-            f"the fit did not converge: {certificate.reason}; nothing was written",
-            "see what the lines of the passes tell; --allow-unconverged writes the model all the same",
-        )
+        return f"the fit did not converge: {certificate.reason}"
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     shown = ", ".join(map(escape, names[:_NAMES_SHOWN])) + more
-    raise ThresholdError(
-        f"the fit has no optimum: {certificate.separation} separation by {shown}; nothing was written",
-        "add a penalty (--l2 1e-6), merge the level with others (--min-count), or leave the feature out",
-    )
+    return f"the fit has no optimum: {certificate.separation} separation by {shown}"
 
 
 def _separating(certificate: Certificate, design: FitDesign) -> Iterator[str]:
