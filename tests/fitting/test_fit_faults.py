@@ -286,6 +286,20 @@ FAULTS = [
         solve={"holdout": "x >= 2013-11-01"},
     ),
     Fault(
+        "robust errors by a solver without a Hessian",
+        2,
+        ["--robust needs the matrix of second derivatives, which --solver newton-cg does not sum"],
+        "use --solver newton",
+        solve={"robust": True, "solver": "newton-cg"},
+    ),
+    Fault(
+        "errors within groups by a solver without a Hessian",
+        2,
+        ["--robust-groups needs the matrix of second derivatives, which --solver owlqn does not sum"],
+        "leave --robust-groups out",
+        solve={"robust_groups": "c", "solver": "owlqn"},
+    ),
+    Fault(
         "weights of evidence of three classes",
         65,
         ["weights of evidence need two classes, but the target has 3"],

@@ -174,7 +174,7 @@ def is_robust(job: FitJob) -> bool:
 
 def scores_point(job: FitJob, solution: Solution) -> Point | None:
     """Return what one more pass sums for robust errors; ``None`` where none is needed."""
-    if is_penalised(job) or not is_robust(job) or not solution.certificate.converged:
+    if is_penalised(job) or not is_robust(job) or not solution.certificate.converged or solution.sums.hessian is None:
         return None
     return Point(solution.coefficients, order=0, scores=True)
 
