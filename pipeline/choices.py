@@ -57,6 +57,7 @@ Cause = Literal[
     "weight missing",
     "weight refused",
     "offset missing",
+    "group missing",
     "no comparison",
 ]
 Hint = Literal["repeats the header", "looks like a header"]

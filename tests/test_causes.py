@@ -55,6 +55,7 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("weight missing", ()): "is missing, and it is the weight of the row",
     ("weight refused", ()): "is not a weight: weights are finite and not negative",
     ("offset missing", ()): "is missing, and it is the offset of the row",
+    ("group missing", ()): "is missing, and it is the group of the row under --robust-groups",
     ("no comparison", ()): "cannot be compared with the constant of --holdout",
 }
 

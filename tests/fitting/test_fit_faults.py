@@ -300,6 +300,15 @@ FAULTS = [
         solve={"robust_groups": "c", "solver": "owlqn"},
     ),
     Fault(
+        "a group that is missing",
+        65,
+        ["{row} 302", "column c: 'null' is missing, and it is the group of the row under --robust-groups"],
+        "leave the row out",
+        {"c": with_cell("c", 301, None)},
+        features="x",
+        solve={"robust_groups": "c"},
+    ),
+    Fault(
         "weights of evidence of three classes",
         65,
         ["weights of evidence need two classes, but the target has 3"],

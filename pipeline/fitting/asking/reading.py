@@ -322,6 +322,8 @@ def _rules(
         offset=plain(model.offset, "numeric"),
         drop_missing_target=model.missing_target == "drop",
         divider=divider,
+        groups=None if solve.robust_groups is None else source(solve.robust_groups, "kept"),
+        nulls=job.data.csv.spellings,
     )
 
 
