@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pipeline.errors import DataError, ThresholdError
 from pipeline.fitting.asking.job import FitJob
-from pipeline.fitting.designs.design import FitDesign
+from pipeline.fitting.asking.terms import CategoryTerm
+from pipeline.fitting.designs.design import FitDesign, factors_of
+from pipeline.fitting.outcome.own_units import slice_of
 from pipeline.fitting.outcome.tabulating import coefficient_names, left_out
 from pipeline.fitting.report import INTERCEPT
 from pipeline.fitting.solving.objective import Certificate, Solution
@@ -27,8 +29,8 @@ def check_converged(job: FitJob, design: FitDesign, solution: Solution) -> None:
         return
     why = f"{_without_optimum(design, solution)}; nothing was written"
     if solution.certificate.separating:
-        remedy = "add a penalty (--l2 1e-6), merge the level with others (--min-count), or leave the feature out"
-        raise ThresholdError(why, remedy)
+        merge = "merge the level with others (--min-count), " if _levels_separate(solution.certificate, design) else ""
+        raise ThresholdError(why, f"add a penalty (--l2 1e-6), {merge}or leave the feature out")
     raise ThresholdError(
         why, "see what the lines of the passes tell; --allow-unconverged writes the model all the same"
     )
@@ -55,8 +57,23 @@ def _without_optimum(design: FitDesign, solution: Solution) -> str:
 
 def _separating(certificate: Certificate, design: FitDesign) -> Iterator[str]:
     names = coefficient_names(design)
-    positions = (position % design.layout.width for position in certificate.separating)
-    return (names[position] for position in dict.fromkeys(positions))
+    return (names[position] for position in _positions(certificate, design))
+
+
+def _levels_separate(certificate: Certificate, design: FitDesign) -> bool:
+    """Return whether a level is among what separates; intervals cannot be merged by their counts."""
+    positions = set(_positions(certificate, design))
+    return any(
+        not positions.isdisjoint(range(place.start, place.stop))
+        for column in design.columns
+        for place in [slice_of(column, design.layout)]
+        if any(isinstance(factor, CategoryTerm) for factor in factors_of(column))
+    )
+
+
+def _positions(certificate: Certificate, design: FitDesign) -> Iterable[int]:
+    """Return the positions of the coefficients that separate, in the width of the design, each once."""
+    return dict.fromkeys(position % design.layout.width for position in certificate.separating)
 
 
 def dependent_notes(job: FitJob, design: FitDesign, solution: Solution) -> Iterator[str]:
