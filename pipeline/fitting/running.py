@@ -24,7 +24,7 @@ from pipeline.fitting.outcome.making import model_of
 from pipeline.fitting.outcome.measuring import measures_of
 from pipeline.fitting.outcome.profiles import RowsSeen, certificate_document, trained, training_of
 from pipeline.fitting.outcome.tabulating import coefficient_rows
-from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift
+from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift, prior_notes
 from pipeline.fitting.passes.blas import one_thread
 from pipeline.fitting.passes.holding import Holding
 from pipeline.fitting.passes.resources import lowered_note, most_models
@@ -128,6 +128,7 @@ class FitRun:
         inference = Inference(job, design, solution, fitted.scored)
         if why := why_no_errors(inference):
             self.teller.note(why)
+        self.teller.note(*prior_notes(job, learnt))
         model = model_of(job, design, learnt, solution, {})
         certificate = solution.certificate
         seen = RowsSeen(prepared.scan.files, learnt, sample)
