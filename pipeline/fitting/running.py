@@ -19,7 +19,7 @@ from pipeline.fitting.finding import Finder, Fitted, models_of, squares_of
 from pipeline.fitting.first_pass.learning import learn
 from pipeline.fitting.first_pass.learnt import Learnt
 from pipeline.fitting.outcome.effects import effect_numbers
-from pipeline.fitting.outcome.inference import Inference, why_no_errors
+from pipeline.fitting.outcome.inference import Inference, inflation_notes, why_no_errors
 from pipeline.fitting.outcome.making import model_of
 from pipeline.fitting.outcome.measuring import measures_of
 from pipeline.fitting.outcome.profiles import RowsSeen, certificate_document, trained, training_of
@@ -128,7 +128,7 @@ class FitRun:
         inference = Inference(job, design, solution, fitted.scored)
         if why := why_no_errors(inference):
             self.teller.note(why)
-        self.teller.note(*prior_notes(job, learnt))
+        self.teller.note(*inflation_notes(inference), *prior_notes(job, learnt))
         model = model_of(job, design, learnt, solution, {})
         certificate = solution.certificate
         seen = RowsSeen(prepared.scan.files, learnt, sample)

@@ -11,6 +11,7 @@ is the sum of the outer products of the summed gradients of each group, and the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -160,6 +161,12 @@ def why_no_errors(found: Inference) -> str:
     else:
         why = "errors within groups need at least two groups"
     return f"there are no standard errors: {why}"
+
+
+def inflation_notes(found: Inference) -> Iterator[str]:
+    """Yield a note if there are standard errors, but with several classes, which have no variance inflation."""
+    if found.design.layout.outputs > 1 and found.own_covariance is not None:
+        yield "variance inflation is for two classes: with more of them there is none"
 
 
 def is_penalised(job: FitJob) -> bool:
