@@ -309,6 +309,22 @@ FAULTS = [
         solve={"robust_groups": "c"},
     ),
     Fault(
+        "weights that are too large",
+        65,
+        ["column w: the weights add up to 4e+202, but a fit takes up to 1e+100"],
+        "divide them by a number",
+        {"w": [1e200] * ROWS},
+        model={"weight": "w"},
+    ),
+    Fault(
+        "weights whose sum is infinite",
+        65,
+        ["column w: the weights add up to inf"],
+        "another column with --weight",
+        {"w": [1e308] * ROWS},
+        model={"weight": "w"},
+    ),
+    Fault(
         "weights of evidence of three classes",
         65,
         ["weights of evidence need two classes, but the target has 3"],

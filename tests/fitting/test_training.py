@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import threadpoolctl  # noqa: F401 - sets a variable of the environment, which a test must not
 
 import pipeline
@@ -53,3 +54,17 @@ def test_with_several_classes_the_table_names_the_reference_and_there_is_no_infl
     penalised = pipeline.fit(tmp_path / "rows.parquet", target="y", features="x", l2=0.1)
     assert [row.output for row in penalised.coefficients] == ["a", "a", "b", "b", "c", "c"]
     assert not any("inflation" in note for note in penalised.notes)
+
+
+def test_large_weights_change_nothing_but_the_errors(tmp_path: Path) -> None:
+    chance = np.random.default_rng(10)
+    x = chance.normal(size=500)
+    rows = {"x": x, "y": chance.random(500) < 1 / (1 + np.exp(-x)), "w": np.full(500, 1e12)}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    plain, weighted = (
+        pipeline.fit(tmp_path / "rows.parquet", target="y", features="x", weight=weight) for weight in (None, "w")
+    )
+    assert weighted.certificate["converged"]
+    for one, other in zip(plain.coefficients, weighted.coefficients, strict=True):
+        assert other.value == pytest.approx(one.value, rel=1e-9)
+        assert other.error == pytest.approx(one.error / 1e6, rel=1e-9)
