@@ -95,6 +95,7 @@ class Finder:
             With ``--strict``, a column is a combination of others.
         """
         self.teller.begin()
+        self.teller.replays = lambda: self.state.replayed
         kept = self.state.passes(self.passes)
         is_chosen = self.job.solve.path or self.job.solve.folds
         fitted = self._chosen(kept, start) if is_chosen else self._solved(kept, start)
@@ -106,7 +107,7 @@ class Finder:
         if point is not None:
             (scored,) = kept.sums([point])
             fitted = replace(fitted, scored=scored)
-            self.teller.tell(PassDone(0, "errors", scored.rows, 0.0))
+            self.teller.tell(PassDone(0, "errors", scored.rows, 0.0), replayed=self.state.replayed)
         return self._with_effects(fitted) if self.job.solve.effects else fitted
 
     @property

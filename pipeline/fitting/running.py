@@ -73,8 +73,9 @@ class FitRun:
             with open_state(self.job.output, digest, self.teller.note) as state, self._holding(prepared) as holding:
                 if not state.resumed:
                     check_output(self.job)
-                if state.answered:
-                    self.teller.note(f"goes on after pass {state.answered + 1} of the fit that was interrupted")
+                if state.resumed:
+                    done = state.learning + state.answered
+                    self.teller.note(f"goes on after pass {done} of the fit that was interrupted")
                 learnt, sample = self._learnt(prepared, state, holding)
                 check_classes(prepared.job, learnt)
                 design, notes = design_of(prepared.job, learnt)
@@ -106,9 +107,9 @@ class FitRun:
         if found is None:
             with open_scan(prepared.scan, {"holding": asdict(holding)}) as scan:
                 found = learn(scan, prepared, self.teller.count)
-            state.keep_learnt(*found, begins)
+            state.keep_learnt(*found, begins, self.teller.passes)
         else:
-            self.teller.passes += 1
+            self.teller.passes += state.learning
         return found
 
     def _passes(
