@@ -132,3 +132,11 @@ def test_a_row_that_is_dropped_for_a_feature_that_is_left_out_has_no_score(left_
     assert any(f"{left_out} is" in note or f"{left_out} has" in note for note in report.notes)
     probabilities = report.model.predict_proba(rows.drop_columns(["late"]))[:, 1]
     assert report.rows["used"] == 600 - lost.sum() == np.count_nonzero(~np.isnan(probabilities))
+
+
+def test_a_row_of_a_csv_that_cannot_be_read_is_bad_whether_it_has_a_target_or_not(tmp_path: Path) -> None:
+    rows = [f"{number % 3 == 0},{number * 7 % 11}" for number in range(60)]
+    rows[4], rows[8], rows[9], rows[20] = ",many", "true,many", ",5", ",inf"
+    (tmp_path / "rows.csv").write_text("\n".join(["late,x", *rows]) + "\n")
+    report = run(job_of(tmp_path, "x", missing_target="drop", data={"max_bad": BadLimit(5)}))
+    assert (report.rows["bad"], report.rows["without_target"], report.rows["used"]) == (2, 2, 56)

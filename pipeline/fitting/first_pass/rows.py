@@ -1,7 +1,8 @@
 """The rows of a batch, judged: which are fitted, which are held out, which are left out and why.
 
-The first pass counts them, and later passes read the same cells. A row is judged in this order: without a target or a
-weight; bad (a cell that no fit can use); dropped (a value is missing where that drops the row); held out; used.
+The first pass counts them, and later passes read the same cells. A row of a CSV that cannot be read is bad before it
+comes here. The others are judged in this order: without a target or a weight; bad (a cell that no fit can use); dropped
+(a value is missing where that drops the row); held out; used.
 """
 
 from __future__ import annotations
