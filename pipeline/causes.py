@@ -104,6 +104,10 @@ CAUSES: Mapping[Cause, CauseText] = {
     "offset infinite": CauseText(
         "is infinite, and the offset of a row is a finite number", "fix the value, or leave the row out of the input"
     ),
+    "group missing": CauseText(
+        "is missing, and it is the group of the row under --robust-groups",
+        "fix the value, or leave the row out of the input",
+    ),
     "no comparison": CauseText(
         "cannot be compared with the constant of --holdout", "fix the value, or compare another column"
     ),

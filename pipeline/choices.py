@@ -58,6 +58,7 @@ Cause = Literal[
     "weight refused",
     "offset missing",
     "offset infinite",
+    "group missing",
     "no comparison",
 ]
 Hint = Literal["repeats the header", "looks like a header"]

@@ -257,7 +257,9 @@ OPTIONS: Mapping[str, Option] = {
     "iterations": Option(1_000, "How many steps ``gradient`` takes."),
     "robust": Option(False, "Standard errors that do not need the model to be right (sandwich)."),
     "robust_groups": Option(
-        None, "A column whose values form groups: standard errors that allow for dependence within a group."
+        None,
+        "A column whose values form groups: standard errors that allow for dependence within a group. A row without a "
+        "group is an error.",
     ),
     "effects": Option(False, "Also compute average marginal effects with standard errors, which takes one more pass."),
     "allow_unconverged": Option(False, "Publish the model even if the fit did not converge."),

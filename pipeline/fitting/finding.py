@@ -17,7 +17,7 @@ from pipeline.fitting.outcome.effects import plan_effects
 from pipeline.fitting.outcome.inference import Inference, scores_point
 from pipeline.fitting.outcome.measuring import null_solver
 from pipeline.fitting.outcome.totals import class_names
-from pipeline.fitting.outcome.verdicts import check_converged, dependent_notes
+from pipeline.fitting.outcome.verdicts import check_converged, dependent_notes, unconverged_notes, unscored_notes
 from pipeline.fitting.passes.points import Passes, PassSums
 from pipeline.fitting.passes.scanning import ScanPasses
 from pipeline.fitting.passes.state import FitState
@@ -95,16 +95,19 @@ class Finder:
             With ``--strict``, a column is a combination of others.
         """
         self.teller.begin()
+        self.teller.replays = lambda: self.state.replayed
         kept = self.state.passes(self.passes)
         is_chosen = self.job.solve.path or self.job.solve.folds
         fitted = self._chosen(kept, start) if is_chosen else self._solved(kept, start)
         check_converged(self.job, self._design, fitted.solution)
+        self.teller.note(*unconverged_notes(self._design, fitted.solution))
         self.teller.note(*dependent_notes(self.job, self._design, fitted.solution))
+        self.teller.note(*unscored_notes(self.learnt.rows.held_out - fitted.solution.sums.held_rows))
         point = scores_point(self.job, fitted.solution)
         if point is not None:
             (scored,) = kept.sums([point])
             fitted = replace(fitted, scored=scored)
-            self.teller.tell(PassDone(0, "errors", scored.rows, 0.0))
+            self.teller.tell(PassDone(0, "errors", scored.rows, 0.0), replayed=self.state.replayed)
         return self._with_effects(fitted) if self.job.solve.effects else fitted
 
     @property

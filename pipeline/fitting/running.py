@@ -19,12 +19,12 @@ from pipeline.fitting.finding import Finder, Fitted, models_of, squares_of
 from pipeline.fitting.first_pass.learning import learn
 from pipeline.fitting.first_pass.learnt import Learnt
 from pipeline.fitting.outcome.effects import effect_numbers
-from pipeline.fitting.outcome.inference import Inference, why_no_errors
+from pipeline.fitting.outcome.inference import Inference, inflation_notes, why_no_errors
 from pipeline.fitting.outcome.making import model_of
 from pipeline.fitting.outcome.measuring import measures_of
 from pipeline.fitting.outcome.profiles import RowsSeen, certificate_document, trained, training_of
 from pipeline.fitting.outcome.tabulating import coefficient_rows
-from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift
+from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift, prior_notes
 from pipeline.fitting.passes.blas import one_thread
 from pipeline.fitting.passes.holding import Holding
 from pipeline.fitting.passes.resources import lowered_note, most_models, with_room
@@ -74,8 +74,9 @@ class FitRun:
             with open_state(self.job.output, digest, self.teller.note) as state, self._holding(prepared) as holding:
                 if not state.resumed:
                     check_output(self.job)
-                if state.answered:
-                    self.teller.note(f"goes on after pass {state.answered + 1} of the fit that was interrupted")
+                if state.resumed:
+                    done = state.learning + state.answered
+                    self.teller.note(f"goes on after pass {done} of the fit that was interrupted")
                 learnt, sample = self._learnt(prepared, state, holding)
                 check_classes(prepared.job, learnt)
                 design, notes = design_of(prepared.job, learnt)
@@ -106,9 +107,9 @@ class FitRun:
         if found is None:
             with open_scan(beside(prepared.scan, holding), {"holding": asdict(holding)}) as scan:
                 found = learn(scan, prepared, self.teller.count)
-            state.keep_learnt(*found, begins)
+            state.keep_learnt(*found, begins, self.teller.passes)
         else:
-            self.teller.passes += 1
+            self.teller.passes += state.learning
         return found
 
     def _passes(
@@ -128,6 +129,7 @@ class FitRun:
         inference = Inference(job, design, solution, fitted.scored)
         if why := why_no_errors(inference):
             self.teller.note(why)
+        self.teller.note(*inflation_notes(inference), *prior_notes(job, learnt))
         model = model_of(job, design, learnt, solution, {})
         certificate = solution.certificate
         seen = RowsSeen(prepared.scan.files, learnt, sample)

@@ -24,11 +24,14 @@ class FitTeller:
         Receives each pass and each note.
     passes : int
     notes : list of str
+    replays : callable
+        Returns whether the last pass of a solver was made by an earlier try.
     """
 
     observe: Observe
     passes: int = 0
     notes: list[str] = field(default_factory=list)
+    replays: Callable[[], bool] = bool
     _ended: float = field(default_factory=time.monotonic)
 
     def note(self, *texts: str) -> None:
@@ -46,10 +49,13 @@ class FitTeller:
         self.passes += 1
         self.observe(replace(done, number=self.passes))
 
-    def tell(self, done: PassDone) -> None:
-        """Tell of a pass, which began when the one before it ended."""
+    def tell(self, done: PassDone, *, replayed: bool = False) -> None:
+        """Tell of a pass, which began when the one before it ended; of one that an earlier try made only count it."""
         now = time.monotonic()
-        self.count(replace(done, seconds=now - self._ended))
+        if replayed:
+            self.passes += 1
+        else:
+            self.count(replace(done, seconds=now - self._ended))
         self._ended = now
 
     def watch(
@@ -60,4 +66,4 @@ class FitTeller:
         done = PassDone(0, "fit", sums[0].rows + sums[0].held_rows, 0.0, models=len(points))
         if record is not None:
             done = replace(done, objective=record.objective, decrement=record.decrement, gradient=record.gradient)
-        self.tell(done)
+        self.tell(done, replayed=self.replays())

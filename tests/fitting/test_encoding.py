@@ -72,8 +72,8 @@ def design() -> FitDesign:
         ),
     )
     levels = (
-        LevelSource("a", "text", {"p": -1, "q": 0, "r": 1}, 1),
-        LevelSource("b", "integer", {"7": 0, "8": 1, "9": 2}, "drop"),
+        LevelSource("a", "text", {"p": -1, "q": 0, "r": 1}, 1, unseen=-1),
+        LevelSource("b", "integer", {"7": 0, "8": 1, "9": 2}, "drop", unseen=-1),
     )
     numbers = (NumberSource("x", 0.75), NumberSource("z", "error"))
     return FitDesign(FitLayout(5, (2, 2, 2, 1, 3)), columns, numbers, levels)

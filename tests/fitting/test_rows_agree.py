@@ -91,3 +91,52 @@ def test_held_out_rows_with_a_level_that_no_fitted_row_has_count_as_rare_ones_as
     chance = report.model.predict_proba(held.select(["c"]))[:, 1]
     losses = -np.log(np.where(held["late"].to_numpy(), chance, 1 - chance))
     assert report.measures.held_out_log_loss == pytest.approx(losses.mean(), rel=1e-12)
+
+
+def test_held_out_rows_that_the_model_has_no_score_for_are_left_out_of_the_held_out_loss(tmp_path: Path) -> None:
+    chance = np.random.default_rng(5)
+    day = np.repeat(np.arange(10), 300)
+    kinds = np.where((day >= 8) & (chance.random(3_000) < 0.2), "new", chance.choice(["a", "b"], 3_000))
+    late = chance.random(3_000) < np.where(kinds == "a", 0.3, 0.6)
+    rows = pa.table({"late": late, "c": kinds, "x": chance.normal(size=3_000), "day": day})
+    pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=700)
+    report = run(job_of(tmp_path, "x, C(c)", solve={"holdout": "day >= 8"}))
+    probabilities = report.model.predict_proba(rows.filter(day >= 8).select(["x", "c"]))[:, 1]
+    has_score = ~np.isnan(probabilities)
+    of_class = np.where(late[day >= 8], probabilities, 1 - probabilities)[has_score]
+    assert report.measures.held_out_log_loss == pytest.approx(-np.log(of_class).mean(), rel=1e-12)
+    unscored = int((~has_score).sum())
+    assert unscored == (kinds == "new").sum() > 0
+    assert report.rows["held_out"] == 600
+    assert any(
+        note.startswith(f"{unscored} held-out rows have a level that no fitted row has") for note in report.notes
+    )
+
+
+@pytest.mark.parametrize("left_out", ["twice", "always", "C(one)"])
+def test_a_row_that_is_dropped_for_a_feature_that_is_left_out_has_no_score(left_out: str, tmp_path: Path) -> None:
+    chance = np.random.default_rng(6)
+    x = chance.normal(size=600)
+    lost = chance.random(600) < 0.1
+    rows = pa.table(
+        {
+            "late": chance.random(600) < 0.4,
+            "x": x,
+            "twice": pa.array(2 * x, mask=lost),
+            "always": pa.array(np.ones(600), mask=lost),
+            "one": pa.array(["a"] * 600, mask=lost),
+        }
+    )
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    report = run(job_of(tmp_path, f"x, {left_out}", missing="drop"))
+    assert any(f"{left_out} is" in note or f"{left_out} has" in note for note in report.notes)
+    probabilities = report.model.predict_proba(rows.drop_columns(["late"]))[:, 1]
+    assert report.rows["used"] == 600 - lost.sum() == np.count_nonzero(~np.isnan(probabilities))
+
+
+def test_a_row_of_a_csv_that_cannot_be_read_is_bad_whether_it_has_a_target_or_not(tmp_path: Path) -> None:
+    rows = [f"{number % 3 == 0},{number * 7 % 11}" for number in range(60)]
+    rows[4], rows[8], rows[9], rows[20] = ",many", "true,many", ",5", ",inf"
+    (tmp_path / "rows.csv").write_text("\n".join(["late,x", *rows]) + "\n")
+    report = run(job_of(tmp_path, "x", missing_target="drop", data={"max_bad": BadLimit(5)}))
+    assert (report.rows["bad"], report.rows["without_target"], report.rows["used"]) == (2, 2, 56)

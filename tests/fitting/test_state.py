@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -25,6 +26,7 @@ from pipeline.fitting.passes import state as state_module
 from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.passes.state import FitState, open_state, state_name
 from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
+from pipeline.fitting.report import PassDone
 from pipeline.fitting.running import run
 from pipeline.fitting.solving import drive, newton
 from pipeline.fitting.solving.objective import Objective
@@ -253,3 +255,34 @@ def test_a_process_killed_within_a_pass_loses_that_pass_alone(tmp_path: Path, un
         again = Counted()
         assert fit(tmp_path / "model.json", again) == undisturbed[0]
         assert again.asked == undisturbed[1] - (number - 1)
+
+
+@pytest.mark.parametrize("more", [{}, {"robust": True}, {"missing": "impute-median", "exact_median": True}], ids=str)
+def test_a_fit_that_goes_on_tells_only_of_the_passes_that_it_makes(more: dict[str, Any], tmp_path: Path) -> None:
+    data, output = write(numbers_table(20_000, 2), tmp_path / "data"), tmp_path / "model.json"
+    job = fit_job(str(data), target="y", features="*", output=output, **more)
+
+    def told(killed_after: int | None = None) -> tuple[list[tuple[int, str]], list[str]]:
+        passes, notes = [], []
+
+        def observe(event: object) -> None:
+            if not isinstance(event, PassDone):
+                notes.append(event.text)
+                return
+            passes.append((event.number, event.what))
+            if event.number == killed_after:
+                raise KeyboardInterrupt
+
+        with contextlib.suppress(KeyboardInterrupt):
+            run(job, observe)
+        return passes, notes
+
+    whole, _ = told()
+    output.unlink()
+    assert ("exact_median" in more) == any(what == "medians" for _, what in whole)
+    assert [number for number, _ in whole] == list(range(1, len(whole) + 1))
+    kept = next(number for number, what in whole if what == "fit") + 1
+    assert told(kept)[0] == whole[:kept]
+    passes, notes = told()
+    assert passes == whole[kept:]
+    assert f"goes on after pass {kept} of the fit that was interrupted" in notes

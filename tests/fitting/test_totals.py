@@ -9,7 +9,14 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.fitting.asking.job import DataWishes, FitJob, ModelWishes
 from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt
-from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift
+from pipeline.fitting.outcome.totals import (
+    check_classes,
+    class_names,
+    class_totals,
+    intercept_shift,
+    prior_notes,
+)
+from pipeline.units import shortest
 
 TWO = Learnt(FitAccounts(), 40.0, (False, True), (1.0, 3.0), class_totals=(30.0, 10.0))
 THREE = Learnt(FitAccounts(), 40.0, ("a", "b", "c"), (1.0,) * 3, class_totals=(30.0, 5.0, 5.0))
@@ -37,3 +44,11 @@ def test_without_a_prior_nothing_is_added_to_the_intercept() -> None:
 def test_classes_are_called_as_people_write_them() -> None:
     assert class_names((False, True)) == ("false", "true")
     assert class_names((0, 10)) == ("0", "10")
+
+
+def test_a_note_tells_what_a_prior_corrected_and_that_the_log_loss_is_that_before() -> None:
+    job = FitJob(DataWishes(()), ModelWishes("y", prior=0.2))
+    (note,) = prior_notes(job, TWO)
+    assert note.startswith(f"--prior 0.2: {shortest(intercept_shift(job, TWO))} was added to the intercept")
+    assert "log losses and deviances are those before it" in note
+    assert not list(prior_notes(FitJob(DataWishes(()), ModelWishes("y")), TWO))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import threadpoolctl  # noqa: F401 - sets a variable of the environment, which a test must not
 
 import pipeline
@@ -38,3 +39,32 @@ def test_two_fits_of_the_same_rows_write_the_same_bytes(tmp_path: Path) -> None:
         each: int((level == each).sum()) for each in sorted(("a", "b"), key=lambda each: -(level == each).sum())
     }
     assert str(tmp_path) not in (tmp_path / "one.json").read_text()
+
+
+def test_with_several_classes_the_table_names_the_reference_and_there_is_no_inflation(
+    tmp_path: Path,
+) -> None:
+    chance = np.random.default_rng(9)
+    rows = {"x": chance.normal(size=600), "y": chance.choice(["a", "b", "c"], 600)}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    report = pipeline.fit(tmp_path / "rows.parquet", target="y", features="x")
+    named = [(row.output, row.note) for row in report.coefficients]
+    assert named == [("a", "reference class"), ("b", ""), ("b", ""), ("c", ""), ("c", "")]
+    assert any(note.startswith("variance inflation is for two classes") for note in report.notes)
+    penalised = pipeline.fit(tmp_path / "rows.parquet", target="y", features="x", l2=0.1)
+    assert [row.output for row in penalised.coefficients] == ["a", "a", "b", "b", "c", "c"]
+    assert not any("inflation" in note for note in penalised.notes)
+
+
+def test_large_weights_change_nothing_but_the_errors(tmp_path: Path) -> None:
+    chance = np.random.default_rng(10)
+    x = chance.normal(size=500)
+    rows = {"x": x, "y": chance.random(500) < 1 / (1 + np.exp(-x)), "w": np.full(500, 1e12)}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    plain, weighted = (
+        pipeline.fit(tmp_path / "rows.parquet", target="y", features="x", weight=weight) for weight in (None, "w")
+    )
+    assert weighted.certificate["converged"]
+    for one, other in zip(plain.coefficients, weighted.coefficients, strict=True):
+        assert other.value == pytest.approx(one.value, rel=1e-9)
+        assert other.error == pytest.approx(one.error / 1e6, rel=1e-9)

@@ -43,6 +43,8 @@ _LEVEL_SHARE = 1 / 8
 _NUMBER_WIDTH, _TEXT_WIDTH = 8.0, 24.0
 # Payloads that wait for each worker, besides those of open nodes of the tree.
 _WAITING = 4
+# Solvers that go by products of the Hessian with directions, or without it.
+_WITHOUT_HESSIAN = ("newton-cg", "owlqn")
 _RULES: Mapping[MissingRule, WithoutValue] = {"error": "error", "drop": "drop"}
 
 
@@ -133,6 +135,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
         not fit (65), a contradiction in the request (2), no room in memory (71), a model file that exists or
         that has no folder (73).
     """
+    _check_errors(job)
     check_output(job, unfinished=job.output is not None and has_state(job.output))
     found = discover(job.data.inputs)
     _check_apart(job.output, found.files)
@@ -190,6 +193,17 @@ def check_output(job: FitJob, *, unfinished: bool = False) -> None:
     if job.if_exists == "fail" and os.path.lexists(target) and not unfinished:
         raise OutputError(
             f"{shown} exists", "choose another name, or use --if-exists replace to put the new file there"
+        )
+
+
+def _check_errors(job: FitJob) -> None:
+    """Refuse robust errors by a solver that does not sum the Hessian which they need."""
+    solve = job.solve
+    if solve.solver in _WITHOUT_HESSIAN and (solve.robust or solve.robust_groups is not None):
+        option = "--robust" if solve.robust else "--robust-groups"
+        raise UsageError(
+            f"{option} needs the matrix of second derivatives, which --solver {solve.solver} does not sum",
+            f"use --solver newton, or leave {option} out",
         )
 
 
@@ -319,6 +333,8 @@ def _rules(
         offset=plain(model.offset, "numeric"),
         drop_missing_target=model.missing_target == "drop",
         divider=divider,
+        groups=None if solve.robust_groups is None else source(solve.robust_groups, "kept"),
+        nulls=job.data.csv.spellings,
     )
 
 

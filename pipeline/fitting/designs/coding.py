@@ -77,7 +77,7 @@ def coded(
     spelled = codes | dict.fromkeys(learnt.pooled, codes.get(OTHER, codes[reference]))
     spelled |= {text: spelled[level] for text, level in learnt.aliases.items()}
     return CodedLevels(
-        LevelSource(column, learnt.type, spelled, missing, spelled[learnt.pooled[0]] if learnt.pooled else -1),
+        LevelSource(column, learnt.type, spelled, missing, spelled[learnt.pooled[0]] if learnt.pooled else "drop"),
         {code: name for name, code in codes.items()},
         codes[reference],
         {codes[name]: count for name, count in rows.items()},

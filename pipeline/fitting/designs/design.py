@@ -38,16 +38,16 @@ class LevelSource:
         The code of each level that was learnt; the reference level, and what is pooled with it, has -1.
     missing : {"error", "drop"} or int
         The code of a missing value.
-    unseen : int
+    unseen : {"drop"} or int
         The code of a level that no fitted row has: that of rare levels, as the model file treats it, where there are
-        some.
+        some. Else a row with it, which is held out, has no score.
     """
 
     column: str
     type: LevelType
     codes: Mapping[str, int]
     missing: Literal["error", "drop"] | int
-    unseen: int = -1
+    unseen: Literal["drop"] | int = "drop"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.reading import numbers_of_product, rule_of, terms_of
 from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.designs.coding import CodedLevels, cells_of, coded, is_reduced
-from pipeline.fitting.designs.design import DesignColumn, FitDesign, Missing, NumberSource
+from pipeline.fitting.designs.design import DesignColumn, FitDesign, LevelSource, Missing, NumberSource
 from pipeline.fitting.first_pass.classes import positive_note
 from pipeline.fitting.first_pass.learnt import Learnt, LearntBins, LearntNumber
 from pipeline.fitting.first_pass.vocabulary import OTHER, combined_name
@@ -110,8 +110,14 @@ class _Designing:
             classes=classes,
             outputs=1 if classes == 2 else classes if self.is_penalised else classes - 1,
         )
-        levels = tuple(each.source for each in self.levels.values())
+        levels = tuple(map(self._level_source, self.levels))
         return FitDesign(layout, tuple(self.columns), tuple(self.sources.values()), levels)
+
+    def _level_source(self, column: str) -> LevelSource:
+        """Return a column of levels; one without a coefficient is not read at scoring, so that all levels are known."""
+        source = self.levels[column].source
+        is_read = any(column in term_columns(each.term) for each in self.columns)
+        return source if is_read or source.missing == "drop" else replace(source, unseen=-1)
 
     @property
     def is_penalised(self) -> bool:

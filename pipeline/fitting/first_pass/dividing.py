@@ -191,16 +191,27 @@ def unfit_comparison(comparison: ColumnComparison, type_: pa.DataType) -> str | 
 
 def compared(comparison: ColumnComparison, array: pa.Array, nulls: Sequence[str] = ()) -> tuple[Mask, Mask]:
     """Return where a comparison is true, and where a text is no such value; of a missing value it is not true."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = _with_nulls(array, nulls)
     compare, value, no_rows = _SIGNS[comparison.sign], comparison.value, np.zeros(len(array), dtype=np.bool_)
-    if _is_text(array.type):
-        null = pc.is_in(array, pa.array(list(nulls), array.type))
-        array = pc.if_else(null, pa.scalar(None, array.type), array)
     given = array.null_count
     values, scalar = _alike(array, comparison.kind, value)
     wrong = values.null_count > given
     return _flags(compare(values, scalar)), _flags(pc.and_(array.is_valid(), values.is_null())) if wrong else no_rows
+
+
+def is_missing(array: pa.Array, nulls: Sequence[str] = ()) -> Mask:
+    """Return where a column that is kept as it is has no value: null, a spelling of null, or NaN."""
+    return _flags(pc.is_null(_with_nulls(array, nulls), nan_is_null=True))
+
+
+def _with_nulls(array: pa.Array, nulls: Sequence[str]) -> pa.Array:
+    """Return a column with null where its text is a spelling of it."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if not _is_text(array.type):
+        return array
+    null = pc.is_in(array, pa.array(list(nulls), array.type))
+    return pc.if_else(null, pa.scalar(None, array.type), array)
 
 
 def _alike(array: pa.Array, kind: Kind, value: object) -> tuple[pa.Array, pa.Scalar]:

@@ -101,7 +101,9 @@ class _ChunkLearning:
 
 def combine(left: Tallies, right: Tallies) -> Tallies:
     """Return what two neighbouring parts of the rows have."""
-    left.join(right)
+    # Weights that are too large are refused once all are summed.
+    with np.errstate(over="ignore", invalid="ignore"):
+        left.join(right)
     return left
 
 

@@ -1,7 +1,8 @@
 """The rows of a batch, judged: which are fitted, which are held out, which are left out and why.
 
-The first pass counts them, and later passes read the same cells. A row is judged in this order: without a target or a
-weight; bad (a cell that no fit can use); dropped (a value is missing where that drops the row); held out; used.
+The first pass counts them, and later passes read the same cells. A row of a CSV that cannot be read is bad before it
+comes here. The others are judged in this order: without a target or a weight; bad (a cell that no fit can use); dropped
+(a value is missing where that drops the row); held out; used.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 from pipeline.choices import Cause
 from pipeline.fitting.asking.terms import NumberTerm
 from pipeline.fitting.first_pass.counting import SeenLevels
-from pipeline.fitting.first_pass.dividing import WRONG, Divider
+from pipeline.fitting.first_pass.dividing import WRONG, Divider, is_missing
 from pipeline.fitting.tiles.layout import Codes, Floats
 from pipeline.kernels import tile_steps
 from pipeline.kernels.steps import TileStep
@@ -30,7 +31,7 @@ from pipeline.types.blocks import Values
 # What becomes of a row whose value is missing: it is bad, it is dropped, or the value counts as another.
 WithoutValue = Literal["error", "drop", "fill"]
 # Causes that end a fit, however many bad rows are allowed.
-REFUSED: tuple[Cause, ...] = ("target missing", "weight missing", "weight refused")
+REFUSED: tuple[Cause, ...] = ("target missing", "weight missing", "weight refused", "group missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,10 @@ class RowRules:
         Whether rows without a target or a weight are left out.
     divider : Divider or None
         Which rows are held out, and in which folds the others are.
+    groups : SourceColumn or None
+        The groups within which errors may depend on each other; each row that is fitted must have one.
+    nulls : tuple of str
+        Spellings of null in text of a CSV that is kept as it is.
     """
 
     target: SourceColumn
@@ -73,6 +78,8 @@ class RowRules:
     offset: SourceColumn | None = None
     drop_missing_target: bool = False
     divider: Divider | None = None
+    groups: SourceColumn | None = None
+    nulls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,6 +171,8 @@ class _RowJudge:
         if rules.offset is not None:
             self._judge_offset(rules.offset)
         folds = None if rules.divider is None else self._folds(rules.divider, path)
+        if rules.groups is not None:
+            self._judge_groups(rules.groups, folds)
         rejected = self.tally.rejected
         self.batch.settle(Values((), rejected=self.tally.cells(rejected)))
         usable = ~self.without
@@ -232,6 +241,12 @@ class _RowJudge:
         if missing is not None:
             self._bad(missing, column, "offset missing")
         self._bad(np.isinf(values), column, "offset infinite")
+
+    def _judge_groups(self, source: SourceColumn, folds: npt.NDArray[np.int8] | None) -> None:
+        """End the fit with the first row that is fitted and has no group."""
+        column = self._column(source)
+        without = is_missing(column.array, self.rules.nulls) & ~self.dropped
+        self._refuse(without if folds is None else without & (folds >= 0), column, "group missing")
 
     def _number(self, source: SourceColumn) -> Floats:
         column = self._column(source)

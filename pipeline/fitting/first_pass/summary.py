@@ -20,6 +20,9 @@ from pipeline.fitting.report import row_accounts
 from pipeline.fitting.tiles.layout import Floats
 from pipeline.units import escape, format_count
 
+# Of larger sums of weights the squares of gradients, and products with the Hessian, may be beyond float64.
+_LARGEST_WEIGHT = 1e100
+
 
 def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, medians: Mapping[str, float]) -> Learnt:
     """Return what the first pass learns; ``medians`` are those of columns.
@@ -55,9 +58,17 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
 
 
 def _check_weights(column: str | None, weights: Mapping[str, float]) -> None:
-    """Refuse a class whose rows all have the weight 0."""
+    """Refuse weights whose sum is too large, and a class whose rows all have the weight 0."""
+    if column is None:
+        return
+    total = sum(weights.values())
+    if not total <= _LARGEST_WEIGHT:
+        raise DataError(
+            f"column {escape(column)}: the weights add up to {total:.3g}, but a fit takes up to {_LARGEST_WEIGHT:.0e}",
+            "divide them by a number first, or name another column with --weight",
+        ).at(column=column)
     without = [spelling for spelling, weight in weights.items() if not weight]
-    if column is None or not without:
+    if not without:
         return
     which = "all rows" if len(without) == len(weights) else f"all rows of the class '{escape(without[0])}'"
     raise DataError(

@@ -76,6 +76,14 @@ class FeatureMaker:
             return made
         return made if column.name == default_name(made) else made | {"name": column.name}
 
+    def zero_of_number(self, column: str) -> Feature:
+        """Return a feature of a column of numbers with the coefficient 0: only where it is missing changes a score."""
+        return self._of_number(NumberTerm(column), np.zeros(self.classes))
+
+    def zero_of_category(self, column: str) -> Feature:
+        """Return the same for a column of levels."""
+        return self._of_category(CategoryTerm(column), {})
+
     def _of_flags(self, term: MissingTerm, own: Floats) -> Feature | None:
         if term.column in self.controls:
             self.references[term_text(term)] = 0.0

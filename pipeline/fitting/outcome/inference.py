@@ -1,6 +1,6 @@
 """How certain coefficients are: their covariance, by the Hessian or robust, and what inflates it.
 
-Only without a penalty: a penalised coefficient is biased, and its error would say too little.
+Only without a penalty: a penalised coefficient is biased, and its error would say too little. And only at the optimum.
 
 Formulas: the covariance is the inverse of the summed Hessian of the loss (McCullagh and Nelder, Generalized Linear
 Models, 2.2.2). Robust: A^-1 B A^-1, where A is that Hessian and B the sum of the outer products of the gradients of the
@@ -11,6 +11,7 @@ is the sum of the outer products of the summed gradients of each group, and the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -63,8 +64,8 @@ class Inference:
     def covariance(self) -> Floats | None:
         """The covariance of the coefficients of tiles, shape (size, size); robust where that is asked for.
 
-        ``None`` where there is none: with a penalty, where the solver has no Hessian, or where rows are weighted by
-        their class and errors are not robust.
+        ``None`` where there is none: with a penalty, where the fit did not converge, where the solver has no Hessian,
+        or where rows are weighted by their class and errors are not robust.
         """
         inverse = self.inverse
         if inverse is None or not is_robust(self.job):
@@ -123,7 +124,7 @@ class Inference:
     @cached_property
     def _hessian(self) -> Floats | None:
         triangle = self.solution.sums.hessian
-        if is_penalised(self.job) or triangle is None:
+        if is_penalised(self.job) or triangle is None or not self.solution.certificate.converged:
             return None
         return unpack(triangle, self.design.layout.size)
 
@@ -149,6 +150,8 @@ def why_no_errors(found: Inference) -> str:
         return ""
     if is_penalised(found.job):
         why = "a penalty draws coefficients towards 0"
+    elif not found.solution.certificate.converged:
+        why = "the coefficients are not those of the optimum"
     elif found.solution.sums.hessian is None:
         why = "the method does not sum the matrix that they need"
     elif found.inverse is None:
@@ -158,6 +161,12 @@ def why_no_errors(found: Inference) -> str:
     else:
         why = "errors within groups need at least two groups"
     return f"there are no standard errors: {why}"
+
+
+def inflation_notes(found: Inference) -> Iterator[str]:
+    """Yield a note if there are standard errors, but with several classes, which have no variance inflation."""
+    if found.design.layout.outputs > 1 and found.own_covariance is not None:
+        yield "variance inflation is for two classes: with more of them there is none"
 
 
 def is_penalised(job: FitJob) -> bool:
@@ -172,7 +181,7 @@ def is_robust(job: FitJob) -> bool:
 
 def scores_point(job: FitJob, solution: Solution) -> Point | None:
     """Return what one more pass sums for robust errors; ``None`` where none is needed."""
-    if is_penalised(job) or not is_robust(job):
+    if is_penalised(job) or not is_robust(job) or not solution.certificate.converged or solution.sums.hessian is None:
         return None
     return Point(solution.coefficients, order=0, scores=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ def model_of(
             "no feature is left for the model: every column is constant, a combination of others or a control",
             "name other columns under --features",
         )
+    features = named_apart([*features, *_that_drop(maker, features)])
     constants = [units.intercepts(fitted), *maker.constants, np.full(len(fitted), intercept_shift(job, learnt))]
     document = {
         **_head(job, layout, learnt),
@@ -83,7 +84,16 @@ def _features(maker: FeatureMaker, free: npt.NDArray[np.bool_], own: Floats) -> 
         name = str(feature.get("name") or default_name(feature))
         made.append(feature if name not in names else {**feature, "name": column.name})
         names |= {name, column.name}
-    return named_apart(made)
+    return made
+
+
+def _that_drop(maker: FeatureMaker, features: Sequence[Feature]) -> list[Feature]:
+    """Return features that change no score: of columns that were left out, whose missing values drop a row."""
+    parts = (part for feature in features for part in (feature, *feature.get("terms", ())))
+    known = maker.controls | {part["column"] for part in parts if "missing" in part}
+    numbers = [each.column for each in maker.design.numbers if each.missing == "drop" and each.column not in known]
+    levels = [each.column for each in maker.design.levels if each.missing == "drop" and each.column not in known]
+    return [*map(maker.zero_of_number, numbers), *map(maker.zero_of_category, levels)]
 
 
 def _head(job: FitJob, layout: FitLayout, learnt: Learnt) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def measures_of(found: Inference, class_totals: Iterable[float], null: Solution 
     null_deviance = null_deviance_of(layout, tuple(class_totals)) if null is None else 2.0 * null.sums.loss
     held = sums.held_loss / sums.held_weight if sums.held_weight else None
     plain = FitMeasures(sums.loss / sums.weight, deviance, null_deviance, held_out_log_loss=held)
-    if is_penalised(found.job):
+    if is_penalised(found.job) or not found.solution.certificate.converged:
         return plain
     count = int(found.free.sum())
     degrees = count - layout.intercept * layout.outputs

@@ -15,6 +15,7 @@ from pipeline.fitting.report import INTERCEPT, CoefficientRow
 from pipeline.fitting.solving.objective import Solution
 
 REFERENCE = "reference"
+REFERENCE_CLASS = "reference class"
 CONTROL = "control"
 AT_ITS_SIGN = "kept at 0 by --sign"
 
@@ -22,7 +23,8 @@ AT_ITS_SIGN = "kept at 0 by --sign"
 def coefficient_rows(found: Inference, classes: Sequence[str], shift: float = 0.0) -> tuple[CoefficientRow, ...]:
     """Return the table of coefficients: class by class the intercept, then the terms in their order.
 
-    The row of a reference level has the value 0 and no error.
+    The row of a reference level has the value 0 and no error, and so has that of a class without coefficients, the
+    reference of the others.
 
     Parameters
     ----------
@@ -37,7 +39,10 @@ def coefficient_rows(found: Inference, classes: Sequence[str], shift: float = 0.
     own = OwnUnits.of(found.design).coefficients(found.solution.coefficients)
     notes = _notes(found)
     signs = objective_of(found.job, found.design).signs
-    made = []
+    made = [
+        CoefficientRow(INTERCEPT, None, reference, 0.0, note=REFERENCE_CLASS)
+        for reference in (classes[: -layout.outputs] if layout.classes > 2 else ())
+    ]
     for output, values, errors in zip(outputs, own, found.errors, strict=True):
         if layout.intercept:
             first = _row(CoefficientRow(INTERCEPT, None, output, float(values[0]) + shift), float(errors[0]))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pipeline.errors import UsageError
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.first_pass.learnt import Learnt
-from pipeline.units import escape, format_count
+from pipeline.units import escape, format_count, shortest
 
 
 def class_names(classes: Sequence[bool | int | str]) -> tuple[str, ...]:
@@ -54,3 +54,12 @@ def intercept_shift(job: FitJob, learnt: Learnt) -> float:
         return 0.0
     negative, positive = class_totals(learnt)
     return math.log(prior / (1.0 - prior)) - math.log(positive / negative)
+
+
+def prior_notes(job: FitJob, learnt: Learnt) -> Iterator[str]:
+    """Yield a note if the intercept is corrected for the true share of positives."""
+    if job.model.prior is not None:
+        yield (
+            f"--prior {shortest(job.model.prior)}: {shortest(intercept_shift(job, learnt))} was added to the intercept "
+            "at the end; the log losses and deviances are those before it, of the rows as they are"
+        )

@@ -42,7 +42,7 @@ _LENGTH = struct.Struct("<q")
 _DIGEST_BYTES = 32
 _FRAME_BYTES = _LENGTH.size + _DIGEST_BYTES
 # What a change of would change the sums, or the steps of solvers, while everything else stays.
-_VERSION = 1
+_VERSION = 2
 # A Hessian of 2,000 coefficients has 16 MB. Passes beyond this are carried out again after a kill.
 MOST_BYTES = 2 * GIB
 _OPEN = os.O_RDWR | os.O_CREAT
@@ -159,16 +159,30 @@ class FitState:
         ``None`` keeps nothing.
     note : callable
         Receives what a person should know.
+
+    Attributes
+    ----------
+    replayed : bool
+        Whether the last pass that was asked for was answered by an earlier try.
     """
 
     def __init__(self, records: StateRecords | None, note: Callable[[str], None]) -> None:
         self._records, self._note = records, note
         self._next = 2
+        self.replayed = False
 
     @property
     def answered(self) -> int:
         """How many passes after the first were answered by an earlier try."""
         return 0 if self._records is None else max(0, len(self._records) - 2)
+
+    @property
+    def learning(self) -> int:
+        """How many passes an earlier try took to learn, with those for exact medians; 0 where it did not end them."""
+        if self._records is None or len(self._records) < 2:
+            return 0
+        _, (_, _, passes) = unpack(self._records[1])
+        return int(passes[0])
 
     @property
     def resumed(self) -> bool:
@@ -182,19 +196,19 @@ class FitState:
         """
         if self._records is None or len(self._records) < 2:
             return None
-        head, (sample, found) = unpack(self._records[1])
+        head, (sample, found, _) = unpack(self._records[1])
         begins[:] = found
         with pa.ipc.open_stream(pa.py_buffer(sample)) as reader:
             return from_plain(Learnt, head), reader.read_all()
 
-    def keep_learnt(self, learnt: Learnt, sample: pa.Table, begins: Integers) -> None:
-        """Keep what the first pass has learnt, unless it was kept before."""
+    def keep_learnt(self, learnt: Learnt, sample: pa.Table, begins: Integers, passes: int = 1) -> None:
+        """Keep what the first passes have learnt, and how many they were, unless it was kept before."""
         if self._records is None or len(self._records) > 1:
             return
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, sample.schema) as writer:
             writer.write_table(sample)
-        self._append(pack(to_plain(learnt), [np.frombuffer(sink.getvalue(), np.uint8), begins]))
+        self._append(pack(to_plain(learnt), [np.frombuffer(sink.getvalue(), np.uint8), begins, np.array([passes])]))
 
     def passes(self, passes: Passes) -> ReplayedPasses:
         """Return passes that are answered from here as far as they can be, and kept here."""
@@ -204,11 +218,13 @@ class FitState:
         """Return the sums of the next pass, if they are those of the points with a digest; else drop what follows."""
         records, number = self._records, self._next
         self._next += 1
+        self.replayed = False
         if records is None or number >= len(records):
             return None
         content = records[number]
         found, sums = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if found.hex() == asked:
+            self.replayed = True
             return unpack_sums(sums)
         records.keep(number)
         return None

@@ -33,8 +33,9 @@ from pipeline.types.inputs import Integers
 Values = npt.NDArray[Any]
 Kind = TypeVar("Kind", bound=npt.NDArray[Any])
 
-# The code of a cell without a level, and of a missing one until its policy is applied.
-_NO_LEVEL, _IS_MISSING = -1, -2
+# The code of a cell without a level; of a missing one until its policy is applied; of a level that no fitted row has
+# and the model has no score for.
+_NO_LEVEL, _IS_MISSING, _IS_UNSEEN = -1, -2, -3
 # The canonical spelling of an integer that has 64 bits at most.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
@@ -312,7 +313,8 @@ class _LevelCodes:
 
     @classmethod
     def of(cls, source: LevelSource, decimal: str) -> _LevelCodes:
-        return cls(LevelTable(source.codes, source.type, decimal=decimal), source.unseen)
+        unseen = _IS_UNSEEN if source.unseen == "drop" else source.unseen
+        return cls(LevelTable(source.codes, source.type, decimal=decimal), unseen)
 
     def found(self, cells: Levels, missing: int) -> Codes:
         """Return the code of each row."""
@@ -353,12 +355,11 @@ class _LevelCodes:
         return self._spelled[type_]
 
     def codes(self, cells: _BatchCells, source: LevelSource) -> Codes:
-        """Return the code of each row, after the policy for missing levels."""
+        """Return the code of each row, after the policies for missing and for unseen levels."""
         column = levels(cells.array(source.column, "categorical"))
-        if isinstance(source.missing, int):
-            return self.found(column, source.missing)
-        codes = self.found(column, _IS_MISSING)
-        cells.leave_out(codes == _IS_MISSING)
+        codes = self.found(column, source.missing if isinstance(source.missing, int) else _IS_MISSING)
+        if source.unseen == "drop" or not isinstance(source.missing, int):
+            cells.leave_out(codes < _NO_LEVEL)
         return codes
 
 
