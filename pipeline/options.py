@@ -206,7 +206,7 @@ OPTIONS: Mapping[str, Option] = {
         "What to do with a missing value of a feature, for all features or for one (``age=drop``): ``error``; "
         "``impute-mean``; ``impute-median``; ``indicator``, the mean with one more coefficient; ``drop`` to leave the "
         "row out. The model file gets the same policies. Means, medians and levels are learnt from all rows that are "
-        "fitted, those of all folds included.",
+        "fitted, whatever their fold.",
     ),
     "exact_median": Option(
         False, "Impute the exact median, which takes one more pass; without it the median is right within 0.4 %."
@@ -225,8 +225,8 @@ OPTIONS: Mapping[str, Option] = {
     "strict": Option(False, "Refuse columns that are constant or depend on others, which are left out otherwise."),
     "l1": Option(
         0.0,
-        "The penalty on the absolute values of the coefficients, per unit of weight; coefficients count as on columns "
-        "that are scaled to a deviation of 1.",
+        "The penalty on the absolute values of the coefficients, per unit of weight; coefficients count as if columns "
+        "were scaled to a deviation of 1.",
     ),
     "l2": Option(0.0, "The penalty on half of the squares of the coefficients, scaled likewise."),
     "path": Option(
@@ -235,7 +235,8 @@ OPTIONS: Mapping[str, Option] = {
         "lowest log loss on rows that were left out.",
     ),
     "folds": Option(
-        None, "Cross-validate with this many folds: the log loss of each penalty on the rows that are left out in turn."
+        None,
+        "Cross-validate with this many folds: each is left out in turn, to measure the log loss of each penalty on it.",
     ),
     "holdout": Option(
         None, "Rows to leave out of the fit: a percentage (``20%``), or a comparison (``date >= 2013-11-01``)."

@@ -48,13 +48,13 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("unseen refused", ()): "is not a level of the model, and the model treats that as an error",
     ("unseen set aside", ()): "is not a level of the model, and the model sends such rows to the quarantine",
     ("outside domain", ()): "has no finite value under the transform of this feature",
-    ("missing in fit", ()): "is missing, and the fit has no rule for that",
-    ("infinite", ()): "is infinite, and a fit takes finite numbers alone",
+    ("missing in fit", ()): "is a missing value, and the fit has no rule for those",
+    ("infinite", ()): "is infinite, but a fit takes only finite numbers",
     ("outside steps", ()): "has no finite value under the steps of its feature",
-    ("target missing", ()): "is missing, and it is the target",
-    ("weight missing", ()): "is missing, and it is the weight of the row",
+    ("target missing", ()): "is a missing value, but every row needs a target",
+    ("weight missing", ()): "is a missing value, but every row needs a weight",
     ("weight refused", ()): "is not a weight: weights are finite and not negative",
-    ("offset missing", ()): "is missing, and it is the offset of the row",
+    ("offset missing", ()): "is a missing value, but every row needs an offset",
     ("no comparison", ()): "cannot be compared with the constant of --holdout",
 }
 

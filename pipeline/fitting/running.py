@@ -74,7 +74,7 @@ class FitRun:
                 if not state.resumed:
                     check_output(self.job)
                 if state.answered:
-                    self.teller.note(f"goes on after pass {state.answered + 1} of the fit that was interrupted")
+                    self.teller.note(f"resuming after pass {state.answered + 1} of the interrupted fit")
                 learnt, sample = self._learnt(prepared, state, holding)
                 check_classes(prepared.job, learnt)
                 design, notes = design_of(prepared.job, learnt)

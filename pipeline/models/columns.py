@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,7 @@ TEXT_LIMIT = 200
 _KEPT_BYTES = 4 * MIB
 
 _NUMBER = "an integer, a float, a boolean or a decimal of at most 38 digits"
-_NUMERIC = f"a numeric feature is {_NUMBER}"
-_CATEGORICAL = "a categorical feature is text, a boolean, an integer or a float"
+_LEVEL = "text, a boolean, an integer or a float"
 # Fifteen digits always survive in float64; numerator and power of ten are exact, so that one division rounds once.
 _DECIMAL_UNITS = 10**15
 _DECIMAL_SCALE = 22
@@ -126,20 +126,28 @@ class RecentLevels(threading.local):
         return found
 
 
-def unfit(role: Role, arrow_type: pa.DataType) -> str | None:
+def unfit(role: Role, arrow_type: pa.DataType, noun: str = "") -> str | None:
     """Return why a column of this type cannot have this role, as a clause, or ``None`` if it can.
 
-    A dictionary is an encoding, not a type: the type of its values decides.
+    A dictionary is an encoding, not a type: the type of its values decides. ``noun`` is what the column is, if it is no
+    feature: ``a weight``.
     """
     value_type = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
     if role == "kept" or (_is_level(value_type) if role == "categorical" else _is_number(value_type)):
         return None
-    return f"is {escape(str(arrow_type))}, but {_CATEGORICAL if role == 'categorical' else _NUMERIC}"
+    kind, values = ("categorical", _LEVEL) if role == "categorical" else ("numeric", _NUMBER)
+    return f"is {escape(str(arrow_type))}, but {noun or f'a {kind} feature'} is {values}"
 
 
-def unfit_columns(roles: Sequence[tuple[str, Role]], fields: Sequence[pa.Field]) -> list[str]:
-    """Return one sentence for each field that cannot have the role of its column."""
-    reasons = [(name, unfit(role, field.type)) for (name, role), field in zip(roles, fields, strict=True)]
+def unfit_columns(
+    roles: Sequence[tuple[str, Role]],
+    fields: Sequence[pa.Field],
+    nouns: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """Return one sentence for each field that cannot have the role of its column; ``nouns`` are of no features."""
+    reasons = [
+        (name, unfit(role, field.type, nouns.get(name, ""))) for (name, role), field in zip(roles, fields, strict=True)
+    ]
     return [f'column "{escape(name)}" {reason}' for name, reason in reasons if reason is not None]
 
 

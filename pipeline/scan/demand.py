@@ -59,6 +59,8 @@ class StepCosts:
         Whether it wants a chunk in one piece.
     payload_bytes : int
         Bytes of the payload of an outcome; payloads wait in the driver until their turn comes.
+    fewer_payloads : str
+        What makes payloads smaller, for a person.
     travels : bool
         Whether the job file travels through the scheduler. If not, it is in staging.
     shared_bytes : int
@@ -78,6 +80,7 @@ class StepCosts:
     writes: bool = False
     whole_chunk: bool = False
     payload_bytes: int = 0
+    fewer_payloads: str = memory.FEWER_COLUMNS
     travels: bool = False
     shared_bytes: int = 0
     table_bytes: int = 0
@@ -114,6 +117,7 @@ def demand_of(
         reserved_bytes=max(_IMPORTED_BYTES, memory.current_bytes()),
         shared_bytes=travelling + costs.table_bytes,
         payload_bytes=costs.payload_bytes * (ahead + levels),
+        fewer_payloads=costs.fewer_payloads,
         reader_bytes=max((_reader_bytes(facts, numbers) for facts in files), default=0),
         decoded_row_bytes=max((sum(of_list.values()) for of_list in widths), default=0.0),
         made_row_bytes=2 * costs.made_bytes + costs.scratch_bytes,

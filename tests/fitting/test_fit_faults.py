@@ -104,14 +104,14 @@ FAULTS = [
     Fault(
         "a target that is missing",
         65,
-        ["rows.{ending}: ", "{row} 312", "column late: 'null' is missing, and it is"],
+        ["rows.{ending}: ", "{row} 312", "column late: 'null' is a missing value, but"],
         "--missing-target drop",
         {"late": with_cell("late", 311, None)},
     ),
     Fault(
         "a target that is missing, though bad rows may be",
         65,
-        ["'null' is missing, and it is the target"],
+        ["'null' is a missing value, but every row needs a target"],
         "--missing-target drop",
         {"late": with_cell("late", 311, None)},
         data={"max_bad": BadLimit(50)},
@@ -119,7 +119,7 @@ FAULTS = [
     Fault(
         "a weight that is missing",
         65,
-        ["{row} 3", "column w: 'null' is missing, and it is the weight of the row"],
+        ["{row} 3", "column w: 'null' is a missing value, but every row needs a weight"],
         "--missing-target drop",
         {"w": with_cell("w", 2, None)},
         model={"weight": "w"},
@@ -143,7 +143,7 @@ FAULTS = [
     Fault(
         "an offset that is missing",
         65,
-        ["{row} 2", "column o: 'null' is missing, and it is the offset"],
+        ["{row} 2", "column o: 'null' is a missing value, but every row needs an offset"],
         "leave the row out",
         {"o": with_cell("o", 1, None)},
         model={"offset": "o"},
@@ -151,14 +151,14 @@ FAULTS = [
     Fault(
         "a number that is missing",
         65,
-        ["{row} 6", "column x: 'null' is missing, and the fit has no rule for that"],
+        ["{row} 6", "column x: 'null' is a missing value, and the fit has no rule for those"],
         "--missing impute-mean",
         {"x": with_cell("x", 5, None)},
     ),
     Fault(
         "a level that is missing",
         65,
-        ["{row} 6", "column c: 'null' is missing"],
+        ["{row} 6", "column c: 'null' is a missing value"],
         "--max-bad N leaves out up to N bad rows; nothing was written",
         {"c": with_cell("c", 5, None)},
     ),
@@ -172,7 +172,7 @@ FAULTS = [
     Fault(
         "more bad rows than may be",
         65,
-        ["column x: 'null' is missing", "1 more bad row was found", "rows read are bad, --max-bad allows 1"],
+        ["column x: 'null' is a missing value", "1 more bad row was found", "rows read are bad, --max-bad allows 1"],
         "--missing",
         {"x": [None if row in {5, 9} else float(row) for row in range(ROWS)]},
         data={"max_bad": BadLimit(1)},
@@ -201,6 +201,7 @@ FAULTS = [
         {"x": [None] * ROWS},
         model={"missing": "drop"},
     ),
+    Fault("no rows", 65, ["the inputs have no rows"], "name files that have rows", {name: [] for name in BASE}),
     Fault(
         "all constant",
         65,
@@ -221,7 +222,7 @@ FAULTS = [
         "too many levels",
         65,
         ["column c: it has more than 65,536 different values, too many for levels"],
-        "leave it out or give it coarser values",
+        "leave the column out, or give it coarser values",
         {"c": [f"level {row}" for row in range(70_000)], "late": [row % 2 for row in range(70_000)]},
         features="C(c)",
         data={"chunk_size": "30000"},
@@ -266,7 +267,7 @@ FAULTS = [
     Fault(
         "a class weight for no class",
         2,
-        ["--class-weight maybe: the target has no such class, but 'false', 'true'"],
+        ["--class-weight maybe: the target has no such class; its classes are 'false', 'true'"],
         "name classes of the target",
         model={"class_weights": {"true": 2.0, "maybe": 3.0}},
     ),
@@ -297,9 +298,16 @@ FAULTS = [
 # What only a typed file can have, or only a CSV.
 OF_PARQUET = [
     Fault(
+        "text as a weight",
+        65,
+        ['column "c" is string, but a weight is an integer'],
+        "fix the files",
+        model={"weight": "c"},
+    ),
+    Fault(
         "a mean without a logarithm",
         65,
-        ["log(square(x)): a missing value would count as 0, of which that is no finite number"],
+        ["log(square(x)): a missing value would count as 0, for which this is not a finite number"],
         "--missing x=drop",
         {"x": [(None, 1.0, None, -1.0)[row % 4] for row in range(ROWS)]},
         features="log(square(x))",
@@ -308,14 +316,14 @@ OF_PARQUET = [
     Fault(
         "an infinite number",
         65,
-        ["row 4, column x: 'inf' is infinite, and a fit takes finite numbers alone"],
+        ["row 4, column x: 'inf' is infinite, but a fit takes only finite numbers"],
         "clip(NAME, LOW, HIGH)",
         {"x": with_cell("x", 3, np.inf)},
     ),
     Fault(
         "a weight that is NaN",
         65,
-        ["row 4, column w: 'NaN' is missing, and it is the weight"],
+        ["row 4, column w: 'NaN' is a missing value, but every row needs a weight"],
         "--missing-target drop",
         {"w": with_cell("w", 3, np.nan)},
         model={"weight": "w"},

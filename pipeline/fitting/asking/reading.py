@@ -143,7 +143,9 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     job = replace(job, model=replace(job.model, features=terms))
     _check_names(job, terms)
     survey = Survey.of(files, features, kept, csv)
-    surveyed = survey.compared(partial(unfit_columns, _judged(job, features, terms)), job.data.absent)
+    surveyed = survey.compared(
+        partial(unfit_columns, _judged(job, features, terms), nouns=_nouns(job)), job.data.absent
+    )
     _check_kept(job, holdout, {field.name: field.type for field in surveyed.fields})
     columns = tuple((need.name, need.role) for need in (*surveyed.features, *surveyed.kept))
     rules = _rules(job, terms, columns, holdout)
@@ -262,12 +264,19 @@ def _judged(job: FitJob, features: Sequence[Need], terms: Sequence[Term]) -> lis
     return [(need.name, "kept" if need.name in anything else need.role) for need in features]
 
 
+def _nouns(job: FitJob) -> dict[str, str]:
+    """Return what the columns are that are no features, as an error calls them."""
+    model = job.model
+    names = {"a target": model.target, "a weight": model.weight, "an offset": model.offset}
+    return {name: noun for noun, name in names.items() if name is not None}
+
+
 def _check_kept(job: FitJob, holdout: float | ColumnComparison | None, types: Mapping[str, pa.DataType]) -> None:
     """Refuse a key or a group of a type that has no text, and a comparison with a constant of another kind."""
     for option, name in (("--key", job.solve.key), ("--robust-groups", job.solve.robust_groups)):
         if name is not None and name in types and not is_hashable(types[name]):
             raise UsageError(
-                f"{option} {escape(name)}: the column is {escape(str(types[name]))}, whose values cannot be told apart",
+                f"{option} {escape(name)}: the column is {escape(str(types[name]))}, whose values cannot be compared",
                 "name a column of numbers, text or dates",
             )
     if isinstance(holdout, ColumnComparison) and (reason := unfit_comparison(holdout, types[holdout.column])):
@@ -365,14 +374,16 @@ def _sample_rule(files: Sequence[FileFacts], job: FitJob, columns: Sequence[tupl
 
 def _costs(wanted: ToLearn, waiting: int) -> StepCosts:
     """Return what the first pass takes. The payloads that wait have the rows of one sample between them."""
+    counted = len(wanted.levels) + len(wanted.combined)
     return StepCosts(
         made_bytes=_NUMBER_WIDTH * (wanted.moments + len(wanted.sample.columns)),
         payload_bytes=(
             _NUMBER_BYTES * wanted.moments
-            + LEVEL_BYTES * wanted.most_levels * (len(wanted.levels) + len(wanted.combined))
+            + LEVEL_BYTES * wanted.most_levels * counted
             + _KEYED_BYTES * len(wanted.keyed)
             + wanted.sample.expected_bytes // waiting
         ),
+        fewer_payloads="lower --max-levels, or read fewer columns" if counted else memory.FEWER_COLUMNS,
         travels=True,
     )
 

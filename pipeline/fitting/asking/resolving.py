@@ -157,7 +157,8 @@ def _are_numbers(array: pa.Array, csv: CsvOptions) -> bool:
 
 def _note(numeric: Sequence[str], left_out: dict[str, list[str]]) -> str:
     parts = [f"{_listed(names)} ({why})" for why, names in left_out.items()]
-    text = f"* is {format_count(len(numeric))} numeric column{'' if len(numeric) == 1 else 's'}: {_listed(numeric)}"
+    columns = f"numeric column{'' if len(numeric) == 1 else 's'}"
+    text = f"* stands for {format_count(len(numeric))} {columns}: {_listed(numeric)}"
     return f"{text}; left out: {', '.join(parts)}" if parts else text
 
 

@@ -25,12 +25,14 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     Raises
     ------
     DataError
-        There are no rows, one class alone, or more classes or levels than may be.
+        There are no rows, only one class, or more classes or levels than may be.
     UsageError
         The positive class, or one with a weight of its own, is none of the classes.
     """
     if tallies.crowded is not None:
         raise crowd_error(prepared, tallies.crowded)
+    if not rows.read:
+        raise DataError("the inputs have no rows", "name files that have rows")
     model, counts = prepared.job.model, tallies.classes
     classes = classes_of(model.target, counts.occurring, tallies.held.occurring, model.positive)
     order = [counts.numbers[spelling] for spelling in classes.spellings]
@@ -144,6 +146,6 @@ def crowd_error(prepared: PreparedFit, column: str) -> DataError:
     most = prepared.wanted.most_levels
     return DataError(
         f"column {escape(column)}: it has more than {format_count(most)} different values, too many for levels",
-        "leave it out or give it coarser values; if it is a number, write B(NAME) or its name alone; --max-levels "
-        "raises the bound, to twice as many, and so does more --memory",
+        "leave the column out, or give it coarser values; write a number as B(NAME) or NAME; a higher --max-levels or "
+        "more --memory allows more values",
     ).at(column=column)

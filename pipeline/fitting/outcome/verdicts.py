@@ -32,7 +32,7 @@ def check_converged(job: FitJob, design: FitDesign, solution: Solution) -> None:
     if not names:
         raise ThresholdError(
             f"the fit did not converge: {certificate.reason}; nothing was written",
-            "see what the lines of the passes tell; --allow-unconverged writes the model all the same",
+            "see the line of each pass; --allow-unconverged writes the model anyway",
         )
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     shown = ", ".join(map(escape, names[:_NAMES_SHOWN])) + more

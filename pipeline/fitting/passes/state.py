@@ -320,7 +320,7 @@ def _records(descriptor: int, folder: Folder, output: str, digest: str, note: Ca
     begin = disk.read_at(descriptor, len(_MAGIC), 0, path)
     if size and not _MAGIC.startswith(begin):
         raise OutputError(
-            f"{disk.show(str(path))} is another file, but the state of the fit has that name",
+            f"{disk.show(str(path))} is another file, but the fit needs this name for its state",
             "move it away, or name another output",
         )
     if len(records):
