@@ -50,8 +50,8 @@ from pipeline.units import (
     parse_bad_limit,
     parse_chunk_size,
     quoted,
-    shortest,
     split_texts,
+    value_text,
 )
 
 # By their keywords.
@@ -241,7 +241,7 @@ def _model_wishes(target: str, features: tuple[AnyTerm, ...], asked: FitOptions)
     positive, (missing, missing_of) = asked["positive"], _missing(asked["missing"])
     return ModelWishes(
         target=target,
-        positive=None if positive is None else _value_text(positive),
+        positive=None if positive is None else value_text(positive),
         features=features,
         missing=missing,
         missing_of=missing_of,
@@ -289,17 +289,10 @@ def _terms(features: object) -> tuple[AnyTerm, ...]:
     return parse_terms(*listed)
 
 
-def _value_text(value: object) -> str:
-    """Return a value of the target as text, as a model file spells it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return shortest(value) if isinstance(value, float) else str(value)
-
-
 def _pairs(name: str, given: object, example: str) -> list[str]:
     """Return the texts of an option that takes ``COLUMN=WORD``: one or several, or a mapping."""
     if isinstance(given, Mapping):
-        return [f"{_value_text(key)}={_value_text(value)}" for key, value in given.items()]
+        return [f"{value_text(key)}={value_text(value)}" for key, value in given.items()]
     if isinstance(given, str):
         return [text.strip() for text in split_texts(given)]
     texts: list[Any] = list(given) if isinstance(given, Iterable) else [given]

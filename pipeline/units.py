@@ -192,6 +192,13 @@ def shortest(number: float) -> str:
     return repr(float(number)).removesuffix(".0")
 
 
+def value_text(value: object) -> str:
+    """Return a boolean, a number or a text as a model file spells a level: ``true``, ``10``, ``0.1``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return shortest(value) if isinstance(value, float) else str(value)
+
+
 def escape(text: str, limit: int = 120) -> str:
     """Return text that is safe on a terminal and in a log: control characters escaped, long text cut."""
     shown = text if len(text) <= limit else text[: limit - 1] + "…"

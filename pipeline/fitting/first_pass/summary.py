@@ -38,13 +38,11 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     order = [counts.numbers[spelling] for spelling in classes.spellings]
     weights = dict(zip(classes.spellings, counts.weights[order, 0].tolist(), strict=True))
     _check_weights(model.weight, weights)
-    given = model.class_weights
-    named = given if given is None or isinstance(given, str) else {_text(value): each for value, each in given.items()}
     return Learnt(
         rows=rows,
         weight=float(counts.weights[: len(counts.numbers), 0].sum()),
         classes=classes.values,
-        class_weights=weights_of(classes, named, weights),
+        class_weights=weights_of(classes, model.class_weights, weights),
         numbers=_numbers(prepared, tallies, medians),
         levels=_levels(prepared, tallies, order),
         bins=_bins(prepared, tallies, order),
@@ -129,10 +127,6 @@ def _by_class(table: Floats, order: Sequence[int]) -> Floats:
     wide = np.zeros((len(table), max([table.shape[1], *(number + 1 for number in order)])))
     wide[:, : table.shape[1]] = table
     return wide[:, list(order)]
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def crowd_error(prepared: PreparedFit, column: str) -> DataError:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pipeline.errors import UsageError
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.first_pass.learnt import Learnt
-from pipeline.units import escape, format_count
+from pipeline.units import escape, format_count, value_text
 
 
 def class_names(classes: Sequence[bool | int | str]) -> tuple[str, ...]:
     """Return the classes as a person writes them: ``true`` for a boolean."""
-    return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in classes)
+    return tuple(map(value_text, classes))
 
 
 def check_classes(job: FitJob, learnt: Learnt) -> None:
