@@ -25,9 +25,10 @@ from pipeline.choices import (
 )
 from pipeline.errors import UsageError
 from pipeline.fitting import running
-from pipeline.fitting.asking.formula import parse_terms, term_columns
+from pipeline.fitting.asking.checking import check_columns
+from pipeline.fitting.asking.formula import parse_terms
 from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
-from pipeline.fitting.asking.terms import AllTerm, AnyTerm, NumberTerm, Term
+from pipeline.fitting.asking.terms import AnyTerm
 from pipeline.fitting.first_pass.dividing import parse_holdout
 from pipeline.fitting.report import FitPlan, FitReport
 from pipeline.interface import (
@@ -46,7 +47,6 @@ from pipeline.units import (
     escape,
     is_text,
     names_of,
-    nearest,
     parse_bad_limit,
     parse_chunk_size,
     quoted,
@@ -188,7 +188,7 @@ def fit_job(
     _check_values(asked)
     model = _model_wishes(target, _terms(features), asked)
     solve = _solve_wishes(asked)
-    _check_columns(model)
+    check_columns(model)
     _check_together(model, solve)
     return FitJob(
         data=_data_wishes(paths, asked),
@@ -378,38 +378,6 @@ def _check_values(asked: FitOptions) -> None:
         choice.check(given[name])
     if asked["holdout"] is not None:
         parse_holdout(asked["holdout"])
-
-
-def _check_columns(model: ModelWishes) -> None:
-    """Refuse a column with two uses that exclude each other, and one that no feature has."""
-    terms = [term for term in model.features if not isinstance(term, AllTerm)]
-    used = {column: None for term in terms for column in term_columns(term)}
-    if model.target in used:
-        raise UsageError(
-            f"the target {escape(model.target)} is among the features", "leave it out: it would predict itself"
-        )
-    roles = {"target": model.target, "weight": model.weight, "offset": model.offset}
-    taken: dict[str, str] = {}
-    for role, column in roles.items():
-        if column is not None and column in taken:
-            raise UsageError(f"{escape(column)} is both {taken[column]} and {role}", "name two columns")
-        if column is not None:
-            taken[column] = role
-    if len(terms) == len(model.features):
-        _check_known("control", model.controls, used)
-        _check_known("missing", model.missing_of, used)
-        _check_known("sign", model.signs, _with_one_coefficient(terms))
-
-
-def _with_one_coefficient(terms: Iterable[Term]) -> Mapping[str, None]:
-    return {term.column: None for term in terms if isinstance(term, NumberTerm)}
-
-
-def _check_known(option: str, named: Iterable[str], known: Mapping[str, None]) -> None:
-    for column in named:
-        if column not in known:
-            what = "a feature that is a number" if option == "sign" else "among the features"
-            raise UsageError(f"{option} names {escape(column)}, which is not {what}{nearest(column, known)}")
 
 
 def _check_together(model: ModelWishes, solve: SolveWishes) -> None:

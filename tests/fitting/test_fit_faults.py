@@ -230,22 +230,22 @@ FAULTS = [
     Fault(
         "the target among the features",
         2,
-        ["--features: C(late):x has the target, late"],
+        ["the target late is among the features, in C(late):x"],
         "leave it out",
         features="x, C(late):x, C(late)",
     ),
     Fault(
         "a rule for what is no feature",
         2,
-        ['--missing X: no feature has that column; did you mean "x"?'],
-        "among the --features",
+        ['--missing names X, which is not among the features; did you mean "x"?'],
+        "name a column of the --features",
         model={"missing_of": {"X": "drop"}},
     ),
     Fault(
         "a weight that is the target",
         2,
-        ["--weight late: that is the target"],
-        "name another column",
+        ["late is both target and weight"],
+        "name two columns",
         model={"weight": "late"},
     ),
     Fault(

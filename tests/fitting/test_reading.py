@@ -123,9 +123,13 @@ def test_a_name_that_is_nearly_right_is_suggested(path: Path) -> None:
     [
         ({"means": {"memory": "60MiB"}}, MemoryBudgetError, "may use only 60 MiB"),
         ({"solve": {"holdout": "hour >"}}, UsageError, "--holdout: expected one number, date or text"),
-        ({"controls": ("Hour",)}, UsageError, '--control Hour: no feature has that column; did you mean "hour"'),
+        (
+            {"controls": ("Hour",)},
+            UsageError,
+            'names Hour, which is not among the features; did you mean "hour"',
+        ),
         ({"solve": {"folds": 3, "key": "list"}}, UsageError, "--key list: the column is list<"),
-        ({"signs": {"carrier": 1}}, UsageError, "--sign carrier: no feature has that column"),
+        ({"signs": {"carrier": 1}}, UsageError, "--sign names carrier, which is not a feature that is a number"),
         ({"data": {"csv": CsvOptions(types=(("nope", "int64"),))}}, UsageError, "the job reads no column of that name"),
     ],
 )

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline import memory
 from pipeline.choices import MissingRule, Role
 from pipeline.errors import OutputError, UsageError
-from pipeline.fitting.asking.formula import term_columns, term_text
+from pipeline.fitting.asking.checking import check_columns
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.resolving import resolved
 from pipeline.fitting.asking.terms import AllTerm, BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
@@ -30,7 +30,7 @@ from pipeline.plan import make_plan
 from pipeline.scan import HowToScan, PreparedScan, StepCosts, Survey, discover, gather_facts, prepare_scan
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.types.report import Lacking
-from pipeline.units import escape, nearest, parse_bytes
+from pipeline.units import escape, parse_bytes
 
 Kind = TypeVar("Kind", NumberTerm, CategoryTerm)
 
@@ -141,7 +141,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     features, kept = _features(job, terms), _kept(job, holdout)
     csv = _csv_of(job, {*kept, *(need.name for need in features)}, files)
     job = replace(job, model=replace(job.model, features=terms))
-    _check_names(job, terms)
+    check_columns(job.model)
     survey = Survey.of(files, features, kept, csv)
     surveyed = survey.compared(
         partial(unfit_columns, _judged(job, features, terms), nouns=_nouns(job)), job.data.absent
@@ -199,28 +199,6 @@ def _check_apart(output: str | None, files: Iterable[InputFile]) -> None:
             raise UsageError(
                 f"{escape(file.location)} is both an input and the output", "give the model file another name"
             )
-
-
-def _check_names(job: FitJob, terms: Sequence[Term]) -> None:
-    """Refuse a target among the features, and options for columns that are no features."""
-    model = job.model
-    columns = tuple(dict.fromkeys(name for term in terms for name in term_columns(term)))
-    for term in terms:
-        if model.target in term_columns(term):
-            raise UsageError(
-                f"--features: {escape(term_text(term))} has the target, {escape(model.target)}", "leave it out"
-            )
-    for option, name in (("--weight", model.weight), ("--offset", model.offset)):
-        if name == model.target:
-            raise UsageError(f"{option} {escape(name)}: that is the target", "name another column")
-    named = {"--missing": model.missing_of, "--control": model.controls, "--sign": model.signs}
-    for option, names in named.items():
-        for name in names:
-            if name not in columns:
-                raise UsageError(
-                    f"{option} {escape(name)}: no feature has that column{nearest(name, columns)}",
-                    "name a column that is among the --features",
-                )
 
 
 def _features(job: FitJob, terms: Sequence[Term]) -> tuple[Need, ...]:
