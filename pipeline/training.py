@@ -31,6 +31,7 @@ from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWi
 from pipeline.fitting.asking.terms import AnyTerm
 from pipeline.fitting.first_pass.dividing import parse_holdout
 from pipeline.fitting.report import FitPlan, FitReport
+from pipeline.fitting.solving.choice import check_kinks
 from pipeline.interface import (
     Paths,
     at_least,
@@ -382,6 +383,7 @@ def _check_values(asked: FitOptions) -> None:
 
 def _check_together(model: ModelWishes, solve: SolveWishes) -> None:
     """Refuse options that contradict each other, or that have no effect without another one."""
+    check_kinks(solve.solver, l1=solve.l1 > 0, signs=bool(model.signs))
     for wrong, message, remedy in (*_of_penalties(solve), *_of_methods(model, solve)):
         if wrong:
             raise UsageError(message, remedy)
@@ -406,13 +408,11 @@ def _of_penalties(solve: SolveWishes) -> Iterator[tuple[object, str, str]]:
 
 def _of_methods(model: ModelWishes, solve: SolveWishes) -> Iterator[tuple[object, str, str]]:
     """Yield the same of the solver, the intercept and the median."""
-    smooth = solve.solver in {"newton-cg", "gradient"}
     defaults = (OPTIONS["learning_rate"].default, OPTIONS["iterations"].default)
     by_rate = (solve.learning_rate, solve.iterations) != defaults
     imputes_median = "impute-median" in {model.missing, *model.missing_of.values()}
-    yield solve.l1 and smooth, f"--solver {solve.solver} cannot fit with --l1", "leave out one of the two"
-    no_sign = "--solver newton-cg cannot fit with --sign"
-    yield model.signs and solve.solver == "newton-cg", no_sign, "leave out one of the two"
+    no_l1 = "--solver gradient cannot fit with --l1"
+    yield solve.l1 and solve.solver == "gradient", no_l1, "leave out one of the two, or use --solver auto"
     no_rate = "--learning-rate and --iterations are for the solver gradient"
     yield by_rate and solve.solver != "gradient", no_rate, "leave them out, or add --solver gradient"
     no_intercept = "--prior corrects the intercept, and there is none"
