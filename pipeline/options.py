@@ -185,18 +185,18 @@ OPTIONS: Mapping[str, Option] = {
     "positive": Option(
         None,
         "The value of the target that is the positive class. By default that is true, 1, or the larger of two other "
-        "values; more than two values give a model with classes.",
+        "values. With more than two values, the model has coefficients for each class.",
     ),
     "weight": Option(
         None, "A column with the weight of each row: how often it counts. With ``robust`` these are sampling weights."
     ),
     "offset": Option(None, "A column that is added to the raw prediction as it is, without a coefficient."),
     "class_weight": Option(
-        None, "``balanced`` to let all classes count alike, or weights by value of the target (``late=3``)."
+        None, "``balanced`` to let all classes count alike, or a weight for a value of the target (``late=3``)."
     ),
     "prior": Option(
         None,
-        "The true share of positives, if the share in the rows is another: the intercept is corrected for it.",
+        "The true share of positives, if it differs from the share in the rows: the intercept is corrected for it.",
     ),
     "missing_target": Option(
         "error", "What to do with a row without a target or a weight: ``error``, or ``drop`` to leave it out."
@@ -209,7 +209,7 @@ OPTIONS: Mapping[str, Option] = {
         "fitted, whatever their fold.",
     ),
     "exact_median": Option(
-        False, "Impute the exact median, which takes one more pass; without it the median is right within 0.4 %."
+        False, "Impute the exact median, which takes one more pass; otherwise the median is right within 0.4 %."
     ),
     "min_count": Option(1, "How often a level must occur to get a coefficient; rarer levels share one."),
     "max_levels": Option(
