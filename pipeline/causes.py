@@ -90,16 +90,16 @@ CAUSES: Mapping[Cause, CauseText] = {
     "unseen refused": CauseText(f"is not a level of the model, {_REFUSED}", _UNSEEN),
     "unseen set aside": CauseText(f"is not a level of the model, {_SET_ASIDE}", _UNSEEN),
     "outside domain": CauseText("has no finite value under the transform of this feature", _DOMAIN),
-    "missing in fit": CauseText("is missing, and the fit has no rule for that", _RULES),
-    "infinite": CauseText("is infinite, and a fit takes finite numbers alone", _LIMITED),
+    "missing in fit": CauseText("is a missing value, and the fit has no rule for those", _RULES),
+    "infinite": CauseText("is infinite, but a fit takes only finite numbers", _LIMITED),
     "outside steps": CauseText("has no finite value under the steps of its feature", _LIMITED),
-    "target missing": CauseText("is missing, and it is the target", _WITHOUT),
-    "weight missing": CauseText("is missing, and it is the weight of the row", _WITHOUT),
+    "target missing": CauseText("is a missing value, but every row needs a target", _WITHOUT),
+    "weight missing": CauseText("is a missing value, but every row needs a weight", _WITHOUT),
     "weight refused": CauseText(
         "is not a weight: weights are finite and not negative", "fix the value, or name another column with --weight"
     ),
     "offset missing": CauseText(
-        "is missing, and it is the offset of the row", "fix the value, or leave the row out of the input"
+        "is a missing value, but every row needs an offset", "fix the value, or leave the row out of the input"
     ),
     "offset infinite": CauseText(
         "is infinite, and the offset of a row is a finite number", "fix the value, or leave the row out of the input"

@@ -46,6 +46,7 @@ ROW_GROUP_FACTOR = 4.0
 WORKER_BYTES = 32 * MIB
 
 _ROOT = Path("/")
+FEWER_COLUMNS = "read fewer columns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ class Demand:
         What the driver takes besides, whatever the workers: sums that wait for others.
     step_bytes : int
         What each worker takes besides, whatever the batch: sums that it adds up, and room for that.
+    fewer_payloads : str
+        What makes payloads smaller, for a person.
     """
 
     reserved_bytes: int
@@ -105,6 +108,7 @@ class Demand:
     widest: tuple[str, float]
     driver_bytes: int = 0
     step_bytes: int = 0
+    fewer_payloads: str = FEWER_COLUMNS
 
     @property
     def process_bytes(self) -> int:
@@ -236,7 +240,7 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     fewer = "read fewer columns (--keep)" if writes else "leave out the file that has it"
     yield demand.shared_bytes, "the description of the job in each worker", "give a smaller model, or fewer files"
     yield demand.driver_bytes + demand.step_bytes, "sums over the rows", "leave out features, or levels of features"
-    yield demand.payload_bytes, "results that wait until all chunks before them are done", "read fewer columns"
+    yield demand.payload_bytes, "results that wait until all chunks before them are done", demand.fewer_payloads
     yield demand.reader_bytes, f"reading the columns of the input{column}", fewer
     smaller = ", or lower --chunk-size" if demand.cuttable else ""
     yield demand.row_group_bytes, f"a row group of the output{column}", f"keep fewer columns (--keep){smaller}"

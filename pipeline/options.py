@@ -185,18 +185,18 @@ OPTIONS: Mapping[str, Option] = {
     "positive": Option(
         None,
         "The value of the target that is the positive class. By default that is true, 1, or the larger of two other "
-        "values; more than two values give a model with classes.",
+        "values. With more than two values, the model has coefficients for each class.",
     ),
     "weight": Option(
         None, "A column with the weight of each row: how often it counts. With ``robust`` these are sampling weights."
     ),
     "offset": Option(None, "A column that is added to the raw prediction as it is, without a coefficient."),
     "class_weight": Option(
-        None, "``balanced`` to let all classes count alike, or weights by value of the target (``late=3``)."
+        None, "``balanced`` to let all classes count alike, or a weight for a value of the target (``late=3``)."
     ),
     "prior": Option(
         None,
-        "The true share of positives, if the share in the rows is another: the intercept is corrected for it.",
+        "The true share of positives, if it differs from the share in the rows: the intercept is corrected for it.",
     ),
     "missing_target": Option(
         "error", "What to do with a row without a target or a weight: ``error``, or ``drop`` to leave it out."
@@ -206,10 +206,10 @@ OPTIONS: Mapping[str, Option] = {
         "What to do with a missing value of a feature, for all features or for one (``age=drop``): ``error``; "
         "``impute-mean``; ``impute-median``; ``indicator``, the mean with one more coefficient; ``drop`` to leave the "
         "row out. The model file gets the same policies. Means, medians and levels are learnt from all rows that are "
-        "fitted, those of all folds included.",
+        "fitted, whatever their fold.",
     ),
     "exact_median": Option(
-        False, "Impute the exact median, which takes one more pass; without it the median is right within 0.4 %."
+        False, "Impute the exact median, which takes one more pass; otherwise the median is right within 0.4 %."
     ),
     "min_count": Option(1, "How often a level must occur to get a coefficient; rarer levels share one."),
     "max_levels": Option(
@@ -225,8 +225,8 @@ OPTIONS: Mapping[str, Option] = {
     "strict": Option(False, "Refuse columns that are constant or depend on others, which are left out otherwise."),
     "l1": Option(
         0.0,
-        "The penalty on the absolute values of the coefficients, per unit of weight; coefficients count as on columns "
-        "that are scaled to a deviation of 1.",
+        "The penalty on the absolute values of the coefficients, per unit of weight; coefficients count as if columns "
+        "were scaled to a deviation of 1.",
     ),
     "l2": Option(0.0, "The penalty on half of the squares of the coefficients, scaled likewise."),
     "path": Option(
@@ -235,7 +235,8 @@ OPTIONS: Mapping[str, Option] = {
         "lowest log loss on rows that were left out.",
     ),
     "folds": Option(
-        None, "Cross-validate with this many folds: the log loss of each penalty on the rows that are left out in turn."
+        None,
+        "Cross-validate with this many folds: each is left out in turn, to measure the log loss of each penalty on it.",
     ),
     "holdout": Option(
         None, "Rows to leave out of the fit: a percentage (``20%``), or a comparison (``date >= 2013-11-01``)."

@@ -25,11 +25,13 @@ from pipeline.choices import (
 )
 from pipeline.errors import UsageError
 from pipeline.fitting import running
-from pipeline.fitting.asking.formula import parse_terms, term_columns
+from pipeline.fitting.asking.checking import check_columns
+from pipeline.fitting.asking.formula import parse_terms
 from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
-from pipeline.fitting.asking.terms import AllTerm, AnyTerm, NumberTerm, Term
+from pipeline.fitting.asking.terms import AnyTerm
 from pipeline.fitting.first_pass.dividing import parse_holdout
 from pipeline.fitting.report import FitPlan, FitReport
+from pipeline.fitting.solving.choice import check_kinks
 from pipeline.interface import (
     Paths,
     at_least,
@@ -46,12 +48,11 @@ from pipeline.units import (
     escape,
     is_text,
     names_of,
-    nearest,
     parse_bad_limit,
     parse_chunk_size,
     quoted,
-    shortest,
     split_texts,
+    value_text,
 )
 
 # By their keywords.
@@ -199,7 +200,7 @@ def fit_job(
     _check_values(asked)
     model = _model_wishes(target, _terms(features), asked)
     solve = _solve_wishes(asked)
-    _check_columns(model)
+    check_columns(model)
     _check_together(model, solve)
     return FitJob(
         data=_data_wishes(paths, asked),
@@ -254,7 +255,7 @@ def _model_wishes(target: str, features: tuple[AnyTerm, ...], asked: FitOptions)
     positive, (missing, missing_of) = asked["positive"], _missing(asked["missing"])
     return ModelWishes(
         target=target,
-        positive=None if positive is None else _value_text(positive),
+        positive=None if positive is None else value_text(positive),
         features=features,
         missing=missing,
         missing_of=missing_of,
@@ -302,17 +303,10 @@ def _terms(features: object) -> tuple[AnyTerm, ...]:
     return parse_terms(*listed)
 
 
-def _value_text(value: object) -> str:
-    """Return a value of the target as text, as a model file spells it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return shortest(value) if isinstance(value, float) else str(value)
-
-
 def _pairs(name: str, given: object, example: str) -> list[str]:
     """Return the texts of an option that takes ``COLUMN=WORD``: one or several, or a mapping."""
     if isinstance(given, Mapping):
-        return [f"{_value_text(key)}={_value_text(value)}" for key, value in given.items()]
+        return [f"{value_text(key)}={value_text(value)}" for key, value in given.items()]
     if isinstance(given, str):
         return [text.strip() for text in split_texts(given)]
     texts: list[Any] = list(given) if isinstance(given, Iterable) else [given]
@@ -450,6 +444,7 @@ def _check_known(option: str, named: Iterable[str], known: Mapping[str, None]) -
 
 def _check_together(model: ModelWishes, solve: SolveWishes) -> None:
     """Refuse options that contradict each other, or that have no effect without another one."""
+    check_kinks(solve.solver, l1=solve.l1 > 0, signs=bool(model.signs))
     for wrong, message, remedy in (*_of_penalties(solve), *_of_methods(model, solve)):
         if wrong:
             raise UsageError(message, remedy)
@@ -474,13 +469,11 @@ def _of_penalties(solve: SolveWishes) -> Iterator[tuple[object, str, str]]:
 
 def _of_methods(model: ModelWishes, solve: SolveWishes) -> Iterator[tuple[object, str, str]]:
     """Yield the same of the solver, the intercept and the median."""
-    smooth = solve.solver in {"newton-cg", "gradient"}
     defaults = (OPTIONS["learning_rate"].default, OPTIONS["iterations"].default)
     by_rate = (solve.learning_rate, solve.iterations) != defaults
     imputes_median = "impute-median" in {model.missing, *model.missing_of.values()}
-    yield solve.l1 and smooth, f"--solver {solve.solver} cannot fit with --l1", "leave out one of the two"
-    no_sign = "--solver newton-cg cannot fit with --sign"
-    yield model.signs and solve.solver == "newton-cg", no_sign, "leave out one of the two"
+    no_l1 = "--solver gradient cannot fit with --l1"
+    yield solve.l1 and solve.solver == "gradient", no_l1, "leave out one of the two, or use --solver auto"
     no_rate = "--learning-rate and --iterations are for the solver gradient"
     yield by_rate and solve.solver != "gradient", no_rate, "leave them out, or add --solver gradient"
     no_intercept = "--prior corrects the intercept, and there is none"

@@ -187,9 +187,26 @@ def format_seconds(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def number_pattern(decimal: str = ".", *, exponent: bool = True) -> str:
+    """Return the regular expression of a finite number in text: ``-1``, ``2.``, ``.5``, and ``1e-3`` with an exponent.
+
+    It has no groups. ``decimal`` is the decimal sign.
+    """
+    point = re.escape(decimal)
+    number = rf"[+-]?(?:[0-9]+(?:{point}[0-9]*)?|{point}[0-9]+)"
+    return rf"{number}(?:[eE][+-]?[0-9]+)?" if exponent else number
+
+
 def shortest(number: float) -> str:
     """Return the fewest digits that are read back as this number; a whole number without a point: ``10``, ``0.1``."""
     return repr(float(number)).removesuffix(".0")
+
+
+def value_text(value: object) -> str:
+    """Return a boolean, a number or a text as a model file spells a level: ``true``, ``10``, ``0.1``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return shortest(value) if isinstance(value, float) else str(value)
 
 
 def escape(text: str, limit: int = 120) -> str:

@@ -31,7 +31,7 @@ Number = Callable[[float | None], str]
 
 _NOT_OPTIONS = {"dry_run", "json", "quiet", "verbose", "plot"}
 _SAID_OTHERWISE = {"type", "no_intercept"}
-_AGAIN = "run the same command again: it goes on after the last finished pass"
+_AGAIN = "run the same command again: it resumes after the last finished pass"
 _MOST_ROWS = 1_000
 _NOTE = 1_000
 # Of measures, of coefficients, and of what says how certain those are.

@@ -160,6 +160,6 @@ class Finder:
 def _path_notes(found: PathChoice) -> Iterator[str]:
     if found.unconverged:
         yield (
-            f"{found.unconverged} of the fits with other penalties or without a fold did not converge: their losses "
-            "are those of where they ended"
+            f"{found.unconverged} of the fits with other penalties or folds did not converge: their losses are "
+            "those at their last step"
         )

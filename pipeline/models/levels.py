@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
+from pipeline.units import number_pattern
+
 LevelType = Literal["text", "boolean", "integer", "number"]
 # A boolean, the canonical spelling of an integer, or a float.
 Value = bool | str | float
@@ -95,12 +97,10 @@ class LevelTable:
 @lru_cache(maxsize=8)
 def _patterns(decimal: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     """Return the patterns of an integer, of a number, and of a number that may have an exponent."""
-    point = re.escape(decimal)
-    number = rf"[+-]?(?:[0-9]+(?:{point}[0-9]*)?|{point}[0-9]+)"
     return (
-        re.compile(rf"([+-]?)([0-9]+)(?:{point}0*)?"),
-        re.compile(number),
-        re.compile(rf"{number}(?:[eE][+-]?[0-9]+)?"),
+        re.compile(rf"([+-]?)([0-9]+)(?:{re.escape(decimal)}0*)?"),
+        re.compile(number_pattern(decimal, exponent=False)),
+        re.compile(number_pattern(decimal)),
     )
 
 

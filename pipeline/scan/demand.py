@@ -59,6 +59,8 @@ class StepCosts:
         Whether it wants a chunk in one piece.
     payload_bytes : int
         Bytes of the payload of an outcome; payloads wait in the driver until their turn comes.
+    fewer_payloads : str
+        What makes payloads smaller, for a person.
     travels : bool
         Whether the job file travels through the scheduler. If not, it is in staging.
     shared_bytes : int
@@ -78,6 +80,7 @@ class StepCosts:
     writes: bool = False
     whole_chunk: bool = False
     payload_bytes: int = 0
+    fewer_payloads: str = memory.FEWER_COLUMNS
     travels: bool = False
     shared_bytes: int = 0
     table_bytes: int = 0

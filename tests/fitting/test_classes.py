@@ -40,7 +40,7 @@ def test_classes_have_the_type_that_their_spellings_mean(
 
 
 def test_a_note_says_which_class_is_positive() -> None:
-    assert positive_note("late", ("no", "yes")) == "yes is the positive class of late; --positive names another"
+    assert positive_note("late", ("no", "yes")) == "yes is the positive class of late; --positive chooses the other"
 
 
 @pytest.mark.parametrize("rows", [{"1": 2, "1.0": 3, "0": 1}, {"0.5": 2, "1.5": 1}, {"inf": 1, "0.0": 2}])

@@ -91,7 +91,7 @@ def test_without_an_intercept_the_first_column_of_levels_keeps_all(path: Path) -
 def test_a_level_of_one_class_alone_is_named(path: Path) -> None:
     _, notes = designed(path, "C(carrier)")
     (note,) = notes
-    assert note.startswith("carrier: level 'ZZ' has rows of one class alone, so that its coefficient has no optimum:")
+    assert note.startswith("carrier: level 'ZZ' has rows of only one class, so that its coefficient has no optimum:")
     assert note.endswith("merge it with others (--min-count), or add --l2")
 
 
@@ -99,7 +99,7 @@ def test_several_levels_of_one_class_alone_share_a_note(tmp_path: Path) -> None:
     rows = {"c": ["a", "b", "c", "c"] * 25, "late": [True, False, True, False] * 25}
     pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
     (note,) = designed(tmp_path, "C(c)")[1]
-    assert note.startswith("c: levels 'a', 'b' have rows of one class alone, so that their coefficients have no")
+    assert note.startswith("c: levels 'a', 'b' have rows of only one class, so that their coefficients have no")
 
 
 def test_a_holdout_without_any_row_is_noted(path: Path) -> None:
@@ -123,9 +123,7 @@ def test_levels_that_only_products_have_are_pooled_with_one_note(path: Path) -> 
 
 def test_what_is_learnt_of_all_folds_is_said(path: Path) -> None:
     _, notes = designed(path, "hour, delay, C(origin)", solve={"folds": 3})
-    assert notes == (
-        "imputed values and levels and intervals are learnt from all rows that are fitted, those of all folds",
-    )
+    assert notes == ("imputed values and levels and intervals are learnt from the rows of all folds",)
     assert designed(path, "hour", missing="drop", solve={"folds": 3})[1] == ()
 
 

@@ -206,7 +206,7 @@ def test_the_duality_gap_is_there_where_all_coefficients_are_penalised() -> None
 
 
 def test_no_row_with_a_weight_is_an_error() -> None:
-    with pytest.raises(DataError, match="No row with a positive weight is left to fit"):
+    with pytest.raises(DataError, match="no row with a positive weight is left to fit"):
         fitted(replace(PLAIN, weights=np.zeros(len(PLAIN.y))))
 
 
@@ -214,7 +214,7 @@ def test_progress_that_rounding_ends_is_not_called_an_optimum() -> None:
     solver = newton(Objective(PLAIN.layout), zeros(PLAIN), enough=1e-60)
     certificate = drive(MemoryPasses(PLAIN.layout, PLAIN.tiles()), [solver])[0].certificate
     assert not certificate.converged
-    assert certificate.reason.startswith("rounding ends progress at a squared Newton decrement of ")
+    assert certificate.reason.startswith("rounding stops progress at a squared Newton decrement of ")
     assert certificate.decrement is not None
     assert 1e-60 < certificate.decrement < 1e-16
 

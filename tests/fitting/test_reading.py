@@ -59,7 +59,7 @@ def test_every_number_is_each_numeric_column_that_is_not_used_otherwise(path: Pa
     prepared = prepare_fit(job_of(path, "C(carrier), *, log1p(distance)", weight="weight", solve={"key": "key"}))
     assert [term_text(term) for term in prepared.terms] == ["C(carrier)", "hour", "flown", "log1p(distance)"]
     assert (
-        "* is 2 numeric columns: hour, flown; left out: late (the target), distance, carrier (used otherwise), "
+        "* stands for 2 numeric columns: hour, flown; left out: late (the target), distance, carrier (used otherwise), "
         "weight (the weight), key (the key), at, list (not numeric)"
     ) in prepared.notes
 
@@ -130,9 +130,13 @@ def test_a_name_that_is_nearly_right_is_suggested(path: Path) -> None:
     [
         ({"means": {"memory": "60MiB"}}, MemoryBudgetError, "may use only 60 MiB"),
         ({"solve": {"holdout": "hour >"}}, UsageError, "--holdout: expected one number, date or text"),
-        ({"controls": ("Hour",)}, UsageError, '--control Hour: no feature has that column; did you mean "hour"'),
+        (
+            {"controls": ("Hour",)},
+            UsageError,
+            'names Hour, which is not among the features; did you mean "hour"',
+        ),
         ({"solve": {"folds": 3, "key": "list"}}, UsageError, "--key list: the column is list<"),
-        ({"signs": {"carrier": 1}}, UsageError, "--sign carrier: no feature has that column"),
+        ({"signs": {"carrier": 1}}, UsageError, "--sign names carrier, which is not a feature that is a number"),
         ({"data": {"csv": CsvOptions(types=(("nope", "int64"),))}}, UsageError, "the job reads no column of that name"),
     ],
 )
@@ -141,6 +145,12 @@ def test_what_cannot_start_is_refused_before_a_row_is_read(
 ) -> None:
     with pytest.raises(code, match=message.replace("?", r"\?")):
         prepare_fit(job_of(path, "hour, distance", **options))
+
+
+def test_a_refusal_because_of_levels_names_the_option_that_bounds_them(path: Path) -> None:
+    with pytest.raises(MemoryBudgetError) as caught:
+        prepare_fit(job_of(path, "C(carrier)", max_levels=10_000_000, means={"memory": "500MiB"}))
+    assert "lower --max-levels" in caught.value.remedy
 
 
 def test_no_such_input(tmp_path: Path) -> None:

@@ -122,7 +122,9 @@ def test_points_that_do_not_fit_one_pass_take_several_with_the_same_bits(scan: P
 
 def test_the_note_says_how_many_models_share_a_pass() -> None:
     assert lowered_note(5, 5, GIB) == ""
-    assert lowered_note(100, 30, GIB) == ("30 of 100 models share a pass, lowered to fit 1 GiB: a round takes 4 passes")
+    assert lowered_note(100, 30, GIB) == (
+        "30 of 100 models share a pass, as many as fit 1 GiB: a step of all models takes 4 passes"
+    )
 
 
 def plan_within(scan: PreparedScan, memory: int, layout: FitLayout, scratch: str = "auto") -> FitPlan:

@@ -56,7 +56,7 @@ def test_integers_of_a_file_are_levels_of_floats_in_another(tmp_path: Path, feat
     assert mixed.coefficients == alike.coefficients
     documents = [json.loads(model.to_json())["features"] for model in models]
     assert documents[0] == documents[1]
-    assert "z: a value that is spelled in several ways is one level (1 and 1.0)" in mixed.notes
+    assert "z: spellings of one value are one level (1 and 1.0)" in mixed.notes
     assert mixed.effects == alike.effects
     scored = [model.predict_proba(pa.table({**rows, "z": z.astype(kind)})) for model in models for kind in "if"]
     for other in scored[1:]:

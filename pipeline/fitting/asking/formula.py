@@ -34,7 +34,7 @@ from pipeline.fitting.asking.terms import (
     Term,
 )
 from pipeline.kernels import STEP_FUNCTIONS, Affine, Clip, Step
-from pipeline.units import escape, format_count, is_text, nearest, pointed, shortest
+from pipeline.units import escape, format_count, is_text, nearest, number_pattern, pointed, shortest
 
 MOST_CHARACTERS = 1_000_000
 MOST_STEPS = 16
@@ -43,7 +43,7 @@ MOST_BINS = 1_000
 
 _TOKEN = re.compile(
     r'\s*+(?:(?P<name>[^\W\d][\w.]*+)|(?P<quoted>"(?:[^"]++|"")*+"|`(?:[^`]++|``)*+`)|(?P<sign>[=(),:*\[\]])'
-    r"|(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))|(?P<end>\Z))"
+    rf"|(?P<number>{number_pattern()}(?![\w.]))|(?P<end>\Z))"
 )
 # A hyphen without blanks is part of a name more often than it is a minus.
 _HYPHENATED = re.compile(r"\w-\w")

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline import memory
 from pipeline.choices import MissingRule, Role
 from pipeline.errors import OutputError, UsageError
-from pipeline.fitting.asking.formula import term_columns, term_text
+from pipeline.fitting.asking.checking import check_columns
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.resolving import resolved
 from pipeline.fitting.asking.terms import AllTerm, BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
@@ -31,7 +31,7 @@ from pipeline.publish import resolve
 from pipeline.scan import HowToScan, PreparedScan, StepCosts, Survey, discover, gather_facts, prepare_scan
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.types.report import Lacking
-from pipeline.units import escape, nearest, parse_bytes
+from pipeline.units import escape, parse_bytes
 
 Kind = TypeVar("Kind", NumberTerm, CategoryTerm)
 
@@ -145,7 +145,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     features, kept = _features(job, terms), _kept(job, holdout)
     csv = _csv_of(job, {*kept, *(need.name for need in features)}, files)
     job = replace(job, model=replace(job.model, features=terms))
-    _check_names(job, terms)
+    check_columns(job.model)
     survey = Survey.of(files, features, kept, csv)
     unfit = partial(unfit_columns, _judged(job, features, terms), called=_called(job))
     surveyed = survey.compared(unfit, job.data.absent)
@@ -217,28 +217,6 @@ def _check_apart(output: str | None, files: Iterable[InputFile]) -> None:
             )
 
 
-def _check_names(job: FitJob, terms: Sequence[Term]) -> None:
-    """Refuse a target among the features, and options for columns that are no features."""
-    model = job.model
-    columns = tuple(dict.fromkeys(name for term in terms for name in term_columns(term)))
-    for term in terms:
-        if model.target in term_columns(term):
-            raise UsageError(
-                f"--features: {escape(term_text(term))} has the target, {escape(model.target)}", "leave it out"
-            )
-    for option, name in (("--weight", model.weight), ("--offset", model.offset)):
-        if name == model.target:
-            raise UsageError(f"{option} {escape(name)}: that is the target", "name another column")
-    named = {"--missing": model.missing_of, "--control": model.controls, "--sign": model.signs}
-    for option, names in named.items():
-        for name in names:
-            if name not in columns:
-                raise UsageError(
-                    f"{option} {escape(name)}: no feature has that column{nearest(name, columns)}",
-                    "name a column that is among the --features",
-                )
-
-
 def _features(job: FitJob, terms: Sequence[Term]) -> tuple[Need, ...]:
     """Return the columns that are read as numbers or levels."""
     model = job.model
@@ -287,12 +265,19 @@ def _judged(job: FitJob, features: Sequence[Need], terms: Sequence[Term]) -> lis
     return [(need.name, "kept" if need.name in anything else need.role) for need in features]
 
 
+def _nouns(job: FitJob) -> dict[str, str]:
+    """Return what the columns are that are no features, as an error calls them."""
+    model = job.model
+    names = {"a target": model.target, "a weight": model.weight, "an offset": model.offset}
+    return {name: noun for noun, name in names.items() if name is not None}
+
+
 def _check_kept(job: FitJob, holdout: float | ColumnComparison | None, types: Mapping[str, pa.DataType]) -> None:
     """Refuse a key or a group of a type that has no text, and a comparison with a constant of another kind."""
     for option, name in (("--key", job.solve.key), ("--robust-groups", job.solve.robust_groups)):
         if name is not None and name in types and not is_hashable(types[name]):
             raise UsageError(
-                f"{option} {escape(name)}: the column is {escape(str(types[name]))}, whose values cannot be told apart",
+                f"{option} {escape(name)}: the column is {escape(str(types[name]))}, whose values cannot be compared",
                 "name a column of numbers, text or dates",
             )
     if isinstance(holdout, ColumnComparison) and (reason := unfit_comparison(holdout, types[holdout.column])):
@@ -392,14 +377,16 @@ def _sample_rule(files: Sequence[FileFacts], job: FitJob, columns: Sequence[tupl
 
 def _costs(wanted: ToLearn, waiting: int) -> StepCosts:
     """Return what the first pass takes. The payloads that wait have the rows of one sample between them."""
+    counted = len(wanted.levels) + len(wanted.combined)
     return StepCosts(
         made_bytes=_NUMBER_WIDTH * (wanted.moments + len(wanted.sample.columns)),
         payload_bytes=(
             _NUMBER_BYTES * wanted.moments
-            + LEVEL_BYTES * wanted.most_levels * (len(wanted.levels) + len(wanted.combined))
+            + LEVEL_BYTES * wanted.most_levels * counted
             + _KEYED_BYTES * len(wanted.keyed)
             + wanted.sample.expected_bytes // waiting
         ),
+        fewer_payloads="lower --max-levels, or read fewer columns" if counted else memory.FEWER_COLUMNS,
         travels=True,
     )
 

@@ -336,7 +336,7 @@ class _Designing:
         imputed = any(not isinstance(source.missing, str) for source in self.sources.values())
         what = [*(["imputed values"] if imputed else []), *(["levels and intervals"] if self.widths else [])]
         if self.job.solve.folds and what:
-            self.notes.append(f"{' and '.join(what)} are learnt from all rows that are fitted, those of all folds")
+            self.notes.append(f"{' and '.join(what)} are learnt from the rows of all folds")
         if self.job.solve.holdout is not None and not self.learnt.rows.held_out:
             self.notes.append(f"--holdout {escape(self.job.solve.holdout)} holds out no row")
 
@@ -366,7 +366,7 @@ class _Designing:
         learnt = self.learnt.levels[column]
         if learnt.aliases:
             alias, level = next(iter(learnt.aliases.items()))
-            note = f"{escape(column)}: a value that is spelled in several ways is one level ({level} and {alias})"
+            note = f"{escape(column)}: spellings of one value are one level ({level} and {alias})"
             self.notes += [note] if note not in self.notes else []
         if count := len(learnt.pooled):
             text = f"{format_count(count)} rare level{' counts' if count == 1 else 's count'} as '{OTHER}'"
@@ -384,7 +384,7 @@ class _Designing:
             shown = ", ".join(f"'{escape(name)}'" for name in lacking[:_NAMES_SHOWN])
             more = f" and {format_count(len(lacking) - _NAMES_SHOWN)} more" if len(lacking) > _NAMES_SHOWN else ""
             one, two = len(lacking) == 1, len(self.learnt.classes) == 2
-            what = f"{'has' if one else 'have'} rows of one class alone" if two else f"lack{'s' if one else ''} a class"
+            what = f"{'has' if one else 'have'} rows of only one class" if two else f"lack{'s' if one else ''} a class"
             so = "its coefficient has" if one else "their coefficients have"
             self.notes.append(
                 f"{escape(column)}: level{'' if one else 's'} {shown}{more} {what}, so that {so} no optimum: merge "
@@ -443,8 +443,8 @@ def _filled(term: NumberTerm, found: LearntNumber, missing: Missing) -> tuple[fl
     filler = stepped(term, missing)
     if not math.isfinite(filler):
         raise DataError(
-            f"{escape(term_text(term))}: a missing value would count as {shortest(missing)}, of which that is no "
-            "finite number",
+            f"{escape(term_text(term))}: a missing value would count as {shortest(missing)}, for which this "
+            "is not a finite number",
             f"choose another rule for missing values: --missing {escape(term.column)}=drop",
         ).at(column=term.column)
     share = found.share

@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.fitting.estimator.arrays import ArrayDesign, ArrayPasses, BlockFacts
 from pipeline.fitting.estimator.row_blocks import Blocks
 from pipeline.fitting.first_pass.moments import Moments
+from pipeline.fitting.outcome.inference import inverse_of
 from pipeline.fitting.outcome.own_units import OwnUnits, free_of
 from pipeline.fitting.passes.blocks import unpack
 from pipeline.fitting.solving import Observer, choose, drive, newton, newton_cg, owlqn, warm_start
@@ -192,11 +193,14 @@ def _symmetric(classes: int, outputs: int) -> Floats:
 
 
 def _covariance(solution: Solution, units: OwnUnits) -> Floats | None:
-    """Return the inverse of the Hessian; 0 for columns that were left out, as combinations of others."""
+    """Return the inverse of the Hessian, ``None`` if it has none; 0 for columns left out as combinations of others."""
     layout = units.layout
     if solution.sums.hessian is None or not solution.certificate.converged:
         return None
     free = np.flatnonzero(np.tile(free_of(solution, layout), layout.outputs))
     covariance = np.zeros((layout.size, layout.size))
-    covariance[np.ix_(free, free)] = np.linalg.inv(unpack(solution.sums.hessian, layout.size)[np.ix_(free, free)])
+    try:
+        covariance[np.ix_(free, free)] = inverse_of(unpack(solution.sums.hessian, layout.size)[np.ix_(free, free)])
+    except np.linalg.LinAlgError:
+        return None
     return units.covariance(covariance)

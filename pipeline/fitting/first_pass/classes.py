@@ -58,7 +58,7 @@ def classes_of(target: str, rows: Mapping[str, int], held: Collection[str], posi
     if len(rows) == 1:
         raise DataError(
             f"column {name}: the target has one class, {_shown(ordered)}, in all {format_count(rows[ordered[0]])} rows",
-            "a model needs two: check the column, or the rows that --holdout and --missing leave",
+            "a model needs two: check the column, and which rows --holdout and --missing leave out",
         )
     if unknown := sorted(set(held) - rows.keys()):
         raise DataError(
@@ -74,7 +74,7 @@ def positive_note(target: str, values: tuple[Class, ...]) -> str:
     """Return which class is positive where that was not named and does not go without saying; empty otherwise."""
     if len(values) != 2 or values in {(False, True), (0, 1)}:
         return ""
-    return f"{escape(str(values[1]))} is the positive class of {escape(target)}; --positive names another"
+    return f"{escape(str(values[1]))} is the positive class of {escape(target)}; --positive chooses the other"
 
 
 def _with_positive(name: str, ordered: Sequence[str], typed: Mapping[str, Class], positive: str) -> Classes:
@@ -165,7 +165,7 @@ def weights_of(
     Raises
     ------
     UsageError
-        A weight is given for what is no class.
+        A weight is given for something that is not a class.
     """
     total, count = sum(rows.values()), len(classes.spellings)
     if given is None:
@@ -180,7 +180,8 @@ def weights_of(
         weights.append(given[found[0]] if found else 1.0)
     if others := sorted(set(given) - named):
         raise UsageError(
-            f"--class-weight {escape(others[0])}: the target has no such class, but {_shown(classes.spellings)}",
+            f"--class-weight {escape(others[0])}: the target has no such class; its classes are "
+            f"{_shown(classes.spellings)}",
             "name classes of the target, or write balanced",
         )
     return tuple(weights)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pipeline.errors import UsageError
 from pipeline.fitting.first_pass.hashing import Hashes, hashes_of, hashes_of_places, mixed
 from pipeline.scan import Batch
-from pipeline.units import escape, pointed
+from pipeline.units import escape, number_pattern, pointed
 
 # The hash that decides about the hold-out is another one than that of the folds.
 _HELD = np.uint64(0x5DEECE66D)
@@ -121,7 +121,7 @@ _SIGNS: Mapping[str, Callable[[Any, Any], pa.Array]] = {
 }
 _MOMENT = pa.timestamp("us")
 _SAME = {"=": "==", "<>": "!="}
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_NUMBER = number_pattern()
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?"
 _SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*")
 _NAME = re.compile(r'\s*(?:"((?:[^"]|"")+)"|`((?:[^`]|``)+)`|([^\W\d][\w.]*))\s*')

@@ -30,12 +30,14 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     Raises
     ------
     DataError
-        There are no rows, one class alone, or more classes or levels than may be.
+        There are no rows, only one class, or more classes or levels than may be.
     UsageError
         The positive class, or one with a weight of its own, is none of the classes.
     """
     if tallies.crowded is not None:
         raise crowd_error(prepared, tallies.crowded)
+    if not rows.read:
+        raise DataError("the inputs have no rows", "name files that have rows")
     model, counts = prepared.job.model, tallies.classes
     if not counts.occurring:
         raise _empty_error(rows)
@@ -43,13 +45,11 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     order = [counts.numbers[spelling] for spelling in classes.spellings]
     weights = dict(zip(classes.spellings, counts.weights[order, 0].tolist(), strict=True))
     _check_weights(model.weight, weights)
-    given = model.class_weights
-    named = given if given is None or isinstance(given, str) else {_text(value): each for value, each in given.items()}
     return Learnt(
         rows=rows,
         weight=float(counts.weights[: len(counts.numbers), 0].sum()),
         classes=classes.values,
-        class_weights=weights_of(classes, named, weights),
+        class_weights=weights_of(classes, model.class_weights, weights),
         numbers=_numbers(prepared, tallies, medians),
         levels=_levels(prepared, tallies, order),
         bins=_bins(prepared, tallies, order),
@@ -169,6 +169,6 @@ def crowd_error(prepared: PreparedFit, column: str) -> DataError:
     most = prepared.wanted.most_levels
     return DataError(
         f"column {escape(column)}: it has more than {format_count(most)} different values, too many for levels",
-        "leave it out or give it coarser values; if it is a number, write B(NAME) or its name alone; --max-levels "
-        "raises the bound, to twice as many, and so does more --memory",
+        "leave the column out, or give it coarser values; write a number as B(NAME) or NAME; a higher --max-levels or "
+        "more --memory allows more values",
     ).at(column=column)

@@ -10,7 +10,7 @@ from pipeline.fitting.outcome.effect_sums import EffectSummer, EffectSums, join_
 from pipeline.fitting.outcome.effects import EffectPlan
 from pipeline.fitting.passes.blas import one_thread
 from pipeline.fitting.passes.holding import store_of
-from pipeline.fitting.passes.packing import pack, unpack
+from pipeline.fitting.passes.packing import pack_arrays, unpack_arrays
 from pipeline.fitting.passes.plain import from_plain, to_plain
 from pipeline.fitting.passes.scanning import ScanPasses, encoder_of, paths_of
 from pipeline.fitting.tiles.layout import Floats
@@ -20,7 +20,7 @@ from pipeline.types.work import Outcome
 
 def sum_effects(context: ChunkContext) -> Outcome[EffectSums]:
     """Return the sums of the effects of the rows of a chunk: the step."""
-    head, (coefficients,) = unpack(context.parameters)
+    head, (coefficients,) = unpack_arrays(context.parameters)
     summer = EffectSummer(context.once("design", _design), from_plain(EffectPlan, head["plan"]), coefficients)
     store = context.once("holding", store_of)
     with one_thread(), store.walk(context) as walk:
@@ -39,7 +39,7 @@ def effects_over(passes: ScanPasses, plan: EffectPlan, coefficients: Floats) -> 
     plan : EffectPlan
     coefficients : ndarray of float64, shape (outputs, width)
     """
-    parameters = pack({"plan": to_plain(plan)}, [coefficients])
+    parameters = pack_arrays({"plan": to_plain(plan)}, [coefficients])
     found = passes.scan.reduce(sum_effects, join_effects, confirmed=passes.confirmed, parameters=parameters)
     return EffectSummer(passes.design, plan, coefficients).done() if found is None else found
 

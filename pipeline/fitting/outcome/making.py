@@ -67,7 +67,7 @@ def _check_finite(design: FitDesign, own: Floats) -> None:
     if beyond.size:
         name = coefficient_names(design)[beyond[-1]]
         raise DataError(
-            f"the coefficient of {escape(name)} is beyond float64 in units of its column",
+            f"the coefficient of {escape(name)} is too large for a float64 in the unit of its column",
             "rescale the column first under --features: scale(NAME, CENTER, SCALE)",
         )
 

@@ -13,7 +13,7 @@ from pipeline.units import escape, format_count, shortest
 
 def class_names(classes: Sequence[bool | int | str]) -> tuple[str, ...]:
     """Return the classes as a person writes them: ``true`` for a boolean."""
-    return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in classes)
+    return tuple(map(value_text, classes))
 
 
 def check_classes(job: FitJob, learnt: Learnt) -> None:

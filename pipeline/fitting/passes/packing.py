@@ -15,7 +15,7 @@ from pipeline.fitting.passes.points import PassSums, Point
 _WORD = 8
 
 
-def pack(head: Mapping[str, Any], arrays: Sequence[npt.NDArray[Any]]) -> bytes:
+def pack_arrays(head: Mapping[str, Any], arrays: Sequence[npt.NDArray[Any]]) -> bytes:
     """Return a JSON object and arrays as bytes."""
     shapes = [[array.dtype.newbyteorder("<").str, list(array.shape)] for array in arrays]
     line = json.dumps({"head": head, "arrays": shapes}, separators=(",", ":")).encode()
@@ -24,8 +24,8 @@ def pack(head: Mapping[str, Any], arrays: Sequence[npt.NDArray[Any]]) -> bytes:
     return b"".join([line, *(part.tobytes() + b"\0" * (-part.nbytes % _WORD) for part in parts)])
 
 
-def unpack(content: bytes) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
-    """Return what :func:`pack` has packed; the arrays are read-only."""
+def unpack_arrays(content: bytes) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
+    """Return what :func:`pack_arrays` has packed; the arrays are read-only."""
     begin = content.index(b"\n") + 1
     stated = json.loads(content[:begin])
     arrays = []
@@ -44,12 +44,12 @@ def pack_points(points: Sequence[Point]) -> bytes:
         head, own = _parted(replace(point, record=None))
         heads.append(head)
         arrays += own
-    return pack({"points": heads}, arrays)
+    return pack_arrays({"points": heads}, arrays)
 
 
 def unpack_points(content: bytes) -> list[Point]:
     """Return the points that bytes hold."""
-    head, arrays = unpack(content)
+    head, arrays = unpack_arrays(content)
     left = iter(arrays)
     return [Point(**_whole(stated, left)) for stated in head["points"]]
 
@@ -62,12 +62,12 @@ def pack_sums(sums: Sequence[PassSums]) -> bytes:
         groups = each.groups or {}
         heads.append({**head, "groups": None if each.groups is None else list(groups)})
         arrays += [*own, *groups.values()]
-    return pack({"sums": heads}, arrays)
+    return pack_arrays({"sums": heads}, arrays)
 
 
 def unpack_sums(content: bytes) -> list[PassSums]:
     """Return the sums that bytes hold; their arrays may be changed."""
-    head, arrays = unpack(content)
+    head, arrays = unpack_arrays(content)
     left = (np.array(array) for array in arrays)
     found = []
     for stated in head["sums"]:

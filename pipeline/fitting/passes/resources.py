@@ -89,8 +89,8 @@ def lowered_note(wanted: int, shared: int, allowed_bytes: int) -> str:
     if shared >= wanted:
         return ""
     return (
-        f"{format_count(shared)} of {format_count(wanted)} models share a pass, lowered to fit"
-        f" {format_bytes(allowed_bytes)}: a round takes {format_count(math.ceil(wanted / shared))} passes"
+        f"{format_count(shared)} of {format_count(wanted)} models share a pass, as many as fit"
+        f" {format_bytes(allowed_bytes)}: a step of all models takes {format_count(math.ceil(wanted / shared))} passes"
     )
 
 

@@ -28,7 +28,7 @@ from pipeline.errors import DataError, LogitstreamError, OutputError, TemporaryE
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.first_pass.learnt import Learnt
 from pipeline.fitting.passes.blas import blas_tag
-from pipeline.fitting.passes.packing import pack, pack_points, pack_sums, unpack, unpack_sums
+from pipeline.fitting.passes.packing import pack_arrays, pack_points, pack_sums, unpack_arrays, unpack_sums
 from pipeline.fitting.passes.plain import from_plain, to_plain
 from pipeline.fitting.passes.points import Passes, PassSums, Point
 from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout
@@ -336,7 +336,7 @@ def _records(descriptor: int, folder: Folder, output: str, digest: str, note: Ca
     begin = disk.read_at(descriptor, len(_MAGIC), 0, path)
     if size and not _MAGIC.startswith(begin):
         raise OutputError(
-            f"{disk.show(str(path))} is another file, but the state of the fit has that name",
+            f"{disk.show(str(path))} is another file, but the fit needs this name for its state",
             "move it away, or name another output",
         )
     if len(records):

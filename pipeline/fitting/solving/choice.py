@@ -24,14 +24,25 @@ def choose(
     UsageError
         ``newton-cg`` with an L1 penalty or signs.
     """
-    kinked = (penalty is not None and penalty.l1 > 0) or (signs is not None and bool(signs.any()))
-    if solver == "newton-cg" and kinked:
-        raise UsageError(
-            "--solver newton-cg cannot fit with --l1 or --sign",
-            "use --solver owlqn, or newton up to 2,000 coefficients",
-        )
+    has_l1, has_signs = penalty is not None and penalty.l1 > 0, signs is not None and bool(signs.any())
+    check_kinks(solver, l1=has_l1, signs=has_signs)
     if solver != "auto":
         return solver
     if layout.size <= NEWTON_SIZE:
         return "newton"
-    return "owlqn" if kinked else "newton-cg"
+    return "owlqn" if has_l1 or has_signs else "newton-cg"
+
+
+def check_kinks(solver: SolverName, *, l1: bool, signs: bool) -> None:
+    """Refuse a solver that cannot fit with an L1 penalty or with signs.
+
+    Raises
+    ------
+    UsageError
+        ``newton-cg`` with either.
+    """
+    if solver == "newton-cg" and (l1 or signs):
+        raise UsageError(
+            f"--solver newton-cg cannot fit with {'--l1' if l1 else '--sign'}",
+            "leave out one of the two, or use --solver auto",
+        )

@@ -180,7 +180,7 @@ def _ended(way: Descent, sums: PassSums, step: _Inexact, enough: float) -> tuple
     if step.decrement <= enough and small and step.residual <= _FINE:
         return True, f"the squared Newton decrement is {step.decrement:.1e}, by conjugate gradients"
     if step.decrement <= enough and small:
-        return False, f"the Hessian is singular within rounding: a step leaves {step.residual:.1e} of the gradient"
+        return False, f"the Hessian is singular up to rounding: a step leaves {step.residual:.1e} of the gradient"
     reason = way.separated(sums) or (way.spent_reason if way.spent else None)
     return None if reason is None else (False, reason)
 

@@ -98,7 +98,7 @@ class Descent:
     def separated(self, sums: PassSums) -> str | None:
         """Return that the classes are separated, as a reason to end; ``None`` where they are not known to be."""
         found = self.separation(sums)
-        return None if found is None else f"{found} separation: the loss falls for ever along the last steps"
+        return None if found is None else f"{found} separation: the loss falls without end along the last steps"
 
     def go(self, move: Floats, value: float, fall: float) -> None:
         """Take a step from here, where the objective has a value, of which a fall is promised."""

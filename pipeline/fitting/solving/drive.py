@@ -76,7 +76,7 @@ def _told(
 ) -> PassRecord | None:
     """Tell a solver the sums of its point, note its next point or what it found, and return its record of the pass."""
     if not sums.weight > 0:
-        raise DataError(f"No row with a positive weight is left to fit, of {sums.rows} rows.")
+        raise DataError(f"no row with a positive weight is left to fit, of {sums.rows:,} rows")
     try:
         waiting[number] = solver.send(sums)
     except StopIteration as end:

@@ -168,8 +168,8 @@ class _Newton:
         before = min(self._measures[:-_STALLED], default=np.inf)
         if best < _SMALL and min(lately) > 0.5 * before:
             what = "minimal subgradient" if self._problem.l1 > 0 else "squared Newton decrement"
-            singular = "" if step.sure else "; the Hessian is singular within rounding"
-            return False, f"rounding ends progress at a {what} of {best:.1e}, above the limit{singular}"
+            singular = "" if step.sure else "; the Hessian is singular up to rounding"
+            return False, f"rounding stops progress at a {what} of {best:.1e}, above the limit{singular}"
         return (False, self._way.spent_reason) if self._way.spent else None
 
     def _solution(self, sums: PassSums, step: NewtonStep, norm: float, ended: tuple[bool, str]) -> Solution:

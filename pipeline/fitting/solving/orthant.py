@@ -88,7 +88,7 @@ def _ended(way: Descent, norms: list[float], first: float) -> tuple[bool, str] |
     if norms[-1] <= ending.SUBGRADIENT * first:
         return True, f"the minimal subgradient is {norms[-1] / first if first else 0.0:.1e} of that at the start"
     if _is_slow(norms, 2 * _PATIENCE):
-        return False, f"progress ended at a minimal subgradient of {norms[-1] / first:.1e} of that at the start"
+        return False, f"progress stopped at a minimal subgradient of {norms[-1] / first:.1e} of that at the start"
     return (False, way.spent_reason) if way.spent else None
 
 
