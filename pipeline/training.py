@@ -407,41 +407,6 @@ def _check_values(asked: FitOptions) -> None:
         parse_holdout(asked["holdout"])
 
 
-def _check_columns(model: ModelWishes) -> None:
-    """Refuse a column with two uses that exclude each other, and one that no feature has."""
-    terms = [term for term in model.features if not isinstance(term, AllTerm)]
-    used = {column: None for term in terms for column in term_columns(term)}
-    if model.target in used:
-        raise UsageError(
-            f"the target {escape(model.target)} is among the features", "leave it out: it would predict itself"
-        )
-    roles = {"target": model.target, "weight": model.weight, "offset": model.offset}
-    taken: dict[str, str] = {}
-    for role, column in roles.items():
-        if column is not None and column in taken:
-            raise UsageError(f"{escape(column)} is both {taken[column]} and {role}", "name two columns")
-        if column is not None:
-            taken[column] = role
-    if len(terms) == len(model.features):
-        _check_known("control", model.controls, used)
-        _check_known("missing", model.missing_of, used)
-        _check_known("sign", model.signs, _with_one_coefficient(terms))
-
-
-def _with_one_coefficient(terms: Iterable[Term]) -> Mapping[str, None]:
-    return {term.column: None for term in terms if isinstance(term, NumberTerm)}
-
-
-def _check_known(option: str, named: Iterable[str], known: Mapping[str, None]) -> None:
-    for column in named:
-        if column not in known:
-            what = "a feature that is a number" if option == "sign" else "among the features"
-            raise UsageError(
-                f"{option} names {escape(column)}, which is not {what}{nearest(column, known)}",
-                "name a column of the features, or add it to them",
-            )
-
-
 def _check_together(model: ModelWishes, solve: SolveWishes) -> None:
     """Refuse options that contradict each other, or that have no effect without another one."""
     check_kinks(solve.solver, l1=solve.l1 > 0, signs=bool(model.signs))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pipeline.errors import UsageError
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.first_pass.learnt import Learnt
-from pipeline.units import escape, format_count, shortest
+from pipeline.units import escape, format_count, shortest, value_text
 
 
 def class_names(classes: Sequence[bool | int | str]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from pipeline.errors import DataError, LogitstreamError, OutputError, TemporaryE
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.first_pass.learnt import Learnt
 from pipeline.fitting.passes.blas import blas_tag
-from pipeline.fitting.passes.packing import pack_arrays, pack_points, pack_sums, unpack_arrays, unpack_sums
+from pipeline.fitting.passes.packing import pack_points, pack_sums, unpack_sums
 from pipeline.fitting.passes.plain import from_plain, to_plain
 from pipeline.fitting.passes.points import Passes, PassSums, Point
 from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout
@@ -181,7 +181,7 @@ class FitState:
         """How many passes an earlier try took to learn, with those for exact medians; 0 where it did not end them."""
         if self._records is None or len(self._records) < 2:
             return 0
-        _, (_, _, passes) = unpack(self._records[1])
+        _, (_, _, passes) = unpack_arrays(self._records[1])
         return int(passes[0])
 
     @property
@@ -196,7 +196,7 @@ class FitState:
         """
         if self._records is None or len(self._records) < 2:
             return None
-        head, (sample, found, _) = unpack(self._records[1])
+        head, (sample, found, _) = unpack_arrays(self._records[1])
         begins[:] = found
         with pa.ipc.open_stream(pa.py_buffer(sample)) as reader:
             return from_plain(Learnt, head), reader.read_all()
@@ -208,7 +208,9 @@ class FitState:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, sample.schema) as writer:
             writer.write_table(sample)
-        self._append(pack(to_plain(learnt), [np.frombuffer(sink.getvalue(), np.uint8), begins, np.array([passes])]))
+        self._append(
+            pack_arrays(to_plain(learnt), [np.frombuffer(sink.getvalue(), np.uint8), begins, np.array([passes])])
+        )
 
     def passes(self, passes: Passes) -> ReplayedPasses:
         """Return passes that are answered from here as far as they can be, and kept here."""
