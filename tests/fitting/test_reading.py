@@ -59,7 +59,7 @@ def test_every_number_is_each_numeric_column_that_is_not_used_otherwise(path: Pa
     prepared = prepare_fit(job_of(path, "C(carrier), *, log1p(distance)", weight="weight", solve={"key": "key"}))
     assert [term_text(term) for term in prepared.terms] == ["C(carrier)", "hour", "flown", "log1p(distance)"]
     assert (
-        "* stands for 2 numeric columns: hour, flown; left out: late (the target), distance, carrier (used otherwise), "
+        "* is 2 numeric columns: hour, flown; left out: late (the target), distance, carrier (used otherwise), "
         "weight (the weight), key (the key), at, list (not numeric)"
     ) in prepared.notes
 
