@@ -54,7 +54,7 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("target missing", ()): "is a missing value, but every row needs a target",
     ("weight missing", ()): "is a missing value, but every row needs a weight",
     ("weight refused", ()): "is not a weight: weights are finite and not negative",
-    ("offset missing", ()): "is missing, and it is the offset of the row",
+    ("offset missing", ()): "is a missing value, but every row needs an offset",
     ("offset infinite", ()): "is infinite, and the offset of a row is a finite number",
     ("group missing", ()): "is missing, and it is the group of the row under --robust-groups",
     ("no comparison", ()): "cannot be compared with the constant of --holdout",

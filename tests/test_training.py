@@ -111,7 +111,7 @@ def test_rows_can_be_held_out(holdout: str) -> None:
         ({"weight": "\udcff"}, r"weight is '\\udcff': it must be valid text", "name a column"),
         ({"key": "", "folds": 5}, "key is '': it must be valid text", "name a column"),
         ({"weight": "w", "offset": "w"}, "w is both weight and offset", "two columns"),
-        ({"control": "year"}, "control names year, which is not among the features", "add it to them"),
+        ({"control": "year"}, "control names year, which is not among the features", "name a column of the --features"),
         ({"control": "X"}, 'control names X, .*; did you mean "x"?', ""),
         ({"missing": "z=drop"}, "missing names z, which is not among the features", ""),
         ({"missing": "fill"}, "missing fill: there is no such choice", "impute-mean"),
