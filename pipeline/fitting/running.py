@@ -76,7 +76,7 @@ class FitRun:
                     check_output(self.job)
                 if state.resumed:
                     done = state.learning + state.answered
-                    self.teller.note(f"goes on after pass {done} of the fit that was interrupted")
+                    self.teller.note(f"resuming after pass {done} of the interrupted fit")
                 learnt, sample = self._learnt(prepared, state, holding)
                 check_classes(prepared.job, learnt)
                 design, notes = design_of(prepared.job, learnt)

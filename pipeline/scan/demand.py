@@ -116,8 +116,7 @@ def demand_of(
     return Demand(
         reserved_bytes=max(_IMPORTED_BYTES, memory.current_bytes()),
         shared_bytes=travelling + costs.table_bytes,
-        # There are never more of them than chunks.
-        payload_bytes=costs.payload_bytes * min(ahead + levels, max(1, len(plan))),
+        payload_bytes=costs.payload_bytes * (ahead + levels),
         fewer_payloads=costs.fewer_payloads,
         reader_bytes=max((_reader_bytes(facts, numbers) for facts in files), default=0),
         decoded_row_bytes=max((sum(of_list.values()) for of_list in widths), default=0.0),

@@ -183,9 +183,10 @@ print(json.dumps([report.peak_bytes, plan.projected_bytes, plan.allowed_bytes, p
 @pytest.mark.parametrize(
     ("rows", "columns", "options", "held"),
     [
-        (600_000, 20, {"memory": "400MiB", "workers": 2}, "read again"),
+        (600_000, 20, {"memory": "380MiB", "workers": 2}, "read again"),
+        (600_000, 20, {"memory": "400MiB", "workers": 2}, "memory"),
         (600_000, 20, {"memory": "1GiB", "workers": 2}, "memory"),
-        (600_000, 20, {"memory": "400MiB", "workers": 2, "scratch": "."}, "scratch"),
+        (600_000, 20, {"memory": "380MiB", "workers": 2, "scratch": "."}, "scratch"),
         (60_000, 300, {"memory": "3GiB", "workers": 2}, "memory"),
         (60_000, 300, {"memory": "1GiB", "workers": 1, "scheduler": "sync"}, "read again"),
     ],

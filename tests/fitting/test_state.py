@@ -285,4 +285,4 @@ def test_a_fit_that_goes_on_tells_only_of_the_passes_that_it_makes(more: dict[st
     assert told(kept)[0] == whole[:kept]
     passes, notes = told()
     assert passes == whole[kept:]
-    assert f"goes on after pass {kept} of the fit that was interrupted" in notes
+    assert f"resuming after pass {kept} of the interrupted fit" in notes
