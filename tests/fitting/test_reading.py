@@ -14,7 +14,9 @@ import pytest
 from pipeline.errors import DataError, InputMissingError, MemoryBudgetError, UsageError
 from pipeline.fitting.asking.formula import term_text
 from pipeline.fitting.asking.reading import prepare_fit
+from pipeline.memory import current_bytes
 from pipeline.types.inputs import CsvOptions
+from pipeline.units import MIB
 from tests.fitting.jobs import job_of, learnt_by
 
 ROWS = 300
@@ -149,7 +151,14 @@ def test_what_cannot_start_is_refused_before_a_row_is_read(
 
 def test_a_refusal_because_of_levels_names_the_option_that_bounds_them(path: Path) -> None:
     with pytest.raises(MemoryBudgetError) as caught:
-        prepare_fit(job_of(path, "C(carrier)", max_levels=10_000_000, means={"memory": "500MiB"}))
+        prepare_fit(
+            job_of(
+                path,
+                "C(carrier)",
+                max_levels=10_000_000,
+                means={"memory": f"{max(160, current_bytes() // MIB) + 340}MiB"},
+            )
+        )
     assert "lower --max-levels" in caught.value.remedy
 
 
