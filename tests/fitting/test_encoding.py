@@ -76,7 +76,7 @@ def design() -> FitDesign:
         LevelSource("b", "integer", {"7": 0, "8": 1, "9": 2}, "drop", unseen=-1),
     )
     numbers = (NumberSource("x", 0.75), NumberSource("z", "error"))
-    return FitDesign(FitLayout(5, (2, 2, 2, 1, 3)), columns, numbers, levels)
+    return FitDesign(FitLayout(5, (2, 2, 2, 1, 3)), columns, numbers, levels, finite=(X, LOG, Z))
 
 
 def table(rows: int, seed: int = 0) -> pa.RecordBatch:
@@ -214,7 +214,7 @@ def test_rows_that_the_first_pass_refused_or_dropped_are_left_out(kind: str) -> 
         "beyond float64": pa.array([1, 2**53 + 1, 3]),
     }
     data = pa.RecordBatch.from_pydict({"x": values[kind], "y": ["no", "yes", "yes"]})
-    made = FitDesign(FitLayout(1), (DesignColumn(X, "x", dense=0),), (NumberSource("x", "drop"),), ())
+    made = FitDesign(FitLayout(1), (DesignColumn(X, "x", dense=0),), (NumberSource("x", "drop"),), (), finite=(X,))
     (tile,) = Encoder(made, RowSources(ROWS.target)).tiles([Rows(data)])
     assert tile.dense[:, 1].tolist() == [1.0, 3.0]
     assert tile.classes.tolist() == [0, 1]

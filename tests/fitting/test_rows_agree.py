@@ -73,6 +73,25 @@ def test_as_many_rows_are_fitted_as_the_first_pass_counted(kind: str, options: d
     assert report.certificate["converged"]
 
 
+@pytest.mark.parametrize("missing", ["error", "drop", "impute-mean", "indicator"])
+@pytest.mark.parametrize(
+    ("feature", "cell"),
+    [("k", np.inf), ("log1p(k)", -5.0), ("k:z", -np.inf), ("C(one):k", np.inf), ("sqrt(k):z", -1.0)],
+)
+def test_a_row_that_is_bad_in_a_feature_that_is_left_out_is_not_fitted(
+    feature: str, cell: float, missing: str, tmp_path: Path
+) -> None:
+    chance = np.random.default_rng(7)
+    k = np.full(600, 2.0)
+    k[7] = cell
+    rows = {"late": chance.random(600) < 0.4, "x": chance.normal(size=600), "k": k, "z": np.ones(600)}
+    rows["one"] = np.full(600, "a")
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    report = run(job_of(tmp_path, f"x, {feature}", missing=missing, data={"max_bad": BadLimit(5)}))
+    assert (report.rows["used"], report.rows["bad"], report.certificate["rows"]) == (599, 1, 599)
+    assert any(note.endswith("left out") for note in report.notes)
+
+
 @pytest.mark.parametrize("type_", ["text", "integer"])
 def test_held_out_rows_with_a_level_that_no_fitted_row_has_count_as_rare_ones_as_at_scoring(
     type_: str, tmp_path: Path

@@ -120,6 +120,17 @@ def numbers_of_product(term: ProductTerm) -> tuple[NumberTerm, ...]:
     return tuple(_factors(term, NumberTerm))
 
 
+def finite_numbers(job: FitJob) -> tuple[NumberTerm, ...]:
+    """Return the numbers that are finite in each row that is fitted: where one is not, the row is bad.
+
+    They are those of the features, and columns whose missing values count as a number. Of a column that is only in
+    intervals infinities are values.
+    """
+    terms = terms_of(job)
+    imputed = (NumberTerm(name) for name in _imputed(terms) if rule_of(job, name) not in _RULES)
+    return tuple(dict.fromkeys((*numbers_of(terms), *imputed)))
+
+
 def _factors(term: Term, kind: type[Kind]) -> Iterator[Kind]:
     factors = term.factors if isinstance(term, ProductTerm) else (term,)
     return (factor for factor in factors if isinstance(factor, kind))
@@ -295,9 +306,6 @@ def _rules(
     def plain(name: str | None, role: Role) -> SourceColumn | None:
         return None if name is None else replace(source(name, role), missing="fill")
 
-    numbers = numbers_of(terms)
-    imputed = [NumberTerm(name) for name in _imputed(terms) if rule_of(job, name) not in _RULES]
-    names = dict.fromkeys([*(term.column for term in numbers), *_binned(terms)])
     divider = None
     if solve.folds or holdout is not None:
         divider = Divider(
@@ -310,8 +318,8 @@ def _rules(
         )
     return RowRules(
         target=SourceColumn(columns.index((model.target, "categorical")), model.target),
-        numbers=tuple(source(name, "numeric") for name in names),
-        terms=tuple(dict.fromkeys((*numbers, *imputed))),
+        numbers=tuple(source(name, "numeric") for name in _imputed(terms)),
+        terms=finite_numbers(job),
         levels=tuple(source(name, "categorical") for name in categories_of(terms)),
         flags=tuple(SourceColumn(*_first(columns, name)) for name in _indicated(terms)),
         weight=plain(model.weight, "numeric"),

@@ -109,6 +109,9 @@ class FitDesign:
         Each column of numbers once.
     levels : tuple of LevelSource
         Each column of levels once.
+    finite : tuple of NumberTerm
+        A row that is fitted has a finite number of each of them: those of the terms, also of terms that were left out,
+        and columns whose missing values count as a number. Of a column that is only in intervals infinities are values.
     extra : tuple of NumberTerm
         What is decoded besides the numbers of the columns: marginal effects need columns as they are before their
         steps.
@@ -118,6 +121,7 @@ class FitDesign:
     columns: tuple[DesignColumn, ...]
     numbers: tuple[NumberSource, ...]
     levels: tuple[LevelSource, ...]
+    finite: tuple[NumberTerm, ...] = ()
     extra: tuple[NumberTerm, ...] = ()
 
 

@@ -15,7 +15,7 @@ from pipeline.choices import MissingRule
 from pipeline.errors import DataError
 from pipeline.fitting.asking.formula import term_columns, term_text
 from pipeline.fitting.asking.job import FitJob
-from pipeline.fitting.asking.reading import numbers_of_product, rule_of, terms_of
+from pipeline.fitting.asking.reading import finite_numbers, numbers_of_product, rule_of, terms_of
 from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.designs.coding import CodedLevels, cells_of, coded, is_reduced
 from pipeline.fitting.designs.design import DesignColumn, FitDesign, LevelSource, Missing, NumberSource
@@ -111,7 +111,7 @@ class _Designing:
             outputs=1 if classes == 2 else classes if self.is_penalised else classes - 1,
         )
         levels = tuple(map(self._level_source, self.levels))
-        return FitDesign(layout, tuple(self.columns), tuple(self.sources.values()), levels)
+        return FitDesign(layout, tuple(self.columns), tuple(self.sources.values()), levels, finite_numbers(self.job))
 
     def _level_source(self, column: str) -> LevelSource:
         """Return a column of levels; one without a coefficient is not read at scoring, so that all levels are known."""

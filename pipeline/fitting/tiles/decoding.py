@@ -155,16 +155,6 @@ def numbers_of(design: FitDesign) -> tuple[NumberTerm, ...]:
     return tuple(dict.fromkeys((*of_columns, *design.extra)))
 
 
-def finite_numbers(design: FitDesign) -> frozenset[NumberTerm]:
-    """Return the numbers that must be finite: all but those that are only in intervals, where infinities are values.
-
-    A column whose missing values count as a number is one of them, as in the first pass.
-    """
-    factors = (column.term for column in design.columns if not isinstance(column.term, BinsTerm))
-    filled = (NumberTerm(source.column) for source in design.numbers if not isinstance(source.missing, str))
-    return frozenset((*(number for term in factors for number in numbers_in(term)), *filled))
-
-
 def codes_of(source: LevelSource) -> int:
     """Return how many codes a column of levels has, besides -1."""
     missing = source.missing if isinstance(source.missing, int) else -1
@@ -201,9 +191,9 @@ class RowDecoder:
 
     def __init__(self, design: FitDesign, rows: RowSources, *, decimal: str = ".") -> None:
         self._rows = rows
-        finite, used = finite_numbers(design), numbers_of(design)
+        finite, used = dict.fromkeys(design.finite), dict.fromkeys(numbers_of(design))
         self._numbers = tuple((term, tile_steps(term.steps, "fast"), term in finite) for term in used)
-        self._checked = tuple(term.column for term in finite if term not in used)
+        self._checked = tuple((term.column, tile_steps(term.steps, "fast")) for term in finite if term not in used)
         self._sources = {source.column: source for source in design.numbers}
         self._flags = flags_of(design)
         self._levels = tuple((source, _LevelCodes.of(source, decimal)) for source in design.levels)
@@ -257,8 +247,8 @@ class RowDecoder:
                 name: (raw[name].values[block.rows], True) if name in known else block.filled(raw[name], source)
                 for name, source in self._sources.items()
             }
-            for name in self._checked:
-                block.stepped(filled[name][0], (), finite=filled[name][1])
+            for name, steps in self._checked:
+                block.stepped(filled[name][0], steps, finite=filled[name][1])
             found = tuple(
                 block.stepped(filled[term.column][0], steps, finite=filled[term.column][1] or not must)
                 for term, steps, must in self._numbers
