@@ -162,6 +162,12 @@ def test_equal_values_have_equal_hashes_in_every_type() -> None:
     assert hashes_of_places("a.parquet", np.arange(3)).tolist() != hashes_of_places("b.parquet", np.arange(3)).tolist()
 
 
+@pytest.mark.parametrize("type_", [pa.binary(16), pa.large_binary(), pa.binary_view(), pa.uuid()], ids=str)
+def test_bytes_that_are_not_text_have_the_same_hash_in_every_type(type_: pa.DataType) -> None:
+    keys = pa.array([b"\xff" * 16, None, b"\x00" * 16], pa.binary())
+    assert hashes_of(keys.cast(pa.binary(16)).cast(type_)).tolist() == hashes_of(keys).tolist()
+
+
 @given(st.lists(st.one_of(st.none(), st.text(max_size=40)), min_size=1, max_size=20), st.integers(0, 5))
 def test_the_hash_of_a_value_does_not_depend_on_the_others(texts: list[str | None], skipped: int) -> None:
     alone = [hashes_of(pa.array([text], pa.string()))[0] for text in texts]
@@ -233,3 +239,53 @@ def test_text_is_compared_as_what_the_constant_is() -> None:
     true, wrong = compared(ColumnComparison("x", ">=", "2013-11-01", "time"), days)
     assert true.tolist() == [True, False, False, False]
     assert wrong.tolist() == [False, False, True, True]
+
+
+LARGE = 2**62
+
+
+@pytest.mark.parametrize(
+    ("sign", "constant", "column", "expected"),
+    [
+        (">", "99999999999999999999", pa.array([1, 2**63 - 1]), [False, False]),
+        (">", "9" * 5_000, pa.array([1, 2]), [False, False]),
+        (">", "1.5", pa.array([1, LARGE + 1]), [False, True]),
+        (">=", str(LARGE + 1), pa.array([LARGE, LARGE + 1]), [False, True]),
+        ("==", str(2**64 - 1), pa.array([2**64 - 2, 2**64 - 1], pa.uint64()), [False, True]),
+        (">", "-1", pa.array([0, 2**64 - 1], pa.uint64()), [True, True]),
+        ("<", "500", pa.array([1, 2], pa.int8()), [True, True]),
+        (">", str(LARGE), pa.array([0.5, 1e30]), [False, True]),
+        (">", "2", pa.array([1.5, 2.5], pa.float16()), [False, True]),
+        (">", "1500", pa.array(["0.1", "0.2"]).cast(pa.decimal128(38, 37)), [False, False]),
+        ("==", str(LARGE + 1), pa.array([LARGE, LARGE + 1]).cast(pa.decimal128(38, 0)), [False, True]),
+    ],
+)
+def test_numbers_of_any_type_and_size_are_compared(
+    sign: str, constant: str, column: pa.Array, expected: list[bool]
+) -> None:
+    true, wrong = compared(parse_holdout(f"x {sign} {constant}"), column)  # type: ignore[arg-type]
+    assert (true.tolist(), wrong.any()) == (expected, False)
+
+
+BY_KEY, BY_GROUP, BY_NAME = {"holdout": "20%", "key": "name"}, {"robust_groups": "name"}, {"holdout": "name == 'b'"}
+
+
+@pytest.mark.parametrize(
+    ("type_", "solve"),
+    [
+        *((type_, solve) for type_ in (pa.string_view(), pa.large_string()) for solve in (BY_KEY, BY_GROUP, BY_NAME)),
+        *((pa.binary_view(), solve) for solve in (BY_KEY, BY_GROUP)),
+    ],
+    ids=str,
+)
+def test_names_in_any_type_of_text_or_bytes_divide_rows(
+    type_: pa.DataType, solve: dict[str, Any], tmp_path: Path
+) -> None:
+    names = pa.array(["a", "b", "c", "d", "e"] * 40)
+    plain = {"late": np.arange(200) % 7 < 3, "x": np.arange(200.0), "name": names}
+    held = []
+    for folder, column in ((tmp_path / "plain", names), (tmp_path / "other", names.cast(type_))):
+        folder.mkdir()
+        pq.write_table(pa.table({**plain, "name": column}), folder / "rows.parquet")
+        held.append(learnt_by(job_of(folder, "x", solve=solve))[1].rows.held_out)
+    assert held[0] == held[1] < 200

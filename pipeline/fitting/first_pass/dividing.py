@@ -58,7 +58,7 @@ class ColumnComparison:
             return dt.datetime.fromisoformat(self.text)
         if self.kind == "text":
             return self.text
-        return int(self.text) if re.fullmatch(r"[+-]?[0-9]+", self.text) else float(self.text)
+        return int(self.text) if _WHOLE.fullmatch(self.text) else float(self.text)
 
     def __str__(self) -> str:
         return f"{self.column} {self.sign} {self.text}"
@@ -122,6 +122,10 @@ _SIGNS: Mapping[str, Callable[[Any, Any], pa.Array]] = {
 _MOMENT = pa.timestamp("us")
 _SAME = {"=": "==", "<>": "!="}
 _NUMBER = number_pattern()
+# With more digits it is beyond every column of integers.
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+# Decimals with more digits behind the point are not compared with 64-bit integers by Arrow.
+_MOST_SCALE = 19
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?"
 _SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*")
 _NAME = re.compile(r'\s*(?:"((?:[^"]|"")+)"|`((?:[^`]|``)+)`|([^\W\d][\w.]*))\s*')
@@ -190,7 +194,7 @@ def unfit_comparison(comparison: ColumnComparison, type_: pa.DataType) -> str | 
 
 
 def compared(comparison: ColumnComparison, array: pa.Array, nulls: Sequence[str] = ()) -> tuple[Mask, Mask]:
-    """Return where a comparison is true, and where a text is no such value; of a missing value it is not true."""
+    """Return where a comparison is true, and where a text cannot be read; of a missing value it is not true."""
     array = _with_nulls(array, nulls)
     compare, value, no_rows = _SIGNS[comparison.sign], comparison.value, np.zeros(len(array), dtype=np.bool_)
     given = array.null_count
@@ -204,10 +208,16 @@ def is_missing(array: pa.Array, nulls: Sequence[str] = ()) -> Mask:
     return _flags(pc.is_null(_with_nulls(array, nulls), nan_is_null=True))
 
 
+def without_view(array: pa.Array) -> pa.Array:
+    """Return a column of views as texts or bytes, since Arrow does not compare or take views; any other as it is."""
+    if pa.types.is_string_view(array.type):
+        return pc.cast(array, pa.large_string())
+    return pc.cast(array, pa.large_binary()) if pa.types.is_binary_view(array.type) else array
+
+
 def _with_nulls(array: pa.Array, nulls: Sequence[str]) -> pa.Array:
     """Return a column with null where its text is a spelling of it."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = without_view(array.dictionary_decode() if pa.types.is_dictionary(array.type) else array)
     if not _is_text(array.type):
         return array
     null = pc.is_in(array, pa.array(list(nulls), array.type))
@@ -215,7 +225,7 @@ def _with_nulls(array: pa.Array, nulls: Sequence[str]) -> pa.Array:
 
 
 def _alike(array: pa.Array, kind: Kind, value: object) -> tuple[pa.Array, pa.Scalar]:
-    """Return a column and a constant in one type; a text that is no such value becomes null."""
+    """Return a column and a constant in one type; a text that cannot be read becomes null."""
     type_ = array.type
     if _is_text(type_):
         if kind == "number":
@@ -227,17 +237,29 @@ def _alike(array: pa.Array, kind: Kind, value: object) -> tuple[pa.Array, pa.Sca
     if kind == "time":
         moment = pa.timestamp("us", type_.tz if pa.types.is_timestamp(type_) else None)
         return pc.cast(array, moment, safe=False), pa.scalar(value, moment)
+    if kind == "number":
+        return _as_numbers(array, cast("float", value))
     return array, pa.scalar(value)
 
 
+def _as_numbers(array: pa.Array, value: float) -> tuple[pa.Array, pa.Scalar]:
+    """Return a column and a constant that are compared exactly where both are whole, else as float64."""
+    type_ = array.type
+    whole, width = (pa.uint64(), np.uint64) if pa.types.is_uint64(type_) else (pa.int64(), np.int64)
+    is_exact = pa.types.is_integer(type_) or (pa.types.is_decimal(type_) and type_.scale <= _MOST_SCALE)
+    if is_exact and isinstance(value, int) and np.iinfo(width).min <= value <= np.iinfo(width).max:
+        return array, pa.scalar(value, whole)
+    return pc.cast(array, pa.float64(), safe=False), pa.scalar(float(value))
+
+
 def _read(array: pa.Array, pattern: str, type_: pa.DataType, read: Callable[[str], object]) -> pa.Array:
-    """Return texts as values of a type, null where they are none."""
+    """Return texts as values of a type, null where they cannot be read as one."""
     array = pc.utf8_trim_whitespace(array)
     array = pc.if_else(pc.match_substring_regex(array, f"^(?:{pattern})$"), array, pa.scalar(None, array.type))
     try:
         return pc.cast(array, type_)
     except pa.ArrowInvalid:
-        # One of them looks like a date, but there is no such day.
+        # There is no such day, or Arrow does not read the number: +1.
         return pa.array([_or_none(read, text) for text in array.to_pylist()], type_)
 
 

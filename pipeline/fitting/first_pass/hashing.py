@@ -20,8 +20,15 @@ Hashes = npt.NDArray[np.uint64]
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _WORD = 8
-# What stands for a value that is missing.
+# The hash of a missing value is made of it.
 _NULL = np.uint64(0x6E756C6C)
+# Bytes need not be text, and are hashed as they are.
+_ARE_BYTES = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
 
 
 def mixed(values: Hashes) -> Hashes:
@@ -33,7 +40,7 @@ def mixed(values: Hashes) -> Hashes:
 
 
 def seed_of(text: str) -> np.uint64:
-    """Return a number of 64 bits that stands for a text."""
+    """Return the first 64 bits of the SHA-256 of a text."""
     return np.uint64(int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:_WORD], "little"))
 
 
@@ -43,7 +50,7 @@ def hashes_of_places(path: str, places: npt.NDArray[np.int64]) -> Hashes:
 
 
 def hashes_of(array: pa.Array) -> Hashes:
-    """Return the hashes of the values of a column of any type that can be written as text.
+    """Return the hashes of the values of a column: of bytes, or of any type that can be written as text.
 
     Raises
     ------
@@ -55,13 +62,15 @@ def hashes_of(array: pa.Array) -> Hashes:
         codes = array.indices.fill_null(len(array.dictionary)).to_numpy(zero_copy_only=False)
         taken: Hashes = found.take(codes)
         return taken
-    if not (pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type)):
+    if isinstance(array.type, pa.BaseExtensionType):
+        array = array.storage
+    if not any(is_bytes(array.type) for is_bytes in _ARE_BYTES):
         array = pc.cast(array, pa.large_string())
     return _of_bytes(pc.cast(array, pa.large_binary()))
 
 
 def is_hashable(type_: pa.DataType) -> bool:
-    """Return whether values of a type can be written as text."""
+    """Return whether values of a type are bytes or can be written as text."""
     try:
         hashes_of(pa.nulls(0, type_))
     except pa.ArrowNotImplementedError:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.choices import Role
+from pipeline.fitting.first_pass.dividing import without_view
 from pipeline.fitting.first_pass.rows import missing_in
 from pipeline.fitting.tiles.layout import TILE_ROWS, Floats
 from pipeline.models.columns import Mask, levels, numbers
@@ -73,8 +74,8 @@ class SampleRows:
         if not len(chosen):
             return
         places = np.flatnonzero(used)[chosen]
-        taken = data.take(as_arrow(places))
-        columns = [_plain(taken.column(place), role) for place, role in self.rule.columns]
+        rows = as_arrow(places)
+        columns = [_plain(without_view(data.column(place)).take(rows), role) for place, role in self.rule.columns]
         names = [data.schema.field(place).name for place, _ in self.rule.columns]
         fold = np.zeros(len(places), dtype=np.int8) if folds is None else folds[places]
         arrays = [*columns, as_arrow(fold), as_arrow(ranks[chosen])]
@@ -165,10 +166,9 @@ def _bytes_of(table: pa.Table) -> float:
 
 
 def _column_bytes(column: pa.ChunkedArray) -> float:
-    try:
-        return float(len(column) * max(1.0, column.type.bit_width / 8))
-    except ValueError:
-        pass
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return 4.0 * len(column) + float(pc.sum(pc.binary_length(column)).as_py() or 0)
-    return float(column.nbytes)
+    try:
+        return float(len(column) * max(1.0, column.type.bit_width / 8))
+    except ValueError:  # the values of the type differ in width
+        return float(column.nbytes)
