@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.fitting.first_pass.dividing import ColumnComparison, compared, parse_holdout, unfit_comparison
+from pipeline.fitting.first_pass.dividing import ColumnComparison, compared, is_missing, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import hashes_of, hashes_of_places, mixed
 from tests.fitting.jobs import ipc, job_of, learnt_by
 
@@ -166,6 +166,14 @@ def test_equal_values_have_equal_hashes_in_every_type() -> None:
 def test_bytes_that_are_not_text_have_the_same_hash_in_every_type(type_: pa.DataType) -> None:
     keys = pa.array([b"\xff" * 16, None, b"\x00" * 16], pa.binary())
     assert hashes_of(keys.cast(pa.binary(16)).cast(type_)).tolist() == hashes_of(keys).tolist()
+
+
+def test_a_dictionary_may_have_as_many_values_as_its_indices_can_number() -> None:
+    texts = [str(number) for number in range(128)]
+    rows = pa.DictionaryArray.from_arrays(pa.array([127, None, 0], pa.int8()), texts)
+    assert hashes_of(rows).tolist() == hashes_of(pa.array(["127", None, "0"])).tolist()
+    assert is_missing(rows, ("127",)).tolist() == [True, True, False]
+    assert is_missing(pa.array([1.5, None, np.nan]).dictionary_encode()).tolist() == [False, True, True]
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=40)), min_size=1, max_size=20), st.integers(0, 5))

@@ -159,3 +159,22 @@ def test_a_row_of_a_csv_that_cannot_be_read_is_bad_whether_it_has_a_target_or_no
     (tmp_path / "rows.csv").write_text("\n".join(["late,x", *rows]) + "\n")
     report = run(job_of(tmp_path, "x", missing_target="drop", data={"max_bad": BadLimit(5)}))
     assert (report.rows["bad"], report.rows["without_target"], report.rows["used"]) == (2, 2, 56)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("solve", [{"holdout": "20%", "key": "c"}, {"holdout": "c == 'UA'"}], ids=str)
+def test_a_column_may_be_an_indicator_of_missing_values_and_divide_the_rows(
+    solve: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
+    chance = np.random.default_rng(8)
+    lost = chance.random(600) < 0.2
+    names = pa.array(chance.choice([f"n{number}" for number in range(60)], 600), mask=lost)
+    rows = pa.table({"late": chance.random(600) < 0.4, "x": chance.normal(size=600), "c": names})
+    if kind == "csv":
+        pc.write_csv(rows, tmp_path / "rows.csv")
+    else:
+        pq.write_table(rows, tmp_path / "rows.parquet")
+    report = run(job_of(tmp_path, "x, M(c)", solve=solve))
+    assert report.rows["used"] + report.rows["held_out"] == 600
+    assert report.certificate["rows"] == report.rows["used"]
+    assert {row.feature for row in report.coefficients} >= {"x", "M(c)"}

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UsageError
-from pipeline.fitting.first_pass.hashing import Hashes, hashes_of, hashes_of_places, mixed
+from pipeline.fitting.first_pass.hashing import Hashes, dictionary_places, hashes_of, hashes_of_places, mixed
 from pipeline.scan import Batch
 from pipeline.units import escape, number_pattern, pointed
 
@@ -204,8 +204,11 @@ def compared(comparison: ColumnComparison, array: pa.Array, nulls: Sequence[str]
 
 
 def is_missing(array: pa.Array, nulls: Sequence[str] = ()) -> Mask:
-    """Return where a column that is kept as it is has no value: null, a spelling of null, or NaN."""
-    return _flags(pc.is_null(_with_nulls(array, nulls), nan_is_null=True))
+    """Return where a column of any type has no value: null, a spelling of null in a text, or NaN."""
+    if pa.types.is_dictionary(array.type):
+        flags: Mask = np.append(is_missing(array.dictionary, nulls), True).take(dictionary_places(array))
+        return flags
+    return _flags(pc.is_null(_with_nulls(array, nulls) if nulls else array, nan_is_null=True))
 
 
 def without_view(array: pa.Array) -> pa.Array:

@@ -59,14 +59,20 @@ def hashes_of(array: pa.Array) -> Hashes:
     """
     if pa.types.is_dictionary(array.type):
         found = np.append(hashes_of(array.dictionary), mixed(np.array([_NULL])))
-        codes = array.indices.fill_null(len(array.dictionary)).to_numpy(zero_copy_only=False)
-        taken: Hashes = found.take(codes)
+        taken: Hashes = found.take(dictionary_places(array))
         return taken
     if isinstance(array.type, pa.BaseExtensionType):
         array = array.storage
     if not any(is_bytes(array.type) for is_bytes in _ARE_BYTES):
         array = pc.cast(array, pa.large_string())
     return _of_bytes(pc.cast(array, pa.large_binary()))
+
+
+def dictionary_places(array: pa.Array) -> npt.NDArray[np.int64]:
+    """Return the position of each row's value in the dictionary of a column, and the one after the last for null."""
+    indices = pc.cast(array.indices, pa.int64())
+    places: npt.NDArray[np.int64] = indices.fill_null(len(array.dictionary)).to_numpy(zero_copy_only=False)
+    return places
 
 
 def is_hashable(type_: pa.DataType) -> bool:

@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from pipeline.choices import Cause
 from pipeline.fitting.asking.terms import NumberTerm
@@ -22,8 +21,7 @@ from pipeline.fitting.first_pass.dividing import WRONG, Divider, is_missing
 from pipeline.fitting.tiles.layout import Codes, Floats
 from pipeline.kernels import tile_steps
 from pipeline.kernels.steps import TileStep
-from pipeline.models.columns import Mask, Rows, levels, numbers, unfit
-from pipeline.models.logistic.numbers import with_nan
+from pipeline.models.columns import Mask, Rows, levels, numbers
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
@@ -298,7 +296,7 @@ class _RowJudge:
         elif source.name in found:
             missing = found[source.name] < 0
         else:
-            missing = missing_in(self._column(source).array)
+            missing = is_missing(self._column(source).array)
         return missing.astype(np.float64)
 
     def _missing(self, where: Mask, source: SourceColumn, column: BatchColumn) -> None:
@@ -306,22 +304,6 @@ class _RowJudge:
             self._bad(where, column, "missing in fit")
         elif source.missing == "drop":
             self.dropped |= where
-
-
-def missing_in(array: pa.Array) -> Mask:
-    """Return where a column of any type is missing: null, or a NaN."""
-    if unfit("numeric", array.type) is None:
-        found = with_nan(numbers(array))
-        return np.zeros(len(array), dtype=np.bool_) if found is None else found
-    if unfit("categorical", array.type) is None:
-        cells = levels(array)
-        flags = np.array([name is None for name in [*cells.names, None]])
-        missing: Mask = flags.take(cells.codes, mode="clip")
-        if cells.null is not None:
-            missing |= cells.null
-        return missing
-    is_null: Mask = array.is_null().to_numpy(zero_copy_only=False)
-    return is_null
 
 
 def _at(rows: Rows, of: int) -> Mask:

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.choices import Role
-from pipeline.fitting.first_pass.dividing import without_view
-from pipeline.fitting.first_pass.rows import missing_in
+from pipeline.fitting.first_pass.dividing import is_missing, without_view
 from pipeline.fitting.tiles.layout import TILE_ROWS, Floats
 from pipeline.models.columns import Mask, levels, numbers
 from pipeline.units import MIB
@@ -131,7 +130,7 @@ def as_arrow(values: npt.NDArray[Any]) -> pa.Array:
 def _plain(array: pa.Array, role: SampledAs) -> pa.Array:
     """Return a column in the one type that it has in every file: numbers, text, flags, or as it is."""
     if role == "flag":
-        missing = missing_in(array)
+        missing = is_missing(array)
         return pa.array(~missing, mask=missing)
     if role in {"numeric", "boolean"}:
         cells = numbers(array)

@@ -32,7 +32,7 @@ def learnt_of(prepared: PreparedFit, tallies: Tallies, rows: FitAccounts, median
     DataError
         There are no rows, only one class, or more classes or levels than may be.
     UsageError
-        The positive class, or one with a weight of its own, is none of the classes.
+        The positive class, or one with a weight of its own, is not one of the classes.
     """
     if tallies.crowded is not None:
         raise crowd_error(prepared, tallies.crowded)
@@ -145,17 +145,11 @@ def _by_class(table: Floats, order: Sequence[int]) -> Floats:
 
 
 def _empty_error(rows: FitAccounts) -> DataError:
-    """Return the error for a fit without rows."""
-    if not rows.read:
-        return DataError("the inputs have no rows", "check the paths, and the step that writes the files")
+    """Return the error for inputs of which no row is fitted."""
     return DataError(
         f"no row is left to fit a model to: {row_accounts(asdict(rows))}",
         "see what left the rows out: --missing, --missing-target, --holdout",
     )
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def crowd_error(prepared: PreparedFit, column: str) -> DataError:

@@ -7,7 +7,7 @@ is missing: the arrays are then those of the batch.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar, cast
 
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from pipeline.fitting.asking.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.designs.design import FitDesign, LevelSource, NumberSource
-from pipeline.fitting.first_pass.dividing import WRONG, Divider
+from pipeline.fitting.first_pass.dividing import WRONG, Divider, is_missing
 from pipeline.fitting.first_pass.hashing import hashes_of
 from pipeline.fitting.passes.holding import HeldBatch
 from pipeline.fitting.tiles.layout import TILE_ROWS, Codes, Floats
@@ -26,6 +26,7 @@ from pipeline.kernels import tile_steps
 from pipeline.kernels.steps import TileStep
 from pipeline.models.columns import Levels, Mask, Numbers, RecentLevels, levels, null_mask, numbers, unfit
 from pipeline.models.levels import LevelTable, LevelType
+from pipeline.models.logistic.numbers import with_nan
 from pipeline.scan import Batch
 from pipeline.types.inputs import Integers
 
@@ -365,12 +366,12 @@ class _BatchCells:
             self._places.setdefault(name, []).append(place)
 
     def array(self, name: str, role: Literal["numeric", "categorical"]) -> pa.Array:
-        """Return a column by its name; where two have the name, the one that suits its use."""
+        """Return a column by its name; where two have the name, the one that suits its use, or the first."""
         places = self._places[name]
         if len(places) > 1:
             types = self.batch.schema.types
             suited = [place for place in places if unfit(role, types[place]) is None]
-            places = sorted(suited, key=lambda place: role == "categorical" and not _is_text(types[place]))
+            places = sorted(suited or places, key=lambda place: role == "categorical" and not _is_text(types[place]))
         return self.batch.column(places[0])
 
     def floats(self, source: NumberSource) -> Floats:
@@ -386,13 +387,7 @@ class _BatchCells:
 
     def missing_in(self, name: str) -> Mask:
         """Return where a column is missing: null or NaN."""
-        array = self.array(name, "numeric")
-        if unfit("numeric", array.type) is None:
-            cells = numbers(array)
-            return _missing(cells.values, cells.null)
-        found = _LevelCodes(LevelTable({})).found(levels(array), _IS_MISSING)
-        is_missing: Mask = found == _IS_MISSING
-        return is_missing
+        return is_missing(self.array(name, "numeric"))
 
     def leave_out(self, rows: Mask) -> None:
         """Leave rows out."""
@@ -419,7 +414,7 @@ class _RowSpan:
         null = None if cells.null is None else cells.null[self.rows]
         # A sum is finite only where every value is: it costs a tenth of looking at each.
         finite = values.dtype.kind != "f" or bool(np.isfinite(np.add.reduce(values)))
-        missing = null if finite else _missing(values, null)
+        missing = null if finite else with_nan(Numbers(values, null, cells.inexact))
         if missing is None or not missing.any():
             return values, finite
         if not isinstance(source.missing, str):
@@ -444,25 +439,6 @@ class _RowSpan:
             self.keep = ~rows if self.keep is None else self.keep & ~rows
 
 
-def _missing(values: Values, null: Mask | None) -> Mask:
-    """Return where numbers are null or NaN."""
-    missing: Mask = np.isnan(values)
-    return missing if null is None else missing | null
-
-
 def _is_text(type_: pa.DataType) -> bool:
     value_type = type_.value_type if pa.types.is_dictionary(type_) else type_
     return not (pa.types.is_integer(value_type) or pa.types.is_floating(value_type) or pa.types.is_boolean(value_type))
-
-
-def _as_floats(values: Values) -> Floats:
-    return values.astype(np.float64, copy=False)
-
-
-def columns_read(design: FitDesign, rows: RowSources) -> Iterable[str]:
-    """Return the names of the columns that a decoder reads, each once."""
-    names = [number.column for number in design.numbers]
-    names += [level.column for level in design.levels]
-    names += [rows.target.column, *flags_of(design)]
-    names += [source.column for source in (rows.weight, rows.offset) if source is not None]
-    return dict.fromkeys(names)
