@@ -88,6 +88,8 @@ class Demand:
         What the driver takes besides, whatever the workers: sums that wait for others.
     step_bytes : int
         What each worker takes besides, whatever the batch: sums that it adds up, and room for that.
+    gathered_bytes : int
+        What the driver takes for rows that it gathers from all chunks.
     fewer_payloads : str
         What makes payloads smaller, for a person.
     """
@@ -108,6 +110,7 @@ class Demand:
     widest: tuple[str, float]
     driver_bytes: int = 0
     step_bytes: int = 0
+    gathered_bytes: int = 0
     fewer_payloads: str = FEWER_COLUMNS
 
     @property
@@ -115,10 +118,15 @@ class Demand:
         """Bytes that a process takes before any row is read."""
         return self.reserved_bytes + self.shared_bytes
 
+    @property
+    def own_bytes(self) -> int:
+        """Bytes that the process of the driver takes, whatever the workers and the batch."""
+        return self.process_bytes + self.driver_bytes + self.gathered_bytes
+
     def worker_room(self, allowed_bytes: int, workers: int) -> float:
         """Return the bytes that a budget leaves to each worker, before any row is read."""
         own = 0 if self.threads_share_process else self.process_bytes
-        room = (allowed_bytes - self.process_bytes - self.driver_bytes) / workers
+        room = (allowed_bytes - self.own_bytes) / workers
         return room - own - self.payload_bytes - self.step_bytes
 
     def batch_bytes(self, rows: int) -> int:
@@ -146,7 +154,7 @@ class Demand:
         each += self.payload_bytes + self.step_bytes
         if not self.threads_share_process:
             each += self.process_bytes
-        return self.process_bytes + self.driver_bytes + workers * each
+        return self.own_bytes + workers * each
 
 
 def choose_resources(demand: Demand, allowed_bytes: int, workers: int, chunks: int) -> Resources:
@@ -240,6 +248,7 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     fewer = "read fewer columns (--keep)" if writes else "leave out the file that has it"
     yield demand.shared_bytes, "the description of the job in each worker", "give a smaller model, or fewer files"
     yield demand.driver_bytes + demand.step_bytes, "sums over the rows", "leave out features, or levels of features"
+    yield demand.gathered_bytes, "a sample of the rows", FEWER_COLUMNS
     yield demand.payload_bytes, "results that wait until all chunks before them are done", demand.fewer_payloads
     yield demand.reader_bytes, f"reading the columns of the input{column}", fewer
     smaller = ", or lower --chunk-size" if demand.cuttable else ""

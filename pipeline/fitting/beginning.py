@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,10 +17,12 @@ from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from pipeline.fitting.solving import warm_start
 from pipeline.fitting.tiles.decoding import ClassSource, RowSources
 from pipeline.fitting.tiles.encoding import Encoder
-from pipeline.fitting.tiles.layout import Floats, Tile
+from pipeline.fitting.tiles.layout import TILE_ROWS, Floats, Tile
 from pipeline.models.levels import LevelType
 from pipeline.types.inputs import Integers
 
+# Rows of a sample that are decoded at once.
+_BATCH_ROWS = 4 * TILE_ROWS
 _TYPES: dict[type, LevelType] = {bool: "boolean", int: "integer", str: "text"}
 
 
@@ -40,28 +43,44 @@ def sources_of(prepared: PreparedFit, learnt: Learnt) -> RowSources:
 def start_of(prepared: PreparedFit, design: FitDesign, rows: RowSources, sample: pa.Table) -> Floats:
     """Return coefficients near the optimum of a sample, all of whose rows are fitted."""
     encoder = Encoder(design, replace(rows, divider=None), decimal=prepared.scan.csv.decimal)
-    tiles = [_kept(tile) for tile in encoder.tiles([SampleBatch.of(sample)])]
+    tiles = kept_tiles(lambda: encoder.tiles(sample_batches(sample)), prepared.wanted.sample.expected_bytes)
     return warm_start(MemoryPasses(design.layout, tiles), objective_of(prepared.job, design))
+
+
+def kept_tiles(make: Callable[[], Iterable[Tile]], most_bytes: int) -> Sequence[Tile] | Callable[[], Iterable[Tile]]:
+    """Return tiles that are made once, if they take at most so many bytes; else what makes them anew for each pass.
+
+    Those of products, levels and intervals may take many times what the columns take that they are made of.
+    """
+    kept: list[Tile] = []
+    size = 0
+    for tile in make():
+        size += _bytes_of(tile)
+        if size > most_bytes:
+            return make
+        kept.append(replace(tile, dense=tile.dense.copy(order="F")))
+    return kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleBatch:
-    """The rows of a sample as a batch."""
+    """Some rows of a sample."""
 
     data: pa.RecordBatch
     file: int = 0
-
-    @classmethod
-    def of(cls, sample: pa.Table) -> SampleBatch:
-        """Return the rows of a sample without its last column, the fold."""
-        columns = [column.combine_chunks() for column in sample.columns[:-1]]
-        return cls(pa.RecordBatch.from_arrays(columns, sample.column_names[:-1]))
 
     def places(self) -> Integers:
         """Return no places: the rows of a sample are those that are fitted."""
         return np.zeros(self.data.num_rows, dtype=np.int64)
 
 
-def _kept(tile: Tile) -> Tile:
-    """Return a tile that stays valid."""
-    return replace(tile, dense=tile.dense.copy(order="F"))
+def sample_batches(sample: pa.Table) -> Iterator[SampleBatch]:
+    """Yield the rows of a sample without its last column, the fold; nothing is copied."""
+    columns = sample.select(range(sample.num_columns - 1))
+    yield from map(SampleBatch, columns.to_batches(max_chunksize=_BATCH_ROWS))
+
+
+def _bytes_of(tile: Tile) -> int:
+    levels = [array for column in tile.levels for array in (column.codes, column.values)]
+    arrays = (tile.dense, tile.classes, tile.weights, tile.offset, *levels)
+    return sum(array.nbytes for array in arrays if array is not None)

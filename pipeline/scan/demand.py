@@ -37,6 +37,9 @@ _MISLED = 4
 # JSON while it is parsed, and what is made of it, for each of its bytes: 68 MiB of numbers took 390 MiB (Python 3.11).
 _PARSED = 7
 
+# Rows that are gathered, and their copy while those of two chunks are joined.
+_JOINED = 2
+
 # The width of a text or nested value where no footer states it.
 _UNKNOWN_WIDTH = 32.0
 
@@ -72,6 +75,9 @@ class StepCosts:
         or one for each level of its blocks, and the driver one for each level and one more.
     step_bytes : int
         What else the step takes in each worker, whatever the batch.
+    gathered_bytes : int
+        Bytes of rows that the payloads of all chunks have together: the driver gathers them, and keeps them for the
+        passes that follow.
     """
 
     made_bytes: float = 0.0
@@ -86,6 +92,7 @@ class StepCosts:
     table_bytes: int = 0
     sums_bytes: int = 0
     step_bytes: int = 0
+    gathered_bytes: int = 0
 
 
 def demand_of(
@@ -113,6 +120,9 @@ def demand_of(
     travelling = job_file_bytes(files, plan) + _PARSED * costs.shared_bytes if costs.travels else costs.shared_bytes
     levels = max(1, len(plan)).bit_length()
     kept = sum(_width(widths, name) for name in costs.kept)
+    gathered = _JOINED * costs.gathered_bytes
+    # The rows of a chunk are where they were read until the driver has them; threads hand them over.
+    of_chunk = 0 if threads_share_process else gathered // max(1, len(plan))
     return Demand(
         reserved_bytes=max(_IMPORTED_BYTES, memory.current_bytes()),
         shared_bytes=travelling + costs.table_bytes,
@@ -130,7 +140,8 @@ def demand_of(
         whole_chunk=costs.whole_chunk,
         widest=(name, width),
         driver_bytes=costs.sums_bytes * (levels + 1),
-        step_bytes=costs.step_bytes + costs.sums_bytes * (1 if threads_share_process else 1 + MOST_LEVEL),
+        step_bytes=costs.step_bytes + costs.sums_bytes * (1 if threads_share_process else 1 + MOST_LEVEL) + of_chunk,
+        gathered_bytes=gathered,
     )
 
 

@@ -72,6 +72,8 @@ class PreparedScan:
     resources : Resources
     begins : ndarray of int64, shape (chunks,)
         Where chunks begin inside a CSV, 0 where no pass has found it.
+    kept_bytes : int
+        What the driver keeps of the rows that the first pass gathers.
     """
 
     files: tuple[FileFacts, ...]
@@ -82,6 +84,7 @@ class PreparedScan:
     demand: Demand
     resources: Resources
     begins: Integers = field(repr=False, compare=False)
+    kept_bytes: int = 0
 
     @cached_property
     def inputs(self) -> list[object]:
@@ -181,11 +184,12 @@ def prepare_scan(
     )
     allowed = parse_bytes(how.memory) if how.memory else memory.default_budget()
     resources = _resources(how, files, demand, len(plan), cores, allowed)
-    return PreparedScan(tuple(files), needs, plan, csv, how, demand, resources, unknown_begins(plan))
+    begins = unknown_begins(plan)
+    return PreparedScan(tuple(files), needs, plan, csv, how, demand, resources, begins, costs.gathered_bytes)
 
 
 def with_costs(prepared: PreparedScan, costs: StepCosts, allowed_bytes: int | None = None) -> PreparedScan:
-    """Return the same scan for a step with other costs: what passes have learnt about the files is shared.
+    """Return the same scan for a pass that follows: what passes have learnt about the files is shared.
 
     Parameters
     ----------
@@ -203,7 +207,11 @@ def with_costs(prepared: PreparedScan, costs: StepCosts, allowed_bytes: int | No
     sharing = prepared.demand.threads_share_process
     demand = demand_of(prepared.csv, files, prepared.needs, plan, costs, threads_share_process=sharing, ahead=AHEAD)
     # What the process holds by now for later passes is not part of what it takes before any row is read.
-    demand = replace(demand, reserved_bytes=prepared.demand.reserved_bytes)
+    demand = replace(
+        demand,
+        reserved_bytes=prepared.demand.reserved_bytes,
+        gathered_bytes=demand.gathered_bytes + prepared.kept_bytes,
+    )
     allowed = prepared.resources.allowed_bytes if allowed_bytes is None else allowed_bytes
     resources = _resources(how, files, demand, len(plan), how.workers or memory.usable_cores(), allowed)
     return replace(prepared, demand=demand, resources=resources)

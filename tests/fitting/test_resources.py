@@ -18,6 +18,10 @@ from hypothesis import strategies as st
 from pipeline.errors import MemoryBudgetError
 from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes
 from pipeline.fitting.asking.reading import prepare_fit
+from pipeline.fitting.asking.wishing import objective_of
+from pipeline.fitting.beginning import kept_tiles, sample_batches, sources_of, start_of
+from pipeline.fitting.designs.designing import design_of
+from pipeline.fitting.first_pass.learning import learn
 from pipeline.fitting.passes.points import Point
 from pipeline.fitting.passes.resources import (
     choose_holding,
@@ -30,10 +34,13 @@ from pipeline.fitting.passes.resources import (
 )
 from pipeline.fitting.passes.scanning import open_passes
 from pipeline.fitting.passes.summing import ChunkSums
+from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from pipeline.fitting.report import FitPlan
 from pipeline.fitting.running import run
+from pipeline.fitting.solving import warm_start
+from pipeline.fitting.tiles.encoding import Encoder
 from pipeline.fitting.tiles.layout import FitLayout
-from pipeline.scan import PreparedScan, StepCosts, with_costs, within
+from pipeline.scan import PreparedScan, StepCosts, open_scan, with_costs, within
 from pipeline.training import fit_job
 from pipeline.units import GIB, MIB
 from tests.fitting.scans import ROWS, needs_of, numbers_design, numbers_table, prepared, write
@@ -120,6 +127,40 @@ def test_points_that_do_not_fit_one_pass_take_several_with_the_same_bits(scan: P
     assert chunks == [count * len(scan.plan) for count in (1, 3, 5)]
 
 
+def test_a_sample_is_counted_once_whatever_the_workers_and_stays_for_later_passes(tmp_path: Path) -> None:
+    data = str(write(numbers_table(40_000, COLUMNS), tmp_path / "numbers"))
+    options = {"target": "y", "features": "*", "memory": "4GiB", "chunk_size": "3000"}
+    fits = [prepare_fit(fit_job(data, workers=workers, **options)) for workers in (1, 4)]
+    sample = fits[0].wanted.sample.expected_bytes
+    assert 16_384 * 8 * (COLUMNS + 1) < sample < 1.2 * 16_384 * (8 * COLUMNS + 24 + 9)
+    for prepared_fit in fits:
+        later = with_costs(prepared_fit.scan, pass_costs(FitLayout(COLUMNS)))
+        assert prepared_fit.scan.demand.gathered_bytes == 2 * sample
+        assert later.demand.gathered_bytes == sample
+        assert with_costs(later, pass_costs(FitLayout(COLUMNS))).demand == later.demand
+        assert prepared_fit.scan.demand.step_bytes == 0
+    apart = prepare_fit(fit_job(data, workers=1, scheduler="processes", **options)).scan
+    assert apart.demand.step_bytes == 2 * sample // len(apart.plan)
+
+
+def test_solvers_start_at_the_same_bits_whether_tiles_of_the_sample_are_kept_or_made_anew(tmp_path: Path) -> None:
+    data = str(write(numbers_table(40_000, COLUMNS), tmp_path / "numbers"))
+    prepared_fit = prepare_fit(fit_job(data, target="y", features="x0 * x1, x2", memory="4GiB"))
+    with open_scan(prepared_fit.scan, {}) as scan:
+        learnt, sample = learn(scan, prepared_fit)
+    design, _ = design_of(prepared_fit.job, learnt)
+    rows = sources_of(prepared_fit, learnt)
+    encoder = Encoder(design, rows)
+    starts = []
+    for most_bytes in (0, 1 << 30):
+        tiles = kept_tiles(lambda: encoder.tiles(sample_batches(sample)), most_bytes)
+        assert callable(tiles) == (most_bytes == 0)
+        starts.append(warm_start(MemoryPasses(design.layout, tiles), objective_of(prepared_fit.job, design)))
+    starts.append(start_of(prepared_fit, design, rows, sample))
+    assert starts[0].tobytes() == starts[1].tobytes() == starts[2].tobytes()
+    assert starts[0].any()
+
+
 def test_the_note_says_how_many_models_share_a_pass() -> None:
     assert lowered_note(5, 5, GIB) == ""
     assert lowered_note(100, 30, GIB) == (
@@ -168,13 +209,17 @@ def test_a_fit_too_wide_for_the_memory_ends_before_its_first_pass(tmp_path: Path
     assert events == []
 
 
+PRODUCTS = ", ".join(
+    ":".join(names) for count in (1, 2, 3) for names in combinations([f"x{place}" for place in range(14)], count)
+)
+
 _PEAK = """
 import json, sys
 import pipeline
 from pipeline.training import preview_fit
-options = json.loads(sys.argv[2])
-plan = preview_fit(sys.argv[1], target="y", features="*", **options)
-report = pipeline.fit(sys.argv[1], target="y", features="*", **options)
+options = {"features": "*", **json.loads(sys.argv[2])}
+plan = preview_fit(sys.argv[1], target="y", **options)
+report = pipeline.fit(sys.argv[1], target="y", **options)
 print(json.dumps([report.peak_bytes, plan.projected_bytes, plan.allowed_bytes, plan.held]))
 """
 
@@ -189,6 +234,8 @@ print(json.dumps([report.peak_bytes, plan.projected_bytes, plan.allowed_bytes, p
         (600_000, 20, {"memory": "380MiB", "workers": 2, "scratch": "."}, "scratch"),
         (60_000, 300, {"memory": "3GiB", "workers": 2}, "memory"),
         (60_000, 300, {"memory": "1GiB", "workers": 1, "scheduler": "sync"}, "read again"),
+        # The tiles of the sample would have 60 times the bytes of its columns.
+        (60_000, 14, {"memory": "280MiB", "workers": 1, "features": PRODUCTS, "scratch": "none"}, "read again"),
     ],
 )
 def test_the_peak_of_a_fit_is_under_its_projection(

@@ -167,7 +167,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     plan = make_plan(files, chunk_size=job.data.chunk_size, limit=job.data.limit)
     waiting = max(1, min(len(plan), _WAITING + len(plan).bit_length()))
     wanted = _wanted(job, rules, medians, _sample_rule(files, job, columns), waiting)
-    scan = prepare_scan(files, surveyed.needs, plan, csv, _costs(wanted, waiting), _how(job))
+    scan = prepare_scan(files, surveyed.needs, plan, csv, _costs(wanted), _how(job))
     return PreparedFit(
         job=job,
         scan=scan,
@@ -383,8 +383,8 @@ def _sample_rule(files: Sequence[FileFacts], job: FitJob, columns: Sequence[tupl
     )
 
 
-def _costs(wanted: ToLearn, waiting: int) -> StepCosts:
-    """Return what the first pass takes. The payloads that wait have the rows of one sample between them."""
+def _costs(wanted: ToLearn) -> StepCosts:
+    """Return what the first pass takes."""
     counted = len(wanted.levels) + len(wanted.combined)
     return StepCosts(
         made_bytes=_NUMBER_WIDTH * (wanted.moments + len(wanted.sample.columns)),
@@ -392,9 +392,9 @@ def _costs(wanted: ToLearn, waiting: int) -> StepCosts:
             _NUMBER_BYTES * wanted.moments
             + LEVEL_BYTES * wanted.most_levels * counted
             + _KEYED_BYTES * len(wanted.keyed)
-            + wanted.sample.expected_bytes // waiting
         ),
         fewer_payloads="lower --max-levels, or read fewer columns" if counted else memory.FEWER_COLUMNS,
+        gathered_bytes=wanted.sample.expected_bytes,
         travels=True,
     )
 

@@ -24,6 +24,9 @@ MOST_BYTES = 48 * MIB
 # So few rows are worth a larger share.
 _FEW_ROWS = 16_384
 _SHARE = 0.05
+# The fold and the rank of a row; and by how much a sample may be larger than is expected: chance decides its rows.
+_FOLD_AND_RANK = 9
+_BY_CHANCE = 1.05
 # The name of the column that has the fold of each row.
 FOLD = "(fold)"
 _RANK = "(rank)"
@@ -40,7 +43,7 @@ class SampleRule:
     columns : tuple of (int, Role or "flag")
         Positions in a batch, and how they are read; of a flag only is asked where it is missing.
     expected_bytes : int
-        About how many a whole sample has.
+        What a whole sample takes, as far as is known.
     rows, bytes : int
         The most of a whole sample.
     """
@@ -56,7 +59,7 @@ class SampleRule:
         """Return the rule for about so many rows of about so many bytes."""
         most = min(MOST_ROWS, MOST_BYTES / max(1.0, row_bytes))
         share = min(1.0, most / max(1, rows), max(_SHARE, _FEW_ROWS / max(1, rows)))
-        return cls(share, columns, int(share * rows * row_bytes))
+        return cls(share, columns, int(_BY_CHANCE * share * rows * (row_bytes + _FOLD_AND_RANK)))
 
 
 @dataclass(slots=True, eq=False)
