@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import MemoryBudgetError
-from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes
+from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
 from pipeline.fitting.asking.reading import prepare_fit
+from pipeline.fitting.asking.wishing import models_of
 from pipeline.fitting.passes.points import Point
 from pipeline.fitting.passes.resources import (
     choose_holding,
@@ -118,6 +119,20 @@ def test_points_that_do_not_fit_one_pass_take_several_with_the_same_bits(scan: P
         chunks.append(len(seen))
     assert found[0] == found[1] == found[2]
     assert chunks == [count * len(scan.plan) for count in (1, 3, 5)]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "offset", "models"),
+    [
+        (SolveWishes(), None, 1),
+        (SolveWishes(), "exposure", 2),
+        (SolveWishes(l2=0.1, path=20, folds=5), None, 24),
+        (SolveWishes(l2=0.1, folds=5), None, 6),
+        (SolveWishes(l2=0.1, path=200, folds=10), None, 64),
+    ],
+)
+def test_memory_is_counted_for_the_models_that_there_are(wishes: SolveWishes, offset: str | None, models: int) -> None:
+    assert models_of(FitJob(DataWishes(()), ModelWishes("y", offset=offset), wishes)) == models
 
 
 def test_the_note_says_how_many_models_share_a_pass() -> None:
