@@ -220,6 +220,10 @@ def test_a_plan_says_what_has_effects_and_what_has_none() -> None:
     assert effect_numbers(design) == (parse_terms("x")[0],)
     without = plan_effects(design, LEARNT, dropped=(1, 2, 4))
     assert [column.column for column in without.columns] == ["y0", "carrier"]
+    # The two levels of the carrier come last.
+    some, none = (plan_effects(design, LEARNT, dropped=dropped) for dropped in ((6,), (6, 7)))
+    assert [column.column for column in some.columns] == ["x", "y0", "flag", "carrier"]
+    assert [column.column for column in none.columns] == ["x", "y0", "flag"]
 
 
 def test_more_than_a_hundred_levels_have_no_effects_and_a_note() -> None:
