@@ -15,13 +15,13 @@ from pipeline.fitting.asking.job import DataWishes, FitJob, ModelWishes
 from pipeline.fitting.designs.design import DesignColumn, FitDesign, LevelSource, NumberSource
 from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt, LearntLevels, LearntNumber
 from pipeline.fitting.outcome.effect_rows import effect_rows
-from pipeline.fitting.outcome.effect_sums import EffectSummer, effect_bytes, join_effects, slope_of, stepped
+from pipeline.fitting.outcome.effect_sums import EffectSummer, effect_bytes, join_effects, slope_of
 from pipeline.fitting.outcome.effects import effect_numbers, plan_effects
 from pipeline.fitting.outcome.making import model_of
 from pipeline.fitting.tiles.decoding import ClassSource, RowSources
 from pipeline.fitting.tiles.encoding import Encoder
 from pipeline.fitting.tiles.layout import FitLayout
-from pipeline.kernels import Affine, Clip
+from pipeline.kernels import Affine, Clip, stepped
 from tests.fitting.stored_inference import CASES, STORED
 from tests.fitting.test_making import solution_of
 
