@@ -38,7 +38,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import ModelError
-from pipeline.kernels import Affine, Clip, Step, tile_steps
+from pipeline.kernels import Affine, Clip, Step, stepped
 from pipeline.models.levels import LevelType
 from pipeline.units import escape
 
@@ -69,7 +69,7 @@ class Number:
 
     def value(self, value: float) -> float:
         """Return what the steps make of a value of the column."""
-        return _stepped(self.steps, value)
+        return stepped(self.steps, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +282,7 @@ def _guards(signals: Iterable[Signal]) -> frozenset[Guard]:
 def transform(signal: Signal, step: Step) -> Signal:
     """Return a function of a signal; of levels, bins and missing indicators it is computed value by value."""
     if signal.number is None:
-        return map_values(signal, partial(_stepped, (step,)))
+        return map_values(signal, partial(stepped, (step,)))
     number, (center, scale) = signal.number, signal.scaled or (0.0, 1.0)
     if isinstance(step, Clip) and scale > 0 and (center, scale) != (0.0, 1.0):
         # Between the same values of the column: it keeps its center and scale.
@@ -301,15 +301,6 @@ def transform(signal: Signal, step: Step) -> Signal:
             f'{name} of the value for missing values in column "{escape(number.column)}" is not finite'
         )
     return replace(_of_number(made, signal.absent), guards=signal.guards)
-
-
-def _stepped(steps: Sequence[Step], value: float) -> float:
-    """Return what steps make of a value, as a model computes it."""
-    tile = np.array([value], dtype=np.float64)
-    with np.errstate(all="ignore"):
-        for change in tile_steps(steps, "fast"):
-            change(tile)
-    return float(tile[0])
 
 
 def _of_number(number: Number, absent: frozenset[Lack]) -> Signal:

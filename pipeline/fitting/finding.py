@@ -28,9 +28,6 @@ from pipeline.fitting.solving.selection import PathChoice, select
 from pipeline.fitting.telling import FitTeller
 from pipeline.fitting.tiles.layout import FitLayout, Floats
 
-# A path of penalties shares passes; more models than this gain little.
-_TOGETHER = 64
-
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -53,14 +50,6 @@ def method_of(job: FitJob, design: FitDesign) -> Method:
 def squares_of(job: FitJob, design: FitDesign) -> int:
     """Return how many symmetric matrices the sums of a model have."""
     return int(method_of(job, design) == "newton" or job.solve.robust or job.solve.robust_groups is not None)
-
-
-def models_of(job: FitJob) -> int:
-    """Return how many models may share a pass: those of a path, or the one that is asked for and the null model."""
-    solve = job.solve
-    if not (solve.path or solve.folds):
-        return 2
-    return min(_TOGETHER, (solve.path or 1) * ((solve.folds or 0) + 1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,11 @@ from pipeline import memory
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.planning import check_width, outlook_of, plan
 from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit
+from pipeline.fitting.asking.wishing import models_of
 from pipeline.fitting.beginning import sources_of, start_of
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.designs.designing import design_of
-from pipeline.fitting.finding import Finder, Fitted, models_of, squares_of
+from pipeline.fitting.finding import Finder, Fitted, squares_of
 from pipeline.fitting.first_pass.learning import learn
 from pipeline.fitting.first_pass.learnt import Learnt
 from pipeline.fitting.outcome.effects import effect_numbers

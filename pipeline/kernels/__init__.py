@@ -22,7 +22,7 @@ from pipeline.kernels.prediction import (
     raw_prediction,
 )
 from pipeline.kernels.softmax import softmax, softmax_columns, softmax_gradient
-from pipeline.kernels.steps import STEP_FUNCTIONS, Affine, Clip, Step, StepFunction, tile_steps
+from pipeline.kernels.steps import STEP_FUNCTIONS, Affine, Clip, Step, StepFunction, stepped, tile_steps
 from pipeline.kernels.tiles import TILE_ROWS, is_masked
 
 __all__ = [
@@ -58,5 +58,6 @@ __all__ = [
     "softmax",
     "softmax_columns",
     "softmax_gradient",
+    "stepped",
     "tile_steps",
 ]

@@ -57,6 +57,15 @@ def tile_steps(steps: Sequence[Step], precision: Precision) -> tuple[TileStep, .
     return tuple(action for step in steps for action in _actions(step, functions))
 
 
+def stepped(steps: Sequence[Step], value: float) -> float:
+    """Return what some steps make of one number, as ``fast`` scoring does; it may be infinite or NaN."""
+    tile = np.array([value], dtype=np.float64)
+    with np.errstate(all="ignore"):
+        for change in tile_steps(steps, "fast"):
+            change(tile)
+    return float(tile[0])
+
+
 def _actions(step: Step, functions: Mapping[StepFunction, TileStep]) -> Sequence[TileStep]:
     if isinstance(step, Clip):
         return [partial(_clip, step)]

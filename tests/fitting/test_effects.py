@@ -15,13 +15,13 @@ from pipeline.fitting.asking.job import DataWishes, FitJob, ModelWishes
 from pipeline.fitting.designs.design import DesignColumn, FitDesign, LevelSource, NumberSource
 from pipeline.fitting.first_pass.learnt import FitAccounts, Learnt, LearntLevels, LearntNumber
 from pipeline.fitting.outcome.effect_rows import effect_rows
-from pipeline.fitting.outcome.effect_sums import EffectSummer, effect_bytes, join_effects, slope_of, stepped
+from pipeline.fitting.outcome.effect_sums import EffectSummer, effect_bytes, join_effects, slope_of
 from pipeline.fitting.outcome.effects import effect_numbers, plan_effects
 from pipeline.fitting.outcome.making import model_of
 from pipeline.fitting.tiles.decoding import ClassSource, RowSources
 from pipeline.fitting.tiles.encoding import Encoder
 from pipeline.fitting.tiles.layout import FitLayout
-from pipeline.kernels import Affine, Clip
+from pipeline.kernels import Affine, Clip, stepped
 from tests.fitting.stored_inference import CASES, STORED
 from tests.fitting.test_making import solution_of
 
@@ -220,6 +220,10 @@ def test_a_plan_says_what_has_effects_and_what_has_none() -> None:
     assert effect_numbers(design) == (parse_terms("x")[0],)
     without = plan_effects(design, LEARNT, dropped=(1, 2, 4))
     assert [column.column for column in without.columns] == ["y0", "carrier"]
+    # The two levels of the carrier come last.
+    some, none = (plan_effects(design, LEARNT, dropped=dropped) for dropped in ((6,), (6, 7)))
+    assert [column.column for column in some.columns] == ["x", "y0", "flag", "carrier"]
+    assert [column.column for column in none.columns] == ["x", "y0", "flag"]
 
 
 def test_more_than_a_hundred_levels_have_no_effects_and_a_note() -> None:

@@ -15,6 +15,7 @@ from pipeline.fitting.outcome.tabulating import coefficient_rows
 from pipeline.fitting.passes.blocks import unpack
 from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from pipeline.fitting.solving import drive
+from pipeline.fitting.tiles.layout import FitLayout
 from tests.fitting.newton import expanded, solved
 from tests.fitting.stored_inference import CASES, STORED, expected_of
 
@@ -96,6 +97,16 @@ def test_a_coefficient_that_a_sign_holds_at_zero_has_no_error() -> None:
     rows = coefficient_rows(Inference(job, case.design, replace(solution, dropped=())), ("0", "1"))
     assert [row.error is None for row in rows] == [False, True, False, False, False]
     assert [row.note for row in rows[:3]] == ["", "kept at 0 by --sign", ""]
+
+
+def test_signs_that_hold_every_coefficient_at_zero_are_why_there_are_no_errors() -> None:
+    case = CASES["numbers"]
+    names = [column.name for column in case.design.columns]
+    job = replace(case.job, model=replace(case.job.model, signs=dict.fromkeys(names, 1), intercept=False))
+    layout = FitLayout(len(names), intercept=False)
+    solution = solved([replace(case.tile, dense=case.tile.dense[:, 1:])], layout, dropped=tuple(range(len(names))))
+    found = Inference(job, replace(case.design, layout=layout), replace(solution, dropped=()))
+    assert why_no_errors(found) == "there are no standard errors: no coefficient is free"
 
 
 @pytest.mark.parametrize("penalty", [{"l2": 0.1}, {"l1": 0.1}])

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import MemoryBudgetError
-from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes
+from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
 from pipeline.fitting.asking.reading import prepare_fit
-from pipeline.fitting.asking.wishing import objective_of
+from pipeline.fitting.asking.wishing import models_of, objective_of
 from pipeline.fitting.beginning import kept_tiles, sample_batches, sources_of, start_of
 from pipeline.fitting.designs.designing import design_of
 from pipeline.fitting.first_pass.learning import learn
@@ -159,6 +159,20 @@ def test_solvers_start_at_the_same_bits_whether_tiles_of_the_sample_are_kept_or_
     starts.append(start_of(prepared_fit, design, rows, sample))
     assert starts[0].tobytes() == starts[1].tobytes() == starts[2].tobytes()
     assert starts[0].any()
+
+
+@pytest.mark.parametrize(
+    ("wishes", "offset", "models"),
+    [
+        (SolveWishes(), None, 1),
+        (SolveWishes(), "exposure", 2),
+        (SolveWishes(l2=0.1, path=20, folds=5), None, 24),
+        (SolveWishes(l2=0.1, folds=5), None, 6),
+        (SolveWishes(l2=0.1, path=200, folds=10), None, 64),
+    ],
+)
+def test_memory_is_counted_for_the_models_that_there_are(wishes: SolveWishes, offset: str | None, models: int) -> None:
+    assert models_of(FitJob(DataWishes(()), ModelWishes("y", offset=offset), wishes)) == models
 
 
 def test_the_note_says_how_many_models_share_a_pass() -> None:

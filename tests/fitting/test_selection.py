@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from pipeline.fitting.solving.objective import Objective
-from pipeline.fitting.solving.selection import PathChoice, select
+from pipeline.fitting.solving.selection import PathChoice, models_of_path, select
 from tests.fitting.fits import fitted, penalty
 from tests.fitting.rows import Rows, binary
 
@@ -140,6 +140,14 @@ def test_more_models_at_once_save_passes_and_change_no_bit() -> None:
     assert one.solution.coefficients.tobytes() == many.solution.coefficients.tobytes()
     assert many.passes == len(shared.shared)
     assert many.unconverged == 0
+
+
+@pytest.mark.parametrize(("count", "folds"), [(1, 4), (5, 0), (12, 2)])
+def test_as_many_models_share_a_pass_as_the_plan_counts(count: int, folds: int) -> None:
+    passes = CountedPasses(FOLDED)
+    objective = Objective(FOLDED.layout, penalty(FOLDED, 1e-3, 0.0))
+    select(passes, objective, count=count, folds=folds, together=100)
+    assert max(passes.shared) == models_of_path(count, folds)
 
 
 def test_a_penalty_that_leaves_nothing_is_a_path_of_one() -> None:

@@ -11,6 +11,7 @@ from pipeline.fitting.asking.formula import term_text
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.reading import PreparedFit, prepare_fit
 from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
+from pipeline.fitting.asking.wishing import models_of
 from pipeline.fitting.passes.resources import pass_costs, plan_of_fit
 from pipeline.fitting.report import FitPlan
 from pipeline.fitting.solving import choose
@@ -67,8 +68,7 @@ def outlook_of(prepared: PreparedFit) -> FitOutlook:
     passes = _USUAL.get(method, solve.iterations)
     if solve.path or solve.folds:
         passes = max(passes, _OF_A_PATH)
-    models = (solve.path or 1) * ((solve.folds or 0) + 1)
-    return FitOutlook(layout, method, passes + sum(_extra(job)), models, penalty)
+    return FitOutlook(layout, method, passes + sum(_extra(job)), models_of(job), penalty)
 
 
 def check_width(prepared: PreparedFit) -> None:

@@ -1,4 +1,4 @@
-"""What a job asks of the solver: penalty, signs, method."""
+"""What a job asks of the solver: penalty, signs, how many models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,20 @@ from pipeline.fitting.asking.terms import NumberTerm
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.outcome.own_units import slice_of
 from pipeline.fitting.solving.objective import Objective, Penalty
+from pipeline.fitting.solving.selection import models_of_path
 from pipeline.fitting.tiles.layout import Floats
+
+# A path of penalties shares passes; more models than this gain little.
+_TOGETHER = 64
+
+
+def models_of(job: FitJob) -> int:
+    """Return how many models may share a pass: those of a path, or the one that is asked for and its null model."""
+    solve = job.solve
+    if solve.path or solve.folds:
+        return min(_TOGETHER, models_of_path(solve.path or 1, solve.folds or 0))
+    # Without an offset the null model has a closed form.
+    return 1 if job.model.offset is None else 2
 
 
 def objective_of(job: FitJob, design: FitDesign) -> Objective:

@@ -23,7 +23,7 @@ from pipeline.fitting.first_pass.classes import positive_note
 from pipeline.fitting.first_pass.learnt import Learnt, LearntBins, LearntNumber
 from pipeline.fitting.first_pass.vocabulary import OTHER, combined_name
 from pipeline.fitting.tiles.layout import FitLayout
-from pipeline.kernels import tile_steps
+from pipeline.kernels import stepped
 from pipeline.models.logistic.binned import interval_names
 from pipeline.units import escape, format_count, shortest
 
@@ -440,7 +440,7 @@ def _filled(term: NumberTerm, found: LearntNumber, missing: Missing) -> tuple[fl
     """Return mean and deviation of a number, with missing values counting as another."""
     if isinstance(missing, str) or found.share >= 1:
         return found.mean, found.deviation
-    filler = stepped(term, missing)
+    filler = stepped(term.steps, missing)
     if not math.isfinite(filler):
         raise DataError(
             f"{escape(term_text(term))}: a missing value would count as {shortest(missing)}, for which this "
@@ -451,12 +451,3 @@ def _filled(term: NumberTerm, found: LearntNumber, missing: Missing) -> tuple[fl
     mean = share * found.mean + (1 - share) * filler
     variance = share * (found.deviation**2 + (found.mean - mean) ** 2) + (1 - share) * (filler - mean) ** 2
     return mean, math.sqrt(variance)
-
-
-def stepped(term: NumberTerm, value: float) -> float:
-    """Return what the steps of a number make of a value."""
-    made = np.array([value])
-    with np.errstate(all="ignore"):
-        for step in tile_steps(term.steps, "fast"):
-            step(made)
-    return float(made[0])

@@ -24,7 +24,7 @@ from pipeline.fitting.tiles.decoding import DecodedRows, flags_of, numbers_of
 from pipeline.fitting.tiles.encoding import TileMaker
 from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout, Floats, Tile
 from pipeline.fitting.tiles.recipes import Run, Runs, joined
-from pipeline.kernels import Affine, Clip, Step, tile_steps
+from pipeline.kernels import Affine, Clip, Step, stepped, tile_steps
 
 
 @dataclass(eq=False)
@@ -306,15 +306,6 @@ def _slope_of(step: Step, values: Floats) -> Any:
         "square": lambda: 2.0 * values,
     }
     return slopes[step]()
-
-
-def stepped(steps: Sequence[Step], value: float) -> float:
-    """Return what steps make of a number."""
-    tile = np.array([value])
-    with np.errstate(all="ignore"):
-        for act in tile_steps(steps, "fast"):
-            act(tile)
-    return float(tile[0])
 
 
 def whole(runs: Runs) -> DecodedRows:

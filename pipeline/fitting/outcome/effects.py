@@ -22,6 +22,7 @@ from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, NumberTerm
 from pipeline.fitting.designs.design import DesignColumn, FitDesign, factors_of
 from pipeline.fitting.first_pass.learnt import Learnt, LearntNumber
 from pipeline.fitting.first_pass.vocabulary import MISSING, reference_of
+from pipeline.fitting.outcome.own_units import slice_of
 from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.models.logistic.binned import interval_names
 from pipeline.units import escape, format_count
@@ -118,7 +119,8 @@ def plan_effects(design: FitDesign, learnt: Learnt, dropped: Sequence[int] = ())
 
 
 def _is_dropped(column: DesignColumn, layout: FitLayout, dropped: Sequence[int]) -> bool:
-    return column.dense is not None and column.dense + layout.intercept in dropped
+    place = slice_of(column, layout)
+    return set(dropped).issuperset(range(place.start, place.stop))
 
 
 def _has_levels(uses: Sequence[object]) -> bool:

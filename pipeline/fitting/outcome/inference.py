@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.fitting.asking.job import FitJob
-from pipeline.fitting.asking.terms import NumberTerm
+from pipeline.fitting.asking.wishing import objective_of
 from pipeline.fitting.designs.design import DesignColumn, FitDesign
 from pipeline.fitting.outcome.own_units import OwnUnits, free_of, slice_of
 from pipeline.fitting.passes.blocks import unpack
@@ -52,12 +52,10 @@ class Inference:
 
         Those that were dropped have none, and none that a ``--sign`` holds at 0.
         """
-        layout = self.design.layout
+        layout, signs = self.design.layout, objective_of(self.job, self.design).signs
         free = np.tile(free_of(self.solution, layout), (layout.outputs, 1))
-        for column in self.design.columns:
-            if isinstance(column.term, NumberTerm) and column.term.column in self.job.model.signs:
-                place = slice_of(column, layout)
-                free[:, place] &= self.solution.coefficients[:, place] != 0.0
+        if signs is not None:
+            free &= (signs == 0) | (self.solution.coefficients != 0.0)
         return free.ravel()
 
     @cached_property
@@ -156,6 +154,8 @@ def why_no_errors(found: Inference) -> str:
         why = "the method does not sum the matrix that they need"
     elif found.inverse is None:
         why = "the matrix of second derivatives has no inverse"
+    elif not found.free.any():
+        why = "no coefficient is free"
     elif not is_robust(found.job):
         why = "rows are weighted by their class; --robust takes that into account"
     else:

@@ -9,6 +9,7 @@ depend on how many do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
@@ -117,6 +118,11 @@ def select(
         counter.count,
         sum(not one.certificate.converged for fit in fits for one in fit),
     )
+
+
+def models_of_path(count: int, folds: int) -> int:
+    """Return how many models of a path of ``count`` penalties can share a pass: one for each stretch, and each fold."""
+    return math.ceil(count / STRETCH) * (folds + 1)
 
 
 def penalties(objective: Objective, null: Solution | None, count: int) -> list[Penalty | None]:
