@@ -68,3 +68,17 @@ def test_large_weights_change_nothing_but_the_errors(tmp_path: Path) -> None:
     for one, other in zip(plain.coefficients, weighted.coefficients, strict=True):
         assert other.value == pytest.approx(one.value, rel=1e-9)
         assert other.error == pytest.approx(one.error / 1e6, rel=1e-9)
+
+
+@pytest.mark.parametrize("shift", [0.0, 40.0])
+def test_with_folds_the_null_model_has_the_offset_too(tmp_path: Path, shift: float) -> None:
+    chance = np.random.default_rng(11)
+    x, o = chance.normal(size=400), shift + chance.normal(size=400)
+    y = chance.random(400) < 1 / (1 + np.exp(-x - o + shift))
+    pq.write_table(pa.table({"x": x, "o": o, "y": y}), tmp_path / "rows.parquet")
+    once, folded = (
+        pipeline.fit(tmp_path / "rows.parquet", target="y", features="x", offset="o", folds=folds)
+        for folds in (None, 3)
+    )
+    assert folded.measures.null_deviance == pytest.approx(once.measures.null_deviance, rel=1e-12)
+    assert folded.measures.likelihood_ratio == pytest.approx(once.measures.likelihood_ratio, rel=1e-9)
