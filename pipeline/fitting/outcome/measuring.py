@@ -27,8 +27,8 @@ _DECREMENT = 1e-20
 _PASSES = 50
 # A shorter step changes the loss by less than it is rounded.
 _HALVED = 1e-6
-# A longer step counts by its logarithm: where an offset has made all probabilities 0 or 1, the curve falls by the factor
-# e with each unit, and may be 0.
+# A longer step counts by its logarithm: where an offset has made all probabilities 0 or 1, the curve falls by the
+# factor e with each unit, and may be 0.
 _LONG = 4.0
 _FLAT = 1e-280
 
