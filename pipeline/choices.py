@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Final, Generic, Literal, TypeVar, get_args
 
 from pipeline.errors import UsageError
 from pipeline.units import escape, nearest, parse_seconds, quoted
@@ -72,7 +72,7 @@ Lack = Literal["missing", "unseen"]
 UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 
 # Classes get weights that make each of them count alike.
-BALANCED = "balanced"
+BALANCED: Final = "balanced"
 _SIGNS = {"+": 1, "-": -1}
 
 Word = TypeVar("Word", bound=str)

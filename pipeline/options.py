@@ -342,8 +342,8 @@ OPTIONS: Mapping[str, Option] = {
     "memory": Option(None, "How much memory the run may use (``4GiB``); by default half of what is free."),
     "scratch": Option(
         "auto",
-        "Where decoded rows are kept between passes if they do not fit in memory: a folder, ``auto`` for the folder of "
-        "temporary files, or ``none`` to read the inputs again.",
+        "Where decoded rows are kept between passes if they do not fit in memory: a folder; ``auto``, where that saves "
+        "time, for the folder of the output (without one, of temporary files); or ``none`` to read the inputs again.",
     ),
     "scheduler": Option(
         "threads",

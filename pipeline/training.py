@@ -6,7 +6,9 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack
+
+import numpy as np
 
 from pipeline.choices import (
     ABSENT,
@@ -197,6 +199,7 @@ def fit_job(
     paths = paths_of(inputs, "fit a table with pipeline.sklearn.LogisticRegression().fit(X, y)")
     asked = completed(options)
     _check_types(asked)
+    asked = _plain(asked)
     _check_values(asked)
     model = _model_wishes(target, _terms(features), asked)
     solve = _solve_wishes(asked)
@@ -339,7 +342,7 @@ def _signs(given: object) -> Mapping[str, int]:
     return _once("sign", map(parse_sign, texts))
 
 
-def _class_weights(given: object) -> Mapping[str, float] | Any:
+def _class_weights(given: object) -> Mapping[str, float] | Literal["balanced"] | None:
     if given is None:
         return None
     found = [parse_class_weight(text) for text in _pairs("class_weight", given, 'class_weight={"late": 3}')]
@@ -351,9 +354,19 @@ def _class_weights(given: object) -> Mapping[str, float] | Any:
     return BALANCED
 
 
+def _plain(asked: FitOptions) -> FitOptions:
+    """Return options whose numbers are those of Python, not of NumPy: a job is plain values."""
+    plain = {name: value.item() for name, value in asked.items() if isinstance(value, np.number)}
+    return {**asked, **plain}  # type: ignore[typeddict-item]
+
+
 def _check_types(asked: FitOptions) -> None:
     check_columns_types(asked["types"])
     given: Mapping[str, object] = dict(asked)
+    for name in (*_WHOLE, *_REAL, *_NOT_NEGATIVE, "scratch", "scheduler"):
+        default = OPTIONS[name].default
+        if given[name] is None and default is not None:
+            raise TypeError(f"{name} is None; leave it out, or write {name}={default!r}")
     for name in (*_WHOLE, "skip_lines"):
         check_whole(name, given[name])
     for name in (*_REAL, *_NOT_NEGATIVE):

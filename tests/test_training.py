@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -178,6 +179,9 @@ def test_with_all_numeric_columns_names_are_known_later() -> None:
         ({"l2": "1"}, "l2 is the str '1'; write a number, such as l2=0.5"),
         ({"l1": True}, "l1 is the bool True; write a number"),
         ({"folds": 2.5}, "folds is the float 2.5; write a whole number"),
+        ({"l2": None}, "l2 is None; leave it out, or write l2=0.0"),
+        ({"iterations": None}, "iterations is None; leave it out, or write iterations=1000"),
+        ({"scheduler": None}, "scheduler is None; leave it out, or write scheduler='threads'"),
         ({"weight": 3}, "weight is the int 3; write a text"),
         ({"control": 3}, "control is the int 3, not names of columns"),
         ({"control": [3]}, r"control is the list \[3\], not names of columns"),
@@ -199,6 +203,15 @@ def test_with_all_numeric_columns_names_are_known_later() -> None:
 def test_an_option_of_another_type_says_what_to_write(options: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         job(**options)
+
+
+def test_numbers_of_numpy_are_as_good_as_those_of_python() -> None:
+    found = job(min_count=np.int64(2), l2=np.float32(0.5), workers=np.int8(1), skip_lines=np.int64(1))
+    assert found == job(min_count=2, l2=0.5, workers=1, skip_lines=1)
+    assert {type(found.model.min_count), type(found.means.workers), type(found.data.csv.skip_lines)} == {int}
+    assert type(found.solve.l2) is float
+    with pytest.raises(UsageError, match="workers is 0: it must be at least 1"):
+        job(workers=np.int64(0))
 
 
 def test_a_target_is_the_name_of_a_column() -> None:

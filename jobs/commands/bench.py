@@ -6,7 +6,7 @@ import click
 
 from jobs import options
 from jobs.options import completion, values
-from jobs.options.command import HOW, OUTPUT, WHAT, JobCommand, option
+from jobs.options.command import HOW, WHAT, JobCommand, option
 from jobs.options.functions import known
 from jobs.options.help import HelpfulGroup
 
@@ -69,14 +69,7 @@ def command() -> None:
     metavar="N",
     help="How often each function is timed; the median counts.",
 )
-@option(
-    "--plot",
-    section=OUTPUT,
-    type=values.PATH,
-    metavar="FILE",
-    is_path=True,
-    help="Draw the times as a picture (.svg or .png). Needs matplotlib: pip install 'logitstream[plot]'.",
-)
+@options.plot_to("Draw the times as a picture (.svg or .png).")
 @options.json_
 def functions(
     functions: tuple[str, ...], size: int, dtype: str, threads: int, rounds: int, plot: str | None, json: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -35,6 +36,38 @@ def output_to(metavar: str, help_: str, **attributes: Any) -> Decorator:
         help=help_,
         **attributes,
     )
+
+
+def plot_to(help_: str) -> Decorator:
+    """Return ``--plot`` of a command, with what it draws."""
+    return option(
+        "--plot",
+        section=OUTPUT,
+        type=values.PATH,
+        is_path=True,
+        metavar="FILE",
+        help=f"{help_} Needs matplotlib: pip install 'logitstream[plot]'.",
+    )
+
+
+# Options whose meaning differs from command to command.
+limit_with = partial(option, "--limit", section=WHAT, type=values.COUNT, metavar="ROWS")
+max_bad_with = partial(
+    option, "--max-bad", section=WHAT, type=values.MAX_BAD, default="0", show_default=True, metavar="N|P%"
+)
+chunk_size_with = partial(
+    option,
+    "--chunk-size",
+    section=HOW,
+    type=values.CHUNK_SIZE,
+    default="1048576",
+    show_default=True,
+    metavar="SIZE",
+)
+memory_with = partial(option, "--memory", section=HOW, type=values.MEMORY, metavar="SIZE")
+if_exists_with = partial(
+    option, "--if-exists", section=OUTPUT, type=click.Choice(IF_EXISTS.words), default="fail", show_default=True
+)
 
 
 def refuse_taken(keep: Iterable[str], made: Iterable[str], rename: Iterable[tuple[str, str]]) -> None:
@@ -142,13 +175,7 @@ threshold = option(
 )
 reasons = option("--reasons", section=WHAT, type=values.COUNT, metavar="N", help=meaning("reasons"))
 float32 = option("--float32", section=WHAT, is_flag=True, help=meaning("float32"))
-limit = option(
-    "--limit",
-    section=WHAT,
-    type=values.COUNT,
-    metavar="ROWS",
-    help=meaning("limit"),
-)
+limit = limit_with(help=meaning("limit"))
 
 delimiter = option(
     "--delimiter",
@@ -250,15 +277,7 @@ typed = option(
     help="The Arrow type of a column or partition (id=int64); without it a kept column is text. Repeatable.",
 )
 
-max_bad = option(
-    "--max-bad",
-    section=WHAT,
-    type=values.MAX_BAD,
-    default="0",
-    show_default=True,
-    metavar="N|P%",
-    help=meaning("max_bad"),
-)
+max_bad = max_bad_with(help=meaning("max_bad"))
 max_unseen = option(
     "--max-unseen",
     section=WHAT,
@@ -293,15 +312,7 @@ fingerprint = option(
     help=meaning("fingerprint"),
 )
 
-chunk_size = option(
-    "--chunk-size",
-    section=HOW,
-    type=values.CHUNK_SIZE,
-    default="1048576",
-    show_default=True,
-    metavar="SIZE",
-    help=meaning("chunk_size"),
-)
+chunk_size = chunk_size_with(help=meaning("chunk_size"))
 workers = option(
     "--workers",
     section=HOW,
@@ -309,13 +320,7 @@ workers = option(
     metavar="N",
     help=meaning("workers"),
 )
-memory = option(
-    "--memory",
-    section=HOW,
-    type=values.MEMORY,
-    metavar="SIZE",
-    help=meaning("memory"),
-)
+memory = memory_with(help=meaning("memory"))
 scheduler = option(
     "--scheduler",
     section=HOW,
@@ -407,22 +412,8 @@ compression = option(
     metavar="NAME",
     help=meaning("compression"),
 )
-if_exists = option(
-    "--if-exists",
-    section=OUTPUT,
-    type=click.Choice(IF_EXISTS.words),
-    default="fail",
-    show_default=True,
-    help=meaning("if_exists"),
-)
-if_file_exists = option(
-    "--if-exists",
-    section=OUTPUT,
-    type=click.Choice(IF_EXISTS.words),
-    default="fail",
-    show_default=True,
-    help="What to do if there is another file. One with the same content stays as it is.",
-)
+if_exists = if_exists_with(help=meaning("if_exists"))
+if_file_exists = if_exists_with(help="What to do if there is another file. One with the same content stays as it is.")
 allow_empty = option("--allow-empty", section=OUTPUT, is_flag=True, help=meaning("allow_empty"))
 keep_versions = option(
     "--keep-versions",

@@ -7,7 +7,7 @@ import click
 from jobs import options
 from jobs.options import completion, values
 from jobs.options.command import FITTING, HOW, OUTPUT, WHAT, option
-from pipeline.choices import BALANCED, IF_EXISTS, MISSING, MISSING_TARGET, SOLVER
+from pipeline.choices import BALANCED, MISSING, MISSING_TARGET, SOLVER
 from pipeline.options import OF_A_FIT, meaning
 
 
@@ -202,44 +202,13 @@ scratch = option(
 )
 output = options.output_to("FILE", "The model file to write.  [default: none, the fit is only shown]")
 allow_unconverged = option("--allow-unconverged", section=OUTPUT, is_flag=True, help=meaning("allow_unconverged"))
-plot = option(
-    "--plot",
-    section=OUTPUT,
-    type=values.PATH,
-    is_path=True,
-    metavar="FILE",
-    help="Draw the coefficients with their intervals, or with --path the penalties, as .svg or .png. Needs matplotlib: "
-    "pip install 'logitstream[plot]'.",
-)
+plot = options.plot_to("Draw the coefficients with their intervals, or with --path the penalties, as .svg or .png.")
 
-limit = option("--limit", section=WHAT, type=values.COUNT, metavar="ROWS", help=meaning("limit", OF_A_FIT))
-max_bad = option(
-    "--max-bad",
-    section=WHAT,
-    type=values.MAX_BAD,
-    default="0",
-    show_default=True,
-    metavar="N|P%",
-    help=meaning("max_bad", OF_A_FIT),
-)
-chunk_size = option(
-    "--chunk-size",
-    section=HOW,
-    type=values.CHUNK_SIZE,
-    default="1048576",
-    show_default=True,
-    metavar="SIZE",
-    help=meaning("chunk_size", OF_A_FIT),
-)
-memory = option("--memory", section=HOW, type=values.MEMORY, metavar="SIZE", help=meaning("memory", OF_A_FIT))
-if_exists = option(
-    "--if-exists",
-    section=OUTPUT,
-    type=click.Choice(IF_EXISTS.words),
-    default="fail",
-    show_default=True,
-    help=meaning("if_exists", OF_A_FIT),
-)
+limit = options.limit_with(help=meaning("limit", OF_A_FIT))
+max_bad = options.max_bad_with(help=meaning("max_bad", OF_A_FIT))
+chunk_size = options.chunk_size_with(help=meaning("chunk_size", OF_A_FIT))
+memory = options.memory_with(help=meaning("memory", OF_A_FIT))
+if_exists = options.if_exists_with(help=meaning("if_exists", OF_A_FIT))
 
 _ROWS = (weight, offset, class_weight, prior, missing_target, missing, exact_median)
 _COLUMNS = (min_count, max_levels, control, sign, no_intercept, strict)

@@ -42,6 +42,21 @@ def split_list(text: str) -> list[str]:
     return [*items, item.strip()]
 
 
+def _checked(
+    kind: ParamType,
+    parse: Callable[[str], object],
+    text: str,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> str:
+    """Return a text that ``parse`` accepts; any other is a mistake in the value of an option."""
+    try:
+        parse(text)
+    except UsageError as error:
+        kind.fail(f"{error.message}: {error.remedy}.", param, ctx)
+    return text
+
+
 class Text(ParamType):
     """A text; in an environment variable commas separate several."""
 
@@ -116,12 +131,7 @@ class Pairs(Names):
     ) -> tuple[str, ...]:
         """Return the texts after checking them."""
         texts = super().convert(value, param, ctx)
-        for text in texts:
-            try:
-                self._parse(text)
-            except UsageError as error:
-                self.fail(f"{error.message}: {error.remedy}.", param, ctx)
-        return texts
+        return tuple(_checked(self, self._parse, text, param, ctx) for text in texts)
 
 
 class FeatureText(Text):
@@ -167,11 +177,7 @@ class ShareLimit(Text):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text after checking it."""
-        try:
-            parse_share_limit(value)
-        except UsageError as error:
-            self.fail(f"{error.message}: {error.remedy}.", param, ctx)
-        return value
+        return _checked(self, parse_share_limit, value, param, ctx)
 
 
 class Character(ParamType):
@@ -227,12 +233,7 @@ class Quantity(ParamType):
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text after checking it."""
-        text = str(value)
-        try:
-            self._parse(text)
-        except UsageError as error:
-            self.fail(f"{error.message}: {error.remedy}.", param, ctx)
-        return text
+        return _checked(self, self._parse, str(value), param, ctx)
 
 
 class Behaviour(ParamType):
@@ -245,11 +246,7 @@ class Behaviour(ParamType):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text after checking it."""
-        try:
-            self._parse(value)
-        except UsageError as error:
-            self.fail(f"{error.message}: {error.remedy}.", param, ctx)
-        return value
+        return _checked(self, self._parse, value, param, ctx)
 
 
 class Count(ParamType):

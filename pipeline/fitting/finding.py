@@ -119,7 +119,7 @@ class Finder:
         return Fitted(found[0], method, None if null is None else found[1])
 
     def _chosen(self, passes: Passes, start: Floats) -> Fitted:
-        """Choose a penalty by rows that are left out."""
+        """Choose a penalty by rows that are left out; then solve for the null model, where that needs passes."""
         solve, method = self.job.solve, method_of(self.job, self._design)
         found = select(
             passes,
@@ -133,7 +133,9 @@ class Finder:
             observe=self.teller.watch,
         )
         self.teller.note(*_path_notes(found))
-        return Fitted(found.solution, method, path=found.tried)
+        null = null_solver(self.job, self._layout)
+        alone = None if null is None else drive(passes, [null], self.teller.watch)[0]
+        return Fitted(found.solution, method, alone, path=found.tried)
 
     def _with_effects(self, fitted: Fitted) -> Fitted:
         design, coefficients = self._design, fitted.solution.coefficients

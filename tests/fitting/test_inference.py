@@ -184,3 +184,14 @@ def test_what_is_stored_is_what_statsmodels_says(name) -> None:
             assert {key: pytest.approx(value, rel=1e-8) for key, value in stored[part].items()} == values
         else:
             assert values == pytest.approx(stored[part], rel=1e-7, abs=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.0, 30.0, -200.0, 5_000.0])
+def test_the_null_model_is_found_however_large_the_offset_is(shift) -> None:
+    case = CASES["offset"]
+    tile = replace(case.tile, offset=case.row_offsets + shift)
+    expected = drive(MemoryPasses(case.design.layout, [case.tile]), [null_solver(case.job, case.design.layout)])[0]
+    (null,) = drive(MemoryPasses(case.design.layout, [tile]), [null_solver(case.job, case.design.layout)])
+    assert null.certificate.converged
+    assert null.coefficients[0, 0] + shift == pytest.approx(expected.coefficients[0, 0], rel=1e-9)
+    assert null.sums.loss == pytest.approx(expected.sums.loss, rel=1e-9)

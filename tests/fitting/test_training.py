@@ -68,3 +68,27 @@ def test_large_weights_change_nothing_but_the_errors(tmp_path: Path) -> None:
     for one, other in zip(plain.coefficients, weighted.coefficients, strict=True):
         assert other.value == pytest.approx(one.value, rel=1e-9)
         assert other.error == pytest.approx(one.error / 1e6, rel=1e-9)
+
+
+@pytest.mark.parametrize("shift", [0.0, 40.0])
+def test_with_folds_the_null_model_has_the_offset_too(tmp_path: Path, shift: float) -> None:
+    chance = np.random.default_rng(11)
+    x, o = chance.normal(size=400), shift + chance.normal(size=400)
+    y = chance.random(400) < 1 / (1 + np.exp(-x - o + shift))
+    pq.write_table(pa.table({"x": x, "o": o, "y": y}), tmp_path / "rows.parquet")
+    once, folded = (
+        pipeline.fit(tmp_path / "rows.parquet", target="y", features="x", offset="o", folds=folds)
+        for folds in (None, 3)
+    )
+    assert folded.measures.null_deviance == pytest.approx(once.measures.null_deviance, rel=1e-12)
+    assert folded.measures.likelihood_ratio == pytest.approx(once.measures.likelihood_ratio, rel=1e-9)
+
+
+@pytest.mark.parametrize(("signs", "solver"), [({}, "newton-cg"), ({"x": "+"}, "owlqn")])
+def test_a_plan_names_the_solver_that_the_fit_has(tmp_path: Path, signs: dict[str, str], solver: str) -> None:
+    rows = {"x": np.arange(4_400.0) % 7, "c": np.arange(4_400) // 2, "y": np.arange(4_400) % 3 == 0}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    how = {"target": "y", "features": "x, C(c)", "max_levels": 3_000, "l2": 0.1, "sign": signs}
+    assert pipeline.preview_fit(tmp_path / "rows.parquet", **how).solver == solver
+    found = pipeline.fit(tmp_path / "rows.parquet", allow_unconverged=True, **how)
+    assert found.model.training["algorithm"]["method"] == solver

@@ -32,6 +32,7 @@ from pipeline.fitting.asking.terms import (
     NumberTerm,
     ProductTerm,
     Term,
+    term_factors,
 )
 from pipeline.kernels import STEP_FUNCTIONS, Affine, Clip, Step
 from pipeline.units import escape, format_count, is_text, nearest, number_pattern, pointed, shortest
@@ -127,9 +128,7 @@ def term_text(term: AnyTerm) -> str:
 
 def term_columns(term: Term) -> tuple[str, ...]:
     """Return the columns that a term reads, each once."""
-    if isinstance(term, ProductTerm):
-        return tuple(dict.fromkeys(factor.column for factor in term.factors))
-    return (term.column,)
+    return tuple(dict.fromkeys(factor.column for factor in term_factors(term)))
 
 
 def _key(term: AnyTerm) -> object:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.choices import Absent, Fingerprint, IfExists, MissingRule, MissingTarget, SolverName
-from pipeline.fitting.asking.terms import AnyTerm
+from pipeline.fitting.asking.terms import AllTerm, AnyTerm, Term
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit
 
@@ -144,3 +144,13 @@ class FitJob:
     output: str | None = None
     if_exists: IfExists = "fail"
     allow_unconverged: bool = False
+
+
+def terms_of(job: FitJob) -> tuple[Term, ...]:
+    """Return the features of a job besides ``*``."""
+    return tuple(term for term in job.model.features if not isinstance(term, AllTerm))
+
+
+def rule_of(job: FitJob, column: str) -> MissingRule:
+    """Return what becomes of missing values of a column."""
+    return job.model.missing_of.get(column, job.model.missing)

@@ -15,7 +15,7 @@ from pipeline.fitting.asking.wishing import models_of
 from pipeline.fitting.passes.resources import pass_costs, plan_of_fit
 from pipeline.fitting.report import FitPlan
 from pipeline.fitting.solving import choose
-from pipeline.fitting.solving.objective import Penalty
+from pipeline.fitting.solving.objective import Method, Penalty
 from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.scan import with_costs
 
@@ -64,7 +64,7 @@ def outlook_of(prepared: PreparedFit) -> FitOutlook:
         intercept=job.model.intercept,
     )
     penalty = Penalty(solve.l1, solve.l2, np.ones(layout.width)) if solve.l1 > 0 or solve.l2 > 0 else None
-    method = choose(solve.solver, layout, penalty)
+    method = _method(job, layout, penalty)
     passes = _USUAL.get(method, solve.iterations)
     if solve.path or solve.folds:
         passes = max(passes, _OF_A_PATH)
@@ -81,7 +81,7 @@ def check_width(prepared: PreparedFit) -> None:
     """
     outlook = outlook_of(prepared)
     least = replace(outlook.layout, levels=(1,) * len(outlook.layout.levels))
-    method = choose(prepared.job.solve.solver, least, outlook.penalty)
+    method = _method(prepared.job, least, outlook.penalty)
     with_costs(prepared.scan, pass_costs(least, squares=int(method == "newton")))
 
 
@@ -106,6 +106,11 @@ def plan(job: FitJob) -> FitPlan:
         models=outlook.models,
         notes=prepared.notes,
     )
+
+
+def _method(job: FitJob, layout: FitLayout, penalty: Penalty | None) -> Method:
+    signs = np.fromiter(job.model.signs.values(), np.int8)
+    return choose(job.solve.solver, layout, penalty, signs)
 
 
 def _extra(job: FitJob) -> Iterator[int]:

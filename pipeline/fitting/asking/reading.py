@@ -15,9 +15,18 @@ from pipeline import memory
 from pipeline.choices import MissingRule, Role
 from pipeline.errors import OutputError, UsageError
 from pipeline.fitting.asking.checking import check_columns
-from pipeline.fitting.asking.job import FitJob
+from pipeline.fitting.asking.job import FitJob, rule_of, terms_of
 from pipeline.fitting.asking.resolving import resolved
-from pipeline.fitting.asking.terms import AllTerm, BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
+from pipeline.fitting.asking.terms import (
+    AllTerm,
+    BinsTerm,
+    CategoryTerm,
+    MissingTerm,
+    NumberTerm,
+    ProductTerm,
+    Term,
+    term_factors,
+)
 from pipeline.fitting.first_pass.dividing import ColumnComparison, Divider, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import is_hashable
 from pipeline.fitting.first_pass.rows import RowRules, SourceColumn, WithoutValue
@@ -55,7 +64,7 @@ class PreparedFit:
     Attributes
     ----------
     job : FitJob
-        Its features are those that were asked for, with the columns that ``*`` stands for, and with the indicators of
+        Its features are those that were asked for, with the columns that ``*`` means, and with the indicators of
         missing values that a rule adds.
     scan : PreparedScan
     columns : tuple of (str, Role)
@@ -87,16 +96,6 @@ class PreparedFit:
     def place(self, name: str, role: Role) -> int:
         """Return the position of a column in a batch."""
         return self.columns.index((name, role))
-
-
-def terms_of(job: FitJob) -> tuple[Term, ...]:
-    """Return the features of a job in which nothing stands for several columns."""
-    return tuple(term for term in job.model.features if not isinstance(term, AllTerm))
-
-
-def rule_of(job: FitJob, column: str) -> MissingRule:
-    """Return what becomes of missing values of a column."""
-    return job.model.missing_of.get(column, job.model.missing)
 
 
 def numbers_of(terms: Iterable[Term]) -> tuple[NumberTerm, ...]:
@@ -132,8 +131,7 @@ def finite_numbers(job: FitJob) -> tuple[NumberTerm, ...]:
 
 
 def _factors(term: Term, kind: type[Kind]) -> Iterator[Kind]:
-    factors = term.factors if isinstance(term, ProductTerm) else (term,)
-    return (factor for factor in factors if isinstance(factor, kind))
+    return (factor for factor in term_factors(term) if isinstance(factor, kind))
 
 
 def prepare_fit(job: FitJob) -> PreparedFit:
@@ -274,13 +272,6 @@ def _judged(job: FitJob, features: Sequence[Need], terms: Sequence[Term]) -> lis
     """Return columns with the roles that their types must suit; any type suits one that may only be missing."""
     anything = set(flagged(terms)) - {job.model.target}
     return [(need.name, "kept" if need.name in anything else need.role) for need in features]
-
-
-def _nouns(job: FitJob) -> dict[str, str]:
-    """Return what the columns are that are no features, as an error calls them."""
-    model = job.model
-    names = {"a target": model.target, "a weight": model.weight, "an offset": model.offset}
-    return {name: noun for noun, name in names.items() if name is not None}
 
 
 def _check_kept(job: FitJob, holdout: float | ColumnComparison | None, types: Mapping[str, pa.DataType]) -> None:

@@ -1,4 +1,4 @@
-"""Terms as they stand in some files: which columns ``*`` is, and which indicators a rule for missing values adds."""
+"""The terms of a fit for some files: which columns ``*`` is, and which indicators a rule for missing values adds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UsageError
 from pipeline.fitting.asking.formula import term_columns
-from pipeline.fitting.asking.job import FitJob
-from pipeline.fitting.asking.terms import AllTerm, MissingTerm, NumberTerm, ProductTerm, Term
+from pipeline.fitting.asking.job import FitJob, rule_of, terms_of
+from pipeline.fitting.asking.terms import AllTerm, MissingTerm, NumberTerm, Term, term_factors
 from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout
 from pipeline.models.columns import unfit
 from pipeline.scan import arrow_type, batches, shape_of, whole
@@ -30,11 +30,11 @@ def resolved(job: FitJob, files: Sequence[FileFacts]) -> tuple[tuple[Term, ...],
     Raises
     ------
     UsageError
-        ``*`` stands for no column.
+        ``*`` means no column.
     """
-    named = [term for term in job.model.features if not isinstance(term, AllTerm)]
+    named = terms_of(job)
     if len(named) == len(job.model.features):
-        return with_indicators(job, tuple(named)), ()
+        return with_indicators(job, named), ()
     numeric, left_out = _every_number(job, named, files)
     if not numeric and not named:
         raise UsageError(
@@ -52,19 +52,16 @@ def with_indicators(job: FitJob, terms: tuple[Term, ...]) -> tuple[Term, ...]:
     found: dict[Term, None] = {}
     for term in terms:
         found.setdefault(term)
-        factors = term.factors if isinstance(term, ProductTerm) else (term,)
-        for factor in factors:
-            if isinstance(factor, NumberTerm):
-                rule = job.model.missing_of.get(factor.column, job.model.missing)
-                if rule == "indicator":
-                    found.setdefault(MissingTerm(factor.column))
+        for factor in term_factors(term):
+            if isinstance(factor, NumberTerm) and rule_of(job, factor.column) == "indicator":
+                found.setdefault(MissingTerm(factor.column))
     return tuple(found)
 
 
 def _every_number(
     job: FitJob, named: Sequence[Term], files: Sequence[FileFacts]
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the columns that ``*`` stands for, and the others by the reason why not."""
+    """Return the columns that ``*`` means, and the others by the reason why not."""
     taken = {name: "used otherwise" for term in named for name in term_columns(term)} | dict(_roles(job))
     reasons: dict[str, str] = {}
     for name, reason in _kinds(job, files):

@@ -69,5 +69,11 @@ class AllTerm:
     """Every numeric column except those that are used otherwise."""
 
 
-Term = NumberTerm | CategoryTerm | BinsTerm | MissingTerm | ProductTerm
+Factor = NumberTerm | CategoryTerm | BinsTerm | MissingTerm
+Term = Factor | ProductTerm
 AnyTerm = Term | AllTerm
+
+
+def term_factors(term: Term) -> tuple[Factor, ...]:
+    """Return what is multiplied in a term: the factors of a product, else the term itself."""
+    return term.factors if isinstance(term, ProductTerm) else (term,)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.fitting.asking.terms import CategoryTerm, ProductTerm, Term
+from pipeline.fitting.asking.terms import CategoryTerm, ProductTerm, Term, term_factors
 from pipeline.fitting.designs.design import LevelSource
 from pipeline.fitting.first_pass.learnt import LearntLevels
 from pipeline.fitting.first_pass.vocabulary import MISSING, OTHER, reference_of
@@ -87,11 +87,7 @@ def coded(
 def is_reduced(term: ProductTerm, factor: CategoryTerm, terms: Iterable[Term]) -> bool:
     """Return whether a factor of a product leaves its reference level out."""
     without = frozenset(term.factors) - {factor}
-    return any(frozenset(_factors(other)) == without for other in terms)
-
-
-def _factors(term: Term) -> tuple[object, ...]:
-    return term.factors if isinstance(term, ProductTerm) else (term,)
+    return any(frozenset(term_factors(other)) == without for other in terms)
 
 
 def cells_of(

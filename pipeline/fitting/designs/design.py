@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
+from pipeline.fitting.asking.terms import Factor, NumberTerm, Term, term_factors
 from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.models.levels import LevelType
 
@@ -125,6 +125,6 @@ class FitDesign:
     extra: tuple[NumberTerm, ...] = ()
 
 
-def factors_of(column: DesignColumn) -> tuple[NumberTerm | CategoryTerm | BinsTerm | MissingTerm, ...]:
-    """Return what is multiplied in a term: itself, or the factors of a product."""
-    return column.term.factors if isinstance(column.term, ProductTerm) else (column.term,)
+def factors_of(column: DesignColumn) -> tuple[Factor, ...]:
+    """Return what is multiplied in the term of a column: itself, or the factors of a product."""
+    return term_factors(column.term)

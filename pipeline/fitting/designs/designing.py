@@ -14,8 +14,8 @@ import numpy as np
 from pipeline.choices import MissingRule
 from pipeline.errors import DataError
 from pipeline.fitting.asking.formula import term_columns, term_text
-from pipeline.fitting.asking.job import FitJob
-from pipeline.fitting.asking.reading import finite_numbers, numbers_of_product, rule_of, terms_of
+from pipeline.fitting.asking.job import FitJob, rule_of, terms_of
+from pipeline.fitting.asking.reading import finite_numbers, numbers_of_product
 from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.designs.coding import CodedLevels, cells_of, coded, is_reduced
 from pipeline.fitting.designs.design import DesignColumn, FitDesign, LevelSource, Missing, NumberSource

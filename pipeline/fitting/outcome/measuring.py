@@ -27,6 +27,10 @@ _DECREMENT = 1e-20
 _PASSES = 50
 # A shorter step changes the loss by less than it is rounded.
 _HALVED = 1e-6
+# A longer step counts by its logarithm: where an offset has made all probabilities 0 or 1, the curve falls by the
+# factor e with each unit, and may be 0.
+_LONG = 4.0
+_FLAT = 1e-280
 
 
 def measures_of(found: Inference, class_totals: Iterable[float], null: Solution | None = None) -> FitMeasures:
@@ -93,7 +97,7 @@ def _intercept_alone(layout: FitLayout) -> Solver:
         sums = yield Point(place.copy(), order=1, direction=direction)
         assert sums.gradient is not None
         assert sums.product is not None
-        slope, curve = float(sums.gradient[0, 0]), float(sums.product[0, 0])
+        slope, curve = float(sums.gradient[0, 0]), max(float(sums.product[0, 0]), _FLAT)
         decrement = slope * slope / curve if layout.intercept else 0.0
         if decrement <= _DECREMENT or count == _PASSES:
             certificate = Certificate(decrement <= _DECREMENT, "", decrement, None, abs(slope), count, sums.rows)
@@ -102,7 +106,8 @@ def _intercept_alone(layout: FitLayout) -> Solver:
             step /= 2.0
             place[0, 0] -= step
             continue
-        best, step = sums.loss, -slope / curve
+        length = abs(slope) / curve
+        best, step = sums.loss, -math.copysign(min(length, _LONG + math.log1p(length)), slope)
         place[0, 0] += step
 
 
