@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.fitting.estimator.arrays import ArrayDesign, ArrayPasses, BlockFacts
 from pipeline.fitting.estimator.row_blocks import Blocks
 from pipeline.fitting.first_pass.moments import Moments
-from pipeline.fitting.outcome.inference import inverse_of
+from pipeline.fitting.outcome.inference import inverse_within
 from pipeline.fitting.outcome.own_units import OwnUnits, free_of
 from pipeline.fitting.passes.blocks import unpack
 from pipeline.fitting.solving import Observer, choose, drive, newton, newton_cg, owlqn, warm_start
@@ -197,10 +197,6 @@ def _covariance(solution: Solution, units: OwnUnits) -> Floats | None:
     layout = units.layout
     if solution.sums.hessian is None or not solution.certificate.converged:
         return None
-    free = np.flatnonzero(np.tile(free_of(solution, layout), layout.outputs))
-    covariance = np.zeros((layout.size, layout.size))
-    try:
-        covariance[np.ix_(free, free)] = inverse_of(unpack(solution.sums.hessian, layout.size)[np.ix_(free, free)])
-    except np.linalg.LinAlgError:
-        return None
-    return units.covariance(covariance)
+    free = np.tile(free_of(solution, layout), layout.outputs)
+    covariance = inverse_within(unpack(solution.sums.hessian, layout.size), free)
+    return None if covariance is None else units.covariance(covariance)
