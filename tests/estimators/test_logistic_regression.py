@@ -235,6 +235,19 @@ def test_columns_of_mixed_types_are_numbers_in_every_dataframe() -> None:
             LogisticRegression().fit(frame, Y)
 
 
+@pytest.mark.filterwarnings("ignore:X has feature names")
+@pytest.mark.parametrize(("cell", "problem"), [(math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "infinity")])
+def test_rows_of_every_kind_are_refused_where_a_number_is_not_finite(cell: float, problem: str) -> None:
+    found = LogisticRegression().fit(X, Y)
+    rows = X.copy()
+    rows[7, 2] = cell
+    frame = pd.DataFrame(rows)
+    streamed = (frame, pl.from_pandas(frame), pa.Table.from_pandas(frame), da.from_array(rows, chunks=(100, -1)))
+    for kind in (rows, *streamed):
+        with pytest.raises(ValueError, match=f"Input X contains {problem}"):
+            np.asarray(found.predict(kind))
+
+
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array, sparse.csc_array, sparse.coo_array])
 def test_sparse_rows_give_what_dense_ones_give(container: Any) -> None:
     rows = np.where(np.abs(X) < 1.2, 0, X)
@@ -375,6 +388,8 @@ def test_the_covariance_is_the_inverse_of_the_hessian() -> None:
     hessian = design.T @ (design * (WEIGHTS * probability * (1 - probability))[:, None])
     np.testing.assert_allclose(found.covariance_, np.linalg.inv(hessian), rtol=1e-9, atol=1e-18)
     assert LogisticRegression().fit(X, Y).covariance_ is None
+    # Weights of classes are no frequencies: errors would be those of rows that nobody counted.
+    assert LogisticRegression(C=math.inf, class_weight="balanced").fit(X, Y).covariance_ is None
 
 
 def test_the_model_has_the_raw_predictions_of_the_estimator() -> None:

@@ -82,7 +82,8 @@ class EstimatorFit:
         over the classes is 0, as that of the intercepts always is.
     intercepts : ndarray of float64, shape (outputs,)
     covariance : ndarray of float64, shape (size, size), or None
-        Of the rows of ``[intercept, coefficients]`` one after the other; without a penalty, at the optimum.
+        Of the rows of ``[intercept, coefficients]`` one after the other; at the optimum, without a penalty and without
+        weights of classes, which are no frequencies.
     solution : Solution
     """
 
@@ -172,7 +173,8 @@ def _scaled(start: Floats, units: OwnUnits) -> Floats:
 def _estimate(solution: Solution, units: OwnUnits, problem: EstimatorProblem) -> EstimatorFit:
     layout = units.layout
     own = units.coefficients(solution.coefficients)
-    covariance = None if problem.is_penalised else _covariance(solution, units)
+    has_covariance = not problem.is_penalised and problem.factors is None
+    covariance = _covariance(solution, units) if has_covariance else None
     if layout.outputs > 1:
         spread = _symmetric(layout.classes, layout.outputs)
         # With an L1 penalty other coefficients with the same probabilities are no optimum; only the intercept is free.
