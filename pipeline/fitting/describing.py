@@ -10,7 +10,8 @@ not finite is null.
     ``error``, ``z``, ``p``, ``low``, ``high``, ``variance_inflation`` and ``note``, null where there is none;
     ``effects`` likewise; ``measures`` of the fit; ``certificate``, as ``training`` of the model file has it; ``path``,
     each penalty that was tried with ``l1``, ``l2``, ``log_loss``, ``error``, ``nonzero`` and ``chosen``;
-    ``information_values`` by binned feature; ``passes``, ``seconds``, ``peak_bytes``; ``notes``.
+    ``information_values`` by binned feature; ``passes``; ``pass_seconds``, what each of them took in order, null for
+    one that an interrupted fit had made; ``seconds``, ``peak_bytes``; ``notes``.
 
 ``kind: "fit-plan"``
     ``files``, ``rows``, ``rows_estimated``; ``columns``, each with ``feature``, ``kind`` and ``coefficients``, null
@@ -46,6 +47,7 @@ def fit_json(report: FitReport) -> Json:
         "path": [_finite(asdict(each)) for each in report.path],
         "information_values": _finite(report.bins),
         "passes": report.passes,
+        "pass_seconds": [None if each is None else round(each, 6) for each in report.pass_seconds],
         "seconds": round(report.seconds, 6),
         "peak_bytes": report.peak_bytes,
         "notes": list(report.notes),

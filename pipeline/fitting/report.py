@@ -127,6 +127,8 @@ class FitReport(Tabular):
     bins : mapping of str to float
         The information value of each binned feature that has one.
     passes : int
+    pass_seconds : tuple of float or None
+        What each pass took, in order; ``None`` for one that an interrupted fit had made.
     seconds : float
     peak_bytes : int
     notes : tuple of str
@@ -143,6 +145,7 @@ class FitReport(Tabular):
     path: tuple[PenaltyTried, ...] = ()
     bins: Mapping[str, float] = field(default_factory=dict)
     passes: int = 0
+    pass_seconds: tuple[float | None, ...] = ()
     seconds: float = 0.0
     peak_bytes: int = 0
     notes: tuple[str, ...] = ()

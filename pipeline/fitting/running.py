@@ -110,7 +110,7 @@ class FitRun:
                 found = learn(scan, prepared, self.teller.count)
             state.keep_learnt(*found, begins, self.teller.passes)
         else:
-            self.teller.passes += state.learning
+            self.teller.count_earlier(state.learning)
         return found
 
     def _passes(
@@ -148,6 +148,7 @@ class FitRun:
             path=fitted.path,
             bins={name: bins.information_value for name, bins in learnt.bins.items() if bins.information_value},
             passes=self.teller.passes,
+            pass_seconds=tuple(self.teller.seconds),
             seconds=time.monotonic() - self.started,
             peak_bytes=memory.peak_bytes(),
             notes=tuple(self.teller.notes),

@@ -22,17 +22,23 @@ class FitTeller:
     ----------
     observe : callable
         Receives each pass and each note.
-    passes : int
+    seconds : list of float or None
+        What each pass took, in order; ``None`` for one that an earlier try made.
     notes : list of str
     replays : callable
         Returns whether the last pass of a solver was made by an earlier try.
     """
 
     observe: Observe
-    passes: int = 0
+    seconds: list[float | None] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     replays: Callable[[], bool] = bool
     _ended: float = field(default_factory=time.monotonic)
+
+    @property
+    def passes(self) -> int:
+        """How many passes there were."""
+        return len(self.seconds)
 
     def note(self, *texts: str) -> None:
         """Tell notes."""
@@ -46,14 +52,18 @@ class FitTeller:
 
     def count(self, done: PassDone) -> None:
         """Tell of a pass that knows how long it took."""
-        self.passes += 1
+        self.seconds.append(done.seconds)
         self.observe(replace(done, number=self.passes))
+
+    def count_earlier(self, passes: int = 1) -> None:
+        """Count passes that an earlier try made."""
+        self.seconds += [None] * passes
 
     def tell(self, done: PassDone, *, replayed: bool = False) -> None:
         """Tell of a pass, which began when the one before it ended; of one that an earlier try made only count it."""
         now = time.monotonic()
         if replayed:
-            self.passes += 1
+            self.count_earlier()
         else:
             self.count(replace(done, seconds=now - self._ended))
         self._ended = now

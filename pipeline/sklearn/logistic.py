@@ -85,7 +85,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     intercept_ : ndarray of float64, shape (1,) or (classes,)
     classes_ : ndarray, shape (classes,)
     n_iter_ : ndarray of int32, shape (1,)
-        How many passes followed the first.
+        How many passes the solver took after that at its start: with Newton's method the steps.
     left_out_ : tuple of int
         Without a penalty, columns with the coefficient 0 because they are constant, or combinations of others.
     n_features_in_ : int
@@ -96,7 +96,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         and so on.
     covariance_ : ndarray of float64 or None
         The covariance of ``[intercept_, coef_]``, class after class, the intercept first where there is one. Square
-        roots of its diagonal are standard errors. ``None`` with a penalty, and where there is no optimum.
+        roots of its diagonal are standard errors; ``sample_weight`` counts rows. ``None`` with a penalty or
+        ``class_weight``, where there is no optimum, and above 2,000 coefficients except with ``newton-cholesky``.
     """
 
     def __init__(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 _PENALTIES = {"l1": 1.0, "l2": 0.0}
 
 
@@ -40,6 +42,7 @@ _SOLVERS = {
 def check_parameters(estimator: Any) -> None:
     """Raise ValueError where a parameter is not allowed, alone or with the others."""
     _check_words(estimator)
+    _check_switches(estimator)
     _check_numbers(estimator)
     _check_penalty(estimator)
 
@@ -67,18 +70,26 @@ def _check_words(estimator: Any) -> None:
     weights = estimator.class_weight
     if weights is not None and weights != "balanced" and not isinstance(weights, Mapping):
         raise ValueError(f"class_weight must be a dict, 'balanced' or None, got {weights!r}")
+
+
+def _check_switches(estimator: Any) -> None:
+    for name in ("dual", "fit_intercept", "warm_start"):
+        value = getattr(estimator, name)
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
     if estimator.dual:
-        solver = estimator.solver
-        raise ValueError(
-            f"Solver {solver} supports only dual=False, got dual={estimator.dual}: the optimum is the same"
-        )
+        raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual=True: the optimum is the same")
 
 
 def _check_numbers(estimator: Any) -> None:
     numbers: tuple[tuple[str, bool, str], ...] = (
         ("C", _is_real(estimator.C) and estimator.C > 0, "a number above 0"),
-        ("tol", _is_real(estimator.tol) and estimator.tol >= 0, "0 or a number above it"),
-        ("intercept_scaling", _is_real(estimator.intercept_scaling) and estimator.intercept_scaling > 0, "above 0"),
+        ("tol", _is_real(estimator.tol) and 0 <= estimator.tol < math.inf, "0 or a number above it"),
+        (
+            "intercept_scaling",
+            _is_real(estimator.intercept_scaling) and 0 < estimator.intercept_scaling < math.inf,
+            "a number above 0",
+        ),
         ("max_iter", _is_whole(estimator.max_iter) and estimator.max_iter >= 0, "a whole number of 0 or more"),
         ("verbose", _is_whole(estimator.verbose) and estimator.verbose >= 0, "a whole number of 0 or more"),
         (
@@ -119,5 +130,5 @@ def _check_penalty(estimator: Any) -> None:
             raise ValueError(f"penalty=None is not supported for the {solver} solver; use solver='auto'")
     elif share == 1 and not meaning.is_l1:
         raise ValueError(f"Solver {solver} supports only 'l2' or None penalties, got L1; use solver='saga' or 'auto'")
-    elif 0 < share < 1 and not meaning.is_mixed:
+    elif (penalty == "elasticnet" or 0 < share < 1) and not meaning.is_mixed:
         raise ValueError(f"Solver {solver} does not take an elastic net; use solver='saga' or 'auto'")

@@ -50,8 +50,9 @@ class LinearScores:
     def _raw_of_tile(self, tile: npt.NDArray[Any]) -> Floats:
         terms = [Numeric(tile[:, place], weights) for place, weights in enumerate(self.coefficients.T)]
         out = raw_prediction(terms, self.intercepts, out=np.empty((len(self.coefficients), len(tile))))
-        if np.isnan(out).any() and np.isnan(tile).any():
-            raise ValueError("Input X contains NaN; LogisticRegression takes finite numbers")
+        if not np.isfinite(out).all() and not np.isfinite(tile).all():
+            problem = "NaN" if np.isnan(tile).any() else "infinity"
+            raise ValueError(f"Input X contains {problem}; LogisticRegression takes finite numbers")
         return out
 
     def decisions(self, features: Any) -> Floats:

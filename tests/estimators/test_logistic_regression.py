@@ -235,6 +235,19 @@ def test_columns_of_mixed_types_are_numbers_in_every_dataframe() -> None:
             LogisticRegression().fit(frame, Y)
 
 
+@pytest.mark.filterwarnings("ignore:X has feature names")
+@pytest.mark.parametrize(("cell", "problem"), [(math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "infinity")])
+def test_rows_of_every_kind_are_refused_where_a_number_is_not_finite(cell: float, problem: str) -> None:
+    found = LogisticRegression().fit(X, Y)
+    rows = X.copy()
+    rows[7, 2] = cell
+    frame = pd.DataFrame(rows)
+    streamed = (frame, pl.from_pandas(frame), pa.Table.from_pandas(frame), da.from_array(rows, chunks=(100, -1)))
+    for kind in (rows, *streamed):
+        with pytest.raises(ValueError, match=f"Input X contains {problem}"):
+            np.asarray(found.predict(kind))
+
+
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array, sparse.csc_array, sparse.coo_array])
 def test_sparse_rows_give_what_dense_ones_give(container: Any) -> None:
     rows = np.where(np.abs(X) < 1.2, 0, X)
@@ -375,6 +388,8 @@ def test_the_covariance_is_the_inverse_of_the_hessian() -> None:
     hessian = design.T @ (design * (WEIGHTS * probability * (1 - probability))[:, None])
     np.testing.assert_allclose(found.covariance_, np.linalg.inv(hessian), rtol=1e-9, atol=1e-18)
     assert LogisticRegression().fit(X, Y).covariance_ is None
+    # Weights of classes are no frequencies: errors would be those of rows that nobody counted.
+    assert LogisticRegression(C=math.inf, class_weight="balanced").fit(X, Y).covariance_ is None
 
 
 def test_the_model_has_the_raw_predictions_of_the_estimator() -> None:
@@ -475,18 +490,25 @@ def test_sparsify_and_back() -> None:
         ({"C": math.nan}, "C must be"),
         ({"C": "1"}, "C must be"),
         ({"tol": -1}, "tol must be"),
+        ({"tol": math.inf}, "tol must be"),
         ({"max_iter": 1.5}, "max_iter must be a whole number"),
         ({"l1_ratio": 2}, "l1_ratio must be"),
         ({"intercept_scaling": 0}, "intercept_scaling must be"),
+        ({"intercept_scaling": math.inf, "solver": "liblinear"}, "intercept_scaling must be a number above 0"),
+        ({"fit_intercept": "no"}, "fit_intercept must be True or False, got 'no'"),
+        ({"warm_start": 1}, "warm_start must be True or False, got 1"),
         ({"n_jobs": 0}, "n_jobs must be"),
         ({"verbose": "yes"}, "verbose must be"),
         ({"class_weight": "even"}, "class_weight must be"),
         ({"class_weight": {0: 1, 7: 2}}, "class_weight"),
-        ({"dual": True}, "dual"),
+        ({"dual": True}, "supports only dual=False"),
+        ({"dual": "no"}, "dual must be True or False"),
         ({"penalty": "elasticnet", "l1_ratio": None}, "l1_ratio must be a number"),
         ({"solver": "lbfgs", "l1_ratio": 1}, "use solver='saga' or 'auto'"),
         ({"solver": "newton-cg", "penalty": "l1"}, "use solver='saga' or 'auto'"),
         ({"solver": "liblinear", "l1_ratio": 0.5}, "use solver='saga' or 'auto'"),
+        ({"solver": "lbfgs", "penalty": "elasticnet"}, "does not take an elastic net"),
+        ({"solver": "liblinear", "penalty": "elasticnet", "l1_ratio": 1}, "does not take an elastic net"),
         ({"solver": "liblinear", "C": math.inf}, "use solver='auto'"),
     ],
     ids=str,

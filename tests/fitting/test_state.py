@@ -262,6 +262,8 @@ def test_a_fit_that_goes_on_tells_only_of_the_passes_that_it_makes(more: dict[st
     data, output = write(numbers_table(20_000, 2), tmp_path / "data"), tmp_path / "model.json"
     job = fit_job(str(data), target="y", features="*", output=output, **more)
 
+    reports = []
+
     def told(killed_after: int | None = None) -> tuple[list[tuple[int, str]], list[str]]:
         passes, notes = [], []
 
@@ -274,7 +276,7 @@ def test_a_fit_that_goes_on_tells_only_of_the_passes_that_it_makes(more: dict[st
                 raise KeyboardInterrupt
 
         with contextlib.suppress(KeyboardInterrupt):
-            run(job, observe)
+            reports.append(run(job, observe))
         return passes, notes
 
     whole, _ = told()
@@ -286,3 +288,7 @@ def test_a_fit_that_goes_on_tells_only_of_the_passes_that_it_makes(more: dict[st
     passes, notes = told()
     assert passes == whole[kept:]
     assert f"resuming after pass {kept} of the interrupted fit" in notes
+    undisturbed, resumed = (report.pass_seconds for report in reports)
+    assert len(undisturbed) == len(resumed) == reports[0].passes == len(whole)
+    assert all(seconds > 0 for seconds in undisturbed)
+    assert [seconds is None for seconds in resumed] == [number < kept for number in range(len(whole))]

@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.fitting.estimator.arrays import ArrayDesign, ArrayPasses, BlockFacts
 from pipeline.fitting.estimator.row_blocks import Blocks
 from pipeline.fitting.first_pass.moments import Moments
-from pipeline.fitting.outcome.inference import inverse_of
+from pipeline.fitting.outcome.inference import inverse_within
 from pipeline.fitting.outcome.own_units import OwnUnits, free_of
 from pipeline.fitting.passes.blocks import unpack
 from pipeline.fitting.solving import Observer, choose, drive, newton, newton_cg, owlqn, warm_start
@@ -82,7 +82,8 @@ class EstimatorFit:
         over the classes is 0, as that of the intercepts always is.
     intercepts : ndarray of float64, shape (outputs,)
     covariance : ndarray of float64, shape (size, size), or None
-        Of the rows of ``[intercept, coefficients]`` one after the other; without a penalty, at the optimum.
+        Of the rows of ``[intercept, coefficients]`` one after the other; at the optimum, without a penalty and without
+        weights of classes, which are no frequencies.
     solution : Solution
     """
 
@@ -172,7 +173,8 @@ def _scaled(start: Floats, units: OwnUnits) -> Floats:
 def _estimate(solution: Solution, units: OwnUnits, problem: EstimatorProblem) -> EstimatorFit:
     layout = units.layout
     own = units.coefficients(solution.coefficients)
-    covariance = None if problem.is_penalised else _covariance(solution, units)
+    has_covariance = not problem.is_penalised and problem.factors is None
+    covariance = _covariance(solution, units) if has_covariance else None
     if layout.outputs > 1:
         spread = _symmetric(layout.classes, layout.outputs)
         # With an L1 penalty other coefficients with the same probabilities are no optimum; only the intercept is free.
@@ -197,10 +199,6 @@ def _covariance(solution: Solution, units: OwnUnits) -> Floats | None:
     layout = units.layout
     if solution.sums.hessian is None or not solution.certificate.converged:
         return None
-    free = np.flatnonzero(np.tile(free_of(solution, layout), layout.outputs))
-    covariance = np.zeros((layout.size, layout.size))
-    try:
-        covariance[np.ix_(free, free)] = inverse_of(unpack(solution.sums.hessian, layout.size)[np.ix_(free, free)])
-    except np.linalg.LinAlgError:
-        return None
-    return units.covariance(covariance)
+    free = np.tile(free_of(solution, layout), layout.outputs)
+    covariance = inverse_within(unpack(solution.sums.hessian, layout.size), free)
+    return None if covariance is None else units.covariance(covariance)

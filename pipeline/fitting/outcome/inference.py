@@ -91,12 +91,7 @@ class Inference:
     @cached_property
     def inverse(self) -> Floats | None:
         """The inverse of the Hessian, shape (size, size); ``None`` where there is none."""
-        if self._hessian is None:
-            return None
-        try:
-            return self._spread_out(inverse_of(self._hessian[np.ix_(self.free, self.free)]))
-        except np.linalg.LinAlgError:
-            return None
+        return None if self._hessian is None else inverse_within(self._hessian, self.free)
 
     def variance_inflation(self, column: DesignColumn) -> float | None:
         """Return by how much the dependence on other columns multiplies the variance of the coefficients of a term.
@@ -135,11 +130,6 @@ class Inference:
         factor = groups / (groups - 1) * (scored.rows - 1) / (scored.rows - coefficients) if groups > 1 else np.nan
         spread: Floats = factor * (scores.T @ scores)
         return spread
-
-    def _spread_out(self, matrix: Floats) -> Floats:
-        whole = np.zeros((self.design.layout.size, self.design.layout.size))
-        whole[np.ix_(self.free, self.free)] = matrix
-        return whole
 
 
 def why_no_errors(found: Inference) -> str:
@@ -184,6 +174,17 @@ def scores_point(job: FitJob, solution: Solution) -> Point | None:
     if is_penalised(job) or not is_robust(job) or not solution.certificate.converged or solution.sums.hessian is None:
         return None
     return Point(solution.coefficients, order=0, scores=True)
+
+
+def inverse_within(matrix: Floats, free: npt.NDArray[np.bool_]) -> Floats | None:
+    """Return the inverse of the free rows and columns of a matrix, 0 in the others; ``None`` where it has none."""
+    block = np.ix_(free, free)
+    inverse = np.zeros_like(matrix)
+    try:
+        inverse[block] = inverse_of(matrix[block])
+    except np.linalg.LinAlgError:
+        return None
+    return inverse
 
 
 def inverse_of(matrix: Floats) -> Floats:

@@ -56,6 +56,7 @@ REPORT = FitReport(
         "passes": 5,
     },
     passes=6,
+    pass_seconds=(None, 0.5, 0.25, 0.1234567, 0.125, 0.125),
     seconds=1.25,
     peak_bytes=200 * 2**20,
     notes=("speed is left out: it is 2 * distance",),
@@ -224,6 +225,7 @@ def test_json_has_every_digit_and_no_number_that_json_lacks(capsys: pytest.Captu
     assert found["measures"]["mcfadden"] == 1 / 11
     assert (found["certificate"]["gap"], found["certificate"]["steps"]) == (None, [None, 1.5])
     assert (found["passes"], found["seconds"], found["peak_bytes"]) == (6, 1.25, 200 * 2**20)
+    assert found["pass_seconds"] == [None, 0.5, 0.25, 0.123457, 0.125, 0.125]
 
 
 def test_a_plan_is_shown_with_the_columns_after_coding(capsys: pytest.CaptureFixture[str]) -> None:
