@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Unpack
-
-import numpy as np
 
 from pipeline.choices import (
     ABSENT,
@@ -356,7 +354,11 @@ def _class_weights(given: object) -> Mapping[str, float] | Literal["balanced"] |
 
 def _plain(asked: FitOptions) -> FitOptions:
     """Return options whose numbers are those of Python, not of NumPy: a job is plain values."""
-    plain = {name: value.item() for name, value in asked.items() if isinstance(value, np.number)}
+    plain = {
+        name: int(value) if isinstance(value, Integral) else float(value)
+        for name, value in asked.items()
+        if isinstance(value, Real) and type(value) not in {bool, int, float}
+    }
     return {**asked, **plain}  # type: ignore[typeddict-item]
 
 
