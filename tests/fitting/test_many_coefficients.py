@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -168,3 +169,15 @@ def test_thirty_thousand_coefficients_take_at_most_eighty_passes(l2: float, zipf
     found = solved(rows, newton_cg(Objective(rows.layout, penalty(rows, 0.0, l2)), zeros(rows)))
     assert found.certificate.converged
     assert found.certificate.passes <= 80
+
+
+@pytest.mark.parametrize("solver", [newton, owlqn])
+@pytest.mark.parametrize(("l1", "l2"), [(1e-7, 0.1), (1e-2, 0.0)])
+def test_a_start_at_the_optimum_is_the_end(solver: Callable[..., Solver], l1: float, l2: float) -> None:
+    rows = some_rows(2_000, 20, 2)
+    objective = Objective(rows.layout, penalty(rows, l1, l2))
+    found = solved(rows, newton(objective, zeros(rows)))
+    again = solved(rows, solver(objective, found.coefficients))
+    assert again.certificate.converged
+    assert again.certificate.passes <= 3
+    np.testing.assert_allclose(again.coefficients, found.coefficients, rtol=1e-8, atol=1e-9)

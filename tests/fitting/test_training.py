@@ -90,5 +90,5 @@ def test_a_plan_names_the_solver_that_the_fit_has(tmp_path: Path, signs: dict[st
     pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
     how = {"target": "y", "features": "x, C(c)", "max_levels": 3_000, "l2": 0.1, "sign": signs}
     assert pipeline.preview_fit(tmp_path / "rows.parquet", **how).solver == solver
-    found = pipeline.fit(tmp_path / "rows.parquet", allow_unconverged=True, **how)
+    found = pipeline.fit(tmp_path / "rows.parquet", **how)
     assert found.model.training["algorithm"]["method"] == solver

@@ -15,6 +15,9 @@ DECREMENT = 1e-16
 STEP = 1e-8
 # The minimal subgradient relative to that at the start.
 SUBGRADIENT = 1e-9
+# A start nearer to the optimum counts as this far from it, on scaled features and for each unit of weight: rounding
+# keeps every solver further away than a small part of almost nothing.
+_NEAREST_START = 1e-3
 # From which step that did not shrink separation is looked for, and what it may leave of a margin.
 SLOW_STEPS = 8
 SHRUNK = 0.1
@@ -30,6 +33,11 @@ def separation(sums: PassSums) -> Separation | None:
     if not sums.largest > 0 or sums.smallest < -MARGIN * sums.largest:
         return None
     return "complete" if sums.smallest > 0 else "quasi-complete"
+
+
+def distance_of_start(norm: float, problem: Minimised) -> float:
+    """Return what the minimal subgradient of an optimum is compared with, from its norm at the start."""
+    return max(norm, problem.l1, _NEAREST_START)
 
 
 def separating(move: Floats) -> tuple[int, ...]:

@@ -88,7 +88,7 @@ class _Newton:
         way.note(sums, PassRecord(value, steepest, step.decrement, step.largest))
         way.count_slow()
         norm = float(np.linalg.norm(subgradient))
-        self._first_slope = self._first_slope or max(norm, problem.l1)
+        self._first_slope = self._first_slope or ending.distance_of_start(norm, problem)
         if (ended := self._ended(sums, step, norm)) is not None:
             return self._solution(sums, step, norm, ended)
         way.go(step.move, value, problem.fall(problem.slope(sums, way.here), sums.weight, way.here, step.move))

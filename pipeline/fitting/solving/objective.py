@@ -81,7 +81,8 @@ class Certificate:
     gap : float or None
         The duality gap, where every coefficient is penalised or there is an L1 penalty.
     subgradient : float or None
-        The norm of the minimal subgradient, relative to that at the start; with an L1 penalty.
+        The norm of the minimal subgradient, relative to that at the start, or to the L1 penalty or 1e-3 where that is
+        more: a start may be the optimum. With an L1 penalty, or where ``owlqn`` found the coefficients.
     passes : int
     rows : int
     separation : {"complete", "quasi-complete"} or None

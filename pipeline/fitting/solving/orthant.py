@@ -57,7 +57,7 @@ def owlqn(objective: Objective, start: Floats, *, passes: int = PASSES) -> Solve
         way.note(sums)
         slope = way.problem.subgradient(sums, way.here)
         norms.append(float(np.linalg.norm(slope)))
-        first = first or max(norms[0], way.problem.l1)
+        first = first or ending.distance_of_start(norms[0], way.problem)
         memory.learn(way, sums)
         if (ended := _ended(way, norms, first)) is not None:
             return _solution(way, sums, norms, first, ended)
