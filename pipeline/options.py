@@ -321,7 +321,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "null": Option(
         (),
-        "Spellings of null besides the empty field, separated by commas (``NA,-``); ``pandas`` stands for all that "
+        "Spellings of null besides the empty field, separated by commas (``NA,-``); ``pandas`` means all that "
         "pandas takes, quoted or not.",
     ),
     "quoted_null": Option(False, "Take a spelling of null for null in quotes, too."),

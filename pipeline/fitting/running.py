@@ -73,11 +73,11 @@ class FitRun:
             self.teller.note(*prepared.notes)
             digest = fit_digest(prepared.scan, prepared.job)
             with open_state(self.job.output, digest, self.teller.note) as state, self._holding(prepared) as holding:
-                if not state.resumed:
-                    check_output(self.job)
                 if state.resumed:
                     done = state.learning + state.answered
                     self.teller.note(f"resuming after pass {done} of the interrupted fit")
+                else:
+                    check_output(self.job)
                 learnt, sample = self._learnt(prepared, state, holding)
                 check_classes(prepared.job, learnt)
                 design, notes = design_of(prepared.job, learnt)

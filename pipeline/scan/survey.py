@@ -243,7 +243,7 @@ def _judge(survey: Survey, look: _Look, check: Check) -> None:
             except LookupError as error:
                 faults.append(str(error.args[0]))
         fields.append(found)
-    # A field that fits stands for one that is not there, so that the others are judged all the same.
+    # A field that fits takes the place of one that is missing, so that the others are judged all the same.
     fitting = [
         pa.field(need.name, pa.string() if need.role == "categorical" else pa.float64()) if found is None else found
         for need, found in zip(features, fields, strict=False)

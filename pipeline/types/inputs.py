@@ -219,7 +219,7 @@ class Need:
     unchanged. A ``boolean`` column is numeric, but text in it is true or false. A column that is both a feature and
     kept has two needs. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
 
-    What follows is true of one file, and says how the column stands there.
+    What follows is true of one file, and says how the column is stored there.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ def input_types(trees: Sequence[Expression]) -> dict[str, int]:
         for cell in cells(tree):
             use = uses.setdefault(cell.column, _ColumnUse())
             use.ways |= _ways(cell)
-            # A word leaves the row without a score, whatever stands there.
+            # A word leaves the row without a score, whatever is there.
             use.missing |= isinstance(cell, IsMissing) or not isinstance(cell.missing, str)
     return {column: _type(column, use) for column, use in uses.items()}
 

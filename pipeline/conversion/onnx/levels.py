@@ -91,7 +91,7 @@ def of_labels(group: Sequence[Term]) -> Feature:
             "kind": "indicator",
             "coefficient": number(scaled(labels.values[0], term.weights)),
         }
-    # The values stand in a table at the positions of their keys.
+    # The values are in a table at the positions of their keys.
     counted = EncodedLevels(
         labels.cell, labels.keys, tuple(map(float, range(len(labels.keys)))), float(len(labels.keys))
     )
@@ -112,7 +112,7 @@ def check_positions(places: Sequence[TablePlace], shape: tuple[int, ...]) -> Non
 
 
 def of_bins(place: TablePlace, amounts: Callable[[int], Amounts]) -> Feature:
-    """Return bins whose coefficients stand in a table."""
+    """Return bins whose coefficients are in a table."""
     missing = amounts(place.missing or 0)
     return {
         "column": place.cell.name,
@@ -128,7 +128,7 @@ def _is_nan(amounts: Amounts) -> bool:
 
 
 def of_levels(place: TablePlace, amounts: Callable[[int], Amounts]) -> Feature:
-    """Return levels whose coefficients stand in a table."""
+    """Return levels whose coefficients are in a table."""
     place = without_empty(place, lambda position: not _is_nan(amounts(position)))
     levels, missing, unseen = _policies(place, amounts)
     return _categorical(place.cell, levels, missing, unseen, place.type)
@@ -157,7 +157,7 @@ def _policy(
     name: str,
     zero: str = "",
 ) -> Any:
-    """Return the policy that gives a row what stands at a position; it may add a level."""
+    """Return the policy that gives a row what is at a position; it may add a level."""
     if position is None or _is_nan(own := amounts(position)):
         return "null"
     same_place = (level for level, each in place.keys.items() if each == position and level in levels)

@@ -31,7 +31,7 @@ LEAVE_OUT = "leave the step out, or convert the model in the tool that made it"
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What stands at one place of the sums of all classes."""
+    """What is at one place of the sums of all classes."""
 
     symbols: tuple[Symbol, ...]
     weights: tuple[Fraction, ...]

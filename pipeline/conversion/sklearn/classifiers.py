@@ -268,7 +268,7 @@ def _one_vs_rest(estimator: Any, place: StepPlace, signals: list[Signal]) -> Lin
 
 
 def _joined(found: Sequence[Linear], classes: list[Any]) -> Linear:
-    """Return binary classifiers, one for each class, as one; their columns stand side by side."""
+    """Return binary classifiers, one for each class, as one; their columns are side by side."""
     if len(found) == 1:
         return replace(found[0], classes=classes)
     signals, weights = list[Signal](), list[list[float]]()

@@ -70,7 +70,7 @@ def learnt_levels(
 
 
 def spellings_of(levels: Collection[str]) -> dict[str, list[str]]:
-    """Return the spellings of each level, by the one that stands for all.
+    """Return the spellings of each level, by the one that represents all.
 
     Where every level is a number, those of one value are one level: pandas writes 3 as 3.0 in a file with nulls. So are
     those of a truth value, which pandas writes as True to a CSV.

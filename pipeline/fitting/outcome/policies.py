@@ -41,7 +41,7 @@ class LevelPolicies:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The levels that are listed, the most frequent first; then what stands for rare and for missing ones."""
+        """The levels that are listed, the most frequent first; then what represents rare and missing ones."""
         kept = (level for level in self._learnt.counts if level not in self._pooled)
         of_term = () if self._own is None else (self._own.reference, *self._own.labels)
         stand_ins = (self._stand_in("missing"), self._stand_in("unseen"))

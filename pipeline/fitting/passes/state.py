@@ -309,7 +309,7 @@ def open_state(output: str | None, digest: str, note: Callable[[str], None]) -> 
             except _FINAL:
                 folder.unlink(name)
                 raise
-            # While it is locked: whoever opens it now finds that its name is gone.
+            # While it is locked: another process that opens it now finds that its name is gone.
             folder.unlink(name)
         finally:
             disk.release(descriptor)
