@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.fitting.asking.job import FitJob
-from pipeline.fitting.asking.planning import check_width, outlook_of, plan
+from pipeline.fitting.asking.planning import expected_memory, needs_places, plan
 from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit
 from pipeline.fitting.asking.wishing import models_of
 from pipeline.fitting.beginning import sources_of, start_of
@@ -28,7 +28,7 @@ from pipeline.fitting.outcome.tabulating import coefficient_rows
 from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift, prior_notes
 from pipeline.fitting.passes.blas import one_thread
 from pipeline.fitting.passes.holding import Holding
-from pipeline.fitting.passes.resources import lowered_note, most_models, with_room
+from pipeline.fitting.passes.resources import FitMemory, lowered_note, most_models
 from pipeline.fitting.passes.scanning import ScanPasses, beside, open_holding, open_passes
 from pipeline.fitting.passes.state import FitState, fit_digest, open_state
 from pipeline.fitting.report import FitReport, PassDone
@@ -68,11 +68,14 @@ class FitRun:
         """Carry it out."""
         with one_thread():
             prepared = prepare_fit(self.job)
-            check_width(prepared)
-            prepared = replace(prepared, scan=with_room(prepared.scan, places=_needs_places(prepared)))
+            expected = expected_memory(prepared)
+            prepared = replace(prepared, scan=expected.first)
             self.teller.note(*prepared.notes)
             digest = fit_digest(prepared.scan, prepared.job)
-            with open_state(self.job.output, digest, self.teller.note) as state, self._holding(prepared) as holding:
+            with (
+                open_state(self.job.output, digest, self.teller.note) as state,
+                self._holding(prepared, expected) as holding,
+            ):
                 if state.resumed:
                     done = state.learning + state.answered
                     self.teller.note(f"resuming after pass {done} of the interrupted fit")
@@ -90,16 +93,10 @@ class FitRun:
                     fitted = Finder(prepared.job, learnt, passes, state, self.teller).found(start)
                 return self._made(prepared, learnt, design, fitted, sample)
 
-    def _holding(self, prepared: PreparedFit) -> AbstractContextManager[Holding]:
+    def _holding(self, prepared: PreparedFit, expected: FitMemory) -> AbstractContextManager[Holding]:
         """Return what holds decoded columns between passes."""
-        return open_holding(
-            prepared.scan,
-            self.job.means.scratch,
-            output=self.job.output,
-            passes=outlook_of(prepared).passes,
-            levels=[name for name, role in prepared.columns if role == "categorical"],
-            places=_needs_places(prepared),
-        )
+        levels = [name for name, role in prepared.columns if role == "categorical"]
+        return open_holding(prepared.scan, expected.holding, levels=levels, places=needs_places(prepared))
 
     def _learnt(self, prepared: PreparedFit, state: FitState, holding: Holding) -> tuple[Learnt, pa.Table]:
         """Return what the first pass learns, of an earlier try if there was one."""
@@ -153,9 +150,3 @@ class FitRun:
             peak_bytes=memory.peak_bytes(),
             notes=tuple(self.teller.notes),
         )
-
-
-def _needs_places(prepared: PreparedFit) -> bool:
-    """Return whether the places of rows in their files decide folds or the hold-out."""
-    divider = prepared.rules.divider
-    return divider is not None and divider.key is None and (divider.folds > 1 or divider.share > 0)

@@ -14,6 +14,7 @@ import pipeline
 from pipeline.errors import LogitstreamError
 from pipeline.fitting.passes.holding import READ_AGAIN, Holding, held_in_memory
 from pipeline.fitting.passes.packing import pack_sums
+from pipeline.fitting.passes.resources import choose_holding
 from pipeline.fitting.passes.scanning import open_holding, open_passes
 from pipeline.fitting.passes.scratch import scratch_below
 from pipeline.memory import current_bytes
@@ -99,7 +100,7 @@ def test_sums_have_the_same_bits_whether_columns_are_held_in_memory_in_files_or_
 def test_processes_share_files(folder: Path, tmp_path: Path) -> None:
     bits, _ = passes_of(scan_of(folder, "csv", scheduler="sync"), READ_AGAIN)
     scan = scan_of(folder, "csv", scheduler="processes", workers=2)
-    with open_holding(scan, str(tmp_path)) as holding:
+    with open_holding(scan, choose_holding(scan, str(tmp_path))) as holding:
         assert holding.where == "scratch"
         found, read = passes_of(scan, holding)
     assert found == bits
@@ -123,11 +124,12 @@ def test_files_are_used_where_they_pay_or_are_asked_for(
     folder: Path, tmp_path: Path, kind: str, scratch: str, passes: int, where: str
 ) -> None:
     scan = scan_of(folder, kind, scheduler="threads", workers=1)
-    with open_holding(scan, scratch if scratch != "named" else str(tmp_path), passes=passes) as holding:
+    named = str(tmp_path) if scratch == "named" else scratch
+    with open_holding(scan, choose_holding(scan, named, passes=passes)) as holding:
         assert holding.where == "memory"
     tight = replace(scan, resources=replace(scan.resources, allowed_bytes=scan.resources.projected_bytes))
-    named = str(tmp_path) if scratch == "named" else scratch
-    with open_holding(tight, named, output=str(tmp_path / "model.json"), passes=passes) as holding:
+    choice = choose_holding(tight, named, output=str(tmp_path / "model.json"), passes=passes)
+    with open_holding(tight, choice) as holding:
         assert holding.where == where
     assert list(tmp_path.iterdir()) == []
 
@@ -171,9 +173,9 @@ def test_a_folder_that_was_named_and_cannot_be_used_is_an_error_but_the_default_
     scan = scan_of(folder, "csv", scheduler="threads", workers=1)
     tight = replace(scan, resources=replace(scan.resources, allowed_bytes=scan.resources.projected_bytes))
     named = str(tmp_path / "missing")
-    with pytest.raises(LogitstreamError, match="missing"), open_holding(tight, named):
-        pass
-    with open_holding(tight, "auto", output=f"{named}/model.json") as holding:
+    with pytest.raises(LogitstreamError, match="missing"):
+        choose_holding(tight, named)
+    with open_holding(tight, choose_holding(tight, "auto", output=f"{named}/model.json")) as holding:
         assert holding.where == "read again"
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import MemoryBudgetError
 from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
+from pipeline.fitting.asking.planning import FitOutlook, plan_of
 from pipeline.fitting.asking.reading import prepare_fit
 from pipeline.fitting.asking.wishing import models_of, objective_of
 from pipeline.fitting.beginning import kept_tiles, sample_batches, sources_of, start_of
@@ -28,7 +29,6 @@ from pipeline.fitting.passes.resources import (
     lowered_note,
     most_models,
     pass_costs,
-    plan_of_fit,
     sums_bytes,
     with_room,
 )
@@ -184,7 +184,7 @@ def test_the_note_says_how_many_models_share_a_pass() -> None:
 
 def plan_within(scan: PreparedScan, memory: int, layout: FitLayout, scratch: str = "auto") -> FitPlan:
     job = FitJob(DataWishes(()), ModelWishes("y"), means=MeansWishes(scratch=scratch))
-    return plan_of_fit(budgeted(scan, memory), job, layout, columns=[("x", "number", 1)], solver="newton", passes=4)
+    return plan_of(budgeted(scan, memory), job, FitOutlook(layout, "newton", 4, 1, None))
 
 
 def test_a_plan_says_where_columns_are_held_with_bytes(scan: PreparedScan, tmp_path: Path) -> None:
@@ -242,14 +242,14 @@ print(json.dumps([report.peak_bytes, plan.projected_bytes, plan.allowed_bytes, p
 @pytest.mark.parametrize(
     ("rows", "columns", "options", "held"),
     [
-        (600_000, 20, {"memory": "380MiB", "workers": 2}, "read again"),
-        (600_000, 20, {"memory": "400MiB", "workers": 2}, "memory"),
+        (600_000, 20, {"memory": "330MiB", "workers": 2}, "read again"),
+        (600_000, 20, {"memory": "390MiB", "workers": 2}, "memory"),
         (600_000, 20, {"memory": "1GiB", "workers": 2}, "memory"),
-        (600_000, 20, {"memory": "380MiB", "workers": 2, "scratch": "."}, "scratch"),
+        (600_000, 20, {"memory": "330MiB", "workers": 2, "scratch": "."}, "scratch"),
         (60_000, 300, {"memory": "3GiB", "workers": 2}, "memory"),
         (60_000, 300, {"memory": "1GiB", "workers": 1, "scheduler": "sync"}, "read again"),
         # The tiles of the sample would have 60 times the bytes of its columns.
-        (60_000, 14, {"memory": "280MiB", "workers": 1, "features": PRODUCTS, "scratch": "none"}, "read again"),
+        (60_000, 14, {"memory": "300MiB", "workers": 1, "features": PRODUCTS, "scratch": "none"}, "memory"),
     ],
 )
 def test_the_peak_of_a_fit_is_under_its_projection(

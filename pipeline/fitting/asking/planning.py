@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.errors import MemoryBudgetError
 from pipeline.fitting.asking.formula import term_text
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.reading import PreparedFit, prepare_fit
 from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.asking.wishing import models_of
-from pipeline.fitting.passes.resources import pass_costs, plan_of_fit
+from pipeline.fitting.passes.resources import FitMemory, divide_memory, lowered_note, most_models, pass_costs
 from pipeline.fitting.report import FitPlan
 from pipeline.fitting.solving import choose
 from pipeline.fitting.solving.objective import Method, Penalty
 from pipeline.fitting.tiles.layout import FitLayout
-from pipeline.scan import with_costs
+from pipeline.scan import PreparedScan
 
 # Passes that each method usually takes after the first.
 _USUAL = {"newton": 4, "newton-cg": 40, "owlqn": 100}
@@ -71,18 +73,26 @@ def outlook_of(prepared: PreparedFit) -> FitOutlook:
     return FitOutlook(layout, method, passes + sum(_extra(job)), models_of(job), penalty)
 
 
-def check_width(prepared: PreparedFit) -> None:
-    """Refuse a fit whose numbers alone have more coefficients than fit the memory; the levels are not known yet.
+def expected_memory(prepared: PreparedFit) -> FitMemory:
+    """Return how a fit divides its memory, as far as is known before the first pass: the levels are not.
 
     Raises
     ------
     MemoryBudgetError
-        The message has both numbers.
+        The numbers alone have more coefficients than fit the memory. The message has both numbers.
     """
-    outlook = outlook_of(prepared)
+    job, outlook, places = prepared.job, outlook_of(prepared), needs_places(prepared)
+    with suppress(MemoryBudgetError):
+        return _memory_of(prepared.scan, job, outlook, places)
     least = replace(outlook.layout, levels=(1,) * len(outlook.layout.levels))
-    method = _method(prepared.job, least, outlook.penalty)
-    with_costs(prepared.scan, pass_costs(least, squares=int(method == "newton")))
+    method = _method(job, least, outlook.penalty)
+    return _memory_of(prepared.scan, job, replace(outlook, layout=least, method=method), places)
+
+
+def needs_places(prepared: PreparedFit) -> bool:
+    """Return whether the places of rows in their files decide folds or the hold-out."""
+    divider = prepared.rules.divider
+    return divider is not None and divider.key is None and (divider.folds > 1 or divider.share > 0)
 
 
 def plan(job: FitJob) -> FitPlan:
@@ -94,18 +104,53 @@ def plan(job: FitJob) -> FitPlan:
         Every reason for which the fit cannot start; with exit code 71 where its coefficients do not fit the memory.
     """
     prepared = prepare_fit(job)
-    job, outlook = prepared.job, outlook_of(prepared)
-    return plan_of_fit(
-        prepared.scan,
-        job,
-        outlook.layout,
-        columns=[(term_text(term), _KINDS[type(term)], _known(job, term)) for term in prepared.terms],
+    columns = [(term_text(term), _KINDS[type(term)], _known(prepared.job, term)) for term in prepared.terms]
+    found = plan_of(prepared.scan, prepared.job, outlook_of(prepared), places=needs_places(prepared))
+    return replace(found, columns=tuple(columns), notes=(*prepared.notes, *found.notes))
+
+
+def plan_of(scan: PreparedScan, job: FitJob, outlook: FitOutlook, *, places: bool = False) -> FitPlan:
+    """Return the plan of a scan, without its columns.
+
+    Raises
+    ------
+    MemoryBudgetError
+        One worker with batches of one row does not fit.
+    """
+    memory = _memory_of(scan, job, outlook, places)
+    resources, held = memory.widest.resources, memory.holding
+    lowered = lowered_note(outlook.models, _models_of(scan, outlook), resources.allowed_bytes)
+    of_pass = {"memory": 0, "scratch": held.held_bytes, "read again": scan.bytes_to_read}
+    return FitPlan(
+        files=len(scan.files),
+        rows=scan.expected_rows,
+        rows_estimated=any(facts.rows is None for facts in scan.files),
+        columns=(),
+        width=outlook.layout.size,
+        bytes_first=scan.bytes_to_read,
+        bytes_pass=of_pass[held.where],
+        held=held.where,
+        held_bytes=0 if held.where == "read again" else held.held_bytes,
+        projected_bytes=memory.projected_bytes,
+        allowed_bytes=scan.resources.allowed_bytes,
+        workers=resources.workers,
+        passes=1 + outlook.passes,
         solver=outlook.method,
-        passes=outlook.passes,
-        squares=outlook.method == "newton",
-        models=outlook.models,
-        notes=prepared.notes,
+        notes=(*resources.notes, *([lowered] if lowered else [])),
     )
+
+
+def _memory_of(scan: PreparedScan, job: FitJob, outlook: FitOutlook, places: bool) -> FitMemory:
+    costs = pass_costs(outlook.layout, _models_of(scan, outlook), _squares(outlook))
+    return divide_memory(scan, costs, job.means.scratch, output=job.output, passes=outlook.passes, places=places)
+
+
+def _models_of(scan: PreparedScan, outlook: FitOutlook) -> int:
+    return most_models(scan, outlook.layout, outlook.models, _squares(outlook))
+
+
+def _squares(outlook: FitOutlook) -> int:
+    return int(outlook.method == "newton")
 
 
 def _method(job: FitJob, layout: FitLayout, penalty: Penalty | None) -> Method:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +10,8 @@ from typing import Any
 
 from pipeline import disk
 from pipeline.errors import LogitstreamError, MemoryBudgetError
-from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.passes.holding import Where
 from pipeline.fitting.passes.scratch import SPARE_BYTES
-from pipeline.fitting.report import FitPlan
 from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout
 from pipeline.scan import PreparedScan, StepCosts, settings_bytes, with_costs, within
 from pipeline.units import format_bytes, format_count
@@ -114,12 +111,89 @@ class HoldingChoice:
         The most bytes that are held.
     parent : str
         The folder in which the scratch folder is made.
+    named : bool
+        Whether that folder was asked for by its name: a fit cannot do without it.
     """
 
     where: Where
     held_bytes: int
     bound: int = 0
     parent: str = ""
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitMemory:
+    """How a fit divides its memory, before any row is read.
+
+    Attributes
+    ----------
+    first, later : PreparedScan
+        The scan of the first pass and that of the others: their batches leave room for what is held in memory.
+    holding : HoldingChoice
+    """
+
+    first: PreparedScan
+    later: PreparedScan
+    holding: HoldingChoice
+
+    @property
+    def projected_bytes(self) -> int:
+        """The most that a pass takes, with what is held beside it."""
+        return self.widest.resources.projected_bytes + (self.holding.where == "memory") * self.holding.held_bytes
+
+    @property
+    def widest(self) -> PreparedScan:
+        """The scan of the pass that takes the most."""
+        return max(self.first, self.later, key=lambda scan: scan.resources.projected_bytes)
+
+
+def divide_memory(
+    prepared: PreparedScan, costs: StepCosts, scratch: str, *, output: str | None, passes: int, places: bool = False
+) -> FitMemory:
+    """Return how a fit divides its memory.
+
+    Parameters
+    ----------
+    prepared : PreparedScan
+        Of the first pass.
+    costs : StepCosts
+        Of the passes that follow.
+    scratch, output, passes, places
+        As in :func:`choose_holding`.
+
+    Raises
+    ------
+    MemoryBudgetError
+        The passes that follow do not fit.
+    """
+    first = with_room(prepared, places=places)
+    choice = choose_holding(first, scratch, output=output, passes=passes, places=places)
+    if choice.where == "memory":
+        later, kept = beside_held(first, costs, choice.held_bytes)
+        if kept >= choice.held_bytes:
+            return FitMemory(first, later, choice)
+        choice = _elsewhere(prepared, scratch, choice.held_bytes, output, passes)
+    return FitMemory(prepared, with_costs(prepared, costs), choice)
+
+
+def beside_held(prepared: PreparedScan, costs: StepCosts, held_bytes: int) -> tuple[PreparedScan, int]:
+    """Return the scan of the passes that follow, and how many bytes of what is held in memory stay beside it.
+
+    All of them stay if smaller batches make room for them with as many workers.
+
+    Raises
+    ------
+    MemoryBudgetError
+        The passes do not fit even if nothing is held.
+    """
+    alone = with_costs(prepared, costs)
+    allowed = alone.resources.allowed_bytes
+    with suppress(MemoryBudgetError):
+        beside = with_costs(prepared, costs, allowed - held_bytes)
+        if beside.resources.workers == alone.resources.workers:
+            return beside, held_bytes
+    return alone, max(0, min(held_bytes, allowed - alone.resources.projected_bytes))
 
 
 def with_room(prepared: PreparedScan, *, places: bool = False) -> PreparedScan:
@@ -159,7 +233,7 @@ def choose_holding(
     Parameters
     ----------
     prepared : PreparedScan
-        Of the pass that takes most memory, as far as is known.
+        Of the first pass.
     scratch : str
         A folder, ``auto`` or ``none``.
     output : str, optional
@@ -174,6 +248,11 @@ def choose_holding(
     if prepared.demand.threads_share_process and held <= room:
         # With room for what is wrong in an estimate, as far as there is any.
         return HoldingChoice("memory", held, min(room, held + held // 2))
+    return _elsewhere(prepared, scratch, held, output, passes)
+
+
+def _elsewhere(prepared: PreparedScan, scratch: str, held: int, output: str | None, passes: int) -> HoldingChoice:
+    """Return where decoded columns are that do not fit the memory."""
     if scratch == "none" or (scratch == "auto" and not _pays(prepared, passes)):
         return HoldingChoice("read again", held)
     folder = Path(scratch) if scratch != "auto" else _folder_of(output)
@@ -185,7 +264,9 @@ def choose_holding(
         raise
     # With half of the room for what is wrong in an estimate; what does not fit is read again.
     bound = min(free, held + held // 2)
-    return HoldingChoice("scratch", held, bound, str(folder)) if bound > 0 else HoldingChoice("read again", held)
+    if bound <= 0:
+        return HoldingChoice("read again", held)
+    return HoldingChoice("scratch", held, bound, str(folder), named=scratch != "auto")
 
 
 def _pays(prepared: PreparedScan, passes: int) -> bool:
@@ -194,66 +275,3 @@ def _pays(prepared: PreparedScan, passes: int) -> bool:
 
 def _folder_of(output: str | None) -> Path:
     return Path(output).absolute().parent if output is not None else disk.temporary_folder()
-
-
-def plan_of_fit(
-    prepared: PreparedScan,
-    job: FitJob,
-    layout: FitLayout,
-    *,
-    columns: Sequence[tuple[str, str, int | None]],
-    solver: str,
-    passes: int,
-    squares: int = 1,
-    models: int = 1,
-    notes: Sequence[str] = (),
-) -> FitPlan:
-    """Return what a fit will do, before any row is read.
-
-    Parameters
-    ----------
-    prepared : PreparedScan
-        Of the first pass.
-    job : FitJob
-    layout : FitLayout
-        The widest that the model may be.
-    columns : sequence of (str, str, int or None)
-        As the plan shows them.
-    solver : str
-    passes : int
-        About how many passes follow the first.
-    squares, models : int
-        As in :func:`sums_bytes`.
-    notes : sequence of str
-
-    Raises
-    ------
-    MemoryBudgetError
-        One worker with batches of one row does not fit.
-    """
-    shared = most_models(prepared, layout, models, squares)
-    prepared = with_room(prepared)
-    later = with_costs(prepared, pass_costs(layout, shared, squares))
-    widest = max((prepared, later), key=lambda scan: scan.resources.projected_bytes)
-    held = choose_holding(widest, job.means.scratch, output=job.output, passes=passes)
-    resources = widest.resources
-    lowered = lowered_note(models, shared, resources.allowed_bytes)
-    of_pass = {"memory": 0, "scratch": held.held_bytes, "read again": prepared.bytes_to_read}
-    in_memory = held.held_bytes if held.where == "memory" else 0
-    return FitPlan(
-        files=len(prepared.files),
-        rows=prepared.expected_rows,
-        rows_estimated=any(facts.rows is None for facts in prepared.files),
-        columns=tuple(columns),
-        width=layout.size,
-        bytes_first=prepared.bytes_to_read,
-        bytes_pass=of_pass[held.where],
-        held=held.where,
-        held_bytes=0 if held.where == "read again" else held.held_bytes,
-        projected_bytes=resources.projected_bytes + in_memory,
-        allowed_bytes=resources.allowed_bytes,
-        workers=resources.workers,
-        passes=1 + passes,
-        solver=solver,
-        notes=(*notes, *resources.notes, *([lowered] if lowered else [])),
-    )

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigurationError, LogitstreamError, MemoryBudgetError
+from pipeline.errors import ConfigurationError, LogitstreamError
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.passes.blas import blas_tag, one_thread
 from pipeline.fitting.passes.holding import READ_AGAIN, Holding, held_in_memory, in_memory, store_of
 from pipeline.fitting.passes.packing import pack_points, unpack_points
 from pipeline.fitting.passes.plain import from_plain, to_plain
 from pipeline.fitting.passes.points import PassSums, Point
-from pipeline.fitting.passes.resources import choose_holding, most_models, pass_costs
+from pipeline.fitting.passes.resources import HoldingChoice, beside_held, most_models, pass_costs
 from pipeline.fitting.passes.scratch import scratch_below
 from pipeline.fitting.passes.summing import ChunkSums, combine
 from pipeline.fitting.tiles.decoding import RowSources
 from pipeline.fitting.tiles.encoding import Encoder
 from pipeline.fitting.tiles.layout import FitLayout
-from pipeline.scan import ChunkContext, PreparedScan, Scan, StepCosts, open_scan, with_costs, worker
+from pipeline.scan import ChunkContext, PreparedScan, Scan, StepCosts, open_scan, worker
 from pipeline.types.work import Outcome
 
 
@@ -148,28 +148,17 @@ def beside(prepared: PreparedScan, holding: Holding) -> PreparedScan:
 
 def _beside(prepared: PreparedScan, costs: StepCosts, holding: Holding) -> PreparedScan:
     """Return the scan of passes that fits beside what is held in memory; where it does not fit, less is held."""
-    alone = with_costs(prepared, costs)
     chunks = in_memory(holding)
-    if chunks is None:
-        return alone
-    allowed = alone.resources.allowed_bytes
-    with suppress(MemoryBudgetError):
-        beside = with_costs(prepared, costs, allowed - chunks.bound)
-        if beside.resources.workers == alone.resources.workers:
-            return beside
-    chunks.lower(max(0, allowed - alone.resources.projected_bytes))
-    return alone
+    size = 0 if chunks is None else chunks.size
+    scan, kept = beside_held(prepared, costs, size)
+    if chunks is not None and kept < size:
+        chunks.lower(kept)
+    return scan
 
 
 @contextmanager
 def open_holding(
-    prepared: PreparedScan,
-    scratch: str,
-    *,
-    output: str | None = None,
-    passes: int = 4,
-    levels: Sequence[str] = (),
-    places: bool = False,
+    prepared: PreparedScan, choice: HoldingChoice, *, levels: Sequence[str] = (), places: bool = False
 ) -> Iterator[Holding]:
     """Hold decoded columns for the passes inside the block; its end removes them.
 
@@ -177,12 +166,8 @@ def open_holding(
     ----------
     prepared : PreparedScan
         Of the first pass.
-    scratch : str
-        A folder, ``auto`` or ``none``.
-    output : str, optional
-        The model file.
-    passes : int
-        About how many passes follow the first.
+    choice : HoldingChoice
+        Where they are held.
     levels : sequence of str
         Columns that are read as levels, the target among them.
     places : bool
@@ -193,7 +178,6 @@ def open_holding(
     LogitstreamError
         The folder that was named cannot be used.
     """
-    choice = choose_holding(prepared, scratch, output=output, passes=passes, places=places)
     if choice.where == "read again":
         yield READ_AGAIN
         return
@@ -208,7 +192,7 @@ def open_holding(
         try:
             folder = stack.enter_context(scratch_below(Path(choice.parent)))
         except LogitstreamError:
-            if scratch != "auto":
+            if choice.named:
                 raise
             yield READ_AGAIN
         else:
