@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.fitting.tiles.layout import TILE_ROWS, Codes, FitLayout, Floats, LevelColumn, Tile
+from pipeline.fitting.tiles.layout import Codes, FitLayout, Floats, LevelColumn, Tile
 
 
 @dataclass
@@ -30,9 +30,10 @@ class Rows:
     def layout(self) -> FitLayout:
         return FitLayout(self.x.shape[1], self.counts, self.intercept, self.classes, self.outputs)
 
-    def tiles(self, rows: int = TILE_ROWS) -> list[Tile]:
+    def tiles(self, rows: int | None = None) -> list[Tile]:
         ones = [np.ones((len(self.y), 1))] if self.intercept else []
         dense = np.hstack([*ones, self.x])
+        rows = rows or self.layout.tile_rows
 
         def cut(values: npt.NDArray | None, first: int) -> npt.NDArray | None:
             return None if values is None else values[first : first + rows]

@@ -200,7 +200,7 @@ def test_the_memory_of_the_sums_is_known_before() -> None:
     plan = plan_effects(design, LEARNT)
     sums = EffectSummer(design, plan, np.zeros((2, design.layout.width))).done()
     arrays = sums.bent.nbytes + sums.gradients.nbytes
-    assert arrays < effect_bytes(plan, design.layout) < arrays + 8 * 8_192 * design.layout.columns + 1
+    assert arrays < effect_bytes(plan, design.layout) < arrays + 8 * 32_768 * design.layout.columns + 1
 
 
 def test_a_plan_says_what_has_effects_and_what_has_none() -> None:

@@ -18,7 +18,8 @@ from pipeline.fitting.designs.design import DesignColumn, FitDesign, LevelSource
 from pipeline.fitting.first_pass.dividing import Divider
 from pipeline.fitting.tiles.decoding import ClassSource, RowSources, _LevelCodes
 from pipeline.fitting.tiles.encoding import Encoder
-from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout, Tile
+from pipeline.fitting.tiles.layout import FitLayout, Tile
+from pipeline.fitting.tiles.recipes import divide
 from pipeline.kernels import Clip
 from pipeline.models.columns import RecentLevels, levels
 from pipeline.models.levels import LevelTable
@@ -188,21 +189,22 @@ def test_a_number_times_itself_and_rounding_follow_scoring() -> None:
     assert tile.dense[:, 1].tolist() == [(0.2 * 0.2 - 0.1) / 0.3, (0.7 * 0.7 - 0.1) / 0.3]
 
 
-WHOLE = table(2 * TILE_ROWS + 5_000, seed=3)
+ROWS_OF_TILE = design().layout.tile_rows
+WHOLE = table(2 * ROWS_OF_TILE + 20_000, seed=3)
 TILES = copied(Encoder(design(), ROWS).tiles([Rows(WHOLE)], lambda _: "f"))
 
 
 @settings(max_examples=25)
-@given(sizes=st.lists(st.integers(0, 12_000) | st.integers(1, 40), max_size=9))
+@given(sizes=st.lists(st.integers(0, 40_000) | st.integers(1, 40), max_size=9))
 def test_tiles_of_any_batches_are_those_of_the_whole_chunk(sizes: list[int]) -> None:
     assert len(TILES) == 3
     assert copied(Encoder(design(), ROWS).tiles(cut(WHOLE, sizes), lambda _: "f")) == TILES
 
 
 def test_full_tiles_have_one_size_and_the_last_has_the_rest() -> None:
-    sizes = [tile.rows for tile in Encoder(design(), ROWS).tiles(cut(WHOLE, [100, 9_000]), lambda _: "f")]
-    assert sizes[:-1] == [TILE_ROWS] * (len(sizes) - 1)
-    assert 0 < sizes[-1] <= TILE_ROWS
+    sizes = [tile.rows for tile in Encoder(design(), ROWS).tiles(cut(WHOLE, [100, 39_000]), lambda _: "f")]
+    assert sizes[:-1] == [ROWS_OF_TILE] * (len(sizes) - 1)
+    assert 0 < sizes[-1] <= ROWS_OF_TILE
 
 
 @pytest.mark.parametrize("kind", ["null", "NaN", "infinite", "beyond float64"])
@@ -279,3 +281,19 @@ def test_levels_are_those_that_scoring_looks_up(
         if read.null is not None:
             expected_codes[read.null] = missing
         assert _LevelCodes(table_of).found(read, missing).tolist() == expected_codes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("dense", "rows"),
+    [(0, 32_768), (20, 32_768), (31, 32_768), (32, 16_384), (64, 8_192), (200, 8_192), (2_000, 8_192)],
+)
+def test_tiles_of_many_columns_have_fewer_rows(dense: int, rows: int) -> None:
+    assert FitLayout(dense).tile_rows == rows
+
+
+@pytest.mark.parametrize("scales", [[1.0, 1.0], [2.0, 0.25], [3.0, 1.0], [0.1, 1e300]])
+def test_columns_that_are_divided_at_once_have_the_bits_of_each_by_itself(scales: list[float]) -> None:
+    values = np.random.default_rng(1).normal(size=(2, 500))
+    found = values.copy()
+    divide(found, np.array(scales)[:, np.newaxis])
+    assert found.tolist() == [(row / scale).tolist() for row, scale in zip(values, scales, strict=True)]

@@ -249,7 +249,7 @@ print(json.dumps([report.peak_bytes, plan.projected_bytes, plan.allowed_bytes, p
         (60_000, 300, {"memory": "3GiB", "workers": 2}, "memory"),
         (60_000, 300, {"memory": "1GiB", "workers": 1, "scheduler": "sync"}, "read again"),
         # The tiles of the sample would have 60 times the bytes of its columns.
-        (60_000, 14, {"memory": "300MiB", "workers": 1, "features": PRODUCTS, "scratch": "none"}, "memory"),
+        (60_000, 14, {"memory": "330MiB", "workers": 1, "features": PRODUCTS, "scratch": "none"}, "memory"),
     ],
 )
 def test_the_peak_of_a_fit_is_under_its_projection(

@@ -170,9 +170,10 @@ class ArrayDesign:
 def tiles(block: RowBlock, design: ArrayDesign) -> Iterator[Tile]:
     """Yield the tiles of a block, in order."""
     codes, weights = _coded(block, design)
-    for start in range(0, block.rows, TILE_ROWS):
-        place = slice(start, start + TILE_ROWS)
-        features = matrix_of(rows_of(block.features, start, start + TILE_ROWS))
+    rows = design.layout.tile_rows
+    for start in range(0, block.rows, rows):
+        place = slice(start, start + rows)
+        features = matrix_of(rows_of(block.features, start, start + rows))
         yield Tile(_dense(features, design), (), codes[place], None if weights is None else weights[place])
 
 

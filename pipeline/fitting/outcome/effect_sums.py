@@ -22,7 +22,7 @@ from pipeline.fitting.outcome.own_units import slice_of
 from pipeline.fitting.passes.blocks import TileProducts
 from pipeline.fitting.tiles.decoding import DecodedRows, flags_of, numbers_of
 from pipeline.fitting.tiles.encoding import TileMaker
-from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout, Floats, Tile
+from pipeline.fitting.tiles.layout import FitLayout, Floats, Tile
 from pipeline.fitting.tiles.recipes import Run, Runs, joined
 from pipeline.kernels import Affine, Clip, Step, stepped, tile_steps
 
@@ -76,7 +76,7 @@ def effect_bytes(plan: EffectPlan, layout: FitLayout) -> int:
     """Return the bytes of the sums of one chunk, and of the scratch that makes them."""
     classes = len(reported(layout))
     gradients = (count_of(plan) + layout.outputs) * classes * layout.size
-    return 8 * (gradients + TILE_ROWS * layout.columns)
+    return 8 * (gradients + layout.tile_rows * layout.columns)
 
 
 class EffectSummer:
@@ -96,7 +96,7 @@ class EffectSummer:
         self._plan = [column for column in plan.columns if column.kind != "slope"]
         self._has_slopes = len(self._plan) < len(plan.columns)
         self._maker = TileMaker(design)
-        self._memory = np.empty(TILE_ROWS * layout.columns)
+        self._memory = np.empty(layout.tile_rows * layout.columns)
         self._numbers = {number: place for place, number in enumerate(numbers_of(design))}
         self._flags = {name: place for place, name in enumerate(flags_of(design))}
         self._levels = {source.column: place for place, source in enumerate(design.levels)}

@@ -1,5 +1,8 @@
 """Products with the matrix of a tile, which is never built: dense columns are multiplied, levels are looked up.
 
+They are made by ``numpy.dot``: the operator ``@`` keeps the interpreter's lock while BLAS works (NumPy 2.4), so that
+threads wait for each other.
+
 X has the dense columns and, for each level column, one column for each level that is 1, or the value of the row, in the
 rows of that level. X'WX falls into blocks: dense by dense is one symmetric product, level by dense a sum by level for
 each dense column, level by level of one column a diagonal, of two columns a sum by pairs of levels.
@@ -46,7 +49,7 @@ class TileProducts:
     def raw(self, coefficients: Floats) -> Floats:
         """Return the matrix times coefficients of shape (outputs, width): shape (outputs, rows)."""
         columns = self.layout.columns
-        raw: Floats = np.matmul(coefficients[:, :columns], self.tile.dense.T)
+        raw: Floats = np.dot(coefficients[:, :columns], self.tile.dense.T)
         for number, (start, count) in enumerate(zip(self.layout.starts, self.layout.levels, strict=True)):
             for output, own in enumerate(coefficients[:, start : start + count]):
                 found = np.concatenate([[0.0], own]).take(self.codes[number], mode="clip")
@@ -57,7 +60,7 @@ class TileProducts:
         """Return numbers of shape (outputs, rows) times the matrix, or times its squares: shape (outputs, width)."""
         result = np.empty((len(rows), self.layout.width))
         dense = self.tile.dense
-        np.matmul(rows, dense * dense if squared else dense, out=result[:, : self.layout.columns])
+        result[:, : self.layout.columns] = np.dot(rows, dense * dense if squared else dense)
         for number, (start, count) in enumerate(zip(self.layout.starts, self.layout.levels, strict=True)):
             for output, own in enumerate(rows):
                 valued = self.valued(number, own)
@@ -73,7 +76,7 @@ class TileProducts:
         scaled = scratch[:, : len(root)]
         np.multiply(self.tile.dense.T, root, out=scaled)
         # The same array twice, once transposed: half the work, as BLAS is asked for one triangle.
-        return scaled, scaled @ scaled.T
+        return scaled, np.dot(scaled, scaled.T)
 
     def by_level(self, number: int, rows: Floats) -> Floats:
         """Return numbers of the rows, summed for each level from 0, which is none."""
@@ -117,7 +120,7 @@ class SymmetricBlocks:
     def add_signed(self, products: TileProducts, weights: Floats) -> None:
         """Add a tile, with weights of its rows of any sign."""
         scaled = products.tile.dense.T * weights
-        self._dense += scaled @ products.tile.dense
+        self._dense += np.dot(scaled, products.tile.dense)
         for number in range(len(self._mixed)):
             self._add_level(products, number, weights, scaled, np.ones(len(weights)))
 

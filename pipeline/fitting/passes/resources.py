@@ -12,7 +12,7 @@ from pipeline import disk
 from pipeline.errors import LogitstreamError, MemoryBudgetError
 from pipeline.fitting.passes.holding import Where
 from pipeline.fitting.passes.scratch import SPARE_BYTES
-from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout
+from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.scan import PreparedScan, StepCosts, settings_bytes, with_costs, within
 from pipeline.units import format_bytes, format_count
 
@@ -50,8 +50,8 @@ def pass_costs(layout: FitLayout, models: int = 1, squares: int = 1, settings: A
     pairs = layout.outputs * (layout.outputs + 1) // 2
     # Each square is added up in blocks, and put together once more before it is packed.
     adding = models * squares * _FLOAT * 2 * pairs * layout.width**2
-    # The tile, its product with the square roots of the curvatures, and columns of its rows.
-    tile = TILE_ROWS * _FLOAT * (2 * layout.columns + 2 * len(layout.levels) + _ROW_ARRAYS * layout.outputs)
+    # The tile, its product with the square roots of the curvatures, one that the allocator keeps, and row arrays.
+    tile = layout.tile_rows * _FLOAT * (3 * layout.columns + 2 * len(layout.levels) + _ROW_ARRAYS * layout.outputs)
     points = models * 3 * _FLOAT * layout.size
     return StepCosts(
         sums_bytes=sums_bytes(layout, models, squares),

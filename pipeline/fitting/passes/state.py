@@ -31,7 +31,7 @@ from pipeline.fitting.passes.blas import blas_tag
 from pipeline.fitting.passes.packing import pack_arrays, pack_points, pack_sums, unpack_arrays, unpack_sums
 from pipeline.fitting.passes.plain import from_plain, to_plain
 from pipeline.fitting.passes.points import Passes, PassSums, Point
-from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout
+from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.plan import job_id
 from pipeline.scan import PreparedScan
 from pipeline.types.inputs import Integers
@@ -42,7 +42,7 @@ _LENGTH = struct.Struct("<q")
 _DIGEST_BYTES = 32
 _FRAME_BYTES = _LENGTH.size + _DIGEST_BYTES
 # What a change of would change the sums, or the steps of solvers, while everything else stays.
-_VERSION = 2
+_VERSION = 3
 # A Hessian of 2,000 coefficients has 16 MB. Passes beyond this are carried out again after a kill.
 MOST_BYTES = 2 * GIB
 _OPEN = os.O_RDWR | os.O_CREAT
@@ -63,7 +63,7 @@ def has_state(output: str) -> bool:
 def fit_digest(prepared: PreparedScan, job: FitJob) -> str:
     """Return the digest of everything that decides the result of a fit."""
     meaning = {
-        "version": [_VERSION, TILE_ROWS],
+        "version": _VERSION,
         "blas": blas_tag(),
         "data": to_plain(replace(job.data, inputs=())),
         "model": to_plain(job.model),
@@ -236,7 +236,7 @@ class FitState:
         if self._records is None or self._next != len(self._records) + 1:
             return
         content = bytes.fromhex(asked) + pack_sums(sums)
-        if self._records.size + len(content) > MOST_BYTES:
+        if self._records.size + _FRAME_BYTES + len(content) > MOST_BYTES:
             self._give_up(f"the state of the fit has {format_bytes(self._records.size)}")
         else:
             self._append(content)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pipeline.fitting.passes.blocks import SymmetricBlocks, TileProducts, level_sums, pack
 from pipeline.fitting.passes.likelihood import RowLosses, margins, row_losses
 from pipeline.fitting.passes.points import SHARES, PassSums, Point
-from pipeline.fitting.tiles.layout import TILE_ROWS, Codes, FitLayout, Floats, Tile
+from pipeline.fitting.tiles.layout import Codes, FitLayout, Floats, Tile
 
 _ARRAYS = ("gradient", "product", "diagonal", "hessian", "outer")
 
@@ -28,7 +28,7 @@ class ChunkSums:
 
     def __init__(self, layout: FitLayout, points: Sequence[Point]) -> None:
         self._layout = layout
-        scratch = np.empty((layout.columns, TILE_ROWS)) if any(map(_has_squares, points)) else np.empty((0, 0))
+        scratch = np.empty((layout.columns, layout.tile_rows)) if any(map(_has_squares, points)) else np.empty((0, 0))
         self._points = [_PointSums(layout, point, scratch) for point in points]
 
     def add(self, tile: Tile) -> None:
@@ -218,7 +218,7 @@ def _pairs_of(layout: FitLayout) -> dict[tuple[int, int], SymmetricBlocks]:
 
 
 def _total(losses: Floats, weights: Floats) -> float:
-    return float(losses @ weights)
+    return float(np.dot(losses, weights))
 
 
 def _by_group(products: TileProducts, groups: Codes, residual: Floats, weights: Floats) -> dict[int, Floats]:

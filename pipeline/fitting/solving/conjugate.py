@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.fitting.passes.points import PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.curvature import CurvaturePairs
-from pipeline.fitting.solving.descent import LARGE, Descent
+from pipeline.fitting.solving.descent import Descent, is_large
 from pipeline.fitting.solving.objective import Objective, Solution, Solver
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.solving.step import largest_relative
@@ -79,7 +79,8 @@ class _Inexact:
 
 def _is_watched(way: Descent) -> bool:
     known = [record.decrement for record in way.records if record.decrement is not None]
-    return way.line is not None and (way.suspicious or way.line.share < 1.0 or not known or known[-1] > LARGE)
+    large = is_large(known[-1] if known else None, way.weight)
+    return way.line is not None and (way.suspicious or way.line.share < 1.0 or large)
 
 
 def _step(way: Descent, sums: PassSums, enough: float, known: CurvaturePairs) -> Generator[Point, PassSums, _Inexact]:

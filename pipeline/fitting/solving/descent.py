@@ -13,10 +13,19 @@ from pipeline.fitting.solving.objective import Certificate, Solution
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.tiles.layout import Floats
 
-# Steps with a larger squared decrement may have to be shortened.
-LARGE = 1e-2
+# Steps with a larger squared decrement may have to be shortened; in all, or for each unit of weight.
+_LARGE = 1e-2
+_LARGE_EACH = 1e-3
 # Raw predictions beyond this give rows weights that rounding may lose.
 FAR = 15.0
+
+
+def is_large(decrement: float | None, weight: float) -> bool:
+    """Return whether a step may have to be shortened, so that losses on the way are worth their time.
+
+    One that is thought small and goes too far costs a pass.
+    """
+    return decrement is None or decrement > max(_LARGE, _LARGE_EACH * weight)
 
 
 class Descent:
@@ -36,6 +45,7 @@ class Descent:
         self.line: Line | None = None
         self.records: list[PassRecord] = []
         self.slow = 0
+        self.weight = 0.0
         self._passes = passes
 
     @property
@@ -74,6 +84,7 @@ class Descent:
         if record is None:
             slope = np.abs(self.problem.subgradient(sums, self.here)).max(initial=0.0)
             record = PassRecord(self.value(sums), float(slope))
+        self.weight = sums.weight
         self.records.append(replace(record, share=1.0 if self.line is None else self.line.share))
 
     def count_slow(self) -> None:

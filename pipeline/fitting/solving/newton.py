@@ -15,7 +15,7 @@ from pipeline.fitting.passes.blocks import unpack
 from pipeline.fitting.passes.points import PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.dependence import Combination, dependent
-from pipeline.fitting.solving.descent import FAR, LARGE, Descent
+from pipeline.fitting.solving.descent import FAR, Descent, is_large
 from pipeline.fitting.solving.objective import Objective, Solution, Solver
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.solving.step import NewtonStep, newton_step
@@ -71,8 +71,7 @@ class _Newton:
         if way.line is None:
             # The margins of a start tell how far out it is.
             return way.point(2, watched=bool(way.here.any()))
-        decrement = way.records[-1].decrement
-        large = decrement is None or decrement > LARGE
+        large = is_large(way.records[-1].decrement, way.weight)
         return way.point(2, watched=large or way.suspicious or way.line.share < 1.0)
 
     def take(self, sums: PassSums) -> Solution | None:

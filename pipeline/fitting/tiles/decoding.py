@@ -21,7 +21,7 @@ from pipeline.fitting.designs.design import FitDesign, LevelSource, NumberSource
 from pipeline.fitting.first_pass.dividing import WRONG, Divider, is_missing
 from pipeline.fitting.first_pass.hashing import hashes_of
 from pipeline.fitting.passes.holding import HeldBatch
-from pipeline.fitting.tiles.layout import TILE_ROWS, Codes, Floats
+from pipeline.fitting.tiles.layout import Codes, Floats
 from pipeline.kernels import tile_steps
 from pipeline.kernels.steps import TileStep
 from pipeline.models.columns import Levels, Mask, Numbers, RecentLevels, levels, null_mask, numbers, unfit
@@ -191,7 +191,7 @@ class RowDecoder:
     """
 
     def __init__(self, design: FitDesign, rows: RowSources, *, decimal: str = ".") -> None:
-        self._rows = rows
+        self._rows, self._tile_rows = rows, design.layout.tile_rows
         finite, used = dict.fromkeys(design.finite), dict.fromkeys(numbers_of(design))
         self._numbers = tuple((term, tile_steps(term.steps, "fast"), term in finite) for term in used)
         self._checked = tuple((term.column, tile_steps(term.steps, "fast")) for term in finite if term not in used)
@@ -222,8 +222,8 @@ class RowDecoder:
         for each in raw.values():
             cells.leave_out_at(each.inexact)
         known = batch.finite if isinstance(batch, HeldBatch) else frozenset()
-        for first in range(0, cells.rows, TILE_ROWS):
-            rows = slice(first, min(cells.rows, first + TILE_ROWS))
+        for first in range(0, cells.rows, self._tile_rows):
+            rows = slice(first, min(cells.rows, first + self._tile_rows))
             span = _RowSpan(rows, None if cells.keep is None else cells.keep[rows])
             yield self._block(span, whole, raw, known)
 

@@ -24,8 +24,8 @@ from pipeline.fitting.tiles.decoding import (
     flags_of,
     numbers_of,
 )
-from pipeline.fitting.tiles.layout import TILE_ROWS, FitLayout, Floats, Tile
-from pipeline.fitting.tiles.recipes import Run, Runs, Sources, dense_recipe, joined, level_recipe
+from pipeline.fitting.tiles.layout import FitLayout, Floats, Tile
+from pipeline.fitting.tiles.recipes import Run, Runs, Sources, dense_recipe, divide, joined, level_recipe
 
 
 class Encoder:
@@ -50,10 +50,10 @@ class Encoder:
         """Yield the tiles of a chunk.
 
         ``paths`` returns the path of a file by its number, which decides folds; ``groups`` asks for the groups of rows.
-        A tile has :data:`TILE_ROWS` rows, the last one fewer. It is valid until the next one is asked for, which takes
-        its memory.
+        A tile has :attr:`FitLayout.tile_rows` rows, the last one fewer. It is valid until the next one is asked for,
+        which takes its memory.
         """
-        memory = np.empty(TILE_ROWS * self.layout.columns)
+        memory = np.empty(self.layout.tile_rows * self.layout.columns)
         for runs in self.runs(batches, paths, groups=groups):
             yield self._maker.tile(runs, memory)
 
@@ -62,20 +62,20 @@ class Encoder:
     ) -> Iterator[Runs]:
         """Yield the decoded rows of each tile of a chunk, for what needs more than its columns."""
         decode = partial(self._decoder.blocks, paths=paths, groups=groups)
-        return _filled(chain.from_iterable(map(decode, batches)))
+        return _filled(chain.from_iterable(map(decode, batches)), self.layout.tile_rows)
 
 
-def _filled(decoded: Iterable[DecodedRows]) -> Iterator[Runs]:
+def _filled(decoded: Iterable[DecodedRows], tile_rows: int) -> Iterator[Runs]:
     """Yield the runs of each tile."""
     runs: list[Run] = []
     filled = 0
     for rows in decoded:
         first = 0
         while first < rows.rows:
-            taken = min(TILE_ROWS - filled, rows.rows - first)
+            taken = min(tile_rows - filled, rows.rows - first)
             runs.append(Run(rows, first, filled, filled + taken))
             filled, first = filled + taken, first + taken
-            if filled == TILE_ROWS:
+            if filled == tile_rows:
                 yield runs
                 runs, filled = [], 0
     if runs:
@@ -95,6 +95,7 @@ class TileMaker:
         )
         dense = sorted((column.dense, column) for column in design.columns if column.dense is not None)
         self._dense = [dense_recipe(column, sources) for _, column in dense]
+        self._scales = np.array([[recipe.scale] for recipe in self._dense]).reshape(-1, 1)
         levels = sorted((column.levels, column) for column in design.columns if column.levels is not None)
         self._levels = [level_recipe(column, sources) for _, column in levels]
 
@@ -106,7 +107,8 @@ class TileMaker:
             dense[:, 0] = 1.0
         with np.errstate(all="ignore"):
             for place, recipe in enumerate(self._dense, int(self._layout.intercept)):
-                recipe.write(runs, dense[:, place])
+                recipe.centred(runs, dense[:, place])
+            divide(dense.T[int(self._layout.intercept) :], self._scales)
         return Tile(
             dense,
             tuple(recipe.make(runs) for recipe in self._levels),

@@ -15,9 +15,10 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 
-# Rows of a tile, from the first row of its chunk; the last tile of a chunk is shorter. Sums are made tile by tile, so
-# that another number would give other bits.
+# The fewest rows of a tile, and the most of one with few columns; between them a tile has about so many values.
 TILE_ROWS = 8_192
+_MOST_ROWS = 32_768
+_VALUES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,15 @@ class FitLayout:
         return self.outputs * self.width
 
     @property
+    def tile_rows(self) -> int:
+        """Rows of a tile, from the first row of its chunk; the last tile of a chunk is shorter.
+
+        Sums are made tile by tile, so that another number gives other bits. Many, as threads that work on small arrays
+        mostly wait for each other between them; fewer of many columns, for the memory.
+        """
+        return min(_MOST_ROWS, max(TILE_ROWS, 1 << ((_VALUES // max(1, self.columns)).bit_length() - 1)))
+
+    @property
     def starts(self) -> tuple[int, ...]:
         """For each level column, where its coefficients begin."""
         return tuple(accumulate(self.levels, initial=self.columns))[:-1]
@@ -83,7 +93,7 @@ class LevelColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
-    """Rows that are fitted, at most :data:`TILE_ROWS` of them. Nothing in them is missing or infinite.
+    """Rows that are fitted, at most :attr:`FitLayout.tile_rows` of them. Nothing in them is missing or infinite.
 
     Attributes
     ----------
