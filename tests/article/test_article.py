@@ -214,5 +214,6 @@ def test_the_vanishing_gradient_and_a_xavier_layer_that_makes_it_worse() -> None
             ratios.append(norms[-1] / norms[0])
         medians.append(float(np.median(ratios)))
     normal, xavier, suited = pipeline.diagnose_initialisation().stacks
-    assert [normal.ratio, xavier.ratio] == pytest.approx(medians, rel=0.5)
+    # Medians of 25 draws differ by up to a half.
+    assert all(0.5 < ours.ratio / median < 2 for ours, median in zip((normal, xavier), medians, strict=True))
     assert xavier.ratio < normal.ratio / 10 < suited.ratio / 1000
